@@ -1,0 +1,61 @@
+# Needs Python 3.11-3.13, git and make; everything else is installed into $(VENV).
+#   make PYTHON=python3.12 test     with another Python (the environment is made anew when its version changes)
+#   make WORKERS=8 test             with more test processes
+PYTHON ?= python3
+VENV ?= .venv
+WORKERS ?= 2
+
+MAKEFLAGS += --no-print-directory
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+SUPPORTED := $(filter 3.11.% 3.12.% 3.13.%,$(VERSION))
+MADE := $(VENV)/.made-by-$(VERSION)
+DEMO := $(VENV)/.installed-for-demo
+TEST := $(VENV)/.installed-for-test
+
+.PHONY: install demo test check soak compiled clean
+.NOTPARALLEL:
+
+install: $(DEMO) compiled
+
+demo: install
+	$(BIN)/nbci run pipelines/digits.yaml
+
+# The closing line of the output is pytest's own, so the checks go first.
+test: $(TEST) compiled check
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+check: $(TEST)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+soak: $(TEST) compiled
+	$(BIN)/python -m pytest -n $(WORKERS) -m soak --hypothesis-profile=soak
+
+# nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would.
+compiled: $(DEMO)
+	@$(BIN)/python -m compileall -q nbci
+
+$(MADE):
+ifeq ($(SUPPORTED),)
+	$(error nbci needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $(or $(VERSION),not there): try make PYTHON=python3.12)
+endif
+	$(PYTHON) -m venv --clear $(VENV)
+	$(PIP) install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(DEMO): pyproject.toml $(MADE)
+	$(PIP) install --editable '.[samples]'
+	@touch $@
+
+$(TEST): pyproject.toml $(DEMO)
+	$(PIP) install --group test --group check
+	$(BIN)/python -m bash_kernel.install --sys-prefix
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

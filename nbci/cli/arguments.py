@@ -1,0 +1,20 @@
+"""Arguments that several subcommands take."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare how parameters are given, and the kernel."""
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
+                        help="set parameters from a YAML or JSON file; -p is stronger, then later files")  # fmt: skip
+    parser.add_argument("-k", "--kernel", metavar="NAME", help="run every step in this kernel, whatever its notebook says")
+
+
+def positive(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
+    return int(text)

@@ -1,0 +1,82 @@
+"""The one door where exceptions become output and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from typing import NoReturn
+
+from nbci.cli.main import COMMANDS
+from nbci.errors import ExitCode, NbciError
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise NbciUsage(f"{message}", self.format_usage().strip())
+
+
+class NbciUsage(NbciError):
+    """The command line itself is wrong."""
+
+    exit_code = ExitCode.USAGE
+
+    def __init__(self, message: str, usage: str) -> None:
+        super().__init__(message, hint=usage)
+
+
+def call(command: str, argv: list[str]) -> int:
+    """Run a subcommand; every error of nbci's ends here."""
+    try:
+        return _run(command, argv)
+    except NbciError as error:
+        _say(f"nbci: error: {error}")
+        if error.hint:
+            _say("\n".join(f"  → {line}" for line in error.hint.splitlines()))
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say("nbci: interrupted")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as `head` does: nothing is wrong with the work.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.SUCCESS
+    except Exception as error:  # noqa: BLE001 - what is caught here is a bug of ours, and is said to be one
+        return _bug(command, argv, error)
+
+
+def _run(command: str, argv: list[str]) -> int:
+    module = importlib.import_module(f"nbci.cli.{command}")
+    parser = _Parser(prog=f"nbci {command}", description=(module.__doc__ or COMMANDS[command]).split("\n\n")[0])
+    module.add_arguments(parser)
+    code = module.main(parser.parse_args(argv))
+    sys.stdout.flush()
+    return int(code)
+
+
+def _bug(command: str, argv: list[str], error: BaseException) -> int:
+    """Write a log that can be pasted into a report; the terminal gets three lines."""
+    import platform
+    import tempfile
+    import traceback
+
+    import nbci
+
+    log = "\n".join(
+        (
+            f"nbci {nbci.__version__}, Python {platform.python_version()}, {platform.platform()}",
+            f"command: nbci {command} {' '.join(argv)}",
+            "",
+            "".join(traceback.format_exception(error)),
+        )
+    )
+    with tempfile.NamedTemporaryFile("w", prefix="nbci-bug-", suffix=".txt", delete=False, errors="replace") as file:
+        file.write(log)
+    _say(f"nbci: this is a bug in nbci: {type(error).__name__}: {error}")
+    _say(f"  → a log to attach to a report is in {file.name}")
+    return ExitCode.BUG
+
+
+def _say(text: str) -> None:
+    print(text.encode("utf-8", errors="backslashreplace").decode(), file=sys.stderr, flush=True)

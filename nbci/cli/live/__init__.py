@@ -1,0 +1,48 @@
+"""What a person sees of a run while it goes on, and at its end."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from nbci.cli.live.lines import LineDisplay
+from nbci.cli.live.quiet import NullDisplay, QuietDisplay
+from nbci.cli.live.tree import TreeDisplay
+from nbci.engine.listener import RunListener
+
+if TYPE_CHECKING:
+    from typing import TextIO
+
+__all__ = ["Display", "LineDisplay", "NullDisplay", "QuietDisplay", "TreeDisplay", "choose_display"]
+
+_RUNS = Path(".nbci/runs")
+
+
+class Display(RunListener, Protocol):
+    """A listener that people look at."""
+
+    def tick(self) -> None:
+        """To be called about once a second while the run goes on, on the engine's thread: clocks and heartbeats."""
+
+    def close(self) -> None:
+        """Leave the terminal in order; to be called however the run ended, more than once does no harm."""
+
+
+def choose_display(*, quiet: bool, json: bool, stdout: TextIO, stderr: TextIO, runs_folder: Path = _RUNS) -> Display:
+    """The display for these streams. With `json` the document has stdout for itself, and stands for the summary."""
+    stream = stderr if json else stdout
+    if quiet:
+        return QuietDisplay(stream, runs_folder=runs_folder, summary=not json)
+    if _on_terminal(stream):
+        return TreeDisplay(stream, runs_folder=runs_folder, summary=not json)
+    return LineDisplay(stream, runs_folder=runs_folder, summary=not json)
+
+
+def _on_terminal(stream: TextIO) -> bool:
+    """Whether rows can be drawn in place; an encoding without the signs would write escapes, longer than their rows."""
+    encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
+    try:
+        return stream.isatty() and encoding.startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
+    except ValueError:  # the stream is closed
+        return False

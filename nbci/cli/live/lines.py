@@ -1,0 +1,163 @@
+"""The display for logs: plain lines, each with the name of its step, in the order things happen."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from nbci.cli.live.human import HumanStream
+from nbci.cli.live.progress import RunProgress, StepProgress
+from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.wording import counted, duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TextIO
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+
+HEARTBEAT_SECONDS = 30.0
+PROGRESS_SECONDS = 5.0
+_HEARTBEAT_STEPS = 5
+
+
+class LineDisplay:
+    """Lines `[step] text`. A cell is named only when it prints something, so a log has no more lines than it needs."""
+
+    def __init__(
+        self, stream: TextIO, *, runs_folder: Path, now: Callable[[], float] = monotonic, summary: bool = True
+    ) -> None:
+        self._stream = HumanStream(stream)
+        self._runs_folder = runs_folder
+        self._summary = summary
+        self._now = now
+        self._progress = RunProgress(now)
+        self._spoke = now()
+        self._named: set[str] = set()
+        self._bars: dict[tuple[str, str], tuple[float, str]] = {}
+        self._noticed: set[str] = set()
+
+    def run_started(self, run: str, plan: Plan) -> None:
+        """Say what runs."""
+        self._progress.begin(run, plan)
+        self._write(f"run {run}: {plan.pipeline}, {counted(len(plan.steps), 'step')}")
+        for warning in plan.warnings:
+            self.noticed(f"warning: {warning}")
+
+    def step_started(self, step: str, attempt: int) -> None:
+        """Say that it runs; a second try is called one."""
+        self._progress.step(step).begin(attempt, self._now())
+        self._say(step, "started" if attempt == 1 else f"attempt {attempt} started")
+
+    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+        """Remember the cell, to be named when it prints."""
+        self._flush(step)
+        self._progress.step(step).begin_cell(number, first_line, index, total)
+        self._named.discard(step)
+
+    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Show the complete lines, and of a progress bar a state every few seconds."""
+        state = self._progress.step(step)
+        self._show(state, self._not_shown(step, stream, state.take(text, stream)))
+        printed = state.printed[stream]
+        if printed.redrawn and printed.current.strip():
+            self._show_bar(state, stream, printed.current)
+
+    def cell_ended(self, step: str, cell: CellRun) -> None:
+        """Show what has no line end."""
+        self._flush(step)
+
+    def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
+        """Say why, and when it goes on."""
+        self._flush(step)
+        attempt = self._progress.step(step).attempt
+        self._say(step, f"attempt {attempt} failed: {failure_headline(failure)}")
+        self._say(step, f"next attempt in {duration(delay_seconds)}")
+
+    def step_ended(self, record: StepRecord) -> None:
+        """Say how; a failure with all that is known of it."""
+        self._flush(record.name)
+        self._progress.end(record)
+        for warning in record.warnings:
+            self._say(record.name, f"warning: {one_line(warning)}")
+        if record.failure is not None:
+            self._say_failure(record.name, record.failure)
+        else:
+            self._say(record.name, ended_words(record))
+
+    def noticed(self, text: str) -> None:
+        """Say it, once."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._write(one_line(text))
+
+    def run_ended(self, record: RunRecord) -> None:
+        """The summary."""
+        for step in self._progress.steps:
+            self._flush(step)
+        for warning in record.warnings:
+            self.noticed(f"warning: {warning}")
+        if self._summary:
+            self._write(*summary_lines(record, self._progress, self._runs_folder))
+
+    def tick(self) -> None:
+        """To be called about once a second: a sign of life after half a minute of silence."""
+        if self._now() - self._spoke < HEARTBEAT_SECONDS:
+            return
+        running = self._progress.running()
+        for step in running[:_HEARTBEAT_STEPS]:
+            self._say(step.name, self._still_running(step))
+        if len(running) > _HEARTBEAT_STEPS:
+            self._write(f"{counted(len(running) - _HEARTBEAT_STEPS, 'more step')} still running")
+
+    def close(self) -> None:
+        """Nothing is held back."""
+
+    def _still_running(self, step: StepProgress) -> str:
+        where = f", cell {step.index + 1} of {step.total} ({step.first_line[:60]})" if step.total else ""
+        partial = next((printed.current for printed in step.printed.values() if printed.current.strip()), "")
+        shown = f"; unfinished line: {partial[-60:].strip()}" if partial else ""
+        return f"still running{where}, {duration(step.seconds(self._now()) or 0.0)}{shown}"
+
+    def _say_failure(self, step: str, failure: Failure) -> None:
+        self._say(step, f"FAILED: {failure_headline(failure)}")
+        for line in traceback_lines(failure):
+            self._say(step, f"  {line}".rstrip())
+        if failure.hint:
+            self._say(step, f"hint: {one_line(failure.hint)}")
+
+    def _show_bar(self, step: StepProgress, stream: str, bar: str) -> None:
+        shown_at, _ = self._bars.get((step.name, stream), (float("-inf"), ""))
+        if self._now() - shown_at >= PROGRESS_SECONDS:
+            self._bars[step.name, stream] = (self._now(), bar)
+            self._show(step, [bar])
+
+    def _not_shown(self, step: str, stream: str, lines: list[str]) -> list[str]:
+        """The lines but for a progress bar whose last state is already there."""
+        if not lines or (step, stream) not in self._bars:
+            return lines
+        shown_at, bar = self._bars[step, stream]
+        self._bars[step, stream] = (shown_at, "")
+        return lines[1:] if bar and lines[0] == bar else lines
+
+    def _flush(self, step: str) -> None:
+        state = self._progress.step(step)
+        for stream, lines in state.flush().items():
+            self._show(state, self._not_shown(step, stream, lines))
+
+    def _show(self, step: StepProgress, lines: list[str]) -> None:
+        if lines and step.name not in self._named and step.total:
+            self._named.add(step.name)
+            cell = "cell put in by nbci" if step.cell is None else f"cell {step.cell}"
+            self._say(step.name, f"{cell}: {step.first_line}")
+        if lines:
+            self._write(*(f"[{step.name}] {line}" if line else f"[{step.name}]" for line in lines))
+
+    def _say(self, step: str, text: str) -> None:
+        self._write(f"[{step}] {text}")
+
+    def _write(self, *lines: str) -> None:
+        self._spoke = self._now()
+        self._stream.write("".join(f"{line}\n" for line in lines))

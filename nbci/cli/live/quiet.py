@@ -1,0 +1,97 @@
+"""The displays that say little or nothing."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Literal
+
+from nbci.cli.live.human import HumanStream
+from nbci.cli.live.progress import RunProgress
+from nbci.cli.live.summary import failure_lines, result_line
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import TextIO
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+
+
+class NullDisplay:
+    """Says nothing."""
+
+    def run_started(self, run: str, plan: Plan) -> None:
+        """Nothing."""
+
+    def step_started(self, step: str, attempt: int) -> None:
+        """Nothing."""
+
+    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+        """Nothing."""
+
+    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Nothing."""
+
+    def cell_ended(self, step: str, cell: CellRun) -> None:
+        """Nothing."""
+
+    def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
+        """Nothing."""
+
+    def step_ended(self, record: StepRecord) -> None:
+        """Nothing."""
+
+    def noticed(self, text: str) -> None:
+        """Nothing."""
+
+    def run_ended(self, record: RunRecord) -> None:
+        """Nothing."""
+
+    def tick(self) -> None:
+        """Nothing."""
+
+    def close(self) -> None:
+        """Nothing."""
+
+
+class QuietDisplay(NullDisplay):
+    """Failures as they happen, and one line at the end."""
+
+    def __init__(self, stream: TextIO, *, runs_folder: Path, summary: bool = True) -> None:
+        self._stream = HumanStream(stream)
+        self._runs_folder = runs_folder
+        self._summary = summary
+        self._progress = RunProgress(monotonic)
+
+    def run_started(self, run: str, plan: Plan) -> None:
+        """Keep the plan: failures quote it."""
+        self._progress.begin(run, plan)
+
+    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+        """A new cell: what the one before printed is of no interest any more."""
+        self._progress.step(step).begin_cell(number, first_line, index, total)
+
+    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Keep the end of it, for a failure."""
+        self._progress.step(step).take(text, stream)
+
+    def cell_ended(self, step: str, cell: CellRun) -> None:
+        """Keep the line without an end too."""
+        self._progress.step(step).flush()
+
+    def step_ended(self, record: StepRecord) -> None:
+        """Show a failure."""
+        if record.result == "failed":
+            step = self._progress.step(record.name)
+            step.flush()
+            self._write(*failure_lines(record, plan=self._progress.plan, tail=tuple(step.tail)))
+
+    def run_ended(self, record: RunRecord) -> None:
+        """The one line."""
+        if self._summary:
+            page = self._runs_folder / record.run / "report" / "index.html"
+            resume = "" if record.result == "passed" else f"; go on: nbci run --resume {record.run}"
+            self._write(f"{result_line(record)}; page: {page}{resume}")
+
+    def _write(self, *lines: str) -> None:
+        self._stream.write("".join(f"{line}\n" for line in lines))

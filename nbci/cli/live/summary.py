@@ -1,0 +1,129 @@
+"""What stands at the end of a run for people: its result, metrics, failures, and where to look and how to go on."""
+
+from __future__ import annotations
+
+import shlex
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nbci.cli.live.wording import counted, duration, number, one_line, table, without_controls
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from nbci.cli.live.progress import RunProgress
+    from nbci.plan.model import Plan
+    from nbci.records.model import Failure, RunRecord, StepRecord
+
+TRACEBACK_LINES = 60
+LONGEST_CAUSE = 500  # characters
+
+
+def failure_place(failure: Failure) -> str:
+    """`cell 7, line 3`, as far as it is known."""
+    cell = None if failure.cell is None else f"cell {failure.cell}"
+    line = None if failure.line is None else f"line {failure.line}"
+    return ", ".join(part for part in (cell, line) if part)
+
+
+def failure_cause(failure: Failure) -> str:
+    """What went wrong, in one line; the traceback has the rest of a long message."""
+    message, error = one_line(failure.message), one_line(failure.error or "")
+    says_more = " " in error and error not in message  # an error is often the bare name of the exception
+    cause = f"{message} ({error})" if says_more else message
+    return cause if len(cause) <= LONGEST_CAUSE else f"{cause[:LONGEST_CAUSE]}…"
+
+
+def failure_headline(failure: Failure) -> str:
+    """`cell 7, line 3: ValueError: no such column`."""
+    return ": ".join(part for part in (failure_place(failure), failure_cause(failure)) if part)
+
+
+def traceback_lines(failure: Failure) -> list[str]:
+    """The end of the traceback, and of what the kernel's process wrote beside the cells."""
+    lines = _tail(failure.traceback)
+    return [*lines, "the kernel's own log:", *_tail(failure.log)] if failure.log else lines
+
+
+def _tail(text: str | None) -> list[str]:
+    lines = without_controls((text or "").replace("\r", "\n").replace("\b", "")).rstrip().split("\n")
+    left_out = len(lines) - TRACEBACK_LINES
+    head = [f"... {counted(left_out, 'line')} left out ..."] if left_out > 0 else []
+    return [*head, *lines[-TRACEBACK_LINES:]] if lines != [""] else []
+
+
+def ended_words(record: StepRecord) -> str:
+    """`passed in 3.2 s`, `reused from run 7`, `skipped: train failed`."""
+    reason = f": {one_line(record.reason)}" if record.reason else ""
+    if record.result == "passed":
+        tries = f" at attempt {len(record.attempts)}" if len(record.attempts) > 1 else ""
+        return f"passed{tries}" + (f" in {duration(record.seconds)}" if record.seconds is not None else "")
+    if record.result == "reused":
+        return f"reused from run {record.run}{reason}" if record.run else f"reused{reason}"
+    return f"{'skipped' if record.result == 'skipped' else 'FAILED'}{reason}"
+
+
+def failure_lines(step: StepRecord, *, plan: Plan | None = None, tail: Sequence[str] = ()) -> list[str]:
+    """A failed step for the end of the run: where, what, what to do, and what it printed last."""
+    failure = step.failure
+    if failure is None:
+        return [f"FAILED {step.name}", f"  {one_line(step.reason or 'no reason is recorded')}"]
+    rows = [("notebook", _notebook(plan, step.name))] if plan else []
+    if failure.cell is not None:
+        rows.append((f"cell {failure.cell}", one_line(failure.first_line or "")))
+    if failure.line is not None:
+        rows.append((f"line {failure.line}", _source_line(plan, step.name, failure)))
+    rows.append(("error", failure_cause(failure)))
+    if failure.hint:
+        rows.append(("hint", one_line(failure.hint)))
+    lines = [f"FAILED {step.name}", *(f"  {line}" for line in table(rows))]
+    return [*lines, "  printed last", *(f"    | {line}" for line in tail)] if tail else lines
+
+
+def _notebook(plan: Plan | None, name: str) -> str:
+    return next((step.notebook for step in plan.steps if step.name == name), "") if plan else ""
+
+
+def _source_line(plan: Plan | None, name: str, failure: Failure) -> str:
+    cells = [cell for step in plan.steps if step.name == name for cell in step.cells] if plan else []
+    sources = [cell.source.split("\n") for cell in cells if cell.number == failure.cell]
+    index = (failure.line or 1) - 1
+    return next((one_line(lines[index]) for lines in sources if index < len(lines)), "")
+
+
+def metric_lines(metrics: Mapping[str, float]) -> list[str]:
+    """The metrics by their full names, aligned."""
+    if not metrics:
+        return []
+    return table(
+        [("metric", "value"), *((one_line(name), number(value)) for name, value in metrics.items())],
+        right=frozenset({1}),
+    )
+
+
+def result_line(record: RunRecord) -> str:
+    """`digits passed in 12 s: 4 passed, 1 reused`."""
+    counts = Counter("failed" if step.result == "running" else step.result for step in record.steps)
+    shown = ", ".join(f"{counts[word]} {word}" for word in ("passed", "reused", "failed", "skipped") if counts[word])
+    result = {"passed": "passed", "failed": "FAILED", "interrupted": "INTERRUPTED", "running": "still runs"}[
+        record.result
+    ]
+    time = "" if record.seconds is None else f" in {duration(record.seconds)}"
+    return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "")
+
+
+def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
+    """The end of the run; the last lines say what a person does next."""
+    folder = runs_folder / record.run
+    lines = [""]
+    if metrics := metric_lines(record.metrics):
+        lines += [*metrics, ""]
+    for step in record.steps:
+        if step.result == "failed":
+            lines += [*failure_lines(step, plan=progress.plan, tail=tuple(progress.step(step.name).tail)), ""]
+    lines += [result_line(record), f"  record: {folder}", f"  page:   {folder / 'report' / 'index.html'}"]
+    if record.result in {"failed", "interrupted"}:
+        lines.append(f"  go on where it stopped:  nbci run --resume {record.run}")
+        lines.append(f"  after editing a source:  nbci run {shlex.quote(record.target)}")
+    return lines

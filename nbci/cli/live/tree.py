@@ -1,0 +1,173 @@
+"""The display for terminals: the steps as a tree that is drawn anew in place, and above it what must not be missed."""
+
+from __future__ import annotations
+
+from time import monotonic
+from typing import TYPE_CHECKING, Literal, cast
+
+from nbci.cli.live.human import HumanStream
+from nbci.cli.live.progress import RunProgress
+from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.wording import duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+    from typing import TextIO
+
+    from rich.console import Console
+    from rich.text import Text
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+
+REDRAW_SECONDS = 0.1
+
+
+class TreeDisplay:
+    """Draws with rich's texts, but places them itself: so no thread is needed and a resized terminal stays clean."""
+
+    def __init__(
+        self,
+        stream: TextIO,
+        *,
+        runs_folder: Path,
+        now: Callable[[], float] = monotonic,
+        summary: bool = True,
+        console: Console | None = None,
+    ) -> None:
+        """`console` is for a terminal of another size or kind than the stream's own."""
+        from rich.console import Console
+
+        self._stream = HumanStream(stream)
+        self._console = console or Console(
+            file=cast("TextIO", self._stream), highlight=False, markup=False, emoji=False, soft_wrap=False
+        )
+        self._runs_folder = runs_folder
+        self._summary = summary
+        self._now = now
+        self._progress = RunProgress(now)
+        self._depths: dict[str, int] = {}
+        self._drawn: list[int] = []
+        self._drawn_at = float("-inf")
+        self._closed = False
+        self._noticed: set[str] = set()
+
+    def run_started(self, run: str, plan: Plan) -> None:
+        """Draw all steps as waiting."""
+        from nbci.cli.live.tree_rows import depths
+
+        self._progress.begin(run, plan)
+        self._depths = depths(plan)
+        self._above([self._text(f"run {run}: {one_line(plan.pipeline)}", "bold")])
+        for warning in plan.warnings:
+            self.noticed(f"warning: {warning}")
+
+    def step_started(self, step: str, attempt: int) -> None:
+        """The step runs."""
+        self._progress.step(step).begin(attempt, self._now())
+        self._redraw()
+
+    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+        """Another cell of it runs."""
+        self._progress.step(step).begin_cell(number, first_line, index, total)
+        self._redraw()
+
+    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """Its last line is shown."""
+        self._progress.step(step).take(text, stream)
+        self._redraw()
+
+    def cell_ended(self, step: str, cell: CellRun) -> None:
+        """Take the line without an end for one."""
+        self._progress.step(step).flush()
+
+    def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
+        """Say why, above the tree."""
+        attempt = self._progress.step(step).attempt
+        said = f"{step}: attempt {attempt} failed: {failure_headline(failure)}; next in {duration(delay_seconds)}"
+        self._above([self._text(said, "yellow")])
+
+    def step_ended(self, record: StepRecord) -> None:
+        """Its last state; a failure with its traceback stays above the tree."""
+        self._progress.step(record.name).flush()
+        self._progress.end(record)
+        lines = [self._text(f"{record.name}: warning: {one_line(warning)}", "yellow") for warning in record.warnings]
+        if record.failure is not None:
+            lines += self._failure_texts(record.name, record.failure)
+        elif record.result == "failed":
+            lines.append(self._text(f"{record.name} {ended_words(record)}", "bold red"))
+        if lines:
+            self._above(lines)
+        else:
+            self._redraw()
+
+    def noticed(self, text: str) -> None:
+        """Say it above the tree, once."""
+        if text not in self._noticed:
+            self._noticed.add(text)
+            self._above([self._text(one_line(text), "yellow")])
+
+    def run_ended(self, record: RunRecord) -> None:
+        """The last state of the tree stays, the summary follows it."""
+        for warning in record.warnings:
+            self.noticed(f"warning: {warning}")
+        self._redraw(now=True)
+        self.close()
+        if self._summary:
+            lines = summary_lines(record, self._progress, self._runs_folder)
+            self._stream.write(self._rendered([self._text(line, _summary_style(line)) for line in lines]))
+
+    def tick(self) -> None:
+        """To be called about once a second: the clocks go on."""
+        if self._progress.steps:
+            self._redraw(now=True)
+
+    def close(self) -> None:
+        """Leave the tree as it is; what follows is written below it."""
+        self._drawn = []
+        self._closed = True
+
+    def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
+        lines = [self._text(f"{step} FAILED: {failure_headline(failure)}", "bold red")]
+        lines += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
+        return [*lines, self._text(f"  hint: {one_line(failure.hint)}", "yellow")] if failure.hint else lines
+
+    def _text(self, text: str, style: str) -> Text:
+        from rich.text import Text
+
+        return Text(text.expandtabs(4), style=style)
+
+    def _redraw(self, *, now: bool = False) -> None:
+        if not self._closed and (now or self._now() - self._drawn_at >= REDRAW_SECONDS):
+            self._above([])
+
+    def _above(self, lines: list[Text]) -> None:
+        """Wipe the tree, write the lines where it stood, draw it below them."""
+        from nbci.cli.live.tree_rows import tree_rows
+
+        rows = [] if self._closed else tree_rows(self._progress, self._depths, self._console)
+        self._stream.write(self._wipe() + self._rendered(lines) + self._rendered(rows))
+        self._drawn = [row.cell_len for row in rows]
+        self._drawn_at = self._now()
+
+    def _wipe(self) -> str:
+        """Up to the first row of the tree. A terminal that became narrower has broken the rows into more lines."""
+        columns = max(self._console.width, 1)
+        lines = sum(max(1, -(-length // columns)) for length in self._drawn)
+        lines = min(lines, max(self._console.height - 1, 1))
+        # The first line goes by itself: some terminals keep a copy of all they show when it is cleared from the top.
+        return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A" if self._drawn else ""
+
+    def _rendered(self, texts: list[Text]) -> str:
+        """The texts with colours; breaking long lines is left to the terminal, so that paths can be copied whole."""
+        with self._console.capture() as capture:
+            for text in texts:
+                self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
+        return capture.get()
+
+
+def _summary_style(line: str) -> str:
+    if line.startswith("FAILED ") or (" FAILED" in line and not line.startswith(" ")):
+        return "bold red"
+    return "bold" if line and not line.startswith(" ") else ""

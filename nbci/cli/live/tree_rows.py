@@ -1,0 +1,164 @@
+"""The rows of the tree: which steps are shown when there are more than fit, and what each row says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from nbci.cli.live.summary import failure_headline
+from nbci.cli.live.wording import duration, one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+    from nbci.cli.live.progress import RunProgress, State, StepProgress
+    from nbci.plan.model import Plan
+
+_DEEPEST = 4
+_NARROW = 60
+_FAILURES_KEPT = 5
+_SIGNS: dict[State, tuple[str, str]] = {
+    "waiting": ("·", "dim"),
+    "running": ("▶", "bold cyan"),
+    "passed": ("✓", "green"),
+    "failed": ("✗", "bold red"),
+    "reused": ("↺", "green"),
+    "skipped": ("-", "yellow"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Columns:
+    """Widths in terminal columns, and the names as they are shown."""
+
+    shown_names: Mapping[str, str]
+    name: int
+    time: int
+    narrow: bool
+
+
+def depths(plan: Plan) -> dict[str, int]:
+    """How far each step is indented: side by side where a step forks, back out where branches join."""
+    followers: dict[str, int] = {}
+    for step in plan.steps:
+        for before in step.after:
+            followers[before] = followers.get(before, 0) + 1
+    found: dict[str, int] = {}
+    for step in plan.steps:
+        above = [name for name in step.after if name in found]
+        if len(above) == 1:
+            forks = followers[above[0]] > 1
+            found[step.name] = min(found[above[0]] + forks, _DEEPEST)
+        else:
+            found[step.name] = max(min((found[name] for name in above), default=1) - 1, 0)
+    return found
+
+
+def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Console) -> list[Text]:
+    """The rows, none wider than the console and not more than fit on it; the last one counts the steps."""
+    if not progress.steps:
+        return []
+    room = max(console.height - 3, 3)
+    running = progress.running()
+    details = min(len(running), max(room - len(progress.steps), room // 3))
+    shown = _shown(progress, running, room - details)
+    detailed = {step.name for step in running[:details]}
+    columns = _columns(shown, indents, progress.now(), console.width)
+    rows: list[Text] = []
+    for step in shown:
+        rows.append(_row(step, columns, progress.now()))
+        if step.name in detailed:
+            rows.append(Text(f"{'':9}  {_detail(step, columns)}", style="dim"))
+    rows.append(_counts(progress, len(shown)))
+    for row in rows:
+        row.truncate(max(console.width - 1, 1), overflow="ellipsis")
+    return rows
+
+
+def _shown(progress: RunProgress, running: list[StepProgress], room: int) -> list[StepProgress]:
+    """All steps, or those that matter most now, in the plan's order."""
+    if len(progress.steps) <= room:
+        return list(progress.steps.values())
+    ended = [progress.steps[name] for name in reversed(progress.ended)]
+    failed = [step for step in ended if step.state == "failed"][:_FAILURES_KEPT]
+    waiting = [step for step in progress.steps.values() if step.state == "waiting"]
+    ahead = waiting[: max(room // 4, 1)]
+    chosen = {step.name: step for step in [*running, *failed, *ahead, *ended, *waiting]}
+    kept = set(list(chosen)[:room])
+    return [step for name, step in progress.steps.items() if name in kept]
+
+
+def _columns(shown: list[StepProgress], indents: Mapping[str, int], now: float, width: int) -> _Columns:
+    names = {step.name: "  " * indents.get(step.name, 0) + one_line(step.name) for step in shown}
+    return _Columns(
+        shown_names=names,
+        name=min(max(map(cell_len, names.values())), max(width // 3, 12)),
+        time=max(5, *(len(_time(step, now)) for step in shown)),
+        narrow=width < _NARROW,
+    )
+
+
+def _time(step: StepProgress, now: float) -> str:
+    seconds = step.seconds(now)
+    return "" if seconds is None else duration(seconds)
+
+
+def _row(step: StepProgress, columns: _Columns, now: float) -> Text:
+    sign, style = _SIGNS[step.state]
+    row = Text(f"{sign} {step.state:<7}  ", style=style)
+    row.append(_fitted(columns.shown_names[step.name], columns.name), style="bold" if step.state == "running" else "")
+    row.append(f"  {_time(step, now):>{columns.time}}", style="dim")
+    row.append(f"  {_saying(step, columns)}", style="" if step.state == "running" else style)
+    row.rstrip()
+    return row
+
+
+def _fitted(text: str, columns: int) -> str:
+    """The text at exactly that width; a long one loses its middle, for its end tells matrix steps apart."""
+    if (length := cell_len(text)) <= columns:
+        return text + " " * (columns - length)
+    head, tail = text, text
+    while cell_len(head) > (columns - 1) // 2:
+        head = head[:-1]
+    while cell_len(tail) > columns - 1 - cell_len(head):
+        tail = tail[1:]
+    return f"{head}…{tail}" + " " * (columns - 1 - cell_len(head) - cell_len(tail))
+
+
+def _saying(step: StepProgress, columns: _Columns) -> str:
+    record = step.record
+    if record is not None and columns.narrow:
+        return ""  # no room for a reason; a failure's stands above the tree
+    if record is not None:
+        if record.failure is not None:
+            return failure_headline(record.failure)
+        if record.result == "reused" and record.run:
+            return f"from run {record.run}"
+        tries = f"at attempt {len(record.attempts)}" if len(record.attempts) > 1 else ""
+        return one_line(record.reason or "") or tries
+    if step.state != "running" or not step.total:
+        return ""
+    if columns.narrow:
+        return f"{step.index + 1}/{step.total}"
+    again = f", attempt {step.attempt}" if step.attempt > 1 else ""
+    return f"cell {step.index + 1} of {step.total}{again}  {step.first_line}"
+
+
+def _detail(step: StepProgress, columns: _Columns) -> str:
+    """What the step printed last; where the row has no room for the cell, the cell until it prints."""
+    cell = step.first_line if columns.narrow else ""
+    return one_line(step.last_printed) or cell or "nothing printed yet"
+
+
+def _counts(progress: RunProgress, shown: int) -> Text:
+    counts = progress.counts()
+    states: tuple[State, ...] = ("running", "failed", "passed", "reused", "skipped", "waiting")
+    said = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
+    hidden = len(progress.steps) - shown
+    more = f" ({hidden} not shown)" if hidden else ""
+    return Text(f"{duration(progress.seconds())}: {said}{more}", style="bold")

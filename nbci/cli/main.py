@@ -1,0 +1,66 @@
+"""The command line: finds the subcommand's module, calls it, and turns what goes wrong into output and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import nbci
+
+# Each subcommand is a module of this package with `add_arguments(parser)` and `main(arguments) -> int`. Their help
+# stands here so that `nbci --help` imports none of them.
+COMMANDS = {
+    "run": "run a notebook or a pipeline",
+    "plan": "show what a run would do, without starting a kernel",
+    "lint": "check notebooks and pipelines without running them",
+    "runs": "list the runs of this project",
+    "show": "show what became of a run",
+    "init": "lay out a project that runs at once",
+    "doctor": "say what is missing on this machine",
+    "step": "run one step of a stored plan, with a folder carrying its inputs and outputs",
+    "finish": "gather the steps of a stored plan into a run, with verdict and report",
+}
+
+_USAGE = "usage: nbci [--version] [--help] COMMAND ..."
+
+
+def run(argv: list[str]) -> int:
+    """Run the command line on these arguments; the answer is the exit code."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        return _top_level_help(argv)
+    if argv[0] == "--version":
+        return _print(f"nbci {nbci.__version__}")
+    if argv[0] not in COMMANDS:
+        return _unknown(argv[0])
+    from nbci.cli.door import call
+
+    return call(argv[0], argv[1:])
+
+
+def _top_level_help(argv: list[str]) -> int:
+    if len(argv) > 1 and argv[0] == "help" and argv[1] in COMMANDS:
+        return run([argv[1], "--help"])
+    width = max(map(len, COMMANDS))
+    lines = [_USAGE, "", "Tagged Jupyter notebooks run as pipelines.", "", "commands:"]
+    lines += [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
+    lines += ["", "nbci COMMAND --help says more about each. A first try: nbci run notebooks/digits.ipynb"]
+    return _print("\n".join(lines))
+
+
+def _unknown(word: str) -> int:
+    from nbci.errors import ExitCode, nearest
+
+    close = nearest(word, COMMANDS)
+    hint = f"did you mean `nbci {close}`?" if close else "`nbci --help` lists the commands"
+    if close is None and (os.path.exists(word) or word.endswith((".ipynb", ".yaml", ".yml"))):
+        hint = f"did you mean `nbci run {word}`?"
+    print(f"nbci: there is no command {word!r}\n  → {hint}", file=sys.stderr)
+    return ExitCode.USAGE
+
+
+def _print(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:  # `nbci --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0

@@ -1,0 +1,143 @@
+"""Run a notebook or a pipeline: its steps in kernels of their own, side by side where nothing stands between them.
+
+Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 4 the machine failed, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_parameter_arguments, positive
+from nbci.cli.verdict import exit_code
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Mapping
+
+    from nbci.config import Project
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan
+    from nbci.store.runs import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci run`."""
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
+    add_parameter_arguments(parser)
+    parser.add_argument("-j", "--jobs", type=positive, metavar="N", help="steps at once at most (default: the processors)")
+    parser.add_argument("--from", dest="first", action="append", default=[], metavar="STEP",
+                        help="begin at this step; what it needs comes from the last run that has it")  # fmt: skip
+    parser.add_argument("--until", action="append", default=[], metavar="STEP", help="end with this step")
+    parser.add_argument("--only", action="append", default=[], metavar="STEP", help="run just this step")
+    going = parser.add_mutually_exclusive_group()
+    going.add_argument("--keep-going", action="store_true", default=None, help="after a failure run what does not need it")
+    going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
+    parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
+    parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
+    parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run, show what happens, write the report; the answer is the exit code."""
+    if (arguments.target is None) == (arguments.resume is None):
+        raise UsageError("name either a TARGET or a run to --resume", hint="nbci run notebooks/digits.ipynb")
+    if arguments.resume:
+        return _resume(arguments)
+    return _start(arguments)
+
+
+def _start(arguments: argparse.Namespace) -> int:
+    from nbci.engine.prepare import plan_target
+    from nbci.plan.select import Selection, select
+    from nbci.store.runs import new_run
+    from nbci.store.sources import read_target
+
+    target = read_target(arguments.target)
+    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
+    request = Request(project=target.project, plan=select(plan, selection), notebooks=target.pipeline.notebooks)
+    return _carry_out(arguments, request, lambda: new_run(target.project))
+
+
+def _resume(arguments: argparse.Namespace) -> int:
+    from nbci.config import find_project
+    from nbci.store.runs import find_run
+    from nbci.store.sources import read_notebooks
+
+    if arguments.param or arguments.file or arguments.first or arguments.until or arguments.only or arguments.kernel:
+        raise UsageError("a resumed run carries on its own plan", hint="leave out -p, -f, --from, --until, --only, --kernel")
+    project = find_project(Path.cwd())
+    folder = find_run(project, arguments.resume)
+    if not folder.hold():
+        raise UsageError(f"run {folder.run} is still going on")
+    plan = folder.read_plan()
+    request = Request(project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {}))
+    return _carry_out(arguments, request, lambda: folder)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is to be run."""
+
+    project: Project
+    plan: Plan
+    notebooks: Mapping[str, TaggedNotebook]
+
+
+def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Callable[[], RunFolder]) -> int:
+    """Everything is checked before the run gets its folder."""
+    from nbci.cli.live import choose_display
+    from nbci.cli.publish import publish
+    from nbci.engine.context import RunContext
+    from nbci.engine.events import EventLog, Listeners
+    from nbci.engine.prepare import check_kernels, find_secrets, header
+    from nbci.engine.reuse import known_outs, sources_of_reuse
+    from nbci.engine.run import RunOptions, run_plan
+    from nbci.secrets import Mask
+
+    plan, project = request.plan, request.project
+    check_kernels(plan)
+    secrets = find_secrets(plan, project.secrets, os.environ)
+    taken_from = sources_of_reuse(project, plan)
+    outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
+    display = choose_display(
+        quiet=arguments.quiet, json=arguments.json, stdout=sys.stdout, stderr=sys.stderr, runs_folder=project.runs_folder
+    )
+    folder = make_folder()
+    options = RunOptions(
+        jobs=arguments.jobs or project.jobs or os.cpu_count() or 1,
+        keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
+        taken_from=taken_from,
+        tick=display.tick,
+        publish=lambda record: publish(folder, plan, request.notebooks, record),
+    )
+    folder.write_plan(plan)
+    mask = Mask(secrets.values())
+    context = RunContext(
+        project=project,
+        plan=plan,
+        folder=folder,
+        notebooks=request.notebooks,
+        listener=Listeners([EventLog(folder), display]),
+        environ=os.environ,
+        mask=mask,
+        secrets=secrets,
+        known_outs=outs,
+    )
+    try:
+        begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], mask)
+        record = run_plan(context, begun, options)
+    finally:
+        display.close()
+        folder.release()
+    if arguments.json:
+        from nbci.cli.show_text import show_document
+
+        print(json.dumps(show_document(record, runs_folder=str(project.runs_folder)), indent=1))
+    return exit_code(record)

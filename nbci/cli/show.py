@@ -1,0 +1,31 @@
+"""Show what became of a run, whether it ended, goes on or was killed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci show`."""
+    parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`")
+    parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print it."""
+    from nbci.cli.show_text import render_show, show_document
+    from nbci.config import find_project
+    from nbci.store.runs import find_run
+
+    project = find_project(Path.cwd())
+    record = find_run(project, arguments.run).read()
+    if arguments.json:
+        print(json.dumps(show_document(record, runs_folder=str(project.runs_folder)), indent=1))
+    else:
+        print(render_show(record))
+    return 0

@@ -1,0 +1,223 @@
+"""`nbci show` and `nbci runs`: records as plain text and as the documented JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, traceback_lines
+from nbci.cli.live.wording import duration, number, one_line, table
+from nbci.records.codec import plain
+from nbci.records.model import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.records.model import RunRecord, StepRecord
+
+_METRICS_SHOWN = 4
+_CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRow:
+    """One line of `nbci runs`; metrics by their full names."""
+
+    run: str
+    pipeline: str
+    result: str
+    started_utc: str | None = None
+    seconds: float | None = None
+    metrics: Mapping[str, float]
+
+
+def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Short name to full name, for each short name that only one step uses."""
+    count = Counter(_short(full) for full in metrics)
+    return {_short(full): full for full in metrics if count[_short(full)] == 1}
+
+
+def _short(full: str) -> str:
+    return full.partition(":")[2] or full
+
+
+def render_runs(rows: Sequence[RunRow]) -> str:
+    """The runs as a table."""
+    if not rows:
+        return "no runs yet; start one with: nbci run TARGET\n"
+    head = ("run", "pipeline", "result", "started (UTC)", "took", "metrics")
+    cells = [
+        (
+            row.run,
+            one_line(row.pipeline),
+            row.result,
+            _moment(row.started_utc),
+            "" if row.seconds is None else duration(row.seconds),
+            _metrics_cell(row.metrics),
+        )
+        for row in rows
+    ]
+    return _joined(table([head, *cells], right=frozenset({4})))
+
+
+def _metrics_cell(metrics: Mapping[str, float]) -> str:
+    short = {full: name for name, full in short_metrics(metrics).items()}
+    shown = [f"{short.get(full, full)} {number(value)}" for full, value in list(metrics.items())[:_METRICS_SHOWN]]
+    more = len(metrics) - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+
+
+def _moment(utc: str | None) -> str:
+    return "" if utc is None else utc[:19].replace("T", " ")
+
+
+def _joined(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
+
+
+def render_show(record: RunRecord) -> str:
+    """One run: what it was, its steps, parameters, metrics, warnings and failures."""
+    blocks = [
+        table(_facts(record)),
+        _step_lines(record),
+        _parameter_lines(record),
+        metric_lines(record.metrics),
+        [f"warning: {one_line(text)}" for text in _warnings(record)],
+        *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) == "failed"),
+    ]
+    return "\n".join(_joined(block) for block in blocks if block)
+
+
+def _facts(record: RunRecord) -> list[tuple[str, str]]:
+    took = "" if record.seconds is None else f", took {duration(record.seconds)}"
+    where = ", ".join(part for part in (record.user, record.host, record.platform) if part)
+    git = record.git
+    changes = ", with uncommitted changes" if git and git.dirty else ""
+    facts = [
+        ("run", record.run),
+        ("pipeline", record.pipeline),
+        ("target", record.target),
+        ("result", record.result),
+        ("started", f"{_moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
+        ("on", where),
+        ("python", record.python or ""),
+        ("commit", f"{git.commit or 'none yet'} on {git.branch or 'no branch'}{changes}" if git else ""),
+        ("command", " ".join(record.command)),
+        ("nbci", record.nbci),
+    ]
+    return [(name, one_line(value)) for name, value in facts if value]
+
+
+def _step_lines(record: RunRecord) -> list[str]:
+    if not record.steps:
+        return []
+    rows = [
+        (
+            step.name,
+            _result(record, step),
+            "" if step.seconds is None else duration(step.seconds),
+            str(len(step.attempts) or ""),
+            _remark(_ended(record, step)),
+        )
+        for step in record.steps
+    ]
+    return table([("step", "result", "took", "attempts", ""), *rows], right=frozenset({2, 3}))
+
+
+def _remark(step: StepRecord) -> str:
+    if step.failure is not None:
+        return failure_headline(step.failure)
+    if step.result == "reused" and step.run:
+        return f"from run {step.run}"
+    return one_line(step.reason or "")
+
+
+def _parameter_lines(record: RunRecord) -> list[str]:
+    if not record.params:
+        return []
+    rows = [(param.name, one_line(repr(param.value)), one_line(param.source)) for param in record.params]
+    return table([("parameter", "value", "from"), *rows])
+
+
+def _failure_block(step: StepRecord) -> list[str]:
+    traceback = traceback_lines(step.failure) if step.failure else []
+    return [*failure_lines(step), *(f"    {line}" for line in traceback)]
+
+
+def _warnings(record: RunRecord) -> list[str]:
+    return [*record.warnings, *(f"{step.name}: {text}" for step in record.steps for text in step.warnings)]
+
+
+def _result(record: RunRecord, step: StepRecord) -> str:
+    """The step's result; nothing runs any more in a run that has ended."""
+    return "failed" if step.result == "running" and record.result != "running" else step.result
+
+
+def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
+    """The step as `_result` has it, with the failure that goes with it."""
+    if step.result == _result(record, step):
+        return step
+    from dataclasses import replace
+
+    from nbci.records.model import Attempt
+
+    cut = Attempt(number=1, result="failed", started_utc=step.started_utc or "", seconds=0.0)
+    before, last = step.attempts[:-1], step.attempts[-1] if step.attempts else cut
+    return replace(step, result="failed", attempts=(*before, replace(last, failure=last.failure or _CUT_SHORT)))
+
+
+def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict[str, Any]:
+    """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
+    folder = f"{runs_folder}/{record.run}"
+    return {
+        "run": record.run,
+        "pipeline": record.pipeline,
+        "target": record.target,
+        "result": record.result,
+        "nbci": record.nbci,
+        "command": list(record.command),
+        "started_utc": record.started_utc,
+        "ended_utc": record.ended_utc,
+        "seconds": record.seconds,
+        "host": record.host,
+        "user": record.user,
+        "platform": record.platform,
+        "python": record.python,
+        "git": {"commit": record.git.commit, "branch": record.git.branch, "dirty": record.git.dirty}
+        if record.git
+        else None,
+        "params": {param.name: {"value": plain(param.value), "source": param.source} for param in record.params},
+        "steps": [_step_document(record, step) for step in record.steps],
+        "metrics": record.metrics,
+        "short_metrics": short_metrics(record.metrics),
+        "warnings": _warnings(record),
+        "paths": {
+            "folder": folder,
+            "record": f"{folder}/run.json",
+            "plan": f"{folder}/plan.json",
+            "page": f"{folder}/report/index.html",
+        },
+    }
+
+
+def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:
+    document: dict[str, Any] = {
+        "name": step.name,
+        "result": _result(record, step),
+        "seconds": step.seconds,
+        "attempts": len(step.attempts),
+        "metrics": {metric.name: metric.value for metric in step.metrics},
+        "warnings": list(step.warnings),
+    }
+    optional = {
+        "started_utc": step.started_utc,
+        "reason": step.reason,
+        "run": step.run,
+        "host": step.host,
+        "kernel": step.kernel,
+        "usage": plain(step.usage) if step.usage else None,
+        "outs": [plain(out) for out in step.outs] or None,
+        "failure": plain(failure) if (failure := _ended(record, step).failure) else None,
+    }
+    return document | {key: value for key, value in optional.items() if value is not None}

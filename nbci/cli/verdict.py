@@ -1,0 +1,25 @@
+"""The exit code that a run's record stands for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.errors import ExitCode
+
+if TYPE_CHECKING:
+    from nbci.records.model import RunRecord
+
+_INFRASTRUCTURE = ("kernel-start", "infrastructure")
+
+
+def exit_code(record: RunRecord) -> ExitCode:
+    """0 passed, 130 interrupted, 4 when nothing but the machine failed, else 1."""
+    if record.result == "passed":
+        return ExitCode.SUCCESS
+    if record.result == "interrupted":
+        return ExitCode.INTERRUPTED
+    kinds = [step.failure.kind for step in record.steps if step.failure is not None]
+    kinds += [record.failure.kind] if record.failure is not None else []
+    if kinds and all(kind in _INFRASTRUCTURE for kind in kinds):
+        return ExitCode.INFRASTRUCTURE
+    return ExitCode.STEP_FAILED

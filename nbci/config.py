@@ -1,0 +1,86 @@
+"""The project: where its root is, and what `[tool.nbci]` in its `pyproject.toml` says."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nbci.errors import Location, UsageError, nearest
+
+_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A project folder. `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`."""
+
+    root: Path
+    secrets: tuple[str, ...] = ()
+    jobs: int | None = None
+    output_cap_bytes: int = 1 << 20
+
+    @property
+    def runs_folder(self) -> Path:
+        """Where the records of runs are."""
+        return self.root / ".nbci" / "runs"
+
+    @property
+    def locks_folder(self) -> Path:
+        """Where runs of this project wait for each other."""
+        return self.root / ".nbci" / "locks"
+
+    def relative(self, path: Path) -> str:
+        """The path relative to the root, with `/`; UsageError when it lies outside."""
+        try:
+            return path.resolve().relative_to(self.root).as_posix()
+        except ValueError:
+            raise UsageError(f"{path} lies outside the project {self.root}") from None
+
+
+def find_project(target: Path) -> Project:
+    """The project that a file or folder belongs to.
+
+    The root is the nearest folder upwards with `.git` or a `[tool.nbci]` table, else the target's own folder.
+    """
+    start = target.resolve() if target.is_dir() else target.resolve().parent
+    for folder in (start, *start.parents):
+        table = _table(folder / "pyproject.toml")
+        if table is not None or (folder / ".git").exists():
+            return _project(folder, table or {})
+    return Project(root=start)
+
+
+def _table(path: Path) -> dict[str, Any] | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if "[tool.nbci" not in text:
+        return None
+    try:
+        table = tomllib.loads(text).get("tool", {}).get("nbci")
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(f"this is not TOML: {error}", where=Location(str(path))) from error
+    return table if isinstance(table, dict) else None
+
+
+def _project(root: Path, table: dict[str, Any]) -> Project:
+    where = Location(str(root / "pyproject.toml"))
+    for key, value in table.items():
+        if key not in _KEYS:
+            close = nearest(key, _KEYS)
+            raise UsageError(
+                f"[tool.nbci] has no key {key!r}",
+                hint=f"did you mean {close!r}?" if close else f"the keys are {', '.join(_KEYS)}",
+                where=where,
+            )
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+            raise UsageError(f"[tool.nbci] {key}: {value!r} is not a {_KEYS[key].__name__}", where=where)
+    return Project(
+        root=root,
+        secrets=tuple(str(name) for name in table.get("secrets", ())),
+        jobs=table.get("jobs"),
+        output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
+    )

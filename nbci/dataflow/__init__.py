@@ -1,0 +1,1 @@
+"""Which names code defines and uses, and which values therefore pass from step to step. Text in, values out."""

@@ -1,0 +1,188 @@
+"""The ways through code: branches, loops, exceptions, and what is known where they meet."""
+
+from __future__ import annotations
+
+import ast
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from nbci.dataflow import outside
+from nbci.dataflow.naming import Naming
+from nbci.dataflow.state import State, joined
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+class Blocks(Naming):
+    """The part of the walk that follows statements which contain others."""
+
+    def _block(self, statements: Iterable[ast.stmt]) -> None:
+        for statement in statements:
+            self.visit(statement)
+
+    @contextmanager
+    def _conditional(self, levels: int = 1) -> Iterator[None]:
+        self.depth += levels
+        try:
+            yield
+        finally:
+            self.depth -= levels
+
+    def _branch(self, start: State, nodes: Iterable[ast.AST]) -> State:
+        """The state at the end of nodes that may run, from `start`."""
+        self.state = start.copy()
+        with self._conditional():
+            for node in nodes:
+                self.visit(node)
+        return self.state
+
+    def _perhaps_cut_short(self, statements: Sequence[ast.stmt]) -> None:
+        start, mark = self.state.copy(), len(self.events)
+        end = self._branch(start, statements)
+        self.state = joined([end, start.perhaps(self.events[mark:])])
+
+    def visit(self, node: ast.AST) -> None:
+        """Visit a node, keeping its line for positions."""
+        self.line = getattr(node, "lineno", self.line)
+        super().visit(node)
+
+    def visit_If(self, node: ast.If | ast.IfExp) -> None:
+        self.visit(node.test)
+        start = self.state
+        body, orelse = ([part] if isinstance(part, ast.expr) else part for part in (node.body, node.orelse))
+        self.state = joined([self._branch(start, body), self._branch(start, orelse)])
+
+    visit_IfExp = visit_If
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> None:
+        self._first_then_maybe(node.values[:1], node.values[1:])
+
+    def visit_Compare(self, node: ast.Compare) -> None:
+        self._guard(node)
+        self._first_then_maybe([node.left, *node.comparators[:1]], node.comparators[1:])
+
+    def visit_Assert(self, node: ast.Assert) -> None:
+        self._first_then_maybe([node.test], [node.msg] if node.msg else [])
+
+    def _first_then_maybe(self, first: Sequence[ast.expr], maybe: Sequence[ast.expr]) -> None:
+        for part in first:
+            self.visit(part)
+        if maybe:
+            start = self.state
+            self.state = joined([start, self._branch(start, maybe)])
+
+    def visit_For(self, node: ast.For | ast.AsyncFor) -> None:
+        self.visit(node.iter)
+        self._loop([node.target, *node.body], node.orelse)
+
+    visit_AsyncFor = visit_For
+
+    def visit_While(self, node: ast.While) -> None:
+        self.visit(node.test)
+        self._loop([*node.body, node.test], node.orelse)
+
+    def _loop(self, body: Sequence[ast.AST], orelse: Sequence[ast.stmt]) -> None:
+        start, mark = self.state, len(self.events)
+        self.loops += 1
+        self._branch(start, body)
+        self.loops -= 1
+        after = start.perhaps(self.events[mark:])
+        self.state = joined([after, self._branch(after, orelse)]) if orelse else after
+
+    def _end_of_path(self, node: ast.AST) -> None:
+        self.generic_visit(node)
+        self.state.dead = True
+
+    visit_Raise = visit_Break = visit_Continue = _end_of_path
+
+    def visit_Return(self, node: ast.Return) -> None:
+        self._end_of_path(node)
+        self.may_have_returned = True
+
+    def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
+        start, mark = self.state.copy(), len(self.events)
+        with self._conditional(1 if node.handlers else 0):
+            self._block(node.body)
+        failed = start.perhaps(self.events[mark:])
+        ends = [self._branch(self.state, node.orelse)] if node.handlers else [self.state]
+        ends.extend(self._branch(failed, [handler]) for handler in node.handlers)
+        self.state = joined(ends)
+        if node.finalbody:
+            self._finally(node.finalbody, start.perhaps(self.events[mark:]))
+
+    def visit_TryStar(self, node: ast.TryStar) -> None:
+        self.visit_Try(node)
+
+    def _finally(self, body: Sequence[ast.stmt], failed: State) -> None:
+        """The block runs whatever happened before: what it reads is judged by what is there at least."""
+        normal, mark = self.state, len(self.events)
+        self.state = failed.copy()
+        self.state.dead = normal.dead
+        self._block(body)
+        end, events = self.state, self.events[mark:]
+        self.state = normal.perhaps(events)
+        self.state.dead = end.dead
+        for name in {name for name, _ in events}:
+            if name in end.sure:
+                self.state.bind(name)
+            elif name in end.gone:
+                self.state.unbind(name)
+
+    def visit_ExceptHandler(self, node: ast.ExceptHandler) -> None:
+        if node.type is not None:
+            self.visit(node.type)
+        if node.name:
+            self.bind(node.name)
+        self._block(node.body)
+        if node.name:
+            dead = self.state.dead
+            self.unbind(node.name)
+            self.state.dead = dead
+
+    def visit_With(self, node: ast.With | ast.AsyncWith) -> None:
+        swallowing = False
+        for item in node.items:
+            self.visit(item.context_expr)
+            swallowing = swallowing or self._may_swallow(item.context_expr)
+            if item.optional_vars is not None:
+                self.visit(item.optional_vars)
+        if swallowing:
+            self._perhaps_cut_short(node.body)
+        else:
+            self._block(node.body)
+
+    visit_AsyncWith = visit_With
+
+    def _may_swallow(self, context: ast.expr) -> bool:
+        return outside.swallows(context) or bool(self._bodies(outside.context_name(context)))
+
+    def visit_Match(self, node: ast.Match) -> None:
+        self.visit(node.subject)
+        start, ends, exhaustive = self.state, [], False
+        for case in node.cases:
+            mark = len(self.events)
+            ends.append(self._branch(start, [case.pattern, *([case.guard] if case.guard else []), *case.body]))
+            start = start.perhaps(self.events[mark:])
+            match case.pattern:
+                case ast.MatchAs(pattern=None) if case.guard is None:
+                    exhaustive = True
+        self.state = joined(ends if exhaustive else [*ends, start])
+
+    def visit_MatchAs(self, node: ast.MatchAs | ast.MatchStar) -> None:
+        self.generic_visit(node)
+        if node.name:
+            self.bind(node.name)
+
+    visit_MatchStar = visit_MatchAs
+
+    def visit_MatchMapping(self, node: ast.MatchMapping) -> None:
+        self.generic_visit(node)
+        if node.rest:
+            self.bind(node.rest)
+
+    def _guard(self, node: ast.Compare) -> None:
+        match node:
+            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[right]):
+                if outside.is_namespace(right):
+                    self.read(name, sure=False)

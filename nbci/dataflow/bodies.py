@@ -1,0 +1,49 @@
+"""What using a function, a class or an instance does to names, kept for where it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Position:
+    """A place in code: the index of the cell in the sequence, from 0, and the line in it, from 1."""
+
+    cell: int
+    line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Body:
+    """What using a function, a class or an instance of one reads and binds; `surely_reads` when it is called.
+
+    `kind` tells whether calling the name runs exactly this (a function), or makes or uses an instance.
+    """
+
+    kind: str
+    reads: frozenset[str] = frozenset()
+    surely_reads: frozenset[str] = frozenset()
+    surely_calls: frozenset[str] = frozenset()
+    binds: frozenset[str] = frozenset()
+    unbinds: frozenset[str] = frozenset()
+    uncertain: tuple[str, ...] = ()
+
+    def without_certainty(self) -> Body:
+        """The same where the name may stand for something else when it is called."""
+        return replace(self, surely_reads=frozenset(), surely_calls=frozenset())
+
+
+Definitions = Mapping[str, tuple[Body, ...]]
+NONE_KNOWN: Definitions = MappingProxyType({})
+
+
+@dataclass(slots=True)
+class Reached:
+    """All that using a name may do, through everything it uses in turn."""
+
+    reads: set[str] = field(default_factory=set)
+    binds: set[str] = field(default_factory=set)
+    unbinds: set[str] = field(default_factory=set)
+    uncertain: set[str] = field(default_factory=set)

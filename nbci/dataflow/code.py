@@ -1,0 +1,157 @@
+"""The text of a cell as Python: plain where it is, through IPython's own input transformation where it is not."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.magics import Effect, effect_of, hidden_code
+from nbci.errors import Location, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_UNENCODABLE = re.compile("[\0\ud800-\udfff]")
+# A cell of one such word is a magic in IPython (automagic) unless a variable has that name.
+_AUTOMAGIC_WORDS = frozenset({"cd", "hist", "ls", "lsmagic", "pwd", "who", "whos"})
+_AUTOMAGIC_LINE = re.compile(r"(cat|cd|conda|cp|ls|mamba|mkdir|mv|pip|rm|rmdir|uv)\s+[^=\s]")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParsedCell:
+    """A cell as text and as a syntax tree; lines count from 1 within the cell.
+
+    `python` is `source` after IPython's transformation; `effects` says what the magic calls in it do, by (line, column).
+    `may_fail`: an exception in this cell does not end the step, so any part of it may not have run.
+    """
+
+    source: str
+    python: str
+    tree: ast.Module = field(repr=False, compare=False)
+    effects: Mapping[tuple[int, int], Effect] = field(repr=False, compare=False, default_factory=dict)
+    may_fail: bool = False
+
+
+class CellSyntaxError(UsageError):
+    """A cell is no valid Python; `line` and `column` count from 1 within the cell."""
+
+    def __init__(self, reason: str, *, line: int, column: int | None, where: Location | None = None) -> None:
+        if where is not None:
+            place = {"cell": where.cell, "line": line, "column": column}
+            where = Location(where.path, first_line=where.first_line, **place)
+        super().__init__(f"the cell is no valid Python: {reason}", hint="correct the cell, then try again", where=where)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def parse_cell(source: str, *, may_fail: bool = False, where: Location | None = None) -> ParsedCell:
+    """The cell as Python, or CellSyntaxError; `where` is the cell's place, for the message."""
+    try:
+        return _parse(source, may_fail=may_fail)
+    except _Invalid as error:
+        raise CellSyntaxError(error.reason, line=error.line, column=error.column, where=where) from error
+
+
+class _Invalid(Exception):
+    def __init__(self, reason: str, line: int, column: int | None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.line = line
+        self.column = column
+
+
+def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
+    _refuse_unencodable(source)
+    text = source.replace("\r\n", "\n").replace("\r", "\n")
+    if text.strip() in _AUTOMAGIC_WORDS or _is_automagic_line(text):
+        text = "%" + text.strip()
+    try:
+        return ParsedCell(source=source, python=text, tree=_tree(text), may_fail=may_fail)
+    except _Invalid:
+        python = _transformed(text)
+        if python.strip() == text.strip() and "get_ipython" not in text:
+            raise
+    tree = _tree(python)
+    return ParsedCell(source=source, python=python, tree=tree, effects=_effects(tree), may_fail=may_fail)
+
+
+def _refuse_unencodable(source: str) -> None:
+    found = _UNENCODABLE.search(source)
+    if found is None:
+        return
+    before = source[: found.start()]
+    what = "a NUL character" if found.group() == "\0" else f"half a surrogate pair (U+{ord(found.group()):04X})"
+    raise _Invalid(f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n"))
+
+
+def _is_automagic_line(text: str) -> bool:
+    return "\n" not in text.strip() and _AUTOMAGIC_LINE.match(text.strip()) is not None and not _parses(text)
+
+
+def _parses(text: str) -> bool:
+    try:
+        _tree(text)
+    except _Invalid:
+        return False
+    return True
+
+
+def _tree(text: str) -> ast.Module:
+    """The syntax tree, compiled once as well: that finds what the grammar alone lets pass, like a lone `return`."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the user's code: its kernel shows them
+            tree = ast.parse(text)
+            compile(tree, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+    except SyntaxError as error:
+        raise _Invalid(error.msg or "invalid syntax", error.lineno or 1, error.offset or None) from error
+    except (RecursionError, MemoryError) as error:
+        raise _Invalid("it is nested too deeply", 1, None) from error
+    except ValueError as error:  # an integer literal of more than 4300 digits, on some versions
+        raise _Invalid(str(error), 1, None) from error
+    return tree
+
+
+def _transformed(text: str) -> str:
+    """The text after IPython's transformation; blank lines that it drops at the top are put back, so lines agree."""
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    body = text.lstrip("\n")
+    dropped = len(text) - len(body)
+    while body and not body.split("\n", 1)[0].strip():
+        dropped += 1
+        body = body.split("\n", 1)[1] if "\n" in body else ""
+    try:
+        python = TransformerManager().transform_cell(body)  # type: ignore[no-untyped-call]  # IPython has no types here
+    except SyntaxError as error:
+        raise _Invalid(error.msg or "invalid syntax", (error.lineno or 1) + dropped, error.offset or None) from error
+    return "\n" * dropped + str(python)
+
+
+def _effects(tree: ast.Module) -> dict[tuple[int, int], Effect]:
+    effects = {}
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        hidden = hidden_code(node)
+        body = None
+        if hidden is not None:
+            body = _hidden_cell(hidden.text, node.lineno - 1 + hidden.first_line)
+        effect = effect_of(node, body)
+        if effect is not None:
+            effects[node.lineno, node.col_offset] = effect
+    return effects
+
+
+def _hidden_cell(text: str, lines_above: int) -> ParsedCell:
+    try:
+        cell = _parse(text)
+    except _Invalid as error:
+        raise _Invalid(error.reason, error.line + lines_above, error.column) from error
+    ast.increment_lineno(cell.tree, lines_above)
+    effects = {(line + lines_above, column): effect for (line, column), effect in cell.effects.items()}
+    return ParsedCell(source=text, python=cell.python, tree=cell.tree, effects=effects)

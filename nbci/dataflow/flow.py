@@ -1,0 +1,304 @@
+"""Which values pass between steps: what each takes, from whom, and what it therefore has to give."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
+from nbci.dataflow.names import Names, names_of
+from nbci.dataflow.undefined import Origin, Undefined, undefined_names
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.dataflow.names import Body
+    from nbci.dataflow.prelude import Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepCode:
+    """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored)."""
+
+    name: str
+    after: tuple[str, ...] = ()
+    cells: tuple[ParsedCell, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A value that a step takes, and the nearest steps before it that have it: one, or several at a join.
+
+    `needed`: the step's code may read it; otherwise the step only passes it on.
+    """
+
+    name: str
+    givers: tuple[str, ...]
+    needed: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Give:
+    """A value that a step hands on as it stands at its end; `optional`: there may be none, which is no mistake."""
+
+    name: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFlow:
+    """What passes into and out of one step, sorted by name."""
+
+    name: str
+    takes: tuple[Take, ...] = ()
+    gives: tuple[Give, ...] = ()
+    names: Names = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Flow:
+    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives."""
+
+    steps: tuple[StepFlow, ...]
+    warnings: tuple[str, ...] = ()
+    undefined: tuple[Undefined, ...] = ()
+
+    def step(self, name: str) -> StepFlow:
+        """The flow of the step with that name."""
+        return next(step for step in self.steps if step.name == name)
+
+
+def flow(steps: Sequence[StepCode], params: frozenset[str] = frozenset(), prelude: Sequence[Statement] = ()) -> Flow:
+    """The values that pass between the steps of one notebook; their graph has no cycle."""
+    graph = _Graph.of(steps)
+    origin = Origin.of(params, prelude)
+    names = analysed(steps, graph.order, origin)
+    return _Flowing(graph, origin, names).result()
+
+
+def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
+    """The names of every step, following functions and classes into the steps that use them later."""
+    known: dict[str, tuple[Body, ...]] = dict(origin.definitions)
+    names: list[Names | None] = [None] * len(steps)
+    for index in order:
+        found = names_of(steps[index].cells, known=known, future_annotations=origin.future_annotations)
+        names[index] = found
+        for name in found.binds & known.keys():
+            known[name] = tuple(body.without_certainty() for body in known[name])
+        for name, bodies in found.definitions.items():
+            known[name] = tuple(dict.fromkeys([*known.get(name, ()), *(body.without_certainty() for body in bodies)]))
+    return [found for found in names if found is not None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Graph:
+    steps: tuple[str, ...]
+    before: tuple[tuple[int, ...], ...]
+    order: tuple[int, ...]
+
+    @classmethod
+    def of(cls, steps: Sequence[StepCode]) -> _Graph:
+        index = {step.name: position for position, step in enumerate(steps)}
+        before = tuple(tuple(sorted({index[name] for name in step.after if name in index})) for step in steps)
+        after: list[list[int]] = [[] for _ in steps]
+        waiting = [len(earlier) for earlier in before]
+        for position, earlier in enumerate(before):
+            for other in earlier:
+                after[other].append(position)
+        order = [position for position, count in enumerate(waiting) if not count]
+        for position in order:
+            for later in after[position]:
+                waiting[later] -= 1
+                if not waiting[later]:
+                    order.append(later)
+        if len(order) < len(steps):
+            stuck = next(step.name for step, count in zip(steps, waiting, strict=True) if count)
+            raise UsageError(f"the steps before {stuck} form a cycle", hint="remove one of its prev: tags")
+        return cls(steps=tuple(step.name for step in steps), before=before, order=tuple(order))
+
+
+class _Flowing:
+    """One computation of a flow: forward for who has what, backward for who needs it."""
+
+    def __init__(self, graph: _Graph, origin: Origin, names: Sequence[Names]) -> None:
+        self.graph = graph
+        self.origin = origin
+        self.names = names
+        self.rank = {step: rank for rank, step in enumerate(graph.order)}
+        wanted = sorted(set().union(*(step.needs | step.assumes for step in names)))
+        self.number = {name: number for number, name in enumerate(wanted)}
+        self.wanted = wanted
+        self.levels = height(len(wanted))
+        self.have: list[dict[str, Givers]] = [{} for _ in names]
+        self.present: set[tuple[int, str]] = set()
+        self.older: dict[tuple[str, int, int], bool] = {}
+
+    def result(self) -> Flow:
+        self._forward()
+        takes, gives = self._backward()
+        shown = tuple(
+            StepFlow(
+                name=name,
+                takes=tuple(sorted(takes[step], key=lambda take: take.name)),
+                gives=tuple(
+                    Give(name=given, optional=(step, given) not in self.present) for given in sorted(gives[step])
+                ),
+                names=self.names[step],
+            )
+            for step, name in enumerate(self.graph.steps)
+        )
+        undefined = undefined_names(self.graph.steps, self.graph.before, self.names, self.have, self.origin)
+        return Flow(steps=shown, warnings=tuple(self._join_warnings()), undefined=undefined)
+
+    def _forward(self) -> None:
+        """For each step the givers of every name it touches, walking in an order where givers come first."""
+        after: list[Trie] = [None] * len(self.names)
+        for step in self.graph.order:
+            trie, differing = merged([after[before] for before in self.graph.before[step]])
+            for number in differing:
+                givers = self._nearest(self.wanted[number], lookup(trie, number, self.levels))
+                trie = stored(trie, number, givers, self.levels)
+            after[step] = self._through(step, trie)
+
+    def _through(self, step: int, trie: Trie) -> Trie:
+        names, have = self.names[step], self.have[step]
+        touched = names.needs | names.assumes | names.binds | names.changes | names.unbinds
+        for name in touched:
+            number = self.number.get(name)
+            if number is None:
+                continue
+            givers = lookup(trie, number, self.levels)
+            if givers:
+                have[name] = givers
+            if name in names.unbinds:
+                trie = stored(trie, number, NO_GIVERS, self.levels) if givers else trie
+            elif givers or self.origin.makes_value(name, names):
+                trie = stored(trie, number, frozenset((step,)), self.levels)
+                if self._is_present(step, name, givers):
+                    self.present.add((step, name))
+        return trie
+
+    def _is_present(self, step: int, name: str, givers: Givers) -> bool:
+        names = self.names[step]
+        if name in names.surely_binds or (name in names.changes and self.origin.has(name)):
+            return True
+        return name not in names.may_unbind and any((giver, name) in self.present for giver in givers)
+
+    def _nearest(self, name: str, givers: Givers) -> Givers:
+        """The givers that no other of them comes after."""
+        if len(givers) < 2:
+            return givers
+        if len(givers) > 8:
+            return givers - self._before_any(name, givers)
+        return frozenset(
+            giver for giver in givers if not any(self._comes_before(name, giver, other) for other in givers - {giver})
+        )
+
+    def _comes_before(self, name: str, early: int, late: int) -> bool:
+        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name leads there."""
+        pending, seen = [late], {late}
+        found = False
+        while pending and not found:
+            step = pending.pop()
+            known = self.older.get((name, early, step))
+            if known is not None:
+                found = known
+                continue
+            for giver in self.have[step].get(name, NO_GIVERS):
+                if giver == early:
+                    found = True
+                elif giver not in seen and self.rank[giver] > self.rank[early]:
+                    seen.add(giver)
+                    pending.append(giver)
+        self.older[name, early, late] = found
+        return found
+
+    def _before_any(self, name: str, givers: Givers) -> Givers:
+        first = min(self.rank[giver] for giver in givers)
+        seen: set[int] = set()
+        pending = list(givers)
+        while pending:
+            for giver in self.have[pending.pop()].get(name, NO_GIVERS):
+                if giver not in seen and self.rank[giver] >= first:
+                    seen.add(giver)
+                    pending.append(giver)
+        return givers & seen
+
+    def _backward(self) -> tuple[list[list[Take]], list[set[str]]]:
+        takes: list[list[Take]] = [[] for _ in self.names]
+        gives: list[set[str]] = [set() for _ in self.names]
+        for step in reversed(self.graph.order):
+            names, have = self.names[step], self.have[step]
+            needed = (names.needs | names.assumes) & have.keys()
+            passed = (gives[step] - names.surely_binds) & have.keys()
+            for name in needed | passed:
+                givers = have[name]
+                shown = tuple(self.graph.steps[giver] for giver in sorted(givers))
+                takes[step].append(Take(name=name, givers=shown, needed=name in needed))
+                for giver in givers:
+                    gives[giver].add(name)
+        return takes, gives
+
+    def _join_warnings(self) -> Iterable[str]:
+        origins: dict[tuple[int, str], Givers] = {}
+        for step in self.graph.order:
+            names = self.names[step]
+            for name, givers in sorted(self.have[step].items()):
+                makers = NO_GIVERS.union(*(origins.get((giver, name), frozenset((giver,))) for giver in givers))
+                makers = self._nearest(name, makers)
+                if name not in names.binds:
+                    origins[step, name] = makers
+                if len(givers) > 1 and len(makers) > 1 and name in names.needs | names.assumes:
+                    shown = " and ".join(self.graph.steps[maker] for maker in sorted(makers))
+                    yield (
+                        f"`{name}`, which {self.graph.steps[step]} uses, is made by {shown}, and neither comes before "
+                        "the other: the step will fail unless they agree"
+                    )
+
+
+def order_from_flow(
+    steps: Sequence[StepCode], params: frozenset[str] = frozenset(), prelude: Sequence[Statement] = ()
+) -> tuple[tuple[str, str], ...]:
+    """The edges (earlier, later) that variables ask for, with the steps in notebook order."""
+    origin = Origin.of(params, prelude)
+    names = analysed(steps, range(len(steps)), origin)
+    last: dict[str, int] = {}
+    replaced: dict[tuple[str, int], tuple[int, int]] = {}
+    edges: defaultdict[int, set[int]] = defaultdict(set)
+    version: dict[str, int] = {}
+    for step, found in enumerate(names):
+        read = found.needs | found.assumes
+        anew = (found.surely_binds | found.unbinds) - read
+        for name in sorted(read | found.binds | found.changes | found.unbinds):
+            earlier = last.get(name)
+            if earlier is not None and name not in anew:
+                edges[step].add(earlier)
+                _keep_replaced_apart(name, version[name], replaced, edges)
+            elif earlier is not None:
+                replaced[name, step] = (earlier, version[name])
+                version[name] = step
+            elif origin.makes_value(name, found):
+                version[name] = step
+            if earlier is not None or origin.makes_value(name, found):
+                last[name] = step
+    return tuple(
+        (steps[earlier].name, steps[step].name) for step in range(len(steps)) for earlier in sorted(edges[step])
+    )
+
+
+def _keep_replaced_apart(
+    name: str,
+    maker: int,
+    replaced: Mapping[tuple[str, int], tuple[int, int]],
+    edges: defaultdict[int, set[int]],
+) -> None:
+    """A step that makes a name anew, for others, comes after all that used the name before."""
+    while (name, maker) in replaced:
+        user, before = replaced[name, maker]
+        if user in edges[maker]:
+            return
+        edges[maker].add(user)
+        maker = before

@@ -1,0 +1,183 @@
+"""What IPython's magics and shell lines do to names, as far as their text tells."""
+
+from __future__ import annotations
+
+import ast
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from nbci.dataflow.code import ParsedCell
+
+_RUN_IN_PLACE = frozenset({"time", "prun", "capture"})
+_RUN_APART = frozenset({"timeit", "memit", "lprun", "mprun"})
+_SCRIPTS = frozenset(
+    {"bash", "sh", "script", "python", "python2", "python3", "pypy", "perl", "ruby", "cmd", "powershell"}
+)
+_HARMLESS_CELL = frozenset(
+    {"writefile", "file", "html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "sx", "system", "!"}
+)
+_HARMLESS_LINE = frozenset(
+    "alias alias_magic autoawait autocall autoindent automagic autosave bookmark cat cd clear code_wrap colors conda "
+    "config connect_info cp debug dhist dirs doctest_mode echo edit env gui hist history killbgscripts ldir less lf lk "
+    "ll load_ext logoff logon logstart logstate logstop ls lsmagic lx magic mamba man matplotlib micromamba mkdir "
+    "more mv notebook page pastebin pdb pdef pdoc pfile pinfo pinfo2 pip popd pprint precision profile psearch psource "
+    "pushd pwd pycat quickref reload_ext rm rmdir save set_env subshell sx system tb tensorboard unalias unload_ext "
+    "uv watermark who who_ls whos xmode !".split()
+)
+_OPTIONS_WITH_VALUE = {"timeit": "nrp", "prun": "lsTD", "memit": "rit", "lprun": "fmTDsu", "mprun": "fTc"}
+_CALLS = frozenset({"run_line_magic", "run_cell_magic", "system", "getoutput"})
+_DOLLAR = re.compile(r"(?<!\$)\$([A-Za-z_]\w*)")
+_BRACES = re.compile(r"\{([^{}]+)\}")
+_OPTION = re.compile(r"\s*(?:--[\w-]+|-([A-Za-z])([^\s]*))(?:\s+|$)")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HiddenCode:
+    """Python in a magic's text; it starts `first_line` lines below the magic's own."""
+
+    text: str
+    first_line: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Effect:
+    """What one magic call does: the code it runs (`apart`: without binding its names), names that its text mentions and
+    binds, and why nothing certain can be said, if so.
+    """
+
+    body: ParsedCell | None = field(default=None, compare=False)
+    apart: bool = False
+    reads: tuple[str, ...] = ()
+    binds: tuple[str, ...] = ()
+    uncertain: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Magic:
+    name: str
+    line: str
+    cell: str | None
+
+    @property
+    def shown(self) -> str:
+        return f"{'%' if self.cell is None else '%%'}{self.name}"
+
+
+def hidden_code(call: ast.Call) -> HiddenCode | None:
+    """The Python that the magic call runs, if any."""
+    magic = _magic(call)
+    if magic is None or magic.name not in _RUN_IN_PLACE | _RUN_APART:
+        return None
+    statement = _without_options(magic)[0]
+    if magic.cell is None:
+        return HiddenCode(text=statement, first_line=0) if magic.name != "capture" else None
+    if magic.name == "timeit" and statement.strip():
+        return HiddenCode(text=f"{statement}\n{magic.cell}", first_line=0)
+    return HiddenCode(text=magic.cell, first_line=1)
+
+
+def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
+    """What the call does to names, with its hidden code parsed as `body`; None when it is no magic call."""
+    shell = _shell_text(call)
+    if shell is not None:
+        return Effect(reads=_expanded(shell))
+    magic = _magic(call)
+    if magic is None:
+        return None
+    if magic.name in _RUN_APART:
+        return Effect(body=body, apart=True, reads=_without_options(magic)[1])
+    if magic.name == "capture":
+        return Effect(body=body, binds=tuple(word for word in magic.line.split()[:4] if word.isidentifier()))
+    if magic.name in _RUN_IN_PLACE:
+        return Effect(body=body)
+    return _effect_of_text(magic)
+
+
+def _effect_of_text(magic: _Magic) -> Effect:
+    reads = _expanded(magic.line)
+    if magic.cell is not None:
+        if magic.name in _SCRIPTS:
+            return Effect(reads=reads, binds=_script_outputs(magic.line))
+        known = magic.name in _HARMLESS_CELL
+        return Effect(reads=reads, uncertain=None if known else f"{magic.shown} may define names")
+    if magic.name in _HARMLESS_LINE:
+        return Effect(reads=reads)
+    words = tuple(word for word in magic.line.split() if word.isidentifier())
+    if magic.name == "autoreload":
+        complete = any(mode in magic.line.split() for mode in ("3", "complete"))
+        return Effect(uncertain="%autoreload 3 may define names" if complete else None)
+    if magic.name == "aimport":
+        return Effect(binds=words)
+    if magic.name == "store":
+        why = "%store may define names"
+        return Effect(binds=words, uncertain=why) if "-r" in magic.line else Effect(reads=words, uncertain=why)
+    return Effect(reads=reads, uncertain=f"{magic.shown} may define or remove names")
+
+
+def _magic(call: ast.Call) -> _Magic | None:
+    texts = _texts(call)
+    match call.func:
+        case ast.Attribute(attr="run_line_magic") if texts is not None and len(texts) == 2:
+            return _Magic(name=texts[0], line=texts[1], cell=None)
+        case ast.Attribute(attr="run_cell_magic") if texts is not None and len(texts) == 3:
+            return _Magic(name=texts[0], line=texts[1], cell=texts[2])
+    return None
+
+
+def _shell_text(call: ast.Call) -> str | None:
+    texts = _texts(call)
+    match call.func:
+        case ast.Attribute(attr="system" | "getoutput") if texts is not None and len(texts) == 1:
+            return texts[0]
+    return None
+
+
+def _texts(call: ast.Call) -> list[str] | None:
+    """The arguments of `get_ipython().…("…", …)` when all are literal strings."""
+    match call.func:
+        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if attr in _CALLS:
+            texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+            return texts if len(texts) == len(call.args) and not call.keywords else None
+    return None
+
+
+def _without_options(magic: _Magic) -> tuple[str, tuple[str, ...]]:
+    """The statement after the magic's options, and the names that the options mention (`%lprun -f NAME`)."""
+    rest, reads = magic.line, []
+    while found := _OPTION.match(rest):
+        rest = rest[found.end() :]
+        letter, value = found.group(1), found.group(2)
+        if letter and letter in _OPTIONS_WITH_VALUE.get(magic.name, ""):
+            if not value:
+                value, _, rest = rest.partition(" ")
+            if magic.name in {"lprun", "mprun"} and letter in "fm":
+                reads.append(value.split(".")[0])
+    return rest.strip(), tuple(name for name in reads if name.isidentifier())
+
+
+def _script_outputs(line: str) -> tuple[str, ...]:
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        words = line.split()
+    names = []
+    for word, following in zip(words, [*words[1:], ""], strict=False):
+        option, _, value = word.partition("=")
+        if option in {"--out", "--err", "--proc"}:
+            names.append(value or following)
+    return tuple(name for name in names if name.isidentifier())
+
+
+def _expanded(line: str) -> tuple[str, ...]:
+    """The names that IPython puts in for `$name` and `{expression}`; where that fails it leaves the text as it is."""
+    names = set(_DOLLAR.findall(line))
+    for expression in _BRACES.findall(line):
+        try:
+            tree = ast.parse(expression.partition("!")[0].strip() or "0", mode="eval")
+        except (SyntaxError, ValueError):
+            continue
+        names.update(node.id for node in ast.walk(tree) if isinstance(node, ast.Name))
+    return tuple(sorted(names))

@@ -1,0 +1,109 @@
+"""The module-level names that code binds and needs: what a step makes, and what must be there before it runs."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.bodies import NONE_KNOWN, Body, Definitions, Position
+from nbci.dataflow.walk import Walk
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.dataflow.code import ParsedCell
+
+__all__ = ["Body", "Definitions", "Names", "Position", "names_of"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """What code does with the names of its module.
+
+    `binds` may have a value from this code at its end, `surely_binds` have one on every path without an exception;
+    `imports` are those of `binds` that nothing but imports bind, `changes` those whose items or attributes are assigned.
+    `unbinds` are surely deleted at the end, `may_unbind` perhaps.
+    `needs` may be read before the code binds them, in the functions that it uses too; `surely_needs` are certain.
+    `assumes` are builtin names that the code reads before it binds them.
+    `definitions`: what using the functions, classes and their instances that the code makes reads and binds in turn.
+    """
+
+    binds: frozenset[str] = frozenset()
+    surely_binds: frozenset[str] = frozenset()
+    imports: frozenset[str] = frozenset()
+    changes: frozenset[str] = frozenset()
+    unbinds: frozenset[str] = frozenset()
+    may_unbind: frozenset[str] = frozenset()
+    needs: frozenset[str] = frozenset()
+    surely_needs: frozenset[str] = frozenset()
+    assumes: frozenset[str] = frozenset()
+    mentions: frozenset[str] = frozenset()
+    first_use: Mapping[str, Position]
+    uncertain: tuple[str, ...] = ()
+    definitions: Definitions
+    future_annotations: bool = False
+
+
+def names_of(
+    cells: Sequence[ParsedCell], *, known: Definitions = NONE_KNOWN, future_annotations: bool = False
+) -> Names:
+    """The names of the cells, run one after the other; `known` are definitions that other code made before."""
+    try:
+        walk = Walk(known=known, future_annotations=future_annotations)
+        walk.run(cells)
+        if walk.defines_in_loop:  # what an earlier line of the loop uses is known only now
+            later = {name: _uncertain(bodies) for name, bodies in walk.kept_definitions().items()}
+            walk = Walk(known={**known, **later}, future_annotations=future_annotations)
+            walk.run(cells)
+    except RecursionError:
+        return _names_of_deep_code(cells)
+    return _names(walk)
+
+
+def _uncertain(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
+    return tuple(body.without_certainty() for body in bodies)
+
+
+def _names(walk: Walk) -> Names:
+    bodies = [body for kept in walk.definitions.values() for body in kept]
+    binds = walk.state.maybe.union(*(body.binds for body in bodies))
+    unbound = {name for name, bound in walk.events if not bound}.union(*(body.unbinds for body in bodies))
+    return Names(
+        binds=frozenset(binds),
+        surely_binds=frozenset() if walk.state.dead else frozenset(walk.state.sure),
+        imports=frozenset(binds & walk.imported - walk.assigned),
+        changes=frozenset(walk.changes),
+        unbinds=frozenset(walk.state.gone - binds),
+        may_unbind=frozenset(unbound - walk.state.sure),
+        needs=frozenset(walk.needs),
+        surely_needs=frozenset(walk.surely),
+        assumes=frozenset(walk.assumes),
+        mentions=frozenset(walk.mentions),
+        first_use=dict(walk.needs),
+        uncertain=tuple(dict.fromkeys(walk.uncertain)),
+        definitions=walk.kept_definitions(),
+        future_annotations=walk.future_annotations,
+    )
+
+
+def _names_of_deep_code(cells: Sequence[ParsedCell]) -> Names:
+    """For code nested too deeply to walk: every name in it, with nothing certain."""
+    stored: set[str] = set()
+    loaded: dict[str, Position] = {}
+    for index, cell in enumerate(cells):
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.Name):
+                if isinstance(node.ctx, ast.Load):
+                    loaded.setdefault(node.id, Position(cell=index, line=node.lineno))
+                else:
+                    stored.add(node.id)
+    return Names(
+        binds=frozenset(stored),
+        may_unbind=frozenset(stored),
+        needs=frozenset(loaded),
+        mentions=frozenset(stored | loaded.keys()),
+        first_use=loaded,
+        uncertain=("the code is nested too deeply to follow",),
+        definitions={},
+    )

@@ -1,0 +1,155 @@
+"""Names read, bound and deleted, one after the other: what each does to what is known of them."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from nbci.dataflow import outside, scopes
+from nbci.dataflow.bodies import Body, Definitions, Position, Reached
+from nbci.dataflow.state import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.dataflow.magics import Effect
+    from nbci.dataflow.scopes import Scope
+
+
+class Naming(ast.NodeVisitor):
+    """What a walk knows; in `inner` walks, over a function's body, names stand for what its use does later."""
+
+    def __init__(self, *, known: Definitions, future_annotations: bool, inner: tuple[Scope, ...] = ()) -> None:
+        self.known = known
+        self.future_annotations = future_annotations
+        self.inner = bool(inner)
+        self.scopes: list[Scope] = list(inner)
+        self.state = State()
+        self.events: list[tuple[str, bool]] = []
+        self.depth = 0
+        self.loops = 0
+        self.cell = 0
+        self.line = 1
+        self.owner: str | None = None
+        self.effects: Mapping[tuple[int, int], Effect] = {}
+        self.needs: dict[str, Position] = {}
+        self.surely: set[str] = set()
+        self.assumes: set[str] = set()
+        self.mentions: set[str] = set()
+        self.changes: set[str] = set()
+        self.imported: set[str] = set()
+        self.assigned: set[str] = set()
+        self.surely_calls: set[str] = set()
+        self.uncertain: list[str] = []
+        self.yields = False
+        self.may_have_returned = False
+        self.times_bound: Counter[str] = Counter()
+        self.definitions: dict[str, list[Body]] = {}
+        self.defines_in_loop = False
+        self._reached: dict[str, Reached] = {}
+
+    def kept_definitions(self) -> dict[str, tuple[Body, ...]]:
+        """The definitions seen, by the name that leads to them."""
+        return {name: tuple(kept) for name, kept in self.definitions.items()}
+
+    def read(self, name: str, *, sure: bool = True) -> None:
+        """The name is read here; `sure` if this line reads it whenever it runs."""
+        if not scopes.leads_to_module(name, self.scopes):
+            return
+        self.mentions.add(name)
+        self._note_read(name, sure=sure and self._certain and not self._class_may_have(name))
+        if not self.inner:
+            self._use(name)
+
+    def bind(self, name: str, *, imported: bool = False, walrus: bool = False) -> None:
+        """The name gets a value here."""
+        scope = scopes.binding_scope(name, self.scopes, walrus=walrus)
+        if scope is not None:
+            if scope.kind == "class" and self.depth == scope.depth:
+                scope.bound.add(name)
+            return
+        self.mentions.add(name)
+        self.state.bind(name)
+        self.events.append((name, True))
+        self.times_bound[name] += 1
+        (self.imported if imported else self.assigned).add(name)
+
+    def unbind(self, name: str) -> None:
+        """The name loses its value here."""
+        scope = scopes.binding_scope(name, self.scopes)
+        if scope is not None:
+            scope.bound.discard(name)
+            return
+        self.mentions.add(name)
+        self.state.unbind(name)
+        self.events.append((name, False))
+
+    @property
+    def _certain(self) -> bool:
+        return self.depth == 0 and not self.state.dead and not self.may_have_returned
+
+    def _class_may_have(self, name: str) -> bool:
+        return bool(self.scopes) and self.scopes[-1].kind == "class" and name in self.scopes[-1].local
+
+    def _note_read(self, name: str, *, sure: bool) -> None:
+        if name in self.state.sure:
+            return
+        if outside.is_provided(name):
+            if not outside.is_history(name):
+                self.assumes.add(name)
+            return
+        self.needs.setdefault(name, Position(cell=self.cell, line=self.line))
+        if sure and name not in self.state.maybe:
+            self.surely.add(name)
+
+    def _bodies(self, name: str) -> Sequence[Body]:
+        own = self.definitions.get(name)
+        if own is not None:
+            return [*own, *self.known.get(name, ())] if name not in self.state.sure else own
+        return () if name in self.state.sure else self.known.get(name, ())
+
+    def _use(self, name: str) -> None:
+        if not self._bodies(name):
+            return
+        reached = self._reach(name)
+        for inner in sorted(reached.reads):
+            self._note_read(inner, sure=False)
+        self._may_do(reached)
+
+    def _may_do(self, reached: Reached) -> None:
+        events = [
+            *((name, True) for name in sorted(reached.binds)),
+            *((name, False) for name in sorted(reached.unbinds)),
+        ]
+        if events:
+            self.state = self.state.perhaps(events)
+            self.events.extend(events)
+        self.uncertain.extend(sorted(reached.uncertain))
+
+    def _reach(self, name: str) -> Reached:
+        if name in self._reached:
+            return self._reached[name]
+        reached, pending, seen = Reached(), [name], {name}
+        while pending:
+            for body in self._bodies(pending.pop()):
+                reached.reads |= body.reads
+                reached.binds |= body.binds
+                reached.unbinds |= body.unbinds
+                reached.uncertain.update(body.uncertain)
+                pending.extend(body.reads - seen)
+                seen |= body.reads
+        self._reached[name] = reached
+        return reached
+
+    def _surely_call(self, name: str, seen: frozenset[str] = frozenset()) -> None:
+        """The function runs here: what it surely reads is surely read."""
+        bodies = self._bodies(name)
+        if name in seen or len(bodies) != 1 or self.times_bound[name] > 1 or name in self.state.gone:
+            return
+        if any(binds_it for binds_it in (name in self._reach(name).binds, bodies[0].kind != "function")):
+            return
+        for inner in sorted(bodies[0].surely_reads):
+            self._note_read(inner, sure=self._certain)
+        for called in sorted(bodies[0].surely_calls):
+            self._surely_call(called, seen | {name})

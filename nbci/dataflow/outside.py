@@ -1,0 +1,105 @@
+"""Names that Python and IPython provide, and code that reaches names by ways that no one can follow."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_DUNDERS = frozenset(
+    "__annotations__ __builtin__ __builtins__ __class__ __debug__ __doc__ __file__ __loader__ __module__ __name__ "
+    "__package__ __qualname__ __spec__".split()
+)
+_IPYTHON = frozenset({"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "open"})
+_HISTORY = re.compile(r"_(i{1,3}|\d+|i\d+|oh|dh|ih|exit_code)")
+PROVIDED = frozenset(dir(builtins)) | _DUNDERS | _IPYTHON
+NAMESPACES = frozenset({"globals", "locals", "vars", "dir"})
+_SHELL_CALLS = frozenset(
+    {"push", "ex", "ev", "run_cell", "run_code", "run_line_magic", "run_cell_magic", "magic", "safe_execfile", "reset"}
+)
+_SAFE_DECORATORS = frozenset(
+    "abstractmethod asynccontextmanager cache cached_property classmethod contextmanager dataclass deleter fixture "
+    "getter jit lru_cache njit no_grad override overload property setter singledispatch staticmethod total_ordering "
+    "wraps".split()
+)
+_SWALLOWING = re.compile("suppress|raises|ignore|catch(?!_warnings)|swallow")
+_BEYOND_NAME_ERROR = frozenset(
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException) and not issubclass(NameError, value)
+)
+_AT_NAME = re.compile(r"(?<![\w.])@([A-Za-z_]\w*)")
+
+
+def is_history(name: str) -> bool:
+    """Whether IPython's history has the name: `_`, `_i2`, `_12`: it never travels."""
+    return name in {"_", "__", "___", "In", "Out"} or _HISTORY.fullmatch(name) is not None
+
+
+def is_provided(name: str) -> bool:
+    """Whether Python or IPython defines the name in every kernel."""
+    return name in PROVIDED or is_history(name)
+
+
+def is_namespace(node: ast.AST) -> bool:
+    """Whether the expression is the module's namespace as a dictionary: `globals()`, `locals()`, `vars()`."""
+    match node:
+        case ast.Call(func=ast.Name(id=name), args=[], keywords=[]):
+            return name in NAMESPACES
+        case ast.Attribute(attr="user_ns", value=ast.Call(func=ast.Name(id="get_ipython"))):
+            return True
+    return False
+
+
+def unfollowable(call: ast.Call) -> str | None:
+    """Why the names that the call reaches cannot be told, if so."""
+    match call.func:
+        case ast.Name(id="exec" | "eval" as name):
+            return f"{name}() may use any name"
+        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if attr in _SHELL_CALLS:
+            return f"get_ipython().{attr}() may define names"
+        case ast.Attribute(attr=attr, value=value) if is_namespace(value) and attr != "get":
+            return f"{ast.unparse(value)}.{attr}() may use any name"
+    return None
+
+
+def names_in_query(call: ast.Call) -> Iterator[str]:
+    """The names behind `@` in the text that pandas' `query` and `eval` take."""
+    match call.func:
+        case ast.Attribute(attr="query" | "eval"):
+            for node in (part for arg in call.args for part in ast.walk(arg)):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield from _AT_NAME.findall(node.value)
+
+
+def may_call(decorator: ast.expr) -> bool:
+    """Whether the decorator may call what it decorates, for all we know."""
+    target = decorator.func if isinstance(decorator, ast.Call) else decorator
+    return _last_name(target) not in _SAFE_DECORATORS
+
+
+def swallows(context: ast.expr) -> bool:
+    """Whether the context of a `with` has a name as of one that swallows exceptions."""
+    return _SWALLOWING.search(context_name(context).lower()) is not None
+
+
+def context_name(context: ast.expr) -> str:
+    """What a `with` calls or names, the last part of it."""
+    return _last_name(context.func if isinstance(context, ast.Call) else context)
+
+
+def may_catch_name_error(handler: ast.ExceptHandler) -> bool:
+    """Whether the handler may catch a NameError."""
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return any(not (isinstance(kind, ast.Name) and kind.id in _BEYOND_NAME_ERROR) for kind in kinds)
+
+
+def _last_name(node: ast.AST) -> str:
+    match node:
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return name
+    return ""

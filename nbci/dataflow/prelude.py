@@ -1,0 +1,126 @@
+"""Imports and functions cells: their statements, and which of them one step runs."""
+
+from __future__ import annotations
+
+import ast
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from nbci.dataflow.code import ParsedCell, parse_cell
+from nbci.dataflow.names import Names, names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbci.errors import Location
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A top-level statement of an imports or functions cell, with its decorators and the comments right above it.
+
+    `line` is where `text` begins in the cell, from 1; `always` marks imports that bind names nobody can list.
+    """
+
+    cell: int
+    line: int
+    text: str
+    binds: frozenset[str]
+    kind: Literal["import", "definition", "other"]
+    always: bool = False
+    names: Names = field(repr=False, compare=False)
+    code: ParsedCell = field(repr=False, compare=False)
+
+
+def split(cell_number: int, source: str, *, where: Location | None = None) -> tuple[Statement, ...]:
+    """The statements of a cell in order; CellSyntaxError if it is no valid Python."""
+    cell = parse_cell(source, where=where)
+    lines = cell.python.split("\n")
+    statements, future = [], False
+    body = cell.tree.body
+    for index, node in enumerate(body):
+        above = body[index - 1].end_lineno or 0 if index else 0
+        below = body[index + 1].lineno if index + 1 < len(body) else len(lines) + 1
+        text, line = _text(cell.python, lines, node, above, below)
+        statement = _statement(cell_number, cell, node, text, line, future)
+        future = statement.names.future_annotations
+        statements.append(statement)
+    return tuple(statements)
+
+
+def reach(
+    statements: Sequence[Statement], wanted: frozenset[str], named_by_steps: frozenset[str]
+) -> tuple[Statement, ...]:
+    """The statements that a step runs which wants these names, in order.
+
+    `named_by_steps` are the names that any step uses, through definitions too (see `named`): an import or definition
+    that binds none of them is there for its effect.
+    """
+    kept = {
+        index
+        for index, statement in enumerate(statements)
+        if statement.kind == "other" or statement.always or not statement.binds & named_by_steps
+    }
+    binders = _binders(statements)
+    pending = [*wanted, *(name for index in kept for name in statements[index].names.mentions)]
+    seen: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name in seen:
+            continue
+        seen.add(name)
+        for index in binders.get(name, ()):
+            kept.add(index)
+            pending.extend(statements[index].names.mentions)
+    return tuple(statements[index] for index in sorted(kept))
+
+
+def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
+    """The names that steps with these mentions use, through the imports and definitions that they reach."""
+    binders = _binders(statements)
+    pending = [*mentions]
+    seen: set[str] = set()
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            for index in binders.get(name, ()):
+                pending.extend(statements[index].names.mentions)
+    return frozenset(seen)
+
+
+def _binders(statements: Sequence[Statement]) -> dict[str, list[int]]:
+    binders: defaultdict[str, list[int]] = defaultdict(list)
+    for index, statement in enumerate(statements):
+        for name in statement.binds:
+            binders[name].append(index)
+    return binders
+
+
+def _statement(number: int, cell: ParsedCell, node: ast.stmt, text: str, line: int, future: bool) -> Statement:
+    tree = ast.Module(body=[node], type_ignores=[])
+    code = ParsedCell(source=text, python=text, tree=tree, effects=cell.effects)
+    names = names_of([code], future_annotations=future)
+    kind: Literal["import", "definition", "other"] = "other"
+    always = False
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        kind = "import"
+        future_import = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        always = future_import or any(alias.name == "*" for alias in node.names)
+    elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        kind = "definition"
+    return Statement(
+        cell=number, line=line, text=text, binds=names.binds, kind=kind, always=always, names=names, code=code
+    )
+
+
+def _text(python: str, lines: Sequence[str], node: ast.stmt, above: int, below: int) -> tuple[str, int]:
+    """The statement's exact text and its first line; `above` is where the one before ends, `below` the next begins."""
+    first = min([node.lineno, *(part.lineno for part in getattr(node, "decorator_list", ()))])
+    last = node.end_lineno or node.lineno
+    if first == above or last == below:  # it shares a line with another
+        return ast.get_source_segment(python, node) or "", first
+    while first - 1 > above and lines[first - 2].lstrip().startswith("#"):
+        first -= 1
+    return "\n".join(lines[first - 1 : last]), first

@@ -1,0 +1,58 @@
+"""What is known, at one point of the code, of the module's names: bound surely, bound maybe, deleted surely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+@dataclass(slots=True)
+class State:
+    """`maybe` includes `sure`; `dead` code is never reached."""
+
+    sure: set[str] = field(default_factory=set)
+    maybe: set[str] = field(default_factory=set)
+    gone: set[str] = field(default_factory=set)
+    dead: bool = False
+
+    def copy(self) -> State:
+        """The same knowledge, to change on its own."""
+        return State(set(self.sure), set(self.maybe), set(self.gone), self.dead)
+
+    def bind(self, name: str) -> None:
+        """The name surely has a value now."""
+        self.sure.add(name)
+        self.maybe.add(name)
+        self.gone.discard(name)
+
+    def unbind(self, name: str) -> None:
+        """The name surely has no value now."""
+        self.sure.discard(name)
+        self.maybe.discard(name)
+        self.gone.add(name)
+
+    def perhaps(self, events: Iterable[tuple[str, bool]]) -> State:
+        """The knowledge after any part of the events (name, whether bound) may have happened, in any number."""
+        after = self.copy()
+        for name, bound in events:
+            if bound:
+                after.maybe.add(name)
+                after.gone.discard(name)
+            else:
+                after.sure.discard(name)
+        return after
+
+
+def joined(states: Sequence[State]) -> State:
+    """What is known when any one of the states may have led here."""
+    live = [state for state in states if not state.dead]
+    if not live:
+        return State(set(states[0].sure), set().union(*(state.maybe for state in states)), dead=True)
+    return State(
+        set.intersection(*(state.sure for state in live)),
+        set().union(*(state.maybe for state in live)),
+        set.intersection(*(state.gone for state in live)),
+    )

@@ -1,0 +1,165 @@
+"""Names that a step needs and nothing gives it: errors when certain, else warnings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+from nbci.dataflow.names import Definitions, Names, Position, names_of
+from nbci.dataflow.outside import PROVIDED, is_history, is_provided
+from nbci.errors import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.dataflow.prelude import Statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undefined:
+    """A name that nobody gives to the step that reads it; `cell` is the index among the step's cells, from 0.
+
+    `error`: reading it surely fails; `warning`: it may be defined in a way that cannot be followed (`reason`);
+    `possible`: only some paths read it.
+    """
+
+    step: str
+    name: str
+    severity: Literal["error", "warning", "possible"]
+    cell: int
+    line: int
+    message: str
+    hint: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """What every step has before any value comes: parameters, imports and functions cells, Python itself."""
+
+    params: frozenset[str]
+    binds: frozenset[str]
+    variables: frozenset[str]
+    imports: frozenset[str]
+    definitions: Definitions
+    future_annotations: bool
+    uncertain: tuple[str, ...]
+    own: frozenset[str] = field(repr=False)
+
+    @classmethod
+    def of(cls, params: frozenset[str], prelude: Sequence[Statement]) -> Origin:
+        names = names_of([statement.code for statement in prelude])
+        variables = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"), params)
+        return cls(
+            params=params,
+            binds=names.binds,
+            variables=variables,
+            imports=names.imports,
+            definitions=names.definitions,
+            future_annotations=names.future_annotations,
+            uncertain=names.uncertain,
+            own=params | names.binds,
+        )
+
+    def has(self, name: str) -> bool:
+        """Whether a step has the name without any value from another step."""
+        return name in self.own or is_provided(name)
+
+    def makes_value(self, name: str, names: Names) -> bool:
+        """Whether code with these names makes a value of the name, for later steps, out of nothing or of what all have."""
+        if is_history(name):
+            return False
+        if name in names.binds:
+            return not (name in self.imports and name in names.imports)
+        return name in names.changes and name in self.variables
+
+
+def undefined_names(
+    steps: Sequence[str],
+    before: Sequence[Sequence[int]],
+    names: Sequence[Names],
+    have: Sequence[Mapping[str, object]],
+    origin: Origin,
+) -> tuple[Undefined, ...]:
+    """What is missing, in the order of the steps and then of their lines."""
+    missing = _Missing(steps, before, names, origin)
+    found: list[Undefined] = []
+    for step, found_names in enumerate(names):
+        absent = [name for name in found_names.needs if name not in have[step] and not origin.has(name)]
+        found.extend(missing.entry(step, name) for name in sorted(absent, key=lambda name: missing.place(step, name)))
+    return tuple(found)
+
+
+class _Missing:
+    def __init__(
+        self, steps: Sequence[str], before: Sequence[Sequence[int]], names: Sequence[Names], origin: Origin
+    ) -> None:
+        self.steps = steps
+        self.before = before
+        self.names = names
+        self.origin = origin
+        self._makers: dict[str, list[int]] | None = None
+
+    def place(self, step: int, name: str) -> tuple[int, int, str]:
+        position = self.names[step].first_use.get(name, Position(cell=0, line=1))
+        return (position.cell, position.line, name)
+
+    def entry(self, step: int, name: str) -> Undefined:
+        cell, line, _ = self.place(step, name)
+        ancestors = self._ancestors(step)
+        reason = next(
+            (why for code in (step, *sorted(ancestors)) for why in self.names[code].uncertain),
+            next(iter(self.origin.uncertain), None),
+        )
+        severity: Literal["error", "warning", "possible"] = "possible"
+        if name in self.names[step].surely_needs:
+            severity = "error" if reason is None else "warning"
+        message, hint = self._explained(step, name, ancestors)
+        return Undefined(
+            step=self.steps[step],
+            name=name,
+            severity=severity,
+            cell=cell,
+            line=line,
+            message=message,
+            hint=hint,
+            reason=reason,
+        )
+
+    def _explained(self, step: int, name: str, ancestors: set[int]) -> tuple[str, str | None]:
+        this = self.steps[step]
+        makers = self.makers.get(name, [])
+        deleted = next((other for other in sorted(ancestors) if name in self.names[other].unbinds), None)
+        if deleted is not None:
+            return f"`{name}` is used by step {this}, but step {self.steps[deleted]} deletes it", None
+        for maker in (other for other in makers if other != step):
+            if step not in self._ancestors(maker):
+                shown = self.steps[maker]
+                message = f"`{name}` is made by step {shown}, which does not come before {this}"
+                return message, f"tag {this} with prev:{shown}"
+        if name in self.names[step].binds:
+            return f"`{name}` is used by step {this} before it is defined", "define it above its first use"
+        for maker in makers:
+            return f"`{name}` is made by step {self.steps[maker]}, which comes after {this}", None
+        defined = self.origin.own.union(*(self.names[other].binds for other in (step, *ancestors)))
+        close = nearest(name, sorted(defined)) or nearest(name, sorted(PROVIDED))
+        return f"`{name}` is used by step {this} and defined nowhere", f"did you mean `{close}`?" if close else None
+
+    @property
+    def makers(self) -> dict[str, list[int]]:
+        if self._makers is None:
+            self._makers = {}
+            for step, found in enumerate(self.names):
+                for name in found.binds:
+                    self._makers.setdefault(name, []).append(step)
+        return self._makers
+
+    def _ancestors(self, step: int) -> set[int]:
+        seen: set[int] = set()
+        pending = [*self.before[step]]
+        while pending:
+            other = pending.pop()
+            if other not in seen:
+                seen.add(other)
+                pending.extend(self.before[other])
+        return seen

@@ -1,0 +1,69 @@
+"""What the steps of one run share."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbci.engine import gpu
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.config import Project
+    from nbci.engine.listener import RunListener
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import StepRecord
+    from nbci.secrets import Mask
+    from nbci.store.runs import RunFolder
+
+_GPU_POLL_SECONDS = 0.2
+
+
+@dataclass(slots=True, kw_only=True)
+class RunContext:
+    """One run: what it carries out, where it writes, who listens, and what has ended so far.
+
+    `carries`: artifacts travel through the run's folder, since each step may run in a checkout of its own.
+    `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    """
+
+    project: Project
+    plan: Plan
+    folder: RunFolder
+    notebooks: Mapping[str, TaggedNotebook]
+    listener: RunListener
+    environ: Mapping[str, str]
+    mask: Mask
+    secrets: Mapping[str, str]
+    carries: bool = False
+    known_outs: frozenset[tuple[str, str]] = frozenset()
+    records: dict[str, StepRecord] = field(default_factory=dict)
+    stop_reason: str | None = None
+    said_no_gpu: bool = False
+
+    def kernel_environment(self, step: PlannedStep, lease: gpu.Lease | None) -> dict[str, str]:
+        """The environment of a step's kernel: ours, less the secrets of others, plus what the step asks for."""
+        hidden = set(self.secrets) - set(step.secrets) - set(self.project.secrets)
+        environment = {name: value for name, value in self.environ.items() if name not in hidden}
+        environment.setdefault("PYTHONHASHSEED", "0")
+        environment |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
+        if lease is not None:
+            environment["CUDA_VISIBLE_DEVICES"] = lease.device
+        return environment | dict(step.env or {})
+
+    async def lease_gpu(self, step: PlannedStep) -> gpu.Lease | None:
+        """A GPU for a step that asks for one, waiting until one is free; None when this machine has none."""
+        if not step.gpu:
+            return None
+        names = gpu.devices(self.environ)
+        if not names:
+            if not self.said_no_gpu:
+                self.said_no_gpu = True
+                self.listener.noticed(f"step {step.name} asks for a GPU; this machine shows none, so it runs without")
+            return None
+        while (lease := gpu.try_lease(names)) is None:
+            await asyncio.sleep(_GPU_POLL_SECONDS)
+        return lease

@@ -1,0 +1,47 @@
+"""GPUs of this machine, lent to one step each."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.store.files import try_lock
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """One GPU, ours until `release` or the death of this process."""
+
+    device: str
+    descriptor: int
+
+    def release(self) -> None:
+        """Let another step have it."""
+        os.close(self.descriptor)
+
+
+def devices(environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
+    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows."""
+    allowed = environ.get("CUDA_VISIBLE_DEVICES")
+    if allowed is not None:
+        return tuple(device.strip() for device in allowed.split(",") if device.strip() not in ("", "-1"))
+    try:
+        return tuple(str(number) for number, _ in enumerate(sorted(proc.iterdir())))
+    except OSError:
+        return ()
+
+
+def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | None:
+    """One of the GPUs, or None while all are lent. The locks are the machine's, so that all runs share them."""
+    folder = folder or Path(tempfile.gettempdir()) / f"nbci-gpu-{os.getuid()}"
+    for name in names:
+        descriptor = try_lock(folder / f"{name.replace('/', '_')}.lock")
+        if descriptor is not None:
+            return Lease(device=name, descriptor=descriptor)
+    return None

@@ -1,0 +1,73 @@
+"""The executed notebooks of a run's steps, merged into the source's own cell order."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbci.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.store.runs import RunFolder
+
+
+def write_merged(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> None:
+    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix)."""
+    for name, steps in _groups(plan, notebooks).items():
+        executed = [document for step in steps if (document := read_executed(folder, step.name)) is not None]
+        if executed:
+            merged = merge(notebooks[steps[0].notebook].notebook.document, executed)
+            write_atomic(folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
+
+
+def merge(source: Mapping[str, Any], executed: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+    """The source with the outputs, times and steps of its executed cells; injected cells stand where they ran.
+
+    A cell that several steps ran (imports) shows the first one's outputs.
+    """
+    merged = copy.deepcopy(dict(source))
+    cells: list[dict[str, Any]] = merged["cells"]
+    filled: set[int] = set()
+    injected: dict[int, dict[str, Any]] = {}
+    for cell in cells:
+        if cell.get("cell_type") == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    for document in executed:
+        before = 0
+        for cell in document["cells"]:
+            number = cell["metadata"].get("nbci", {}).get("cell")
+            if number is None:
+                injected.setdefault(before, cell)
+                continue
+            before = number
+            if number not in filled:
+                filled.add(number)
+                target = cells[number - 1]
+                target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
+                target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
+    for number in sorted(injected, reverse=True):
+        cells.insert(number, injected[number])
+    return merged
+
+
+def read_executed(folder: RunFolder, step: str) -> dict[str, Any] | None:
+    """The executed notebook of a step; None when it never came to one."""
+    try:
+        document: dict[str, Any] = json.loads((folder.step(step) / "notebook.ipynb").read_bytes())
+    except FileNotFoundError:
+        return None
+    return document
+
+
+def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:
+    groups: dict[str, list[PlannedStep]] = {}
+    for step in plan.steps:
+        whole = notebooks[step.notebook].whole
+        name = step.name if whole else step.name.rpartition("/")[0] or plan.pipeline
+        groups.setdefault(name.replace("/", "-"), []).append(step)
+    return groups

@@ -1,0 +1,150 @@
+"""From what a user asked for to a plan that can run: everything that is refused before anything is written."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import nbci
+from nbci.errors import Location, UsageError
+from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
+from nbci.pipeline.compose import notebook_parameters
+from nbci.plan.build import build_plan
+from nbci.records.model import GitState, RunRecord
+from nbci.secrets import Mask
+from nbci.store.runs import now_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.plan.model import Plan
+    from nbci.store.sources import Target
+
+_GIT_TIMEOUT_SECONDS = 20
+_NO_MASK = Mask(())
+
+
+def plan_target(
+    target: Target,
+    *,
+    environ: Mapping[str, str],
+    files: Sequence[str] = (),
+    pairs: Sequence[str] = (),
+    kernel: str | None = None,
+) -> Plan:
+    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the last the strongest."""
+    layers = [
+        assigned_in_environment(environ),
+        *(assigned_in_file(name, _read_text(name)) for name in files),
+        assigned_on_command_line(pairs),
+    ]
+    pipeline = target.pipeline
+    code_names = [
+        name
+        for path, tagged in pipeline.notebooks.items()
+        if path == pipeline.target
+        for name in notebook_parameters(tagged).code_names
+    ]
+    bound = bind(pipeline.params, layers, code_names=code_names)
+    return build_plan(pipeline, bound, sources=target.sources, kernel=kernel)
+
+
+def check_kernels(plan: Plan) -> None:
+    """UsageError when a step that will run asks for a kernel that is not installed here."""
+    from nbci.kernels.specs import find_spec
+
+    wanted = {step.kernel: step.notebook for step in reversed(plan.steps) if step.action == "run"}
+    for kernel, notebook in wanted.items():
+        try:
+            find_spec(kernel)
+        except UsageError as error:
+            raise UsageError(error.message, hint=error.hint, where=Location(notebook)) from error
+
+
+def find_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of the declared secrets; UsageError when one is missing, or is about to be written as a parameter."""
+    found: dict[str, str] = {name: environ[name] for name in always if name in environ}
+    for step in plan.steps:
+        for name in step.secrets:
+            if name in environ:
+                found[name] = environ[name]
+            elif step.action == "run":
+                raise UsageError(
+                    f"step {step.name} needs the secret {name}, which is not in the environment",
+                    hint=f"set it for this command only, e.g. {name}=... nbci run {plan.target}",
+                    where=Location(step.notebook),
+                )
+    mask = Mask(found.values())
+    for step in plan.steps:
+        for name, value in (step.params or {}).items():
+            if mask.json(value) != _NO_MASK.json(value):
+                raise UsageError(
+                    f"the parameter {name} of step {step.name} holds the value of a secret; parameters are recorded",
+                    hint="hand it over as a secret: declare it with `secrets:` or the tag `secret:NAME`",
+                    where=Location(step.notebook),
+                )
+    return found
+
+
+def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask) -> RunRecord:
+    """The record of a run that begins now."""
+    return RunRecord(
+        run=run,
+        pipeline=plan.pipeline,
+        target=plan.target,
+        result="running",
+        nbci=nbci.__version__,
+        command=tuple(mask.text(word) for word in command),
+        started_utc=now_utc(),
+        host=platform.node(),
+        user=_user(),
+        platform=platform.platform(),
+        python=platform.python_version(),
+        git=git_state(root),
+        params=plan.params,
+        sources=plan.sources,
+        warnings=plan.warnings,
+    )
+
+
+def git_state(root: Path) -> GitState | None:
+    """The commit that is checked out; None without git or outside a repository."""
+    commit = _git(root, "rev-parse", "HEAD")
+    status = _git(root, "status", "--porcelain")
+    if status is None:
+        return None
+    branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
+    return GitState(commit=commit or None, branch=branch or None, dirty=bool(status))
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        answer = subprocess.run(
+            ["git", "-C", str(root), *words],
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIMEOUT_SECONDS,
+            check=False,
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return answer.stdout.strip() if answer.returncode == 0 else None
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return None
+
+
+def _read_text(name: str) -> str:
+    try:
+        return Path(name).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the parameters file cannot be read: {error}", where=Location(name)) from error

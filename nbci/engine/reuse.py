@@ -1,0 +1,83 @@
+"""Results of an earlier run taken over into a new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nbci.errors import IntegrityError, Location, UsageError
+from nbci.store.files import disk_errors
+from nbci.store.runs import all_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.records.model import StepRecord
+    from nbci.store.runs import RunFolder
+
+_LOOK_BACK_RUNS = 50
+
+
+def sources_of_reuse(project: Project, plan: Plan) -> Mapping[str, RunFolder]:
+    """For each step that the plan reuses the newest run in which it ended well; UsageError when there is none."""
+    wanted = {step.name for step in plan.steps if step.action == "reuse"}
+    found: dict[str, RunFolder] = {}
+    for number, folder in enumerate(all_runs(project)):
+        if not wanted - set(found) or number >= _LOOK_BACK_RUNS:
+            break
+        if folder.is_going_on or folder.read_header().target != plan.target:
+            continue
+        for name in wanted - set(found):
+            record = folder.read_step(name)
+            if record is not None and record.result in ("passed", "reused"):
+                found[name] = folder
+    lacking = sorted(wanted - set(found))
+    if lacking:
+        raise UsageError(
+            f"no earlier run has a result of {', '.join(lacking)} to start from",
+            hint=f"run the whole pipeline once: nbci run {plan.target}",
+        )
+    return found
+
+
+def known_outs(project: Project) -> frozenset[tuple[str, str]]:
+    """(path, digest) of every out that recent runs recorded: content that nbci made, and may clear."""
+    known = set()
+    for number, folder in enumerate(all_runs(project)):
+        if number >= _LOOK_BACK_RUNS:
+            break
+        for step in folder.read_plan().steps:
+            if step.outs or step.metrics:
+                record = folder.read_step(step.name)
+                known |= {(ref.path, ref.digest) for ref in record.outs} if record is not None else set()
+    return frozenset(known)
+
+
+def reused_record(source: RunFolder, target: RunFolder, name: str) -> StepRecord:
+    """Take a step of another run over: its record, its values and its notebook."""
+    record = source.read_step(name)
+    if record is None:
+        raise IntegrityError("the record of the step has gone", where=Location(str(source.step(name))))
+    for ref in record.gives:
+        _link(source.value_path(ref.object), target.value_path(ref.object))
+    notebook = source.step(name) / "notebook.ipynb"
+    if notebook.exists():
+        _link(notebook, target.step(name) / "notebook.ipynb")
+    return replace(record, result="reused", run=record.run or source.run, reason="taken from an earlier run")
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link where the file system can, else a copy."""
+    if target.exists():
+        return
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)

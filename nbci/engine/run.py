@@ -1,0 +1,222 @@
+"""A run: carries out a plan, several steps side by side, to its record."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from nbci.engine.reuse import reused_record
+from nbci.engine.schedule import Schedule
+from nbci.engine.step import run_step
+from nbci.records.metrics import missing_metrics
+from nbci.records.model import RunRecord, StepRecord
+from nbci.store.files import try_lock
+from nbci.store.runs import now_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+
+    from nbci.engine.context import RunContext
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import RunResult, StepResult
+    from nbci.store.runs import RunFolder
+
+_OUT_LOCK_POLL_SECONDS = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
+
+    `taken_from` names the run that each step to be reused is taken from; `publish` is called with the written record,
+    before the listener hears that the run has ended.
+    """
+
+    jobs: int
+    keep_going: bool = False
+    taken_from: Mapping[str, RunFolder] = field(default_factory=dict)
+    tick: Callable[[], None] | None = None
+    publish: Callable[[RunRecord], None] | None = None
+
+
+def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> RunRecord:
+    """Carry the plan out and write its record; an InfrastructureError stops the run, what was written stays.
+
+    SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one ends it at once.
+    """
+    context.folder.write_run(header)
+    return asyncio.run(_Run(context, header, options).go())
+
+
+class _Run:
+    """The state of one run while it goes on."""
+
+    def __init__(self, context: RunContext, header: RunRecord, options: RunOptions) -> None:
+        self.context = context
+        self.header = header
+        self.options = options
+        self.steps = {step.name: step for step in context.plan.steps}
+        self.tasks: dict[asyncio.Task[StepRecord], str] = {}
+        self.interrupted = False
+        self.trouble: BaseException | None = None
+
+    async def go(self) -> RunRecord:
+        """Everything between the header and the record."""
+        started = time.monotonic()
+        self.context.listener.run_started(self.context.folder.run, self.context.plan)
+        with self._signals(), self._timer(), contextlib.ExitStack() as locks:
+            ticker = asyncio.create_task(self._tick())
+            try:
+                await self._lock_outs(locks)
+                await self._run_all()
+            except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
+                self.trouble = error
+            finally:
+                ticker.cancel()
+        record = self._final(round(time.monotonic() - started, 3))
+        self.context.folder.write_run(record)
+        if self.options.publish is not None:
+            self.options.publish(record)
+        self.context.listener.run_ended(record)
+        if self.trouble is not None:
+            raise self.trouble
+        return record
+
+    @property
+    def _stopping(self) -> bool:
+        return self.interrupted or self.trouble is not None or self.context.stop_reason is not None
+
+    async def _run_all(self) -> None:
+        ended = self._settle_before()
+        schedule = Schedule(self.context.plan.steps, ended=ended, keep_going=self.options.keep_going)
+        self._fill(schedule)
+        while self.tasks:
+            done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                self._collect(task, schedule)
+            self._fill(schedule)
+        reason = "the run was stopped" if self._stopping else "an earlier step failed"
+        self._skip(schedule.give_up(), reason)
+
+    def _fill(self, schedule: Schedule) -> None:
+        """Start steps until all slots are taken or none may start."""
+        while not self._stopping and len(self.tasks) < self.options.jobs and (name := schedule.start()) is not None:
+            self.tasks[asyncio.create_task(run_step(self.context, self.steps[name]), name=name)] = name
+
+    def _collect(self, task: asyncio.Task[StepRecord], schedule: Schedule) -> None:
+        name = self.tasks.pop(task)
+        try:
+            record = task.result()
+        except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
+            self.trouble = self.trouble or error
+            self._cancel()
+            self._skip(schedule.end(name, "failed"), f"step {name} failed")
+            return
+        self._ended(record)
+        self._skip(schedule.end(name, record.result), f"step {name} failed")
+
+    def _settle_before(self) -> dict[str, StepResult]:
+        """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken from another run."""
+        ended: dict[str, StepResult] = {}
+        for step in self.context.plan.steps:
+            before = self.context.folder.read_step(step.name)
+            if before is not None and before.result in ("passed", "reused"):
+                record = before
+            elif step.action == "skip":
+                record = StepRecord(name=step.name, result="skipped", reason=step.reason)
+            elif step.action == "reuse":
+                record = reused_record(self.options.taken_from[step.name], self.context.folder, step.name)
+            else:
+                continue
+            ended[step.name] = record.result
+            self._ended(record)
+        return ended
+
+    def _ended(self, record: StepRecord) -> None:
+        self.context.records[record.name] = record
+        self.context.folder.write_step(record)
+        self.context.listener.step_ended(record)
+
+    def _skip(self, names: tuple[str, ...], reason: str) -> None:
+        for name in names:
+            self._ended(StepRecord(name=name, result="skipped", reason=reason))
+
+    async def _lock_outs(self, locks: contextlib.ExitStack) -> None:
+        """Wait for other runs that write one of this run's outs. In one order, so that two never wait for each other."""
+        for path in sorted(_written(self.steps.values())):
+            lock = self.context.project.locks_folder / f"out-{path.replace('/', '%')[-200:]}.lock"
+            descriptor = try_lock(lock)
+            if descriptor is None:
+                self.context.listener.noticed(f"waiting for another run, which writes {path}")
+            while descriptor is None and not self._stopping:
+                await asyncio.sleep(_OUT_LOCK_POLL_SECONDS)
+                descriptor = try_lock(lock)
+            if descriptor is not None:
+                locks.callback(os.close, descriptor)
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM stop the run; a second one is passed on to the steps as a second cancellation."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, self._interrupt)
+        try:
+            yield
+        finally:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                loop.remove_signal_handler(number)
+
+    def _interrupt(self) -> None:
+        if not self.interrupted:
+            self.context.listener.noticed("interrupted: ending the kernels, keeping what was produced")
+        self.interrupted = True
+        self._cancel()
+
+    @contextlib.contextmanager
+    def _timer(self) -> Iterator[None]:
+        seconds = self.context.plan.run_timeout_seconds
+        if seconds is None:
+            yield
+            return
+        handle = asyncio.get_running_loop().call_later(seconds, self._time_out, seconds)
+        try:
+            yield
+        finally:
+            handle.cancel()
+
+    def _time_out(self, seconds: float) -> None:
+        self.context.stop_reason = f"the run took longer than its run_timeout of {seconds:g} s"
+        self._cancel()
+
+    def _cancel(self) -> None:
+        for task in self.tasks:
+            task.cancel()
+
+    async def _tick(self) -> None:
+        while self.options.tick is not None:
+            await asyncio.sleep(1)
+            self.options.tick()
+
+    def _final(self, seconds: float) -> RunRecord:
+        steps = tuple(
+            self.context.records.get(name) or StepRecord(name=name, result="skipped", reason="the run was stopped")
+            for name in self.steps
+        )
+        record = replace(self.header, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
+        failure = missing_metrics(record, self.context.plan.metrics or {})
+        return replace(record, result=self._result(steps, failure is not None), failure=failure)
+
+    def _result(self, steps: tuple[StepRecord, ...], metric_missing: bool) -> RunResult:
+        if self.interrupted:
+            return "interrupted"
+        failed = any(step.result == "failed" for step in steps)
+        return "failed" if failed or self._stopping or metric_missing else "passed"
+
+
+def _written(steps: Iterable[PlannedStep]) -> set[str]:
+    return {path for step in steps if step.action == "run" for path in (*step.outs, *step.metrics)}

@@ -1,0 +1,282 @@
+"""One step: its inputs, its tries in a kernel, and the record of what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import platform
+import shutil
+import time
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbci.engine import artifacts
+from nbci.engine.inputs import parameters_for, values_for
+from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
+from nbci.kernels.execute import run_job
+from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
+from nbci.plan.program import program
+from nbci.records import metrics
+from nbci.records.codec import plain
+from nbci.records.model import Attempt, CellRun, Failure, Metric, StepRecord
+from nbci.store.files import write_atomic
+from nbci.store.runs import now_utc
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbci.engine.context import RunContext
+    from nbci.engine.gpu import Lease
+    from nbci.handoff.values import ValueRef
+    from nbci.kernels.job import JobOutcome
+    from nbci.plan.model import PlannedStep
+
+_INFRASTRUCTURE = ("kernel-start", "infrastructure")
+_FINAL = ("interrupted", "join")
+_INFRASTRUCTURE_RETRIES = 2
+_FIRST_DELAY_SECONDS = 1.0
+_LONGEST_DELAY_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a step starts with."""
+
+    values: tuple[ValueRef, ...]
+    params: dict[str, Any]
+
+
+async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
+    """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read."""
+    before = context.folder.read_step(step.name)
+    record = StepRecord(
+        name=step.name,
+        result="running",
+        started_utc=now_utc(),
+        host=platform.node(),
+        kernel=step.kernel,
+        code_digest=step.code_digest,
+        attempts=before.attempts if before is not None else (),
+    )
+    started = time.monotonic()
+    context.folder.write_step(record)
+    try:
+        inputs = _inputs(context, step)
+        record = replace(record, takes=inputs.values, params=inputs.params)
+        record = await _tries(context, step, inputs, record)
+    except (StepError, IntegrityError) as error:
+        kind: Literal["join", "infrastructure"] = "join" if isinstance(error, StepError) else "infrastructure"
+        record = _failed_before(record, Failure(kind=kind, message=str(error), hint=error.hint))
+    except asyncio.CancelledError:
+        record = _failed_before(record, interruption(context))
+    record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
+    context.folder.write_step(record)
+    return record
+
+
+def interruption(context: RunContext) -> Failure:
+    """Why a step was stopped from outside."""
+    if context.stop_reason is not None:
+        return Failure(kind="timeout", message=context.stop_reason)
+    return Failure(kind="interrupted", message="the run was interrupted")
+
+
+def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
+    if context.carries:
+        for record in context.records.values():
+            for ref in record.outs:
+                if any(_within(dep, ref.path) for dep in step.deps):
+                    artifacts.restore_artifact(context.project.root, ref, context.folder.objects)
+    return Inputs(values=values_for(step, context.records), params=parameters_for(step, context.records))
+
+
+def _within(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/")
+
+
+async def _tries(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:
+    failures = infrastructure_failures = 0
+    while True:
+        _set_aside_last_try(context.folder.step(step.name), record)
+        number = len(record.attempts) + 1
+        context.listener.step_started(step.name, number)
+        record = await _one_try(context, step, inputs, record)
+        failure = record.attempts[-1].failure
+        if failure is None or failure.kind in _FINAL or context.stop_reason is not None:
+            return record
+        if failure.kind in _INFRASTRUCTURE:
+            infrastructure_failures += 1
+            again, tries = infrastructure_failures <= _INFRASTRUCTURE_RETRIES, infrastructure_failures
+        else:
+            failures += 1
+            again, tries = failures <= step.retries, failures
+        if not again:
+            return record
+        delay = min(_FIRST_DELAY_SECONDS * 2 ** (tries - 1), _LONGEST_DELAY_SECONDS)
+        context.listener.step_retried(step.name, failure, delay)
+        context.folder.write_step(replace(record, result="running"))
+        await asyncio.sleep(delay)
+
+
+def _set_aside_last_try(folder: Path, record: StepRecord) -> None:
+    """Keep what the last try left, out of the way of the next."""
+    if not record.attempts:
+        return
+    kept = folder / "attempts" / str(len(record.attempts))
+    for name in ("notebook.ipynb", "kernel.log", "files"):
+        if (folder / name).exists() and not (kept / name).exists():
+            kept.mkdir(parents=True, exist_ok=True)
+            shutil.move(folder / name, kept / name)
+
+
+async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:
+    started_utc, started = now_utc(), time.monotonic()
+    failure: Failure | None
+    outcome: JobOutcome | None = None
+    lease: Lease | None = None
+    try:
+        failure = artifacts.missing_deps(context.project.root, step.deps)
+        if failure is None:
+            lease = await context.lease_gpu(step)
+            _clear_outs(context, step)
+            outcome = await run_job(_job(context, step, inputs, lease), _StepListener(context, step.name))
+            failure = outcome.failure
+    except (InfrastructureError, OSError) as error:
+        failure = Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None))
+    except UsageError as error:
+        failure = Failure(kind="exception", message=str(error), hint=error.hint)
+    finally:
+        if lease is not None:
+            lease.release()
+    if failure is not None and failure.kind == "interrupted":
+        failure = interruption(context)
+    if outcome is not None:
+        record = _with_outcome(context, step, record, outcome)
+    if failure is None:
+        record, failure = _collect(context, step, record)
+    attempt = Attempt(
+        number=len(record.attempts) + 1,
+        result="failed" if failure else "passed",
+        started_utc=started_utc,
+        seconds=round(time.monotonic() - started, 3),
+        failure=failure,
+        cells=outcome.cells if outcome else (),
+        notebook="notebook.ipynb" if outcome else None,
+        log="kernel.log" if (context.folder.step(step.name) / "kernel.log").exists() else None,
+    )
+    return replace(record, result=attempt.result, attempts=(*record.attempts, attempt))
+
+
+def _clear_outs(context: RunContext, step: PlannedStep) -> None:
+    aside = context.folder.path / "displaced"
+    known = context.known_outs | {(ref.path, ref.digest) for done in context.records.values() for ref in done.outs}
+    paths = (*step.outs, *step.metrics)
+    for path in artifacts.clear_outs(context.project.root, paths, frozenset(known), aside):
+        context.listener.noticed(
+            f"step {step.name} is about to write {path}; what was there is no run's, and is kept as {aside / path}"
+        )
+
+
+def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | None) -> KernelJob:
+    folder = context.folder.step(step.name)
+    tagged = context.notebooks[step.notebook]
+    refs = frozenset(name for ref in inputs.values for name in ref.refs)
+    document = tagged.notebook.document
+    overrides = {name: inputs.params[name] for name in step.overrides}
+    cells = tuple(
+        ProgramCell(
+            role=cell.role,
+            number=cell.number,
+            source=cell.source,
+            tags=tagged.notebook.cell(cell.number).tags if cell.number else ("injected-parameters",),
+            metadata=document["cells"][cell.number - 1].get("metadata") if cell.number else None,
+        )
+        for cell in program(tagged, step, overrides=overrides, also=refs)
+    )
+    return KernelJob(
+        step=step.name,
+        kernel_name=step.kernel,
+        language=step.language,
+        notebook_metadata=document.get("metadata", {}),
+        cells=cells,
+        cwd=context.project.root / step.cwd,
+        env=context.kernel_environment(step, lease),
+        values_folder=context.folder.values,
+        spill_folder=folder / "files",
+        log_path=folder / "kernel.log",
+        takes=inputs.values,
+        gives=step.gives,
+        optional_gives=step.optional_gives,
+        consumers={take.name: other.name for other in context.plan.steps for take in other.takes if step.name in take.givers},
+        defined_by_reference=frozenset(step.defined_by_reference),
+        probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),
+        secrets=context.secrets,
+        shell_errors=context.plan.shell_errors,
+        cell_timeout_seconds=step.cell_timeout_seconds,
+        timeout_seconds=step.timeout_seconds,
+        output_cap_bytes=context.project.output_cap_bytes,
+    )
+
+
+def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, outcome: JobOutcome) -> StepRecord:
+    """The record with what the kernel told; the executed notebook is written beside it."""
+    import json
+
+    folder = context.folder.step(step.name)
+    document = context.mask.json(plain(outcome.notebook))
+    write_atomic(folder / "notebook.ipynb", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    return replace(
+        record,
+        gives=outcome.gives,
+        metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
+        scraps=outcome.scraps,
+        distributions=outcome.distributions,
+        kernel_version=outcome.kernel_version,
+        usage=outcome.usage,
+        warnings=outcome.warnings,
+    )
+
+
+def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tuple[StepRecord, Failure | None]:
+    """What a step that ended well left behind: outs and metrics files; the failure when one is missing."""
+    root = context.project.root
+    failure = artifacts.missing_outs(root, (*step.outs, *step.metrics))
+    if failure is not None:
+        return record, failure
+    found: list[Metric] = []
+    try:
+        for path in step.metrics:
+            found += metrics.of_json((root / path).read_bytes(), path)
+    except StepError as error:
+        return record, Failure(kind="missing", message=str(error), hint=error.hint)
+    outs = tuple(artifacts.fingerprint(root, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
+    if context.carries:
+        for ref in outs:
+            artifacts.store_artifact(root, ref, context.folder.objects)
+    deps = tuple(artifacts.fingerprint(root, path) for path in step.deps)
+    return replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps), None
+
+
+def _failed_before(record: StepRecord, failure: Failure) -> StepRecord:
+    """The step failed outside any try in a kernel."""
+    attempt = Attempt(
+        number=len(record.attempts) + 1, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure
+    )
+    return replace(record, result="failed", attempts=(*record.attempts, attempt))
+
+
+class _StepListener:
+    """Passes what a step's kernel tells on to the run's listener, with the step's name."""
+
+    def __init__(self, context: RunContext, step: str) -> None:
+        self._listener = context.listener
+        self._step = step
+
+    def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:
+        first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
+        self._listener.cell_started(self._step, cell.number, first_line, index, total)
+
+    def text_printed(self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        self._listener.text_printed(self._step, text, stream)
+
+    def cell_ended(self, cell: ProgramCell, run: CellRun) -> None:
+        self._listener.cell_ended(self._step, run)

@@ -1,0 +1,103 @@
+"""What can go wrong, grouped by who must act; the command line turns these into output and an exit code."""
+
+from __future__ import annotations
+
+import difflib
+from enum import IntEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class ExitCode(IntEnum):
+    """The answer of a command to its shell; `schemas/exit-codes.json` holds the same table for others."""
+
+    SUCCESS = 0
+    STEP_FAILED = 1
+    USAGE = 2
+    GATE_REFUSED = 3
+    INFRASTRUCTURE = 4
+    INTEGRITY = 5
+    BUG = 70
+    INTERRUPTED = 130
+
+
+class Location:
+    """Where in the user's files something is: path, cell, line; whatever is known of it."""
+
+    __slots__ = ("cell", "column", "first_line", "line", "path")
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        cell: int | None = None,
+        first_line: str | None = None,
+        line: int | None = None,
+        column: int | None = None,
+    ) -> None:
+        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it by."""
+        self.path = path
+        self.cell = cell
+        self.first_line = first_line
+        self.line = line
+        self.column = column
+
+    def __str__(self) -> str:
+        parts = [self.path]
+        if self.cell is not None:
+            shown = f" ({self.first_line[:60]!r})" if self.first_line else ""
+            parts.append(f"cell {self.cell}{shown}")
+        if self.line is not None:
+            column = f", column {self.column}" if self.column is not None else ""
+            parts.append(f"line {self.line}{column}")
+        return ", ".join(parts)
+
+
+class NbciError(Exception):
+    """The root: what happened, where, and what to do about it.
+
+    `message` is one sentence without a final full stop; `hint` says what to do, `where` names the place.
+    """
+
+    exit_code = ExitCode.BUG
+
+    def __init__(self, message: str, *, hint: str | None = None, where: Location | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.where = where
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+class UsageError(NbciError):
+    """The user's command, notebook, pipeline or configuration is wrong; nothing has run."""
+
+    exit_code = ExitCode.USAGE
+
+
+class StepError(NbciError):
+    """A step of the user's failed."""
+
+    exit_code = ExitCode.STEP_FAILED
+
+
+class InfrastructureError(NbciError):
+    """The machine, not the user's code, failed; trying again may help."""
+
+    exit_code = ExitCode.INFRASTRUCTURE
+
+
+class IntegrityError(NbciError):
+    """Something stored is not what it says it is."""
+
+    exit_code = ExitCode.INTEGRITY
+
+
+def nearest(name: str, candidates: Iterable[str]) -> str | None:
+    """The candidate that `name` was probably meant to be, or None when nothing is close."""
+    matches = difflib.get_close_matches(name, list(candidates), n=1, cutoff=0.6)
+    return matches[0] if matches else None

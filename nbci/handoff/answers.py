@@ -1,0 +1,104 @@
+"""What the kernel says about saving and loading values, decoded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbci.errors import IntegrityError
+from nbci.handoff.values import ValueRef
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why values were not saved or loaded: what is the matter, in a sentence, and what to do."""
+
+    kind: Literal["unsaveable", "missing", "exception"]
+    message: str
+    hint: str
+    error: str | None = None
+
+
+def encode_ref(ref: ValueRef) -> dict[str, Any]:
+    """The JSON form in which the kernel takes a reference, and gives it back."""
+    return {
+        "name": ref.name,
+        "object": ref.object,
+        "bytes": ref.bytes,
+        "type": ref.type,
+        "group": list(ref.group),
+        "refs": list(ref.refs),
+    }
+
+
+def decode_ref(document: Mapping[str, Any]) -> ValueRef:
+    """The reference that `encode_ref` or the kernel wrote."""
+    return ValueRef(
+        name=str(document["name"]),
+        object=str(document["object"]),
+        bytes=int(document["bytes"]),
+        type=str(document["type"]),
+        group=tuple(document["group"]),
+        refs=tuple(document["refs"]),
+    )
+
+
+def decode_load(answer: Mapping[str, Any]) -> Refusal | None:
+    """None when all values were loaded. Raises IntegrityError when a file is gone or not what it was."""
+    names = ", ".join(f"`{name}`" for name in answer.get("names", ()))
+    if "integrity" in answer:
+        problem, _, path = answer["integrity"].partition(": ")
+        raise IntegrityError(
+            f"the file of the value {names} is {problem}: {path}",
+            hint="run the step that gives it again",
+        )
+    if "unloadable" in answer:
+        return Refusal(
+            kind="exception",
+            message=f"the value {names} cannot be loaded: {answer['unloadable']}",
+            hint="this step's kernel must be able to import what the value is made of",
+            error=str(answer["unloadable"]).partition(":")[0],
+        )
+    return None
+
+
+def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, str]) -> tuple[ValueRef, ...] | Refusal:
+    """The references of what was saved, or why nothing was; `consumers` maps names to the steps that need them."""
+    if "gives" in answer:
+        return tuple(sorted((decode_ref(ref) for ref in answer["gives"]), key=lambda ref: ref.name))
+    if "missing" in answer:
+        return _missing(answer["missing"], step, consumers)
+    if "secret" in answer:
+        return Refusal(
+            kind="unsaveable",
+            message=f"{_named(answer['secret'], step, consumers)}: it contains the value of a secret",
+            hint="declare the secret in the step that needs it, and read it there from the environment",
+        )
+    problems = answer["unsaveable"]
+    whys = "; ".join(dict.fromkeys(problem["why"] for problem in problems))
+    return Refusal(
+        kind="unsaveable",
+        message=f"{_named(problems, step, consumers)}: {whys}",
+        hint="make it in the step that uses it, from things that can be saved (a path, the data, its settings)",
+    )
+
+
+def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str]) -> str:
+    said = [f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}" for problem in problems]
+    return f"{', '.join(said)}, made by step `{step}`, cannot be saved"
+
+
+def _needed(name: str, consumers: Mapping[str, str]) -> str:
+    return f", which step `{consumers[name]}` needs" if name in consumers else ""
+
+
+def _missing(names: list[str], step: str, consumers: Mapping[str, str]) -> Refusal:
+    said = ", ".join(f"`{name}`{_needed(name, consumers)}" for name in names)
+    return Refusal(
+        kind="missing",
+        message=f"step `{step}` ended without {said}",
+        hint="assign it on every path through the step, or do not use it later",
+    )

@@ -1,0 +1,21 @@
+"""References to values: what one step hands to another, without the value itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValueRef:
+    """A saved variable: `object` is the digest of the file that holds it, together with its alias `group`.
+
+    `refs` are the classes and functions of the notebook's imports and functions cells that the bytes name by reference:
+    whoever loads the value must have run their definitions. `type` is the qualified type name, for people.
+    """
+
+    name: str
+    object: str
+    bytes: int
+    type: str
+    group: tuple[str, ...]
+    refs: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Source text that is sent to the kernels of users; nothing imports it."""

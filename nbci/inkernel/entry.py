@@ -1,0 +1,63 @@
+"""The `_nbci` package of the user's kernel: registers its parts and answers calls; stdlib only, Python 3.8 and later."""
+
+from __future__ import annotations
+
+import json
+import sys
+import types
+
+
+class Answer:
+    """A JSON document that survives IPython's formatters, whatever the user did to them."""
+
+    def __init__(self, document):  # type: (object) -> None
+        self.document = document
+
+    def _repr_mimebundle_(self, include=None, exclude=None):  # type: (object, object) -> dict[str, str]
+        return {"text/x-nbci": json.dumps(self.document)}
+
+
+def register(name, source):  # type: (str, str) -> None
+    """Make the module `_nbci.NAME` of `source`."""
+    module = types.ModuleType("_nbci." + name)
+    sys.modules[module.__name__] = module
+    setattr(sys.modules["_nbci"], name, module)
+    exec(compile(source, "<nbci " + name + ">", "exec"), module.__dict__)
+
+
+def provide_cloudpickle(package_source, module_source):  # type: (str, str) -> None
+    """Register cloudpickle from its own source, for environments that lack it."""
+    package = types.ModuleType("cloudpickle")
+    package.__path__ = []
+    module = types.ModuleType("cloudpickle.cloudpickle")
+    module.__package__ = package.__package__ = "cloudpickle"
+    sys.modules["cloudpickle"] = package
+    sys.modules["cloudpickle.cloudpickle"] = module
+    exec(compile(module_source, "<cloudpickle>", "exec"), module.__dict__)
+    package.cloudpickle = module  # type: ignore[attr-defined]  # a module made by hand has what it is given
+    exec(compile(package_source, "<cloudpickle package>", "exec"), package.__dict__)
+
+
+def call(function, argument):  # type: (str, str) -> Answer
+    """Call `part.function` with a JSON document; the answer is `{"ok": ...}` or `{"broken": traceback}`."""
+    part, _, name = function.partition(".")
+    try:
+        module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]
+        return Answer({"ok": getattr(module, name or part)(**json.loads(argument))})
+    except Exception:
+        import traceback
+
+        return Answer({"broken": traceback.format_exc()})
+
+
+def install(shell_errors, parent):  # type: (str, int) -> dict
+    """Start all parts; gives what is known at once."""
+    import importlib.util
+
+    sys.modules["_nbci.failures"].install(shell_errors)  # type: ignore[attr-defined]  # registered by hand
+    known = sys.modules["_nbci.facts"].install(parent)  # type: ignore[attr-defined]  # registered by hand
+    try:
+        known["cloudpickle"] = importlib.util.find_spec("cloudpickle") is not None
+    except ImportError:
+        known["cloudpickle"] = False
+    return known

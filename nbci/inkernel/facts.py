@@ -1,0 +1,188 @@
+"""What the kernel knows about itself: metrics, usage, imported modules, and what went wrong beside the cells."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import os
+import platform
+import signal
+import sys
+import threading
+
+PR_SET_PDEATHSIG = 1
+OF_THE_KERNEL = ("ipykernel", "tornado", "zmq", "jupyter_client", "anyio", "IPython")
+
+asides = []
+"""`[execution count, text]` of what went wrong outside the cells' own code."""
+baseline = set()
+
+
+def install(parent):  # type: (int) -> dict
+    """Tie the kernel's life to nbci's and start to watch."""
+    die_with(parent)
+    enable_faulthandler()
+    watch_threads()
+    watch_unraisable()
+    watch_loop()
+    baseline.update(top_levels())
+    return {"version": platform.python_implementation().replace("CPython", "Python") + " " + platform.python_version()}
+
+
+def die_with(parent):  # type: (int) -> None
+    """Have the system kill this process when nbci's thread that started it dies (Linux)."""
+    if not sys.platform.startswith("linux"):
+        return
+    import ctypes
+
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+def enable_faulthandler():  # type: () -> None
+    """Write the stack of a crash to the process's own stderr, which nbci keeps as the log."""
+    import faulthandler
+
+    original = getattr(sys.stderr, "_original_stdstream_copy", None)
+    try:
+        faulthandler.enable(file=original if original is not None else 2)
+    except (OSError, ValueError):
+        pass
+
+
+def note(text):  # type: (str) -> None
+    """Remember `text` with the last cell's execution count: its place in the history, for IPython counts early or late."""
+    from IPython import get_ipython
+
+    asides.append([len(get_ipython().history_manager.input_hist_raw) - 1, text])
+
+
+def described(kind, value):  # type: (type, object) -> str
+    return kind.__name__ + (": " + str(value) if str(value) else "")
+
+
+def watch_threads():  # type: () -> None
+    original = threading.excepthook
+
+    def hook(args):
+        if args.exc_type is not SystemExit:
+            name = args.thread.name if args.thread is not None else "unknown"
+            note("an exception ended the thread " + name + ": " + described(args.exc_type, args.exc_value))
+        original(args)
+
+    threading.excepthook = hook
+
+
+def watch_unraisable():  # type: () -> None
+    original = sys.unraisablehook
+
+    def hook(args):
+        where = args.err_msg or "Exception ignored in"
+        what = getattr(args.object, "__qualname__", None) or type(args.object).__name__
+        note("an exception could not be raised (" + where + " " + what + "): " + described(args.exc_type, args.exc_value))
+        original(args)
+
+    sys.unraisablehook = hook
+
+
+def watch_loop():  # type: () -> None
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return
+    original = loop.get_exception_handler()
+
+    def handler(loop, context):
+        error = context.get("exception")
+        said = context.get("message", "")
+        note("an asyncio task failed: " + (described(type(error), error) if error else said))
+        if original is not None:
+            original(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handler)
+
+
+def forgotten_tasks():  # type: () -> list[str]
+    """Tasks that are still pending, and failed ones that nobody awaited though a variable holds them."""
+    gc.collect()
+    try:
+        pending = asyncio.all_tasks()
+    except RuntimeError:
+        return []
+    said = []
+    for task in pending:
+        code = getattr(task.get_coro(), "cr_code", None)
+        path = getattr(code, "co_filename", "")
+        if code is None or any(os.sep + package + os.sep in path for package in OF_THE_KERNEL):
+            continue
+        said.append("the asyncio task " + code.co_name + "() was still pending at the end")
+    for name, value in list(sys.modules["__main__"].__dict__.items()):
+        if name.startswith("_") or not isinstance(value, asyncio.Task) or not value.done() or value.cancelled():
+            continue
+        if getattr(value, "_log_traceback", False):
+            error = value.exception()
+            said.append("the asyncio task `" + name + "` failed and nobody awaited it: " + described(type(error), error))
+    return said
+
+
+def top_levels():  # type: () -> list[str]
+    """Imported top-level modules; for namespace packages, which several distributions share, their children."""
+    names = set()
+    for name, module in list(sys.modules.items()):
+        first, _, rest = name.partition(".")
+        if first == "__main__" or first == "_nbci" or module is None:
+            continue
+        names.add(first)
+        if rest and getattr(sys.modules.get(first), "__file__", None) is None:
+            names.add(first + "/" + rest.partition(".")[0])
+    return sorted(names)
+
+
+def probe(expression):  # type: (str) -> dict
+    """The number that `expression` is in the user's namespace."""
+    try:
+        value = eval(expression, sys.modules["__main__"].__dict__)
+    except Exception as error:
+        return {"problem": described(type(error), error)}
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        if hasattr(value, "item") and not isinstance(value, (int, float)):
+            value = value.item()
+        return {"value": float(value)}
+    except Exception:
+        return {"problem": "a value of type " + type(value).__name__ + " is no number"}
+
+
+def gpu():  # type: () -> dict
+    torch = sys.modules.get("torch")
+    try:
+        if torch is None or not torch.cuda.is_initialized():  # type: ignore[attr-defined]  # whatever torch this is
+            return {}
+        cuda = torch.cuda  # type: ignore[attr-defined]  # as above
+        return {"name": cuda.get_device_name(), "memory": int(cuda.max_memory_reserved())}
+    except Exception:
+        return {}
+
+
+def finish(probes):  # type: (list[str]) -> dict
+    """Everything that is known at the end, in one document."""
+    import resource
+
+    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1 if sys.platform == "darwin" else 1024
+    answers = [probe(expression) for expression in probes]
+    for text in forgotten_tasks():
+        asides.append([None, text])
+    return {
+        "probes": answers,
+        "warnings": asides,
+        "modules": sorted(set(top_levels()) - baseline),
+        "path": [entry for entry in sys.path if isinstance(entry, str)],
+        "gpu": gpu(),
+        "cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
+        "peak_memory_bytes": max(own.ru_maxrss, ended.ru_maxrss) * unit,
+    }

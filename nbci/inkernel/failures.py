@@ -1,0 +1,224 @@
+"""Makes IPython raise where it would only print: nothing that went wrong may look like success."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+
+shown = []
+"""Exceptions whose traceback IPython displayed since the last cell's end."""
+
+SHOWS_ON_PURPOSE = ("tb", "debug", "xmode")
+SCRIPTS = ("bash", "sh", "perl", "ruby", "python2", "python3", "pypy")
+CHANGES_FOLDER = ("cd", "pushd", "popd")
+
+
+class ShellError(Exception):
+    """A shell command ended with a status other than 0."""
+
+
+class CellExit(SystemExit):
+    """A cell called exit() or quit()."""
+
+
+def install(shell_errors):  # type: (str) -> None
+    """Hook into the running shell."""
+    from IPython import get_ipython
+
+    shell = get_ipython()
+    watch_tracebacks(shell)
+    watch_magics(shell)
+    raise_from_run(shell)
+    raise_from_exit(shell)
+    if shell_errors == "fail":
+        raise_from_commands(shell)
+
+
+def watch_tracebacks(shell):  # type: (object) -> None
+    """A cell whose traceback was displayed has failed, even if the exception was then swallowed."""
+    original = shell.showtraceback
+
+    def showtraceback(exc_tuple=None, *args, **kwargs):
+        value = (exc_tuple or sys.exc_info())[1]
+        if value is not None:
+            shown.append(value)
+        return original(exc_tuple, *args, **kwargs)
+
+    def after_cell(result):
+        if result is None or not getattr(getattr(result, "info", None), "store_history", True):
+            return
+        if result.success and shown:
+            result.error_in_exec = shown[-1]
+            if not getattr(shell, "_last_traceback", None):
+                shell._last_traceback = []
+        del shown[:]
+
+    shell.showtraceback = showtraceback
+    shell.events.register("post_run_cell", after_cell)
+
+
+def watch_magics(shell):  # type: (object) -> None
+    """A magic that displayed a traceback or printed an OSError raises it instead of going on."""
+    line, cell = shell.run_line_magic, shell.run_cell_magic
+
+    def run_line_magic(magic_name, line_, _stack_depth=1):
+        __tracebackhide__ = True
+        before = len(shown)
+        with FolderErrors(magic_name) as folder:
+            answer = line(magic_name, line_, _stack_depth=_stack_depth + 1)
+        if magic_name in SHOWS_ON_PURPOSE:
+            del shown[before:]
+        folder.raise_if_any()
+        raise_new(before)
+        return answer
+
+    def run_cell_magic(magic_name, line_, cell_):
+        __tracebackhide__ = True
+        before = len(shown)
+        program = script_program(magic_name, line_)
+        if program is not None and shutil.which(program) is None:
+            raise ShellError("there is no program `" + program + "`")
+        answer = cell(magic_name, line_, cell_)
+        raise_new(before)
+        return answer
+
+    shell.run_line_magic = run_line_magic
+    shell.run_cell_magic = run_cell_magic
+
+
+def raise_new(before):  # type: (int) -> None
+    """Raise the last exception displayed since `before`."""
+    if len(shown) > before:
+        raise shown[-1]
+
+
+class FolderErrors:
+    """%cd prints the OSError of a missing folder and goes on in the old one: keep it, to raise it afterwards."""
+
+    def __init__(self, magic):  # type: (str) -> None
+        self.watches = magic in CHANGES_FOLDER
+        self.error = None
+        self.original = os.chdir
+
+    def __enter__(self):  # type: () -> FolderErrors
+        def chdir(path):
+            try:
+                self.original(path)
+            except OSError as error:
+                self.error = error
+                raise
+
+        if self.watches:
+            os.chdir = chdir
+        return self
+
+    def __exit__(self, *exc_info):  # type: (object) -> None
+        if self.watches:
+            os.chdir = self.original
+
+    def raise_if_any(self):  # type: () -> None
+        if self.error is not None:
+            raise self.error
+
+
+def raise_from_run(shell):  # type: (object) -> None
+    """%run of a script, notebook or module raises what the code raised."""
+    script, notebook = shell.safe_execfile, shell.safe_execfile_ipy
+
+    def safe_execfile(fname, *where, **kwargs):
+        __tracebackhide__ = True
+        ignores_exit = kwargs.get("exit_ignore", False)
+        kwargs["raise_exceptions"] = True
+        try:
+            return script(fname, *where, **kwargs)
+        except SystemExit:
+            if not ignores_exit:
+                raise
+
+    def safe_execfile_ipy(fname, shell_futures=False, raise_exceptions=False):
+        __tracebackhide__ = True
+        return notebook(fname, shell_futures=shell_futures, raise_exceptions=True)
+
+    shell.safe_execfile = safe_execfile
+    shell.safe_execfile_ipy = safe_execfile_ipy
+
+
+def raise_from_exit(shell):  # type: (object) -> None
+    """exit() and quit() end the cell at once."""
+
+    def ask_exit():
+        __tracebackhide__ = True
+        raise CellExit("exit() ended the cell")
+
+    shell.ask_exit = ask_exit
+
+
+def script_program(magic, line):  # type: (str, str) -> str | None
+    """The program that a cell magic like %%bash or %%script runs."""
+    if magic in SCRIPTS:
+        return magic
+    before = ""
+    for word in line.split() if magic == "script" else ():
+        if not word.startswith("-") and before not in ("--out", "--err", "--proc"):
+            return word.strip("'\"")
+        before = word
+    return None
+
+
+def raise_from_commands(shell):  # type: (object) -> None
+    """`!command` and `x = !command` raise when the command ends with a status other than 0."""
+    original, expand = shell.system, shell.var_expand
+
+    def system(cmd):
+        __tracebackhide__ = True
+        expanded = expand(cmd, depth=1)
+        shell.var_expand = lambda cmd, *args, **kwargs: cmd
+        try:
+            original(expanded)
+        finally:
+            shell.var_expand = expand
+        complain(shell.user_ns.get("_exit_code"), expanded, "")
+
+    def getoutput(cmd, split=True, depth=0):
+        __tracebackhide__ = True
+        from IPython.utils.text import LSString, SList
+
+        if cmd.rstrip().endswith("&"):
+            raise OSError("Background processes not supported.")
+        expanded = expand(cmd, depth=depth + 1)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        done = subprocess.run(
+            expanded,
+            shell=True,
+            executable=os.environ.get("SHELL"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+        text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
+        shell.user_ns["_exit_code"] = done.returncode
+        complain(done.returncode, expanded, text)
+        return SList(text.splitlines()) if split else LSString(text)
+
+    shell.system = system
+    shell.getoutput = getoutput
+
+
+def complain(status, command, output):  # type: (object, str, str) -> None
+    """Raise ShellError when `status` is not 0."""
+    __tracebackhide__ = True
+    if not status:
+        return
+    if isinstance(status, int) and status < 0:
+        try:
+            ended = "was killed by " + signal.Signals(-status).name
+        except ValueError:
+            ended = "was killed by signal " + str(-status)
+    else:
+        ended = "ended with status " + str(status)
+    tail = "\n" + output[-2000:].rstrip() if output.strip() else ""
+    raise ShellError("command " + ended + ": " + command.strip() + tail)

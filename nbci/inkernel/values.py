@@ -1,0 +1,421 @@
+"""Saves variables to files and loads them again, with sharing, by-reference classes and digests that repeat."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import mmap
+import os
+import pickle
+import struct
+import sys
+import tempfile
+import types
+
+MAGIC = b"NBCIVAL1"
+HEAD = struct.Struct("<8sQQ")
+ENTRY = struct.Struct("<QQ")
+ALIGNMENT = 64
+BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type)
+CALLABLE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
+
+state = {"by_reference": frozenset(), "step": "", "loaded": {}}
+"""What loading leaves for saving: fingerprints of the loaded groups by their names."""
+
+
+class Refused(Exception):
+    """A value that must not be saved, though it could be."""
+
+
+def main():  # type: () -> dict
+    return sys.modules["__main__"].__dict__
+
+
+def main_globals():  # type: () -> dict
+    """What functions that step cells defined have as their globals after loading: the notebook's own."""
+    return main()
+
+
+class MainGlobals:
+    """Stands for the notebook's namespace in a pickle."""
+
+    def __reduce__(self):  # type: () -> tuple
+        return (main_globals, ())
+
+
+def set_function(function, parts):  # type: (object, tuple) -> None
+    """cloudpickle's way to fill in a function, except that names the notebook has already are left alone."""
+    from cloudpickle.cloudpickle import _function_setstate
+
+    plain, slots = parts
+    slots = dict(slots)
+    for name, value in slots.get("__globals__", {}).items():
+        if name != "__builtins__":
+            function.__globals__.setdefault(name, value)
+    slots["__globals__"] = {}
+    _function_setstate(function, (plain, slots))
+
+
+def view(base, offset, shape, strides, dtype):  # type: (object, int, tuple, tuple, object) -> object
+    """An array that shares the memory of `base`."""
+    import numpy
+
+    return numpy.ndarray(shape, dtype, buffer=base, offset=offset, strides=strides)
+
+
+def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: ignore[no-untyped-def]  # see below
+    """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after this module.
+
+    `shared` are ids of numpy base arrays whose views keep sharing; `canonical` is for fingerprints: a form that reading a
+    table does not change; `seen` collects ids of the arrays inside pandas tables.
+    """
+    if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
+        sys.modules["_nbci.facts"].baseline.add("cloudpickle")
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):
+        refs = set()  # type: set
+
+        def reducer_override(self, obj):
+            if isinstance(obj, (type, types.FunctionType)):
+                return self.reduce_definition(obj)
+            if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
+                raise Refused("an open file belongs to the process that opened it")
+            special = self.reduce_table(obj) if is_table(obj) else self.reduce_view(obj)
+            return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
+
+        def reduce_definition(self, obj):
+            if obj.__module__ == "__main__":
+                first = obj.__qualname__.partition(".")[0]
+                if first in state["by_reference"] and found(obj):
+                    self.refs.add(first)
+                    return NotImplemented
+                if isinstance(obj, type):
+                    repeatable_id(obj)
+            reduced = cloudpickle.Pickler.reducer_override(self, obj)
+            if isinstance(obj, types.FunctionType) and obj.__globals__ is main() and len(reduced) == 6:
+                arguments = (reduced[1][0], MainGlobals()) + tuple(reduced[1][2:])
+                return (reduced[0], arguments) + tuple(reduced[2:5]) + (set_function,)
+            return reduced
+
+        def reduce_table(self, obj):
+            if seen is not None:
+                seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
+            return canonical_table(obj) if canonical else None
+
+        def reduce_view(self, obj):
+            if not shared or type(obj).__name__ != "ndarray":
+                return None
+            base = base_of(obj)
+            if id(base) not in shared or base is obj:
+                return None
+            offset = obj.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            return (view, (base, offset, obj.shape, obj.strides, obj.dtype))
+
+    made = Pickler(file, protocol=5, buffer_callback=buffers)
+    made.refs = set()
+    return made
+
+
+def found(obj):  # type: (object) -> bool
+    """Whether the notebook's namespace has this very class or function under its name."""
+    here = main().get(obj.__qualname__.partition(".")[0])
+    for part in obj.__qualname__.split(".")[1:]:
+        here = getattr(here, part, None)
+    return here is obj
+
+
+def repeatable_id(obj):  # type: (type) -> None
+    """Give a class its identity for cloudpickle from where it was defined, not at random, so that digests repeat."""
+    from cloudpickle import cloudpickle as inner
+
+    try:
+        by_class, by_id = inner._DYNAMIC_CLASS_TRACKER_BY_CLASS, inner._DYNAMIC_CLASS_TRACKER_BY_ID
+    except AttributeError:
+        return
+    if obj in by_class:
+        return
+    number = 0
+    while "%s/%s#%d" % (state["step"], obj.__qualname__, number) in by_id:
+        number += 1
+    name = "%s/%s#%d" % (state["step"], obj.__qualname__, number)
+    by_class[obj] = name
+    by_id[name] = obj
+
+
+def is_table(obj):  # type: (object) -> bool
+    return type(obj).__module__.startswith("pandas.") and type(obj).__name__ in ("DataFrame", "Series")
+
+
+def plain_column(values):  # type: (object) -> object
+    """A column's values, contiguous, so that their bytes do not depend on how pandas lays its blocks out."""
+    import numpy
+
+    return numpy.ascontiguousarray(values) if type(values) is numpy.ndarray else values
+
+
+def canonical_table(obj):  # type: (object) -> tuple
+    if type(obj).__name__ == "Series":
+        return (tuple, (("Series", obj.index, obj.name, plain_column(obj._values), dict(obj.attrs)),))
+    columns = [plain_column(obj.iloc[:, position]._values) for position in range(obj.shape[1])]
+    return (tuple, (("DataFrame", obj.index, obj.columns, columns, dict(obj.attrs)),))
+
+
+def base_of(array):  # type: (object) -> object
+    """The array that owns the memory."""
+    while type(getattr(array, "base", None)).__name__ == "ndarray":
+        array = array.base
+    return array
+
+
+def is_mutable(obj):  # type: (object) -> bool
+    if isinstance(obj, BASIC) or isinstance(obj, CALLABLE):
+        return False
+    module = (type(obj).__module__ or "").partition(".")[0]
+    if module in ("datetime", "decimal", "fractions", "uuid", "pathlib", "re", "enum", "zoneinfo", "logging", "_nbci"):
+        return False
+    if module == "numpy" and type(obj).__name__ != "ndarray":
+        return False
+    if module == "pandas" and (hasattr(obj, "get_indexer") or type(obj).__name__.endswith("Dtype")):
+        return False
+    return not any(kind.__name__ == "Enum" for kind in type(obj).__mro__)
+
+
+class Probe:
+    """One value as a trial dump sees it: the mutable objects that it is made of, and its arrays by base."""
+
+    def __init__(self, value):  # type: (object) -> None
+        self.in_tables = set()
+        made = pickler(Nowhere(), lambda buffer: None, seen=self.in_tables)
+        made.dump(value)
+        memo = made.memo.copy()
+        self.keep = memo
+        self.parts = set()
+        self.arrays = []
+        for entry in memo.values():
+            obj = entry[1]
+            if not is_mutable(obj):
+                continue
+            self.parts.add(id(obj))
+            if type(obj).__name__ == "ndarray" and id(obj) not in self.in_tables and obj.flags.writeable:
+                self.arrays.append(obj)
+
+
+class Nowhere:
+    def write(self, data):  # type: (object) -> int
+        return len(data)
+
+
+def shared_bases(probes):  # type: (list) -> tuple
+    """Ids of the bases that several arrays look into, and the base objects, which must stay alive."""
+    by_base = {}
+    for probe in probes:
+        for array in probe.arrays:
+            base = base_of(array)
+            if base.flags.c_contiguous and base.flags.writeable and not base.dtype.hasobject:
+                by_base.setdefault(id(base), (base, set()))[1].add(id(array))
+    kept = {key: base for key, (base, arrays) in by_base.items() if len(arrays) > 1}
+    return frozenset(kept), kept
+
+
+def groups_of(values):  # type: (dict) -> tuple
+    """Names that share mutable objects, together; and the numpy bases that their arrays share."""
+    probes = {name: Probe(value) for name, value in values.items()}
+    shared, keep = shared_bases(list(probes.values()))
+    parent = {name: name for name in values}
+
+    def root(name):
+        while parent[name] != name:
+            name = parent[name]
+        return name
+
+    owner = {}
+    for name, probe in sorted(probes.items()):
+        keys = probe.parts | {id(base_of(array)) for array in probe.arrays if id(base_of(array)) in shared}
+        for key in keys:
+            first = owner.setdefault(key, name)
+            if root(first) != root(name):
+                parent[max(root(first), root(name))] = min(root(first), root(name))
+    together = {}
+    for name in sorted(values):
+        together.setdefault(root(name), []).append(name)
+    return sorted(tuple(names) for names in together.values()), shared, (probes, keep)
+
+
+class Digester:
+    """A file that only digests."""
+
+    def __init__(self):  # type: () -> None
+        self.hash = hashlib.blake2b(digest_size=32)
+
+    def write(self, data):  # type: (object) -> int
+        self.hash.update(data)
+        return len(data)
+
+
+def fingerprint(values, shared):  # type: (dict, frozenset) -> str
+    """A digest that the same values in this kernel always have, whatever was merely read of them."""
+    digester = Digester()
+    buffers = []
+    pickler(digester, buffers.append, shared, canonical=True).dump(values)
+    for buffer in buffers:
+        raw = buffer.raw()
+        digester.hash.update(struct.pack("<Q", raw.nbytes))
+        digester.hash.update(raw)
+    return digester.hash.hexdigest()
+
+
+def fingerprints(values):  # type: (dict) -> dict
+    names, shared, keep = groups_of(values)
+    return {group: fingerprint({name: values[name] for name in group}, shared) for group in names}
+
+
+def write_file(folder, values, shared, secrets):  # type: (str, dict, frozenset, list) -> tuple
+    """Write a group to a file named by its digest; gives digest, size and the definitions it refers to."""
+    stream, buffers = io.BytesIO(), []
+    made = pickler(stream, buffers.append, shared)
+    made.dump(values)
+    raws = [buffer.raw() for buffer in buffers]
+    pickled = stream.getbuffer()
+    offset = HEAD.size + ENTRY.size * len(raws) + pickled.nbytes
+    head = [HEAD.pack(MAGIC, pickled.nbytes, len(raws))]
+    places = []
+    for raw in raws:
+        start = -(-offset // ALIGNMENT) * ALIGNMENT
+        places.append((start - offset, raw))
+        head.append(ENTRY.pack(start, raw.nbytes))
+        offset = start + raw.nbytes
+    os.makedirs(folder, exist_ok=True)
+    handle, path = tempfile.mkstemp(prefix=".value-", dir=folder)
+    try:
+        digest = hashlib.blake2b(digest_size=32)
+        with os.fdopen(handle, "wb") as file:
+            pieces = head + [pickled] + [piece for gap, raw in places for piece in (b"\0" * gap, raw)]
+            for piece in pieces:
+                file.write(piece)
+                digest.update(piece)
+        if holds(path, secrets):
+            raise Refused("secret")
+        name = digest.hexdigest()
+        os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
+        os.chmod(path, 0o644)
+        os.replace(path, os.path.join(folder, name[:2], name[2:]))
+    except BaseException:
+        if os.path.exists(path):
+            os.unlink(path)
+        raise
+    return name, offset, sorted(made.refs)
+
+
+def holds(path, secrets):  # type: (str, list) -> bool
+    """Whether the file has one of the secrets in it, as text of any usual width."""
+    wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]
+    if not wanted:
+        return False
+    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(word) >= 0 for word in wanted)
+
+
+def read_file(folder, digest):  # type: (str, str) -> dict
+    """The group in that file, its digest verified before anything of it runs."""
+    path = os.path.join(folder, digest[:2], digest[2:])
+    try:
+        with open(path, "rb") as file:
+            data = bytearray(os.fstat(file.fileno()).st_size)
+            file.readinto(data)
+    except OSError as error:
+        raise Refused("missing: " + path + " (" + (error.strerror or str(error)) + ")") from None
+    if hashlib.blake2b(data, digest_size=32).hexdigest() != digest:
+        raise Refused("altered: " + path)
+    magic, length, count = HEAD.unpack_from(data)
+    if magic != MAGIC:
+        raise Refused("altered: " + path)
+    whole = memoryview(data)
+    start = HEAD.size + ENTRY.size * count
+    buffers = []
+    for number in range(count):
+        offset, size = ENTRY.unpack_from(data, HEAD.size + ENTRY.size * number)
+        buffers.append(whole[offset : offset + size])
+    return pickle.loads(whole[start : start + length], buffers=buffers)
+
+
+def load(folder, takes, gives, by_reference, step):  # type: (str, list, list, list, str) -> dict
+    """Put the named values into the user's namespace; `takes` are `[name, digest]`."""
+    state["by_reference"] = frozenset(by_reference)
+    state["step"] = step
+    wanted = {}
+    for name, digest in takes:
+        wanted.setdefault(digest, []).append(name)
+    arrived = {}
+    for digest, names in sorted(wanted.items()):
+        try:
+            group = read_file(folder, digest)
+            arrived.update({name: group[name] for name in names})
+        except Refused as error:
+            return {"integrity": str(error), "names": names}
+        except Exception as error:
+            return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
+    main().update(arrived)
+    both = {name: value for name, value in arrived.items() if name in set(gives)}
+    state["loaded"] = fingerprints(both) if both else {}
+    return {}
+
+
+def qualified(value):  # type: (object) -> str
+    kind = type(value)
+    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "." + kind.__qualname__
+
+
+def unsaveable(values):  # type: (dict) -> list
+    """The names that cannot be dumped, each with its type and why."""
+    problems = []
+    for name, value in sorted(values.items()):
+        try:
+            pickler(Nowhere(), lambda buffer: None).dump(value)
+        except Exception as error:
+            why = str(error) if isinstance(error, Refused) else type(error).__name__ + ": " + str(error)
+            problems.append({"name": name, "type": qualified(value), "why": why})
+    return problems
+
+
+def save(folder, takes, gives, optional, secrets, by_reference, step):  # type: ignore[no-untyped-def]  # JSON documents
+    """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change."""
+    state["by_reference"], state["step"] = frozenset(by_reference), step
+    values = {name: main()[name] for name in list(gives) + list(optional) if name in main()}
+    missing = [name for name in gives if name not in values]
+    if missing:
+        return {"missing": missing}
+    problems = unsaveable(values)
+    if problems:
+        return {"unsaveable": problems}
+    taken = {ref["name"]: ref for ref in takes}
+    groups, shared, keep = groups_of(values)
+    refs = []
+    for names in groups:
+        group = {name: values[name] for name in names}
+        if names in state["loaded"] and all(name in taken for name in names):
+            if fingerprint(group, shared) == state["loaded"][names]:
+                refs.extend(taken[name] for name in names)
+                continue
+        try:
+            digest, size, definitions = write_file(folder, group, shared, secrets)
+        except Refused:
+            return {"secret": culprits(group, secrets)}
+        for name in names:
+            kind = qualified(values[name])
+            ref = {"name": name, "object": digest, "bytes": size, "type": kind, "group": names, "refs": definitions}
+            refs.append(ref)
+    return {"gives": refs}
+
+
+def culprits(group, secrets):  # type: (dict, list) -> list
+    """The names of a refused group whose own bytes hold a secret."""
+    found_in = []
+    for name, value in sorted(group.items()):
+        stream, buffers = io.BytesIO(), []
+        pickler(stream, buffers.append).dump(value)
+        texts = [stream.getvalue()] + [bytes(buffer.raw()) for buffer in buffers]
+        wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]
+        if any(word in text for word in wanted for text in texts):
+            found_in.append({"name": name, "type": qualified(value)})
+    return found_in or [{"name": name, "type": qualified(value)} for name, value in sorted(group.items())]

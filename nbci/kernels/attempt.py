@@ -1,0 +1,333 @@
+"""One attempt at a step: what happens in which order, and what is known of it at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nbci.handoff.answers import Refusal
+from nbci.kernels import explain
+from nbci.kernels.document import finished_document, new_document, unrunnable
+from nbci.kernels.job import JobOutcome
+from nbci.kernels.outputs import CellOutputs
+from nbci.kernels.process import KernelProcess, StartFailed
+from nbci.kernels.python_kernel import PythonKernel
+from nbci.kernels.scraps import last_of_each_name
+from nbci.records.model import CellRun, Failure, Scrap, Usage
+from nbci.secrets import Mask, too_short
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from nbformat import NotebookNode
+
+    from nbci.handoff.values import ValueRef
+    from nbci.kernels.client import StepClient
+    from nbci.kernels.job import KernelJob, Listener, ProgramCell
+    from nbci.kernels.outputs import Stream
+    from nbci.kernels.python_kernel import Facts
+
+Answer = TypeVar("Answer")
+
+BEFORE_VALUES = ("parameters", "injected", "imports", "functions")
+GRACE_SECONDS = 5.0
+GRACE_WHEN_STOPPED_SECONDS = 0.5
+OBEY_SECONDS = 2.0
+DRAIN_SECONDS = 2.0
+QUIET_SECONDS = 0.1
+
+
+class KernelDied(Exception):
+    """The kernel's process ended while it was needed."""
+
+
+class TimedOut(Exception):
+    """A cell took too long, and was interrupted or killed."""
+
+
+class Attempt:
+    """State and course of one attempt; `work` may be cancelled anywhere, `outcome` holds whatever is known."""
+
+    def __init__(self, job: KernelJob, listener: Listener, *, display_name: str) -> None:
+        self.job = job
+        self.listener = listener
+        secrets = job.secrets or {}
+        self.mask = Mask(secrets.values())
+        self.stopping: Failure | None = None
+        self.failure: Failure | None = None
+        self.notebook: NotebookNode = new_document(job, display_name)
+        self.runs: dict[int, CellRun] = {}
+        self.scraps: list[Scrap] = []
+        self.gives: tuple[ValueRef, ...] = ()
+        self.facts: Facts | None = None
+        self.version: str | None = None
+        self.warnings = [f"the secret {name} is too short to be masked" for name in too_short(secrets.items())]
+        self.counts: dict[int, int | None] = {}
+        self.current: ProgramCell | None = None
+        self.process = KernelProcess(job, self.mask, self._log_said)
+        self._python: PythonKernel | None = None
+        self._client: StepClient | None = None
+        self._busy = False
+
+    async def work(self) -> None:
+        """Do everything but ending the kernel; a failure of the step ends up in `failure`."""
+        try:
+            await self.process.start()
+            await self._course()
+        except StartFailed as error:
+            message = f"the kernel `{self.job.kernel_name}` did not start: {error}"
+            self.failure = Failure(kind="kernel-start", message=message)
+        except KernelDied:
+            self.failure = explain.failure_of_death(self.current, self.process.death(), "")
+
+    async def _course(self) -> None:
+        await self._prepare()
+        split = next((n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES), len(self.job.cells))
+        for index, cell in enumerate(self.job.cells):
+            if index == split and not await self._load():
+                return
+            if self.stopping is not None or not await self._run_cell(cell, index):
+                return
+        if split == len(self.job.cells) and not await self._load():
+            return
+        self.current = None
+        if await self._save():
+            await self._finish()
+
+    async def _prepare(self) -> None:
+        from nbci.kernels.client import StepClient
+
+        if self.process.language_info:
+            self.notebook.metadata["language_info"] = self.process.language_info
+        self._client = StepClient(self.notebook, self.process.manager, self.process.client)
+        self._client.reset_execution_trackers()
+        if self.job.language == "python":
+            self._python = PythonKernel(self.job, self.process)
+            self.version = await self._alive(self._python.install())
+
+    async def _load(self) -> bool:
+        if self._python is None or self.stopping is not None:
+            return self.stopping is None
+        return not self._refused(await self._alive(self._python.load()))
+
+    async def _save(self) -> bool:
+        if self._python is None or self.stopping is not None:
+            return self.stopping is None
+        answer = await self._alive(self._python.save())
+        if isinstance(answer, Refusal):
+            return not self._refused(answer)
+        self.gives = answer
+        return True
+
+    async def _finish(self) -> None:
+        if self._python is not None and self.stopping is None:
+            self.facts = await self._alive(self._python.finish())
+
+    def _refused(self, refusal: Refusal | None) -> bool:
+        if refusal is not None:
+            text = self.mask.text
+            kind, hint = refusal.kind, refusal.hint
+            self.failure = Failure(kind=kind, message=text(refusal.message), hint=hint, error=refusal.error)
+        return refusal is not None
+
+    async def _run_cell(self, cell: ProgramCell, index: int) -> bool:
+        """Run one cell and note what came of it; whether the next may run."""
+        self.current = cell
+        self.listener.cell_started(cell, index, len(self.job.cells))
+        name = f"cell-{cell.number or index + 1:03d}-output"
+        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, self.job.spill_folder / name, self._said)
+        started, clock = datetime.now(UTC), time.monotonic()
+        failure: Failure | None = None
+        try:
+            failure = await self._execute(cell, index, outputs)
+            return failure is None
+        except BaseException:
+            failure = Failure(kind="kernel-died", message="the cell did not end")
+            raise
+        finally:
+            self._note_run(cell, index, outputs, failed=failure is not None, started=started, clock=clock)
+            if failure is not None and failure.kind != "kernel-died":
+                self.failure = failure
+
+    def _note_run(
+        self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, started: datetime, clock: float
+    ) -> None:
+        node = self.notebook.cells[index]
+        spilled = outputs.finish(node.outputs)
+        self.scraps.extend(outputs.scraps)
+        self.counts[node.execution_count or 0] = cell.number
+        run = CellRun(
+            role=cell.role,
+            number=cell.number,
+            first_line=self.mask.text(explain.first_line(cell.source)),
+            result="failed" if failed else "passed",
+            seconds=round(time.monotonic() - clock, 6),
+            started_utc=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            spilled=spilled,
+        )
+        self.runs[index] = run
+        node.metadata["nbci"].update({"seconds": run.seconds, "started_utc": run.started_utc, "result": run.result})
+        self.listener.cell_ended(cell, run)
+
+    async def _execute(self, cell: ProgramCell, index: int, outputs: CellOutputs) -> Failure | None:
+        from nbclient.exceptions import CellExecutionError
+
+        problem = unrunnable(cell.source)
+        if problem is not None:
+            line = explain.first_line(cell.source.split("\0")[0])
+            return Failure(kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line)
+        client = self._ready_client()
+        client.outputs, client.cell_number = outputs, cell.number
+        node = self.notebook.cells[index]
+        try:
+            await self._within_time(client.async_execute_cell(node, index), cell, self.job.cell_timeout_seconds)
+        except TimedOut as error:
+            line = explain.first_line(cell.source)
+            return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
+        except CellExecutionError as error:
+            reply = {"ename": error.ename, "evalue": error.evalue, "traceback": self._traceback(node, error)}
+            return self._masked(explain.failure_of_error(cell, reply, node.execution_count))
+        return None
+
+    def _traceback(self, node: NotebookNode, error: Any) -> list[str]:
+        shown = [output for output in node.outputs if output.output_type == "error"]
+        return list(shown[-1].traceback) if shown else [str(error.traceback)]
+
+    async def _within_time(self, cell_run: Awaitable[Any], cell: ProgramCell, seconds: float | None) -> None:
+        task = asyncio.ensure_future(cell_run)
+        try:
+            await self._alive(task, seconds)
+        except TimeoutError:
+            message = f"cell {cell.number or 'of the parameters'} took longer than {seconds:g} seconds"
+            await self.process.interrupt()
+            with contextlib.suppress(Exception):
+                await self._alive(task, OBEY_SECONDS)
+            if not task.done():
+                self.process.kill()
+                await self._drain(task)
+            raise TimedOut(message) from None
+        finally:
+            if not task.done():
+                task.cancel()
+            await asyncio.wait({task}, timeout=QUIET_SECONDS)
+
+    async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
+        """Wait for an answer of the kernel. Raises KernelDied when its process ends first, TimeoutError after `seconds`."""
+        task = asyncio.ensure_future(awaitable)
+        self._busy = True
+        try:
+            done, _ = await asyncio.wait(
+                {task, self.process.died}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
+            if task in done:
+                return task.result()
+            if not done:
+                raise TimeoutError
+            await self._drain(task)
+            if task.done() and not task.cancelled() and task.exception() is None:
+                return task.result()
+            raise KernelDied
+        finally:
+            self._busy = False
+            if seconds is None and not task.done():
+                task.cancel()
+
+    async def _drain(self, task: asyncio.Future[Any]) -> None:
+        """The kernel is dead: take in what it still said."""
+        deadline = time.monotonic() + DRAIN_SECONDS
+        seen = -1
+        while not task.done() and time.monotonic() < deadline:
+            now = self._client.messages_seen if self._client is not None else 0
+            if now == seen:
+                break
+            seen = now
+            await asyncio.wait({task}, timeout=QUIET_SECONDS)
+
+    def _ready_client(self) -> StepClient:
+        if self._client is None:
+            raise StartFailed("the kernel was not started")
+        return self._client
+
+    def _masked(self, failure: Failure) -> Failure:
+        from dataclasses import replace
+
+        text = self.mask.text
+        return replace(
+            failure,
+            message=text(failure.message),
+            first_line=text(failure.first_line) if failure.first_line else None,
+            traceback=text(failure.traceback) if failure.traceback else None,
+            log=text(failure.log) if failure.log else None,
+        )
+
+    def _said(self, text: str, stream: Stream) -> None:
+        self.listener.text_printed(self.current, text, stream)
+
+    def _log_said(self, text: str) -> None:
+        self.listener.text_printed(None, text, "stderr")
+
+    async def interrupt(self) -> None:
+        """Interrupt the kernel if it is doing something for this attempt."""
+        if self._busy:
+            await self.process.interrupt()
+        else:
+            self.process.kill()
+
+    def kill(self) -> None:
+        """Kill the kernel at once."""
+        self.process.kill()
+
+    async def close(self) -> None:
+        """End the kernel and everything that it started."""
+        stopped = self.stopping is not None or (self.failure is not None and self.failure.kind == "timeout")
+        await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else GRACE_SECONDS)
+
+    def outcome(self) -> JobOutcome:
+        """What is known, after `close`."""
+        failure = self._final_failure()
+        facts = self.facts
+        usage = facts.usage if facts else Usage(peak_memory_bytes=self.process.peak_memory_bytes or None)
+        return JobOutcome(
+            failure=failure,
+            notebook=finished_document(self.notebook, self.mask),
+            cells=tuple(self.runs.get(index) or self._not_run(cell) for index, cell in enumerate(self.job.cells)),
+            gives=self.gives if failure is None else (),
+            probes=facts.probes if facts else (),
+            scraps=last_of_each_name(self.scraps),
+            distributions=facts.distributions if facts else None,
+            kernel_version=self.version,
+            usage=usage,
+            warnings=tuple(self.mask.text(text) for text in self.warnings + self._asides()),
+        )
+
+    def _asides(self) -> list[str]:
+        if self.facts is None:
+            return []
+        said = []
+        for count, text in self.facts.asides:
+            number = self.counts.get(count) if count is not None else None
+            said.append(f"cell {number}: {text}" if number is not None else text)
+        return said
+
+    def _final_failure(self) -> Failure | None:
+        from dataclasses import replace
+
+        failure = self.failure
+        if self.stopping is not None:
+            cell = self.current
+            failure = replace(
+                self.stopping,
+                cell=cell.number if cell else None,
+                first_line=explain.first_line(cell.source) if cell else None,
+                traceback=failure.traceback if failure else None,
+            )
+        if failure is not None and failure.kind in ("kernel-died", "kernel-start", "timeout"):
+            failure = replace(failure, log=self.process.log_tail or None)
+        return self._masked(failure) if failure is not None else None
+
+    def _not_run(self, cell: ProgramCell) -> CellRun:
+        line = self.mask.text(explain.first_line(cell.source))
+        return CellRun(role=cell.role, number=cell.number, first_line=line, result="not run")

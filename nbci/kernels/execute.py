@@ -1,0 +1,90 @@
+"""Runs one attempt at a step: a fresh kernel, its cells, its values, and everything that can go wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from nbci.errors import InfrastructureError
+from nbci.kernels.attempt import Attempt
+from nbci.kernels.specs import find_spec
+from nbci.records.model import Failure
+
+if TYPE_CHECKING:
+    from nbci.kernels.job import JobOutcome, KernelJob, Listener
+
+OBEY_SECONDS = 2.0
+"""How long an interrupted kernel has to stop by itself before it is killed."""
+
+AFTER_KILL_SECONDS = 1.0
+
+
+async def run_job(job: KernelJob, listener: Listener) -> JobOutcome:
+    """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is left.
+
+    What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns the
+    partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the cancellation
+    back, so that the awaiting task gets the outcome); a second cancellation kills the kernel at once. Raises UsageError for
+    an unknown kernel, IntegrityError when a value's file is not what it should be, InfrastructureError for a full disk.
+    """
+    attempt = Attempt(job, listener, display_name=find_spec(job.kernel_name).display_name)
+    work = asyncio.ensure_future(attempt.work())
+    try:
+        await _supervise(work, attempt, job)
+        await _unhurried(asyncio.ensure_future(attempt.close()), attempt)
+    except BaseException:
+        work.cancel()
+        attempt.kill()
+        await attempt.close()
+        raise
+    if not work.cancelled() and (error := work.exception()) is not None and attempt.stopping is None:
+        if isinstance(error, OSError):
+            raise InfrastructureError(f"the step `{job.step}` could not go on: {error}") from error
+        raise error
+    return attempt.outcome()
+
+
+async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob) -> None:
+    """Wait for the work; end it when the step's time is over or the task is cancelled."""
+    try:
+        done, _ = await asyncio.wait({work}, timeout=job.timeout_seconds)
+        if not done:
+            seconds = job.timeout_seconds or 0
+            await _stop(work, attempt, Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds"))
+    except asyncio.CancelledError:
+        _uncancel()
+        failure = Failure(kind="interrupted", message="the step was interrupted")
+        await _unhurried(asyncio.ensure_future(_stop(work, attempt, failure)), attempt)
+
+
+async def _stop(work: asyncio.Task[None], attempt: Attempt, failure: Failure) -> None:
+    attempt.stopping = failure
+    await attempt.interrupt()
+    await asyncio.wait({work}, timeout=OBEY_SECONDS)
+    if not work.done():
+        attempt.kill()
+        await asyncio.wait({work}, timeout=AFTER_KILL_SECONDS)
+    if not work.done():
+        work.cancel()
+        await asyncio.wait({work}, timeout=AFTER_KILL_SECONDS)
+
+
+async def _unhurried(task: asyncio.Task[None], attempt: Attempt) -> None:
+    """Finish `task` even if this is cancelled meanwhile; then the kernel is killed at once."""
+    while not task.done():
+        try:
+            await asyncio.shield(task)
+        except asyncio.CancelledError:
+            _uncancel()
+            if attempt.stopping is None:
+                attempt.stopping = Failure(kind="interrupted", message="the step was interrupted")
+            attempt.kill()
+    with contextlib.suppress(asyncio.CancelledError):
+        task.result()
+
+
+def _uncancel() -> None:
+    current = asyncio.current_task()
+    if current is not None:
+        current.uncancel()

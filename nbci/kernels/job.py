@@ -1,0 +1,97 @@
+"""What a kernel is asked to do for one attempt at a step, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nbci.handoff.values import ValueRef
+    from nbci.records.model import CellRun, Failure, Metric, Scrap, Usage
+
+Role = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgramCell:
+    """A code cell of the program: `source` is what runs (imports may be filtered), `metadata` the cell's own."""
+
+    role: Role
+    number: int | None
+    source: str
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricProbe:
+    """A metric read from the kernel at the step's end: the value of `expression`, named `name`."""
+
+    name: str
+    expression: str
+    cell: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KernelJob:
+    """One attempt at a step, complete: nothing else is consulted while it runs.
+
+    The order is: parameters, imports and functions cells, then `takes` are loaded from `values_folder`, then step and
+    metrics cells, then `gives` are saved there. `defined_by_reference` are the names of classes and functions that the
+    notebook's imports and functions cells define. `log_path` receives what the kernel's process writes outside any cell;
+    `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that leaves.
+    """
+
+    step: str
+    kernel_name: str
+    language: str
+    notebook_metadata: Mapping[str, Any]
+    cells: tuple[ProgramCell, ...]
+    cwd: Path
+    env: Mapping[str, str]
+    values_folder: Path
+    spill_folder: Path
+    log_path: Path
+    takes: tuple[ValueRef, ...] = ()
+    gives: tuple[str, ...] = ()
+    optional_gives: tuple[str, ...] = ()
+    consumers: Mapping[str, str] | None = None
+    defined_by_reference: frozenset[str] = frozenset()
+    probes: tuple[MetricProbe, ...] = ()
+    secrets: Mapping[str, str] | None = None
+    shell_errors: Literal["fail", "ignore"] = "fail"
+    cell_timeout_seconds: float | None = None
+    timeout_seconds: float | None = None
+    output_cap_bytes: int = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen."""
+
+    failure: Failure | None
+    notebook: Mapping[str, Any]
+    cells: tuple[CellRun, ...]
+    gives: tuple[ValueRef, ...] = ()
+    probes: tuple[Metric, ...] = ()
+    scraps: tuple[Scrap, ...] = ()
+    distributions: Mapping[str, str] | None = None
+    kernel_version: str | None = None
+    usage: Usage | None = None
+    warnings: tuple[str, ...] = ()
+
+
+class Listener(Protocol):
+    """Told of things as they happen, on the event loop's thread; must return quickly. Text is already masked."""
+
+    def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:
+        """The program's cell `index` (from 0) of `total` begins."""
+
+    def text_printed(self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        """The cell (None: the kernel's process outside any cell) printed `text`."""
+
+    def cell_ended(self, cell: ProgramCell, run: CellRun) -> None:
+        """The cell ended, well or not."""

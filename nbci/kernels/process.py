@@ -1,0 +1,315 @@
+"""One kernel from its start to the end of its last grandchild."""
+
+from __future__ import annotations
+
+import asyncio
+import codecs
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import InfrastructureError
+from nbci.kernels import processes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+    from jupyter_client.manager import AsyncKernelManager
+
+    from nbci.kernels.job import KernelJob
+    from nbci.secrets import Mask
+
+START_TIMEOUT_SECONDS = 60.0
+POLL_SECONDS = 0.05
+CHILDREN_SECONDS = 0.5
+MEMORY_POLLS = 5
+LONGEST_SOCKET_PATH = 90
+LOG_TAIL_CHARACTERS = 8000
+READ_BYTES = 1 << 16
+
+quiet = logging.getLogger("nbci.kernels.quiet")
+quiet.addHandler(logging.NullHandler())
+quiet.propagate = False
+
+
+class StartFailed(Exception):
+    """No kernel came up; the message says why."""
+
+
+class KernelProcess:
+    """A kernel's process, its channels, its log."""
+
+    def __init__(self, job: KernelJob, mask: Mask, said: Callable[[str], None]) -> None:
+        """`said` is called with what the process writes outside any cell, masked."""
+        self._job = job
+        self._folder = _private_folder()
+        self._log = KernelLog(job.log_path, mask, said)
+        self._marker = uuid.uuid4().hex
+        self._manager: AsyncKernelManager | None = None
+        self._process: Any = None
+        self._oom_kills: int | None = None
+        self._memory: int | None = None
+        self._watch: asyncio.Task[None] | None = None
+        self.client: AsyncKernelClient | None = None
+        self.peak_memory_bytes = 0
+        self.died: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self.language_info: dict[str, Any] = {}
+
+    @property
+    def manager(self) -> AsyncKernelManager:
+        """The manager of a started kernel."""
+        if self._manager is None:
+            raise StartFailed("the kernel was not started")
+        return self._manager
+
+    async def start(self) -> None:
+        """Start the process and wait until it answers. Raises StartFailed."""
+        self._manager = self._new_manager()
+        env = {**self._job.env, processes.MARKER: self._marker}
+        arguments = []
+        if self._job.language == "python":
+            arguments = ["--HistoryManager.hist_file=:memory:"]
+        try:
+            await self._manager.start_kernel(
+                extra_arguments=arguments,
+                env=env,
+                cwd=str(self._job.cwd),
+                stdout=self._log.sink,
+                stderr=self._log.sink,
+            )
+        except OSError as error:
+            raise StartFailed(f"the kernel's process could not be started: {error}") from error
+        finally:
+            self._log.close_sink()
+        self._process = getattr(self._manager.provisioner, "process", None)
+        self._oom_kills = processes.out_of_memory_kills(self.pid)
+        self._watch = asyncio.ensure_future(self._watch_process())
+        self.client = self._manager.client()
+        self._unlimit_queue()
+        self.client.start_channels()
+        self.client.allow_stdin = False
+        await self._wait_until_ready()
+
+    @property
+    def pid(self) -> int:
+        """The kernel's process id."""
+        return int(getattr(self._process, "pid", 0) or 0)
+
+    @property
+    def log_tail(self) -> str:
+        """The end of what the process wrote outside any cell."""
+        return self._log.tail
+
+    def death(self) -> processes.Death:
+        """How the process ended; only after `died` is done."""
+        status = self.died.result()
+        after = processes.out_of_memory_kills(os.getpid())
+        grew = after is not None and self._oom_kills is not None and after > self._oom_kills
+        return processes.Death(
+            status=status,
+            out_of_memory=grew and status == -9,
+            last_memory_bytes=self._memory,
+        )
+
+    async def interrupt(self) -> None:
+        """Interrupt what the kernel is doing; it may not obey."""
+        with contextlib.suppress(Exception):
+            await self.manager.interrupt_kernel()
+
+    def kill(self) -> None:
+        """Kill the kernel and everything it started, at once."""
+        if self.pid:
+            processes.kill(processes.family(self.pid, self._marker))
+
+    async def end(self, grace_seconds: float) -> None:
+        """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove its traces."""
+        try:
+            if self.pid and not self.died.done() and grace_seconds > 0:
+                with contextlib.suppress(Exception):
+                    await self.manager.request_shutdown()  # type: ignore[no-untyped-call]  # untyped in jupyter_client
+                await self._await_end(grace_seconds)
+            await self._end_family()
+        finally:
+            if self._watch is not None:
+                self._watch.cancel()
+            await self._release()
+
+    async def _await_end(self, grace_seconds: float) -> None:
+        """Wait for a kernel that was asked to end; ipykernel waits for its children first, so they do not get long."""
+        patience = min(CHILDREN_SECONDS, grace_seconds)
+        await asyncio.wait({self.died}, timeout=patience)
+        if not self.died.done():
+            processes.kill(processes.family(self.pid, self._marker) - {self.pid})
+            await asyncio.wait({self.died}, timeout=grace_seconds - patience)
+
+    async def _end_family(self) -> None:
+        if not self.pid:
+            return
+        deadline = time.monotonic() + 2.0
+        while left := processes.family(self.pid, self._marker):
+            processes.kill(left)
+            self._poll()
+            if time.monotonic() > deadline:
+                break
+            await asyncio.sleep(0.01)
+        while self._poll() is None and time.monotonic() < deadline:
+            await asyncio.sleep(0.01)
+
+    async def _release(self) -> None:
+        self._log.close()
+        if self.client is not None:
+            self.client.stop_channels()
+        if self._manager is not None:
+            with contextlib.suppress(Exception):
+                if self._poll() is not None and self._manager.provisioner is not None:
+                    await self._manager.provisioner.wait()
+                await self._manager.cleanup_resources()  # type: ignore[no-untyped-call]  # untyped in jupyter_client
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _new_manager(self) -> AsyncKernelManager:
+        from jupyter_client.manager import AsyncKernelManager
+
+        manager = AsyncKernelManager(kernel_name=self._job.kernel_name, log=quiet)
+        manager.connection_file = str(self._folder / "kernel.json")
+        if len(str(self._folder)) <= LONGEST_SOCKET_PATH:
+            manager.transport = "ipc"
+            manager.ip = str(self._folder / "k")
+        return manager
+
+    def _unlimit_queue(self) -> None:
+        """Let no output be dropped, however fast it comes; must precede the connection."""
+        import zmq
+
+        channel = self.client.iopub_channel if self.client is not None else None
+        if channel is not None and channel.socket is not None:
+            channel.socket.setsockopt(zmq.RCVHWM, 0)
+
+    async def _wait_until_ready(self) -> None:
+        """Ask until the kernel has answered and its answer's echo came on iopub too: then no output can be missed."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        asked: set[str] = set()
+        answered = echoed = False
+        while not (answered and echoed):
+            if self.died.done():
+                raise StartFailed(f"the kernel's process ended with status {self.died.result()} before it was ready")
+            if time.monotonic() > deadline:
+                raise StartFailed(f"the kernel did not answer within {START_TIMEOUT_SECONDS:g} seconds")
+            if not asked or answered:
+                asked.add(self._ready_client().kernel_info())
+            answered = answered or await self._answered(asked)
+            echoed = echoed or await self._echoed(asked)
+
+    def _ready_client(self) -> AsyncKernelClient:
+        if self.client is None:
+            raise StartFailed("the kernel has no client")
+        return self.client
+
+    async def _answered(self, asked: set[str]) -> bool:
+        from queue import Empty
+
+        try:
+            reply = await self._ready_client().get_shell_msg(timeout=POLL_SECONDS)
+        except Empty:
+            return False
+        if reply["parent_header"].get("msg_id") not in asked:
+            return False
+        self.language_info = dict(reply["content"].get("language_info") or {})
+        return True
+
+    async def _echoed(self, asked: set[str]) -> bool:
+        from queue import Empty
+
+        try:
+            message = await self._ready_client().get_iopub_msg(timeout=POLL_SECONDS / 5)
+        except Empty:
+            return False
+        return message["parent_header"].get("msg_id") in asked
+
+    def _poll(self) -> int | None:
+        status = self._process.poll() if self._process is not None else None
+        if status is not None and not self.died.done():
+            self.died.set_result(int(status))
+        return None if status is None else int(status)
+
+    async def _watch_process(self) -> None:
+        polls = 0
+        while self._poll() is None:
+            if polls % MEMORY_POLLS == 0:
+                self._memory = processes.memory_of(self.pid) or self._memory
+                self.peak_memory_bytes = max(self.peak_memory_bytes, self._memory or 0)
+            polls += 1
+            await asyncio.sleep(POLL_SECONDS)
+
+
+class KernelLog:
+    """What a kernel's process writes to its own stdout and stderr: through a pipe, masked, into a file."""
+
+    def __init__(self, path: Path, mask: Mask, said: Callable[[str], None]) -> None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = path.open("w", encoding="utf-8")
+        except OSError as error:
+            raise InfrastructureError(f"the kernel's log {path} cannot be written: {error.strerror}") from error
+        self._source, self.sink = os.pipe()
+        os.set_blocking(self._source, False)
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._mask = mask.stream()
+        self._said = said
+        self._open = True
+        self.tail = ""
+        asyncio.get_running_loop().add_reader(self._source, self._read)
+
+    def close_sink(self) -> None:
+        """Close nbci's own copy of the pipe's writing end."""
+        os.close(self.sink)
+
+    def close(self) -> None:
+        """Read what is left and finish."""
+        if not self._open:
+            return
+        while self._read():
+            pass
+        asyncio.get_running_loop().remove_reader(self._source)
+        os.close(self._source)
+        self._keep(self._mask.feed(self._decoder.decode(b"", final=True)) + self._mask.flush())
+        self._file.close()
+        self._open = False
+
+    def drain(self) -> None:
+        """Read what has arrived."""
+        while self._open and self._read():
+            pass
+
+    def _read(self) -> bool:
+        try:
+            data = os.read(self._source, READ_BYTES)
+        except BlockingIOError:
+            return False
+        if data:
+            self._keep(self._mask.feed(self._decoder.decode(data)))
+        else:
+            asyncio.get_running_loop().remove_reader(self._source)
+        return bool(data)
+
+    def _keep(self, text: str) -> None:
+        if text:
+            self._file.write(text)
+            self._file.flush()
+            self.tail = (self.tail + text)[-LOG_TAIL_CHARACTERS:]
+            self._said(text)
+
+
+def _private_folder() -> Path:
+    """A new folder, only for this user, whose path is short enough for sockets where that is possible."""
+    folder = tempfile.mkdtemp(prefix="nbci-")
+    if len(folder) > LONGEST_SOCKET_PATH and os.access("/tmp", os.W_OK):
+        os.rmdir(folder)
+        folder = tempfile.mkdtemp(prefix="nbci-", dir="/tmp")
+    return Path(folder)

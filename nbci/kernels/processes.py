@@ -1,0 +1,174 @@
+"""The processes that belong to a kernel: finding them all, ending them all, and explaining an unexpected end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+MARKER = "NBCI_KERNEL"
+"""The environment variable by which a kernel's descendants are known even when they have left its session."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Death:
+    """How a kernel's process ended: `status` as `subprocess` gives it, negative for a signal."""
+
+    status: int
+    out_of_memory: bool
+    last_memory_bytes: int | None
+
+    @property
+    def signal_name(self) -> str | None:
+        """The name of the signal that ended it."""
+        if self.status >= 0:
+            return None
+        try:
+            return signal.Signals(-self.status).name
+        except ValueError:
+            return f"signal {-self.status}"
+
+    @property
+    def message(self) -> str:
+        """What happened, in a sentence."""
+        used = f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB" if self.last_memory_bytes else ""
+        if self.out_of_memory:
+            return f"the kernel ran out of memory: the system killed it{used}"
+        if self.signal_name == "SIGSEGV":
+            return "the kernel crashed with a segmentation fault (SIGSEGV)"
+        if self.signal_name == "SIGKILL":
+            return f"the kernel was killed (SIGKILL){used}"
+        if self.signal_name is not None:
+            return f"the kernel was ended by {self.signal_name}"
+        return f"the kernel's process ended by itself with status {self.status}"
+
+    @property
+    def hint(self) -> str:
+        """What to do about it."""
+        if self.out_of_memory:
+            return "load less at once, free what is not needed, or run the step where there is more memory"
+        if self.signal_name == "SIGKILL":
+            return "often the system's answer to memory running short; else somebody killed the process"
+        if self.signal_name is not None:
+            return "the log has the stack, if the kernel could still write it; native code is the usual cause"
+        return "something called os._exit(); let the cell end, or raise an exception"
+
+
+def family(pid: int, marker: str) -> set[int]:
+    """Every living process of a kernel but zombies: itself, descendants, members of its session, bearers of `marker`."""
+    if not PROC.joinpath("self/stat").exists():
+        return _family_by_psutil(pid)
+    wanted = f"{MARKER}={marker}".encode()
+    parents: dict[int, int] = {}
+    members: set[int] = set()
+    for entry in os.listdir(PROC):
+        if not entry.isdigit():
+            continue
+        try:
+            fields = (PROC / entry / "stat").read_bytes().rpartition(b")")[2].split()
+            if fields[0] == b"Z":
+                continue
+            parents[int(entry)] = int(fields[1])
+            if int(fields[3]) == pid or wanted in (PROC / entry / "environ").read_bytes().split(b"\0"):
+                members.add(int(entry))
+        except (OSError, IndexError):
+            continue
+    members |= {pid} & parents.keys()
+    return (members | _descendants(members, parents)) - {os.getpid()}
+
+
+def _descendants(members: set[int], parents: dict[int, int]) -> set[int]:
+    found = set(members)
+    while True:
+        more = {child for child, parent in parents.items() if parent in found} - found
+        if not more:
+            return found
+        found |= more
+
+
+def _family_by_psutil(pid: int) -> set[int]:
+    import psutil
+
+    try:
+        kernel = psutil.Process(pid)
+        return {pid} | {child.pid for child in kernel.children(recursive=True)}
+    except psutil.Error:
+        return set()
+
+
+def kill(pids: set[int]) -> None:
+    """SIGKILL them; those that are gone are fine."""
+    for pid in pids:
+        try:
+            os.kill(pid, signal.SIGKILL)
+        except (ProcessLookupError, PermissionError):
+            continue
+
+
+def memory_of(pid: int) -> int | None:
+    """Resident bytes of a process and its children, or None when it is gone or nobody can say."""
+    import psutil
+
+    try:
+        kernel = psutil.Process(pid)
+        total = int(kernel.memory_info().rss)
+        if not sys.platform.startswith("linux"):
+            return total
+        return total + sum(_resident(child) for child in _children(pid))
+    except (psutil.Error, OSError):
+        return None
+
+
+def _children(pid: int) -> set[int]:
+    """Descendants by the kernel's own list of children, which costs less than looking at every process."""
+    found: set[int] = set()
+    for path in PROC.glob(f"{pid}/task/*/children"):
+        try:
+            direct = {int(child) for child in path.read_text().split()}
+        except OSError:
+            continue
+        found |= direct
+        for child in direct:
+            found |= _children(child)
+    return found
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int((PROC / str(pid) / "statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+    except (OSError, IndexError):
+        return 0
+
+
+def out_of_memory_kills(pid: int) -> int | None:
+    """How often the system killed a process of `pid`'s control group for want of memory, so far."""
+    for path in _memory_event_files(pid):
+        try:
+            lines = path.read_text().splitlines()
+        except OSError:
+            continue
+        for line in lines:
+            if line.startswith("oom_kill "):
+                return int(line.split()[1])
+    return None
+
+
+def _memory_event_files(pid: int) -> list[Path]:
+    try:
+        groups = (PROC / str(pid) / "cgroup").read_text().splitlines()
+    except OSError:
+        return []
+    files = []
+    for line in groups:
+        _, controllers, path = line.split(":", 2)
+        inside = path.lstrip("/")
+        if "memory" in controllers.split(","):
+            root = Path("/sys/fs/cgroup/memory")
+            files += [root / inside / "memory.oom_control", root / "memory.oom_control"]
+        elif not controllers:
+            root = Path("/sys/fs/cgroup")
+            files += [root / inside / "memory.events", root / "memory.events"]
+    return files

@@ -1,0 +1,146 @@
+"""A Python kernel after bootstrap: values are loaded and saved, metrics and facts read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.handoff.answers import decode_load, decode_save, encode_ref
+from nbci.kernels import bootstrap
+from nbci.kernels.distributions import distributions_of
+from nbci.kernels.process import StartFailed
+from nbci.records.model import Metric, Usage
+from nbci.secrets import SHORTEST
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from jupyter_client.asynchronous.client import AsyncKernelClient
+
+    from nbci.handoff.answers import Refusal
+    from nbci.handoff.values import ValueRef
+    from nbci.kernels.job import KernelJob
+    from nbci.kernels.process import KernelProcess
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """What a kernel said at its end; `asides` are execution counts with warnings."""
+
+    probes: tuple[Metric, ...]
+    usage: Usage
+    distributions: Mapping[str, str]
+    asides: tuple[tuple[int | None, str], ...]
+
+
+class PythonKernel:
+    """Asks a Python kernel for what nbci needs of it, beside the cells."""
+
+    def __init__(self, job: KernelJob, process: KernelProcess) -> None:
+        self._job = job
+        self._process = process
+        self._has_cloudpickle = True
+
+    async def install(self) -> str:
+        """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
+        await self._execute(bootstrap.start_source())
+        known = await self._ask("install", bootstrap.install_arguments(self._job))
+        self._has_cloudpickle = bool(known["cloudpickle"])
+        return str(known["version"])
+
+    async def load(self) -> Refusal | None:
+        """Load the values that the step takes."""
+        await self._provide_cloudpickle()
+        answer = await self._ask(
+            "values.load",
+            {
+                "folder": str(self._job.values_folder),
+                "takes": [[ref.name, ref.object] for ref in self._job.takes],
+                "gives": [*self._job.gives, *self._job.optional_gives],
+                "by_reference": sorted(self._job.defined_by_reference),
+                "step": self._job.step,
+            },
+        )
+        return decode_load(answer)
+
+    async def save(self) -> tuple[ValueRef, ...] | Refusal:
+        """Save the values that the step gives."""
+        job = self._job
+        if not job.gives and not job.optional_gives:
+            return ()
+        answer = await self._ask(
+            "values.save",
+            {
+                "folder": str(job.values_folder),
+                "takes": [encode_ref(ref) for ref in job.takes],
+                "gives": list(job.gives),
+                "optional": list(job.optional_gives),
+                "secrets": [value for value in (job.secrets or {}).values() if len(value) >= SHORTEST],
+                "by_reference": sorted(job.defined_by_reference),
+                "step": job.step,
+            },
+        )
+        return decode_save(answer, job.step, job.consumers or {})
+
+    async def finish(self) -> Facts:
+        """Evaluate the metrics and read what the kernel knows about itself."""
+        probes = self._job.probes
+        said = await self._ask("facts.finish", {"probes": [probe.expression for probe in probes]})
+        metrics, asides = [], [(count, str(text)) for count, text in said["warnings"]]
+        for probe, answer in zip(probes, said["probes"], strict=True):
+            if "value" in answer:
+                metrics.append(Metric(name=probe.name, value=float(answer["value"]), source=f"cell {probe.cell}"))
+            else:
+                asides.append((None, f"cell {probe.cell}: the metric `{probe.name}` has no value: {answer['problem']}"))
+        usage = Usage(
+            cpu_seconds=said["cpu_seconds"],
+            peak_memory_bytes=max(said["peak_memory_bytes"], self._process.peak_memory_bytes),
+            gpu=said["gpu"].get("name"),
+            peak_gpu_memory_bytes=said["gpu"].get("memory"),
+        )
+        return Facts(
+            probes=tuple(metrics),
+            usage=usage,
+            distributions=distributions_of(said["modules"], said["path"]),
+            asides=tuple(asides),
+        )
+
+    async def _provide_cloudpickle(self) -> None:
+        needs = self._job.takes or self._job.gives or self._job.optional_gives
+        if needs and not self._has_cloudpickle:
+            await self._ask("provide_cloudpickle", bootstrap.cloudpickle_sources())
+
+    async def _ask(self, function: str, argument: dict[str, Any]) -> Any:
+        """The answer of a function of `_nbci`."""
+        reply = await self._execute("", {"nbci": bootstrap.question(function, argument)})
+        said = reply["user_expressions"].get("nbci", {})
+        if said.get("status") != "ok":
+            raise KernelConfused(f"{said.get('ename')}: {said.get('evalue')}")
+        answer = json.loads(said["data"][bootstrap.ANSWER])
+        if "broken" in answer:
+            raise KernelConfused(answer["broken"])
+        return answer["ok"]
+
+    async def _execute(self, code: str, expressions: dict[str, str] | None = None) -> dict[str, Any]:
+        client = self._client()
+        asked = client.execute(
+            code, silent=True, store_history=False, user_expressions=expressions, allow_stdin=False, stop_on_error=False
+        )
+        while True:
+            reply = await client.get_shell_msg(timeout=None)
+            if reply["parent_header"].get("msg_id") == asked:
+                break
+        content: dict[str, Any] = reply["content"]
+        if content["status"] != "ok":
+            raise KernelConfused(f"{content.get('ename')}: {content.get('evalue')}")
+        return content
+
+    def _client(self) -> AsyncKernelClient:
+        if self._process.client is None:
+            raise StartFailed("the kernel was not started")
+        return self._process.client
+
+
+class KernelConfused(Exception):
+    """The kernel answered nbci's own question with an error: user code changed it beyond use, or was interrupted."""

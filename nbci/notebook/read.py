@@ -1,0 +1,144 @@
+"""Text of a notebook file to a `Notebook`: `.ipynb` as JSON, `.py` (percent) and `.md` through jupytext."""
+
+from __future__ import annotations
+
+import json
+from pathlib import PurePosixPath
+from typing import Any, Literal, cast
+
+from nbci.errors import Location, UsageError
+from nbci.notebook.cells import Cell, Notebook
+
+SUFFIXES = (".ipynb", ".py", ".md")
+
+_KINDS = ("code", "markdown", "raw")
+
+
+def parse_notebook(data: bytes, path: str) -> Notebook:
+    """Read a notebook; UsageError names what is wrong with the file, and where."""
+    suffix = PurePosixPath(path).suffix
+    if suffix not in SUFFIXES:
+        raise UsageError(
+            f"{suffix or 'a file without a suffix'} is no kind of notebook that nbci reads",
+            hint="notebooks are .ipynb, .py (percent format) or .md (jupytext)",
+            where=Location(path),
+        )
+    text = _decode(data, path)
+    document = _parse_json(text, path) if suffix == ".ipynb" else _parse_jupytext(text, suffix, path)
+    return _from_document(document, path)
+
+
+def _decode(data: bytes, path: str) -> str:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"this is not UTF-8 text (byte {error.start})", where=Location(path), hint="save the notebook as UTF-8"
+        ) from error
+
+
+def _parse_json(text: str, path: str) -> dict[str, Any]:
+    if not text.strip():
+        raise UsageError("the file is empty", where=Location(path), hint="a notebook is JSON that Jupyter saved")
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        truncated = not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
+        what = "the file is cut off" if truncated else f"this is not JSON ({error.msg})"
+        raise UsageError(
+            what,
+            where=Location(path, line=error.lineno, column=error.colno),
+            hint="save it again from Jupyter, or take it back from git",
+        ) from error
+    except RecursionError as error:
+        raise UsageError("the JSON is nested too deeply for a notebook", where=Location(path)) from error
+    return _as_version_4(document, path)
+
+
+def _as_version_4(document: object, path: str) -> dict[str, Any]:
+    version = document.get("nbformat") if isinstance(document, dict) else None
+    if not isinstance(document, dict) or not isinstance(version, int) or isinstance(version, bool):
+        raise UsageError(
+            "this is JSON, but not a notebook: it has no `nbformat`",
+            where=Location(path),
+            hint="a notebook has `nbformat`, `metadata` and `cells`",
+        )
+    if version > 4:
+        raise UsageError(
+            f"this notebook is of nbformat {version}; nbci reads 3 and 4",
+            where=Location(path),
+            hint="save it as nbformat 4",
+        )
+    if version == 4:
+        return cast("dict[str, Any]", document)
+    return _upgrade(document, path)
+
+
+def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
+    import nbformat
+
+    try:
+        node = nbformat.reads(json.dumps(document), as_version=4)
+    except Exception as error:  # nbformat's converters raise whatever an odd old notebook makes them raise
+        raise UsageError(
+            f"nbformat {document['nbformat']} could not be upgraded to 4: {error}", where=Location(path)
+        ) from error
+    return cast("dict[str, Any]", json.loads(json.dumps(node)))
+
+
+def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
+    import jupytext
+
+    try:
+        node = jupytext.reads(text, fmt="py:percent" if suffix == ".py" else "md")
+    except Exception as error:  # jupytext raises several kinds, from YAML's to its own
+        raise UsageError(f"jupytext cannot read this as a notebook: {error}", where=Location(path)) from error
+    return cast("dict[str, Any]", json.loads(json.dumps(node)))
+
+
+def _from_document(document: dict[str, Any], path: str) -> Notebook:
+    cells = document.get("cells")
+    if not isinstance(cells, list) or not isinstance(document.get("metadata", {}), dict):
+        _explain_invalid(document, path)
+    metadata = document.get("metadata", {})
+    spec = metadata.get("kernelspec")
+    spec = spec if isinstance(spec, dict) else {}
+    info = metadata.get("language_info")
+    info = info if isinstance(info, dict) else {}
+    return Notebook(
+        path=path,
+        cells=tuple(_cell(raw, number, document, path) for number, raw in enumerate(cast("list[Any]", cells), start=1)),
+        kernel_name=spec.get("name") or None,
+        language=str(info.get("name") or spec.get("language") or "python").lower(),
+        document=document,
+    )
+
+
+def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell:
+    if not isinstance(raw, dict) or raw.get("cell_type") not in _KINDS or not isinstance(raw.get("metadata", {}), dict):
+        _explain_invalid(document, path, number)
+    raw = cast("dict[str, Any]", raw)
+    source = raw.get("source", "")
+    if isinstance(source, list) and all(isinstance(line, str) for line in source):
+        source = "".join(source)
+    tags = raw.get("metadata", {}).get("tags", [])
+    if not isinstance(source, str) or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        _explain_invalid(document, path, number)
+    return Cell(
+        number=number,
+        kind=cast("Literal['code', 'markdown', 'raw']", raw["cell_type"]),
+        source=source.replace("\r\n", "\n"),
+        tags=tuple(tag.strip() for tag in tags if tag.strip()),
+    )
+
+
+def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:
+    """Raise what nbformat's own validation says; it is slow to import, so it is asked only when something is wrong."""
+    import nbformat
+
+    try:
+        nbformat.validate(document, relax_add_props=True)
+        reason = "its structure is not a notebook's"
+    except Exception as error:  # validation fails in many ways on malformed input
+        reason = str(error).splitlines()[0]
+    raise UsageError(f"this is not a valid notebook: {reason}", where=Location(path, cell=number))

@@ -1,0 +1,220 @@
+"""The tag grammar: Kale's in all its dialects, papermill's `parameters`, and nbci's own."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, NoReturn
+
+from nbci.durations import parse_duration
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbci.notebook.cells import Cell, Notebook
+
+Role = Literal["step", "skip", "imports", "functions", "parameters", "metrics"]
+
+STEP_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*")
+
+_SPECIAL: dict[str, Role] = {
+    "skip": "skip",
+    "imports": "imports",
+    "functions": "functions",
+    "parameters": "parameters",
+    "pipeline-parameters": "parameters",
+    "metrics": "metrics",
+    "pipeline-metrics": "metrics",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellTags:
+    """What the tags of one cell say. `role` None: the cell belongs to the block before it.
+
+    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report).
+    """
+
+    role: Role | None = None
+    steps: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    ins: tuple[str, ...] = ()
+    outs: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = ()
+    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    pipeline: str | None = None
+
+
+@dataclass(slots=True)
+class _Reading:
+    """The tags of one cell while they are read, one after another."""
+
+    notebook: Notebook
+    cell: Cell
+    steps: list[str] = field(default_factory=list)
+    after: list[str] = field(default_factory=list)
+    ins: list[str] = field(default_factory=list)
+    outs: list[str] = field(default_factory=list)
+    secrets: list[str] = field(default_factory=list)
+    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    annotations: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict)
+    pipeline: str | None = None
+
+    def wrong(self, message: str, hint: str | None = None) -> NoReturn:
+        raise UsageError(message, hint=hint, where=self.notebook.where(self.cell))
+
+    def step(self, value: str) -> None:
+        if value and self.steps:
+            self.wrong(
+                f"two step names in one cell: {self.steps[0]} and {value}",
+                "split the cell, or write one tag `block:a;b` where the cell belongs to both",
+            )
+        self.steps.extend(self.name(part) for part in value.split(";") if part)
+
+    def prev(self, value: str) -> None:
+        if not value:
+            self.wrong("`prev:` names no step", "write `prev:NAME`")
+        self.after.extend(self.name(part) for part in value.split(";") if part)
+
+    def name(self, value: str) -> str:
+        value = value.strip()
+        if not STEP_NAME.fullmatch(value):
+            suggestion = re.sub(r"[^a-z0-9_-]+", "_", value.lower()).strip("_")
+            self.wrong(
+                f"{value!r} is no step name: lower-case letters, digits, `-` and `_`",
+                f"did you mean {suggestion!r}?" if suggestion else None,
+            )
+        return value
+
+    def limit(self, value: str) -> None:
+        resource, _, amount = value.rpartition(":")
+        if not resource or not amount:
+            self.wrong(f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`")
+        if resource.endswith("/gpu") and amount != "0":
+            self.settings.setdefault("agent", "gpu")
+
+    def switch(self, key: str, value: str) -> None:
+        if value not in ("enabled", "disabled"):
+            self.wrong(f"`{key}:{value}` says neither enabled nor disabled", f"write `{key}:enabled` or `{key}:disabled`")
+        self.settings[key] = value == "enabled"
+
+    def pair(self, into: dict[str, str], key: str, value: str) -> None:
+        name, colon, text = value.partition(":")
+        if not name or not colon:
+            self.wrong(f"`{key}:{value}` has no value", f"write `{key}:KEY:VALUE`")
+        into[name] = text
+
+    def agent(self, value: str) -> None:
+        if not value:
+            self.wrong("`agent:` names no label", "write `agent:LABEL`")
+        self.settings["agent"] = value
+
+    def timeout(self, value: str) -> None:
+        try:
+            self.settings["timeout_seconds"] = parse_duration(value)
+        except ValueError:
+            self.wrong(f"`timeout:{value}` is no duration", "write `timeout:90s`, `timeout:30m` or `timeout:2h`")
+
+    def retries(self, value: str) -> None:
+        if not value.isdigit():
+            self.wrong(f"`retries:{value}` is no number", "write `retries:2`")
+        self.settings["retries"] = int(value)
+
+    def secret(self, value: str) -> None:
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+            self.wrong(
+                f"`secret:{value}` is no name of an environment variable", "write `secret:NAME`, e.g. secret:DB_PASSWORD"
+            )
+        self.secrets.append(value)
+
+    def path(self, into: list[str], key: str, value: str) -> None:
+        if not value:
+            self.wrong(f"`{key}:` names no path", f"write `{key}:PATH`")
+        into.append(value)
+
+    def image(self, value: str) -> None:
+        self.settings["container"] = value
+
+    def notebook_name(self, value: str) -> None:
+        self.pipeline = value
+
+
+_PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
+    "step": _Reading.step,
+    "block": _Reading.step,
+    "prev": _Reading.prev,
+    "after": _Reading.prev,
+    "annotation": lambda reading, value: reading.pair(reading.annotations, "annotation", value),
+    "label": lambda reading, value: reading.pair(reading.labels, "label", value),
+    "limit": _Reading.limit,
+    "image": _Reading.image,
+    "cache": lambda reading, value: reading.switch("cache", value),
+    "report": lambda reading, value: reading.switch("report", value),
+    "notebook": _Reading.notebook_name,
+    "agent": _Reading.agent,
+    "timeout": _Reading.timeout,
+    "retries": _Reading.retries,
+    "in": lambda reading, value: reading.path(reading.ins, "in", value),
+    "out": lambda reading, value: reading.path(reading.outs, "out", value),
+    "secret": _Reading.secret,
+}
+
+_SPELLINGS = (*_SPECIAL, *(f"{prefix}:" for prefix in _PREFIXES), "gpu", "raises-exception")
+
+
+def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
+    """Understand a cell's tags; unknown ones are other tools', unless they look like a misspelt one of ours."""
+    special = next((_SPECIAL[tag] for tag in cell.tags if tag in _SPECIAL), None)
+    if special is not None:
+        return CellTags(role=special)
+    reading = _Reading(notebook=notebook, cell=cell)
+    for tag in cell.tags:
+        _read_tag(reading, tag)
+    return CellTags(
+        role="step" if reading.steps else None,
+        steps=tuple(dict.fromkeys(reading.steps)),
+        after=tuple(dict.fromkeys(reading.after)),
+        ins=tuple(reading.ins),
+        outs=tuple(reading.outs),
+        secrets=tuple(reading.secrets),
+        settings=reading.settings,
+        annotations=reading.annotations,
+        labels=reading.labels,
+        pipeline=reading.pipeline,
+    )
+
+
+def read_default(notebook: Notebook, tag: str) -> CellTags:
+    """Understand a tag of `metadata.kubeflow_notebook.steps_defaults`, which holds for every step."""
+    nowhere = notebook.cells[0] if notebook.cells else None
+    if nowhere is None or tag.partition(":")[0] not in ("annotation", "label", "limit"):
+        return CellTags()
+    reading = _Reading(notebook=notebook, cell=nowhere)
+    _read_tag(reading, tag)
+    return CellTags(settings=reading.settings, annotations=reading.annotations, labels=reading.labels)
+
+
+def _read_tag(reading: _Reading, tag: str) -> None:
+    prefix, colon, value = tag.partition(":")
+    if tag == "gpu":
+        reading.settings["agent"] = "gpu"
+    elif colon and prefix in _PREFIXES:
+        _PREFIXES[prefix](reading, value.strip())
+    elif meant := _misspelt(prefix, bool(colon)):
+        spelling = meant + value.strip() if meant.endswith(":") else meant
+        reading.wrong(f"unknown tag {tag!r}", f"did you mean {spelling!r}?")
+
+
+def _misspelt(prefix: str, has_value: bool) -> str | None:
+    """The tag of ours that an unknown one was probably meant to be. Case and a letter or two may differ."""
+    lowered = prefix.strip().lower()
+    candidates = {spelling.rstrip(":"): spelling for spelling in _SPELLINGS if spelling.endswith(":") == has_value}
+    if lowered in candidates:
+        return candidates[lowered]
+    close = difflib.get_close_matches(lowered, candidates, n=1, cutoff=0.75)
+    return candidates[close[0]] if close and abs(len(close[0]) - len(lowered)) < 2 else None

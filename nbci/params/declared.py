@@ -1,0 +1,324 @@
+"""Parameters that parameters cells declare by literals, and how to run those cells with other values."""
+
+from __future__ import annotations
+
+import ast
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError
+from nbci.params.inject import translation
+from nbci.params.parameter import Parameter
+from nbci.params.types import MismatchError, conform, type_annotated, type_named, type_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.params.types import ParameterType
+
+_COMMENT = re.compile(r"\s*#\s*(?:type:\s*(?P<type>\S+)\s*)?(?P<help>.*)")
+_SEPARATOR = re.compile(r"[ \t]*;[ \t]*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """A statement of a parameters cell: its text, and the names to which it assigns a literal (none: it is code)."""
+
+    cell: int
+    text: str
+    joined: bool
+    literals: tuple[str, ...] = ()
+    future: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CodeName:
+    """A name that code in a parameters cell binds: no parameter, and where that stands."""
+
+    name: str
+    cell: int
+    line: int
+
+    def __str__(self) -> str:
+        return f"`{self.name}` is not a literal (cell {self.cell}, line {self.line}), so it cannot be overridden"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a notebook's parameters cells declare, in order of first appearance; `cells` as they were handed in."""
+
+    path: str
+    language: str
+    parameters: tuple[Parameter, ...]
+    code_names: tuple[CodeName, ...]
+    cells: tuple[tuple[int, str], ...]
+    statements: tuple[Statement, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OverriddenCells:
+    """Parameters cells to run for given overrides: each cell's number and source, then the `injected` source.
+
+    Running the cells and then `injected` is running the original with the literals replaced in place.
+    """
+
+    cells: tuple[tuple[int, str], ...]
+    injected: str | None
+
+
+def declared_parameters(
+    cells: Sequence[tuple[int, str]], *, path: str = "notebook", language: str = "python"
+) -> Declared:
+    """The parameters that cells (number, source) declare; UsageError when a Python cell does not parse.
+
+    Of languages other than Python, lines that assign one number, text or truth value to a name are understood.
+    """
+    if language.lower() != "python":
+        from nbci.params.foreign import foreign_parameters
+
+        found = foreign_parameters(cells, path, language.lower())
+        return Declared(
+            path=path, language=language, parameters=found, code_names=(), cells=tuple(cells), statements=()
+        )
+    reader = _PythonReader(path)
+    for number, source in cells:
+        reader.read(number, source)
+    return Declared(
+        path=path,
+        language=language,
+        parameters=tuple(reader.parameters.values()),
+        code_names=tuple(name for name in reader.code_names if name.name not in reader.parameters),
+        cells=tuple(cells),
+        statements=tuple(reader.statements),
+    )
+
+
+def override_cells(declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = "") -> OverriddenCells:
+    """The cells to run so that `overrides` (declared names only) hold, in the order that the author wrote.
+
+    Code after the first overridden literal moves behind the injected values, so it sees them and runs once.
+    """
+    if not overrides:
+        return OverriddenCells(cells=declared.cells, injected=None)
+    moved_from = _first_moved(declared.statements, overrides)
+    if moved_from is None:
+        injected = translation(overrides, language=declared.language, kernel_name=kernel_name)
+        return OverriddenCells(cells=declared.cells, injected=injected)
+    kept, moved = declared.statements[:moved_from], declared.statements[moved_from:]
+    assigned_before = {name for statement in kept for name in statement.literals}
+    first = {name: value for name, value in overrides.items() if name in assigned_before}
+    future = [statement.text for statement in moved if statement.future]
+    parts = [*future, translation(first, language=declared.language, kernel_name=kernel_name)]
+    for statement in moved:
+        parts += _moved(statement, overrides, kernel_name)
+    return OverriddenCells(cells=_kept_cells(declared, kept), injected="\n".join(part.rstrip("\n") for part in parts))
+
+
+def _first_moved(statements: Sequence[Statement], overrides: Mapping[str, Any]) -> int | None:
+    """The first code that stands after an overridden literal: from there on everything moves."""
+    seen = False
+    for index, statement in enumerate(statements):
+        if seen and not statement.literals:
+            return index
+        seen = seen or any(name in overrides for name in statement.literals)
+    return None
+
+
+def _moved(statement: Statement, overrides: Mapping[str, Any], kernel_name: str) -> list[str]:
+    if statement.future:
+        return []
+    replaced = {name: overrides[name] for name in statement.literals if name in overrides}
+    if not replaced:
+        return [statement.text]
+    text = translation(replaced, language="python", kernel_name=kernel_name, comment=None)
+    return [text] if len(replaced) == len(statement.literals) else [statement.text, text]
+
+
+def _kept_cells(declared: Declared, kept: Sequence[Statement]) -> tuple[tuple[int, str], ...]:
+    counts = {number: sum(1 for statement in kept if statement.cell == number) for number, _ in declared.cells}
+    totals = {
+        number: sum(1 for statement in declared.statements if statement.cell == number) for number, _ in declared.cells
+    }
+    return tuple(
+        (number, source if counts[number] == totals[number] else _joined(s for s in kept if s.cell == number))
+        for number, source in declared.cells
+    )
+
+
+def _joined(statements: Iterable[Statement]) -> str:
+    text = ""
+    for statement in statements:
+        text += ("; " if statement.joined else "\n" if text else "") + statement.text
+    return text
+
+
+class _PythonReader:
+    """Collects what Python parameters cells declare, cell by cell."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self.parameters: dict[str, Parameter] = {}
+        self.code_names: list[CodeName] = []
+        self.statements: list[Statement] = []
+
+    def read(self, number: int, source: str) -> None:
+        source, tree = self._parse(number, source)
+        lines = source.split("\n")
+        previous: ast.stmt | None = None
+        for node in tree.body:
+            names = self._literal(number, node, lines)
+            if not names:
+                self._note_code_names(number, node)
+            text, joined = _text_of(node, previous, lines)
+            future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+            self.statements.append(
+                Statement(cell=number, text=text, joined=joined, literals=tuple(names), future=future)
+            )
+            previous = node
+
+    def _parse(self, number: int, source: str) -> tuple[str, ast.Module]:
+        source = source.replace("\r\n", "\n").replace("\r", "\n")
+        try:
+            return source, _parsed(source)
+        except SyntaxError:
+            from IPython.core.inputtransformer2 import TransformerManager
+        except ValueError as error:  # NUL, lone surrogates
+            raise UsageError(
+                f"this cell cannot be read as Python: {error}", where=self._where(number, source)
+            ) from error
+        try:
+            source = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]  # IPython has no types here
+            return source, _parsed(source)
+        except (SyntaxError, ValueError) as error:
+            line = getattr(error, "lineno", None)
+            message = getattr(error, "msg", str(error))
+            raise UsageError(f"syntax error: {message}", where=self._where(number, source, line)) from error
+
+    def _where(self, number: int, source: str, line: int | None = None) -> Location:
+        first = next((text.strip() for text in source.splitlines() if text.strip()), "")
+        return Location(self._path, cell=number, first_line=first, line=line)
+
+    def _literal(self, number: int, node: ast.stmt, lines: list[str]) -> list[str]:
+        """Declare what the statement assigns literally, and return those names; none when it is code."""
+        annotation: ast.expr | None = None
+        if isinstance(node, ast.Assign):
+            targets, value = node.targets, node.value
+        elif isinstance(node, ast.AnnAssign) and node.value is not None:
+            targets, value, annotation = [node.target], node.value, node.annotation
+        else:
+            return []
+        names = [target.id for target in targets if isinstance(target, ast.Name)]
+        if len(names) < len(targets) or not _is_literal(value):
+            return []
+        comment = _COMMENT.match(_after(node, lines))
+        named = type_annotated(annotation) if annotation else None
+        if named is None and comment and comment["type"]:
+            named = type_named(comment["type"])
+        for name in names:
+            self._declare(name, ast.literal_eval(value), named, comment, Location(
+                self._path, cell=number, first_line=lines[node.lineno - 1].strip(), line=node.lineno
+            ))  # fmt: skip
+        return names
+
+    def _declare(
+        self, name: str, value: Any, named: ParameterType | None, comment: re.Match[str] | None, where: Location
+    ) -> None:
+        default, kind = _typed(value, named)
+        help_text = comment["help"].strip() if comment else ""
+        known = self.parameters.get(name)
+        self.parameters[name] = Parameter(
+            name=name,
+            default=default,
+            type=kind,
+            source=self._path,
+            help=help_text or (known.help if known else None),
+            where=where,
+        )
+
+    def _note_code_names(self, number: int, node: ast.stmt) -> None:
+        for name, line in _bound_names(node):
+            self.code_names.append(CodeName(name=name, cell=number, line=line))
+
+
+def _parsed(source: str) -> ast.Module:
+    with warnings.catch_warnings(action="ignore"):  # of invalid escapes in texts: the kernel will say so
+        return ast.parse(source)
+
+
+def _typed(value: Any, named: ParameterType | None) -> tuple[Any, ParameterType]:
+    """The default as its annotation has it; an annotation that does not fit the default is ignored, None excepted."""
+    if named is None:
+        return value, type_of(value)
+    if value is None:
+        from dataclasses import replace
+
+        return None, replace(named, optional=True)
+    try:
+        return conform(value, named), named
+    except MismatchError:
+        return value, type_of(value)
+
+
+def _is_literal(node: ast.expr) -> bool:
+    match node:
+        case ast.Constant(value=value):
+            return value is None or isinstance(value, bool | int | float | str)
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant(value=value)):
+            return isinstance(value, int | float) and not isinstance(value, bool)
+        case ast.List(elts=items) | ast.Tuple(elts=items):
+            return all(_is_literal(item) for item in items)
+        case ast.Dict(keys=keys, values=values):
+            return all(key is not None and _is_literal(key) and _is_hashable(key) for key in keys) and all(
+                _is_literal(value) for value in values
+            )
+        case _:
+            return False
+
+
+def _is_hashable(node: ast.expr) -> bool:
+    return not isinstance(node, ast.List | ast.Dict) and all(
+        _is_hashable(item) for item in (node.elts if isinstance(node, ast.Tuple) else ())
+    )
+
+
+def _after(node: ast.stmt, lines: list[str]) -> str:
+    """What follows the statement on its last line."""
+    line = lines[(node.end_lineno or node.lineno) - 1]
+    return line.encode()[node.end_col_offset or 0 :].decode()
+
+
+def _text_of(node: ast.stmt, previous: ast.stmt | None, lines: list[str]) -> tuple[str, bool]:
+    """The statement with the comments before it; and whether it follows another on the same line."""
+    end_line = node.end_lineno or node.lineno
+    begin = (previous.end_lineno or 0) if previous else 0
+    joined = begin == node.lineno
+    if joined:
+        begin -= 1
+    text = lines[begin:end_line]
+    rest = _SEPARATOR.match(_after(node, lines))
+    if rest and _after(node, lines)[rest.end() :]:
+        text[-1] = text[-1].encode()[: node.end_col_offset].decode()
+    if joined:
+        text[0] = text[0].encode()[node.col_offset :].decode()
+    return "\n".join(text), joined
+
+
+def _bound_names(node: ast.stmt) -> Iterable[tuple[str, int]]:
+    """Names that a statement binds at module level, with their lines."""
+    stack: list[ast.AST] = [node]
+    while stack:
+        current = stack.pop()
+        if isinstance(current, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield current.name, current.lineno
+            continue
+        if isinstance(current, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+            continue
+        if isinstance(current, ast.Name) and isinstance(current.ctx, ast.Store):
+            yield current.id, current.lineno
+        if isinstance(current, ast.alias) and current.name != "*":
+            yield (current.asname or current.name.split(".")[0]), current.lineno
+        if isinstance(current, ast.ExceptHandler) and current.name:
+            yield current.name, current.lineno
+        stack.extend(ast.iter_child_nodes(current))

@@ -1,0 +1,137 @@
+"""Layers of values over declared parameters: every value knows where it came from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError, nearest
+from nbci.params.parameter import BoundParameter
+from nbci.params.types import MismatchError, conform, parse_text
+from nbci.params.yaml_text import read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.params.declared import CodeName
+    from nbci.params.parameter import Parameter
+
+ENVIRONMENT_PREFIX = "NBCI_PARAM_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """A value for a parameter; `text` values are read as the declared type says, others must have the type."""
+
+    name: str
+    value: Any
+    source: str
+    text: bool = False
+    where: Location | None = field(default=None, compare=False)
+
+
+def bind(
+    parameters: Sequence[Parameter], layers: Iterable[Sequence[Assignment]], *, code_names: Sequence[CodeName] = ()
+) -> tuple[BoundParameter, ...]:
+    """Every parameter with its value: its default, or that of the last assignment in `layers`, weakest layer first.
+
+    All assignments are checked, those that a stronger one replaces too. `code_names` make the error for a name that
+    is bound by code in the parameters cells say so.
+    """
+    known = {parameter.name: parameter for parameter in parameters}
+    bound = {
+        name: BoundParameter(name=name, value=parameter.default, source=parameter.source, overridden=False)
+        for name, parameter in known.items()
+    }
+    for layer in layers:
+        for assignment in layer:
+            name = _known_name(assignment, known, code_names)
+            value = _value_for(assignment, known[name], parameters)
+            bound[name] = BoundParameter(name=name, value=value, source=assignment.source, overridden=True)
+    return tuple(bound.values())
+
+
+def assigned_values(values: Mapping[str, Any], source: str, *, text: bool = False) -> tuple[Assignment, ...]:
+    """A layer from a mapping, e.g. what a Jenkins job hands over; `text` where all values are text."""
+    return tuple(
+        Assignment(name=name, value=value, source=source, text=text and isinstance(value, str))
+        for name, value in values.items()
+    )
+
+
+def assigned_in_environment(environ: Mapping[str, str]) -> tuple[Assignment, ...]:
+    """The layer of the variables `NBCI_PARAM_NAME`."""
+    return tuple(
+        Assignment(name=key.removeprefix(ENVIRONMENT_PREFIX), value=value, source=f"environment {key}", text=True)
+        for key, value in sorted(environ.items())
+        if key.startswith(ENVIRONMENT_PREFIX)
+    )
+
+
+def assigned_in_file(path: str, content: str) -> tuple[Assignment, ...]:
+    """The layer of a `-f` file: a YAML or JSON mapping of names to values; an empty file is an empty layer."""
+    document = read_yaml(content, path)
+    if document.data is None:
+        return ()
+    if not isinstance(document.data, dict):
+        raise UsageError(
+            "a parameters file is a mapping of names to values",
+            hint="write lines like `C: 10`",
+            where=document.where(()),
+        )
+    return tuple(
+        Assignment(name=str(name), value=value, source=f"-f {path}", where=document.where((name,), key=True))
+        for name, value in document.data.items()
+    )
+
+
+def assigned_on_command_line(pairs: Iterable[str]) -> tuple[Assignment, ...]:
+    """The layer of `-p name=value`; what follows the first `=` is the value."""
+    assignments = []
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UsageError(f"-p {pair!r} is not name=value", hint="write for example -p C=10")
+        assignments.append(Assignment(name=name.strip(), value=value, source="-p", text=True))
+    return tuple(assignments)
+
+
+def listing(parameters: Sequence[Parameter]) -> str:
+    """Every parameter with its type and default, for people."""
+    if not parameters:
+        return "there are no parameters: tag a cell `parameters` and assign literals in it"
+    return "the parameters are " + ", ".join(f"{p.name}: {p.type} = {p.default!r}" for p in parameters)
+
+
+def _known_name(assignment: Assignment, known: Mapping[str, Parameter], code_names: Sequence[CodeName]) -> str:
+    name = assignment.name
+    if name in known:
+        return name
+    if assignment.source.startswith("environment "):
+        same = [candidate for candidate in known if candidate.lower() == name.lower()]
+        if len(same) == 1:
+            return same[0]
+    parameters = tuple(known.values())
+    code = [entry for entry in code_names if entry.name == name]
+    if code:
+        raise UsageError(f"{code[-1]} ({assignment.source})", hint=listing(parameters), where=assignment.where)
+    meant = nearest(name, known)
+    suggestion = f" (did you mean {meant!r}?)" if meant else ""
+    raise UsageError(
+        f"unknown parameter {name!r}{suggestion}, from {assignment.source}",
+        hint=listing(parameters),
+        where=assignment.where,
+    )
+
+
+def _value_for(assignment: Assignment, parameter: Parameter, parameters: Sequence[Parameter]) -> Any:
+    try:
+        if assignment.text:
+            return parse_text(assignment.value, parameter.type)
+        return conform(assignment.value, parameter.type)
+    except MismatchError as error:
+        raise UsageError(
+            f"the parameter {parameter.name!r} takes {error}, from {assignment.source}",
+            hint=listing(parameters),
+            where=assignment.where,
+        ) from error

@@ -1,0 +1,310 @@
+"""YAML 1.2 text as plain data, with the line and column of everything in it.
+
+PyYAML's parser gives the events; scalars follow the YAML 1.2 core schema, so `1e-3` is a number, `yes` and
+`2024-01-01` are text. Text from strangers is safe: no object is built from a tag, and aliases that expand without end
+are refused.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from yaml.events import Event
+
+Path = tuple[Any, ...]
+
+MAX_NODES = 100_000
+MAX_DEPTH = 100
+
+_INT = re.compile(r"[-+]?[0-9]+\Z")
+_OCTAL = re.compile(r"0o[0-7]+\Z")
+_HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_INFINITY = re.compile(r"([-+]?)\.(inf|Inf|INF)\Z")
+_NAN = re.compile(r"\.(nan|NaN|NAN)\Z")
+_WORDS = {word: value for value, words in (
+    (None, ("", "~", "null", "Null", "NULL")),
+    (True, ("true", "True", "TRUE")),
+    (False, ("false", "False", "FALSE")),
+) for word in words}  # fmt: skip
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
+_CORE = "tag:yaml.org,2002:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class YamlText:
+    """YAML text as read: `data` is plain; `marks` maps the path of each value to its line and column, from 1.
+
+    `key_marks` does the same for the keys of mappings.
+    """
+
+    path: str
+    data: Any
+    marks: Mapping[Path, tuple[int, int]]
+    key_marks: Mapping[Path, tuple[int, int]]
+
+    def where(self, path: Path, *, key: bool = False) -> Location:
+        """The place of the value (or key) at `path`; of the nearest thing around it when that is not in the text."""
+        if key and path in self.key_marks:
+            return self._location(self.key_marks[path])
+        while path not in self.marks and path:
+            path = path[:-1]
+        return self._location(self.marks.get(path, (1, 1)))
+
+    def _location(self, mark: tuple[int, int]) -> Location:
+        return Location(self.path, line=mark[0], column=mark[1])
+
+
+def read_yaml(text: str, path: str) -> YamlText:
+    """Read one YAML document; an empty text is None. UsageErrors name `path`, line and column."""
+    _refuse_control_characters(text, path)
+    root = _Composer(text, path).document()
+    expansion = _Expansion(path)
+    data = expansion.plain(root, ()) if root is not None else None
+    return YamlText(path=path, data=data, marks=expansion.marks, key_marks=expansion.key_marks)
+
+
+def core_scalar(text: str) -> Any:
+    """What a plain (unquoted) scalar means in the YAML 1.2 core schema."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if _INT.match(text):
+        return _integer(text, 10)
+    if _OCTAL.match(text):
+        return int(text, 0)
+    if _HEX.match(text):
+        return int(text, 0)
+    if _FLOAT.match(text):
+        return float(text)
+    if match := _INFINITY.match(text):
+        return -math.inf if match[1] == "-" else math.inf
+    return math.nan if _NAN.match(text) else text
+
+
+def _integer(text: str, base: int) -> int | str:
+    try:
+        return int(text, base)
+    except ValueError:  # more digits than Python converts (sys.set_int_max_str_digits)
+        return text
+
+
+def _refuse_control_characters(text: str, path: str) -> None:
+    match = _CONTROL.search(text)
+    if match is None:
+        return
+    before = text[: match.start()]
+    line, column = before.count("\n") + 1, match.start() - before.rfind("\n")
+    name = "a NUL byte" if match[0] == "\x00" else f"the control character {match[0]!r}"
+    raise UsageError(
+        f"{name} is not allowed in YAML",
+        hint="remove it, or write it as an escape in double quotes",
+        where=Location(path, line=line, column=column),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Node:
+    """A node of the document; aliases share it. `pairs` of a mapping, `items` of a sequence, else `scalar`."""
+
+    line: int
+    column: int
+    scalar: Any = None
+    items: tuple[_Node, ...] | None = None
+    pairs: tuple[tuple[_Node, _Node], ...] | None = None
+    merge: bool = False
+
+
+class _Composer:
+    """Builds nodes from PyYAML's events, one document of limited depth."""
+
+    def __init__(self, text: str, path: str) -> None:
+        self._path = path
+        self._events = self._parse(text)
+        self._anchors: dict[str, _Node | None] = {}
+        self._count = 0
+
+    def _parse(self, text: str) -> Iterator[Event]:
+        import yaml
+
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        try:
+            yield from yaml.parse(text, Loader=loader)
+        except yaml.MarkedYAMLError as error:
+            mark = error.problem_mark or error.context_mark
+            raise self._error(_explained(error), mark, hint=_hint(error, text)) from error
+        except yaml.YAMLError as error:
+            raise UsageError(f"this is not YAML: {error}", where=Location(self._path)) from error
+
+    def _error(self, message: str, mark: Any, *, hint: str | None = None) -> UsageError:
+        where = Location(self._path, line=mark.line + 1, column=mark.column + 1) if mark else Location(self._path)
+        return UsageError(message, hint=hint, where=where)
+
+    def document(self) -> _Node | None:
+        from yaml import events
+
+        root: _Node | None = None
+        for event in self._events:
+            if isinstance(event, events.DocumentStartEvent) and root is not None:
+                raise self._error("there is a second document here", event.start_mark, hint="keep one, remove `---`")
+            if isinstance(event, events.NodeEvent):
+                root = self._node(event, 0)
+        return root
+
+    def _node(self, event: Event, depth: int) -> _Node:
+        from yaml import events
+
+        self._count += 1
+        if depth > MAX_DEPTH or self._count > MAX_NODES:
+            raise self._error("this is nested too deeply or too large to be a pipeline or parameters", event.start_mark)
+        if isinstance(event, events.AliasEvent):
+            return self._aliased(event)
+        anchor = getattr(event, "anchor", None)
+        if anchor:
+            self._anchors[anchor] = None
+        if isinstance(event, events.SequenceStartEvent):
+            node = self._sequence(event, depth)
+        elif isinstance(event, events.MappingStartEvent):
+            node = self._mapping(event, depth)
+        else:
+            node = self._scalar(event)
+        if anchor:
+            self._anchors[anchor] = node
+        return node
+
+    def _aliased(self, event: Event) -> _Node:
+        anchor = getattr(event, "anchor", "")
+        if anchor not in self._anchors:
+            raise self._error(f"no anchor &{anchor} stands before this alias", event.start_mark)
+        node = self._anchors[anchor]
+        if node is None:
+            raise self._error(f"the alias *{anchor} stands inside what it names", event.start_mark)
+        return node
+
+    def _sequence(self, event: Any, depth: int) -> _Node:
+        from yaml import events
+
+        self._refuse_tag(event, "seq")
+        items = []
+        while not isinstance(following := next(self._events), events.SequenceEndEvent):
+            items.append(self._node(following, depth + 1))
+        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, items=tuple(items))
+
+    def _mapping(self, event: Any, depth: int) -> _Node:
+        from yaml import events
+
+        self._refuse_tag(event, "map")
+        pairs = []
+        while not isinstance(following := next(self._events), events.MappingEndEvent):
+            key = self._node(following, depth + 1)
+            if key.items is not None or key.pairs is not None:
+                raise self._error("a key must be text or a number", following.start_mark)
+            pairs.append((key, self._node(next(self._events), depth + 1)))
+        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, pairs=tuple(pairs))
+
+    def _scalar(self, event: Any) -> _Node:
+        tag = event.tag
+        merge = tag == f"{_CORE}merge" or (event.implicit[0] and event.value == "<<")
+        if tag is None or tag == "!":
+            value = core_scalar(event.value) if event.implicit[0] and tag is None else event.value
+        else:
+            value = self._tagged_scalar(event)
+        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, scalar=value, merge=merge)
+
+    def _tagged_scalar(self, event: Any) -> Any:
+        kind = event.tag.removeprefix(_CORE)
+        value = core_scalar(event.value)
+        if kind == "str":
+            return event.value
+        if kind == "float" and isinstance(value, int) and not isinstance(value, bool):
+            return float(value)
+        known = {"int": int, "float": float, "bool": bool, "null": type(None), "merge": str}
+        if not event.tag.startswith(_CORE) or kind not in known:
+            self._refuse_tag(event, "str")
+        if type(value) is not known[kind]:
+            raise self._error(f"{event.value!r} is no !!{kind}", event.start_mark)
+        return value
+
+    def _refuse_tag(self, event: Any, kind: str) -> None:
+        if event.tag not in (None, "!", f"{_CORE}{kind}"):
+            shown = event.tag.replace(_CORE, "!!")
+            raise self._error(
+                f"the tag {shown} is not allowed", event.start_mark, hint="write plain text, numbers, lists, mappings"
+            )
+
+
+class _Expansion:
+    """Nodes to plain data; counts what aliases expand to, so that a small text cannot become a huge value."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._count = 0
+        self.marks: dict[Path, tuple[int, int]] = {}
+        self.key_marks: dict[Path, tuple[int, int]] = {}
+
+    def _error(self, message: str, node: _Node, *, hint: str | None = None) -> UsageError:
+        return UsageError(message, hint=hint, where=Location(self._path, line=node.line, column=node.column))
+
+    def plain(self, node: _Node, path: Path) -> Any:
+        self._count += 1
+        if self._count > MAX_NODES or len(path) > MAX_DEPTH:
+            raise self._error("aliases expand to too much", node, hint=f"the limit is {MAX_NODES} values")
+        self.marks[path] = (node.line, node.column)
+        if node.items is not None:
+            return [self.plain(item, (*path, index)) for index, item in enumerate(node.items)]
+        if node.pairs is not None:
+            return self._mapping(node, path)
+        return node.scalar
+
+    def _mapping(self, node: _Node, path: Path) -> dict[Any, Any]:
+        result: dict[Any, Any] = {}
+        seen: dict[Any, _Node] = {}
+        for key, value in node.pairs or ():
+            if key.merge:
+                continue
+            if key.scalar in seen:
+                hint = f"the first is on line {seen[key.scalar].line}"
+                raise self._error(f"the key {key.scalar!r} stands twice", key, hint=hint)
+            seen[key.scalar] = key
+            self._pair(result, key, value, path)
+        self._merge(result, node, path)
+        return result
+
+    def _pair(self, result: dict[Any, Any], key: _Node, value: _Node, path: Path) -> None:
+        inner = (*path, key.scalar)
+        self.key_marks[inner] = (key.line, key.column)
+        result[key.scalar] = self.plain(value, inner)
+
+    def _merge(self, result: dict[Any, Any], node: _Node, path: Path) -> None:
+        """Keys that `<<` brings in give way to those that stand in the mapping, and to earlier ones."""
+        for marker, value in node.pairs or ():
+            for source in (value.items or (value,)) if marker.merge else ():
+                self._count += 1
+                if source.pairs is None:
+                    raise self._error("`<<` takes a mapping or a list of mappings", source)
+                if self._count > MAX_NODES:
+                    raise self._error("aliases expand to too much", node)
+                for key, inner in source.pairs:
+                    if not key.merge and key.scalar not in result:
+                        self._pair(result, key, inner, path)
+                self._merge(result, source, path)
+
+
+def _explained(error: Any) -> str:
+    problem = error.problem or error.context or "this is not YAML"
+    return f"this is not YAML: {problem}"
+
+
+def _hint(error: Any, text: str) -> str | None:
+    mark = error.problem_mark
+    lines = text.splitlines()
+    if mark is not None and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
+        return "YAML is indented with spaces, not tabs"
+    return None

@@ -1,0 +1,192 @@
+"""A pipeline file and its notebooks composed into one pipeline; a notebook alone is one too."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nbci.durations import parse_duration
+from nbci.errors import Location, UsageError
+from nbci.params import Declared, Parameter, bind, declared_parameters
+from nbci.params.types import MismatchError, conform, type_named, type_of
+from nbci.pipeline.conditions import check_condition
+from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs, unordered_reads
+from nbci.pipeline.expressions import references, unknown
+from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
+from nbci.pipeline.nodes import Group, expand, located, rooted
+from nbci.pipeline.paths import project_path
+from nbci.pipeline.resolve import step_parameters
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.pipeline.document import Document
+
+
+def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipeline:
+    """The pipeline of a file; `notebooks` holds those of `notebook_paths(document)` by these paths."""
+    parameters = _parameters(document)
+    groups = [group for node in document.data["steps"] for group in _expanded(document, node, notebooks)]
+    names = StepNames(groups)
+    steps = tuple(step for group in groups for step in _ordered(document, group, names))
+    pipeline = _assembled(document, parameters, steps, notebooks)
+
+    def where(step: Step) -> Location:
+        return document.where("steps", step.node, key=True)
+
+    refuse_cycle(steps, where)
+    refuse_shared_outs(steps, where)
+    for step in steps:
+        _check_references(document, step, parameters)
+    for gate_index, gate in enumerate(pipeline.gates):
+        if "when" in gate:
+            _check_gate_condition(document, gate_index, str(gate["when"]), parameters)
+    _check_parameters(document, pipeline)
+    return pipeline
+
+
+def notebook_pipeline(tagged: TaggedNotebook, path: str) -> Pipeline:
+    """The pipeline that a notebook is by itself; `path` is relative to the project's root."""
+    folder = posixpath.dirname(path) or "."
+    steps = tuple(replace(rooted(step, folder, Location(path)), notebook=path) for step in tagged.steps)
+
+    def where(step: Step) -> Location:
+        return tagged.notebook.where(tagged.notebook.cell(step.cells[0])) if step.cells else Location(path)
+
+    refuse_cycle(steps, where)
+    refuse_shared_outs(steps, where)
+    return Pipeline(
+        name=tagged.name,
+        target=path,
+        steps=steps,
+        params=notebook_parameters(tagged).parameters,
+        notebooks={path: tagged},
+        metrics={},
+        warnings=(*tagged.warnings, *unordered_reads(steps)),
+    )
+
+
+def notebook_parameters(tagged: TaggedNotebook) -> Declared:
+    """What the notebook's parameters cells declare."""
+    notebook = tagged.notebook
+    cells = [(number, notebook.cell(number).source) for number in tagged.blocks.parameters]
+    return declared_parameters(cells, path=notebook.path, language=notebook.language)
+
+
+def _assembled(
+    document: Document,
+    parameters: tuple[Parameter, ...],
+    steps: tuple[Step, ...],
+    notebooks: Mapping[str, TaggedNotebook],
+) -> Pipeline:
+    data = document.data
+    used = {step.notebook: notebooks[step.notebook] for step in steps}
+    ordered = data.get("order", "declared") == "declared"
+    return Pipeline(
+        name=document.name,
+        target=document.path,
+        steps=steps,
+        params=parameters,
+        notebooks=used,
+        metrics=data.get("metrics", {}),
+        gates=tuple(data.get("gates", ())),
+        models=data.get("models"),
+        triggers=data.get("triggers"),
+        order=data.get("order", "declared"),
+        keep_going=data.get("keep_going", False),
+        shell_errors=data.get("shell_errors", "fail"),
+        run_timeout_seconds=parse_duration(data["run_timeout"]) if "run_timeout" in data else None,
+        warnings=(
+            *(warning for tagged in used.values() for warning in tagged.warnings),
+            *(unordered_reads(steps) if ordered else ()),
+        ),
+    )
+
+
+def _expanded(document: Document, node: str, notebooks: Mapping[str, TaggedNotebook]) -> tuple[Group, ...]:
+    where = document.where("steps", node, "notebook")
+    path = project_path(document.data["steps"][node]["notebook"], ".", where)
+    if path not in notebooks:
+        raise UsageError(f"there is no notebook {path}", where=where)
+    return expand(document, node, path, notebooks[path])
+
+
+def _parameters(document: Document) -> tuple[Parameter, ...]:
+    return tuple(_parameter(document, name, spec) for name, spec in document.data.get("params", {}).items())
+
+
+def _parameter(document: Document, name: str, spec: Any) -> Parameter:
+    where = document.where("params", name)
+    declared = spec if isinstance(spec, dict) else {"default": spec}
+    default = declared["default"]
+    kind = type_of(default)
+    if "type" in declared:
+        named = type_named(declared["type"])
+        if named is None:
+            raise UsageError(
+                f"unknown type {declared['type']!r} of parameter {name}",
+                hint="write int, float, str, bool, list, dict, list[int] or for example float | None",
+                where=document.where("params", name, "type"),
+            )
+        kind = replace(named, optional=named.optional or default is None)
+    try:
+        choices = tuple(conform(choice, kind) for choice in declared.get("choices", ()))
+        kind = replace(kind, choices=choices or kind.choices)
+        value = conform(default, kind)
+    except MismatchError as error:
+        raise UsageError(f"the parameter {name} takes {error}", where=where) from error
+    return Parameter(name=name, default=value, type=kind, source=document.path, help=declared.get("help"), where=where)
+
+
+def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, ...]:
+    """The group's steps with `after` as names of steps; the node's own `after` binds the roots."""
+    waited_for: list[str] = []
+    for index, name in enumerate(group.nodes_after):
+        where = document.where("steps", group.node, "after", index)
+        waited_for += names.waited_for(name, group.node, where)
+    where = document.where("steps", group.node, "params")
+    with located(where):
+        for reference in references(group.steps[0].params):
+            if reference.step:
+                waited_for += names.waited_for(reference.step, group.node, where)
+    return tuple(
+        replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for)))) if step.name in group.roots else step
+        for step in group.steps
+    )
+
+
+def _check_references(document: Document, step: Step, parameters: Sequence[Parameter]) -> None:
+    """Every `${name}` names a parameter of the pipeline; metrics of earlier steps go into `params` only."""
+    known = {parameter.name: parameter for parameter in parameters}
+    settings = {key: getattr(step, key) for key in _SUBSTITUTED}
+    for key, value in settings.items():
+        with located(document.where("steps", step.node, key)):
+            for reference in references(value):
+                if reference.step and key != "params":
+                    raise UsageError(f"${{{reference.text}}} can stand in `params` only, not in `{key}`")
+                if reference.parameter and reference.parameter not in known:
+                    raise unknown("parameter", reference.parameter, known)
+    if step.when is not None:
+        with located(document.where("steps", step.node, "when")):
+            check_condition(step.when, known, step.matrix or {})
+
+
+def _check_gate_condition(document: Document, index: int, condition: str, parameters: Sequence[Parameter]) -> None:
+    with located(document.where("gates", index, "when")):
+        check_condition(condition, {parameter.name: parameter for parameter in parameters}, {})
+
+
+def _check_parameters(document: Document, pipeline: Pipeline) -> None:
+    """What the steps hand to their notebooks fits, as far as the defaults tell."""
+    declared = {path: notebook_parameters(tagged) for path, tagged in pipeline.notebooks.items()}
+    defaults = bind(pipeline.params, [])
+    checked: set[tuple[str, str]] = set()
+    for step in pipeline.steps:
+        if (step.node, repr(step.matrix)) not in checked:
+            checked.add((step.node, repr(step.matrix)))
+            with located(document.where("steps", step.node, "params")):
+                step_parameters(pipeline, step, defaults, declared[step.notebook])
+
+
+_SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")

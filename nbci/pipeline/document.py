@@ -1,0 +1,113 @@
+"""A pipeline file as read: plain data that the schema allows, with the place of everything in it."""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError
+from nbci.params.yaml_text import YamlText, read_yaml
+from nbci.pipeline.paths import project_path
+from nbci.schema import Violation, violations
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SHOWN_VIOLATIONS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A pipeline file: `path` as shown to people, `data` as the schema has it."""
+
+    path: str
+    data: Mapping[str, Any]
+    text: YamlText
+
+    @property
+    def name(self) -> str:
+        """The pipeline's name: what the file says, else the file's own name."""
+        return str(self.data.get("pipeline") or posixpath.splitext(posixpath.basename(self.path))[0])
+
+    def where(self, *path: str | int, key: bool = False) -> Location:
+        """The place of the value (or of the key) that these keys and indexes lead to."""
+        return self.text.where(path, key=key)
+
+
+def read_document(text: str, path: str) -> Document:
+    """Read and validate a pipeline file; UsageErrors name path, line and column."""
+    document = read_yaml(text, path)
+    if document.data is None:
+        raise UsageError(
+            "this pipeline file is empty",
+            hint="write at least `steps:` with one step and its `notebook:`",
+            where=Location(path),
+        )
+    if not isinstance(document.data, dict):
+        raise UsageError("a pipeline file is a mapping", hint="begin with `steps:`", where=document.where(()))
+    _refuse_keys_that_are_no_text(document)
+    found = violations(document.data, "pipeline")
+    if found:
+        raise _as_error(document, found)
+    return Document(path=path, data=document.data, text=document)
+
+
+def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
+    """The notebooks that the steps name, each once, relative to the project's root, and where they are named."""
+    found: dict[str, Location] = {}
+    for name, step in document.data["steps"].items():
+        where = document.where("steps", name, "notebook")
+        found.setdefault(project_path(step["notebook"], ".", where), where)
+    return tuple(found.items())
+
+
+def _refuse_keys_that_are_no_text(document: YamlText) -> None:
+    for path in document.key_marks:
+        if not isinstance(path[-1], str):
+            shown = json.dumps(path[-1])
+            raise UsageError(
+                f"the key {shown} is not text",
+                hint=f'write "{shown}" in quotes if it is a name',
+                where=document.where(path, key=True),
+            )
+
+
+def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:
+    placed = sorted(((_where(document, violation), violation) for violation in found), key=_position)
+    (where, first), *others = placed
+    more = [f"line {place.line}: {_message(violation)}" for place, violation in others[: SHOWN_VIOLATIONS - 1]]
+    if len(others) >= SHOWN_VIOLATIONS:
+        more.append(f"and {len(others) - len(more)} more")
+    return UsageError(_message(first), hint="also " + "; ".join(more) if more else None, where=where)
+
+
+def _position(placed: tuple[Location, Violation]) -> tuple[int, int]:
+    return placed[0].line or 0, placed[0].column or 0
+
+
+def _where(document: YamlText, violation: Violation) -> Location:
+    return document.where(violation.path, key=violation.about == "key")
+
+
+def _message(violation: Violation) -> str:
+    place = _place((*violation.path, "") if violation.about == "missing" else violation.path)
+    shown = f"{violation.path[-1]}: {violation.message}" if violation.about == "value" else violation.message
+    if place:
+        shown += f" in {place}"
+    return shown + (f" (did you mean {violation.suggestion!r}?)" if violation.suggestion else "")
+
+
+def _place(path: tuple[str | int, ...]) -> str | None:
+    """In words what the path leads through: a step, a gate, a model."""
+    nouns = {"steps": "step", "models": "model", "params": "parameter", "metrics": "metric"}
+    match path:
+        case ("gates", int(index), _, *_):
+            return f"gate {index + 1}"
+        case (str(section), name, _, *_) if section in nouns:
+            return f"{nouns[section]} {name}"
+        case (str(section), _, *_):
+            return str(section)
+        case _:
+            return None

@@ -1,0 +1,139 @@
+"""Who waits for whom: names in `after` as steps, and what an order cannot have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from nbci.errors import Location
+    from nbci.pipeline.model import Step
+    from nbci.pipeline.nodes import Group
+
+
+class StepNames:
+    """Every name that `after` and `${step:metric}` may use, and the steps to wait for."""
+
+    def __init__(self, groups: Sequence[Group]) -> None:
+        """A step's own name is taken before that of a group of steps."""
+        self._leaves: dict[str, tuple[str, ...]] = {}
+        for group in groups:
+            self._leaves[group.node] = (*self._leaves.get(group.node, ()), *group.leaves)
+        for group in groups:
+            self._leaves[group.name] = group.leaves
+        self._leaves.update({step.name: (step.name,) for group in groups for step in group.steps})
+
+    def waited_for(self, name: str, waiting: str, where: Location) -> tuple[str, ...]:
+        """The steps that must have ended before one that names `name` starts."""
+        if name in self._leaves:
+            return self._leaves[name]
+        known = [candidate for candidate in self._leaves if candidate != waiting]
+        meant = nearest(name, known) or next(
+            (known_name for known_name in known if known_name.endswith(f"/{name}")), None
+        )
+        suggestion = f" (did you mean {meant!r}?)" if meant else ""
+        raise UsageError(
+            f"unknown step {name!r}{suggestion}, in step {waiting}",
+            hint=f"the steps are {', '.join(known)}" if known else "there is no other step",
+            where=where,
+        )
+
+
+def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
+    """A cycle in the order that it runs, its first step again at its end; None when there is none.
+
+    >>> find_cycle({"a": ["b"], "b": ["a"], "c": ["a"]})
+    ('a', 'b', 'a')
+    """
+    done: set[str] = set()
+    for start in after:
+        trail: dict[str, None] = {}
+        stack = [(start, iter(after[start]))] if start not in done else []
+        while stack:
+            name, waiting = stack[-1]
+            trail[name] = None
+            following = next((other for other in waiting if other not in done and other in after), None)
+            if following is None:
+                done.add(name)
+                stack.pop()
+                del trail[name]
+            elif following in trail:
+                waits = list(trail)
+                return _from_first(tuple(reversed(waits[waits.index(following) :])), tuple(after))
+            else:
+                stack.append((following, iter(after[following])))
+    return None
+
+
+def _from_first(cycle: tuple[str, ...], order: tuple[str, ...]) -> tuple[str, ...]:
+    """The same cycle, begun at the step that stands first in the file."""
+    start = min(range(len(cycle)), key=lambda index: order.index(cycle[index]))
+    return (*cycle[start:], *cycle[:start], cycle[start])
+
+
+def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
+    """UsageError that prints the cycle, where there is one."""
+    cycle = find_cycle({step.name: step.after for step in steps})
+    if cycle is None:
+        return
+    first = next(step for step in steps if step.name == cycle[0])
+    if len(cycle) == 2:
+        raise UsageError(f"step {cycle[0]} comes after itself", where=where(first))
+    raise UsageError(
+        f"the steps wait for each other in a cycle: {' → '.join(cycle)}",
+        hint="remove one of these edges",
+        where=where(first),
+    )
+
+
+def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
+    """UsageError where two steps write one path, or one inside the other's folder, or a step writes what it reads."""
+    writers: dict[str, Step] = {}
+    for step in steps:
+        for path in dict.fromkeys((*step.outs, *step.metrics)):
+            if path in step.deps:
+                raise UsageError(
+                    f"step {step.name} reads and writes {path}",
+                    hint="outs are removed before a step runs: write another file",
+                    where=where(step),
+                )
+            if path in writers:
+                raise UsageError(f"steps {writers[path].name} and {step.name} both write {path}", where=where(step))
+            writers[path] = step
+    for path, step in writers.items():
+        parts = path.split("/")
+        for end in range(1, len(parts)):
+            folder = writers.get("/".join(parts[:end]))
+            if folder is not None and folder is not step:
+                raise UsageError(
+                    f"step {step.name} writes {path} into a folder that step {folder.name} writes", where=where(step)
+                )
+
+
+def unordered_reads(steps: Sequence[Step]) -> tuple[str, ...]:
+    """A warning for each step that reads what another one writes without waiting for it."""
+    after = {step.name: step.after for step in steps}
+    writers = {path: step.name for step in steps for path in (*step.outs, *step.metrics)}
+    found = []
+    for step in steps:
+        earlier = _ancestors(step.name, after) if any(path in writers for path in step.deps) else set()
+        found += [
+            f"step {step.name} reads {path}, which step {writers[path]} writes, but does not wait for it"
+            for path in step.deps
+            if path in writers and writers[path] not in earlier
+        ]
+    return tuple(found)
+
+
+def _ancestors(name: str, after: Mapping[str, Iterable[str]]) -> set[str]:
+    found: set[str] = set()
+    waiting = list(after[name])
+    while waiting:
+        step = waiting.pop()
+        if step not in found:
+            found.add(step)
+            waiting += after.get(step, ())
+    return found

@@ -1,0 +1,101 @@
+"""A pipeline as asked for: steps, parameters, and the rules that later judge and release."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.notebook.cells import Notebook
+    from nbci.params import Parameter
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocks:
+    """The cells of a notebook that belong to no single step, by their numbers, in notebook order."""
+
+    parameters: tuple[int, ...] = ()
+    imports: tuple[int, ...] = ()
+    functions: tuple[int, ...] = ()
+    metrics: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """Cells that run together in one fresh kernel.
+
+    `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
+    notebook that is a pipeline by itself has none, the pipeline's parameters are the notebook's own.
+    Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`.
+    """
+
+    name: str
+    notebook: str
+    cells: tuple[int, ...]
+    node: str = ""
+    after: tuple[str, ...] = ()
+    params: Mapping[str, Any] | None = None
+    matrix: Mapping[str, Any] | None = None
+    deps: tuple[str, ...] = ()
+    outs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    agent: str | None = None
+    timeout_seconds: float | None = None
+    cell_timeout_seconds: float | None = None
+    retries: int = 0
+    env: Mapping[str, str] | None = None
+    environment: str | None = None
+    container: str | None = None
+    secrets: tuple[str, ...] = ()
+    when: str | None = None
+    cwd: Literal["notebook", "project"] = "notebook"
+    cache: bool | None = None
+    report: bool = True
+    annotations: Mapping[str, str] | None = None
+    labels: Mapping[str, str] | None = None
+
+    @property
+    def wants_gpu(self) -> bool:
+        """Whether the step asks for a GPU: its agent is, or names among others, `gpu`."""
+        return self.agent is not None and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaggedNotebook:
+    """A notebook with its tags understood: which cells are steps, which serve all of them.
+
+    `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order.
+    """
+
+    notebook: Notebook
+    name: str
+    steps: tuple[Step, ...]
+    blocks: Blocks
+    declares_edges: bool
+    whole: bool = False
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pipeline:
+    """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path it came from.
+
+    `notebooks` holds every notebook that a step runs, by its path relative to the project's root.
+    """
+
+    name: str
+    target: str
+    steps: tuple[Step, ...]
+    params: tuple[Parameter, ...]
+    notebooks: Mapping[str, TaggedNotebook]
+    metrics: Mapping[str, Mapping[str, str]]
+    gates: tuple[Mapping[str, Any], ...] = ()
+    models: Mapping[str, Mapping[str, Any]] | None = None
+    triggers: Mapping[str, Any] | None = None
+    order: Literal["declared", "dataflow"] = "declared"
+    keep_going: bool = False
+    shell_errors: Literal["fail", "ignore"] = "fail"
+    run_timeout_seconds: float | None = None
+    warnings: tuple[str, ...] = ()

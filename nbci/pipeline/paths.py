@@ -1,0 +1,23 @@
+"""Paths in a project, relative to its root, with `/`."""
+
+from __future__ import annotations
+
+import posixpath
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from nbci.errors import Location
+
+
+def project_path(path: str, folder: str, where: Location) -> str:
+    """The path, given relative to `folder` (itself relative to the root), relative to the project's root."""
+    joined = posixpath.normpath(posixpath.join(folder, path))
+    if "\0" in path or posixpath.isabs(joined) or joined == ".." or joined.startswith("../"):
+        raise UsageError(
+            f"{path!r} lies outside the project",
+            hint="steps read and write inside the project; pass another place as a parameter or a secret",
+            where=where,
+        )
+    return joined

@@ -1,0 +1,171 @@
+"""A notebook's tags understood: its steps, their order, and the cells that serve all of them."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError, nearest
+from nbci.notebook.tags import CellTags, read_default, read_tags
+from nbci.pipeline.model import Blocks, Step, TaggedNotebook
+
+if TYPE_CHECKING:
+    from nbci.notebook.cells import Cell, Notebook
+
+_FIRST_CELL_ONLY = ("agent", "timeout_seconds", "retries", "container", "cache", "report")
+
+
+@dataclass(slots=True)
+class _Collected:
+    """What has been gathered of the notebook up to the cell being read."""
+
+    steps: dict[str, list[tuple[Cell, CellTags]]] = field(default_factory=dict)
+    blocks: dict[str, list[int]] = field(default_factory=dict)
+    warnings: list[str] = field(default_factory=list)
+    dropped: list[Cell] = field(default_factory=list)
+    current: tuple[str, ...] = ()
+    current_role: str = ""
+    pipeline: str | None = None
+
+
+def understand(notebook: Notebook) -> TaggedNotebook:
+    """Read every cell's tags. Paths of `in:` and `out:` stay relative to where the step's cells run."""
+    tagged = [(cell, read_tags(notebook, cell)) for cell in notebook.cells if cell.kind == "code"]
+    collected = _collect(notebook, tagged)
+    if not collected.steps:
+        return _one_step(notebook, tagged, collected)
+    default = _defaults(notebook)
+    declares = any(tags.after for cells in collected.steps.values() for _, tags in cells[:1])
+    steps = [_step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()]
+    _check_names(notebook, steps, collected)
+    if not declares:
+        steps = [replace(step, after=(steps[at - 1].name,) if at else ()) for at, step in enumerate(steps)]
+    return TaggedNotebook(
+        notebook=notebook,
+        name=_pipeline_name(notebook, collected),
+        steps=tuple(steps),
+        blocks=Blocks(**{role: tuple(numbers) for role, numbers in collected.blocks.items()}),
+        declares_edges=declares,
+        warnings=tuple(collected.warnings),
+    )
+
+
+def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collected:
+    collected = _Collected()
+    for cell, tags in tagged:
+        collected.pipeline = collected.pipeline or tags.pipeline
+        if tags.role == "skip":
+            continue  # as in Kale, what follows belongs to the block before the skipped cell
+        if tags.role == "step":
+            collected.current, collected.current_role = tags.steps, "step"
+        elif tags.role is not None:
+            collected.current, collected.current_role = (), tags.role
+        if collected.current_role == "step":
+            for name in collected.current:
+                collected.steps.setdefault(name, []).append((cell, tags))
+        elif collected.current_role:
+            collected.blocks.setdefault(collected.current_role, []).append(cell.number)
+        elif cell.source.strip():
+            collected.dropped.append(cell)
+    return collected
+
+
+def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected: _Collected) -> TaggedNotebook:
+    """A notebook without step tags is one step: every cell that is not skipped, in the notebook's own order."""
+    blocks: dict[str, list[int]] = {"parameters": [], "metrics": []}
+    cells: list[tuple[Cell, CellTags]] = []
+    for cell, tags in tagged:
+        if tags.role in blocks:
+            blocks[tags.role].append(cell.number)
+        elif tags.role != "skip":
+            cells.append((cell, tags))
+    name = _pipeline_name(notebook, collected)
+    step = _step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected)
+    return TaggedNotebook(
+        notebook=notebook,
+        name=name,
+        steps=(step,),
+        blocks=Blocks(**{role: tuple(numbers) for role, numbers in blocks.items()}),
+        declares_edges=False,
+        whole=True,
+        warnings=tuple(collected.warnings),
+    )
+
+
+def _step(
+    notebook: Notebook, name: str, cells: list[tuple[Cell, CellTags]], default: CellTags, collected: _Collected
+) -> Step:
+    first = cells[0][1] if cells else CellTags()
+    settings: dict[str, Any] = {**default.settings, **first.settings}
+    for cell, tags in cells[1:]:
+        ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
+        ignored += [key.removesuffix("_seconds") for key in tags.settings if tags.settings != first.settings]
+        if ignored:
+            collected.warnings.append(
+                f"{notebook.where(cell)}: {', '.join(ignored)} counts only on the first cell of step {name}"
+            )
+    return Step(
+        name=name,
+        notebook=notebook.path,
+        cells=tuple(cell.number for cell, _ in cells),
+        after=first.after,
+        deps=tuple(dict.fromkeys(path for _, tags in cells for path in tags.ins)),
+        outs=tuple(dict.fromkeys(path for _, tags in cells for path in tags.outs)),
+        secrets=tuple(dict.fromkeys(secret for _, tags in cells for secret in tags.secrets)),
+        annotations={**default.annotations, **first.annotations} or None,
+        labels={**default.labels, **first.labels} or None,
+        **settings,
+    )
+
+
+def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
+    names = [step.name for step in steps]
+    for step in steps:
+        for after in step.after:
+            if after in names and after != step.name:
+                continue
+            close = nearest(after, [name for name in names if name != step.name])
+            raise UsageError(
+                f"step {step.name} comes after itself" if after == step.name else f"prev:{after}: there is no such step",
+                hint=f"did you mean {close!r}?" if close else f"the steps are {', '.join(names)}",
+                where=notebook.where(notebook.cell(step.cells[0])),
+            )
+    for cell in collected.dropped:
+        collected.warnings.append(
+            f"{notebook.where(cell)}: stands before the first tag, so it belongs to no step and does not run"
+        )
+
+
+def _defaults(notebook: Notebook) -> CellTags:
+    """Kale's `steps_defaults`: tags that hold for every step."""
+    found = CellTags()
+    declared = _kale(notebook).get("steps_defaults")
+    for tag in declared if isinstance(declared, list) else ():
+        if isinstance(tag, str):
+            one = read_default(notebook, tag)
+            found = CellTags(
+                settings={**found.settings, **one.settings},
+                annotations={**found.annotations, **one.annotations},
+                labels={**found.labels, **one.labels},
+            )
+    return found
+
+
+def _kale(notebook: Notebook) -> dict[str, Any]:
+    settings = notebook.document.get("metadata", {}).get("kubeflow_notebook")
+    return settings if isinstance(settings, dict) else {}
+
+
+def _pipeline_name(notebook: Notebook, collected: _Collected) -> str:
+    named = collected.pipeline or _kale(notebook).get("pipeline_name")
+    return str(named) if named else posixpath.splitext(posixpath.basename(notebook.path))[0]
+
+
+def _as_step_name(notebook: Notebook) -> str:
+    stem = posixpath.splitext(posixpath.basename(notebook.path))[0]
+    name = re.sub(r"[^a-z0-9_-]+", "_", stem.lower()).strip("_-")
+    if not name:
+        raise UsageError("no step name can be made of this file's name", where=Location(notebook.path))
+    return name

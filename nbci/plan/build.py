@@ -1,0 +1,209 @@
+"""A pipeline with its parameters bound becomes a plan."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import posixpath
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import nbci
+from nbci.errors import Location, UsageError
+from nbci.params import BoundParameter
+from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.expressions import MetricTemplate
+from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
+from nbci.plan.group import GroupProgram, StepProgram, analyse
+from nbci.plan.model import Plan, PlannedStep
+from nbci.plan.order import Cycle, topological
+from nbci.records.model import ParameterValue
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.pipeline.model import Pipeline, Step
+
+_TEMPLATE = "${}"
+
+
+def build_plan(
+    pipeline: Pipeline, bound: Sequence[BoundParameter], *, sources: Mapping[str, str], kernel: str | None = None
+) -> Plan:
+    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps."""
+    resolved = resolve(pipeline, bound)
+    groups = [
+        (steps, analyse(resolved.notebooks[steps[0].notebook], steps, by_dataflow=resolved.order == "dataflow"))
+        for steps in _groups(resolved.steps)
+    ]
+    programs = {name: found for _, group in groups for name, found in group.steps.items()}
+    after = _edges(resolved, programs)
+    order = _ordered(resolved, after)
+    originals = {step.name: step for step in pipeline.steps}
+    by_name = {step.name: step for step in resolved.steps}
+    planned = {
+        name: _planned_step(resolved, by_name[name], programs[name], after[name], bound, originals[name], kernel)
+        for name in order
+    }
+    return Plan(
+        pipeline=resolved.name,
+        target=resolved.target,
+        steps=tuple(_with_skips(planned, {s.name for s in resolved.steps if not is_wanted(s, bound)}, by_name)),
+        params=tuple(ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound),
+        sources=sources,
+        nbci=nbci.__version__,
+        keep_going=resolved.keep_going,
+        shell_errors=resolved.shell_errors,
+        run_timeout_seconds=resolved.run_timeout_seconds,
+        metrics=resolved.metrics,
+        gates=resolved.gates,
+        models=resolved.models,
+        triggers=resolved.triggers,
+        warnings=_warnings(resolved, groups),
+    )
+
+
+def _groups(steps: Sequence[Step]) -> list[list[Step]]:
+    """The steps that one notebook expanded into: values pass within each of these, and not between them."""
+    groups: dict[tuple[str, str, str], list[Step]] = {}
+    for step in steps:
+        matrix = json.dumps(step.matrix, sort_keys=True, default=str) if step.matrix else ""
+        groups.setdefault((step.node, step.notebook, matrix), []).append(step)
+    return list(groups.values())
+
+
+def _edges(pipeline: Pipeline, programs: Mapping[str, StepProgram]) -> dict[str, tuple[str, ...]]:
+    """What each step comes after: as declared or as variables ask, and after whoever writes what it reads."""
+    writers = {out: step.name for step in pipeline.steps for out in (*step.outs, *step.metrics)}
+    edges: dict[str, tuple[str, ...]] = {}
+    for step in pipeline.steps:
+        makers = [writers[place] for dep in step.deps for place in _places(dep) if place in writers]
+        makers += [maker for out, maker in writers.items() if any(out.startswith(f"{dep}/") for dep in step.deps)]
+        after = dict.fromkeys((*programs[step.name].after, *makers))
+        edges[step.name] = tuple(name for name in after if name != step.name)
+    return edges
+
+
+def _places(path: str) -> list[str]:
+    """The path and the folders that it lies in."""
+    places = [path]
+    while path := posixpath.dirname(path):
+        places.append(path)
+    return places
+
+
+def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    try:
+        return topological(after)
+    except Cycle as cycle:
+        raise UsageError(
+            f"the steps form a cycle: {cycle}",
+            hint="take one of these edges away; a step also comes after the one that writes what it reads",
+            where=Location(pipeline.target),
+        ) from cycle
+
+
+def _planned_step(
+    pipeline: Pipeline,
+    step: Step,
+    found: StepProgram,
+    after: tuple[str, ...],
+    bound: Sequence[BoundParameter],
+    original: Step,
+    kernel: str | None,
+) -> PlannedStep:
+    tagged = pipeline.notebooks[step.notebook]
+    declared = notebook_parameters(tagged)
+    params = step_parameters(pipeline, original, bound, declared)
+    defaults = {parameter.name: parameter.default for parameter in declared.parameters}
+    return PlannedStep(
+        name=step.name,
+        node=step.node,
+        notebook=step.notebook,
+        kernel=kernel or tagged.notebook.kernel_name or "python3",
+        language=tagged.notebook.language,
+        cells=found.cells,
+        after=after,
+        params={parameter.name: _storable(parameter.value) for parameter in params} or None,
+        param_sources={parameter.name: parameter.source for parameter in params} or None,
+        overrides=tuple(p.name for p in params if p.overridden and not _same(p.value, defaults.get(p.name))),
+        takes=found.takes,
+        gives=found.gives,
+        optional_gives=found.optional_gives,
+        defined_by_reference=found.defined_by_reference,
+        probes=found.probes,
+        deps=step.deps,
+        outs=step.outs,
+        metrics=step.metrics,
+        agent=step.agent,
+        gpu=step.wants_gpu,
+        timeout_seconds=step.timeout_seconds,
+        cell_timeout_seconds=step.cell_timeout_seconds,
+        retries=step.retries,
+        env=step.env or None,
+        environment=step.environment,
+        container=step.container,
+        secrets=step.secrets,
+        cwd="." if step.cwd == "project" else posixpath.dirname(step.notebook) or ".",
+        cache=step.cache,
+        report=step.report,
+        code_digest=_code_digest(found),
+    )
+
+
+def _code_digest(found: StepProgram) -> str:
+    text = json.dumps([[cell.role, cell.source] for cell in found.cells])
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=32).hexdigest()
+
+
+def _same(value: Any, default: Any) -> bool:
+    return type(value) is type(default) and bool(value == default)
+
+
+def _storable(value: Any) -> Any:
+    """The value as JSON can hold it; a template that waits for a metric is marked as one."""
+    if isinstance(value, MetricTemplate):
+        return {_TEMPLATE: value.text}
+    if isinstance(value, dict):
+        return {key: _storable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_storable(item) for item in value)
+    return value
+
+
+def restored(value: Any) -> Any:
+    """The value as it was before the plan was stored: templates are templates again."""
+    if isinstance(value, dict):
+        if list(value) == [_TEMPLATE]:
+            return MetricTemplate(text=value[_TEMPLATE])
+        return {key: restored(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(restored(item) for item in value)
+    return value
+
+
+def _with_skips(
+    planned: Mapping[str, PlannedStep], unwanted: set[str], steps: Mapping[str, Step]
+) -> list[PlannedStep]:
+    """Skip what `when` rules out, and what cannot do without the values or files of a skipped step."""
+    reasons: dict[str, str] = {}
+    for name, step in planned.items():
+        if name in unwanted:
+            reasons[name] = f"its condition `{steps[name].when}` does not hold"
+            continue
+        lost = next((t for t in step.takes if t.givers and all(giver in reasons for giver in t.givers)), None)
+        if lost is not None:
+            reasons[name] = f"it needs `{lost.name}` of step {lost.givers[0]}, which is skipped"
+            continue
+        for other in step.after:
+            files = set(planned[other].outs) & {place for dep in step.deps for place in _places(dep)}
+            if other in reasons and files:
+                reasons[name] = f"it needs {min(files)} of step {other}, which is skipped"
+    return [
+        replace(step, action="skip", reason=reasons[name]) if name in reasons else step
+        for name, step in planned.items()
+    ]
+
+
+def _warnings(pipeline: Pipeline, groups: Sequence[tuple[Sequence[Step], GroupProgram]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*pipeline.warnings, *(warning for _, group in groups for warning in group.warnings))))

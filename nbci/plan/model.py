@@ -1,0 +1,112 @@
+"""The plan: a pipeline with its parameters resolved, in order, and what each step takes, gives and why it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nbci.records.model import ParameterValue
+
+FORMAT = 1
+
+Action = Literal["run", "reuse", "depends", "skip"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Take:
+    """A value that a step takes: its name and the steps it may come from (several at a join)."""
+
+    name: str
+    givers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedCell:
+    """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role and source."""
+
+    role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
+    number: int | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """A metric to read at the step's end: the value of `expression`, from metrics cell `cell`."""
+
+    name: str
+    expression: str
+    cell: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedStep:
+    """One step, ready to be run anywhere: nothing of the pipeline file is needed beside it.
+
+    `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
+    `${step:metric}`, resolved when that step has ended). `action` is what will happen and `reason` why. `cwd` and paths
+    are relative to the project's root.
+    """
+
+    name: str
+    notebook: str
+    kernel: str
+    language: str
+    cells: tuple[PlannedCell, ...]
+    node: str = ""
+    after: tuple[str, ...] = ()
+    action: Action = "run"
+    reason: str = ""
+    params: Mapping[str, Any] | None = None
+    overrides: tuple[str, ...] = ()
+    param_sources: Mapping[str, str] | None = None
+    takes: tuple[Take, ...] = ()
+    gives: tuple[str, ...] = ()
+    optional_gives: tuple[str, ...] = ()
+    defined_by_reference: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    deps: tuple[str, ...] = ()
+    outs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    agent: str | None = None
+    gpu: bool = False
+    timeout_seconds: float | None = None
+    cell_timeout_seconds: float | None = None
+    retries: int = 0
+    env: Mapping[str, str] | None = None
+    environment: str | None = None
+    container: str | None = None
+    secrets: tuple[str, ...] = ()
+    cwd: str = "."
+    cache: bool | None = None
+    report: bool = True
+    code_digest: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same bytes.
+
+    `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
+    the digest of its text: a run refuses to carry on a plan whose sources have changed.
+    """
+
+    pipeline: str
+    target: str
+    steps: tuple[PlannedStep, ...]
+    params: tuple[ParameterValue, ...] = ()
+    sources: Mapping[str, str] | None = None
+    format: int = FORMAT
+    nbci: str = ""
+    keep_going: bool = False
+    shell_errors: Literal["fail", "ignore"] = "fail"
+    run_timeout_seconds: float | None = None
+    metrics: Mapping[str, Mapping[str, str]] | None = None
+    gates: tuple[Mapping[str, Any], ...] = ()
+    models: Mapping[str, Mapping[str, Any]] | None = None
+    triggers: Mapping[str, Any] | None = None
+    warnings: tuple[str, ...] = ()
+
+    def step(self, name: str) -> PlannedStep:
+        """The step of that name; KeyError when there is none."""
+        return next(step for step in self.steps if step.name == name)

@@ -1,0 +1,95 @@
+"""The cells that one step runs, in order: parameters, imports, functions, its own, metrics."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbci.dataflow.prelude import reach, split
+from nbci.params import override_cells
+from nbci.pipeline.compose import notebook_parameters
+from nbci.plan.model import PlannedCell, PlannedStep
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.dataflow.prelude import Statement
+    from nbci.pipeline.model import TaggedNotebook
+
+
+def program(
+    tagged: TaggedNotebook, step: PlannedStep, *, overrides: Mapping[str, Any], also: frozenset[str]
+) -> tuple[PlannedCell, ...]:
+    """The step's planned cells with its parameters put in.
+
+    `also` names classes and functions of the imports and functions cells that the values it takes refer to: their
+    definitions run too, though the step's own code does not mention them.
+    """
+    cells = with_definitions(tagged, step.cells, also) if also else step.cells
+    if not overrides:
+        return cells
+    declared = notebook_parameters(tagged)
+    overridden = override_cells(declared, overrides, kernel_name=step.kernel)
+    sources = dict(overridden.cells)
+    result: list[PlannedCell] = []
+    last = max((at for at, cell in enumerate(cells) if cell.role == "parameters"), default=-1)
+    for at, cell in enumerate(cells):
+        if cell.role == "parameters" and cell.number is not None:
+            result.append(PlannedCell(role="parameters", number=cell.number, source=sources[cell.number]))
+        else:
+            result.append(cell)
+        if at == last and overridden.injected is not None:
+            result.append(PlannedCell(role="injected", number=None, source=overridden.injected))
+    return tuple(result)
+
+
+def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
+    """The statements of a Python notebook's imports and functions cells, imports first."""
+    notebook = tagged.notebook
+    return tuple(
+        statement
+        for number in (*tagged.blocks.imports, *tagged.blocks.functions)
+        for statement in split(number, notebook.cell(number).source, where=notebook.where(notebook.cell(number)))
+    )
+
+
+def prelude_cells(tagged: TaggedNotebook, kept: Sequence[Statement]) -> tuple[PlannedCell, ...]:
+    """The imports and functions cells with only the kept statements; a cell of which nothing is kept is left out."""
+    notebook = tagged.notebook
+    wanted = {(statement.cell, statement.line) for statement in kept}
+    cells: list[PlannedCell] = []
+    for role, numbers in (("imports", tagged.blocks.imports), ("functions", tagged.blocks.functions)):
+        for number in numbers:
+            source = notebook.cell(number).source
+            statements = split(number, source)
+            texts = [statement.text for statement in statements if (number, statement.line) in wanted]
+            if texts:
+                text = source if len(texts) == len(statements) else "\n".join(texts)
+                cells.append(PlannedCell(role="imports" if role == "imports" else "functions", number=number, source=text))
+    return tuple(cells)
+
+
+def with_definitions(
+    tagged: TaggedNotebook, cells: tuple[PlannedCell, ...], also: frozenset[str]
+) -> tuple[PlannedCell, ...]:
+    """The cells with the definitions of `also`, and of what those need, among their imports and functions."""
+    statements = prelude_statements(tagged)
+    everything = frozenset().union(*(statement.binds for statement in statements))
+    planned = {
+        (cell.number, statement.text)
+        for cell in cells
+        if cell.role in ("imports", "functions") and cell.number is not None
+        for statement in split(cell.number, cell.source)
+    }
+    added = {(s.cell, s.line) for s in reach(statements, also, everything) if s.kind != "other"}
+    kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
+    return ordered(
+        [cell for cell in cells if cell.role not in ("imports", "functions")] + list(prelude_cells(tagged, kept)), cells
+    )
+
+
+def ordered(cells: Sequence[PlannedCell], like: Sequence[PlannedCell] = ()) -> tuple[PlannedCell, ...]:
+    """The cells by role: parameters, imports, functions, step, metrics; imports first where `like` has them so."""
+    roles = [cell.role for cell in like if cell.role in ("parameters", "imports")]
+    first = ["imports", "parameters"] if roles[:1] == ["imports"] and "parameters" in roles else ["parameters", "imports"]
+    rank = {role: at for at, role in enumerate([*first, "functions", "step", "metrics"])}
+    return tuple(sorted(cells, key=lambda cell: rank[cell.role]))

@@ -1,0 +1,69 @@
+"""`--from`, `--until`, `--only`: which steps of a plan run, which are taken from an earlier run, which are left out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError, nearest
+from nbci.plan.order import followers_of, reachable
+
+if TYPE_CHECKING:
+    from nbci.plan.model import Plan, PlannedStep
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What the user asked for; each holds names of steps, or of nodes for all their steps."""
+
+    first: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.first or self.until or self.only)
+
+
+def select(plan: Plan, selection: Selection) -> Plan:
+    """The plan with `run` left only on the selected steps; what they need of others is to be reused."""
+    if not selection:
+        return plan
+    before = {step.name: step.after for step in plan.steps}
+    followers = followers_of(before)
+    chosen = set(before)
+    if selection.only:
+        chosen &= set(_names(plan, selection.only))
+    if selection.first:
+        chosen &= reachable(_names(plan, selection.first), followers)
+    if selection.until:
+        chosen &= reachable(_names(plan, selection.until), before)
+    if not chosen:
+        raise UsageError("no step lies between what --from, --until and --only name")
+    needed = reachable(chosen, before) if selection.only or selection.first else chosen
+    return replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
+
+
+def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
+    if step.name in chosen or step.action == "skip":
+        return step
+    if step.name in needed:
+        return replace(step, action="reuse", reason="not asked for; taken from an earlier run")
+    return replace(step, action="skip", reason="not asked for")
+
+
+def _names(plan: Plan, asked: tuple[str, ...]) -> list[str]:
+    known: dict[str, list[str]] = {}
+    for step in plan.steps:
+        known.setdefault(step.name, []).append(step.name)
+        if step.node and step.node != step.name:
+            known.setdefault(step.node, []).append(step.name)
+    names: list[str] = []
+    for name in asked:
+        if name not in known:
+            close = nearest(name, known)
+            raise UsageError(
+                f"there is no step {name!r}",
+                hint=f"did you mean {close!r}?" if close else f"the steps are {', '.join(s.name for s in plan.steps)}",
+            )
+        names += known[name]
+    return names

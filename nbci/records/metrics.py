@@ -1,0 +1,73 @@
+"""Metrics: numbers out of scraps and JSON files."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, StepError, nearest
+from nbci.records.model import Failure, Metric, RunRecord, Scrap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+
+def of_scraps(scraps: Iterable[Scrap]) -> tuple[Metric, ...]:
+    """The scraps that are numbers."""
+    return tuple(
+        Metric(name=scrap.name, value=number, source="scrap")
+        for scrap in scraps
+        if (number := as_number(scrap.data)) is not None
+    )
+
+
+def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
+    """The numbers of a JSON object, names of nested ones joined by dots; StepError when the text is no such object."""
+    try:
+        document = json.loads(text)
+    except ValueError as error:
+        raise StepError(f"the metrics file is not JSON: {error}", where=Location(path)) from error
+    if not isinstance(document, dict):
+        raise StepError(
+            "a metrics file is a JSON object", where=Location(path), hint='write for example {"accuracy": 0.97}'
+        )
+    return tuple(Metric(name=name, value=value, source=path) for name, value in _numbers(document, ""))
+
+
+def as_number(value: Any) -> float | None:
+    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as strict JSON needs."""
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
+        return float(value)
+    return None
+
+
+def merged(*sources: Iterable[Metric]) -> tuple[Metric, ...]:
+    """All of them, each name once; a later source wins over an earlier."""
+    by_name = {metric.name: metric for source in sources for metric in source}
+    return tuple(by_name.values())
+
+
+def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | None:
+    """The failure of a run whose steps all ended well but left no metric of a name that the pipeline declares."""
+    if any(step.result not in ("passed", "reused") for step in record.steps):
+        return None
+    known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}
+    gone = [name for name in declared if name not in known]
+    if not gone:
+        return None
+    close = nearest(gone[0], known)
+    return Failure(
+        kind="missing",
+        message=f"the pipeline declares the metric {', '.join(gone)}, which no step produced",
+        hint=f"did you mean {close!r}?" if close else f"the run's metrics are: {', '.join(record.metrics) or 'none'}",
+    )
+
+
+def _numbers(document: dict[str, Any], prefix: str) -> Iterator[tuple[str, float]]:
+    for key, value in document.items():
+        if isinstance(value, dict):
+            yield from _numbers(value, f"{prefix}{key}.")
+        elif (number := as_number(value)) is not None:
+            yield f"{prefix}{key}", number

@@ -1,0 +1,195 @@
+"""What happened: the record of a run and of each of its steps, as nbci writes it and everything else reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from nbci.handoff.values import ValueRef
+
+StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
+RunResult = Literal["passed", "failed", "interrupted", "running"]
+FailureKind = Literal[
+    "exception",  # a cell raised, a magic failed, a shell command ended with a non-zero status
+    "exit",  # a cell ended its own kernel with exit()
+    "kernel-died",  # killed, out of memory, segfault, os._exit
+    "kernel-start",  # no kernel came up: infrastructure
+    "timeout",  # of a cell, a step or the run
+    "unsaveable",  # a value that a later step needs cannot be saved
+    "join",  # two branches changed one value
+    "missing",  # a declared output or metric did not appear
+    "interrupted",  # Ctrl-C, SIGTERM, the engine itself was killed
+    "infrastructure",  # disk, store
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """Why a step failed: which cell, what was raised, and what to do.
+
+    `cell` is the cell's number in the source notebook and `line` the line in it, both from 1; `traceback` is plain
+    text without ANSI codes; `log` is the end of what the kernel's process wrote outside any cell.
+    """
+
+    kind: FailureKind
+    message: str
+    hint: str | None = None
+    cell: int | None = None
+    first_line: str | None = None
+    line: int | None = None
+    error: str | None = None
+    traceback: str | None = None
+    log: str | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellRun:
+    """One cell of the step's program as it ran; `number` is None for what nbci put in (injected parameters)."""
+
+    role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
+    number: int | None
+    first_line: str
+    result: Literal["passed", "failed", "not run"]
+    seconds: float | None = None
+    started_utc: str | None = None
+    spilled: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scrap:
+    """A record that scrapbook's `sb.glue` left in a cell's outputs; `data` is JSON."""
+
+    name: str
+    data: Any
+    cell: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number that a step produced; NaN and the infinities are numbers here."""
+
+    name: str
+    value: float
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """What a kernel used: CPU seconds of itself and its ended children, peak resident memory."""
+
+    cpu_seconds: float | None = None
+    peak_memory_bytes: int | None = None
+    gpu: str | None = None
+    peak_gpu_memory_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One try at a step; `notebook` and `log` are paths relative to the step's folder in the run."""
+
+    number: int
+    result: Literal["passed", "failed"]
+    started_utc: str
+    seconds: float
+    failure: Failure | None = None
+    cells: tuple[CellRun, ...] = ()
+    notebook: str | None = None
+    log: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileRef:
+    """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and number of files."""
+
+    path: str
+    digest: str
+    bytes: int
+    files: int = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRecord:
+    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
+
+    name: str
+    result: StepResult
+    started_utc: str | None = None
+    ended_utc: str | None = None
+    seconds: float | None = None
+    reason: str | None = None
+    run: str | None = None
+    host: str | None = None
+    kernel: str | None = None
+    kernel_version: str | None = None
+    code_digest: str | None = None
+    params: Mapping[str, Any] | None = None
+    attempts: tuple[Attempt, ...] = ()
+    takes: tuple[ValueRef, ...] = ()
+    gives: tuple[ValueRef, ...] = ()
+    deps: tuple[FileRef, ...] = ()
+    outs: tuple[FileRef, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    scraps: tuple[Scrap, ...] = ()
+    distributions: Mapping[str, str] | None = None
+    usage: Usage | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def failure(self) -> Failure | None:
+        """The failure of the last attempt, when the step failed."""
+        return self.attempts[-1].failure if self.result == "failed" and self.attempts else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ParameterValue:
+    """A parameter as the run had it; `source` says where the value came from, e.g. `-p` or a file's path."""
+
+    name: str
+    value: Any
+    source: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GitState:
+    """The commit that was checked out, and whether the working tree differed from it."""
+
+    commit: str | None
+    branch: str | None
+    dirty: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRecord:
+    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step."""
+
+    run: str
+    pipeline: str
+    target: str
+    result: RunResult
+    nbci: str
+    command: tuple[str, ...] = ()
+    started_utc: str | None = None
+    ended_utc: str | None = None
+    seconds: float | None = None
+    host: str | None = None
+    user: str | None = None
+    platform: str | None = None
+    python: str | None = None
+    git: GitState | None = None
+    params: tuple[ParameterValue, ...] = ()
+    sources: Mapping[str, str] | None = None
+    steps: tuple[StepRecord, ...] = ()
+    failure: Failure | None = None
+    warnings: tuple[str, ...] = ()
+
+    def step(self, name: str) -> StepRecord | None:
+        """The record of that step, or None."""
+        return next((step for step in self.steps if step.name == name), None)
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Every metric of the run by its full name, `step:metric`."""
+        return {f"{step.name}:{metric.name}": metric.value for step in self.steps for metric in step.metrics}

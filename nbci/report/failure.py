@@ -1,0 +1,78 @@
+"""A failure as a reader needs it: where, what, why, the last output, what to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.report.markup import Markup, element, folded, fragment
+from nbci.report.page import facts
+from nbci.report.text import counted, ending, one_line, stream_text
+
+if TYPE_CHECKING:
+    from nbci.records.model import Failure
+    from nbci.report.view import ShownStep
+
+_LAST_OUTPUT_BYTES = 4_000
+_TRACEBACK_BYTES = 20_000
+_TRACEBACK_LINES = 25
+_LOG_BYTES = 8_000
+
+
+def place(failure: Failure) -> str:
+    """`cell 7, line 2: model.fit(X, y)`; empty when no cell is to blame."""
+    if failure.cell is None:
+        return ""
+    line = f", line {failure.line}" if failure.line else ""
+    return f"cell {failure.cell}{line}" + (f": {one_line(failure.first_line)}" if failure.first_line else "")
+
+
+def last_output(step: ShownStep) -> str:
+    """The end of what the failed cell had said before it failed."""
+    cell = step.failed_cell
+    if cell is None:
+        return ""
+    said = [output for output in cell.outputs if isinstance(output, dict) and output.get("output_type") != "error"]
+    return ending(stream_text(said).rstrip(), _LAST_OUTPUT_BYTES)
+
+
+def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
+    """The failure of a step; on the step's own page the cell's outputs are shown once, where the link leads."""
+    failure = step.failure
+    if failure is None:
+        return element("p", "The step failed without saying why.")
+    page = "" if on_page else f"{root}{step.page}"
+    cell = step.failed_cell
+    is_below = on_page and cell is not None and len(cell.outputs) > 0
+    said = "" if is_below else last_output(step)
+    traceback = None if is_below else failure.traceback
+    where = place(failure)
+    return fragment(
+        element("p", failure.message, class_="message"),
+        element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None,
+        facts(
+            (
+                ("Where", element("a", where, href=f"{page}#{cell.anchor}") if cell and where else where),
+                ("Error", element("code", one_line(failure.error, 500)) if failure.error else None),
+                ("Kind", failure.kind),
+                ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),
+                ("Signal", failure.signal),
+            )
+        ),
+        _traceback(traceback),
+        _quoted("Last output of the cell", said),
+        folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES))) if failure.log else None,
+    )
+
+
+def _traceback(text: str | None) -> Markup | None:
+    if not text:
+        return None
+    shown = ending(text, _TRACEBACK_BYTES)
+    lines = text.count("\n") + 1
+    if lines <= _TRACEBACK_LINES:
+        return _quoted("Traceback", shown)
+    return folded(f"Traceback: {counted(lines, 'line')}", element("pre", shown, tabindex=0))
+
+
+def _quoted(title: str, text: str | None) -> Markup | None:
+    return fragment(element("h3", title), element("pre", text, tabindex=0)) if text else None

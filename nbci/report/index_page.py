@@ -1,0 +1,204 @@
+"""The run's page: what came of it first, then everything that went in and came out."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from nbci.report.failure import explained
+from nbci.report.markup import Markup, element, folded, fragment, table
+from nbci.report.page import facts, page, section, time, verdict
+from nbci.report.text import as_json, counted, duration, number, one_line, size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import Metric, RunRecord
+    from nbci.report.view import ShownStep
+
+
+def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> bytes:
+    """The page as it is written to `index.html`."""
+    header = fragment(element("h1", record.pipeline, " ", verdict(record.result)), element("p", outcome(record, steps)))
+    failed = [step for step in steps if step.record.result == "failed"]
+    main = fragment(
+        *(_failed(step) for step in failed),
+        _about(record),
+        _metrics(plan, steps),
+        _steps(steps),
+        _warnings(record, plan, steps),
+        _parameters(record),
+        _again(record),
+        _environment(steps),
+        _sources(record),
+    )
+    title = f"{record.pipeline}: {record.result}"
+    return page(title, root="", header=header, main=main, footer=f"Run {record.run}, nbci {record.nbci}")
+
+
+def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
+    """The result in a sentence, such as "The run failed: 1 of 4 steps failed in 12.3 s"."""
+    counts = {result: sum(step.record.result == result for step in steps) for result in ("failed", "reused", "skipped")}
+    took = f" in {duration(record.seconds)}" if record.seconds is not None else ""
+    total = counted(len(steps), "step")
+    match record.result:
+        case "passed":
+            words = f"The run passed: {total}{took}"
+        case "failed":
+            words = f"The run failed: {counts['failed']} of {total} failed{took}"
+        case "interrupted":
+            words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
+        case _:
+            words = f"The run is still going on: {total}"
+    extra = [f"{count} {result}" for result, count in counts.items() if count and result != "failed"]
+    return f"{words}; {', '.join(extra)}." if extra else f"{words}."
+
+
+def run_again(record: RunRecord) -> str:
+    """The commands that do the same once more."""
+    command = shlex.join(record.command) if record.command else f"nbci run {shlex.quote(record.target)}"
+    commit = record.git.commit if record.git else None
+    return f"git checkout {shlex.quote(commit)}\n{command}" if commit else command
+
+
+def metric_rows(plan: Plan, steps: Sequence[ShownStep]) -> list[tuple[str, str, str, str]]:
+    """Step, metric, value and what the plan says of it (unit, direction)."""
+
+    def meaning(step: str, metric: Metric) -> str:
+        declared = (plan.metrics or {}).get(f"{step}:{metric.name}") or (plan.metrics or {}).get(metric.name) or {}
+        direction = {"up": "higher is better", "down": "lower is better"}.get(str(declared.get("direction")), "")
+        return ", ".join(part for part in (str(declared.get("unit") or ""), direction) if part)
+
+    return [
+        (step.record.name, metric.name, number(metric.value), meaning(step.record.name, metric))
+        for step in steps
+        for metric in step.record.metrics
+    ]
+
+
+def warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> list[str]:
+    """Every warning once: of the plan, of the run, of its steps."""
+    of_steps = [f"{step.record.name}: {text}" for step in steps for text in step.record.warnings]
+    return list(dict.fromkeys((*plan.warnings, *record.warnings, *of_steps)))
+
+
+def commit(record: RunRecord) -> str | None:
+    """The commit and what the working tree added to it."""
+    if record.git is None:
+        return None
+    branch = f" on {record.git.branch}" if record.git.branch else ""
+    dirty = ", with changes that are not committed" if record.git.dirty else ""
+    return f"{record.git.commit or 'no commit yet'}{branch}{dirty}"
+
+
+def _failed(step: ShownStep) -> Markup:
+    title = fragment("Step ", element("a", step.record.name, href=step.page), " failed")
+    return section(title, explained(step, root=""), anchor=f"failure-{step.stem}", class_="failed")
+
+
+def _about(record: RunRecord) -> Markup:
+    return section(
+        "About this run",
+        facts(
+            (
+                ("Result", verdict(record.result)),
+                ("Started", time(record.started_utc)),
+                ("Took", duration(record.seconds)),
+                ("Target", element("code", record.target)),
+                ("Commit", commit(record)),
+                ("By", record.user),
+                ("Host", record.host),
+                ("Platform", record.platform),
+                ("Python", record.python),
+                ("Run", element("code", record.run)),
+            )
+        ),
+        anchor="about",
+    )
+
+
+def _metrics(plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
+    found = metric_rows(plan, steps)
+    if not found:
+        return None
+    meaningful = any(meaning for *_, meaning in found)
+    pages = {step.record.name: step.page for step in steps}
+    rows = [
+        (name, element("strong", value), *((meaning,) if meaningful else ()), element("a", step, href=pages[step]))
+        for step, name, value, meaning in found
+    ]
+    heads = ("Metric", "Value", *(("Meaning",) if meaningful else ()), "Step")
+    return section("Metrics", table("Metrics", heads, rows, class_="metrics"), anchor="metrics")
+
+
+def _steps(steps: Sequence[ShownStep]) -> Markup:
+    rows = [
+        (
+            element("a", step.record.name, href=step.page),
+            verdict(step.record.result),
+            duration(step.record.seconds),
+            str(len(step.record.attempts) or ""),
+            " ".join(part for part in (step.record.kernel, step.record.kernel_version) if part),
+            size(step.record.usage.peak_memory_bytes) if step.record.usage else "",
+            step.record.reason or (f"ran in run {step.record.run}" if step.record.run else ""),
+        )
+        for step in steps
+    ]
+    heads = ("Step", "Result", "Took", "Attempts", "Kernel", "Peak memory", "Why")
+    return section("Steps", table("Steps", heads, rows, class_="steps"), anchor="steps")
+
+
+def _warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
+    found = warnings(record, plan, steps)
+    return (
+        section("Warnings", element("ul", *(element("li", text) for text in found)), anchor="warnings")
+        if found
+        else None
+    )
+
+
+def _parameters(record: RunRecord) -> Markup | None:
+    rows = [
+        (parameter.name, element("code", one_line(as_json(parameter.value), 300)), parameter.source)
+        for parameter in record.params
+    ]
+    if not rows:
+        return None
+    return section("Parameters", table("Parameters", ("Name", "Value", "From"), rows), anchor="parameters")
+
+
+def _again(record: RunRecord) -> Markup:
+    dirty = record.git is not None and record.git.dirty
+    return section(
+        "Run this again",
+        element("pre", element("code", run_again(record)), tabindex=0),
+        element("p", "The working tree held changes that are not in this commit.", class_="note") if dirty else None,
+        anchor="again",
+    )
+
+
+def _environment(steps: Sequence[ShownStep]) -> Markup | None:
+    versions: dict[str, dict[str, list[str]]] = {}
+    for step in steps:
+        for name, version in (step.record.distributions or {}).items():
+            versions.setdefault(name, {}).setdefault(version, []).append(step.record.name)
+    if not versions:
+        return None
+    rows = [
+        (name, version, ", ".join(users))
+        for name in sorted(versions, key=str.lower)
+        for version, users in versions[name].items()
+    ]
+    shown = table("Packages that the steps imported", ("Package", "Version", "Steps"), rows)
+    return section(
+        "Environment", folded(f"{counted(len(versions), 'package')} imported by the steps", shown), anchor="environment"
+    )
+
+
+def _sources(record: RunRecord) -> Markup | None:
+    rows = [(element("code", path), element("code", digest)) for path, digest in (record.sources or {}).items()]
+    if not rows:
+        return None
+    shown = table("Notebooks and pipeline files as they were", ("File", "Digest"), rows)
+    return section("Sources", folded(counted(len(rows), "file"), shown), anchor="sources")

@@ -1,0 +1,114 @@
+"""`junit.xml`: a suite for each step, a case for each of its code cells, as Jenkins' junit plugin reads them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element, SubElement
+
+from nbci.report.text import clean, ending, one_line, without_ansi
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.records.model import CellRun, Failure, RunRecord
+    from nbci.report.view import ShownCell, ShownStep
+
+# The plugin cuts output at 100,032 characters; what it would cut is better cut at its beginning.
+_OUTPUT_BYTES = 90_000
+_COUNTED = {"failures": "failure", "skipped": "skipped"}
+
+
+def junit(record: RunRecord, steps: Sequence[ShownStep]) -> bytes:
+    """The file's content."""
+    root = Element("testsuites", name=_shown(record.pipeline))
+    for step in steps:
+        root.append(_suite(record, step))
+    for name in ("tests", *_COUNTED):
+        root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
+    root.set("errors", "0")
+    root.set("time", _seconds(record.seconds))
+    ElementTree.indent(root, space=" ")
+    text = ElementTree.tostring(root, encoding="unicode")
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
+
+
+def _suite(record: RunRecord, step: ShownStep) -> Element:
+    suite = Element("testsuite", name=_shown(step.record.name))
+    class_name = f"{_part(record.pipeline)}.{_part(step.record.name)}"
+    _add_cases(suite, step, class_name)
+    suite.set("tests", str(len(suite)))
+    for name, tag in _COUNTED.items():
+        suite.set(name, str(sum(case.find(tag) is not None for case in suite)))
+    suite.set("errors", "0")
+    suite.set("time", _seconds(step.record.seconds))
+    if step.record.started_utc:
+        # The schema of JUnit files has no time zone here.
+        suite.set("timestamp", _shown(re.sub(r"(?:\.\d+)?(?:Z|\+00:00)?$", "", step.record.started_utc)))
+    if step.record.host:
+        suite.set("hostname", _shown(step.record.host))
+    return suite
+
+
+def _add_cases(suite: Element, step: ShownStep, class_name: str) -> None:
+    result, failure = step.record.result, step.failure
+    if result in ("skipped", "running"):
+        _skip(_case(suite, class_name, "step", None), step.record.reason or result)
+        return
+    for cell in step.cells:
+        if cell.run is None:
+            continue
+        case = _case(suite, class_name, case_name(cell.run), cell.run.seconds)
+        if result == "reused":
+            SubElement(case, "system-out").text = _shown(f"reused: {step.record.reason or step.record.run or ''}")
+        elif cell is step.failed_cell:
+            _fail(case, failure, cell)
+        elif cell.run.result == "not run":
+            _skip(case, "not run")
+    if result == "failed" and step.failed_cell is None:
+        _fail(_case(suite, class_name, "step", step.record.seconds), failure, None)
+    if len(suite) == 0:
+        _case(suite, class_name, "step", step.record.seconds)
+
+
+def case_name(run: CellRun) -> str:
+    """`cell 7: model.fit(X, y)`; the values of injected parameters are no part of a name that should stay the same."""
+    if run.number is None:
+        return "injected parameters" if run.role == "injected" else f"{run.role} added by nbci"
+    return f"cell {run.number}: {one_line(run.first_line)}" if run.first_line else f"cell {run.number}"
+
+
+def _case(suite: Element, class_name: str, name: str, seconds: float | None) -> Element:
+    return SubElement(suite, "testcase", classname=class_name, name=_shown(name), time=_seconds(seconds))
+
+
+def _skip(case: Element, why: str) -> None:
+    SubElement(case, "skipped", message=_shown(one_line(why, 500)))
+
+
+def _fail(case: Element, failure: Failure | None, cell: ShownCell | None) -> None:
+    if failure is None:
+        SubElement(case, "failure", type="failed", message="the step failed without saying why")
+    else:
+        raised = re.match(r"[A-Za-z_][\w.]*(?=:|$)", failure.error or "")
+        message = _shown(one_line(failure.message, 1_000))
+        detail = SubElement(case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message)
+        parts = (failure.traceback or failure.error, failure.hint and f"What to do: {failure.hint}", failure.log)
+        detail.text = _shown(ending("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
+    said = cell.text if cell else ""
+    if said:
+        SubElement(case, "system-out").text = _shown(ending(said, _OUTPUT_BYTES))
+
+
+def _part(name: str) -> str:
+    # The plugin takes what stands before the last dot for a package.
+    return _shown(name).replace(".", "_")
+
+
+def _shown(text: str) -> str:
+    return clean(without_ansi(text))
+
+
+def _seconds(seconds: float | None) -> str:
+    return f"{seconds or 0.0:.3f}"

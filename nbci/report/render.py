@@ -1,0 +1,37 @@
+"""The report of a run: values in, the files of its `report/` folder out."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+from nbci.report.index_page import index_page
+from nbci.report.junit import junit
+from nbci.report.markdown import summary
+from nbci.report.step_page import step_page
+from nbci.report.view import shown_steps
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+
+
+def render_report(record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]]) -> Mapping[str, bytes]:
+    """The report's files by their path in the folder; `notebooks` holds each step's executed notebook by step name.
+
+    A step without a notebook is shown from the plan. The pages keep to the policy under which Jenkins serves a build's
+    files: no script, no inline style, no `data:`, no download.
+    """
+    steps = shown_steps(record, plan, notebooks)
+    result = {
+        "index.html": index_page(record, plan, steps),
+        "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
+        "summary.md": summary(record, plan, steps),
+        "junit.xml": junit(record, steps),
+    }
+    for at, step in enumerate(steps):
+        before = steps[at - 1] if at else None
+        result |= step_page(record, step, before, steps[at + 1] if at + 1 < len(steps) else None)
+    return result

@@ -1,0 +1,144 @@
+"""JSON Schemas that come with nbci, and what a document does against one, in words."""
+
+from __future__ import annotations
+
+import functools
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbci.errors import nearest
+
+if TYPE_CHECKING:
+    from jsonschema.exceptions import ValidationError
+
+_FOUND = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+_WANTED = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "null": "null",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Violation:
+    """One thing wrong: the keys and indexes that lead there, what it is, and the spelling that was probably meant.
+
+    `about` says whether the value at `path` is wrong, its key is, or something is missing in it.
+    """
+
+    path: tuple[str | int, ...]
+    message: str
+    suggestion: str | None = None
+    about: Literal["value", "key", "missing"] = "value"
+
+    def __str__(self) -> str:
+        return self.message + (f" (did you mean {self.suggestion!r}?)" if self.suggestion else "")
+
+
+@functools.cache
+def load(name: str) -> dict[str, Any]:
+    """The schema in `schemas/NAME.schema.json`, of the checkout or of the installed package."""
+    here = Path(__file__).parent
+    installed = here / "schemas"
+    folder = installed if installed.is_dir() else here.parent / "schemas"
+    schema: dict[str, Any] = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
+    return schema
+
+
+def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
+    """Everything in `document` that the schema does not allow; mappings must have text as keys."""
+    import jsonschema
+
+    validator = jsonschema.Draft202012Validator(load(schema_name))
+    found = [violation for error in validator.iter_errors(document) for violation in _explained(error)]
+    return tuple(dict.fromkeys(found))
+
+
+def _explained(error: ValidationError) -> list[Violation]:
+    path = tuple(error.absolute_path)
+    rule, instance = _rule_and_instance(error)
+    if error.validator == "additionalProperties":
+        return _unknown_keys(error, path)
+    if error.validator == "required":
+        missing = [key for key in rule if key not in instance]
+        return [Violation(path=path, message=f"{key!r} is missing", about="missing") for key in missing]
+    if error.validator == "enum":
+        known = [str(value) for value in rule]
+        message = f"expected {_listed(known)}, found {_shown(instance)}"
+        return [Violation(path=path, message=message, suggestion=nearest(str(instance), known))]
+    if error.validator in {"type", "minItems", "maxItems", "minProperties", "minLength"}:
+        return [Violation(path=path, message=f"expected {_expected(error)}, found {_found(instance)}")]
+    if error.validator == "pattern":
+        return [_unmatched(error, path)]
+    return [Violation(path=path, message=error.message)]
+
+
+def _rule_and_instance(error: ValidationError) -> tuple[Any, Any]:
+    """What the schema demands and what it was demanded of; jsonschema's types allow neither to be there."""
+    return error.validator_value, error.instance
+
+
+def _unknown_keys(error: ValidationError, path: tuple[str | int, ...]) -> list[Violation]:
+    known = error.schema.get("properties", {}) if isinstance(error.schema, dict) else {}
+    _, instance = _rule_and_instance(error)
+    return [
+        Violation(
+            path=(*path, key),
+            about="key",
+            message=f"unknown key {key!r}",
+            suggestion=nearest(key, [name for name in known if name not in instance]),
+        )
+        for key in instance
+        if key not in known
+    ]
+
+
+def _unmatched(error: ValidationError, path: tuple[str | int, ...]) -> Violation:
+    rule, instance = _rule_and_instance(error)
+    if "propertyNames" in error.absolute_schema_path:
+        message = f"{instance!r} is no name for this: {_name_rule(str(rule))}"
+        return Violation(path=(*path, str(instance)), message=message, about="key")
+    if isinstance(error.schema, dict) and error.schema.get("title") == "Duration":
+        return Violation(path=path, message=f"{instance!r} is no duration: write 90s, 30m, 2h or 1h30m")
+    return Violation(path=path, message=f"{instance!r} does not match {rule}")
+
+
+def _name_rule(pattern: str) -> str:
+    """In words what a pattern of names in the schemas allows."""
+    if pattern.startswith("^[A-Za-z_]"):
+        return "use letters, digits and _, not a digit first"
+    return "use lower-case letters, digits, - and _, a letter, digit or _ first"
+
+
+def _expected(error: ValidationError) -> str:
+    limit, _ = _rule_and_instance(error)
+    if error.validator == "type":
+        return _listed([_WANTED[name] for name in ([limit] if isinstance(limit, str) else limit)])
+    if error.validator == "minLength":
+        return "text"
+    noun = "entries" if limit != 1 else "entry"
+    return f"at {'most' if error.validator == 'maxItems' else 'least'} {limit} {noun}"
+
+
+def _found(value: Any) -> str:
+    if isinstance(value, list | dict | str) and not value:
+        return f"an empty {'list' if isinstance(value, list) else 'mapping' if isinstance(value, dict) else 'text'}"
+    if isinstance(value, list | dict):
+        return f"{_FOUND[type(value)]} ({len(value)})"
+    kind = _FOUND.get(type(value), "a number")
+    return kind if value is None else f"{kind} ({_shown(value)})"
+
+
+def _listed(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"
+
+
+def _shown(value: Any) -> str:
+    shown = json.dumps(value, ensure_ascii=False, default=str)
+    return shown if len(shown) <= 60 else shown[:57] + "..."

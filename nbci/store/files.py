@@ -1,0 +1,85 @@
+"""Files written so that a reader never sees half of one, and locks that a dead holder lets go."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import shutil
+import tempfile
+from typing import TYPE_CHECKING
+
+from nbci.errors import InfrastructureError, Location
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_CHUNK_BYTES = 1 << 20
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn what the disk answers (full, read-only, no permission) into an InfrastructureError that says so."""
+    try:
+        yield
+    except OSError as error:
+        raise InfrastructureError(
+            f"cannot write: {error.strerror or error}",
+            where=Location(str(path)),
+            hint="free space or make the folder writable, then try again",
+        ) from error
+
+
+def write_atomic(path: Path, data: bytes | str) -> None:
+    """Replace the file as a whole; InfrastructureError when the disk refuses, the old content then stands."""
+    content = data.encode("utf-8", errors="surrogatepass") if isinstance(data, str) else data
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+            os.chmod(temporary, 0o644)
+            os.replace(temporary, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+            raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, link or folder; nothing happens when it is not there."""
+    with disk_errors(path):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def file_digest(path: Path) -> tuple[str, int]:
+    """BLAKE2b-256 of the file's bytes in hex, and their number."""
+    digest = hashlib.blake2b(digest_size=32)
+    size = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            size += len(chunk)
+    return digest.hexdigest(), size
+
+
+def try_lock(path: Path) -> int | None:
+    """Take an exclusive lock; None when somebody else holds it.
+
+    The lock ends when the returned descriptor is closed, also by the holder's death. It is not inherited by children.
+    """
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

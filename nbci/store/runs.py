@@ -1,0 +1,219 @@
+"""The folder of a run: `.nbci/runs/ID/` and what lies in it."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import IntegrityError, Location, UsageError, nearest
+from nbci.plan.model import FORMAT, Plan
+from nbci.records.codec import from_json, to_json
+from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
+from nbci.store.files import disk_errors, try_lock, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.config import Project
+
+
+class RunFolder:
+    """The folder of one run; also, elsewhere, the store that carries a run from place to place step by step."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._lock: int | None = None
+        self._sequence = 0
+
+    @property
+    def run(self) -> str:
+        """The run's id."""
+        return self.path.name
+
+    @property
+    def values(self) -> Path:
+        """Where the values handed from step to step lie, by digest."""
+        return self.path / "values"
+
+    def value_path(self, digest: str) -> Path:
+        """The file of a saved value."""
+        return self.values / digest[:2] / digest[2:]
+
+    @property
+    def objects(self) -> Path:
+        """Where artifacts lie, by digest, when the run is carried from place to place."""
+        return self.path / "objects"
+
+    @property
+    def report(self) -> Path:
+        """The folder of the report."""
+        return self.path / "report"
+
+    def step(self, name: str) -> Path:
+        """The folder of a step."""
+        return self.path / "steps" / name
+
+    def hold(self) -> bool:
+        """Mark the run as going on, until `release` or the end of this process; False when another process holds it."""
+        self._lock = try_lock(self.path / ".lock")
+        return self._lock is not None
+
+    def release(self) -> None:
+        """The run goes on no more."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    @property
+    def is_going_on(self) -> bool:
+        """Whether some process holds the run at this moment."""
+        if self._lock is not None:
+            return True
+        if not (self.path / ".lock").exists():
+            return False
+        try:
+            descriptor = try_lock(self.path / ".lock")
+        except Exception:  # noqa: BLE001 - a read-only copy of a run folder: nobody can hold it
+            return False
+        if descriptor is None:
+            return True
+        os.close(descriptor)
+        return False
+
+    def write_plan(self, plan: Plan) -> None:
+        """Keep the plan that this run carries out."""
+        write_atomic(self.path / "plan.json", to_json(plan))
+
+    def read_plan(self) -> Plan:
+        """The plan that this run carries out."""
+        return read_plan(self.path / "plan.json")
+
+    def write_run(self, record: RunRecord) -> None:
+        """Write `run.json`: the record without its steps, each of which has a file of its own."""
+        write_atomic(self.path / "run.json", to_json(replace(record, steps=())))
+
+    def write_step(self, record: StepRecord) -> None:
+        """Write a step's record."""
+        write_atomic(self.step(record.name) / "record.json", to_json(record))
+
+    def read_step(self, name: str) -> StepRecord | None:
+        """A step's record; None when it never began."""
+        path = self.step(name) / "record.json"
+        try:
+            text = path.read_bytes()
+        except FileNotFoundError:
+            return None
+        return from_json(text, StepRecord, str(path))
+
+    def read_header(self) -> RunRecord:
+        """The run's record without its steps."""
+        path = self.path / "run.json"
+        return from_json(path.read_bytes(), RunRecord, str(path))
+
+    def append_event(self, event: str, details: Mapping[str, Any]) -> None:
+        """Append a line to `events.jsonl`; order is the line's `seq`, not its time."""
+        path = self.path / "events.jsonl"
+        line = {"seq": self._sequence, "time_utc": now_utc(), "event": event, **details}
+        self._sequence += 1
+        with disk_errors(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+            file.write(json.dumps(line, ensure_ascii=False) + "\n")
+
+    def read(self) -> RunRecord:
+        """The record of the run, whatever became of it: of a killed one, what it had done until then."""
+        record = self.read_header()
+        steps = [self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps]
+        if record.result == "running" and not self.is_going_on:
+            record = replace(record, result="interrupted")
+            steps = [_as_interrupted(step) for step in steps]
+        return replace(record, steps=tuple(steps))
+
+
+def _as_interrupted(step: StepRecord) -> StepRecord:
+    """A step whose engine was killed: it was running, or never began."""
+    if step.result == "skipped" and step.reason is None:
+        return replace(step, reason="the run was interrupted before it")
+    if step.result != "running":
+        return step
+    failure = Failure(kind="interrupted", message="nbci was killed while the step ran")
+    attempt = Attempt(
+        number=len(step.attempts) + 1, result="failed", started_utc=step.started_utc or "", seconds=0.0, failure=failure
+    )
+    return replace(step, result="failed", attempts=(*step.attempts, attempt))
+
+
+def now_utc() -> str:
+    """The time, as records have it."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def new_run(project: Project) -> RunFolder:
+    """Make the folder of a new run; ids sort by time."""
+    while True:
+        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        path = project.runs_folder / run
+        with disk_errors(path):
+            project.runs_folder.mkdir(parents=True, exist_ok=True)
+            ignore = project.root / ".nbci" / ".gitignore"
+            if not ignore.exists():
+                ignore.write_text("*\n", encoding="utf-8")
+            try:
+                path.mkdir()
+            except FileExistsError:
+                continue
+        folder = RunFolder(path)
+        folder.hold()
+        return folder
+
+
+def all_runs(project: Project) -> Iterator[RunFolder]:
+    """The runs of the project, the newest first."""
+    try:
+        names = sorted((entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()), reverse=True)
+    except FileNotFoundError:
+        return
+    for name in names:
+        if (project.runs_folder / name / "run.json").exists():
+            yield RunFolder(project.runs_folder / name)
+
+
+def find_run(project: Project, run: str) -> RunFolder:
+    """The run of that id, of that unique beginning of an id, or the newest one for `latest`."""
+    runs = list(all_runs(project))
+    if run == "latest" and runs:
+        return runs[0]
+    matches = [folder for folder in runs if folder.run == run] or [folder for folder in runs if folder.run.startswith(run)]
+    if len(matches) == 1:
+        return matches[0]
+    names = [folder.run for folder in matches or runs]
+    close = nearest(run, names)
+    raise UsageError(
+        f"{run!r} is the beginning of {len(matches)} runs" if matches else f"there is no run {run!r}",
+        hint=f"did you mean {close}?" if close and not matches else f"runs: {', '.join(names[:5]) or 'none yet'}",
+        where=Location(str(project.runs_folder)),
+    )
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan; UsageError when another version of nbci wrote it in another form."""
+    try:
+        text = path.read_bytes()
+    except FileNotFoundError:
+        raise UsageError("there is no such plan", where=Location(str(path)), hint="make one: nbci plan TARGET --out FILE") from None
+    try:
+        version = json.loads(text).get("format", FORMAT)
+    except (ValueError, AttributeError) as error:
+        raise IntegrityError("this is no plan that nbci wrote", where=Location(str(path))) from error
+    if version != FORMAT:
+        raise UsageError(
+            f"the plan has format {version}, this nbci reads {FORMAT}",
+            where=Location(str(path)),
+            hint="use the same version of nbci everywhere, or plan again",
+        )
+    return from_json(text, Plan, str(path))
+
+

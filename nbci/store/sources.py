@@ -1,0 +1,107 @@
+"""A target on disk, read: the pipeline, its project, and digests of the files it came from."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.config import Project, find_project
+from nbci.errors import Location, UsageError
+from nbci.notebook.read import SUFFIXES, parse_notebook
+from nbci.pipeline.compose import compose, notebook_pipeline
+from nbci.pipeline.document import notebook_paths, read_document
+from nbci.pipeline.tagged import understand
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.pipeline.model import Pipeline, TaggedNotebook
+
+_PIPELINE_SUFFIXES = (".yaml", ".yml")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes."""
+
+    project: Project
+    pipeline: Pipeline
+    sources: Mapping[str, str]
+
+
+def read_target(name: str) -> Target:
+    """Read a notebook or a pipeline file, and every notebook that it names."""
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
+    if not path.exists():
+        raise UsageError("there is no such file", where=Location(name))
+    project = find_project(path)
+    relative = project.relative(path)
+    if path.suffix in _PIPELINE_SUFFIXES:
+        return _read_pipeline(project, path, relative)
+    if path.suffix not in SUFFIXES:
+        raise UsageError(
+            "this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name)
+        )
+    data = _read(path, relative)
+    tagged = understand(parse_notebook(data, relative))
+    return Target(project=project, pipeline=notebook_pipeline(tagged, relative), sources={relative: _digest(data)})
+
+
+def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
+    """The notebooks of a stored plan; UsageError when one, or the pipeline file, is no longer what the plan was made of."""
+    notebooks = {}
+    for relative, digest in sources.items():
+        path = project.root / relative
+        data = _read(path, relative) if path.exists() else b""
+        if _digest(data) != digest:
+            raise UsageError(
+                "the file has changed since the plan was made" if path.exists() else "the file has gone",
+                hint="plan and run again",
+                where=Location(relative),
+            )
+        if path.suffix in SUFFIXES:
+            notebooks[relative] = understand(parse_notebook(data, relative))
+    return notebooks
+
+
+def _read_pipeline(project: Project, path: Path, relative: str) -> Target:
+    data = _read(path, relative)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(relative)) from error
+    document = read_document(text, relative)
+    sources = {relative: _digest(data)}
+    notebooks = {}
+    for notebook, where in notebook_paths(document):
+        place = project.root / notebook
+        if not place.is_file():
+            raise UsageError(f"there is no notebook {notebook}", where=where)
+        content = _read(place, notebook)
+        sources[notebook] = _digest(content)
+        notebooks[notebook] = understand(parse_notebook(content, notebook))
+    return Target(project=project, pipeline=compose(document, notebooks), sources=sources)
+
+
+def _read(path: Path, shown: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def _inside(folder: Path) -> str:
+    found = [
+        str(path)
+        for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb")
+        for path in sorted(folder.glob(pattern))
+    ]
+    return f"name one of its files: {', '.join(found[:5])}" if found else "name a notebook or a pipeline file"

@@ -1,0 +1,90 @@
+"""Guards around every test, and the fixtures that several folders use."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Protocol
+
+import hypothesis
+import pytest
+from support.console import Console
+from support.guards import end_strays, forbid_network, isolate_environment
+from support.notebooks import write_notebook
+from support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_LEFT_OUT = "left out: "
+# read now: the guards remove nbci's own variables
+_NOTHING_LEFT_OUT = os.environ.get(LEAVE_NOTHING_OUT, "") not in {"", "0"}
+
+# A loaded machine is slow at times; that is no defect of a property.
+_SLOW_IS_FINE = (hypothesis.HealthCheck.too_slow,)
+hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=_SLOW_IS_FINE)
+hypothesis.settings.register_profile("soak", deadline=None, suppress_health_check=_SLOW_IS_FINE, max_examples=5000)
+hypothesis.settings.load_profile("default")
+
+
+class MakeNotebook(Protocol):
+    """`support.notebooks.write_notebook`, with a path relative to the test's own folder."""
+
+    def __call__(
+        self, path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any
+    ) -> Path: ...
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _guards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        isolate_environment(patch, tmp_path_factory.mktemp("home"))
+        forbid_network(patch)
+        yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_strays(_guards: None) -> Iterator[None]:
+    yield
+    strays = end_strays()
+    assert not strays, f"processes were left behind: {strays}"
+
+
+@pytest.fixture
+def nbci(tmp_path: Path) -> Console:
+    """The console, in the test's own folder: `nbci("run", notebook).returncode`."""
+    return Console(tmp_path)
+
+
+@pytest.fixture
+def make_notebook(tmp_path: Path) -> MakeNotebook:
+    def make(path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any) -> Path:
+        return write_notebook(tmp_path / path, cells, **options)
+
+    return make
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    for tool in (tool for mark in item.iter_markers("needs") for tool in mark.args):
+        reason = reason_to_leave_out(tool)
+        if reason and _NOTHING_LEFT_OUT and not may_be_left_out(tool):
+            pytest.fail(f"{reason}, and {LEAVE_NOTHING_OUT} is set", pytrace=False)
+        if reason:
+            pytest.skip(_LEFT_OUT + reason)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Name what this machine could not run, and why."""
+    reasons: dict[str, int] = {}
+    for report in terminalreporter.stats.get("skipped", []):
+        _, _, reason = report.longrepr
+        if _LEFT_OUT in reason:
+            reason = reason.partition(_LEFT_OUT)[2]
+            reasons[reason] = reasons.get(reason, 0) + 1
+    terminalreporter.section("left out on this machine")
+    for reason, count in sorted(reasons.items()):
+        terminalreporter.line(f"{count} test{'s' if count > 1 else ''}: {reason}")
+    if terminalreporter.config.option.markexpr == "not soak":
+        terminalreporter.line("the long random tests: run them with `make soak`")
+    elif not reasons:
+        terminalreporter.line("nothing")

@@ -1,0 +1,255 @@
+"""Runs for the report's tests: one that passed, one that failed, built by hand with times that never change."""
+
+from __future__ import annotations
+
+import base64
+import io
+import struct
+import zlib
+from typing import Any
+
+from nbci.plan.model import Plan, PlannedCell, PlannedStep
+from nbci.records.model import (
+    Attempt,
+    CellRun,
+    Failure,
+    GitState,
+    Metric,
+    ParameterValue,
+    RunRecord,
+    StepRecord,
+    Usage,
+)
+
+TRACEBACK = (
+    "---------------------------------------------------------------------------\n"
+    "ValueError                                Traceback (most recent call last)\n"
+    "Cell In[5], line 2\n      1 model = SVC(C=C)\n----> 2 model.fit(X, y)\n\n"
+    "ValueError: Input X contains NaN <script>alert(1)</script>"
+)
+
+
+def png(width: int = 2, height: int = 2, grey: int = 120) -> bytes:
+    """A small grey picture."""
+
+    def chunk(kind: bytes, content: bytes) -> bytes:
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+    rows = (b"\x00" + bytes([grey]) * width) * height
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    stream = io.BytesIO()
+    stream.write(b"\x89PNG\r\n\x1a\n")
+    stream.write(chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+    return stream.getvalue()
+
+
+PNG = base64.b64encode(png()).decode()
+
+FRAME = """<div>
+<style scoped>.dataframe tbody tr th { vertical-align: top; }</style>
+<table border="1" class="dataframe" style="color: red">
+  <thead><tr style="text-align: right;"><th></th><th>digit</th><th>count</th></tr></thead>
+  <tbody><tr><th>0</th><td>zero &amp; none</td><td>178</td></tr><tr><th>1</th><td>one</td><td>182</td></tr></tbody>
+</table>
+</div>"""
+
+
+def stream(text: str, name: str = "stdout") -> dict[str, Any]:
+    return {"output_type": "stream", "name": name, "text": text}
+
+
+def shown(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"output_type": "display_data", "data": data, "metadata": metadata or {}}
+
+
+def raised(name: str, value: str, traceback: str) -> dict[str, Any]:
+    return {"output_type": "error", "ename": name, "evalue": value, "traceback": traceback.split("\n")}
+
+
+def code_cell(source: str, *outputs: dict[str, Any]) -> dict[str, Any]:
+    return {"cell_type": "code", "source": source, "metadata": {}, "outputs": list(outputs), "execution_count": 1}
+
+
+def notebook(*cells: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"kernelspec": {"name": "python3", "language": "python"}}
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": list(cells)}
+
+
+def ran(number: int | None, first_line: str, seconds: float | None = 0.25, **more: Any) -> CellRun:
+    return CellRun(
+        number=number, first_line=first_line, seconds=seconds, **{"role": "step", "result": "passed", **more}
+    )
+
+
+def planned(name: str, *cells: PlannedCell, **more: Any) -> PlannedStep:
+    return PlannedStep(
+        name=name, notebook="notebooks/digits.ipynb", kernel="python3", language="python", cells=cells, **more
+    )
+
+
+def plan(*steps: PlannedStep, **more: Any) -> Plan:
+    return Plan(pipeline="digits", target="pipelines/digits.yaml", steps=steps, nbci="0.1.0", **more)
+
+
+def run(*steps: StepRecord, **more: Any) -> RunRecord:
+    known: dict[str, Any] = {
+        "run": "20260102-030405-abcd",
+        "pipeline": "digits",
+        "target": "pipelines/digits.yaml",
+        "result": "passed",
+        "nbci": "0.1.0",
+        "command": ("nbci", "run", "pipelines/digits.yaml", "-p", "C=10", "-p", "note=two words"),
+        "started_utc": "2026-01-02T03:04:05.678Z",
+        "ended_utc": "2026-01-02T03:04:18.078Z",
+        "seconds": 12.4,
+        "host": "agent-1",
+        "user": "ada",
+        "platform": "Linux-6.1-x86_64",
+        "python": "3.11.9",
+        "git": GitState(commit="4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345", branch="main", dirty=True),
+        "params": (
+            ParameterValue(name="C", value=10, source="-p"),
+            ParameterValue(name="note", value="a|b `c` <b>@team</b>", source="notebooks/digits.ipynb"),
+        ),
+        "sources": {"notebooks/digits.ipynb": "sha256:1a2b", "pipelines/digits.yaml": "sha256:3c4d"},
+        "steps": steps,
+    }
+    return RunRecord(**{**known, **more})
+
+
+PREPARE = StepRecord(
+    name="prepare",
+    result="reused",
+    reason="nothing that it is made of has changed",
+    run="20260101-000000-ffff",
+    seconds=0.02,
+)
+
+TRAIN_CELLS = (
+    ran(None, "C = 10", 0.001, role="injected"),
+    ran(2, "import numpy as np", 0.41, role="imports"),
+    ran(5, "model = SVC(C=C)", 3.2),
+    ran(6, "ConfusionMatrixDisplay.from_predictions(y, guess)", 0.8),
+    ran(7, "for epoch in range(60):", 1.5, spilled="files/cell-7.txt"),
+)
+
+TRAIN = StepRecord(
+    name="models/train",
+    result="passed",
+    started_utc="2026-01-02T03:04:06Z",
+    ended_utc="2026-01-02T03:04:12Z",
+    seconds=6.1,
+    host="agent-1",
+    kernel="python3",
+    kernel_version="3.11.9",
+    params={"C": 10},
+    attempts=(
+        Attempt(
+            number=1,
+            result="failed",
+            started_utc="2026-01-02T03:04:06Z",
+            seconds=0.5,
+            failure=Failure(kind="kernel-start", message="the kernel did not start within 60 s"),
+        ),
+        Attempt(
+            number=2,
+            result="passed",
+            started_utc="2026-01-02T03:04:07Z",
+            seconds=5.6,
+            cells=TRAIN_CELLS,
+            notebook="notebook.ipynb",
+        ),
+    ),
+    metrics=(
+        Metric(name="accuracy", value=0.97222222, source="scrap"),
+        Metric(name="loss", value=float("nan"), source="metrics.json"),
+        Metric(name="worst", value=float("inf"), source="metrics cell"),
+    ),
+    distributions={"numpy": "2.4.6", "scikit-learn": "1.9.1"},
+    usage=Usage(cpu_seconds=7.9, peak_memory_bytes=187_300_000),
+    warnings=("an exception in thread Thread-3 went unnoticed: KeyError('x')",),
+)
+
+PLAN = plan(
+    planned("prepare", PlannedCell(role="step", number=3, source="X, y = load_digits(return_X_y=True)")),
+    planned("models/train", after=("prepare",)),
+    metrics={"accuracy": {"direction": "up", "unit": "ratio"}},
+)
+
+TRAIN_NOTEBOOK = notebook(
+    {
+        "cell_type": "markdown",
+        "metadata": {},
+        "source": "# Training\n\nSee [the docs](https://example.org) and **C**.\n",
+    },
+    code_cell("C = 10"),
+    code_cell("import numpy as np\nfrom sklearn.svm import SVC"),
+    code_cell(
+        "model = SVC(C=C)\nmodel.fit(X, y)  # <b>not bold</b>",
+        shown({"text/html": FRAME, "text/plain": "  digit count\n0 zero 178"}),
+        stream("\x1b[31mred\x1b[0m and \x1b[1;38;5;34mgreen\x1b[0m\n 10%\r 50%\r100%\n"),
+    ),
+    code_cell(
+        "ConfusionMatrixDisplay.from_predictions(y, guess)",
+        shown({"image/png": PNG, "text/plain": "<Figure size 640x480 with 1 Axes>"}, {"image/png": {"width": 320}}),
+        stream("UserWarning: labels differ\n", "stderr"),
+    ),
+    code_cell("for epoch in range(60):\n    print(epoch)", stream("".join(f"epoch {n}\n" for n in range(60)))),
+)
+
+PASSED = run(PREPARE, TRAIN)
+
+FAILED_TRAIN = StepRecord(
+    name="models/train",
+    result="failed",
+    started_utc="2026-01-02T03:04:06Z",
+    seconds=4.5,
+    kernel="python3",
+    kernel_version="3.11.9",
+    attempts=(
+        Attempt(
+            number=1,
+            result="failed",
+            started_utc="2026-01-02T03:04:06Z",
+            seconds=4.5,
+            notebook="notebook.ipynb",
+            cells=(
+                *TRAIN_CELLS[:2],
+                ran(5, "model = SVC(C=C)", 3.2, result="failed"),
+                ran(6, "score = model.score(X_test, y_test)", None, result="not run"),
+            ),
+            failure=Failure(
+                kind="exception",
+                message="cell 5 raised ValueError: Input X contains NaN <script>alert(1)</script>",
+                hint="drop the rows with `dropna()` before @training",
+                cell=5,
+                first_line="model = SVC(C=C)",
+                line=2,
+                error="ValueError: Input X contains NaN <script>alert(1)</script>",
+                traceback=TRACEBACK,
+                log="[IPKernelApp] WARNING | something\n",
+            ),
+        ),
+    ),
+)
+
+FAILED = run(
+    PREPARE,
+    FAILED_TRAIN,
+    StepRecord(name="evaluate", result="skipped", reason="models/train failed"),
+    result="failed",
+    warnings=("no GPU here; step models/train ran without",),
+)
+
+FAILED_PLAN = plan(*PLAN.steps, planned("evaluate", after=("models/train",)), metrics=PLAN.metrics)
+
+FAILED_NOTEBOOK = notebook(
+    code_cell("C = 10"),
+    code_cell("import numpy as np\nfrom sklearn.svm import SVC"),
+    code_cell(
+        "model = SVC(C=C)\nmodel.fit(X, y)",
+        stream("fitting 1797 digits\n"),
+        raised("ValueError", "Input X contains NaN", TRACEBACK.replace("ValueError  ", "\x1b[31mValueError\x1b[39m  ")),
+    ),
+    code_cell("score = model.score(X_test, y_test)"),
+)

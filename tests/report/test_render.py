@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+import pytest
+import report_samples as samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from report_pages import pages
+
+from nbci.records.model import Attempt, Failure, Metric, ParameterValue, StepRecord
+from nbci.report.render import render_report
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+GOLDEN = Path(__file__).parent / "golden"
+# Read here: while tests run, no variable of nbci's is set.
+UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))
+
+RUNS: dict[str, tuple[Any, Any, Any]] = {
+    "passed": (samples.PASSED, samples.PLAN, {"models/train": samples.TRAIN_NOTEBOOK}),
+    "failed": (samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}),
+}
+
+
+def normalised(content: bytes) -> str:
+    """One tag a line, so that a difference in a golden file can be read."""
+    return re.sub(r"><(?=[!/a-z])", ">\n<", content.decode())
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_report_is_the_golden_one(name: str) -> None:
+    files = render_report(*RUNS[name])
+    texts = {path: normalised(content) for path, content in files.items() if path.endswith((".html", ".md", ".xml"))}
+    folder = GOLDEN / name
+    if UPDATE:
+        for path, text in texts.items():
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            (folder / path).write_text(text)
+    known = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    assert texts == known
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_pages_keep_to_the_policy_and_lead_to_what_is_there(name: str) -> None:
+    files = render_report(*RUNS[name])
+    assert "index.html" in pages(files)
+    for path, content in files.items():
+        if path.endswith(".html"):
+            assert b"<script" not in content
+            assert b"data:" not in content
+
+
+def test_the_same_values_give_the_same_bytes() -> None:
+    assert render_report(*RUNS["passed"]) == render_report(*RUNS["passed"])
+
+
+def test_style_sheet_asks_for_nothing_outside() -> None:
+    style = render_report(*RUNS["passed"])["style.css"].decode()
+    assert "url(" not in style
+    assert "@import" not in style
+
+
+def test_failed_run_leads_with_the_failure() -> None:
+    text = pages(render_report(*RUNS["failed"]))["index.html"].text
+    order = [
+        "digits ✗ failed",
+        "Step models/train failed",
+        "cell 5 raised ValueError",
+        "drop the rows",
+        "cell 5, line 2: model = SVC(C=C)",
+        "----> 2 model.fit(X, y)",
+        "fitting 1797 digits",
+        "[IPKernelApp]",
+        "About this run",
+    ]
+    assert sorted(order, key=text.index) == order
+
+
+def test_index_says_what_went_in_and_what_came_out() -> None:
+    text = pages(render_report(*RUNS["passed"]))["index.html"].text
+    expected = (
+        "The run passed: 2 steps in 12.4 s; 1 reused.",
+        "4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345 on main, with changes that are not committed",
+        "0.972222",
+        "ratio, higher is better",
+        "NaN",
+        "infinity",
+        "187 MB",
+        "nbci run pipelines/digits.yaml -p C=10 -p 'note=two words'",
+        "scikit-learn",
+        "models/train: an exception in thread",
+    )
+    assert [words for words in expected if words not in text] == []
+
+
+def test_step_page_shows_cells_with_outputs() -> None:
+    files = render_report(*RUNS["passed"])
+    page = pages(files)["steps/models__train.html"]
+    assert files["images/models__train/cell-5-1.png"] == samples.png()
+    assert page.images[0]["alt"].endswith(
+        "cell 6 of step models/train: ConfusionMatrixDisplay.from_predictions(y, guess)"
+    )
+    assert "zero & none" in page.text
+    assert "# <b>not bold</b>" in page.text
+    assert "100%" in page.text
+    assert "50%" not in page.text
+    assert "Output: 60 lines, the last: epoch 59" in page.text
+    assert "steps/models/train/files/cell-7.txt" in page.text
+    assert "the kernel did not start within 60 s" in page.text
+
+
+def test_step_without_notebook_is_shown_from_the_plan() -> None:
+    page = pages(render_report(*RUNS["passed"]))["steps/prepare.html"]
+    assert "X, y = load_digits(return_X_y=True)" in page.text
+
+
+def test_killed_run_shows_steps_that_were_not_reached() -> None:
+    record = samples.run(samples.TRAIN, result="interrupted", seconds=None, git=None, command=())
+    files = render_report(record, samples.FAILED_PLAN, {})
+    index = pages(files)["index.html"].text
+    assert "The run was interrupted before its end" in index
+    assert "the run ended before this step began" in index
+    assert "nbci run pipelines/digits.yaml" in index
+    assert "steps/evaluate.html" in files
+
+
+def test_names_of_steps_cannot_leave_the_folder_or_meet() -> None:
+    names = ["../../etc/x", "a/b", "a__b", "A__B", "..", "", "é" * 300]
+    record = samples.run(*(StepRecord(name=name, result="passed") for name in names))
+    files = render_report(record, samples.plan(), {})
+    written = [path for path in files if path.startswith("steps/")]
+    assert len(written) == len({path.casefold() for path in written}) == len(names)
+    assert all(re.fullmatch(r"steps/[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", path) and len(path) < 130 for path in written)
+    pages(files)
+
+
+HOSTILE = st.text(st.characters(), max_size=40) | st.sampled_from(
+    [
+        "</pre><script>alert(1)</script>",
+        '" onload="alert(1)',
+        "\x00\x1b[31m\ud800\ufffe",
+        "| a | `b` @team #1 <img src=x>",
+        "]]>\n```\n<details>",
+        "..",
+        "/",
+    ]
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(texts=st.lists(HOSTILE, min_size=12, max_size=12), number=st.floats())
+def test_no_text_breaks_any_file(texts: list[str], number: float) -> None:
+    record, plan, notebooks = hostile(texts, number)
+    files = render_report(record, plan, notebooks)
+    pages(files)
+    assert ElementTree.fromstring(files["junit.xml"]).tag == "testsuites"
+    assert len(files["summary.md"]) <= 60_000
+    outside_code = re.sub(r"(?s)^(`{3,}).*?^\1$|`[^`\n]+`", "", files["summary.md"].decode(), flags=re.MULTILINE)
+    assert re.findall(r"<(?!/?code>)|(?<![`\w;&])[@#]\w", outside_code) == []
+
+
+def hostile(texts: list[str], number: float) -> tuple[Any, Any, Mapping[str, Any]]:
+    name, *rest = texts
+    failure = Failure(
+        kind="exception",
+        message=rest[0],
+        hint=rest[1],
+        cell=1,
+        first_line=rest[2],
+        error=rest[3],
+        traceback=rest[4],
+        log=rest[5],
+    )
+    cells = (samples.ran(1, rest[2], number, result="failed", spilled=rest[6]),)
+    attempt = Attempt(number=1, result="failed", started_utc=rest[7], seconds=number, failure=failure, cells=cells)
+    step = StepRecord(
+        name=name,
+        result="failed",
+        reason=rest[8],
+        seconds=number,
+        attempts=(attempt,),
+        metrics=(Metric(name=rest[9], value=number, source=rest[0]),),
+        warnings=(rest[10],),
+        distributions={rest[1]: rest[2]},
+        params={rest[3]: [rest[4], number]},
+    )
+    record = samples.run(
+        step,
+        result="failed",
+        pipeline=rest[3],
+        target=rest[4],
+        command=tuple(rest),
+        warnings=tuple(rest),
+        params=(ParameterValue(name=rest[5], value={rest[6]: number}, source=rest[7]),),
+    )
+    outputs = (
+        samples.stream(rest[8]),
+        samples.raised(rest[1], rest[2], rest[3]),
+        *(
+            samples.shown({mime: rest[9]})
+            for mime in ("text/html", "image/png", "image/svg+xml", "text/markdown", rest[10])
+        ),
+        {"output_type": rest[0], "data": rest[1]},
+    )
+    cells_of = (
+        samples.code_cell(rest[2], *outputs),
+        {"cell_type": "markdown", "source": rest[7]},
+        {"cell_type": rest[5]},
+    )
+    return record, samples.plan(), {name: samples.notebook(*cells_of)}
+
+
+def test_long_traceback_is_folded() -> None:
+    failure = Failure(kind="exception", message="m", traceback="\n".join(f"line {n}" for n in range(60)))
+    attempt = Attempt(number=1, result="failed", started_utc="", seconds=1, failure=failure)
+    record = samples.run(StepRecord(name="a", result="failed", attempts=(attempt,)), result="failed")
+    index = pages(render_report(record, samples.plan(), {}))["index.html"]
+    assert "details" in index.tags
+    assert "Traceback: 60 lines" in index.text
+    assert "line 59" in index.text
+
+
+def test_error_on_the_step_page_is_shown_once_at_its_cell() -> None:
+    page = pages(render_report(*RUNS["failed"]))["steps/models__train.html"]
+    assert page.text.count("----> 2 model.fit(X, y)") == 1
+    assert "#cell-3" in page.links

@@ -1,0 +1,36 @@
+"""Tools that some tests need and that a machine may lack."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import Final
+
+LEAVE_NOTHING_OUT: Final = "NBCI_TESTS_LEAVE_NOTHING_OUT"
+
+
+def reason_to_leave_out(tool: str) -> str | None:
+    """Why a test that needs `tool` cannot run here, or None when it can.
+
+    `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`.
+    """
+    if tool.startswith("kernel:"):
+        return (
+            None if _has_kernel(tool.removeprefix("kernel:")) else f"no Jupyter kernel {tool.removeprefix('kernel:')!r}"
+        )
+    if tool == "gpu":
+        return None if shutil.which("nvidia-smi") else "no NVIDIA GPU"
+    if tool == "ordinary-user":
+        return "running as root, whom file modes do not stop" if os.geteuid() == 0 else None
+    return None if shutil.which(tool) else f"no command {tool!r}"
+
+
+def may_be_left_out(tool: str) -> bool:
+    """Whether `tool` is one that installing system packages cannot give, so that even a full run goes without."""
+    return tool in {"gpu", "ordinary-user"}
+
+
+def _has_kernel(name: str) -> bool:
+    from jupyter_client.kernelspec import NATIVE_KERNEL_NAME, KernelSpecManager
+
+    return name == NATIVE_KERNEL_NAME or name in KernelSpecManager().find_kernel_specs()
