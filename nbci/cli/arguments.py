@@ -18,3 +18,10 @@ def positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
+
+
+def add_store_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the plan that is carried out piece by piece, and the folder that carries what the pieces make."""
+    parser.add_argument("--plan", required=True, metavar="FILE", help="the plan that `nbci plan TARGET --out FILE` wrote")
+    parser.add_argument("--store", metavar="FOLDER",
+                        help="the folder to carry from place to place (default: .nbci/store in the project)")  # fmt: skip

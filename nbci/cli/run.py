@@ -124,7 +124,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         plan=plan,
         folder=folder,
         notebooks=request.notebooks,
-        listener=Listeners([EventLog(folder), display]),
+        listener=Listeners([EventLog(folder.path / "events.jsonl"), display]),
         environ=os.environ,
         mask=mask,
         secrets=secrets,

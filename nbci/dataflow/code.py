@@ -24,7 +24,7 @@ _AUTOMAGIC_LINE = re.compile(r"(cat|cd|conda|cp|ls|mamba|mkdir|mv|pip|rm|rmdir|u
 class ParsedCell:
     """A cell as text and as a syntax tree; lines count from 1 within the cell.
 
-    `python` is `source` after IPython's transformation; `effects` says what the magic calls in it do, by (line, column).
+    `python` is `source` after IPython's transformation; `effects` are what its magic calls do, by line and column.
     `may_fail`: an exception in this cell does not end the step, so any part of it may not have run.
     """
 

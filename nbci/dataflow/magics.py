@@ -44,8 +44,10 @@ class HiddenCode:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effect:
-    """What one magic call does: the code it runs (`apart`: without binding its names), names that its text mentions and
-    binds, and why nothing certain can be said, if so.
+    """What one magic call does to names.
+
+    `body` is the code it runs (`apart`: without binding its names), `reads` and `binds` are names in its text,
+    `uncertain` says why nothing certain can be said, if so.
     """
 
     body: ParsedCell | None = field(default=None, compare=False)

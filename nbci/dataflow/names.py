@@ -22,7 +22,7 @@ class Names:
     """What code does with the names of its module.
 
     `binds` may have a value from this code at its end, `surely_binds` have one on every path without an exception;
-    `imports` are those of `binds` that nothing but imports bind, `changes` those whose items or attributes are assigned.
+    `imports` are those of `binds` that only imports bind, `changes` have their items or attributes assigned.
     `unbinds` are surely deleted at the end, `may_unbind` perhaps.
     `needs` may be read before the code binds them, in the functions that it uses too; `surely_needs` are certain.
     `assumes` are builtin names that the code reads before it binds them.

@@ -43,7 +43,7 @@ def split(cell_number: int, source: str, *, where: Location | None = None) -> tu
         above = body[index - 1].end_lineno or 0 if index else 0
         below = body[index + 1].lineno if index + 1 < len(body) else len(lines) + 1
         text, line = _text(cell.python, lines, node, above, below)
-        statement = _statement(cell_number, cell, node, text, line, future)
+        statement = _statement(cell_number, node, cell=cell, text=text, line=line, future=future)
         future = statement.names.future_annotations
         statements.append(statement)
     return tuple(statements)
@@ -98,7 +98,7 @@ def _binders(statements: Sequence[Statement]) -> dict[str, list[int]]:
     return binders
 
 
-def _statement(number: int, cell: ParsedCell, node: ast.stmt, text: str, line: int, future: bool) -> Statement:
+def _statement(number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line: int, future: bool) -> Statement:
     tree = ast.Module(body=[node], type_ignores=[])
     code = ParsedCell(source=text, python=text, tree=tree, effects=cell.effects)
     names = names_of([code], future_annotations=future)

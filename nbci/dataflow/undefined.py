@@ -66,7 +66,7 @@ class Origin:
         return name in self.own or is_provided(name)
 
     def makes_value(self, name: str, names: Names) -> bool:
-        """Whether code with these names makes a value of the name, for later steps, out of nothing or of what all have."""
+        """Whether the code makes a value of the name, for later steps, out of nothing or of what all steps have."""
         if is_history(name):
             return False
         if name in names.binds:

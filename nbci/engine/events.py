@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import json
+from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.records.codec import plain
+from nbci.store.files import disk_errors
+from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from nbci.engine.listener import RunListener
     from nbci.plan.model import Plan
     from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
-    from nbci.store.runs import RunFolder
 
 
 class Listeners:
@@ -59,40 +62,52 @@ class Listeners:
 
 
 class EventLog:
-    """Appends a line to the run's `events.jsonl` for everything but printed text, which the notebooks hold."""
+    """Appends a line to a file for everything but printed text, which the notebooks hold.
 
-    def __init__(self, folder: RunFolder) -> None:
-        self._folder = folder
+    Order is the line's `seq`, which goes on where an earlier try at the same run stopped, not its time.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._sequence = len(path.read_bytes().splitlines()) if path.exists() else 0
 
     def run_started(self, run: str, plan: Plan) -> None:
-        self._folder.append_event("run_started", {"run": run, "pipeline": plan.pipeline, "steps": len(plan.steps)})
+        self._append("run_started", {"run": run, "pipeline": plan.pipeline, "steps": len(plan.steps)})
 
     def step_started(self, step: str, attempt: int) -> None:
-        self._folder.append_event("step_started", {"step": step, "attempt": attempt})
+        self._append("step_started", {"step": step, "attempt": attempt})
 
     def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
         details = {"step": step, "cell": number, "first_line": first_line, "index": index, "total": total}
-        self._folder.append_event("cell_started", details)
+        self._append("cell_started", details)
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
         pass
 
     def cell_ended(self, step: str, cell: CellRun) -> None:
-        self._folder.append_event("cell_ended", {"step": step, **plain(cell)})
+        self._append("cell_ended", {"step": step, **plain(cell)})
 
     def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
         details = {"step": step, "kind": failure.kind, "message": failure.message, "delay_seconds": delay_seconds}
-        self._folder.append_event("step_retried", details)
+        self._append("step_retried", details)
 
     def step_ended(self, record: StepRecord) -> None:
         failure = record.failure
         details = {"step": record.name, "result": record.result, "seconds": record.seconds, "reason": record.reason}
         if failure is not None:
             details["failure"] = failure.message
-        self._folder.append_event("step_ended", details)
+        self._append("step_ended", details)
 
     def noticed(self, text: str) -> None:
-        self._folder.append_event("noticed", {"text": text})
+        self._append("noticed", {"text": text})
 
     def run_ended(self, record: RunRecord) -> None:
-        self._folder.append_event("run_ended", {"result": record.result, "seconds": record.seconds})
+        self._append("run_ended", {"result": record.result, "seconds": record.seconds})
+
+    def _append(self, event: str, details: Mapping[str, Any]) -> None:
+        line = {"seq": self._sequence, "time_utc": now_utc(), "event": event, **details}
+        self._sequence += 1
+        with disk_errors(self._path):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
+                file.write(json.dumps(line, ensure_ascii=False) + "\n")

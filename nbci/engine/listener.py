@@ -38,3 +38,10 @@ class RunListener(Protocol):
 
     def run_ended(self, record: RunRecord) -> None:
         """The record is written."""
+
+
+class TickingListener(RunListener, Protocol):
+    """A listener that also wants to know that time passes."""
+
+    def tick(self) -> None:
+        """Called about once a second while the run goes on, on the engine's thread."""

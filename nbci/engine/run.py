@@ -34,7 +34,8 @@ class RunOptions:
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
 
     `taken_from` names the run that each step to be reused is taken from; `publish` is called with the written record,
-    before the listener hears that the run has ended.
+    before the listener hears that the run has ended. `part` is the steps to run when the others run elsewhere: their
+    records are in the context.
     """
 
     jobs: int
@@ -42,6 +43,7 @@ class RunOptions:
     taken_from: Mapping[str, RunFolder] = field(default_factory=dict)
     tick: Callable[[], None] | None = None
     publish: Callable[[RunRecord], None] | None = None
+    part: tuple[PlannedStep, ...] | None = None
 
 
 def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> RunRecord:
@@ -60,7 +62,7 @@ class _Run:
         self.context = context
         self.header = header
         self.options = options
-        self.steps = {step.name: step for step in context.plan.steps}
+        self.steps = {step.name: step for step in _with_edges_inside(options.part or context.plan.steps)}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
         self.interrupted = False
         self.trouble: BaseException | None = None
@@ -93,7 +95,7 @@ class _Run:
 
     async def _run_all(self) -> None:
         ended = self._settle_before()
-        schedule = Schedule(self.context.plan.steps, ended=ended, keep_going=self.options.keep_going)
+        schedule = Schedule(tuple(self.steps.values()), ended=ended, keep_going=self.options.keep_going)
         self._fill(schedule)
         while self.tasks:
             done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -123,7 +125,7 @@ class _Run:
     def _settle_before(self) -> dict[str, StepResult]:
         """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken from another run."""
         ended: dict[str, StepResult] = {}
-        for step in self.context.plan.steps:
+        for step in self.steps.values():
             before = self.context.folder.read_step(step.name)
             if before is not None and before.result in ("passed", "reused"):
                 record = before
@@ -208,7 +210,8 @@ class _Run:
             for name in self.steps
         )
         record = replace(self.header, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
-        failure = missing_metrics(record, self.context.plan.metrics or {})
+        declared = self.context.plan.metrics if self.options.part is None else None
+        failure = missing_metrics(record, declared or {})
         return replace(record, result=self._result(steps, failure is not None), failure=failure)
 
     def _result(self, steps: tuple[StepRecord, ...], metric_missing: bool) -> RunResult:
@@ -216,6 +219,11 @@ class _Run:
             return "interrupted"
         failed = any(step.result == "failed" for step in steps)
         return "failed" if failed or self._stopping or metric_missing else "passed"
+
+
+def _with_edges_inside(steps: tuple[PlannedStep, ...]) -> Iterator[PlannedStep]:
+    names = {step.name for step in steps}
+    return (replace(step, after=tuple(name for name in step.after if name in names)) for step in steps)
 
 
 def _written(steps: Iterable[PlannedStep]) -> set[str]:

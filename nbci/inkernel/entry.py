@@ -39,11 +39,13 @@ def provide_cloudpickle(package_source, module_source):  # type: (str, str) -> N
 
 
 def call(function, argument):  # type: (str, str) -> Answer
-    """Call `part.function` with a JSON document; the answer is `{"ok": ...}` or `{"broken": traceback}`."""
+    """Call `part.function` with a JSON document; the answer is `{"ok": ...}` , `{"os_error": ...}`, `{"broken": traceback}`."""
     part, _, name = function.partition(".")
     try:
         module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]
         return Answer({"ok": getattr(module, name or part)(**json.loads(argument))})
+    except OSError as error:
+        return Answer({"os_error": str(error)})
     except Exception:
         import traceback
 

@@ -16,6 +16,8 @@ MAGIC = b"NBCIVAL1"
 HEAD = struct.Struct("<8sQQ")
 ENTRY = struct.Struct("<QQ")
 ALIGNMENT = 64
+CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
+"""How the names of cells' code begin; they hold the process id or a count, and digests must repeat."""
 BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type)
 CALLABLE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 
@@ -79,6 +81,9 @@ def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: igno
         def reducer_override(self, obj):
             if isinstance(obj, (type, types.FunctionType)):
                 return self.reduce_definition(obj)
+            if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
+                obj = obj.replace(co_filename="<step " + state["step"] + ">")
+                return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
             special = self.reduce_table(obj) if is_table(obj) else self.reduce_view(obj)

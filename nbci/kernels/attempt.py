@@ -14,7 +14,7 @@ from nbci.kernels.document import finished_document, new_document, unrunnable
 from nbci.kernels.job import JobOutcome
 from nbci.kernels.outputs import CellOutputs
 from nbci.kernels.process import KernelProcess, StartFailed
-from nbci.kernels.python_kernel import PythonKernel
+from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
 from nbci.records.model import CellRun, Failure, Scrap, Usage
 from nbci.secrets import Mask, too_short
@@ -80,6 +80,9 @@ class Attempt:
         except StartFailed as error:
             message = f"the kernel `{self.job.kernel_name}` did not start: {error}"
             self.failure = Failure(kind="kernel-start", message=message)
+        except KernelConfused as error:
+            message = "the kernel no longer answers nbci: the step's code changed it beyond use"
+            self.failure = Failure(kind="exception", message=message, traceback=str(error))
         except KernelDied:
             self.failure = explain.failure_of_death(self.current, self.process.death(), "")
 
@@ -213,6 +216,8 @@ class Attempt:
             if not task.done():
                 task.cancel()
             await asyncio.wait({task}, timeout=QUIET_SECONDS)
+            if task.done() and not task.cancelled():
+                task.exception()  # read, so that asyncio does not complain of an exception that nobody saw
 
     async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
         """Wait for an answer of the kernel. Raises KernelDied when its process ends first, TimeoutError after `seconds`."""

@@ -6,6 +6,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.errors import InfrastructureError
 from nbci.handoff.answers import decode_load, decode_save, encode_ref
 from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
@@ -118,6 +119,8 @@ class PythonKernel:
         if said.get("status") != "ok":
             raise KernelConfused(f"{said.get('ename')}: {said.get('evalue')}")
         answer = json.loads(said["data"][bootstrap.ANSWER])
+        if "os_error" in answer:
+            raise InfrastructureError(f"the kernel could not read or write values: {answer['os_error']}")
         if "broken" in answer:
             raise KernelConfused(answer["broken"])
         return answer["ok"]

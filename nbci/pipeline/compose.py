@@ -11,7 +11,7 @@ from nbci.errors import Location, UsageError
 from nbci.params import Declared, Parameter, bind, declared_parameters
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
-from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs, unordered_reads
+from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
 from nbci.pipeline.nodes import Group, expand, located, rooted
@@ -63,7 +63,7 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str) -> Pipeline:
         params=notebook_parameters(tagged).parameters,
         notebooks={path: tagged},
         metrics={},
-        warnings=(*tagged.warnings, *unordered_reads(steps)),
+        warnings=tagged.warnings,
     )
 
 
@@ -82,7 +82,6 @@ def _assembled(
 ) -> Pipeline:
     data = document.data
     used = {step.notebook: notebooks[step.notebook] for step in steps}
-    ordered = data.get("order", "declared") == "declared"
     return Pipeline(
         name=document.name,
         target=document.path,
@@ -97,10 +96,7 @@ def _assembled(
         keep_going=data.get("keep_going", False),
         shell_errors=data.get("shell_errors", "fail"),
         run_timeout_seconds=parse_duration(data["run_timeout"]) if "run_timeout" in data else None,
-        warnings=(
-            *(warning for tagged in used.values() for warning in tagged.warnings),
-            *(unordered_reads(steps) if ordered else ()),
-        ),
+        warnings=tuple(warning for tagged in used.values() for warning in tagged.warnings),
     )
 
 

@@ -111,29 +111,3 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
                 raise UsageError(
                     f"step {step.name} writes {path} into a folder that step {folder.name} writes", where=where(step)
                 )
-
-
-def unordered_reads(steps: Sequence[Step]) -> tuple[str, ...]:
-    """A warning for each step that reads what another one writes without waiting for it."""
-    after = {step.name: step.after for step in steps}
-    writers = {path: step.name for step in steps for path in (*step.outs, *step.metrics)}
-    found = []
-    for step in steps:
-        earlier = _ancestors(step.name, after) if any(path in writers for path in step.deps) else set()
-        found += [
-            f"step {step.name} reads {path}, which step {writers[path]} writes, but does not wait for it"
-            for path in step.deps
-            if path in writers and writers[path] not in earlier
-        ]
-    return tuple(found)
-
-
-def _ancestors(name: str, after: Mapping[str, Iterable[str]]) -> set[str]:
-    found: set[str] = set()
-    waiting = list(after[name])
-    while waiting:
-        step = waiting.pop()
-        if step not in found:
-            found.add(step)
-            waiting += after.get(step, ())
-    return found

@@ -57,8 +57,8 @@ def substitute(value: Any, parameters: Mapping[str, Any]) -> Any:
     return _map_texts(value, lambda text: _with_parameters(text, parameters))
 
 
-def fill(value: Any, metrics: Mapping[str, float]) -> Any:
-    """The value with its MetricTemplates filled from metrics by full name (`step:metric`).
+def fill(value: Any, metrics: Mapping[str, Any]) -> Any:
+    """The value with its MetricTemplates filled from metrics and scraps by full name (`step:name`).
 
     The step may be a node that expanded into several, as long as one of its steps alone has such a metric.
     """
@@ -138,7 +138,7 @@ def as_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
-def _metric(reference: Reference, metrics: Mapping[str, float]) -> float:
+def _metric(reference: Reference, metrics: Mapping[str, Any]) -> Any:
     if reference.text in metrics:
         return metrics[reference.text]
     inside = [

@@ -8,7 +8,7 @@ import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
@@ -17,7 +17,7 @@ from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from nbci.config import Project
 
@@ -28,7 +28,6 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
-        self._sequence = 0
 
     @property
     def run(self) -> str:
@@ -114,14 +113,6 @@ class RunFolder:
         """The run's record without its steps."""
         path = self.path / "run.json"
         return from_json(path.read_bytes(), RunRecord, str(path))
-
-    def append_event(self, event: str, details: Mapping[str, Any]) -> None:
-        """Append a line to `events.jsonl`; order is the line's `seq`, not its time."""
-        path = self.path / "events.jsonl"
-        line = {"seq": self._sequence, "time_utc": now_utc(), "event": event, **details}
-        self._sequence += 1
-        with disk_errors(path), path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
 
     def read(self) -> RunRecord:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""

@@ -34,7 +34,7 @@ class Programs:
     def name(self) -> str:
         return self.chance.choice(VALUES)
 
-    def expression(self, depth: int = 0) -> str:
+    def expression(self, depth: int = 0) -> str:  # noqa: PLR0912  # one case a kind of expression
         kinds = ["name"] * 4 + ["number"] * 2
         if depth < 2:
             kinds += [

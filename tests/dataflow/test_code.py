@@ -23,7 +23,7 @@ def test_plain_python_needs_no_ipython() -> None:
         "import sys; from nbci.dataflow.code import parse_cell; parse_cell('x = 1');"
         "sys.exit('IPython' in sys.modules or 'traitlets' in sys.modules)"
     )
-    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  # our own text
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # our own text
 
 
 def test_top_level_await_is_python() -> None:

@@ -215,14 +215,14 @@ def ancestors(steps: Iterable[StepCode]) -> dict[str, set[str]]:
 @settings(max_examples=300, deadline=None)
 @given(st.integers(min_value=0, max_value=10**9))
 def test_takes_are_the_nearest_ancestors_that_have_the_name(seed: int) -> None:
-    steps = random_steps(random.Random(seed), edges=True)  # noqa: S311  # for variety, not for secrecy
+    steps = random_steps(random.Random(seed), edges=True)  # for variety, not for secrecy
     if any("del" in each.cells[0].source for each in steps):
         return
     found, before = flow(steps, frozenset("c")), ancestors(steps)
     has: dict[str, set[str]] = {}
     for each in found.steps:
         inherited = set().union(*(has[name] for name in before[each.name]))
-        needed, bound = each.names.needs, each.names.binds
+        needed, bound = set(each.names.needs), set(each.names.binds)
         has[each.name] = bound | (needed & inherited)
         for name in (needed & inherited) - {"c"}:
             candidates = {other for other in before[each.name] if name in has[other]}
@@ -235,7 +235,7 @@ def test_takes_are_the_nearest_ancestors_that_have_the_name(seed: int) -> None:
 @settings(max_examples=300, deadline=None)
 @given(st.integers(min_value=0, max_value=10**9))
 def test_dataflow_order_gives_every_step_what_notebook_order_gives_it(seed: int) -> None:
-    steps = random_steps(random.Random(seed), edges=False)  # noqa: S311  # for variety, not for secrecy
+    steps = random_steps(random.Random(seed), edges=False)  # for variety, not for secrecy
     if any("del" in each.cells[0].source for each in steps):
         return  # after a deletion, steps that do not follow it may still have the name
     chain = [

@@ -29,6 +29,7 @@ def make_job(tmp_path: Path) -> Callable[..., KernelJob]:
             for number, cell in enumerate(sources, 1)
         )
         env = {**os.environ, "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1", **changes.pop("env", {})}
+        env.pop("PYTEST_CURRENT_TEST", None)  # ipykernel does not capture file descriptors when it sees it
         settings: dict[str, Any] = {
             "step": "train",
             "kernel_name": "python3",

@@ -191,13 +191,6 @@ def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
     assert after(declared) == {"n/a": (), "n/b": ("n/a",)}
 
 
-def test_reading_what_another_step_writes_without_waiting_is_warned_of() -> None:
-    pipeline = composed(
-        "steps:\n  a: {notebook: nb/whole.ipynb, outs: [a.csv]}\n  b: {notebook: nb/whole.ipynb, deps: [a.csv]}\n"
-    )
-    assert pipeline.warnings == ("step b reads a.csv, which step a writes, but does not wait for it",)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -1,0 +1,40 @@
+"""Show what a run would do, without starting a kernel: steps, order, agents, the values and files that pass."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_parameter_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci plan`."""
+    parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
+    add_parameter_arguments(parser)
+    shown = parser.add_mutually_exclusive_group()
+    shown.add_argument("--format", choices=("text", "tree", "mermaid", "json", "jenkins"), default="text",
+                       help="how to show it (default: text)")  # fmt: skip
+    shown.add_argument("--json", dest="format", action="store_const", const="json",
+                       help="print the JSON that schemas/plan.schema.json describes")  # fmt: skip
+    parser.add_argument("--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print the plan, and write it if asked."""
+    from nbci.cli.plan_text import render_plan
+    from nbci.engine.prepare import plan_target
+    from nbci.records.codec import to_json
+    from nbci.store.files import write_atomic
+    from nbci.store.sources import read_target
+
+    target = read_target(arguments.target)
+    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    if arguments.out:
+        write_atomic(Path(arguments.out), to_json(plan))
+    print(to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format), end="")
+    return 0

@@ -1,0 +1,107 @@
+"""A plan as text: for people, as a tree, as a mermaid diagram, and as the lines that Jenkins reads."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.cli.live.wording import counted, table
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.plan.model import Plan, PlannedStep
+
+_JENKINS_FORMAT = "nbci-plan 1"
+
+
+def render_plan(plan: Plan, form: str) -> str:
+    """The plan in one of the forms `text`, `tree`, `mermaid`, `jenkins`; ends with a newline."""
+    render = {"text": _text, "tree": _tree, "mermaid": _mermaid, "jenkins": _jenkins}[form]
+    return "\n".join(render(plan)) + "\n"
+
+
+def _text(plan: Plan) -> Iterator[str]:
+    yield f"{plan.pipeline} ({plan.target}): {counted(len(plan.steps), 'step')}"
+    if plan.params:
+        yield ""
+        yield from table([("parameter", "value", "from"), *((p.name, repr(p.value), p.source) for p in plan.params)])
+    for step in plan.steps:
+        yield ""
+        yield from _step(step)
+    for warning in plan.warnings:
+        yield ""
+        yield f"warning: {warning}"
+
+
+def _step(step: PlannedStep) -> Iterator[str]:
+    place = f"agent {step.agent}" if step.agent else ""
+    kind = "" if step.kernel == "python3" else f"kernel {step.kernel}"
+    action = step.action + (f": {step.reason}" if step.reason else "")
+    yield f"{step.name}  {'  '.join(part for part in (f'[{action}]', place, kind) if part)}"
+    rows = (
+        ("after", ", ".join(step.after)),
+        ("cells", f"{_cells(step)} of {step.notebook}"),
+        ("takes", ", ".join(f"{take.name} (from {' or '.join(take.givers)})" for take in step.takes)),
+        ("gives", ", ".join((*step.gives, *(f"{name} (perhaps)" for name in step.optional_gives)))),
+        ("reads", ", ".join(step.deps)),
+        ("writes", ", ".join((*step.outs, *step.metrics))),
+        ("metrics", ", ".join(dict.fromkeys(probe.name for probe in step.probes))),
+        ("secrets", ", ".join(step.secrets)),
+    )
+    yield from (f"    {name:8} {text}" for name, text in rows if text)
+
+
+def _cells(step: PlannedStep) -> str:
+    numbers = [str(cell.number) for cell in step.cells if cell.role == "step"]
+    return f"cell {numbers[0]}" if len(numbers) == 1 else f"cells {', '.join(numbers)}" if numbers else "no cell"
+
+
+def _tree(plan: Plan) -> Iterator[str]:
+    """Every step once, under the last of those it comes after; the others are named beside it."""
+    parents = {step.name: step.after[-1] if step.after else "" for step in plan.steps}
+    order = {step.name: at for at, step in enumerate(plan.steps)}
+    for step in plan.steps:
+        if step.after:
+            parents[step.name] = max(step.after, key=order.__getitem__)
+    children: dict[str, list[PlannedStep]] = {}
+    for step in plan.steps:
+        children.setdefault(parents[step.name], []).append(step)
+    yield plan.pipeline
+    stack = [(step, "", at == 0) for at, step in enumerate(reversed(children.get("", [])))]
+    while stack:  # no recursion: a chain may be thousands of steps long
+        step, indent, last = stack.pop()
+        others = [name for name in step.after if name != parents[step.name]]
+        also = f"  (and after {', '.join(others)})" if others else ""
+        mark = "" if step.action == "run" else f"  [{step.action}]"
+        yield f"{indent}{'└─ ' if last else '├─ '}{step.name}{mark}{also}"
+        below = indent + ("   " if last else "│  ")
+        stack += [(child, below, at == 0) for at, child in enumerate(reversed(children.get(step.name, [])))]
+
+
+def _mermaid(plan: Plan) -> Iterator[str]:
+    ids = {step.name: f"s{at}" for at, step in enumerate(plan.steps)}
+    yield "flowchart TD"
+    for step in plan.steps:
+        agent = f"<br/>{_quoted(step.agent)}" if step.agent else ""
+        yield f'  {ids[step.name]}["{_quoted(step.name)}{agent}"]'
+    for step in plan.steps:
+        for before in step.after:
+            names = [take.name for take in step.takes if before in take.givers]
+            label = f"|{_quoted(', '.join(names))}|" if names else ""
+            yield f"  {ids[before]} -->{label} {ids[step.name]}"
+
+
+def _quoted(text: str) -> str:
+    return text.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;").replace(">", "&gt;").replace("|", "&#124;")
+
+
+def _jenkins(plan: Plan) -> Iterator[str]:
+    """The format's version, then for each step: name, label, names before it, timeout in seconds, retries."""
+    yield _JENKINS_FORMAT
+    for step in plan.steps:
+        timeout = f"{step.timeout_seconds:g}" if step.timeout_seconds is not None else ""
+        fields = (step.name, step.agent or "", ",".join(step.after), timeout, str(step.retries))
+        if any(character in field for field in fields for character in "\t\r\n"):
+            raise UsageError(f"the agent of step {step.name} has a tab or a line break in it")
+        yield "\t".join(fields)

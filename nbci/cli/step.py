@@ -1,0 +1,56 @@
+"""Run steps of a stored plan here, and leave their results in a store folder, to be carried to the steps after them.
+
+Safe to repeat: a step that already passed in this store is not run again.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_store_arguments
+from nbci.cli.verdict import exit_code
+from nbci.errors import UsageError, nearest
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nbci.plan.model import Plan, PlannedStep
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci step`."""
+    add_store_arguments(parser)
+    parser.add_argument("steps", metavar="STEP", nargs="+", help="steps of the plan, each after those it comes after")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Run the steps; the answer is the exit code of the worst."""
+    from nbci.cli.live import LineDisplay
+    from nbci.config import find_project
+    from nbci.engine.carried import open_store, run_part
+    from nbci.store.runs import read_plan
+
+    project = find_project(Path.cwd())
+    plan = read_plan(Path(arguments.plan))
+    steps = tuple(_step_named(plan, name) for name in dict.fromkeys(arguments.steps))
+    store = open_store(project, plan, arguments.store)
+    display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
+    try:
+        record = run_part(project, plan, store, steps, display, os.environ)
+    finally:
+        display.close()
+    return exit_code(record)
+
+
+def _step_named(plan: Plan, name: str) -> PlannedStep:
+    names = [step.name for step in plan.steps]
+    if name not in names:
+        close = nearest(name, names)
+        raise UsageError(
+            f"the plan has no step {name!r}",
+            hint=f"did you mean {close!r}?" if close else f"its steps are {', '.join(names)}",
+        )
+    return plan.step(name)

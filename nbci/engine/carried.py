@@ -1,0 +1,157 @@
+"""A run carried out in pieces, each perhaps in a checkout of its own, with a store folder carried between them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.engine.context import RunContext
+from nbci.engine.events import EventLog, Listeners
+from nbci.engine.prepare import check_kernels, find_secrets, header
+from nbci.engine.run import RunOptions, run_plan
+from nbci.errors import UsageError
+from nbci.records.codec import to_json
+from nbci.records.metrics import missing_metrics
+from nbci.records.model import StepRecord
+from nbci.secrets import Mask
+from nbci.store.files import disk_errors, write_atomic
+from nbci.store.runs import RunFolder, new_run
+from nbci.store.sources import read_notebooks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.config import Project
+    from nbci.engine.listener import TickingListener
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import RunRecord
+
+_FINE = ("passed", "reused", "skipped")
+
+
+def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
+    """The plan's own folder in the store, so that one store can carry several plans."""
+    store = Path(folder) if folder else project.root / ".nbci" / "store"
+    digest = hashlib.blake2b(to_json(plan).encode("utf-8", errors="surrogatepass"), digest_size=8).hexdigest()
+    return RunFolder(store.resolve() / digest)
+
+
+def run_part(
+    project: Project,
+    plan: Plan,
+    store: RunFolder,
+    steps: Sequence[PlannedStep],
+    display: TickingListener,
+    environ: Mapping[str, str],
+) -> RunRecord:
+    """Run some steps of the plan with what the store has of the steps before them."""
+    notebooks = read_notebooks(project, plan.sources or {})
+    here = replace(plan, steps=tuple(steps))
+    check_kernels(here)
+    secrets = find_secrets(here, project.secrets, environ)
+    records = _records_before(plan, store, steps)
+    mask = Mask(secrets.values())
+    store.write_plan(plan)
+    log = EventLog(store.step(steps[0].name) / "events.jsonl")
+    context = RunContext(
+        project=project,
+        plan=plan,
+        folder=store,
+        notebooks=notebooks,
+        listener=Listeners([log, display]),
+        environ=environ,
+        mask=mask,
+        secrets=secrets,
+        carries=True,
+        records=records,
+    )
+    options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
+    return run_plan(context, header(store.run, plan, project.root, (), mask), options)
+
+
+def finish(project: Project, plan: Plan, store: RunFolder, command: Sequence[str]) -> tuple[RunFolder, RunRecord]:
+    """Gather what the store has into a run of the project. Repeated, it is the same run."""
+    records = [store.read_step(step.name) or _unrun(step) for step in plan.steps]
+    folder = _run_of(project, store)
+    with disk_errors(folder.path):
+        for name in ("steps", "values"):
+            if (store.path / name).exists():
+                shutil.copytree(store.path / name, folder.path / name, dirs_exist_ok=True)
+    for record in records:
+        folder.write_step(record)
+    folder.write_plan(plan)
+    write_atomic(folder.path / "events.jsonl", _events(store))
+    begun = header(folder.run, plan, project.root, command, Mask(()))
+    return folder, _record(begun, plan, records)
+
+
+def _records_before(plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]) -> dict[str, StepRecord]:
+    """The records of all other steps in the store; UsageError when one that must have ended has not."""
+    here = {step.name for step in steps}
+    records = {}
+    for step in plan.steps:
+        record = store.read_step(step.name)
+        if record is None and step.action == "skip":
+            record = _unrun(step)
+        if record is not None and step.name not in here:
+            records[step.name] = record
+    for step in steps:
+        for name in step.after:
+            if name not in here and (name not in records or records[name].result not in _FINE):
+                state = records[name].result if name in records else "not there"
+                raise UsageError(
+                    f"step {step.name} comes after {name}, whose record in the store is {state}",
+                    hint=f"run it first, or carry its store here: {store.path.parent}",
+                )
+    return records
+
+
+def _unrun(step: PlannedStep) -> StepRecord:
+    return StepRecord(
+        name=step.name, result="skipped", reason=step.reason if step.action == "skip" else "it was not run"
+    )
+
+
+def _run_of(project: Project, store: RunFolder) -> RunFolder:
+    """The run that this store became before, or a new one."""
+    marker = store.path / "finished.json"
+    if marker.exists():
+        folder = RunFolder(project.runs_folder / json.loads(marker.read_bytes())["run"])
+        if folder.path.exists() and folder.hold():
+            return folder
+    folder = new_run(project)
+    write_atomic(marker, json.dumps({"run": folder.run}) + "\n")
+    return folder
+
+
+def _events(store: RunFolder) -> str:
+    """The events of all steps in one order."""
+    lines: list[dict[str, Any]] = []
+    for path in sorted((store.path / "steps").rglob("events.jsonl")):
+        lines += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    lines.sort(key=lambda line: str(line["time_utc"]))
+    return "".join(json.dumps({**line, "seq": at}, ensure_ascii=False) + "\n" for at, line in enumerate(lines))
+
+
+def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRecord:
+    """The run's record; it began with its first step and ended with its last."""
+    started = min((step.started_utc for step in steps if step.started_utc), default=begun.started_utc)
+    ended = max((step.ended_utc for step in steps if step.ended_utc), default=started)
+    record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
+    failure = missing_metrics(record, plan.metrics or {})
+    unrun = any(step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True))
+    interrupted = any(step.failure is not None and step.failure.kind == "interrupted" for step in steps)
+    failed = unrun or failure is not None or any(step.result not in _FINE for step in steps)
+    result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
+    return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended))
+
+
+def _seconds_between(started: str | None, ended: str | None) -> float | None:
+    if started is None or ended is None:
+        return None
+    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds(), 3)

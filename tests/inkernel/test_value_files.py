@@ -1,0 +1,114 @@
+"""The codec of values, in this process: what is written comes back, changed files do not."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as of_numpy
+
+from nbci.inkernel import values as codec
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
+arrays = of_numpy.arrays(
+    st.sampled_from(["f8", "i4", "u1", "U3"]), of_numpy.array_shapes(max_dims=2, max_side=5), fill=st.nothing()
+)
+nested = st.recursive(
+    scalars | arrays | st.frozensets(st.integers()),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def same(left: Any, right: Any) -> bool:
+    if type(left) is not type(right):
+        return False
+    if isinstance(left, np.ndarray):
+        return bool(left.dtype == right.dtype and np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
+    if isinstance(left, list):
+        return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
+    if isinstance(left, dict):
+        return list(left) == list(right) and all(same(left[key], right[key]) for key in left)
+    if isinstance(left, float):
+        return left == right or math.isnan(left)
+    return bool(left == right)
+
+
+@settings(deadline=None)
+@given(st.dictionaries(st.sampled_from("abcd"), nested, min_size=1))
+def test_groups_come_back_as_they_were_written(group: dict[str, Any]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        digest, size, _ = codec.write_file(folder, group, frozenset(), [])
+        path = Path(folder) / digest[:2] / digest[2:]
+        assert path.stat().st_size == size
+        back = codec.read_file(folder, digest)
+        assert same(back, group)
+        again, _, _ = codec.write_file(folder, group, frozenset(), [])
+        assert again == digest
+        assert [path] == [file for file in Path(folder).rglob("*") if file.is_file()]
+
+
+@settings(deadline=None)
+@given(nested, st.integers(min_value=0), st.integers(1, 255))
+def test_any_changed_byte_is_noticed(value: Any, place: int, flip: int) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        digest, size, _ = codec.write_file(folder, {"x": value}, frozenset(), [])
+        path = Path(folder) / digest[:2] / digest[2:]
+        data = bytearray(path.read_bytes())
+        data[place % size] ^= flip
+        path.write_bytes(data)
+        with pytest.raises(codec.Refused, match="altered"):
+            codec.read_file(folder, digest)
+
+
+@settings(deadline=None)
+@given(nested)
+def test_fingerprints_of_unchanged_values_repeat(value: Any) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        digest, _, _ = codec.write_file(folder, {"x": value}, frozenset(), [])
+        back = codec.read_file(folder, digest)
+        assert codec.fingerprints(back) == codec.fingerprints(back)
+
+
+def test_arrays_come_back_writable_and_aligned(tmp_path: Path) -> None:
+    big = np.arange(100_000.0)
+    digest, size, _ = codec.write_file(str(tmp_path), {"big": big, "odd": np.arange(3, dtype="u1")}, frozenset(), [])
+    back = codec.read_file(str(tmp_path), digest)
+
+    assert size < big.nbytes + 1000
+    assert back["big"].flags.writeable
+    back["big"][0] = 5
+    assert same(back["odd"], np.arange(3, dtype="u1"))
+
+
+def test_sharing_decides_the_groups() -> None:
+    shared = [1]
+    base = np.arange(5)
+    text, pair = "long text " * 3, (1, 2)
+    values = {
+        "a": {"k": shared},
+        "b": [shared],
+        "c": text,
+        "d": [text, pair],
+        "e": pair,
+        "f": base[1:],
+        "g": base[:2],
+        "h": np.arange(5),
+    }
+    groups, _, _ = codec.groups_of(values)
+
+    assert groups == [("a", "b"), ("c",), ("d",), ("e",), ("f", "g"), ("h",)]
+
+
+def test_frames_that_pandas_shares_lazily_are_not_one_group(tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    table = pd.DataFrame({"a": [1, 2], "b": [0.5, 1.5]})
+    groups, _, _ = codec.groups_of({"table": table, "part": table[["a"]], "column": table["b"]})
+
+    assert groups == [("column",), ("part",), ("table",)]
