@@ -96,7 +96,9 @@ def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
-    lines = {line.strip() for line in secret.splitlines() if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST}
+    lines = {
+        line.strip() for line in secret.splitlines() if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
+    }
     escaped = {json.dumps(secret)[1:-1], repr(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
     quoted = {urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret), urllib.parse.quote_plus(secret)}
     return {secret} | lines | escaped | quoted

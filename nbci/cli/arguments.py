@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,3 +27,11 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", required=True, metavar="FILE", help="the plan that `nbci plan TARGET --out FILE` wrote")
     parser.add_argument("--store", metavar="FOLDER",
                         help="the folder to carry from place to place (default: .nbci/store in the project)")  # fmt: skip
+
+
+def shown_path(path: Path) -> Path:
+    """The path as the user would type it: relative to where they are, when it lies below."""
+    try:
+        return path.relative_to(os.getcwd())
+    except ValueError:
+        return path

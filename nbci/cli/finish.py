@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_store_arguments
+from nbci.cli.arguments import add_store_arguments, shown_path
 from nbci.cli.verdict import exit_code
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         folder.release()
     if arguments.json:
-        print(json.dumps(show_document(record, runs_folder=str(project.runs_folder)), indent=1))
+        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
     else:
         print(render_show(record))
     return exit_code(record)

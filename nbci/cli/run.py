@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_parameter_arguments, positive
+from nbci.cli.arguments import add_parameter_arguments, positive, shown_path
 from nbci.cli.verdict import exit_code
 from nbci.errors import UsageError
 
@@ -107,7 +107,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     taken_from = sources_of_reuse(project, plan)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
-        quiet=arguments.quiet, json=arguments.json, stdout=sys.stdout, stderr=sys.stderr, runs_folder=project.runs_folder
+        quiet=arguments.quiet, json=arguments.json, stdout=sys.stdout, stderr=sys.stderr, runs_folder=shown_path(project.runs_folder)
     )
     folder = make_folder()
     options = RunOptions(
@@ -117,7 +117,6 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         tick=display.tick,
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
-    folder.write_plan(plan)
     mask = Mask(secrets.values())
     context = RunContext(
         project=project,
@@ -131,6 +130,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         known_outs=outs,
     )
     try:
+        folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], mask)
         record = run_plan(context, begun, options)
     finally:
@@ -139,5 +139,5 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     if arguments.json:
         from nbci.cli.show_text import show_document
 
-        print(json.dumps(show_document(record, runs_folder=str(project.runs_folder)), indent=1))
+        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
     return exit_code(record)

@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import shown_path
+
 if TYPE_CHECKING:
     import argparse
 
@@ -25,7 +27,7 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     record = find_run(project, arguments.run).read()
     if arguments.json:
-        print(json.dumps(show_document(record, runs_folder=str(project.runs_folder)), indent=1))
+        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
     else:
         print(render_show(record))
     return 0

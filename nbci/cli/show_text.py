@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, traceback_lines
+from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, run_failure_lines, traceback_lines
 from nbci.cli.live.wording import duration, number, one_line, table
 from nbci.records.codec import plain
 from nbci.records.model import Failure
@@ -85,6 +85,7 @@ def render_show(record: RunRecord) -> str:
         metric_lines(record.metrics),
         [f"warning: {one_line(text)}" for text in _warnings(record)],
         *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) == "failed"),
+        run_failure_lines(record.failure) if record.failure else [],
     ]
     return "\n".join(_joined(block) for block in blocks if block)
 
@@ -170,7 +171,8 @@ def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
 def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict[str, Any]:
     """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
     folder = f"{runs_folder}/{record.run}"
-    return {
+    failure = {"failure": plain(record.failure)} if record.failure else {}
+    return failure | {
         "run": record.run,
         "pipeline": record.pipeline,
         "target": record.target,

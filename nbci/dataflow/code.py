@@ -64,6 +64,10 @@ class _Invalid(Exception):
         self.column = column
 
 
+class _TooDeepError(_Invalid):
+    pass
+
+
 def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
     _refuse_unencodable(source)
     text = source.replace("\r\n", "\n").replace("\r", "\n")
@@ -71,6 +75,8 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
         text = "%" + text.strip()
     try:
         return ParsedCell(source=source, python=text, tree=_tree(text), may_fail=may_fail)
+    except _TooDeepError:  # the transformation parses too, and crashes Python 3.12.1 on such code
+        raise
     except _Invalid:
         python = _transformed(text)
         if python.strip() == text.strip() and "get_ipython" not in text:
@@ -110,7 +116,7 @@ def _tree(text: str) -> ast.Module:
     except SyntaxError as error:
         raise _Invalid(error.msg or "invalid syntax", error.lineno or 1, error.offset or None) from error
     except (RecursionError, MemoryError) as error:
-        raise _Invalid("it is nested too deeply", 1, None) from error
+        raise _TooDeepError("it is nested too deeply", 1, None) from error
     except ValueError as error:  # an integer literal of more than 4300 digits, on some versions
         raise _Invalid(str(error), 1, None) from error
     return tree

@@ -56,11 +56,17 @@ class Naming(ast.NodeVisitor):
     def read(self, name: str, *, sure: bool = True) -> None:
         """The name is read here; `sure` if this line reads it whenever it runs."""
         if not scopes.leads_to_module(name, self.scopes):
+            self._use_own_class()
             return
         self.mentions.add(name)
         self._note_read(name, sure=sure and self._certain and not self._class_may_have(name))
         if not self.inner:
             self._use(name)
+
+    def _use_own_class(self) -> None:
+        """A class body that reads a name of its own may call a function of its own."""
+        if self.owner is not None and not self.inner and self.scopes[-1].kind == "class":
+            self._use(self.owner)
 
     def bind(self, name: str, *, imported: bool = False, walrus: bool = False) -> None:
         """The name gets a value here."""
@@ -145,9 +151,9 @@ class Naming(ast.NodeVisitor):
     def _surely_call(self, name: str, seen: frozenset[str] = frozenset()) -> None:
         """The function runs here: what it surely reads is surely read."""
         bodies = self._bodies(name)
-        if name in seen or len(bodies) != 1 or self.times_bound[name] > 1 or name in self.state.gone:
+        if name in seen or len(bodies) != 1 or self.times_bound[name] != (name in self.state.sure):
             return
-        if any(binds_it for binds_it in (name in self._reach(name).binds, bodies[0].kind != "function")):
+        if name in self._reach(name).binds or bodies[0].kind != "function":
             return
         for inner in sorted(bodies[0].surely_reads):
             self._note_read(inner, sure=self._certain)

@@ -43,6 +43,16 @@ class RunContext:
     records: dict[str, StepRecord] = field(default_factory=dict)
     stop_reason: str | None = None
     said_no_gpu: bool = False
+    _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def consumers(self, giver: str) -> dict[str, str]:
+        """For each value that a step gives, one of the steps that take it."""
+        if not self._consumers:
+            for step in self.plan.steps:
+                for take in step.takes:
+                    for name in take.givers:
+                        self._consumers.setdefault(name, {})[take.name] = step.name
+        return self._consumers.get(giver, {})
 
     def kernel_environment(self, step: PlannedStep, lease: gpu.Lease | None) -> dict[str, str]:
         """The environment of a step's kernel: ours, less the secrets of others, plus what the step asks for."""

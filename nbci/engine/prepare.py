@@ -78,7 +78,13 @@ def find_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) 
                     hint=f"set it for this command only, e.g. {name}=... nbci run {plan.target}",
                     where=Location(step.notebook),
                 )
-    mask = Mask(found.values())
+    if found:
+        _refuse_written_secrets(plan, Mask(found.values()))
+    return found
+
+
+def _refuse_written_secrets(plan: Plan, mask: Mask) -> None:
+    """What a plan holds is written down, so no secret may stand in it."""
     for step in plan.steps:
         for name, value in (step.params or {}).items():
             if mask.json(value) != _NO_MASK.json(value):
@@ -87,7 +93,13 @@ def find_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) 
                     hint="hand it over as a secret: declare it with `secrets:` or the tag `secret:NAME`",
                     where=Location(step.notebook),
                 )
-    return found
+        for cell in step.cells:
+            if mask.text(cell.source) != cell.source:
+                raise UsageError(
+                    "the value of a secret stands in this cell's source",
+                    hint="read it from os.environ in the cell, and change the secret: it is in the notebook's history",
+                    where=Location(step.notebook, cell=cell.number),
+                )
 
 
 def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask) -> RunRecord:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.reuse import reused_record
 from nbci.engine.schedule import Schedule
-from nbci.engine.step import run_step
+from nbci.engine.step import broken_off, run_step
 from nbci.records.metrics import missing_metrics
-from nbci.records.model import RunRecord, StepRecord
+from nbci.records.model import Failure, RunRecord, StepRecord
 from nbci.store.files import try_lock
 from nbci.store.runs import now_utc
 
@@ -77,9 +77,10 @@ class _Run:
                 await self._lock_outs(locks)
                 await self._run_all()
             except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
-                self.trouble = error
+                self.trouble = self.trouble or error
             finally:
                 ticker.cancel()
+        self.context.folder.free_reserve()
         record = self._final(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
         if self.options.publish is not None:
@@ -116,9 +117,9 @@ class _Run:
             record = task.result()
         except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
             self.trouble = self.trouble or error
+            self.context.folder.free_reserve()
             self._cancel()
-            self._skip(schedule.end(name, "failed"), f"step {name} failed")
-            return
+            record = broken_off(self.context, name, error)
         self._ended(record)
         self._skip(schedule.end(name, record.result), f"step {name} failed")
 

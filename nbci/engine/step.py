@@ -73,6 +73,15 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     return record
 
 
+def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:
+    """The record of a step that could not be run to its end because its own record could not be kept."""
+    try:
+        record = context.folder.read_step(name) or StepRecord(name=name, result="running")
+    except IntegrityError:
+        record = StepRecord(name=name, result="running")
+    return _failed_before(record, Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None)))
+
+
 def interruption(context: RunContext) -> Failure:
     """Why a step was stopped from outside."""
     if context.stop_reason is not None:
@@ -206,7 +215,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         takes=inputs.values,
         gives=step.gives,
         optional_gives=step.optional_gives,
-        consumers={take.name: other.name for other in context.plan.steps for take in other.takes if step.name in take.givers},
+        consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
         probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),
         secrets=context.secrets,

@@ -87,7 +87,9 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
 
 
 def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str]) -> str:
-    said = [f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}" for problem in problems]
+    said = [
+        f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}" for problem in problems
+    ]
     return f"{', '.join(said)}, made by step `{step}`, cannot be saved"
 
 

@@ -1,23 +1,24 @@
-"""The `_nbci` package of the user's kernel: registers its parts and answers calls; stdlib only, Python 3.8 and later."""
+"""The `_nbci` package of the user's kernel: registers its parts, answers calls; stdlib only, Python 3.8 and later."""
 
 from __future__ import annotations
 
 import json
 import sys
 import types
+from typing import Any
 
 
 class Answer:
     """A JSON document that survives IPython's formatters, whatever the user did to them."""
 
-    def __init__(self, document):  # type: (object) -> None
+    def __init__(self, document: Any) -> None:
         self.document = document
 
-    def _repr_mimebundle_(self, include=None, exclude=None):  # type: (object, object) -> dict[str, str]
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         return {"text/x-nbci": json.dumps(self.document)}
 
 
-def register(name, source):  # type: (str, str) -> None
+def register(name: str, source: str) -> None:
     """Make the module `_nbci.NAME` of `source`."""
     module = types.ModuleType("_nbci." + name)
     sys.modules[module.__name__] = module
@@ -25,7 +26,7 @@ def register(name, source):  # type: (str, str) -> None
     exec(compile(source, "<nbci " + name + ">", "exec"), module.__dict__)
 
 
-def provide_cloudpickle(package_source, module_source):  # type: (str, str) -> None
+def provide_cloudpickle(package_source: str, module_source: str) -> None:
     """Register cloudpickle from its own source, for environments that lack it."""
     package = types.ModuleType("cloudpickle")
     package.__path__ = []
@@ -38,26 +39,26 @@ def provide_cloudpickle(package_source, module_source):  # type: (str, str) -> N
     exec(compile(package_source, "<cloudpickle package>", "exec"), package.__dict__)
 
 
-def call(function, argument):  # type: (str, str) -> Answer
-    """Call `part.function` with a JSON document; the answer is `{"ok": ...}` , `{"os_error": ...}`, `{"broken": traceback}`."""
+def call(function: str, argument: str) -> Answer:
+    """Call `part.function` with a JSON document; the answer has `ok`, `os_error` or `broken` (a traceback)."""
     part, _, name = function.partition(".")
     try:
         module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]
         return Answer({"ok": getattr(module, name or part)(**json.loads(argument))})
     except OSError as error:
         return Answer({"os_error": str(error)})
-    except Exception:
+    except Exception:  # noqa: BLE001  # user code can raise anything
         import traceback
 
         return Answer({"broken": traceback.format_exc()})
 
 
-def install(shell_errors, parent):  # type: (str, int) -> dict
+def install(shell_errors: str, parent: int) -> dict[str, Any]:
     """Start all parts; gives what is known at once."""
     import importlib.util
 
-    sys.modules["_nbci.failures"].install(shell_errors)  # type: ignore[attr-defined]  # registered by hand
-    known = sys.modules["_nbci.facts"].install(parent)  # type: ignore[attr-defined]  # registered by hand
+    sys.modules["_nbci.failures"].install(shell_errors)
+    known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)
     try:
         known["cloudpickle"] = importlib.util.find_spec("cloudpickle") is not None
     except ImportError:

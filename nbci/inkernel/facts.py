@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import platform
 import signal
 import sys
 import threading
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 OF_THE_KERNEL = ("ipykernel", "tornado", "zmq", "jupyter_client", "anyio", "IPython")
 
-asides = []
+asides: list[list[Any]] = []
 """`[execution count, text]` of what went wrong outside the cells' own code."""
-baseline = set()
+baseline: set[str] = set()
 
 
-def install(parent):  # type: (int) -> dict
+def install(parent: int) -> dict[str, Any]:
     """Tie the kernel's life to nbci's and start to watch."""
     die_with(parent)
     enable_faulthandler()
@@ -29,7 +31,7 @@ def install(parent):  # type: (int) -> dict
     return {"version": platform.python_implementation().replace("CPython", "Python") + " " + platform.python_version()}
 
 
-def die_with(parent):  # type: (int) -> None
+def die_with(parent: int) -> None:
     """Have the system kill this process when nbci's thread that started it dies (Linux)."""
     if not sys.platform.startswith("linux"):
         return
@@ -40,32 +42,30 @@ def die_with(parent):  # type: (int) -> None
         os._exit(1)
 
 
-def enable_faulthandler():  # type: () -> None
+def enable_faulthandler() -> None:
     """Write the stack of a crash to the process's own stderr, which nbci keeps as the log."""
     import faulthandler
 
     original = getattr(sys.stderr, "_original_stdstream_copy", None)
-    try:
+    with contextlib.suppress(OSError, ValueError):
         faulthandler.enable(file=original if original is not None else 2)
-    except (OSError, ValueError):
-        pass
 
 
-def note(text):  # type: (str) -> None
-    """Remember `text` with the last cell's execution count: its place in the history, for IPython counts early or late."""
+def note(text: str) -> None:
+    """Remember `text` with the last cell's place in the history; IPython counts executions early or late."""
     from IPython import get_ipython
 
     asides.append([len(get_ipython().history_manager.input_hist_raw) - 1, text])
 
 
-def described(kind, value):  # type: (type, object) -> str
+def described(kind: type, value: Any) -> str:
     return kind.__name__ + (": " + str(value) if str(value) else "")
 
 
-def watch_threads():  # type: () -> None
+def watch_threads() -> None:
     original = threading.excepthook
 
-    def hook(args):
+    def hook(args: Any) -> Any:
         if args.exc_type is not SystemExit:
             name = args.thread.name if args.thread is not None else "unknown"
             note("an exception ended the thread " + name + ": " + described(args.exc_type, args.exc_value))
@@ -74,26 +74,26 @@ def watch_threads():  # type: () -> None
     threading.excepthook = hook
 
 
-def watch_unraisable():  # type: () -> None
+def watch_unraisable() -> None:
     original = sys.unraisablehook
 
-    def hook(args):
-        where = args.err_msg or "Exception ignored in"
+    def hook(args: Any) -> Any:
         what = getattr(args.object, "__qualname__", None) or type(args.object).__name__
-        note("an exception could not be raised (" + where + " " + what + "): " + described(args.exc_type, args.exc_value))
+        said = described(args.exc_type, args.exc_value)
+        note("an exception could not be raised (in " + what + "): " + said)
         original(args)
 
     sys.unraisablehook = hook
 
 
-def watch_loop():  # type: () -> None
+def watch_loop() -> None:
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return
     original = loop.get_exception_handler()
 
-    def handler(loop, context):
+    def handler(loop: Any, context: Any) -> Any:
         error = context.get("exception")
         said = context.get("message", "")
         note("an asyncio task failed: " + (described(type(error), error) if error else said))
@@ -105,7 +105,7 @@ def watch_loop():  # type: () -> None
     loop.set_exception_handler(handler)
 
 
-def forgotten_tasks():  # type: () -> list[str]
+def forgotten_tasks() -> list[str]:
     """Tasks that are still pending, and failed ones that nobody awaited though a variable holds them."""
     gc.collect()
     try:
@@ -124,16 +124,17 @@ def forgotten_tasks():  # type: () -> list[str]
             continue
         if getattr(value, "_log_traceback", False):
             error = value.exception()
-            said.append("the asyncio task `" + name + "` failed and nobody awaited it: " + described(type(error), error))
+            what = described(type(error), error)
+            said.append("the asyncio task `" + name + "` failed and nobody awaited it: " + what)
     return said
 
 
-def top_levels():  # type: () -> list[str]
+def top_levels() -> list[str]:
     """Imported top-level modules; for namespace packages, which several distributions share, their children."""
     names = set()
-    for name, module in list(sys.modules.items()):
+    for name in list(sys.modules):
         first, _, rest = name.partition(".")
-        if first == "__main__" or first == "_nbci" or module is None:
+        if first in ("__main__", "_nbci"):
             continue
         names.add(first)
         if rest and getattr(sys.modules.get(first), "__file__", None) is None:
@@ -141,11 +142,11 @@ def top_levels():  # type: () -> list[str]
     return sorted(names)
 
 
-def probe(expression):  # type: (str) -> dict
+def probe(expression: str) -> dict[str, Any]:
     """The number that `expression` is in the user's namespace."""
     try:
         value = eval(expression, sys.modules["__main__"].__dict__)
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # user code can raise anything
         return {"problem": described(type(error), error)}
     try:
         if isinstance(value, (str, bytes)):
@@ -153,30 +154,29 @@ def probe(expression):  # type: (str) -> dict
         if hasattr(value, "item") and not isinstance(value, (int, float)):
             value = value.item()
         return {"value": float(value)}
-    except Exception:
+    except Exception:  # noqa: BLE001  # user code can raise anything
         return {"problem": "a value of type " + type(value).__name__ + " is no number"}
 
 
-def gpu():  # type: () -> dict
+def gpu() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     try:
-        if torch is None or not torch.cuda.is_initialized():  # type: ignore[attr-defined]  # whatever torch this is
+        if torch is None or not torch.cuda.is_initialized():
             return {}
-        cuda = torch.cuda  # type: ignore[attr-defined]  # as above
+        cuda = torch.cuda
         return {"name": cuda.get_device_name(), "memory": int(cuda.max_memory_reserved())}
-    except Exception:
+    except Exception:  # noqa: BLE001  # user code can raise anything
         return {}
 
 
-def finish(probes):  # type: (list[str]) -> dict
+def finish(probes: list[str]) -> dict[str, Any]:
     """Everything that is known at the end, in one document."""
     import resource
 
     own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
     answers = [probe(expression) for expression in probes]
-    for text in forgotten_tasks():
-        asides.append([None, text])
+    asides.extend([None, text] for text in forgotten_tasks())
     return {
         "probes": answers,
         "warnings": asides,

@@ -7,8 +7,9 @@ import shutil
 import signal
 import subprocess
 import sys
+from typing import Any
 
-shown = []
+shown: list[BaseException] = []
 """Exceptions whose traceback IPython displayed since the last cell's end."""
 
 SHOWS_ON_PURPOSE = ("tb", "debug", "xmode")
@@ -24,7 +25,7 @@ class CellExit(SystemExit):
     """A cell called exit() or quit()."""
 
 
-def install(shell_errors):  # type: (str) -> None
+def install(shell_errors: str) -> None:
     """Hook into the running shell."""
     from IPython import get_ipython
 
@@ -37,17 +38,17 @@ def install(shell_errors):  # type: (str) -> None
         raise_from_commands(shell)
 
 
-def watch_tracebacks(shell):  # type: (object) -> None
+def watch_tracebacks(shell: Any) -> None:
     """A cell whose traceback was displayed has failed, even if the exception was then swallowed."""
     original = shell.showtraceback
 
-    def showtraceback(exc_tuple=None, *args, **kwargs):
+    def showtraceback(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> Any:
         value = (exc_tuple or sys.exc_info())[1]
         if value is not None:
             shown.append(value)
         return original(exc_tuple, *args, **kwargs)
 
-    def after_cell(result):
+    def after_cell(result: Any) -> Any:
         if result is None or not getattr(getattr(result, "info", None), "store_history", True):
             return
         if result.success and shown:
@@ -60,11 +61,11 @@ def watch_tracebacks(shell):  # type: (object) -> None
     shell.events.register("post_run_cell", after_cell)
 
 
-def watch_magics(shell):  # type: (object) -> None
+def watch_magics(shell: Any) -> None:
     """A magic that displayed a traceback or printed an OSError raises it instead of going on."""
     line, cell = shell.run_line_magic, shell.run_cell_magic
 
-    def run_line_magic(magic_name, line_, _stack_depth=1):
+    def run_line_magic(magic_name: Any, line_: Any, _stack_depth: Any = 1) -> Any:
         __tracebackhide__ = True
         before = len(shown)
         with FolderErrors(magic_name) as folder:
@@ -75,7 +76,7 @@ def watch_magics(shell):  # type: (object) -> None
         raise_new(before)
         return answer
 
-    def run_cell_magic(magic_name, line_, cell_):
+    def run_cell_magic(magic_name: Any, line_: Any, cell_: Any) -> Any:
         __tracebackhide__ = True
         before = len(shown)
         program = script_program(magic_name, line_)
@@ -89,7 +90,7 @@ def watch_magics(shell):  # type: (object) -> None
     shell.run_cell_magic = run_cell_magic
 
 
-def raise_new(before):  # type: (int) -> None
+def raise_new(before: int) -> None:
     """Raise the last exception displayed since `before`."""
     if len(shown) > before:
         raise shown[-1]
@@ -98,13 +99,13 @@ def raise_new(before):  # type: (int) -> None
 class FolderErrors:
     """%cd prints the OSError of a missing folder and goes on in the old one: keep it, to raise it afterwards."""
 
-    def __init__(self, magic):  # type: (str) -> None
+    def __init__(self, magic: str) -> None:
         self.watches = magic in CHANGES_FOLDER
-        self.error = None
+        self.error: OSError | None = None
         self.original = os.chdir
 
-    def __enter__(self):  # type: () -> FolderErrors
-        def chdir(path):
+    def __enter__(self) -> FolderErrors:
+        def chdir(path: Any) -> Any:
             try:
                 self.original(path)
             except OSError as error:
@@ -115,20 +116,20 @@ class FolderErrors:
             os.chdir = chdir
         return self
 
-    def __exit__(self, *exc_info):  # type: (object) -> None
+    def __exit__(self, *exc_info: Any) -> None:
         if self.watches:
             os.chdir = self.original
 
-    def raise_if_any(self):  # type: () -> None
+    def raise_if_any(self) -> None:
         if self.error is not None:
             raise self.error
 
 
-def raise_from_run(shell):  # type: (object) -> None
+def raise_from_run(shell: Any) -> None:
     """%run of a script, notebook or module raises what the code raised."""
     script, notebook = shell.safe_execfile, shell.safe_execfile_ipy
 
-    def safe_execfile(fname, *where, **kwargs):
+    def safe_execfile(fname: Any, *where: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         ignores_exit = kwargs.get("exit_ignore", False)
         kwargs["raise_exceptions"] = True
@@ -138,7 +139,7 @@ def raise_from_run(shell):  # type: (object) -> None
             if not ignores_exit:
                 raise
 
-    def safe_execfile_ipy(fname, shell_futures=False, raise_exceptions=False):
+    def safe_execfile_ipy(fname: Any, shell_futures: Any = False, raise_exceptions: Any = False) -> Any:
         __tracebackhide__ = True
         return notebook(fname, shell_futures=shell_futures, raise_exceptions=True)
 
@@ -146,17 +147,17 @@ def raise_from_run(shell):  # type: (object) -> None
     shell.safe_execfile_ipy = safe_execfile_ipy
 
 
-def raise_from_exit(shell):  # type: (object) -> None
+def raise_from_exit(shell: Any) -> None:
     """exit() and quit() end the cell at once."""
 
-    def ask_exit():
+    def ask_exit() -> Any:
         __tracebackhide__ = True
         raise CellExit("exit() ended the cell")
 
     shell.ask_exit = ask_exit
 
 
-def script_program(magic, line):  # type: (str, str) -> str | None
+def script_program(magic: str, line: str) -> str | None:
     """The program that a cell magic like %%bash or %%script runs."""
     if magic in SCRIPTS:
         return magic
@@ -168,11 +169,11 @@ def script_program(magic, line):  # type: (str, str) -> str | None
     return None
 
 
-def raise_from_commands(shell):  # type: (object) -> None
+def raise_from_commands(shell: Any) -> None:
     """`!command` and `x = !command` raise when the command ends with a status other than 0."""
     original, expand = shell.system, shell.var_expand
 
-    def system(cmd):
+    def system(cmd: Any) -> Any:
         __tracebackhide__ = True
         expanded = expand(cmd, depth=1)
         shell.var_expand = lambda cmd, *args, **kwargs: cmd
@@ -182,7 +183,7 @@ def raise_from_commands(shell):  # type: (object) -> None
             shell.var_expand = expand
         complain(shell.user_ns.get("_exit_code"), expanded, "")
 
-    def getoutput(cmd, split=True, depth=0):
+    def getoutput(cmd: Any, split: Any = True, depth: Any = 0) -> Any:
         __tracebackhide__ = True
         from IPython.utils.text import LSString, SList
 
@@ -198,6 +199,7 @@ def raise_from_commands(shell):  # type: (object) -> None
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
+            check=False,
         )
         text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
         shell.user_ns["_exit_code"] = done.returncode
@@ -208,7 +210,7 @@ def raise_from_commands(shell):  # type: (object) -> None
     shell.getoutput = getoutput
 
 
-def complain(status, command, output):  # type: (object, str, str) -> None
+def complain(status: Any, command: str, output: str) -> None:
     """Raise ShellError when `status` is not 0."""
     __tracebackhide__ = True
     if not status:

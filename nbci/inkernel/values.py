@@ -11,6 +11,7 @@ import struct
 import sys
 import tempfile
 import types
+from typing import Any
 
 MAGIC = b"NBCIVAL1"
 HEAD = struct.Struct("<8sQQ")
@@ -21,7 +22,7 @@ CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input
 BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type)
 CALLABLE = (types.FunctionType, types.BuiltinFunctionType, types.MethodType, types.ModuleType)
 
-state = {"by_reference": frozenset(), "step": "", "loaded": {}}
+state: dict[str, Any] = {"by_reference": frozenset(), "step": "", "loaded": {}}
 """What loading leaves for saving: fingerprints of the loaded groups by their names."""
 
 
@@ -29,11 +30,12 @@ class Refused(Exception):
     """A value that must not be saved, though it could be."""
 
 
-def main():  # type: () -> dict
-    return sys.modules["__main__"].__dict__
+def main() -> dict[str, Any]:
+    space: dict[str, Any] = sys.modules["__main__"].__dict__
+    return space
 
 
-def main_globals():  # type: () -> dict
+def main_globals() -> dict[str, Any]:
     """What functions that step cells defined have as their globals after loading: the notebook's own."""
     return main()
 
@@ -41,13 +43,13 @@ def main_globals():  # type: () -> dict
 class MainGlobals:
     """Stands for the notebook's namespace in a pickle."""
 
-    def __reduce__(self):  # type: () -> tuple
+    def __reduce__(self) -> tuple[Any, ...]:
         return (main_globals, ())
 
 
-def set_function(function, parts):  # type: (object, tuple) -> None
-    """cloudpickle's way to fill in a function, except that names the notebook has already are left alone."""
-    from cloudpickle.cloudpickle import _function_setstate
+def set_function(function: Any, parts: tuple[Any, ...]) -> None:
+    """Fill in a function as cloudpickle does, but leave names alone that the notebook has already."""
+    from cloudpickle.cloudpickle import _function_setstate  # type: ignore[import-untyped]  # it has no types
 
     plain, slots = parts
     slots = dict(slots)
@@ -58,27 +60,25 @@ def set_function(function, parts):  # type: (object, tuple) -> None
     _function_setstate(function, (plain, slots))
 
 
-def view(base, offset, shape, strides, dtype):  # type: (object, int, tuple, tuple, object) -> object
+def view(base: Any, offset: int, shape: tuple[Any, ...], strides: tuple[Any, ...], dtype: Any) -> Any:
     """An array that shares the memory of `base`."""
     import numpy
 
     return numpy.ndarray(shape, dtype, buffer=base, offset=offset, strides=strides)
 
 
-def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: ignore[no-untyped-def]  # see below
+def pickler(file: Any, buffers: Any, shared: Any = (), canonical: bool = False, seen: set[int] | None = None) -> Any:
     """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after this module.
 
-    `shared` are ids of numpy base arrays whose views keep sharing; `canonical` is for fingerprints: a form that reading a
-    table does not change; `seen` collects ids of the arrays inside pandas tables.
+    `shared` are ids of numpy base arrays whose views keep sharing; `canonical` is for fingerprints: a form that
+    reading a table does not change; `seen` collects ids of the arrays inside pandas tables.
     """
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
-    import cloudpickle
+    import cloudpickle  # type: ignore[import-untyped]  # it has no types
 
-    class Pickler(cloudpickle.Pickler):
-        refs = set()  # type: set
-
-        def reducer_override(self, obj):
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
+        def reducer_override(self, obj: Any) -> Any:
             if isinstance(obj, (type, types.FunctionType)):
                 return self.reduce_definition(obj)
             if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
@@ -86,10 +86,12 @@ def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: igno
                 return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
+            if seen is not None and is_index(obj):
+                seen.update((id(obj._data), id(obj._values)))
             special = self.reduce_table(obj) if is_table(obj) else self.reduce_view(obj)
             return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
 
-        def reduce_definition(self, obj):
+        def reduce_definition(self, obj: Any) -> Any:
             if obj.__module__ == "__main__":
                 first = obj.__qualname__.partition(".")[0]
                 if first in state["by_reference"] and found(obj):
@@ -99,16 +101,17 @@ def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: igno
                     repeatable_id(obj)
             reduced = cloudpickle.Pickler.reducer_override(self, obj)
             if isinstance(obj, types.FunctionType) and obj.__globals__ is main() and len(reduced) == 6:
-                arguments = (reduced[1][0], MainGlobals()) + tuple(reduced[1][2:])
-                return (reduced[0], arguments) + tuple(reduced[2:5]) + (set_function,)
+                arguments = (reduced[1][0], MainGlobals(), *reduced[1][2:])
+                return (reduced[0], arguments, *reduced[2:5], set_function)
             return reduced
 
-        def reduce_table(self, obj):
+        def reduce_table(self, obj: Any) -> Any:
             if seen is not None:
+                seen.add(id(obj._metadata))
                 seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
             return canonical_table(obj) if canonical else None
 
-        def reduce_view(self, obj):
+        def reduce_view(self, obj: Any) -> Any:
             if not shared or type(obj).__name__ != "ndarray":
                 return None
             base = base_of(obj)
@@ -122,7 +125,7 @@ def pickler(file, buffers, shared=(), canonical=False, seen=None):  # type: igno
     return made
 
 
-def found(obj):  # type: (object) -> bool
+def found(obj: Any) -> bool:
     """Whether the notebook's namespace has this very class or function under its name."""
     here = main().get(obj.__qualname__.partition(".")[0])
     for part in obj.__qualname__.split(".")[1:]:
@@ -130,7 +133,7 @@ def found(obj):  # type: (object) -> bool
     return here is obj
 
 
-def repeatable_id(obj):  # type: (type) -> None
+def repeatable_id(obj: type) -> None:
     """Give a class its identity for cloudpickle from where it was defined, not at random, so that digests repeat."""
     from cloudpickle import cloudpickle as inner
 
@@ -148,36 +151,56 @@ def repeatable_id(obj):  # type: (type) -> None
     by_id[name] = obj
 
 
-def is_table(obj):  # type: (object) -> bool
-    return type(obj).__module__.startswith("pandas.") and type(obj).__name__ in ("DataFrame", "Series")
+def of_pandas(obj: Any) -> bool:
+    return type(obj).__module__.partition(".")[0] == "pandas"
 
 
-def plain_column(values):  # type: (object) -> object
+def is_table(obj: Any) -> bool:
+    return of_pandas(obj) and type(obj).__name__ in ("DataFrame", "Series")
+
+
+def is_index(obj: Any) -> bool:
+    return of_pandas(obj) and hasattr(obj, "get_indexer") and hasattr(obj, "_data")
+
+
+def plain_column(values: Any) -> Any:
     """A column's values, contiguous, so that their bytes do not depend on how pandas lays its blocks out."""
     import numpy
 
     return numpy.ascontiguousarray(values) if type(values) is numpy.ndarray else values
 
 
-def canonical_table(obj):  # type: (object) -> tuple
+def canonical_table(obj: Any) -> tuple[Any, ...]:
     if type(obj).__name__ == "Series":
         return (tuple, (("Series", obj.index, obj.name, plain_column(obj._values), dict(obj.attrs)),))
     columns = [plain_column(obj.iloc[:, position]._values) for position in range(obj.shape[1])]
     return (tuple, (("DataFrame", obj.index, obj.columns, columns, dict(obj.attrs)),))
 
 
-def base_of(array):  # type: (object) -> object
+def base_of(array: Any) -> Any:
     """The array that owns the memory."""
     while type(getattr(array, "base", None)).__name__ == "ndarray":
         array = array.base
     return array
 
 
-def is_mutable(obj):  # type: (object) -> bool
-    if isinstance(obj, BASIC) or isinstance(obj, CALLABLE):
+def is_mutable(obj: Any) -> bool:
+    if isinstance(obj, BASIC + CALLABLE) or (callable(obj) and hasattr(obj, "__qualname__")):
         return False
     module = (type(obj).__module__ or "").partition(".")[0]
-    if module in ("datetime", "decimal", "fractions", "uuid", "pathlib", "re", "enum", "zoneinfo", "logging", "_nbci"):
+    if module in (
+        "datetime",
+        "decimal",
+        "fractions",
+        "uuid",
+        "pathlib",
+        "re",
+        "enum",
+        "zoneinfo",
+        "logging",
+        "pyarrow",
+        "_nbci",
+    ):
         return False
     if module == "numpy" and type(obj).__name__ != "ndarray":
         return False
@@ -189,31 +212,31 @@ def is_mutable(obj):  # type: (object) -> bool
 class Probe:
     """One value as a trial dump sees it: the mutable objects that it is made of, and its arrays by base."""
 
-    def __init__(self, value):  # type: (object) -> None
-        self.in_tables = set()
+    def __init__(self, value: Any) -> None:
+        self.in_tables: set[int] = set()
         made = pickler(Nowhere(), lambda buffer: None, seen=self.in_tables)
         made.dump(value)
         memo = made.memo.copy()
         self.keep = memo
-        self.parts = set()
-        self.arrays = []
+        self.parts: set[int] = set()
+        self.arrays: list[Any] = []
         for entry in memo.values():
             obj = entry[1]
-            if not is_mutable(obj):
+            if not is_mutable(obj) or id(obj) in self.in_tables:
                 continue
             self.parts.add(id(obj))
-            if type(obj).__name__ == "ndarray" and id(obj) not in self.in_tables and obj.flags.writeable:
+            if type(obj).__name__ == "ndarray" and obj.flags.writeable:
                 self.arrays.append(obj)
 
 
 class Nowhere:
-    def write(self, data):  # type: (object) -> int
+    def write(self, data: Any) -> int:
         return len(data)
 
 
-def shared_bases(probes):  # type: (list) -> tuple
+def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
     """Ids of the bases that several arrays look into, and the base objects, which must stay alive."""
-    by_base = {}
+    by_base: dict[int, Any] = {}
     for probe in probes:
         for array in probe.arrays:
             base = base_of(array)
@@ -223,25 +246,25 @@ def shared_bases(probes):  # type: (list) -> tuple
     return frozenset(kept), kept
 
 
-def groups_of(values):  # type: (dict) -> tuple
+def groups_of(values: dict[str, Any]) -> tuple[Any, ...]:
     """Names that share mutable objects, together; and the numpy bases that their arrays share."""
     probes = {name: Probe(value) for name, value in values.items()}
     shared, keep = shared_bases(list(probes.values()))
     parent = {name: name for name in values}
 
-    def root(name):
+    def root(name: Any) -> Any:
         while parent[name] != name:
             name = parent[name]
         return name
 
-    owner = {}
+    owner: dict[int, str] = {}
     for name, probe in sorted(probes.items()):
         keys = probe.parts | {id(base_of(array)) for array in probe.arrays if id(base_of(array)) in shared}
         for key in keys:
             first = owner.setdefault(key, name)
             if root(first) != root(name):
                 parent[max(root(first), root(name))] = min(root(first), root(name))
-    together = {}
+    together: dict[str, list[str]] = {}
     for name in sorted(values):
         together.setdefault(root(name), []).append(name)
     return sorted(tuple(names) for names in together.values()), shared, (probes, keep)
@@ -250,18 +273,18 @@ def groups_of(values):  # type: (dict) -> tuple
 class Digester:
     """A file that only digests."""
 
-    def __init__(self):  # type: () -> None
+    def __init__(self) -> None:
         self.hash = hashlib.blake2b(digest_size=32)
 
-    def write(self, data):  # type: (object) -> int
+    def write(self, data: Any) -> int:
         self.hash.update(data)
         return len(data)
 
 
-def fingerprint(values, shared):  # type: (dict, frozenset) -> str
+def fingerprint(values: dict[str, Any], shared: frozenset[Any]) -> str:
     """A digest that the same values in this kernel always have, whatever was merely read of them."""
     digester = Digester()
-    buffers = []
+    buffers: list[Any] = []
     pickler(digester, buffers.append, shared, canonical=True).dump(values)
     for buffer in buffers:
         raw = buffer.raw()
@@ -270,14 +293,14 @@ def fingerprint(values, shared):  # type: (dict, frozenset) -> str
     return digester.hash.hexdigest()
 
 
-def fingerprints(values):  # type: (dict) -> dict
-    names, shared, keep = groups_of(values)
+def fingerprints(values: dict[str, Any]) -> dict[str, Any]:
+    names, shared, _keep = groups_of(values)
     return {group: fingerprint({name: values[name] for name in group}, shared) for group in names}
 
 
-def write_file(folder, values, shared, secrets):  # type: (str, dict, frozenset, list) -> tuple
+def write_file(folder: str, values: dict[str, Any], shared: frozenset[Any], secrets: list[Any]) -> tuple[Any, ...]:
     """Write a group to a file named by its digest; gives digest, size and the definitions it refers to."""
-    stream, buffers = io.BytesIO(), []
+    stream, buffers = io.BytesIO(), []  # type: tuple[io.BytesIO, list[Any]]
     made = pickler(stream, buffers.append, shared)
     made.dump(values)
     raws = [buffer.raw() for buffer in buffers]
@@ -312,7 +335,7 @@ def write_file(folder, values, shared, secrets):  # type: (str, dict, frozenset,
     return name, offset, sorted(made.refs)
 
 
-def holds(path, secrets):  # type: (str, list) -> bool
+def holds(path: str, secrets: list[Any]) -> bool:
     """Whether the file has one of the secrets in it, as text of any usual width."""
     wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]
     if not wanted:
@@ -321,7 +344,7 @@ def holds(path, secrets):  # type: (str, list) -> bool
         return any(data.find(word) >= 0 for word in wanted)
 
 
-def read_file(folder, digest):  # type: (str, str) -> dict
+def read_file(folder: str, digest: str) -> dict[str, Any]:
     """The group in that file, its digest verified before anything of it runs."""
     path = os.path.join(folder, digest[:2], digest[2:])
     try:
@@ -341,24 +364,25 @@ def read_file(folder, digest):  # type: (str, str) -> dict
     for number in range(count):
         offset, size = ENTRY.unpack_from(data, HEAD.size + ENTRY.size * number)
         buffers.append(whole[offset : offset + size])
-    return pickle.loads(whole[start : start + length], buffers=buffers)
+    group: dict[str, Any] = pickle.loads(whole[start : start + length], buffers=buffers)
+    return group
 
 
-def load(folder, takes, gives, by_reference, step):  # type: (str, list, list, list, str) -> dict
+def load(folder: str, takes: list[Any], gives: list[Any], by_reference: list[Any], step: str) -> dict[str, Any]:
     """Put the named values into the user's namespace; `takes` are `[name, digest]`."""
     state["by_reference"] = frozenset(by_reference)
     state["step"] = step
-    wanted = {}
+    wanted: dict[str, list[str]] = {}
     for name, digest in takes:
         wanted.setdefault(digest, []).append(name)
-    arrived = {}
+    arrived: dict[str, Any] = {}
     for digest, names in sorted(wanted.items()):
         try:
             group = read_file(folder, digest)
             arrived.update({name: group[name] for name in names})
         except Refused as error:
             return {"integrity": str(error), "names": names}
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # user code can raise anything
             return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
     main().update(arrived)
     both = {name: value for name, value in arrived.items() if name in set(gives)}
@@ -366,24 +390,33 @@ def load(folder, takes, gives, by_reference, step):  # type: (str, list, list, l
     return {}
 
 
-def qualified(value):  # type: (object) -> str
+def qualified(value: Any) -> str:
     kind = type(value)
-    return kind.__qualname__ if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "." + kind.__qualname__
+    module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
+    return module + kind.__qualname__
 
 
-def unsaveable(values):  # type: (dict) -> list
+def unsaveable(values: dict[str, Any]) -> list[Any]:
     """The names that cannot be dumped, each with its type and why."""
     problems = []
     for name, value in sorted(values.items()):
         try:
             pickler(Nowhere(), lambda buffer: None).dump(value)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # user code can raise anything
             why = str(error) if isinstance(error, Refused) else type(error).__name__ + ": " + str(error)
             problems.append({"name": name, "type": qualified(value), "why": why})
     return problems
 
 
-def save(folder, takes, gives, optional, secrets, by_reference, step):  # type: ignore[no-untyped-def]  # JSON documents
+def save(  # noqa: PLR0917  # called with a JSON document, by name
+    folder: str,
+    takes: list[Any],
+    gives: list[str],
+    optional: list[str],
+    secrets: list[str],
+    by_reference: list[str],
+    step: str,
+) -> dict[str, Any]:
     """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change."""
     state["by_reference"], state["step"] = frozenset(by_reference), step
     values = {name: main()[name] for name in list(gives) + list(optional) if name in main()}
@@ -394,14 +427,13 @@ def save(folder, takes, gives, optional, secrets, by_reference, step):  # type: 
     if problems:
         return {"unsaveable": problems}
     taken = {ref["name"]: ref for ref in takes}
-    groups, shared, keep = groups_of(values)
-    refs = []
+    groups, shared, _keep = groups_of(values)
+    refs: list[Any] = []
     for names in groups:
         group = {name: values[name] for name in names}
-        if names in state["loaded"] and all(name in taken for name in names):
-            if fingerprint(group, shared) == state["loaded"][names]:
-                refs.extend(taken[name] for name in names)
-                continue
+        if unchanged(group, names, shared):
+            refs.extend(taken[name] for name in names)
+            continue
         try:
             digest, size, definitions = write_file(folder, group, shared, secrets)
         except Refused:
@@ -413,11 +445,16 @@ def save(folder, takes, gives, optional, secrets, by_reference, step):  # type: 
     return {"gives": refs}
 
 
-def culprits(group, secrets):  # type: (dict, list) -> list
+def unchanged(group: dict[str, Any], names: tuple[str, ...], shared: Any) -> bool:
+    """Whether these names came as one group, and are what they were."""
+    return names in state["loaded"] and fingerprint(group, shared) == state["loaded"][names]
+
+
+def culprits(group: dict[str, Any], secrets: list[Any]) -> list[Any]:
     """The names of a refused group whose own bytes hold a secret."""
     found_in = []
     for name, value in sorted(group.items()):
-        stream, buffers = io.BytesIO(), []
+        stream, buffers = io.BytesIO(), []  # type: tuple[io.BytesIO, list[Any]]
         pickler(stream, buffers.append).dump(value)
         texts = [stream.getvalue()] + [bytes(buffer.raw()) for buffer in buffers]
         wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]

@@ -88,7 +88,9 @@ class Attempt:
 
     async def _course(self) -> None:
         await self._prepare()
-        split = next((n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES), len(self.job.cells))
+        split = next(
+            (n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES), len(self.job.cells)
+        )
         for index, cell in enumerate(self.job.cells):
             if index == split and not await self._load():
                 return
@@ -220,13 +222,12 @@ class Attempt:
                 task.exception()  # read, so that asyncio does not complain of an exception that nobody saw
 
     async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
-        """Wait for an answer of the kernel. Raises KernelDied when its process ends first, TimeoutError after `seconds`."""
-        task = asyncio.ensure_future(awaitable)
+        """Wait for an answer of the kernel. Raises KernelDied when its process ends, TimeoutError after `seconds`."""
+        task: asyncio.Future[Answer] = asyncio.ensure_future(awaitable)
+        waited: set[asyncio.Future[Any]] = {task, self.process.died}
         self._busy = True
         try:
-            done, _ = await asyncio.wait(
-                {task, self.process.died}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
+            done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
             if task in done:
                 return task.result()
             if not done:

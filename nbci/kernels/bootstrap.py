@@ -27,7 +27,7 @@ def question(function: str, argument: dict[str, Any]) -> str:
 
 
 def cloudpickle_sources() -> dict[str, str]:
-    """cloudpickle's own source, for kernels whose environment lacks it."""
+    """The source of cloudpickle, for kernels whose environment lacks it."""
     package = importlib.resources.files("cloudpickle")
     return {
         "package_source": package.joinpath("__init__.py").read_text(encoding="utf-8"),

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbclient import NotebookClient
-from traitlets import Any as Anything
 
 from nbci.kernels.process import quiet
 
@@ -21,13 +20,15 @@ IOPUB_TIMEOUT_SECONDS = 3600
 class StepClient(NotebookClient):
     """Executes cells; what a cell prints goes through `outputs`, which is set for each cell."""
 
-    outputs: CellOutputs = Anything()
-    cell_number: int | None = Anything(default_value=None, allow_none=True)
-    messages_seen: int = 0
+    outputs: CellOutputs
+    cell_number: int | None
+    messages_seen: int
 
     def __init__(self, nb: NotebookNode, km: Any, kc: Any) -> None:
         super().__init__(nb, km=km, log=quiet, timeout=None, iopub_timeout=IOPUB_TIMEOUT_SECONDS)
         self.kc = kc
+        self.cell_number = None
+        self.messages_seen = 0
         self.on_cell_error = note_raised
 
     async def _async_poll_kernel_alive(self) -> None:

@@ -24,7 +24,8 @@ def new_document(job: KernelJob, display_name: str) -> NotebookNode:
     metadata = {key: value for key, value in job.notebook_metadata.items() if key not in ("kernelspec", "widgets")}
     metadata["kernelspec"] = {"name": job.kernel_name, "display_name": display_name, "language": job.language}
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
-    return nbformat.from_dict(document)
+    made: NotebookNode = nbformat.from_dict(document)
+    return made
 
 
 def finished_document(notebook: NotebookNode, mask: Mask) -> dict[str, Any]:

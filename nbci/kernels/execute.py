@@ -23,10 +23,11 @@ AFTER_KILL_SECONDS = 1.0
 async def run_job(job: KernelJob, listener: Listener) -> JobOutcome:
     """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is left.
 
-    What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns the
-    partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the cancellation
-    back, so that the awaiting task gets the outcome); a second cancellation kills the kernel at once. Raises UsageError for
-    an unknown kernel, IntegrityError when a value's file is not what it should be, InfrastructureError for a full disk.
+    What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns
+    the partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the
+    cancellation back, so that whoever awaits the task gets the outcome); a second cancellation kills the kernel at once.
+    Raises UsageError for an unknown kernel, IntegrityError when a value's file is not what it should be,
+    InfrastructureError when files cannot be written.
     """
     attempt = Attempt(job, listener, display_name=find_spec(job.kernel_name).display_name)
     work = asyncio.ensure_future(attempt.work())
@@ -51,7 +52,9 @@ async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob)
         done, _ = await asyncio.wait({work}, timeout=job.timeout_seconds)
         if not done:
             seconds = job.timeout_seconds or 0
-            await _stop(work, attempt, Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds"))
+            await _stop(
+                work, attempt, Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds")
+            )
     except asyncio.CancelledError:
         _uncancel()
         failure = Failure(kind="interrupted", message="the step was interrupted")

@@ -88,7 +88,11 @@ def _status(name: str, value: str) -> int | None:
 
 def _line(traceback: str, count: int | None) -> int | None:
     """The line in the cell: IPython names cells by their execution count."""
-    patterns = (rf"Cell In\s?\[{count}\], line (\d+)", rf"Input In \[{count}\], in <cell line: (\d+)>", r"File <unknown>, line (\d+)")
+    patterns = (
+        rf"Cell In\s?\[{count}\], line (\d+)",
+        rf"Input In \[{count}\], in <cell line: (\d+)>",
+        r"File <unknown>, line (\d+)",
+    )
     for pattern in patterns:
         found = re.search(pattern, traceback)
         if found:

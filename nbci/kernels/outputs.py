@@ -74,7 +74,9 @@ class CellOutputs:
             return True
         if self._shown_file is None:
             self._shown_file = self._open_spill(".jsonl")
-        self._shown_file.write(json.dumps({"data": content.get("data", {}), "metadata": content.get("metadata", {})}) + "\n")
+        self._shown_file.write(
+            json.dumps({"data": content.get("data", {}), "metadata": content.get("metadata", {})}) + "\n"
+        )
         return False
 
     def error(self, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -117,7 +119,9 @@ class CellOutputs:
         if size > room or (starts and len(outputs) >= MOST_OUTPUTS):
             if self._text_file is None:
                 self._begin_spill(outputs, text)
-            text = "" if starts and len(outputs) >= MOST_OUTPUTS else text.encode()[: max(room, 0)].decode(errors="ignore")
+            text = (
+                "" if starts and len(outputs) >= MOST_OUTPUTS else text.encode()[: max(room, 0)].decode(errors="ignore")
+            )
             size = self._cap_bytes - self._kept_bytes
         self._kept_bytes += size
         if text:

@@ -31,6 +31,7 @@ POLL_SECONDS = 0.05
 CHILDREN_SECONDS = 0.5
 MEMORY_POLLS = 5
 LONGEST_SOCKET_PATH = 90
+SHORT_FOLDER = "/tmp"  # noqa: S108  # mkdtemp makes a private folder in it
 LOG_TAIL_CHARACTERS = 8000
 READ_BYTES = 1 << 16
 
@@ -133,7 +134,7 @@ class KernelProcess:
         try:
             if self.pid and not self.died.done() and grace_seconds > 0:
                 with contextlib.suppress(Exception):
-                    await self.manager.request_shutdown()  # type: ignore[no-untyped-call]  # untyped in jupyter_client
+                    await self.manager.request_shutdown()
                 await self._await_end(grace_seconds)
             await self._end_family()
         finally:
@@ -153,7 +154,7 @@ class KernelProcess:
         if not self.pid:
             return
         deadline = time.monotonic() + 2.0
-        while left := processes.family(self.pid, self._marker):
+        while left := processes.family(self.pid, self._marker):  # noqa: ASYNC110  # no event tells of others' end
             processes.kill(left)
             self._poll()
             if time.monotonic() > deadline:
@@ -170,7 +171,7 @@ class KernelProcess:
             with contextlib.suppress(Exception):
                 if self._poll() is not None and self._manager.provisioner is not None:
                     await self._manager.provisioner.wait()
-                await self._manager.cleanup_resources()  # type: ignore[no-untyped-call]  # untyped in jupyter_client
+                await self._manager.cleanup_resources()
         shutil.rmtree(self._folder, ignore_errors=True)
 
     def _new_manager(self) -> AsyncKernelManager:
@@ -309,7 +310,7 @@ class KernelLog:
 def _private_folder() -> Path:
     """A new folder, only for this user, whose path is short enough for sockets where that is possible."""
     folder = tempfile.mkdtemp(prefix="nbci-")
-    if len(folder) > LONGEST_SOCKET_PATH and os.access("/tmp", os.W_OK):
+    if len(folder) > LONGEST_SOCKET_PATH and os.access(SHORT_FOLDER, os.W_OK):
         os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="nbci-", dir="/tmp")
+        folder = tempfile.mkdtemp(prefix="nbci-", dir=SHORT_FOLDER)
     return Path(folder)

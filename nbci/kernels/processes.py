@@ -58,7 +58,7 @@ class Death:
 
 
 def family(pid: int, marker: str) -> set[int]:
-    """Every living process of a kernel but zombies: itself, descendants, members of its session, bearers of `marker`."""
+    """The living processes of a kernel: itself, descendants, members of its session, bearers of `marker`."""
     if not PROC.joinpath("self/stat").exists():
         return _family_by_psutil(pid)
     wanted = f"{MARKER}={marker}".encode()

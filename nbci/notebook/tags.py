@@ -205,7 +205,7 @@ def _read_tag(reading: _Reading, tag: str) -> None:
         reading.settings["agent"] = "gpu"
     elif colon and prefix in _PREFIXES:
         _PREFIXES[prefix](reading, value.strip())
-    elif meant := _misspelt(prefix, bool(colon)):
+    elif tag not in _SPELLINGS and (meant := _misspelt(prefix, bool(colon))):
         spelling = meant + value.strip() if meant.endswith(":") else meant
         reading.wrong(f"unknown tag {tag!r}", f"did you mean {spelling!r}?")
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nbci.records.model import ParameterValue
+from nbci.records.model import WRITTEN, ParameterValue
 
 FORMAT = 1
 
@@ -96,7 +96,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
-    format: int = FORMAT
+    format: int = field(default=FORMAT, metadata=WRITTEN)
     nbci: str = ""
     keep_going: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"

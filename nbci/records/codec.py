@@ -8,6 +8,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar
 
 from nbci.errors import IntegrityError, Location
+from nbci.records.model import WRITTEN
 
 T = TypeVar("T")
 
@@ -18,12 +19,12 @@ def to_json(value: object) -> str:
 
 
 def plain(value: object) -> Any:
-    """The record as dicts, lists and scalars; fields that have their default value are left out."""
+    """The record as dicts, lists and scalars; fields with their default value are left out, but for those with `WRITTEN`."""
     if is_dataclass(value):
         return {
             field.name: plain(item)
             for field in fields(value)
-            if (item := getattr(value, field.name)) != field.default or field.default is MISSING
+            if (item := getattr(value, field.name)) != field.default or field.default is MISSING or field.metadata == WRITTEN
         }
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}

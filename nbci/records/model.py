@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nbci.handoff.values import ValueRef
+
+FORMAT = 1
+
+WRITTEN: Mapping[str, Any] = {"written": True}
+"""Metadata of a field that stands in the JSON also when it has its default value."""
 
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
@@ -170,6 +175,7 @@ class RunRecord:
     target: str
     result: RunResult
     nbci: str
+    format: int = field(default=FORMAT, metadata=WRITTEN)
     command: tuple[str, ...] = ()
     started_utc: str | None = None
     ended_utc: str | None = None

@@ -23,6 +23,7 @@ def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> byt
     header = fragment(element("h1", record.pipeline, " ", verdict(record.result)), element("p", outcome(record, steps)))
     failed = [step for step in steps if step.record.result == "failed"]
     main = fragment(
+        _run_failed(record),
         *(_failed(step) for step in failed),
         _about(record),
         _metrics(plan, steps),
@@ -46,7 +47,8 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
         case "passed":
             words = f"The run passed: {total}{took}"
         case "failed":
-            words = f"The run failed: {counts['failed']} of {total} failed{took}"
+            what = record.failure.message if record.failure else f"{counts['failed']} of {total} failed"
+            words = f"The run failed: {what}{took}"
         case "interrupted":
             words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
         case _:
@@ -95,6 +97,14 @@ def commit(record: RunRecord) -> str | None:
 def _failed(step: ShownStep) -> Markup:
     title = fragment("Step ", element("a", step.record.name, href=step.page), " failed")
     return section(title, explained(step, root=""), anchor=f"failure-{step.stem}", class_="failed")
+
+
+def _run_failed(record: RunRecord) -> Markup | None:
+    failure = record.failure
+    if failure is None:
+        return None
+    hint = element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None
+    return section("The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed")
 
 
 def _about(record: RunRecord) -> Markup:

@@ -25,6 +25,8 @@ def junit(record: RunRecord, steps: Sequence[ShownStep]) -> bytes:
     root = Element("testsuites", name=_shown(record.pipeline))
     for step in steps:
         root.append(_suite(record, step))
+    if record.failure is not None:
+        root.append(_run_suite(record))
     for name in ("tests", *_COUNTED):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("errors", "0")
@@ -48,6 +50,14 @@ def _suite(record: RunRecord, step: ShownStep) -> Element:
         suite.set("timestamp", _shown(re.sub(r"(?:\.\d+)?(?:Z|\+00:00)?$", "", step.record.started_utc)))
     if step.record.host:
         suite.set("hostname", _shown(step.record.host))
+    return suite
+
+
+def _run_suite(record: RunRecord) -> Element:
+    """A failure that belongs to no step, so that a run that failed has a case that failed."""
+    name = _part(record.pipeline)
+    suite = Element("testsuite", name=_shown(record.pipeline), tests="1", failures="1", skipped="0", errors="0", time="0.000")
+    _fail(_case(suite, f"{name}.{name}", "run", None), record.failure, None)
     return suite
 
 

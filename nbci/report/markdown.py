@@ -28,6 +28,7 @@ def summary(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> bytes:
     blocks = [
         f"## {_SIGNS[record.result]} {prose(record.pipeline)}: {record.result}",
         prose(outcome(record, steps)),
+        f"**What to do:** {prose(record.failure.hint)}" if record.failure and record.failure.hint else "",
         *(_failure(step) for step in failed[:_FAILURES]),
         _section("Metrics", _metrics(plan, steps)),
         _section("Steps", _steps(steps)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import secrets
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json
+from nbci.records.model import FORMAT as RECORD_FORMAT
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.config import Project
+
+_RESERVE_BYTES = 256 << 10
 
 
 class RunFolder:
@@ -84,6 +88,11 @@ class RunFolder:
         os.close(descriptor)
         return False
 
+    def free_reserve(self) -> None:
+        """Give back the space kept so that the record can be written when the disk is full."""
+        with contextlib.suppress(OSError):
+            (self.path / ".reserve").unlink(missing_ok=True)
+
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan that this run carries out."""
         write_atomic(self.path / "plan.json", to_json(plan))
@@ -112,7 +121,9 @@ class RunFolder:
     def read_header(self) -> RunRecord:
         """The run's record without its steps."""
         path = self.path / "run.json"
-        return from_json(path.read_bytes(), RunRecord, str(path))
+        text = path.read_bytes()
+        _refuse_other_format(text, RECORD_FORMAT, "the record", path)
+        return from_json(text, RunRecord, str(path))
 
     def read(self) -> RunRecord:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""
@@ -143,7 +154,7 @@ def now_utc() -> str:
 
 
 def new_run(project: Project) -> RunFolder:
-    """Make the folder of a new run; ids sort by time."""
+    """Make the folder of a new run, held by this process; ids sort by time."""
     while True:
         run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         path = project.runs_folder / run
@@ -158,6 +169,8 @@ def new_run(project: Project) -> RunFolder:
                 continue
         folder = RunFolder(path)
         folder.hold()
+        with disk_errors(path):
+            (path / ".reserve").write_bytes(os.urandom(_RESERVE_BYTES))
         return folder
 
 
@@ -195,16 +208,18 @@ def read_plan(path: Path) -> Plan:
         text = path.read_bytes()
     except FileNotFoundError:
         raise UsageError("there is no such plan", where=Location(str(path)), hint="make one: nbci plan TARGET --out FILE") from None
-    try:
-        version = json.loads(text).get("format", FORMAT)
-    except (ValueError, AttributeError) as error:
-        raise IntegrityError("this is no plan that nbci wrote", where=Location(str(path))) from error
-    if version != FORMAT:
-        raise UsageError(
-            f"the plan has format {version}, this nbci reads {FORMAT}",
-            where=Location(str(path)),
-            hint="use the same version of nbci everywhere, or plan again",
-        )
+    _refuse_other_format(text, FORMAT, "the plan", path)
     return from_json(text, Plan, str(path))
 
 
+def _refuse_other_format(text: bytes, known: int, what: str, path: Path) -> None:
+    try:
+        version = json.loads(text)["format"]
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(f"{what} is none that nbci wrote", where=Location(str(path))) from error
+    if version != known:
+        raise UsageError(
+            f"{what} has format {version}, this nbci reads {known}",
+            hint="use the same version of nbci everywhere",
+            where=Location(str(path)),
+        )

@@ -36,7 +36,8 @@ def test_saving_names_variable_type_maker_and_user() -> None:
     refusal = decode_save({"unsaveable": [problem]}, "make", {"lock": "use"})
     assert isinstance(refusal, Refusal)
     assert refusal.message == (
-        "`lock` (type _thread.lock), which step `use` needs, made by step `make`, cannot be saved: TypeError: cannot pickle"
+        "`lock` (type _thread.lock), which step `use` needs, made by step `make`, cannot be saved: "
+        "TypeError: cannot pickle"
     )
     missing = decode_save({"missing": ["y"]}, "make", {})
     assert isinstance(missing, Refusal)

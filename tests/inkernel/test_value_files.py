@@ -15,7 +15,9 @@ from hypothesis.extra import numpy as of_numpy
 
 from nbci.inkernel import values as codec
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
+scalars = (
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
+)
 arrays = of_numpy.arrays(
     st.sampled_from(["f8", "i4", "u1", "U3"]), of_numpy.array_shapes(max_dims=2, max_side=5), fill=st.nothing()
 )

@@ -10,7 +10,6 @@ from nbci.kernels.execute import run_job
 from nbci.kernels.job import ProgramCell
 
 if TYPE_CHECKING:
-
     from nbci.kernels.job import JobOutcome, KernelJob
     from nbci.records.model import CellRun
 
@@ -76,5 +75,3 @@ def is_alive(pid: int) -> bool:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
-
-

@@ -203,5 +203,5 @@ def test_the_listener_hears_everything_in_order(make_job: MakeJob) -> None:
 
 
 def test_an_unknown_kernel_is_a_users_mistake(make_job: MakeJob) -> None:
-    with pytest.raises(UsageError, match="there is no kernel named `pithon3`; installed are: .*python3"):
+    with pytest.raises(UsageError, match=r"there is no kernel named `pithon3`; installed are: .*python3"):
         run(make_job("1", kernel_name="pithon3"))

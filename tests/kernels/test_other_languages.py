@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., KernelJob]
 
 
-
 @pytest.fixture
 def bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     """bash_kernel's specification, installed for this test only."""

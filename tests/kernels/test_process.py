@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
-import pytest
 from real_kernels import Recorder, is_alive, printed, run, run_all
 
 from nbci.kernels.execute import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    import pytest
 
     from nbci.kernels.job import JobOutcome, KernelJob
 
@@ -77,7 +78,9 @@ def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob) -> None:
 def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
     heard = Recorder()
     started = time.monotonic()
-    outcome = run(make_job("import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\nos._exit(7)"), heard)
+    outcome = run(
+        make_job("import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\nos._exit(7)"), heard
+    )
     seen = time.monotonic()
 
     assert outcome.failure is not None
@@ -95,7 +98,11 @@ def test_timeouts_name_what_took_too_long(make_job: MakeJob) -> None:
     )
 
     assert cell.failure is not None
-    assert (cell.failure.kind, cell.failure.message, cell.failure.cell) == ("timeout", "cell 1 took longer than 0.5 seconds", 1)
+    assert (cell.failure.kind, cell.failure.message, cell.failure.cell) == (
+        "timeout",
+        "cell 1 took longer than 0.5 seconds",
+        1,
+    )
     assert printed(cell, 0).startswith("on\n")
     assert stubborn.failure is not None
     assert stubborn.failure.kind == "timeout"
@@ -108,7 +115,7 @@ async def cancel_when(job: KernelJob, word: str, *, times: int = 1) -> tuple[Job
     """Run the job, cancel it when it has printed `word`; gives the outcome and how long the end took."""
     heard = Recorder()
     task = asyncio.ensure_future(run_job(job, heard))
-    while word not in heard.text:
+    while word not in heard.text:  # noqa: ASYNC110  # the listener is no coroutine
         await asyncio.sleep(0.01)
     began = time.monotonic()
     for _ in range(times):
@@ -144,7 +151,9 @@ def test_a_stubborn_kernel_is_killed_in_time_and_at_once_when_asked_twice(make_j
     assert_all_gone(heard.text)
 
 
-def test_a_passed_step_leaves_nothing_behind(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_passed_step_leaves_nothing_behind(
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
     (tmp_path / "t").mkdir()
     heard = Recorder()
@@ -170,7 +179,8 @@ class Says:
     def cell_ended(self, cell, run): pass
     def text_printed(self, cell, text, stream): print(text, flush=True)
 folder = Path({folder!r})
-job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, cwd=folder, env=dict(os.environ),
+job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, cwd=folder,
+    env=dict(os.environ),
     values_folder=folder / "v", spill_folder=folder / "s", log_path=folder / "log",
     cells=(ProgramCell(role="step", number=1, source={source!r}),))
 asyncio.run(run_job(job, Says()))

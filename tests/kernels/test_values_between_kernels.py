@@ -40,9 +40,7 @@ lists = [[1], [2]]; inner = lists[0]
 np_again = np
 plain = 7
 """
-GIVEN = (
-    "model part again local kind scale scaled base view table words lists inner np_again plain".split()
-)
+GIVEN = "model part again local kind scale scaled base view table words lists inner np_again plain".split()
 CHECKS = """
 assert isinstance(model, Model) and isinstance(part, Model.Part) and again is model
 assert isinstance(local, kind) and local.n == 3

@@ -81,6 +81,12 @@ def failure_lines(step: StepRecord, *, plan: Plan | None = None, tail: Sequence[
     return [*lines, "  printed last", *(f"    | {line}" for line in tail)] if tail else lines
 
 
+def run_failure_lines(failure: Failure) -> list[str]:
+    """A failure that belongs to no single step."""
+    rows = [("error", failure_cause(failure)), *([("hint", one_line(failure.hint))] if failure.hint else [])]
+    return ["FAILED the run", *(f"  {line}" for line in table(rows))]
+
+
 def _notebook(plan: Plan | None, name: str) -> str:
     return next((step.notebook for step in plan.steps if step.name == name), "") if plan else ""
 
@@ -122,6 +128,8 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
     for step in record.steps:
         if step.result == "failed":
             lines += [*failure_lines(step, plan=progress.plan, tail=tuple(progress.step(step.name).tail)), ""]
+    if record.failure is not None:
+        lines += [*run_failure_lines(record.failure), ""]
     lines += [result_line(record), f"  record: {folder}", f"  page:   {folder / 'report' / 'index.html'}"]
     if record.result in {"failed", "interrupted"}:
         lines.append(f"  go on where it stopped:  nbci run --resume {record.run}")

@@ -1,0 +1,43 @@
+"""Check notebooks and pipelines without running them.
+
+Without TARGET: every pipelines/*.yaml of the project, the notebooks that they name, and every other notebook with step
+tags. Exit codes: 0 no error was found (with --strict: no warning either), 2 otherwise.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.errors import ExitCode
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci lint`."""
+    parser.add_argument("targets", metavar="TARGET", nargs="*",
+                        help="a notebook, a pipeline or a folder of them (default: the whole project)")  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--format", choices=("text", "json", "issues"), default="text",
+                      help="issues: what Jenkins' warnings plugin reads (recordIssues tool: issues())")  # fmt: skip
+    form.add_argument("--json", dest="format", action="store_const", const="json", help="print a JSON list")
+    parser.add_argument("--strict", action="store_true", help="let warnings count as errors do")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Check, and say what was found."""
+    from nbci.lint.project import check_targets
+    from nbci.lint.render import as_data, as_issues, as_text
+
+    checked = check_targets(arguments.targets, Path.cwd())
+    if arguments.format == "text":
+        text = as_text(checked)
+        sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
+    else:
+        print(json.dumps(as_data(checked) if arguments.format == "json" else as_issues(checked), indent=1))
+    counting = {"error", "warning"} if arguments.strict else {"error"}
+    return ExitCode.USAGE if any(finding.severity in counting for finding in checked.findings) else ExitCode.SUCCESS

@@ -1,0 +1,141 @@
+"""Texts of notebooks and pipeline files checked against the rules. Pure: files are read elsewhere."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.lint.finding import Finding, Hit
+from nbci.lint.pipelines import composed, named_notebooks, read_pipeline_text
+from nbci.lint.places import lines_of_cells
+from nbci.lint.rules import NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE
+from nbci.lint.sheet import read_sheet
+from nbci.notebook.read import parse_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from nbci.lint.finding import Severity
+    from nbci.lint.sheet import Sheet
+    from nbci.notebook.cells import Notebook
+    from nbci.pipeline.model import TaggedNotebook
+
+_IGNORE = re.compile(r"#\s*nbci:\s*ignore\[([^\]]*)\]")
+_IGNORE_TAG = "nbci-ignore:"
+_RANK = {"error": 0, "warning": 1, "info": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedNotebook:
+    """A notebook's findings, and the notebook as far as it was understood."""
+
+    findings: tuple[Finding, ...]
+    tagged: TaggedNotebook | None = None
+
+
+def check_notebook(data: bytes, path: str, *, by_dataflow: bool = False) -> CheckedNotebook:
+    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the variables."""
+    try:
+        notebook = parse_notebook(data, path)
+    except UsageError as error:
+        return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
+    sheet = read_sheet(notebook, by_dataflow=by_dataflow)
+    hits = [(rule, severity, hit) for rule, severity, hit in _hits(sheet) if not _is_ignored(rule, hit, notebook)]
+    intact = not sheet.refusals and not sheet.broken and sheet.declared is not None and not _has_wrong_tags(hits)
+    return CheckedNotebook(findings=_placed(hits, notebook, data, path), tagged=sheet.tagged if intact else None)
+
+
+def _hits(sheet: Sheet) -> Iterable[tuple[str, Severity, Hit]]:
+    for name, rule in NOTEBOOK_RULES.items():
+        for hit in rule.look(sheet):
+            yield name, rule.severity, hit
+
+
+def _has_wrong_tags(hits: Iterable[tuple[str, Severity, Hit]]) -> bool:
+    return any(rule == "wrong-tag" for rule, _, _ in hits)
+
+
+def _is_ignored(rule: str, hit: Hit, notebook: Notebook) -> bool:
+    if hit.cell is None:
+        return False
+    cell = notebook.cell(hit.cell)
+    if f"{_IGNORE_TAG}{rule}" in cell.tags:
+        return True
+    lines = cell.source.split("\n")
+    return hit.line is not None and hit.line <= len(lines) and _names(rule, lines[hit.line - 1])
+
+
+def _names(rule: str, line: str) -> bool:
+    match = _IGNORE.search(line)
+    return match is not None and rule in [name.strip() for name in match[1].split(",")]
+
+
+def _placed(hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: bytes, path: str) -> tuple[Finding, ...]:
+    """The hits with their lines in the file, in the order of the cells; each once."""
+    if not hits:
+        return ()
+    text = data.decode("utf-8-sig")
+    lines = lines_of_cells(text, notebook.cells, is_json=path.endswith(".ipynb"))
+    findings = []
+    for rule, severity, hit in hits:
+        cell_lines = lines[hit.cell - 1] if hit.cell is not None else ()
+        at = min(hit.line or 1, len(cell_lines)) - 1
+        findings.append(_finding(rule, severity, path, hit, file_line=cell_lines[at] if cell_lines else None))
+    return tuple(sorted(dict.fromkeys(findings), key=_order))
+
+
+def _order(finding: Finding) -> tuple[int, int, int, str, str]:
+    line = finding.line if finding.line is not None else 0
+    return finding.cell or 0, line, _RANK[finding.severity], finding.rule, finding.message
+
+
+def _finding(rule: str, severity: Severity, path: str, hit: Hit, *, file_line: int | None = None) -> Finding:
+    return Finding(
+        rule=rule,
+        severity=severity,
+        path=path,
+        message=hit.message,
+        hint=hit.hint,
+        cell=hit.cell,
+        line=hit.line,
+        column=hit.column,
+        file_line=file_line if hit.cell is not None else hit.line,
+    )
+
+
+def orders_by_dataflow(text: str, path: str) -> tuple[bool, tuple[str, ...]]:
+    """Whether a pipeline file derives its order from variables, and the notebooks that it names."""
+    composition = read_pipeline_text(text, path)
+    named = tuple(notebook for notebook, _ in named_notebooks(composition))
+    return composition.data.get("order") == "dataflow", named
+
+
+def check_pipeline(
+    data: bytes,
+    path: str,
+    *,
+    exists: Callable[[str], bool],
+    notebooks: dict[str, TaggedNotebook | None],
+) -> tuple[Finding, ...]:
+    """What the rules find in a pipeline file; `notebooks` are those that it names, None those with mistakes of their own."""
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        hit = Hit(message=f"this is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8")
+        return (_finding(UNREADABLE, "error", path, hit),)
+    composition = read_pipeline_text(text, path)
+    named = named_notebooks(composition)
+    missing = tuple(hit for notebook, hit in named if not exists(notebook))
+    understood = {notebook: notebooks[notebook] for notebook, _ in named if notebooks.get(notebook) is not None}
+    if len(understood) == len(named) or missing:
+        composition = composed(composition, {k: v for k, v in understood.items() if v is not None}, missing)
+    lines = text.split("\n")
+    findings = [
+        _finding(name, rule.severity, path, hit)
+        for name, rule in PIPELINE_RULES.items()
+        for hit in rule.look(composition)
+        if not (hit.line is not None and hit.line <= len(lines) and _names(name, lines[hit.line - 1]))
+    ]
+    return tuple(sorted(dict.fromkeys(findings), key=_order))

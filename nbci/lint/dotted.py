@@ -1,0 +1,62 @@
+"""Dotted names in code, as the libraries spell them: `np.random.seed` is `numpy.random.seed`."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbci.lint.sheet import Sheet
+
+
+def imported(sheet: Sheet) -> dict[str, str]:
+    """What each name that the notebook's imports bind stands for; a name that is bound otherwise too is left out."""
+    found: dict[str, str] = {}
+    others: set[str] = set()
+    for cell in sheet.cells.values():
+        for node in ast.walk(cell.tree):
+            match node:
+                case ast.Import(names=names):
+                    for alias in names:
+                        found[alias.asname or alias.name.split(".")[0]] = (
+                            alias.name if alias.asname else alias.name.split(".")[0]
+                        )
+                case ast.ImportFrom(module=str(module), names=names, level=0):
+                    found.update({alias.asname or alias.name: f"{module}.{alias.name}" for alias in names})
+                case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    others.add(name)
+    return {name: meaning for name, meaning in found.items() if name not in others}
+
+
+def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
+    """The library's name of what the expression refers to; a builtin stands for itself, other variables for nothing."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    if node.id in names:
+        return ".".join([names[node.id], *reversed(parts)])
+    return node.id if not parts else None
+
+
+def calls(trees: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[tuple[str, ast.Call]]:
+    """Every call of something that has a dotted name."""
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and (name := dotted(node.func, names)):
+                yield name, node
+
+
+def magics(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
+    """The line magics of a cell after IPython's transformation: name, argument, line."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(
+                func=ast.Attribute(attr="run_line_magic"),
+                args=[ast.Constant(value=str(name)), ast.Constant(value=str(argument)), *_],
+            ):
+                yield name, argument, node.lineno

@@ -1,0 +1,135 @@
+"""Rules about code as Python reads it: syntax, names that nobody defines, parameters."""
+
+from __future__ import annotations
+
+import ast
+import re
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.lint.finding import Hit
+from nbci.plan.group import analyse
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.dataflow.undefined import Undefined
+    from nbci.lint.sheet import Sheet
+
+
+def syntax_errors(sheet: Sheet) -> Iterator[Hit]:
+    """Cells that are no valid Python."""
+    for error in sheet.broken.values():
+        yield Hit.of(error)
+
+
+def undefined_names(sheet: Sheet) -> Iterator[Hit]:
+    """Names that surely nobody defines. What a cell that does not parse might define is left alone."""
+    found = list(_undefined(sheet, "error"))
+    yield from found
+    if not sheet.broken and not sheet.refusals:
+        seen = {(hit.cell, hit.line, hit.message) for hit in found}
+        yield from (hit for hit in _refused(sheet) if (hit.cell, hit.line, hit.message) not in seen and not found)
+
+
+def maybe_undefined_names(sheet: Sheet) -> Iterator[Hit]:
+    """Names that nobody is seen to define, in the sight of code that may define any name."""
+    return _undefined(sheet, "warning")
+
+
+def _undefined(sheet: Sheet, severity: str) -> Iterator[Hit]:
+    for found in sheet.flowing.undefined if sheet.flowing else ():
+        if found.severity == severity and not _named_in_broken(sheet, found.name):
+            reason = f" ({found.reason})" if found.reason else ""
+            yield Hit(
+                message=f"{found.message}{reason}", hint=found.hint, cell=_cell_number(sheet, found), line=found.line
+            )
+
+
+def _cell_number(sheet: Sheet, found: Undefined) -> int:
+    step = next(step for step in sheet.steps if step.name == found.step)
+    return sheet.own_cells(step)[found.cell][0]
+
+
+def _named_in_broken(sheet: Sheet, name: str) -> bool:
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    return any(word.search(sheet.notebook.cell(number).source) for number in sheet.broken)
+
+
+def _refused(sheet: Sheet) -> Iterator[Hit]:
+    """What the plan refuses and the steps' own flow does not show, as in metrics cells."""
+    if sheet.tagged is None or not sheet.is_python or sheet.declared is None:
+        return
+    try:
+        analyse(sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow)
+    except UsageError as error:
+        first = (error.hint or "").split("\n")[0]
+        hit = Hit.of(error)
+        yield Hit(
+            message=hit.message,
+            hint=None if not first or first.startswith("also ") else first,
+            cell=hit.cell,
+            line=hit.line,
+            column=hit.column,
+        )
+
+
+def joins(sheet: Sheet) -> Iterator[Hit]:
+    """Values that reach a step from two others, neither of which comes first."""
+    for warning in sheet.flowing.warnings if sheet.flowing else ():
+        yield Hit(message=warning, hint="let one of the steps come after the other, or use two names")
+
+
+def wrong_parameters(sheet: Sheet) -> Iterator[Hit]:
+    """Parameters cells that declare what cannot be."""
+    if sheet.declaration_refusal is not None and not sheet.broken:
+        yield Hit.of(sheet.declaration_refusal)
+
+
+def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
+    """Parameters that no other code of the notebook mentions."""
+    if sheet.tagged is None or sheet.declared is None:
+        return
+    numbers = sheet.tagged.blocks.parameters
+    elsewhere = "\n".join(cell.source for cell in sheet.notebook.cells if cell.number not in numbers)
+    read = {
+        node.id
+        for number in numbers
+        if number in sheet.cells
+        for node in ast.walk(sheet.cells[number].tree)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
+    }
+    for parameter in sheet.declared.parameters:
+        if parameter.name not in read and not re.search(rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere):
+            where = parameter.where
+            yield Hit(
+                message=f"the parameter `{parameter.name}` is used nowhere",
+                hint="take it away, or use it where a literal stands",
+                cell=where.cell if where else None,
+                line=where.line if where else None,
+            )
+
+
+def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
+    """Steps that assign to a parameter's name, so that from there on it is no parameter."""
+    if sheet.tagged is None or sheet.declared is None or sheet.flowing is None or sheet.tagged.whole:
+        return
+    parameters = {parameter.name for parameter in sheet.declared.parameters}
+    for step in sheet.steps:
+        bound = sheet.flowing.step(step.name).names.binds & parameters
+        for name in sorted(bound):
+            for number, cell in sheet.own_cells(step):
+                lines = [
+                    node.lineno
+                    for node in ast.walk(cell.tree)
+                    if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+                ]
+                if lines:
+                    yield Hit(
+                        message=f"step {step.name} assigns to the parameter `{name}`: steps after it see this value, "
+                        "others the parameter's",
+                        hint="use another name",
+                        cell=number,
+                        line=min(lines),
+                    )
+                    break

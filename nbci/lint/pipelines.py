@@ -1,0 +1,230 @@
+"""Rules about pipeline files."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import UsageError, nearest
+from nbci.lint.finding import Hit
+from nbci.params import bind
+from nbci.params.yaml_text import read_yaml
+from nbci.pipeline.compose import compose
+from nbci.pipeline.document import Document, notebook_paths, read_document
+from nbci.pipeline.expressions import references
+from nbci.plan.build import build_plan
+from nbci.schema import violations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.pipeline.model import Pipeline, TaggedNotebook
+
+_SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Composition:
+    """A pipeline file as far as it can be read.
+
+    `document` is None where the text is no pipeline file at all, for `refusals`' reasons. `notebooks` holds those that
+    can be understood; `missing` those that are not there. `pipeline` is None where it cannot be put together.
+    """
+
+    path: str
+    document: Document | None = None
+    refusals: tuple[UsageError, ...] = ()
+    wrong: tuple[Hit, ...] = ()
+    missing: tuple[Hit, ...] = ()
+    notebooks: Mapping[str, TaggedNotebook] = field(default_factory=dict)
+    pipeline: Pipeline | None = None
+
+    @property
+    def data(self) -> Mapping[str, Any]:
+        """What the file says; nothing where it could not be read."""
+        return self.document.data if self.document else {}
+
+
+def read_pipeline_text(text: str, path: str) -> Composition:
+    """The file without its notebooks, each thing that the schema does not allow on its own."""
+    try:
+        return Composition(path=path, document=read_document(text, path))
+    except UsageError as error:
+        return Composition(path=path, wrong=tuple(_schema_hits(text, path)) or (Hit.of(error),))
+
+
+def _schema_hits(text: str, path: str) -> Iterator[Hit]:
+    try:
+        document = read_yaml(text, path)
+    except UsageError:
+        return
+    if not isinstance(document.data, dict) or any(not isinstance(key[-1], str) for key in document.key_marks):
+        return
+    for violation in violations(document.data, "pipeline"):
+        where = document.where(violation.path, key=violation.about == "key")
+        yield Hit(message=str(violation), line=where.line, column=where.column)
+
+
+def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
+    """The notebooks that the file names, with the hit to report when one is not there."""
+    if composition.document is None:
+        return ()
+    try:
+        named = notebook_paths(composition.document)
+    except UsageError:
+        return ()
+    return tuple(
+        (path, Hit(message=f"there is no notebook {path}", line=where.line, column=where.column))
+        for path, where in named
+    )
+
+
+def composed(
+    composition: Composition, notebooks: Mapping[str, TaggedNotebook], missing: tuple[Hit, ...]
+) -> Composition:
+    """The file with its notebooks, planned as far as that goes."""
+    document = composition.document
+    if document is None:
+        return composition
+    refusals: list[UsageError] = []
+    pipeline: Pipeline | None = None
+    if not missing:
+        try:
+            notebook_paths(document)
+            pipeline = compose(document, notebooks)
+            build_plan(pipeline, bind(pipeline.params, []), sources={})
+        except UsageError as error:
+            refusals.append(error)
+    return Composition(
+        path=composition.path,
+        document=document,
+        refusals=tuple(refusals),
+        missing=missing,
+        notebooks=notebooks,
+        pipeline=pipeline,
+    )
+
+
+def wrong_files(composition: Composition) -> Iterator[Hit]:
+    """What keeps the file from being a pipeline file."""
+    yield from composition.wrong
+
+
+def missing_notebooks(composition: Composition) -> Iterator[Hit]:
+    """Notebooks that the file names and that are not there."""
+    yield from composition.missing
+
+
+def wrong_compositions(composition: Composition) -> Iterator[Hit]:
+    """What cannot be put together or planned; what is wrong in a notebook is that notebook's own finding."""
+    lines = {hit.line for hit in wrong_references(composition)}
+    for error in composition.refusals:
+        in_notebook = error.where is not None and error.where.path in composition.notebooks
+        if not in_notebook and "cycle" not in error.message:
+            hit = Hit.of(error)
+            if hit.line is None or hit.line not in lines:
+                yield hit
+
+
+def cycles(composition: Composition) -> Iterator[Hit]:
+    """Steps that wait for each other."""
+    for error in composition.refusals:
+        in_notebook = error.where is not None and error.where.path in composition.notebooks
+        if "cycle" in error.message and not in_notebook:
+            yield Hit.of(error)
+
+
+def wrong_references(composition: Composition) -> Iterator[Hit]:
+    """`${...}` that name no parameter, no key of the step's matrix, or nothing at all."""
+    document = composition.document
+    if document is None:
+        return
+    parameters = document.data.get("params", {})
+    for node, step in document.data["steps"].items():
+        for key in _SUBSTITUTED:
+            for part, place in _parts(step.get(key), ("steps", node, key)):
+                where = document.where(*place)
+                for message, hint in _wrong_in(part, parameters, step.get("matrix") or {}):
+                    yield Hit(message=f"{message}, in step {node}", hint=hint, line=where.line, column=where.column)
+
+
+def _parts(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
+    if isinstance(value, dict):
+        for key, item in value.items():
+            yield from _parts(item, (*place, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _parts(item, (*place, index))
+    else:
+        yield value, place
+
+
+def _wrong_in(value: Any, parameters: Mapping[str, Any], matrix: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    try:
+        found = references(value)
+    except UsageError as error:
+        yield error.message, error.hint
+        return
+    for reference in found:
+        if reference.parameter is not None and reference.parameter not in parameters:
+            yield f"${{{reference.text}}} names no parameter", _meant(reference.parameter, parameters)
+        if reference.matrix_key is not None and reference.matrix_key not in matrix:
+            yield f"${{{reference.text}}} names no key of the matrix", _meant(reference.matrix_key, matrix)
+
+
+def _meant(name: str, known: Mapping[str, Any]) -> str | None:
+    close = nearest(name, known)
+    if close:
+        return f"did you mean {close!r}?"
+    return f"there are {', '.join(known)}" if known else None
+
+
+def unused_parameters(composition: Composition) -> Iterator[Hit]:
+    """Parameters of the pipeline that no step, condition or gate uses."""
+    document = composition.document
+    if document is None or composition.pipeline is None:
+        return
+    used = {
+        reference.parameter
+        for step in document.data["steps"].values()
+        for key in _SUBSTITUTED
+        for reference in references(step.get(key))
+    }
+    conditions = [str(step.get("when", "")) for step in document.data["steps"].values()]
+    conditions += [str(gate.get("when", "")) for gate in document.data.get("gates", ())]
+    words = set(re.findall(r"\w+", " ".join(conditions)))
+    for name in document.data.get("params", {}):
+        if name not in used | words:
+            where = document.where("params", name, key=True)
+            yield Hit(
+                message=f"no step uses the parameter `{name}`",
+                hint=f'hand it to a notebook: `params: {{{name}: "${{{name}}}"}}`, or take it away',
+                line=where.line,
+                column=where.column,
+            )
+
+
+def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
+    """Metrics that the file declares or judges and that no notebook names."""
+    document = composition.document
+    if document is None or composition.pipeline is None or any(step.metrics for step in composition.pipeline.steps):
+        return
+    sources = "\n".join(cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells)
+    if re.search(r"\bglue\(\s*(?!['\"])", sources):
+        return
+    places = [(name, ("metrics", name), True) for name in document.data.get("metrics", {})]
+    places += [(gate["metric"], ("gates", at, "metric"), False) for at, gate in enumerate(document.data.get("gates", ()))
+               if "metric" in gate]  # fmt: skip
+    seen: set[str] = set()
+    for name, place, is_key in places:
+        short = str(name).rpartition(":")[2]
+        if short not in seen and not re.search(rf"(?<!\w){re.escape(short)}(?!\w)", sources):
+            where = document.where(*place, key=is_key)
+            yield Hit(
+                message=f"no notebook names the metric `{short}`",
+                hint="print it in a cell tagged `metrics`, or name a JSON file that holds it with `metrics:`",
+                line=where.line,
+                column=where.column,
+            )
+        seen.add(short)

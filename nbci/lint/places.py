@@ -1,0 +1,116 @@
+"""Where a notebook's lines stand in its file's own text, for tools that show files by their lines."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.notebook.cells import Cell
+
+_SPACE = re.compile(r"[ \t\r\n]*")
+_DECODER = json.JSONDecoder()
+
+CellLines = tuple[int, ...]
+"""For each line of a cell's source, the line of the file that holds it."""
+
+
+def lines_of_cells(text: str, cells: Sequence[Cell], *, is_json: bool) -> tuple[CellLines, ...]:
+    """The file's lines of each cell's source, in order; an empty entry where they cannot be told."""
+    if not is_json:
+        return tuple(_in_plain_text(text, cells))
+    try:
+        found = tuple(_in_json(text))
+    except (ValueError, IndexError, RecursionError):
+        return ((),) * len(cells)
+    return found if len(found) == len(cells) else ((),) * len(cells)
+
+
+def _in_plain_text(text: str, cells: Sequence[Cell]) -> Iterator[CellLines]:
+    position = 0
+    for cell in cells:
+        at = text.find(cell.source, position) if cell.source.strip() else -1
+        if at < 0:
+            yield ()
+            continue
+        first = text.count("\n", 0, at) + 1
+        yield tuple(range(first, first + cell.source.count("\n") + 1))
+        position = at + len(cell.source)
+
+
+def _in_json(text: str) -> Iterator[CellLines]:
+    counter = _LineCounter(text)
+    cells = next((at for key, at in _members(text, 0) if key == "cells"), None)
+    for cell in _elements(text, cells) if cells is not None else ():
+        source = next((at for key, at in _members(text, cell) if key == "source"), None)
+        yield _source_lines(text, source, counter) if source is not None else (counter.line(cell),)
+
+
+def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
+    """A source is one text, or a list with a text for each line, which Jupyter writes on lines of their own."""
+    if text[_skip(text, at)] != "[":
+        source, _ = _value(text, at)
+        return (counter.line(_skip(text, at)),) * (str(source).count("\n") + 1)
+    lines: list[int] = []
+    ended = True
+    for element in _elements(text, at):
+        part, _ = _value(text, element)
+        line = counter.line(element)
+        lines += [line] * (str(part).count("\n") + 1 - (0 if ended else 1))
+        ended = False
+    return tuple(lines) or (counter.line(at),)
+
+
+class _LineCounter:
+    """The line of a position, asked for in rising order."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        self.position = 0
+        self.number = 1
+
+    def line(self, position: int) -> int:
+        """The line, from 1."""
+        self.number += self.text.count("\n", self.position, position)
+        self.position = max(position, self.position)
+        return self.number
+
+
+def _skip(text: str, at: int) -> int:
+    match = _SPACE.match(text, at)
+    return match.end() if match else at
+
+
+def _value(text: str, at: int) -> tuple[object, int]:
+    return _DECODER.raw_decode(text, _skip(text, at))
+
+
+def _members(text: str, at: int) -> Iterator[tuple[object, int]]:
+    """The keys of the JSON object that begins here, each with the position of its value."""
+    at = _skip(text, at)
+    if text[at] != "{":
+        return
+    at = _skip(text, at + 1)
+    while text[at] != "}":
+        key, at = _value(text, at)
+        at = _skip(text, _skip(text, at) + 1)
+        yield key, at
+        _, at = _value(text, at)
+        at = _skip(text, at)
+        at = _skip(text, at + 1) if text[at] == "," else at
+
+
+def _elements(text: str, at: int) -> Iterator[int]:
+    """The positions of the elements of the JSON array that begins here."""
+    at = _skip(text, at)
+    if text[at] != "[":
+        return
+    at = _skip(text, at + 1)
+    while text[at] != "]":
+        yield at
+        _, at = _value(text, at)
+        at = _skip(text, at)
+        at = _skip(text, at + 1) if text[at] == "," else at

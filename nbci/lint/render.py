@@ -1,0 +1,74 @@
+"""Findings as text, as JSON, and as Jenkins' warnings plugin reads them."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from nbci.lint.finding import Finding
+    from nbci.lint.project import Checked
+
+# https://github.com/jenkinsci/warnings-ng-plugin, "Export your issues into a supported format": the native format.
+_ISSUE_SEVERITY = {"error": "ERROR", "warning": "NORMAL", "info": "LOW"}
+_REPORT_CLASS = "io.jenkins.plugins.analysis.core.restapi.ReportApi"
+
+
+def as_text(checked: Checked) -> str:
+    """For people: grouped by file, with the total at the end."""
+    lines: list[str] = []
+    for path in dict.fromkeys(finding.path for finding in checked.findings):
+        lines += [path, *(line for finding in checked.findings if finding.path == path for line in _shown(finding)), ""]
+    return "\n".join([*lines, _total(checked)])
+
+
+def _shown(finding: Finding) -> list[str]:
+    parts = [f"cell {finding.cell}"] if finding.cell is not None else []
+    parts += [f"line {finding.line}"] if finding.line is not None else []
+    place = f"{', '.join(parts)}: " if parts else ""
+    lines = [f"  {place}{finding.severity}: {finding.message} [{finding.rule}]"]
+    return lines + [f"    → {line}" for line in (finding.hint or "").splitlines()]
+
+
+def _total(checked: Checked) -> str:
+    counts = [
+        _counted(sum(finding.severity == severity for finding in checked.findings), word)
+        for severity, word in (("error", "error"), ("warning", "warning"), ("info", "note"))
+    ]
+    found = ", ".join(count for count in counts if not count.startswith("0 ")) or "nothing to say"
+    return f"{_counted(len(checked.paths), 'file')} checked: {found}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def as_data(checked: Checked) -> list[dict[str, Any]]:
+    """For programs: a list, one mapping for each finding; the schema is `schemas/lint.schema.json`."""
+    return [asdict(finding) for finding in checked.findings]
+
+
+def as_issues(checked: Checked) -> dict[str, Any]:
+    """For Jenkins' warnings plugin; the schema is `schemas/issues.schema.json`."""
+    issues = [_issue(finding) for finding in checked.findings]
+    return {"_class": _REPORT_CLASS, "issues": issues, "size": len(issues)}
+
+
+def _issue(finding: Finding) -> dict[str, Any]:
+    line = finding.file_line or 0
+    place = f"cell {finding.cell}" + (f", line {finding.line}" if finding.line else "") if finding.cell else ""
+    issue = {
+        "fileName": finding.path,
+        "lineStart": line,
+        "lineEnd": line,
+        "severity": _ISSUE_SEVERITY[finding.severity],
+        "category": "pipeline" if finding.path.endswith((".yaml", ".yml")) else "notebook",
+        "type": finding.rule,
+        "message": f"{place}: {finding.message}" if place else finding.message,
+        "description": html.escape(finding.hint or ""),
+    }
+    # within a notebook's JSON text a column of the cell means nothing
+    if finding.cell is None and finding.column is not None:
+        issue |= {"columnStart": finding.column, "columnEnd": finding.column}
+    return issue

@@ -1,0 +1,64 @@
+"""The rules: what each is called, how much it weighs, and the function that looks for it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, TypeVar
+
+from nbci.lint import names, outputs, pipelines, tags, travel, values
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from nbci.lint.finding import Hit, Severity
+    from nbci.lint.pipelines import Composition
+    from nbci.lint.sheet import Sheet
+
+Subject = TypeVar("Subject")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule(Generic[Subject]):
+    """How much a hit weighs, and who looks for it."""
+
+    severity: Severity
+    look: Callable[[Subject], Iterable[Hit]]
+
+
+UNREADABLE = "unreadable"
+
+NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
+    "wrong-tag": Rule("error", tags.wrong_tags),
+    "wrong-edge": Rule("error", tags.wrong_edges),
+    "cycle": Rule("error", tags.cycles),
+    "syntax-error": Rule("error", names.syntax_errors),
+    "undefined-name": Rule("error", names.undefined_names),
+    "wrong-parameter": Rule("error", names.wrong_parameters),
+    "unsaveable-value": Rule("error", values.unsaveable_values),
+    "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
+    "cell-before-tags": Rule("warning", tags.dropped_cells),
+    "ignored-tag": Rule("warning", tags.ignored_settings),
+    "tag-on-text": Rule("warning", tags.tags_on_text),
+    "unsettled-join": Rule("warning", names.joins),
+    "unused-parameter": Rule("warning", names.unused_parameters),
+    "overwritten-parameter": Rule("warning", names.overwritten_parameters),
+    "environment-change": Rule("warning", travel.environment_changes),
+    "folder-change": Rule("warning", travel.folder_changes),
+    "random-seed": Rule("warning", travel.seeds),
+    "plot-settings": Rule("warning", travel.plot_settings),
+    "large-output": Rule("warning", outputs.large_outputs),
+    "cells-out-of-order": Rule("warning", outputs.cells_out_of_order),
+    "absolute-path": Rule("info", travel.absolute_paths),
+}
+
+PIPELINE_RULES: dict[str, Rule[Composition]] = {
+    "wrong-pipeline-file": Rule("error", pipelines.wrong_files),
+    "missing-notebook": Rule("error", pipelines.missing_notebooks),
+    "wrong-reference": Rule("error", pipelines.wrong_references),
+    "cycle": Rule("error", pipelines.cycles),
+    "wrong-pipeline": Rule("error", pipelines.wrong_compositions),
+    "unused-parameter": Rule("warning", pipelines.unused_parameters),
+    "unmeasured-metric": Rule("warning", pipelines.unmeasured_metrics),
+}
+
+ALL_RULES = (UNREADABLE, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))

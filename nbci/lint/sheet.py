@@ -1,0 +1,198 @@
+"""A notebook made ready for the rules: read as far as its mistakes allow, so that several are found at once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.code import CellSyntaxError, parse_cell
+from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.names import names_of
+from nbci.errors import UsageError
+from nbci.notebook.tags import read_tags
+from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
+from nbci.pipeline.tagged import understand
+from nbci.plan.order import Cycle, topological
+from nbci.plan.program import prelude_statements
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.dataflow.flow import Flow
+    from nbci.notebook.cells import Cell, Notebook
+    from nbci.notebook.tags import CellTags
+    from nbci.params import Declared
+    from nbci.pipeline.model import Step, TaggedNotebook
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sheet:
+    """A notebook and what could be understood of it.
+
+    `tags` are those that can be read; `refusals` are what understanding them together met with. `cells` are the Python
+    cells that run, by number; `broken` those that do not parse. `declared` and `flowing` are None where mistakes, or
+    another language, leave nothing to say; `flow_refusal` is what computing the flow met with.
+    """
+
+    notebook: Notebook
+    tags: Mapping[int, CellTags]
+    tagged: TaggedNotebook | None = None
+    refusals: tuple[UsageError, ...] = ()
+    cells: Mapping[int, ParsedCell] = field(default_factory=dict)
+    broken: Mapping[int, CellSyntaxError] = field(default_factory=dict)
+    declared: Declared | None = None
+    declaration_refusal: UsageError | None = None
+    flowing: Flow | None = None
+    by_dataflow: bool = False
+
+    @property
+    def is_python(self) -> bool:
+        """Whether its cells are read as Python."""
+        return self.notebook.language == "python"
+
+    @property
+    def steps(self) -> tuple[Step, ...]:
+        """The steps in the order that they run where that is known, else in the notebook's."""
+        if self.tagged is None:
+            return ()
+        if self.flowing is None:
+            return self.tagged.steps
+        by_name = {step.name: step for step in self.tagged.steps}
+        return tuple(by_name[step.name] for step in self.flowing.steps)
+
+    def own_cells(self, step: Step) -> tuple[tuple[int, ParsedCell], ...]:
+        """The step's own cells that parse, with their numbers; of a notebook without step tags all that run."""
+        numbers = list(step.cells)
+        if self.tagged is not None and self.tagged.whole:
+            numbers = sorted({*numbers, *self.tagged.blocks.metrics})
+        return tuple((number, self.cells[number]) for number in numbers if number in self.cells)
+
+    def steps_after(self, step: Step) -> tuple[Step, ...]:
+        """The steps that run after this one has ended, because they wait for it."""
+        later = {step.name}
+        for other in self.steps:
+            if later.intersection(self.before(other)):
+                later.add(other.name)
+        return tuple(other for other in self.steps if other.name in later and other is not step)
+
+    def before(self, step: Step) -> tuple[str, ...]:
+        """The steps that this one comes right after."""
+        if self.flowing is None or not self.by_dataflow:
+            return step.after
+        return tuple(giver for take in self.flowing.step(step.name).takes for giver in take.givers)
+
+
+def read_sheet(notebook: Notebook, *, by_dataflow: bool = False) -> Sheet:
+    """Read a notebook's tags, cells and flow, each as far as the mistakes before it allow."""
+    readable = replace(notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells))
+    tags = {cell.number: read_tags(readable, cell) for cell in readable.cells if cell.kind == "code"}
+    tagged, refusals = _understood(readable)
+    sheet = Sheet(notebook=notebook, tags=tags, tagged=tagged, refusals=refusals, by_dataflow=by_dataflow)
+    if sheet.is_python:
+        sheet = _parsed(sheet)
+    return _with_flow(_with_parameters(sheet)) if tagged is not None else sheet
+
+
+def _with_readable_tags(notebook: Notebook, cell: Cell) -> Cell:
+    kept: tuple[str, ...] = ()
+    for tag in cell.tags if cell.kind == "code" else ():
+        try:
+            read_tags(notebook, replace(cell, tags=(*kept, tag)))
+        except UsageError:
+            continue
+        kept = (*kept, tag)
+    return replace(cell, tags=kept)
+
+
+def _understood(notebook: Notebook) -> tuple[TaggedNotebook | None, tuple[UsageError, ...]]:
+    """The notebook understood, with the edges of each cell that cannot be left out."""
+    refusals: list[UsageError] = []
+    for _ in range(len(notebook.cells) + 1):
+        try:
+            tagged = understand(notebook)
+            notebook_pipeline(tagged, notebook.path)
+        except UsageError as error:
+            refusals.append(error)
+            repaired = _without_edges(notebook, error)
+            if repaired == notebook:
+                return None, tuple(refusals)
+            notebook = repaired
+        else:
+            return tagged, tuple(refusals)
+    return None, tuple(refusals)
+
+
+def _without_edges(notebook: Notebook, error: UsageError) -> Notebook:
+    number = error.where.cell if error.where else None
+    named = re.match(r"prev:(\S+): ", error.message)
+
+    def is_wrong(tag: str) -> bool:
+        prefix, _, value = tag.partition(":")
+        return prefix in {"prev", "after", "in", "out"} and (named is None or value.strip() == named[1])
+
+    def repaired(cell: Cell) -> Cell:
+        kept = tuple(tag for tag in cell.tags if not is_wrong(tag))
+        return replace(cell, tags=kept) if cell.number == number else cell
+
+    return replace(notebook, cells=tuple(map(repaired, notebook.cells)))
+
+
+def _parsed(sheet: Sheet) -> Sheet:
+    cells: dict[int, ParsedCell] = {}
+    broken: dict[int, CellSyntaxError] = {}
+    for cell in sheet.notebook.cells:
+        if cell.kind != "code" or sheet.tags[cell.number].role == "skip":
+            continue
+        try:
+            cells[cell.number] = parse_cell(
+                cell.source, may_fail="raises-exception" in cell.tags, where=sheet.notebook.where(cell)
+            )
+        except CellSyntaxError as error:
+            broken[cell.number] = error
+    return replace(sheet, cells=cells, broken=broken, tagged=_without_broken(sheet.tagged, broken))
+
+
+def _without_broken(tagged: TaggedNotebook | None, broken: Mapping[int, CellSyntaxError]) -> TaggedNotebook | None:
+    if tagged is None or not broken:
+        return tagged
+    cells = tuple(replace(cell, source="") if cell.number in broken else cell for cell in tagged.notebook.cells)
+    return replace(tagged, notebook=replace(tagged.notebook, cells=cells))
+
+
+def _with_parameters(sheet: Sheet) -> Sheet:
+    assert sheet.tagged is not None
+    try:
+        return replace(sheet, declared=notebook_parameters(sheet.tagged))
+    except UsageError as error:
+        return replace(sheet, declaration_refusal=error)
+
+
+def _with_flow(sheet: Sheet) -> Sheet:
+    """The values that pass between the steps; where they form a cycle there is nothing to say."""
+    if not sheet.is_python or sheet.tagged is None:
+        return sheet
+    parameters = frozenset(parameter.name for parameter in sheet.declared.parameters) if sheet.declared else frozenset()
+    code = names_of([sheet.cells[number] for number in sheet.tagged.blocks.parameters if number in sheet.cells])
+    names = parameters | code.binds
+    prelude = prelude_statements(sheet.tagged)
+    steps = [
+        StepCode(name=step.name, after=step.after, cells=tuple(cell for _, cell in sheet.own_cells(step)))
+        for step in sheet.tagged.steps
+    ]
+    if sheet.by_dataflow:
+        steps = _by_dataflow(sheet.tagged, steps, order_from_flow(steps, names, prelude))
+    try:
+        order = topological({step.name: step.after for step in steps})
+    except Cycle:
+        return sheet
+    by_name = {step.name: step for step in steps}
+    return replace(sheet, flowing=flow([by_name[name] for name in order], names, prelude))
+
+
+def _by_dataflow(tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]) -> list[StepCode]:
+    before: dict[str, list[str]] = {step.name: list(step.after if tagged.declares_edges else ()) for step in steps}
+    for earlier, later in edges:
+        before[later].append(earlier)
+    return [replace(step, after=tuple(dict.fromkeys(before[step.name]))) for step in steps]

@@ -1,0 +1,190 @@
+"""Rules about what a kernel keeps to itself: environment, folder, random state, settings of plots. Steps do not share it."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.lint.dotted import calls, dotted, imported, magics
+from nbci.lint.finding import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.lint.sheet import Sheet
+    from nbci.pipeline.model import Step
+
+Names = dict[str, str]
+
+_SEEDS = {
+    "random.seed": "random.",
+    "numpy.random.seed": "numpy.random.",
+    "torch.manual_seed": "torch.",
+    "tensorflow.random.set_seed": "tensorflow.",
+}
+_OWN_GENERATORS = ("numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState",
+                   "numpy.random.SeedSequence", "random.Random", "random.SystemRandom")  # fmt: skip
+_PLOT_STYLE_CALLS = (
+    "matplotlib.pyplot.style.use",
+    "matplotlib.style.use",
+    "matplotlib.rc",
+    "matplotlib.pyplot.rc",
+    "matplotlib.rcParams.update",
+    "matplotlib.pyplot.rcParams.update",
+    "seaborn.set_theme",
+    "seaborn.set",
+    "seaborn.set_style",
+    "seaborn.set_context",
+    "seaborn.set_palette",
+)
+_PLOTTING = ("matplotlib.pyplot.", "seaborn.")
+_IN_IMPORTS = "put it in a cell tagged `imports`, which every step runs"
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    line: int
+    text: str
+
+
+def environment_changes(sheet: Sheet) -> Iterator[Hit]:
+    """Environment variables that a step sets and a later step will not see."""
+    for step, place in _in_steps_before_others(sheet, _environment):
+        yield Hit(
+            message=f"{place.text} holds in step {step.name} only, not in the steps after it",
+            hint="set it with `env:` in the pipeline file, or in a cell tagged `imports`",
+            cell=place.number,
+            line=place.line,
+        )
+
+
+def folder_changes(sheet: Sheet) -> Iterator[Hit]:
+    """Changes of the working folder, which the next step does not see."""
+    for step, place in _in_steps_before_others(sheet, _folder):
+        yield Hit(
+            message=f"{place.text} changes the folder of step {step.name} only, not of the steps after it",
+            hint="use paths relative to the notebook's folder, or `cwd: project` in the pipeline file",
+            cell=place.number,
+            line=place.line,
+        )
+
+
+def _in_steps_before_others(
+    sheet: Sheet, look: Callable[[ParsedCell, Names], Iterator[tuple[int, str]]]
+) -> Iterator[tuple[Step, _Place]]:
+    names = imported(sheet)
+    for step in sheet.steps:
+        if sheet.steps_after(step):
+            for number, cell in sheet.own_cells(step):
+                for line, text in look(cell, names):
+                    yield step, _Place(number, line, text)
+
+
+def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(cell.tree):
+        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+            if dotted(node.value, names) == "os.environ":
+                yield node.lineno, "a change of `os.environ`"
+    for name, call in calls([cell.tree], names):
+        if name in {"os.putenv", "os.environ.update", "os.environ.setdefault", "os.environ.pop", "os.unsetenv"}:
+            yield call.lineno, f"`{name}`"
+    for name, argument, line in magics(cell.tree):
+        if name == "set_env" or (name == "env" and ("=" in argument or " " in argument.strip())):
+            yield line, f"`%{name}`"
+
+
+def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls([cell.tree], names):
+        if name == "os.chdir":
+            yield call.lineno, "`os.chdir`"
+    for name, _, line in magics(cell.tree):
+        if name in {"cd", "pushd", "popd"}:
+            yield line, f"`%{name}`"
+
+
+def seeds(sheet: Sheet) -> Iterator[Hit]:
+    """A seed set in one step, while a later one draws from the same generator without setting it."""
+    names = imported(sheet)
+    for step in sheet.steps:
+        for number, cell in sheet.own_cells(step):
+            for name, call in calls([cell.tree], names):
+                family = _SEEDS.get(name)
+                drawing = [other.name for other in sheet.steps_after(step)
+                           if family and _draws(sheet, other, family, names)]  # fmt: skip
+                if drawing:
+                    yield Hit(
+                        message=f"`{name}` in step {step.name} does not reach step {', '.join(drawing)}, which draws "
+                        "from that generator",
+                        hint="set the seed in each step, or pass a generator on: `rng = numpy.random.default_rng(seed)`",
+                        cell=number,
+                        line=call.lineno,
+                    )
+
+
+def _draws(sheet: Sheet, step: Step, family: str, names: Mapping[str, str]) -> bool:
+    """Whether the step calls the family's functions and never seeds it; of torch and tensorflow, whether it uses them."""
+    called = [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
+    if any(_SEEDS.get(name) == family for name in called):
+        return False
+    return any(name.startswith(family) and not name.startswith(_OWN_GENERATORS) for name in called)
+
+
+def plot_settings(sheet: Sheet) -> Iterator[Hit]:
+    """Styles of plots set in one step, while a later one plots too."""
+    names = imported(sheet)
+    for step in sheet.steps:
+        plotting = [other.name for other in sheet.steps_after(step) if _plots(sheet, other, names)]
+        for number, cell in sheet.own_cells(step) if plotting else ():
+            for line, text in _styles(cell, names):
+                yield Hit(
+                    message=f"{text} in step {step.name} does not reach step {', '.join(plotting)}, which plots",
+                    hint=_IN_IMPORTS,
+                    cell=number,
+                    line=line,
+                )
+
+
+def _plots(sheet: Sheet, step: Step, names: Mapping[str, str]) -> bool:
+    called = (name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names))
+    return any(name.startswith(_PLOTTING) and name not in _PLOT_STYLE_CALLS for name in called)
+
+
+def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls([cell.tree], names):
+        if name in _PLOT_STYLE_CALLS:
+            yield call.lineno, f"`{name}`"
+    for node in ast.walk(cell.tree):
+        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
+            if (dotted(node.value, names) or "").endswith(".rcParams"):
+                yield node.lineno, "a change of `rcParams`"
+
+
+def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
+    """Literal paths that exist on one machine only."""
+    names = imported(sheet)
+    for number, cell in sheet.cells.items():
+        for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
+            name = dotted(call.func, names) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+            first = call.args[0] if call.args else None
+            if isinstance(first, ast.Constant) and isinstance(first.value, str) and _opens(name):
+                if _is_absolute(first.value):
+                    yield Hit(
+                        message=f"{first.value!r} is an absolute path, which another machine may not have",
+                        hint="use a path relative to the notebook, or a parameter",
+                        cell=number,
+                        line=call.lineno,
+                    )
+
+
+def _opens(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return name in {"open", "pathlib.Path", "io.open"} or last.startswith(("read_", "to_", "load", "save"))
+
+
+def _is_absolute(path: str) -> bool:
+    return path.startswith(("~", "/home/", "/Users/")) or (
+        path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/tmp", "/etc/"))  # noqa: S108 - text of a user's
+    ) or (path[1:3] in {":\\", ":/"} and path[0].isalpha())  # fmt: skip

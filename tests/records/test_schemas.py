@@ -1,0 +1,37 @@
+"""The schemas of plan and record are those of the types; NBCI_UPDATE_GOLDEN=1 writes them anew."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from nbci.plan.model import Plan
+from nbci.records.model import RunRecord, StepRecord
+
+UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))  # read here: the guards clear the environment before tests run
+SCHEMAS = Path(__file__).parents[2] / "schemas"
+
+
+def schema_of(kind: type, title: str) -> dict[str, Any]:
+    """The JSON Schema of a dataclass, as it is kept in the repository."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(kind)}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "title"),
+    [
+        ("plan", Plan, "A plan of nbci: `nbci plan TARGET --json`"),
+        ("run", RunRecord, "The record of a run: run.json"),
+        ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
+    ],
+)
+def test_the_schema_is_that_of_the_type(name: str, kind: type, title: str) -> None:
+    path = SCHEMAS / f"{name}.schema.json"
+    expected = json.dumps(schema_of(kind, title), indent=1) + "\n"
+    if UPDATE:
+        path.write_text(expected, encoding="utf-8")
+    assert path.read_text(encoding="utf-8") == expected
