@@ -55,6 +55,13 @@ def missing_outs(root: Path, paths: Iterable[str]) -> Failure | None:
     )
 
 
+def make_ready(root: Path, paths: Iterable[str]) -> None:
+    """Make the folders that the outs will lie in: a fresh checkout does not have them."""
+    for path in paths:
+        with disk_errors(root / path):
+            (root / path).parent.mkdir(parents=True, exist_ok=True)
+
+
 def clear_outs(root: Path, paths: Iterable[str], known: frozenset[tuple[str, str]], aside: Path) -> list[str]:
     """Remove what an earlier run left, so that a step starts clean.
 

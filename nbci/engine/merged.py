@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
@@ -19,16 +19,18 @@ if TYPE_CHECKING:
 def write_merged(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> None:
     """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix)."""
     for name, steps in _groups(plan, notebooks).items():
-        executed = [document for step in steps if (document := read_executed(folder, step.name)) is not None]
+        executed = {
+            step.name: document for step in steps if (document := read_executed(folder, step.name)) is not None
+        }
         if executed:
             merged = merge(notebooks[steps[0].notebook].notebook.document, executed)
             write_atomic(folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
 
 
-def merge(source: Mapping[str, Any], executed: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
+def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The source with the outputs, times and steps of its executed cells; injected cells stand where they ran.
 
-    A cell that several steps ran (imports) shows the first one's outputs.
+    `executed` are the documents by step, in the order that the steps ran. A cell that several steps ran (imports) shows the first one's outputs.
     """
     merged = copy.deepcopy(dict(source))
     cells: list[dict[str, Any]] = merged["cells"]
@@ -37,7 +39,7 @@ def merge(source: Mapping[str, Any], executed: Iterable[Mapping[str, Any]]) -> d
     for cell in cells:
         if cell.get("cell_type") == "code":
             cell |= {"outputs": [], "execution_count": None}
-    for document in executed:
+    for step, document in executed.items():
         before = 0
         for cell in document["cells"]:
             number = cell["metadata"].get("nbci", {}).get("cell")
@@ -50,6 +52,7 @@ def merge(source: Mapping[str, Any], executed: Iterable[Mapping[str, Any]]) -> d
                 target = cells[number - 1]
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
+                target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
     for number in sorted(injected, reverse=True):
         cells.insert(number, injected[number])
     return merged

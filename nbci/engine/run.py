@@ -212,8 +212,15 @@ class _Run:
         )
         record = replace(self.header, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
         declared = self.context.plan.metrics if self.options.part is None else None
-        failure = missing_metrics(record, declared or {})
+        failure = self._failure_of_run() or missing_metrics(record, declared or {})
         return replace(record, result=self._result(steps, failure is not None), failure=failure)
+
+    def _failure_of_run(self) -> Failure | None:
+        """What stopped the run, if it was no step."""
+        if self.trouble is None:
+            return None
+        message = self.context.mask.text(str(self.trouble) or type(self.trouble).__name__)
+        return Failure(kind="infrastructure", message=message, hint=getattr(self.trouble, "hint", None))
 
     def _result(self, steps: tuple[StepRecord, ...], metric_missing: bool) -> RunResult:
         if self.interrupted:

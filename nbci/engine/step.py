@@ -179,6 +179,7 @@ def _clear_outs(context: RunContext, step: PlannedStep) -> None:
     aside = context.folder.path / "displaced"
     known = context.known_outs | {(ref.path, ref.digest) for done in context.records.values() for ref in done.outs}
     paths = (*step.outs, *step.metrics)
+    artifacts.make_ready(context.project.root, paths)
     for path in artifacts.clear_outs(context.project.root, paths, frozenset(known), aside):
         context.listener.noticed(
             f"step {step.name} is about to write {path}; what was there is no run's, and is kept as {aside / path}"

@@ -23,6 +23,7 @@ baseline: set[str] = set()
 def install(parent: int) -> dict[str, Any]:
     """Tie the kernel's life to nbci's and start to watch."""
     die_with(parent)
+    leave_children_alone()
     enable_faulthandler()
     watch_threads()
     watch_unraisable()
@@ -40,6 +41,15 @@ def die_with(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
+
+
+def leave_children_alone() -> None:
+    """Keep ipykernel from waiting for children when it ends, seconds for each zombie: nbci ends them itself."""
+    from IPython import get_ipython
+
+    kernel: Any = getattr(get_ipython(), "kernel", None)
+    if hasattr(kernel, "_process_children"):
+        kernel._process_children = list
 
 
 def enable_faulthandler() -> None:
@@ -119,7 +129,8 @@ def forgotten_tasks() -> list[str]:
         if code is None or any(os.sep + package + os.sep in path for package in OF_THE_KERNEL):
             continue
         said.append("the asyncio task " + code.co_name + "() was still pending at the end")
-    for name, value in list(sys.modules["__main__"].__dict__.items()):
+    space: dict[str, Any] = sys.modules["__main__"].__dict__
+    for name, value in list(space.items()):
         if name.startswith("_") or not isinstance(value, asyncio.Task) or not value.done() or value.cancelled():
             continue
         if getattr(value, "_log_traceback", False):
@@ -181,7 +192,7 @@ def finish(probes: list[str]) -> dict[str, Any]:
         "probes": answers,
         "warnings": asides,
         "modules": sorted(set(top_levels()) - baseline),
-        "path": [entry for entry in sys.path if isinstance(entry, str)],
+        "path": [str(entry) for entry in sys.path],
         "gpu": gpu(),
         "cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
         "peak_memory_bytes": max(own.ru_maxrss, ended.ru_maxrss) * unit,

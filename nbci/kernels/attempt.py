@@ -34,6 +34,7 @@ Answer = TypeVar("Answer")
 
 BEFORE_VALUES = ("parameters", "injected", "imports", "functions")
 GRACE_SECONDS = 5.0
+GRACE_OF_OTHERS_SECONDS = 1.0
 GRACE_WHEN_STOPPED_SECONDS = 0.5
 OBEY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
@@ -289,7 +290,8 @@ class Attempt:
     async def close(self) -> None:
         """End the kernel and everything that it started."""
         stopped = self.stopping is not None or (self.failure is not None and self.failure.kind == "timeout")
-        await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else GRACE_SECONDS)
+        grace = GRACE_SECONDS if self.job.language == "python" else GRACE_OF_OTHERS_SECONDS
+        await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else grace)
 
     def outcome(self) -> JobOutcome:
         """What is known, after `close`."""

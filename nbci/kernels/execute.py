@@ -25,7 +25,7 @@ async def run_job(job: KernelJob, listener: Listener) -> JobOutcome:
 
     What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns
     the partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the
-    cancellation back, so that whoever awaits the task gets the outcome); a second cancellation kills the kernel at once.
+    cancellation back, so that whoever awaits the task gets the outcome); a second one kills the kernel at once.
     Raises UsageError for an unknown kernel, IntegrityError when a value's file is not what it should be,
     InfrastructureError when files cannot be written.
     """

@@ -154,13 +154,13 @@ class KernelProcess:
         if not self.pid:
             return
         deadline = time.monotonic() + 2.0
-        while left := processes.family(self.pid, self._marker):  # noqa: ASYNC110  # no event tells of others' end
+        while left := processes.family(self.pid, self._marker):
             processes.kill(left)
             self._poll()
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.01)
-        while self._poll() is None and time.monotonic() < deadline:
+        while self._poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110  # only polling tells
             await asyncio.sleep(0.01)
 
     async def _release(self) -> None:

@@ -119,7 +119,7 @@ def check_pipeline(
     exists: Callable[[str], bool],
     notebooks: dict[str, TaggedNotebook | None],
 ) -> tuple[Finding, ...]:
-    """What the rules find in a pipeline file; `notebooks` are those that it names, None those with mistakes of their own."""
+    """What the rules find in a pipeline file; of `notebooks`, None are those with mistakes of their own."""
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

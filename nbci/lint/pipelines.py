@@ -213,14 +213,16 @@ def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     sources = "\n".join(cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells)
     if re.search(r"\bglue\(\s*(?!['\"])", sources):
         return
-    places = [(name, ("metrics", name), True) for name in document.data.get("metrics", {})]
-    places += [(gate["metric"], ("gates", at, "metric"), False) for at, gate in enumerate(document.data.get("gates", ()))
-               if "metric" in gate]  # fmt: skip
+    gates = document.data.get("gates", ())
+    places: list[tuple[str, tuple[str | int, ...]]] = [
+        (name, ("metrics", name)) for name in document.data.get("metrics", {})
+    ]
+    places += [(gate["metric"], ("gates", at, "metric")) for at, gate in enumerate(gates) if "metric" in gate]
     seen: set[str] = set()
-    for name, place, is_key in places:
+    for name, place in places:
         short = str(name).rpartition(":")[2]
         if short not in seen and not re.search(rf"(?<!\w){re.escape(short)}(?!\w)", sources):
-            where = document.where(*place, key=is_key)
+            where = document.where(*place, key=place[0] == "metrics")
             yield Hit(
                 message=f"no notebook names the metric `{short}`",
                 hint="print it in a cell tagged `metrics`, or name a JSON file that holds it with `metrics:`",

@@ -1,10 +1,10 @@
-"""Rules about what a kernel keeps to itself: environment, folder, random state, settings of plots. Steps do not share it."""
+"""Rules about what stays in one kernel: environment, folder, random state, settings of plots, absolute paths."""
 
 from __future__ import annotations
 
 import ast
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from nbci.lint.dotted import calls, dotted, imported, magics
 from nbci.lint.finding import Hit
@@ -39,8 +39,8 @@ _PLOT_STYLE_CALLS = (
     "seaborn.set_context",
     "seaborn.set_palette",
 )
+_ON_EVERY_MACHINE = ("/dev/", "/proc/", "/tmp", "/etc/")  # noqa: S108 - compared with a user's text, never opened
 _PLOTTING = ("matplotlib.pyplot.", "seaborn.")
-_IN_IMPORTS = "put it in a cell tagged `imports`, which every step runs"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,15 +85,18 @@ def _in_steps_before_others(
 
 def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
     for node in ast.walk(cell.tree):
-        if isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            if dotted(node.value, names) == "os.environ":
-                yield node.lineno, "a change of `os.environ`"
+        if _is_changed_item(node) and dotted(node.value, names) == "os.environ":
+            yield node.lineno, "a change of `os.environ`"
     for name, call in calls([cell.tree], names):
         if name in {"os.putenv", "os.environ.update", "os.environ.setdefault", "os.environ.pop", "os.unsetenv"}:
             yield call.lineno, f"`{name}`"
     for name, argument, line in magics(cell.tree):
         if name == "set_env" or (name == "env" and ("=" in argument or " " in argument.strip())):
             yield line, f"`%{name}`"
+
+
+def _is_changed_item(node: ast.AST) -> TypeGuard[ast.Subscript]:
+    return isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
 
 
 def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
@@ -118,14 +121,14 @@ def seeds(sheet: Sheet) -> Iterator[Hit]:
                     yield Hit(
                         message=f"`{name}` in step {step.name} does not reach step {', '.join(drawing)}, which draws "
                         "from that generator",
-                        hint="set the seed in each step, or pass a generator on: `rng = numpy.random.default_rng(seed)`",
+                        hint="set the seed in each step, or pass on `rng = numpy.random.default_rng(seed)`",
                         cell=number,
                         line=call.lineno,
                     )
 
 
 def _draws(sheet: Sheet, step: Step, family: str, names: Mapping[str, str]) -> bool:
-    """Whether the step calls the family's functions and never seeds it; of torch and tensorflow, whether it uses them."""
+    """Whether the step calls functions of the family and never seeds it."""
     called = [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
     if any(_SEEDS.get(name) == family for name in called):
         return False
@@ -141,7 +144,7 @@ def plot_settings(sheet: Sheet) -> Iterator[Hit]:
             for line, text in _styles(cell, names):
                 yield Hit(
                     message=f"{text} in step {step.name} does not reach step {', '.join(plotting)}, which plots",
-                    hint=_IN_IMPORTS,
+                    hint="put it in a cell tagged `imports`, which every step runs",
                     cell=number,
                     line=line,
                 )
@@ -157,9 +160,8 @@ def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
         if name in _PLOT_STYLE_CALLS:
             yield call.lineno, f"`{name}`"
     for node in ast.walk(cell.tree):
-        if isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store):
-            if (dotted(node.value, names) or "").endswith(".rcParams"):
-                yield node.lineno, "a change of `rcParams`"
+        if _is_changed_item(node) and (dotted(node.value, names) or "").endswith(".rcParams"):
+            yield node.lineno, "a change of `rcParams`"
 
 
 def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
@@ -168,15 +170,14 @@ def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
     for number, cell in sheet.cells.items():
         for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
             name = dotted(call.func, names) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-            first = call.args[0] if call.args else None
-            if isinstance(first, ast.Constant) and isinstance(first.value, str) and _opens(name):
-                if _is_absolute(first.value):
-                    yield Hit(
-                        message=f"{first.value!r} is an absolute path, which another machine may not have",
-                        hint="use a path relative to the notebook, or a parameter",
-                        cell=number,
-                        line=call.lineno,
-                    )
+            path = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+            if isinstance(path, str) and _opens(name) and _is_absolute(path):
+                yield Hit(
+                    message=f"{path!r} is an absolute path, which another machine may not have",
+                    hint="use a path relative to the notebook, or a parameter",
+                    cell=number,
+                    line=call.lineno,
+                )
 
 
 def _opens(name: str) -> bool:
@@ -185,6 +186,6 @@ def _opens(name: str) -> bool:
 
 
 def _is_absolute(path: str) -> bool:
-    return path.startswith(("~", "/home/", "/Users/")) or (
-        path.startswith("/") and not path.startswith(("/dev/", "/proc/", "/tmp", "/etc/"))  # noqa: S108 - text of a user's
-    ) or (path[1:3] in {":\\", ":/"} and path[0].isalpha())  # fmt: skip
+    if path.startswith("/"):
+        return not path.startswith(_ON_EVERY_MACHINE)
+    return path.startswith("~") or (path[1:3] in {":\\", ":/"} and path[0].isalpha())

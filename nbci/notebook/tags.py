@@ -93,9 +93,10 @@ class _Reading:
 
     def limit(self, value: str) -> None:
         resource, _, amount = value.rpartition(":")
-        if not resource or not amount:
+        is_gpu = resource.endswith("/gpu")
+        if not resource or not amount or (is_gpu and not re.fullmatch("[0-9]+", amount)):
             self.wrong(f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`")
-        if resource.endswith("/gpu") and amount != "0":
+        if is_gpu and amount.strip("0"):
             self.settings.setdefault("agent", "gpu")
 
     def switch(self, key: str, value: str) -> None:
@@ -121,7 +122,7 @@ class _Reading:
             self.wrong(f"`timeout:{value}` is no duration", "write `timeout:90s`, `timeout:30m` or `timeout:2h`")
 
     def retries(self, value: str) -> None:
-        if not value.isdigit():
+        if not re.fullmatch(r"[0-9]{1,4}", value):
             self.wrong(f"`retries:{value}` is no number", "write `retries:2`")
         self.settings["retries"] = int(value)
 

@@ -155,7 +155,9 @@ def test_declared_outs_and_metrics_that_do_not_appear(nbci: Console, make_notebo
 
 
 def test_timeouts(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook("slow.ipynb", [("step:quick", "x = 1"), ("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")])
+    make_notebook(
+        "slow.ipynb", [("step:quick", "x = 1"), ("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")]
+    )
     for keys, where in (("timeout: 3s", "steps"), ("cell_timeout: 2s", "steps"), ("run_timeout: 8s", "top")):
         step_keys, top_keys = (f", {keys}", "") if where == "steps" else ("", f"{keys}\n")
         pipeline = nbci.cwd / "slow.yaml"

@@ -38,16 +38,18 @@ def test_candies_block_and_prev_with_functions_and_parameters(nbci: Console, mak
             ("imports", "import random"),
             (
                 "functions",
-                "def get_handful(left):\n"
-                "    if left == 0:\n"
-                "        print('There are no candies left! I want to cry :(')\n"
-                "        return 0\n"
-                "    c = random.randint(1, left)\n"
-                "    print(f'I got {c} candies!')\n"
-                "    return c",
+                (
+                    "def get_handful(left):\n"
+                    "    if left == 0:\n"
+                    "        print('There are no candies left! I want to cry :(')\n"
+                    "        return 0\n"
+                    "    c = random.randint(1, left)\n"
+                    "    print(f'I got {c} candies!')\n"
+                    "    return c"
+                ),
             ),
             ("pipeline-parameters", "CANDIES = 20"),
-            ("block:sack", "print(f\"Let's put in a bag {CANDIES} candies and have three kids get a handful each\")"),
+            ("block:sack", 'print(f"Let\'s put in a bag {CANDIES} candies and have three kids get a handful each")'),
             ("block:kid1 prev:sack", "# kid1 gets a handful, without looking in the bag!\nkid1 = get_handful(CANDIES)"),
             ("block:kid2 prev:kid1", "kid2 = get_handful(CANDIES - kid1)"),
             ("block:kid3 prev:kid2", "kid3 = get_handful(CANDIES - kid1 - kid2)"),
@@ -70,7 +72,10 @@ def test_candies_block_and_prev_with_functions_and_parameters(nbci: Console, mak
 def _kid3(folder: Path) -> int:
     executed = json.loads((folder / "steps/kid3/notebook.ipynb").read_text(encoding="utf-8"))
     printed = "".join(
-        "".join(output["text"]) for cell in executed["cells"] for output in cell["outputs"] if output.get("name") == "stdout"
+        "".join(output["text"])
+        for cell in executed["cells"]
+        for output in cell["outputs"]
+        if output.get("name") == "stdout"
     )
     return int(printed.partition("I got ")[2].partition(" ")[0]) if "I got " in printed else 0
 
@@ -81,17 +86,21 @@ def test_iris_step_and_prev_with_parameters_and_metrics(nbci: Console, make_note
         [
             (
                 "imports",
-                "from sklearn.datasets import load_iris\n"
-                "from sklearn.linear_model import LogisticRegression\n"
-                "from sklearn.metrics import accuracy_score\n"
-                "from sklearn.model_selection import train_test_split",
+                (
+                    "from sklearn.datasets import load_iris\n"
+                    "from sklearn.linear_model import LogisticRegression\n"
+                    "from sklearn.metrics import accuracy_score\n"
+                    "from sklearn.model_selection import train_test_split"
+                ),
             ),
             ("pipeline-parameters", "test_size = 0.33\nseed = 42"),
             ("step:load-data", "iris = load_iris()"),
             (
                 "step:split prev:load-data limit:cpu:2",
-                "X_train, X_test, y_train, y_test = train_test_split(\n"
-                "    iris.data, iris.target, test_size=test_size, random_state=seed)",
+                (
+                    "X_train, X_test, y_train, y_test = train_test_split(\n"
+                    "    iris.data, iris.target, test_size=test_size, random_state=seed)"
+                ),
             ),
             ("step:train prev:split annotation:team:iris", "model = LogisticRegression(max_iter=500)"),
             ("", "model.fit(X_train, y_train)"),
@@ -122,18 +131,23 @@ def test_titanic_oldest_dialect_five_models_side_by_side_joined(nbci: Console, m
             ("imports", "import math\nfrom statistics import mean"),
             (
                 "functions",
-                "class Majority:\n"
-                "    def __init__(self, bias):\n"
-                "        self.bias = bias\n"
-                "    def fit(self, rows, labels):\n"
-                "        self.threshold = mean(rows) + self.bias\n"
-                "    def score(self, rows, labels):\n"
-                "        return mean((row > self.threshold) == label for row, label in zip(rows, labels))",
+                (
+                    "class Majority:\n"
+                    "    def __init__(self, bias):\n"
+                    "        self.bias = bias\n"
+                    "    def fit(self, rows, labels):\n"
+                    "        self.threshold = mean(rows) + self.bias\n"
+                    "    def score(self, rows, labels):\n"
+                    "        return mean((row > self.threshold) == label for row, label in zip(rows, labels))"
+                ),
             ),
             ("block:loaddata", "passengers = list(range(100))\ndead = [False] * 50 + [True] * 50"),
             ("block:datapreprocessing prev:loaddata", "train = [float(row) for row in passengers]"),
             ("", "PREDICTION_LABEL = 'Survived'"),
-            ("block:featureengineering prev:datapreprocessing", "labels = list(dead)\nassert math.isclose(train[3], 3)"),
+            (
+                "block:featureengineering prev:datapreprocessing",
+                "labels = list(dead)\nassert math.isclose(train[3], 3)",
+            ),
             *fits,
             (
                 f"block:results prev:{';'.join(_MODELS[:2])} " + " ".join(f"prev:{name}" for name in _MODELS[2:]),

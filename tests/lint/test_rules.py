@@ -1,0 +1,311 @@
+"""Each rule on something that breaks it, and on its like that does not."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from nbci.lint.check import check_notebook, check_pipeline
+from nbci.lint.rules import ALL_RULES, NOTEBOOK_RULES, PIPELINE_RULES
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.lint.finding import Finding
+
+Cells = "Sequence[tuple[str, str]]"
+
+
+def notebook(*cells: tuple[str, str], **changes: Any) -> bytes:
+    """A notebook of (tags, source) cells; the tag `markdown` makes it text; `counts` and `outputs` go into the cells."""
+    counts = changes.get("counts", [None] * len(cells))
+    outputs = changes.get("outputs", [[]] * len(cells))
+    return json.dumps(
+        {
+            "nbformat": 4,
+            "nbformat_minor": 5,
+            "metadata": {"language_info": {"name": changes.get("language", "python")}},
+            "cells": [
+                {
+                    "cell_type": "markdown" if "markdown" in tags.split() else "code",
+                    "metadata": {"tags": [tag for tag in tags.split() if tag != "markdown"]},
+                    "source": source,
+                    "execution_count": count,
+                    "outputs": output,
+                }
+                for (tags, source), count, output in zip(cells, counts, outputs, strict=True)
+            ],
+        },
+        indent=1,
+    ).encode()
+
+
+def found(data: bytes, **options: Any) -> list[Finding]:
+    return list(check_notebook(data, "notebooks/a.ipynb", **options).findings)
+
+
+def places(data: bytes, rule: str) -> list[tuple[int | None, int | None]]:
+    return [(finding.cell, finding.line) for finding in found(data) if finding.rule == rule]
+
+
+A = ("step:a", "x = 1")
+USES_X = ("step:b", "print(x)")
+MPL = ("imports", "import matplotlib.pyplot as plt\nimport numpy as np\nimport random, os")
+
+# rule, what breaks it, where it is found, what does not break it
+CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
+    (
+        "wrong-tag",
+        notebook(("stpe:a", ""), ("step:Big retries:two", ""), ("step:a step:b", "")),
+        [(1, None), (2, None), (2, None), (3, None)],
+        notebook(("step:a retries:2 slideshow other:tag", "x = 1")),
+    ),
+    (
+        "wrong-edge",
+        notebook(("step:a prev:z", "1"), ("step:b prev:a prev:y prev:x", "2")),
+        [(1, None), (2, None), (2, None)],
+        notebook(("step:a", "1"), ("step:b prev:a", "2")),
+    ),
+    (
+        "cycle",
+        notebook(("step:a prev:c", "1"), ("step:b prev:a", "2"), ("step:c prev:b", "3")),
+        [(1, None)],
+        notebook(("step:a", "1"), ("step:b prev:a", "2"), ("step:c prev:b", "3")),
+    ),
+    ("cycle", notebook(("step:a prev:a", "1")), [(1, None)], notebook(A)),
+    (
+        "syntax-error",
+        notebook(A, ("step:b", "print(x)\nif x\n  pass"), ("", "y = = 2"), ("skip", "this is skipped")),
+        [(2, 2), (3, 1)],
+        notebook(("step:a", "%matplotlib inline\n!ls\nx = await f()")),
+    ),
+    ("syntax-error", notebook(("step:a", "x = '\0'")), [(1, 1)], notebook(A)),
+    (
+        "undefined-name",
+        notebook(A, ("step:b", "y = 1\nprint(xx)"), ("step:c", "print(zz)")),
+        [(2, 2), (3, 1)],
+        notebook(A, USES_X, ("step:c prev:b", "print(x)")),
+    ),
+    (
+        "undefined-name",
+        notebook(A, ("step:b", "print(other)"), ("step:c", "print(made)"), ("", "made = (")),
+        [(2, 1)],  # `made` may come from the cell that does not parse
+        notebook(A, ("step:b", "made = 2"), ("step:c", "print(made)")),
+    ),
+    ("undefined-name", notebook(A, ("metrics", "print(acuracy)")), [(2, 1)], notebook(A, ("metrics", "print(x)"))),
+    (
+        "maybe-undefined-name",
+        notebook(("imports", "from math import *"), ("step:a", "print(floor(2))")),
+        [(2, 1)],
+        notebook(("imports", "from math import floor"), ("step:a", "print(floor(2))")),
+    ),
+    (
+        "wrong-parameter",
+        notebook(("parameters", "x: int = 'text'"), ("step:a", "print(x)")),
+        [(1, 1)],
+        notebook(("parameters", "x: int = 1"), ("step:a", "print(x)")),
+    ),
+    (
+        "unsaveable-value",
+        notebook(("step:a", "x = []\nx = (i for i in [1])"), ("step:b", "print(list(x))")),
+        [(1, 2)],
+        notebook(("step:a", "x = (i for i in [1])\nx = list(x)"), ("step:b", "print(x)")),
+    ),
+    (
+        "unsaveable-value",
+        notebook(("imports", "import threading as t\nfrom sqlite3 import connect"),
+                 ("step:a", "lock = t.Lock()\ndb = connect('x')\nwith open('f') as f:\n    pass"),
+                 ("step:b", "print(lock, db, f)")),
+        [(2, 1), (2, 2), (2, 3)],
+        notebook(("imports", "import threading as t"), ("step:a", "lock = t.Lock()\nf = lambda: open('f')\ng = 1"),
+                 ("step:b", "lock = t.Lock()\nprint(lock, f, g)")),
+    ),
+    (
+        "unsaveable-value",
+        notebook(("step:a", "f = open('f')"), ("step:b", "f.read()")),
+        [(1, 1)],
+        notebook(("step:a", "def open(name):\n    return 1\nf = open('f')"), ("step:b", "print(f)")),
+    ),
+    (
+        "cell-before-tags",
+        notebook(("", "print(1)"), ("", "  "), ("skip", "print(2)"), A),
+        [(1, None)],
+        notebook(("", "print(1)")),
+    ),
+    (
+        "ignored-tag",
+        notebook(("step:a", "1"), ("timeout:5m", "2"), ("step:a prev:b", "3"), ("step:b", "4")),
+        [(2, None), (3, None)],
+        notebook(("step:a timeout:5m", "1"), ("in:data.csv", "2")),
+    ),
+    ("tag-on-text", notebook(("markdown step:a", "# A"), A), [(1, None)], notebook(("markdown", "# A"), A)),
+    (
+        "unsettled-join",
+        notebook(("step:a", "0"), ("step:b prev:a", "x = 1"), ("step:c prev:a", "x = 2"),
+                 ("step:d prev:b prev:c", "print(x)")),
+        [(None, None)],
+        notebook(("step:a", "0"), ("step:b prev:a", "x = 1"), ("step:c prev:a", "y = 2"),
+                 ("step:d prev:b prev:c", "print(x)")),
+    ),
+    (
+        "unused-parameter",
+        notebook(("parameters", "used = 1\nunused = 2"), ("step:a", "print(used)")),
+        [(1, 2)],
+        notebook(("parameters", "a = 1\nb = a + 1\nc = 3"), ("step:a", "print(b)\n!echo {c}")),
+    ),
+    (
+        "overwritten-parameter",
+        notebook(("parameters", "C = 1"), ("step:a", "print(C)\nC = 2")),
+        [(2, 2)],
+        notebook(("parameters", "C = 1"), ("step:a", "def f():\n    C = 2\nprint([C for C in range(3)], C)")),
+    ),
+    (
+        "environment-change",
+        notebook(MPL, ("step:a", "os.environ['A'] = '1'\n%env B=2"), ("step:b", "1")),
+        [(2, 1), (2, 2)],
+        notebook(MPL, ("step:a", "print(os.environ['A'])\n%env"), ("step:b", "os.environ['A'] = '1'")),
+    ),
+    (
+        "folder-change",
+        notebook(MPL, ("step:a", "os.chdir('x')"), ("", "%cd y"), ("step:b", "1")),
+        [(2, 1), (3, 1)],
+        notebook(MPL, ("step:a", "print(os.getcwd())"), ("step:b", "os.chdir('x')")),
+    ),
+    (
+        "random-seed",
+        notebook(MPL, ("step:a", "np.random.seed(0)"), ("step:b", "x = np.random.rand(2)")),
+        [(2, 1)],
+        notebook(MPL, ("step:a", "np.random.seed(0)\nrandom.seed(0)"),
+                 ("step:b", "np.random.seed(0)\nx = np.random.rand(2), np.random.default_rng(1)")),
+    ),
+    (
+        "plot-settings",
+        notebook(MPL, ("step:a", "plt.style.use('ggplot')\nplt.rcParams['x'] = 1"), ("step:b", "plt.plot([1])")),
+        [(2, 1), (2, 2)],
+        notebook(("imports", "import matplotlib.pyplot as plt\nplt.style.use('ggplot')"), ("step:a", "1"),
+                 ("step:b", "plt.plot([1])")),
+    ),
+    (
+        "large-output",
+        notebook(A, USES_X, outputs=[[{"text": "x" * 1_100_000}], []]),
+        [(1, None)],
+        notebook(A, USES_X, outputs=[[{"text": "x" * 900_000}], []]),
+    ),
+    (
+        "large-output",
+        notebook(*[A] * 6, outputs=[[{"text": "x" * 900_000}]] * 6),
+        [(None, None)],
+        notebook(*[A] * 5, outputs=[[{"text": "x" * 900_000}]] * 5),
+    ),
+    (
+        "cells-out-of-order",
+        notebook(A, USES_X, ("", "1"), counts=[2, 5, 3]),
+        [(3, None)],
+        notebook(A, USES_X, ("", "1"), counts=[2, None, 7]),
+    ),
+    (
+        "absolute-path",
+        notebook(("imports", "import pandas as pd"),
+                 ("step:a", "open('/home/me/x')\npd.read_csv('C:\\\\data.csv')\npd.read_csv('~/x.csv')")),
+        [(2, 1), (2, 2), (2, 3)],
+        notebook(("imports", "import pandas as pd"), ("step:a", "open('/dev/null')\npd.read_csv('data/x.csv')")),
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "wrong", "where", "right"), CASES, ids=[case[0] for case in CASES])
+def test_a_rule_finds_what_breaks_it_and_nothing_else(
+    rule: str, wrong: bytes, where: list[tuple[int | None, int | None]], right: bytes
+) -> None:
+    assert places(wrong, rule) == where
+    assert places(right, rule) == []
+    assert {finding.severity for finding in found(wrong) if finding.rule == rule} == {NOTEBOOK_RULES[rule].severity}
+
+
+def test_what_breaks_no_rule_breaks_no_other_either() -> None:
+    surprising = {
+        (case[0], finding.rule) for case in CASES for finding in found(case[3]) if finding.severity == "error"
+    }
+    assert surprising == set()
+
+
+def pipeline(text: str, notebooks: dict[str, bytes]) -> list[Finding]:
+    read = {path: check_notebook(data, path).tagged for path, data in notebooks.items()}
+    return list(check_pipeline(text.encode(), "pipelines/p.yaml", exists=notebooks.__contains__, notebooks=read))
+
+
+PARTS = {"a.ipynb": notebook(("parameters", "C = 1"), ("", "accuracy = C\nprint(accuracy)"))}
+FINE = 'params: {C: 1}\nsteps:\n  a:\n    notebook: a.ipynb\n    params: {C: "${C}"}\n'
+
+PIPELINES = [
+    ("wrong-pipeline-file", "steps:\n  a: {notebok: a.ipynb}\nordr: declared\n", [1, 2, 3]),
+    ("wrong-pipeline-file", "steps: [\n", [2]),
+    ("missing-notebook", "steps:\n  a: {notebook: a.ipynb}\n  b: {notebook: b.ipynb}\n", [3]),
+    ("wrong-reference", 'steps:\n  a:\n    notebook: a.ipynb\n    env: {A: "${D}"}\n    deps: ["${E", "${matrix.m}"]\n',
+     [4, 5, 5]),
+    ("cycle", "steps:\n  a: {notebook: a.ipynb, after: [b]}\n  b: {notebook: a.ipynb, after: [a]}\n", [2]),
+    ("wrong-pipeline", "steps:\n  a: {notebook: a.ipynb, params: {D: 2}}\n", [2]),
+    ("unused-parameter", "params:\n  C: 1\n  D: 2\nsteps:\n  a: {notebook: a.ipynb}\n", [2, 3]),
+    ("unmeasured-metric", f"{FINE}metrics:\n  accuracy: {{}}\n  loss: {{}}\ngates:\n  - {{metric: f1, at_least: 1}}\n",
+     [8, 10]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("rule", "text", "lines"), PIPELINES, ids=[case[0] for case in PIPELINES])
+def test_a_rule_finds_what_is_wrong_in_a_pipeline_file(rule: str, text: str, lines: list[int]) -> None:
+    findings = [finding for finding in pipeline(text, PARTS) if finding.rule == rule]
+    assert [finding.line for finding in findings] == lines
+    assert [finding.file_line for finding in findings] == lines
+    assert {finding.severity for finding in findings} == {PIPELINE_RULES[rule].severity}
+
+
+def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
+    assert pipeline(FINE, PARTS) == []
+
+
+def test_every_rule_has_a_case() -> None:
+    assert {case[0] for case in CASES} == set(NOTEBOOK_RULES)
+    assert {case[0] for case in PIPELINES} == set(PIPELINE_RULES)
+    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable"}
+
+
+@pytest.mark.parametrize("source", ["x = y  # nbci: ignore[undefined-name]", "x = y  # why  # nbci: ignore[a, undefined-name]"])
+def test_a_comment_on_the_line_silences_a_rule(source: str) -> None:
+    assert found(notebook(("step:a", source))) == []
+
+
+def test_a_comment_silences_no_other_rule_and_no_other_line() -> None:
+    wrong = notebook(("step:a", "x = y  # nbci: ignore[absolute-path]\nz = w  # nbci: ignore[undefined-name]"))
+    assert places(wrong, "undefined-name") == [(1, 1)]
+
+
+def test_a_tag_silences_a_rule_in_its_cell() -> None:
+    wrong = notebook(("step:a nbci-ignore:undefined-name", "x = y"), ("step:b", "z = w"))
+    assert places(wrong, "undefined-name") == [(2, 1)]
+
+
+def test_a_comment_silences_a_rule_in_a_pipeline_file() -> None:
+    text = "params:\n  D: 2  # nbci: ignore[unused-parameter]\nsteps:\n  a: {notebook: a.ipynb}\n"
+    assert pipeline(text, PARTS) == []
+
+
+def test_an_order_derived_from_variables_is_no_mistake() -> None:
+    cells = notebook(("step:load", "rows = [1]"), ("step:train", "model = rows"), ("step:show prev:load", "print(model)"))
+    assert places(cells, "undefined-name") == [(3, 1)]
+    assert found(cells, by_dataflow=True) == []
+
+
+def test_a_mistake_of_a_notebook_is_not_told_again_for_its_pipeline() -> None:
+    assert pipeline("steps:\n  a: {notebook: a.ipynb}\n", {"a.ipynb": notebook(("step:a", "x = y"))}) == []
+
+
+def test_another_language_is_checked_for_tags_only() -> None:
+    cells = notebook(("step:a prev:z", "if [ 1 ]; then echo; fi"), ("", "$x"), language="bash")
+    assert [(finding.rule, finding.cell) for finding in found(cells)] == [("wrong-edge", 1)]
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"nbformat": 5}', b"\xff\xfe", b'{"nbformat": 4, "cells": 3}'])
+def test_a_file_that_is_no_notebook_is_a_finding(data: bytes) -> None:
+    assert [finding.rule for finding in found(data)] == ["unreadable"]

@@ -1,0 +1,24 @@
+"""Plans of notebooks written cell by cell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from support.notebooks import write_notebook
+
+from nbci.engine.prepare import plan_target
+from nbci.store.sources import read_target
+
+if TYPE_CHECKING:
+    from nbci.plan.model import Plan
+
+
+def plan_of(folder: Path, cells: list[str | tuple[str, str]], *pairs: str, **options: Any) -> Plan:
+    """The plan of a notebook of these cells."""
+    return planned(write_notebook(folder / "n.ipynb", cells, **options), *pairs)
+
+
+def planned(target: Path, *pairs: str) -> Plan:
+    """The plan of a file, with `-p` pairs."""
+    return plan_target(read_target(str(target)), environ={}, pairs=pairs)

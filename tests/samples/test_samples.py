@@ -1,0 +1,67 @@
+"""The samples do what their notebooks say, on real data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import nbformat
+import pytest
+
+if TYPE_CHECKING:
+    from conftest import SampleRun
+
+
+def test_digits_are_read_well(digits: SampleRun) -> None:
+    assert digits.shown["result"] == "passed"
+    assert digits.shown["metrics"]["digits/predict:accuracy"] >= 0.97
+    assert [step["name"] for step in digits.shown["steps"]] == [
+        f"digits/{name}" for name in ("preprocess", "train", "predict", "confusion", "roc")
+    ]
+
+
+def test_digits_draw_their_figures(digits: SampleRun) -> None:
+    merged = json.loads((digits.folder / "notebooks" / "digits.ipynb").read_bytes())
+    nbformat.validate(nbformat.from_dict(merged))
+    drawn = [
+        cell["metadata"]["nbci"]["step"]
+        for cell in merged["cells"]
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+    assert {"digits/confusion", "digits/roc"} <= set(drawn)
+    images = list((digits.folder / "report" / "images").rglob("*.png"))
+    assert len(images) >= 2
+
+
+def test_the_merged_notebook_keeps_the_order_of_the_source(digits: SampleRun) -> None:
+    source = json.loads((digits.project / "notebooks" / "digits.ipynb").read_bytes())
+    merged = json.loads((digits.folder / "notebooks" / "digits.ipynb").read_bytes())
+    assert [cell["source"] for cell in merged["cells"]] == [cell["source"] for cell in source["cells"]]
+    times = [
+        cell["metadata"]["nbci"]["seconds"]
+        for cell in merged["cells"]
+        if cell["cell_type"] == "code" and "nbci" in cell["metadata"]
+    ]
+    assert len(times) >= 8
+    assert all(seconds >= 0 for seconds in times)
+
+
+@pytest.mark.parametrize("model", ["logistic", "forest"])
+def test_wines_are_told_apart(wine: SampleRun, model: str) -> None:
+    assert wine.shown["metrics"][f"evaluate:{model}_accuracy"] >= 0.9
+    assert wine.shown["metrics"][f"train/{model}:cv_accuracy"] >= 0.9
+    assert (wine.project / "build" / "wine" / "models" / f"{model}.joblib").is_file()
+
+
+def test_wine_is_split_80_to_20(wine: SampleRun) -> None:
+    metrics = wine.shown["metrics"]
+    assert metrics["prepare/split:train_count"] + metrics["prepare/split:test_count"] == metrics["ingest:wine_count"]
+    assert metrics["prepare/split:test_count"] / metrics["ingest:wine_count"] == pytest.approx(0.2, abs=0.01)
+
+
+def test_the_address_of_the_database_reaches_no_file(wine: SampleRun, wine_database: str) -> None:
+    secret = wine_database.encode()
+    holding = [path for path in wine.project.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    assert holding == []
+    assert len([path for path in wine.folder.rglob("*") if path.is_file()]) > 20
