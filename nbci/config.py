@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError, nearest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 _KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int}
 

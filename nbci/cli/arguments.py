@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
@@ -12,7 +15,9 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
     parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
                         help="set parameters from a YAML or JSON file; -p is stronger, then later files")  # fmt: skip
-    parser.add_argument("-k", "--kernel", metavar="NAME", help="run every step in this kernel, whatever its notebook says")
+    parser.add_argument(
+        "-k", "--kernel", metavar="NAME", help="run every step in this kernel, whatever its notebook says"
+    )
 
 
 def positive(text: str) -> int:
@@ -24,7 +29,7 @@ def positive(text: str) -> int:
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the plan that is carried out piece by piece, and the folder that carries what the pieces make."""
-    parser.add_argument("--plan", required=True, metavar="FILE", help="the plan that `nbci plan TARGET --out FILE` wrote")
+    parser.add_argument("--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote")
     parser.add_argument("--store", metavar="FOLDER",
                         help="the folder to carry from place to place (default: .nbci/store in the project)")  # fmt: skip
 

@@ -28,15 +28,21 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci run`."""
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
+    parser.add_argument(
+        "target", metavar="TARGET", nargs="?", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)"
+    )
     add_parameter_arguments(parser)
-    parser.add_argument("-j", "--jobs", type=positive, metavar="N", help="steps at once at most (default: the processors)")
+    parser.add_argument(
+        "-j", "--jobs", type=positive, metavar="N", help="steps at once at most (default: the processors)"
+    )
     parser.add_argument("--from", dest="first", action="append", default=[], metavar="STEP",
                         help="begin at this step; what it needs comes from the last run that has it")  # fmt: skip
     parser.add_argument("--until", action="append", default=[], metavar="STEP", help="end with this step")
     parser.add_argument("--only", action="append", default=[], metavar="STEP", help="run just this step")
     going = parser.add_mutually_exclusive_group()
-    going.add_argument("--keep-going", action="store_true", default=None, help="after a failure run what does not need it")
+    going.add_argument(
+        "--keep-going", action="store_true", default=None, help="after a failure run what does not need it"
+    )
     going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
@@ -71,7 +77,9 @@ def _resume(arguments: argparse.Namespace) -> int:
     from nbci.store.sources import read_notebooks
 
     if arguments.param or arguments.file or arguments.first or arguments.until or arguments.only or arguments.kernel:
-        raise UsageError("a resumed run carries on its own plan", hint="leave out -p, -f, --from, --until, --only, --kernel")
+        raise UsageError(
+            "a resumed run carries on its own plan", hint="leave out -p, -f, --from, --until, --only, --kernel"
+        )
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.resume)
     if not folder.hold():
@@ -107,7 +115,11 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     taken_from = sources_of_reuse(project, plan)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
-        quiet=arguments.quiet, json=arguments.json, stdout=sys.stdout, stderr=sys.stderr, runs_folder=shown_path(project.runs_folder)
+        quiet=arguments.quiet,
+        json=arguments.json,
+        stdout=sys.stdout,
+        stderr=sys.stderr,
+        runs_folder=shown_path(project.runs_folder),
     )
     folder = make_folder()
     options = RunOptions(

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci show`."""
-    parser.add_argument("run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
+    )
     parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
 
 

@@ -39,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
     store = open_store(project, plan, arguments.store)
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
-        record = run_part(project, plan, store, steps, display, os.environ)
+        record = run_part(project, plan, store, steps, display=display, environ=os.environ)
     finally:
         display.close()
     return exit_code(record)

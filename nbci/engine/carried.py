@@ -46,6 +46,7 @@ def run_part(
     plan: Plan,
     store: RunFolder,
     steps: Sequence[PlannedStep],
+    *,
     display: TickingListener,
     environ: Mapping[str, str],
 ) -> RunRecord:
@@ -144,7 +145,9 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     ended = max((step.ended_utc for step in steps if step.ended_utc), default=started)
     record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
     failure = missing_metrics(record, plan.metrics or {})
-    unrun = any(step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True))
+    unrun = any(
+        step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True)
+    )
     interrupted = any(step.failure is not None and step.failure.kind == "interrupted" for step in steps)
     failed = unrun or failure is not None or any(step.result not in _FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"

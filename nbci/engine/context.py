@@ -74,6 +74,6 @@ class RunContext:
                 self.said_no_gpu = True
                 self.listener.noticed(f"step {step.name} asks for a GPU; this machine shows none, so it runs without")
             return None
-        while (lease := gpu.try_lease(names)) is None:
+        while (lease := gpu.try_lease(names)) is None:  # noqa: ASYNC110 - who holds it may be another process
             await asyncio.sleep(_GPU_POLL_SECONDS)
         return lease

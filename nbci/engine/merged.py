@@ -19,18 +19,19 @@ if TYPE_CHECKING:
 def write_merged(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> None:
     """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix)."""
     for name, steps in _groups(plan, notebooks).items():
-        executed = {
-            step.name: document for step in steps if (document := read_executed(folder, step.name)) is not None
-        }
+        executed = {step.name: document for step in steps if (document := read_executed(folder, step.name)) is not None}
         if executed:
             merged = merge(notebooks[steps[0].notebook].notebook.document, executed)
-            write_atomic(folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n")
+            write_atomic(
+                folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
+            )
 
 
 def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The source with the outputs, times and steps of its executed cells; injected cells stand where they ran.
 
-    `executed` are the documents by step, in the order that the steps ran. A cell that several steps ran (imports) shows the first one's outputs.
+    `executed` are the documents by step, in the order that the steps ran. A cell that several steps ran (imports)
+    shows the first one's outputs.
     """
     merged = copy.deepcopy(dict(source))
     cells: list[dict[str, Any]] = merged["cells"]

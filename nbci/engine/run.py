@@ -150,7 +150,7 @@ class _Run:
             self._ended(StepRecord(name=name, result="skipped", reason=reason))
 
     async def _lock_outs(self, locks: contextlib.ExitStack) -> None:
-        """Wait for other runs that write one of this run's outs. In one order, so that two never wait for each other."""
+        """Wait for other runs that write an out of this one. In one order, so that two never wait for each other."""
         for path in sorted(_written(self.steps.values())):
             lock = self.context.project.locks_folder / f"out-{path.replace('/', '%')[-200:]}.lock"
             descriptor = try_lock(lock)

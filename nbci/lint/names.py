@@ -21,6 +21,8 @@ def syntax_errors(sheet: Sheet) -> Iterator[Hit]:
     """Cells that are no valid Python."""
     for error in sheet.broken.values():
         yield Hit.of(error)
+    if sheet.declaration_refusal is not None:
+        yield Hit.of(sheet.declaration_refusal)
 
 
 def undefined_names(sheet: Sheet) -> Iterator[Hit]:
@@ -78,12 +80,6 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
     """Values that reach a step from two others, neither of which comes first."""
     for warning in sheet.flowing.warnings if sheet.flowing else ():
         yield Hit(message=warning, hint="let one of the steps come after the other, or use two names")
-
-
-def wrong_parameters(sheet: Sheet) -> Iterator[Hit]:
-    """Parameters cells that declare what cannot be."""
-    if sheet.declaration_refusal is not None and not sheet.broken:
-        yield Hit.of(sheet.declaration_refusal)
 
 
 def unused_parameters(sheet: Sheet) -> Iterator[Hit]:

@@ -55,13 +55,15 @@ def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
         source, _ = _value(text, at)
         return (counter.line(_skip(text, at)),) * (str(source).count("\n") + 1)
     lines: list[int] = []
-    ended = True
+    begins = True
+    line = counter.line(at)
     for element in _elements(text, at):
-        part, _ = _value(text, element)
+        part = str(_value(text, element)[0])
         line = counter.line(element)
-        lines += [line] * (str(part).count("\n") + 1 - (0 if ended else 1))
-        ended = False
-    return tuple(lines) or (counter.line(at),)
+        ends = part.endswith("\n")
+        lines += [line] * (begins + part.count("\n") - ends)
+        begins = ends
+    return (*lines, line) if begins else tuple(lines)
 
 
 class _LineCounter:

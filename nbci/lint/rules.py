@@ -33,7 +33,6 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "cycle": Rule("error", tags.cycles),
     "syntax-error": Rule("error", names.syntax_errors),
     "undefined-name": Rule("error", names.undefined_names),
-    "wrong-parameter": Rule("error", names.wrong_parameters),
     "unsaveable-value": Rule("error", values.unsaveable_values),
     "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
     "cell-before-tags": Rule("warning", tags.dropped_cells),

@@ -87,7 +87,7 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
-    import jupytext
+    import jupytext  # type: ignore[import-untyped]  # it has no types
 
     try:
         node = jupytext.reads(text, fmt="py:percent" if suffix == ".py" else "md")
@@ -139,6 +139,6 @@ def _explain_invalid(document: dict[str, Any], path: str, number: int | None = N
     try:
         nbformat.validate(document, relax_add_props=True)
         reason = "its structure is not a notebook's"
-    except Exception as error:  # validation fails in many ways on malformed input
+    except Exception as error:  # noqa: BLE001 - validation fails in many ways on malformed input
         reason = str(error).splitlines()[0]
     raise UsageError(f"this is not a valid notebook: {reason}", where=Location(path, cell=number))

@@ -95,13 +95,17 @@ class _Reading:
         resource, _, amount = value.rpartition(":")
         is_gpu = resource.endswith("/gpu")
         if not resource or not amount or (is_gpu and not re.fullmatch("[0-9]+", amount)):
-            self.wrong(f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`")
+            self.wrong(
+                f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`"
+            )
         if is_gpu and amount.strip("0"):
             self.settings.setdefault("agent", "gpu")
 
     def switch(self, key: str, value: str) -> None:
         if value not in ("enabled", "disabled"):
-            self.wrong(f"`{key}:{value}` says neither enabled nor disabled", f"write `{key}:enabled` or `{key}:disabled`")
+            self.wrong(
+                f"`{key}:{value}` says neither enabled nor disabled", f"write `{key}:enabled` or `{key}:disabled`"
+            )
         self.settings[key] = value == "enabled"
 
     def pair(self, into: dict[str, str], key: str, value: str) -> None:
@@ -129,7 +133,8 @@ class _Reading:
     def secret(self, value: str) -> None:
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
             self.wrong(
-                f"`secret:{value}` is no name of an environment variable", "write `secret:NAME`, e.g. secret:DB_PASSWORD"
+                f"`secret:{value}` is no name of an environment variable",
+                "write `secret:NAME`, e.g. secret:DB_PASSWORD",
             )
         self.secrets.append(value)
 

@@ -128,7 +128,9 @@ def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -
                 continue
             close = nearest(after, [name for name in names if name != step.name])
             raise UsageError(
-                f"step {step.name} comes after itself" if after == step.name else f"prev:{after}: there is no such step",
+                f"step {step.name} comes after itself"
+                if after == step.name
+                else f"prev:{after}: there is no such step",
                 hint=f"did you mean {close!r}?" if close else f"the steps are {', '.join(names)}",
                 where=notebook.where(notebook.cell(step.cells[0])),
             )

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 import posixpath
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import nbci
 from nbci.errors import Location, UsageError
-from nbci.params import BoundParameter
 from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
@@ -22,6 +21,7 @@ from nbci.records.model import ParameterValue
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.params import BoundParameter
     from nbci.pipeline.model import Pipeline, Step
 
 _TEMPLATE = "${}"
@@ -39,16 +39,18 @@ def build_plan(
     programs = {name: found for _, group in groups for name, found in group.steps.items()}
     after = _edges(resolved, programs)
     order = _ordered(resolved, after)
-    originals = {step.name: step for step in pipeline.steps}
-    by_name = {step.name: step for step in resolved.steps}
-    planned = {
-        name: _planned_step(resolved, by_name[name], programs[name], after[name], bound, originals[name], kernel)
-        for name in order
-    }
+    asked = _Asked(
+        resolved=resolved,
+        composed_steps={step.name: step for step in pipeline.steps},
+        resolved_steps={step.name: step for step in resolved.steps},
+        bound=bound,
+        kernel=kernel,
+    )
+    planned = {name: _planned_step(asked, name, programs[name], after[name]) for name in order}
     return Plan(
         pipeline=resolved.name,
         target=resolved.target,
-        steps=tuple(_with_skips(planned, {s.name for s in resolved.steps if not is_wanted(s, bound)}, by_name)),
+        steps=tuple(_with_skips(planned, {s.name: s.when for s in resolved.steps if not is_wanted(s, bound)})),
         params=tuple(ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound),
         sources=sources,
         nbci=nbci.__version__,
@@ -103,24 +105,28 @@ def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[
         ) from cycle
 
 
-def _planned_step(
-    pipeline: Pipeline,
-    step: Step,
-    found: StepProgram,
-    after: tuple[str, ...],
-    bound: Sequence[BoundParameter],
-    original: Step,
-    kernel: str | None,
-) -> PlannedStep:
-    tagged = pipeline.notebooks[step.notebook]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    """What every step's plan is made from: its steps as composed and as resolved, its parameters, the kernel."""
+
+    resolved: Pipeline
+    composed_steps: Mapping[str, Step]
+    resolved_steps: Mapping[str, Step]
+    bound: Sequence[BoundParameter]
+    kernel: str | None
+
+
+def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str, ...]) -> PlannedStep:
+    step = asked.resolved_steps[name]
+    tagged = asked.resolved.notebooks[step.notebook]
     declared = notebook_parameters(tagged)
-    params = step_parameters(pipeline, original, bound, declared)
+    params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, declared)
     defaults = {parameter.name: parameter.default for parameter in declared.parameters}
     return PlannedStep(
         name=step.name,
         node=step.node,
         notebook=step.notebook,
-        kernel=kernel or tagged.notebook.kernel_name or "python3",
+        kernel=asked.kernel or tagged.notebook.kernel_name or "python3",
         language=tagged.notebook.language,
         cells=found.cells,
         after=after,
@@ -182,23 +188,22 @@ def restored(value: Any) -> Any:
     return value
 
 
-def _with_skips(
-    planned: Mapping[str, PlannedStep], unwanted: set[str], steps: Mapping[str, Step]
-) -> list[PlannedStep]:
+def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]) -> list[PlannedStep]:
     """Skip what `when` rules out, and what cannot do without the values or files of a skipped step."""
     reasons: dict[str, str] = {}
     for name, step in planned.items():
         if name in unwanted:
-            reasons[name] = f"its condition `{steps[name].when}` does not hold"
+            reasons[name] = f"its condition `{unwanted[name]}` does not hold"
             continue
         lost = next((t for t in step.takes if t.givers and all(giver in reasons for giver in t.givers)), None)
         if lost is not None:
             reasons[name] = f"it needs `{lost.name}` of step {lost.givers[0]}, which is skipped"
             continue
         for other in step.after:
-            files = set(planned[other].outs) & {place for dep in step.deps for place in _places(dep)}
+            written = (*planned[other].outs, *planned[other].metrics)
+            files = [out for out in written if any(out in _places(dep) or dep in _places(out) for dep in step.deps)]
             if other in reasons and files:
-                reasons[name] = f"it needs {min(files)} of step {other}, which is skipped"
+                reasons[name] = f"it needs {files[0]} of step {other}, which is skipped"
     return [
         replace(step, action="skip", reason=reasons[name]) if name in reasons else step
         for name, step in planned.items()

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
-    from nbci.dataflow.flow import Flow
+    from nbci.dataflow.flow import Flow, StepFlow
     from nbci.dataflow.prelude import Statement
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
@@ -118,17 +118,20 @@ class _Analysis:
         )
         self._refuse_undefined(flowing)
         used = named(self.prelude, frozenset().union(*(flowed.names.mentions for flowed in flowing.steps)))
+        flowed = {step.name: step for step in flowing.steps}
+        parts: dict[str, list[MetricsPart]] = {name: [] for name in self.steps}
+        for part in self.metrics:
+            parts[part.step].append(part)
         return GroupProgram(
-            steps={name: self._program(name, flowing, used) for name in self.steps},
+            steps={name: self._program(flowed[name], parts[name], used) for name in self.steps},
             warnings=(
                 *flowing.warnings,
                 *(f"{self._place(u)}: {u.message}" for u in flowing.undefined if u.severity == "warning"),
             ),
         )
 
-    def _program(self, name: str, flowing: Flow, used: frozenset[str]) -> StepProgram:
-        flowed = flowing.step(name)
-        parts = [part for part in self.metrics if part.step == name]
+    def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
+        name = flowed.name
         kept = reach(self.prelude, flowed.names.mentions, used)
         return StepProgram(
             after=tuple(self.after[name]),

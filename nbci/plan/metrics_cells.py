@@ -99,10 +99,14 @@ def _is_python(text: str) -> bool:
 def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
     """`print(name)`, `print("label:", value)` and `print(f"label: {value}")`."""
     match arguments:
-        case [ast.JoinedStr(values=[ast.Constant(value=str(label)), ast.FormattedValue(value=value), *rest])] if not any(
-            isinstance(part, ast.FormattedValue) for part in rest
+        case [ast.JoinedStr(values=[ast.Constant(value=str(label)), ast.FormattedValue(value=value), *rest])] if (
+            not any(isinstance(part, ast.FormattedValue) for part in rest)
         ):
             pass
+        case [ast.JoinedStr(values=[ast.FormattedValue(value=value), *rest])] if not any(
+            isinstance(part, ast.FormattedValue) for part in rest
+        ):
+            label = ""
         case [ast.Constant(value=str(label)), value]:
             pass
         case [value]:

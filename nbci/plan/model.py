@@ -109,4 +109,7 @@ class Plan:
 
     def step(self, name: str) -> PlannedStep:
         """The step of that name; KeyError when there is none."""
-        return next(step for step in self.steps if step.name == name)
+        for step in self.steps:
+            if step.name == name:
+                return step
+        raise KeyError(name)

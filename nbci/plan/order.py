@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 
-class Cycle(Exception):  # noqa: N818 - an answer of the algorithm, which the caller words for people
+class Cycle(Exception):
     """The graph has a cycle; `path` goes round it once, its first node repeated at the end."""
 
     def __init__(self, path: tuple[str, ...]) -> None:

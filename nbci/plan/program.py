@@ -61,11 +61,22 @@ def prelude_cells(tagged: TaggedNotebook, kept: Sequence[Statement]) -> tuple[Pl
         for number in numbers:
             source = notebook.cell(number).source
             statements = split(number, source)
-            texts = [statement.text for statement in statements if (number, statement.line) in wanted]
-            if texts:
-                text = source if len(texts) == len(statements) else "\n".join(texts)
-                cells.append(PlannedCell(role="imports" if role == "imports" else "functions", number=number, source=text))
+            found = [statement for statement in statements if (number, statement.line) in wanted]
+            if found:
+                text = source if len(found) == len(statements) else _at_their_lines(found)
+                cells.append(
+                    PlannedCell(role="imports" if role == "imports" else "functions", number=number, source=text)
+                )
     return tuple(cells)
+
+
+def _at_their_lines(statements: Sequence[Statement]) -> str:
+    """The statements' text, each at its line in the cell, so that a failure names the line that its writer sees."""
+    lines: list[str] = []
+    for statement in statements:
+        lines += [""] * (statement.line - 1 - len(lines))
+        lines += statement.text.split("\n")
+    return "\n".join(lines)
 
 
 def with_definitions(
@@ -90,6 +101,8 @@ def with_definitions(
 def ordered(cells: Sequence[PlannedCell], like: Sequence[PlannedCell] = ()) -> tuple[PlannedCell, ...]:
     """The cells by role: parameters, imports, functions, step, metrics; imports first where `like` has them so."""
     roles = [cell.role for cell in like if cell.role in ("parameters", "imports")]
-    first = ["imports", "parameters"] if roles[:1] == ["imports"] and "parameters" in roles else ["parameters", "imports"]
+    first = (
+        ["imports", "parameters"] if roles[:1] == ["imports"] and "parameters" in roles else ["parameters", "imports"]
+    )
     rank = {role: at for at, role in enumerate([*first, "functions", "step", "metrics"])}
     return tuple(sorted(cells, key=lambda cell: rank[cell.role]))

@@ -19,12 +19,14 @@ def to_json(value: object) -> str:
 
 
 def plain(value: object) -> Any:
-    """The record as dicts, lists and scalars; fields with their default value are left out, but for those with `WRITTEN`."""
+    """The record as dicts, lists and scalars; fields with their default are left out, unless they are `WRITTEN`."""
     if is_dataclass(value):
         return {
             field.name: plain(item)
             for field in fields(value)
-            if (item := getattr(value, field.name)) != field.default or field.default is MISSING or field.metadata == WRITTEN
+            if (item := getattr(value, field.name)) != field.default
+            or field.default is MISSING
+            or field.metadata == WRITTEN
         }
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}

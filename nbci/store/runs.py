@@ -8,7 +8,6 @@ import os
 import secrets
 from dataclasses import replace
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location, UsageError, nearest
@@ -20,6 +19,7 @@ from nbci.store.files import disk_errors, try_lock, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from nbci.config import Project
 
@@ -128,7 +128,9 @@ class RunFolder:
     def read(self) -> RunRecord:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""
         record = self.read_header()
-        steps = [self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps]
+        steps = [
+            self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps
+        ]
         if record.result == "running" and not self.is_going_on:
             record = replace(record, result="interrupted")
             steps = [_as_interrupted(step) for step in steps]
@@ -190,7 +192,9 @@ def find_run(project: Project, run: str) -> RunFolder:
     runs = list(all_runs(project))
     if run == "latest" and runs:
         return runs[0]
-    matches = [folder for folder in runs if folder.run == run] or [folder for folder in runs if folder.run.startswith(run)]
+    matches = [folder for folder in runs if folder.run == run] or [
+        folder for folder in runs if folder.run.startswith(run)
+    ]
     if len(matches) == 1:
         return matches[0]
     names = [folder.run for folder in matches or runs]
@@ -207,7 +211,9 @@ def read_plan(path: Path) -> Plan:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
-        raise UsageError("there is no such plan", where=Location(str(path)), hint="make one: nbci plan TARGET --out FILE") from None
+        raise UsageError(
+            "there is no such plan", where=Location(str(path)), hint="make one: nbci plan TARGET --out FILE"
+        ) from None
     _refuse_other_format(text, FORMAT, "the plan", path)
     return from_json(text, Plan, str(path))
 

@@ -43,16 +43,14 @@ def read_target(name: str) -> Target:
     if path.suffix in _PIPELINE_SUFFIXES:
         return _read_pipeline(project, path, relative)
     if path.suffix not in SUFFIXES:
-        raise UsageError(
-            "this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name)
-        )
+        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name))
     data = _read(path, relative)
     tagged = understand(parse_notebook(data, relative))
     return Target(project=project, pipeline=notebook_pipeline(tagged, relative), sources={relative: _digest(data)})
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
-    """The notebooks of a stored plan; UsageError when one, or the pipeline file, is no longer what the plan was made of."""
+    """The notebooks of a stored plan; UsageError when one of its files is no longer what the plan was made of."""
     notebooks = {}
     for relative, digest in sources.items():
         path = project.root / relative

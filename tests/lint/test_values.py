@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import importlib
 import io
+import pickle
 import tarfile
+import threading
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -27,23 +29,27 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
     "csv.DictWriter": (io.StringIO(), ["a"]),
     "mmap.mmap": (-1, 1),
     "os.popen": ("true",),
-    "multiprocessing.Pool": (1,),
 }
 
 
-@pytest.mark.parametrize("name", sorted(set(UNSAVEABLE) - {"socket.create_connection"}))
+# pools start processes and threads that outlive a test's patience; an address to connect to is not at hand
+_NOT_MADE = {"socket.create_connection", "multiprocessing.Pool", "concurrent.futures.ProcessPoolExecutor"}
+
+
+@pytest.mark.parametrize("name", sorted(set(UNSAVEABLE) - _NOT_MADE))
 def test_what_is_called_unsaveable_is(name: str, tmp_path: Path) -> None:
     module, _, function = name.rpartition(".")
     make = getattr(importlib.import_module(module or "builtins"), function)
     value = make(*_ARGUMENTS.get(name, _file_arguments(name, tmp_path)))
     try:
-        # text files are saved by cloudpickle as their contents, which is no open file: nbci's codec refuses all of them
+        # cloudpickle saves the text of a file opened for reading; nbci's codec refuses every open file
         if not isinstance(value, io.IOBase):
-            with pytest.raises((TypeError, NotImplementedError, RuntimeError, Exception), match=r"pickle|share|context|cannot"):
+            with pytest.raises((TypeError, RuntimeError, pickle.PicklingError)):
                 cloudpickle.dumps(value)
     finally:
-        for end in ("terminate", "shutdown", "close", "wait"):
-            if hasattr(value, end) and name != "weakref.ref":
+        # an executor that was given nothing to do has started nothing
+        for end in ("wait", "close"):
+            if hasattr(value, end) and not isinstance(value, threading.Event | threading.Condition):
                 getattr(value, end)()
 
 

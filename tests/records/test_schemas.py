@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 import pytest
+
 from nbci.plan.model import Plan
 from nbci.records.model import RunRecord, StepRecord
 

@@ -1,0 +1,219 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jsonschema
+import pytest
+from plans import plan_of, planned
+from support.notebooks import write_notebook
+
+from nbci.errors import UsageError
+from nbci.plan.model import Plan
+from nbci.records.codec import from_json, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+_GOLDEN = Path(__file__).parent / "golden"
+_SCHEMA = Path(__file__).resolve().parents[2] / "schemas/plan.schema.json"
+
+_KALE = [
+    ("markdown", "# Candies"),
+    ("imports", "import json\nimport math"),
+    ("functions", "def half(number):\n    return math.floor(number / 2)\n\ndef unused():\n    pass"),
+    ("pipeline-parameters", "CANDIES = 20\nlabel = f'{CANDIES} candies'"),
+    ("block:sack", "left = CANDIES"),
+    ("block:kid1 prev:sack", "kid1 = half(left)"),
+    ("block:kid2 prev:sack gpu timeout:5m retries:1", "kid2 = half(left)"),
+    ("", "# still kid2\nkid2 += 1"),
+    ("block:count prev:kid1;kid2 out:count.json", "json.dump([kid1, kid2], open('count.json', 'w'))\ntotal = kid1 + kid2"),
+    ("pipeline-metrics", "print(kid1)\nprint('total:', total)"),
+]
+
+_PIPELINE = """\
+pipeline: sums
+params: {C: 1.0, many: {default: 2, help: how many}}
+steps:
+  kale: {notebook: candies.ipynb, params: {CANDIES: "${many}"}}
+  plain:
+    notebook: plain.ipynb
+    after: [kale]
+    deps: [count.json]
+    matrix: {model: [svm, forest]}
+    params: {model: "${matrix.model}", C: "${C}", total: "${kale/count:total}"}
+    env: {OMP_NUM_THREADS: "2"}
+    when: "many > 1"
+metrics: {total: {direction: up}}
+"""
+
+
+def _notebooks(folder: Path) -> Path:
+    write_notebook(folder / "candies.ipynb", _KALE)
+    write_notebook(folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"])
+    (folder / "sums.yaml").write_text(_PIPELINE)
+    return folder
+
+
+def _normalised(plan: Plan) -> str:
+    """The plan without what a change of nbci itself may change: digests and the version."""
+    text = re.sub(r'"[0-9a-f]{64}"', '"<digest>"', to_json(plan))
+    return re.sub(r'"nbci": "[^"]+"', '"nbci": "<version>"', text)
+
+
+@pytest.mark.parametrize(("target", "pairs"), [("candies.ipynb", ("CANDIES=30",)), ("sums.yaml", ("C=10",))])
+def test_the_plan_is_the_golden_one(tmp_path: Path, target: str, pairs: tuple[str, ...]) -> None:
+    plan = planned(_notebooks(tmp_path) / target, *pairs)
+    made = _normalised(plan)
+    golden = _GOLDEN / f"{target.partition('.')[0]}.json"
+    (tmp_path / golden.name).write_text(made)
+    assert golden.read_text() == made, f"look at the difference; if it is right: cp {tmp_path / golden.name} {golden}"
+    document = json.loads(to_json(plan))
+    jsonschema.validate(document, json.loads(_SCHEMA.read_text()))
+    assert from_json(to_json(plan), Plan, "plan.json") == plan
+
+
+def test_the_same_project_gives_the_same_bytes(tmp_path: Path) -> None:
+    one, other = (to_json(planned(_notebooks(tmp_path / name) / "sums.yaml")) for name in ("here", "there"))
+    assert one == other
+
+
+def test_only_code_and_parameters_change_the_digest(tmp_path: Path) -> None:
+    cells: list[str | tuple[str, str]] = [("step:a", "x = 1"), ("step:b", "y = x")]
+    before = plan_of(tmp_path, cells)
+    again = plan_of(tmp_path, [("markdown", "Words"), *cells])
+    changed = plan_of(tmp_path, [cells[0], ("step:b", "y = x + 1")])
+    assert [step.code_digest for step in before.steps] == [step.code_digest for step in again.steps]
+    assert before.step("a").code_digest == changed.step("a").code_digest
+    assert before.step("b").code_digest != changed.step("b").code_digest
+
+
+def _edges(plan: Plan) -> dict[str, tuple[str, ...]]:
+    return {step.name: step.after for step in plan.steps}
+
+
+def test_steps_without_edges_run_in_notebook_order(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, [("step:b", "x = 1"), ("step:a", "y = 1"), ("step:c", "z = 1")])
+    assert _edges(plan) == {"b": (), "a": ("b",), "c": ("a",)}
+
+
+def test_whoever_reads_a_file_comes_after_whoever_writes_it(tmp_path: Path) -> None:
+    plan = plan_of(
+        tmp_path,
+        [
+            ("step:page in:data in:models/svm.pkl", "pass"),
+            ("step:split prev:load out:data/train.csv", "pass"),
+            ("step:load", "pass"),
+            ("step:fit prev:load out:models", "pass"),
+        ],
+    )
+    assert {name: set(after) for name, after in _edges(plan).items()} == {
+        "load": set(),
+        "split": {"load"},
+        "fit": {"load"},
+        "page": {"split", "fit"},
+    }
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [("step:a prev:c", "x = 1"), ("step:b prev:a", "y = 1"), ("step:c prev:b", "z = 1")],
+        [("step:a in:c.txt", "x = 1"), ("step:b prev:a", "y = 1"), ("step:c prev:b out:c.txt", "z = 1")],
+    ],
+)
+def test_a_cycle_is_printed(tmp_path: Path, cells: list[str | tuple[str, str]]) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_of(tmp_path, cells)
+    shown = caught.value.message
+    assert "cycle" in shown
+    assert all(f" {name} " in f" {shown.partition(': ')[2]} " for name in "abc")
+    assert shown.count("→") == 3
+
+
+def test_a_statement_of_an_imports_cell_keeps_its_line(tmp_path: Path) -> None:
+    """A failure names the line that the notebook's writer sees, though a step runs only some statements of the cell."""
+    plan = plan_of(
+        tmp_path,
+        [("imports", "import os\n\n# numbers\nimport math\nimport json\n"), ("step:a", "os"), ("step:b", "math"),
+         ("step:c", "json")],
+    )  # fmt: skip
+    sources = {step.name: step.cells[0].source.split("\n") for step in plan.steps}
+    assert sources["a"].index("import os") == 0
+    assert sources["b"].index("import math") == 3
+    assert sources["c"].index("import json") == 4
+
+
+def _actions(plan: Plan) -> Mapping[str, tuple[str, str]]:
+    return {step.name: (step.action, step.reason) for step in plan.steps}
+
+
+def _pipeline(folder: Path, steps: str, notebooks: Mapping[str, list[Any]]) -> Plan:
+    for name, cells in notebooks.items():
+        write_notebook(folder / f"{name}.ipynb", cells)
+    (folder / "p.yaml").write_text(f"pipeline: p\nparams: {{go: false}}\nsteps:\n{steps}")
+    return planned(folder / "p.yaml")
+
+
+def test_what_needs_a_skipped_step_is_skipped_and_what_only_waits_runs(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        "  make: {notebook: make.ipynb, outs: [made], when: go}\n"
+        "  reads: {notebook: plain.ipynb, deps: [made/rows.csv], outs: [read.txt]}\n"
+        "  reads_more: {notebook: plain.ipynb, deps: [read.txt]}\n"
+        "  waits: {notebook: plain.ipynb, after: [make, reads]}\n",
+        {"make": ["x = 1"], "plain": ["y = 1"]},
+    )
+    actions = _actions(plan)
+    assert actions["make"] == ("skip", "its condition `go` does not hold")
+    assert actions["reads"][0] == "skip"
+    assert "step make, which is skipped" in actions["reads"][1]
+    assert actions["reads_more"][0] == "skip"
+    assert actions["waits"] == ("run", "")
+
+
+def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n  reads: {notebook: plain.ipynb, deps: [data]}\n",
+        {"plain": ["y = 1"]},
+    )
+    assert _actions(plan)["reads"][0] == "skip"
+
+
+def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
+    plan = _pipeline(
+        tmp_path,
+        "  make: {notebook: chain.ipynb, when: go}\n  waits: {notebook: plain.ipynb, after: [make]}\n",
+        {"chain": [("step:a", "x = 1"), ("step:b", "x")], "plain": ["y = 1"]},
+    )
+    assert [action for action, _ in _actions(plan).values()] == ["skip", "skip", "run"]
+
+
+@pytest.mark.parametrize(
+    ("source", "nearest"), [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")]
+)
+def test_a_name_that_nobody_defines(tmp_path: Path, source: str, nearest: str) -> None:
+    cells: list[str | tuple[str, str]] = [
+        ("functions", "def score(x):\n    return 1"), ("step:fit", "model = 1"), ("step:score prev:fit", source)
+    ]  # fmt: skip
+    with pytest.raises(UsageError) as caught:
+        plan_of(tmp_path, cells)
+    assert "modle" in caught.value.message
+    assert nearest in (caught.value.hint or "")
+    assert "cell 3" in str(caught.value.where)
+
+
+def test_a_syntax_error_names_cell_and_line(tmp_path: Path) -> None:
+    with pytest.raises(UsageError) as caught:
+        plan_of(tmp_path, ["fine = 1", "also = 2\nx = = 3"])
+    assert "cell 2 ('also = 2')" in str(caught.value.where)
+    assert "line 2" in str(caught.value.where)
+
+
+def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, [("parameters", "C = 1.0\nn = 1"), "print(C, n)"], "C=1.0", "n=2")
+    assert plan.steps[0].overrides == ("n",)
+    assert plan.steps[0].params == {"C": 1.0, "n": 2}
