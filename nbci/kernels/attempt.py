@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob, Listener, ProgramCell
     from nbci.kernels.outputs import Stream
     from nbci.kernels.python_kernel import Facts
+    from nbci.kernels.zygote.zygotes import Zygotes
 
 Answer = TypeVar("Answer")
 
@@ -52,7 +53,9 @@ class TimedOut(Exception):
 class Attempt:
     """State and course of one attempt; `work` may be cancelled anywhere, `outcome` holds whatever is known."""
 
-    def __init__(self, job: KernelJob, listener: Listener, *, display_name: str) -> None:
+    def __init__(
+        self, job: KernelJob, listener: Listener, *, display_name: str, zygotes: Zygotes | None = None
+    ) -> None:
         self.job = job
         self.listener = listener
         secrets = job.secrets or {}
@@ -68,7 +71,7 @@ class Attempt:
         self.warnings = [f"the secret {name} is too short to be masked" for name in too_short(secrets.items())]
         self.counts: dict[int, int | None] = {}
         self.current: ProgramCell | None = None
-        self.process = KernelProcess(job, self.mask, self._log_said)
+        self.process = KernelProcess(job, self.mask, self._log_said, zygotes)
         self._python: PythonKernel | None = None
         self._client: StepClient | None = None
         self._busy = False

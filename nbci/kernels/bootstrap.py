@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import importlib.resources
 import json
-import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -35,9 +34,9 @@ def cloudpickle_sources() -> dict[str, str]:
     }
 
 
-def install_arguments(job: KernelJob) -> dict[str, Any]:
+def install_arguments(job: KernelJob, parent_pid: int) -> dict[str, Any]:
     """What `_nbci.install` is told."""
-    return {"shell_errors": job.shell_errors, "parent": os.getpid()}
+    return {"shell_errors": job.shell_errors, "parent": parent_pid}
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from nbci.records.model import Failure
 
 if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, KernelJob, Listener
+    from nbci.kernels.zygote.zygotes import Zygotes
 
 OBEY_SECONDS = 2.0
 """How long an interrupted kernel has to stop by itself before it is killed."""
@@ -20,8 +21,10 @@ OBEY_SECONDS = 2.0
 AFTER_KILL_SECONDS = 1.0
 
 
-async def run_job(job: KernelJob, listener: Listener) -> JobOutcome:
+async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = None) -> JobOutcome:
     """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is left.
+
+    The kernel is forked from one of the `zygotes` where that can be, else started.
 
     What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns
     the partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the
@@ -29,7 +32,7 @@ async def run_job(job: KernelJob, listener: Listener) -> JobOutcome:
     Raises UsageError for an unknown kernel, IntegrityError when a value's file is not what it should be,
     InfrastructureError when files cannot be written.
     """
-    attempt = Attempt(job, listener, display_name=find_spec(job.kernel_name).display_name)
+    attempt = Attempt(job, listener, display_name=find_spec(job.kernel_name).display_name, zygotes=zygotes)
     work = asyncio.ensure_future(attempt.work())
     try:
         await _supervise(work, attempt, job)

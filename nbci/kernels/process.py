@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from jupyter_client.manager import AsyncKernelManager
 
     from nbci.kernels.job import KernelJob
+    from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.secrets import Mask
 
 START_TIMEOUT_SECONDS = 60.0
@@ -47,9 +48,12 @@ class StartFailed(Exception):
 class KernelProcess:
     """A kernel's process, its channels, its log."""
 
-    def __init__(self, job: KernelJob, mask: Mask, said: Callable[[str], None]) -> None:
+    def __init__(
+        self, job: KernelJob, mask: Mask, said: Callable[[str], None], zygotes: Zygotes | None = None
+    ) -> None:
         """`said` is called with what the process writes outside any cell, masked."""
         self._job = job
+        self._zygotes = zygotes
         self._folder = _private_folder()
         self._log = KernelLog(job.log_path, mask, said)
         self._marker = uuid.uuid4().hex
@@ -58,6 +62,7 @@ class KernelProcess:
         self._oom_kills: int | None = None
         self._memory: int | None = None
         self._watch: asyncio.Task[None] | None = None
+        self._forget_end: Callable[[], object] = bool
         self.client: AsyncKernelClient | None = None
         self.peak_memory_bytes = 0
         self.died: asyncio.Future[int] = asyncio.get_running_loop().create_future()
@@ -92,6 +97,7 @@ class KernelProcess:
         self._process = getattr(self._manager.provisioner, "process", None)
         self._oom_kills = processes.out_of_memory_kills(self.pid)
         self._watch = asyncio.ensure_future(self._watch_process())
+        self._hear_of_end()
         self.client = self._manager.client()
         self._unlimit_queue()
         self.client.start_channels()
@@ -102,6 +108,11 @@ class KernelProcess:
     def pid(self) -> int:
         """The kernel's process id."""
         return int(getattr(self._process, "pid", 0) or 0)
+
+    @property
+    def parent_pid(self) -> int:
+        """The process that the kernel must not outlive."""
+        return int(getattr(self._process, "parent", 0) or os.getpid())
 
     @property
     def log_tail(self) -> str:
@@ -140,6 +151,7 @@ class KernelProcess:
         finally:
             if self._watch is not None:
                 self._watch.cancel()
+            self._forget_end()
             await self._release()
 
     async def _await_end(self, grace_seconds: float) -> None:
@@ -182,7 +194,19 @@ class KernelProcess:
         if len(str(self._folder)) <= LONGEST_SOCKET_PATH:
             manager.transport = "ipc"
             manager.ip = str(self._folder / "k")
+        if self._zygotes is not None:
+            manager.provisioner = self._provisioner(manager, self._zygotes)
         return manager
+
+    def _provisioner(self, manager: AsyncKernelManager, zygotes: Zygotes) -> Any:
+        from nbci.kernels.zygote.imports import imports_of
+        from nbci.kernels.zygote.provisioner import ZygoteProvisioner
+
+        provisioner = ZygoteProvisioner(kernel_id=self._marker, kernel_spec=manager.kernel_spec, parent=manager)
+        provisioner.zygotes = zygotes
+        if self._job.language == "python":
+            provisioner.preloads = imports_of(cell.source for cell in self._job.cells)
+        return provisioner
 
     def _unlimit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection."""
@@ -232,6 +256,20 @@ class KernelProcess:
         except Empty:
             return False
         return message["parent_header"].get("msg_id") in asked
+
+    def _hear_of_end(self) -> None:
+        """Where the system tells of a process's end, be told at once."""
+        with contextlib.suppress(OSError, AttributeError):
+            pidfd = os.pidfd_open(self.pid)
+            loop = asyncio.get_running_loop()
+
+            def ended() -> None:
+                loop.remove_reader(pidfd)
+                os.close(pidfd)
+                self._poll()
+
+            loop.add_reader(pidfd, ended)
+            self._forget_end = lambda: loop.remove_reader(pidfd) and os.close(pidfd)
 
     def _poll(self) -> int | None:
         status = self._process.poll() if self._process is not None else None

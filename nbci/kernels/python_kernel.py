@@ -46,7 +46,7 @@ class PythonKernel:
     async def install(self) -> str:
         """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
         await self._execute(bootstrap.start_source())
-        known = await self._ask("install", bootstrap.install_arguments(self._job))
+        known = await self._ask("install", bootstrap.install_arguments(self._job, self._process.parent_pid))
         self._has_cloudpickle = bool(known["cloudpickle"])
         return str(known["version"])
 

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.job import ProgramCell
+from nbci.kernels.zygote.zygotes import Zygotes
 
 if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, KernelJob
     from nbci.records.model import CellRun
+
+
+def zygotes() -> Zygotes:
+    """Zygotes as the engine has them; forked kernels and started ones must behave alike."""
+    return Zygotes(environ=dict(os.environ))
 
 
 @dataclass
@@ -47,7 +54,8 @@ def run(job: KernelJob, listener: Recorder | None = None, limit_seconds: float =
     """Run one job to its end."""
 
     async def limited() -> JobOutcome:
-        return await asyncio.wait_for(run_job(job, listener or Recorder()), limit_seconds)
+        with zygotes() as own:
+            return await asyncio.wait_for(run_job(job, listener or Recorder(), own), limit_seconds)
 
     return asyncio.run(limited())
 
@@ -56,7 +64,8 @@ def run_all(*jobs: KernelJob) -> list[JobOutcome]:
     """Run jobs side by side in one loop."""
 
     async def together() -> list[JobOutcome]:
-        return list(await asyncio.gather(*(run_job(job, Recorder()) for job in jobs)))
+        with zygotes() as own:
+            return list(await asyncio.gather(*(run_job(job, Recorder(), own) for job in jobs)))
 
     return asyncio.run(together())
 

@@ -1,0 +1,187 @@
+"""What a forked process does to become a kernel, and how it ends."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import gc
+import io
+import logging
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from typing import Any
+
+MARKER = b"NBCI_KERNEL="
+PR_SET_PDEATHSIG = 1
+CLOSE_SECONDS = 0.5
+
+
+def detach(parent: int) -> None:
+    """Become the leader of a session that dies with the zygote."""
+    import ctypes
+
+    os.setsid()
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_DFL if number in (signal.SIGCHLD, signal.SIGTERM) else signal.SIG_IGN)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    logging._startTime = type(logging._startTime)(  # type: ignore[attr-defined]  # not announced, but there
+        time.time_ns() if isinstance(logging._startTime, int) else time.time()  # type: ignore[attr-defined]
+    )
+
+
+def take_descriptors(descriptors: list[int]) -> None:
+    """Make these the standard streams of a process whose Python streams do not exist yet."""
+    for number, descriptor in enumerate(descriptors):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    sys.stdin = open(0, closefd=False)
+    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, closefd=False)  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)  # type: ignore[misc]
+    sys.__stdin__ = sys.stdin  # type: ignore[misc]
+
+
+def replace_descriptors(descriptors: list[int]) -> None:
+    """Make these the standard streams of a kernel that already captures its own."""
+    os.dup2(descriptors[0], 0)
+    for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        copy = getattr(stream, "_original_stdstream_copy", None)
+        os.dup2(descriptors[number], number if copy is None else copy)
+    for descriptor in descriptors:
+        os.close(descriptor)
+
+
+def take_surroundings(request: dict[str, Any]) -> None:
+    """Environment, folder, umask and limits of whoever asked."""
+    take_environment(request["env"])
+    os.umask(request["umask"])
+    for name, limits in request["limits"].items():
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(getattr(resource, name), tuple(limits))
+    os.chdir(request["cwd"])
+    tempfile = sys.modules.get("tempfile")
+    if tempfile is not None:
+        tempfile.tempdir = None  # type: ignore[attr-defined]  # found anew, with this environment
+
+
+def take_environment(env: dict[str, str]) -> None:
+    ours = dict(env, JPY_PARENT_PID=str(os.getppid()))
+    backend = os.environ.get("MPLBACKEND")
+    if backend and "matplotlib_inline" in backend:
+        ours.setdefault("MPLBACKEND", backend)  # as a kernel sets it for itself
+    for name in [name for name in os.environ if name not in ours]:
+        del os.environ[name]
+    for name, value in ours.items():
+        if os.environ.get(name) != value:
+            os.environ[name] = value
+    if "TZ" in ours:
+        time.tzset()
+    _show_marker(ours.get("NBCI_KERNEL", ""))
+
+
+def _show_marker(value: str) -> None:
+    """Write the marker where others look for it: a fork shows the environment that its parent was started with."""
+    import ctypes
+
+    try:
+        with open("/proc/self/environ", "rb") as file:
+            offset = (b"\0" + file.read()).find(b"\0" + MARKER)
+        with open("/proc/self/stat", "rb") as file:
+            start = int(file.read().rpartition(b")")[2].split()[47])
+        if offset >= 0 and len(value) == 32:
+            ctypes.memmove(start + offset + len(MARKER), value.encode(), len(value))
+    except (OSError, ValueError, IndexError):
+        pass
+
+
+def make_app(argv: list[str]) -> Any:
+    """An initialised kernel, which does not answer yet."""
+    from ipykernel.kernelapp import IPKernelApp
+
+    sys.argv = ["ipykernel_launcher", *argv]
+    os.environ["JPY_PARENT_PID"] = str(os.getppid())
+    app = IPKernelApp.instance()
+    app.parent_handle = os.getppid()  # the default was read from the environment before the fork
+    app.initialize(argv)
+    atexit.unregister(app.close)  # called at the end, under a time limit
+    return app
+
+
+def connection_of(app: Any) -> dict[str, Any]:
+    """What a client must know."""
+    known = {name + "_port": getattr(app, name + "_port") for name in ("shell", "iopub", "stdin", "control", "hb")}
+    known.update(transport=app.transport, ip=app.ip, key=app.session.key.decode())
+    known["signature_scheme"] = app.session.signature_scheme
+    return known
+
+
+def is_plain(app: Any) -> bool:
+    """Whether a kernel started elsewhere would be the same: no profile's settings and no start-up files were read."""
+    shell = getattr(app, "shell", None)
+    folder = getattr(getattr(app, "profile_dir", None), "startup_dir", None)
+    scripts = [name for name in os.listdir(folder) if name.endswith((".py", ".ipy"))] if folder else []
+    return shell is not None and not scripts and not app.loaded_config_files and "PYTHONSTARTUP" not in os.environ
+
+
+def hand_over(app: Any, request: dict[str, Any]) -> None:
+    """Give a kernel that waited what its new owner asked for."""
+    app.connection_file = request["connection_file"]
+    sys.argv = ["ipykernel_launcher", *request["argv"]]
+    shell = app.shell
+    shell.starting_dir = os.getcwd()
+    if shell.user_ns.get("_dh"):
+        shell.user_ns["_dh"][:] = [os.getcwd()]
+    session_name = os.environ.get("JPY_SESSION_NAME")
+    if session_name:
+        shell.user_ns["__session__"] = session_name
+
+
+def finish(app: Any) -> None:
+    """Do what an interpreter's end does for a program, and leave the rest to the system; does not return."""
+    code = 0
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter calls first, too
+        atexit._run_exitfuncs()
+        _drop_values(app)
+        _flush()
+        closing = threading.Thread(target=app.close, daemon=True)
+        closing.start()
+        closing.join(CLOSE_SECONDS)  # ipykernel's own end sometimes hangs
+    except SystemExit as error:
+        code = error.code if isinstance(error.code, int) else 0
+    except BaseException:  # noqa: BLE001  # nothing may keep the process alive
+        code = 1
+    finally:
+        with contextlib.suppress(BaseException):
+            sys.__stdout__.flush()  # type: ignore[union-attr]
+            sys.__stderr__.flush()  # type: ignore[union-attr]
+        os._exit(code)
+
+
+def _drop_values(app: Any) -> None:
+    """Let go of the user's values, so that what they hold is closed and written."""
+    shell = app.shell
+    if shell is not None:
+        shell.displayhook.exec_result = None
+        shell.user_ns_hidden.clear()
+        shell.user_ns.clear()
+    sys.modules["__main__"].__dict__.clear()
+    for name in ("last_value", "last_exc", "last_traceback"):
+        sys.__dict__.pop(name, None)
+    gc.collect()
+
+
+def _flush() -> None:
+    for held in gc.get_objects():
+        if isinstance(held, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not held.closed:
+            with contextlib.suppress(Exception):
+                held.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()

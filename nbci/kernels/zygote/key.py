@@ -1,0 +1,71 @@
+"""What must be equal for a kernel to be forked from a zygote, because it was decided when the zygote started."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+LAUNCHER = "ipykernel_launcher"
+
+READ_AT_IMPORT = (
+    "HOME LANG LANGUAGE TZ NO_COLOR FORCE_COLOR COLUMNS LINES TERM VIRTUAL_ENV USE_TORCH USE_TF DYLD_LIBRARY_PATH "
+    "SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE"
+).split()
+READ_AT_IMPORT_PREFIXES = tuple(
+    "PYTHON IPYTHON JUPYTER XDG_ LC_ LD_ MALLOC_ OMP_ GOMP_ KMP_ OPENBLAS_ MKL_ BLIS_ VECLIB_ NUMEXPR_ NPY_ NUMPY_ NUMBA_ "
+    "MPL MATPLOTLIB SCIPY_ SKLEARN_ PANDAS_ POLARS_ ARROW_ PYARROW_ JOBLIB_ LOKY_ DASK_ CONDA_ TORCH PYTORCH_ TF_ XLA_ "
+    "JAX_ KERAS_ HF_ HUGGINGFACE_ TRANSFORMERS_ TOKENIZERS_ XGBOOST_ LIGHTGBM_ PYDEVD_".split()
+)
+NEVER = ("JUPYTER_TOKEN", "HF_TOKEN", "LINES", "PYTHON_KEYRING_BACKEND")
+"""Secret, or of no weight."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """How a kernel would be started: the interpreter with its options, and the launcher's own arguments."""
+
+    interpreter: tuple[str, ...]
+    arguments: tuple[str, ...]
+
+
+def ipykernel_command(argv: Sequence[str]) -> Command | None:
+    """The parts of a command that starts ipykernel and nothing else, or None."""
+    words = list(argv)
+    if "-m" not in words:
+        return None
+    place = words.index("-m")
+    options, launcher, arguments = words[1:place], words[place + 1 : place + 2], words[place + 2 :]
+    if not place or launcher != [LAUNCHER] or "-f" not in arguments:
+        return None
+    if any(not option.startswith("-") or option == "-" for option in options):
+        return None
+    program = words[0] if os.path.isabs(words[0]) else shutil.which(words[0])
+    return Command(interpreter=(program, *options), arguments=tuple(arguments)) if program else None
+
+
+def import_time_environment(env: Mapping[str, str]) -> dict[str, str]:
+    """The variables that packages read when they are imported."""
+    return {
+        name: value
+        for name, value in sorted(env.items())
+        if name not in NEVER and (name in READ_AT_IMPORT or name.startswith(READ_AT_IMPORT_PREFIXES))
+    }
+
+
+def key_of(command: Command, env: Mapping[str, str], *, debugger: bool) -> str:
+    """A name for the zygotes that can fork this kernel, as far as can be told without asking the interpreter."""
+    program = command.interpreter[0]
+    try:
+        found = os.stat(program)
+        identity = [os.path.realpath(program), found.st_mtime_ns, found.st_size, found.st_ino]
+    except OSError:
+        identity = []
+    facts = [command.interpreter, identity, import_time_environment(env), debugger]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

@@ -1,0 +1,141 @@
+"""Starts zygotes, and speaks to them."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib.resources
+import json
+import os
+import socket
+import struct
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.kernels.zygote import wire
+from nbci.kernels.zygote.fingerprint import fingerprint
+from nbci.kernels.zygote.key import import_time_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+SOCKET = "s"
+FACTS = "zygote.json"
+ANSWER_SECONDS = 60.0
+PEER = struct.Struct("3i")
+OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a zygote starts: `spares` kernels wait ahead of need; without an owner it ends after `idle_seconds`."""
+
+    key: str
+    preloads: tuple[str, ...] = ()
+    spares: int = 1
+    debugger: bool = True
+    idle_seconds: float | None = None
+
+
+def spawn(
+    interpreter: tuple[str, ...], env: Mapping[str, str], folder: Path, settings: Settings, owner: socket.socket | None
+) -> subprocess.Popen[bytes]:
+    """Start a zygote whose folder this is; it answers as soon as it has imported what kernels need."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / SOCKET))
+        listener.listen(128)
+        passed = [listener.fileno(), *([owner.fileno()] if owner else [])]
+        document = {
+            "folder": str(folder),
+            "listener": listener.fileno(),
+            "owner": owner.fileno() if owner else None,
+            "key": settings.key,
+            "preloads": settings.preloads,
+            "spares": settings.spares,
+            "debugger": settings.debugger,
+            "idle_seconds": settings.idle_seconds,
+        }
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(
+                [*interpreter, "-c", LOADER, json.dumps(document)],
+                stdin=subprocess.PIPE,
+                stdout=log,
+                stderr=log,
+                env=dict(env),
+                pass_fds=passed,
+                start_new_session=True,
+                cwd="/",
+            )
+    with contextlib.suppress(BrokenPipeError):
+        assert process.stdin is not None
+        with process.stdin:
+            process.stdin.write(_sources())
+    return process
+
+
+def environment_of_zygote(ours: Mapping[str, str], kernels: Mapping[str, str]) -> dict[str, str]:
+    """`ours`, but with the kernel's import-time variables, and room for the mark by which a kernel is known."""
+    kept = {name: value for name, value in ours.items() if name not in OF_ONE_KERNEL}
+    for name in import_time_environment(kept):
+        del kept[name]
+    return kept | import_time_environment(kernels) | {"NBCI_KERNEL": "0" * 32}
+
+
+def connect(folder: Path) -> socket.socket:
+    """A connection to the zygote of this folder. Raises OSError when there is none, or it is somebody else's."""
+    connection = socket.socket(socket.AF_UNIX)
+    try:
+        connection.settimeout(ANSWER_SECONDS)
+        connection.connect(str(folder / SOCKET))
+        _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+        if user != os.getuid():
+            raise PermissionError(f"{folder} is served by another user")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
+    """Its answer. Raises OSError when it gives none."""
+    with connect(folder) as connection:
+        wire.send(connection, request)
+        try:
+            answer, _ = wire.receive(connection)
+        except (wire.Gone, ValueError) as error:
+            raise ConnectionError("the zygote did not answer") from error
+    return dict(answer)
+
+
+def is_current(folder: Path) -> bool:
+    """Whether what is installed is still what the zygote of this folder found when it started."""
+    try:
+        facts = json.loads((folder / FACTS).read_text())
+    except FileNotFoundError:
+        return True  # it has not come that far
+    except (OSError, ValueError):
+        return False
+    return bool(fingerprint(facts["paths"]) == facts["installed"])
+
+
+@functools.cache
+def _sources() -> bytes:
+    kernel, shared = importlib.resources.files("nbci.inkernel") / "zygote", importlib.resources.files(__package__)
+    modules = {"wire": shared, "fingerprint": shared, "stash": kernel, "child": kernel, "server": kernel}
+    return json.dumps({name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in modules.items()}).encode()
+
+
+LOADER = """\
+import json, sys, types
+root = sys.modules['_nbci_zygote'] = types.ModuleType('_nbci_zygote')
+root.__path__ = []
+for name, source in json.load(sys.stdin.buffer).items():
+    module = sys.modules['_nbci_zygote.' + name] = types.ModuleType('_nbci_zygote.' + name)
+    setattr(root, name, module)
+    exec(compile(source, '<nbci zygote ' + name + '>', 'exec'), module.__dict__)
+settings = json.loads(sys.argv[1])
+del sys.argv[1:]
+sys.modules['_nbci_zygote.server'].main(settings)
+"""
