@@ -397,7 +397,7 @@ BASE = """
 ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger IPython.core.debugger IPython.core.oinspect
 IPython.core.completerlib IPython.extensions.storemagic IPython.core.magics sqlite3 faulthandler pdb
 tornado.platform.asyncio tornado.queues jupyter_client.session unicodedata stringprep encodings.idna encodings.latin_1
-encodings.ascii matplotlib_inline.config cProfile pstats resource
+encodings.ascii
 """.split()
 
 

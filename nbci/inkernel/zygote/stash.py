@@ -25,6 +25,8 @@ class Stash:
         self.needs: dict[str, set[str]] = {}
         self.preloaded: list[str] = []
         self.refused: dict[str, str] = {}
+        self.environment: dict[str, dict[str, str]] = {}
+        self._unsure: set[str] = set()
         self._files: dict[str, Any] = {}
         self._base: set[str] = set()
         self._restored_hooks = {"matplotlib": _choose_backend, "numpy.random": _reseed}
@@ -47,12 +49,13 @@ class Stash:
         reason = _why_not(name)
         if reason is None:
             threads = threading.active_count()
-            before = set(sys.modules)
-            with _Watch(self.needs):
+            before, environment = set(sys.modules), dict(os.environ)
+            with _Watch(self.needs, self._unsure):
                 try:
                     importlib.import_module(name)
                 except BaseException as error:  # noqa: BLE001  # whatever a package does, the zygote lives on
                     reason = type(error).__name__ + ": " + str(error)
+            self._take_back_environment(name, environment)
             if threading.active_count() > threads:
                 reason = "it starts threads, which a fork does not carry over"
             self._adopt(name, set(sys.modules) - before)
@@ -61,6 +64,17 @@ class Stash:
             self.preloaded.append(asked)
         else:
             self.refused[asked] = reason
+
+    def _take_back_environment(self, name: str, before: dict[str, str]) -> None:
+        """Keep what an import set in the environment for the kernels that do this import."""
+        changed = {key: value for key, value in os.environ.items() if before.get(key) != value}
+        if changed:
+            self.environment[name] = changed
+            for key in changed:
+                if key in before:
+                    os.environ[key] = before[key]
+                else:
+                    del os.environ[key]
 
     def _adopt(self, name: str, new: set[str]) -> None:
         """Hang on `name` what came with it by ways that were not seen."""
@@ -72,7 +86,7 @@ class Stash:
             module = sys.modules.pop(name)
             if module is not None:
                 self.modules[name] = module
-        foreign = {name for name, module in self.modules.items() if not _is_installed(module)}
+        foreign = self._unsure | {name for name, module in self.modules.items() if not _is_installed(module)}
         if foreign:
             tainted = {name for name in self.modules if foreign & set(self._closure(name))}
             for name in tainted:
@@ -124,6 +138,8 @@ class Stash:
 
     def returned(self, names: list[str]) -> None:
         """Set right, in a kernel, what was decided when these were imported."""
+        for name in self.environment.keys() & set(names):
+            os.environ.update(self.environment[name])
         for name, hook in self._restored_hooks.items():
             if name in names and name in sys.modules:
                 hook(sys.modules[name])
@@ -149,19 +165,44 @@ class _Returns:
 
 
 class _Watch:
-    """While it is entered, notes which module imports which."""
+    """While it is entered, notes which module imports which, and those that ask what they are imported into."""
 
-    def __init__(self, needs: dict[str, set[str]]) -> None:
+    def __init__(self, needs: dict[str, set[str]], unsure: set[str]) -> None:
         self._needs = needs
+        self._unsure = unsure
 
     def __enter__(self) -> None:
+        from IPython.core.interactiveshell import InteractiveShell
+
         self._import, self._import_module = builtins.__import__, importlib.import_module
         builtins.__import__ = self._noting_import
         importlib.import_module = self._noting_import_module  # type: ignore[assignment]  # put back on leaving
+        # a module may do otherwise in a kernel than outside of one; no kernel has begun here
+        builtins.get_ipython = self._no_shell  # type: ignore[attr-defined]  # as IPython adds it
+        InteractiveShell.initialized = self._initialized  # type: ignore[method-assign, assignment]
+        self._shell = InteractiveShell
 
     def __exit__(self, *_: Any) -> None:
         builtins.__import__ = self._import
         importlib.import_module = self._import_module
+        del builtins.get_ipython  # type: ignore[attr-defined]
+        del self._shell.initialized
+
+    def _initialized(self) -> bool:
+        self._note_asker()
+        return False
+
+    def _no_shell(self) -> Any:
+        self._note_asker()
+        raise NameError("get_ipython")
+
+    def _note_asker(self) -> None:
+        frame: Any = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code.co_name == "<module>":
+                self._unsure.add(frame.f_globals["__name__"])
+                return
+            frame = frame.f_back
 
     def _noting_import(
         self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0  # noqa: A002
