@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.listener import RunListener
+    from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
@@ -42,6 +43,7 @@ class RunContext:
     known_outs: frozenset[tuple[str, str]] = frozenset()
     records: dict[str, StepRecord] = field(default_factory=dict)
     stop_reason: str | None = None
+    zygotes: Zygotes | None = None
     said_no_gpu: bool = False
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
 

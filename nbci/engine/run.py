@@ -75,6 +75,7 @@ class _Run:
             ticker = asyncio.create_task(self._tick())
             try:
                 await self._lock_outs(locks)
+                self._open_zygotes(locks)
                 await self._run_all()
             except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
                 self.trouble = self.trouble or error
@@ -105,6 +106,17 @@ class _Run:
             self._fill(schedule)
         reason = "the run was stopped" if self._stopping else "an earlier step failed"
         self._skip(schedule.give_up(), reason)
+
+    def _open_zygotes(self, opened: contextlib.ExitStack) -> None:
+        """Have kernels forked; as many wait ahead as can be needed at once."""
+        to_run = sum(step.action in ("run", "depends") for step in self.steps.values())
+        if to_run:
+            from nbci.kernels.zygote.zygotes import Zygotes
+
+            context = self.context
+            environ = {name: value for name, value in context.environ.items() if name not in context.secrets}
+            zygotes = Zygotes(environ=environ, spares=min(self.options.jobs, to_run - 1), noticed=context.listener.noticed)
+            context.zygotes = opened.enter_context(zygotes)
 
     def _fill(self, schedule: Schedule) -> None:
         """Start steps until all slots are taken or none may start."""

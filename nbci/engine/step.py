@@ -147,7 +147,9 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         if failure is None:
             lease = await context.lease_gpu(step)
             _clear_outs(context, step)
-            outcome = await run_job(_job(context, step, inputs, lease), _StepListener(context, step.name))
+            outcome = await run_job(
+                _job(context, step, inputs, lease), _StepListener(context, step.name), context.zygotes
+            )
             failure = outcome.failure
     except (InfrastructureError, OSError) as error:
         failure = Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None))

@@ -59,7 +59,7 @@ def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob) -> None:
     left, killed, crashed = run_all(
         make_job("x = 1", "print('before')\nimport os; os._exit(0)", "print('never')"),
         make_job("print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)"),
-        make_job("print('before', flush=True)\nimport ctypes; ctypes.string_at(0)"),
+        make_job("print('before')\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)"),
     )
 
     assert left.failure is not None

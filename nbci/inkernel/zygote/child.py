@@ -17,7 +17,7 @@ from typing import Any
 
 MARKER = b"NBCI_KERNEL="
 PR_SET_PDEATHSIG = 1
-CLOSE_SECONDS = 0.5
+CLOSE_SECONDS = 0.1
 
 
 def detach(parent: int) -> None:

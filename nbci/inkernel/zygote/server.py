@@ -51,10 +51,11 @@ class Server:
         self.owner = socket.socket(fileno=settings["owner"]) if settings["owner"] is not None else None
         self.spares_wanted: int = settings["spares"]
         self.stash = Stash()
+        self.known: set[str] = set()
         self.kernels: dict[int, Kernel] = {}
         self.count = 0
         self.served = 0
-        self.spare_argv: list[str] | None = None
+        self.spare_argv: list[str] | None = settings["spare_arguments"]
         self.plain = True
         self.retiring = False
         self.last_use = time.monotonic()
@@ -139,11 +140,14 @@ class Server:
             "kernels": [kernel.pid for kernel in owned],
             "spares": [kernel.pid for kernel in self.kernels.values() if kernel.connection is None],
             "served": self.served,
-            "preloads": [name for name in self.stash.preloaded if not name.endswith("?")],
-            "left_out": {name: why for name, why in self.stash.refused.items() if not name.endswith("?")},
+            "preloads": [name for name in self.stash.preloaded if self._was_asked_for(name)],
+            "left_out": {name: why for name, why in self.stash.refused.items() if self._was_asked_for(name)},
         }
         wire.send(connection, said)
         connection.close()
+
+    def _was_asked_for(self, name: str) -> bool:
+        return name not in self.known and not name.endswith("?")
 
     def _do_stop(self, connection: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
         if request["now"]:
@@ -400,6 +404,14 @@ tornado.platform.asyncio tornado.queues jupyter_client.session unicodedata strin
 encodings.ascii
 """.split()
 
+AT_EVERY_END = ["psutil"]
+IN_TIME = """
+timeit pexpect IPython.core.magics.execution IPython.core.magics.script IPython.core.magics.ast_mod IPython.core.logger
+IPython.core.magic_arguments IPython.utils.module_paths IPython.utils.timing stack_data pygments.lexers.python
+pygments.formatters.terminal256 pygments.formatters.html pygments.styles runpy
+""".split()
+"""What kernels import at their first traceback, magic or `!`; worth its time where a zygote stays."""
+
 
 def main(settings: dict[str, Any]) -> None:
     """Import, say where this is, serve."""
@@ -412,8 +424,11 @@ def main(settings: dict[str, Any]) -> None:
     import_kernel(settings["debugger"])
     server.stash.install()
     gc.collect()
+    server.stash.preload(AT_EVERY_END if settings["owner"] is not None else AT_EVERY_END + IN_TIME)
+    server.known = set(server.stash.preloaded) | set(server.stash.refused)
     server.stash.preload(settings["preloads"])
     server.run()
+    os._exit(0)  # taking all those modules down would take its time
 
 
 def write(path: str, document: Any) -> None:

@@ -51,10 +51,10 @@ def ipykernel_command(argv: Sequence[str]) -> Command | None:
 
 
 def import_time_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables that packages read when they are imported."""
+    """The variables that packages read when they are imported; without a hash seed it is 0, as all forks share one."""
     return {
         name: value
-        for name, value in sorted(env.items())
+        for name, value in sorted({"PYTHONHASHSEED": "0", **env}.items())
         if name not in NEVER and (name in READ_AT_IMPORT or name.startswith(READ_AT_IMPORT_PREFIXES))
     }
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import logging
 import os
 import select
 import sys
@@ -14,7 +13,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.key import ipykernel_command
-from nbci.kernels.zygote.zygotes import OFF, Unavailable, Wish, Zygotes
+from nbci.kernels.zygote.zygotes import OFF, NotMeant, Unavailable, Wish, Zygotes
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -22,8 +21,6 @@ if TYPE_CHECKING:
     from jupyter_client.connect import KernelConnectionInfo
 
     from nbci.kernels.zygote.zygotes import Forked
-
-log = logging.getLogger("nbci.kernels.zygote")
 
 LINGER_SECONDS = 0.095
 """jupyter_client asks every 100 ms whether a kernel has ended: an answer that waits a little spares the rest."""
@@ -52,8 +49,7 @@ class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_clie
             wish = self._wish(cmd, kwargs)
             forked = await _uninterrupted(zygotes, wish)
         except Unavailable as reason:
-            if zygotes.note(str(reason)):
-                log.info("kernels are started, not forked: %s", reason)
+            zygotes.note(reason)
             return await super().launch_kernel(cmd, **kwargs)
         self.process = forked.process
         self.pid = self.pgid = forked.process.pid
@@ -69,16 +65,16 @@ class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_clie
         command = ipykernel_command(cmd)
         env = dict(kwargs.get("env") or os.environ)
         if not sys.platform.startswith("linux"):
-            raise Unavailable("kernels are forked on Linux only")
+            raise NotMeant("kernels are forked on Linux only")
         if env.get(OFF, os.environ.get(OFF, "")).lower() in ("off", "0", "no"):
-            raise Unavailable(f"{OFF} says so")
+            raise NotMeant(f"{OFF} says so")
         if command is None:
-            raise Unavailable("only kernels that `python -m ipykernel_launcher` starts are forked")
+            raise NotMeant("only kernels that `python -m ipykernel_launcher` starts are forked")
         if odd := [name for name, value in kwargs.items() if name not in SETTINGS and value is not None]:
-            raise Unavailable(f"a fork cannot have {', '.join(odd)}")
+            raise NotMeant(f"a fork cannot have {', '.join(odd)}")
         cwd = str(kwargs.get("cwd") or os.getcwd())
         if not os.path.isdir(cwd):
-            raise Unavailable(f"there is no folder {cwd}")
+            raise NotMeant(f"there is no folder {cwd}")
         null = os.open(os.devnull, os.O_RDONLY)
         return Wish(
             command=command,

@@ -30,11 +30,16 @@ OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "P
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """How a zygote starts: `spares` kernels wait ahead of need; without an owner it ends after `idle_seconds`."""
+    """How a zygote starts; without an owner it ends after `idle_seconds`.
+
+    `spares` kernels wait ahead of need, with the arguments of the last one that was asked for, at first with
+    `spare_arguments`.
+    """
 
     key: str
     preloads: tuple[str, ...] = ()
     spares: int = 1
+    spare_arguments: tuple[str, ...] | None = None
     debugger: bool = True
     idle_seconds: float | None = None
 
@@ -54,6 +59,7 @@ def spawn(
             "key": settings.key,
             "preloads": settings.preloads,
             "spares": settings.spares,
+            "spare_arguments": settings.spare_arguments,
             "debugger": settings.debugger,
             "idle_seconds": settings.idle_seconds,
         }
@@ -79,7 +85,7 @@ def environment_of_zygote(ours: Mapping[str, str], kernels: Mapping[str, str]) -
     """`ours`, but with the kernel's import-time variables, and room for the mark by which a kernel is known."""
     kept = {name: value for name, value in ours.items() if name not in OF_ONE_KERNEL}
     for name in import_time_environment(kept):
-        del kept[name]
+        kept.pop(name, None)
     return kept | import_time_environment(kernels) | {"NBCI_KERNEL": "0" * 32}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import resource
 import shutil
@@ -18,10 +19,12 @@ from nbci.kernels.zygote.spawn import Settings, connect, environment_of_zygote, 
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from nbci.kernels.zygote.key import Command
+
+log = logging.getLogger("nbci.kernels.quiet")
 
 OFF = "NBCI_ZYGOTE"
 LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
@@ -31,6 +34,10 @@ END_SECONDS = 3.0
 
 class Unavailable(Exception):
     """No kernel can be forked; the message says why. One can still be started."""
+
+
+class NotMeant(Unavailable):
+    """This kernel is none that would be forked: nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +88,7 @@ class Zygotes:
     environ: Mapping[str, str]
     spares: int = 1
     debugger: bool = False
+    noticed: Callable[[str], None] = log.warning
     reasons: list[str] = field(default_factory=list)
     _own: dict[str, _Own] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -108,12 +116,11 @@ class Zygotes:
         except (OSError, ValueError, KeyError, wire.Gone) as error:
             raise Unavailable(f"a kernel could not be forked: {error or type(error).__name__}") from error
 
-    def note(self, reason: str) -> bool:
-        """Remember why a kernel was started, not forked; whether this is new."""
-        new = reason not in self.reasons
-        if new:
-            self.reasons.append(reason)
-        return new
+    def note(self, reason: Unavailable) -> None:
+        """Remember why a kernel was started though it should have been forked, once."""
+        if not isinstance(reason, NotMeant) and str(reason) not in self.reasons:
+            self.reasons.append(str(reason))
+            self.noticed(f"kernels are started, not forked: {reason}")
 
     def _folder_for(self, wish: Wish) -> Path:
         warm = _warm_folder(key_of(wish.command, wish.env, debugger=True))

@@ -1,0 +1,76 @@
+"""A kernel manager for whoever lets one be chosen: kernels are forked, local sockets, no fixed waits."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import time
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.asynchronous.client import AsyncKernelClient
+from jupyter_client.manager import AsyncKernelManager
+
+from nbci.kernels.zygote import home
+from nbci.kernels.zygote.provisioner import ZygoteProvisioner
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+POLL_SECONDS = 0.05
+
+
+class QuickClient(AsyncKernelClient):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
+    """Ready as soon as the kernel has answered and its echo came on iopub: then no output can be missed."""
+
+    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+        deadline = time.monotonic() + (timeout if timeout is not None else 60.0)
+        asked = self.kernel_info()
+        answered = echoed = False
+        while not (answered and echoed):
+            if not await self._async_is_alive():
+                raise RuntimeError("Kernel died before replying to kernel_info")
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
+            if answered:
+                asked = self.kernel_info()
+            answered = answered or await _is_of(self.get_shell_msg, asked)
+            echoed = await _is_of(self.get_iopub_msg, asked)
+
+    wait_for_ready = _async_wait_for_ready
+
+
+async def _is_of(read: Any, asked: str) -> bool:
+    try:
+        message = await read(timeout=POLL_SECONDS)
+    except Empty:
+        return False
+    return bool(message["parent_header"].get("msg_id") == asked)
+
+
+class ForkingKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
+    """Forks its kernel; `preloads` are imported before."""
+
+    preloads: tuple[str, ...] = ()
+    _folder: Path | None = None
+
+    async def _async_pre_start_kernel(self, **kw: Any) -> Any:
+        if self.provisioner is None:
+            self.client_class = f"{__name__}.{QuickClient.__name__}"
+            self._folder = home.private_folder()
+            self.connection_file = str(self._folder / "kernel.json")
+            self.transport, self.ip = "ipc", str(self._folder / "k")
+            self.kernel_id = self.kernel_id or self._folder.name
+            self.provisioner = ZygoteProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
+            self.provisioner.preloads = self.preloads
+        return await super()._async_pre_start_kernel(**kw)
+
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is called
+        await super()._async_cleanup_resources(restart=restart)
+        if not restart and self._folder is not None:
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    cleanup_resources = _async_cleanup_resources
+    pre_start_kernel = _async_pre_start_kernel
