@@ -25,7 +25,7 @@ class QuickClient(AsyncKernelClient):  # type: ignore[misc]  # jupyter_client's 
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
         deadline = time.monotonic() + (timeout if timeout is not None else 60.0)
-        asked = self.kernel_info()
+        asked = {self.kernel_info()}
         answered = echoed = False
         while not (answered and echoed):
             if not await self._async_is_alive():
@@ -33,19 +33,19 @@ class QuickClient(AsyncKernelClient):  # type: ignore[misc]  # jupyter_client's 
             if time.monotonic() > deadline:
                 raise RuntimeError(f"Kernel didn't respond in {timeout} seconds")
             if answered:
-                asked = self.kernel_info()
+                asked.add(self.kernel_info())
             answered = answered or await _is_of(self.get_shell_msg, asked)
-            echoed = await _is_of(self.get_iopub_msg, asked)
+            echoed = echoed or await _is_of(self.get_iopub_msg, asked)
 
     wait_for_ready = _async_wait_for_ready
 
 
-async def _is_of(read: Any, asked: str) -> bool:
+async def _is_of(read: Any, asked: set[str]) -> bool:
     try:
         message = await read(timeout=POLL_SECONDS)
     except Empty:
         return False
-    return bool(message["parent_header"].get("msg_id") == asked)
+    return bool(message["parent_header"].get("msg_id") in asked)
 
 
 class ForkingKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
