@@ -13,6 +13,7 @@ import socket
 import struct
 import sys
 import time
+import traceback
 from typing import Any
 
 from _nbci_zygote import child, wire
@@ -123,7 +124,8 @@ class Server:
             return
         try:
             getattr(self, "_do_" + request["do"])(connection, request, descriptors)
-        except OSError:
+        except Exception:  # noqa: BLE001  # whoever asked starts its kernel another way; the others' go on
+            traceback.print_exc()
             connection.close()
         finally:
             for descriptor in descriptors:
@@ -171,8 +173,11 @@ class Server:
     def _do_kernel(self, connection: socket.socket, request: dict[str, Any], descriptors: list[int]) -> None:
         self.last_use = time.monotonic()
         self._preload(request["preloads"])
-        if touches_gpu():
-            wire.send(connection, {"refused": "an imported package opened the GPU, which a fork must not inherit"})
+        reason = "an imported package opened the GPU, which a fork must not inherit" if touches_gpu() else None
+        if self.stash.spoilt is not None:
+            reason = self.stash.spoilt + " imports what is no installed distribution's"
+        if reason is not None:
+            wire.send(connection, {"refused": reason})
             connection.close()
             self.retiring = True
             return
@@ -275,8 +280,6 @@ class Server:
         except SystemExit as error:
             os._exit(error.code if isinstance(error.code, int) else 1)
         except BaseException:  # noqa: BLE001  # the traceback goes to the kernel's log
-            import traceback
-
             traceback.print_exc(file=sys.__stderr__)
             os._exit(1)
         child.finish(app)

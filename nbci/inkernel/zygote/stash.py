@@ -16,6 +16,8 @@ import sysconfig
 import threading
 from typing import Any
 
+ONCE = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+
 
 class Stash:
     """The modules that are kept, what each of them imported, and a finder that brings them back."""
@@ -26,10 +28,15 @@ class Stash:
         self.preloaded: list[str] = []
         self.refused: dict[str, str] = {}
         self.environment: dict[str, dict[str, str]] = {}
+        self.spoilt: str | None = None
         self._unsure: set[str] = set()
         self._files: dict[str, Any] = {}
         self._base: set[str] = set()
-        self._restored_hooks = {"matplotlib": _choose_backend, "numpy.random": _reseed}
+        self._restored_hooks = {
+            "matplotlib": _choose_backend,
+            "numpy.random": _reseed,
+            "multiprocessing": _alias_main,
+        }
 
     def install(self) -> None:
         """Take what is imported now as what every kernel has; find modules from now on."""
@@ -50,7 +57,7 @@ class Stash:
         if reason is None:
             threads = threading.active_count()
             before, environment = set(sys.modules), dict(os.environ)
-            with _Watch(self.needs, self._unsure):
+            with _Watch(self.needs, self._unsure, self.modules):
                 try:
                     importlib.import_module(name)
                 except BaseException as error:  # noqa: BLE001  # whatever a package does, the zygote lives on
@@ -82,15 +89,19 @@ class Stash:
         self.needs.setdefault(name, set()).update(new - needed)
 
     def _put_away(self) -> None:
-        for name in set(sys.modules) - self._base:
-            module = sys.modules.pop(name)
+        sys.modules.pop("__mp_main__", None)
+        imported = {name: module for name, module in sys.modules.items() if name not in self._base}
+        foreign = self._unsure | {name for name, module in imported.items() if not _is_installed(module)}
+        for name, module in imported.items():
+            del sys.modules[name]
             if module is not None:
                 self.modules[name] = module
-        foreign = self._unsure | {name for name, module in self.modules.items() if not _is_installed(module)}
         if foreign:
             tainted = {name for name in self.modules if foreign & set(self._closure(name))}
             for name in tainted:
-                del self.modules[name]
+                module = self.modules.pop(name)
+                if str(getattr(module, "__file__", "")).endswith(ONCE):
+                    self.spoilt = name  # many of these cannot be loaded twice, as a kernel now would
         for name in self.modules:
             if "." not in name and name not in self._files:
                 self._files[name] = _identity(self.modules[name])
@@ -164,11 +175,40 @@ class _Returns:
         self._stash.returned(self._closure)
 
 
+class _Anything:
+    """Lets itself be asked and called."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return self
+
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        return self
+
+
+class ZMQInteractiveShell:
+    """Answers whether this is a kernel, as a kernel's shell does; whoever wants more is imported in the kernel again."""
+
+    def __init__(self, wants_more: Any) -> None:
+        self._wants_more = wants_more
+        self.kernel = object()
+        self.config = {"IPKernelApp": {}}
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        self._wants_more()
+        return _Anything()
+
+
 class _Watch:
     """While it is entered, notes which module imports which, and those that ask what they are imported into."""
 
-    def __init__(self, needs: dict[str, set[str]], unsure: set[str]) -> None:
+    def __init__(self, needs: dict[str, set[str]], unsure: set[str], settled: dict[str, Any]) -> None:
+        """What is `settled` needs nothing more: what its functions import is not its own."""
         self._needs = needs
+        self._settled = settled
         self._unsure = unsure
 
     def __enter__(self) -> None:
@@ -178,23 +218,17 @@ class _Watch:
         builtins.__import__ = self._noting_import
         importlib.import_module = self._noting_import_module  # type: ignore[assignment]  # put back on leaving
         # a module may do otherwise in a kernel than outside of one; no kernel has begun here
-        builtins.get_ipython = self._no_shell  # type: ignore[attr-defined]  # as IPython adds it
-        InteractiveShell.initialized = self._initialized  # type: ignore[method-assign, assignment]
+        shell = ZMQInteractiveShell(self._note_asker)
+        builtins.get_ipython = lambda: shell  # type: ignore[attr-defined]  # as IPython adds it
+        InteractiveShell.initialized = lambda: True  # type: ignore[method-assign, assignment]
+        InteractiveShell.instance = lambda *_, **__: shell  # type: ignore[method-assign, assignment]
         self._shell = InteractiveShell
 
     def __exit__(self, *_: Any) -> None:
         builtins.__import__ = self._import
         importlib.import_module = self._import_module
         del builtins.get_ipython  # type: ignore[attr-defined]
-        del self._shell.initialized
-
-    def _initialized(self) -> bool:
-        self._note_asker()
-        return False
-
-    def _no_shell(self) -> Any:
-        self._note_asker()
-        raise NameError("get_ipython")
+        del self._shell.initialized, self._shell.instance
 
     def _note_asker(self) -> None:
         frame: Any = sys._getframe(1)
@@ -209,7 +243,7 @@ class _Watch:
     ) -> Any:
         result = self._import(name, globals, locals, fromlist, level)
         importer = globals.get("__name__") if isinstance(globals, dict) else None
-        if importer:
+        if importer and importer not in self._settled:
             full = name
             if level:
                 package = globals.get("__package__") or importer.rpartition(".")[0]
@@ -222,7 +256,7 @@ class _Watch:
     def _noting_import_module(self, name: str, package: Any = None) -> Any:
         result = self._import_module(name, package)
         importer = sys._getframe(1).f_globals.get("__name__")
-        if importer:
+        if importer and importer not in self._settled:
             self._needs.setdefault(importer, set()).add(getattr(result, "__name__", name))
         return result
 
@@ -287,6 +321,10 @@ def _choose_backend(matplotlib: Any) -> None:
     backend = os.environ.get("MPLBACKEND")
     if backend:
         matplotlib.rcParams["backend"] = backend
+
+
+def _alias_main(_: Any) -> None:
+    sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
 
 
 def _reseed(random: Any) -> None:
