@@ -68,6 +68,7 @@ class Server:
     def run(self) -> None:
         """Serve until the owner is gone, or nothing was asked for too long."""
         self._open()
+        self.last_use = time.monotonic()
         try:
             while not self._is_over():
                 self._fill_spares()

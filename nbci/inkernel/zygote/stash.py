@@ -91,20 +91,19 @@ class Stash:
     def _put_away(self) -> None:
         sys.modules.pop("__mp_main__", None)
         imported = {name: module for name, module in sys.modules.items() if name not in self._base}
-        foreign = self._unsure | {name for name, module in imported.items() if not _is_installed(module)}
+        new = {name: module for name, module in imported.items() if self.modules.get(name) is not module}
+        foreign = self._unsure | {name for name, module in new.items() if not _is_installed(module)}
         for name, module in imported.items():
             del sys.modules[name]
-            if module is not None:
-                self.modules[name] = module
+            if module is not None and self.modules.get(name) is not module:
+                self.modules[name] = module  # some names are taken more than once, such as `_cyutility`
+                self._files[name] = _identity(module) if "." not in name else None
         if foreign:
             tainted = {name for name in self.modules if foreign & set(self._closure(name))}
             for name in tainted:
                 module = self.modules.pop(name)
                 if str(getattr(module, "__file__", "")).endswith(ONCE):
                     self.spoilt = name  # many of these cannot be loaded twice, as a kernel now would
-        for name in self.modules:
-            if "." not in name and name not in self._files:
-                self._files[name] = _identity(self.modules[name])
 
     def _closure(self, name: str) -> list[str]:
         """`name` and all that it needs, what is needed first."""
@@ -134,11 +133,7 @@ class Stash:
         closure = [other for other in self._closure(name) if other in self.modules]
         if any("." not in other and _identity(self.modules[other]) != self._files[other] for other in closure):
             return None
-        for other in closure:
-            if other != name:
-                sys.modules.setdefault(other, self.modules[other])
-        spec = importlib.machinery.ModuleSpec(name, _Returns(self, self.modules[name], closure))
-        return spec
+        return _spec_like(self.modules[name], name, _Returns(self, self.modules[name], closure))
 
     def _still_found(self, name: str) -> bool:
         found = importlib.machinery.PathFinder.find_spec(name)
@@ -146,6 +141,10 @@ class Stash:
         if found is None:
             return name in sys.builtin_module_names or getattr(known, "origin", None) in ("built-in", "frozen")
         return known is not None and found.origin == known.origin
+
+    def give_back(self, names: list[str]) -> None:
+        for name in names:
+            sys.modules.setdefault(name, self.modules[name])
 
     def returned(self, names: list[str]) -> None:
         """Set right, in a kernel, what was decided when these were imported."""
@@ -167,12 +166,23 @@ class _Returns:
         self._closure = closure
 
     def create_module(self, spec: Any) -> Any:
+        self._stash.give_back(self._closure[:-1])
         return self._module
 
     def exec_module(self, module: Any) -> None:
         module.__spec__ = self._spec
         module.__loader__ = self._loader
         self._stash.returned(self._closure)
+
+
+def _spec_like(module: Any, name: str, loader: Any) -> Any:
+    """What a finder would say of a module, but for the loader."""
+    known = getattr(module, "__spec__", None)
+    spec = importlib.machinery.ModuleSpec(name, loader, origin=getattr(known, "origin", None))
+    spec.has_location = getattr(known, "has_location", False)
+    if hasattr(module, "__path__"):
+        spec.submodule_search_locations = module.__path__
+    return spec
 
 
 class _Anything:
