@@ -44,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-going", action="store_true", default=None, help="after a failure run what does not need it"
     )
     going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
+    parser.add_argument("--force", action="store_true", help="run every step, whatever earlier results there are")
+    parser.add_argument("--force-step", action="append", default=[], metavar="STEP", help="run this step in any case")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
@@ -108,6 +110,8 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.reuse import known_outs, sources_of_reuse
     from nbci.engine.run import RunOptions, run_plan
     from nbci.secrets import Mask
+    from nbci.store.cache import user_cache
+    from nbci.store.index import FileIndex
 
     plan, project = request.plan, request.project
     check_kernels(plan)
@@ -130,6 +134,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
     mask = Mask(secrets.values())
+    index = FileIndex(project.state_folder / "digests.json")
     context = RunContext(
         project=project,
         plan=plan,
@@ -140,6 +145,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         mask=mask,
         secrets=secrets,
         known_outs=outs,
+        cache=user_cache(os.environ),
+        index=index,
+        forced=lambda step: arguments.force or step in arguments.force_step,
     )
     try:
         folder.write_plan(plan)
@@ -148,6 +156,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     finally:
         display.close()
         folder.release()
+        index.save()
     if arguments.json:
         from nbci.cli.show_text import show_document
 

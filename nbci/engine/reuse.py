@@ -63,8 +63,6 @@ def reused_record(source: RunFolder, target: RunFolder, name: str) -> StepRecord
     record = source.read_step(name)
     if record is None:
         raise IntegrityError("the record of the step has gone", where=Location(str(source.step(name))))
-    for ref in record.gives:
-        _link(source.value_path(ref.object), target.value_path(ref.object))
     notebook = source.step(name) / "notebook.ipynb"
     if notebook.exists():
         _link(notebook, target.step(name) / "notebook.ipynb")

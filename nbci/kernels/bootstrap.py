@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
-PARTS = ("failures", "facts", "values")
+PARTS = ("failures", "traces", "facts", "values")
 ANSWER = "text/x-nbci"
 
 
@@ -37,7 +37,7 @@ def cloudpickle_sources() -> dict[str, str]:
 
 def install_arguments(job: KernelJob) -> dict[str, Any]:
     """What `_nbci.install` is told."""
-    return {"shell_errors": job.shell_errors, "parent": os.getpid()}
+    return {"shell_errors": job.shell_errors, "parent": os.getpid(), "project": str(job.project)}
 
 
 @functools.cache

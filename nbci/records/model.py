@@ -116,6 +116,15 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One thing that a step's result depends on; `digest` tells one state of it from another."""
+
+    kind: str
+    label: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
 
@@ -129,7 +138,9 @@ class StepRecord:
     host: str | None = None
     kernel: str | None = None
     kernel_version: str | None = None
-    code_digest: str | None = None
+    key: str | None = None
+    parts: tuple[Part, ...] = ()
+    observed: tuple[Part, ...] = ()
     params: Mapping[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
     takes: tuple[ValueRef, ...] = ()

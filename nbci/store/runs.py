@@ -39,20 +39,6 @@ class RunFolder:
         return self.path.name
 
     @property
-    def values(self) -> Path:
-        """Where the values handed from step to step lie, by digest."""
-        return self.path / "values"
-
-    def value_path(self, digest: str) -> Path:
-        """The file of a saved value."""
-        return self.values / digest[:2] / digest[2:]
-
-    @property
-    def objects(self) -> Path:
-        """Where artifacts lie, by digest, when the run is carried from place to place."""
-        return self.path / "objects"
-
-    @property
     def report(self) -> Path:
         """The folder of the report."""
         return self.path / "report"

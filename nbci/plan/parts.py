@@ -1,0 +1,82 @@
+"""What a step's key is made of, part by part, so that a change can be named."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbci.dataflow.code import parse_cell
+from nbci.records.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nbci.dataflow.prelude import Statement
+    from nbci.plan.model import PlannedCell, PlannedStep
+
+CODEC = "1"
+"""The version of the form in which values are saved; a new one makes every step run again."""
+
+_BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metrics", "probe")
+"""Kinds of parts that are known by their content and order; the labels of the others name them."""
+
+
+def digest_of(value: Any) -> str:
+    """A digest of JSON-like data; equal data has equal digests."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def key_of(parts: Iterable[Part]) -> str:
+    """The key: equal when every part is."""
+    shown = [(part.kind, "" if part.kind in _BY_POSITION else part.label, part.digest) for part in parts]
+    return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
+
+
+def code_parts(cells: Sequence[PlannedCell], kept: Sequence[Statement]) -> Iterator[Part]:
+    """Python code as parsed, so that comments and layout do not count; imports and functions by the statement."""
+    for statement in kept:
+        yield Part(
+            kind="statement" if statement.kind == "other" else statement.kind,
+            label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
+            digest=digest_of(ast.dump(parse_cell(statement.text).tree)),
+        )
+    for cell in cells:
+        if cell.role in ("step", "metrics"):
+            kind = "cell" if cell.role == "step" else "metrics"
+            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(ast.dump(parse_cell(cell.source).tree)))
+
+
+def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
+    """Code in other languages: as it is, less the space at line ends."""
+    for cell in cells:
+        lines = [line.rstrip() for line in cell.source.strip().splitlines()]
+        yield Part(kind="cell", label=f"cell {cell.number}", digest=digest_of(lines))
+
+
+def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
+    """What else is asked of the step: the parameters it names, its outs, environment, kernel and place."""
+    params: Mapping[str, Any] = step.params or {}
+    return (
+        *(_parameter(name, params[name]) for name in sorted(named) if name in params),
+        *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
+        *(Part(kind="env", label=name, digest=digest_of(value)) for name, value in sorted((step.env or {}).items())),
+        *(Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression])) for probe in step.probes),
+        Part(kind="gives", label="", digest=digest_of([step.gives, step.optional_gives])),
+        Part(kind="environment", label="", digest=digest_of([step.environment, step.container])),
+        Part(kind="cwd", label=step.cwd, digest=""),
+        Part(kind="kernel", label=step.kernel, digest=step.language),
+        Part(kind="codec", label=CODEC, digest=""),
+    )
+
+
+def _parameter(name: str, value: Any) -> Part:
+    return Part(kind="parameter", label=name, digest=parameter_digest(value))
+
+
+def parameter_digest(value: Any) -> str:
+    """The value itself where it is short, so that a change can be shown; a digest of it otherwise."""
+    text = f"{type(value).__name__} {json.dumps(value, sort_keys=True, default=repr)}"
+    return text if len(text) <= 120 else digest_of([type(value).__name__, value])
