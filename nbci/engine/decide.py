@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.engine.observed import first_change
-from nbci.plan.parts import key_of
+from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from nbci.engine.inputs import Inputs
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
     from nbci.records.model import FileRef, StepRecord
@@ -30,11 +31,9 @@ class Decision:
     reason: str
 
 
-def decide(
-    root: Path, step: PlannedStep, takes: Iterable[ValueRef], cache: Cache, index: FileIndex
-) -> Decision:
+def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: FileIndex) -> Decision:
     """Look for an earlier result of the step with these inputs."""
-    parts = (*step.parts, *_input_parts(root, step, takes, index))
+    parts = (*_with_values(step.parts, inputs.params), *_input_parts(root, step, inputs.values, index))
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
@@ -45,6 +44,12 @@ def decide(
             return Decision(key=key, parts=parts, record=record, reason="nothing that it depends on has changed")
         reason = problem
     return Decision(key=key, parts=parts, record=None, reason=reason)
+
+
+def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:
+    """The parts with the parameters as they are now that metrics they waited for are known."""
+    for part in parts:
+        yield replace(part, digest=parameter_digest(params[part.label])) if part.kind == "parameter" else part
 
 
 def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
@@ -75,8 +80,3 @@ def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> 
 
 def _is_there(root: Path, out: FileRef, index: FileIndex) -> bool:
     return (root / out.path).exists() and index.fingerprint(root, out.path).digest == out.digest
-
-
-def as_reused(record: StepRecord, reason: str) -> StepRecord:
-    """The earlier result as a result of this run."""
-    return replace(record, result="reused", reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import StepError, UsageError
@@ -15,6 +16,19 @@ if TYPE_CHECKING:
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
     from nbci.records.model import StepRecord
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a step starts with."""
+
+    values: tuple[ValueRef, ...]
+    params: dict[str, Any]
+
+
+def inputs_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> Inputs:
+    """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
+    return Inputs(values=values_for(step, records), params=parameters_for(step, records))
 
 
 def values_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> tuple[ValueRef, ...]:

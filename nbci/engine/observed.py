@@ -27,7 +27,10 @@ def observed_parts(
     parts += [Part(kind="package", label=name, digest=version) for name, version in distributions.items()]
     parts += [_file_part("module", root, path, index) for path in seen.modules if os.path.exists(path)]
     modules = {os.path.relpath(path, root) for path in seen.modules}
-    parts += [_file_part("file", root, path, index) for path in undeclared(root, step, seen.read) if path not in modules]
+    parts += [
+        _file_part("file", root, path, index) for path in undeclared(root, step, seen.read) if path not in modules
+    ]
+    parts += [Part(kind="network", label=host, digest="") for host in seen.network]
     return tuple(parts)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location, UsageError
@@ -12,7 +13,7 @@ from nbci.store.files import disk_errors
 from nbci.store.runs import all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from nbci.config import Project
@@ -43,6 +44,20 @@ def sources_of_reuse(project: Project, plan: Plan) -> Mapping[str, RunFolder]:
             hint=f"run the whole pipeline once: nbci run {plan.target}",
         )
     return found
+
+
+def last_records(project: Project, target: str) -> Callable[[str], StepRecord | None]:
+    """Finds what a step of the target came to in the newest run that ran it."""
+    folders = [folder for folder in islice(all_runs(project), _LOOK_BACK_RUNS) if folder.read_header().target == target]
+
+    def last(step: str) -> StepRecord | None:
+        for folder in folders:
+            record = folder.read_step(step)
+            if record is not None and record.parts:
+                return record
+        return None
+
+    return last
 
 
 def known_outs(project: Project) -> frozenset[tuple[str, str]]:

@@ -6,12 +6,12 @@ import asyncio
 import platform
 import shutil
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from nbci.engine import artifacts
 from nbci.engine.decide import decide
-from nbci.engine.inputs import parameters_for, values_for
+from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, undeclared
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.engine.gpu import Lease
-    from nbci.handoff.values import ValueRef
     from nbci.kernels.job import JobOutcome
     from nbci.plan.model import PlannedStep
 
@@ -37,14 +36,6 @@ _FINAL = ("interrupted", "join")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a step starts with."""
-
-    values: tuple[ValueRef, ...]
-    params: dict[str, Any]
 
 
 async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
@@ -61,7 +52,7 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     started = time.monotonic()
     try:
         inputs = _inputs(context, step)
-        decision = decide(context.project.root, step, inputs.values, context.cache, context.index)
+        decision = decide(context.project.root, step, inputs, context.cache, context.index)
         if decision.record is not None and not record.attempts and not context.forced(step.name):
             return _reuse(context, decision.record, decision.reason)
         context.folder.write_step(record)
@@ -74,10 +65,15 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         record = _failed_before(record, interruption(context))
     record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
     context.folder.write_step(record)
-    if record.result == "passed" and record.key is not None and step.cache is not False:
+    if record.result == "passed" and record.key is not None and _is_kept(step, record):
         notebook = context.folder.step(step.name) / "notebook.ipynb"
         context.cache.keep(record.key, record, context.folder.run, notebook, context.index)
     return record
+
+
+def _is_kept(step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
+    return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
 
 
 def _reuse(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
@@ -111,7 +107,7 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
             for ref in record.outs:
                 if any(_within(dep, ref.path) for dep in step.deps):
                     artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
-    return Inputs(values=values_for(step, context.records), params=parameters_for(step, context.records))
+    return inputs_for(step, context.records)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -257,6 +253,8 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     if seen is not None:
         observed = observed_parts(context.project.root, step, seen, outcome.distributions or {}, context.index)
         wrote = undeclared(context.project.root, step, seen.written)
+        if seen.network and step.cache is None:
+            warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
         warnings += tuple(f"the step wrote {path}, which it does not declare" for path in wrote)
     return replace(
         record,

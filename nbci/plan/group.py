@@ -177,7 +177,9 @@ class _Analysis:
     def _parameter_code_parts(self) -> list[Part]:
         """Code in the parameters cells runs in every step; the literals count by their values."""
         return [
-            Part(kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(ast.dump(parse_cell(s.text).tree)))
+            Part(
+                kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(ast.dump(parse_cell(s.text).tree))
+            )
             for s in self.parameter_statements
         ]
 

@@ -63,7 +63,10 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
         *(_parameter(name, params[name]) for name in sorted(named) if name in params),
         *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
         *(Part(kind="env", label=name, digest=digest_of(value)) for name, value in sorted((step.env or {}).items())),
-        *(Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression])) for probe in step.probes),
+        *(
+            Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression]))
+            for probe in step.probes
+        ),
         Part(kind="gives", label="", digest=digest_of([step.gives, step.optional_gives])),
         Part(kind="environment", label="", digest=digest_of([step.environment, step.container])),
         Part(kind="cwd", label=step.cwd, digest=""),
@@ -80,3 +83,42 @@ def parameter_digest(value: Any) -> str:
     """The value itself where it is short, so that a change can be shown; a digest of it otherwise."""
     text = f"{type(value).__name__} {json.dumps(value, sort_keys=True, default=repr)}"
     return text if len(text) <= 120 else digest_of([type(value).__name__, value])
+
+
+def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
+    """What differs, for people: which cell, function, parameter, value, file or setting, old and new where short."""
+    texts: list[str] = []
+    for kind in dict.fromkeys(part.kind for part in (*before, *now)):
+        old, new = [p for p in before if p.kind == kind], [p for p in now if p.kind == kind]
+        texts += _code_changes(old, new) if kind in _BY_POSITION else _named_changes(old, new)
+    return texts
+
+
+def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
+    """Code is known by its content: what stands only on one side was changed, added or removed."""
+    before, now = {part.digest for part in old}, {part.digest for part in new}
+    gone = {part.label: part for part in old if part.digest not in now}
+    for part in new:
+        if part.digest in before:
+            continue
+        yield f"{_name(part.kind, part.label)} {'changed' if gone.pop(part.label, None) else 'is new'}"
+    yield from (f"{_name(part.kind, label)} is gone" for label, part in gone.items())
+
+
+def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
+    before, now = {part.label: part.digest for part in old}, {part.label: part.digest for part in new}
+    for label in dict.fromkeys((*before, *now)):
+        if before.get(label) == now.get(label):
+            continue
+        name = _name((old or new)[0].kind, label)
+        if label not in before or label not in now:
+            yield f"{name} is {'gone' if label in before else 'new'}"
+        elif len(before[label]) == len(now[label]) and len(now[label]) in (32, 64):
+            yield f"{name} changed"
+        else:
+            yield f"{name}: {before[label]} → {now[label]}"
+
+
+def _name(kind: str, label: str) -> str:
+    words = {"cell": "", "definition": "definition of", "import": "import of", "gives": "what later steps need of it"}
+    return f"{words.get(kind, kind)} {label}".strip()

@@ -43,6 +43,18 @@ def select(plan: Plan, selection: Selection) -> Plan:
     return replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
 
 
+def step_named(plan: Plan, name: str) -> PlannedStep:
+    """The step of that name; UsageError that names the nearest when there is none."""
+    names = [step.name for step in plan.steps]
+    if name not in names:
+        close = nearest(name, names)
+        raise UsageError(
+            f"the plan has no step {name!r}",
+            hint=f"did you mean {close!r}?" if close else f"its steps are {', '.join(names)}",
+        )
+    return plan.step(name)
+
+
 def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
     if step.name in chosen or step.action == "skip":
         return step
