@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import shutil
+import stat
 from typing import TYPE_CHECKING
 
 from nbci.records.model import Failure, FileRef
@@ -24,7 +26,7 @@ def fingerprint(root: Path, path: str) -> FileRef:
     listing = hashlib.blake2b(digest_size=32)
     total = count = 0
     for file in _files_below(place):
-        digest, size = file_digest(file)
+        digest, size = file_digest(file) if file.is_file() else _special_digest(file)
         name = file.relative_to(place).as_posix()
         listing.update(f"{digest} {name}\n".encode(errors="surrogateescape"))
         total, count = total + size, count + 1
@@ -75,8 +77,9 @@ def clear_outs(root: Path, paths: Iterable[str], known: frozenset[tuple[str, str
             continue
         if place.exists() and (path, fingerprint(root, path).digest) not in known:
             with disk_errors(aside):
-                (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(place, aside / path)
+                target = _free_place(aside / path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(place, target)
             kept.append(path)
         else:
             remove(place)
@@ -113,7 +116,22 @@ def _copy(source: Path, target: Path) -> None:
         shutil.copyfile(source, target)
 
 
+def _free_place(path: Path) -> Path:
+    """The path, or with a number when something was kept there before: a second try must not replace it."""
+    places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
+    return path if not os.path.lexists(path) else next(place for place in places if not os.path.lexists(place))
+
+
 def _files_below(folder: Path) -> list[Path]:
-    return sorted(
-        folder.__class__(parent) / name for parent, _, names in os.walk(folder, followlinks=False) for name in names
-    )
+    """Everything in the folder but folders themselves; links to folders are not followed."""
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        place = folder.__class__(parent)
+        found += [place / name for name in (*names, *folders) if name in names or (place / name).is_symlink()]
+    return sorted(found)
+
+
+def _special_digest(path: Path) -> tuple[str, int]:
+    """For what is no file with bytes to read: a link is where it leads to, a pipe or socket its kind."""
+    what = os.readlink(path) if path.is_symlink() else f"mode {stat.S_IFMT(path.lstat().st_mode)}"
+    return hashlib.blake2b(os.fsencode(what), digest_size=32).hexdigest(), 0

@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nbci.errors import IntegrityError, Location, UsageError, nearest
+from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json
 from nbci.records.model import FORMAT as RECORD_FORMAT
@@ -180,8 +180,10 @@ def all_runs(project: Project) -> Iterator[RunFolder]:
     """The runs of the project, the newest first."""
     try:
         names = sorted((entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()), reverse=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise InfrastructureError(f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))) from error
     for name in names:
         if (project.runs_folder / name / "run.json").exists():
             yield RunFolder(project.runs_folder / name)
