@@ -82,7 +82,12 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
         elif tags.role != "skip":
             cells.append((cell, tags))
     name = _pipeline_name(notebook, collected)
-    step = _step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected)
+    for cell, tags in cells:
+        if tags.after:
+            collected.warnings.append(
+                f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing in a notebook without step tags"
+            )
+    step = replace(_step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected), after=())
     return TaggedNotebook(
         notebook=notebook,
         name=name,
