@@ -61,6 +61,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    from nbci.cli.unchanged import quick_run
+
+    if (code := quick_run(arguments)) is not None:
+        return code
     from nbci.engine.prepare import plan_target
     from nbci.plan.select import Selection, select
     from nbci.store.runs import new_run
@@ -104,6 +108,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     """Everything is checked before the run gets its folder."""
     from nbci.cli.live import choose_display
     from nbci.cli.publish import publish
+    from nbci.cli.unchanged import remember_run
     from nbci.engine.context import RunContext
     from nbci.engine.events import EventLog, Listeners
     from nbci.engine.prepare import check_kernels, find_secrets, header
@@ -153,6 +158,8 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], mask)
         record = run_plan(context, begun, options)
+        if not arguments.resume:
+            remember_run(arguments, context, record)
     finally:
         display.close()
         folder.release()

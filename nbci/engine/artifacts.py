@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
 from typing import TYPE_CHECKING
 
@@ -63,8 +65,9 @@ def clear_outs(
             continue
         if place.exists() and (path, index.fingerprint(root, path).digest) not in known:
             with disk_errors(aside):
-                (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(place, aside / path)
+                target = _free_place(aside / path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(place, target)
             kept.append(path)
         else:
             remove(place)
@@ -84,3 +87,9 @@ def restore_artifact(root: Path, ref: FileRef, cache: Cache, index: FileIndex) -
             shutil.copytree(source, place, symlinks=True)
         else:
             shutil.copyfile(source, place)
+
+
+def _free_place(path: Path) -> Path:
+    """The path, or with a number when something was kept there before: a second try must not replace it."""
+    places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
+    return path if not os.path.lexists(path) else next(place for place in places if not os.path.lexists(place))

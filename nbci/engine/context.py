@@ -33,8 +33,8 @@ class RunContext:
     """One run: what it carries out, where it writes, who listens, and what has ended so far.
 
     `cache` holds values, artifacts and earlier results; `index` remembers digests of files; `forced` tells which steps
-    run whatever earlier results there are. `carries`: artifacts travel through the cache, since each step may run in a checkout of its own.
-    `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    run whatever earlier results there are. `carries`: artifacts travel through the cache, since each step may run in a
+    checkout of its own. `known_outs` are the (path, digest) pairs that earlier runs recorded.
     """
 
     project: Project

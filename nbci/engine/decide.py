@@ -54,10 +54,8 @@ def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[P
 
 def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
     parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
-    for path in step.deps:
-        if (root / path).exists():
-            parts.append(Part(kind="file", label=path, digest=index.fingerprint(root, path).digest))
-    return parts
+    there = [path for path in step.deps if (root / path).exists()]
+    return [*parts, *(Part(kind="file", label=path, digest=index.fingerprint(root, path).digest) for path in there)]
 
 
 def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:

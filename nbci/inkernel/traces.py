@@ -1,4 +1,4 @@
-"""What a step touches beside what it declares: files of the project, modules that are no distribution's, the network."""
+"""What a step touches beside what it declares: files of the project, modules of its own, the network."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 LOOPBACK = ("127.", "::1", "localhost")
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
-project = ""
+projects: list[str] = []
 read: set[str] = set()
 written: set[str] = set()
 network: set[str] = set()
@@ -18,8 +18,7 @@ network: set[str] = set()
 
 def install(root: str) -> None:
     """Begin to watch; an audit hook cannot be taken away again, so it does as little as it can."""
-    global project
-    project = os.path.join(root, "")
+    projects[:] = [os.path.join(root, "")]
     sys.addaudithook(hook)
 
 
@@ -44,8 +43,8 @@ def note_path(path: Any, writes: bool) -> None:
     if isinstance(path, int):
         return
     full = os.path.abspath(os.fsdecode(path))
-    if full.startswith(project):
-        (written if writes else read).add(full[len(project) :])
+    if full.startswith(projects[0]):
+        (written if writes else read).add(full[len(projects[0]) :])
 
 
 def note_address(address: Any) -> None:

@@ -179,7 +179,10 @@ class GitState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step."""
+    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
+
+    `same_as` is the run whose results stand for this one, where nothing at all had to be done.
+    """
 
     run: str
     pipeline: str
@@ -198,6 +201,7 @@ class RunRecord:
     git: GitState | None = None
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
+    same_as: str | None = None
     steps: tuple[StepRecord, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()

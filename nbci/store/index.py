@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import stat
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from nbci.records.model import FileRef
 from nbci.store.files import file_digest, write_atomic
-
-if TYPE_CHECKING:
-    import os
-    from pathlib import Path
 
 _SETTLED_NS = 50_000_000
 """A file touched this shortly before it was read may change again without its times showing it."""
@@ -54,8 +52,8 @@ class FileIndex:
             return FileRef(path=path, digest=digest, bytes=size)
         listing = hashlib.blake2b(digest_size=32)
         total = count = 0
-        for file in sorted(file for file in place.rglob("*") if file.is_file()):
-            digest, size = self.digest(file)
+        for file in _below(place):
+            digest, size = self.digest(file) if file.is_file() else _special_digest(file)
             listing.update(f"{digest} {file.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))
             total, count = total + size, count + 1
         return FileRef(path=path, digest=listing.hexdigest(), bytes=total, files=count)
@@ -69,3 +67,18 @@ class FileIndex:
 
 def _signature(found: os.stat_result) -> list[int]:
     return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _below(folder: Path) -> list[Path]:
+    """Everything in the folder but folders themselves; links to folders are not followed."""
+    found = []
+    for parent, folders, names in os.walk(folder, followlinks=False):
+        place = Path(parent)
+        found += [place / name for name in (*names, *folders) if name in names or (place / name).is_symlink()]
+    return sorted(found)
+
+
+def _special_digest(path: Path) -> tuple[str, int]:
+    """For what is no file with bytes to read: a link is where it leads to, a pipe or socket its kind."""
+    what = os.readlink(path) if path.is_symlink() else f"mode {stat.S_IFMT(path.lstat().st_mode)}"
+    return hashlib.blake2b(os.fsencode(what), digest_size=32).hexdigest(), 0

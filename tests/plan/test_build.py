@@ -29,7 +29,10 @@ _KALE = [
     ("block:kid1 prev:sack", "kid1 = half(left)"),
     ("block:kid2 prev:sack gpu timeout:5m retries:1", "kid2 = half(left)"),
     ("", "# still kid2\nkid2 += 1"),
-    ("block:count prev:kid1;kid2 out:count.json", "json.dump([kid1, kid2], open('count.json', 'w'))\ntotal = kid1 + kid2"),
+    (
+        "block:count prev:kid1;kid2 out:count.json",
+        "json.dump([kid1, kid2], open('count.json', 'w'))\ntotal = kid1 + kid2",
+    ),
     ("pipeline-metrics", "print(kid1)\nprint('total:', total)"),
 ]
 
@@ -52,7 +55,9 @@ metrics: {total: {direction: up}}
 
 def _notebooks(folder: Path) -> Path:
     write_notebook(folder / "candies.ipynb", _KALE)
-    write_notebook(folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"])
+    write_notebook(
+        folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"]
+    )
     (folder / "sums.yaml").write_text(_PIPELINE)
     return folder
 
@@ -193,7 +198,8 @@ def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "nearest"), [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")]
+    ("source", "nearest"),
+    [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")],
 )
 def test_a_name_that_nobody_defines(tmp_path: Path, source: str, nearest: str) -> None:
     cells: list[str | tuple[str, str]] = [

@@ -18,7 +18,9 @@ _NAMES = [f"n{at}" for at in range(8)]
 def acyclic(draw: st.DrawFn) -> dict[str, list[str]]:
     """A graph without a cycle, its nodes in any order."""
     names = draw(st.permutations(_NAMES[: draw(st.integers(0, 8))]))
-    after = {name: draw(st.lists(st.sampled_from(names[:at]), max_size=4)) if at else [] for at, name in enumerate(names)}
+    after = {
+        name: draw(st.lists(st.sampled_from(names[:at]), max_size=4)) if at else [] for at, name in enumerate(names)
+    }
     return {name: after[name] for name in draw(st.permutations(names))}
 
 
