@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.engine import artifacts
+from nbci.engine.aliases import companions
 from nbci.engine.inputs import parameters_for, values_for
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
@@ -39,10 +40,11 @@ _LONGEST_DELAY_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What a step starts with."""
+    """What a step starts with; `along` are values that it does not mention, but whose objects it may change."""
 
     values: tuple[ValueRef, ...]
     params: dict[str, Any]
+    along: tuple[str, ...] = ()
 
 
 async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
@@ -95,7 +97,13 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
             for ref in record.outs:
                 if any(_within(dep, ref.path) for dep in step.deps):
                     artifacts.restore_artifact(context.project.root, ref, context.folder.objects)
-    return Inputs(values=values_for(step, context.records), params=parameters_for(step, context.records))
+    values = values_for(step, context.plan, context.records)
+    along = companions(step, values, context.plan, context.records)
+    return Inputs(
+        values=(*values, *along),
+        params=parameters_for(step, context.records),
+        along=tuple(ref.name for ref in along),
+    )
 
 
 def _within(path: str, folder: str) -> bool:
@@ -215,7 +223,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         log_path=folder / "kernel.log",
         takes=inputs.values,
         gives=step.gives,
-        optional_gives=step.optional_gives,
+        optional_gives=(*step.optional_gives, *inputs.along),
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
         probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),

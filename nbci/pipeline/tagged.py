@@ -106,7 +106,9 @@ def _step(
     settings: dict[str, Any] = {**default.settings, **first.settings}
     for cell, tags in cells[1:]:
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
-        ignored += [key.removesuffix("_seconds") for key, value in tags.settings.items() if value != first.settings.get(key)]
+        ignored += [
+            key.removesuffix("_seconds") for key, value in tags.settings.items() if value != first.settings.get(key)
+        ]
         if ignored:
             collected.warnings.append(
                 f"{notebook.where(cell)}: {', '.join(ignored)} counts only on the first cell of step {name}"

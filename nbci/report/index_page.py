@@ -104,7 +104,9 @@ def _run_failed(record: RunRecord) -> Markup | None:
     if failure is None:
         return None
     hint = element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None
-    return section("The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed")
+    return section(
+        "The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed"
+    )
 
 
 def _about(record: RunRecord) -> Markup:

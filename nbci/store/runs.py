@@ -183,7 +183,9 @@ def all_runs(project: Project) -> Iterator[RunFolder]:
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
-        raise InfrastructureError(f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))) from error
+        raise InfrastructureError(
+            f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))
+        ) from error
     for name in names:
         if (project.runs_folder / name / "run.json").exists():
             yield RunFolder(project.runs_folder / name)

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from conftest import MakeNotebook
     from support.console import Console
 
-_SECRET = "s3cr3t-«Pass/word»+\"x\"\\y"
+_SECRET = 's3cr3t-«Pass/word»+"x"\\y'
 
 
 def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeNotebook) -> None:
@@ -25,14 +25,16 @@ def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeN
         [
             (
                 "step:load secret:DB_PASSWORD",
-                "import os, sys, json, urllib.parse, warnings\nword = os.environ['DB_PASSWORD']\nprint(word)\n"
+                ("import os, sys, json, urllib.parse, warnings\nword = os.environ['DB_PASSWORD']\nprint(word)\n"
                 "print('half', word[:9], end='', flush=True); print(word[9:])\nprint(json.dumps(word), repr(word))\n"
-                "print(urllib.parse.quote(word), file=sys.stderr)\nos.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
-                "size = len(word)",
+                "print(urllib.parse.quote(word), file=sys.stderr)\n"
+                "os.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
+                "size = len(word)"),
             ),
             ("", "word"),
             ("step:other prev:load", "import os\nassert 'DB_PASSWORD' not in os.environ\nsize"),
-            ("step:fails prev:other secret:DB_PASSWORD", "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])"),
+            ("step:fails prev:other secret:DB_PASSWORD",
+             "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])"),
             ("metrics", "print(size)"),
         ],
     )  # fmt: skip
@@ -47,7 +49,10 @@ def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeN
 
 def _nowhere(nbci: Console, said: str) -> None:
     forms = {_SECRET, json.dumps(_SECRET)[1:-1], repr(_SECRET)[1:-1], json.dumps(_SECRET, ensure_ascii=False)[1:-1]}
-    forms |= {form.replace("«", "&laquo;") for form in forms} | {_SECRET.replace('"', "&quot;"), _SECRET.replace('"', "&#34;")}
+    forms |= {form.replace("«", "&laquo;") for form in forms} | {
+        _SECRET.replace('"', "&quot;"),
+        _SECRET.replace('"', "&#34;"),
+    }
     forms.add("Pass/word")
     for form in forms:
         assert form not in said
@@ -95,9 +100,11 @@ def test_a_full_disk_is_no_fault_of_the_step(nbci: Console, make_notebook: MakeN
         [
             (
                 "step:make",
-                "import resource\n# a full disk, from here on\n"
-                "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
-                "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nvalue = bytes(range(256)) * 10_000",
+                (
+                    "import resource\n# a full disk, from here on\n"
+                    "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
+                    "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nvalue = bytes(range(256)) * 10_000"
+                ),
             ),
             ("step:use prev:make", "len(value)"),
         ],
@@ -111,7 +118,9 @@ def test_a_full_disk_is_no_fault_of_the_step(nbci: Console, make_notebook: MakeN
 
 @pytest.mark.parametrize("limit", [10_000, 100_000, 300_000])
 def test_a_disk_too_full_for_the_record(nbci: Console, make_notebook: MakeNotebook, limit: int) -> None:
-    notebook = make_notebook("loud.ipynb", [("step:loud", "print('x' * 600_000)"), ("step:after prev:loud", "print('y')")])
+    notebook = make_notebook(
+        "loud.ipynb", [("step:loud", "print('x' * 600_000)"), ("step:after prev:loud", "print('y')")]
+    )
     command = [sys.executable, "-c", _SMALL_FILES, str(limit), "run", str(notebook), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     completed = subprocess.run(
@@ -143,9 +152,12 @@ def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
         [
             (
                 "step:write out:shared.txt",
-                "import os, time\nassert not os.path.exists('shared.txt')\nopen('inside', 'x').close()\n"
-                "for _ in range(20):\n    with open('shared.txt', 'a') as file:\n        file.write('x')\n    time.sleep(0.02)\n"
-                "written = len(open('shared.txt').read())\nos.remove('inside')",
+                (
+                    "import os, time\nassert not os.path.exists('shared.txt')\nopen('inside', 'x').close()\n"
+                    "for _ in range(20):\n    with open('shared.txt', 'a') as file:\n"
+                    "        file.write('x')\n    time.sleep(0.02)\n"
+                    "written = len(open('shared.txt').read())\nos.remove('inside')"
+                ),
             ),
             ("metrics", "print(written)"),
         ],
@@ -159,7 +171,10 @@ def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
 
 
 def test_a_gpu_goes_to_one_step_at_a_time(nbci: Console, make_notebook: MakeNotebook) -> None:
-    cell = "import os, time\ngpu = os.environ['CUDA_VISIBLE_DEVICES']\nopen(f'on-{gpu}', 'x').close()\ntime.sleep(0.5)\nos.remove(f'on-{gpu}')"
+    cell = (
+        "import os, time\ngpu = os.environ['CUDA_VISIBLE_DEVICES']\n"
+        "open(f'on-{gpu}', 'x').close()\ntime.sleep(0.5)\nos.remove(f'on-{gpu}')"
+    )
     notebook = make_notebook(
         "gpu.ipynb",
         [
@@ -185,7 +200,9 @@ def test_a_hand_made_out_is_kept(nbci: Console, make_notebook: MakeNotebook) -> 
 
 
 def test_output_to_a_reader_that_went_away(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("n.ipynb", [("step:a", "x = 1"), ("step:b", "x"), ("step:c", "open('ended', 'w').close()")])
+    notebook = make_notebook(
+        "n.ipynb", [("step:a", "x = 1"), ("step:b", "x"), ("step:c", "open('ended', 'w').close()")]
+    )
     process = nbci.start("run", notebook)
     assert process.stdout is not None
     process.stdout.readline()

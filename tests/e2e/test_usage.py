@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from conftest import MakeNotebook
     from support.console import Console
 
-_CELLS = [("parameters", "C = 1.0\nname = 'svm'\nnow = str(C)"), ("step:load", "x = C"), ("step:fit prev:load", "y = x")]
+_CELLS = [
+    ("parameters", "C = 1.0\nname = 'svm'\nnow = str(C)"),
+    ("step:load", "x = C"),
+    ("step:fit prev:load", "y = x"),
+]
 
 
 def _refused(nbci: Console, *args: str | Path) -> str:
@@ -88,7 +92,14 @@ def test_a_notebook_for_a_kernel_that_is_not_there(nbci: Console, make_notebook:
 
 @pytest.mark.parametrize(
     "content",
-    ["", "not json", '{"cells": [', "[]", '{"nbformat": 5, "cells": []}', '{"nbformat": 4, "cells": [{"cell_type": "c"}]}'],
+    [
+        "",
+        "not json",
+        '{"cells": [',
+        "[]",
+        '{"nbformat": 5, "cells": []}',
+        '{"nbformat": 4, "cells": [{"cell_type": "c"}]}',
+    ],
 )
 def test_what_is_no_notebook(nbci: Console, content: str) -> None:
     (nbci.cwd / "n.ipynb").write_text(content)

@@ -62,7 +62,14 @@ def test_a_gpu_is_lent_once_and_freed_when_its_holder_is_killed(tmp_path: Path) 
 
 @pytest.mark.parametrize(
     ("allowed", "expected"),
-    [("0,1", ("0", "1")), (" 2 , 3", ("2", "3")), ("", ()), ("-1", ()), ("GPU-8a/b", ("GPU-8a/b",)), ("0,-1,1", ("0",))],
+    [
+        ("0,1", ("0", "1")),
+        (" 2 , 3", ("2", "3")),
+        ("", ()),
+        ("-1", ()),
+        ("GPU-8a/b", ("GPU-8a/b",)),
+        ("0,-1,1", ("0",)),
+    ],
 )
 def test_what_the_environment_allows(allowed: str, expected: tuple[str, ...], tmp_path: Path) -> None:
     assert devices({"CUDA_VISIBLE_DEVICES": allowed}, tmp_path) == expected

@@ -27,7 +27,8 @@ def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
     size = draw(st.integers(0, 9))
     names = [f"n{at}" for at in range(size)]
     return {
-        name: tuple(draw(st.lists(st.sampled_from(names[:at]), max_size=3))) if at else () for at, name in enumerate(names)
+        name: tuple(draw(st.lists(st.sampled_from(names[:at]), max_size=3))) if at else ()
+        for at, name in enumerate(names)
     }
 
 

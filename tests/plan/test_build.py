@@ -29,7 +29,10 @@ _KALE = [
     ("block:kid1 prev:sack", "kid1 = half(left)"),
     ("block:kid2 prev:sack gpu timeout:5m retries:1", "kid2 = half(left)"),
     ("", "# still kid2\nkid2 += 1"),
-    ("block:count prev:kid1;kid2 out:count.json", "json.dump([kid1, kid2], open('count.json', 'w'))\ntotal = kid1 + kid2"),
+    (
+        "block:count prev:kid1;kid2 out:count.json",
+        "json.dump([kid1, kid2], open('count.json', 'w'))\ntotal = kid1 + kid2",
+    ),
     ("pipeline-metrics", "print(kid1)\nprint('total:', total)"),
 ]
 
@@ -52,7 +55,9 @@ metrics: {total: {direction: up}}
 
 def _notebooks(folder: Path) -> Path:
     write_notebook(folder / "candies.ipynb", _KALE)
-    write_notebook(folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"])
+    write_notebook(
+        folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"]
+    )
     (folder / "sums.yaml").write_text(_PIPELINE)
     return folder
 
@@ -177,7 +182,10 @@ def test_what_needs_a_skipped_step_is_skipped_and_what_only_waits_runs(tmp_path:
 def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: Path) -> None:
     plan = _pipeline(
         tmp_path,
-        "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n  reads: {notebook: plain.ipynb, deps: [data]}\n",
+        (
+            "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n"
+            "  reads: {notebook: plain.ipynb, deps: [data]}\n"
+        ),
         {"plain": ["y = 1"]},
     )
     assert _actions(plan)["reads"][0] == "skip"
@@ -193,7 +201,8 @@ def test_an_expanded_node_is_skipped_whole(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("source", "nearest"), [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")]
+    ("source", "nearest"),
+    [("accuracy = score(modle)", "model"), ("def f():\n    return modle\naccuracy = f()", "model")],
 )
 def test_a_name_that_nobody_defines(tmp_path: Path, source: str, nearest: str) -> None:
     cells: list[str | tuple[str, str]] = [
