@@ -42,7 +42,7 @@ def forecast(
             steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
             continue
         try:
-            decision = decide(project.root, step, inputs_for(step, settled), cache, index)
+            decision = decide(project.root, step, inputs_for(step, plan, settled), cache, index)
         except StepError as error:
             steps.append(replace(step, reason=error.message))
             continue

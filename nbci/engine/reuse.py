@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 _LOOK_BACK_RUNS = 50
+# a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run nothing
+_UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
 
 def sources_of_reuse(project: Project, plan: Plan) -> Mapping[str, RunFolder]:
@@ -31,12 +34,9 @@ def sources_of_reuse(project: Project, plan: Plan) -> Mapping[str, RunFolder]:
     for number, folder in enumerate(all_runs(project)):
         if not wanted - set(found) or number >= _LOOK_BACK_RUNS:
             break
-        if folder.is_going_on or folder.read_header().target != plan.target:
-            continue
-        for name in wanted - set(found):
-            record = folder.read_step(name)
-            if record is not None and record.result in ("passed", "reused"):
-                found[name] = folder
+        with suppress(*_UNREADABLE):
+            if not folder.is_going_on and folder.read_header().target == plan.target:
+                found |= {name: folder for name in wanted - set(found) if _ended_well(folder, name)}
     lacking = sorted(wanted - set(found))
     if lacking:
         raise UsageError(
@@ -66,11 +66,16 @@ def known_outs(project: Project) -> frozenset[tuple[str, str]]:
     for number, folder in enumerate(all_runs(project)):
         if number >= _LOOK_BACK_RUNS:
             break
-        for step in folder.read_plan().steps:
-            if step.outs or step.metrics:
-                record = folder.read_step(step.name)
+        with suppress(*_UNREADABLE):
+            for step in folder.read_plan().steps:
+                record = folder.read_step(step.name) if step.outs or step.metrics else None
                 known |= {(ref.path, ref.digest) for ref in record.outs} if record is not None else set()
     return frozenset(known)
+
+
+def _ended_well(folder: RunFolder, name: str) -> bool:
+    record = folder.read_step(name)
+    return record is not None and record.result in ("passed", "reused")
 
 
 def reused_record(source: RunFolder, target: RunFolder, name: str) -> StepRecord:

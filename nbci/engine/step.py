@@ -107,7 +107,7 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
             for ref in record.outs:
                 if any(_within(dep, ref.path) for dep in step.deps):
                     artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
-    return inputs_for(step, context.records)
+    return inputs_for(step, context.plan, context.records)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -228,7 +228,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         log_path=folder / "kernel.log",
         takes=inputs.values,
         gives=step.gives,
-        optional_gives=step.optional_gives,
+        optional_gives=(*step.optional_gives, *inputs.along),
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
         probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),

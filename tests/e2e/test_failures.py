@@ -82,7 +82,8 @@ def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
             ("raises-exception", "1 / 0"),
             ("", "!false\nx = !exit 4"),
             ("", "import threading\nt = threading.Thread(target=lambda: {}['in a thread'])\nt.start(); t.join()"),
-            ("", "import asyncio\nasync def lost():\n    raise LookupError('in a task')\ntask = asyncio.ensure_future(lost())"),
+            ("", ("import asyncio\nasync def lost():\n    raise LookupError('in a task')\n"
+             "task = asyncio.ensure_future(lost())")),
             ("", "await asyncio.sleep(0.1)\ndel task"),
         ],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Pipeline files end to end: expansion, matrix, metrics as parameters, conditions, folders; and the notebooks they leave."""
+"""Pipeline files end to end: expansion, matrix, metrics as parameters, conditions, and the notebooks they leave."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ metrics: {best: {direction: up}}
 def _project(make_notebook: MakeNotebook, root: Path) -> Path:
     make_notebook("nb/prepare.ipynb", [
         ("step:load", "rows = [1, 2, 3]"),
-        ("step:split prev:load", "import json, os\nos.makedirs('../data', exist_ok=True)\n"
-         "with open('../data/rows.json', 'w') as file:\n    json.dump(rows, file)\nsize = len(rows)"),
+        ("step:split prev:load", ("import json, os\nos.makedirs('../data', exist_ok=True)\n"
+         "with open('../data/rows.json', 'w') as file:\n    json.dump(rows, file)\nsize = len(rows)")),
         ("metrics", "print(size)"),
     ])  # fmt: skip
     make_notebook("nb/train.ipynb", [
         ("parameters", "model = 'low'\nC = 2.0\nsize = 0"),
-        "import json, os\nrows = json.load(open('data/rows.json'))\nassert size == len(rows), size\n"
+        ("import json, os\nrows = json.load(open('data/rows.json'))\nassert size == len(rows), size\n"
         "score = (min(rows) if model == 'low' else max(rows)) * C * float(os.environ['SCALE'])\n"
-        "with open(f'scores-{model}.json', 'w') as file:\n    json.dump({'score': score}, file)",
+        "with open(f'scores-{model}.json', 'w') as file:\n    json.dump({'score': score}, file)"),
     ])  # fmt: skip
     make_notebook(
         "nb/compare.ipynb",
@@ -103,7 +103,8 @@ def test_what_an_old_notebook_leaves_is_valid(nbci: Console, make_notebook: Make
     path = make_notebook(
         "old.ipynb",
         [
-            ("markdown", "# Old"), ("parameters", "C = 1\nD = C"), ("step:a", "x = C + D\nx"), ("step:b", "print(x)\n1 / 0"),
+            ("markdown", "# Old"), ("parameters", "C = 1\nD = C"),
+            ("step:a", "x = C + D\nx"), ("step:b", "print(x)\n1 / 0"),
             ("step:c", "x"),
         ],
     )  # fmt: skip

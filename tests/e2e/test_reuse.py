@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from support.console import Console
 from support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
 
 LOAD = "import helper\ndata = [helper.double(n) for n in range(size)]\nprint('loading')"
 TRAIN = "total = sum(data) * weight"

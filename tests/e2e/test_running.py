@@ -21,10 +21,15 @@ def test_a_papermill_notebook_with_every_source_of_parameters(nbci: Console, mak
             ("markdown", "# Fit"),
             (
                 "parameters",
-                "a = 1\nb = 1\nc = 1\nd = 1\nnegative = -1.5\nnothing = None\nflag = True\nitems = [1, 2]\n"
-                "settings = {'k': 'v'}\nwho = 'me'\nderived = a + 1\nby_hand: float = 3",
+                (
+                    "a = 1\nb = 1\nc = 1\nd = 1\nnegative = -1.5\nnothing = None\nflag = True\nitems = [1, 2]\n"
+                    "settings = {'k': 'v'}\nwho = 'me'\nderived = a + 1\nby_hand: float = 3"
+                ),
             ),
-            "import json, os\nprint(json.dumps([a, b, c, d, negative, nothing, flag, items, settings, who, derived, by_hand]))",
+            (
+                "import json, os\n"
+                "print(json.dumps([a, b, c, d, negative, nothing, flag, items, settings, who, derived, by_hand]))"
+            ),
             "accuracy = d / 10\nprint(os.path.basename(os.getcwd()))",
             ("metrics", "print(accuracy)"),
         ],
@@ -127,9 +132,12 @@ def test_every_try_is_kept(nbci: Console, make_notebook: MakeNotebook) -> None:
         [
             (
                 "step:flaky retries:2 out:made.txt",
-                "import os\nassert not os.path.exists('made.txt'), 'the out of the last try is still there'\n"
-                "open('tries', 'a').write('x')\ntries = len(open('tries').read())\nopen('made.txt', 'w').write(str(tries))\n"
-                "print('try', tries)\nif tries < 2: raise OSError('not yet')",
+                (
+                    "import os\nassert not os.path.exists('made.txt'), 'the out of the last try is still there'\n"
+                    "open('tries', 'a').write('x')\ntries = len(open('tries').read())\n"
+                    "open('made.txt', 'w').write(str(tries))\n"
+                    "print('try', tries)\nif tries < 2: raise OSError('not yet')"
+                ),
             ),
             ("metrics", "print(tries)"),
         ],
@@ -155,13 +163,17 @@ def test_metrics_from_everywhere_and_numbers_that_are_none(nbci: Console, make_n
         [
             (
                 "step:a",
-                "import math\nimport scrapbook as sb\nsb.glue('glued', 0.25)\nsb.glue('words', 'no number')\n"
-                "nan, up, whole, flag = math.nan, math.inf, 3, True",
+                (
+                    "import math\nimport scrapbook as sb\nsb.glue('glued', 0.25)\nsb.glue('words', 'no number')\n"
+                    "nan, up, whole, flag = math.nan, math.inf, 3, True"
+                ),
             ),
             (
                 "step:b prev:a",
-                "import json, math\nwhole_b = whole + 1\nwith open('metrics.json', 'w') as file:\n"
-                "    json.dump({'file': 3, 'nested': {'deep': 4.5}, 'text': 'x', 'not': math.nan}, file)",
+                (
+                    "import json, math\nwhole_b = whole + 1\nwith open('metrics.json', 'w') as file:\n"
+                    "    json.dump({'file': 3, 'nested': {'deep': 4.5}, 'text': 'x', 'not': math.nan}, file)"
+                ),
             ),
             ("metrics", "print(nan)\nprint('up:', up)\ndown = -up\nprint(f'flag: {flag}')"),
             ("metrics", "print('whole:', whole_b)"),
@@ -187,13 +199,15 @@ def test_values_as_the_design_says(nbci: Console, make_notebook: MakeNotebook) -
         "values.ipynb",
         [
             ("imports", "from collections import namedtuple\nPoint = namedtuple('Point', 'x y')"),
-            ("functions", "class Model:\n    fitted = 0\n    def fit(self, rows):\n        self.fitted = len(rows)\n        return self"),
-            ("step:make", "model = Model()\nalias = model\nrows = [Point(1, 2)]\nfor at in range(2):\n    rows.append(Point(at, at))"),
+            ("functions", ("class Model:\n    fitted = 0\n    def fit(self, rows):\n"
+             "        self.fitted = len(rows)\n        return self")),
+            ("step:make", ("model = Model()\nalias = model\nrows = [Point(1, 2)]\n"
+             "for at in range(2):\n    rows.append(Point(at, at))")),
             ("step:fit", "model.fit(rows)\nprint(alias.fitted)"),
             (
                 "step:use",
-                "assert isinstance(model, Model) and type(model) is Model\nassert model.fitted == 3, model.fitted\n"
-                "assert all(isinstance(row, Point) for row in rows)\nassert alias is model\nfitted = model.fitted",
+                ("assert isinstance(model, Model) and type(model) is Model\nassert model.fitted == 3, model.fitted\n"
+                "assert all(isinstance(row, Point) for row in rows)\nassert alias is model\nfitted = model.fitted"),
             ),
             ("metrics", "print(fitted)"),
         ],
@@ -278,3 +292,45 @@ def test_a_flood_of_output_is_capped_and_spilled(nbci: Console, make_notebook: M
     whole = next(path for path in (folder / "files").rglob("*") if path.is_file()).read_text()
     assert whole.count("line ") == 20000
     assert "the end" in whole
+
+
+def test_a_damaged_run_stops_no_other(nbci: Console, make_notebook: MakeNotebook) -> None:
+    notebook = make_notebook(
+        "n.ipynb", [("step:a out:made.txt", "open('made.txt', 'w').close()\nx = 1"), ("step:b", "x")]
+    )
+    damaged, other = (run_folder(nbci.cwd, document(nbci("run", notebook, "--json"))) for _ in range(2))
+    for name in ("plan.json", "run.json", "steps/a/record.json"):
+        (damaged / name).write_text("{")
+    text = json.loads((other / "plan.json").read_text())
+    (other / "plan.json").write_text(json.dumps({**text, "format": 99}))
+    listed = nbci("runs", "--json")
+    assert listed.returncode == 0
+    assert json.loads(listed.stdout) == []
+    assert damaged.name in listed.stderr
+    assert other.name in listed.stderr
+    assert nbci("show", damaged.name).returncode == 5
+    assert nbci("show", other.name).returncode == 2
+    assert nbci("run", notebook).returncode == 0
+    assert nbci("run", notebook, "--only", "b").returncode == 0
+
+
+def test_names_that_share_an_object_change_together(nbci: Console, make_notebook: MakeNotebook) -> None:
+    """As in Kale's titanic: `combine` holds the frames, and a step changes them through it."""
+    notebook = make_notebook(
+        "combine.ipynb",
+        [
+            ("step:load", "train, test = {'rows': 1}, {'rows': 2}\ncombine = [train, test]\nother = [7]"),
+            ("step:change prev:load", "for frame in combine:\n    frame['rows'] *= 10"),
+            ("step:idle prev:change", "len(other)"),
+            ("step:again prev:idle", "train['rows'] += 1"),
+            ("step:side prev:load", "seen = test['rows']"),
+            (
+                "step:use prev:again prev:side",
+                "assert combine[0] is train\nresult = combine[0]['rows'] + test['rows'] + seen",
+            ),
+            ("metrics", "print(result)"),
+        ],
+    )
+    shown = document(nbci("run", notebook, "--json"))
+    assert shown["result"] == "passed", shown
+    assert shown["metrics"] == {"use:result": 33.0}

@@ -25,14 +25,16 @@ def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeN
         [
             (
                 "step:load secret:DB_PASSWORD",
-                "import os, sys, json, urllib.parse, warnings\nword = os.environ['DB_PASSWORD']\nprint(word)\n"
+                ("import os, sys, json, urllib.parse, warnings\nword = os.environ['DB_PASSWORD']\nprint(word)\n"
                 "print('half', word[:9], end='', flush=True); print(word[9:])\nprint(json.dumps(word), repr(word))\n"
-                "print(urllib.parse.quote(word), file=sys.stderr)\nos.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
-                "size = len(word)",
+                "print(urllib.parse.quote(word), file=sys.stderr)\n"
+                "os.write(1, (word + '\\n').encode())\nwarnings.warn(word)\n"
+                "size = len(word)"),
             ),
             ("", "word"),
             ("step:other prev:load", "import os\nassert 'DB_PASSWORD' not in os.environ\nsize"),
-            ("step:fails prev:other secret:DB_PASSWORD", "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])"),
+            ("step:fails prev:other secret:DB_PASSWORD",
+             "import os\nraise ValueError('cannot log in with ' + os.environ['DB_PASSWORD'])"),
             ("metrics", "print(size)"),
         ],
     )  # fmt: skip
@@ -98,9 +100,11 @@ def test_a_full_disk_is_no_fault_of_the_step(nbci: Console, make_notebook: MakeN
         [
             (
                 "step:make",
-                "import resource\n# a full disk, from here on\n"
-                "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
-                "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nvalue = bytes(range(256)) * 10_000",
+                (
+                    "import resource\n# a full disk, from here on\n"
+                    "resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, resource.RLIM_INFINITY))\n"
+                    "import signal; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\nvalue = bytes(range(256)) * 10_000"
+                ),
             ),
             ("step:use prev:make", "len(value)"),
         ],
@@ -148,9 +152,12 @@ def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
         [
             (
                 "step:write out:shared.txt",
-                "import os, time\nassert not os.path.exists('shared.txt')\nopen('inside', 'x').close()\n"
-                "for _ in range(20):\n    with open('shared.txt', 'a') as file:\n        file.write('x')\n    time.sleep(0.02)\n"
-                "written = len(open('shared.txt').read())\nos.remove('inside')",
+                (
+                    "import os, time\nassert not os.path.exists('shared.txt')\nopen('inside', 'x').close()\n"
+                    "for _ in range(20):\n    with open('shared.txt', 'a') as file:\n"
+                    "        file.write('x')\n    time.sleep(0.02)\n"
+                    "written = len(open('shared.txt').read())\nos.remove('inside')"
+                ),
             ),
             ("metrics", "print(written)"),
         ],
@@ -164,7 +171,10 @@ def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
 
 
 def test_a_gpu_goes_to_one_step_at_a_time(nbci: Console, make_notebook: MakeNotebook) -> None:
-    cell = "import os, time\ngpu = os.environ['CUDA_VISIBLE_DEVICES']\nopen(f'on-{gpu}', 'x').close()\ntime.sleep(0.5)\nos.remove(f'on-{gpu}')"
+    cell = (
+        "import os, time\ngpu = os.environ['CUDA_VISIBLE_DEVICES']\n"
+        "open(f'on-{gpu}', 'x').close()\ntime.sleep(0.5)\nos.remove(f'on-{gpu}')"
+    )
     notebook = make_notebook(
         "gpu.ipynb",
         [

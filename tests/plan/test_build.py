@@ -182,7 +182,10 @@ def test_what_needs_a_skipped_step_is_skipped_and_what_only_waits_runs(tmp_path:
 def test_a_folder_of_which_a_skipped_step_makes_a_part_is_needed_too(tmp_path: Path) -> None:
     plan = _pipeline(
         tmp_path,
-        "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n  reads: {notebook: plain.ipynb, deps: [data]}\n",
+        (
+            "  make: {notebook: plain.ipynb, outs: [data/made.csv], when: go}\n"
+            "  reads: {notebook: plain.ipynb, deps: [data]}\n"
+        ),
         {"plain": ["y = 1"]},
     )
     assert _actions(plan)["reads"][0] == "skip"
