@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
 import hypothesis
@@ -48,6 +49,12 @@ def _no_strays(_guards: None) -> Iterator[None]:
     yield
     strays = end_strays()
     assert not strays, f"processes were left behind: {strays}"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reuses the results of another."""
+    monkeypatch.setenv("NBCI_CACHE", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}"))
 
 
 @pytest.fixture

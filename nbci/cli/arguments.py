@@ -31,7 +31,7 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the plan that is carried out piece by piece, and the folder that carries what the pieces make."""
     parser.add_argument("--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote")
     parser.add_argument("--store", metavar="FOLDER",
-                        help="what `nbci plan TARGET --out FILE` wrote")  # fmt: skip
+                        help="the folder that carries results (default: .nbci/store in the project)")  # fmt: skip
 
 
 def shown_path(path: Path) -> Path:
