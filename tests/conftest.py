@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+pytest_plugins = ["support.jobs", "support.samples"]
+
 _LEFT_OUT = "left out: "
 # read now: the guards remove nbci's own variables
 _NOTHING_LEFT_OUT = os.environ.get(LEAVE_NOTHING_OUT, "") not in {"", "0"}

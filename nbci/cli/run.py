@@ -112,7 +112,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.context import RunContext
     from nbci.engine.events import EventLog, Listeners
     from nbci.engine.prepare import check_kernels, find_secrets, header
-    from nbci.engine.reuse import known_outs, sources_of_reuse
+    from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
     from nbci.secrets import Mask
     from nbci.store.cache import user_cache
@@ -121,7 +121,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     plan, project = request.plan, request.project
     check_kernels(plan)
     secrets = find_secrets(plan, project.secrets, os.environ)
-    taken_from = sources_of_reuse(project, plan)
+    cache, index = user_cache(os.environ), FileIndex(project.state_folder / "digests.json")
+    taken_over = results_to_take_over(project, plan, cache, index)
+    forced = bool(arguments.force or arguments.first or arguments.only)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
         quiet=arguments.quiet,
@@ -134,12 +136,11 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     options = RunOptions(
         jobs=arguments.jobs or project.jobs or os.cpu_count() or 1,
         keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
-        taken_from=taken_from,
+        taken_over=taken_over,
         tick=display.tick,
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
     mask = Mask(secrets.values())
-    index = FileIndex(project.state_folder / "digests.json")
     context = RunContext(
         project=project,
         plan=plan,
@@ -150,9 +151,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         mask=mask,
         secrets=secrets,
         known_outs=outs,
-        cache=user_cache(os.environ),
+        cache=cache,
         index=index,
-        forced=lambda step: arguments.force or step in arguments.force_step,
+        forced=lambda step: forced or step in arguments.force_step,
     )
     try:
         folder.write_plan(plan)

@@ -23,7 +23,7 @@ _OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only")
 
 def quick_run(arguments: argparse.Namespace) -> int | None:
     """Write the record of a run that reuses everything, and say so; None when there may be something to do."""
-    if arguments.force or arguments.force_step or arguments.json:
+    if arguments.force or arguments.force_step or arguments.first or arguments.only or arguments.json:
         return None
     started = time.time()
     for root in Path(arguments.target).resolve().parents:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbci.records.model import Part
@@ -32,6 +33,18 @@ def observed_parts(
     ]
     parts += [Part(kind="network", label=host, digest="") for host in seen.network]
     return tuple(parts)
+
+
+def outside(seen: Seen, root: Path, cache: Path) -> Seen:
+    """What was seen without the values that nbci itself read and wrote, when its cache lies in the project."""
+    if not cache.is_relative_to(root):
+        return seen
+    folder = f"{cache.relative_to(root).as_posix()}/"
+    return replace(
+        seen,
+        read=tuple(path for path in seen.read if not path.startswith(folder)),
+        written=tuple(path for path in seen.written if not path.startswith(folder)),
+    )
 
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:

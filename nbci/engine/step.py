@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Literal
 from nbci.engine import artifacts
 from nbci.engine.decide import decide
 from nbci.engine.inputs import Inputs, inputs_for
-from nbci.engine.observed import observed_parts, undeclared
+from nbci.engine.observed import observed_parts, outside, undeclared
+from nbci.engine.reuse import take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
@@ -54,7 +55,7 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         inputs = _inputs(context, step)
         decision = decide(context.project.root, step, inputs, context.cache, context.index)
         if decision.record is not None and not record.attempts and not context.forced(step.name):
-            return _reuse(context, decision.record, decision.reason)
+            return take_over(context, decision.record, decision.reason)
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         record = await _tries(context, step, inputs, record)
@@ -67,22 +68,14 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     context.folder.write_step(record)
     if record.result == "passed" and record.key is not None and _is_kept(step, record):
         notebook = context.folder.step(step.name) / "notebook.ipynb"
-        context.cache.keep(record.key, record, context.folder.run, notebook, context.index)
+        record = replace(record, run=context.folder.run)
+        context.cache.keep(record, notebook, context.index)
     return record
 
 
 def _is_kept(step: PlannedStep, record: StepRecord) -> bool:
     """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
     return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
-
-
-def _reuse(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
-    """Take over an earlier result: its outs are put back, its notebook is linked."""
-    for ref in record.outs:
-        artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
-    reused = replace(record, result="reused", reason=reason)
-    context.folder.write_step(reused)
-    return reused
 
 
 def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:
@@ -251,6 +244,7 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     observed: tuple[Part, ...] = ()
     warnings = outcome.warnings
     if seen is not None:
+        seen = outside(seen, context.project.root, context.cache.root)
         observed = observed_parts(context.project.root, step, seen, outcome.distributions or {}, context.index)
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -54,20 +54,18 @@ class Cache:
             except (IntegrityError, FileNotFoundError):
                 continue
 
-    def keep(self, key: str, record: StepRecord, run: str, notebook: Path, index: FileIndex) -> None:
-        """Remember what a step came to, with its executed notebook."""
+    def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
+        """Remember what a step came to, by its key, with its executed notebook."""
         digest, _ = index.digest(notebook)
         self._link(notebook, self.artifact_path(digest))
-        text = to_json(replace(record, run=run))
-        name = f"{record.ended_utc or ''}-{run}".replace(":", "")
-        write_atomic(self._folder(key) / f"{name}.json", text)
-        write_atomic(self._folder(key) / f"{name}.notebook", digest)
+        place = self._entry(record)
+        write_atomic(place.with_suffix(".notebook"), digest)
+        write_atomic(place, to_json(record))
 
-    def notebook_of(self, key: str, record: StepRecord, run: str) -> Path | None:
+    def notebook_of(self, record: StepRecord) -> Path | None:
         """The executed notebook of a record that was kept."""
-        marker = self._folder(key) / f"{record.ended_utc or ''}-{run}.notebook".replace(":", "")
         try:
-            path = self.artifact_path(marker.read_text(encoding="ascii"))
+            path = self.artifact_path(self._entry(record).with_suffix(".notebook").read_text(encoding="ascii"))
         except FileNotFoundError:
             return None
         return path if path.exists() else None
@@ -89,6 +87,11 @@ class Cache:
                 temporary.rename(target)
             except OSError:  # another process put the same folder there in between
                 shutil.rmtree(temporary, ignore_errors=True)
+
+    def _entry(self, record: StepRecord) -> Path:
+        """The file of a record; names sort by time."""
+        stamp = "".join(character for character in record.ended_utc or "" if character.isalnum())
+        return self._folder(record.key or "") / f"{stamp}-{record.run}.json"
 
     def _folder(self, key: str) -> Path:
         return self.root / "results" / key[:2] / key[2:]

@@ -104,7 +104,7 @@ def test_keep_going_and_fail_fast(nbci: Console, make_notebook: MakeNotebook) ->
     assert kept.returncode == 1
     shown = document(kept)
     assert results(shown) == {
-        "start": "passed", "bad": "failed", "good": "passed", "after-bad": "skipped", "last": "passed"
+        "start": "reused", "bad": "failed", "good": "passed", "after-bad": "skipped", "last": "passed"
     }  # fmt: skip
     reasons = {step["name"]: step.get("reason") for step in shown["steps"]}
     assert reasons["after-bad"] == "step bad failed"
