@@ -62,7 +62,8 @@ def analyse(tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool)
 def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
     """Steps in another language: all imports and functions cells run, no values pass, metrics cells end the last."""
     programs = {}
-    last = topological({step.name: _inside(step.after, steps) for step in steps})[-1]
+    here = {step.name for step in steps}
+    last = topological({step.name: [other for other in step.after if other in here] for step in steps})[-1]
     for step in steps:
         metrics = tagged.blocks.metrics if step.name == last else ()
         cells = _whole_cells(tagged, step, metrics)
@@ -71,11 +72,6 @@ def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
             after=step.after, cells=cells, parts=tuple(text_parts(cells)), named_params=names
         )
     return GroupProgram(steps=programs)
-
-
-def _inside(after: Sequence[str], steps: Sequence[Step]) -> list[str]:
-    names = {step.name for step in steps}
-    return [name for name in after if name in names]
 
 
 def _whole_cells(tagged: TaggedNotebook, step: Step, metrics: Sequence[int]) -> tuple[PlannedCell, ...]:
@@ -109,7 +105,7 @@ class _Analysis:
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
         self.mentions = {name: names_of(cells).mentions for name, cells in self.own.items()}
         self.after = self._edges() if by_dataflow else {step.name: step.after for step in steps}
-        inside = {name: _inside(after, steps) for name, after in self.after.items()}
+        inside = {name: [other for other in after if other in self.steps] for name, after in self.after.items()}
         try:
             self.order = topological(inside)
         except Cycle as cycle:
@@ -150,7 +146,10 @@ class _Analysis:
         return StepProgram(
             after=tuple(self.after[name]),
             cells=cells,
-            parts=(*self._parameter_code_parts(), *code_parts(cells, kept)),
+            parts=(
+                *self._parameter_code_parts(),
+                *code_parts(cells, kept, dict(zip(self.steps[name].cells, self.own[name], strict=True))),
+            ),
             named_params=tuple(sorted(self.parameter_names & mentions)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
@@ -217,6 +216,8 @@ class _Analysis:
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
 
     def _metrics(self) -> tuple[MetricsPart, ...]:
+        if not self.tagged.blocks.metrics:
+            return ()
         given = self.parameter_names.union(*(statement.binds for statement in self.prelude))
         seen: dict[str, frozenset[str]] = {}
         for name in self.order:

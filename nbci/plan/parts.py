@@ -13,6 +13,7 @@ from nbci.records.model import Part
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.prelude import Statement
     from nbci.plan.model import PlannedCell, PlannedStep
 
@@ -35,8 +36,13 @@ def key_of(parts: Iterable[Part]) -> str:
     return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
 
 
-def code_parts(cells: Sequence[PlannedCell], kept: Sequence[Statement]) -> Iterator[Part]:
-    """Python code as parsed, so that comments and layout do not count; imports and functions by the statement."""
+def code_parts(
+    cells: Sequence[PlannedCell], kept: Sequence[Statement], parsed: Mapping[int, ParsedCell]
+) -> Iterator[Part]:
+    """Python code as parsed, so that comments and layout do not count; imports and functions by the statement.
+
+    `parsed` holds the step's own cells by number.
+    """
     for statement in kept:
         yield Part(
             kind="statement" if statement.kind == "other" else statement.kind,
@@ -46,7 +52,9 @@ def code_parts(cells: Sequence[PlannedCell], kept: Sequence[Statement]) -> Itera
     for cell in cells:
         if cell.role in ("step", "metrics"):
             kind = "cell" if cell.role == "step" else "metrics"
-            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(ast.dump(parse_cell(cell.source).tree)))
+            own = parsed.get(cell.number or 0) if cell.role == "step" else None
+            tree = (own or parse_cell(cell.source)).tree
+            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(ast.dump(tree)))
 
 
 def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
