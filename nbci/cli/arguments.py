@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from nbci.durations import parse_duration
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -25,6 +27,14 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A duration such as `90s`, `30m` or `1h30m`, in seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m or 1h30m") from None
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:

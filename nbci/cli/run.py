@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_parameter_arguments, positive, shown_path
+from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
 from nbci.cli.verdict import exit_code
 from nbci.errors import UsageError
 
@@ -46,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
     parser.add_argument("--force", action="store_true", help="run every step, whatever earlier results there are")
     parser.add_argument("--force-step", action="append", default=[], metavar="STEP", help="run this step in any case")
+    parser.add_argument("--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h")
+    parser.add_argument("--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
@@ -66,14 +68,15 @@ def _start(arguments: argparse.Namespace) -> int:
     if (code := quick_run(arguments)) is not None:
         return code
     from nbci.engine.prepare import plan_target
-    from nbci.plan.select import Selection, select
+    from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
-    request = Request(project=target.project, plan=select(plan, selection), notebooks=target.pipeline.notebooks)
+    plan = limited(select(plan, selection), arguments.run_timeout, arguments.cell_timeout)
+    request = Request(project=target.project, plan=plan, notebooks=target.pipeline.notebooks)
     return _carry_out(arguments, request, lambda: new_run(target.project))
 
 
@@ -109,6 +112,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.live import choose_display
     from nbci.cli.publish import publish
     from nbci.cli.unchanged import remember_run
+    from nbci.engine.aliases import Ended
     from nbci.engine.context import RunContext
     from nbci.engine.events import EventLog, Listeners
     from nbci.engine.prepare import check_kernels, find_secrets, header
@@ -153,6 +157,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         known_outs=outs,
         cache=cache,
         index=index,
+        records=Ended(plan),
         forced=lambda step: forced or step in arguments.force_step,
     )
     try:

@@ -162,7 +162,8 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         if lease is not None:
             lease.release()
     if failure is not None and failure.kind == "interrupted":
-        failure = interruption(context)
+        why = interruption(context)
+        failure = replace(failure, kind=why.kind, message=why.message)
     if outcome is not None:
         record = _with_outcome(context, step, record, outcome)
     if failure is None:
