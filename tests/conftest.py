@@ -56,7 +56,7 @@ def _no_strays(_guards: None) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reuses the results of another."""
-    monkeypatch.setenv("NBCI_CACHE", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}"))
 
 
 @pytest.fixture

@@ -39,5 +39,5 @@ def main(arguments: argparse.Namespace) -> int:
         fields = ("run", "pipeline", "result", "started_utc", "seconds", "metrics")
         print(json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1))
     else:
-        print(render_runs(rows))
+        print(render_runs(rows), end="")
     return 0

@@ -14,6 +14,25 @@ if TYPE_CHECKING:
     from nbci.records.model import StepRecord
 
 
+class Ended(dict[str, "StepRecord"]):
+    """What the steps of a plan have come to so far; `along` has, for a value, the steps that took it along."""
+
+    def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
+        super().__init__()
+        self._planned = {step.name: step for step in plan.steps}
+        self.along: dict[str, list[str]] = {}
+        for record in records:
+            self[record.name] = record
+
+    def __setitem__(self, name: str, record: StepRecord) -> None:
+        super().__setitem__(name, record)
+        planned = self._planned.get(name)
+        if planned is not None:
+            for ref in record.gives:
+                if ref.name not in planned.gives and ref.name not in planned.optional_gives:
+                    self.along.setdefault(ref.name, []).append(name)
+
+
 def companions(
     step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Mapping[str, StepRecord]
 ) -> tuple[ValueRef, ...]:
@@ -38,16 +57,13 @@ def companions(
     return tuple(found[name] for name in sorted(found))
 
 
-def givers(step: PlannedStep, take: Take, plan: Plan, records: Mapping[str, StepRecord]) -> tuple[str, ...]:
+def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
     """The steps that a value comes from: as planned, and those that took it along; the last ones of them."""
-    planned = {one.name: one for one in plan.steps if (one.node, one.notebook) == (step.node, step.notebook)}
-    along = [
-        name
-        for name, record in records.items()
-        if name in planned
-        and take.name not in {*planned[name].gives, *planned[name].optional_gives}
-        and any(ref.name == take.name for ref in record.gives)
-    ]
+    carriers = records.along.get(take.name)
+    if not carriers:
+        return take.givers
+    planned = {one.name for one in plan.steps if (one.node, one.notebook) == (step.node, step.notebook)}
+    along = [name for name in dict.fromkeys(carriers) if name in planned]
     if not along:
         return take.givers
     before = {one.name: one.after for one in plan.steps}

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
 from nbci.engine.events import EventLog, Listeners
 from nbci.engine.prepare import check_kernels, find_secrets, header
@@ -73,7 +74,7 @@ def run_part(
         cache=Cache(store.path),
         index=FileIndex(project.state_folder / "digests.json"),
         carries=True,
-        records=records,
+        records=Ended(plan, records.values()),
     )
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
     return run_plan(context, header(store.run, plan, project.root, (), mask), options)

@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbci.config import Project
+    from nbci.engine.aliases import Ended
     from nbci.engine.listener import RunListener
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import StepRecord
     from nbci.secrets import Mask
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
@@ -47,10 +47,10 @@ class RunContext:
     secrets: Mapping[str, str]
     cache: Cache
     index: FileIndex
+    records: Ended
     carries: bool = False
     forced: Callable[[str], bool] = _nothing
     known_outs: frozenset[tuple[str, str]] = frozenset()
-    records: dict[str, StepRecord] = field(default_factory=dict)
     stop_reason: str | None = None
     said_no_gpu: bool = False
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

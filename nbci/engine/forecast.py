@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import StepError
@@ -29,7 +30,7 @@ def forecast(
     last_record: Callable[[str], StepRecord | None],
 ) -> Plan:
     """The plan with each step's action and the reason for it; `last_record` is what the step came to last."""
-    settled: dict[str, StepRecord] = {}
+    settled = Ended(plan)
     steps: list[PlannedStep] = []
     undecided: set[str] = set()
     for step in plan.steps:
@@ -52,8 +53,8 @@ def forecast(
         else:
             undecided.add(step.name)
             last = last_record(step.name)
-            named = changes(last.parts, decision.parts) if last is not None else []
-            steps.append(replace(step, reason="; ".join(named[:3]) or decision.reason))
+            reason = "" if last is None else "; ".join(changes(last.parts, decision.parts)[:3]) or decision.reason
+            steps.append(replace(step, reason=reason))
     return replace(plan, steps=tuple(steps))
 
 

@@ -14,6 +14,7 @@ from nbci.plan.build import restored
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.engine.aliases import Ended
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
@@ -28,7 +29,7 @@ class Inputs:
     along: tuple[str, ...] = ()
 
 
-def inputs_for(step: PlannedStep, plan: Plan, records: Mapping[str, StepRecord]) -> Inputs:
+def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
     """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
     values = values_for(step, plan, records)
     along = companions(step, values, plan, records)
@@ -39,7 +40,7 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Mapping[str, StepRecord])
     )
 
 
-def values_for(step: PlannedStep, plan: Plan, records: Mapping[str, StepRecord]) -> tuple[ValueRef, ...]:
+def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
     """The values that the step takes; StepError where two branches changed one."""
     found = []
     for take in step.takes:
@@ -80,7 +81,8 @@ def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
 def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict[str, Any]:
     """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that step."""
     known: dict[str, Any] = {}
-    for name, record in records.items():
+    asked = "${" in repr(step.params)
+    for name, record in records.items() if asked else ():
         known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
         known |= {f"{name}:{scrap.name}": scrap.data for scrap in record.scraps}
     try:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from nbci.engine.aliases import Ended
 from nbci.engine.artifacts import restore_artifact
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
@@ -35,7 +36,7 @@ _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
 def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: FileIndex) -> dict[str, StepRecord]:
     """For each step that the plan reuses unseen the result that still stands; UsageError when one has to run first."""
-    taken: dict[str, StepRecord] = {}
+    taken = Ended(plan)
     last = last_records(project, plan.target)
     for step in plan.steps:
         if step.action != "reuse":
@@ -48,9 +49,9 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
-            why = f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else decision.reason
+            why = f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
             raise UsageError(
-                f"step {step.name} has no result to start from: {why}",
+                f"there is no result of step {step.name} to start from: {why}",
                 hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
             )
     return taken

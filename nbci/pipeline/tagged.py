@@ -106,13 +106,10 @@ def _step(
     settings: dict[str, Any] = {**default.settings, **first.settings}
     for cell, tags in cells[1:]:
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
-        ignored += [
-            key.removesuffix("_seconds") for key, value in tags.settings.items() if value != first.settings.get(key)
+        ignored += [tags.written[key] for key, value in tags.settings.items() if value != first.settings.get(key)]
+        collected.warnings += [
+            f"{notebook.where(cell)}: the tag {tag} counts only on the first cell of step {name}" for tag in ignored
         ]
-        if ignored:
-            collected.warnings.append(
-                f"{notebook.where(cell)}: {', '.join(ignored)} counts only on the first cell of step {name}"
-            )
     return Step(
         name=name,
         notebook=notebook.path,

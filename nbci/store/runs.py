@@ -213,7 +213,7 @@ def find_run(project: Project, run: str) -> RunFolder:
     raise UsageError(
         f"{run!r} is the beginning of {len(matches)} runs" if matches else f"there is no run {run!r}",
         hint=f"did you mean {close}?" if close and not matches else f"runs: {', '.join(names[:5]) or 'none yet'}",
-        where=Location(str(project.runs_folder)),
+        where=Location(project.runs_folder.relative_to(project.root).as_posix()),
     )
 
 

@@ -30,7 +30,7 @@ _NAMES: Final = [path.relative_to(ROOT).as_posix() for path in _PAGES]
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _EXITS = re.compile(r"\s+# exits (\d+)$")
 _SETTING = re.compile(r"[A-Z_]+=")
-_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4}")
+_RUN = re.compile(r"\d{8}-\d{6}-[0-9a-f]{4,7}")
 _TIME = re.compile(r"\d+ h \d+ min|\d+ min \d+ s|\d+(\.\d+)? (ms|s)\b")
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 

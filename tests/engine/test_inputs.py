@@ -1,8 +1,11 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
-from nbci.engine.inputs import values_for
+from nbci.engine.aliases import Ended
+from nbci.engine.inputs import inputs_for, values_for
 from nbci.errors import StepError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep, Take
@@ -29,7 +32,7 @@ def _ran(name: str, took: str | None, gave: str) -> StepRecord:
 
 def _taken(steps: list[PlannedStep], *ran: StepRecord) -> str:
     plan = Plan(pipeline="p", target="n", steps=tuple(steps))
-    (ref,) = values_for(steps[-1], plan, {record.name: record for record in ran})
+    (ref,) = values_for(steps[-1], plan, Ended(plan, ran))
     return ref.object
 
 
@@ -83,3 +86,14 @@ def test_a_step_that_took_a_value_along_gives_it_too() -> None:
     ran = (_ran("load", None, "1"), _ran("change", "1", "2"), _ran("later", "2", "2"))
     assert _taken(steps, *ran) == "2"
     assert _taken(steps, ran[0]) == "1"
+
+
+def test_inputs_of_many_steps_are_found_quickly() -> None:
+    steps = [_step("s0"), *(_step(f"s{n}", f"s{n - 1}", takes=f"s{n - 1}") for n in range(1, 1000))]
+    plan = Plan(pipeline="p", target="n", steps=tuple(steps))
+    ended = Ended(plan)
+    began = time.process_time()
+    for step in steps:
+        inputs_for(step, plan, ended)
+        ended[step.name] = _ran(step.name, None, "1")
+    assert time.process_time() - began < 0.3  # it takes a tenth of that; looking through all steps each time, ten times

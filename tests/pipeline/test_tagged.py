@@ -168,3 +168,11 @@ def test_every_code_cell_has_its_place_or_a_word_about_it(tags: list[list[str]])
     skipped = {at for at, one in enumerate(tags, 1) if next((tag for tag in one if tag in special), None) == "skip"}
     named = {number for number in range(1, len(tags) + 1) if any(f"cell {number} " in text for text in tagged.warnings)}
     assert set(range(1, len(tags) + 1)) == placed | skipped | (named - placed)
+
+
+def test_a_setting_on_a_later_cell_is_named_as_it_is_written() -> None:
+    tagged = _tagged(("step:a", "1"), ("step:a limit:nvidia.com/gpu:1 timeout:30m", "2"))
+    assert [warning.partition(": ")[2] for warning in tagged.warnings] == [
+        "the tag limit:nvidia.com/gpu:1 counts only on the first cell of step a",
+        "the tag timeout:30m counts only on the first cell of step a",
+    ]
