@@ -33,6 +33,11 @@ class Project:
         """Where runs of this project wait for each other."""
         return self.root / ".nbci" / "locks"
 
+    @property
+    def state_folder(self) -> Path:
+        """What nbci remembers of this checkout to be quick; nothing is lost when it is removed."""
+        return self.root / ".nbci" / "state"
+
     def relative(self, path: Path) -> str:
         """The path relative to the root, with `/`; UsageError when it lies outside."""
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 from typing import TYPE_CHECKING, Any, Protocol
 
 import hypothesis
@@ -15,6 +16,8 @@ from support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_ou
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
+
+pytest_plugins = ["support.jobs", "support.samples"]
 
 _LEFT_OUT = "left out: "
 # read now: the guards remove nbci's own variables
@@ -48,6 +51,12 @@ def _no_strays(_guards: None) -> Iterator[None]:
     yield
     strays = end_strays()
     assert not strays, f"processes were left behind: {strays}"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reuses the results of another."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}"))
 
 
 @pytest.fixture

@@ -6,6 +6,8 @@ import argparse
 import os
 from typing import TYPE_CHECKING
 
+from nbci.durations import parse_duration
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -22,16 +24,24 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
 
 def positive(text: str) -> int:
     """A whole number of at least 1."""
-    if not text.isdigit() or int(text) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of at least 1")
     return int(text)
+
+
+def seconds(text: str) -> float:
+    """A duration such as `90s`, `30m` or `1h30m`, in seconds."""
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m or 1h30m") from None
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the plan that is carried out piece by piece, and the folder that carries what the pieces make."""
     parser.add_argument("--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote")
     parser.add_argument("--store", metavar="FOLDER",
-                        help="the folder to carry from place to place (default: .nbci/store in the project)")  # fmt: skip
+                        help="the folder that carries results (default: .nbci/store in the project)")  # fmt: skip
 
 
 def shown_path(path: Path) -> Path:

@@ -64,7 +64,12 @@ def _imports(paths: list[str]) -> tuple[str, ...]:
     from nbci.kernels.zygote.imports import imports_of
     from nbci.notebook.read import parse_notebook
 
-    sources = [cell.source for path in paths for cell in parse_notebook(Path(path).read_bytes(), path).cells if cell.kind == "code"]
+    sources = [
+        cell.source
+        for path in paths
+        for cell in parse_notebook(Path(path).read_bytes(), path).cells
+        if cell.kind == "code"
+    ]
     return imports_of(sources)
 
 

@@ -12,6 +12,7 @@ import nbci
 COMMANDS = {
     "run": "run a notebook or a pipeline",
     "plan": "show what a run would do, without starting a kernel",
+    "why": "say why a step would run: what has changed since it ran last",
     "lint": "check notebooks and pipelines without running them",
     "runs": "list the runs of this project",
     "show": "show what became of a run",

@@ -11,6 +11,9 @@ from nbci.cli.arguments import add_parameter_arguments
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci plan`."""
@@ -36,5 +39,20 @@ def main(arguments: argparse.Namespace) -> int:
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
+    if arguments.format != "jenkins":
+        plan = forecast_here(target.project, plan)
     print(to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format), end="")
     return 0
+
+
+def forecast_here(project: Project, plan: Plan) -> Plan:
+    """The plan with what would run and what earlier results of this machine would be reused."""
+    from nbci.engine.forecast import forecast
+    from nbci.engine.reuse import last_records
+    from nbci.store.cache import user_cache
+    from nbci.store.index import FileIndex
+
+    index = FileIndex(project.state_folder / "digests.json")
+    found = forecast(plan, project, user_cache(os.environ), index, last_records(project, plan.target))
+    index.save()
+    return found

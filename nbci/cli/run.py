@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_parameter_arguments, positive, shown_path
+from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
 from nbci.cli.verdict import exit_code
 from nbci.errors import UsageError
 
@@ -44,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--keep-going", action="store_true", default=None, help="after a failure run what does not need it"
     )
     going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
+    parser.add_argument("--force", action="store_true", help="run every step, whatever earlier results there are")
+    parser.add_argument("--force-step", action="append", default=[], metavar="STEP", help="run this step in any case")
+    parser.add_argument("--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h")
+    parser.add_argument("--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
@@ -59,15 +63,20 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _start(arguments: argparse.Namespace) -> int:
+    from nbci.cli.unchanged import quick_run
+
+    if (code := quick_run(arguments)) is not None:
+        return code
     from nbci.engine.prepare import plan_target
-    from nbci.plan.select import Selection, select
+    from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
-    request = Request(project=target.project, plan=select(plan, selection), notebooks=target.pipeline.notebooks)
+    plan = limited(select(plan, selection), arguments.run_timeout, arguments.cell_timeout)
+    request = Request(project=target.project, plan=plan, notebooks=target.pipeline.notebooks)
     return _carry_out(arguments, request, lambda: new_run(target.project))
 
 
@@ -102,17 +111,23 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     """Everything is checked before the run gets its folder."""
     from nbci.cli.live import choose_display
     from nbci.cli.publish import publish
+    from nbci.cli.unchanged import remember_run
+    from nbci.engine.aliases import Ended
     from nbci.engine.context import RunContext
     from nbci.engine.events import EventLog, Listeners
     from nbci.engine.prepare import check_kernels, find_secrets, header
-    from nbci.engine.reuse import known_outs, sources_of_reuse
+    from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
     from nbci.secrets import Mask
+    from nbci.store.cache import user_cache
+    from nbci.store.index import FileIndex
 
     plan, project = request.plan, request.project
     check_kernels(plan)
     secrets = find_secrets(plan, project.secrets, os.environ)
-    taken_from = sources_of_reuse(project, plan)
+    cache, index = user_cache(os.environ), FileIndex(project.state_folder / "digests.json")
+    taken_over = results_to_take_over(project, plan, cache, index)
+    forced = bool(arguments.force or arguments.first or arguments.only)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
         quiet=arguments.quiet,
@@ -125,7 +140,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     options = RunOptions(
         jobs=arguments.jobs or project.jobs or os.cpu_count() or 1,
         keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
-        taken_from=taken_from,
+        taken_over=taken_over,
         tick=display.tick,
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
@@ -140,14 +155,21 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         mask=mask,
         secrets=secrets,
         known_outs=outs,
+        cache=cache,
+        index=index,
+        records=Ended(plan),
+        forced=lambda step: forced or step in arguments.force_step,
     )
     try:
         folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], mask)
         record = run_plan(context, begun, options)
+        if not arguments.resume:
+            remember_run(arguments, context, record)
     finally:
         display.close()
         folder.release()
+        index.save()
     if arguments.json:
         from nbci.cli.show_text import show_document
 

@@ -31,5 +31,5 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
     else:
-        print(render_show(record))
+        print(render_show(record), end="")
     return 0

@@ -12,12 +12,9 @@ from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_store_arguments
 from nbci.cli.verdict import exit_code
-from nbci.errors import UsageError, nearest
 
 if TYPE_CHECKING:
     import argparse
-
-    from nbci.plan.model import Plan, PlannedStep
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,11 +28,12 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.carried import open_store, run_part
+    from nbci.plan.select import step_named
     from nbci.store.runs import read_plan
 
     project = find_project(Path.cwd())
     plan = read_plan(Path(arguments.plan))
-    steps = tuple(_step_named(plan, name) for name in dict.fromkeys(arguments.steps))
+    steps = tuple(step_named(plan, name) for name in dict.fromkeys(arguments.steps))
     store = open_store(project, plan, arguments.store)
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
@@ -43,14 +41,3 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         display.close()
     return exit_code(record)
-
-
-def _step_named(plan: Plan, name: str) -> PlannedStep:
-    names = [step.name for step in plan.steps]
-    if name not in names:
-        close = nearest(name, names)
-        raise UsageError(
-            f"the plan has no step {name!r}",
-            hint=f"did you mean {close!r}?" if close else f"its steps are {', '.join(names)}",
-        )
-    return plan.step(name)

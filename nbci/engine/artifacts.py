@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import hashlib
+import itertools
 import os
 import shutil
 from typing import TYPE_CHECKING
 
-from nbci.records.model import Failure, FileRef
-from nbci.store.files import disk_errors, file_digest, remove
+from nbci.records.model import Failure
+from nbci.store.files import disk_errors, remove
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-
-def fingerprint(root: Path, path: str) -> FileRef:
-    """The file or folder as it stands. A folder's digest is that of its listing: relative paths and digests."""
-    place = root / path
-    if not place.is_dir():
-        digest, size = file_digest(place)
-        return FileRef(path=path, digest=digest, bytes=size)
-    listing = hashlib.blake2b(digest_size=32)
-    total = count = 0
-    for file in _files_below(place):
-        digest, size = file_digest(file)
-        name = file.relative_to(place).as_posix()
-        listing.update(f"{digest} {name}\n".encode(errors="surrogateescape"))
-        total, count = total + size, count + 1
-    return FileRef(path=path, digest=listing.hexdigest(), bytes=total, files=count)
+    from nbci.records.model import FileRef
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
 
 
 def missing_deps(root: Path, paths: Iterable[str]) -> Failure | None:
@@ -62,7 +50,9 @@ def make_ready(root: Path, paths: Iterable[str]) -> None:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
 
 
-def clear_outs(root: Path, paths: Iterable[str], known: frozenset[tuple[str, str]], aside: Path) -> list[str]:
+def clear_outs(
+    root: Path, paths: Iterable[str], known: frozenset[tuple[str, str]], aside: Path, index: FileIndex
+) -> list[str]:
     """Remove what an earlier run left, so that a step starts clean.
 
     `known` holds (path, digest) of what nbci has recorded. Any other content was made by somebody else and is stored
@@ -73,47 +63,33 @@ def clear_outs(root: Path, paths: Iterable[str], known: frozenset[tuple[str, str
         place = root / path
         if not place.exists() and not place.is_symlink():
             continue
-        if place.exists() and (path, fingerprint(root, path).digest) not in known:
+        if place.exists() and (path, index.fingerprint(root, path).digest) not in known:
             with disk_errors(aside):
-                (aside / path).parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(place, aside / path)
+                target = _free_place(aside / path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.move(place, target)
             kept.append(path)
         else:
             remove(place)
     return kept
 
 
-def store_artifact(root: Path, ref: FileRef, objects: Path) -> None:
-    """Copy an artifact into a folder of objects, by its digest, to be carried elsewhere."""
-    target = objects / ref.digest
-    if target.exists():
-        return
-    with disk_errors(target):
-        objects.mkdir(parents=True, exist_ok=True)
-        temporary = objects / f".{ref.digest}.{os.getpid()}"
-        _copy(root / ref.path, temporary)
-        temporary.rename(target)
-
-
-def restore_artifact(root: Path, ref: FileRef, objects: Path) -> None:
+def restore_artifact(root: Path, ref: FileRef, cache: Cache, index: FileIndex) -> None:
     """Put an artifact back where it belongs, unless it stands there already."""
     place = root / ref.path
-    if place.exists() and fingerprint(root, ref.path).digest == ref.digest:
+    if place.exists() and index.fingerprint(root, ref.path).digest == ref.digest:
         return
+    source = cache.artifact_path(ref.digest)
     with disk_errors(place):
         remove(place)
         place.parent.mkdir(parents=True, exist_ok=True)
-        _copy(objects / ref.digest, place)
+        if source.is_dir():
+            shutil.copytree(source, place, symlinks=True)
+        else:
+            shutil.copyfile(source, place)
 
 
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir():
-        shutil.copytree(source, target, symlinks=True)
-    else:
-        shutil.copyfile(source, target)
-
-
-def _files_below(folder: Path) -> list[Path]:
-    return sorted(
-        folder.__class__(parent) / name for parent, _, names in os.walk(folder, followlinks=False) for name in names
-    )
+def _free_place(path: Path) -> Path:
+    """The path, or with a number when something was kept there before: a second try must not replace it."""
+    places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
+    return path if not os.path.lexists(path) else next(place for place in places if not os.path.lexists(place))

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
 from nbci.engine.events import EventLog, Listeners
 from nbci.engine.prepare import check_kernels, find_secrets, header
@@ -19,7 +20,9 @@ from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import StepRecord
 from nbci.secrets import Mask
+from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
+from nbci.store.index import FileIndex
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
 
@@ -68,8 +71,10 @@ def run_part(
         environ=environ,
         mask=mask,
         secrets=secrets,
+        cache=Cache(store.path),
+        index=FileIndex(project.state_folder / "digests.json"),
         carries=True,
-        records=records,
+        records=Ended(plan, records.values()),
     )
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
     return run_plan(context, header(store.run, plan, project.root, (), mask), options)
@@ -80,9 +85,9 @@ def finish(project: Project, plan: Plan, store: RunFolder, command: Sequence[str
     records = [store.read_step(step.name) or _unrun(step) for step in plan.steps]
     folder = _run_of(project, store)
     with disk_errors(folder.path):
-        for name in ("steps", "values"):
-            if (store.path / name).exists():
-                shutil.copytree(store.path / name, folder.path / name, dirs_exist_ok=True)
+        for record in records:
+            if store.step(record.name).exists():
+                shutil.copytree(store.step(record.name), folder.step(record.name), dirs_exist_ok=True)
     for record in records:
         folder.write_step(record)
     folder.write_plan(plan)

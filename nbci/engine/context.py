@@ -9,26 +9,33 @@ from typing import TYPE_CHECKING
 from nbci.engine import gpu
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbci.config import Project
+    from nbci.engine.aliases import Ended
     from nbci.engine.listener import RunListener
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import StepRecord
     from nbci.secrets import Mask
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
     from nbci.store.runs import RunFolder
 
 _GPU_POLL_SECONDS = 0.2
+
+
+def _nothing(step: str) -> bool:
+    return False
 
 
 @dataclass(slots=True, kw_only=True)
 class RunContext:
     """One run: what it carries out, where it writes, who listens, and what has ended so far.
 
-    `carries`: artifacts travel through the run's folder, since each step may run in a checkout of its own.
-    `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    `cache` holds values, artifacts and earlier results; `index` remembers digests of files; `forced` tells which steps
+    run whatever earlier results there are. `carries`: artifacts travel through the cache, since each step may run in a
+    checkout of its own. `known_outs` are the (path, digest) pairs that earlier runs recorded.
     """
 
     project: Project
@@ -39,9 +46,12 @@ class RunContext:
     environ: Mapping[str, str]
     mask: Mask
     secrets: Mapping[str, str]
+    cache: Cache
+    index: FileIndex
+    records: Ended
     carries: bool = False
+    forced: Callable[[str], bool] = _nothing
     known_outs: frozenset[tuple[str, str]] = frozenset()
-    records: dict[str, StepRecord] = field(default_factory=dict)
     stop_reason: str | None = None
     zygotes: Zygotes | None = None
     said_no_gpu: bool = False

@@ -69,7 +69,10 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._sequence = len(path.read_bytes().splitlines()) if path.exists() else 0
+        before = path.read_bytes() if path.exists() else b""
+        self._sequence = len(before.splitlines())
+        # a kill may have cut the last line off
+        self._lead = "\n" if before and not before.endswith(b"\n") else ""
 
     def run_started(self, run: str, plan: Plan) -> None:
         self._append("run_started", {"run": run, "pipeline": plan.pipeline, "steps": len(plan.steps)})
@@ -110,4 +113,5 @@ class EventLog:
         with disk_errors(self._path):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(json.dumps(line, ensure_ascii=False) + "\n")
+                file.write(self._lead + json.dumps(line, ensure_ascii=False) + "\n")
+        self._lead = ""

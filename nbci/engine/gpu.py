@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ def devices(environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/g
     """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows."""
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
-        return tuple(device.strip() for device in allowed.split(",") if device.strip() not in ("", "-1"))
+        # as CUDA reads it: what follows a -1 is not seen
+        listed = takewhile(lambda device: device != "-1", (part.strip() for part in allowed.split(",")))
+        return tuple(device for device in listed if device)
     try:
         return tuple(str(number) for number, _ in enumerate(sorted(proc.iterdir())))
     except OSError:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.engine.aliases import companions, givers
 from nbci.errors import StepError, UsageError
 from nbci.handoff.joins import resolve_join
 from nbci.pipeline.expressions import fill
@@ -12,26 +14,75 @@ from nbci.plan.build import restored
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.engine.aliases import Ended
     from nbci.handoff.values import ValueRef
-    from nbci.plan.model import PlannedStep
+    from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
 
 
-def values_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> tuple[ValueRef, ...]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What a step starts with; `along` are values that it does not mention, but whose objects it may change."""
+
+    values: tuple[ValueRef, ...]
+    params: dict[str, Any]
+    along: tuple[str, ...] = ()
+
+
+def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
+    """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
+    values = values_for(step, plan, records)
+    along = companions(step, values, plan, records)
+    return Inputs(
+        values=(*values, *along),
+        params=parameters_for(step, records),
+        along=tuple(ref.name for ref in along),
+    )
+
+
+def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
     """The values that the step takes; StepError where two branches changed one."""
     found = []
     for take in step.takes:
-        gave = {giver: ref for giver in take.givers if (ref := _named(records, giver, take.name, "gives"))}
+        sources = givers(step, take, plan, records)
+        gave = {giver: ref for giver in sources if (ref := _named(records, giver, take.name, "gives"))}
         if gave:
-            took = next((ref for giver in gave if (ref := _named(records, giver, take.name, "takes"))), None)
-            found.append(resolve_join(take.name, took, gave))
+            found.append(resolve_join(take.name, None, _latest(take.name, gave, records)))
     return tuple(found)
+
+
+def _latest(name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]) -> dict[str, ValueRef]:
+    """Without the givers whose version is what another giver's version was made from: those left it as it was."""
+    if len({ref.object for ref in gave.values()}) == 1:
+        return dict(gave)
+    past = {giver: _past(name, giver, records) for giver in gave}
+    latest = {
+        giver: ref
+        for giver, ref in gave.items()
+        if not any(ref.object in past[other] and ref.object != gave[other].object for other in gave)
+    }
+    return latest or dict(gave)
+
+
+def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
+    """The versions of a value that the giver's was made from."""
+    objects: set[str] = set()
+    steps = [giver]
+    while steps:
+        ref = _named(records, steps.pop(), name, "takes")
+        if ref is not None and ref.object not in objects:
+            objects.add(ref.object)
+            steps += [
+                other for other in records if (g := _named(records, other, name, "gives")) and g.object == ref.object
+            ]
+    return objects
 
 
 def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict[str, Any]:
     """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that step."""
     known: dict[str, Any] = {}
-    for name, record in records.items():
+    asked = "${" in repr(step.params)
+    for name, record in records.items() if asked else ():
         known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
         known |= {f"{name}:{scrap.name}": scrap.data for scrap in record.scraps}
     try:

@@ -54,8 +54,11 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
                 target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
+    # cells have ids since nbformat 4.5, and there they must
+    has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
     for number in sorted(injected, reverse=True):
-        cells.insert(number, injected[number])
+        cell = {key: value for key, value in injected[number].items() if key != "id"}
+        cells.insert(number, {**cell, "id": f"nbci-after-{number}"} if has_ids else cell)
     return merged
 
 

@@ -4,45 +4,87 @@ from __future__ import annotations
 
 import os
 import shutil
+from contextlib import suppress
 from dataclasses import replace
+from itertools import islice
 from typing import TYPE_CHECKING
 
-from nbci.errors import IntegrityError, Location, UsageError
+from nbci.engine.aliases import Ended
+from nbci.engine.artifacts import restore_artifact
+from nbci.engine.decide import decide
+from nbci.engine.inputs import inputs_for
+from nbci.errors import IntegrityError, UsageError
+from nbci.plan.parts import changes
 from nbci.store.files import disk_errors
 from nbci.store.runs import all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.engine.context import RunContext
     from nbci.plan.model import Plan
     from nbci.records.model import StepRecord
-    from nbci.store.runs import RunFolder
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
 
 _LOOK_BACK_RUNS = 50
+# a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run nothing
+_UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
 
-def sources_of_reuse(project: Project, plan: Plan) -> Mapping[str, RunFolder]:
-    """For each step that the plan reuses the newest run in which it ended well; UsageError when there is none."""
-    wanted = {step.name for step in plan.steps if step.action == "reuse"}
-    found: dict[str, RunFolder] = {}
-    for number, folder in enumerate(all_runs(project)):
-        if not wanted - set(found) or number >= _LOOK_BACK_RUNS:
-            break
-        if folder.is_going_on or folder.read_header().target != plan.target:
+def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: FileIndex) -> dict[str, StepRecord]:
+    """For each step that the plan reuses unseen the result that still stands; UsageError when one has to run first."""
+    taken = Ended(plan)
+    last = last_records(project, plan.target)
+    for step in plan.steps:
+        if step.action != "reuse":
             continue
-        for name in wanted - set(found):
-            record = folder.read_step(name)
-            if record is not None and record.result in ("passed", "reused"):
-                found[name] = folder
-    lacking = sorted(wanted - set(found))
-    if lacking:
-        raise UsageError(
-            f"no earlier run has a result of {', '.join(lacking)} to start from",
-            hint=f"run the whole pipeline once: nbci run {plan.target}",
-        )
-    return found
+        decision = decide(project.root, step, inputs_for(step, plan, taken), cache, index)
+        before = last(step.name)
+        if decision.record is not None:
+            taken[step.name] = decision.record
+        elif step.cache is False and before is not None and before.key == decision.key:
+            taken[step.name] = before
+        else:
+            changed = changes(before.parts, decision.parts) if before is not None else []
+            why = f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+            raise UsageError(
+                f"there is no result of step {step.name} to start from: {why}",
+                hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
+            )
+    return taken
+
+
+def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
+    """Make an earlier result one of this run: its outs are put back, its notebook is linked."""
+    for ref in record.outs:
+        restore_artifact(context.project.root, ref, context.cache, context.index)
+    notebook = context.cache.notebook_of(record)
+    if notebook is not None:
+        _link(notebook, context.folder.step(record.name) / "notebook.ipynb")
+    reused = replace(record, result="reused", reason=reason)
+    context.folder.write_step(reused)
+    return reused
+
+
+def last_records(project: Project, target: str) -> Callable[[str], StepRecord | None]:
+    """Finds what a step of the target came to in the newest run that ran it."""
+    folders = []
+    for folder in islice(all_runs(project), _LOOK_BACK_RUNS):
+        with suppress(*_UNREADABLE):
+            if folder.read_header().target == target:
+                folders.append(folder)
+
+    def last(step: str) -> StepRecord | None:
+        for folder in folders:
+            record = folder.read_step(step)
+            if record is not None and record.parts:
+                return record
+        return None
+
+    return last
 
 
 def known_outs(project: Project) -> frozenset[tuple[str, str]]:
@@ -51,24 +93,11 @@ def known_outs(project: Project) -> frozenset[tuple[str, str]]:
     for number, folder in enumerate(all_runs(project)):
         if number >= _LOOK_BACK_RUNS:
             break
-        for step in folder.read_plan().steps:
-            if step.outs or step.metrics:
-                record = folder.read_step(step.name)
+        with suppress(*_UNREADABLE):
+            for step in folder.read_plan().steps:
+                record = folder.read_step(step.name) if step.outs or step.metrics else None
                 known |= {(ref.path, ref.digest) for ref in record.outs} if record is not None else set()
     return frozenset(known)
-
-
-def reused_record(source: RunFolder, target: RunFolder, name: str) -> StepRecord:
-    """Take a step of another run over: its record, its values and its notebook."""
-    record = source.read_step(name)
-    if record is None:
-        raise IntegrityError("the record of the step has gone", where=Location(str(source.step(name))))
-    for ref in record.gives:
-        _link(source.value_path(ref.object), target.value_path(ref.object))
-    notebook = source.step(name) / "notebook.ipynb"
-    if notebook.exists():
-        _link(notebook, target.step(name) / "notebook.ipynb")
-    return replace(record, result="reused", run=record.run or source.run, reason="taken from an earlier run")
 
 
 def _link(source: Path, target: Path) -> None:

@@ -10,7 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbci.engine.reuse import reused_record
+from nbci.engine.reuse import take_over
 from nbci.engine.schedule import Schedule
 from nbci.engine.step import broken_off, run_step
 from nbci.records.metrics import missing_metrics
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.plan.model import PlannedStep
     from nbci.records.model import RunResult, StepResult
-    from nbci.store.runs import RunFolder
 
 _OUT_LOCK_POLL_SECONDS = 0.2
 
@@ -33,14 +32,14 @@ _OUT_LOCK_POLL_SECONDS = 0.2
 class RunOptions:
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
 
-    `taken_from` names the run that each step to be reused is taken from; `publish` is called with the written record,
+    `taken_over` are earlier results for the steps that are not asked for; `publish` is called with the written record,
     before the listener hears that the run has ended. `part` is the steps to run when the others run elsewhere: their
     records are in the context.
     """
 
     jobs: int
     keep_going: bool = False
-    taken_from: Mapping[str, RunFolder] = field(default_factory=dict)
+    taken_over: Mapping[str, StepRecord] = field(default_factory=dict)
     tick: Callable[[], None] | None = None
     publish: Callable[[RunRecord], None] | None = None
     part: tuple[PlannedStep, ...] | None = None
@@ -115,7 +114,9 @@ class _Run:
 
             context = self.context
             environ = {name: value for name, value in context.environ.items() if name not in context.secrets}
-            zygotes = Zygotes(environ=environ, spares=min(self.options.jobs, to_run - 1), noticed=context.listener.noticed)
+            zygotes = Zygotes(
+                environ=environ, spares=min(self.options.jobs, to_run - 1), noticed=context.listener.noticed
+            )
             context.zygotes = opened.enter_context(zygotes)
 
     def _fill(self, schedule: Schedule) -> None:
@@ -145,7 +146,7 @@ class _Run:
             elif step.action == "skip":
                 record = StepRecord(name=step.name, result="skipped", reason=step.reason)
             elif step.action == "reuse":
-                record = reused_record(self.options.taken_from[step.name], self.context.folder, step.name)
+                record = take_over(self.context, self.options.taken_over[step.name], step.reason)
             else:
                 continue
             ended[step.name] = record.result

@@ -6,18 +6,21 @@ import asyncio
 import platform
 import shutil
 import time
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
 
 from nbci.engine import artifacts
-from nbci.engine.inputs import parameters_for, values_for
+from nbci.engine.decide import decide
+from nbci.engine.inputs import Inputs, inputs_for
+from nbci.engine.observed import observed_parts, outside, undeclared
+from nbci.engine.reuse import take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.plan.program import program
 from nbci.records import metrics
 from nbci.records.codec import plain
-from nbci.records.model import Attempt, CellRun, Failure, Metric, StepRecord
+from nbci.records.model import Attempt, CellRun, Failure, Metric, Part, StepRecord
 from nbci.store.files import write_atomic
 from nbci.store.runs import now_utc
 
@@ -26,7 +29,6 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.engine.gpu import Lease
-    from nbci.handoff.values import ValueRef
     from nbci.kernels.job import JobOutcome
     from nbci.plan.model import PlannedStep
 
@@ -35,14 +37,6 @@ _FINAL = ("interrupted", "join")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
-    """What a step starts with."""
-
-    values: tuple[ValueRef, ...]
-    params: dict[str, Any]
 
 
 async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
@@ -54,14 +48,16 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         started_utc=now_utc(),
         host=platform.node(),
         kernel=step.kernel,
-        code_digest=step.code_digest,
         attempts=before.attempts if before is not None else (),
     )
     started = time.monotonic()
-    context.folder.write_step(record)
     try:
         inputs = _inputs(context, step)
-        record = replace(record, takes=inputs.values, params=inputs.params)
+        decision = decide(context.project.root, step, inputs, context.cache, context.index)
+        if decision.record is not None and not record.attempts and not context.forced(step.name):
+            return take_over(context, decision.record, decision.reason)
+        context.folder.write_step(record)
+        record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         record = await _tries(context, step, inputs, record)
     except (StepError, IntegrityError) as error:
         kind: Literal["join", "infrastructure"] = "join" if isinstance(error, StepError) else "infrastructure"
@@ -70,7 +66,16 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         record = _failed_before(record, interruption(context))
     record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
     context.folder.write_step(record)
+    if record.result == "passed" and record.key is not None and _is_kept(step, record):
+        notebook = context.folder.step(step.name) / "notebook.ipynb"
+        record = replace(record, run=context.folder.run)
+        context.cache.keep(record, notebook, context.index)
     return record
+
+
+def _is_kept(step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
+    return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
 
 
 def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:
@@ -94,8 +99,8 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
         for record in context.records.values():
             for ref in record.outs:
                 if any(_within(dep, ref.path) for dep in step.deps):
-                    artifacts.restore_artifact(context.project.root, ref, context.folder.objects)
-    return Inputs(values=values_for(step, context.records), params=parameters_for(step, context.records))
+                    artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
+    return inputs_for(step, context.plan, context.records)
 
 
 def _within(path: str, folder: str) -> bool:
@@ -159,7 +164,8 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         if lease is not None:
             lease.release()
     if failure is not None and failure.kind == "interrupted":
-        failure = interruption(context)
+        why = interruption(context)
+        failure = replace(failure, kind=why.kind, message=why.message)
     if outcome is not None:
         record = _with_outcome(context, step, record, outcome)
     if failure is None:
@@ -182,7 +188,7 @@ def _clear_outs(context: RunContext, step: PlannedStep) -> None:
     known = context.known_outs | {(ref.path, ref.digest) for done in context.records.values() for ref in done.outs}
     paths = (*step.outs, *step.metrics)
     artifacts.make_ready(context.project.root, paths)
-    for path in artifacts.clear_outs(context.project.root, paths, frozenset(known), aside):
+    for path in artifacts.clear_outs(context.project.root, paths, frozenset(known), aside, context.index):
         context.listener.noticed(
             f"step {step.name} is about to write {path}; what was there is no run's, and is kept as {aside / path}"
         )
@@ -210,14 +216,15 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         language=step.language,
         notebook_metadata=document.get("metadata", {}),
         cells=cells,
+        project=context.project.root,
         cwd=context.project.root / step.cwd,
         env=context.kernel_environment(step, lease),
-        values_folder=context.folder.values,
+        values_folder=context.cache.values,
         spill_folder=folder / "files",
         log_path=folder / "kernel.log",
         takes=inputs.values,
         gives=step.gives,
-        optional_gives=step.optional_gives,
+        optional_gives=(*step.optional_gives, *inputs.along),
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
         probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),
@@ -236,15 +243,26 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     folder = context.folder.step(step.name)
     document = context.mask.json(plain(outcome.notebook))
     write_atomic(folder / "notebook.ipynb", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    seen = outcome.seen
+    observed: tuple[Part, ...] = ()
+    warnings = outcome.warnings
+    if seen is not None:
+        seen = outside(seen, context.project.root, context.cache.root)
+        observed = observed_parts(context.project.root, step, seen, outcome.distributions or {}, context.index)
+        wrote = undeclared(context.project.root, step, seen.written)
+        if seen.network and step.cache is None:
+            warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+        warnings += tuple(f"the step wrote {path}, which it does not declare" for path in wrote)
     return replace(
         record,
+        observed=observed,
         gives=outcome.gives,
         metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
         scraps=outcome.scraps,
         distributions=outcome.distributions,
         kernel_version=outcome.kernel_version,
         usage=outcome.usage,
-        warnings=outcome.warnings,
+        warnings=warnings,
     )
 
 
@@ -260,11 +278,11 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
             found += metrics.of_json((root / path).read_bytes(), path)
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
-    outs = tuple(artifacts.fingerprint(root, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
-    if context.carries:
+    outs = tuple(context.index.fingerprint(root, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
+    if context.carries or step.cache is not False:
         for ref in outs:
-            artifacts.store_artifact(root, ref, context.folder.objects)
-    deps = tuple(artifacts.fingerprint(root, path) for path in step.deps)
+            context.cache.put_artifact(root, ref)
+    deps = tuple(context.index.fingerprint(root, path) for path in step.deps)
     return replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps), None
 
 

@@ -78,10 +78,11 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
             hint="declare the secret in the step that needs it, and read it there from the environment",
         )
     problems = answer["unsaveable"]
-    whys = "; ".join(dict.fromkeys(problem["why"] for problem in problems))
     return Refusal(
         kind="unsaveable",
-        message=f"{_named(problems, step, consumers)}: {whys}",
+        message=". ".join(
+            f"{_named([problem], step, consumers)}: {problem['why'].rstrip('.')}" for problem in problems
+        ),
         hint="make it in the step that uses it, from things that can be saved (a path, the data, its settings)",
     )
 

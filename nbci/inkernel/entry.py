@@ -53,12 +53,13 @@ def call(function: str, argument: str) -> Answer:
         return Answer({"broken": traceback.format_exc()})
 
 
-def install(shell_errors: str, parent: int) -> dict[str, Any]:
+def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
     """Start all parts; gives what is known at once."""
     import importlib.util
 
     sys.modules["_nbci.failures"].install(shell_errors)
     known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)
+    sys.modules["_nbci.traces"].install(project)
     try:
         known["cloudpickle"] = importlib.util.find_spec("cloudpickle") is not None
     except ImportError:

@@ -193,6 +193,7 @@ def finish(probes: list[str]) -> dict[str, Any]:
         "warnings": asides,
         "modules": sorted(set(top_levels()) - baseline),
         "path": [str(entry) for entry in sys.path],
+        "seen": sys.modules["_nbci.traces"].seen(),
         "gpu": gpu(),
         "cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
         "peak_memory_bytes": max(own.ru_maxrss, ended.ru_maxrss) * unit,

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import warnings
 from typing import Any
 
 shown: list[BaseException] = []
@@ -155,6 +156,8 @@ def raise_from_exit(shell: Any) -> None:
         raise CellExit("exit() ended the cell")
 
     shell.ask_exit = ask_exit
+    # what IPython advises to somebody at a prompt would stand as the last thing that the cell printed
+    warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
 
 
 def script_program(magic: str, line: str) -> str | None:
@@ -223,4 +226,4 @@ def complain(status: Any, command: str, output: str) -> None:
     else:
         ended = "ended with status " + str(status)
     tail = "\n" + output[-2000:].rstrip() if output.strip() else ""
-    raise ShellError("command " + ended + ": " + command.strip() + tail)
+    raise ShellError("command " + ended + ": " + command.strip().replace("\n", " ") + tail)

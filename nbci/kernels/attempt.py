@@ -311,6 +311,7 @@ class Attempt:
             distributions=facts.distributions if facts else None,
             kernel_version=self.version,
             usage=usage,
+            seen=facts.seen if facts else None,
             warnings=tuple(self.mask.text(text) for text in self.warnings + self._asides()),
         )
 

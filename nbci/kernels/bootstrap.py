@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
-PARTS = ("failures", "facts", "values")
+PARTS = ("failures", "traces", "facts", "values")
 ANSWER = "text/x-nbci"
 
 
@@ -36,7 +36,7 @@ def cloudpickle_sources() -> dict[str, str]:
 
 def install_arguments(job: KernelJob, parent_pid: int) -> dict[str, Any]:
     """What `_nbci.install` is told."""
-    return {"shell_errors": job.shell_errors, "parent": parent_pid}
+    return {"shell_errors": job.shell_errors, "parent": parent_pid, "project": str(job.project)}
 
 
 @functools.cache

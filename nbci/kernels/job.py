@@ -51,6 +51,7 @@ class KernelJob:
     language: str
     notebook_metadata: Mapping[str, Any]
     cells: tuple[ProgramCell, ...]
+    project: Path
     cwd: Path
     env: Mapping[str, str]
     values_folder: Path
@@ -70,6 +71,18 @@ class KernelJob:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a Python kernel touched that no declaration tells: paths in the project are relative to its root."""
+
+    interpreter: str
+    site_folders: tuple[str, ...] = ()
+    modules: tuple[str, ...] = ()
+    read: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()
+    network: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
     """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen."""
 
@@ -82,6 +95,7 @@ class JobOutcome:
     distributions: Mapping[str, str] | None = None
     kernel_version: str | None = None
     usage: Usage | None = None
+    seen: Seen | None = None
     warnings: tuple[str, ...] = ()
 
 

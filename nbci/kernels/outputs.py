@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from nbci.kernels.scraps import scrap_of
@@ -90,7 +91,7 @@ class CellOutputs:
         }
 
     def finish(self, outputs: list[Output]) -> str | None:
-        """The cell ended: complete its outputs; gives the path of the spill file, if there is one."""
+        """The cell ended: complete its outputs; gives the spill file's path in the step's folder, if there is one."""
         self.flush(outputs)
         for output in outputs:
             if output.get("output_type") == "stream":
@@ -101,11 +102,12 @@ class CellOutputs:
         if not files:
             return None
         kept = _readable(self._cap_bytes)
-        names = " and ".join(str(file.name) for file in files)
-        notice = f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {names}\n"
+        paths = [f"{self._spill.parent.name}/{os.path.basename(file.name)}" for file in files]
+        places = f"{' and '.join(paths)} in the step's folder of the run"
+        notice = f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {places}\n"
         outputs.append(_stream("stderr", self._mask.text(notice)))
         self._said(self._mask.text(notice), "stderr")
-        return str(files[0].name)
+        return paths[0]
 
     def _keep_text(self, outputs: list[Output], name: str, text: str) -> None:
         if not text:

@@ -48,9 +48,7 @@ class StartFailed(Exception):
 class KernelProcess:
     """A kernel's process, its channels, its log."""
 
-    def __init__(
-        self, job: KernelJob, mask: Mask, said: Callable[[str], None], zygotes: Zygotes | None = None
-    ) -> None:
+    def __init__(self, job: KernelJob, mask: Mask, said: Callable[[str], None], zygotes: Zygotes | None = None) -> None:
         """`said` is called with what the process writes outside any cell, masked."""
         self._job = job
         self._zygotes = zygotes

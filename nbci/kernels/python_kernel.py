@@ -10,6 +10,7 @@ from nbci.errors import InfrastructureError
 from nbci.handoff.answers import decode_load, decode_save, encode_ref
 from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
+from nbci.kernels.job import Seen
 from nbci.kernels.process import StartFailed
 from nbci.records.model import Metric, Usage
 from nbci.secrets import SHORTEST
@@ -32,6 +33,7 @@ class Facts:
     probes: tuple[Metric, ...]
     usage: Usage
     distributions: Mapping[str, str]
+    seen: Seen
     asides: tuple[tuple[int | None, str], ...]
 
 
@@ -104,6 +106,7 @@ class PythonKernel:
             probes=tuple(metrics),
             usage=usage,
             distributions=distributions_of(said["modules"], said["path"]),
+            seen=_seen(said["seen"]),
             asides=tuple(asides),
         )
 
@@ -143,6 +146,11 @@ class PythonKernel:
         if self._process.client is None:
             raise StartFailed("the kernel was not started")
         return self._process.client
+
+
+def _seen(said: Mapping[str, Any]) -> Seen:
+    names = ("site_folders", "modules", "read", "written", "network")
+    return Seen(interpreter=str(said["interpreter"]), **{name: tuple(said[name]) for name in names})
 
 
 class KernelConfused(Exception):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
 
 _IGNORE = re.compile(r"#\s*nbci:\s*ignore\[([^\]]*)\]")
+_UNPLANNABLE = ("wrong-tag", "wrong-edge", "cycle", "syntax-error")
 _IGNORE_TAG = "nbci-ignore:"
 _RANK = {"error": 0, "warning": 1, "info": 2}
 
@@ -41,20 +43,19 @@ def check_notebook(data: bytes, path: str, *, by_dataflow: bool = False) -> Chec
         notebook = parse_notebook(data, path)
     except UsageError as error:
         return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
-    sheet = read_sheet(notebook, by_dataflow=by_dataflow)
-    hits = [(rule, severity, hit) for rule, severity, hit in _hits(sheet) if not _is_ignored(rule, hit, notebook)]
-    intact = not sheet.refusals and not sheet.broken and sheet.declared is not None and not _has_wrong_tags(hits)
-    return CheckedNotebook(findings=_placed(hits, notebook, data, path), tagged=sheet.tagged if intact else None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # IPython's, about lines that end oddly: the rules say what is wrong with them
+        sheet = read_sheet(notebook, by_dataflow=by_dataflow)
+        hits = list(_hits(sheet))
+    intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
+    told = [(rule, severity, hit) for rule, severity, hit in hits if not _is_ignored(rule, hit, notebook)]
+    return CheckedNotebook(findings=_placed(told, notebook, data, path), tagged=sheet.tagged if intact else None)
 
 
 def _hits(sheet: Sheet) -> Iterable[tuple[str, Severity, Hit]]:
     for name, rule in NOTEBOOK_RULES.items():
         for hit in rule.look(sheet):
             yield name, rule.severity, hit
-
-
-def _has_wrong_tags(hits: Iterable[tuple[str, Severity, Hit]]) -> bool:
-    return any(rule == "wrong-tag" for rule, _, _ in hits)
 
 
 def _is_ignored(rule: str, hit: Hit, notebook: Notebook) -> bool:

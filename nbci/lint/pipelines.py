@@ -205,6 +205,11 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
             )
 
 
+def _is_named(metric: str, sources: str) -> bool:
+    """Whether code holds the name, or a label that becomes it: `print("mean error:", e)` measures mean_error."""
+    return re.search(rf"(?<!\w){re.escape(metric).replace('_', '[_ ]+')}(?!\w)", sources) is not None
+
+
 def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     """Metrics that the file declares or judges and that no notebook names."""
     document = composition.document
@@ -221,7 +226,7 @@ def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     seen: set[str] = set()
     for name, place in places:
         short = str(name).rpartition(":")[2]
-        if short not in seen and not re.search(rf"(?<!\w){re.escape(short)}(?!\w)", sources):
+        if short not in seen and not _is_named(short, sources):
             where = document.where(*place, key=place[0] == "metrics")
             yield Hit(
                 message=f"no notebook names the metric `{short}`",

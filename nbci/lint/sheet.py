@@ -178,7 +178,11 @@ def _with_flow(sheet: Sheet) -> Sheet:
     names = parameters | code.binds
     prelude = prelude_statements(sheet.tagged)
     steps = [
-        StepCode(name=step.name, after=step.after, cells=tuple(cell for _, cell in sheet.own_cells(step)))
+        StepCode(
+            name=step.name,
+            after=() if sheet.tagged.whole else step.after,
+            cells=tuple(cell for _, cell in sheet.own_cells(step)),
+        )
         for step in sheet.tagged.steps
     ]
     if sheet.by_dataflow:

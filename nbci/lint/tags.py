@@ -36,7 +36,15 @@ def cycles(sheet: Sheet) -> Iterator[Hit]:
 
 def wrong_edges(sheet: Sheet) -> Iterator[Hit]:
     """Edges to steps that do not exist, and whatever else the tags together cannot mean."""
-    return (Hit.of(error) for error in sheet.refusals if not _is_cycle(error))
+    yield from (Hit.of(error) for error in sheet.refusals if not _is_cycle(error))
+    if sheet.tagged is not None and sheet.tagged.whole:
+        for number, tags in sheet.tags.items():
+            if tags.after:
+                yield Hit(
+                    message=f"prev:{tags.after[0]}: the notebook has no steps",
+                    hint="tag the cell that begins a step `step:NAME`",
+                    cell=number,
+                )
 
 
 def _is_cycle(error: UsageError) -> bool:

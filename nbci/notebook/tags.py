@@ -34,7 +34,8 @@ _SPECIAL: dict[str, Role] = {
 class CellTags:
     """What the tags of one cell say. `role` None: the cell belongs to the block before it.
 
-    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report).
+    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report); `written` says for
+    each the tag that set it.
     """
 
     role: Role | None = None
@@ -44,6 +45,7 @@ class CellTags:
     outs: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
     settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict, compare=False)
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     pipeline: str | None = None
@@ -61,6 +63,7 @@ class _Reading:
     outs: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
     settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    written: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     pipeline: str | None = None
@@ -180,7 +183,9 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
         return CellTags(role=special)
     reading = _Reading(notebook=notebook, cell=cell)
     for tag in cell.tags:
+        before = dict(reading.settings)
         _read_tag(reading, tag)
+        reading.written |= {key: tag for key, value in reading.settings.items() if before.get(key) != value}
     return CellTags(
         role="step" if reading.steps else None,
         steps=tuple(dict.fromkeys(reading.steps)),
@@ -189,6 +194,7 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
         outs=tuple(reading.outs),
         secrets=tuple(reading.secrets),
         settings=reading.settings,
+        written=reading.written,
         annotations=reading.annotations,
         labels=reading.labels,
         pipeline=reading.pipeline,

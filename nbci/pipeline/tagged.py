@@ -82,7 +82,12 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
         elif tags.role != "skip":
             cells.append((cell, tags))
     name = _pipeline_name(notebook, collected)
-    step = _step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected)
+    for cell, tags in cells:
+        if tags.after:
+            collected.warnings.append(
+                f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing in a notebook without step tags"
+            )
+    step = replace(_step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected), after=())
     return TaggedNotebook(
         notebook=notebook,
         name=name,
@@ -101,11 +106,10 @@ def _step(
     settings: dict[str, Any] = {**default.settings, **first.settings}
     for cell, tags in cells[1:]:
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
-        ignored += [key.removesuffix("_seconds") for key in tags.settings if tags.settings != first.settings]
-        if ignored:
-            collected.warnings.append(
-                f"{notebook.where(cell)}: {', '.join(ignored)} counts only on the first cell of step {name}"
-            )
+        ignored += [tags.written[key] for key, value in tags.settings.items() if value != first.settings.get(key)]
+        collected.warnings += [
+            f"{notebook.where(cell)}: the tag {tag} counts only on the first cell of step {name}" for tag in ignored
+        ]
     return Step(
         name=name,
         notebook=notebook.path,

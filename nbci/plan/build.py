@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import posixpath
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.order import Cycle, topological
+from nbci.plan.parts import setting_parts
 from nbci.records.model import ParameterValue
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
     declared = notebook_parameters(tagged)
     params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, declared)
     defaults = {parameter.name: parameter.default for parameter in declared.parameters}
-    return PlannedStep(
+    planned = PlannedStep(
         name=step.name,
         node=step.node,
         notebook=step.notebook,
@@ -153,13 +153,8 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         cwd="." if step.cwd == "project" else posixpath.dirname(step.notebook) or ".",
         cache=step.cache,
         report=step.report,
-        code_digest=_code_digest(found),
     )
-
-
-def _code_digest(found: StepProgram) -> str:
-    text = json.dumps([[cell.role, cell.source] for cell in found.cells])
-    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=32).hexdigest()
+    return replace(planned, parts=(*found.parts, *setting_parts(planned, found.named_params)))
 
 
 def _same(value: Any, default: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,9 @@ from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
 from nbci.plan.order import Cycle, topological
+from nbci.plan.parts import code_parts, digest_of, text_parts
 from nbci.plan.program import ordered, prelude_cells, prelude_statements
+from nbci.records.model import Part
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,6 +40,8 @@ class StepProgram:
     optional_gives: tuple[str, ...] = ()
     defined_by_reference: tuple[str, ...] = ()
     probes: tuple[Probe, ...] = ()
+    parts: tuple[Part, ...] = ()
+    named_params: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,16 +62,16 @@ def analyse(tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool)
 def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
     """Steps in another language: all imports and functions cells run, no values pass, metrics cells end the last."""
     programs = {}
-    last = topological({step.name: _inside(step.after, steps) for step in steps})[-1]
+    here = {step.name for step in steps}
+    last = topological({step.name: [other for other in step.after if other in here] for step in steps})[-1]
     for step in steps:
         metrics = tagged.blocks.metrics if step.name == last else ()
-        programs[step.name] = StepProgram(after=step.after, cells=_whole_cells(tagged, step, metrics))
+        cells = _whole_cells(tagged, step, metrics)
+        names = tuple(parameter.name for parameter in notebook_parameters(tagged).parameters)
+        programs[step.name] = StepProgram(
+            after=step.after, cells=cells, parts=tuple(text_parts(cells)), named_params=names
+        )
     return GroupProgram(steps=programs)
-
-
-def _inside(after: Sequence[str], steps: Sequence[Step]) -> list[str]:
-    names = {step.name for step in steps}
-    return [name for name in after if name in names]
 
 
 def _whole_cells(tagged: TaggedNotebook, step: Step, metrics: Sequence[int]) -> tuple[PlannedCell, ...]:
@@ -93,11 +98,14 @@ class _Analysis:
         self.notebook = tagged.notebook
         self.steps = {step.name: step for step in steps}
         self.prelude = prelude_statements(tagged)
+        declared = notebook_parameters(tagged)
+        self.parameter_statements = [s for s in declared.statements if not s.literals]
+        self.parameter_code = names_of([parse_cell(statement.text) for statement in self.parameter_statements])
         self.parameter_names = self._names_of_parameters_cells()
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
         self.mentions = {name: names_of(cells).mentions for name, cells in self.own.items()}
         self.after = self._edges() if by_dataflow else {step.name: step.after for step in steps}
-        inside = {name: _inside(after, steps) for name, after in self.after.items()}
+        inside = {name: [other for other in after if other in self.steps] for name, after in self.after.items()}
         try:
             self.order = topological(inside)
         except Cycle as cycle:
@@ -133,9 +141,16 @@ class _Analysis:
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name
         kept = reach(self.prelude, flowed.names.mentions, used)
+        cells = self._ordered_cells(name, parts, kept)
+        mentions = flowed.names.mentions.union(self.parameter_code.mentions, *(s.names.mentions for s in kept))
         return StepProgram(
             after=tuple(self.after[name]),
-            cells=self._ordered_cells(name, parts, kept),
+            cells=cells,
+            parts=(
+                *self._parameter_code_parts(),
+                *code_parts(cells, kept, dict(zip(self.steps[name].cells, self.own[name], strict=True))),
+            ),
+            named_params=tuple(sorted(self.parameter_names & mentions)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
             optional_gives=tuple(give.name for give in flowed.gives if give.optional),
@@ -157,6 +172,15 @@ class _Analysis:
         if self.tagged.whole:
             return tuple(sorted(own, key=lambda cell: cell.number or 0))
         return ordered(own, self._imports_first())
+
+    def _parameter_code_parts(self) -> list[Part]:
+        """Code in the parameters cells runs in every step; the literals count by their values."""
+        return [
+            Part(
+                kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(ast.dump(parse_cell(s.text).tree))
+            )
+            for s in self.parameter_statements
+        ]
 
     def _imports_first(self) -> tuple[PlannedCell, ...]:
         """Code in a parameters cell may use what imports cells import: then those run first."""
@@ -192,6 +216,8 @@ class _Analysis:
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
 
     def _metrics(self) -> tuple[MetricsPart, ...]:
+        if not self.tagged.blocks.metrics:
+            return ()
         given = self.parameter_names.union(*(statement.binds for statement in self.prelude))
         seen: dict[str, frozenset[str]] = {}
         for name in self.order:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from nbci.records.model import WRITTEN, ParameterValue
+from nbci.records.model import WRITTEN, ParameterValue, Part
 
 FORMAT = 1
 
@@ -80,7 +80,7 @@ class PlannedStep:
     cwd: str = "."
     cache: bool | None = None
     report: bool = True
-    code_digest: str = ""
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

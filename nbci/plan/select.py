@@ -43,6 +43,31 @@ def select(plan: Plan, selection: Selection) -> Plan:
     return replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
 
 
+def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
+    """The plan with tighter times for the whole run, and for every cell, where they are given."""
+    if run_seconds is not None:
+        plan = replace(plan, run_timeout_seconds=min(run_seconds, plan.run_timeout_seconds or run_seconds))
+    if cell_seconds is not None:
+        steps = (
+            replace(step, cell_timeout_seconds=min(cell_seconds, step.cell_timeout_seconds or cell_seconds))
+            for step in plan.steps
+        )
+        plan = replace(plan, steps=tuple(steps))
+    return plan
+
+
+def step_named(plan: Plan, name: str) -> PlannedStep:
+    """The step of that name; UsageError that names the nearest when there is none."""
+    names = [step.name for step in plan.steps]
+    if name not in names:
+        close = nearest(name, names)
+        raise UsageError(
+            f"the plan has no step {name!r}",
+            hint=f"did you mean {close!r}?" if close else f"its steps are {', '.join(names)}",
+        )
+    return plan.step(name)
+
+
 def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
     if step.name in chosen or step.action == "skip":
         return step

@@ -116,6 +116,15 @@ class FileRef:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One thing that a step's result depends on; `digest` tells one state of it from another."""
+
+    kind: str
+    label: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
 
@@ -129,7 +138,9 @@ class StepRecord:
     host: str | None = None
     kernel: str | None = None
     kernel_version: str | None = None
-    code_digest: str | None = None
+    key: str | None = None
+    parts: tuple[Part, ...] = ()
+    observed: tuple[Part, ...] = ()
     params: Mapping[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
     takes: tuple[ValueRef, ...] = ()
@@ -168,7 +179,10 @@ class GitState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunRecord:
-    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step."""
+    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
+
+    `same_as` is the run whose results stand for this one, where nothing at all had to be done.
+    """
 
     run: str
     pipeline: str
@@ -187,6 +201,7 @@ class RunRecord:
     git: GitState | None = None
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
+    same_as: str | None = None
     steps: tuple[StepRecord, ...] = ()
     failure: Failure | None = None
     warnings: tuple[str, ...] = ()

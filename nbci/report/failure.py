@@ -41,6 +41,7 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
     if failure is None:
         return element("p", "The step failed without saying why.")
     page = "" if on_page else f"{root}{step.page}"
+    is_shown = step.page is not None
     cell = step.failed_cell
     is_below = on_page and cell is not None and len(cell.outputs) > 0
     said = "" if is_below else last_output(step)
@@ -51,7 +52,7 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
         element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None,
         facts(
             (
-                ("Where", element("a", where, href=f"{page}#{cell.anchor}") if cell and where else where),
+                ("Where", element("a", where, href=f"{page}#{cell.anchor}") if cell and where and is_shown else where),
                 ("Error", element("code", one_line(failure.error, 500)) if failure.error else None),
                 ("Kind", failure.kind),
                 ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),

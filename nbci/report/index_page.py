@@ -95,7 +95,7 @@ def commit(record: RunRecord) -> str | None:
 
 
 def _failed(step: ShownStep) -> Markup:
-    title = fragment("Step ", element("a", step.record.name, href=step.page), " failed")
+    title = fragment("Step ", _link(step, step.record.name), " failed")
     return section(title, explained(step, root=""), anchor=f"failure-{step.stem}", class_="failed")
 
 
@@ -104,7 +104,9 @@ def _run_failed(record: RunRecord) -> Markup | None:
     if failure is None:
         return None
     hint = element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None
-    return section("The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed")
+    return section(
+        "The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed"
+    )
 
 
 def _about(record: RunRecord) -> Markup:
@@ -133,9 +135,9 @@ def _metrics(plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
     if not found:
         return None
     meaningful = any(meaning for *_, meaning in found)
-    pages = {step.record.name: step.page for step in steps}
+    shown = {step.record.name: step for step in steps}
     rows = [
-        (name, element("strong", value), *((meaning,) if meaningful else ()), element("a", step, href=pages[step]))
+        (name, element("strong", value), *((meaning,) if meaningful else ()), _link(shown[step], step))
         for step, name, value, meaning in found
     ]
     heads = ("Metric", "Value", *(("Meaning",) if meaningful else ()), "Step")
@@ -145,18 +147,27 @@ def _metrics(plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
 def _steps(steps: Sequence[ShownStep]) -> Markup:
     rows = [
         (
-            element("a", step.record.name, href=step.page),
+            _link(step, step.record.name),
             verdict(step.record.result),
             duration(step.record.seconds),
             str(len(step.record.attempts) or ""),
             " ".join(part for part in (step.record.kernel, step.record.kernel_version) if part),
             size(step.record.usage.peak_memory_bytes) if step.record.usage else "",
-            step.record.reason or (f"ran in run {step.record.run}" if step.record.run else ""),
+            _remark(step),
         )
         for step in steps
     ]
     heads = ("Step", "Result", "Took", "Attempts", "Kernel", "Peak memory", "Why")
     return section("Steps", table("Steps", heads, rows, class_="steps"), anchor="steps")
+
+
+def _link(step: ShownStep, text: str) -> Markup | str:
+    return element("a", text, href=step.page) if step.page is not None else text
+
+
+def _remark(step: ShownStep) -> str:
+    why = step.record.reason or (f"ran in run {step.record.run}" if step.record.run else "")
+    return "; ".join(part for part in (why, "" if step.page is not None else "report disabled") if part)
 
 
 def _warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:

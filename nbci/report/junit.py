@@ -56,7 +56,9 @@ def _suite(record: RunRecord, step: ShownStep) -> Element:
 def _run_suite(record: RunRecord) -> Element:
     """A failure that belongs to no step, so that a run that failed has a case that failed."""
     name = _part(record.pipeline)
-    suite = Element("testsuite", name=_shown(record.pipeline), tests="1", failures="1", skipped="0", errors="0", time="0.000")
+    suite = Element(
+        "testsuite", name=_shown(record.pipeline), tests="1", failures="1", skipped="0", errors="0", time="0.000"
+    )
     _fail(_case(suite, f"{name}.{name}", "run", None), record.failure, None)
     return suite
 

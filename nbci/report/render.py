@@ -31,7 +31,8 @@ def render_report(record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping
         "summary.md": summary(record, plan, steps),
         "junit.xml": junit(record, steps),
     }
-    for at, step in enumerate(steps):
-        before = steps[at - 1] if at else None
-        result |= step_page(record, step, before, steps[at + 1] if at + 1 < len(steps) else None)
+    with_page = [step for step in steps if step.page is not None]
+    for at, step in enumerate(with_page):
+        before = with_page[at - 1] if at else None
+        result |= step_page(record, step, before, with_page[at + 1] if at + 1 < len(with_page) else None)
     return result

@@ -45,7 +45,7 @@ def step_page(
     )
     title = f"{step.record.name}: {step.record.result} ({record.pipeline})"
     footer = f"Run {record.run}, nbci {record.nbci}"
-    return {step.page: page(title, root=ROOT, header=header, main=main, footer=footer), **files}
+    return {f"steps/{step.stem}.html": page(title, root=ROOT, header=header, main=main, footer=footer), **files}
 
 
 def _neighbours(record: RunRecord, before: ShownStep | None, after: ShownStep | None) -> Markup:

@@ -47,9 +47,9 @@ class ShownStep:
     language: str
 
     @property
-    def page(self) -> str:
-        """The path of its page in the report."""
-        return f"steps/{self.stem}.html"
+    def page(self) -> str | None:
+        """The path of its page in the report; None when the plan wants none of it."""
+        return f"steps/{self.stem}.html" if self.planned is None or self.planned.report else None
 
     @property
     def attempt(self) -> Attempt | None:

@@ -6,11 +6,12 @@ import contextlib
 import json
 import os
 import secrets
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from nbci.errors import IntegrityError, Location, UsageError, nearest
+from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json
 from nbci.records.model import FORMAT as RECORD_FORMAT
@@ -37,20 +38,6 @@ class RunFolder:
     def run(self) -> str:
         """The run's id."""
         return self.path.name
-
-    @property
-    def values(self) -> Path:
-        """Where the values handed from step to step lie, by digest."""
-        return self.path / "values"
-
-    def value_path(self, digest: str) -> Path:
-        """The file of a saved value."""
-        return self.values / digest[:2] / digest[2:]
-
-    @property
-    def objects(self) -> Path:
-        """Where artifacts lie, by digest, when the run is carried from place to place."""
-        return self.path / "objects"
 
     @property
     def report(self) -> Path:
@@ -99,7 +86,7 @@ class RunFolder:
 
     def read_plan(self) -> Plan:
         """The plan that this run carries out."""
-        return read_plan(self.path / "plan.json")
+        return read_plan(self._made_by(self.read_header()).path / "plan.json")
 
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own."""
@@ -125,9 +112,17 @@ class RunFolder:
         _refuse_other_format(text, RECORD_FORMAT, "the record", path)
         return from_json(text, RunRecord, str(path))
 
+    def _made_by(self, header: RunRecord) -> RunFolder:
+        """The run that has the plan and the steps: this one, unless it is all reuse of another."""
+        return self if header.same_as is None else RunFolder(self.path.parent / header.same_as)
+
     def read(self) -> RunRecord:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""
         record = self.read_header()
+        if record.same_as is not None:
+            made = self._made_by(record).read()
+            reused = (_as_reused(step, made.run) for step in made.steps)
+            return replace(record, steps=tuple(reused))
         steps = [
             self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps
         ]
@@ -135,6 +130,13 @@ class RunFolder:
             record = replace(record, result="interrupted")
             steps = [_as_interrupted(step) for step in steps]
         return replace(record, steps=tuple(steps))
+
+
+def _as_reused(step: StepRecord, run: str) -> StepRecord:
+    """A step of a run with nothing to do: what it was in the run whose results stand."""
+    if step.result == "skipped":
+        return step
+    return replace(step, result="reused", run=step.run or run, reason="nothing that it depends on has changed")
 
 
 def _as_interrupted(step: StepRecord) -> StepRecord:
@@ -155,11 +157,16 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def new_run_id(seconds: float) -> str:
+    """An id that sorts by time, which is given in seconds since the epoch."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
+    return f"{stamp}-{int(seconds % 1 * 1000):03d}{secrets.token_hex(2)}"
+
+
 def new_run(project: Project) -> RunFolder:
     """Make the folder of a new run, held by this process; ids sort by time."""
     while True:
-        run = f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        path = project.runs_folder / run
+        path = project.runs_folder / new_run_id(time.time())
         with disk_errors(path):
             project.runs_folder.mkdir(parents=True, exist_ok=True)
             ignore = project.root / ".nbci" / ".gitignore"
@@ -180,8 +187,12 @@ def all_runs(project: Project) -> Iterator[RunFolder]:
     """The runs of the project, the newest first."""
     try:
         names = sorted((entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()), reverse=True)
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
+    except OSError as error:
+        raise InfrastructureError(
+            f"cannot be read: {error.strerror}", where=Location(str(project.runs_folder))
+        ) from error
     for name in names:
         if (project.runs_folder / name / "run.json").exists():
             yield RunFolder(project.runs_folder / name)
@@ -202,7 +213,7 @@ def find_run(project: Project, run: str) -> RunFolder:
     raise UsageError(
         f"{run!r} is the beginning of {len(matches)} runs" if matches else f"there is no run {run!r}",
         hint=f"did you mean {close}?" if close and not matches else f"runs: {', '.join(names[:5]) or 'none yet'}",
-        where=Location(str(project.runs_folder)),
+        where=Location(project.runs_folder.relative_to(project.root).as_posix()),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from nbci.cli.live import LineDisplay, NullDisplay, QuietDisplay, TreeDisplay, choose_display
 from nbci.cli.live.printed import LONGEST_LINE, PrintedLines
-from nbci.cli.live.summary import failure_cause
+from nbci.cli.live.summary import failure_cause, failure_lines
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.records.model import Attempt, CellRun, Failure, Metric, RunRecord, StepRecord
 
@@ -388,3 +389,22 @@ def test_the_null_display_takes_everything() -> None:
     tell_failed_run(display)
     display.tick()
     display.close()
+
+
+def test_a_failed_run_is_run_again_with_the_same_parameters() -> None:
+    for command, advice in (
+        (("nbci", "run", "a.ipynb", "-p", "name=a b"), "nbci run a.ipynb -p 'name=a b'"),
+        (("nbci", "run", "--resume", "R0"), "nbci run a.ipynb"),
+        (("nbci", "finish", "--plan", "plan.json"), "nbci run a.ipynb"),
+    ):
+        display, stream = line_display()
+        display.run_started("R1", PLAN)
+        display.run_ended(replace(record("failed", FAILED), command=command))
+        assert stream.getvalue().endswith(f"  after editing a source:  {advice}\n")
+
+
+def test_a_shell_command_and_its_output_stand_on_lines_of_their_own() -> None:
+    failure = Failure(kind="exception", message="command ended with status 1: make\nno rule\nstop", error="ShellError")
+    attempt = Attempt(number=1, result="failed", started_utc="", seconds=0.0, failure=failure)
+    lines = failure_lines(StepRecord(name="build", result="failed", attempts=(attempt,)))
+    assert lines == ["FAILED build", "  error   command ended with status 1: make", "  output  no rule stop"]

@@ -82,7 +82,8 @@ def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
             ("raises-exception", "1 / 0"),
             ("", "!false\nx = !exit 4"),
             ("", "import threading\nt = threading.Thread(target=lambda: {}['in a thread'])\nt.start(); t.join()"),
-            ("", "import asyncio\nasync def lost():\n    raise LookupError('in a task')\ntask = asyncio.ensure_future(lost())"),
+            ("", ("import asyncio\nasync def lost():\n    raise LookupError('in a task')\n"
+             "task = asyncio.ensure_future(lost())")),
             ("", "await asyncio.sleep(0.1)\ndel task"),
         ],
     )  # fmt: skip
@@ -155,10 +156,8 @@ def test_declared_outs_and_metrics_that_do_not_appear(nbci: Console, make_notebo
 
 
 def test_timeouts(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook(
-        "slow.ipynb", [("step:quick", "x = 1"), ("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")]
-    )
-    for keys, where in (("timeout: 3s", "steps"), ("cell_timeout: 2s", "steps"), ("run_timeout: 8s", "top")):
+    make_notebook("slow.ipynb", [("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")])
+    for keys, where in (("timeout: 3s", "steps"), ("cell_timeout: 1s", "steps"), ("run_timeout: 4s", "top")):
         step_keys, top_keys = (f", {keys}", "") if where == "steps" else ("", f"{keys}\n")
         pipeline = nbci.cwd / "slow.yaml"
         pipeline.write_text(f"pipeline: slow\n{top_keys}steps:\n  s: {{notebook: slow.ipynb{step_keys}}}\n")

@@ -74,7 +74,13 @@ def test_an_interrupted_run_leaves_no_kernel_and_goes_on_later(
     wait_for((nbci.cwd / "slow-began").exists, "the slow step")
     kernels = descendants(process)
     assert kernels
-    process.send_signal(number)
+    busy = nbci("run", "--resume", "latest")
+    assert busy.returncode == 2
+    assert "still going on" in busy.stderr
+    if number == signal.SIGINT:
+        os.killpg(process.pid, number)  # as a terminal does it
+    else:
+        process.send_signal(number)
     started = time.monotonic()
     stdout, stderr = process.communicate(timeout=_DEADLINE_SECONDS)
     assert process.returncode == 130, stderr

@@ -121,7 +121,10 @@ def test_titanic_oldest_dialect_five_models_side_by_side_joined(nbci: Console, m
     fits = [
         (
             f"block:{name} prev:featureengineering",
-            f"class_{name} = Majority(bias={at})\nclass_{name}.fit(train, labels)\nacc_{name} = class_{name}.score(train, labels)",
+            (
+                f"class_{name} = Majority(bias={at})\nclass_{name}.fit(train, labels)\n"
+                f"acc_{name} = class_{name}.score(train, labels)"
+            ),
         )
         for at, name in enumerate(_MODELS)
     ]

@@ -39,6 +39,12 @@ def test_saving_names_variable_type_maker_and_user() -> None:
         "`lock` (type _thread.lock), which step `use` needs, made by step `make`, cannot be saved: "
         "TypeError: cannot pickle"
     )
+    two = decode_save({"unsaveable": [problem, {"name": "file", "type": "TextIO", "why": "it is open"}]}, "make", {})
+    assert isinstance(two, Refusal)
+    assert two.message == (
+        "`lock` (type _thread.lock), made by step `make`, cannot be saved: TypeError: cannot pickle. "
+        "`file` (type TextIO), made by step `make`, cannot be saved: it is open"
+    )
     missing = decode_save({"missing": ["y"]}, "make", {})
     assert isinstance(missing, Refusal)
     assert (missing.kind, missing.message) == ("missing", "step `make` ended without `y`")

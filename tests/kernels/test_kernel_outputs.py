@@ -39,11 +39,11 @@ def test_outputs_over_the_cap_go_to_files(make_job: MakeJob) -> None:
     assert kept.startswith("head\nxxx")
     spilled = outcome.cells[0].spilled
     assert spilled is not None
-    assert spilled.endswith("cell-001-output.txt")
+    assert spilled == f"{job.spill_folder.name}/cell-001-output.txt"
     assert spilled in kept
-    whole = Path(spilled).read_text()
+    whole = (job.spill_folder.parent / spilled).read_text()
     assert whole.splitlines() == ["head"] + ["x" * 99] * 3000
-    lines = Path(outcome.cells[1].spilled or "").read_text().splitlines()
+    lines = (job.spill_folder.parent / (outcome.cells[1].spilled or "")).read_text().splitlines()
     outputs = outcome.notebook["cells"][1]["outputs"]
     assert len(lines) + len(outputs) - 1 == 30
     assert json.loads(lines[0])["data"]["text/html"].startswith("<b>yyy")
@@ -60,7 +60,7 @@ def test_a_flood_costs_neither_memory_nor_time(make_job: MakeJob) -> None:
     tracemalloc.stop()
 
     assert outcome.failure is None
-    assert Path(outcome.cells[0].spilled or "").stat().st_size == 100_000_000
+    assert (job.spill_folder.parent / (outcome.cells[0].spilled or "")).stat().st_size == 100_000_000
     assert len(json.dumps(outcome.notebook)) < 1_200_000
     assert took < 30
     assert peak < 400_000_000
@@ -113,7 +113,7 @@ def test_secrets_reach_nothing(make_job: MakeJob) -> None:
 
 def outputs_of(chunks: list[tuple[str, str]], folder: Path, cap_bytes: int) -> tuple[list[dict[str, Any]], str | None]:
     outputs: list[dict[str, Any]] = []
-    capture = CellOutputs(Mask(()), cap_bytes, folder / "cell-001-output", lambda text, stream: None)
+    capture = CellOutputs(Mask(()), cap_bytes, folder / "files" / "cell-001-output", lambda text, stream: None)
     for name, text in chunks:
         capture.text(outputs, name, text)
     return outputs, capture.finish(outputs)
@@ -132,7 +132,7 @@ def test_what_is_printed_is_kept_or_spilled(chunks: list[tuple[str, str]], cap_b
         if spilled is None:
             assert "".join(output["text"] for output in outputs) == whole
         else:
-            assert Path(spilled).read_bytes().decode() == whole
+            assert (Path(folder) / spilled).read_bytes().decode() == whole
             kept = "".join(output["text"] for output in outputs[:-1])
             assert len(kept.encode()) <= cap_bytes
             assert whole.startswith(kept)

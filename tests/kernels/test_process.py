@@ -179,7 +179,7 @@ class Says:
     def cell_ended(self, cell, run): pass
     def text_printed(self, cell, text, stream): print(text, flush=True)
 folder = Path({folder!r})
-job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, cwd=folder,
+job = KernelJob(step="s", kernel_name="python3", language="python", notebook_metadata={{}}, project=folder, cwd=folder,
     env=dict(os.environ),
     values_folder=folder / "v", spill_folder=folder / "s", log_path=folder / "log",
     cells=(ProgramCell(role="step", number=1, source={source!r}),))

@@ -96,7 +96,9 @@ def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
 
 
 def test_plots_and_progress_know_that_they_are_in_a_kernel(make_job: MakeJob) -> None:
-    source = "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\nprint(pandas.get_option('display.max_columns'))"
+    source = (
+        "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\nprint(pandas.get_option('display.max_columns'))"
+    )
     (_, outcome), reasons = one_after_another(make_job(source), make_job(source))
 
     assert reasons == []
@@ -106,7 +108,9 @@ def test_plots_and_progress_know_that_they_are_in_a_kernel(make_job: MakeJob) ->
 
 
 def test_what_a_kernel_leaves_open_is_written_at_its_end(make_job: MakeJob) -> None:
-    job = make_job("f = open('left.txt', 'w'); f.write('all of it')\nclass D:\n  def __del__(self): open('d','w')\nd = D()")
+    job = make_job(
+        "f = open('left.txt', 'w'); f.write('all of it')\nclass D:\n  def __del__(self): open('d','w')\nd = D()"
+    )
     one_after_another(job)
 
     assert (job.cwd / "left.txt").read_text() == "all of it"
@@ -193,7 +197,11 @@ def launch(**options: float) -> dict[str, object]:
     env["JUPYTER_PREFER_ENV_PATH"] = "1"  # as the jobs have it
     options = {"idle_seconds": 60.0, **options}
     return warm.start(
-        [sys.executable, "-m", "ipykernel_launcher"], env, preloads=("six",), spares=1, **options  # type: ignore[arg-type]
+        [sys.executable, "-m", "ipykernel_launcher"],
+        env,
+        preloads=("six",),
+        spares=1,
+        **options,  # type: ignore[arg-type]
     )
 
 
@@ -292,6 +300,10 @@ def test_the_key_is_what_imports_read() -> None:
 
 
 def test_imports_are_found_outside_functions() -> None:
-    cells = ["import a.b, c\nfrom d import e\nif x:\n    import f\ndef g():\n    import h", "%magic\nimport i", "from . import j"]
+    cells = [
+        "import a.b, c\nfrom d import e\nif x:\n    import f\ndef g():\n    import h",
+        "%magic\nimport i",
+        "from . import j",
+    ]
 
     assert imports_of(cells) == ("a.b", "c", "d", "d.e?", "f", "i")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import re
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -34,10 +34,11 @@ TAGS = st.lists(
 LINES = st.one_of(
     st.sampled_from(
         [
-            "a = 1", "b = a", "del a", "def f():", "    return a", "import os, random", "from math import *", "x = (i for i in a)",
-            "f = open('/x/y')", "%cd x", "!ls {a}", "%%bash", "os.environ['A'] = '1'", "random.seed(0)", "if a", "a: int = 'x'",
-            "print(a)", "random.random()", "os.chdir(a)", "with open(a) as b: pass", "class A: pass", "a = yield", "await a",
-            "# nbci: ignore[undefined-name]", "get_ipython().run_line_magic('cd', a)",
+            "a = 1", "b = a", "del a", "def f():", "    return a", "import os, random", "from math import *",
+            "x = (i for i in a)", "f = open('/x/y')", "%cd x", "!ls {a}", "%%bash", "os.environ['A'] = '1'",
+            "random.seed(0)", "if a", "a: int = 'x'", "print(a)", "random.random()", "os.chdir(a)",
+            "with open(a) as b: pass", "class A: pass", "a = yield", "await a", "# nbci: ignore[undefined-name]",
+            "get_ipython().run_line_magic('cd', a)",
         ]
     ),
     st.text(st.characters(), max_size=12),
@@ -117,7 +118,7 @@ def test_a_line_of_a_cell_is_found_in_the_text_of_its_file(
     document: Mapping[str, Any], indent: int | None, as_list: bool
 ) -> None:
     cells = [
-        {**cell, "source": cell["source"].splitlines(keepends=True) if as_list else cell["source"]}
+        {**cell, "source": re.findall("[^\n]*\n|[^\n]+", cell["source"]) if as_list else cell["source"]}
         for cell in document["cells"]
     ]
     text = json.dumps({**document, "cells": cells}, indent=indent)
@@ -135,7 +136,7 @@ def test_the_lines_of_a_percent_notebook_are_those_of_its_file() -> None:
     assert (finding.rule, finding.cell, finding.line, finding.file_line) == ("undefined-name", 2, 2, 6)
 
 
-def test_large_notebooks_are_checked_soon(tmp_path: Path) -> None:
+def test_a_notebook_of_50_megabytes_is_checked() -> None:
     cell = {"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": [{"text": "y" * 1_000_000}]}
     first = {**cell, "metadata": {"tags": ["step:a"]}}
     data = json.dumps({"nbformat": 4, "metadata": {}, "cells": [first, *[cell] * 49]}).encode()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def notebook(*cells: tuple[str, str], **changes: Any) -> bytes:
-    """A notebook of (tags, source) cells; the tag `markdown` makes it text, `counts` and `outputs` go into the cells."""
+    """A notebook of (tags, source) cells; the tag `markdown` makes it text; `counts`, `outputs`: one for each cell."""
     counts = changes.get("counts", [None] * len(cells))
     outputs = changes.get("outputs", [[]] * len(cells))
     return json.dumps(
@@ -64,6 +64,7 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         [(1, None), (2, None), (2, None)],
         notebook(("step:a", "1"), ("step:b prev:a", "2")),
     ),
+    ("wrong-edge", notebook(("", "1"), ("prev:a", "2")), [(2, None)], notebook(("", "1"))),
     (
         "cycle",
         notebook(("step:a prev:c", "1"), ("step:b prev:a", "2"), ("step:c prev:b", "3")),
@@ -293,6 +294,12 @@ def test_an_order_derived_from_variables_is_no_mistake() -> None:
 
 def test_a_mistake_of_a_notebook_is_not_told_again_for_its_pipeline() -> None:
     assert pipeline("steps:\n  a: {notebook: a.ipynb}\n", {"a.ipynb": notebook(("step:a", "x = y"))}) == []
+
+
+def test_a_notebook_with_wrong_tags_does_not_keep_its_pipeline_from_being_checked() -> None:
+    text = "params: {C: 1}\nsteps:\n  a: {notebook: a.ipynb, env: {A: '${D}'}}\n"
+    for tags in ("prev:b", "stpe:a", "step:a prev:b  nbci-ignore:wrong-edge"):
+        assert [finding.rule for finding in pipeline(text, {"a.ipynb": notebook((tags, "1"))})] == ["wrong-reference"]
 
 
 def test_another_language_is_checked_for_tags_only() -> None:

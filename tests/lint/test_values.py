@@ -10,7 +10,7 @@ import threading
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-import cloudpickle
+import cloudpickle  # type: ignore[import-untyped]  # it has no types
 import pytest
 
 from nbci.lint.values import UNSAVEABLE

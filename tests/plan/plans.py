@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from support.notebooks import write_notebook
@@ -11,6 +10,8 @@ from nbci.engine.prepare import plan_target
 from nbci.store.sources import read_target
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from nbci.plan.model import Plan
 
 

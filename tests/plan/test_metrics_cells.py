@@ -81,7 +81,9 @@ def test_a_cell_that_one_step_can_see_whole_stays_whole(tmp_path: Path) -> None:
 
 
 def test_a_metrics_cell_of_parameters_alone_ends_the_last_step(tmp_path: Path) -> None:
-    plan = plan_of(tmp_path, [("parameters", "C = 1"), ("step:a", "x = C"), ("step:b", "y = x"), ("metrics", "print(C)")])
+    plan = plan_of(
+        tmp_path, [("parameters", "C = 1"), ("step:a", "x = C"), ("step:b", "y = x"), ("metrics", "print(C)")]
+    )
     assert _probes(plan) == {"b": {"C": "C"}}
 
 

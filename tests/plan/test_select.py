@@ -14,7 +14,14 @@ if TYPE_CHECKING:
 
 def _step(name: str, *after: str, action: Action = "run", node: str = "") -> PlannedStep:
     return PlannedStep(
-        name=name, notebook="n.ipynb", kernel="python3", language="python", cells=(), after=after, action=action, node=node
+        name=name,
+        notebook="n.ipynb",
+        kernel="python3",
+        language="python",
+        cells=(),
+        after=after,
+        action=action,
+        node=node,
     )
 
 

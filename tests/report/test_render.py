@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -230,3 +231,12 @@ def test_error_on_the_step_page_is_shown_once_at_its_cell() -> None:
     page = pages(render_report(*RUNS["failed"]))["steps/models__train.html"]
     assert page.text.count("----> 2 model.fit(X, y)") == 1
     assert "#cell-3" in page.links
+
+
+def test_a_step_may_go_without_a_page() -> None:
+    steps = tuple(replace(step, report=step.name != "models/train") for step in samples.FAILED_PLAN.steps)
+    notebooks = {"models/train": samples.FAILED_NOTEBOOK}
+    files = render_report(samples.FAILED, replace(samples.FAILED_PLAN, steps=steps), notebooks)
+    shown = pages(files)  # every link leads to what is there
+    assert not [path for path in files if "train" in path]
+    assert "report disabled" in shown["index.html"].text

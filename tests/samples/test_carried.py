@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from conftest import SampleRun
+    from support.samples import SampleRun
 
 _TIMES_AND_PLACES = {"started_utc", "ended_utc", "seconds", "host", "usage", "run", "command", "git"}
 

@@ -9,7 +9,7 @@ import nbformat
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import SampleRun
+    from support.samples import SampleRun
 
 
 def test_digits_are_read_well(digits: SampleRun) -> None:

@@ -29,10 +29,18 @@ def failure_place(failure: Failure) -> str:
 
 def failure_cause(failure: Failure) -> str:
     """What went wrong, in one line; the traceback has the rest of a long message."""
-    message, error = one_line(failure.message), one_line(failure.error or "")
+    message, error = one_line(_said_and_output(failure)[0]), one_line(failure.error or "")
     says_more = " " in error and error not in message  # an error is often the bare name of the exception
     cause = f"{message} ({error})" if says_more else message
     return cause if len(cause) <= LONGEST_CAUSE else f"{cause[:LONGEST_CAUSE]}…"
+
+
+def _said_and_output(failure: Failure) -> tuple[str, str]:
+    """The message, and apart from it what a shell command printed before it failed."""
+    if failure.error != "ShellError":
+        return failure.message, ""
+    said, _, output = failure.message.partition("\n")
+    return said, output
 
 
 def failure_headline(failure: Failure) -> str:
@@ -75,6 +83,8 @@ def failure_lines(step: StepRecord, *, plan: Plan | None = None, tail: Sequence[
     if failure.line is not None:
         rows.append((f"line {failure.line}", _source_line(plan, step.name, failure)))
     rows.append(("error", failure_cause(failure)))
+    if output := one_line(_said_and_output(failure)[1]):
+        rows.append(("output", output if len(output) <= LONGEST_CAUSE else f"…{output[-LONGEST_CAUSE:]}"))
     if failure.hint:
         rows.append(("hint", one_line(failure.hint)))
     lines = [f"FAILED {step.name}", *(f"  {line}" for line in table(rows))]
@@ -133,5 +143,11 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
     lines += [result_line(record), f"  record: {folder}", f"  page:   {folder / 'report' / 'index.html'}"]
     if record.result in {"failed", "interrupted"}:
         lines.append(f"  go on where it stopped:  nbci run --resume {record.run}")
-        lines.append(f"  after editing a source:  nbci run {shlex.quote(record.target)}")
+        lines.append(f"  after editing a source:  {_from_the_start(record)}")
     return lines
+
+
+def _from_the_start(record: RunRecord) -> str:
+    """The command that runs the same anew; a resumed or gathered run was asked for in another way."""
+    began = record.command[:2] == ("nbci", "run") and not any(word.startswith("--res") for word in record.command)
+    return shlex.join(record.command if began else ("nbci", "run", record.target))

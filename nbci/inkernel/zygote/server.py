@@ -192,7 +192,9 @@ class Server:
         connection.settimeout(REQUEST_SECONDS)
         pidfd = os.pidfd_open(kernel.pid)
         try:
-            wire.send(connection, {"pid": kernel.pid, "zygote": os.getpid(), "connection": kernel.app_connection}, [pidfd])
+            wire.send(
+                connection, {"pid": kernel.pid, "zygote": os.getpid(), "connection": kernel.app_connection}, [pidfd]
+            )
             if kernel.ready:
                 wire.send(connection, {"ready": True})
         finally:

@@ -249,7 +249,12 @@ class _Watch:
             frame = frame.f_back
 
     def _noting_import(
-        self, name: str, globals: Any = None, locals: Any = None, fromlist: Any = (), level: int = 0  # noqa: A002
+        self,
+        name: str,
+        globals: Any = None,
+        locals: Any = None,
+        fromlist: Any = (),
+        level: int = 0,  # noqa: A002
     ) -> Any:
         result = self._import(name, globals, locals, fromlist, level)
         importer = globals.get("__name__") if isinstance(globals, dict) else None
@@ -307,7 +312,9 @@ def _why_not(name: str) -> str | None:
         return "there is no such module"
     if isinstance(spec.loader, _Returns):
         return None
-    places = [spec.origin] if spec.origin and os.path.isabs(spec.origin) else list(spec.submodule_search_locations or ())
+    places = (
+        [spec.origin] if spec.origin and os.path.isabs(spec.origin) else list(spec.submodule_search_locations or ())
+    )
     if not places and spec.origin not in ("built-in", "frozen"):
         return "nobody knows where it comes from"
     if not all(_lies_in_installed(str(place)) for place in places):

@@ -61,9 +61,7 @@ class ForkingKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter
             self.connection_file = str(self._folder / "kernel.json")
             self.transport, self.ip = "ipc", str(self._folder / "k")
             self.kernel_id = self.kernel_id or self._folder.name
-            self.provisioner = ZygoteProvisioner(
-                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
-            )
+            self.provisioner = ZygoteProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             self.provisioner.preloads = self.preloads
         return await super()._async_pre_start_kernel(**kw)
 

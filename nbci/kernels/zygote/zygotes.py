@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.kernels.zygote import home, wire
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.key import key_of
-from nbci.kernels.zygote.spawn import Settings, connect, environment_of_zygote, is_current, spawn
+from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, connect, environment_of_zygote, is_current, spawn
 
 if TYPE_CHECKING:
     import subprocess
@@ -116,6 +116,12 @@ class Zygotes:
         except (OSError, ValueError, KeyError, wire.Gone) as error:
             raise Unavailable(f"a kernel could not be forked: {error or type(error).__name__}") from error
 
+    def prepare(self, preloads: Sequence[str]) -> None:
+        """Have this process's own zygotes import modules ahead of need."""
+        for own in list(self._own.values()):
+            with contextlib.suppress(OSError):
+                ask(own.folder, {"do": "prepare", "preloads": preloads})
+
     def note(self, reason: Unavailable) -> None:
         """Remember why a kernel was started though it should have been forked, once."""
         if not isinstance(reason, NotMeant) and str(reason) not in self.reasons:
@@ -139,8 +145,6 @@ class Zygotes:
 
     def _let_go(self, own: _Own) -> None:
         """It forks no more; what it forked lives on with it."""
-        from nbci.kernels.zygote.spawn import ask
-
         if own.process.poll() is not None:
             own.close()
             return
@@ -165,8 +169,6 @@ class Zygotes:
 
 def _warm_folder(key: str) -> Path | None:
     """The folder of a warm zygote that serves this key; a stale one is asked to end."""
-    from nbci.kernels.zygote.spawn import SOCKET, ask
-
     with contextlib.suppress(OSError):
         folder = home.warm_root(make=False) / key
         if (folder / SOCKET).exists():

@@ -36,6 +36,7 @@ def make_job(tmp_path: Path) -> Callable[..., KernelJob]:
             "language": "python",
             "notebook_metadata": {},
             "cells": program,
+            "project": folder,
             "cwd": folder,
             "env": env,
             "values_folder": tmp_path / "values",

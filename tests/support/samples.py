@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from support.console import ROOT, Console
 
 if TYPE_CHECKING:

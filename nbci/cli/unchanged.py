@@ -1,0 +1,119 @@
+"""`nbci run` when there is nothing to do: a record that names the run whose results stand, and a few lines."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.engine.unchanged import recall, remember, state_path
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Iterator
+
+    from nbci.engine.context import RunContext
+    from nbci.records.model import RunRecord, StepRecord
+
+_OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only")
+
+
+def quick_run(arguments: argparse.Namespace) -> int | None:
+    """Write the record of a run that reuses everything, and say so; None when there may be something to do."""
+    if arguments.force or arguments.force_step or arguments.first or arguments.only or arguments.json:
+        return None
+    started = time.time()
+    for root in Path(arguments.target).resolve().parents:
+        if (root / ".nbci" / "state").is_dir():
+            break
+    else:
+        return None
+    summary = recall(_state_path(root, arguments))
+    source = root / ".nbci" / "runs" / summary["run"] if summary is not None else None
+    if summary is None or source is None or not (source / "run.json").exists():
+        return None
+    run = _write_run(source, summary, started)
+    _say(arguments, run, summary, time.time() - started)
+    return 0
+
+
+def remember_run(arguments: argparse.Namespace, context: RunContext, record: RunRecord) -> None:
+    """After a run that passed: keep what the next one must look at to see that nothing has changed."""
+    if record.result != "passed" or not all(_stands(step) for step in record.steps):
+        return
+    from nbci.cli.live.summary import metric_lines
+
+    folder = context.folder.path
+    summary = {
+        "run": record.run,
+        "header": {**json.loads((folder / "run.json").read_bytes()), "same_as": record.run},
+        "steps": sum(1 for step in record.steps if step.result != "skipped"),
+        "skipped": sum(1 for step in record.steps if step.result == "skipped"),
+        "metrics": metric_lines(record.metrics),
+    }
+    files = [*_files(context, record), *(str(Path(name).resolve()) for name in arguments.file)]
+    remember(_state_path(context.project.root, arguments), files, summary)
+
+
+def _state_path(root: Path, arguments: argparse.Namespace) -> Path:
+    command = [getattr(arguments, name) for name in _OPTIONS]
+    command[0] = str(Path(arguments.target).resolve())
+    return state_path(root / ".nbci" / "state", [*command, sys.executable], os.environ)
+
+
+def _stands(step: StepRecord) -> bool:
+    """Whether the step's result may stand again: it was kept, or the plan leaves the step out."""
+    return step.result == "skipped" or (step.key is not None and not any(p.kind == "network" for p in step.observed))
+
+
+def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
+    """Everything that the results depend on, and the results themselves."""
+    root = context.project.root
+    yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
+    for step in record.steps:
+        for part in step.observed:
+            if part.kind in ("interpreter", "site", "module", "file"):
+                yield str(root / part.label)
+        yield from (str(context.cache.value_path(ref.object)) for ref in step.gives)
+        for ref in (*step.deps, *step.outs):
+            place = root / ref.path
+            yield str(place)
+            if place.is_dir():
+                yield from (str(file) for file in place.rglob("*"))
+
+
+def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
+    """The folder of a run that is all reuse: one record, which names the run whose results stand."""
+    now = time.gmtime(started)
+    millisecond = int(started % 1 * 1000)
+    # the same form of id as nbci.store.runs gives, which is too heavy to import here
+    folder = source.parent / f"{time.strftime('%Y%m%d-%H%M%S', now)}-{millisecond:03d}{os.urandom(2).hex()}"
+    folder.mkdir()
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", now) + f".{millisecond:03d}Z"
+    record = {
+        **summary["header"],
+        "run": folder.name,
+        "command": ["nbci", *sys.argv[1:]],
+        "started_utc": stamp,
+        "ended_utc": stamp,
+        "seconds": round(time.time() - started, 3),
+    }
+    temporary = folder / ".run.json"
+    temporary.write_text(json.dumps(record), encoding="utf-8")
+    temporary.replace(folder / "run.json")
+    return folder
+
+
+def _say(arguments: argparse.Namespace, run: Path, summary: dict[str, Any], seconds: float) -> None:
+    here = os.path.relpath(run.parent)
+    shown = here if not here.startswith("..") else str(run.parent)
+    counts = f"{summary['steps']} reused" + (f", {summary['skipped']} skipped" if summary["skipped"] else "")
+    result = f"{summary['header']['pipeline']} passed in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
+    if arguments.quiet:
+        print(result)
+        return
+    print(*summary["metrics"], "" if summary["metrics"] else "nothing has changed", result, sep="\n")
+    print(f"  record: {shown}/{run.name}\n  page:   {shown}/{summary['run']}/report/index.html")

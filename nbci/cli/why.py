@@ -1,0 +1,41 @@
+"""Say why a step would run: what exactly has changed since it ran last, old and new."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import add_parameter_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci why`."""
+    parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
+    parser.add_argument("step", metavar="STEP", help="a step of it")
+    add_parameter_arguments(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print what the step would do, and each reason on a line of its own."""
+    from nbci.cli.plan import forecast_here
+    from nbci.engine.prepare import plan_target
+    from nbci.engine.reuse import last_records
+    from nbci.plan.parts import changes
+    from nbci.plan.select import step_named
+    from nbci.store.sources import read_target
+
+    target = read_target(arguments.target)
+    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    step = step_named(forecast_here(target.project, plan), arguments.step)
+    print(f"{step.name}: {step.action}" + (f", {step.reason}" if step.reason else ""))
+    last = last_records(target.project, plan.target)(step.name)
+    if last is None:
+        print("  it never ran here")
+    elif step.action == "run":
+        known = [part for part in last.parts if part.kind not in ("value", "file")]
+        for text in changes(known, step.parts):
+            print(f"  {text}")
+    return 0

@@ -1,0 +1,73 @@
+"""Names that share objects travel together: a step that changes one of them changes the others too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.plan.order import followers_of, reachable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbci.handoff.values import ValueRef
+    from nbci.plan.model import Plan, PlannedStep, Take
+    from nbci.records.model import StepRecord
+
+
+class Ended(dict[str, "StepRecord"]):
+    """What the steps of a plan have come to so far; `along` has, for a value, the steps that took it along."""
+
+    def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
+        super().__init__()
+        self._planned = {step.name: step for step in plan.steps}
+        self.along: dict[str, list[str]] = {}
+        for record in records:
+            self[record.name] = record
+
+    def __setitem__(self, name: str, record: StepRecord) -> None:
+        super().__setitem__(name, record)
+        planned = self._planned.get(name)
+        if planned is not None:
+            for ref in record.gives:
+                if ref.name not in planned.gives and ref.name not in planned.optional_gives:
+                    self.along.setdefault(ref.name, []).append(name)
+
+
+def companions(
+    step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Mapping[str, StepRecord]
+) -> tuple[ValueRef, ...]:
+    """Values that share objects with those that the step takes, which it does not mention and a later step takes.
+
+    After `b = a`, a step that only calls `a.append(1)` takes `b` along, and hands it on.
+    """
+    taken = tuple(taken)
+    known = {ref.name for ref in taken} | {*step.gives, *step.optional_gives}
+    names = {name for ref in taken for name in ref.group} - known
+    if not names:
+        return ()
+    later = reachable([step.name], followers_of({one.name: one.after for one in plan.steps})) - {step.name}
+    names &= {take.name for one in plan.steps if one.name in later for take in one.takes}
+    objects = {ref.object for ref in taken}
+    found = {
+        ref.name: ref
+        for record in records.values()
+        for ref in record.gives
+        if ref.name in names and ref.object in objects
+    }
+    return tuple(found[name] for name in sorted(found))
+
+
+def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
+    """The steps that a value comes from: as planned, and those that took it along; the last ones of them."""
+    carriers = records.along.get(take.name)
+    if not carriers:
+        return take.givers
+    planned = {one.name for one in plan.steps if (one.node, one.notebook) == (step.node, step.notebook)}
+    along = [name for name in dict.fromkeys(carriers) if name in planned]
+    if not along:
+        return take.givers
+    before = {one.name: one.after for one in plan.steps}
+    behind = {name: reachable(before[name], before) for name in (*along, *take.givers)}
+    ancestors = reachable(step.after, before)
+    candidates = [*take.givers, *(name for name in along if name in ancestors)]
+    return tuple(name for name in candidates if not any(name in behind[other] for other in candidates))

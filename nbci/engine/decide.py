@@ -1,0 +1,80 @@
+"""Whether a step needs to run, or an earlier result of it still stands."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from nbci.engine.observed import first_change
+from nbci.plan.parts import key_of, parameter_digest
+from nbci.records.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.engine.inputs import Inputs
+    from nbci.handoff.values import ValueRef
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import FileRef, StepRecord
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not."""
+
+    key: str
+    parts: tuple[Part, ...]
+    record: StepRecord | None
+    reason: str
+
+
+def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: FileIndex) -> Decision:
+    """Look for an earlier result of the step with these inputs."""
+    parts = (*_with_values(step.parts, inputs.params), *_input_parts(root, step, inputs.values, index))
+    key = key_of(parts)
+    if step.cache is False:
+        return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
+    reason = "no earlier result has these inputs"
+    for record in cache.records(key):
+        problem = _problem(root, record, cache, index)
+        if problem is None:
+            return Decision(key=key, parts=parts, record=record, reason="nothing that it depends on has changed")
+        reason = problem
+    return Decision(key=key, parts=parts, record=None, reason=reason)
+
+
+def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:
+    """The parts with the parameters as they are now that metrics they waited for are known."""
+    for part in parts:
+        yield replace(part, digest=parameter_digest(params[part.label])) if part.kind == "parameter" else part
+
+
+def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
+    parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
+    there = [path for path in step.deps if (root / path).exists()]
+    return [*parts, *(Part(kind="file", label=path, digest=index.fingerprint(root, path).digest) for path in there)]
+
+
+def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:
+    """Why a record cannot be reused, or None."""
+    changed = first_change(root, record.observed, index)
+    if changed is not None:
+        return f"{changed.kind} {changed.label} has changed"
+    for value in record.gives:
+        path = cache.value_path(value.object)
+        if not path.is_file():
+            return f"its value {value.name} is no longer kept"
+        if index.digest(path)[0] != value.object:
+            path.unlink(missing_ok=True)
+            return f"its value {value.name} was damaged on disk, and is made again"
+    for out in record.outs:
+        if not _is_there(root, out, index) and not cache.artifact_path(out.digest).exists():
+            return f"its out {out.path} is no longer kept"
+    return None
+
+
+def _is_there(root: Path, out: FileRef, index: FileIndex) -> bool:
+    return (root / out.path).exists() and index.fingerprint(root, out.path).digest == out.digest

@@ -1,0 +1,70 @@
+"""What a plan will do: for each step run, reuse, or depends on another; decided with what is known before it runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nbci.engine.aliases import Ended
+from nbci.engine.decide import decide
+from nbci.engine.inputs import inputs_for
+from nbci.errors import StepError
+from nbci.plan.parts import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from nbci.config import Project
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import StepRecord
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
+
+
+def forecast(
+    plan: Plan,
+    project: Project,
+    cache: Cache,
+    index: FileIndex,
+    last_record: Callable[[str], StepRecord | None],
+) -> Plan:
+    """The plan with each step's action and the reason for it; `last_record` is what the step came to last."""
+    settled = Ended(plan)
+    steps: list[PlannedStep] = []
+    undecided: set[str] = set()
+    for step in plan.steps:
+        if step.action != "run":
+            steps.append(step)
+            continue
+        unknown = [name for name in step.after if name in undecided and _needs(plan, step, name)]
+        if unknown:
+            undecided.add(step.name)
+            steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
+            continue
+        try:
+            decision = decide(project.root, step, inputs_for(step, plan, settled), cache, index)
+        except StepError as error:
+            steps.append(replace(step, reason=error.message))
+            continue
+        if decision.record is not None:
+            settled[step.name] = decision.record
+            steps.append(replace(step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"))
+        else:
+            undecided.add(step.name)
+            last = last_record(step.name)
+            reason = "" if last is None else "; ".join(changes(last.parts, decision.parts)[:3]) or decision.reason
+            steps.append(replace(step, reason=reason))
+    return replace(plan, steps=tuple(steps))
+
+
+def _needs(plan: Plan, step: PlannedStep, before: str) -> bool:
+    """Whether what `before` comes to is part of the step's key: its values, its files or its metrics."""
+    if any(before in take.givers for take in step.takes):
+        return True
+    if f"${{{before}" in json.dumps(step.params, default=str):
+        return True
+    outs = plan.step(before).outs
+    return any(
+        dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in step.deps for out in outs
+    )

@@ -1,0 +1,63 @@
+"""Nothing to do, told quickly: a run whose every input is as the last run of the same command left it.
+
+Kept small and free of heavy imports: it is what a run with nothing to do costs. What it cannot tell for sure it leaves
+to the ordinary way, which compares digests.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from typing import TYPE_CHECKING, Any
+
+import nbci
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+FORMAT = 1
+_SETTLED_NS = 50_000_000
+
+
+def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[str, str]) -> Path:
+    """The file that remembers the last run of this command, with these parameters from the environment."""
+    given = sorted((name, value) for name, value in environ.items() if name.startswith("NBCI_PARAM_"))
+    text = json.dumps([FORMAT, nbci.__version__, list(command), given], default=str)
+    return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
+
+
+def remember(path: Path, files: Iterable[str], summary: Mapping[str, Any]) -> None:
+    """Keep how each file (or folder, for its entries) stands now, with what is to be said when nothing has changed."""
+    signatures = {name: signature(name) for name in dict.fromkeys(files)}
+    document = {"written_ns": time.time_ns(), "files": signatures, "summary": dict(summary)}
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(document), encoding="utf-8")
+    temporary.replace(path)
+
+
+def recall(path: Path) -> dict[str, Any] | None:
+    """The summary of the last run of the command, if every file stands as it stood then."""
+    try:
+        document = json.loads(path.read_bytes())
+        settled = int(document["written_ns"]) - _SETTLED_NS
+        for name, known in document["files"].items():
+            now = signature(name)
+            if now != known or (now is not None and max(now[2], now[3]) > settled):
+                return None
+        summary: dict[str, Any] = document["summary"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return summary
+
+
+def signature(name: str) -> list[int] | None:
+    """What the file system says of a file; None when it is not there."""
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]

@@ -1,0 +1,132 @@
+"""What a step's key is made of, part by part, so that a change can be named."""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbci.dataflow.code import parse_cell
+from nbci.records.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.dataflow.prelude import Statement
+    from nbci.plan.model import PlannedCell, PlannedStep
+
+CODEC = "1"
+"""The version of the form in which values are saved; a new one makes every step run again."""
+
+_BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metrics", "probe")
+"""Kinds of parts that are known by their content and order; the labels of the others name them."""
+
+
+def digest_of(value: Any) -> str:
+    """A digest of JSON-like data; equal data has equal digests."""
+    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr)
+    return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
+
+
+def key_of(parts: Iterable[Part]) -> str:
+    """The key: equal when every part is."""
+    shown = [(part.kind, "" if part.kind in _BY_POSITION else part.label, part.digest) for part in parts]
+    return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
+
+
+def code_parts(
+    cells: Sequence[PlannedCell], kept: Sequence[Statement], parsed: Mapping[int, ParsedCell]
+) -> Iterator[Part]:
+    """Python code as parsed, so that comments and layout do not count; imports and functions by the statement.
+
+    `parsed` holds the step's own cells by number.
+    """
+    for statement in kept:
+        yield Part(
+            kind="statement" if statement.kind == "other" else statement.kind,
+            label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
+            digest=digest_of(ast.dump(parse_cell(statement.text).tree)),
+        )
+    for cell in cells:
+        if cell.role in ("step", "metrics"):
+            kind = "cell" if cell.role == "step" else "metrics"
+            own = parsed.get(cell.number or 0) if cell.role == "step" else None
+            tree = (own or parse_cell(cell.source)).tree
+            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(ast.dump(tree)))
+
+
+def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
+    """Code in other languages: as it is, less the space at line ends."""
+    for cell in cells:
+        lines = [line.rstrip() for line in cell.source.strip().splitlines()]
+        yield Part(kind="cell", label=f"cell {cell.number}", digest=digest_of(lines))
+
+
+def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
+    """What else is asked of the step: the parameters it names, its outs, environment, kernel and place."""
+    params: Mapping[str, Any] = step.params or {}
+    return (
+        *(_parameter(name, params[name]) for name in sorted(named) if name in params),
+        *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
+        *(Part(kind="env", label=name, digest=digest_of(value)) for name, value in sorted((step.env or {}).items())),
+        *(
+            Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression]))
+            for probe in step.probes
+        ),
+        Part(kind="gives", label="", digest=digest_of([step.gives, step.optional_gives])),
+        Part(kind="environment", label="", digest=digest_of([step.environment, step.container])),
+        Part(kind="cwd", label=step.cwd, digest=""),
+        Part(kind="kernel", label=step.kernel, digest=step.language),
+        Part(kind="codec", label=CODEC, digest=""),
+    )
+
+
+def _parameter(name: str, value: Any) -> Part:
+    return Part(kind="parameter", label=name, digest=parameter_digest(value))
+
+
+def parameter_digest(value: Any) -> str:
+    """The value itself where it is short, so that a change can be shown; a digest of it otherwise."""
+    text = f"{type(value).__name__} {json.dumps(value, sort_keys=True, default=repr)}"
+    return text if len(text) <= 120 else digest_of([type(value).__name__, value])
+
+
+def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
+    """What differs, for people: which cell, function, parameter, value, file or setting, old and new where short."""
+    texts: list[str] = []
+    for kind in dict.fromkeys(part.kind for part in (*before, *now)):
+        old, new = [p for p in before if p.kind == kind], [p for p in now if p.kind == kind]
+        texts += _code_changes(old, new) if kind in _BY_POSITION else _named_changes(old, new)
+    return texts
+
+
+def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
+    """Code is known by its content: what stands only on one side was changed, added or removed."""
+    before, now = {part.digest for part in old}, {part.digest for part in new}
+    gone = {part.label: part for part in old if part.digest not in now}
+    for part in new:
+        if part.digest in before:
+            continue
+        yield f"{_name(part.kind, part.label)} {'changed' if gone.pop(part.label, None) else 'is new'}"
+    yield from (f"{_name(part.kind, label)} is gone" for label, part in gone.items())
+
+
+def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
+    before, now = {part.label: part.digest for part in old}, {part.label: part.digest for part in new}
+    for label in dict.fromkeys((*before, *now)):
+        if before.get(label) == now.get(label):
+            continue
+        name = _name((old or new)[0].kind, label)
+        if label not in before or label not in now:
+            yield f"{name} is {'gone' if label in before else 'new'}"
+        elif len(before[label]) == len(now[label]) and len(now[label]) in (32, 64):
+            yield f"{name} changed"
+        else:
+            yield f"{name}: {before[label]} → {now[label]}"
+
+
+def _name(kind: str, label: str) -> str:
+    words = {"cell": "", "definition": "definition of", "import": "import of", "gives": "what later steps need of it"}
+    return f"{words.get(kind, kind)} {label}".strip()

@@ -1,0 +1,178 @@
+"""What has not changed is not run again; what has changed is, and is named."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.console import Console
+from support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+LOAD = "import helper\ndata = [helper.double(n) for n in range(size)]\nprint('loading')"
+TRAIN = "total = sum(data) * weight"
+REPORT = "from pathlib import Path\nPath('total.txt').write_text(str(total))"
+
+
+class Project:
+    """A project with a notebook of three steps, a module of its own, and its own cache."""
+
+    def __init__(self, folder: Path, cache: Path) -> None:
+        self.folder = folder
+        self.env = {"NBCI_CACHE": str(cache)}
+        self.nbci = Console(folder)
+        folder.mkdir()
+        subprocess.run(["git", "init", "-q", folder], check=True)
+        (folder / "helper.py").write_text("def double(n):\n    return 2 * n\n", encoding="utf-8")
+        self.write()
+
+    def write(self, *, load: str = LOAD, train: str = TRAIN, report: str = REPORT, tags: str = "") -> None:
+        cells = [
+            ("parameters", "size = 4\nweight = 3"),
+            (f"step:load {tags}", load),
+            ("step:train prev:load", train),
+            ("step:report prev:train out:total.txt", report),
+        ]
+        write_notebook(self.folder / "n.ipynb", cells)
+
+    def run(self, *arguments: str) -> dict[str, str]:
+        """The result of each step."""
+        done = self.nbci("run", "n.ipynb", "--json", *arguments, env=self.env)
+        assert done.returncode == 0, done.stderr
+        shown: dict[str, Any] = json.loads(done.stdout)
+        return {step["name"]: step["result"] for step in shown["steps"]}
+
+    def why(self, step: str, *arguments: str) -> str:
+        done = self.nbci("why", "n.ipynb", step, *arguments, env=self.env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+ALL = {"load": "passed", "train": "passed", "report": "passed"}
+NONE = {"load": "reused", "train": "reused", "report": "reused"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project whose pipeline has run once."""
+    made = Project(tmp_path / "project", tmp_path / "cache")
+    assert made.run() == ALL
+    return made
+
+
+def test_nothing_changed(project: Project) -> None:
+    assert project.run() == NONE
+    project.write(load=f"# a comment\n{LOAD}  # another")
+    assert project.run() == NONE
+    assert "reuse" in project.why("train")
+
+
+def test_a_changed_cell_runs_again_and_what_its_value_changes(project: Project) -> None:
+    project.write(load=f"{LOAD}\nprint('the same value')")
+    assert project.run() == {"load": "passed", "train": "reused", "report": "reused"}
+    project.write(train="total = sum(data) * weight + 1")
+    assert "cell 3 changed" in project.why("train")
+    assert project.why("report").startswith("report: depends")
+    assert project.run() == {"load": "reused", "train": "passed", "report": "passed"}
+
+
+def test_only_steps_that_name_a_parameter_run_again(project: Project) -> None:
+    assert "parameter weight: int 3 → int 5" in project.why("train", "-p", "weight=5")
+    assert project.run("-p", "weight=5") == {"load": "reused", "train": "passed", "report": "passed"}
+    assert project.run() == NONE
+
+
+def test_a_module_of_the_project_counts(project: Project) -> None:
+    (project.folder / "helper.py").write_text("def double(n):\n    return n + n + 1\n", encoding="utf-8")
+    assert "module helper.py has changed" in project.why("load")
+    assert project.run() == ALL
+
+
+def test_an_out_is_put_back(project: Project) -> None:
+    written = (project.folder / "total.txt").read_text(encoding="utf-8")
+    (project.folder / "total.txt").unlink()
+    assert project.run() == NONE
+    assert (project.folder / "total.txt").read_text(encoding="utf-8") == written == "36"
+
+
+def test_a_file_that_no_step_declares_counts(project: Project) -> None:
+    (project.folder / "limits.txt").write_text("7", encoding="utf-8")
+    project.write(train="total = sum(data) * weight + int(open('limits.txt').read())")
+    assert project.run()["train"] == "passed"
+    assert project.run()["train"] == "reused"
+    (project.folder / "limits.txt").write_text("8", encoding="utf-8")
+    assert "file limits.txt has changed" in project.why("train")
+    assert project.run() == {"load": "reused", "train": "passed", "report": "passed"}
+
+
+def test_a_file_written_undeclared_is_said(project: Project) -> None:
+    project.write(train=f"open('aside.txt', 'w').write('x')\n{TRAIN}")
+    done = project.nbci("run", "n.ipynb", env=project.env)
+    assert "the step wrote aside.txt, which it does not declare" in done.stdout
+
+
+def test_force(project: Project) -> None:
+    assert project.run("--force") == ALL
+    assert project.run("--force-step", "train") == {"load": "reused", "train": "passed", "report": "reused"}
+
+
+def test_a_step_may_decline(project: Project) -> None:
+    project.write(tags="cache:disabled")
+    project.run()
+    assert project.run() == {"load": "passed", "train": "reused", "report": "reused"}
+
+
+def test_another_checkout_reuses(project: Project, tmp_path: Path) -> None:
+    other = Project(tmp_path / "other", tmp_path / "cache")
+    assert other.run() == NONE
+    assert (other.folder / "total.txt").read_text(encoding="utf-8") == "36"
+
+
+def test_a_damaged_value_is_made_again(project: Project, tmp_path: Path) -> None:
+    for value in (tmp_path / "cache" / "values").rglob("*"):
+        if value.is_file():
+            value.chmod(0o644)
+            value.write_bytes(value.read_bytes()[:-3] + b"???")
+    assert project.run() == {"load": "passed", "train": "passed", "report": "reused"}
+
+
+def change_source(project: Project) -> None:
+    project.write(train="total = sum(data) * weight * 2")
+
+
+def change_module(project: Project) -> None:
+    (project.folder / "helper.py").write_text("def double(n):\n    return 2.5 * n\n", encoding="utf-8")
+
+
+def remove_out(project: Project) -> None:
+    (project.folder / "total.txt").unlink()
+
+
+@pytest.mark.parametrize("change", [change_source, change_module, remove_out])
+def test_nothing_to_do_is_told_at_once_and_never_wrongly(project: Project, change: Callable[[Project], None]) -> None:
+    quick = until_quick(project)
+    assert "3 reused from run" in quick
+    listed = json.loads(project.nbci("runs", "--json", env=project.env).stdout)
+    assert listed[0]["result"] == "passed"
+    shown = json.loads(project.nbci("show", "--json", env=project.env).stdout)
+    assert {step["name"]: step["result"] for step in shown["steps"]} == NONE
+    change(project)
+    done = project.nbci("run", "n.ipynb", env=project.env)
+    assert "reused from run" not in done.stdout.splitlines()[0]
+    assert (project.folder / "total.txt").exists()
+    assert "started" in done.stdout or "nothing that it depends on" in done.stdout
+
+
+def until_quick(project: Project) -> str:
+    """Run until times have settled; what the quick way printed."""
+    for _ in range(10):
+        done = project.nbci("run", "n.ipynb", env=project.env)
+        assert done.returncode == 0, done.stderr
+        if "passed in" in done.stdout and "reused from run" in done.stdout.splitlines()[-3]:
+            return done.stdout
+    raise AssertionError(done.stdout)

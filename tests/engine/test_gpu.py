@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from support.console import ROOT
+
+from nbci.engine.gpu import devices, try_lease
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_HOLDER = """
+import sys
+from pathlib import Path
+from nbci.engine.gpu import try_lease
+lease = try_lease(("0", "1"), Path(sys.argv[1]))
+print(lease.device if lease else "none", flush=True)
+sys.stdin.read()
+"""
+
+
+def _holder(folder: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", _HOLDER, str(folder)],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def _said(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline().strip()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        assert pipe is not None
+        pipe.close()
+
+
+def test_a_gpu_is_lent_once_and_freed_when_its_holder_is_killed(tmp_path: Path) -> None:
+    first = _holder(tmp_path)
+    assert _said(first) == "0"
+    second = _holder(tmp_path)
+    assert _said(second) == "1"
+    assert try_lease(("0", "1"), tmp_path) is None
+    _end(first)
+    lease = try_lease(("0", "1"), tmp_path)
+    assert lease is not None
+    assert lease.device == "0"
+    assert try_lease(("0", "1"), tmp_path) is None
+    lease.release()
+    again = try_lease(("0",), tmp_path)
+    assert again is not None
+    again.release()
+    _end(second)
+
+
+@pytest.mark.parametrize(
+    ("allowed", "expected"),
+    [
+        ("0,1", ("0", "1")),
+        (" 2 , 3", ("2", "3")),
+        ("", ()),
+        ("-1", ()),
+        ("GPU-8a/b", ("GPU-8a/b",)),
+        ("0,-1,1", ("0",)),
+    ],
+)
+def test_what_the_environment_allows(allowed: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+    assert devices({"CUDA_VISIBLE_DEVICES": allowed}, tmp_path) == expected
+
+
+def test_what_the_driver_shows(tmp_path: Path) -> None:
+    assert devices({}, tmp_path / "absent") == ()
+    for name in ("0000:01:00.0", "0000:02:00.0"):
+        (tmp_path / name).mkdir()
+    assert devices({}, tmp_path) == ("0", "1")
+
+
+def test_a_name_with_a_slash_is_a_lock_inside_the_folder(tmp_path: Path) -> None:
+    lease = try_lease(("MIG-GPU-1/2/0",), tmp_path)
+    assert lease is not None
+    lease.release()
+    assert [path.parent for path in tmp_path.rglob("*.lock")] == [tmp_path]
