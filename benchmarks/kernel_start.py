@@ -51,7 +51,8 @@ async def forked(code: str, zygotes: Zygotes) -> tuple[float, float, Any, Any]:
     cells: tuple[Any, ...] = ()
     job = KernelJob(
         step="s", kernel_name="python3", language="python", notebook_metadata={}, cells=cells, cwd=folder,
-        env=dict(os.environ), values_folder=folder, spill_folder=folder, log_path=folder / "log",
+        project=folder, env=dict(os.environ), values_folder=folder, spill_folder=folder,
+        log_path=folder / "log",
     )  # fmt: skip
     began = time.perf_counter()
     process = KernelProcess(job, Mask(()), lambda _: None, zygotes)

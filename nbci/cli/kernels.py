@@ -5,16 +5,18 @@ A process that has imported what kernels need waits for this user's commands, an
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import time
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbci.cli.arguments import positive
 from nbci.durations import parse_duration
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -261,13 +261,17 @@ class KernelProcess:
             pidfd = os.pidfd_open(self.pid)
             loop = asyncio.get_running_loop()
 
-            def ended() -> None:
+            def forget() -> None:
+                self._forget_end = bool
                 loop.remove_reader(pidfd)
                 os.close(pidfd)
+
+            def ended() -> None:
+                forget()
                 self._poll()
 
             loop.add_reader(pidfd, ended)
-            self._forget_end = lambda: loop.remove_reader(pidfd) and os.close(pidfd)
+            self._forget_end = forget
 
     def _poll(self) -> int | None:
         status = self._process.poll() if self._process is not None else None

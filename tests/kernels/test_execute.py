@@ -82,8 +82,9 @@ def test_every_kind_of_failing_cell_fails_at_that_line(make_job: MakeJob) -> Non
     nbformat.validate(outcome.notebook)
 
 
-def test_what_is_fine_passes(make_job: MakeJob) -> None:
-    job = make_job(*PASSING.values())
+@pytest.mark.parametrize("zygote", ["on", "off"])
+def test_what_is_fine_passes(make_job: MakeJob, zygote: str) -> None:
+    job = make_job(*PASSING.values(), env={"NBCI_ZYGOTE": zygote})
     write_scripts(job)
 
     outcome = run(job)

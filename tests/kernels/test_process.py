@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbformat
+import pytest
 from real_kernels import Recorder, is_alive, printed, run, run_all
 
 from nbci.kernels.execute import run_job
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from nbci.kernels.job import JobOutcome, KernelJob
 
@@ -55,11 +54,15 @@ def assert_all_gone(text: str) -> None:
     assert [pid for pid in pids if is_alive(pid)] == []
 
 
-def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob) -> None:
+@pytest.mark.parametrize("zygote", ["on", "off"])
+def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob, zygote: str) -> None:
+    env = {"NBCI_ZYGOTE": zygote}
     left, killed, crashed = run_all(
-        make_job("x = 1", "print('before')\nimport os; os._exit(0)", "print('never')"),
-        make_job("print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)"),
-        make_job("print('before')\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)"),
+        make_job("x = 1", "print('before')\nimport os; os._exit(0)", "print('never')", env=env),
+        make_job("print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)", env=env),
+        make_job(
+            "print('before', flush=True)\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)", env=env
+        ),
     )
 
     assert left.failure is not None
@@ -151,14 +154,15 @@ def test_a_stubborn_kernel_is_killed_in_time_and_at_once_when_asked_twice(make_j
     assert_all_gone(heard.text)
 
 
+@pytest.mark.parametrize("zygote", ["on", "off"])
 def test_a_passed_step_leaves_nothing_behind(
-    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zygote: str
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "t"))
     (tmp_path / "t").mkdir()
     heard = Recorder()
     leaves = "import atexit; atexit.register(lambda: open('said.txt', 'w').write('bye'))"
-    job = make_job(STARTS_OTHERS, leaves)
+    job = make_job(STARTS_OTHERS, leaves, env={"NBCI_ZYGOTE": zygote})
     outcome = run(job, heard)
 
     assert outcome.failure is None

@@ -201,7 +201,7 @@ def launch(**options: float) -> dict[str, object]:
         env,
         preloads=("six",),
         spares=1,
-        **options,  # type: ignore[arg-type]
+        **options,
     )
 
 
@@ -266,8 +266,8 @@ from nbci.kernels.job import KernelJob
 folder = Path({str(tmp_path)!r})
 class Says(Recorder):
     def text_printed(self, cell, text, stream): print(text, flush=True)
-job = KernelJob(step='s', kernel_name='python3', language='python', notebook_metadata={{}}, cwd=folder, env=dict(os.environ),
-    values_folder=folder / 'v', spill_folder=folder / 's', log_path=folder / 'log',
+job = KernelJob(step='s', kernel_name='python3', language='python', notebook_metadata={{}}, cwd=folder, project=folder,
+    env=dict(os.environ), values_folder=folder / 'v', spill_folder=folder / 's', log_path=folder / 'log',
     cells=cells("import os, time; print(os.getpid(), os.getppid(), flush=True)", "import time; time.sleep(60)"))
 run(job, Says())
 """

@@ -108,7 +108,7 @@ def make_app(argv: list[str]) -> Any:
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
     app = IPKernelApp.instance()
     app.parent_handle = os.getppid()  # the default was read from the environment before the fork
-    app.initialize(argv)
+    app.initialize(argv)  # type: ignore[no-untyped-call]  # ipykernel is typed in part
     atexit.unregister(app.close)  # called at the end, under a time limit
     return app
 

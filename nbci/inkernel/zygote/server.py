@@ -16,9 +16,9 @@ import time
 import traceback
 from typing import Any
 
-from _nbci_zygote import child, wire
-from _nbci_zygote.fingerprint import fingerprint
-from _nbci_zygote.stash import Stash
+from _nbci_zygote import child, wire  # type: ignore[import-not-found]  # these are there where this runs
+from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-found]
+from _nbci_zygote.stash import Stash  # type: ignore[import-not-found]
 
 REQUEST_SECONDS = 10.0
 PEER = struct.Struct("3i")
@@ -255,7 +255,8 @@ class Server:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._become(argv, zygote, theirs, request, [os.dup(descriptor) for descriptor in descriptors], connection)
+            copies = [os.dup(descriptor) for descriptor in descriptors]
+            self._become(argv, zygote, theirs, (request, copies), connection)
         theirs.close()
         ours.settimeout(REQUEST_SECONDS)
         kernel = Kernel(pid, folder, None if request else ours)
@@ -268,8 +269,7 @@ class Server:
         argv: list[str],
         zygote: int,
         link: socket.socket,
-        request: dict[str, Any] | None,
-        descriptors: list[int],
+        asked: tuple[dict[str, Any] | None, list[int]],
         connection: socket.socket | None,
     ) -> None:
         """The child's whole life; does not return."""
@@ -277,7 +277,7 @@ class Server:
             signal.set_wakeup_fd(-1)
             child.detach(zygote)
             self._close_all(connection)
-            app = child_app(argv, link, request, descriptors)
+            app = child_app(argv, link, *asked)
             link.close()
             app.start()
         except SystemExit as error:

@@ -90,12 +90,16 @@ class Stash:
 
     def _put_away(self) -> None:
         sys.modules.pop("__mp_main__", None)
-        imported = {name: module for name, module in sys.modules.items() if name not in self._base}
-        new = {name: module for name, module in imported.items() if self.modules.get(name) is not module}
+        imported: dict[str, Any] = {name: module for name, module in sys.modules.items() if name not in self._base}
+        new = {
+            name: module
+            for name, module in imported.items()
+            if module is not None and self.modules.get(name) is not module
+        }
         foreign = self._unsure | {name for name, module in new.items() if not _is_installed(module)}
         for name, module in imported.items():
             del sys.modules[name]
-            if module is not None and self.modules.get(name) is not module:
+            if name in new:
                 self.modules[name] = module  # some names are taken more than once, such as `_cyutility`
                 self._files[name] = _identity(module) if "." not in name else None
         if foreign:
@@ -198,12 +202,15 @@ class _Anything:
 
 
 class ZMQInteractiveShell:
-    """Answers whether this is a kernel, as a kernel's shell does; whoever wants more is imported in the kernel again."""
+    """Answers whether this is a kernel, as a kernel's shell does.
+
+    Whoever wants more is imported in the kernel again.
+    """
 
     def __init__(self, wants_more: Any) -> None:
         self._wants_more = wants_more
         self.kernel = object()
-        self.config = {"IPKernelApp": {}}
+        self.config: dict[str, Any] = {"IPKernelApp": {}}
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -226,11 +233,11 @@ class _Watch:
 
         self._import, self._import_module = builtins.__import__, importlib.import_module
         builtins.__import__ = self._noting_import
-        importlib.import_module = self._noting_import_module  # type: ignore[assignment]  # put back on leaving
+        importlib.import_module = self._noting_import_module  # put back on leaving
         # a module may do otherwise in a kernel than outside of one; no kernel has begun here
         shell = ZMQInteractiveShell(self._note_asker)
         builtins.get_ipython = lambda: shell  # type: ignore[attr-defined]  # as IPython adds it
-        InteractiveShell.initialized = lambda: True  # type: ignore[method-assign, assignment]
+        InteractiveShell.initialized = lambda: True  # type: ignore[method-assign]
         InteractiveShell.instance = lambda *_, **__: shell  # type: ignore[method-assign, assignment]
         self._shell = InteractiveShell
 
@@ -254,7 +261,7 @@ class _Watch:
         globals: Any = None,
         locals: Any = None,
         fromlist: Any = (),
-        level: int = 0,  # noqa: A002
+        level: int = 0,
     ) -> Any:
         result = self._import(name, globals, locals, fromlist, level)
         importer = globals.get("__name__") if isinstance(globals, dict) else None
@@ -304,6 +311,7 @@ def _is_installed(module: Any) -> bool:
 
 def _why_not(name: str) -> str | None:
     """Why a module may not be imported ahead, or None."""
+    spec: Any
     try:
         spec = importlib.util.find_spec(name.partition(".")[0])
     except (ImportError, ValueError) as error:

@@ -6,11 +6,13 @@ import contextlib
 import os
 import select
 import signal
-import socket
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nbci.kernels.zygote import wire
+
+if TYPE_CHECKING:
+    import socket
 
 UNKNOWN_STATUS = -int(signal.SIGKILL)
 """The status of a process whose zygote died with it."""
@@ -22,7 +24,9 @@ QUICKLY_SECONDS = 0.02
 class ForkedProcess:
     """A kernel that lives as long as the connection to its zygote is open."""
 
-    stdin = stdout = stderr = None
+    stdin: Any = None
+    stdout: Any = None
+    stderr: Any = None
 
     def __init__(self, connection: socket.socket, pid: int, pidfd: int, *, parent: int) -> None:
         self.pid = pid
@@ -52,7 +56,7 @@ class ForkedProcess:
         if self.returncode is None and self.has_ended():
             self._take(QUICKLY_SECONDS)
             self._ended_at = self._ended_at or time.monotonic()
-            if self.returncode is None and time.monotonic() > self._ended_at + STATUS_SECONDS:
+            if time.monotonic() > self._ended_at + STATUS_SECONDS:
                 self._end(UNKNOWN_STATUS)
         return self.returncode
 
@@ -83,6 +87,8 @@ class ForkedProcess:
         if status == UNKNOWN_STATUS and not select.select([self._pidfd], [], [], 0)[0]:
             self.kill()  # it lost its zygote, and dies
             select.select([self._pidfd], [], [], STATUS_SECONDS)
+        if self.returncode is not None:
+            return
         self.returncode = status
         self._connection.close()
         os.close(self._pidfd)

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 POLL_SECONDS = 0.05
 
 
-class QuickClient(AsyncKernelClient):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
+class QuickClient(AsyncKernelClient):
     """Ready as soon as the kernel has answered and its echo came on iopub: then no output can be missed."""
 
-    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:
+    async def _async_wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # as nbclient calls it
         deadline = time.monotonic() + (timeout if timeout is not None else 60.0)
         asked = {self.kernel_info()}
         answered = echoed = False
@@ -48,7 +48,7 @@ async def _is_of(read: Any, asked: set[str]) -> bool:
     return bool(message["parent_header"].get("msg_id") in asked)
 
 
-class ForkingKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
+class ForkingKernelManager(AsyncKernelManager):
     """Forks its kernel; `preloads` are imported before."""
 
     preloads: tuple[str, ...] = ()
@@ -65,7 +65,7 @@ class ForkingKernelManager(AsyncKernelManager):  # type: ignore[misc]  # jupyter
             self.provisioner.preloads = self.preloads
         return await super()._async_pre_start_kernel(**kw)
 
-    async def _async_cleanup_resources(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is called
+    async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart=restart)
         if not restart and self._folder is not None:
             await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from papermill.engines import NBClientEngine
+from papermill.engines import NBClientEngine  # type: ignore[import-untyped]  # papermill has no types
 
 from nbci.kernels.zygote.imports import imports_of
 from nbci.kernels.zygote.manager import ForkingKernelManager

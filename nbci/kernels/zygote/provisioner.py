@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import os
 import select
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
@@ -16,8 +17,6 @@ from nbci.kernels.zygote.key import ipykernel_command
 from nbci.kernels.zygote.zygotes import OFF, NotMeant, Unavailable, Wish, Zygotes
 
 if TYPE_CHECKING:
-    from concurrent.futures import Future
-
     from jupyter_client.connect import KernelConnectionInfo
 
     from nbci.kernels.zygote.zygotes import Forked
@@ -31,7 +30,7 @@ SETTINGS = ("env", "cwd", "stdout", "stderr", "kernel_id", "extra_arguments", "i
 _shared: list[Zygotes] = []
 
 
-class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_client's classes are untyped to mypy
+class ZygoteProvisioner(LocalProvisioner):
     """Forks kernels from a warm zygote, or from one of this process's own."""
 
     zygotes: Zygotes | None = None
@@ -57,8 +56,7 @@ class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_clie
         if forked.connection is not None:
             connection = dict(forked.connection)
             connection["key"] = connection["key"].encode()
-            known = {name: value for name, value in self.connection_info.items() if name not in connection}
-            self.connection_info = {**known, **connection}
+            self.connection_info = cast("KernelConnectionInfo", {**self.connection_info, **connection})
         return self.connection_info
 
     def _wish(self, cmd: list[str], kwargs: dict[str, Any]) -> Wish:
@@ -98,7 +96,7 @@ class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_clie
         status: int | None = await super().poll()
         return status
 
-    async def shutdown_requested(self, restart: bool = False) -> None:  # noqa: FBT001, FBT002 - as it is called
+    async def shutdown_requested(self, restart: bool = False) -> None:
         """It will end soon."""
         self._asked_to_end = True
         await super().shutdown_requested(restart)
@@ -107,21 +105,22 @@ class ZygoteProvisioner(LocalProvisioner):  # type: ignore[misc]  # jupyter_clie
 async def _end_of(process: ForkedProcess, seconds: float) -> None:
     """Wait until it has ended, but not longer than `seconds`."""
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    loop.add_reader(process.pidfd, lambda: ended.done() or ended.set_result(None))
+    ended = asyncio.Event()
+    loop.add_reader(process.pidfd, ended.set)
     try:
-        await asyncio.wait({ended}, timeout=seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(ended.wait(), seconds)
     finally:
         loop.remove_reader(process.pidfd)
 
 
 async def _uninterrupted(zygotes: Zygotes, wish: Wish) -> Forked:
     """Fork in a thread; when nobody waits for the kernel any more, it ends."""
-    forking: Future[Forked] | asyncio.Future[Forked] = asyncio.ensure_future(asyncio.to_thread(_fork, zygotes, wish))
+    forking: asyncio.Future[Forked] = asyncio.ensure_future(asyncio.to_thread(_fork, zygotes, wish))
     try:
-        return await asyncio.shield(forking)  # type: ignore[arg-type]  # a future either way
+        return await asyncio.shield(forking)
     except asyncio.CancelledError:
-        forking.add_done_callback(_discard)  # type: ignore[arg-type]
+        forking.add_done_callback(_discard)
         raise
 
 

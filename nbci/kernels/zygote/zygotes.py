@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import resource
 import shutil
 import socket
@@ -37,7 +36,7 @@ class Unavailable(Exception):
 
 
 class NotMeant(Unavailable):
-    """This kernel is none that would be forked: nothing is wrong."""
+    """The kernel is none that would be forked: nothing is wrong."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +113,7 @@ class Zygotes:
             folder = self._folder_for(wish)
             return _fork(folder, wish)
         except (OSError, ValueError, KeyError, wire.Gone) as error:
-            raise Unavailable(f"a kernel could not be forked: {error or type(error).__name__}") from error
+            raise Unavailable(f"a kernel could not be forked: {str(error) or type(error).__name__}") from error
 
     def prepare(self, preloads: Sequence[str]) -> None:
         """Have this process's own zygotes import modules ahead of need."""
@@ -212,6 +211,6 @@ def _request(wish: Wish) -> dict[str, Any]:
 
 
 def _umask() -> int:
-    """This process's umask; asking the other way would change it for a moment, for all threads."""
+    """The umask of nbci's own process; asking the other way would change it for a moment, for all threads."""
     with open("/proc/self/status", encoding="utf-8") as status:
         return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
