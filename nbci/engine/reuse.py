@@ -49,7 +49,9 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
-            why = f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+            why = (
+                f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+            )
             raise UsageError(
                 f"there is no result of step {step.name} to start from: {why}",
                 hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
@@ -64,6 +66,7 @@ def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecor
     notebook = context.cache.notebook_of(record)
     if notebook is not None:
         _link(notebook, context.folder.step(record.name) / "notebook.ipynb")
+    context.cache.mark_used(record)
     reused = replace(record, result="reused", reason=reason)
     context.folder.write_step(reused)
     return reused
