@@ -49,7 +49,9 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
-            why = f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+            why = (
+                f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+            )
             raise UsageError(
                 f"there is no result of step {step.name} to start from: {why}",
                 hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
