@@ -49,6 +49,20 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             raise
 
 
+def link_or_copy(source: Path, target: Path) -> None:
+    """Let the file stand in a second place too: a hard link where the file system can, else a copy."""
+    if target.exists():
+        return
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            os.link(source, target)
+        except FileExistsError:  # another process was quicker
+            return
+        except OSError:
+            shutil.copyfile(source, target)
+
+
 def remove(path: Path) -> None:
     """Remove a file, link or folder; nothing happens when it is not there."""
     with disk_errors(path):
