@@ -11,17 +11,22 @@ from nbci.errors import Location, UsageError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int}
+_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Project:
-    """A project folder. `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`."""
+    """A project folder.
+
+    `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`; `keep` is the number of
+    runs that `nbci clean` leaves.
+    """
 
     root: Path
     secrets: tuple[str, ...] = ()
     jobs: int | None = None
     output_cap_bytes: int = 1 << 20
+    keep: int = 20
 
     @property
     def runs_folder(self) -> Path:
@@ -84,10 +89,13 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
                 where=where,
             )
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"[tool.nbci] {key}: {value!r} is not a {_KEYS[key].__name__}", where=where)
+            raise UsageError(f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where)
+        if isinstance(value, int) and value < 1:
+            raise UsageError(f"[tool.nbci] {key}: {value} is not at least 1", where=where)
     return Project(
         root=root,
         secrets=tuple(str(name) for name in table.get("secrets", ())),
         jobs=table.get("jobs"),
         output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
+        keep=table.get("keep", 20),
     )

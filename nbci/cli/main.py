@@ -16,6 +16,7 @@ COMMANDS = {
     "lint": "check notebooks and pipelines without running them",
     "runs": "list the runs of this project",
     "show": "show what became of a run",
+    "clean": "remove old runs, and old results from the cache",
     "init": "lay out a project that runs at once",
     "doctor": "say what is missing on this machine",
     "step": "run one step of a stored plan, with a folder carrying its inputs and outputs",

@@ -63,6 +63,7 @@ def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecor
     notebook = context.cache.notebook_of(record)
     if notebook is not None:
         link_or_copy(notebook, context.folder.step(record.name) / "notebook.ipynb")
+    context.cache.mark_used(record)
     reused = replace(record, result="reused", reason=reason)
     context.folder.write_step(reused)
     return reused

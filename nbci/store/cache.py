@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from dataclasses import dataclass
@@ -58,14 +59,19 @@ class Cache:
         """Remember what a step came to, by its key, with its executed notebook."""
         digest, _ = index.digest(notebook)
         link_or_copy(notebook, self.artifact_path(digest))
-        place = self._entry(record)
+        place = self.entry(record)
         write_atomic(place.with_suffix(".notebook"), digest)
         write_atomic(place, to_json(record))
+
+    def mark_used(self, record: StepRecord) -> None:
+        """Note that the result was used just now: what was not used for long is removed one day."""
+        with contextlib.suppress(OSError):
+            os.utime(self.entry(record))
 
     def notebook_of(self, record: StepRecord) -> Path | None:
         """The executed notebook of a record that was kept."""
         try:
-            path = self.artifact_path(self._entry(record).with_suffix(".notebook").read_text(encoding="ascii"))
+            path = self.artifact_path(self.entry(record).with_suffix(".notebook").read_text(encoding="ascii"))
         except FileNotFoundError:
             return None
         return path if path.exists() else None
@@ -88,7 +94,7 @@ class Cache:
             except OSError:  # another process put the same folder there in between
                 shutil.rmtree(temporary, ignore_errors=True)
 
-    def _entry(self, record: StepRecord) -> Path:
+    def entry(self, record: StepRecord) -> Path:
         """The file of a record; names sort by time."""
         stamp = "".join(character for character in record.ended_utc or "" if character.isalnum())
         return self._folder(record.key or "") / f"{stamp}-{record.run}.json"

@@ -176,3 +176,25 @@ def until_quick(project: Project) -> str:
         if "passed in" in done.stdout and "reused from run" in done.stdout.splitlines()[-3]:
             return done.stdout
     raise AssertionError(done.stdout)
+
+
+def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
+    assert project.nbci("run", "n.ipynb", env=project.env).returncode == 0  # nothing to do: it names the first run
+    assert project.run("-p", "weight=5")["train"] == "passed"
+    runs = project.folder / ".nbci" / "runs"
+    oldest, same, newest = sorted(path.name for path in runs.iterdir())
+
+    def clean(*arguments: str) -> list[str]:
+        done = project.nbci("clean", *arguments, env=project.env)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    assert clean() == ["removed no run in .nbci/runs", "that freed 0 B"]
+    assert clean("--keep", "2") == ["removed no run in .nbci/runs", "that freed 0 B"]
+    said = clean("--keep", "1", "--cache", "--older", "1s", "--dry-run")
+    assert said[0] == f"would remove 2 runs ({oldest} to {same}) in .nbci/runs"
+    assert said[1] == f"would remove 0 results, 0 values, 0 artifacts in {tmp_path / 'cache'}"
+    assert len(list(runs.iterdir())) == 3
+    clean("--keep", "1", "--cache", "--older", "1s")
+    assert [path.name for path in runs.iterdir()] == [newest]
+    assert project.run() == NONE

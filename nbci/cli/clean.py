@@ -1,0 +1,98 @@
+"""Remove old runs, and with --cache old results: what the newest runs need stays, and so does what is in use."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import positive, shown_path
+
+if TYPE_CHECKING:
+    from nbci.store.clean import Removable
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci clean`."""
+    parser.add_argument("--keep", type=positive, metavar="N",
+                        help="how many runs stay, the newest (default: `keep` in [tool.nbci], else 20)")  # fmt: skip
+    parser.add_argument(
+        "--cache",
+        action="store_true",
+        help="also remove results, values and artifacts from the cache that all projects of this user share: those "
+        "that were not made or used for a while (--older) and that no kept run of this project has",
+    )
+    parser.add_argument(
+        "--older", type=_age, default=30 * 86400.0, metavar="TIME",
+        help="with --cache: what was not made or used for so long goes, such as 12h or 90d (default: 30d); "
+        "never what is younger than a day",
+    )  # fmt: skip
+    parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would go, and what that would free")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Remove, or say what would be removed."""
+    from nbci.config import find_project
+    from nbci.report.text import size
+    from nbci.store.cache import user_cache
+    from nbci.store.clean import (
+        YOUNGEST_SECONDS,
+        Removable,
+        freed_bytes,
+        known_runs,
+        never_begun,
+        remove_results,
+        remove_runs,
+        unneeded_results,
+        unneeded_runs,
+    )
+
+    project = find_project(Path.cwd())
+    known = known_runs(project)
+    before = time.time() - max(arguments.older, YOUNGEST_SECONDS)
+    unneeded = unneeded_runs(known, arguments.keep or project.keep)
+    unneeded += never_begun(project, time.time() - YOUNGEST_SECONDS)
+    cache = user_cache(os.environ)
+    kept = [one.run for one in known if one.run not in set(unneeded)]
+    removable = unneeded_results(cache, project, kept, before) if arguments.cache else Removable()
+    freed = freed_bytes([*(project.runs_folder / run for run in unneeded), *removable.paths])
+    if not arguments.dry_run:
+        unneeded = remove_runs(project, unneeded)
+        if arguments.cache:
+            remove_results(cache, project, kept, before)
+    done = "would remove" if arguments.dry_run else "removed"
+    print(f"{done} {_runs(unneeded)} in {shown_path(project.runs_folder)}")
+    if arguments.cache:
+        print(f"{done} {_results(removable)} in {cache.root}")
+    print(f"{'that would free' if arguments.dry_run else 'that freed'} {size(freed)}")
+    return 0
+
+
+def _age(text: str) -> float:
+    from nbci.durations import parse_duration
+
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30d") from None
+
+
+def _runs(runs: tuple[str, ...]) -> str:
+    if len(runs) < 2:
+        return f"1 run ({runs[0]})" if runs else "no run"
+    return f"{len(runs)} runs ({runs[-1]} to {runs[0]})"
+
+
+def _results(removable: Removable) -> str:
+    from nbci.report.text import counted
+
+    results = sum(1 for path in removable.results if path.suffix == ".json")
+    return ", ".join(
+        (
+            counted(results, "result"),
+            counted(len(removable.values), "value"),
+            counted(len(removable.artifacts), "artifact"),
+        )
+    )

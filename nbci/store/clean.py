@@ -1,0 +1,208 @@
+"""Old runs and results that nobody needs any more: which they are, what removing them frees, and their removal."""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import IntegrityError, UsageError
+from nbci.records.codec import from_json
+from nbci.records.model import StepRecord
+from nbci.store.files import disk_errors, remove, try_lock
+from nbci.store.runs import RunFolder, all_runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.store.cache import Cache
+
+YOUNGEST_SECONDS = 86400.0
+"""What is younger is left alone: a run that goes on may have made it, and not yet said that it needs it."""
+_UNREADABLE = (IntegrityError, UsageError, OSError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownRun:
+    """What decides over a run: whether it goes on, and the run whose results stand for it."""
+
+    run: str
+    going_on: bool = False
+    same_as: str | None = None
+
+
+def unneeded_runs(runs: Sequence[KnownRun], keep: int) -> tuple[str, ...]:
+    """Of the runs, the newest first, those beyond the `keep` newest that do not go on and that no kept one names."""
+    kept = {known.run for number, known in enumerate(runs) if number < keep or known.going_on}
+    for known in runs:  # a run names an older one only
+        if known.run in kept and known.same_as is not None:
+            kept.add(known.same_as)
+    return tuple(known.run for known in runs if known.run not in kept)
+
+
+def known_runs(project: Project) -> tuple[KnownRun, ...]:
+    """The runs of the project, the newest first; one that cannot be read names no other."""
+    return tuple(
+        KnownRun(run=folder.run, going_on=folder.is_going_on, same_as=_same_as(folder)) for folder in all_runs(project)
+    )
+
+
+def _same_as(folder: RunFolder) -> str | None:
+    try:
+        named = json.loads((folder.path / "run.json").read_bytes()).get("same_as")
+    except (OSError, ValueError, AttributeError):
+        return None
+    return named if isinstance(named, str) else None
+
+
+def never_begun(project: Project, before: float) -> tuple[str, ...]:
+    """Folders in which no run ever began, last changed before that time: nbci was killed while it made them."""
+    known = (entry for entry in _files(project.runs_folder, depth=0) if not (entry / "run.json").exists())
+    return tuple(entry.name for entry in known if _is_older(entry, before) and not RunFolder(entry).is_going_on)
+
+
+def remove_runs(project: Project, runs: Iterable[str]) -> tuple[str, ...]:
+    """Remove them, and give those that were removed: a run that somebody resumes or names meanwhile stays.
+
+    Each goes aside first, so that no other process can take half of it for a run.
+    """
+    lock = try_lock(project.locks_folder / "clean.lock")
+    if lock is None:
+        raise UsageError("another `nbci clean` is at work in this project", hint="wait until it has ended")
+    try:
+        return _remove_runs(project, runs, project.root / ".nbci" / "removed")
+    finally:
+        os.close(lock)
+
+
+def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[str, ...]:
+    gone: list[str] = []
+    for run in runs:
+        folder = RunFolder(project.runs_folder / run)
+        if not folder.hold():
+            continue
+        try:
+            with disk_errors(aside):
+                aside.mkdir(parents=True, exist_ok=True)
+                os.rename(folder.path, aside / run)
+            gone.append(run)
+        finally:
+            folder.release()
+    for known in known_runs(project):
+        if known.same_as in gone:
+            gone.remove(known.same_as)
+            os.rename(aside / known.same_as, project.runs_folder / known.same_as)
+    remove(aside)
+    return tuple(gone)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Removable:
+    """What may go from the cache: results (each with the name of its notebook), values and artifacts."""
+
+    results: tuple[Path, ...] = ()
+    values: tuple[Path, ...] = ()
+    artifacts: tuple[Path, ...] = ()
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of it."""
+        return (*self.results, *self.values, *self.artifacts)
+
+
+def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
+    """What was last made or used before that time, and is no part of a kept run of the project or of a kept result."""
+    records = [record for run in kept_runs for record in _step_records(project.runs_folder / run)]
+    of_runs = {cache.entry(record) for record in records if record.key is not None}
+    results: list[Path] = []
+    needed = {digest for record in records for digest in _digests(record)}
+    for path in _files(cache.root / "results", depth=2):
+        entry = path.with_suffix(".json")
+        if entry not in of_runs and _is_older(path, before) and (entry == path or _is_older(entry, before)):
+            results.append(path)
+        elif path.suffix == ".notebook":
+            needed.add(path.read_text(encoding="ascii"))
+        elif (record := _read(path)) is not None:
+            needed |= set(_digests(record))
+    return Removable(
+        results=tuple(sorted(results)),
+        values=tuple(_unneeded(cache.values, needed, before)),
+        artifacts=tuple(_unneeded(cache.root / "artifacts", needed, before)),
+    )
+
+
+def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> None:
+    """Remove them: results first, then what no result names now, since another process may use one meanwhile."""
+    for path in unneeded_results(cache, project, kept_runs, before).results:
+        _remove_older(path, before)
+    left = unneeded_results(cache, project, kept_runs, before)
+    for path in (*left.values, *left.artifacts):
+        _remove_older(path, before)
+
+
+def _remove_older(path: Path, before: float) -> None:
+    if _is_older(path, before):
+        remove(path)
+
+
+def freed_bytes(paths: Iterable[Path]) -> int:
+    """What removing the files and folders frees: a file with further names elsewhere frees nothing."""
+    seen: dict[tuple[int, int], tuple[int, int, int]] = {}
+    for path in paths:
+        for found in _stats(path):
+            _, _, names = seen.get((found.st_dev, found.st_ino), (0, 0, 0))
+            seen[found.st_dev, found.st_ino] = (found.st_size, found.st_nlink, names + 1)
+    return sum(size for size, links, names in seen.values() if names >= links)
+
+
+def _stats(path: Path) -> Iterator[os.stat_result]:
+    try:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            yield found
+            return
+        for child in path.iterdir():
+            yield from _stats(child)
+    except FileNotFoundError:
+        return
+
+
+def _unneeded(folder: Path, needed: set[str], before: float) -> Iterator[Path]:
+    for path in _files(folder, depth=1):
+        if f"{path.parent.name}{path.name}" not in needed and _is_older(path, before):
+            yield path
+
+
+def _files(folder: Path, *, depth: int) -> list[Path]:
+    """What lies in a folder, or so many levels deeper."""
+    return sorted(folder.glob("/".join(["*"] * (depth + 1))))
+
+
+def _is_older(path: Path, before: float) -> bool:
+    """By the time of the last change of its entry, which nothing can set back."""
+    try:
+        return path.lstat().st_ctime < before
+    except FileNotFoundError:
+        return True
+
+
+def _step_records(run: Path) -> Iterator[StepRecord]:
+    for path in sorted((run / "steps").rglob("record.json")):
+        if (record := _read(path)) is not None:
+            yield record
+
+
+def _read(path: Path) -> StepRecord | None:
+    try:
+        return from_json(path.read_bytes(), StepRecord, str(path))
+    except _UNREADABLE:
+        return None
+
+
+def _digests(record: StepRecord) -> Iterator[str]:
+    yield from (ref.object for ref in (*record.takes, *record.gives))
+    yield from (ref.digest for ref in (*record.deps, *record.outs))
