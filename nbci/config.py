@@ -89,7 +89,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
                 where=where,
             )
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"[tool.nbci] {key}: {value!r} is not a {_KEYS[key].__name__}", where=where)
+            raise UsageError(f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where)
         if isinstance(value, int) and value < 1:
             raise UsageError(f"[tool.nbci] {key}: {value} is not at least 1", where=where)
     return Project(

@@ -23,18 +23,3 @@ def parse_duration(text: str | float) -> float:
     if not 0 < seconds < float("inf"):
         raise ValueError(text)
     return seconds
-
-
-def format_duration(seconds: float) -> str:
-    """Seconds as people read them.
-
-    >>> format_duration(0.0421), format_duration(3.25), format_duration(75), format_duration(5400)
-    ('42 ms', '3.2 s', '1 min 15 s', '1 h 30 min')
-    """
-    if seconds < 1:
-        return f"{seconds * 1000:.0f} ms"
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    if seconds < 3600:
-        return f"{int(seconds // 60)} min {int(seconds % 60)} s"
-    return f"{int(seconds // 3600)} h {int(seconds % 3600 // 60)} min"

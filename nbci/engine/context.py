@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING
 from nbci.engine import gpu
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from nbci.config import Project
     from nbci.engine.aliases import Ended
     from nbci.engine.listener import RunListener
+<<<<<<< HEAD
     from nbci.kernels.zygote.zygotes import Zygotes
+=======
+    from nbci.handoff.values import ValueRef
+>>>>>>> main
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.secrets import Mask
@@ -65,6 +69,11 @@ class RunContext:
                     for name in take.givers:
                         self._consumers.setdefault(name, {})[take.name] = step.name
         return self._consumers.get(giver, {})
+
+    def whole_values(self, refs: Iterable[ValueRef]) -> frozenset[str]:
+        """The digests of those values whose files are what they say; each file is read once on this machine."""
+        places = ((ref.object, self.cache.value_path(ref.object)) for ref in refs)
+        return frozenset(name for name, place in places if place.is_file() and self.index.digest(place)[0] == name)
 
     def kernel_environment(self, step: PlannedStep, lease: gpu.Lease | None) -> dict[str, str]:
         """The environment of a step's kernel: ours, less the secrets of others, plus what the step asks for."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from contextlib import suppress
 from dataclasses import replace
 from itertools import islice
@@ -15,12 +13,11 @@ from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
-from nbci.store.files import disk_errors
+from nbci.store.files import link_or_copy
 from nbci.store.runs import all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from nbci.config import Project
     from nbci.engine.context import RunContext
@@ -65,7 +62,7 @@ def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecor
         restore_artifact(context.project.root, ref, context.cache, context.index)
     notebook = context.cache.notebook_of(record)
     if notebook is not None:
-        _link(notebook, context.folder.step(record.name) / "notebook.ipynb")
+        link_or_copy(notebook, context.folder.step(record.name) / "notebook.ipynb")
     context.cache.mark_used(record)
     reused = replace(record, result="reused", reason=reason)
     context.folder.write_step(reused)
@@ -101,15 +98,3 @@ def known_outs(project: Project) -> frozenset[tuple[str, str]]:
                 record = folder.read_step(step.name) if step.outs or step.metrics else None
                 known |= {(ref.path, ref.digest) for ref in record.outs} if record is not None else set()
     return frozenset(known)
-
-
-def _link(source: Path, target: Path) -> None:
-    """A hard link where the file system can, else a copy."""
-    if target.exists():
-        return
-    with disk_errors(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            os.link(source, target)
-        except OSError:
-            shutil.copyfile(source, target)

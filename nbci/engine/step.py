@@ -223,6 +223,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         spill_folder=folder / "files",
         log_path=folder / "kernel.log",
         takes=inputs.values,
+        verified=context.whole_values(inputs.values),
         gives=step.gives,
         optional_gives=(*step.optional_gives, *inputs.along),
         consumers=context.consumers(step.name),
@@ -243,6 +244,8 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     folder = context.folder.step(step.name)
     document = context.mask.json(plain(outcome.notebook))
     write_atomic(folder / "notebook.ipynb", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    for ref in outcome.gives:
+        context.index.trust(context.cache.value_path(ref.object), ref.object)
     seen = outcome.seen
     observed: tuple[Part, ...] = ()
     warnings = outcome.warnings

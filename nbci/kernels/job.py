@@ -39,11 +39,12 @@ class MetricProbe:
 class KernelJob:
     """One attempt at a step, complete: nothing else is consulted while it runs.
 
-    The order is: parameters, imports and functions cells, then `takes` are loaded from `values_folder`, then step and
-    metrics cells, then `gives` are saved there. `defined_by_reference` are the names of classes and functions that the
-    notebook's imports and functions cells define. `log_path` receives what the kernel's process writes outside any
-    cell; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that
-    leaves. `env` is the kernel's whole environment.
+    `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
+    cells, then `takes` are loaded from `values_folder`, then step and metrics cells, then `gives` are saved there.
+    `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
+    `log_path` receives what the kernel's process writes outside any cell; `spill_folder` the outputs over
+    `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that leaves. `env` is the kernel's whole
+    environment.
     """
 
     step: str
@@ -58,6 +59,7 @@ class KernelJob:
     spill_folder: Path
     log_path: Path
     takes: tuple[ValueRef, ...] = ()
+    verified: frozenset[str] = frozenset()
     gives: tuple[str, ...] = ()
     optional_gives: tuple[str, ...] = ()
     consumers: Mapping[str, str] | None = None

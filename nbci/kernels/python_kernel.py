@@ -63,6 +63,7 @@ class PythonKernel:
                 "gives": [*self._job.gives, *self._job.optional_gives],
                 "by_reference": sorted(self._job.defined_by_reference),
                 "step": self._job.step,
+                "verified": sorted(self._job.verified),
             },
         )
         return decode_load(answer)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import IntegrityError
 from nbci.records.codec import from_json, to_json
 from nbci.records.model import StepRecord
-from nbci.store.files import disk_errors, write_atomic
+from nbci.store.files import disk_errors, link_or_copy, write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -58,7 +58,7 @@ class Cache:
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
         """Remember what a step came to, by its key, with its executed notebook."""
         digest, _ = index.digest(notebook)
-        self._link(notebook, self.artifact_path(digest))
+        link_or_copy(notebook, self.artifact_path(digest))
         place = self.entry(record)
         write_atomic(place.with_suffix(".notebook"), digest)
         write_atomic(place, to_json(record))
@@ -101,19 +101,6 @@ class Cache:
 
     def _folder(self, key: str) -> Path:
         return self.root / "results" / key[:2] / key[2:]
-
-    @staticmethod
-    def _link(source: Path, target: Path) -> None:
-        if target.exists():
-            return
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                os.link(source, target)
-            except FileExistsError:
-                return
-            except OSError:
-                shutil.copyfile(source, target)
 
 
 def user_cache(environ: Mapping[str, str]) -> Cache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 from pathlib import Path
@@ -19,7 +20,18 @@ SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 def schema_of(kind: type, title: str) -> dict[str, Any]:
     """The JSON Schema of a dataclass, as it is kept in the repository."""
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **msgspec.json.schema(kind)}
+    schema = cleaned(msgspec.json.schema(kind))
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": title, **schema}
+
+
+def cleaned(value: Any) -> Any:
+    """The schema with docstrings as Python 3.13 has them, without the indentation of the source."""
+    if isinstance(value, dict):
+        return {
+            key: inspect.cleandoc(item) if key == "description" and isinstance(item, str) else cleaned(item)
+            for key, item in value.items()
+        }
+    return [cleaned(item) for item in value] if isinstance(value, list) else value
 
 
 @pytest.mark.parametrize(

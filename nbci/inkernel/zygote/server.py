@@ -78,6 +78,9 @@ class Server:
         finally:
             for kernel in list(self.kernels.values()):
                 kernel.kill()
+            for pid in self.kernels:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)  # nobody else might
             shutil.rmtree(self.folder, ignore_errors=True)
 
     def _open(self) -> None:

@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbci.config import find_project
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("keep = 0", "keep: 0 is not at least 1"),
+        ("jobs = -1", "jobs: -1 is not at least 1"),
+        ("keep = true", "keep: True is not of type int"),
+        ('keep = "20"', "keep: '20' is not of type int"),
+        ("kept = 3", "no key 'kept'"),
+    ],
+)
+def test_a_wrong_setting_is_named(tmp_path: Path, line: str, problem: str) -> None:
+    (tmp_path / "pyproject.toml").write_text(f"[tool.nbci]\n{line}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=problem):
+        find_project(tmp_path)
+
+
+def test_settings_are_read(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\nkeep = 3\nsecrets = ["A"]\n', encoding="utf-8")
+    project = find_project(tmp_path)
+    assert (project.keep, project.secrets, project.jobs) == (3, ("A",), None)
