@@ -14,11 +14,8 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.aliases import Ended
     from nbci.engine.listener import RunListener
-<<<<<<< HEAD
-    from nbci.kernels.zygote.zygotes import Zygotes
-=======
     from nbci.handoff.values import ValueRef
->>>>>>> main
+    from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.secrets import Mask
