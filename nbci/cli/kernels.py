@@ -1,6 +1,7 @@
-"""Keep kernels warm between commands, so that the next run's start at once.
+"""Keep kernels warm between commands: runs with NBCI_ZYGOTE=on start theirs at once.
 
-A process that has imported what kernels need waits for this user's commands, and ends after idling.
+A process that has imported what kernels need waits for this user's commands, and ends after idling. Runs with
+NBCI_ZYGOTE=on in their environment use it.
 """
 
 from __future__ import annotations
