@@ -62,6 +62,7 @@ def run_part(
     mask = Mask(secrets.values())
     store.write_plan(plan)
     log = EventLog(store.step(steps[0].name) / "events.jsonl")
+    index = FileIndex(project.state_folder / "digests.json")
     context = RunContext(
         project=project,
         plan=plan,
@@ -72,12 +73,15 @@ def run_part(
         mask=mask,
         secrets=secrets,
         cache=Cache(store.path),
-        index=FileIndex(project.state_folder / "digests.json"),
+        index=index,
         carries=True,
         records=Ended(plan, records.values()),
     )
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
-    return run_plan(context, header(store.run, plan, project.root, (), mask), options)
+    try:
+        return run_plan(context, header(store.run, plan, project.root, (), mask), options)
+    finally:
+        index.save()
 
 
 def finish(project: Project, plan: Plan, store: RunFolder, command: Sequence[str]) -> tuple[RunFolder, RunRecord]:

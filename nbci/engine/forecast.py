@@ -10,6 +10,7 @@ from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import StepError
+from nbci.pipeline.paths import overlap
 from nbci.plan.parts import changes
 
 if TYPE_CHECKING:
@@ -33,11 +34,12 @@ def forecast(
     settled = Ended(plan)
     steps: list[PlannedStep] = []
     undecided: set[str] = set()
+    planned = {step.name: step for step in plan.steps}
     for step in plan.steps:
         if step.action != "run":
             steps.append(step)
             continue
-        unknown = [name for name in step.after if name in undecided and _needs(plan, step, name)]
+        unknown = [name for name in step.after if name in undecided and _needs(step, planned[name])]
         if unknown:
             undecided.add(step.name)
             steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
@@ -58,13 +60,10 @@ def forecast(
     return replace(plan, steps=tuple(steps))
 
 
-def _needs(plan: Plan, step: PlannedStep, before: str) -> bool:
+def _needs(step: PlannedStep, before: PlannedStep) -> bool:
     """Whether what `before` comes to is part of the step's key: its values, its files or its metrics."""
-    if any(before in take.givers for take in step.takes):
+    if any(before.name in take.givers for take in step.takes):
         return True
-    if f"${{{before}" in json.dumps(step.params, default=str):
+    if f"${{{before.name}" in json.dumps(step.params, default=str):
         return True
-    outs = plan.step(before).outs
-    return any(
-        dep == out or dep.startswith(f"{out}/") or out.startswith(f"{dep}/") for dep in step.deps for out in outs
-    )
+    return any(overlap(dep, out) for dep in step.deps for out in before.outs)

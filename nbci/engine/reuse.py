@@ -34,15 +34,17 @@ _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: FileIndex) -> dict[str, StepRecord]:
     """For each step that the plan reuses unseen the result that still stands; UsageError when one has to run first."""
     taken = Ended(plan)
+    wanted = [step for step in plan.steps if step.action == "reuse"]
+    if not wanted:
+        return taken
     last = last_records(project, plan.target)
-    for step in plan.steps:
-        if step.action != "reuse":
-            continue
+    for step in wanted:
         decision = decide(project.root, step, inputs_for(step, plan, taken), cache, index)
-        before = last(step.name)
         if decision.record is not None:
             taken[step.name] = decision.record
-        elif step.cache is False and before is not None and before.key == decision.key:
+            continue
+        before = last(step.name)
+        if step.cache is False and before is not None and before.key == decision.key:
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
@@ -57,16 +59,14 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 
 def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
-    """Make an earlier result one of this run: its outs are put back, its notebook is linked."""
+    """An earlier result as one of this run, whose record the run writes: outs are put back, the notebook is linked."""
     for ref in record.outs:
         restore_artifact(context.project.root, ref, context.cache, context.index)
     notebook = context.cache.notebook_of(record)
     if notebook is not None:
         link_or_copy(notebook, context.folder.step(record.name) / "notebook.ipynb")
     context.cache.mark_used(record)
-    reused = replace(record, result="reused", reason=reason)
-    context.folder.write_step(reused)
-    return reused
+    return replace(record, result="reused", reason=reason)
 
 
 def last_records(project: Project, target: str) -> Callable[[str], StepRecord | None]:
@@ -90,9 +90,7 @@ def last_records(project: Project, target: str) -> Callable[[str], StepRecord | 
 def known_outs(project: Project) -> frozenset[tuple[str, str]]:
     """(path, digest) of every out that recent runs recorded: content that nbci made, and may clear."""
     known = set()
-    for number, folder in enumerate(all_runs(project)):
-        if number >= _LOOK_BACK_RUNS:
-            break
+    for folder in islice(all_runs(project), _LOOK_BACK_RUNS):
         with suppress(*_UNREADABLE):
             for step in folder.read_plan().steps:
                 record = folder.read_step(step.name) if step.outs or step.metrics else None

@@ -17,6 +17,7 @@ from nbci.engine.reuse import take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
+from nbci.pipeline.paths import overlap
 from nbci.plan.program import program
 from nbci.records import metrics
 from nbci.records.codec import plain
@@ -98,13 +99,9 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
     if context.carries:
         for record in context.records.values():
             for ref in record.outs:
-                if any(_within(dep, ref.path) for dep in step.deps):
+                if any(overlap(dep, ref.path) for dep in step.deps):
                     artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
     return inputs_for(step, context.plan, context.records)
-
-
-def _within(path: str, folder: str) -> bool:
-    return path == folder or path.startswith(f"{folder}/") or folder.startswith(f"{path}/")
 
 
 async def _tries(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:

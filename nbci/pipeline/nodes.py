@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 MAX_COMBINATIONS = 10_000
 
-_STEP_TAG = re.compile(r"(step|block):[^;\s]")
 _NAME_PART = re.compile(r"[a-z0-9_][a-z0-9_-]*")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -62,14 +61,8 @@ def expand(document: Document, node: str, notebook: str, tagged: TaggedNotebook)
         name = f"{node}/{suffix}" if suffix else node
         settings = _with_matrix(document, node, entry, matrix)
         steps = _steps_of(document, node, notebook, tagged)
-        groups.append(_group(document, _Combination(node, name, settings, matrix), steps, is_whole(tagged)))
+        groups.append(_group(document, _Combination(node, name, settings, matrix), steps, tagged.whole))
     return tuple(groups)
-
-
-def is_whole(tagged: TaggedNotebook) -> bool:
-    """Whether the notebook has no step tags, so that it runs as one step."""
-    tags = (tag for cell in tagged.notebook.cells for tag in cell.tags)
-    return len(tagged.steps) == 1 and not any(_STEP_TAG.match(tag) for tag in tags)
 
 
 def combinations(

@@ -11,6 +11,15 @@ if TYPE_CHECKING:
     from nbci.errors import Location
 
 
+def overlap(one: str, other: str) -> bool:
+    """Whether two paths are the same, or one lies inside the other.
+
+    >>> overlap("data", "data/train.csv"), overlap("data/train.csv", "data"), overlap("data", "database")
+    (True, True, False)
+    """
+    return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
+
+
 def project_path(path: str, folder: str, where: Location) -> str:
     """The path, given relative to `folder` (itself relative to the root), relative to the project's root."""
     joined = posixpath.normpath(posixpath.join(folder, path))

@@ -165,7 +165,7 @@ class _Analysis:
     ) -> tuple[PlannedCell, ...]:
         own = [
             *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
-            *prelude_cells(self.tagged, kept),
+            *prelude_cells(self.tagged, self.prelude, kept),
             *(_planned(self.tagged, number, "step") for number in self.steps[name].cells),
             *(part.cell for part in parts),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from nbci.dataflow.prelude import reach, split
@@ -52,18 +53,24 @@ def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
     )
 
 
-def prelude_cells(tagged: TaggedNotebook, kept: Sequence[Statement]) -> tuple[PlannedCell, ...]:
-    """The imports and functions cells with only the kept statements; a cell of which nothing is kept is left out."""
-    notebook = tagged.notebook
-    wanted = {(statement.cell, statement.line) for statement in kept}
+def prelude_cells(
+    tagged: TaggedNotebook, prelude: Sequence[Statement], kept: Sequence[Statement]
+) -> tuple[PlannedCell, ...]:
+    """The imports and functions cells with only the kept statements of their `prelude`.
+
+    A cell of which nothing is kept is left out.
+    """
+    totals = Counter(statement.cell for statement in prelude)
+    by_cell: dict[int, list[Statement]] = {}
+    for statement in kept:
+        by_cell.setdefault(statement.cell, []).append(statement)
     cells: list[PlannedCell] = []
     for role, numbers in (("imports", tagged.blocks.imports), ("functions", tagged.blocks.functions)):
         for number in numbers:
-            source = notebook.cell(number).source
-            statements = split(number, source)
-            found = [statement for statement in statements if (number, statement.line) in wanted]
+            found = by_cell.get(number)
             if found:
-                text = source if len(found) == len(statements) else _at_their_lines(found)
+                source = tagged.notebook.cell(number).source
+                text = source if len(found) == totals[number] else _at_their_lines(found)
                 cells.append(
                     PlannedCell(role="imports" if role == "imports" else "functions", number=number, source=text)
                 )
@@ -94,7 +101,9 @@ def with_definitions(
     added = {(s.cell, s.line) for s in reach(statements, also, everything) if s.kind != "other"}
     kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
     return ordered(
-        [cell for cell in cells if cell.role not in ("imports", "functions")] + list(prelude_cells(tagged, kept)), cells
+        [cell for cell in cells if cell.role not in ("imports", "functions")]
+        + list(prelude_cells(tagged, statements, kept)),
+        cells,
     )
 
 
