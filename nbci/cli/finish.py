@@ -6,6 +6,7 @@ Safe to repeat: the same store becomes the same run.
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
     plan = read_plan(Path(arguments.plan))
     notebooks = read_notebooks(project, plan.sources or {})
     store = open_store(project, plan, arguments.store)
-    folder, record = finish(project, plan, store, ["nbci", *sys.argv[1:]])
+    folder, record = finish(project, plan, store, command=["nbci", *sys.argv[1:]], environ=os.environ)
     try:
         folder.write_run(record)
         publish(folder, plan, notebooks, record)

@@ -112,21 +112,15 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.live import choose_display
     from nbci.cli.publish import publish
     from nbci.cli.unchanged import remember_run
-    from nbci.engine.aliases import Ended
-    from nbci.engine.context import RunContext
-    from nbci.engine.events import EventLog, Listeners
-    from nbci.engine.prepare import check_kernels, find_secrets, header
+    from nbci.engine.prepare import header
+    from nbci.engine.ready import make_ready
     from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
-    from nbci.secrets import Mask
     from nbci.store.cache import user_cache
-    from nbci.store.index import FileIndex
 
     plan, project = request.plan, request.project
-    check_kernels(plan)
-    secrets = find_secrets(plan, project.secrets, os.environ)
-    cache, index = user_cache(os.environ), FileIndex(project.state_folder / "digests.json")
-    taken_over = results_to_take_over(project, plan, cache, index)
+    ready = make_ready(project, plan, request.notebooks, cache=user_cache(os.environ), environ=os.environ)
+    taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
     forced = bool(arguments.force or arguments.first or arguments.only)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
@@ -144,32 +138,19 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         tick=display.tick,
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
-    mask = Mask(secrets.values())
-    context = RunContext(
-        project=project,
-        plan=plan,
-        folder=folder,
-        notebooks=request.notebooks,
-        listener=Listeners([EventLog(folder.path / "events.jsonl"), display]),
-        environ=os.environ,
-        mask=mask,
-        secrets=secrets,
-        known_outs=outs,
-        cache=cache,
-        index=index,
-        records=Ended(plan),
-        forced=lambda step: forced or step in arguments.force_step,
-    )
+    context = ready.begin(folder, display, log=folder.path / "events.jsonl")
+    context.known_outs = outs
+    context.forced = lambda step: forced or step in arguments.force_step
     try:
         folder.write_plan(plan)
-        begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], mask)
+        begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
         record = run_plan(context, begun, options)
         if not arguments.resume:
             remember_run(arguments, context, record)
     finally:
         display.close()
         folder.release()
-        index.save()
+        ready.index.save()
     if arguments.json:
         from nbci.cli.show_text import show_document
 

@@ -10,10 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.engine.aliases import Ended
-from nbci.engine.context import RunContext
-from nbci.engine.events import EventLog, Listeners
-from nbci.engine.prepare import check_kernels, find_secrets, header
+from nbci.engine.prepare import header, known_secrets
+from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
 from nbci.records.codec import to_json
@@ -22,7 +20,6 @@ from nbci.records.model import StepRecord
 from nbci.secrets import Mask
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
-from nbci.store.index import FileIndex
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
 
@@ -55,36 +52,22 @@ def run_part(
 ) -> RunRecord:
     """Run some steps of the plan with what the store has of the steps before them."""
     notebooks = read_notebooks(project, plan.sources or {})
-    here = replace(plan, steps=tuple(steps))
-    check_kernels(here)
-    secrets = find_secrets(here, project.secrets, environ)
+    ready = make_ready(project, plan, notebooks, cache=Cache(store.path), environ=environ, part=steps)
     records = _records_before(plan, store, steps)
-    mask = Mask(secrets.values())
     store.write_plan(plan)
-    log = EventLog(store.step(steps[0].name) / "events.jsonl")
-    index = FileIndex(project.state_folder / "digests.json")
-    context = RunContext(
-        project=project,
-        plan=plan,
-        folder=store,
-        notebooks=notebooks,
-        listener=Listeners([log, display]),
-        environ=environ,
-        mask=mask,
-        secrets=secrets,
-        cache=Cache(store.path),
-        index=index,
-        carries=True,
-        records=Ended(plan, records.values()),
-    )
+    log = store.step(steps[0].name) / "events.jsonl"
+    context = ready.begin(store, display, log=log, ended=records.values())
+    context.carries = True
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
     try:
-        return run_plan(context, header(store.run, plan, project.root, (), mask), options)
+        return run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
     finally:
-        index.save()
+        ready.index.save()
 
 
-def finish(project: Project, plan: Plan, store: RunFolder, command: Sequence[str]) -> tuple[RunFolder, RunRecord]:
+def finish(
+    project: Project, plan: Plan, store: RunFolder, *, command: Sequence[str], environ: Mapping[str, str]
+) -> tuple[RunFolder, RunRecord]:
     """Gather what the store has into a run of the project. Repeated, it is the same run."""
     records = [store.read_step(step.name) or _unrun(step) for step in plan.steps]
     folder = _run_of(project, store)
@@ -96,7 +79,8 @@ def finish(project: Project, plan: Plan, store: RunFolder, command: Sequence[str
         folder.write_step(record)
     folder.write_plan(plan)
     write_atomic(folder.path / "events.jsonl", _events(store))
-    begun = header(folder.run, plan, project.root, command, Mask(()))
+    mask = Mask(known_secrets(plan, project.secrets, environ).values())
+    begun = header(folder.run, plan, project.root, command, mask)
     return folder, _record(begun, plan, records)
 
 

@@ -21,7 +21,7 @@ from nbci.store.runs import now_utc
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.plan.model import Plan
+    from nbci.plan.model import Plan, PlannedStep
     from nbci.store.sources import Target
 
 _GIT_TIMEOUT_SECONDS = 20
@@ -53,11 +53,11 @@ def plan_target(
     return build_plan(pipeline, bound, sources=target.sources, kernel=kernel)
 
 
-def check_kernels(plan: Plan) -> None:
-    """UsageError when a step that will run asks for a kernel that is not installed here."""
+def check_kernels(steps: Sequence[PlannedStep]) -> None:
+    """UsageError when one of the steps that will run asks for a kernel that is not installed here."""
     from nbci.kernels.specs import find_spec
 
-    wanted = {step.kernel: step.notebook for step in reversed(plan.steps) if step.action == "run"}
+    wanted = {step.kernel: step.notebook for step in reversed(steps) if step.action == "run"}
     for kernel, notebook in wanted.items():
         try:
             find_spec(kernel)
@@ -65,14 +65,17 @@ def check_kernels(plan: Plan) -> None:
             raise UsageError(error.message, hint=error.hint, where=Location(notebook)) from error
 
 
-def find_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of the declared secrets; UsageError when one is missing, or is about to be written as a parameter."""
-    found: dict[str, str] = {name: environ[name] for name in always if name in environ}
-    for step in plan.steps:
+def find_secrets(
+    plan: Plan, always: Sequence[str], environ: Mapping[str, str], here: Sequence[PlannedStep]
+) -> dict[str, str]:
+    """The values of all the plan's secrets, as far as the environment has them.
+
+    UsageError when one is missing that a step `here` needs, or when one is about to be written as a parameter.
+    """
+    found = known_secrets(plan, always, environ)
+    for step in here:
         for name in step.secrets:
-            if name in environ:
-                found[name] = environ[name]
-            elif step.action == "run":
+            if name not in found and step.action == "run":
                 raise UsageError(
                     f"step {step.name} needs the secret {name}, which is not in the environment",
                     hint=f"set it for this command only, e.g. {name}=... nbci run {plan.target}",
@@ -81,6 +84,12 @@ def find_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) 
     if found:
         _refuse_written_secrets(plan, Mask(found.values()))
     return found
+
+
+def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
+    """The values of the secrets that the project or a step of the plan names, where the environment has them."""
+    names = dict.fromkeys((*always, *(name for step in plan.steps for name in step.secrets)))
+    return {name: environ[name] for name in names if name in environ}
 
 
 def _refuse_written_secrets(plan: Plan, mask: Mask) -> None:

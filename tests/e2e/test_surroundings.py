@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -62,6 +63,31 @@ def _nowhere(nbci: Console, said: str) -> None:
         content = path.read_bytes()
         for form in forms:
             assert form.encode() not in content, f"{form!r} is in {path}"
+
+
+def test_a_step_run_by_itself_keeps_the_secrets_of_all(nbci: Console, make_notebook: MakeNotebook) -> None:
+    notebook = make_notebook(
+        "apart.ipynb",
+        [
+            (
+                "step:load",
+                f"import os\nassert 'DB_PASSWORD' not in os.environ\nprint({_SECRET[:9]!r} + {_SECRET[9:]!r})",
+            ),
+            ("step:use prev:load secret:DB_PASSWORD", "import os\nassert len(os.environ['DB_PASSWORD'])"),
+        ],
+    )
+    assert nbci("plan", notebook, "--out", "plan.json").returncode == 0
+    without = nbci("step", "--plan", "plan.json", "load")
+    assert without.returncode == 0, "a secret of other steps need not be there"
+    first = nbci("step", "--plan", "plan.json", "--store", "other", "load", env={"DB_PASSWORD": _SECRET})
+    second = nbci("step", "--plan", "plan.json", "--store", "other", "use", env={"DB_PASSWORD": _SECRET})
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
+    last = nbci("finish", "--plan", "plan.json", "--store", "other", env={"DB_PASSWORD": _SECRET})
+    assert last.returncode == 0
+    assert "***" in first.stdout
+    shutil.rmtree(nbci.cwd / ".nbci" / "store")
+    (nbci.cwd / "other").rename(nbci.cwd / ".nbci" / "store")
+    _nowhere(nbci, first.stdout + second.stdout + last.stdout)
 
 
 def test_a_secret_is_no_value_and_no_parameter(nbci: Console, make_notebook: MakeNotebook) -> None:

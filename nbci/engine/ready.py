@@ -1,0 +1,85 @@
+"""A run about to begin: all that can be refused has been looked at, and nothing is written yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.engine.aliases import Ended
+from nbci.engine.context import RunContext
+from nbci.engine.events import EventLog, Listeners
+from nbci.engine.prepare import check_kernels, find_secrets
+from nbci.secrets import Mask
+from nbci.store.index import FileIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.engine.listener import RunListener
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import StepRecord
+    from nbci.store.cache import Cache
+    from nbci.store.runs import RunFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ready:
+    """A plan, whole or in part, that this machine can carry out; `secrets` are those of the whole plan."""
+
+    project: Project
+    plan: Plan
+    notebooks: Mapping[str, TaggedNotebook]
+    environ: Mapping[str, str]
+    cache: Cache
+    index: FileIndex
+    secrets: Mapping[str, str]
+    mask: Mask
+
+    def begin(
+        self, folder: RunFolder, display: RunListener, *, log: Path, ended: Iterable[StepRecord] = ()
+    ) -> RunContext:
+        """What the steps share, in the run's own folder; `log` takes the events, `ended` is what ran elsewhere."""
+        return RunContext(
+            project=self.project,
+            plan=self.plan,
+            folder=folder,
+            notebooks=self.notebooks,
+            listener=Listeners([EventLog(log), display]),
+            environ=self.environ,
+            mask=self.mask,
+            secrets=self.secrets,
+            cache=self.cache,
+            index=self.index,
+            records=Ended(self.plan, ended),
+        )
+
+
+def make_ready(
+    project: Project,
+    plan: Plan,
+    notebooks: Mapping[str, TaggedNotebook],
+    *,
+    cache: Cache,
+    environ: Mapping[str, str],
+    part: Sequence[PlannedStep] | None = None,
+) -> Ready:
+    """Look at what the steps of the plan, or that part of them, need of this machine; UsageError when it is not there.
+
+    Every secret of the plan is known, whichever step runs here: what one step may read is hidden from the others.
+    """
+    steps = plan.steps if part is None else part
+    check_kernels(steps)
+    secrets = find_secrets(plan, project.secrets, environ, steps)
+    return Ready(
+        project=project,
+        plan=plan,
+        notebooks=notebooks,
+        environ=environ,
+        cache=cache,
+        index=FileIndex(project.state_folder / "digests.json"),
+        secrets=secrets,
+        mask=Mask(secrets.values()),
+    )
