@@ -1,0 +1,312 @@
+"""Formulas: a small part of Python's expressions as values, read with Python's parser and never run by it.
+
+One grammar for conditions of `when:`, for gates over several metrics and for searches: names, numbers, texts and lists
+with `== != < <= > >= in`, `and`, `or`, `not`, `+ - * / %`. A name may be dotted (`matrix.model`, `eval.f1`), a metric's
+full name (`digits/train:accuracy`), or anything in `${...}`. What a name means is for the caller to say.
+"""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+MAX_LENGTH = 1000
+MAX_DEPTH = 100
+ALLOWED = "compare names, numbers, text and lists with == != < <= > >= in, and, or, not, + - * / %"
+UNDECIDABLE = (TypeError, ArithmeticError, ValueError, RecursionError)
+"""What `evaluate` raises where the values do not fit: text compared with a number, a division by zero."""
+
+_QUOTED_OR_NAME = re.compile(
+    r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | (?<!\$)\$\{\s*([^{}'"]*[^{}'"\s])\s*\}"""
+    r"""| (?<![\w.])([a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(?:\.\w+)*)""",
+    re.VERBOSE,
+)
+_PLAIN_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
+_FULL_NAME = re.compile(r"[a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(\.\w+)*\Z", re.ASCII)
+_KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "True", "False", "None"}
+
+ComparisonWord = Literal["==", "!=", "<", "<=", ">", ">=", "is", "is not", "in", "not in"]
+ArithmeticWord = Literal["+", "-", "*", "/", "%"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Constant:
+    """A number, a text, True, False or None."""
+
+    value: bool | int | float | str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """Something that the caller gives a value: a parameter, a metric."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """A list."""
+
+    items: tuple[Formula, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unary:
+    """`not`, or a sign."""
+
+    op: Literal["not", "-", "+"]
+    operand: Formula
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Arithmetic:
+    """A calculation with two numbers; `+` also joins two texts."""
+
+    op: ArithmeticWord
+    left: Formula
+    right: Formula
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Combination:
+    """Conditions joined by `and` or `or`; two or more."""
+
+    op: Literal["and", "or"]
+    operands: tuple[Formula, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """`first < second <= third`: each with its neighbour, as in Python."""
+
+    first: Formula
+    rest: tuple[tuple[ComparisonWord, Formula], ...]
+
+
+Formula = Constant | Name | Listing | Unary | Arithmetic | Combination | Comparison
+
+_COMPARISONS: dict[ComparisonWord, Callable[[Any, Any], Any]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "is": operator.is_,
+    "is not": operator.is_not,
+    "in": lambda item, container: item in container,
+    "not in": lambda item, container: item not in container,
+}
+_ARITHMETIC: dict[ArithmeticWord, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "%": operator.mod,
+}
+_COMPARISON_WORDS: dict[type[ast.cmpop], ComparisonWord] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=",
+    ast.Is: "is", ast.IsNot: "is not", ast.In: "in", ast.NotIn: "not in",
+}  # fmt: skip
+_ARITHMETIC_WORDS: dict[type[ast.operator], ArithmeticWord] = {
+    ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Mod: "%",
+}  # fmt: skip
+
+
+def parse(text: str, kind: str = "condition") -> Formula:
+    """The formula that a text is; UsageError, which calls it a `kind`, when it is none."""
+    if len(text) > MAX_LENGTH:
+        raise UsageError(f"this {kind} is longer than {MAX_LENGTH} characters")
+    reader = _Reader(text, kind)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # of invalid escapes in texts
+            tree = ast.parse(reader.plain, mode="eval").body
+        return reader.formula(tree)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise UsageError(f"{text!r} is no {kind}", hint=ALLOWED) from error
+
+
+class _Reader:
+    """Turns Python's syntax tree into a formula; names that Python does not have are put in for the time being."""
+
+    def __init__(self, text: str, kind: str) -> None:
+        self.text = text
+        self.kind = kind
+        self.depth = 0
+        self.prefix = "_name"
+        while self.prefix in text:
+            self.prefix += "_"
+        self.names: dict[str, str] = {}
+        self.plain = _QUOTED_OR_NAME.sub(self._replaced, text).strip()
+
+    def _replaced(self, match: re.Match[str]) -> str:
+        name = match[1] or match[2]
+        if name is None:
+            return match[0]
+        stand_in = f"{self.prefix}{len(self.names)}_"
+        self.names[stand_in] = name
+        return stand_in
+
+    def formula(self, node: ast.expr) -> Formula:
+        """The node as a formula; ValueError where it is nested so deep that no walk through it would end well."""
+        self.depth += 1
+        if self.depth > MAX_DEPTH:
+            raise ValueError("nested too deep")
+        found = self._formula(node)
+        self.depth -= 1
+        return found
+
+    def _formula(self, node: ast.expr) -> Formula:
+        match node:
+            case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+                return Constant(value=value)
+            case ast.Name() | ast.Attribute():
+                return Name(name=self._name(node))
+            case ast.List(elts=items) | ast.Tuple(elts=items):
+                return Listing(items=tuple(map(self.formula, items)))
+            case ast.UnaryOp(op=ast.Not(), operand=operand):
+                return Unary(op="not", operand=self.formula(operand))
+            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
+                return Unary(op="-" if isinstance(sign, ast.USub) else "+", operand=self.formula(operand))
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC_WORDS:
+                return Arithmetic(op=_ARITHMETIC_WORDS[type(op)], left=self.formula(left), right=self.formula(right))
+            case ast.BoolOp(op=joint, values=operands):
+                word: Literal["and", "or"] = "and" if isinstance(joint, ast.And) else "or"
+                return Combination(op=word, operands=tuple(map(self.formula, operands)))
+            case ast.Compare(left=left, ops=ops, comparators=others):
+                pairs = zip(ops, others, strict=True)
+                rest = tuple((_COMPARISON_WORDS[type(op)], self.formula(other)) for op, other in pairs)
+                return Comparison(first=self.formula(left), rest=rest)
+        raise self._refused(node)
+
+    def _name(self, node: ast.expr) -> str:
+        match node:
+            case ast.Name(id=name):
+                return self.names.get(name, name)
+            case ast.Attribute(value=ast.Name() | ast.Attribute() as inner, attr=attr):
+                return f"{self._name(inner)}.{attr}"
+        raise self._refused(node)
+
+    def _refused(self, node: ast.expr) -> UsageError:
+        shown = re.sub(rf"{self.prefix}\d+_", lambda match: f"${{{self.names[match[0]]}}}", ast.unparse(node))
+        return UsageError(f"{shown!r} is not allowed in the {self.kind} {self.text!r}", hint=ALLOWED)
+
+
+def evaluate(formula: Formula, value_of: Callable[[str], Any], text_of: Callable[[str], Any] = str) -> Any:
+    """The formula's value; `value_of` gives that of a name, `text_of` that of a text.
+
+    One of UNDECIDABLE where the values do not fit together. As in Python, `and` and `or` look no further than needed.
+    """
+
+    def value(inner: Formula) -> Any:
+        return evaluate(inner, value_of, text_of)
+
+    match formula:
+        case Constant(value=str(text)):
+            return text_of(text)
+        case Constant(value=constant):
+            return constant
+        case Name(name=name):
+            return value_of(name)
+        case Listing(items=items):
+            return [value(item) for item in items]
+        case Combination(op="and", operands=operands):
+            return all(value(operand) for operand in operands)
+        case Combination(operands=operands):
+            return any(value(operand) for operand in operands)
+        case Unary(op="not", operand=operand):
+            return not value(operand)
+        case Unary(op=sign, operand=operand):
+            return -value(operand) if sign == "-" else +value(operand)
+        case Comparison():
+            return _compared(formula, value)
+        case Arithmetic(op=op, left=left, right=right):
+            return _calculated(op, value(left), value(right))
+
+
+def _compared(comparison: Comparison, value: Callable[[Formula], Any]) -> bool:
+    left = value(comparison.first)
+    for word, operand in comparison.rest:
+        right = value(operand)
+        if not _COMPARISONS[word](left, right):
+            return False
+        left = right
+    return True
+
+
+def _calculated(op: ArithmeticWord, left: Any, right: Any) -> Any:
+    """Arithmetic on numbers, `+` on texts; nothing that could fill the memory."""
+    numbers = all(isinstance(side, int | float) for side in (left, right))
+    if not numbers and not (op == "+" and isinstance(left, str) and isinstance(right, str)):
+        raise TypeError("arithmetic is for numbers, `+` also joins texts")
+    return _ARITHMETIC[op](left, right)
+
+
+def parts(formula: Formula) -> Iterator[Formula]:
+    """The formula and every formula in it, in the order that they are written."""
+    yield formula
+    match formula:
+        case Listing(items=inner) | Combination(operands=inner):
+            yield from (part for item in inner for part in parts(item))
+        case Unary(operand=operand):
+            yield from parts(operand)
+        case Arithmetic(left=left, right=right):
+            yield from parts(left)
+            yield from parts(right)
+        case Comparison(first=first, rest=rest):
+            yield from parts(first)
+            yield from (part for _, operand in rest for part in parts(operand))
+
+
+def names(formula: Formula) -> tuple[str, ...]:
+    """The names in the formula, each once."""
+    return tuple(dict.fromkeys(part.name for part in parts(formula) if isinstance(part, Name)))
+
+
+def is_yes_or_no(formula: Formula) -> bool:
+    """Whether the formula is true or false whatever its names are, and no number or text."""
+    match formula:
+        case Comparison() | Unary(op="not") | Constant(value=bool()):
+            return True
+        case Combination(operands=operands):
+            return all(map(is_yes_or_no, operands))
+        case _:
+            return False
+
+
+def printed(formula: Formula) -> str:
+    """The formula as text, which `parse` reads as the same formula."""
+    match formula:
+        case Constant(value=value):
+            return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
+        case Name(name=name):
+            return _printed_name(name)
+        case Listing(items=items):
+            return f"[{', '.join(map(printed, items))}]"
+        case Unary(op=op, operand=operand):
+            return f"not {_inner(operand)}" if op == "not" else f"{op}{_inner(operand)}"
+        case Arithmetic(op=op, left=left, right=right):
+            return f"{_inner(left)} {op} {_inner(right)}"
+        case Combination(op=op, operands=operands):
+            return f" {op} ".join(map(_inner, operands))
+        case Comparison(first=first, rest=rest):
+            return " ".join((_inner(first), *(f"{word} {_inner(operand)}" for word, operand in rest)))
+
+
+def _inner(formula: Formula) -> str:
+    text = printed(formula)
+    return text if isinstance(formula, Constant | Name | Listing) else f"({text})"
+
+
+def _printed_name(name: str) -> str:
+    plain = _FULL_NAME.match(name) or (_PLAIN_NAME.match(name) and not set(name.split(".")) & _KEYWORDS)
+    return name if plain and name.isascii() else f"${{{name}}}"
