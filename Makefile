@@ -1,6 +1,7 @@
 # Needs Python 3.11-3.13, git and make; everything else is installed into $(VENV).
 #   make PYTHON=python3.12 test     with another Python (the environment is made anew when its version changes)
 #   make WORKERS=8 test             with more test processes
+#   make bench                      nbci against its peers; ONLY=plan one benchmark, QUICK=1 a quick look
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
@@ -15,7 +16,7 @@ MADE := $(VENV)/.made-by-$(VERSION)
 DEMO := $(VENV)/.installed-for-demo
 TEST := $(VENV)/.installed-for-test
 
-.PHONY: install demo test check soak compiled clean
+.PHONY: install demo test check soak bench compiled clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -35,6 +36,9 @@ check: $(TEST)
 
 soak: $(TEST) compiled
 	$(BIN)/python -m pytest -n $(WORKERS) -m soak --hypothesis-profile=soak
+
+bench: $(DEMO) compiled
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
 
 # nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would.
 compiled: $(DEMO)

@@ -35,6 +35,7 @@ async def stock(code: str) -> tuple[float, float, Any, Any]:
     await client.wait_for_ready(timeout=60)
     await client.execute(code, reply=True, timeout=60)
     first = time.perf_counter() - began
+    provisioner: Any = manager.provisioner
 
     async def end() -> float:
         began = time.perf_counter()
@@ -42,7 +43,7 @@ async def stock(code: str) -> tuple[float, float, Any, Any]:
         await manager.shutdown_kernel()
         return time.perf_counter() - began
 
-    return first, 0.0, end, manager.provisioner.pid
+    return first, 0.0, end, provisioner.pid
 
 
 async def forked(code: str, zygotes: Zygotes) -> tuple[float, float, Any, Any]:

@@ -1,0 +1,72 @@
+"""Measure nbci against its peers: `python -m benchmarks [NAME …]`, or `make bench`, `make bench ONLY=plan QUICK=1`."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import Bench, Wrong
+from benchmarks.table import as_json, as_markdown, as_text
+
+if TYPE_CHECKING:
+    from benchmarks.measure import Row
+
+ROOT = Path(__file__).parent.parent
+NAMES = ("plan", "startup")
+
+
+def main() -> int:
+    """Measure what is asked for; 1 when something did not do its work."""
+    arguments = _parser().parse_args()
+    unknown = sorted({*arguments.names} - {*NAMES})
+    if unknown:
+        print(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 2
+    # where Python may not write bytecode, nbci would be compiled in each of its processes
+    subprocess.run([sys.executable, "-m", "compileall", "-q", ROOT / "nbci"], check=True)
+    groups: dict[str, list[Row]] = {}
+    titles: dict[str, str] = {}
+    wrong = False
+    for name in arguments.names or NAMES:
+        module = importlib.import_module(f"benchmarks.{name}")
+        titles[name] = (module.__doc__ or name).partition("\n")[0].rstrip(".")
+        print(f"\n{titles[name]}", flush=True)
+        try:
+            groups[name] = _measured(name, arguments)
+        except Wrong as error:
+            wrong = True
+            print(f"WRONG {error}", file=sys.stderr)
+        else:
+            print(as_text(groups[name]), flush=True)
+    arguments.json.write_text(as_json(groups, arguments.quick), encoding="utf-8")
+    if arguments.markdown:
+        arguments.markdown.write_text(as_markdown(groups, titles, arguments.quick), encoding="utf-8")
+    return int(wrong)
+
+
+def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
+    """The rows of one benchmark, which gets a short path: sockets are made in it."""
+    with tempfile.TemporaryDirectory(prefix="nb") as folder:
+        bench = Bench(folder=Path(folder), peers=arguments.peers.resolve(), quick=arguments.quick)
+        return list(importlib.import_module(f"benchmarks.{name}").rows(bench))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
+    parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
+    parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "results.json", metavar="FILE",
+                        help="where the figures go (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page, too")
+    parser.add_argument("--peers", type=Path, default=ROOT / ".bench", metavar="FOLDER",
+                        help="where the peers' environments are kept (default: %(default)s)")  # fmt: skip
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

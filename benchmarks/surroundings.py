@@ -1,0 +1,69 @@
+"""Where the measured commands run: nbci with a cache and warm kernels of its own, each peer in its own environment."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PYTHON = Path(sys.executable)
+
+
+def nbci(*arguments: str | Path) -> list[str | Path]:
+    """The command line of nbci: the installed command, or where only its package is on the path, the module."""
+    command = PYTHON.parent / "nbci"
+    return [command, *arguments] if command.exists() else [PYTHON, "-m", "nbci", *arguments]
+
+
+def of_nbci(folder: Path, **more: str) -> dict[str, str]:
+    """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps is in the folder."""
+    runtime = folder / "run"
+    runtime.mkdir(exist_ok=True, mode=0o700)
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("NBCI_")}
+    return {**kept, "NBCI_CACHE": str(folder / "cache"), "XDG_RUNTIME_DIR": str(runtime), **more}
+
+
+def of_others(folder: Path) -> dict[str, str]:
+    """Environment variables for a peer: none of this Python's own, and no home but the folder."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NBCI_", "PYTHON", "VIRTUAL_"))}
+    return {**kept, "HOME": str(folder), "IPYTHONDIR": str(folder / ".ipython"), "DVC_NO_ANALYTICS": "1"}
+
+
+def same_versions(*names: str) -> list[str]:
+    """Requirements for what this environment has, so that a peer runs the same."""
+    return [f"{name}=={version(name)}" for name in names]
+
+
+def peer(places: Path, name: str, requirements: Sequence[str]) -> Path:
+    """The folder of a peer's commands; its environment is made once for these requirements and this Python."""
+    wanted = "\n".join([sys.version, *requirements])
+    place = places / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
+    if not (place / "made").exists():
+        print(f"… making an environment for {name} in {place}", file=sys.stderr, flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
+        pip = [str(place / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
+        subprocess.run([*pip, "install", *requirements], check=True, env=of_others(place))
+        (place / "made").write_text(wanted, encoding="utf-8")
+    return place / "bin"
+
+
+def papermill(places: Path) -> Path:
+    """Papermill and nbclient, with the kernel and the packages that nbci's kernels have."""
+    return peer(places, "papermill", ["papermill", *same_versions("ipykernel", "numpy", "pandas", "scikit-learn")])
+
+
+def dvc(places: Path) -> Path:
+    """DVC as nbci has it."""
+    return peer(places, "dvc", same_versions("dvc"))
+
+
+def ploomber(places: Path) -> Path:
+    """Ploomber: its last release is 0.23.3, of September 2024."""
+    return peer(places, "ploomber", ["ploomber==0.23.3", *same_versions("ipykernel")])
