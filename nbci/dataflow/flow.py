@@ -10,6 +10,7 @@ from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.undefined import Origin, Undefined, undefined_names
 from nbci.errors import UsageError
+from nbci.graph import Cycle, topological
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -102,22 +103,16 @@ class _Graph:
     @classmethod
     def of(cls, steps: Sequence[StepCode]) -> _Graph:
         index = {step.name: position for position, step in enumerate(steps)}
-        before = tuple(tuple(sorted({index[name] for name in step.after if name in index})) for step in steps)
-        after: list[list[int]] = [[] for _ in steps]
-        waiting = [len(earlier) for earlier in before]
-        for position, earlier in enumerate(before):
-            for other in earlier:
-                after[other].append(position)
-        order = [position for position, count in enumerate(waiting) if not count]
-        for position in order:
-            for later in after[position]:
-                waiting[later] -= 1
-                if not waiting[later]:
-                    order.append(later)
-        if len(order) < len(steps):
-            stuck = next(step.name for step, count in zip(steps, waiting, strict=True) if count)
-            raise UsageError(f"the steps before {stuck} form a cycle", hint="remove one of its prev: tags")
-        return cls(steps=tuple(step.name for step in steps), before=before, order=tuple(order))
+        known = {step.name: [name for name in step.after if name in index] for step in steps}
+        try:
+            order = topological(known)
+        except Cycle as cycle:
+            raise UsageError(f"the steps form a cycle: {cycle}", hint="remove one of its prev: tags") from cycle
+        return cls(
+            steps=tuple(known),
+            before=tuple(tuple(sorted({index[name] for name in before})) for before in known.values()),
+            order=tuple(index[name] for name in order),
+        )
 
 
 class _Flowing:

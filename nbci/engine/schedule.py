@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
-from nbci.plan.order import followers_of, reachable
+from nbci.graph import followers_of, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

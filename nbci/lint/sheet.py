@@ -10,10 +10,10 @@ from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.names import names_of
 from nbci.errors import UsageError
+from nbci.graph import Cycle, topological
 from nbci.notebook.tags import read_tags
 from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
 from nbci.pipeline.tagged import understand
-from nbci.plan.order import Cycle, topological
 from nbci.plan.program import prelude_statements
 
 if TYPE_CHECKING:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
+from nbci.graph import find_cycle
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
     from nbci.errors import Location
     from nbci.pipeline.model import Step
@@ -40,38 +41,6 @@ class StepNames:
             hint=f"the steps are {', '.join(known)}" if known else "there is no other step",
             where=where,
         )
-
-
-def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
-    """A cycle in the order that it runs, its first step again at its end; None when there is none.
-
-    >>> find_cycle({"a": ["b"], "b": ["a"], "c": ["a"]})
-    ('a', 'b', 'a')
-    """
-    done: set[str] = set()
-    for start in after:
-        trail: dict[str, None] = {}
-        stack = [(start, iter(after[start]))] if start not in done else []
-        while stack:
-            name, waiting = stack[-1]
-            trail[name] = None
-            following = next((other for other in waiting if other not in done and other in after), None)
-            if following is None:
-                done.add(name)
-                stack.pop()
-                del trail[name]
-            elif following in trail:
-                waits = list(trail)
-                return _from_first(tuple(reversed(waits[waits.index(following) :])), tuple(after))
-            else:
-                stack.append((following, iter(after[following])))
-    return None
-
-
-def _from_first(cycle: tuple[str, ...], order: tuple[str, ...]) -> tuple[str, ...]:
-    """The same cycle, begun at the step that stands first in the file."""
-    start = min(range(len(cycle)), key=lambda index: order.index(cycle[index]))
-    return (*cycle[start:], *cycle[:start], cycle[start])
 
 
 def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:

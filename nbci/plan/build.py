@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 import nbci
 from nbci.errors import Location, UsageError
+from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse
 from nbci.plan.model import Plan, PlannedStep
-from nbci.plan.order import Cycle, topological
 from nbci.plan.parts import setting_parts
 from nbci.records.model import ParameterValue
 

@@ -11,10 +11,10 @@ from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.names import names_of
 from nbci.dataflow.prelude import named, reach
 from nbci.errors import UsageError
+from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
-from nbci.plan.order import Cycle, topological
 from nbci.plan.parts import code_parts, digest_of, text_parts
 from nbci.plan.program import ordered, prelude_cells, prelude_statements
 from nbci.records.model import Part

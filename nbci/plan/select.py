@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
-from nbci.plan.order import followers_of, reachable
+from nbci.graph import followers_of, reachable
 
 if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep

@@ -6,8 +6,8 @@ import hypothesis.strategies as st
 from hypothesis import given
 
 from nbci.engine.schedule import Schedule
+from nbci.graph import topological
 from nbci.plan.model import PlannedStep
-from nbci.plan.order import topological
 
 if TYPE_CHECKING:
     from nbci.records.model import StepResult

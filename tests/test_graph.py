@@ -7,7 +7,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from nbci.plan.order import Cycle, followers_of, reachable, topological
+from nbci.graph import Cycle, find_cycle, followers_of, reachable, topological
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -90,3 +90,18 @@ def test_followers_are_named_once_and_in_order() -> None:
 def test_ten_thousand_steps_in_a_row() -> None:
     after = {f"s{at}": [f"s{at - 1}"] if at else [] for at in range(10_000)}
     assert topological(dict(reversed(after.items()))) == tuple(after)
+
+
+@given(st.dictionaries(st.sampled_from(_NAMES), st.lists(st.sampled_from(_NAMES), max_size=3)))
+def test_a_cycle_is_found_exactly_when_there_is_one(after: dict[str, list[str]]) -> None:
+    """Nodes that only others name come before nothing."""
+    cycle = find_cycle(after)
+    whole = dict.fromkeys(_NAMES, ()) | {name: tuple(before) for name, before in after.items()}
+    assert (cycle is not None) == any(name in _behind(name, whole) for name in whole)
+    if cycle is not None:
+        _goes_round(cycle, after)
+        assert cycle[0] == min(cycle, key=list(after).index)
+
+
+def test_a_long_chain_is_no_cycle() -> None:
+    assert find_cycle({str(number): [str(number + 1)] for number in range(20_000)}) is None

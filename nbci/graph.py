@@ -1,7 +1,8 @@
-"""The order of a graph's nodes."""
+"""Graphs as mappings from each node to those it comes after: order, cycles, what can be reached."""
 
 from __future__ import annotations
 
+import graphlib
 import heapq
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
             if waiting[follower] == 0:
                 heapq.heappush(ready, position[follower])
     if len(order) < len(after):
-        raise Cycle(_cycle({name: after[name] for name, count in waiting.items() if count > 0}))
+        raise Cycle(find_cycle(after) or ())
     return tuple(order)
 
 
@@ -63,11 +64,17 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[
     return seen
 
 
-def _cycle(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """Every node here waits for another one here, so walking back must come round."""
-    path = [next(iter(after))]
-    while True:
-        earlier = next(name for name in after[path[-1]] if name in after)
-        if earlier in path:
-            return tuple(reversed([*path[path.index(earlier) :], earlier]))
-        path.append(earlier)
+def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
+    """A cycle from that of its nodes which the mapping has first, with it again at the end; None when there is none.
+
+    >>> find_cycle({"a": ["b"], "b": ["a"], "c": ["a"]})
+    ('a', 'b', 'a')
+    """
+    try:
+        graphlib.TopologicalSorter(after).prepare()
+    except graphlib.CycleError as error:
+        cycle = error.args[1][:-1]
+        position = {name: at for at, name in enumerate(after)}
+        start = min(range(len(cycle)), key=lambda at: position[cycle[at]])
+        return (*cycle[start:], *cycle[:start], cycle[start])
+    return None
