@@ -146,6 +146,8 @@ def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, 
         for reference in references(group.steps[0].params):
             if reference.step:
                 waited_for += names.waited_for(reference.step, group.node, where)
+    if not waited_for:
+        return group.steps
     return tuple(
         replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for)))) if step.name in group.roots else step
         for step in group.steps
@@ -157,6 +159,8 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
     known = {parameter.name: parameter for parameter in parameters}
     settings = {key: getattr(step, key) for key in _SUBSTITUTED}
     for key, value in settings.items():
+        if not value:
+            continue
         with located(document.where("steps", step.node, key)):
             for reference in references(value):
                 if reference.step and key != "params":
