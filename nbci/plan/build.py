@@ -12,6 +12,7 @@ from nbci.errors import Location, UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.expressions import MetricTemplate
+from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse, analysed_alike
 from nbci.plan.model import Plan, PlannedStep
@@ -59,7 +60,7 @@ def build_plan(
         gates=resolved.gates,
         models=resolved.models,
         triggers=resolved.triggers,
-        warnings=_warnings(resolved, groups),
+        warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned)),
     )
 
 
@@ -230,6 +231,19 @@ def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str |
         replace(step, action="skip", reason=reasons[name]) if name in reasons else step
         for name, step in planned.items()
     ]
+
+
+def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tuple[str, ...]:
+    """Gates over metrics that may not come to be. Files and scraps can hold metrics that nothing in a plan names."""
+    if not pipeline.gates:
+        return ()
+    probed = [f"{step.name}:{probe.name}" for step in planned.values() for probe in step.probes]
+    open_ended = any(
+        step.metrics or step.language != "python" or any("glue" in cell.source for cell in step.cells)
+        for step in planned.values()
+    )
+    known = dict.fromkeys((*probed, *pipeline.metrics))
+    return check_known(pipeline.gates, pipeline.gate_places, known, certain=not open_ended)
 
 
 def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:
