@@ -18,18 +18,20 @@ if TYPE_CHECKING:
 
     from benchmarks.measure import Bench, Row
 
+ADDED_SECONDS = 0.005
+
 
 def rows(bench: Bench) -> Iterator[Row]:
     """A chain of steps, each of which gives one value; DVC's stages each write one file."""
-    steps = bench.pick(1000, 200)
-    project = bench.folder / "nbci"
-    chain(project, steps)
-    run = partial(seconds_of, cwd=project, env=of_nbci(bench.folder, NBCI_ZYGOTE="on"))
-    whole = run(nbci("run", "chain.ipynb", "-j", "1"), expect=f"{steps} passed")
-    in_kernels = sum(_step_seconds(newest_run(project)).values())
-    yield figure(f"run {steps:,} steps at -j 1, a step", [whole / steps])
-    yield figure("  of it outside of its kernel's start to exit", [(whole - in_kernels) / steps], at_most=0.005)
+    few, steps = bench.pick(250, 50), bench.pick(1000, 200)
+    env = of_nbci(bench.folder, NBCI_ZYGOTE="on")
+    added = {size: _added(bench.folder / f"nbci-{size}", env, size) for size in (few, steps)}
+    yield figure(f"what nbci adds to a step, {few:,} steps", [added[few]], at_most=ADDED_SECONDS)
+    yield compared(f"what nbci adds to a step, {steps:,} steps", [added[steps]], f"{few:,} steps", [added[few]],
+                   figure_at_most=ADDED_SECONDS)  # fmt: skip
 
+    project = bench.folder / f"nbci-{steps}"
+    run = partial(seconds_of, cwd=project, env=env)
     nothing = partial(run, nbci("run", "chain.ipynb"), expect=f"{steps} reused")
     seen = take_turns(
         {"nbci": lambda: statistics.median(nothing() for _ in range(5)), "dvc": _dvc_repro(bench, steps)},
@@ -41,6 +43,13 @@ def rows(bench: Bench) -> Iterator[Row]:
 
     changed = [_one_changed(project, run, steps, number) for number in range(bench.pick(7, 3))]
     yield figure("one changed step, all but that step", changed, at_most=0.100)
+
+
+def _added(project: Path, env: Mapping[str, str], steps: int) -> float:
+    """Seconds a step of a whole first run, less the time from its kernel's start to its exit."""
+    chain(project, steps)
+    seconds = seconds_of(nbci("run", "chain.ipynb", "-j", "1"), cwd=project, env=env, expect=f"{steps} passed")
+    return (seconds - sum(_step_seconds(newest_run(project)).values())) / steps
 
 
 def _one_changed(project: Path, run: partial[float], steps: int, number: int) -> float:
