@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("imports", "kernel_start", "steps", "plan", "startup", "chains")
+NAMES = ("plan", "startup")
 
 
 def main() -> int:

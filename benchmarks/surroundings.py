@@ -16,17 +16,15 @@ if TYPE_CHECKING:
 PYTHON = Path(sys.executable)
 
 
-def nbci(*arguments: str | Path) -> list[str]:
+def nbci(*arguments: str | Path) -> list[str | Path]:
     """The command line of nbci: the installed command, or where only its package is on the path, the module."""
     command = PYTHON.parent / "nbci"
-    start = [str(command)] if command.exists() else [str(PYTHON), "-m", "nbci"]
-    return [*start, *map(str, arguments)]
+    return [command, *arguments] if command.exists() else [PYTHON, "-m", "nbci", *arguments]
 
 
 def of_nbci(folder: Path, **more: str) -> dict[str, str]:
     """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps is in the folder."""
     runtime = folder / "run"
-    folder.mkdir(exist_ok=True)
     runtime.mkdir(exist_ok=True, mode=0o700)
     kept = {name: value for name, value in os.environ.items() if not name.startswith("NBCI_")}
     return {**kept, "NBCI_CACHE": str(folder / "cache"), "XDG_RUNTIME_DIR": str(runtime), **more}

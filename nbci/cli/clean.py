@@ -92,7 +92,7 @@ def _results(removable: Removable) -> str:
     return ", ".join(
         (
             counted(results, "result"),
-            counted(len(removable.values), "value"),
+            f"{len(removable.values)} values and notebooks",
             counted(len(removable.artifacts), "artifact"),
         )
     )

@@ -53,6 +53,8 @@ def forecast_here(project: Project, plan: Plan) -> Plan:
     from nbci.store.index import FileIndex
 
     index = FileIndex(project.state_folder / "digests.json")
-    found = forecast(plan, project, user_cache(os.environ), index, last_records(project, plan.target))
+    cache = user_cache(os.environ)
+    found = forecast(plan, project, cache, index, last_records(project, plan.target))
     index.save()
+    cache.save()
     return found

@@ -150,7 +150,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     finally:
         display.close()
         folder.release()
-        ready.index.save()
+        ready.save()
     if arguments.json:
         from nbci.cli.show_text import show_document
 

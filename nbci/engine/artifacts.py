@@ -5,18 +5,29 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.errors import IntegrityError, Location, StepError
 from nbci.records.model import Failure
+from nbci.store.artifacts import is_folder
 from nbci.store.files import disk_errors, remove
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Container, Iterable
     from pathlib import Path
 
     from nbci.records.model import FileRef
-    from nbci.store.cache import Cache
+    from nbci.store.artifacts import Artifacts
     from nbci.store.index import FileIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What is kept of files, and what is known of those in the workspace."""
+
+    artifacts: Artifacts
+    index: FileIndex
 
 
 def missing_deps(root: Path, paths: Iterable[str]) -> Failure | None:
@@ -51,42 +62,71 @@ def make_ready(root: Path, paths: Iterable[str]) -> None:
 
 
 def clear_outs(
-    root: Path, paths: Iterable[str], known: frozenset[tuple[str, str]], aside: Path, index: FileIndex
+    root: Path, paths: Iterable[str], known: Container[tuple[str, str]], aside: Path, files: Files
 ) -> list[str]:
     """Remove what an earlier run left, so that a step starts clean.
 
-    `known` holds (path, digest) of what nbci has recorded. Any other content was made by somebody else and is stored
-    nowhere: it is moved to the folder `aside` instead; the answer names those paths.
+    `known` holds (path, digest) of what nbci has recorded. Any other content that is kept nowhere was made by somebody
+    else: it is moved to the folder `aside` instead; the answer names those paths.
     """
-    kept = []
-    for path in paths:
-        place = root / path
-        if not place.exists() and not place.is_symlink():
-            continue
-        if place.exists() and (path, index.fingerprint(root, path).digest) not in known:
-            with disk_errors(aside):
-                target = _free_place(aside / path)
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(place, target)
-            kept.append(path)
-        else:
-            remove(place)
-    return kept
+    return [path for path in paths if os.path.lexists(root / path) and _clear(root, path, known, aside, files)]
 
 
-def restore_artifact(root: Path, ref: FileRef, cache: Cache, index: FileIndex) -> None:
-    """Put an artifact back where it belongs, unless it stands there already."""
-    place = root / ref.path
-    if place.exists() and index.fingerprint(root, ref.path).digest == ref.digest:
-        return
-    source = cache.artifact_path(ref.digest)
-    with disk_errors(place):
+def _clear(root: Path, path: str, known: Container[tuple[str, str]], aside: Path, files: Files) -> bool:
+    place = root / path
+    if not place.exists() or _is_stored(root, path, known, files):
         remove(place)
-        place.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_dir():
-            shutil.copytree(source, place, symlinks=True)
-        else:
-            shutil.copyfile(source, place)
+        return False
+    with disk_errors(aside):
+        target = _free_place(aside / path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(place, target)
+    return True
+
+
+def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:
+    """Whether what stands there is nbci's to clear: a run made it, or it can be put back at any time."""
+    try:
+        ref = files.index.fingerprint(root, path)
+    except StepError:  # it cannot be read, or is gone: nobody can say what it was
+        return False
+    return (path, ref.digest) in known or (files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest))
+
+
+def restore_artifacts(
+    root: Path, refs: Iterable[FileRef], known: Container[tuple[str, str]], aside: Path, files: Files
+) -> list[str]:
+    """Put artifacts back where they belong, unless they stand there already; what is moved aside is named, as above.
+
+    IntegrityError, before anything is touched, when one of their objects is gone or damaged.
+    """
+    wanted = [ref for ref in refs if not stands(root, ref, files.index)]
+    for ref in wanted:
+        gone = files.artifacts.lacking(ref.digest)
+        if gone:
+            raise IntegrityError(
+                f"{len(gone)} of the objects kept of it are gone or damaged, {files.artifacts.objects.path(gone[0])}",
+                where=Location(ref.path),
+                hint="the step that made it has to run again",
+            )
+    displaced = []
+    for ref in wanted:
+        place = root / ref.path
+        if os.path.lexists(place) and not _is_stored(root, ref.path, known, files):
+            displaced += clear_outs(root, [ref.path], known, aside, files)
+        files.artifacts.restore(root, ref, files.index)
+    return displaced
+
+
+def stands(root: Path, ref: FileRef, index: FileIndex) -> bool:
+    """Whether the workspace has just this at its place."""
+    place = root / ref.path
+    if not place.exists() or place.is_dir() != is_folder(ref):
+        return False
+    try:
+        return index.fingerprint(root, ref.path).digest == ref.digest
+    except StepError:  # part of it cannot be read
+        return False
 
 
 def _free_place(path: Path) -> Path:

@@ -6,10 +6,11 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbci.engine import gpu
+from nbci.engine import artifacts, gpu
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
     from nbci.config import Project
     from nbci.engine.aliases import Ended
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import FileRef
     from nbci.secrets import Mask
+    from nbci.store.artifacts import Artifacts
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
     from nbci.store.runs import RunFolder
@@ -66,6 +69,32 @@ class RunContext:
                     for name in take.givers:
                         self._consumers.setdefault(name, {})[take.name] = step.name
         return self._consumers.get(giver, {})
+
+    def clear_outs(self, step: PlannedStep) -> None:
+        """Clear the places of what a step is about to write."""
+        paths = (*step.outs, *step.metrics)
+        artifacts.make_ready(self.project.root, paths)
+        files = artifacts.Files(self.cache.artifacts, self.index)
+        self._say_displaced(artifacts.clear_outs(self.project.root, paths, self._known, self._aside, files))
+
+    def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
+        """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or damaged."""
+        files = artifacts.Files(kept, self.index)
+        self._say_displaced(artifacts.restore_artifacts(self.project.root, refs, self._known, self._aside, files))
+
+    @property
+    def _aside(self) -> Path:
+        return self.folder.path / "displaced"
+
+    @property
+    def _known(self) -> frozenset[tuple[str, str]]:
+        return self.known_outs | {(ref.path, ref.digest) for done in self.records.values() for ref in done.outs}
+
+    def _say_displaced(self, paths: Iterable[str]) -> None:
+        for path in paths:
+            self.listener.noticed(
+                f"{path} is about to be written; what was there is no run's, and is kept as {self._aside / path}"
+            )
 
     def whole_values(self, refs: Iterable[ValueRef]) -> frozenset[str]:
         """The digests of those values whose files are what they say; each file is read once on this machine."""

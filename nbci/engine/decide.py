@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from nbci.engine.artifacts import stands
 from nbci.engine.observed import first_change
 from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from nbci.engine.inputs import Inputs
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.model import StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
 
@@ -70,11 +71,8 @@ def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> 
         if index.digest(path)[0] != value.object:
             path.unlink(missing_ok=True)
             return f"its value {value.name} was damaged on disk, and is made again"
+    artifacts = cache.artifacts_of(record) if record.outs else cache.artifacts
     for out in record.outs:
-        if not _is_there(root, out, index) and not cache.artifact_path(out.digest).exists():
+        if not stands(root, out, index) and not artifacts.has(out):
             return f"its out {out.path} is no longer kept"
     return None
-
-
-def _is_there(root: Path, out: FileRef, index: FileIndex) -> bool:
-    return (root / out.path).exists() and index.fingerprint(root, out.path).digest == out.digest

@@ -56,6 +56,11 @@ class Ready:
             records=Ended(self.plan, ended),
         )
 
+    def save(self) -> None:
+        """Keep what was learnt of files and objects for the next process."""
+        self.index.save()
+        self.cache.save()
+
 
 def make_ready(
     project: Project,

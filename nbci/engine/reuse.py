@@ -8,7 +8,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 
 from nbci.engine.aliases import Ended
-from nbci.engine.artifacts import restore_artifact
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
@@ -59,10 +58,12 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 
 def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
-    """An earlier result as one of this run, whose record the run writes: outs are put back, the notebook is linked."""
-    for ref in record.outs:
-        restore_artifact(context.project.root, ref, context.cache, context.index)
-    notebook = context.cache.notebook_of(record)
+    """An earlier result as one of this run, whose record the run writes: outs are put back, the notebook is linked.
+
+    IntegrityError when what is kept of an out is gone or damaged.
+    """
+    context.put_back(record.outs, context.cache.artifacts_of(record))
+    notebook = context.cache.notebook_of(record, context.index)
     if notebook is not None:
         link_or_copy(notebook, context.folder.step(record.name) / "notebook.ipynb")
     context.cache.mark_used(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import platform
 import shutil
 import time
@@ -20,10 +21,13 @@ from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.pipeline.paths import overlap
 from nbci.plan.program import program
 from nbci.records import metrics
-from nbci.records.model import Attempt, CellRun, Failure, Metric, Part, StepRecord
-from nbci.store.runs import JOURNAL, NOTEBOOK, now_utc
+from nbci.records.codec import plain
+from nbci.records.model import Attempt, CellRun, Failure, FileRef, Metric, Part, StepRecord
+from nbci.store.files import write_atomic
+from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from nbci.engine.context import RunContext
@@ -41,8 +45,6 @@ _LONGEST_DELAY_SECONDS = 30.0
 async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read."""
     before = context.folder.read_step(step.name)
-    if before is not None and before.result == "running":
-        before = context.folder.settle_killed(before)
     record = StepRecord(
         name=step.name,
         result="running",
@@ -56,7 +58,8 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         inputs = _inputs(context, step)
         decision = decide(context.project.root, step, inputs, context.cache, context.index)
         if decision.record is not None and not record.attempts and not context.forced(step.name):
-            return take_over(context, decision.record, decision.reason)
+            with _rebuilding(context, step):
+                return take_over(context, decision.record, decision.reason)
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         record = await _tries(context, step, inputs, record)
@@ -68,10 +71,19 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
     context.folder.write_step(record)
     if record.result == "passed" and record.key is not None and _is_kept(step, record):
-        notebook = context.folder.step(step.name) / NOTEBOOK
+        notebook = context.folder.step(step.name) / "notebook.ipynb"
         record = replace(record, run=context.folder.run)
         context.cache.keep(record, notebook, context.index)
     return record
+
+
+@contextlib.contextmanager
+def _rebuilding(context: RunContext, step: PlannedStep) -> Iterator[None]:
+    """Say what turned out to be damaged while it was put back: the step runs, and makes it again."""
+    try:
+        yield
+    except IntegrityError as error:
+        context.listener.noticed(f"step {step.name} runs again: {error}")
 
 
 def _is_kept(step: PlannedStep, record: StepRecord) -> bool:
@@ -97,10 +109,9 @@ def interruption(context: RunContext) -> Failure:
 
 def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
     if context.carries:
-        for record in context.records.values():
-            for ref in record.outs:
-                if any(overlap(dep, ref.path) for dep in step.deps):
-                    artifacts.restore_artifact(context.project.root, ref, context.cache, context.index)
+        outs = [ref for record in context.records.values() for ref in record.outs]
+        needed = [ref for ref in outs if any(overlap(dep, ref.path) for dep in step.deps)]
+        context.put_back(needed, context.cache.artifacts)
     return inputs_for(step, context.plan, context.records)
 
 
@@ -133,7 +144,7 @@ def _set_aside_last_try(folder: Path, record: StepRecord) -> None:
     if not record.attempts:
         return
     kept = folder / "attempts" / str(len(record.attempts))
-    for name in (NOTEBOOK, JOURNAL, "kernel.log", "files"):
+    for name in ("notebook.ipynb", "kernel.log", "files"):
         if (folder / name).exists() and not (kept / name).exists():
             kept.mkdir(parents=True, exist_ok=True)
             shutil.move(folder / name, kept / name)
@@ -148,7 +159,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         failure = artifacts.missing_deps(context.project.root, step.deps)
         if failure is None:
             lease = await context.lease_gpu(step)
-            _clear_outs(context, step)
+            context.clear_outs(step)
             outcome = await run_job(
                 _job(context, step, inputs, lease), _StepListener(context, step.name), context.zygotes
             )
@@ -174,21 +185,10 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         seconds=round(time.monotonic() - started, 3),
         failure=failure,
         cells=outcome.cells if outcome else (),
-        notebook=NOTEBOOK if outcome else None,
+        notebook="notebook.ipynb" if outcome else None,
         log="kernel.log" if (context.folder.step(step.name) / "kernel.log").exists() else None,
     )
     return replace(record, result=attempt.result, attempts=(*record.attempts, attempt))
-
-
-def _clear_outs(context: RunContext, step: PlannedStep) -> None:
-    aside = context.folder.path / "displaced"
-    known = context.known_outs | {(ref.path, ref.digest) for done in context.records.values() for ref in done.outs}
-    paths = (*step.outs, *step.metrics)
-    artifacts.make_ready(context.project.root, paths)
-    for path in artifacts.clear_outs(context.project.root, paths, frozenset(known), aside, context.index):
-        context.listener.noticed(
-            f"step {step.name} is about to write {path}; what was there is no run's, and is kept as {aside / path}"
-        )
 
 
 def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | None) -> KernelJob:
@@ -219,7 +219,6 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         values_folder=context.cache.values,
         spill_folder=folder / "files",
         log_path=folder / "kernel.log",
-        journal_path=folder / JOURNAL,
         takes=inputs.values,
         verified=context.whole_values(inputs.values),
         gives=step.gives,
@@ -237,7 +236,11 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
 
 def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, outcome: JobOutcome) -> StepRecord:
     """The record with what the kernel told; the executed notebook is written beside it."""
-    context.folder.write_executed(step.name, outcome.notebook)
+    import json
+
+    folder = context.folder.step(step.name)
+    document = context.mask.json(plain(outcome.notebook))
+    write_atomic(folder / "notebook.ipynb", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
     for ref in outcome.gives:
         context.index.trust(context.cache.value_path(ref.object), ref.object)
     seen = outcome.seen
@@ -273,14 +276,17 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
     try:
         for path in step.metrics:
             found += metrics.of_json((root / path).read_bytes(), path)
+        outs = tuple(_kept_out(context, step, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
+        deps = tuple(context.index.fingerprint(root, path) for path in step.deps)
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
-    outs = tuple(context.index.fingerprint(root, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
-    if context.carries or step.cache is not False:
-        for ref in outs:
-            context.cache.put_artifact(root, ref)
-    deps = tuple(context.index.fingerprint(root, path) for path in step.deps)
     return replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps), None
+
+
+def _kept_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
+    if context.carries or step.cache is not False:
+        return context.cache.artifacts.keep(context.project.root, path, context.index)
+    return context.index.fingerprint(context.project.root, path)
 
 
 def _failed_before(record: StepRecord, failure: Failure) -> StepRecord:

@@ -329,7 +329,7 @@ def write_file(folder: str, values: dict[str, Any], shared: frozenset[Any], secr
         if holds(path, secrets):
             raise Refused("secret")
         os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
-        os.chmod(path, 0o644)
+        os.chmod(path, 0o444)
         os.replace(path, os.path.join(folder, name[:2], name[2:]))
     except BaseException:
         if os.path.exists(path):

@@ -3,44 +3,57 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import shutil
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError
 from nbci.records.codec import from_json, to_json
 from nbci.records.model import StepRecord
-from nbci.store.files import disk_errors, link_or_copy, write_atomic
+from nbci.store.artifacts import Artifacts
+from nbci.store.files import link_or_copy, write_atomic
+from nbci.store.objects import Objects
+from nbci.store.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbci.records.model import FileRef
     from nbci.store.index import FileIndex
 
+VALUE_HASH = "sha256-4m"
+"""The digest that names values: SHA-256 of the SHA-256 digests of every 4 MiB (see nbci.store.files.file_digest)."""
 _ENTRIES_TRIED = 20
 
 
-@dataclass(frozen=True, slots=True)
 class Cache:
-    """A folder shared by all projects and runs of a user; content never changes under its name."""
+    """A folder shared by all projects and runs of a user; content never changes under its name.
 
-    root: Path
+    `objects` are where artifacts lie, when that is not in this folder: in a project's DVC cache.
+    """
+
+    def __init__(self, root: Path, objects: Objects | None = None) -> None:
+        self.root = root
+        self.seen = Seen(root / "seen")
+        self.own = Objects(root / "files" / "md5")
+        self.artifacts = Artifacts(objects or self.own, self.seen, (self.own,) if objects else ())
 
     @property
     def values(self) -> Path:
-        """Values handed from step to step, by digest."""
-        return self.root / "values"
+        """Values handed from step to step, and notebooks, by digest."""
+        return self.root / "files" / VALUE_HASH
 
     def value_path(self, digest: str) -> Path:
-        """The file of a value."""
+        """The file of a value, or of another object known by that digest."""
         return self.values / digest[:2] / digest[2:]
 
-    def artifact_path(self, digest: str) -> Path:
-        """The file or folder of an artifact."""
-        return self.root / "artifacts" / digest[:2] / digest[2:]
+    def artifacts_of(self, record: StepRecord) -> Artifacts:
+        """Where the outs of a record lie: here, or where the checkout that made them keeps its own."""
+        made = self._kept(record).get("objects")
+        if made is None or Path(made) == self.artifacts.objects.root:
+            return self.artifacts
+        return replace(self.artifacts, others=(*self.artifacts.others, Objects(Path(made))))
 
     def records(self, key: str) -> Iterator[StepRecord]:
         """What steps with that key came to, the newest first."""
@@ -56,11 +69,12 @@ class Cache:
                 continue
 
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
-        """Remember what a step came to, by its key, with its executed notebook."""
+        """Remember what a step came to, by its key, with its executed notebook and where its outs lie."""
         digest, _ = index.digest(notebook)
-        link_or_copy(notebook, self.artifact_path(digest))
+        link_or_copy(notebook, self.value_path(digest))
         place = self.entry(record)
-        write_atomic(place.with_suffix(".notebook"), digest)
+        kept = {"notebook": digest, "objects": str(self.artifacts.objects.root)}
+        write_atomic(place.with_suffix(".kept"), json.dumps(kept))
         write_atomic(place, to_json(record))
 
     def mark_used(self, record: StepRecord) -> None:
@@ -68,43 +82,34 @@ class Cache:
         with contextlib.suppress(OSError):
             os.utime(self.entry(record))
 
-    def notebook_of(self, record: StepRecord) -> Path | None:
-        """The executed notebook of a record that was kept."""
-        try:
-            path = self.artifact_path(self.entry(record).with_suffix(".notebook").read_text(encoding="ascii"))
-        except FileNotFoundError:
-            return None
-        return path if path.exists() else None
-
-    def put_artifact(self, root: Path, ref: FileRef) -> None:
-        """Copy a file or folder of the project into the cache."""
-        target = self.artifact_path(ref.digest)
-        if target.exists():
-            return
-        with disk_errors(target):
-            target.parent.mkdir(parents=True, exist_ok=True)
-            temporary = target.with_name(f".{target.name}.{os.getpid()}")
-            source = root / ref.path
-            if source.is_dir():
-                shutil.copytree(source, temporary, symlinks=True)
-            else:
-                shutil.copyfile(source, temporary)
-            try:
-                temporary.rename(target)
-            except OSError:  # another process put the same folder there in between
-                shutil.rmtree(temporary, ignore_errors=True)
+    def notebook_of(self, record: StepRecord, index: FileIndex) -> Path | None:
+        """The executed notebook of a record that was kept, as it was then."""
+        digest = self._kept(record).get("notebook")
+        path = self.value_path(digest) if digest else None
+        return path if path is not None and path.is_file() and index.digest(path)[0] == digest else None
 
     def entry(self, record: StepRecord) -> Path:
         """The file of a record; names sort by time."""
         stamp = "".join(character for character in record.ended_utc or "" if character.isalnum())
         return self._folder(record.key or "") / f"{stamp}-{record.run}.json"
 
+    def save(self) -> None:
+        """Keep what was learnt of the objects for the next process."""
+        self.seen.save()
+
+    def _kept(self, record: StepRecord) -> dict[str, str]:
+        try:
+            kept: dict[str, str] = json.loads(self.entry(record).with_suffix(".kept").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return kept
+
     def _folder(self, key: str) -> Path:
         return self.root / "results" / key[:2] / key[2:]
 
 
-def user_cache(environ: Mapping[str, str]) -> Cache:
-    """The cache of this user: `NBCI_CACHE`, else in the XDG cache folder."""
+def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:
+    """The cache of this user: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
     named = environ.get("NBCI_CACHE")
     base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Cache(Path(named) if named else Path(base) / "nbci")
+    return Cache(Path(named) if named else Path(base) / "nbci", objects)

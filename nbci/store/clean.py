@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import stat
@@ -11,7 +12,9 @@ from typing import TYPE_CHECKING
 from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
+from nbci.store.artifacts import read_listing
 from nbci.store.files import disk_errors, remove, try_lock
+from nbci.store.index import FOLDER_SUFFIX
 from nbci.store.runs import RunFolder, all_runs
 
 if TYPE_CHECKING:
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.store.cache import Cache
+    from nbci.store.objects import Objects
 
 YOUNGEST_SECONDS = 86400.0
 """What is younger is left alone: a run that goes on may have made it, and not yet said that it needs it."""
@@ -102,7 +106,7 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """What may go from the cache: results (each with the name of its notebook), values and artifacts."""
+    """What may go from the cache: results (each with what was kept beside it), values, notebooks, artifacts."""
 
     results: tuple[Path, ...] = ()
     values: tuple[Path, ...] = ()
@@ -124,14 +128,14 @@ def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], b
         entry = path.with_suffix(".json")
         if entry not in of_runs and _is_older(path, before) and (entry == path or _is_older(entry, before)):
             results.append(path)
-        elif path.suffix == ".notebook":
-            needed.add(path.read_text(encoding="ascii"))
+        elif path.suffix == ".kept":
+            needed.add(_notebook(path))
         elif (record := _read(path)) is not None:
             needed |= set(_digests(record))
     return Removable(
         results=tuple(sorted(results)),
         values=tuple(_unneeded(cache.values, needed, before)),
-        artifacts=tuple(_unneeded(cache.root / "artifacts", needed, before)),
+        artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
     )
 
 
@@ -175,6 +179,23 @@ def _unneeded(folder: Path, needed: set[str], before: float) -> Iterator[Path]:
     for path in _files(folder, depth=1):
         if f"{path.parent.name}{path.name}" not in needed and _is_older(path, before):
             yield path
+
+
+def _notebook(kept: Path) -> str:
+    try:
+        return str(json.loads(kept.read_bytes())["notebook"])
+    except (OSError, ValueError, KeyError):
+        return ""
+
+
+def _in_folders(objects: Objects, needed: Iterable[str]) -> set[str]:
+    """The files of those folders among the needed that are kept here."""
+    found: set[str] = set()
+    for name in needed:
+        if name.endswith(FOLDER_SUFFIX):
+            with contextlib.suppress(IntegrityError):
+                found |= set(read_listing(objects.path(name)).values())
+    return found
 
 
 def _files(folder: Path, *, depth: int) -> list[Path]:

@@ -7,14 +7,38 @@ import json
 import os
 import stat
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
+import msgspec
+
+from nbci.errors import Location, StepError
 from nbci.records.model import FileRef
 from nbci.store.files import file_digest, write_atomic
+from nbci.store.seen import md5_of
 
-_SETTLED_NS = 50_000_000
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+FOLDER_SUFFIX = ".dir"
+"""How the digests of folders end."""
+SETTLED_NS = 50_000_000
 """A file touched this shortly before it was read may change again without its times showing it."""
+_COARSE_NS = 2_000_000_000
+"""The same, where the file system counts whole seconds."""
 _TRIES = 3
+_OF_THE_TOOLS = frozenset((".git", ".hg", ".dvc"))
+"""What DVC never takes for data."""
+
+_Entry = tuple[int, int, int, int, int, str]
+"""Inode, size, time of change of the content, time of change of the inode, when it was read, digest."""
+
+
+class _Table(msgspec.Struct):
+    """What is remembered together: of single files, or of one folder with the digest of its listing."""
+
+    entries: dict[str, _Entry]
+    listing: str | None = None
 
 
 class FileIndex:
@@ -22,69 +46,155 @@ class FileIndex:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._changed = False
-        self._known: dict[str, list[int | str]] = {}
-        try:
-            self._known = json.loads(path.read_bytes())
-        except (OSError, ValueError):
-            self._known = {}
+        self._tables: dict[Path, _Table] = {}
+        self._changed: set[Path] = set()
 
     def digest(self, path: Path) -> tuple[str, int]:
-        """The digest of the file (see `file_digest`), and its size in bytes."""
+        """The fast digest of the file (see `file_digest`), and its size in bytes."""
+        table, name = self._table(self._path), str(path)
         for _ in range(_TRIES):
             before = _signature(path.stat())
-            known = self._known.get(str(path))
-            if known is not None and known[:4] == before and max(before[2], before[3]) + _SETTLED_NS < int(known[4]):
-                return str(known[5]), before[1]
+            known = table.entries.get(name)
+            if known is not None and _stands(known, before):
+                return known[5], before[1]
             read_at = time.time_ns()
             digest, size = file_digest(path)
             if _signature(path.stat()) == before:
-                self._known[str(path)] = [*before, read_at, digest]
-                self._changed = True
+                self._learn(self._path, name, (*before, read_at, digest))
                 return digest, size
         return file_digest(path)  # it is being written all the time: this is what it was at some moment
 
     def trust(self, path: Path, digest: str) -> None:
         """Remember the digest of a file that was written under its digest as its name, and never changes."""
         signature = _signature(path.stat())
-        self._known[str(path)] = [*signature, max(signature[2], signature[3]) + _SETTLED_NS + 1, digest]
-        self._changed = True
+        self._learn(self._path, str(path), (*signature, max(signature[2:]) + _COARSE_NS + 1, digest))
 
     def fingerprint(self, root: Path, path: str) -> FileRef:
-        """The file or folder as it stands. A folder's digest is that of its listing: relative paths and digests."""
+        """The file or folder as DVC knows it: MD5 of its bytes, or of its listing; StepError if it cannot be read."""
         place = root / path
-        if not place.is_dir():
-            digest, size = self.digest(place)
-            return FileRef(path=path, digest=digest, bytes=size)
-        listing = hashlib.blake2b(digest_size=32)
-        total = count = 0
-        for file in _below(place):
-            digest, size = self.digest(file) if file.is_file() else _special_digest(file)
-            listing.update(f"{digest} {file.relative_to(place).as_posix()}\n".encode(errors="surrogateescape"))
-            total, count = total + size, count + 1
-        return FileRef(path=path, digest=listing.hexdigest(), bytes=total, files=count)
+        try:
+            if not place.is_dir():
+                found = place.stat()
+                digest = self._md5(self._path, f"md5:{place}", place, found)
+                return FileRef(path=path, digest=digest, bytes=found.st_size)
+            digest, files = self._folder(place)
+        except OSError as error:
+            shown = path if error.filename is None else os.path.relpath(error.filename, root)
+            raise StepError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
+        return FileRef(path=path, digest=digest, bytes=sum(entry[1] for entry in files.values()), files=len(files))
+
+    def listing(self, folder: Path) -> dict[str, str]:
+        """The MD5 of each file of a folder, by its path in it."""
+        return {name: entry[5] for name, entry in self._folder(folder)[1].items()}
+
+    def placed(self, place: Path, ref: FileRef, listing: Mapping[str, str] | None) -> None:
+        """Remember an artifact that was put into the workspace just now, and is what it should be."""
+        if listing is None:
+            self._learn(self._path, f"md5:{place}", _written(place, ref.digest))
+            return
+        path = self._table_of(place)
+        entries = {name: _written(place / name, digest) for name, digest in listing.items()}
+        self._tables[path] = _Table(entries, ref.digest)
+        self._changed.add(path)
 
     def save(self) -> None:
         """Keep what was learnt for the next process."""
-        if self._changed:
-            write_atomic(self._path, json.dumps(self._known))
-            self._changed = False
+        for path in self._changed:
+            write_atomic(path, msgspec.json.encode(self._tables[path]))
+        self._changed.clear()
+
+    def _folder(self, folder: Path) -> tuple[str, dict[str, _Entry]]:
+        """The digest of a folder, and what is known of each file now; the files of links to folders are not in it."""
+        path = self._table_of(folder)
+        table = self._table(path)
+        now: dict[str, _Entry] = {}
+        for name, place, found in _below(str(folder), ""):
+            known = table.entries.get(name)
+            if known is None or not _stands(known, _signature(found)):
+                self._md5(path, name, place, found)
+                known = table.entries[name]
+                table.listing = None
+            now[name] = known
+        if len(now) != len(table.entries) or table.listing is None:
+            table.entries = now
+            table.listing = listing_digest({name: entry[5] for name, entry in now.items()})
+            self._changed.add(path)
+        return table.listing, now
+
+    def _md5(self, table: Path, name: str, place: Path | str, found: os.stat_result) -> str:
+        """The MD5 of a file; StepError when it is being written all the time."""
+        if not stat.S_ISREG(found.st_mode):
+            raise StepError("this is no file with bytes to read", where=Location(str(place)))
+        for _ in range(_TRIES):
+            before = _signature(found)
+            known = self._table(table).entries.get(name)
+            if known is not None and _stands(known, before):
+                return known[5]
+            read_at = time.time_ns()
+            digest = md5_of(place)
+            found = os.stat(place)
+            if _signature(found) == before:
+                self._learn(table, name, (*before, read_at, digest))
+                return digest
+        raise StepError(
+            "the file changes while it is read", where=Location(str(place)), hint="wait until it is complete"
+        )
+
+    def _learn(self, table: Path, name: str, entry: _Entry) -> None:
+        self._table(table).entries[name] = entry
+        self._changed.add(table)
+
+    def _table_of(self, folder: Path) -> Path:
+        name = hashlib.blake2b(bytes(folder), digest_size=12).hexdigest()
+        return self._path.with_suffix("") / f"{name}.json"
+
+    def _table(self, path: Path) -> _Table:
+        if path not in self._tables:
+            try:
+                self._tables[path] = msgspec.json.decode(path.read_bytes(), type=_Table)
+            except (OSError, msgspec.MsgspecError):
+                self._tables[path] = _Table({})
+        return self._tables[path]
 
 
-def _signature(found: os.stat_result) -> list[int]:
-    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+def listing_digest(files: Mapping[str, str]) -> str:
+    """The digest of a folder with these files and their MD5s."""
+    return hashlib.md5(listing_bytes(files), usedforsecurity=False).hexdigest() + FOLDER_SUFFIX
 
 
-def _below(folder: Path) -> list[Path]:
-    """Everything in the folder but folders themselves; links to folders are not followed."""
-    found = []
-    for parent, folders, names in os.walk(folder, followlinks=False):
-        place = Path(parent)
-        found += [place / name for name in (*names, *folders) if name in names or (place / name).is_symlink()]
-    return sorted(found)
+def listing_bytes(files: Mapping[str, str]) -> bytes:
+    """A folder's listing to the byte as DVC writes it."""
+    return json.dumps([{"md5": files[name], "relpath": name} for name in sorted(files)]).encode()
 
 
-def _special_digest(path: Path) -> tuple[str, int]:
-    """For what is no file with bytes to read: a link is where it leads to, a pipe or socket its kind."""
-    what = os.readlink(path) if path.is_symlink() else f"mode {stat.S_IFMT(path.lstat().st_mode)}"
-    return hashlib.blake2b(os.fsencode(what), digest_size=32).hexdigest(), 0
+def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
+    """Whether the file is as it was, and was not changed so shortly before it was read that this says nothing."""
+    whole_seconds = now[2] % 1_000_000_000 == 0
+    return known[:4] == now and max(now[2:]) + (_COARSE_NS if whole_seconds else SETTLED_NS) < known[4]
+
+
+def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
+    """What nobody may write to is told by inode, size and time; linking it elsewhere changes the other time."""
+    changed = found.st_ctime_ns if found.st_mode & 0o222 else 0
+    return found.st_ino, found.st_size, found.st_mtime_ns, changed
+
+
+def _written(place: Path, digest: str) -> _Entry:
+    """For a file that nbci put there: when its own time is old enough, whatever is written to it later shows."""
+    now, signature = time.time_ns(), _signature(place.stat())
+    read_at = max(signature[2:]) + _COARSE_NS + 1 if signature[2] + _COARSE_NS < now else now
+    return (*signature, read_at, digest)
+
+
+def _below(folder: str, prefix: str) -> Iterator[tuple[str, str, os.stat_result]]:
+    """Every file in the folder: its path in it, its path, and what it is."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name in _OF_THE_TOOLS:
+                continue
+            if entry.is_dir(follow_symlinks=False):
+                yield from _below(entry.path, f"{prefix}{entry.name}/")
+            elif not entry.is_symlink():
+                yield prefix + entry.name, entry.path, entry.stat()
+            elif not entry.is_dir():
+                yield prefix + entry.name, entry.path, os.stat(entry.path)

@@ -10,6 +10,8 @@ import pytest
 from support.console import Console
 from support.notebooks import write_notebook
 
+from nbci.store.cache import VALUE_HASH
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
@@ -134,7 +136,7 @@ def test_another_checkout_reuses(project: Project, tmp_path: Path) -> None:
 
 
 def test_a_damaged_value_is_made_again(project: Project, tmp_path: Path) -> None:
-    for value in (tmp_path / "cache" / "values").rglob("*"):
+    for value in (tmp_path / "cache" / "files" / VALUE_HASH).rglob("*"):
         if value.is_file():
             value.chmod(0o644)
             value.write_bytes(value.read_bytes()[:-3] + b"???")
@@ -193,7 +195,7 @@ def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
     assert clean("--keep", "2") == ["removed no run in .nbci/runs", "that freed 0 B"]
     said = clean("--keep", "1", "--cache", "--older", "1s", "--dry-run")
     assert said[0] == f"would remove 2 runs ({oldest} to {same}) in .nbci/runs"
-    assert said[1] == f"would remove 0 results, 0 values, 0 artifacts in {tmp_path / 'cache'}"
+    assert said[1] == f"would remove 0 results, 0 values and notebooks, 0 artifacts in {tmp_path / 'cache'}"
     assert len(list(runs.iterdir())) == 3
     clean("--keep", "1", "--cache", "--older", "1s")
     assert [path.name for path in runs.iterdir()] == [newest]

@@ -2,13 +2,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nbci.engine.artifacts import clear_outs, missing_deps, missing_outs, restore_artifact
+import pytest
+
+from nbci.engine.artifacts import Files, clear_outs, missing_deps, missing_outs, restore_artifacts
+from nbci.errors import IntegrityError, StepError
 from nbci.store.cache import Cache
 from nbci.store.index import FileIndex
 
 
 def _index() -> FileIndex:
     return FileIndex(Path("/nonexistent"))
+
+
+def _files(tmp_path: Path) -> Files:
+    return Files(Cache(tmp_path / "cache").artifacts, _index())
 
 
 def _written(path: Path, text: str) -> Path:
@@ -44,10 +51,11 @@ def test_a_moved_boundary_between_name_and_folder_is_a_difference(tmp_path: Path
     assert _index().fingerprint(tmp_path, "one").digest != _index().fingerprint(tmp_path, "two").digest
 
 
-def test_a_broken_link_in_a_folder_is_part_of_it(tmp_path: Path) -> None:
+def test_a_broken_link_in_a_folder_is_named(tmp_path: Path) -> None:
     _written(tmp_path / "out/a", "x")
     (tmp_path / "out/link").symlink_to("nowhere")
-    assert _index().fingerprint(tmp_path, "out").files == 2
+    with pytest.raises(StepError, match=r"out/link: cannot be read"):
+        _index().fingerprint(tmp_path, "out")
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
@@ -72,7 +80,7 @@ def test_what_nbci_made_is_cleared_and_what_somebody_edited_is_kept(tmp_path: Pa
     paths = ["made.txt", "edited.txt", "folder", "never-there"]
     known = frozenset((path, _index().fingerprint(root, path).digest) for path in paths[:3])
     _written(root / "edited.txt", "by hand")
-    assert clear_outs(root, paths, known, aside, _index()) == ["edited.txt"]
+    assert clear_outs(root, paths, known, aside, _files(tmp_path)) == ["edited.txt"]
     assert list(root.iterdir()) == []
     assert (aside / "edited.txt").read_text() == "by hand"
 
@@ -82,33 +90,60 @@ def test_the_second_hand_made_version_is_kept_beside_the_first(tmp_path: Path) -
     root, aside = tmp_path / "project", tmp_path / "aside"
     for text in ("first", "second"):
         _written(root / "out/file.txt", text)
-        clear_outs(root, ["out/file.txt"], frozenset(), aside, _index())
+        clear_outs(root, ["out/file.txt"], frozenset(), aside, _files(tmp_path))
         _written(root / "folder/file.txt", text)
-        clear_outs(root, ["folder"], frozenset(), aside, _index())
+        clear_outs(root, ["folder"], frozenset(), aside, _files(tmp_path))
     kept = [path.read_text() for path in sorted(aside.rglob("file.txt*"))]
     assert sorted(kept) == ["first", "first", "second", "second"]
 
 
 def test_a_dangling_link_is_removed_and_its_target_never_touched(tmp_path: Path) -> None:
     (tmp_path / "out").symlink_to(tmp_path / "target")
-    clear_outs(tmp_path, ["out"], frozenset(), tmp_path / "aside", _index())
+    clear_outs(tmp_path, ["out"], frozenset(), tmp_path / "aside", _files(tmp_path))
     assert not (tmp_path / "out").is_symlink()
     _written(tmp_path / "target/data", "precious")
     (tmp_path / "out").symlink_to(tmp_path / "target")
     known = frozenset({("out", _index().fingerprint(tmp_path, "out").digest)})
-    clear_outs(tmp_path, ["out"], known, tmp_path / "aside", _index())
+    clear_outs(tmp_path, ["out"], known, tmp_path / "aside", _files(tmp_path))
     assert (tmp_path / "target/data").read_text() == "precious"
 
 
 def test_artifacts_travel_by_digest(tmp_path: Path) -> None:
-    here, there, cache = tmp_path / "here", tmp_path / "there", Cache(tmp_path / "cache")
+    here, there, files = tmp_path / "here", tmp_path / "there", _files(tmp_path)
     _written(here / "model/weights.bin", "w")
     _written(here / "report.txt", "r")
-    refs = [_index().fingerprint(here, path) for path in ("model", "report.txt")]
-    for ref in (*refs, *refs):
-        cache.put_artifact(here, ref)
-    _written(there / "report.txt", "stale")
-    for ref in (*refs, *refs):
-        restore_artifact(there, ref, cache, _index())
+    refs = [files.artifacts.keep(here, path, files.index) for path in ("model", "report.txt")]
+    _written(there / "report.txt", "by hand")
+    aside = tmp_path / "aside"
+    assert restore_artifacts(there, refs, (), aside, files) == ["report.txt"]
+    assert restore_artifacts(there, refs, (), aside, files) == []
     assert [_index().fingerprint(there, ref.path) for ref in refs] == refs
-    assert all(cache.artifact_path(ref.digest).exists() for ref in refs)
+    assert (aside / "report.txt").read_text() == "by hand"
+
+
+def test_what_is_kept_elsewhere_is_replaced_without_a_copy(tmp_path: Path) -> None:
+    root, files = tmp_path / "project", _files(tmp_path)
+    old = _written(root / "out", "old")
+    files.artifacts.keep(root, "out", files.index)
+    old.write_text("new")
+    new = files.artifacts.keep(root, "out", files.index)
+    old.write_text("old")
+    assert restore_artifacts(root, [new], (), tmp_path / "aside", files) == []
+    assert old.read_text() == "new"
+    assert not (tmp_path / "aside").exists()
+
+
+def test_nothing_is_touched_when_an_object_is_damaged(tmp_path: Path) -> None:
+    root, files = tmp_path / "project", _files(tmp_path)
+    _written(root / "good", "good")
+    _written(root / "folder/a", "a")
+    refs = [files.artifacts.keep(root, path, files.index) for path in ("good", "folder")]
+    damaged = files.artifacts.objects.path(files.index.listing(root / "folder")["a"])
+    damaged.chmod(0o644)
+    damaged.write_text("A")
+    _written(root / "good", "by hand")
+    _written(root / "folder/a", "by hand")
+    with pytest.raises(IntegrityError, match=f"folder: .*{damaged}"):
+        restore_artifacts(root, refs, (), tmp_path / "aside", files)
+    assert not damaged.exists()
+    assert (root / "good").read_text() == "by hand"

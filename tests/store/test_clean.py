@@ -15,7 +15,7 @@ from nbci.config import Project
 from nbci.errors import UsageError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan
-from nbci.records.model import FileRef, RunRecord, StepRecord
+from nbci.records.model import RunRecord, StepRecord
 from nbci.store.cache import Cache
 from nbci.store.clean import (
     KnownRun,
@@ -67,9 +67,9 @@ def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[Value
     place = project.root / name
     place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text(f"what {name} wrote", encoding="utf-8")
-    digest, size = file_digest(place)
-    out = FileRef(path=name, digest=digest, bytes=size)
-    cache.put_artifact(project.root, out)
+    digest, _ = file_digest(place)
+    index = FileIndex(project.root / "index.json")
+    out = cache.artifacts.keep(project.root, name, index)
     value = ValueRef(name=name, object=file_digest(place)[0][::-1], bytes=3, type="str", group=(name,))
     cache.value_path(value.object).parent.mkdir(parents=True, exist_ok=True)
     cache.value_path(value.object).write_bytes(b"abc")
@@ -79,15 +79,14 @@ def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[Value
         name=name, result="passed", key=digest, run="r", ended_utc="2026-01-01T00:00:00.000Z",
         takes=takes, gives=(value,), outs=(out,),
     )  # fmt: skip
-    cache.keep(record, notebook, FileIndex(project.root / "index.json"))
+    cache.keep(record, notebook, index)
     return record
 
 
 def is_whole(cache: Cache, record: StepRecord) -> bool:
-    parts = [cache.value_path(ref.object) for ref in record.gives] + [
-        cache.artifact_path(ref.digest) for ref in record.outs
-    ]
-    there = [path.exists() for path in parts] + [cache.notebook_of(record) is not None, cache.entry(record).exists()]
+    parts = [cache.value_path(ref.object) for ref in record.gives] + [cache.own.path(ref.digest) for ref in record.outs]
+    notebook = cache.notebook_of(record, FileIndex(cache.root / "index"))
+    there = [*(path.exists() for path in parts), notebook is not None, cache.entry(record).exists()]
     assert len(set(there)) == 1, there
     return there[0]
 
@@ -155,7 +154,7 @@ def test_results_of_kept_runs_stay_and_all_that_is_young(project: Project, cache
     young = unneeded_results(cache, project, [run.run], time.time() - 1000)
     assert young.paths == ()
     old = unneeded_results(cache, project, [run.run], SOON)
-    assert (len(old.results), len(old.values), len(old.artifacts)) == (2, 1, 2)
+    assert (len(old.results), len(old.values), len(old.artifacts)) == (2, 2, 1)
     remove_results(cache, project, [run.run], SOON)
     assert is_whole(cache, kept)
     assert not is_whole(cache, other)

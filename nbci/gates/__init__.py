@@ -1,1 +1,0 @@
-"""Gates: rules over metrics and what they answer."""

@@ -1,0 +1,179 @@
+"""Objects named by the digest of their content, in the layout of DVC's cache: each can use what the other made."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import itertools
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.store.files import disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+OBJECT_MODE = 0o444
+LINKS = ("reflink", "hardlink", "symlink", "copy")
+_CHUNK_BYTES = 4 << 20
+_CLONE = 0x40049409
+"""Linux's FICLONE: the copy shares the blocks of the original until one of them is written to."""
+_numbers = itertools.count()
+_umask = os.umask(0)
+os.umask(_umask)
+
+
+class Altered(Exception):
+    """A file is no longer what it was when its digest was taken."""
+
+
+@dataclass(frozen=True, slots=True)
+class Objects:
+    """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known by MD5.
+
+    `links` are the ways in which a workspace gets them, the best first, as in DVC's `cache.type`; `shared`: the members
+    of a group all write here, as with DVC's `cache.shared`.
+    """
+
+    root: Path
+    links: tuple[str, ...] = ("reflink", "copy")
+    shared: bool = False
+
+    def path(self, name: str) -> Path:
+        """Where the object of that name lies."""
+        return self.root / name[:2] / name[2:]
+
+    def add_bytes(self, name: str, data: bytes) -> None:
+        """Keep these bytes, whose digest the caller knows."""
+        with self._writing(name) as temporary:
+            temporary.write_bytes(data)
+
+    def add_file(self, name: str, source: Path) -> bool:
+        """Keep a file that had this digest; whether it was digested on the way, `Altered` when it has another by now.
+
+        Where workspaces are linked to the objects, the file itself becomes the object, and stays in place as a link.
+        """
+        wanted = self.links[0] if not source.is_symlink() else "copy"
+        with self._writing(name) as temporary:
+            linked = wanted in ("hardlink", "symlink") and _tried(os.link, source, temporary)
+            copied = not linked and not (wanted == "reflink" and _tried(_clone, source, temporary))
+            if copied:
+                _copy(source, temporary, name)
+        if wanted == "symlink":
+            with disk_errors(source):
+                _put(source, lambda place: os.symlink(self.path(name), place))
+        return copied
+
+    def adopt(self, name: str, source: Path) -> None:
+        """Keep the file of another such folder."""
+        with self._writing(name) as temporary:
+            if not (_tried(_clone, source, temporary) or _tried(os.link, source, temporary)):
+                shutil.copyfile(source, temporary)
+
+    def place(self, name: str, target: Path, *, fresh: bool = False) -> None:
+        """Let the object stand in a workspace, in the best way that the file systems allow; `fresh`: nothing is there.
+
+        A copy gets the time of the object, so that whatever is written to it later shows.
+        """
+        source = self.path(name)
+        with disk_errors(target):
+            if fresh:
+                self._link(source, target)
+            else:
+                _put(target, lambda place: self._link(source, place))
+
+    def remove(self, name: str) -> None:
+        """Forget an object."""
+        with disk_errors(self.path(name)):
+            self.path(name).unlink(missing_ok=True)
+
+    def _link(self, source: Path, place: Path) -> None:
+        for kind in self.links:
+            if kind != "copy" and not _tried(_MAKE[kind], source, place):
+                continue
+            if kind == "copy":
+                shutil.copyfile(source, place)
+            if kind in ("copy", "reflink"):
+                found = os.stat(source)
+                os.chmod(place, 0o666 & ~_umask)
+                os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
+            return
+        raise UsageError(
+            f"{source} cannot be linked to {place.parent} by {' or '.join(self.links)}",
+            hint="allow `copy`, too: dvc config cache.type hardlink,copy",
+        )
+
+    @contextlib.contextmanager
+    def _writing(self, name: str) -> Iterator[Path]:
+        """A place to write an object to, which gets its name when that went well, and else leaves nothing."""
+        target = self.path(name)
+        temporary = _beside(target)
+        with disk_errors(target):
+            if not target.parent.is_dir():
+                self._make_folder(target.parent)
+            try:
+                yield temporary
+                with contextlib.suppress(PermissionError):  # another user's file, linked: it is whole all the same
+                    os.chmod(temporary, OBJECT_MODE)
+                os.replace(temporary, target)
+            except BaseException:
+                with contextlib.suppress(OSError):
+                    os.unlink(temporary)
+                raise
+
+    def _make_folder(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        if self.shared:
+            with contextlib.suppress(PermissionError):
+                folder.chmod(0o2775)
+
+
+def _tried(link: Callable[[Path, Path], None], source: Path, place: Path) -> bool:
+    """Whether the file systems let one be made; a full disk is no such answer."""
+    try:
+        link(source, place)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(place)
+        return False
+    return True
+
+
+def _clone(source: Path, place: Path) -> None:
+    import fcntl
+
+    with source.open("rb") as read, place.open("xb") as written:
+        fcntl.ioctl(written.fileno(), _CLONE, read.fileno())
+
+
+def _copy(source: Path, place: Path, name: str) -> None:
+    digest = hashlib.md5(usedforsecurity=False)
+    with source.open("rb") as read, place.open("xb") as written:
+        while chunk := read.read(_CHUNK_BYTES):
+            digest.update(chunk)
+            written.write(chunk)
+    if digest.hexdigest() != name:
+        raise Altered
+
+
+def _put(target: Path, make: Callable[[Path], None]) -> None:
+    """Replace what stands there as a whole."""
+    temporary = _beside(target)
+    try:
+        make(temporary)
+        os.replace(temporary, target)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+
+
+def _beside(target: Path) -> Path:
+    return target.with_name(f".nbci-{os.getpid()}-{next(_numbers)}")
+
+
+_MAKE: dict[str, Callable[[Path, Path], None]] = {"reflink": _clone, "hardlink": os.link, "symlink": os.symlink}
