@@ -1,7 +1,6 @@
-"""Keep kernels warm between commands: runs with NBCI_ZYGOTE=on start theirs at once.
+"""Keep kernels warm between commands: runs start theirs at once.
 
-A process that has imported what kernels need waits for this user's commands, and ends after idling. Runs with
-NBCI_ZYGOTE=on in their environment use it.
+A process that has imported what kernels need waits for this user's commands, and ends after idling.
 """
 
 from __future__ import annotations

@@ -107,9 +107,9 @@ class _Run:
         self._skip(schedule.give_up(), reason)
 
     def _open_zygotes(self, opened: contextlib.ExitStack) -> None:
-        """Have kernels forked where that is asked for; as many wait ahead as can be needed at once."""
+        """Have kernels forked where that can be; as many wait ahead as can be needed at once."""
         to_run = sum(step.action in ("run", "depends") for step in self.steps.values())
-        if to_run and self.context.environ.get("NBCI_ZYGOTE") == "on":
+        if to_run:
             from nbci.kernels.zygote.zygotes import Zygotes
 
             context = self.context

@@ -7,18 +7,18 @@ import codecs
 import contextlib
 import logging
 import os
-import shutil
-import tempfile
 import time
 import uuid
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError
 from nbci.kernels import processes
+from nbci.kernels.family import MARKER, family, kill
+from nbci.kernels.private import private_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from jupyter_client.asynchronous.client import AsyncKernelClient
     from jupyter_client.manager import AsyncKernelManager
@@ -31,8 +31,6 @@ START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.05
 CHILDREN_SECONDS = 0.5
 MEMORY_POLLS = 5
-LONGEST_SOCKET_PATH = 90
-SHORT_FOLDER = "/tmp"  # noqa: S108  # mkdtemp makes a private folder in it
 LOG_TAIL_CHARACTERS = 8000
 READ_BYTES = 1 << 16
 
@@ -52,7 +50,7 @@ class KernelProcess:
         """`said` is called with what the process writes outside any cell, masked."""
         self._job = job
         self._zygotes = zygotes
-        self._folder = _private_folder()
+        self._folder = private_folder()
         self._log = KernelLog(job.log_path, mask, said)
         self._marker = uuid.uuid4().hex
         self._manager: AsyncKernelManager | None = None
@@ -76,7 +74,7 @@ class KernelProcess:
     async def start(self) -> None:
         """Start the process and wait until it answers. Raises StartFailed."""
         self._manager = self._new_manager()
-        env = {**self._job.env, processes.MARKER: self._marker}
+        env = {**self._job.env, MARKER: self._marker}
         arguments = []
         if self._job.language == "python":
             arguments = ["--HistoryManager.hist_file=:memory:"]
@@ -136,7 +134,7 @@ class KernelProcess:
     def kill(self) -> None:
         """Kill the kernel and everything it started, at once."""
         if self.pid:
-            processes.kill(processes.family(self.pid, self._marker))
+            kill(family(self.pid, self._marker))
 
     async def end(self, grace_seconds: float) -> None:
         """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove its traces."""
@@ -157,15 +155,15 @@ class KernelProcess:
         patience = min(CHILDREN_SECONDS, grace_seconds)
         await asyncio.wait({self.died}, timeout=patience)
         if not self.died.done():
-            processes.kill(processes.family(self.pid, self._marker) - {self.pid})
+            kill(family(self.pid, self._marker) - {self.pid})
             await asyncio.wait({self.died}, timeout=grace_seconds - patience)
 
     async def _end_family(self) -> None:
         if not self.pid:
             return
         deadline = time.monotonic() + 2.0
-        while left := processes.family(self.pid, self._marker):
-            processes.kill(left)
+        while left := family(self.pid, self._marker):
+            kill(left)
             self._poll()
             if time.monotonic() > deadline:
                 break
@@ -182,16 +180,16 @@ class KernelProcess:
                 if self._poll() is not None and self._manager.provisioner is not None:
                     await self._manager.provisioner.wait()
                 await self._manager.cleanup_resources()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
     def _new_manager(self) -> AsyncKernelManager:
         from jupyter_client.manager import AsyncKernelManager
 
         manager = AsyncKernelManager(kernel_name=self._job.kernel_name, log=quiet)
-        manager.connection_file = str(self._folder / "kernel.json")
-        if len(str(self._folder)) <= LONGEST_SOCKET_PATH:
+        manager.connection_file = str(self._folder.path / "kernel.json")
+        if self._folder.is_short:
             manager.transport = "ipc"
-            manager.ip = str(self._folder / "k")
+            manager.ip = str(self._folder.path / "k")
         if self._zygotes is not None:
             manager.provisioner = self._provisioner(manager, self._zygotes)
         return manager
@@ -345,12 +343,3 @@ class KernelLog:
             self._file.flush()
             self.tail = (self.tail + text)[-LOG_TAIL_CHARACTERS:]
             self._said(text)
-
-
-def _private_folder() -> Path:
-    """A new folder, only for this user, whose path is short enough for sockets where that is possible."""
-    folder = tempfile.mkdtemp(prefix="nbci-")
-    if len(folder) > LONGEST_SOCKET_PATH and os.access(SHORT_FOLDER, os.W_OK):
-        os.rmdir(folder)
-        folder = tempfile.mkdtemp(prefix="nbci-", dir=SHORT_FOLDER)
-    return Path(folder)

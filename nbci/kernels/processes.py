@@ -1,4 +1,4 @@
-"""The processes that belong to a kernel: finding them all, ending them all, and explaining an unexpected end."""
+"""What the system tells of a kernel's process: why it ended, and the memory that it takes."""
 
 from __future__ import annotations
 
@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-MARKER = "NBCI_KERNEL"
-"""The environment variable by which a kernel's descendants are known even when they have left its session."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,57 +53,6 @@ class Death:
         if self.signal_name is not None:
             return "the log has the stack, if the kernel could still write it; native code is the usual cause"
         return "something called os._exit(); let the cell end, or raise an exception"
-
-
-def family(pid: int, marker: str) -> set[int]:
-    """The living processes of a kernel: itself, descendants, members of its session, bearers of `marker`."""
-    if not PROC.joinpath("self/stat").exists():
-        return _family_by_psutil(pid)
-    wanted = f"{MARKER}={marker}".encode()
-    parents: dict[int, int] = {}
-    members: set[int] = set()
-    for entry in os.listdir(PROC):
-        if not entry.isdigit():
-            continue
-        try:
-            fields = (PROC / entry / "stat").read_bytes().rpartition(b")")[2].split()
-            if fields[0] == b"Z":
-                continue
-            parents[int(entry)] = int(fields[1])
-            if int(fields[3]) == pid or wanted in (PROC / entry / "environ").read_bytes().split(b"\0"):
-                members.add(int(entry))
-        except (OSError, IndexError):
-            continue
-    members |= {pid} & parents.keys()
-    return (members | _descendants(members, parents)) - {os.getpid()}
-
-
-def _descendants(members: set[int], parents: dict[int, int]) -> set[int]:
-    found = set(members)
-    while True:
-        more = {child for child, parent in parents.items() if parent in found} - found
-        if not more:
-            return found
-        found |= more
-
-
-def _family_by_psutil(pid: int) -> set[int]:
-    import psutil
-
-    try:
-        kernel = psutil.Process(pid)
-        return {pid} | {child.pid for child in kernel.children(recursive=True)}
-    except psutil.Error:
-        return set()
-
-
-def kill(pids: set[int]) -> None:
-    """SIGKILL them; those that are gone are fine."""
-    for pid in pids:
-        try:
-            os.kill(pid, signal.SIGKILL)
-        except (ProcessLookupError, PermissionError):
-            continue
 
 
 def memory_of(pid: int) -> int | None:

@@ -84,11 +84,11 @@ def test_the_distributions_of_a_step_are_what_it_imported_itself(make_job: MakeJ
 
 
 def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
-    jobs = [make_job("import mine; print(mine.x)"), make_job("import mine; print(mine.x)"), make_job("import six")]
+    jobs = [make_job("import mine; print(mine.x)"), make_job("import mine; print(mine.x)"), make_job("import threadpoolctl")]
     for number, job in enumerate(jobs):
         (job.cwd / "mine.py").write_text(f"x = {number}")
-    shadowed = make_job("import six; print(six.x)")
-    (shadowed.cwd / "six.py").write_text("x = 'own'")
+    shadowed = make_job("import threadpoolctl; print(threadpoolctl.x)")
+    (shadowed.cwd / "threadpoolctl.py").write_text("x = 'own'")
 
     (first, second, _, own), _ = one_after_another(*jobs, shadowed)
 
@@ -199,7 +199,7 @@ def launch(**options: float) -> dict[str, object]:
     return warm.start(
         [sys.executable, "-m", "ipykernel_launcher"],
         env,
-        preloads=("six",),
+        preloads=("threadpoolctl",),
         spares=1,
         **options,
     )
@@ -209,7 +209,7 @@ def test_a_warm_zygote_serves_its_user_and_goes(runtime: Path, make_job: MakeJob
     said, again = launch(), launch()
     assert said["pid"] == again["pid"]
     assert [one["pid"] for one in warm.status()] == [said["pid"]]
-    assert said["preloads"] == ["six"]
+    assert said["preloads"] == ["threadpoolctl"]
 
     outcomes, _ = one_after_another(make_job(WHO))
 

@@ -15,6 +15,8 @@ import threading
 import time
 from typing import Any
 
+from _nbci_zygote import wire  # type: ignore[import-not-found]  # it is there where this runs
+
 MARKER = b"NBCI_KERNEL="
 PR_SET_PDEATHSIG = 1
 CLOSE_SECONDS = 0.1
@@ -100,6 +102,34 @@ def _show_marker(value: str) -> None:
         pass
 
 
+def ordered(argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int]) -> Any:
+    """A kernel for whoever asked for it."""
+    take_descriptors(descriptors)
+    take_surroundings(request)
+    app = make_app(argv)
+    wire.send(link, {"plain": is_plain(app)})
+    return app
+
+
+def spare(argv: list[str], link: Any) -> Any:
+    """A kernel that waits for an order, and takes it."""
+    quiet = os.open(os.devnull, os.O_RDWR)
+    take_descriptors([os.dup(quiet), os.dup(quiet), os.dup(quiet)])
+    os.close(quiet)
+    app = make_app(argv)
+    link.settimeout(None)
+    wire.send(link, {"plain": is_plain(app), "offer": connection_of(app)})
+    try:
+        request, descriptors = wire.receive(link)
+    except (wire.Gone, OSError):
+        os._exit(0)
+    replace_descriptors(descriptors)
+    take_surroundings(request)
+    hand_over(app, request)
+    wire.send(link, {"taken": True})
+    return app
+
+
 def make_app(argv: list[str]) -> Any:
     """An initialised kernel, which does not answer yet."""
     from ipykernel.kernelapp import IPKernelApp
@@ -150,9 +180,9 @@ def finish(app: Any) -> None:
         atexit._run_exitfuncs()
         _drop_values(app)
         _flush()
-        closing = threading.Thread(target=app.close, daemon=True)
+        closing = threading.Thread(target=_close, args=(app,), daemon=True)
         closing.start()
-        closing.join(CLOSE_SECONDS)  # ipykernel's own end sometimes hangs
+        closing.join(CLOSE_SECONDS)  # whatever keeps it, the process ends
     except SystemExit as error:
         code = error.code if isinstance(error.code, int) else 0
     except BaseException:  # noqa: BLE001  # nothing may keep the process alive
@@ -162,6 +192,19 @@ def finish(app: Any) -> None:
             sys.__stdout__.flush()  # type: ignore[union-attr]
             sys.__stderr__.flush()  # type: ignore[union-attr]
         os._exit(code)
+
+
+def _close(app: Any) -> None:
+    """What ipykernel does at its end, in an order that cannot hang.
+
+    Its control thread flushes the outputs after each message through the iopub thread; when that is stopped first, as
+    ipykernel may do it, both wait for ten seconds.
+    """
+    control = app.control_thread
+    if control is not None and control.is_alive():
+        control.stop()
+        control.join()
+    app.close()
 
 
 def _drop_values(app: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
 import time
 from queue import Empty
 from typing import TYPE_CHECKING, Any
@@ -11,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from jupyter_client.asynchronous.client import AsyncKernelClient
 from jupyter_client.manager import AsyncKernelManager
 
-from nbci.kernels.zygote import home
+from nbci.kernels.private import private_folder
 from nbci.kernels.zygote.provisioner import ZygoteProvisioner
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from nbci.kernels.private import PrivateFolder
 
 POLL_SECONDS = 0.05
 
@@ -52,15 +51,16 @@ class ForkingKernelManager(AsyncKernelManager):
     """Forks its kernel; `preloads` are imported before."""
 
     preloads: tuple[str, ...] = ()
-    _folder: Path | None = None
+    _folder: PrivateFolder | None = None
 
     async def _async_pre_start_kernel(self, **kw: Any) -> Any:
         if self.provisioner is None:
             self.client_class = f"{__name__}.{QuickClient.__name__}"
-            self._folder = home.private_folder()
-            self.connection_file = str(self._folder / "kernel.json")
-            self.transport, self.ip = "ipc", str(self._folder / "k")
-            self.kernel_id = self.kernel_id or self._folder.name
+            self._folder = private_folder()
+            self.connection_file = str(self._folder.path / "kernel.json")
+            if self._folder.is_short:
+                self.transport, self.ip = "ipc", str(self._folder.path / "k")
+            self.kernel_id = self.kernel_id or self._folder.path.name
             self.provisioner = ZygoteProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             self.provisioner.preloads = self.preloads
         return await super()._async_pre_start_kernel(**kw)
@@ -68,7 +68,8 @@ class ForkingKernelManager(AsyncKernelManager):
     async def _async_cleanup_resources(self, restart: bool = False) -> None:
         await super()._async_cleanup_resources(restart=restart)
         if not restart and self._folder is not None:
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            await asyncio.to_thread(self._folder.remove)
+            self._folder = None
 
     cleanup_resources = _async_cleanup_resources
     pre_start_kernel = _async_pre_start_kernel

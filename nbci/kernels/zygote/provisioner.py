@@ -64,7 +64,7 @@ class ZygoteProvisioner(LocalProvisioner):
         env = dict(kwargs.get("env") or os.environ)
         if not sys.platform.startswith("linux"):
             raise NotMeant("kernels are forked on Linux only")
-        if env.get(OFF, os.environ.get(OFF, "")).lower() in ("off", "0", "no"):
+        if env.get(OFF, os.environ.get(OFF)) == "off":
             raise NotMeant(f"{OFF} says so")
         if command is None:
             raise NotMeant("only kernels that `python -m ipykernel_launcher` starts are forked")
@@ -147,7 +147,7 @@ def _descriptor(stream: Any, default: int) -> int:
 def _zygotes_of_this_process() -> Zygotes:
     """For whoever names no zygotes: nbclient, papermill, Jupyter. They end with this process."""
     if not _shared:
-        shared = Zygotes(environ=dict(os.environ), debugger=True)
+        shared = Zygotes(environ=dict(os.environ), as_stock=True)
         _shared.append(shared)
         atexit.register(shared.close)
     return _shared[0]

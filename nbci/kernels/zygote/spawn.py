@@ -25,6 +25,9 @@ SOCKET = "s"
 FACTS = "zygote.json"
 ANSWER_SECONDS = 60.0
 PEER = struct.Struct("3i")
+SHARED = ("wire", "fingerprint")
+OF_THE_ZYGOTE = ("installed", "watch", "stash", "child", "brood", "server", "start")
+"""Its modules, each after those that it imports."""
 OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
 
 
@@ -33,14 +36,17 @@ class Settings:
     """How a zygote starts; without an owner it ends after `idle_seconds`.
 
     `spares` kernels wait ahead of need, with the arguments of the last one that was asked for, at first with
-    `spare_arguments`.
+    `spare_arguments`. `avoid` are modules that are never imported ahead. With `orphans`, what kernels left running ends
+    with the zygote.
     """
 
     key: str
     preloads: tuple[str, ...] = ()
     spares: int = 1
     spare_arguments: tuple[str, ...] | None = None
+    avoid: tuple[str, ...] = ()
     debugger: bool = True
+    orphans: bool = False
     idle_seconds: float | None = None
 
 
@@ -58,6 +64,8 @@ def spawn(
             "owner": owner.fileno() if owner else None,
             "key": settings.key,
             "preloads": settings.preloads,
+            "avoid": settings.avoid,
+            "orphans": settings.orphans,
             "spares": settings.spares,
             "spare_arguments": settings.spare_arguments,
             "debugger": settings.debugger,
@@ -115,6 +123,12 @@ def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
     return dict(answer)
 
 
+def tell(folder: Path, request: dict[str, Any]) -> None:
+    """Have it do something that it does not answer. Raises OSError when there is none."""
+    with connect(folder) as connection:
+        wire.send(connection, request)
+
+
 def is_current(folder: Path) -> bool:
     """Whether what is installed is still what the zygote of this folder found when it started."""
     try:
@@ -129,8 +143,9 @@ def is_current(folder: Path) -> bool:
 @functools.cache
 def _sources() -> bytes:
     kernel, shared = importlib.resources.files("nbci.inkernel") / "zygote", importlib.resources.files(__package__)
-    modules = {"wire": shared, "fingerprint": shared, "stash": kernel, "child": kernel, "server": kernel}
-    return json.dumps({name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in modules.items()}).encode()
+    places = dict.fromkeys(SHARED, shared) | {"family": importlib.resources.files("nbci.kernels")}
+    places |= dict.fromkeys(OF_THE_ZYGOTE, kernel)
+    return json.dumps({name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in places.items()}).encode()
 
 
 LOADER = """\
@@ -143,5 +158,5 @@ for name, source in json.load(sys.stdin.buffer).items():
     exec(compile(source, '<nbci zygote ' + name + '>', 'exec'), module.__dict__)
 settings = json.loads(sys.argv[1])
 del sys.argv[1:]
-sys.modules['_nbci_zygote.server'].main(settings)
+sys.modules['_nbci_zygote.start'].main(settings)
 """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.errors import InfrastructureError, UsageError
 from nbci.kernels.zygote import home
 from nbci.kernels.zygote.key import ipykernel_command, key_of
-from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, environment_of_zygote, is_current, spawn
+from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, environment_of_zygote, is_current, spawn, tell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -51,8 +51,7 @@ def start(
                 process = spawn(command.interpreter, environment_of_zygote(env, env), folder, settings, None)
                 process.returncode = 0  # it outlives this process on purpose
             else:
-                with contextlib.suppress(ConnectionError):  # it has nothing to answer
-                    ask(folder, {"do": "prepare", "preloads": preloads})
+                tell(folder, {"do": "prepare", "preloads": preloads})
             return {"key": key, **ask(folder, _STATUS)}
     except OSError as error:
         raise InfrastructureError(f"no kernels can be kept warm: {error}") from error

@@ -5,22 +5,23 @@ from __future__ import annotations
 import contextlib
 import logging
 import resource
-import shutil
 import socket
 import threading
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from nbci.kernels.private import private_folder
 from nbci.kernels.zygote import home, wire
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.key import key_of
-from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, connect, environment_of_zygote, is_current, spawn
+from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, connect, environment_of_zygote, is_current, spawn, tell
 
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from nbci.kernels.private import PrivateFolder
     from nbci.kernels.zygote.key import Command
 
 log = logging.getLogger("nbci.kernels.quiet")
@@ -29,10 +30,20 @@ OFF = "NBCI_ZYGOTE"
 LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 READY_SECONDS = 60.0
 END_SECONDS = 3.0
+TROUBLE = (OSError, ValueError, KeyError, wire.Gone)
+"""What a zygote that died, or answers nonsense, looks like."""
 
 
 class Unavailable(Exception):
     """No kernel can be forked; the message says why. One can still be started."""
+
+
+class _Refused(Exception):
+    """The zygote imported a package after which nothing should be forked."""
+
+    def __init__(self, message: str, culprit: str) -> None:
+        super().__init__(message)
+        self.culprit = culprit
 
 
 class NotMeant(Unavailable):
@@ -62,9 +73,10 @@ class Forked:
 
 @dataclass(slots=True, kw_only=True)
 class _Own:
-    folder: Path
+    folder: PrivateFolder
     process: subprocess.Popen[bytes]
     owner: socket.socket
+    served: bool = False
 
     def close(self) -> None:
         """End it and its kernels."""
@@ -74,7 +86,17 @@ class _Own:
         except Exception:  # noqa: BLE001 - whatever keeps it, it ends now
             self.process.kill()
             self.process.wait()
-        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.remove()
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kind:
+    """What is known of the zygotes for one key: the one in use, and what must not be tried again."""
+
+    own: _Own | None = None
+    avoid: set[str] = field(default_factory=set)
+    preloads: bool = True
+    given_up: str | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,14 +104,16 @@ class Zygotes:
     """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it does.
 
     `environ` is what zygotes get besides the kernels' import-time variables: nothing in it may be a secret of one step.
+    `as_stock`: kernels can be debugged, and what they leave running outlives them and the zygote.
     """
 
     environ: Mapping[str, str]
     spares: int = 1
-    debugger: bool = False
+    as_stock: bool = False
     noticed: Callable[[str], None] = log.warning
     reasons: list[str] = field(default_factory=list)
-    _own: dict[str, _Own] = field(default_factory=dict)
+    _kinds: dict[str, _Kind] = field(default_factory=dict)
+    _retired: list[_Own] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Zygotes:
@@ -101,25 +125,45 @@ class Zygotes:
     def close(self) -> None:
         """End this process's own zygotes and the kernels that are left of them."""
         with self._lock:
-            for own in self._own.values():
+            all_own = [*self._retired, *(kind.own for kind in self._kinds.values() if kind.own is not None)]
+            for own in all_own:
                 own.owner.close()
-            for own in self._own.values():
+            for own in all_own:
                 own.close()
-            self._own.clear()
+            self._retired.clear()
+            self._kinds.clear()
 
     def fork(self, wish: Wish) -> Forked:
-        """A kernel whose sockets are bound. Blocks. Raises Unavailable."""
-        try:
-            folder = self._folder_for(wish)
-            return _fork(folder, wish)
-        except (OSError, ValueError, KeyError, wire.Gone) as error:
-            raise Unavailable(f"a kernel could not be forked: {str(error) or type(error).__name__}") from error
+        """A kernel whose sockets are bound. Blocks. Raises Unavailable.
+
+        A zygote that dies is replaced; one that dies or hangs before it forked any is tried once more without imports.
+        """
+        with contextlib.suppress(Unavailable, *TROUBLE):
+            warm = _warm_folder(key_of(wish.command, wish.env, debugger=True))
+            if warm is not None:
+                return _fork(warm, wish)
+        kind = self._kinds.setdefault(key_of(wish.command, wish.env, debugger=self.as_stock), _Kind())
+        while kind.given_up is None:
+            try:
+                own = self._own_for(kind, wish)
+            except OSError as error:
+                kind.given_up = f"the process to fork them from could not be started: {error}"
+                break
+            try:
+                forked = _fork(own.folder.path, wish if kind.preloads else replace(wish, preloads=()))
+                own.served = True
+                return forked
+            except _Refused as refusal:
+                self._do_without(kind, own, refusal)
+            except TROUBLE as error:
+                self._replace(kind, own, error)
+        raise Unavailable(kind.given_up)
 
     def prepare(self, preloads: Sequence[str]) -> None:
         """Have this process's own zygotes import modules ahead of need."""
-        for own in list(self._own.values()):
+        for own in [kind.own for kind in self._kinds.values() if kind.own is not None and kind.preloads]:
             with contextlib.suppress(OSError):
-                ask(own.folder, {"do": "prepare", "preloads": preloads})
+                tell(own.folder.path, {"do": "prepare", "preloads": preloads})
 
     def note(self, reason: Unavailable) -> None:
         """Remember why a kernel was started though it should have been forked, once."""
@@ -127,43 +171,77 @@ class Zygotes:
             self.reasons.append(str(reason))
             self.noticed(f"kernels are started, not forked: {reason}")
 
-    def _folder_for(self, wish: Wish) -> Path:
-        warm = _warm_folder(key_of(wish.command, wish.env, debugger=True))
-        if warm is not None:
-            return warm
-        key = key_of(wish.command, wish.env, debugger=self.debugger)
+    def _own_for(self, kind: _Kind, wish: Wish) -> _Own:
         with self._lock:
-            own = self._own.get(key)
-            if own is not None and (own.process.poll() is not None or not is_current(own.folder)):
-                self._let_go(own)
-                del self._own[key]
+            own = kind.own
+            if own is not None and own.served and (own.process.poll() is not None or not is_current(own.folder.path)):
+                self._retire(own)
                 own = None
             if own is None:
-                own = self._own[key] = self._start(wish, key)
-            return own.folder
+                own = kind.own = self._start(wish, kind)
+            return own
 
-    def _let_go(self, own: _Own) -> None:
+    def _retire(self, own: _Own) -> None:
         """It forks no more; what it forked lives on with it."""
         if own.process.poll() is not None:
             own.close()
             return
         with contextlib.suppress(OSError):
-            ask(own.folder, {"do": "stop", "now": False})
-        self._own[f"{id(own)}"] = own
+            ask(own.folder.path, {"do": "stop", "now": False})
+        self._retired.append(own)
 
-    def _start(self, wish: Wish, key: str) -> _Own:
-        folder = home.private_folder()
+    def _do_without(self, kind: _Kind, own: _Own, refusal: _Refused) -> None:
+        """The next zygote does not import the package that spoilt this one."""
+        with self._lock:
+            if kind.own is own:
+                kind.own = None
+                self._retire(own)
+                if refusal.culprit in kind.avoid:
+                    kind.given_up = str(refusal)
+                kind.avoid.add(refusal.culprit)
+
+    def _replace(self, kind: _Kind, own: _Own, error: Exception) -> None:
+        """It died, or no longer answers."""
+        with self._lock:
+            if kind.own is not own:
+                return
+            kind.own = None
+            own.process.kill()
+            own.process.wait()
+            if not own.served and not kind.preloads:
+                kind.given_up = f"the process to fork them from does not come up: {_last_words(own, error)}"
+            kind.preloads = kind.preloads and own.served
+            own.close()
+
+    def _start(self, wish: Wish, kind: _Kind) -> _Own:
+        folder = private_folder()
         ours, theirs = socket.socketpair()
-        settings = Settings(key=key, preloads=tuple(wish.preloads), spares=self.spares, debugger=self.debugger)
+        settings = Settings(
+            key=key_of(wish.command, wish.env, debugger=self.as_stock),
+            preloads=tuple(wish.preloads) if kind.preloads else (),
+            avoid=tuple(kind.avoid),
+            spares=self.spares,
+            debugger=self.as_stock,
+            orphans=not self.as_stock,
+        )
         try:
+            if not folder.is_short:
+                raise OSError("no temporary folder has a path that is short enough for sockets")
             with theirs:
                 env = environment_of_zygote(self.environ, wish.env)
-                process = spawn(wish.command.interpreter, env, folder, settings, theirs)
+                process = spawn(wish.command.interpreter, env, folder.path, settings, theirs)
         except BaseException:
             ours.close()
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
         return _Own(folder=folder, process=process, owner=ours)
+
+
+def _last_words(own: _Own, error: Exception) -> str:
+    with contextlib.suppress(OSError):
+        lines = (own.folder.path / "log").read_text(encoding="utf-8", errors="replace").split("\n")
+        return next((line for line in reversed(lines) if line.strip()), str(error) or type(error).__name__)
+    return str(error) or type(error).__name__
 
 
 def _warm_folder(key: str) -> Path | None:
@@ -184,15 +262,15 @@ def _fork(folder: Path, wish: Wish) -> Forked:
         wire.send(connection, _request(wish), wish.descriptors)
         answer, descriptors = wire.receive(connection)
         if "refused" in answer:
-            raise Unavailable(answer["refused"])
+            raise _Refused(answer["refused"], answer["avoid"])
         process = ForkedProcess(connection, int(answer["pid"]), descriptors[0], parent=int(answer["zygote"]))
     except BaseException:
         connection.close()
         raise
-    if not process.wait_until_ready(READY_SECONDS) and process.returncode is None:
+    if not process.wait_until_ready(READY_SECONDS):
         process.kill()
         process.wait()
-        raise Unavailable("the forked kernel did not come up in time")
+        raise Unavailable("a forked kernel ended before it was ready, or did not come up in time")
     return Forked(process=process, connection=answer["connection"])
 
 

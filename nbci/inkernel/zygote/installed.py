@@ -1,0 +1,79 @@
+"""Which modules are an installed distribution's, and so may be imported ahead."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import sys
+import sysconfig
+from typing import Any
+
+THREADED = frozenset("tensorflow jax jaxlib grpc ray pycuda cupy cudf cuml rmm torch_xla".split())
+"""Start threads, or open a device, when they are imported: a fork has neither."""
+
+
+def installed_folders() -> list[str]:
+    """Where installed distributions and the standard library lie."""
+    paths = sysconfig.get_paths()
+    folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
+    folders += [folder for folder in sys.path if os.path.basename(folder) in ("site-packages", "dist-packages")]
+    return list(dict.fromkeys(os.path.realpath(folder) + os.sep for folder in folders))
+
+
+_FOLDERS: list[str] = []
+
+
+def _lies_in_installed(path: str) -> bool:
+    if not _FOLDERS:
+        _FOLDERS.extend(installed_folders())
+    return os.path.realpath(path).startswith(tuple(_FOLDERS))
+
+
+def is_installed(module: Any) -> bool:
+    spec = getattr(module, "__spec__", None)
+    origin = getattr(spec, "origin", None) or getattr(module, "__file__", None)
+    if isinstance(origin, str) and os.path.isabs(origin):
+        return _lies_in_installed(origin)
+    places = getattr(spec, "submodule_search_locations", None)
+    return all(_lies_in_installed(str(place)) for place in places or ())
+
+
+def why_not(name: str) -> str | None:
+    """Why a module may not be imported ahead, or None."""
+    spec: Any
+    try:
+        spec = importlib.util.find_spec(name.partition(".")[0])
+    except (ImportError, ValueError) as error:
+        return str(error)
+    if spec is None:
+        return "there is no such module"
+    places = (
+        [spec.origin] if spec.origin and os.path.isabs(spec.origin) else list(spec.submodule_search_locations or ())
+    )
+    if not places and spec.origin not in ("built-in", "frozen"):
+        return "nobody knows where it comes from"
+    if not all(_lies_in_installed(str(place)) for place in places):
+        return "it is no installed distribution's"
+    return None
+
+
+def identity(module: Any) -> Any:
+    """What changes when the module's file does."""
+    origin = getattr(getattr(module, "__spec__", None), "origin", None)
+    if not isinstance(origin, str) or not os.path.isabs(origin):
+        return None
+    try:
+        found = os.stat(origin)
+    except OSError:
+        return "missing"
+    return (found.st_mtime_ns, found.st_size, found.st_ino)
+
+
+def touches_gpu() -> bool:
+    """Whether this process opened a GPU."""
+    for number in os.listdir("/proc/self/fd"):
+        with contextlib.suppress(OSError):
+            if os.readlink("/proc/self/fd/" + number).startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri")):
+                return True
+    return False
