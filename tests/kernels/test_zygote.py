@@ -84,7 +84,11 @@ def test_the_distributions_of_a_step_are_what_it_imported_itself(make_job: MakeJ
 
 
 def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
-    jobs = [make_job("import mine; print(mine.x)"), make_job("import mine; print(mine.x)"), make_job("import threadpoolctl")]
+    jobs = [
+        make_job("import mine; print(mine.x)"),
+        make_job("import mine; print(mine.x)"),
+        make_job("import threadpoolctl"),
+    ]
     for number, job in enumerate(jobs):
         (job.cwd / "mine.py").write_text(f"x = {number}")
     shadowed = make_job("import threadpoolctl; print(threadpoolctl.x)")

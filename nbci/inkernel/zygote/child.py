@@ -43,10 +43,16 @@ def take_descriptors(descriptors: list[int]) -> None:
     for number, descriptor in enumerate(descriptors):
         os.dup2(descriptor, number)
         os.close(descriptor)
-    sys.stdin = open(0, closefd=False)
-    sys.stdout = sys.__stdout__ = open(1, "w", buffering=1, closefd=False)  # type: ignore[misc]
-    sys.stderr = sys.__stderr__ = open(2, "w", buffering=1, closefd=False)  # type: ignore[misc]
-    sys.__stdin__ = sys.stdin  # type: ignore[misc]
+    sys.stdin = sys.__stdin__ = _stream(sys.__stdin__, 0, "r")  # type: ignore[misc]
+    sys.stdout = sys.__stdout__ = _stream(sys.__stdout__, 1, "w")  # type: ignore[misc]
+    sys.stderr = sys.__stderr__ = _stream(sys.__stderr__, 2, "w")  # type: ignore[misc]
+
+
+def _stream(before: Any, number: int, mode: str) -> Any:
+    """A stream as the interpreter made it for the zygote, which has the same settings."""
+    raw = open(number, mode + "b", 0 if before.write_through else -1, closefd=False)
+    line = before.line_buffering or (mode == "w" and os.isatty(number))
+    return io.TextIOWrapper(raw, before.encoding, before.errors, None, line, before.write_through)
 
 
 def replace_descriptors(descriptors: list[int]) -> None:
@@ -164,6 +170,7 @@ def hand_over(app: Any, request: dict[str, Any]) -> None:
     app.connection_file = request["connection_file"]
     sys.argv = ["ipykernel_launcher", *request["argv"]]
     shell = app.shell
+    shell.init_environment()  # it was set when the kernel was made, for another environment
     shell.starting_dir = os.getcwd()
     if shell.user_ns.get("_dh"):
         shell.user_ns["_dh"][:] = [os.getcwd()]
