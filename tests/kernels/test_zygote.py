@@ -6,7 +6,6 @@ import asyncio
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -154,19 +153,16 @@ def test_killing_the_zygote_is_survived(make_job: MakeJob) -> None:
     assert (third.failure.kind, third.failure.signal) == ("kernel-died", "SIGKILL")
 
 
-def test_many_kernels_leave_nothing(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    leave_nothing(make_job, tmp_path, monkeypatch, 30)
+def test_many_kernels_leave_nothing(make_job: MakeJob, place: Path) -> None:
+    leave_nothing(make_job, place, 20)
 
 
 @pytest.mark.soak
-def test_very_many_kernels_leave_nothing(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    leave_nothing(make_job, tmp_path, monkeypatch, 200)
+def test_very_many_kernels_leave_nothing(make_job: MakeJob, place: Path) -> None:
+    leave_nothing(make_job, place, 200)
 
 
-def leave_nothing(make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, count: int) -> None:
-    place = tmp_path / "t"
-    place.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(place))
+def leave_nothing(make_job: MakeJob, place: Path, count: int) -> None:
     pids: list[int] = []
 
     async def many() -> list[tuple[int, int]]:
@@ -257,37 +253,6 @@ def test_an_upgraded_package_ends_the_use_of_a_zygote(tmp_path: Path, make_job: 
 
     assert [printed(outcome, 0).splitlines()[1] for outcome in (first, second, third)] == ["1", "1", "22"]
     assert parents([first]) == parents([second]) != parents([third])
-
-
-def test_a_zygote_dies_with_an_engine_that_is_killed(tmp_path: Path) -> None:
-    root = Path(__file__).parents[2]
-    script = f"""
-import asyncio, os, sys
-sys.path[:0] = [{str(root)!r}, {str(root / "tests" / "kernels")!r}]
-from pathlib import Path
-from real_kernels import *
-from nbci.kernels.job import KernelJob
-folder = Path({str(tmp_path)!r})
-class Says(Recorder):
-    def text_printed(self, cell, text, stream): print(text, flush=True)
-job = KernelJob(step='s', kernel_name='python3', language='python', notebook_metadata={{}}, cwd=folder, project=folder,
-    env=dict(os.environ), values_folder=folder / 'v', spill_folder=folder / 's', log_path=folder / 'log',
-    cells=cells("import os, time; print(os.getpid(), os.getppid(), flush=True)", "import time; time.sleep(60)"))
-run(job, Says())
-"""
-    engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
-    assert engine.stdout is not None
-    pids = list(map(int, engine.stdout.readline().split()))
-    engine.kill()
-    engine.wait()
-    engine.stdout.close()
-    deadline = time.monotonic() + 5
-    while any(map(is_alive, pids)) and time.monotonic() < deadline:
-        time.sleep(0.01)
-
-    assert len(pids) == 2
-    assert pids[1] != engine.pid
-    assert not any(map(is_alive, pids))
 
 
 def test_the_key_is_what_imports_read() -> None:

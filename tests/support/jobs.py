@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,8 +12,7 @@ import pytest
 from nbci.kernels.job import KernelJob, ProgramCell
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
 
 @pytest.fixture
@@ -46,3 +47,12 @@ def make_job(tmp_path: Path) -> Callable[..., KernelJob]:
         return KernelJob(**{**settings, **changes})
 
     return make
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where temporary folders are made: short enough for sockets, and empty."""
+    with tempfile.TemporaryDirectory(prefix="nbci-test-", dir="/tmp") as folder:
+        monkeypatch.setattr("tempfile.tempdir", folder)
+        monkeypatch.setenv("TMPDIR", folder)
+        yield Path(folder)
