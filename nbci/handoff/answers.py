@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from nbci.errors import IntegrityError
+from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.handoff.values import ValueRef
 
 if TYPE_CHECKING:
@@ -71,6 +71,12 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
         return tuple(sorted((decode_ref(ref) for ref in answer["gives"]), key=lambda ref: ref.name))
     if "missing" in answer:
         return _missing(answer["missing"], step, consumers)
+    if "unwritten" in answer:
+        raise InfrastructureError(
+            f"{_named(answer['unwritten'], step, consumers, 'written')}: {answer['why']}",
+            where=Location(str(answer["folder"])),
+            hint="free space or make the folder writable, then try again",
+        )
     if "secret" in answer:
         return Refusal(
             kind="unsaveable",
@@ -87,11 +93,11 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
     )
 
 
-def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str]) -> str:
+def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str], what: str = "saved") -> str:
     said = [
         f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}" for problem in problems
     ]
-    return f"{', '.join(said)}, made by step `{step}`, cannot be saved"
+    return f"{', '.join(said)}, made by step `{step}`, cannot be {what}"
 
 
 def _needed(name: str, consumers: Mapping[str, str]) -> str:

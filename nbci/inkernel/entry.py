@@ -21,6 +21,7 @@ class Answer:
 def register(name: str, source: str) -> None:
     """Make the module `_nbci.NAME` of `source`."""
     module = types.ModuleType("_nbci." + name)
+    module.__package__ = "_nbci"
     sys.modules[module.__name__] = module
     setattr(sys.modules["_nbci"], name, module)
     exec(compile(source, "<nbci " + name + ">", "exec"), module.__dict__)

@@ -1,0 +1,181 @@
+"""Better forms than their own pickles for arrays and tables: nothing copied that can be mapped, sharing kept."""
+
+from __future__ import annotations
+
+import pickle
+from typing import Any
+
+SMALL_BYTES = 1 << 10
+"""Arrays below this stand in the pickle itself: mapping each of many small ones would cost more than it saves."""
+
+EXPORTED = "biufcSU"
+"""Kinds of numpy's types whose arrays it puts beside the pickle by itself; times and structures it would copy."""
+
+
+def form_of(pickler: Any, obj: Any) -> Any:
+    """How the object is reduced, or None: as it says itself."""
+    kind = type(obj)
+    home = str(kind.__module__)
+    if home == "numpy" and kind.__name__ in ("ndarray", "memmap"):
+        return array_form(pickler, obj)
+    if home.startswith("numpy.ma") and kind.__name__ == "MaskedArray":
+        return masked_form(obj)
+    if home.partition(".")[0] == "pandas":
+        return pandas_form(pickler, obj)
+    if home == "pyarrow.lib" and hasattr(obj, "get_total_buffer_size"):
+        return arrow_form(pickler, obj)
+    if home.startswith("scipy.sparse") and pickler.picture is not None:
+        return sparse_form(obj)
+    return None
+
+
+def array_form(pickler: Any, array: Any) -> Any:
+    base = base_of(array)
+    if id(base) in pickler.shared and base is not array:
+        offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+        return (view, (base, offset, array.shape, array.strides, array.dtype))
+    if array.dtype.hasobject or array.nbytes < SMALL_BYTES:
+        return None
+    if pickler.picture is not None:
+        return (tuple, (pickler.picture.note(array, exact=True),))
+    if type(array).__name__ == "memmap":
+        return (view_as, (memory_form(pickler, array), type(array)))
+    whole = array.flags.c_contiguous or array.flags.f_contiguous
+    return None if whole and array.dtype.kind in EXPORTED else memory_form(pickler, array)
+
+
+def memory_form(pickler: Any, array: Any) -> tuple[Any, ...]:
+    """The array's memory beside the pickle; only what is not contiguous is copied."""
+    import numpy
+
+    order: Any = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
+    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+        pickler.copied += array.nbytes
+    flat: Any = numpy.asarray(array).ravel(order=order).view("u1")
+    return (from_memory, (pickle.PickleBuffer(flat), array.dtype, array.shape, order, array.flags.writeable))
+
+
+def from_memory(memory: Any, dtype: Any, shape: tuple[int, ...], order: Any, writeable: bool) -> Any:
+    """The array in this memory."""
+    import numpy
+
+    array = numpy.frombuffer(memory, dtype).reshape(shape, order=order)
+    if array.flags.writeable and not writeable:
+        array.flags.writeable = False
+    return array
+
+
+def view_as(reduced: tuple[Any, ...], kind: type) -> Any:
+    """The array as one of numpy's own kinds of array."""
+    return reduced[0](*reduced[1]).view(kind)
+
+
+def view(base: Any, offset: int, shape: tuple[Any, ...], strides: tuple[Any, ...], dtype: Any) -> Any:
+    """An array that shares the memory of `base`."""
+    import numpy
+
+    flat = base.ravel(order="K")
+    if dtype.hasobject:
+        return numpy.lib.stride_tricks.as_strided(flat[offset // dtype.itemsize :], shape, strides)
+    return numpy.ndarray(shape, dtype, buffer=flat.view("u1"), offset=offset, strides=strides)
+
+
+def masked_form(array: Any) -> tuple[Any, ...]:
+    """Data and mask as arrays: numpy's own pickle copies both into bytes."""
+    _ = array.fill_value  # numpy fills it in when it is first read
+    settings = {name: array.__dict__[name] for name in ("_fill_value", "_hardmask", "_optinfo")}
+    own_mask = array._mask if type(array._mask).__name__ == "ndarray" else None
+    return (masked, (type(array), array._data, own_mask, settings))
+
+
+def masked(kind: type, data: Any, mask: Any, settings: dict[str, Any]) -> Any:
+    """A masked array of its parts."""
+    array = data.view(kind)
+    if mask is not None:
+        array._mask = mask
+    array._sharedmask = False
+    array.__dict__.update(settings)
+    return array
+
+
+def arrow_form(pickler: Any, obj: Any) -> Any:
+    """A slice of an Arrow table or column without the rest of the memory that it looks into."""
+    import pyarrow  # type: ignore[import-untyped]  # it has no types
+
+    if not isinstance(obj, (pyarrow.Table, pyarrow.ChunkedArray)):
+        return None
+    if obj.get_total_buffer_size() <= obj.nbytes + obj.nbytes // 4 + SMALL_BYTES:
+        return None
+    table = obj if isinstance(obj, pyarrow.Table) else pyarrow.Table.from_arrays([obj], ["column"])
+    sink = pyarrow.BufferOutputStream()
+    with pyarrow.ipc.new_stream(sink, table.schema) as stream:
+        stream.write_table(table)
+    pickler.copied += obj.nbytes
+    return (from_arrow, (pickle.PickleBuffer(sink.getvalue()), table is obj))
+
+
+def from_arrow(memory: Any, is_table: bool) -> Any:
+    """The Arrow table, or its one column, in this memory."""
+    import pyarrow
+
+    table = pyarrow.ipc.open_stream(pyarrow.py_buffer(memory)).read_all()
+    return table if is_table else table.column(0)
+
+
+def sparse_form(matrix: Any) -> Any:
+    """For pictures: a sparse matrix without what it has found out about itself while it was read."""
+    parts = getattr(matrix, "__dict__", None)
+    if not parts or "_shape" not in parts:
+        return None
+    facts = {"_has_sorted_indices", "_has_canonical_format", "has_sorted_indices", "has_canonical_format"}
+    return (tuple, ((type(matrix), {name: part for name, part in parts.items() if name not in facts}),))
+
+
+def pandas_form(pickler: Any, obj: Any) -> Any:
+    """Tables as they are, but for pictures: there a form that does not tell how the table lays out its blocks."""
+    if type(obj).__name__ in ("DataFrame", "Series"):
+        if pickler.seen is not None:
+            pickler.seen.add(id(obj._metadata))
+            pickler.seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
+        return picture_of_table(pickler.picture, obj) if pickler.picture is not None else None
+    if type(obj).__name__.endswith("Dtype"):
+        return without_cache(obj.__reduce_ex__(5))
+    if pickler.seen is not None and hasattr(obj, "get_indexer") and hasattr(obj, "_data"):
+        pickler.seen.update((id(obj._data), id(obj._values)))
+    return None
+
+
+def without_cache(reduced: Any) -> Any:
+    """A pandas type as it was before somebody asked it something."""
+    if not isinstance(reduced, tuple) or len(reduced) < 3:
+        return None
+    plain, slots = reduced[2] if isinstance(reduced[2], tuple) else (reduced[2], None)
+    plain, slots = (
+        {name: part for name, part in (state or {}).items() if name != "_cache"} or None for state in (plain, slots)
+    )
+    return (*reduced[:2], (plain, slots) if slots else plain, *reduced[3:])
+
+
+def picture_of_table(picture: Any, obj: Any) -> tuple[Any, ...]:
+    if type(obj).__name__ == "Series":
+        return (tuple, (("Series", obj.index, obj.name, column(picture, obj._values), dict(obj.attrs)),))
+    columns = [column(picture, obj.iloc[:, position]._values) for position in range(obj.shape[1])]
+    return (tuple, (("DataFrame", obj.index, obj.columns, columns, dict(obj.attrs)),))
+
+
+def column(picture: Any, values: Any) -> Any:
+    """A column's values; how far apart they lie in memory is the table's own business."""
+    import numpy
+
+    if type(values) is not numpy.ndarray:
+        return values
+    if not values.dtype.hasobject and values.nbytes >= SMALL_BYTES:
+        return picture.note(values, exact=False)
+    return numpy.ascontiguousarray(values)
+
+
+def base_of(array: Any) -> Any:
+    """The array that owns the memory."""
+    while type(getattr(array, "base", None)).__name__ == "ndarray":
+        array = array.base
+    return array

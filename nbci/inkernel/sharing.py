@@ -1,0 +1,114 @@
+"""Which values share mutable objects: these are saved, digested and loaded together."""
+
+from __future__ import annotations
+
+import types
+from typing import Any
+
+from .forms import base_of
+from .pickling import pickler
+from .value_files import Stream
+
+BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type, property)
+CALLABLE = (types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CodeType, staticmethod, classmethod)
+IMMUTABLE_HOMES = frozenset(
+    "datetime decimal fractions uuid pathlib re enum zoneinfo logging pyarrow _nbci".split(),
+)
+KEPT_BYTES = 64 << 20
+"""A trial dump that is no larger than this is what is written, unless it turns out that the value shares."""
+
+
+def is_mutable(obj: Any) -> bool:
+    if isinstance(obj, types.FunctionType):
+        return bool(obj.__dict__) and set(obj.__dict__) != {"__wrapped__"}
+    if isinstance(obj, BASIC + CALLABLE) or (callable(obj) and hasattr(obj, "__qualname__")):
+        return False
+    module = (type(obj).__module__ or "").partition(".")[0]
+    if module in IMMUTABLE_HOMES:
+        return False
+    if module == "numpy" and type(obj).__name__ != "ndarray":
+        return module_holds_state(obj)
+    if module == "pandas" and (hasattr(obj, "get_indexer") or type(obj).__name__.endswith("Dtype")):
+        return False
+    return not any(kind.__name__ == "Enum" for kind in type(obj).__mro__)
+
+
+def module_holds_state(obj: Any) -> bool:
+    """Whether one of numpy's own objects, which is no plain array, can be changed in place."""
+    return type(obj).__name__ in ("memmap", "matrix", "recarray", "MaskedArray", "Generator", "RandomState")
+
+
+class Probe:
+    """One value as a trial dump sees it: the mutable objects that it is made of, and its arrays by base."""
+
+    def __init__(self, name: str, value: Any) -> None:
+        self.in_tables: set[int] = set()
+        stream = Stream()
+        made = pickler(stream, stream.add_buffer, seen=self.in_tables)
+        made.dump({name: value})
+        stream.refs = sorted(made.refs)
+        self.dumped: Any = stream if stream.nbytes + made.copied <= KEPT_BYTES else None
+        memo = made.memo.copy()
+        self.keep = memo
+        self.parts: set[int] = set()
+        self.arrays: list[Any] = []
+        for entry in memo.values():
+            obj = entry[1]
+            if not is_mutable(obj) or id(obj) in self.in_tables:
+                continue
+            self.parts.add(id(obj))
+            if type(obj).__name__ == "ndarray" and obj.flags.writeable:
+                self.arrays.append(obj)
+
+
+def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
+    """Ids of the bases that several arrays look into, and the base objects, which must stay alive."""
+    by_base: dict[int, Any] = {}
+    for probe in probes:
+        for array in probe.arrays:
+            base = base_of(array)
+            if (base.flags.c_contiguous or base.flags.f_contiguous) and base.flags.writeable:
+                by_base.setdefault(id(base), (base, set()))[1].add(id(array))
+    kept = {key: base for key, (base, arrays) in by_base.items() if len(arrays) > 1}
+    return frozenset(kept), kept
+
+
+class Groups:
+    """Names that share mutable objects, together; `shared` are ids of the numpy bases that their arrays share."""
+
+    def __init__(self, probes: dict[str, Probe]) -> None:
+        self.probes = probes
+        self.shared: frozenset[int]
+        self.shared, self.keep = shared_bases(list(probes.values()))
+        parent = {name: name for name in probes}
+
+        def root(name: Any) -> Any:
+            while parent[name] != name:
+                name = parent[name]
+            return name
+
+        owner: dict[int, str] = {}
+        for name, probe in sorted(probes.items()):
+            for key in probe.parts | self.bases(name):
+                first = owner.setdefault(key, name)
+                if root(first) != root(name):
+                    parent[max(root(first), root(name))] = min(root(first), root(name))
+        together: dict[str, list[str]] = {}
+        for name in sorted(probes):
+            together.setdefault(root(name), []).append(name)
+        self.names = sorted(tuple(names) for names in together.values())
+
+    def bases(self, name: str) -> set[int]:
+        """The shared bases that arrays of this value look into."""
+        return {id(base_of(array)) for array in self.probes[name].arrays}.intersection(self.shared)
+
+    def dumped(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
+        """The group's pickle and buffers: those of the trial, where they say all."""
+        probe = self.probes[names[0]]
+        if len(names) == 1 and probe.dumped is not None and not self.bases(names[0]):
+            return probe.dumped
+        stream = Stream()
+        made = pickler(stream, stream.add_buffer, self.shared)
+        made.dump({name: values[name] for name in names})
+        stream.refs = sorted(made.refs)
+        return stream

@@ -1,0 +1,198 @@
+"""Whether a value is what it was when it was loaded, without reading again what nobody has written to."""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+import os
+import sys
+import weakref
+from typing import Any
+
+from .forms import SMALL_BYTES
+from .pickling import pickler
+
+PAGES = "/proc/self/pagemap"
+ENTRY_BYTES = 8
+PART_BYTES = 1 << 18
+FILE_PAGE = 1 << 61
+PRESENT_OR_SWAPPED = 3 << 62
+
+
+class Picture:
+    """A group of values as one digest and its large arrays, in a form that reading the values does not change."""
+
+    def __init__(self, values: dict[str, Any], shared: Any) -> None:
+        self.hash = hashlib.blake2b(digest_size=32)
+        self.arrays: list[Any] = []
+        pickler(self, self.add_buffer, shared, picture=self).dump(values)
+        self.digest = self.hash.hexdigest()
+
+    def write(self, data: Any) -> int:
+        self.hash.update(data)
+        return memoryview(data).nbytes
+
+    def note(self, array: Any, exact: bool) -> tuple[Any, ...]:
+        """Keep an array out of the pickle; gives what of it goes in. `exact`: so does the way it lies in memory."""
+        self.arrays.append(array)
+        lies = (array.strides, array.flags.writeable) if exact else ()
+        return (("array", array.dtype, array.shape, *lies),)
+
+    def add_buffer(self, buffer: Any) -> bool:
+        """Keep a buffer out of the pickle that is no array."""
+        raw = buffer.raw()
+        if raw.nbytes < SMALL_BYTES or "numpy" not in sys.modules:
+            return True
+        self.arrays.append(sys.modules["numpy"].frombuffer(raw, "u1"))
+        self.hash.update(b"%d" % raw.nbytes)
+        return False
+
+
+class Kept:
+    """What is known of a loaded group, to be compared with the group as it is at the step's end."""
+
+    def __init__(self, picture: Picture, files: list[Any]) -> None:
+        self.digest = picture.digest
+        self.places = [place_of(array, files) for array in picture.arrays]
+
+    def equals(self, picture: Picture) -> bool:
+        """Whether the picture is of the very same values."""
+        if picture.digest != self.digest or len(picture.arrays) != len(self.places):
+            return False
+        return all(place.holds(array) for place, array in zip(self.places, picture.arrays))
+
+
+class Digested:
+    """An array that lay in no file: its bytes are remembered by their digest."""
+
+    def __init__(self, array: Any) -> None:
+        self.digest = content_digest(array)
+
+    def holds(self, array: Any) -> bool:
+        return content_digest(array) == self.digest
+
+
+class Place:
+    """An array in a mapped file."""
+
+    def __init__(self, file: MappedFile, array: Any) -> None:
+        self.file = file
+        self.low, self.high = bounds(array)
+        self.start = start_of(array)
+        self.strides, self.shape, self.dtype = array.strides, array.shape, array.dtype
+
+    def holds(self, array: Any) -> bool:
+        """Whether the array has the bytes that the file has there."""
+        same_place = start_of(array) == self.start and array.strides == self.strides and array.shape == self.shape
+        if same_place and self.file.is_clean(self.low, self.high):
+            return True
+        return array.dtype == self.dtype and same_bytes(array, self.file.array(self))
+
+
+class MappedFile:
+    """A mapped file whose arrays may be compared with what the file says; both mappings share the same memory."""
+
+    def __init__(self, path: str, data: Any) -> None:
+        import numpy
+
+        with open(path, "rb") as file:
+            self.original = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        self.size = len(data)
+        self.address = start_of(numpy.frombuffer(data, "u1"))
+        self.alive = weakref.ref(data)
+
+    def array(self, place: Place) -> Any:
+        """The array as the file has it."""
+        import numpy
+
+        offset = place.start - self.address
+        flat = numpy.frombuffer(self.original, "u1")
+        return numpy.ndarray(place.shape, place.dtype, buffer=flat, offset=offset, strides=place.strides)
+
+    def is_clean(self, low: int, high: int) -> bool:
+        """Whether the system says that no page between these addresses was written to; False when it cannot tell."""
+        return self.alive() is not None and pages_tell(self) and not private_pages(low, high)
+
+
+def place_of(array: Any, files: list[MappedFile]) -> Any:
+    low, high = bounds(array)
+    for file in files:
+        if file.address <= low and high <= file.address + file.size:
+            return Place(file, array)
+    return Digested(array)
+
+
+def start_of(array: Any) -> int:
+    start: int = array.__array_interface__["data"][0]
+    return start
+
+
+def bounds(array: Any) -> tuple[int, int]:
+    """The addresses between which the array lies."""
+    steps = [(size - 1) * stride for size, stride in zip(array.shape, array.strides)]
+    start = start_of(array)
+    return start + sum(step for step in steps if step < 0), start + sum(s for s in steps if s > 0) + array.itemsize
+
+
+def private_pages(low: int, high: int) -> bool:
+    """Whether a page between the addresses is this process's own: written to since it was mapped from its file.
+
+    The first write to a page of a private mapping makes a copy of it, which belongs to no file any more: bit 61 of
+    its entry (Linux, Documentation/admin-guide/mm/pagemap.rst). Raises OSError where there is no such table.
+    """
+    import numpy
+
+    first, end = low // mmap.PAGESIZE, -(-high // mmap.PAGESIZE)
+    with open(PAGES, "rb", buffering=0) as table:
+        entries = numpy.frombuffer(os.pread(table.fileno(), (end - first) * ENTRY_BYTES, first * ENTRY_BYTES), "u8")
+    if len(entries) != end - first:
+        raise OSError("the table of pages ends early")
+    return bool(((entries & PRESENT_OR_SWAPPED != 0) & (entries & FILE_PAGE == 0)).any())
+
+
+def pages_tell(file: MappedFile) -> bool:
+    """Whether the table of pages is there, and knows a page of the file from one of this process's own."""
+    import numpy
+
+    own = numpy.ones(mmap.PAGESIZE, "u1")
+    data = file.alive()
+    try:
+        if data is None or private_pages(file.address, file.address + 1):
+            return False
+        read = bytes(data[:1])
+        return (
+            len(read) == 1 and is_file_page(file.address) and private_pages(start_of(own), start_of(own) + own.nbytes)
+        )
+    except OSError:
+        return False
+
+
+def is_file_page(address: int) -> bool:
+    with open(PAGES, "rb", buffering=0) as table:
+        entry = os.pread(table.fileno(), ENTRY_BYTES, address // mmap.PAGESIZE * ENTRY_BYTES)
+    value = int.from_bytes(entry, sys.byteorder)
+    return bool(value & FILE_PAGE and value & PRESENT_OR_SWAPPED)
+
+
+def same_bytes(left: Any, right: Any) -> bool:
+    """Whether two arrays of one shape and type have the same bytes, NaN and padding included."""
+    if left.ndim > 1 and left.strides == right.strides and (left.flags.c_contiguous or left.flags.f_contiguous):
+        left, right = left.ravel(order="K"), right.ravel(order="K")
+    return all(a == b for a, b in zip(parts_of(left), parts_of(right)))
+
+
+def parts_of(array: Any) -> Any:
+    """The bytes of an array, some rows at a time."""
+    if not array.ndim:
+        yield array.tobytes()
+        return
+    rows = max(1, PART_BYTES * len(array) // max(1, array.nbytes))
+    for start in range(0, len(array), rows):
+        yield array[start : start + rows].tobytes()
+
+
+def content_digest(array: Any) -> bytes:
+    digest = hashlib.blake2b(digest_size=32)
+    for part in parts_of(array):
+        digest.update(part)
+    return digest.digest()

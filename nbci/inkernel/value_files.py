@@ -1,0 +1,217 @@
+"""The files of values: a pickle and its buffers, named by their digest, so laid out that they can be mapped."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import hashlib
+import mmap
+import os
+import pickle
+import struct
+import tempfile
+from typing import Any
+
+from .forms import SMALL_BYTES
+from .pickling import Refused
+
+MAGIC = b"NBCIVAL2"
+HEAD = struct.Struct("<8sQQ")
+ENTRY = struct.Struct("<QQ")
+ALIGNMENT = 64
+CHUNK = 4 << 20
+PIECE = 1 << 20
+TEXT_FORMATS = frozenset("BbcswUu?")
+"""Formats of buffers that can hold text; wider numbers are not searched for secrets."""
+
+
+class Stream:
+    """A pickle while it is made: its bytes, in pieces, and the buffers beside them; what is large is not copied."""
+
+    def __init__(self) -> None:
+        self.pieces: list[Any] = []
+        self.small: list[bytes] = []
+        self.nbytes = 0
+        self.buffers: list[Any] = []
+        self.refs: list[str] = []
+
+    def write(self, data: Any) -> int:
+        size = memoryview(data).nbytes
+        self.nbytes += size
+        if size < PIECE:
+            self.small.append(bytes(data))
+        else:
+            self.flush()
+            self.pieces.append(data if isinstance(data, (bytes, bytearray)) else bytes(data))
+        return size
+
+    def flush(self) -> None:
+        if self.small:
+            self.pieces.append(b"".join(self.small))
+            self.small = []
+
+    def add_buffer(self, buffer: Any) -> bool:
+        """Keep the buffer beside the pickle, or say that it belongs into it."""
+        if memoryview(buffer).nbytes < SMALL_BYTES:
+            return True
+        self.buffers.append(buffer)
+        return False
+
+    def laid_out(self) -> tuple[Any, ...]:
+        """All bytes of the file one after the other, and their number."""
+        self.flush()
+        raws = [buffer.raw() for buffer in self.buffers]
+        offset = HEAD.size + ENTRY.size * len(raws) + self.nbytes
+        head = [HEAD.pack(MAGIC, self.nbytes, len(raws))]
+        body: list[Any] = []
+        for raw in raws:
+            start = -(-offset // ALIGNMENT) * ALIGNMENT
+            body += [b"\0" * (start - offset), raw]
+            head.append(ENTRY.pack(start, raw.nbytes))
+            offset = start + raw.nbytes
+        return [b"".join(head), *self.pieces, *body], offset
+
+    def holds(self, secrets: list[str]) -> bool:
+        """Whether one of the secrets stands in it, as text of any usual width."""
+        wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]
+        if not wanted:
+            return False
+        self.flush()
+        views = [memoryview(buffer) for buffer in self.buffers]
+        texts = [buffer.raw() for buffer, view in zip(self.buffers, views) if TEXT_FORMATS & set(view.format)]
+        return any(stands_in(wanted, memoryview(text).cast("B")) for text in self.pieces + texts)
+
+
+def stands_in(wanted: list[bytes], view: memoryview) -> bool:
+    overlap = max(map(len, wanted)) - 1
+    for start in range(0, view.nbytes, PIECE):
+        part = bytes(view[start : start + PIECE + overlap])
+        if any(word in part for word in wanted):
+            return True
+    return False
+
+
+def write_file(folder: str, stream: Stream) -> tuple[Any, ...]:
+    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of what fails."""
+    pieces, size = stream.laid_out()
+    os.makedirs(folder, exist_ok=True)
+    handle, path = tempfile.mkstemp(prefix=".value-", dir=folder)
+    try:
+        try:
+            name = write_pieces(handle, pieces)
+        finally:
+            os.close(handle)
+        os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
+        os.chmod(path, 0o444)
+        os.replace(path, os.path.join(folder, name[:2], name[2:]))
+    except BaseException:
+        if os.path.exists(path):
+            os.unlink(path)
+        raise
+    return name, size
+
+
+def write_pieces(handle: int, pieces: list[Any]) -> str:
+    """Write the pieces one after the other, and digest them meanwhile; hashlib lets go of the lock for both."""
+    chunks = chunked(pieces)
+    with concurrent.futures.ThreadPoolExecutor(1) as thread:
+        digests = [thread.submit(chunk_digest, chunk) for chunk in chunks]
+        try:
+            for chunk in chunks:
+                write_chunk(handle, chunk)
+        except BaseException:
+            for digest in digests:
+                digest.cancel()
+            raise
+        return tree_digest(helped(chunks, digests))
+
+
+def helped(chunks: list[Any], digests: list[Any]) -> list[bytes]:
+    """The digests of the chunks; those at the end that the other thread has not begun are made here."""
+    found = {}
+    for number in range(len(chunks) - 1, -1, -1):
+        if not digests[number].cancel():
+            break
+        found[number] = chunk_digest(chunks[number])
+    return [found[number] if number in found else digest.result() for number, digest in enumerate(digests)]
+
+
+def write_chunk(handle: int, chunk: list[Any]) -> None:
+    small: list[Any] = []
+    for view in [*chunk, None]:
+        if view is not None and view.nbytes < PIECE // 16:
+            small.append(view)
+            continue
+        write_all(handle, memoryview(b"".join(small)))
+        small = []
+        if view is not None:
+            write_all(handle, view)
+
+
+def write_all(handle: int, view: memoryview) -> None:
+    while view.nbytes:
+        view = view[os.write(handle, view) :]
+
+
+def chunked(pieces: list[Any]) -> list[list[Any]]:
+    """The bytes of the pieces, cut into what makes up every CHUNK of them."""
+    chunks: list[list[Any]] = [[]]
+    room = CHUNK
+    for piece in pieces:
+        view = memoryview(piece).cast("B")
+        while view.nbytes:
+            if not room:
+                chunks.append([])
+                room = CHUNK
+            part = view[:room]
+            chunks[-1].append(part)
+            room -= part.nbytes
+            view = view[part.nbytes :]
+    return chunks
+
+
+def chunk_digest(views: list[Any]) -> bytes:
+    digest = hashlib.sha256()
+    for view in views:
+        digest.update(view)
+    return digest.digest()
+
+
+def tree_digest(digests: list[bytes]) -> str:
+    """SHA-256 of the SHA-256 digests of every CHUNK bytes; nbci.store.files computes the same of a file."""
+    return hashlib.sha256(b"".join(digests)).hexdigest()
+
+
+def digest_of(data: Any) -> str:
+    """The digest of a file's bytes."""
+    with concurrent.futures.ThreadPoolExecutor(2) as threads:
+        return tree_digest(list(threads.map(chunk_digest, chunked([data]))))
+
+
+class Mapped:
+    """A value's file, mapped: `data` is private to this process, so that only what is written to is ever copied.
+
+    Its digest is verified before anything of it runs, unless nbci has done that before.
+    """
+
+    def __init__(self, folder: str, digest: str, verified: bool) -> None:
+        self.path = os.path.join(folder, digest[:2], digest[2:])
+        try:
+            with open(self.path, "rb") as file:
+                self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        except (OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or str(error)
+            raise Refused("missing: " + self.path + " (" + why + ")") from None
+        if (not verified and digest_of(self.data) != digest) or self.data[: len(MAGIC)] != MAGIC:
+            raise Refused("altered: " + self.path)
+        self.length, self.count = HEAD.unpack_from(self.data)[1:]
+
+    def load(self) -> dict[str, Any]:
+        """The group of values in it."""
+        whole = memoryview(self.data)
+        start = HEAD.size + ENTRY.size * self.count
+        buffers = []
+        for number in range(self.count):
+            offset, size = ENTRY.unpack_from(self.data, HEAD.size + ENTRY.size * number)
+            buffers.append(whole[offset : offset + size])
+        group: dict[str, Any] = pickle.loads(whole[start : start + self.length], buffers=buffers)
+        return group
