@@ -42,7 +42,8 @@ def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: F
     for record in cache.records(key):
         problem = _problem(root, record, cache, index)
         if problem is None:
-            return Decision(key=key, parts=parts, record=record, reason="nothing that it depends on has changed")
+            ours = replace(record, name=step.name)  # another pipeline may have the same step under another name
+            return Decision(key=key, parts=parts, record=ours, reason="nothing that it depends on has changed")
         reason = problem
     return Decision(key=key, parts=parts, record=None, reason=reason)
 

@@ -135,6 +135,16 @@ def test_another_checkout_reuses(project: Project, tmp_path: Path) -> None:
     assert (other.folder / "total.txt").read_text(encoding="utf-8") == "36"
 
 
+def test_a_pipeline_reuses_the_steps_of_its_notebook_under_its_own_names(project: Project) -> None:
+    pipeline = project.folder / "pipelines" / "p.yaml"
+    pipeline.parent.mkdir()
+    pipeline.write_text("steps: {all: {notebook: n.ipynb}}\n", encoding="utf-8")
+    done = project.nbci("run", "pipelines/p.yaml", "--json", "--force-step", "all/train", env=project.env)
+    assert done.returncode == 0, done.stderr
+    results = {step["name"]: step["result"] for step in json.loads(done.stdout)["steps"]}
+    assert results == {"all/load": "reused", "all/train": "passed", "all/report": "reused"}
+
+
 def test_a_damaged_value_is_made_again(project: Project, tmp_path: Path) -> None:
     for value in (tmp_path / "cache" / "files" / VALUE_HASH).rglob("*"):
         if value.is_file():

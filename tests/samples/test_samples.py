@@ -16,7 +16,7 @@ def test_digits_are_read_well(digits: SampleRun) -> None:
     assert digits.shown["result"] == "passed"
     assert digits.shown["metrics"]["digits/predict:accuracy"] >= 0.97
     assert [step["name"] for step in digits.shown["steps"]] == [
-        f"digits/{name}" for name in ("preprocess", "train", "predict", "confusion", "roc")
+        f"digits/{name}" for name in ("preprocess", "train", "predict", "confusion", "roc", "package")
     ]
 
 

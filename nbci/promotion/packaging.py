@@ -1,0 +1,182 @@
+"""A model before it may be promoted: its files are there, and an ONNX file answers as the step recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError
+from nbci.pipeline.models import Signature, Tensor, signature_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nbci.pipeline.models import Model
+
+_TRIAL_TIMEOUT_SECONDS = 600
+_DTYPES = {"float": "float32", "double": "float64"}
+_SAMPLE_FORM = (
+    "numpy.savez(path, X=rows, label=answers): an array under the name of each input, and of each output to compare"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """An ONNX model was run on its sample: how many rows, and the largest difference of each answer (0 for labels)."""
+
+    path: str
+    sample: str
+    rows: int
+    largest_difference: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packaged:
+    """What was found out about a model when it was checked; it becomes part of the release's evidence."""
+
+    framework: str | None
+    signature: Signature | None
+    trials: tuple[Trial, ...] = ()
+    description: str | None = None
+
+
+def needed_files(model: Model) -> tuple[str, ...]:
+    """The paths that `packaged` reads: the model's own, its sample, its signature."""
+    signature = (model.signature,) if isinstance(model.signature, str) else ()
+    sample = (model.sample,) if model.sample else ()
+    return (*model.paths, *sample, *signature)
+
+
+def packaged(model: Model, folder: Path) -> Packaged:
+    """Check the model whose files lie in `folder` under their paths in the project.
+
+    An IntegrityError when a file is no model or answers otherwise than recorded, a UsageError when something that the
+    check needs is missing.
+    """
+    for path in needed_files(model):
+        if not (folder / path).exists():
+            raise UsageError(
+                f"model {model.name} names {path}, which is not there",
+                hint="have a step write it and declare it as an out, or commit it",
+            )
+    signature = _declared(model, folder)
+    trials = []
+    for path in model.onnx_paths:
+        found, trial = _try_onnx(model, folder, path)
+        trials.append(trial)
+        if signature is not None and len(model.onnx_paths) == 1:
+            _compare(model, signature, found)
+        signature = signature or found
+    return Packaged(framework=model.framework, signature=signature, trials=tuple(trials), description=model.description)
+
+
+def _declared(model: Model, folder: Path) -> Signature | None:
+    if not isinstance(model.signature, str):
+        return model.signature
+    place = folder / model.signature
+    try:
+        return signature_of(json.loads(place.read_bytes()), model.name)
+    except ValueError as error:
+        raise UsageError(f"the signature is not JSON: {error}", where=Location(model.signature)) from error
+
+
+def _compare(model: Model, declared: Signature, found: Signature) -> None:
+    """Refuse a declared signature that is not the file's; it may leave outputs out, but no input."""
+    known = {tensor.name: tensor for tensor in (*found.inputs, *found.outputs)}
+    for tensor in (*declared.inputs, *declared.outputs):
+        actual = known.get(tensor.name)
+        if actual is None or not tensor.fits(actual):
+            shown = actual if actual is not None else "no such input or output: it has " + ", ".join(map(str, known))
+            raise IntegrityError(
+                f"model {model.name} is declared with {tensor}, and its file has {shown}",
+                hint="correct `signature:` in the pipeline file, or leave it out: it is read from the file then",
+            )
+    lacking = {tensor.name for tensor in found.inputs} - {tensor.name for tensor in declared.inputs}
+    if lacking:
+        raise IntegrityError(
+            f"the signature of model {model.name} lacks the input {', '.join(sorted(lacking))}",
+            hint="add it to `signature:`, or leave `signature:` out: it is read from the file then",
+        )
+
+
+def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
+    if model.sample is None:
+        raise UsageError(
+            f"model {model.name} has no `sample`, so nobody knows whether {path} answers as it should",
+            hint=f"have the step write one, name it as `sample:` of the model: {_SAMPLE_FORM}",
+        )
+    told = _ask(folder / path, folder / model.sample, path)
+    if "needs" in told:
+        raise UsageError(
+            f"{path} can't be checked: {told['needs']} is not installed here", hint="pip install 'nbci[onnx]'"
+        )
+    if "unreadable" in told:
+        raise UsageError(
+            f"the sample of model {model.name} cannot be read: {told['unreadable']}",
+            where=Location(model.sample),
+            hint=_SAMPLE_FORM,
+        )
+    if "error" in told:
+        raise IntegrityError(
+            f"{path} is no model that ONNX Runtime can run: {told['error']}",
+            hint="run the step that writes it again; `onnx.checker.check_model` says more",
+        )
+    if "holds" in told:
+        lacking = ", ".join(told["lacking"]) or "every output"
+        held = ", ".join(told["holds"]) or "nothing"
+        raise UsageError(
+            f"the sample of model {model.name} lacks {lacking}; it holds {held}",
+            where=Location(model.sample),
+            hint=_SAMPLE_FORM,
+        )
+    for name, difference in told["differences"].items():
+        if not difference["same"]:
+            raise IntegrityError(
+                f"{path} answers otherwise than the step recorded: {name} {_in_words(difference)}",
+                hint=f"compare the export with the model it was made from; what was recorded is in {model.sample}",
+            )
+    largest = {name: difference.get("largest", 0.0) for name, difference in told["differences"].items()}
+    trial = Trial(path=path, sample=model.sample, rows=told["rows"], largest_difference=largest)
+    return Signature(inputs=_tensors(told["inputs"]), outputs=_tensors(told["outputs"])), trial
+
+
+def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
+    """What the process that tries the model tells; its death is told as an error of the model."""
+    command = [sys.executable, "-m", "nbci.promotion.onnx_trial", str(place), str(sample)]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TRIAL_TIMEOUT_SECONDS, env=environment, check=False
+        )
+    except subprocess.TimeoutExpired as error:
+        raise InfrastructureError(
+            f"{shown} did not answer its sample within {_TRIAL_TIMEOUT_SECONDS} seconds",
+            hint="make the sample smaller, or try again on a quieter machine",
+        ) from error
+    try:
+        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    except (IndexError, ValueError):
+        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
+        return {"error": f"the process that loaded it ended with {done.returncode}: {last}"}
+    return told
+
+
+def _in_words(difference: Mapping[str, Any]) -> str:
+    if "shapes" in difference:
+        recorded, found = difference["shapes"]
+        return f"has the shape {found}, recorded was {recorded}"
+    if "unequal" in difference:
+        return f"differs in {difference['unequal']} of {difference['of']}"
+    return f"is up to {difference['largest']:.3g} off"
+
+
+def _tensors(told: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    return tuple(
+        Tensor(name=node["name"], dtype=_DTYPES.get(node["dtype"], node["dtype"]), shape=tuple(node["shape"]))
+        for node in told
+    )
