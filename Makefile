@@ -38,7 +38,7 @@ soak: $(TEST) compiled
 	$(BIN)/python -m pytest -n $(WORKERS) -m soak --hypothesis-profile=soak
 
 bench: $(DEMO) compiled
-	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick)
+	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
 # nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would.
 compiled: $(DEMO)
@@ -62,4 +62,4 @@ $(TEST): pyproject.toml $(DEMO)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

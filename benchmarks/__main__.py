@@ -6,6 +6,7 @@ import argparse
 import importlib
 import subprocess
 import sys
+import sysconfig
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("plan", "startup")
+NAMES = ("imports", "kernel_start", "steps", "plan", "startup", "chains")
 
 
 def main() -> int:
@@ -27,8 +28,7 @@ def main() -> int:
     if unknown:
         print(f"unknown: {', '.join(unknown)}; there are {', '.join(NAMES)}", file=sys.stderr)
         return 2
-    # where Python may not write bytecode, nbci would be compiled in each of its processes
-    subprocess.run([sys.executable, "-m", "compileall", "-q", ROOT / "nbci"], check=True)
+    _compile()
     groups: dict[str, list[Row]] = {}
     titles: dict[str, str] = {}
     wrong = False
@@ -43,10 +43,23 @@ def main() -> int:
             print(f"WRONG {error}", file=sys.stderr)
         else:
             print(as_text(groups[name]), flush=True)
+            _write(arguments, groups, titles)
+    return int(wrong)
+
+
+def _compile() -> None:
+    """Have bytecode of nbci and of all that it runs with, as pip leaves it: else each process would compile anew."""
+    command = [sys.executable, "-m", "compileall", "-q"]
+    subprocess.run([*command, ROOT / "nbci"], check=True)
+    subprocess.run([*command, "-j", "0", sysconfig.get_path("purelib")], check=False, capture_output=True)
+
+
+def _write(arguments: argparse.Namespace, groups: dict[str, list[Row]], titles: dict[str, str]) -> None:
+    """Keep what there is so far: a long run that breaks has not been in vain."""
+    arguments.json.parent.mkdir(exist_ok=True)
     arguments.json.write_text(as_json(groups, arguments.quick), encoding="utf-8")
     if arguments.markdown:
         arguments.markdown.write_text(as_markdown(groups, titles, arguments.quick), encoding="utf-8")
-    return int(wrong)
 
 
 def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:

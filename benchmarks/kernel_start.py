@@ -1,151 +1,153 @@
-"""Kernel start to first result, and eight kernels side by side: stock jupyter_client against nbci, in pairs.
-
-python benchmarks/kernel_start.py [--rounds N] [--json]
-"""
+"""Kernel start to first result, and eight kernels at once: nbci's forked kernels and stock jupyter_client."""
 
 from __future__ import annotations
 
-import argparse
 import asyncio
-import json
 import os
-import statistics
-import tempfile
+import subprocess
 import time
-from pathlib import Path
-from typing import Any
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
+import psutil
 from jupyter_client.manager import AsyncKernelManager
 
+from benchmarks.measure import Wrong, compared, shared_bytes, take_turns
 from nbci.kernels.job import KernelJob
 from nbci.kernels.process import KernelProcess
 from nbci.kernels.zygote.zygotes import Zygotes
 from nbci.secrets import Mask
 
-IMPORTS = "import numpy, pandas"
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    from benchmarks.measure import Bench, Row
+
+COUNT = 8
+IMPORTED = ("numpy", "pandas", "sklearn.linear_model")
+IMPORTS = f"import {', '.join(IMPORTED)}"
+READY_SECONDS = 0.1
+"""Time for the next spare to be made, as there is between two steps."""
 
 
-async def stock(code: str) -> tuple[float, float, Any, Any]:
-    """Seconds to the first reply with jupyter_client's own manager and client."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A kernel that has run its first code, the seconds that this took, and how to end it."""
+
+    seconds: float
+    end: Callable[[], Awaitable[None]]
+
+
+async def stock(code: str) -> Kernel:
+    """Start one with jupyter_client's own manager and client."""
     began = time.perf_counter()
     manager = AsyncKernelManager(kernel_name="python3")
-    await manager.start_kernel(extra_arguments=["--HistoryManager.hist_file=:memory:"])
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    await manager.start_kernel(extra_arguments=["--HistoryManager.hist_file=:memory:"], **quiet)
     client = manager.client()
     client.start_channels()
     await client.wait_for_ready(timeout=60)
-    await client.execute(code, reply=True, timeout=60)
-    first = time.perf_counter() - began
-    provisioner: Any = manager.provisioner
+    _must_be_fine(await client.execute(code, reply=True, timeout=60))
+    seconds = time.perf_counter() - began
 
-    async def end() -> float:
-        began = time.perf_counter()
+    async def end() -> None:
         client.stop_channels()
         await manager.shutdown_kernel()
-        return time.perf_counter() - began
 
-    return first, 0.0, end, provisioner.pid
+    return Kernel(seconds=seconds, end=end)
 
 
-async def forked(code: str, zygotes: Zygotes) -> tuple[float, float, Any, Any]:
-    """Seconds to the first reply with nbci's."""
-    folder = Path(tempfile.mkdtemp())
-    cells: tuple[Any, ...] = ()
+async def forked(code: str, *, folder: Path, zygotes: Zygotes) -> Kernel:
+    """Start one with nbci's."""
     job = KernelJob(
-        step="s", kernel_name="python3", language="python", notebook_metadata={}, cells=cells, cwd=folder,
-        project=folder, env=dict(os.environ), values_folder=folder, spill_folder=folder,
-        log_path=folder / "log",
+        step="s", kernel_name="python3", language="python", notebook_metadata={}, cells=(), cwd=folder,
+        project=folder, env=dict(os.environ), values_folder=folder, spill_folder=folder, log_path=folder / "log",
     )  # fmt: skip
     began = time.perf_counter()
     process = KernelProcess(job, Mask(()), lambda _: None, zygotes)
     await process.start()
     assert process.client is not None
     asked = process.client.execute(code)
-    while (await process.client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != asked:
+    while (reply := await process.client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != asked:
         pass
-    first = time.perf_counter() - began
-
-    async def end() -> float:
-        began = time.perf_counter()
-        await process.end(5)
-        return time.perf_counter() - began
-
-    return first, 0.0, end, process.pid
+    _must_be_fine(reply)
+    seconds = time.perf_counter() - began
+    if zygotes.reasons:
+        raise Wrong(f"the kernel was not forked: {'; '.join(zygotes.reasons)}")
+    return Kernel(seconds=seconds, end=partial(process.end, 5))
 
 
-def pss_mib(pid: int) -> float:
-    """Memory of a process, what it shares divided among those that share it."""
-    for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-        if line.startswith("Pss:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def _must_be_fine(reply: dict[str, Any]) -> None:
+    if reply["content"]["status"] != "ok":
+        raise Wrong(f"the kernel's first code failed: {reply['content']}")
 
 
-async def starts(rounds: int) -> dict[str, Any]:
-    """Medians of pairs, one after another."""
-    seen: dict[str, list[float]] = {}
-    with (
-        Zygotes(environ=dict(os.environ), spares=0) as bare,
-        Zygotes(environ=dict(os.environ), spares=1) as spared,
-    ):
-        for number in range(rounds + 2):
-            ways = {"stock": stock("1"), "forked": forked("1", bare), "spare": forked("1", spared)}
-            for name, way in ways.items():
-                first, _, end, _ = await way
-                ended = await end()
-                if number > 1:
-                    seen.setdefault(name, []).append(first)
-                    seen.setdefault(f"{name} end", []).append(ended)
-                await asyncio.sleep(0.1)
-    medians = {name: round(statistics.median(values) * 1000, 1) for name, values in seen.items()}
-    ratios = {
-        f"{name} / stock": round(statistics.median(a / b for a, b in zip(seen[name], seen["stock"], strict=True)), 3)
-        for name in ("forked", "spare")
-    }
-    return {"milliseconds": medians, "ratios": ratios}
+def rows(bench: Bench) -> Iterator[Row]:
+    """One after another, then at once."""
+    with asyncio.Runner() as runner:
+        yield from _starts(bench, runner)
+        yield from _at_once(bench, runner)
 
 
-async def side_by_side(count: int) -> dict[str, Any]:
-    """`count` kernels at once, each with imports: time until all replied, and what one takes of the memory."""
-    found: dict[str, Any] = {}
-    with Zygotes(environ=dict(os.environ), spares=0) as zygotes:
-        warm = [forked(IMPORTS, zygotes)]
-        *_, end, _ = await warm[0]
-        await end()
-        prepare(zygotes)
-        for name in ("stock", "forked"):
-            began = time.perf_counter()
-            makes = [stock(IMPORTS) if name == "stock" else forked(IMPORTS, zygotes) for _ in range(count)]
-            kernels = await asyncio.gather(*makes)
-            seconds = time.perf_counter() - began
-            found[name] = {
-                "seconds": round(seconds, 2),
-                "pss_mib": round(sum(pss_mib(k[3]) for k in kernels) / count, 1),
-            }
-            for *_, end, _ in kernels:
-                await end()
-    found["faster"] = round(found["stock"]["seconds"] / found["forked"]["seconds"], 2)
-    found["memory"] = round(found["forked"]["pss_mib"] / found["stock"]["pss_mib"], 3)
-    return found
+def _starts(bench: Bench, runner: asyncio.Runner) -> Iterator[Row]:
+    with ExitStack() as opened:
+        none = opened.enter_context(Zygotes(environ=dict(os.environ), spares=0))
+        one = opened.enter_context(Zygotes(environ=dict(os.environ), spares=1))
+        ways: dict[str, Callable[[str], Awaitable[Kernel]]] = {
+            "stock": stock,
+            "forked": partial(forked, folder=bench.folder, zygotes=none),
+            "spare": partial(forked, folder=bench.folder, zygotes=one),
+        }
+        first: dict[str, Callable[[], float]] = {
+            name: partial(_start_and_end, runner, way, "1") for name, way in ways.items()
+        }
+        seen = take_turns(first, rounds=bench.pick(9, 5), warmups=2)
+    work = "kernel start to first result"
+    yield compared(work, seen["forked"], "stock", seen["stock"], at_most=0.12)
+    yield compared(f"{work}, with spares", seen["spare"], "stock", seen["stock"], at_most=0.06)
 
 
-def prepare(zygotes: Zygotes) -> None:
-    """Have them import what the kernels will."""
-    zygotes.prepare(IMPORTS.removeprefix("import ").split(", "))
+def _start_and_end(runner: asyncio.Runner, start: Callable[[str], Awaitable[Kernel]], code: str) -> float:
+    async def one() -> float:
+        kernel = await start(code)
+        await kernel.end()
+        await asyncio.sleep(READY_SECONDS)
+        return kernel.seconds
+
+    return runner.run(one())
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=9)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    result = {"start": asyncio.run(starts(arguments.rounds)), "eight": asyncio.run(side_by_side(8))}
-    if arguments.json:
-        print(json.dumps(result, indent=1))
-        return
-    for name, value in {**result["start"]["milliseconds"], **result["start"]["ratios"], **result["eight"]}.items():
-        print(f"{name:16} {value}")
+def _at_once(bench: Bench, runner: asyncio.Runner) -> Iterator[Row]:
+    """The memory is that of all processes that are needed, the zygote too, while all kernels wait."""
+    memory: dict[str, list[float]] = {"stock": [], "forked": []}
+
+    def by_stock() -> float:
+        return runner.run(_several(stock, memory["stock"]))
+
+    def by_nbci() -> float:
+        with Zygotes(environ=dict(os.environ), spares=0) as zygotes:
+            start = partial(forked, folder=bench.folder, zygotes=zygotes)
+            _start_and_end(runner, start, "1")
+            zygotes.prepare(IMPORTED)
+            _start_and_end(runner, start, IMPORTS)
+            return runner.run(_several(start, memory["forked"]))
+
+    seen = take_turns({"stock": by_stock, "forked": by_nbci}, rounds=bench.pick(5, 2), warmups=0)
+    yield compared(f"{COUNT} kernels at once, until all have imported", seen["forked"], "stock", seen["stock"],
+                   at_most=1 / 3)  # fmt: skip
+    yield compared(f"{COUNT} kernels at once, memory (PSS)", memory["forked"], "stock", memory["stock"],
+                   at_most=1 / 3, unit="bytes")  # fmt: skip
 
 
-if __name__ == "__main__":
-    main()
+async def _several(start: Callable[[str], Awaitable[Kernel]], memory: list[float]) -> float:
+    """Seconds until all have run their imports; notes what their processes hold."""
+    began = time.perf_counter()
+    kernels = await asyncio.gather(*(start(IMPORTS) for _ in range(COUNT)))
+    seconds = time.perf_counter() - began
+    memory.append(float(sum(shared_bytes(child.pid) for child in psutil.Process().children(recursive=True))))
+    for kernel in kernels:
+        await kernel.end()
+    return seconds

@@ -113,13 +113,17 @@ def compared(
     theirs: Sequence[float],
     *,
     at_most: float | None = None,
+    figure_at_most: float | None = None,
     unit: Unit = "s",
 ) -> Row:
-    """A row for figures that come from the same rounds; `at_most` is the target for the ratio.
+    """A row for figures that come from the same rounds; `at_most` is the target for the ratio, or one for our figure.
 
     >>> compared("sleeping", [1.0, 2.0, 3.0], "a cat", [4.0, 8.0, 4.0], at_most=0.3).met
     True
     """
+    target = None if at_most is None else Target(at_most=at_most)
+    if figure_at_most is not None:
+        target = Target(at_most=figure_at_most, of="figure")
     return Row(
         work=work,
         figure=Spread.of(ours),
@@ -127,7 +131,7 @@ def compared(
         peer=peer,
         peer_figure=Spread.of(theirs),
         ratio=Spread.of([a / b for a, b in zip(ours, theirs, strict=True)]),
-        target=None if at_most is None else Target(at_most=at_most),
+        target=target,
     )
 
 

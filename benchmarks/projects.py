@@ -9,18 +9,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-IMPORT_HEAVY = """\
-import numpy as np
-import pandas as pd
-from sklearn.linear_model import LogisticRegression
-
-rng = np.random.default_rng({number})
-table = pd.DataFrame(rng.normal(size=(500, 5)), columns=list("abcde"))
-model = LogisticRegression().fit(table, table["a"] > 0)
-print("score", model.score(table, table["a"] > 0))
-"""
-"""What a small step of machine learning looks like: most of its time is imports."""
-
 
 def write_notebook(path: Path, cells: Iterable[tuple[str, tuple[str, ...]]]) -> Path:
     """A Python notebook of these cells: source and tags of each."""
@@ -60,3 +48,8 @@ def listed(project: Path, steps: int) -> Path:
     pipeline.parent.mkdir()
     pipeline.write_text("\n".join(lines) + "\n")
     return pipeline
+
+
+def newest_run(project: Path) -> Path:
+    """The folder of the run that began last."""
+    return max((project / ".nbci" / "runs").iterdir())

@@ -7,7 +7,7 @@ import shutil
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmarks.measure import figure, seconds_of, take_turns
+from benchmarks.measure import compared, seconds_of, take_turns
 from benchmarks.projects import write_notebook
 from benchmarks.surroundings import PYTHON, nbci, of_nbci
 
@@ -32,9 +32,8 @@ def rows(bench: Bench) -> Iterator[Row]:
         "runs": partial(command, nbci("runs"), expect=newest),
     }
     seen = take_turns(ways, rounds=bench.pick(21, 7), warmups=2)
-    yield figure("python -c pass", seen["python"])
-    yield figure("nbci --help", seen["help"], at_most=0.060)
-    yield figure(f"nbci runs, with {RUNS:,} runs", seen["runs"], at_most=0.150)
+    for work, name, most in (("nbci --help", "help", 0.060), (f"nbci runs, with {RUNS:,} runs", "runs", 0.150)):
+        yield compared(work, seen[name], "python -c pass", seen["python"], figure_at_most=most)
 
 
 def _with_runs(project: Path, env: dict[str, str]) -> str:

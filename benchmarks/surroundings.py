@@ -10,23 +10,28 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.measure import Wrong
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 PYTHON = Path(sys.executable)
 
 
-def nbci(*arguments: str | Path) -> list[str | Path]:
+def nbci(*arguments: str | Path) -> list[str]:
     """The command line of nbci: the installed command, or where only its package is on the path, the module."""
     command = PYTHON.parent / "nbci"
-    return [command, *arguments] if command.exists() else [PYTHON, "-m", "nbci", *arguments]
+    start = [str(command)] if command.exists() else [str(PYTHON), "-m", "nbci"]
+    return [*start, *map(str, arguments)]
 
 
 def of_nbci(folder: Path, **more: str) -> dict[str, str]:
     """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps is in the folder."""
     runtime = folder / "run"
+    folder.mkdir(exist_ok=True)
     runtime.mkdir(exist_ok=True, mode=0o700)
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("NBCI_")}
+    left_out = ("NBCI_", "PYTHONDONTWRITEBYTECODE")
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
     return {**kept, "NBCI_CACHE": str(folder / "cache"), "XDG_RUNTIME_DIR": str(runtime), **more}
 
 
@@ -49,7 +54,8 @@ def peer(places: Path, name: str, requirements: Sequence[str]) -> Path:
         print(f"… making an environment for {name} in {place}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
         pip = [str(place / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "install", *requirements], check=True, env=of_others(place))
+        if subprocess.run([*pip, "install", *requirements], check=False, env=of_others(place)).returncode:
+            raise Wrong(f"pip could not install {' '.join(requirements)}: is there a network?")
         (place / "made").write_text(wanted, encoding="utf-8")
     return place / "bin"
 
