@@ -15,12 +15,10 @@ if TYPE_CHECKING:
 
 def publish(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook], record: RunRecord) -> None:
     """Write the merged notebooks and `report/` into the run's folder."""
-    from nbci.engine.merged import read_executed, write_merged
+    from nbci.engine.merged import write_merged
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 
-    write_merged(folder, plan, notebooks)
-    executed = {
-        step.name: document for step in plan.steps if (document := read_executed(folder, step.name)) is not None
-    }
+    executed = {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
+    write_merged(folder, plan, notebooks, executed)
     write_report(folder.report, render_report(record, plan, executed))

@@ -75,6 +75,7 @@ def finish(
         for record in records:
             if store.step(record.name).exists():
                 shutil.copytree(store.step(record.name), folder.step(record.name), dirs_exist_ok=True)
+    records = [folder.settle_killed(record) for record in records]
     for record in records:
         folder.write_step(record)
     folder.write_plan(plan)

@@ -56,7 +56,7 @@ def forecast(
             undecided.add(step.name)
             last = last_record(step.name)
             reason = "" if last is None else "; ".join(changes(last.parts, decision.parts)[:3]) or decision.reason
-            steps.append(replace(step, reason=reason))
+            steps.append(replace(step, reason=reason) if reason else step)
     return replace(plan, steps=tuple(steps))
 
 

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 
-def write_merged(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> None:
+def write_merged(
+    folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook], executed: Mapping[str, Mapping[str, Any]]
+) -> None:
     """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix)."""
     for name, steps in _groups(plan, notebooks).items():
-        executed = {step.name: document for step in steps if (document := read_executed(folder, step.name)) is not None}
-        if executed:
-            merged = merge(notebooks[steps[0].notebook].notebook.document, executed)
+        ran = {step.name: executed[step.name] for step in steps if step.name in executed}
+        if ran:
+            merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
             write_atomic(
                 folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
             )
@@ -60,15 +62,6 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
         cell = {key: value for key, value in injected[number].items() if key != "id"}
         cells.insert(number, {**cell, "id": f"nbci-after-{number}"} if has_ids else cell)
     return merged
-
-
-def read_executed(folder: RunFolder, step: str) -> dict[str, Any] | None:
-    """The executed notebook of a step; None when it never came to one."""
-    try:
-        document: dict[str, Any] = json.loads((folder.step(step) / "notebook.ipynb").read_bytes())
-    except FileNotFoundError:
-        return None
-    return document
 
 
 def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:

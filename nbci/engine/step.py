@@ -21,10 +21,8 @@ from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.pipeline.paths import overlap
 from nbci.plan.program import program
 from nbci.records import metrics
-from nbci.records.codec import plain
 from nbci.records.model import Attempt, CellRun, Failure, FileRef, Metric, Part, StepRecord
-from nbci.store.files import write_atomic
-from nbci.store.runs import now_utc
+from nbci.store.runs import JOURNAL, NOTEBOOK, now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -45,6 +43,8 @@ _LONGEST_DELAY_SECONDS = 30.0
 async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read."""
     before = context.folder.read_step(step.name)
+    if before is not None and before.result == "running":
+        before = context.folder.settle_killed(before)
     record = StepRecord(
         name=step.name,
         result="running",
@@ -71,7 +71,7 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
     context.folder.write_step(record)
     if record.result == "passed" and record.key is not None and _is_kept(step, record):
-        notebook = context.folder.step(step.name) / "notebook.ipynb"
+        notebook = context.folder.step(step.name) / NOTEBOOK
         record = replace(record, run=context.folder.run)
         context.cache.keep(record, notebook, context.index)
     return record
@@ -144,7 +144,7 @@ def _set_aside_last_try(folder: Path, record: StepRecord) -> None:
     if not record.attempts:
         return
     kept = folder / "attempts" / str(len(record.attempts))
-    for name in ("notebook.ipynb", "kernel.log", "files"):
+    for name in (NOTEBOOK, JOURNAL, "kernel.log", "files"):
         if (folder / name).exists() and not (kept / name).exists():
             kept.mkdir(parents=True, exist_ok=True)
             shutil.move(folder / name, kept / name)
@@ -185,7 +185,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         seconds=round(time.monotonic() - started, 3),
         failure=failure,
         cells=outcome.cells if outcome else (),
-        notebook="notebook.ipynb" if outcome else None,
+        notebook=NOTEBOOK if outcome else None,
         log="kernel.log" if (context.folder.step(step.name) / "kernel.log").exists() else None,
     )
     return replace(record, result=attempt.result, attempts=(*record.attempts, attempt))
@@ -219,6 +219,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         values_folder=context.cache.values,
         spill_folder=folder / "files",
         log_path=folder / "kernel.log",
+        journal_path=folder / JOURNAL,
         takes=inputs.values,
         verified=context.whole_values(inputs.values),
         gives=step.gives,
@@ -236,11 +237,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
 
 def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, outcome: JobOutcome) -> StepRecord:
     """The record with what the kernel told; the executed notebook is written beside it."""
-    import json
-
-    folder = context.folder.step(step.name)
-    document = context.mask.json(plain(outcome.notebook))
-    write_atomic(folder / "notebook.ipynb", json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    context.folder.write_executed(step.name, outcome.notebook)
     for ref in outcome.gives:
         context.index.trust(context.cache.value_path(ref.object), ref.object)
     seen = outcome.seen

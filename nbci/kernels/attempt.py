@@ -5,24 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbci.handoff.answers import Refusal
 from nbci.kernels import explain
-from nbci.kernels.document import finished_document, new_document, unrunnable
+from nbci.kernels.document import executed_notebook, new_document, unrunnable
 from nbci.kernels.job import JobOutcome
+from nbci.kernels.journal import Journal
 from nbci.kernels.outputs import CellOutputs
 from nbci.kernels.process import KernelProcess, StartFailed
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
-from nbci.records.model import CellRun, Failure, Scrap, Usage
+from nbci.records.codec import plain
+from nbci.records.model import Failure, Scrap, Usage
 from nbci.secrets import Mask, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
-
-    from nbformat import NotebookNode
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
@@ -62,8 +63,9 @@ class Attempt:
         self.mask = Mask(secrets.values())
         self.stopping: Failure | None = None
         self.failure: Failure | None = None
-        self.notebook: NotebookNode = new_document(job, display_name)
-        self.runs: dict[int, CellRun] = {}
+        self.document = new_document(job, display_name)
+        self.executed = executed_notebook(self.document, job, self.mask)
+        self.journal = Journal(job.journal_path, self.executed)
         self.scraps: list[Scrap] = []
         self.gives: tuple[ValueRef, ...] = ()
         self.facts: Facts | None = None
@@ -107,11 +109,14 @@ class Attempt:
             await self._finish()
 
     async def _prepare(self) -> None:
+        import nbformat
+
         from nbci.kernels.client import StepClient
 
         if self.process.language_info:
-            self.notebook.metadata["language_info"] = self.process.language_info
-        self._client = StepClient(self.notebook, self.process.manager, self.process.client)
+            self.executed.notebook["metadata"]["language_info"] = self.mask.json(self.process.language_info)
+        self.journal.open()
+        self._client = StepClient(nbformat.from_dict(self.document), self.process.manager, self.process.client)
         self._client.reset_execution_trackers()
         if self.job.language == "python":
             self._python = PythonKernel(self.job, self.process)
@@ -147,8 +152,10 @@ class Attempt:
         self.current = cell
         self.listener.cell_started(cell, index, len(self.job.cells))
         name = f"cell-{cell.number or index + 1:03d}-output"
-        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, self.job.spill_folder / name, self._said)
-        started, clock = datetime.now(UTC), time.monotonic()
+        spill = self.job.spill_folder / name
+        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, spill, self.journal, self._said)
+        started, clock = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), time.monotonic()
+        self.journal.add({"do": "start", "cell": index, "started_utc": started})
         failure: Failure | None = None
         try:
             failure = await self._execute(cell, index, outputs)
@@ -157,28 +164,18 @@ class Attempt:
             failure = Failure(kind="kernel-died", message="the cell did not end")
             raise
         finally:
-            self._note_run(cell, index, outputs, failed=failure is not None, started=started, clock=clock)
+            self._note_run(cell, index, outputs, failed=failure is not None, clock=clock)
             if failure is not None and failure.kind != "kernel-died":
                 self.failure = failure
 
-    def _note_run(
-        self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, started: datetime, clock: float
-    ) -> None:
-        node = self.notebook.cells[index]
-        spilled = outputs.finish(node.outputs)
+    def _note_run(self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, clock: float) -> None:
+        outputs.finish()
         self.scraps.extend(outputs.scraps)
-        self.counts[node.execution_count or 0] = cell.number
-        run = CellRun(
-            role=cell.role,
-            number=cell.number,
-            first_line=self.mask.text(explain.first_line(cell.source)),
-            result="failed" if failed else "passed",
-            seconds=round(time.monotonic() - clock, 6),
-            started_utc=started.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            spilled=spilled,
-        )
-        self.runs[index] = run
-        node.metadata["nbci"].update({"seconds": run.seconds, "started_utc": run.started_utc, "result": run.result})
+        self.counts[self.executed.notebook["cells"][index]["execution_count"] or 0] = cell.number
+        seconds = round(time.monotonic() - clock, 6)
+        run = replace(self.executed.runs[index], result="failed" if failed else "passed", seconds=seconds)
+        metadata = self.mask.json(self._client.nb.cells[index].metadata if self._client else {})
+        self.journal.add({"do": "end", "run": plain(run), "metadata": metadata})
         self.listener.cell_ended(cell, run)
 
     async def _execute(self, cell: ProgramCell, index: int, outputs: CellOutputs) -> Failure | None:
@@ -190,20 +187,20 @@ class Attempt:
             return Failure(kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line)
         client = self._ready_client()
         client.outputs, client.cell_number = outputs, cell.number
-        node = self.notebook.cells[index]
+        node = client.nb.cells[index]
         try:
             await self._within_time(client.async_execute_cell(node, index), cell, self.job.cell_timeout_seconds)
         except TimedOut as error:
             line = explain.first_line(cell.source)
             return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
         except CellExecutionError as error:
-            reply = {"ename": error.ename, "evalue": error.evalue, "traceback": self._traceback(node, error)}
+            reply = {"ename": error.ename, "evalue": error.evalue, "traceback": self._traceback(error)}
             return self._masked(explain.failure_of_error(cell, reply, node.execution_count))
         return None
 
-    def _traceback(self, node: NotebookNode, error: Any) -> list[str]:
-        shown = [output for output in node.outputs if output.output_type == "error"]
-        return list(shown[-1].traceback) if shown else [str(error.traceback)]
+    def _traceback(self, error: Any) -> list[str]:
+        shown = [output for output in self.executed.outputs if output["output_type"] == "error"]
+        return list(shown[-1]["traceback"]) if shown else [str(error.traceback)]
 
     async def _within_time(self, cell_run: Awaitable[Any], cell: ProgramCell, seconds: float | None) -> None:
         task = asyncio.ensure_future(cell_run)
@@ -228,7 +225,7 @@ class Attempt:
     async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
         """Wait for an answer of the kernel. Raises KernelDied when its process ends, TimeoutError after `seconds`."""
         task: asyncio.Future[Answer] = asyncio.ensure_future(awaitable)
-        waited: set[asyncio.Future[Any]] = {task, self.process.died}
+        waited: set[asyncio.Future[Any]] = {task, self.process.died, self.journal.failed}
         self._busy = True
         try:
             done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -236,6 +233,8 @@ class Attempt:
                 return task.result()
             if not done:
                 raise TimeoutError
+            if self.journal.failed.done():
+                raise self.journal.failed.result()
             await self._drain(task)
             if task.done() and not task.cancelled() and task.exception() is None:
                 return task.result()
@@ -262,8 +261,6 @@ class Attempt:
         return self._client
 
     def _masked(self, failure: Failure) -> Failure:
-        from dataclasses import replace
-
         text = self.mask.text
         return replace(
             failure,
@@ -292,9 +289,13 @@ class Attempt:
 
     async def close(self) -> None:
         """End the kernel and everything that it started."""
-        stopped = self.stopping is not None or (self.failure is not None and self.failure.kind == "timeout")
+        timed_out = self.failure is not None and self.failure.kind == "timeout"
+        stopped = self.stopping is not None or timed_out or self.journal.failed.done()
         grace = GRACE_SECONDS if self.job.language == "python" else GRACE_OF_OTHERS_SECONDS
-        await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else grace)
+        try:
+            await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else grace)
+        finally:
+            self.journal.close()
 
     def outcome(self) -> JobOutcome:
         """What is known, after `close`."""
@@ -303,8 +304,8 @@ class Attempt:
         usage = facts.usage if facts else Usage(peak_memory_bytes=self.process.peak_memory_bytes or None)
         return JobOutcome(
             failure=failure,
-            notebook=finished_document(self.notebook, self.mask),
-            cells=tuple(self.runs.get(index) or self._not_run(cell) for index, cell in enumerate(self.job.cells)),
+            notebook=self.executed.notebook,
+            cells=tuple(self.executed.runs),
             gives=self.gives if failure is None else (),
             probes=facts.probes if facts else (),
             scraps=last_of_each_name(self.scraps),
@@ -325,8 +326,6 @@ class Attempt:
         return said
 
     def _final_failure(self) -> Failure | None:
-        from dataclasses import replace
-
         failure = self.failure
         if self.stopping is not None:
             cell = self.current
@@ -339,7 +338,3 @@ class Attempt:
         if failure is not None and failure.kind in ("kernel-died", "kernel-start", "timeout"):
             failure = replace(failure, log=self.process.log_tail or None)
         return self._masked(failure) if failure is not None else None
-
-    def _not_run(self, cell: ProgramCell) -> CellRun:
-        line = self.mask.text(explain.first_line(cell.source))
-        return CellRun(role=cell.role, number=cell.number, first_line=line, result="not run")

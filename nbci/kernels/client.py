@@ -35,39 +35,34 @@ class StepClient(NotebookClient):
         """Nothing: whoever runs this client watches the process itself, more often than each second."""
 
     def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """nbclient's, but for masking, the cap, and streams, which are joined as they come."""
+        """As nbclient does, but outputs go to `outputs`; what the disk refuses ends the step, not this task."""
         self.messages_seen += 1
-        kind = msg["msg_type"]
-        if self.output_hook_stack[msg["parent_header"].get("msg_id")]:
-            msg["content"] = self.outputs.masked(msg["content"])
-        elif kind == "stream":
-            self._clear_if_asked(cell, cell_index)
-            self.outputs.text(cell.outputs, msg["content"]["name"], msg["content"]["text"])
-            return None
-        elif kind in SHOWN:
-            self.outputs.flush(cell.outputs)
-            if kind != "update_display_data":
-                self._clear_if_asked(cell, cell_index)
-            msg["content"].update(self.outputs.masked_display(msg["content"]))
-            if not self.outputs.admits(msg["content"], cell.outputs, self.cell_number):
+        try:
+            if self.output_hook_stack[msg["parent_header"].get("msg_id")]:
+                msg["content"] = self.outputs.masked(msg["content"])
+            elif self._is_taken(msg["msg_type"], msg["content"]):
                 return None
-        elif kind == "error":
-            self.outputs.flush(cell.outputs)
-            msg["content"] = self.outputs.error(msg["content"])
-        elif kind == "clear_output":
-            self.outputs.flush(cell.outputs)
-            if not msg["content"].get("wait"):
-                self.outputs.clear()
+        except OSError as error:
+            self.outputs.fail(error)
+            return None
         answer: NotebookNode | None = super().process_message(msg, cell, cell_index)
         return answer
 
-    def _clear_if_asked(self, cell: NotebookNode, cell_index: int) -> None:
-        if self.clear_before_next_output:
-            self.outputs.flush(cell.outputs)
-            cell.outputs[:] = []
-            self.clear_display_id_mapping(cell_index)
-            self.clear_before_next_output = False
-            self.outputs.clear()
+    def _is_taken(self, kind: str, content: dict[str, Any]) -> bool:
+        """Whether the message was an output of the cell's, which is now in the notebook."""
+        if kind == "stream":
+            self.outputs.text(content["name"], content["text"])
+        elif kind in SHOWN:
+            self.outputs.show(kind, content, self.cell_number)
+        elif kind == "error":
+            self.outputs.error(content)
+        elif kind == "clear_output":
+            self.outputs.clear(wait=bool(content.get("wait")))
+        else:
+            if kind == "execute_input":
+                self.outputs.count(content.get("execution_count"))
+            return False
+        return True
 
 
 def note_raised(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:

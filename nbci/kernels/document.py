@@ -5,37 +5,37 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from nbci.kernels.explain import first_line
 from nbci.kernels.outputs import clean
+from nbci.records.journal import ExecutedNotebook
+from nbci.records.model import CellRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from nbformat import NotebookNode
 
     from nbci.kernels.job import KernelJob, ProgramCell
     from nbci.secrets import Mask
 
 
-def new_document(job: KernelJob, display_name: str) -> NotebookNode:
-    """A notebook of the program's cells, none of them run yet."""
-    import nbformat
-
-    cells = [_cell(cell, index) for index, cell in enumerate(job.cells)]
+def new_document(job: KernelJob, display_name: str) -> dict[str, Any]:
+    """A notebook of the program's cells, none of them run yet, as plain JSON values."""
     metadata = {key: value for key, value in job.notebook_metadata.items() if key not in ("kernelspec", "widgets")}
     metadata["kernelspec"] = {"name": job.kernel_name, "display_name": display_name, "language": job.language}
-    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
-    made: NotebookNode = nbformat.from_dict(document)
-    return made
+    cells = [_cell(cell, index) for index, cell in enumerate(job.cells)]
+    return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
 
-def finished_document(notebook: NotebookNode, mask: Mask) -> dict[str, Any]:
-    """The notebook as plain JSON values, without secrets in sources and metadata (outputs are masked as they come)."""
-    document: dict[str, Any] = json.loads(json.dumps(notebook))
-    document["metadata"] = mask.json(document["metadata"])
-    for cell in document["cells"]:
-        cell["source"] = mask.text(clean(cell["source"]))
-        cell["metadata"] = mask.json(cell["metadata"])
-    return document
+def executed_notebook(document: Mapping[str, Any], job: KernelJob, mask: Mask) -> ExecutedNotebook:
+    """What the notebook becomes while it runs: without secrets, no cell of it run yet."""
+    cells = [
+        {**cell, "source": mask.text(clean(cell["source"])), "metadata": mask.json(cell["metadata"]), "outputs": []}
+        for cell in document["cells"]
+    ]
+    runs = [
+        CellRun(role=cell.role, number=cell.number, first_line=mask.text(first_line(cell.source)), result="not run")
+        for cell in job.cells
+    ]
+    return ExecutedNotebook({**document, "metadata": mask.json(document["metadata"]), "cells": cells}, runs)
 
 
 def runnable_source(source: str) -> str:

@@ -42,9 +42,9 @@ class KernelJob:
     `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
     cells, then `takes` are loaded from `values_folder`, then step and metrics cells, then `gives` are saved there.
     `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
-    `log_path` receives what the kernel's process writes outside any cell; `spill_folder` the outputs over
-    `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that leaves. `env` is the kernel's whole
-    environment.
+    `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
+    when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
+    masked in all that leaves. `env` is the kernel's whole environment.
     """
 
     step: str
@@ -58,6 +58,7 @@ class KernelJob:
     values_folder: Path
     spill_folder: Path
     log_path: Path
+    journal_path: Path | None = None
     takes: tuple[ValueRef, ...] = ()
     verified: frozenset[str] = frozenset()
     gives: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a cell prints and shows: masked, passed on live, kept up to a cap and spilled to files beyond it."""
+"""What a cell prints and shows: masked, passed on live, journaled up to a cap and spilled to files beyond it."""
 
 from __future__ import annotations
 
@@ -12,158 +12,196 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from nbci.kernels.journal import Journal
     from nbci.records.model import Scrap
     from nbci.secrets import Mask, StreamMask
 
 Stream = Literal["stdout", "stderr"]
-Output = dict[str, Any]
 
 MOST_OUTPUTS = 2000
 LONGEST_TRACEBACK = 100_000
+PIECE_CHARACTERS = 64 << 10
+"""What is masked, checked and written at once: kernels send 100 MB in one message when that much is printed."""
 
 
 class CellOutputs:
     """The outputs of one cell as they come; time and memory grow with what is kept, not with what is printed."""
 
-    def __init__(self, mask: Mask, cap_bytes: int, spill: Path, said: Callable[[str, Stream], None]) -> None:
+    def __init__(
+        self, mask: Mask, cap_bytes: int, spill: Path, journal: Journal, said: Callable[[str, Stream], None]
+    ) -> None:
         """`spill` is the path of the spill files without their suffix; `said` is called with masked text."""
         self._mask = mask
         self._cap_bytes = cap_bytes
         self._spill = spill
+        self._journal = journal
         self._said = said
         self._streams: dict[str, StreamMask] = {}
-        self._open: tuple[Output, list[str]] | None = None
         self._kept_bytes = 0
+        self._display_bytes: dict[str, int] = {}
+        self._clear_at_next = False
         self._text_file: IO[str] | None = None
         self._shown_file: IO[str] | None = None
         self.scraps: list[Scrap] = []
 
-    def text(self, outputs: list[Output], name: str, chunk: str) -> None:
-        """The cell printed `chunk` to the stream `name`."""
-        mask = self._streams.setdefault(name, self._mask.stream())
-        self._keep_text(outputs, name, mask.feed(chunk))
+    def count(self, count: int | None) -> None:
+        """The kernel gave the cell this execution count."""
+        self._journal.add({"do": "count", "count": count})
 
-    def flush(self, outputs: list[Output]) -> None:
+    def fail(self, error: OSError) -> None:
+        """What the cell prints cannot be kept."""
+        self._journal.fail(error)
+
+    def text(self, name: str, chunk: str) -> None:
+        """The cell printed `chunk` to the stream `name`."""
+        self._clear_if_asked()
+        mask = self._streams.setdefault(name, self._mask.stream())
+        for at in range(0, len(chunk), PIECE_CHARACTERS):
+            self._keep_text(name, mask.feed(chunk[at : at + PIECE_CHARACTERS]))
+
+    def flush(self) -> None:
         """Nothing is held back any more: another kind of output follows, or the end."""
         for name, mask in self._streams.items():
-            self._keep_text(outputs, name, mask.flush())
-        self._close_text()
+            self._keep_text(name, mask.flush())
 
-    def clear(self) -> None:
-        """The cell cleared its outputs."""
-        self._open = None
-        self._kept_bytes = 0
+    def clear(self, *, wait: bool) -> None:
+        """The cell cleared its outputs; with `wait`, they stay until the next one comes."""
+        self.flush()
+        self._clear_at_next = wait
+        if not wait:
+            self._clear()
 
     def masked(self, content: Any) -> Any:
         """Any message's content without secrets."""
         return self._mask.json(content)
 
-    def masked_display(self, content: Mapping[str, Any]) -> dict[str, Any]:
+    def show(self, kind: str, content: Mapping[str, Any], cell: int | None) -> None:
+        """The cell showed something (`kind` is the message's), or shows it anew under the name of a display."""
+        self.flush()
+        is_update = kind == "update_display_data"
+        if not is_update:
+            self._clear_if_asked()
+        output: dict[str, Any] = {"output_type": "execute_result" if kind == "execute_result" else "display_data"}
+        output |= self._masked_display(content)
+        if kind == "execute_result":
+            output["execution_count"] = content.get("execution_count")
+        scrap = scrap_of(output, cell)
+        if scrap is not None:
+            self.scraps.append(scrap)
+        name = (content.get("transient") or {}).get("display_id")
+        if not self._admits(output, str(name) if name else None, is_update=is_update):
+            self._spill_display(output)
+        elif not is_update:
+            self._journal.add({"do": "show", "output": output} | ({"id": str(name)} if name else {}))
+        elif name:
+            self._journal.add({"do": "update", "id": str(name), "output": output})
+
+    def error(self, content: Mapping[str, Any]) -> None:
+        """The cell raised; what is shown of it is masked and of bearable length."""
+        self.flush()
+        self._clear_if_asked()
+        lines = [_shortened(str(line)) for line in content.get("traceback") or ()]
+        masked = [self._mask.text(line) for line in lines]
+        output = {
+            "output_type": "error",
+            "ename": self._mask.text(clean(str(content.get("ename") or "Error"))),
+            "evalue": self._mask.text(clean(_shortened(str(content.get("evalue") or "")))),
+            "traceback": [clean(line) for line in masked],
+        }
+        self._journal.add({"do": "show", "output": output})
+
+    def finish(self) -> None:
+        """The cell ended: complete its outputs, and say where the rest is."""
+        self.flush()
+        files = [file for file in (self._text_file, self._shown_file) if file is not None]
+        try:
+            for file in files:
+                file.close()
+        except OSError as error:
+            self._journal.fail(error)
+        if files:
+            paths = " and ".join(self._path_in_step(file) for file in files)
+            kept = _readable(self._cap_bytes)
+            notice = self._mask.text(
+                f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {paths}"
+                " in the step's folder of the run\n"
+            )
+            self._journal.add({"do": "show", "output": {"output_type": "stream", "name": "stderr", "text": notice}})
+            self._said(notice, "stderr")
+
+    def _clear_if_asked(self) -> None:
+        if self._clear_at_next:
+            self.flush()
+            self._clear()
+
+    def _clear(self) -> None:
+        self._clear_at_next = False
+        self._kept_bytes = 0
+        self._display_bytes.clear()
+        self._journal.add({"do": "clear"})
+
+    def _masked_display(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """The data and metadata of a display output without secrets and without what no file can hold."""
         data = self._mask.json(content.get("data") or {})
         cleaned = {kind: clean(value) if isinstance(value, str) else value for kind, value in data.items()}
         return {"data": cleaned, "metadata": self._mask.json(content.get("metadata") or {})}
 
-    def admits(self, content: Mapping[str, Any], outputs: list[Output], cell: int | None) -> bool:
-        """Whether a display output (masked already) stays in the notebook; what does not is spilled."""
-        scrap = scrap_of(content, cell)
-        if scrap is not None:
-            self.scraps.append(scrap)
-        size = len(json.dumps(content.get("data", {})))
-        if self._kept_bytes + size <= self._cap_bytes and len(outputs) < MOST_OUTPUTS:
-            self._kept_bytes += size
-            return True
+    def _admits(self, output: Mapping[str, Any], display: str | None, *, is_update: bool) -> bool:
+        """Whether a display output stays in the notebook; one that replaces another takes its place."""
+        size = len(json.dumps(output["data"]))
+        replaced = self._display_bytes.get(display, 0) if is_update and display is not None else 0
+        kept = self._kept_bytes - replaced + size
+        if kept > self._cap_bytes or (not is_update and self._journal.executed.pieces >= MOST_OUTPUTS):
+            return False
+        self._kept_bytes = kept
+        if display is not None:
+            self._display_bytes[display] = size
+        return True
+
+    def _spill_display(self, output: Mapping[str, Any]) -> None:
         if self._shown_file is None:
             self._shown_file = self._open_spill(".jsonl")
-        self._shown_file.write(
-            json.dumps({"data": content.get("data", {}), "metadata": content.get("metadata", {})}) + "\n"
-        )
-        return False
+        self._shown_file.write(json.dumps({"data": output["data"], "metadata": output["metadata"]}) + "\n")
 
-    def error(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """An error's content, masked and of bearable length."""
-        lines = [_shortened(str(line)) for line in content.get("traceback") or ()]
-        masked = [self._mask.text(line) for line in lines]
-        return {
-            "ename": self._mask.text(clean(str(content.get("ename") or "Error"))),
-            "evalue": self._mask.text(clean(_shortened(str(content.get("evalue") or "")))),
-            "traceback": [clean(line) for line in masked],
-        }
-
-    def finish(self, outputs: list[Output]) -> str | None:
-        """The cell ended: complete its outputs; gives the spill file's path in the step's folder, if there is one."""
-        self.flush(outputs)
-        for output in outputs:
-            if output.get("output_type") == "stream":
-                output["text"] = without_overwritten(output["text"])
-        files = [file for file in (self._text_file, self._shown_file) if file is not None]
-        for file in files:
-            file.close()
-        if not files:
-            return None
-        kept = _readable(self._cap_bytes)
-        paths = [f"{self._spill.parent.name}/{os.path.basename(file.name)}" for file in files]
-        places = f"{' and '.join(paths)} in the step's folder of the run"
-        notice = f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {places}\n"
-        outputs.append(_stream("stderr", self._mask.text(notice)))
-        self._said(self._mask.text(notice), "stderr")
-        return paths[0]
-
-    def _keep_text(self, outputs: list[Output], name: str, text: str) -> None:
+    def _keep_text(self, name: str, text: str) -> None:
         if not text:
             return
         text = clean(text)
         if self._text_file is not None:
             self._text_file.write(text)
+        name = name if name == "stderr" else "stdout"
         room = self._cap_bytes - self._kept_bytes
         size = len(text) if text.isascii() else len(text.encode())
-        starts = self._open is None or self._open[0]["name"] != name
-        if size > room or (starts and len(outputs) >= MOST_OUTPUTS):
+        executed = self._journal.executed
+        is_one_too_many = executed.open_stream != name and executed.pieces >= MOST_OUTPUTS
+        if size > room or is_one_too_many:
             if self._text_file is None:
-                self._begin_spill(outputs, text)
-            text = (
-                "" if starts and len(outputs) >= MOST_OUTPUTS else text.encode()[: max(room, 0)].decode(errors="ignore")
-            )
-            size = self._cap_bytes - self._kept_bytes
+                self._begin_spill(text)
+            text = "" if is_one_too_many else text.encode()[: max(room, 0)].decode(errors="ignore")
+            size = room
         self._kept_bytes += size
         if text:
-            self._append(outputs, name, text, starts=starts)
+            self._journal.add({"do": "text", "stream": name, "text": text})
             self._said(text, "stderr" if name == "stderr" else "stdout")
 
-    def _append(self, outputs: list[Output], name: str, text: str, *, starts: bool) -> None:
-        if starts or self._open is None or not any(output is self._open[0] for output in outputs[-1:]):
-            self._close_text()
-            self._open = (_stream(name, ""), [])
-            outputs.append(self._open[0])
-        self._open[1].append(text)
-
-    def _close_text(self) -> None:
-        if self._open is not None:
-            self._open[0]["text"] += "".join(self._open[1])
-            self._open = None
-
-    def _begin_spill(self, outputs: list[Output], text: str) -> None:
+    def _begin_spill(self, text: str) -> None:
         """Start the spill file with all that was printed before, so that it holds the whole."""
         self._text_file = self._open_spill(".txt")
-        for output in outputs:
+        for output in self._journal.executed.outputs:
             if output.get("output_type") == "stream":
-                is_open = self._open is not None and output is self._open[0]
                 self._text_file.write(output["text"])
-                if is_open and self._open is not None:
-                    self._text_file.write("".join(self._open[1]))
         self._text_file.write(text)
 
     def _open_spill(self, suffix: str) -> IO[str]:
         path = self._spill.with_name(self._spill.name + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("w", encoding="utf-8")
+        file = path.open("w", encoding="utf-8")
+        self._journal.write_with(file)
+        self._journal.add({"do": "spill", "path": self._path_in_step(file)})
+        return file
 
-
-def _stream(name: str, text: str) -> Output:
-    from nbformat.v4 import new_output
-
-    output: Output = new_output("stream", name=name if name in ("stdout", "stderr") else "stdout", text=text)
-    return output
+    def _path_in_step(self, file: IO[str]) -> str:
+        return f"{self._spill.parent.name}/{os.path.basename(file.name)}"
 
 
 def clean(text: str) -> str:
@@ -173,18 +211,6 @@ def clean(text: str) -> str:
     except UnicodeEncodeError:
         return text.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
     return text
-
-
-def without_overwritten(text: str) -> str:
-    """`text` as a terminal would leave it: of a line with carriage returns, what was written last."""
-    if "\r" not in text:
-        return text
-    return "\n".join(_last_written(line) for line in text.split("\n"))
-
-
-def _last_written(line: str) -> str:
-    body = line.rstrip("\r")
-    return body[body.rfind("\r") + 1 :]
 
 
 def _shortened(text: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 Path = tuple[Any, ...]
 
-MAX_NODES = 100_000
+MAX_NODES = 500_000
 MAX_DEPTH = 100
 
 _INT = re.compile(r"[-+]?[0-9]+\Z")

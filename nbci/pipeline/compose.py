@@ -13,6 +13,7 @@ from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition
 from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
+from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
 from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
 from nbci.pipeline.nodes import Group, expand, located, rooted
 from nbci.pipeline.paths import project_path
@@ -39,9 +40,8 @@ def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipe
     refuse_shared_outs(steps, where)
     for step in steps:
         _check_references(document, step, parameters)
-    for gate_index, gate in enumerate(pipeline.gates):
-        if "when" in gate:
-            _check_gate_condition(document, gate_index, str(gate["when"]), parameters)
+    known = {parameter.name: parameter for parameter in parameters}
+    check_gates(document, pipeline.gates, known, {name: None for step in steps for name in (step.name, step.node)})
     _check_parameters(document, pipeline)
     return pipeline
 
@@ -81,6 +81,7 @@ def _assembled(
     notebooks: Mapping[str, TaggedNotebook],
 ) -> Pipeline:
     data = document.data
+    metrics = read_metrics(document)
     used = {step.notebook: notebooks[step.notebook] for step in steps}
     return Pipeline(
         name=document.name,
@@ -88,8 +89,9 @@ def _assembled(
         steps=steps,
         params=parameters,
         notebooks=used,
-        metrics=data.get("metrics", {}),
-        gates=tuple(data.get("gates", ())),
+        metrics=metrics,
+        gates=read_gates(document, metrics),
+        gate_places=gate_places(document),
         models=data.get("models"),
         triggers=data.get("triggers"),
         order=data.get("order", "declared"),
@@ -146,6 +148,8 @@ def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, 
         for reference in references(group.steps[0].params):
             if reference.step:
                 waited_for += names.waited_for(reference.step, group.node, where)
+    if not waited_for:
+        return group.steps
     return tuple(
         replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for)))) if step.name in group.roots else step
         for step in group.steps
@@ -157,6 +161,8 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
     known = {parameter.name: parameter for parameter in parameters}
     settings = {key: getattr(step, key) for key in _SUBSTITUTED}
     for key, value in settings.items():
+        if not value:
+            continue
         with located(document.where("steps", step.node, key)):
             for reference in references(value):
                 if reference.step and key != "params":
@@ -166,11 +172,6 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
     if step.when is not None:
         with located(document.where("steps", step.node, "when")):
             check_condition(step.when, known, step.matrix or {})
-
-
-def _check_gate_condition(document: Document, index: int, condition: str, parameters: Sequence[Parameter]) -> None:
-    with located(document.where("gates", index, "when")):
-        check_condition(condition, {parameter.name: parameter for parameter in parameters}, {})
 
 
 def _check_parameters(document: Document, pipeline: Pipeline) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError, nearest
+from nbci.pipeline.metric_names import meant_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -139,15 +140,11 @@ def as_text(value: Any) -> str:
 
 
 def _metric(reference: Reference, metrics: Mapping[str, Any]) -> Any:
-    if reference.text in metrics:
-        return metrics[reference.text]
-    inside = [
-        name for name in metrics if name.startswith(f"{reference.step}/") and name.endswith(f":{reference.metric}")
-    ]
-    if len(inside) == 1:
-        return metrics[inside[0]]
-    if inside:
-        raise UsageError(f"the metric {reference.text} is ambiguous", hint=f"write one of {', '.join(inside)}")
+    meant = meant_by(reference.text, metrics)
+    if len(meant) == 1:
+        return metrics[meant[0]]
+    if meant:
+        raise UsageError(f"the metric {reference.text} is ambiguous", hint=f"write one of {', '.join(meant)}")
     raise unknown("metric", reference.text, metrics)
 
 

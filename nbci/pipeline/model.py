@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.errors import Location
     from nbci.notebook.cells import Notebook
     from nbci.params import Parameter
+    from nbci.pipeline.rules import DeclaredMetric, Gate
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,8 +92,9 @@ class Pipeline:
     steps: tuple[Step, ...]
     params: tuple[Parameter, ...]
     notebooks: Mapping[str, TaggedNotebook]
-    metrics: Mapping[str, Mapping[str, str]]
-    gates: tuple[Mapping[str, Any], ...] = ()
+    metrics: Mapping[str, DeclaredMetric]
+    gates: tuple[Gate, ...] = ()
+    gate_places: tuple[Location, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
     order: Literal["declared", "dataflow"] = "declared"

@@ -56,11 +56,11 @@ def located(where: Location) -> Iterator[None]:
 def expand(document: Document, node: str, notebook: str, tagged: TaggedNotebook) -> tuple[Group, ...]:
     """The node's steps, in one group for each combination of its matrix (a single one without)."""
     entry = document.data["steps"][node]
+    steps = _steps_of(document, node, notebook, tagged)
     groups = []
     for suffix, matrix in combinations(document, node, entry.get("matrix")):
         name = f"{node}/{suffix}" if suffix else node
         settings = _with_matrix(document, node, entry, matrix)
-        steps = _steps_of(document, node, notebook, tagged)
         groups.append(_group(document, _Combination(node, name, settings, matrix), steps, tagged.whole))
     return tuple(groups)
 
@@ -145,6 +145,8 @@ def _steps_of(document: Document, node: str, notebook: str, tagged: TaggedNotebo
 
 def rooted(step: Step, folder: str, where: Location) -> Step:
     """The step with the paths that its tags name made relative to the root; `folder` is where its cells run."""
+    if not step.deps and not step.outs:
+        return step
     return replace(
         step,
         deps=tuple(project_path(path, folder, where) for path in step.deps),
@@ -154,25 +156,31 @@ def rooted(step: Step, folder: str, where: Location) -> Step:
 
 def _escaped_paths(step: Step) -> Step:
     """Paths from tags stand for themselves: `${` in them is no reference."""
+    if not step.deps and not step.outs:
+        return step
     return replace(step, deps=tuple(map(escaped, step.deps)), outs=tuple(map(escaped, step.outs)))
 
 
 def _group(document: Document, combination: _Combination, steps: list[Step], whole: bool) -> Group:
-    prefix = "" if whole else f"{combination.name}/"
     waited_for = {after for step in steps for after in step.after}
     roots = tuple(step.name for step in steps if not step.after)
     leaves = tuple(step.name for step in steps if step.name not in waited_for)
-    built = [_settle(document, combination, step) for step in steps]
-    built = _bind_files(document, combination, built, roots, leaves)
+    steps = _bind_files(document, combination, steps, roots, leaves)
 
     def full(name: str) -> str:
-        return f"{prefix}{name}" if prefix else combination.name
+        return combination.name if whole else f"{combination.name}/{name}"
 
     return Group(
         name=combination.name,
         node=combination.node,
         steps=tuple(
-            replace(step, name=full(step.name), after=tuple(full(after) for after in step.after)) for step in built
+            replace(
+                step,
+                name=full(step.name),
+                after=tuple(full(after) for after in step.after),
+                **_settings(document, combination, step),
+            )
+            for step in steps
         ),
         roots=tuple(full(name) for name in roots),
         leaves=tuple(full(name) for name in leaves),
@@ -180,7 +188,7 @@ def _group(document: Document, combination: _Combination, steps: list[Step], who
     )
 
 
-def _settle(document: Document, combination: _Combination, step: Step) -> Step:
+def _settings(document: Document, combination: _Combination, step: Step) -> dict[str, Any]:
     """The settings that hold for every step of the node; the pipeline file is stronger than tags."""
     settings = combination.settings
     changed: dict[str, Any] = {
@@ -199,13 +207,10 @@ def _settle(document: Document, combination: _Combination, step: Step) -> Step:
         changed["env"] = {name: as_text(value) for name, value in settings["env"].items()}
     if "when" in settings:
         changed["when"] = as_text(settings["when"])
-    return replace(
-        step,
-        params=dict(settings.get("params", {})),
-        matrix=combination.matrix,
-        secrets=_secrets(document, combination, step),
-        **changed,
-    )
+    changed["params"] = dict(settings.get("params", {}))
+    changed["matrix"] = combination.matrix
+    changed["secrets"] = _secrets(document, combination, step)
+    return changed
 
 
 def _seconds(value: str | float) -> float:
@@ -232,6 +237,8 @@ def _bind_files(
 ) -> list[Step]:
     """`deps` bind the roots; an out (or metrics file) binds the step whose tags name it, else the only leaf."""
     paths = {key: _paths(document, combination, key) for key in ("deps", "outs", "metrics")}
+    if not any(paths.values()):
+        return steps
     writers = {key: [_writer(document, combination, path, steps, leaves, key=key) for path in paths[key]]
                for key in ("outs", "metrics")}  # fmt: skip
 

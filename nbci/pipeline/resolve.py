@@ -60,7 +60,8 @@ def step_parameters(
     found = bind(declared.parameters, [assignments], code_names=declared.code_names)
     suffix = f" in step {step.name}"
     return tuple(
-        waiting.get(parameter.name) or replace(parameter, source=parameter.source.removesuffix(suffix))
+        waiting.get(parameter.name)
+        or (replace(parameter, source=parameter.source.removesuffix(suffix)) if parameter.overridden else parameter)
         for parameter in found
     )
 
@@ -83,6 +84,9 @@ def _waits(value: Any) -> bool:
 
 
 def _resolved(step: Step, values: dict[str, Any], where: Location) -> Step:
+    if not (step.deps or step.outs or step.metrics or step.agent or step.env or step.environment or step.container):
+        return step
+
     def texts(given: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(project_path(as_text(substitute(path, values)), ".", where) for path in given)
 

@@ -125,7 +125,7 @@ def _step(
 
 
 def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
-    names = [step.name for step in steps]
+    names = {step.name: step for step in steps}
     for step in steps:
         for after in step.after:
             if after in names and after != step.name:

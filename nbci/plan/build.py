@@ -12,16 +12,17 @@ from nbci.errors import Location, UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.expressions import MetricTemplate
+from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
-from nbci.plan.group import GroupProgram, StepProgram, analyse
+from nbci.plan.group import GroupProgram, StepProgram, analyse, analysed_alike
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
 from nbci.records.model import ParameterValue
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from nbci.params import BoundParameter
+    from nbci.params import BoundParameter, Declared
     from nbci.pipeline.model import Pipeline, Step
 
 _TEMPLATE = "${}"
@@ -32,18 +33,16 @@ def build_plan(
 ) -> Plan:
     """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps."""
     resolved = resolve(pipeline, bound)
-    groups = [
-        (steps, analyse(resolved.notebooks[steps[0].notebook], steps, by_dataflow=resolved.order == "dataflow"))
-        for steps in _groups(resolved.steps)
-    ]
-    programs = {name: found for _, group in groups for name, found in group.steps.items()}
-    after = _edges(resolved, programs)
+    groups = list(_analysed(resolved))
+    programs = {name: found for group in groups for name, found in group.steps.items()}
+    after = _edges(resolved, groups)
     order = _ordered(resolved, after)
     asked = _Asked(
         resolved=resolved,
         composed_steps={step.name: step for step in pipeline.steps},
         resolved_steps={step.name: step for step in resolved.steps},
         bound=bound,
+        declared={path: notebook_parameters(tagged) for path, tagged in resolved.notebooks.items()},
         kernel=kernel,
     )
     planned = {name: _planned_step(asked, name, programs[name], after[name]) for name in order}
@@ -61,7 +60,7 @@ def build_plan(
         gates=resolved.gates,
         models=resolved.models,
         triggers=resolved.triggers,
-        warnings=_warnings(resolved, groups),
+        warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned)),
     )
 
 
@@ -74,15 +73,40 @@ def _groups(steps: Sequence[Step]) -> list[list[Step]]:
     return list(groups.values())
 
 
-def _edges(pipeline: Pipeline, programs: Mapping[str, StepProgram]) -> dict[str, tuple[str, ...]]:
+def _analysed(pipeline: Pipeline) -> Iterator[GroupProgram]:
+    """The programs of all steps; a notebook that many nodes or combinations run is analysed once."""
+    known: dict[Any, tuple[list[Step], GroupProgram]] = {}
+    for steps in _groups(pipeline.steps):
+        position = {step.name: at for at, step in enumerate(steps)}
+        edges = [[position[other] for other in step.after if other in position] for step in steps]
+        shape = (steps[0].notebook, tuple((step.cells, *before) for step, before in zip(steps, edges, strict=True)))
+        if shape in known:
+            first, found = known[shape]
+            yield analysed_alike(found, first, steps)
+        else:
+            notebook = pipeline.notebooks[steps[0].notebook]
+            found = analyse(notebook, steps, by_dataflow=pipeline.order == "dataflow")
+            known[shape] = steps, found
+            yield found
+
+
+def _edges(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> dict[str, tuple[str, ...]]:
     """What each step comes after: as declared or as variables ask, and after whoever writes what it reads."""
     writers = {out: step.name for step in pipeline.steps for out in (*step.outs, *step.metrics)}
+    below: dict[str, list[str]] = {}
+    for out, writer in writers.items():
+        for folder in _places(out)[1:]:
+            below.setdefault(folder, []).append(writer)
+    group_of = {name: group for group in groups for name in group.steps}
     edges: dict[str, tuple[str, ...]] = {}
     for step in pipeline.steps:
+        after = step.after
+        if pipeline.order == "dataflow":
+            group = group_of[step.name].steps
+            after = (*(name for name in after if name not in group), *group[step.name].inside)
         makers = [writers[place] for dep in step.deps for place in _places(dep) if place in writers]
-        makers += [maker for out, maker in writers.items() if any(out.startswith(f"{dep}/") for dep in step.deps)]
-        after = dict.fromkeys((*programs[step.name].after, *makers))
-        edges[step.name] = tuple(name for name in after if name != step.name)
+        makers += [writer for dep in step.deps for writer in below.get(dep, ())]
+        edges[step.name] = tuple(name for name in dict.fromkeys((*after, *makers)) if name != step.name)
     return edges
 
 
@@ -107,19 +131,23 @@ def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Asked:
-    """What every step's plan is made from: its steps as composed and as resolved, its parameters, the kernel."""
+    """What every step's plan is made from.
+
+    Its steps as composed and as resolved, its parameters, those that each notebook declares, the kernel.
+    """
 
     resolved: Pipeline
     composed_steps: Mapping[str, Step]
     resolved_steps: Mapping[str, Step]
     bound: Sequence[BoundParameter]
+    declared: Mapping[str, Declared]
     kernel: str | None
 
 
 def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str, ...]) -> PlannedStep:
     step = asked.resolved_steps[name]
     tagged = asked.resolved.notebooks[step.notebook]
-    declared = notebook_parameters(tagged)
+    declared = asked.declared[step.notebook]
     params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, declared)
     defaults = {parameter.name: parameter.default for parameter in declared.parameters}
     planned = PlannedStep(
@@ -194,10 +222,10 @@ def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str |
         if lost is not None:
             reasons[name] = f"it needs `{lost.name}` of step {lost.givers[0]}, which is skipped"
             continue
-        for other in step.after:
+        for other in (name for name in step.after if name in reasons):
             written = (*planned[other].outs, *planned[other].metrics)
             files = [out for out in written if any(out in _places(dep) or dep in _places(out) for dep in step.deps)]
-            if other in reasons and files:
+            if files:
                 reasons[name] = f"it needs {files[0]} of step {other}, which is skipped"
     return [
         replace(step, action="skip", reason=reasons[name]) if name in reasons else step
@@ -205,5 +233,18 @@ def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str |
     ]
 
 
-def _warnings(pipeline: Pipeline, groups: Sequence[tuple[Sequence[Step], GroupProgram]]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*pipeline.warnings, *(warning for _, group in groups for warning in group.warnings))))
+def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tuple[str, ...]:
+    """Gates over metrics that may not come to be. Files and scraps can hold metrics that nothing in a plan names."""
+    if not pipeline.gates:
+        return ()
+    probed = [f"{step.name}:{probe.name}" for step in planned.values() for probe in step.probes]
+    open_ended = any(
+        step.metrics or step.language != "python" or any("glue" in cell.source for cell in step.cells)
+        for step in planned.values()
+    )
+    known = dict.fromkeys((*probed, *pipeline.metrics))
+    return check_known(pipeline.gates, pipeline.gate_places, known, certain=not open_ended)
+
+
+def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*pipeline.warnings, *(warning for group in groups for warning in group.warnings))))

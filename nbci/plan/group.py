@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.code import parse_cell
@@ -15,7 +15,7 @@ from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
-from nbci.plan.parts import code_parts, digest_of, text_parts
+from nbci.plan.parts import cell_parts, digest_of, statement_part, text_parts
 from nbci.plan.program import ordered, prelude_cells, prelude_statements
 from nbci.records.model import Part
 
@@ -24,16 +24,15 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
-    from nbci.dataflow.prelude import Statement
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepProgram:
-    """What analysis adds to a step."""
+    """What analysis adds to a step; `inside` are the steps of its notebook that it comes after."""
 
-    after: tuple[str, ...]
+    inside: tuple[str, ...]
     cells: tuple[PlannedCell, ...]
     takes: tuple[Take, ...] = ()
     gives: tuple[str, ...] = ()
@@ -50,6 +49,15 @@ class GroupProgram:
 
     steps: Mapping[str, StepProgram]
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prelude:
+    """What stands before a step's own cells: the cells, the parts of its key, the names that they mention."""
+
+    cells: tuple[PlannedCell, ...]
+    parts: tuple[Part, ...]
+    mentions: frozenset[str]
 
 
 def analyse(tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool) -> GroupProgram:
@@ -69,7 +77,10 @@ def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
         cells = _whole_cells(tagged, step, metrics)
         names = tuple(parameter.name for parameter in notebook_parameters(tagged).parameters)
         programs[step.name] = StepProgram(
-            after=step.after, cells=cells, parts=tuple(text_parts(cells)), named_params=names
+            inside=tuple(other for other in step.after if other in here),
+            cells=cells,
+            parts=tuple(text_parts(cells)),
+            named_params=names,
         )
     return GroupProgram(steps=programs)
 
@@ -90,6 +101,20 @@ def _planned(tagged: TaggedNotebook, number: int, role: str) -> PlannedCell:
     return PlannedCell(role=role, number=number, source=tagged.notebook.cell(number).source)  # type: ignore[arg-type]  # one of the roles
 
 
+def analysed_alike(found: GroupProgram, first: Sequence[Step], steps: Sequence[Step]) -> GroupProgram:
+    """The programs of `steps` from those `found` for `first`: other steps of the same notebook, alike but for names."""
+    names = {one.name: other.name for one, other in zip(first, steps, strict=True)}
+    programs = {}
+    for one, other in zip(first, steps, strict=True):
+        program = found.steps[one.name]
+        takes = tuple(
+            Take(name=take.name, givers=tuple(names[giver] for giver in take.givers)) for take in program.takes
+        )
+        inside = tuple(names[name] for name in program.inside)
+        programs[other.name] = replace(program, inside=inside, takes=takes)
+    return GroupProgram(steps=programs)
+
+
 class _Analysis:
     """The analysis of one Python notebook's steps."""
 
@@ -98,40 +123,38 @@ class _Analysis:
         self.notebook = tagged.notebook
         self.steps = {step.name: step for step in steps}
         self.prelude = prelude_statements(tagged)
+        self.made_by_prelude = frozenset().union(*(statement.binds for statement in self.prelude))
+        self.by_reference = tuple(sorted({name for s in self.prelude if s.kind != "import" for name in s.binds}))
+        self.preludes: dict[frozenset[str], _Prelude] = {}
         declared = notebook_parameters(tagged)
         self.parameter_statements = [s for s in declared.statements if not s.literals]
         self.parameter_code = names_of([parse_cell(statement.text) for statement in self.parameter_statements])
-        self.parameter_names = self._names_of_parameters_cells()
+        in_parameters_cells = names_of([self._parsed(number) for number in tagged.blocks.parameters])
+        self.parameter_names = in_parameters_cells.binds | {parameter.name for parameter in declared.parameters}
+        # code in a parameters cell may use what imports cells import: then those run first
+        self.imports_first = bool(in_parameters_cells.needs & self.made_by_prelude)
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
-        self.mentions = {name: names_of(cells).mentions for name, cells in self.own.items()}
-        self.after = self._edges() if by_dataflow else {step.name: step.after for step in steps}
-        inside = {name: [other for other in after if other in self.steps] for name, after in self.after.items()}
+        declared_edges = self._declared_edges() if self.tagged.declares_edges or not by_dataflow else {}
+        self.inside = self._edges(declared_edges) if by_dataflow else declared_edges
         try:
-            self.order = topological(inside)
+            self.order = topological(self.inside)
         except Cycle as cycle:
             raise UsageError(
                 f"the steps form a cycle: {cycle}", where=self.notebook.where(self.notebook.cell(1))
             ) from cycle
-        self.inside = inside
         self.metrics = self._metrics()
 
     def result(self) -> GroupProgram:
         flowing = flow(
-            [
-                StepCode(name=name, after=tuple(self.inside[name]), cells=tuple(self._cells(name)))
-                for name in self.order
-            ],
+            [StepCode(name=name, after=self.inside[name], cells=tuple(self._cells(name))) for name in self.order],
             self.parameter_names,
             self.prelude,
         )
         self._refuse_undefined(flowing)
         used = named(self.prelude, frozenset().union(*(flowed.names.mentions for flowed in flowing.steps)))
         flowed = {step.name: step for step in flowing.steps}
-        parts: dict[str, list[MetricsPart]] = {name: [] for name in self.steps}
-        for part in self.metrics:
-            parts[part.step].append(part)
         return GroupProgram(
-            steps={name: self._program(flowed[name], parts[name], used) for name in self.steps},
+            steps={name: self._program(flowed[name], self.metrics[name], used) for name in self.steps},
             warnings=(
                 *flowing.warnings,
                 *(f"{self._place(u)}: {u.message}" for u in flowing.undefined if u.severity == "warning"),
@@ -140,38 +163,48 @@ class _Analysis:
 
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name
-        kept = reach(self.prelude, flowed.names.mentions, used)
-        cells = self._ordered_cells(name, parts, kept)
-        mentions = flowed.names.mentions.union(self.parameter_code.mentions, *(s.names.mentions for s in kept))
+        prelude = self._prelude(flowed.names.mentions & self.made_by_prelude, used)
+        cells = self._ordered_cells(name, parts, prelude.cells)
+        mentions = flowed.names.mentions | prelude.mentions
+        own = dict(zip(self.steps[name].cells, self.own[name], strict=True))
         return StepProgram(
-            after=tuple(self.after[name]),
+            inside=self.inside[name],
             cells=cells,
-            parts=(
-                *self._parameter_code_parts(),
-                *code_parts(cells, kept, dict(zip(self.steps[name].cells, self.own[name], strict=True))),
-            ),
+            parts=(*prelude.parts, *cell_parts(cells, own)),
             named_params=tuple(sorted(self.parameter_names & mentions)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
             optional_gives=tuple(give.name for give in flowed.gives if give.optional),
-            defined_by_reference=tuple(
-                sorted({bound for statement in self.prelude if statement.kind != "import" for bound in statement.binds})
-            ),
+            defined_by_reference=self.by_reference,
             probes=tuple(probe for part in parts for probe in part.probes),
         )
 
+    def _prelude(self, wanted: frozenset[str], used: frozenset[str]) -> _Prelude:
+        """The parameters, imports and functions of every step that mentions these of their names."""
+        found = self.preludes.get(wanted)
+        if found is None:
+            kept = reach(self.prelude, wanted, used)
+            found = self.preludes[wanted] = _Prelude(
+                cells=(
+                    *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
+                    *prelude_cells(self.tagged, self.prelude, kept),
+                ),
+                parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
+                mentions=self.parameter_code.mentions.union(*(s.names.mentions for s in kept)),
+            )
+        return found
+
     def _ordered_cells(
-        self, name: str, parts: Sequence[MetricsPart], kept: Sequence[Statement]
+        self, name: str, parts: Sequence[MetricsPart], prelude: tuple[PlannedCell, ...]
     ) -> tuple[PlannedCell, ...]:
         own = [
-            *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
-            *prelude_cells(self.tagged, self.prelude, kept),
+            *prelude,
             *(_planned(self.tagged, number, "step") for number in self.steps[name].cells),
             *(part.cell for part in parts),
         ]
         if self.tagged.whole:
             return tuple(sorted(own, key=lambda cell: cell.number or 0))
-        return ordered(own, self._imports_first())
+        return ordered(own, imports_first=self.imports_first)
 
     def _parameter_code_parts(self) -> list[Part]:
         """Code in the parameters cells runs in every step; the literals count by their values."""
@@ -182,51 +215,39 @@ class _Analysis:
             for s in self.parameter_statements
         ]
 
-    def _imports_first(self) -> tuple[PlannedCell, ...]:
-        """Code in a parameters cell may use what imports cells import: then those run first."""
-        numbers = self.tagged.blocks.parameters
-        needs = names_of([self._parsed(number) for number in numbers]).needs
-        if not any(needs & statement.binds for statement in self.prelude):
-            return ()
-        return (
-            PlannedCell(role="imports", number=None, source=""),
-            PlannedCell(role="parameters", number=None, source=""),
-        )
-
     def _parsed(self, number: int) -> ParsedCell:
         cell = self.notebook.cell(number)
         return parse_cell(cell.source, may_fail="raises-exception" in cell.tags, where=self.notebook.where(cell))
 
-    def _names_of_parameters_cells(self) -> frozenset[str]:
-        declared = {parameter.name for parameter in notebook_parameters(self.tagged).parameters}
-        code = names_of([self._parsed(number) for number in self.tagged.blocks.parameters])
-        return code.binds | declared
+    def _declared_edges(self) -> dict[str, tuple[str, ...]]:
+        return {name: tuple(other for other in step.after if other in self.steps) for name, step in self.steps.items()}
 
-    def _edges(self) -> dict[str, tuple[str, ...]]:
-        """The order from the variables; what the step comes after in other notebooks stays."""
+    def _edges(self, declared: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+        """The order from the variables, and as declared."""
         codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self.own.items()]
-        edges: dict[str, list[str]] = {
-            name: [other for other in step.after if other not in self.steps] for name, step in self.steps.items()
-        }
-        if self.tagged.declares_edges:
-            for name, step in self.steps.items():
-                edges[name] += [other for other in step.after if other in self.steps]
+        edges = {name: list(declared.get(name, ())) for name in self.steps}
         for earlier, later in order_from_flow(codes, self.parameter_names, self.prelude):
             edges[later].append(earlier)
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
 
-    def _metrics(self) -> tuple[MetricsPart, ...]:
+    def _metrics(self) -> dict[str, list[MetricsPart]]:
+        """For each step the metrics cells, or parts of them, that end it."""
+        found: dict[str, list[MetricsPart]] = {name: [] for name in self.steps}
         if not self.tagged.blocks.metrics:
-            return ()
-        given = self.parameter_names.union(*(statement.binds for statement in self.prelude))
+            return found
+        given = self.parameter_names | self.made_by_prelude
+        asked = names_of([self._parsed(number) for number in self.tagged.blocks.metrics]).mentions - given
+        mentions = {name: names_of(cells).mentions & asked for name, cells in self.own.items()}
         seen: dict[str, frozenset[str]] = {}
         for name in self.order:
-            seen[name] = self.mentions[name].union(*(seen[before] for before in self.inside[name]))
-        mentions = [(name, self.mentions[name] - given) for name in self.order]
-        return assign(self.notebook, self.tagged.blocks.metrics, mentions, seen, given)
+            seen[name] = mentions[name].union(*(seen[before] for before in self.inside[name]))
+        steps = [(name, mentions[name]) for name in self.order]
+        for part in assign(self.notebook, self.tagged.blocks.metrics, steps, seen, given):
+            found[part.step].append(part)
+        return found
 
     def _cells(self, name: str) -> list[ParsedCell]:
-        return [*self.own[name], *(parse_cell(part.cell.source) for part in self.metrics if part.step == name)]
+        return [*self.own[name], *(parse_cell(part.cell.source) for part in self.metrics[name])]
 
     def _refuse_undefined(self, flowing: Flow) -> None:
         errors = [found for found in flowing.undefined if found.severity == "error"]
@@ -244,7 +265,7 @@ class _Analysis:
     def _number(self, found: Undefined) -> int:
         numbers = [
             *self.steps[found.step].cells,
-            *(part.cell.number or 1 for part in self.metrics if part.step == found.step),
+            *(part.cell.number or 1 for part in self.metrics[found.step]),
         ]
         return numbers[found.cell]
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nbci.pipeline.rules import DeclaredMetric, Gate
 from nbci.records.model import WRITTEN, ParameterValue, Part
 
 FORMAT = 1
@@ -101,8 +102,8 @@ class Plan:
     keep_going: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"
     run_timeout_seconds: float | None = None
-    metrics: Mapping[str, Mapping[str, str]] | None = None
-    gates: tuple[Mapping[str, Any], ...] = ()
+    metrics: Mapping[str, DeclaredMetric] | None = None
+    gates: tuple[Gate, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()

@@ -36,19 +36,17 @@ def key_of(parts: Iterable[Part]) -> str:
     return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
 
 
-def code_parts(
-    cells: Sequence[PlannedCell], kept: Sequence[Statement], parsed: Mapping[int, ParsedCell]
-) -> Iterator[Part]:
-    """Python code as parsed, so that comments and layout do not count; imports and functions by the statement.
+def statement_part(statement: Statement) -> Part:
+    """A statement of the imports and functions cells, as parsed."""
+    return Part(
+        kind="statement" if statement.kind == "other" else statement.kind,
+        label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
+        digest=digest_of(ast.dump(statement.code.tree)),
+    )
 
-    `parsed` holds the step's own cells by number.
-    """
-    for statement in kept:
-        yield Part(
-            kind="statement" if statement.kind == "other" else statement.kind,
-            label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
-            digest=digest_of(ast.dump(parse_cell(statement.text).tree)),
-        )
+
+def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -> Iterator[Part]:
+    """Python cells as parsed, so that comments and layout do not count; `parsed` holds the step's own by number."""
     for cell in cells:
         if cell.role in ("step", "metrics"):
             kind = "cell" if cell.role == "step" else "metrics"

@@ -100,18 +100,16 @@ def with_definitions(
     }
     added = {(s.cell, s.line) for s in reach(statements, also, everything) if s.kind != "other"}
     kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
+    roles = [cell.role for cell in cells if cell.role in ("parameters", "imports")]
     return ordered(
         [cell for cell in cells if cell.role not in ("imports", "functions")]
         + list(prelude_cells(tagged, statements, kept)),
-        cells,
+        imports_first=roles[:1] == ["imports"] and "parameters" in roles,
     )
 
 
-def ordered(cells: Sequence[PlannedCell], like: Sequence[PlannedCell] = ()) -> tuple[PlannedCell, ...]:
-    """The cells by role: parameters, imports, functions, step, metrics; imports first where `like` has them so."""
-    roles = [cell.role for cell in like if cell.role in ("parameters", "imports")]
-    first = (
-        ["imports", "parameters"] if roles[:1] == ["imports"] and "parameters" in roles else ["parameters", "imports"]
-    )
-    rank = {role: at for at, role in enumerate([*first, "functions", "step", "metrics"])}
+def ordered(cells: Sequence[PlannedCell], *, imports_first: bool) -> tuple[PlannedCell, ...]:
+    """The cells by role: parameters and imports, either first, then functions, step, metrics."""
+    first = ("imports", "parameters") if imports_first else ("parameters", "imports")
+    rank = {role: at for at, role in enumerate((*first, "functions", "step", "metrics"))}
     return tuple(sorted(cells, key=lambda cell: rank[cell.role]))

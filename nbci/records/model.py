@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nbci.handoff.values import ValueRef
+from nbci.records.verdict import Verdict
 
 FORMAT = 1
 
@@ -181,7 +182,8 @@ class GitState:
 class RunRecord:
     """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
 
-    `same_as` is the run whose results stand for this one, where nothing at all had to be done.
+    `same_as` is the run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
+    gates made of it; None where there are none, or where it was not judged.
     """
 
     run: str
@@ -204,6 +206,7 @@ class RunRecord:
     same_as: str | None = None
     steps: tuple[StepRecord, ...] = ()
     failure: Failure | None = None
+    verdict: Verdict | None = None
     warnings: tuple[str, ...] = ()
 
     def step(self, name: str) -> StepRecord | None:

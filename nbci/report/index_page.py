@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
+from nbci.pipeline.rules import declared_for
 from nbci.report.failure import explained
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
@@ -68,9 +69,9 @@ def metric_rows(plan: Plan, steps: Sequence[ShownStep]) -> list[tuple[str, str, 
     """Step, metric, value and what the plan says of it (unit, direction)."""
 
     def meaning(step: str, metric: Metric) -> str:
-        declared = (plan.metrics or {}).get(f"{step}:{metric.name}") or (plan.metrics or {}).get(metric.name) or {}
-        direction = {"up": "higher is better", "down": "lower is better"}.get(str(declared.get("direction")), "")
-        return ", ".join(part for part in (str(declared.get("unit") or ""), direction) if part)
+        declared = declared_for(f"{step}:{metric.name}", plan.metrics or {})
+        direction = {"up": "higher is better", "down": "lower is better"}.get(declared.direction or "", "")
+        return ", ".join(part for part in (declared.unit or "", direction) if part)
 
     return [
         (step.record.name, metric.name, number(metric.value), meaning(step.record.name, metric))

@@ -9,21 +9,25 @@ import secrets
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json
+from nbci.records.journal import replayed
 from nbci.records.model import FORMAT as RECORD_FORMAT
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.records.journal import ExecutedNotebook
 
+NOTEBOOK = "notebook.ipynb"
+JOURNAL = "outputs.jsonl"
 _RESERVE_BYTES = 256 << 10
 
 
@@ -105,6 +109,65 @@ class RunFolder:
             return None
         return from_json(text, StepRecord, str(path))
 
+    def write_executed(self, name: str, notebook: Mapping[str, Any]) -> None:
+        """Write a step's executed notebook, after which what was journaled of it is needed no more."""
+        text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+        # lone surrogates become JSON escapes
+        write_atomic(self.step(name) / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
+        with contextlib.suppress(OSError):
+            (self.step(name) / JOURNAL).unlink(missing_ok=True)
+
+    def read_executed(self, name: str) -> dict[str, Any] | None:
+        """The executed notebook of a step as far as it came; None when it never came to one."""
+        try:
+            document: dict[str, Any] = json.loads((self.step(name) / NOTEBOOK).read_bytes())
+        except FileNotFoundError:
+            journaled = self._read_journal(name)
+            return None if journaled is None else journaled.notebook
+        return document
+
+    def settle_killed(self, record: StepRecord) -> StepRecord:
+        """A step during which nbci was killed, with that as an attempt; its notebook is made of what was journaled.
+
+        To be called by who holds the run.
+        """
+        settled, journaled = self._interrupted(record)
+        if journaled is not None:
+            self.write_executed(record.name, journaled.notebook)
+        return settled
+
+    def _interrupted(self, step: StepRecord) -> tuple[StepRecord, ExecutedNotebook | None]:
+        """A step of a run whose engine was killed: it was running, or never began; with what was journaled of it."""
+        if step.result == "skipped" and step.reason is None:
+            return replace(step, reason="the run was interrupted before it"), None
+        if step.result != "running":
+            return step, None
+        journaled = self._read_journal(step.name)
+        cell = None if journaled is None else journaled.cut_short()
+        failure = Failure(
+            kind="interrupted",
+            message="nbci was killed while the step ran",
+            cell=None if cell is None else cell.number,
+            first_line=None if cell is None else cell.first_line,
+        )
+        attempt = Attempt(
+            number=len(step.attempts) + 1,
+            result="failed",
+            started_utc=step.started_utc or "",
+            seconds=0.0,
+            failure=failure,
+            cells=() if journaled is None else tuple(journaled.runs),
+            notebook=None if journaled is None else NOTEBOOK,
+        )
+        return replace(step, result="failed", attempts=(*step.attempts, attempt)), journaled
+
+    def _read_journal(self, name: str) -> ExecutedNotebook | None:
+        try:
+            with (self.step(name) / JOURNAL).open("rb") as lines:
+                return replayed(lines)
+        except FileNotFoundError:
+            return None
+
     def read_header(self) -> RunRecord:
         """The run's record without its steps."""
         path = self.path / "run.json"
@@ -128,7 +191,7 @@ class RunFolder:
         ]
         if record.result == "running" and not self.is_going_on:
             record = replace(record, result="interrupted")
-            steps = [_as_interrupted(step) for step in steps]
+            steps = [self._interrupted(step)[0] for step in steps]
         return replace(record, steps=tuple(steps))
 
 
@@ -137,19 +200,6 @@ def _as_reused(step: StepRecord, run: str) -> StepRecord:
     if step.result == "skipped":
         return step
     return replace(step, result="reused", run=step.run or run, reason="nothing that it depends on has changed")
-
-
-def _as_interrupted(step: StepRecord) -> StepRecord:
-    """A step whose engine was killed: it was running, or never began."""
-    if step.result == "skipped" and step.reason is None:
-        return replace(step, reason="the run was interrupted before it")
-    if step.result != "running":
-        return step
-    failure = Failure(kind="interrupted", message="nbci was killed while the step ran")
-    attempt = Attempt(
-        number=len(step.attempts) + 1, result="failed", started_utc=step.started_utc or "", seconds=0.0, failure=failure
-    )
-    return replace(step, result="failed", attempts=(*step.attempts, attempt))
 
 
 def now_utc() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 import tracemalloc
@@ -13,7 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from real_kernels import Recorder, printed, run, run_all
 
-from nbci.kernels.outputs import CellOutputs, without_overwritten
+from nbci.kernels.journal import Journal
+from nbci.kernels.outputs import CellOutputs
+from nbci.records.journal import ExecutedNotebook, replayed, without_overwritten
+from nbci.records.model import CellRun
 from nbci.secrets import Mask
 
 if TYPE_CHECKING:
@@ -52,7 +56,11 @@ def test_outputs_over_the_cap_go_to_files(make_job: MakeJob) -> None:
 
 
 def test_a_flood_costs_neither_memory_nor_time(make_job: MakeJob) -> None:
-    job = make_job("line = 'x' * 99 + '\\n'\nimport sys\nfor n in range(100): sys.stdout.write(line * 10_000)")
+    # flushed: what comes in one message, jupyter_client holds ten times over
+    floods = (
+        "line = 'x' * 99 + '\\n'\nimport sys\nfor n in range(100): sys.stdout.write(line * 10_000); sys.stdout.flush()"
+    )
+    job = make_job(floods)
     tracemalloc.start()
     began = time.monotonic()
     outcome = run(job)
@@ -112,11 +120,28 @@ def test_secrets_reach_nothing(make_job: MakeJob) -> None:
 
 
 def outputs_of(chunks: list[tuple[str, str]], folder: Path, cap_bytes: int) -> tuple[list[dict[str, Any]], str | None]:
-    outputs: list[dict[str, Any]] = []
-    capture = CellOutputs(Mask(()), cap_bytes, folder / "files" / "cell-001-output", lambda text, stream: None)
-    for name, text in chunks:
-        capture.text(outputs, name, text)
-    return outputs, capture.finish(outputs)
+    """What a cell's outputs become; the journal makes the same of them."""
+
+    async def feed() -> tuple[list[dict[str, Any]], str | None]:
+        run = CellRun(role="step", number=1, first_line="", result="not run")
+        notebook: dict[str, Any] = {"cells": [{"outputs": [], "metadata": {}, "execution_count": None}]}
+        executed = ExecutedNotebook(notebook, [run])
+        journal = Journal(folder / "outputs.jsonl", executed)
+        journal.open()
+        journal.add({"do": "start", "cell": 0, "started_utc": "2026-01-01T00:00:00.000Z"})
+        spill = folder / "files" / "cell-001-output"
+        capture = CellOutputs(Mask(()), cap_bytes, spill, journal, lambda text, stream: None)
+        for name, text in chunks:
+            capture.text(name, text)
+        capture.finish()
+        journal.close()
+        again = replayed((folder / "outputs.jsonl").read_bytes().splitlines())
+        assert again is not None
+        assert again.outputs == executed.outputs
+        assert again.runs == executed.runs
+        return executed.outputs, executed.runs[0].spilled
+
+    return asyncio.run(feed())
 
 
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30)

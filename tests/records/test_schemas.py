@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from nbci.plan.model import Plan
+from nbci.records.manifest import Manifest
 from nbci.records.model import RunRecord, StepRecord
 
 UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))  # read here: the guards clear the environment before tests run
@@ -40,6 +41,7 @@ def cleaned(value: Any) -> Any:
         ("plan", Plan, "A plan of nbci: `nbci plan TARGET --json`"),
         ("run", RunRecord, "The record of a run: run.json"),
         ("step", StepRecord, "The record of a step: steps/NAME/record.json"),
+        ("manifest", Manifest, "The evidence of a release: .nbci/release.json in its commit"),
     ],
 )
 def test_the_schema_is_that_of_the_type(name: str, kind: type, title: str) -> None:

@@ -8,6 +8,7 @@ import struct
 import zlib
 from typing import Any
 
+from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.records.model import (
     Attempt,
@@ -173,7 +174,7 @@ TRAIN = StepRecord(
 PLAN = plan(
     planned("prepare", PlannedCell(role="step", number=3, source="X, y = load_digits(return_X_y=True)")),
     planned("models/train", after=("prepare",)),
-    metrics={"accuracy": {"direction": "up", "unit": "ratio"}},
+    metrics={"accuracy": DeclaredMetric(direction="up", unit="ratio")},
 )
 
 TRAIN_NOTEBOOK = notebook(

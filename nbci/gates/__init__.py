@@ -1,0 +1,1 @@
+"""Gates: rules over metrics and what they answer."""

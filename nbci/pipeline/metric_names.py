@@ -1,0 +1,30 @@
+"""Names of metrics: in full `step:metric`, in short `metric` where only one step has it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def short_name(name: str) -> str:
+    """The name without its step."""
+    return name.partition(":")[2] or name
+
+
+def step_of(name: str) -> str | None:
+    """The step that a full name names, or the node that expands into it."""
+    step, colon, _ = name.partition(":")
+    return step if colon else None
+
+
+def meant_by(name: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The full names that the name can mean: itself, that metric of a node's steps, that metric of any step."""
+    listed = tuple(known)
+    if name in listed:
+        return (name,)
+    step, short = step_of(name), short_name(name)
+    if step is None:
+        return tuple(full for full in listed if short_name(full) == short)
+    return tuple(full for full in listed if full.startswith(f"{step}/") and short_name(full) == short)

@@ -1,0 +1,101 @@
+"""Gates: what a pipeline asks of its metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Literal
+
+from nbci.pipeline.metric_names import meant_by, short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+Rule = Literal["pass", "warn", "fail"]
+BASELINES = ("champion", "run", "rev", "file")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeclaredMetric:
+    """What a pipeline says of a metric: which way is better, and the unit."""
+
+    direction: Literal["up", "down"] | None = None
+    unit: str | None = None
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tolerance:
+    """How far a metric may move: in its own unit, or in per cent of the baseline."""
+
+    amount: float
+    percent: bool = False
+
+    def of(self, baseline: float) -> Fraction:
+        """The distance from that baseline, exactly as the decimal numbers have it."""
+        return abs(exact(baseline)) * exact(self.amount) / 100 if self.percent else exact(self.amount)
+
+    def __str__(self) -> str:
+        return f"{shown(self.amount)}{'%' if self.percent else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gate:
+    """A rule over metrics; all bounds that it names must hold.
+
+    `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is missing or NaN,
+    `first_run` the one where there is no baseline yet.
+    """
+
+    name: str
+    metric: str | None = None
+    expr: str | None = None
+    at_least: float | None = None
+    at_most: float | None = None
+    equals: float | None = None
+    baseline: str | None = None
+    max_drop: Tolerance | None = None
+    max_rise: Tolerance | None = None
+    severity: Literal["fail", "warn"] = "fail"
+    when: str | None = None
+    first_run: Rule = "pass"
+    missing: Rule = "fail"
+    description: str | None = None
+
+    @property
+    def asked(self) -> str:
+        """The rule in words, such as `at least 0.95`."""
+        if self.expr is not None:
+            return self.expr
+        words = []
+        if self.at_least is not None and self.at_most is not None:
+            words.append(f"between {shown(self.at_least)} and {shown(self.at_most)}")
+        elif self.at_least is not None:
+            words.append(f"at least {shown(self.at_least)}")
+        elif self.at_most is not None:
+            words.append(f"at most {shown(self.at_most)}")
+        if self.equals is not None:
+            words.append(f"equals {shown(self.equals)}")
+        if self.max_drop is not None:
+            words.append(f"at most {self.max_drop} below {self.baseline}")
+        if self.max_rise is not None:
+            words.append(f"at most {self.max_rise} above {self.baseline}")
+        return ", ".join(words)
+
+
+def exact(number: float) -> Fraction:
+    """The number that people read: 0.1 is a tenth, not the binary fraction beside it."""
+    return Fraction(repr(float(number)))
+
+
+def shown(number: float) -> str:
+    """The number as short as it can be."""
+    return f"{number:.12g}"
+
+
+def declared_for(name: str, declared: Mapping[str, DeclaredMetric]) -> DeclaredMetric:
+    """What is declared for a metric, by its full name first."""
+    for key in (name, short_name(name), *meant_by(name, declared)):
+        if key in declared:
+            return declared[key]
+    return DeclaredMetric()

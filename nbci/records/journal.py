@@ -1,0 +1,215 @@
+"""An executed notebook that grows event by event; the same events, kept as lines, make it again after a kill."""
+
+from __future__ import annotations
+
+import json
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from nbci.records.codec import plain
+from nbci.records.model import CellRun
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Event = dict[str, Any]
+Output = dict[str, Any]
+
+CUT_SHORT = "[nbci] nbci was killed while this cell ran\n"
+
+# what strange JSON can raise in code that expects the events below
+_DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, RecursionError)
+
+
+class ExecutedNotebook:
+    """The notebook of a step while its cells run, as plain JSON values; `apply` takes time in proportion to the event.
+
+    The events, by their `do`: `begin` (notebook, and `cells`, the CellRuns), `start` (a cell), then for that cell
+    `count`, `text`, `show` (an output, with the id of a display), `update` (every output of that id), `clear`, `spill`
+    and `end` (its CellRun and metadata).
+    """
+
+    def __init__(self, notebook: dict[str, Any], runs: Sequence[CellRun]) -> None:
+        self.notebook = notebook
+        self.runs = list(runs)
+        self.current: int | None = None
+        self._displays: dict[str, list[Output]] = {}
+        self._open: tuple[Output, list[str]] | None = None
+
+    @property
+    def outputs(self) -> list[Output]:
+        """The outputs of the cell that runs or ran last, in full."""
+        if self.current is None:
+            return []
+        self._join()
+        outputs: list[Output] = self.notebook["cells"][self.current]["outputs"]
+        return outputs
+
+    @property
+    def pieces(self) -> int:
+        """How many outputs the cell has."""
+        return 0 if self.current is None else len(self.notebook["cells"][self.current]["outputs"])
+
+    @property
+    def open_stream(self) -> str | None:
+        """The stream to whose output more text is added."""
+        return None if self._open is None else str(self._open[0]["name"])
+
+    def begin(self) -> Event:
+        """The event that makes the notebook as it is now."""
+        self._join()
+        cells = self.notebook["cells"]
+        places = {id(output): (at, n) for at, cell in enumerate(cells) for n, output in enumerate(cell["outputs"])}
+        displays = {
+            name: [places[id(output)] for output in shown if id(output) in places]
+            for name, shown in self._displays.items()
+        }
+        state = {"current": self.current, "displays": displays, "open": self._open is not None}
+        return {"do": "begin", "notebook": self.notebook, "cells": plain(self.runs), **state}
+
+    def apply(self, event: Event) -> None:
+        """Let the event happen."""
+        match event["do"]:
+            case "text":
+                self._text(event["stream"], event["text"])
+            case "show":
+                self._show(event["output"], event.get("id"))
+            case "update":
+                self._update(event["id"], event["output"])
+            case "clear":
+                self._open = None
+                self._cell["outputs"] = []
+            case "count":
+                self._cell["execution_count"] = event["count"]
+            case "spill":
+                self._note(spilled=str(event["path"]))
+            case "start":
+                self._start(int(event["cell"]), str(event["started_utc"]))
+            case "end":
+                self._end(event["run"], event["metadata"])
+
+    def cut_short(self) -> CellRun | None:
+        """The engine was killed: mark and give the cell that was running, if one was."""
+        if self.current is None or "result" in self._cell["metadata"].get("nbci", {}):
+            return None
+        self._show({"output_type": "stream", "name": "stderr", "text": CUT_SHORT}, None)
+        run = replace(self.runs[self.current], result="failed")
+        self._end(plain(run), self._cell["metadata"])
+        return run
+
+    @property
+    def _cell(self) -> dict[str, Any]:
+        if self.current is None:
+            raise KeyError("no cell has started")
+        cell: dict[str, Any] = self.notebook["cells"][self.current]
+        return cell
+
+    def _start(self, index: int, started_utc: str) -> None:
+        self.settle()
+        self.notebook["cells"][index]["outputs"] = []
+        self.current = index
+        self._note(started_utc=started_utc)
+
+    def _text(self, stream: str, text: str) -> None:
+        if self._open is None or self._open[0]["name"] != stream:
+            self.settle()
+            self._open = ({"output_type": "stream", "name": stream, "text": ""}, [])
+            self._cell["outputs"].append(self._open[0])
+        self._open[1].append(str(text))
+
+    def _show(self, output: Output, display: str | None) -> None:
+        self.settle()
+        self._cell["outputs"].append(output)
+        if display is not None:
+            self._update(display, output)
+            self._displays.setdefault(display, []).append(output)
+
+    def _update(self, display: str, output: Output) -> None:
+        for shown in self._displays.get(display, ()):
+            shown["data"], shown["metadata"] = output["data"], output["metadata"]
+
+    def _end(self, run: dict[str, Any], metadata: dict[str, Any]) -> None:
+        self.settle()
+        for output in self._cell["outputs"]:
+            if output.get("output_type") == "stream":
+                output["text"] = without_overwritten(output["text"])
+        kept = self.runs[self.current or 0] = _cell_run(run)
+        times = {"seconds": kept.seconds, "started_utc": kept.started_utc, "result": kept.result}
+        self._cell["metadata"] = {**metadata, "nbci": {**metadata.get("nbci", {}), **times}}
+
+    def _note(self, **changes: Any) -> None:
+        if self.current is not None:
+            self.runs[self.current] = replace(self.runs[self.current], **changes)
+
+    def _join(self) -> None:
+        """Put the open output's text in place; more may follow."""
+        if self._open is not None:
+            output, chunks = self._open
+            output["text"] = "".join(chunks)
+            chunks[:] = [output["text"]]
+
+    def settle(self) -> None:
+        """Complete the text that is open; what is printed next becomes another output."""
+        self._join()
+        self._open = None
+
+    def take_state(self, event: Event) -> None:
+        """Go on from what `begin` told beside the notebook."""
+        self.current = event.get("current")
+        for name, places in event.get("displays", {}).items():
+            self._displays[name] = [self.notebook["cells"][cell]["outputs"][at] for cell, at in places]
+        if event.get("open"):
+            output = self.outputs[-1]
+            self._open = (output, [output["text"]])
+
+
+def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
+    """The notebook that a journal's lines make; what is torn or strange is left out. None without a beginning."""
+    executed: ExecutedNotebook | None = None
+    for line in lines:
+        with suppress(*_DAMAGED):
+            event = json.loads(line)
+            if event["do"] == "begin":
+                executed = _begun(event)
+            elif executed is not None:
+                executed.apply(event)
+    if executed is not None:
+        executed.settle()
+    return executed
+
+
+def event_line(event: Event) -> bytes:
+    """The event as a line of a journal; lone surrogates are kept as JSON escapes."""
+    return (json.dumps(event, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+
+
+def without_overwritten(text: str) -> str:
+    """`text` as a terminal would leave it: of a line with carriage returns, what was written last."""
+    if "\r" not in text:
+        return text
+    return "\n".join(_last_written(line) for line in text.split("\n"))
+
+
+def _last_written(line: str) -> str:
+    body = line.rstrip("\r")
+    return body[body.rfind("\r") + 1 :]
+
+
+def _begun(event: Event) -> ExecutedNotebook:
+    notebook = event["notebook"]
+    runs = [_cell_run(cell) for cell in event["cells"]]
+    for cell in notebook["cells"]:
+        cell["metadata"] = {**cell["metadata"]}
+        cell["outputs"] = [{**output} for output in cell["outputs"]]
+    if len(runs) != len(notebook["cells"]):
+        raise ValueError("not as many cells as are in the notebook")
+    executed = ExecutedNotebook(notebook, runs)
+    executed.take_state(event)
+    return executed
+
+
+def _cell_run(document: dict[str, Any]) -> CellRun:
+    import msgspec
+
+    return msgspec.convert(document, CellRun)

@@ -1,0 +1,86 @@
+"""The evidence of a release: what was promoted, what it was made of, how it was judged, and by whom."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from nbci.handoff.values import ValueRef
+from nbci.records.model import WRITTEN, FileRef, Metric, ParameterValue
+
+FORMAT = 1
+
+MANIFEST_PATH = ".nbci/release.json"
+"""Where a release commit has it, under the project's root."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceStep:
+    """One step behind the model: what it ran, took and gave. `run` is the run that made it, when it was reused."""
+
+    name: str
+    notebook: str
+    result: str
+    key: str | None = None
+    run: str | None = None
+    started_utc: str | None = None
+    ended_utc: str | None = None
+    host: str | None = None
+    kernel: str | None = None
+    kernel_version: str | None = None
+    after: tuple[str, ...] = ()
+    params: Mapping[str, Any] | None = None
+    takes: tuple[ValueRef, ...] = ()
+    gives: tuple[ValueRef, ...] = ()
+    deps: tuple[FileRef, ...] = ()
+    outs: tuple[FileRef, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    distributions: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoter:
+    """Who promoted, as git knows them, and the user and machine that did it."""
+
+    name: str
+    email: str
+    user: str | None = None
+    host: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
+
+    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
+    `metrics` are those of the run by full name, `verdict` is what the gates said of them.
+    """
+
+    model: str
+    version: str
+    run: str
+    pipeline: str
+    target: str
+    commit: str
+    promoted_utc: str
+    by: Promoter
+    nbci: str
+    format: int = field(default=FORMAT, metadata=WRITTEN)
+    branch: str | None = None
+    stage: str | None = None
+    build_url: str | None = None
+    seal: str | None = None
+    files: tuple[FileRef, ...] = ()
+    sources: Mapping[str, str] | None = None
+    params: tuple[ParameterValue, ...] = ()
+    metrics: Mapping[str, float] | None = None
+    verdict: Mapping[str, Any] | None = None
+    platform: str | None = None
+    python: str | None = None
+    steps: tuple[EvidenceStep, ...] = ()
+    details: Mapping[str, Any] | None = None
+
+    def step(self, name: str) -> EvidenceStep | None:
+        """The step of that name."""
+        return next((step for step in self.steps if step.name == name), None)

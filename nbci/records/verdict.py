@@ -1,0 +1,75 @@
+"""A verdict: what each gate asked, what it found, and what came of it. Part of a run's record, and evidence later."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+GateAnswer = Literal["passed", "failed", "warned", "left out"]
+VerdictResult = Literal["passed", "failed", "warned"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Override:
+    """Somebody lets a run pass a gate that refused it: who, why, and what stood there then."""
+
+    gate: str
+    by: str
+    reason: str
+    at_utc: str
+    asked: str
+    found: float | None = None
+    baseline: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GateResult:
+    """One gate's answer and its `reason`.
+
+    `metric` is the full name of what was judged, `values` are the metrics of an expression. `margin` is the room left
+    to the nearest bound, negative where it was missed.
+    """
+
+    gate: str
+    asked: str
+    result: GateAnswer
+    reason: str
+    severity: Literal["fail", "warn"] = "fail"
+    metric: str | None = None
+    found: float | None = None
+    unit: str | None = None
+    values: Mapping[str, float] | None = None
+    baseline: float | None = None
+    baseline_source: str | None = None
+    margin: float | None = None
+    override: Override | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineUsed:
+    """What stood behind a `baseline:` when the gates were judged.
+
+    `identity` changes when the baseline moves on (a release's tag, a commit, a digest); None where there was none, for
+    which `source` gives the reason.
+    """
+
+    asked: str
+    source: str
+    identity: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """What the gates made of a run. An overridden gate does not refuse, but the verdict warns."""
+
+    result: VerdictResult
+    judged_utc: str
+    gates: tuple[GateResult, ...] = ()
+    baselines: tuple[BaselineUsed, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+    @property
+    def refuses(self) -> bool:
+        """Whether nothing may be promoted."""
+        return self.result == "failed"

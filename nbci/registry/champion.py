@@ -1,0 +1,82 @@
+"""What is to be beaten: the model that was promoted last on a branch, with its metrics."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.registry.git import Git, GitFailed
+from nbci.registry.read import fetch_models, read_manifest, read_models
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.registry.events import ModelState
+
+REMOTE = "origin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Champion:
+    """A release as a baseline: `metrics` are those of its run by full name, `step:metric`."""
+
+    model: str
+    version: str
+    commit: str
+    run: str
+    metrics: Mapping[str, float]
+    stage: str | None = None
+    branch: str | None = None
+    since_utc: str | None = None
+
+
+def champion(root: Path, model: str, *, branch: str | None, stage: str | None, refresh: bool = True) -> Champion | None:
+    """The release of the model that is in the stage (or the latest version), promoted for that branch; None: none yet.
+
+    `model` is the name in the pipeline file. With `refresh`, the remote's tags are fetched first where it answers, so
+    that a clone without tags or history knows them; offline, the tags that are here count.
+    """
+    git = Git(root)
+    if git.get("rev-parse", "--git-dir") is None:
+        return None
+    name = registry_name(git, model)
+    if refresh and git.has_remote(REMOTE):
+        with contextlib.suppress(GitFailed):
+            fetch_models(git, REMOTE, [name])
+    for state in read_models(git):
+        if state.model == name:
+            return _of(git, state, branch, stage)
+    return None
+
+
+def registry_name(git: Git, model: str) -> str:
+    """The name of the project's model in its repository: after `folder:` when the project lies in a folder of it."""
+    prefix = git.prefix.rstrip("/")
+    return f"{prefix}:{model}" if prefix else model
+
+
+def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> Champion | None:
+    for version, commit in _candidates(state, stage):
+        manifest = read_manifest(git, commit)
+        if manifest is not None and (branch is None or manifest.branch == branch):
+            return Champion(
+                model=state.model,
+                version=version,
+                commit=commit,
+                run=manifest.run,
+                metrics=manifest.metrics or {},
+                stage=stage,
+                branch=manifest.branch,
+                since_utc=manifest.promoted_utc,
+            )
+    return None
+
+
+def _candidates(state: ModelState, stage: str | None) -> Iterator[tuple[str, str]]:
+    """(version, commit), the last promoted first."""
+    if stage is None:
+        yield from ((version.version, version.commit) for version in reversed(state.versions) if version.active)
+    elif stage in state.stages:
+        yield from ((event.version or "", event.commit) for event in reversed(state.stages[stage].assigned))

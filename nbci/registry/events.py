@@ -1,0 +1,167 @@
+"""The state of the registry: a fold over the events that its tags are.
+
+Order is the number in the tag's name, which counts up for each model; times only order what has no number. GTO itself
+goes by time or by version, so what nbci writes is in the same order either way.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from semver import Version as SemanticVersion
+
+    from nbci.registry.grammar import Action
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """One annotated tag: what it says, on which commit, who set it and when (seconds since the epoch), and why.
+
+    `object` is the tag's own id. `version` of a stage event is that of its commit, filled in by the fold.
+    """
+
+    action: Action
+    model: str
+    tag: str
+    object: str
+    commit: str
+    seconds: int
+    name: str
+    email: str
+    message: str = ""
+    version: str | None = None
+    stage: str | None = None
+    number: int | None = None
+
+    @property
+    def notes(self) -> dict[str, str]:
+        """The lines `Key: value` at the end of the tag's message."""
+        paragraph = self.message.rstrip().rpartition("\n\n")[2].splitlines()
+        pairs = [line.partition(": ") for line in paragraph]
+        return {key: value for key, colon, value in pairs if colon}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """A registered version and the commit it stands on; `active` until it is taken back."""
+
+    version: str
+    commit: str
+    registered: Event
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """What is in a stage: `assigned` are the events that put it there, the last one is what counts."""
+
+    stage: str
+    assigned: tuple[Event, ...]
+
+    @property
+    def current(self) -> Event:
+        """The event that put the present version there."""
+        return self.assigned[-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelState:
+    """A model: its events in order, its versions by precedence, and what is in each stage that is not empty."""
+
+    model: str
+    events: tuple[Event, ...]
+    versions: tuple[Version, ...]
+    stages: Mapping[str, Stage] = field(default_factory=dict)
+    deprecated: bool = False
+
+    def version(self, name: str) -> Version | None:
+        """The version of that name."""
+        return next((version for version in self.versions if version.version == name), None)
+
+    @property
+    def latest(self) -> Version | None:
+        """The highest version that was not taken back."""
+        return next((version for version in reversed(self.versions) if version.active), None)
+
+    @property
+    def next_number(self) -> int:
+        """The number of the model's next event."""
+        return 1 + max((event.number or 0 for event in self.events), default=0)
+
+    @property
+    def last_seconds(self) -> int:
+        """When the latest of its events was, by its own clock."""
+        return max((event.seconds for event in self.events), default=0)
+
+    def before(self, stage: str) -> str | None:
+        """The version that was in the stage before the one that is, or that was last, in it."""
+        held = [event.version for event in self.events if event.action == "assign" and event.stage == stage]
+        earlier = held[: held.index(held[-1])] if held else []
+        usable = {version.version for version in self.versions if version.active}
+        return next((version for version in reversed(earlier) if version in usable), None)
+
+
+def precedence(version: str) -> SemanticVersion:
+    """The version, to be compared by the rules of Semantic Versioning."""
+    import semver
+
+    return semver.Version.parse(version.removeprefix("v"))
+
+
+def next_version(versions: Iterable[str], part: str) -> str:
+    """The version after the highest of these, with its major, minor or patch number one higher; v1.0.0 is the first."""
+    known = [precedence(version) for version in versions]
+    return f"v{max(known).next_version(part)}" if known else "v1.0.0"
+
+
+def fold(events: Iterable[Event]) -> tuple[ModelState, ...]:
+    """The models that these events make, by name."""
+    by_model: dict[str, list[Event]] = {}
+    for event in events:
+        by_model.setdefault(event.model, []).append(event)
+    return tuple(_model(name, found) for name, found in sorted(by_model.items()))
+
+
+def _model(name: str, found: list[Event]) -> ModelState:
+    registered = {event.version: event for event in found if event.action == "register" and event.version}
+    gone = {event.version for event in found if event.action == "deregister"}
+    versions = tuple(
+        Version(version=version, commit=event.commit, registered=event, active=version not in gone)
+        for version, event in sorted(registered.items(), key=lambda item: precedence(item[0]))
+    )
+    by_commit = {version.commit: version.version for version in versions}
+    events = tuple(
+        event if event.version else replace(event, version=by_commit.get(event.commit))
+        for event in sorted(found, key=_order)
+    )
+    return ModelState(
+        model=name,
+        events=events,
+        versions=versions,
+        stages=_stages(events, {version.version for version in versions if version.active}),
+        deprecated=any(event.action == "deprecate" for event in found),
+    )
+
+
+def _order(event: Event) -> tuple[int, int, bool, str]:
+    """By number; what has none, by time. Of an equal number, taking out comes first: GTO's tags sort like that."""
+    return event.number or 0, event.seconds, event.action == "assign", event.tag
+
+
+def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
+    """A stage holds what was assigned to it and not taken out since; the last assigned is what counts."""
+    held: dict[str, dict[str, Event]] = {}
+    for event in events:
+        if event.stage is None or event.version not in usable:
+            continue
+        inside = held.setdefault(event.stage, {})
+        inside.pop(event.version, None)
+        if event.action == "assign":
+            inside[event.version] = event
+    return {
+        stage: Stage(stage=stage, assigned=tuple(inside.values())) for stage, inside in sorted(held.items()) if inside
+    }
