@@ -31,6 +31,8 @@ def form_of(pickler: Any, obj: Any) -> Any:
 
 def array_form(pickler: Any, array: Any) -> Any:
     base = base_of(array)
+    if pickler.picture is not None:
+        pickler.picture.visit(array, base)
     if id(base) in pickler.shared and base is not array:
         offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
         return (view, (base, offset, array.shape, array.strides, array.dtype))
@@ -134,13 +136,12 @@ def sparse_form(matrix: Any) -> Any:
 def pandas_form(pickler: Any, obj: Any) -> Any:
     """Tables as they are, but for pictures: there a form that does not tell how the table lays out its blocks."""
     if type(obj).__name__ in ("DataFrame", "Series"):
-        if pickler.seen is not None:
-            pickler.seen.add(id(obj._metadata))
-            pickler.seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
+        pickler.seen.add(id(obj._metadata))
+        pickler.seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
         return picture_of_table(pickler.picture, obj) if pickler.picture is not None else None
     if type(obj).__name__.endswith("Dtype"):
         return without_cache(obj.__reduce_ex__(5))
-    if pickler.seen is not None and hasattr(obj, "get_indexer") and hasattr(obj, "_data"):
+    if hasattr(obj, "get_indexer") and hasattr(obj, "_data"):
         pickler.seen.update((id(obj._data), id(obj._values)))
     return None
 
@@ -167,6 +168,8 @@ def column(picture: Any, values: Any) -> Any:
     """A column's values; how far apart they lie in memory is the table's own business."""
     import numpy
 
+    if type(getattr(values, "_ndarray", None)) is numpy.ndarray:
+        return (type(values), values.dtype, column(picture, values._ndarray))
     if type(values) is not numpy.ndarray:
         return values
     if not values.dtype.hasobject and values.nbytes >= SMALL_BYTES:

@@ -52,12 +52,12 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     _function_setstate(function, (plain, slots))
 
 
-def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, seen: set[int] | None = None) -> Any:
+def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None) -> Any:
     """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after this module.
 
     `shared` are ids of numpy base arrays whose views keep sharing; `picture` takes note of the large arrays instead of
-    writing them, in a form that reading a table does not change; `seen` collects ids of the arrays inside pandas
-    tables. Afterwards `refs` has the definitions that are named, `copied` the bytes of arrays that had to be copied.
+    writing them, in a form that reading a table does not change. Afterwards `refs` has the definitions that are named,
+    `copied` the bytes of arrays that had to be copied, `seen` the ids of what pandas tables share among themselves.
     """
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
@@ -90,8 +90,8 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, seen
             return reduced
 
     made = Pickler(file, protocol=5, buffer_callback=buffers)
-    made.refs, made.copied = set(), 0
-    made.shared, made.picture, made.seen = shared, picture, seen
+    made.refs, made.copied, made.seen = set(), 0, set()
+    made.shared, made.picture = shared, picture
     return made
 
 

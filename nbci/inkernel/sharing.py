@@ -10,6 +10,7 @@ from .pickling import pickler
 from .value_files import Stream
 
 BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type, property)
+PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
 CALLABLE = (types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CodeType, staticmethod, classmethod)
 IMMUTABLE_HOMES = frozenset(
     "datetime decimal fractions uuid pathlib re enum zoneinfo logging pyarrow _nbci".split(),
@@ -38,27 +39,36 @@ def module_holds_state(obj: Any) -> bool:
     return type(obj).__name__ in ("memmap", "matrix", "recarray", "MaskedArray", "Generator", "RandomState")
 
 
-class Probe:
-    """One value as a trial dump sees it: the mutable objects that it is made of, and its arrays by base."""
+class Parts:
+    """What a dump shows of a value: the mutable objects that it is made of, and its arrays."""
+
+    def __init__(self, made: Any) -> None:
+        self.keep = made.memo.copy()
+        self.parts: set[int] = set()
+        self.arrays: list[Any] = []
+        kinds: dict[type, Any] = dict.fromkeys(PLAIN, False)
+        for _, obj in self.keep.values():
+            mutable = kinds.get(type(obj))
+            if mutable is None:
+                mutable = is_mutable(obj)
+                if type(obj) is not types.FunctionType:
+                    kinds[type(obj)] = mutable
+            if mutable and id(obj) not in made.seen:
+                self.parts.add(id(obj))
+                if type(obj).__name__ == "ndarray" and obj.flags.writeable:
+                    self.arrays.append(obj)
+
+
+class Probe(Parts):
+    """One value as a trial dump sees it; `dumped` is that dump, where it need not be made again."""
 
     def __init__(self, name: str, value: Any) -> None:
-        self.in_tables: set[int] = set()
         stream = Stream()
-        made = pickler(stream, stream.add_buffer, seen=self.in_tables)
+        made = pickler(stream, stream.add_buffer)
         made.dump({name: value})
         stream.refs = sorted(made.refs)
         self.dumped: Any = stream if stream.nbytes + made.copied <= KEPT_BYTES else None
-        memo = made.memo.copy()
-        self.keep = memo
-        self.parts: set[int] = set()
-        self.arrays: list[Any] = []
-        for entry in memo.values():
-            obj = entry[1]
-            if not is_mutable(obj) or id(obj) in self.in_tables:
-                continue
-            self.parts.add(id(obj))
-            if type(obj).__name__ == "ndarray" and obj.flags.writeable:
-                self.arrays.append(obj)
+        super().__init__(made)
 
 
 def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
@@ -76,7 +86,7 @@ def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
 class Groups:
     """Names that share mutable objects, together; `shared` are ids of the numpy bases that their arrays share."""
 
-    def __init__(self, probes: dict[str, Probe]) -> None:
+    def __init__(self, probes: dict[str, Any]) -> None:
         self.probes = probes
         self.shared: frozenset[int]
         self.shared, self.keep = shared_bases(list(probes.values()))
@@ -105,7 +115,7 @@ class Groups:
     def dumped(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
         """The group's pickle and buffers: those of the trial, where they say all."""
         probe = self.probes[names[0]]
-        if len(names) == 1 and probe.dumped is not None and not self.bases(names[0]):
+        if len(names) == 1 and getattr(probe, "dumped", None) is not None and not self.bases(names[0]):
             return probe.dumped
         stream = Stream()
         made = pickler(stream, stream.add_buffer, self.shared)

@@ -11,6 +11,7 @@ from typing import Any
 
 from .forms import SMALL_BYTES
 from .pickling import pickler
+from .sharing import Parts
 
 PAGES = "/proc/self/pagemap"
 ENTRY_BYTES = 8
@@ -20,13 +21,33 @@ PRESENT_OR_SWAPPED = 3 << 62
 
 
 class Picture:
-    """A group of values as one digest and its large arrays, in a form that reading the values does not change."""
+    """A group of values as one digest and its large arrays, in a form that reading the values does not change.
 
-    def __init__(self, values: dict[str, Any], shared: Any) -> None:
+    The digest tells which names share objects, and which arrays share memory.
+    """
+
+    def __init__(self, values: dict[str, Any]) -> None:
         self.hash = hashlib.blake2b(digest_size=32)
         self.arrays: list[Any] = []
-        pickler(self, self.add_buffer, shared, picture=self).dump(values)
+        self.visited: list[Any] = []
+        self.made = pickler(self, self.add_buffer, picture=self)
+        self.made.dump(values)
+        self.hash.update(repr(self.sharing()).encode())
         self.digest = self.hash.hexdigest()
+
+    def parts(self) -> Parts:
+        """What the values are made of."""
+        return Parts(self.made)
+
+    def visit(self, array: Any, base: Any) -> None:
+        if array.flags.writeable:
+            self.visited.append(base)
+
+    def sharing(self) -> list[int]:
+        """For each array that looks into the memory of an earlier one, which and whose."""
+        first: dict[int, int] = {}
+        owners = [first.setdefault(id(base), number) for number, base in enumerate(self.visited)]
+        return [part for number, owner in enumerate(owners) if owner != number for part in (number, owner)]
 
     def write(self, data: Any) -> int:
         self.hash.update(data)

@@ -2,18 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .pickling import Refused, main, state
-from .sharing import Groups, Probe
+from .sharing import Groups, Parts, Probe
 from .untouched import Kept, MappedFile, Picture
 from .value_files import Mapped, write_file
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 loaded: dict[tuple[str, ...], Kept] = {}
-"""What loading leaves for saving: the groups of values that the step both takes and gives."""
+"""What loading leaves for saving: the values that the step both takes and gives, by the names that came together."""
 
 
+@contextlib.contextmanager
+def no_collecting() -> Iterator[None]:
+    """Millions of objects are made here, and none is garbage: looking for it takes longer than all the rest."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
+
+
+@no_collecting()
 def load(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str, takes: list[Any], gives: list[Any], by_reference: list[Any], step: str, verified: list[str]
 ) -> dict[str, Any]:
@@ -24,7 +42,7 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
     for name, digest in takes:
         wanted.setdefault(digest, []).append(name)
     arrived: dict[str, Any] = {}
-    files: list[Mapped] = []
+    loaded.clear()
     for digest, names in sorted(wanted.items()):
         try:
             mapped = Mapped(folder, digest, digest in seen)
@@ -34,24 +52,19 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
             return {"integrity": str(error), "names": names}
         except Exception as error:  # noqa: BLE001  # user code can raise anything
             return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
-        if mapped.count and set(names) & set(gives):
-            files.append(mapped)
+        keep(mapped, {name: group[name] for name in sorted(names) if name in set(gives)})
     main().update(arrived)
-    keep({name: value for name, value in arrived.items() if name in set(gives)}, files)
     return {}
 
 
-def keep(values: dict[str, Any], files: list[Mapped]) -> None:
-    """Remember values as they are now, so that saving can tell whether they were changed."""
-    loaded.clear()
-    if not values:
-        return
-    groups = Groups({name: Probe(name, value) for name, value in values.items()})
-    known = [MappedFile(mapped.path, mapped.data) for mapped in files] if "numpy" in sys.modules else []
-    for names in groups.names:
-        loaded[names] = Kept(Picture({name: values[name] for name in names}, groups.shared), known)
+def keep(mapped: Mapped, values: dict[str, Any]) -> None:
+    """Remember values of one file as they are now, so that saving can tell whether they were changed."""
+    if values:
+        files = [MappedFile(mapped.path, mapped.data)] if mapped.count and "numpy" in sys.modules else []
+        loaded[tuple(values)] = Kept(Picture(values), files)
 
 
+@no_collecting()
 def save(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str,
     takes: list[Any],
@@ -67,14 +80,15 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     missing = [name for name in gives if name not in values]
     if missing:
         return {"missing": missing}
-    probes, problems = probed(values)
+    same = unchanged(values)
+    probes, problems = probed({name: value for name, value in values.items() if name not in same})
     if problems:
         return {"unsaveable": problems}
     taken = {ref["name"]: ref for ref in takes}
-    groups = Groups(probes)
+    groups = Groups({**probes, **same})
     refs: list[Any] = []
     for names in groups.names:
-        if unchanged(names, values, groups.shared):
+        if all(name in same for name in names) and len({id(same[name]) for name in names}) == 1:
             refs.extend(taken[name] for name in names)
             continue
         stream = groups.dumped(names, values)
@@ -101,9 +115,15 @@ def probed(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:
     return probes, problems
 
 
-def unchanged(names: tuple[str, ...], values: dict[str, Any], shared: Any) -> bool:
-    """Whether these names came as one group, and are what they were."""
-    return names in loaded and loaded[names].equals(Picture({name: values[name] for name in names}, shared))
+def unchanged(values: dict[str, Any]) -> dict[str, Parts]:
+    """The names whose values are what they were when they came, and what the values that came together are made of."""
+    same = {}
+    for names, kept in loaded.items():
+        if all(name in values for name in names):
+            with contextlib.suppress(Exception):  # what cannot be dumped any more was changed; its probe says how
+                picture = Picture({name: values[name] for name in names})
+                same.update(dict.fromkeys(names, picture.parts()) if kept.equals(picture) else {})
+    return same
 
 
 def culprits(names: tuple[str, ...], values: dict[str, Any], secrets: list[Any]) -> list[Any]:

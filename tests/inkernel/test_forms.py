@@ -54,6 +54,7 @@ TABLES: dict[str, Callable[[], Any]] = {
     "nullable": lambda: pd.DataFrame({"n": pd.array([1, None] * N, dtype="Int64")}),
     "zoned": lambda: pd.DataFrame({"t": pd.date_range("2020", periods=N, freq="s", tz="Europe/Zurich")}),
     "naive": lambda: pd.DataFrame({"t": pd.date_range("2020", periods=N, freq="s")}),
+    "several-times": lambda: pd.DataFrame({k: pd.date_range("2020", periods=N, freq="s") for k in "ab"}),
     "levels": lambda: pd.DataFrame({"v": np.arange(N)}, index=pd.MultiIndex.from_product([range(N // 10), range(10)])),
     "arrow-typed": lambda: pa.table({"a": np.arange(N)}).to_pandas(types_mapper=pd.ArrowDtype),
     "same-name": lambda: pd.DataFrame(GRID, columns=["x", "x"]),

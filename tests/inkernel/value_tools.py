@@ -33,8 +33,8 @@ class Taken:
         mapped = value_files.Mapped(str(folder), digest, False)
         self.values = mapped.load()
         files = [MappedFile(mapped.path, mapped.data)] if mapped.count else []
-        self._kept = Kept(Picture(self.values, groups_of(self.values).shared), files)
+        self._kept = Kept(Picture(self.values), files)
 
     @property
     def unchanged(self) -> bool:
-        return self._kept.equals(Picture(self.values, groups_of(self.values).shared))
+        return self._kept.equals(Picture(self.values))
