@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sys
@@ -70,8 +71,11 @@ def _stands(step: StepRecord) -> bool:
 
 
 def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
-    """Everything that the results depend on, and the results themselves."""
+    """Everything that the results depend on, and the results themselves; and what says which commit is checked out."""
+    from nbci.engine.prepare import git_files
+
     root = context.project.root
+    yield from git_files(root)
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
     for step in record.steps:
         for part in step.observed:
@@ -101,8 +105,10 @@ def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
         "ended_utc": stamp,
         "seconds": round(time.time() - started, 3),
     }
+    text = json.dumps(record).encode()
+    (folder / "seal.json").write_text(json.dumps({"run.json": hashlib.sha256(text).hexdigest()}), encoding="utf-8")
     temporary = folder / ".run.json"
-    temporary.write_text(json.dumps(record), encoding="utf-8")
+    temporary.write_bytes(text)
     temporary.replace(folder / "run.json")
     return folder
 

@@ -125,21 +125,34 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         user=_user(),
         platform=platform.platform(),
         python=platform.python_version(),
-        git=git_state(root),
+        git=git_state(root, tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))),
         params=plan.params,
         sources=plan.sources,
         warnings=plan.warnings,
     )
 
 
-def git_state(root: Path) -> GitState | None:
-    """The commit that is checked out; None without git or outside a repository."""
+def git_state(root: Path, made: tuple[str, ...] = ()) -> GitState | None:
+    """The commit that is checked out; None without git or outside a repository.
+
+    What the steps make (`made`, relative to the root) does not make the working tree dirty.
+    """
     commit = _git(root, "rev-parse", "HEAD")
-    status = _git(root, "status", "--porcelain")
+    outside = [f":(exclude,literal){path}" for path in made]
+    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", ":/", *outside)
     if status is None:
         return None
     branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
     return GitState(commit=commit or None, branch=branch or None, dirty=bool(status))
+
+
+def git_files(root: Path) -> tuple[str, ...]:
+    """The files that change when another commit is checked out, or something is committed or staged."""
+    names = ["HEAD", "index", "packed-refs"]
+    branch = _git(root, "symbolic-ref", "-q", "HEAD")
+    words = [word for name in (*names, *([branch] if branch else [])) for word in ("--git-path", name)]
+    found = _git(root, "rev-parse", *words)
+    return tuple(str((root / line).resolve()) for line in found.splitlines()) if found else ()
 
 
 def _git(root: Path, *words: str) -> str | None:

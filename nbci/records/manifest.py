@@ -8,6 +8,7 @@ from typing import Any
 
 from nbci.handoff.values import ValueRef
 from nbci.records.model import WRITTEN, FileRef, Metric, ParameterValue
+from nbci.records.verdict import Verdict
 
 FORMAT = 1
 
@@ -54,7 +55,8 @@ class Manifest:
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
-    `metrics` are those of the run by full name, `verdict` is what the gates said of them.
+    `metrics` are those of the run by full name, `verdict` is what the gates said of them. `details` is what was found
+    out when the model was tried: its framework, signature, how it answered.
     """
 
     model: str
@@ -75,7 +77,7 @@ class Manifest:
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()
     metrics: Mapping[str, float] | None = None
-    verdict: Mapping[str, Any] | None = None
+    verdict: Verdict | None = None
     platform: str | None = None
     python: str | None = None
     steps: tuple[EvidenceStep, ...] = ()

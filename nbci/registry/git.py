@@ -19,6 +19,8 @@ _HINTS = {
     "dubious ownership": "let git trust the folder: git config --global --add safe.directory FOLDER",
     ".lock': File exists": "another git runs here, or was killed: when none runs, remove that .lock file",
     "Permission denied": "look at the rights of the files, or of the key that git uses",
+    "Could not read from remote": "try again, and look at `git remote --verbose` and at your right to read there",
+    "unable to access": "try again, and look at `git remote --verbose` and at your right to read there",
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 NOTEBOOK = "notebook.ipynb"
 JOURNAL = "outputs.jsonl"
+SEAL = "seal.json"
 _RESERVE_BYTES = 256 << 10
 
 
@@ -93,8 +95,37 @@ class RunFolder:
         return read_plan(self._made_by(self.read_header()).path / "plan.json")
 
     def write_run(self, record: RunRecord) -> None:
-        """Write `run.json`: the record without its steps, each of which has a file of its own."""
+        """Write `run.json`: the record without its steps, each of which has a file of its own.
+
+        With a record that has ended, the run's records are sealed: what is changed by hand later shows.
+        """
         write_atomic(self.path / "run.json", to_json(replace(record, steps=())))
+        if record.result != "running":
+            self._seal(record)
+
+    def _seal(self, record: RunRecord) -> None:
+        names = ["run.json", "plan.json", *(f"steps/{step.name}/record.json" for step in record.steps)]
+        found = {name: _digest(self.path / name) for name in names if (self.path / name).is_file()}
+        write_atomic(self.path / SEAL, json.dumps(found, indent=1) + "\n")
+
+    def check_seal(self) -> str:
+        """The digest of the seal; IntegrityError that names the record which is not what was written."""
+        where = Location(str(self.path / SEAL))
+        try:
+            text = (self.path / SEAL).read_bytes()
+            sealed = dict(json.loads(text))
+        except (OSError, ValueError, TypeError) as error:
+            raise IntegrityError("the run's records carry no seal", where=where, hint="run again") from error
+        for name, digest in sealed.items():
+            place = self.path / name
+            if not place.is_file() or _digest(place) != digest:
+                raise IntegrityError(
+                    "the record was changed after the run" if place.is_file() else "the record has gone",
+                    where=Location(str(place)),
+                    hint="what it says is no evidence any more: run again",
+                )
+        made = self._made_by(self.read_header())
+        return hashlib.sha256(text).hexdigest() if made is self else made.check_seal()
 
     def write_step(self, record: StepRecord) -> None:
         """Write a step's record."""
@@ -193,6 +224,10 @@ class RunFolder:
             record = replace(record, result="interrupted")
             steps = [self._interrupted(step)[0] for step in steps]
         return replace(record, steps=tuple(steps))
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _as_reused(step: StepRecord, run: str) -> StepRecord:

@@ -1,0 +1,63 @@
+"""Take a model out of a stage. The tags of releases stay; a new tag says that it is out."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.promote import add_publish_arguments
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nbci.promotion.stages import Move, Moved
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci demote`."""
+    add_move_arguments(parser)
+
+
+def add_move_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare which model moves, where, and why."""
+    parser.add_argument("model", metavar="M", help="the model")
+    parser.add_argument("--stage", metavar="S", help="the stage (default: the only one it was ever in)")
+    parser.add_argument("--reason", metavar="TEXT", help="why; it stands in the tag, and in `nbci audit`")
+    add_publish_arguments(parser)
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Demote and say so."""
+    from nbci.promotion.stages import demote
+
+    show(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
+    return 0
+
+
+def move_of(arguments: argparse.Namespace) -> Move:
+    """What is asked for."""
+    from nbci.promotion.stages import Move
+
+    return Move(
+        model=arguments.model,
+        stage=arguments.stage,
+        reason=arguments.reason,
+        push=arguments.push,
+        dry_run=arguments.dry_run,
+    )
+
+
+def show(arguments: argparse.Namespace, moved: Moved) -> None:
+    """Print what has changed."""
+    if arguments.json:
+        print(json.dumps(asdict(moved), indent=1, ensure_ascii=False))
+        return
+    verb = "would be" if moved.dry_run else "is"
+    before = f", where {moved.before} was" if moved.before else ""
+    what = f"{moved.model} {moved.now}" if moved.now else f"nothing of {moved.model}"
+    print(f"{what} {verb} in {moved.stage}{before}\n  tags:   {' '.join(moved.tags)}")
+    if not moved.dry_run and not moved.pushed:
+        print(f"  here only; git push --atomic origin {' '.join(moved.tags)}")

@@ -1,0 +1,26 @@
+"""Put the version of a model that was in a stage before into it again, as a new event."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.demote import add_move_arguments, move_of, show
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci rollback`."""
+    add_move_arguments(parser)
+    parser.add_argument("--to", metavar="V", help="this version (default: the one that was there before)")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Roll back and say so."""
+    from nbci.promotion.stages import rollback
+
+    show(arguments, rollback(Path.cwd(), move_of(arguments), os.environ, to=arguments.to))
+    return 0

@@ -1,0 +1,128 @@
+"""What is asked of a run before a model of it is promoted; whatever does not hold is raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
+from nbci.pipeline.models import models_of
+from nbci.registry.champion import champion
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbci.pipeline.models import Model
+    from nbci.plan.model import Plan
+    from nbci.records.model import FileRef, GitState, RunRecord
+    from nbci.registry.git import Git
+
+
+class Refused(NbciError):
+    """The gates did not let the run pass, or their verdict no longer stands."""
+
+    exit_code = ExitCode.GATE_REFUSED
+
+
+def pick_model(plan: Plan, name: str | None) -> Model:
+    """The model of that name; without one, the only one there is."""
+    models = {model.name: model for model in models_of(plan.models)}
+    if name is None and len(models) == 1:
+        name = next(iter(models))
+    if name is not None and name in models:
+        return models[name]
+    known = ", ".join(models)
+    if not models:
+        raise UsageError(
+            f"the pipeline {plan.pipeline} declares no model",
+            hint="in the pipeline file: models: {digits: {path: models/svm.onnx, stage: production}}",
+            where=Location(plan.target),
+        )
+    if name is None:
+        raise UsageError(f"the pipeline has several models: {known}", hint="name one with --model")
+    close = nearest(name, models)
+    raise UsageError(
+        f"the pipeline has no model {name!r}", hint=f"did you mean {close!r}?" if close else f"its models are: {known}"
+    )
+
+
+def check_passed(plan: Plan, record: RunRecord) -> None:
+    """Refused when the run did not pass, or its gates did not let it."""
+    if record.result != "passed":
+        raise Refused(f"run {record.run} is {record.result}, and only runs that passed are promoted")
+    verdict = record.verdict
+    if verdict is None:
+        if plan.gates:
+            raise Refused(f"run {record.run} was not judged by its gates", hint=f"nbci gate {record.run}")
+        return
+    if verdict.refuses:
+        failed = ", ".join(gate.gate for gate in verdict.gates if gate.result == "failed" and gate.override is None)
+        raise Refused(f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}")
+
+
+def check_baselines(git: Git, plan: Plan, spec: Model, record: RunRecord, branch: str | None) -> None:
+    """Refused when another model was promoted since the verdict compared this run with the one before."""
+    for used in record.verdict.baselines if record.verdict is not None else ():
+        kind, _, named = used.asked.partition(":")
+        if kind != "champion" or (named or spec.name) != spec.name:
+            continue
+        found = champion(
+            git.folder, spec.name, branch=branch if spec.branches else None, stage=spec.stage, refresh=False
+        )
+        now = f"{found.model}@{found.version} {found.commit}" if found is not None else None
+        if now != used.identity:
+            before = (used.identity or "nothing").partition(" ")[0]
+            raise Refused(
+                f"the verdict compares with {before}, and now {(now or 'nothing').partition(' ')[0]} is to be beaten",
+                hint=f"judge the run anew: nbci gate {record.run}",
+            )
+
+
+def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
+    """The commit that was built. UsageError when there is none, or when the files were not those of the commit.
+
+    What steps make does not count, nor does, now, what git does not know.
+    """
+    state = record.git
+    if state is None or state.commit is None:
+        raise UsageError(
+            f"run {record.run} was not of a commit, and a release is a child of one",
+            hint="commit the project, and run again",
+        )
+    if state.dirty:
+        raise UsageError(
+            f"run {record.run} was of a dirty tree: files differed from commit {state.commit[:10]}",
+            hint="commit or remove what `git status` shows, and run again",
+        )
+    if git.get("cat-file", "-e", f"{state.commit}^{{commit}}") is None:
+        raise UsageError(
+            f"commit {state.commit[:10]}, which run {record.run} was of, is not in this clone",
+            hint=f"git fetch origin {state.commit}",
+        )
+    outside = [f":(exclude,literal){path}" for path in made]
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *outside).splitlines()
+    if changed:
+        raise UsageError(
+            f"the working tree is dirty: {', '.join(line[3:] for line in changed[:5])}",
+            hint="commit the changes and run again, or undo them",
+        )
+    return state
+
+
+def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
+    """What the run recorded of the model's files: outs that are one of its paths, hold one, or lie in one."""
+    outs = {ref.path: ref for step in record.steps for ref in step.outs}
+    found: dict[str, FileRef] = {}
+    for path in spec.paths:
+        owning = [ref for ref in outs.values() if _same_or_below(path, ref.path) or _same_or_below(ref.path, path)]
+        if not owning:
+            close = nearest(path, outs)
+            raise UsageError(
+                f"no step of run {record.run} made {path}, a file of the model {spec.name}",
+                hint=f"did you mean {close}?" if close else f"declare it as an out; the outs are: {', '.join(outs)}",
+            )
+        found |= {ref.path: ref for ref in owning}
+    return tuple(found.values())
+
+
+def _same_or_below(path: str, folder: str) -> bool:
+    return path == folder or path.startswith(f"{folder.rstrip('/')}/")

@@ -1,0 +1,127 @@
+"""The files that a release commit adds: dvc.yaml and dvc.lock with the user's own in them, and the manifest."""
+
+from __future__ import annotations
+
+import hashlib
+import posixpath
+from typing import TYPE_CHECKING, Any
+
+from nbci.data.dvc_files import (
+    dvc_stages,
+    given_params,
+    merged_documents,
+    outs_of,
+    own_stages,
+    without_outs,
+)
+from nbci.errors import Location, UsageError
+from nbci.records.codec import to_json
+from nbci.records.manifest import MANIFEST_PATH
+from nbci.records.model import FileRef
+from nbci.registry.git import GitFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbci.pipeline.models import Model
+    from nbci.plan.model import Plan
+    from nbci.records.manifest import Manifest
+    from nbci.records.model import RunRecord
+    from nbci.registry.git import Git
+
+
+def release_documents(git: Git, plan: Plan, record: RunRecord, *, spec: Model, manifest: Manifest) -> dict[str, str]:
+    """The text of each file, by its path from the repository's root."""
+    import yaml
+
+    commit, prefix = manifest.commit, git.prefix
+    own, own_lock = (_read_yaml(git, commit, f"{prefix}{name}") for name in ("dvc.yaml", "dvc.lock"))
+    made = {ref.path: ref for step in record.steps for ref in step.outs}
+    notebooks = {ref.path: ref for ref in _notebooks(git, plan, commit)}
+    others = own_stages(own)
+    stages = dvc_stages(plan, record, files=notebooks, taken=others, params=given_params(record.params))
+    elsewhere = _owned(git, commit, others, own_lock, made)
+    for path, digest in elsewhere.items():
+        _refuse_other_content(path, digest, made.get(path), manifest)
+    document, lock = merged_documents(
+        without_outs(stages, set(elsewhere)),
+        own=own,
+        own_lock=own_lock,
+        artifacts={spec.name: _artifact(spec, manifest)},
+    )
+    return {
+        f"{prefix}dvc.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
+        f"{prefix}dvc.lock": yaml.safe_dump(lock, sort_keys=False, allow_unicode=True),
+        f"{prefix}{MANIFEST_PATH}": to_json(manifest),
+    }
+
+
+def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
+    import yaml
+
+    try:
+        text = git.bytes("cat-file", "blob", f"{commit}:{path}")
+    except GitFailed:
+        return None
+    try:
+        document = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UsageError(f"this is no YAML: {str(error).splitlines()[0]}", where=Location(path)) from error
+    return document if isinstance(document, dict) else None
+
+
+def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
+    """The notebooks as DVC knows files, with the content that the commit has when it is checked out."""
+    for notebook in dict.fromkeys(step.notebook for step in plan.steps):
+        try:
+            text = git.bytes("cat-file", "--filters", f"{commit}:{git.prefix}{notebook}")
+        except GitFailed:
+            continue
+        digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
+        yield FileRef(path=notebook, digest=digest, bytes=len(text))
+
+
+def _owned(
+    git: Git, commit: str, others: Mapping[str, Any], lock: Mapping[str, Any] | None, made: Iterable[str]
+) -> dict[str, str | None]:
+    """The files that the user's own stages or .dvc files make, each with the digest that it has there."""
+    locked = ((lock or {}).get("stages") or {}).items()
+    digests = {
+        entry["path"]: str(entry.get("md5"))
+        for name, stage in locked
+        if name in others
+        for entry in (stage or {}).get("outs") or ()
+    }
+    owned = {path: digests.get(path) for stage in others.values() for path in outs_of(stage)}
+    for path in made:
+        tracked = _read_yaml(git, commit, f"{git.prefix}{path}.dvc")
+        for out in (tracked or {}).get("outs") or ():
+            owned[posixpath.join(posixpath.dirname(path), str(out.get("path")))] = str(out.get("md5"))
+    return owned
+
+
+def _refuse_other_content(path: str, digest: str | None, fact: FileRef | None, manifest: Manifest) -> None:
+    if fact is None or digest == fact.digest or path not in {ref.path for ref in manifest.files}:
+        return
+    raise UsageError(
+        f"the commit has other content for {path}, in a .dvc file or in a stage of its own dvc.yaml",
+        hint="let nbci make the file, and remove the other; or commit what the run made",
+        where=Location(path),
+    )
+
+
+def _artifact(spec: Model, manifest: Manifest) -> dict[str, Any]:
+    entry: dict[str, Any] = {"path": _artifact_path(spec), "type": "model"}
+    labels = [label for label in (spec.framework, manifest.pipeline) if label]
+    if labels:
+        entry["labels"] = labels
+    if spec.description:
+        entry["desc"] = spec.description
+    return entry
+
+
+def _artifact_path(spec: Model) -> str:
+    """The model's file or folder; the folder that they share, of several files."""
+    if len(spec.paths) == 1:
+        return spec.paths[0]
+    return posixpath.commonpath(spec.paths) or spec.paths[0]

@@ -1,0 +1,82 @@
+"""Where a promotion happens: the branch that was built, the build's page, and who git says is at work."""
+
+from __future__ import annotations
+
+import fnmatch
+import getpass
+import platform
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.records.manifest import Promoter
+from nbci.registry.git import GitFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.records.model import GitState
+    from nbci.registry.git import Git
+
+_NO_IDENTITY_HINT = (
+    'git config --global user.name "Your Name"; git config --global user.email you@example.com\n'
+    "or, on a build machine, set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL"
+)
+
+
+def built_branch(git: GitState, environ: Mapping[str, str]) -> str | None:
+    """The branch that was built; where none is checked out, as on CI, what the variables of Jenkins say."""
+    if git.branch is not None:
+        return git.branch
+    named = environ.get("BRANCH_NAME") or environ.get("GIT_BRANCH") or environ.get("GIT_LOCAL_BRANCH")
+    return named.removeprefix("refs/heads/").removeprefix("origin/") if named else None
+
+
+def check_branch(model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]) -> None:
+    """UsageError when models are not promoted from there. `branches` may hold patterns such as `release/*`."""
+    change = environ.get("CHANGE_ID")
+    allowed = ", ".join(branches)
+    if change is not None:
+        target = environ.get("CHANGE_TARGET")
+        raise UsageError(
+            f"this is the build of change {change}; {model} is promoted from {allowed or 'branches'} only",
+            hint=f"promote the build of {target} once the change is merged" if target else "merge the change first",
+        )
+    if not branches:
+        return
+    if branch is None:
+        raise UsageError(
+            f"no branch is checked out, and {model} is promoted from {allowed} only",
+            hint="check the branch out, or say what was built: BRANCH_NAME=main nbci promote ...",
+        )
+    if not any(fnmatch.fnmatchcase(branch, pattern) for pattern in branches):
+        raise UsageError(
+            f"{model} is promoted from {allowed} only, and this is {branch}",
+            hint="`branches` of the model in the pipeline file says so",
+        )
+
+
+def build_url(environ: Mapping[str, str]) -> str | None:
+    """The page of the build on Jenkins, or of a job on other servers."""
+    return environ.get("BUILD_URL") or environ.get("RUN_DISPLAY_URL") or environ.get("CI_JOB_URL")
+
+
+def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
+    """Who sets the tags. UsageError when nobody said: a name that git makes up from the machine's is no evidence."""
+    name = environ.get("GIT_COMMITTER_NAME") or git.get("config", "user.name")
+    email = environ.get("GIT_COMMITTER_EMAIL") or environ.get("EMAIL") or git.get("config", "user.email")
+    if not name or not email:
+        missing = " and ".join(what for what, known in (("name", name), ("email", email)) if not known)
+        raise UsageError(f"git does not know your {missing}, and a release says who made it", hint=_NO_IDENTITY_HINT)
+    try:
+        shown = git("var", "GIT_COMMITTER_IDENT")
+    except GitFailed as error:
+        raise UsageError(f"git refuses the identity: {error.message}", hint=_NO_IDENTITY_HINT) from error
+    name, _, rest = shown.partition(" <")
+    return Promoter(name=name, email=rest.partition(">")[0], user=_user(), host=platform.node())
+
+
+def _user() -> str | None:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container's user without a name
+        return None

@@ -1,0 +1,272 @@
+"""Promoting a model of a run: checked, its objects at the DVC remote, its release at git's, in that order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import nbci
+from nbci.errors import UsageError
+from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
+from nbci.promotion.commit import message_of, write_commit
+from nbci.promotion.documents import release_documents
+from nbci.promotion.events import NewEvent, assigning, names_of, registering, write_events
+from nbci.promotion.facts import build_url, built_branch, check_branch, find_promoter
+from nbci.promotion.objects import check_kept, push_objects, try_model
+from nbci.promotion.packaging import needed_files
+from nbci.promotion.publish import NewTag, publish
+from nbci.records.codec import plain
+from nbci.records.manifest import Manifest
+from nbci.registry.champion import REMOTE, registry_name
+from nbci.registry.events import ModelState, next_version
+from nbci.registry.evidence import evidence_steps
+from nbci.registry.git import open_git
+from nbci.registry.grammar import check_model_name, check_version
+from nbci.registry.read import fetch_models, read_models
+from nbci.store.cache import user_cache
+from nbci.store.index import FileIndex
+from nbci.store.runs import now_utc
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.config import Project
+    from nbci.pipeline.models import Model
+    from nbci.plan.model import Plan
+    from nbci.promotion.packaging import Packaged
+    from nbci.records.manifest import Promoter
+    from nbci.records.model import FileRef, GitState, RunRecord
+    from nbci.registry.events import Version
+    from nbci.registry.git import Git
+    from nbci.store.artifacts import Artifacts
+    from nbci.store.runs import RunFolder
+
+Part = Literal["major", "minor", "patch"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What is asked for. `stage` overrides the model's own; without `version`, `part` says which is next."""
+
+    model: str | None = None
+    stage: str | None = None
+    version: str | None = None
+    part: Part = "patch"
+    push: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """What came of it. `done` tells whether there was nothing left to do; `before` was in the stage until then."""
+
+    model: str
+    version: str
+    stage: str | None
+    run: str
+    tags: tuple[str, ...]
+    files: tuple[FileRef, ...]
+    commit: str | None = None
+    before: str | None = None
+    pushed: bool = False
+    dry_run: bool = False
+    done: bool = False
+
+
+def promote(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> Promotion:
+    """Promote a model of the run; what was begun and not ended by an earlier call is carried on."""
+    case = _checked(project, folder, request, environ)
+    if request.push:
+        if not case.git.has_remote(REMOTE):
+            raise UsageError(
+                f"the repository has no remote {REMOTE} to push the release to",
+                hint=f"git remote add {REMOTE} URL, or keep the release here with --no-push",
+            )
+        fetch_models(case.git, REMOTE, [case.name])
+    check_baselines(case.git, case.plan, case.spec, case.record, case.branch)
+    state = next((model for model in read_models(case.git) if model.model == case.name), None)
+    state = state or ModelState(model=case.name, events=(), versions=())
+    made = _made_before(state, case.record.run)
+    if made is not None:
+        return _carry_on(case, request, state, made)
+    return _release(case, request, state)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Case:
+    """A run that may be promoted. `name` is the model's in the registry, `outs` what the run recorded of it."""
+
+    project: Project
+    git: Git
+    plan: Plan
+    record: RunRecord
+    spec: Model
+    name: str
+    stage: str | None
+    built: GitState
+    branch: str | None
+    by: Promoter
+    build: str | None
+    seal: str
+    outs: tuple[FileRef, ...]
+    artifacts: Artifacts
+
+    def notes(self, event: str) -> dict[str, str | None]:
+        """What the messages of commit and tags end with."""
+        return {"Nbci-Event": event, "Nbci-Run": self.record.run, "Nbci-Branch": self.branch, "Nbci-Build": self.build}
+
+
+def _checked(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> _Case:
+    record, plan = folder.read(), folder.read_plan()
+    seal = folder.check_seal()
+    spec = pick_model(plan, request.model)
+    check_passed(plan, record)
+    git = open_git(project.root)
+    built = check_clean(git, record, [path for step in plan.steps for path in (*step.outs, *step.metrics)])
+    branch = built_branch(built, environ)
+    check_branch(spec.name, spec.branches, branch, environ)
+    stage = request.stage or spec.stage
+    for name in (spec.name, *([stage] if stage else [])):
+        check_model_name(name)
+    return _Case(
+        project=project,
+        git=git,
+        plan=plan,
+        record=record,
+        spec=spec,
+        name=registry_name(git, spec.name),
+        stage=stage,
+        built=built,
+        branch=branch,
+        by=find_promoter(git, environ),
+        build=build_url(environ),
+        seal=seal,
+        outs=model_outs(spec, record),
+        artifacts=user_cache(environ).artifacts,
+    )
+
+
+def _made_before(state: ModelState, run: str) -> Version | None:
+    """The version that this run became already."""
+    versions = reversed(state.versions)
+    return next((v for v in versions if v.active and v.registered.notes.get("Nbci-Run") == run), None)
+
+
+def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -> Promotion:
+    """The run is a version already: put it into the stage if it is not there, and push what was not pushed."""
+    there = state.stages.get(case.stage or "")
+    present = [made.registered]
+    events: list[NewEvent] = []
+    if case.stage is not None and (there is None or there.current.version != made.version):
+        events = assigning(state, made.version, made.commit, case.stage)
+    elif there is not None:
+        present.append(there.current)
+    if not request.dry_run:
+        tags = [NewTag(name=event.tag, object=event.object) for event in present]
+        tags += write_events(case.git, state, events, by=case.by, notes=case.notes("promote"))
+        publish(case.git, state, tags, push=request.push)
+    return Promotion(
+        model=case.name,
+        version=made.version,
+        stage=case.stage,
+        run=case.record.run,
+        tags=(*(event.tag for event in present), *names_of(events)),
+        files=case.outs,
+        commit=made.commit,
+        before=there.current.version if there is not None and events else None,
+        pushed=request.push,
+        dry_run=request.dry_run,
+        done=not events,
+    )
+
+
+def _release(case: _Case, request: Request, state: ModelState) -> Promotion:
+    """A new version: objects first, then a commit and tags that nobody sees, then the tags for all to see."""
+    version = _version(state, request)
+    artifacts = case.artifacts
+    refs = [*case.outs, *_metrics_files(case)]
+    check_kept(artifacts, case.project.root, refs, FileIndex(case.project.state_folder / "digests.json"))
+    tried = try_model(case.spec, _needed(case), artifacts=artifacts, git=case.git, commit=case.built.commit or "")
+    manifest = _manifest(case, version, tried)
+    documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)
+    there = state.stages.get(case.stage or "")
+    result = Promotion(
+        model=case.name,
+        version=version,
+        stage=case.stage,
+        run=case.record.run,
+        tags=tuple(names_of(_events(case, state, version, ""))),
+        files=case.outs,
+        before=there.current.version if there is not None else None,
+        pushed=request.push,
+        dry_run=request.dry_run,
+    )
+    if request.dry_run:
+        return result
+    push_objects(case.project.root, artifacts, refs)
+    notes = case.notes("promote")
+    commit = write_commit(
+        case.git, manifest.commit, documents, message_of(f"Release {case.name} {version}", notes), by=case.by
+    )
+    tags = write_events(case.git, state, _events(case, state, version, commit), by=case.by, notes=notes)
+    publish(case.git, state, tags, push=request.push)
+    return replace(result, commit=commit)
+
+
+def _events(case: _Case, state: ModelState, version: str, commit: str) -> list[NewEvent]:
+    events = registering(state, version, commit)
+    return events + (assigning(state, version, commit, case.stage) if case.stage is not None else [])
+
+
+def _version(state: ModelState, request: Request) -> str:
+    known = [version.version for version in state.versions]
+    if request.version is None:
+        return next_version(known, request.part)
+    version = check_version(request.version)
+    if version in known:
+        raise UsageError(
+            f"{state.model} {version} is there already, of another run",
+            hint=f"the next is {next_version(known, 'patch')}",
+        )
+    return version
+
+
+def _metrics_files(case: _Case) -> list[FileRef]:
+    """The metrics files, so that `dvc metrics diff` between releases finds them."""
+    names = {path for step in case.plan.steps for path in step.metrics}
+    made = {out.path for out in case.outs}
+    return [ref for step in case.record.steps for ref in step.outs if ref.path in names and ref.path not in made]
+
+
+def _needed(case: _Case) -> list[FileRef]:
+    """What the run made of the files that the model is tried with."""
+    every = {ref.path: ref for step in case.record.steps for ref in step.outs}
+    return [ref for path, ref in every.items() if path in needed_files(case.spec) or ref in case.outs]
+
+
+def _manifest(case: _Case, version: str, tried: Packaged) -> Manifest:
+    record = case.record
+    return Manifest(
+        model=case.name,
+        version=version,
+        stage=case.stage,
+        run=record.run,
+        pipeline=record.pipeline,
+        target=record.target,
+        commit=case.built.commit or "",
+        branch=case.branch,
+        promoted_utc=now_utc(),
+        by=case.by,
+        build_url=case.build,
+        nbci=nbci.__version__,
+        seal=case.seal,
+        files=case.outs,
+        details=plain(tried),
+        sources=record.sources,
+        params=record.params,
+        metrics=record.metrics,
+        verdict=record.verdict,
+        platform=record.platform,
+        python=record.python,
+        steps=evidence_steps(case.plan, record),
+    )

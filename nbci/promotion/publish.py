@@ -1,0 +1,127 @@
+"""Refs that appear together or not at all: at the remote first, then here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import InfrastructureError, NbciError, UsageError
+from nbci.registry.champion import REMOTE
+from nbci.registry.git import GitFailed
+from nbci.registry.read import fetch_models, read_events
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbci.registry.events import ModelState
+    from nbci.registry.git import Git
+
+_LOST = ("already exists", "stale info", "fetch first", "failed to update ref", "cannot lock ref")
+_REFUSED = ("hook declined", "protected", "not allowed", "prohibited", "denied", "unauthorized", "forbidden", "403")
+_NO_ATOMIC = "does not support --atomic"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewTag:
+    """A tag that is to appear: its name, and the object that was written for it."""
+
+    name: str
+    object: str
+
+
+class LostRace(InfrastructureError):
+    """Another promotion was there first."""
+
+
+def publish(git: Git, state: ModelState, tags: Sequence[NewTag], *, push: bool) -> None:
+    """Let the tags appear: at the remote, if they are pushed, and then here. LostRace names who was there first."""
+    try:
+        if push:
+            push_tags(git, REMOTE, tags)
+        make_tags(git, tags)
+    except LostRace as error:
+        raise LostRace(
+            f"{error.message}{_winner(git, state, push)}",
+            hint="nothing was changed; look at `nbci models`, and try again",
+        ) from error
+
+
+def _winner(git: Git, state: ModelState, push: bool) -> str:
+    """What the other promotion did, as far as it can be known."""
+    if push:
+        try:
+            fetch_models(git, REMOTE, [state.model])
+        except NbciError:
+            return ""
+    known = {event.tag for event in state.events}
+    new = [event for event in read_events(git) if event.model == state.model and event.tag not in known]
+    if not new:
+        return ""
+    run = new[-1].notes.get("Nbci-Run")
+    names = ", ".join(event.tag for event in new)
+    return f": {new[-1].name} set {names}" + (f" for run {run}" if run else "")
+
+
+def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
+    """Let all of them appear at the remote, or none. A tag that is there with the same content stays as it is.
+
+    LostRace when one of them is there already with other content, UsageError when the remote refuses them.
+    """
+    tags = list(tags)
+    leases = [f"--force-with-lease=refs/tags/{tag.name}:" for tag in tags]
+    specs = [f"{tag.object}:refs/tags/{tag.name}" for tag in tags]
+    try:
+        git("push", "--atomic", "--porcelain", *leases, remote, *specs)
+    except GitFailed as error:
+        if all(_is_there(git, remote, tag) for tag in tags):
+            return  # the answer was lost, not the push
+        raise _refusal(remote, error) from error
+
+
+def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
+    """Let them appear here, all or none; LostRace when one is here with other content."""
+    missing = []
+    for tag in tags:
+        present = git.get("rev-parse", "--verify", "--quiet", f"refs/tags/{tag.name}")
+        if present is None:
+            missing.append(tag)
+        elif present != tag.object:
+            raise LostRace(f"the tag {tag.name} is here already, with other content")
+    if not missing:
+        return
+    try:
+        git("update-ref", "--stdin", stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing))
+    except GitFailed as error:
+        if "reference already exists" in error.said:
+            raise LostRace("another promotion made the same tag here first") from error
+        raise
+
+
+def _is_there(git: Git, remote: str, tag: NewTag) -> bool:
+    listed = git.get("ls-remote", remote, f"refs/tags/{tag.name}") or ""
+    return listed.startswith(tag.object)
+
+
+def _refusal(remote: str, error: GitFailed) -> Exception:
+    """Why a push failed, in the order in which git's answers can be told apart."""
+    said = error.said
+    if _NO_ATOMIC in said:
+        return UsageError(
+            f"{remote} cannot take several tags as one change, which a release needs",
+            hint="update the git server",
+        )
+    reasons = "; ".join(dict.fromkeys(re.findall(r"\[(?:remote )?rejected\].*?\((.*?)\)", said)))
+    remote_words = "; ".join(
+        line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote: ")
+    )
+    told = "; ".join(part for part in (remote_words, reasons) if part) or error.message
+    if any(word in said.lower() for word in _REFUSED):
+        return UsageError(
+            f"{remote} refuses the tags: {told}", hint="nothing was changed; ask who keeps the repository for the right"
+        )
+    if any(word in said for word in _LOST):
+        return LostRace(f"another promotion was there first: {told}")
+    return InfrastructureError(
+        f"the tags could not be pushed to {remote}: {told}", hint="nothing was changed; try again"
+    )
