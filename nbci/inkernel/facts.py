@@ -24,6 +24,7 @@ def install(parent: int) -> dict[str, Any]:
     """Tie the kernel's life to nbci's and start to watch."""
     die_with(parent)
     leave_children_alone()
+    end_in_order()
     enable_faulthandler()
     watch_threads()
     watch_unraisable()
@@ -50,6 +51,23 @@ def leave_children_alone() -> None:
     kernel: Any = getattr(get_ipython(), "kernel", None)
     if hasattr(kernel, "_process_children"):
         kernel._process_children = list
+
+
+def end_in_order() -> None:
+    """Have ipykernel's control thread end before the thread that it waits for, else it waits ten seconds at times."""
+    import atexit
+
+    from IPython import get_ipython
+
+    control: Any = getattr(getattr(get_ipython(), "kernel", None), "control_thread", None)
+
+    def stop() -> None:
+        if control.is_alive():
+            control.stop()
+            control.join(0.1)
+
+    if control is not None:
+        atexit.register(stop)
 
 
 def enable_faulthandler() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib.resources
 import json
 from typing import TYPE_CHECKING, Any
@@ -15,10 +16,22 @@ PARTS = ("failures", "traces", "facts", "forms", "pickling", "value_files", "sha
 ANSWER = "text/x-nbci"
 
 
+@functools.cache
 def start_source() -> str:
     """A statement that registers `_nbci` and its parts, and leaves no name behind."""
     parts = {name: _source(name) for name in PARTS}
     return f"exec({_LOADER!r}, {{'entry': {_source('entry')!r}, 'parts': {parts!r}, '__name__': '_nbci_loader'}})"
+
+
+def start_prepared() -> str:
+    """A statement that does the same in a fork of a zygote that has prepared it, and raises KeyError in others."""
+    return f"__import__('sys').modules['_nbci_zygote.start'].give({start_digest()!r})"
+
+
+@functools.cache
+def start_digest() -> str:
+    """By which zygotes know what they have prepared."""
+    return hashlib.sha256(start_source().encode()).hexdigest()
 
 
 def question(function: str, argument: dict[str, Any]) -> str:

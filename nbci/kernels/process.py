@@ -111,6 +111,11 @@ class KernelProcess:
         return int(getattr(self._process, "parent", 0) or os.getpid())
 
     @property
+    def is_forked(self) -> bool:
+        """Whether it is a fork of a zygote."""
+        return hasattr(self._process, "parent")
+
+    @property
     def log_tail(self) -> str:
         """The end of what the process wrote outside any cell."""
         return self._log.tail

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -47,10 +48,17 @@ class PythonKernel:
 
     async def install(self) -> str:
         """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
-        await self._execute(bootstrap.start_source())
+        await self._start()
         known = await self._ask("install", bootstrap.install_arguments(self._job, self._process.parent_pid))
         self._has_cloudpickle = bool(known["cloudpickle"])
         return str(known["version"])
+
+    async def _start(self) -> None:
+        if self._process.is_forked:
+            with contextlib.suppress(KernelConfused):  # its zygote is another nbci's
+                await self._execute(bootstrap.start_prepared())
+                return
+        await self._execute(bootstrap.start_source())
 
     async def load(self) -> Refusal | None:
         """Load the values that the step takes."""

@@ -183,11 +183,12 @@ def finish(app: Any) -> None:
     """Do what an interpreter's end does for a program, and leave the rest to the system; does not return."""
     code = 0
     try:
+        _stop_control(app)
         threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter calls first, too
         atexit._run_exitfuncs()
         _drop_values(app)
         _flush()
-        closing = threading.Thread(target=_close, args=(app,), daemon=True)
+        closing = threading.Thread(target=app.close, daemon=True)
         closing.start()
         closing.join(CLOSE_SECONDS)  # whatever keeps it, the process ends
     except SystemExit as error:
@@ -201,17 +202,16 @@ def finish(app: Any) -> None:
         os._exit(code)
 
 
-def _close(app: Any) -> None:
-    """What ipykernel does at its end, in an order that cannot hang.
+def _stop_control(app: Any) -> None:
+    """Let the control thread end while it still can.
 
-    Its control thread flushes the outputs after each message through the iopub thread; when that is stopped first, as
-    ipykernel may do it, both wait for ten seconds.
+    It flushes the outputs after each message, through the iopub thread; when that stops first, as it does at exit, it
+    waits ten seconds.
     """
     control = app.control_thread
     if control is not None and control.is_alive():
         control.stop()
-        control.join()
-    app.close()
+        control.join(CLOSE_SECONDS)
 
 
 def _drop_values(app: Any) -> None:

@@ -29,7 +29,11 @@ pygments.formatters.terminal256 pygments.formatters.html pygments.styles runpy
 """What kernels import at their first traceback, magic or `!`; worth its time where a zygote stays."""
 
 
-def main(settings: dict[str, Any]) -> None:
+prepared: dict[str, dict[str, Any]] = {}
+"""By digest: the modules that nbci's first statement in a kernel makes."""
+
+
+def main(settings: dict[str, Any], digest: str, source: str) -> None:
     """Import, say where this is, serve."""
     if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
@@ -39,6 +43,8 @@ def main(settings: dict[str, Any]) -> None:
     write(os.path.join(server.folder, "zygote.json"), facts)
     import_kernel(settings["debugger"])
     server.stash.install()
+    prepare(digest, source)
+    server.stash.put_away()
     gc.collect()
     server.stash.preload(AT_EVERY_END if settings["owner"] is not None else AT_EVERY_END + IN_TIME)
     server.known = set(server.stash.preloaded) | set(server.stash.refused)
@@ -59,6 +65,19 @@ def import_kernel(debugger: bool) -> None:
             importlib.import_module(name)
     if not debugger:
         sys.modules.pop("debugpy", None)
+
+
+def prepare(digest: str, source: str) -> None:
+    """Run nbci's first statement here, so that kernels need not; what it leaves is out of sight."""
+    before = set(sys.modules)
+    exec(source, {})
+    ours = [name for name in set(sys.modules) - before if name.partition(".")[0] == "_nbci"]
+    prepared[digest] = {name: sys.modules.pop(name) for name in ours}
+
+
+def give(digest: str) -> None:
+    """Bring it into sight, in a kernel. Raises KeyError when it was not prepared."""
+    sys.modules.update(prepared[digest])
 
 
 def write(path: str, document: Any) -> None:

@@ -78,7 +78,7 @@ class Stash:
                     reason = type(error).__name__ + ": " + str(error)
             self._take_back_environment(name, environment)
             self._adopt(name, set(sys.modules) - before)
-            trouble = self._put_away()
+            trouble = self.put_away()
             if threading.active_count() > threads:
                 trouble = "it starts threads, which a fork does not carry over"
             elif touches_gpu():
@@ -106,7 +106,7 @@ class Stash:
         needed = set(self._closure(name))
         self.needs.setdefault(name, set()).update(new - needed)
 
-    def _put_away(self) -> str | None:
+    def put_away(self) -> str | None:
         """Take what was imported out of sight; why kernels cannot be forked after it, or None."""
         trouble = None
         sys.modules.pop("__mp_main__", None)

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.kernels.bootstrap import start_digest, start_source
 from nbci.kernels.zygote import wire
 from nbci.kernels.zygote.fingerprint import fingerprint
 from nbci.kernels.zygote.key import import_time_environment
@@ -145,18 +146,21 @@ def _sources() -> bytes:
     kernel, shared = importlib.resources.files("nbci.inkernel") / "zygote", importlib.resources.files(__package__)
     places = dict.fromkeys(SHARED, shared) | {"family": importlib.resources.files("nbci.kernels")}
     places |= dict.fromkeys(OF_THE_ZYGOTE, kernel)
-    return json.dumps({name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in places.items()}).encode()
+    modules = {name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in places.items()}
+    prepared = {"digest": start_digest(), "source": start_source()}
+    return json.dumps({"modules": modules, "prepared": prepared}).encode()
 
 
 LOADER = """\
 import json, sys, types
 root = sys.modules['_nbci_zygote'] = types.ModuleType('_nbci_zygote')
 root.__path__ = []
-for name, source in json.load(sys.stdin.buffer).items():
+given = json.load(sys.stdin.buffer)
+for name, source in given['modules'].items():
     module = sys.modules['_nbci_zygote.' + name] = types.ModuleType('_nbci_zygote.' + name)
     setattr(root, name, module)
     exec(compile(source, '<nbci zygote ' + name + '>', 'exec'), module.__dict__)
 settings = json.loads(sys.argv[1])
 del sys.argv[1:]
-sys.modules['_nbci_zygote.start'].main(settings)
+sys.modules['_nbci_zygote.start'].main(settings, **given['prepared'])
 """
