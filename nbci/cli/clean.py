@@ -35,8 +35,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Remove, or say what would be removed."""
     from nbci.config import find_project
+    from nbci.data.repository import project_cache
     from nbci.report.text import size
-    from nbci.store.cache import user_cache
     from nbci.store.clean import (
         YOUNGEST_SECONDS,
         Removable,
@@ -54,7 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
     before = time.time() - max(arguments.older, YOUNGEST_SECONDS)
     unneeded = unneeded_runs(known, arguments.keep or project.keep)
     unneeded += never_begun(project, time.time() - YOUNGEST_SECONDS)
-    cache = user_cache(os.environ)
+    cache = project_cache(project, os.environ)
     kept = [one.run for one in known if one.run not in set(unneeded)]
     removable = unneeded_results(cache, project, kept, before) if arguments.cache else Removable()
     freed = freed_bytes([*(project.runs_folder / run for run in unneeded), *removable.paths])

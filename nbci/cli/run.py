@@ -112,14 +112,14 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.live import choose_display
     from nbci.cli.publish import publish
     from nbci.cli.unchanged import remember_run
+    from nbci.data.repository import project_cache
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
-    from nbci.store.cache import user_cache
 
     plan, project = request.plan, request.project
-    ready = make_ready(project, plan, request.notebooks, cache=user_cache(os.environ), environ=os.environ)
+    ready = make_ready(project, plan, request.notebooks, cache=project_cache(project, os.environ), environ=os.environ)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
     forced = bool(arguments.force or arguments.first or arguments.only)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()

@@ -13,13 +13,15 @@ _INFRASTRUCTURE = ("kernel-start", "infrastructure")
 
 
 def exit_code(record: RunRecord) -> ExitCode:
-    """0 passed, 130 interrupted, 4 when nothing but the machine failed, else 1."""
+    """0 passed, 130 interrupted, 5 when something stored is damaged, 4 when only the machine failed, else 1."""
     if record.result == "passed":
         return ExitCode.SUCCESS
     if record.result == "interrupted":
         return ExitCode.INTERRUPTED
     kinds = [step.failure.kind for step in record.steps if step.failure is not None]
     kinds += [record.failure.kind] if record.failure is not None else []
+    if "integrity" in kinds:
+        return ExitCode.INTEGRITY
     if kinds and all(kind in _INFRASTRUCTURE for kind in kinds):
         return ExitCode.INFRASTRUCTURE
     return ExitCode.STEP_FAILED

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.data.repository import carried_cache
 from nbci.engine.prepare import header, known_secrets
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -18,7 +19,6 @@ from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import StepRecord
 from nbci.secrets import Mask
-from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
@@ -52,7 +52,7 @@ def run_part(
 ) -> RunRecord:
     """Run some steps of the plan with what the store has of the steps before them."""
     notebooks = read_notebooks(project, plan.sources or {})
-    ready = make_ready(project, plan, notebooks, cache=Cache(store.path), environ=environ, part=steps)
+    ready = make_ready(project, plan, notebooks, cache=carried_cache(project, store.path), environ=environ, part=steps)
     records = _records_before(plan, store, steps)
     store.write_plan(plan)
     log = store.step(steps[0].name) / "events.jsonl"

@@ -6,7 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nbci.engine import artifacts, gpu
+from nbci.engine import artifacts, deps, gpu
+from nbci.errors import IntegrityError
+from nbci.records.model import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -81,6 +83,22 @@ class RunContext:
         """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or damaged."""
         files = artifacts.Files(kept, self.index)
         self._say_displaced(artifacts.restore_artifacts(self.project.root, refs, self._known, self._aside, files))
+
+    def bring_deps(self, step: PlannedStep) -> Failure | None:
+        """See to it that the dependencies are there, tracked data as its `.dvc` file says; the failure if not."""
+        root = self.project.root
+        gone = deps.absent(root, step.deps)
+        try:
+            self.put_back(gone, self.cache.artifacts)
+        except IntegrityError:
+            names = ", ".join(ref.path for ref in gone)
+            return Failure(
+                kind="missing",
+                message=f"DVC tracks {names}, but its cache does not have it whole",
+                hint="dvc pull",
+            )
+        failure = deps.altered(root, step.deps, self.index)
+        return failure or artifacts.missing_deps(root, deps.declared(root, step.deps))
 
     @property
     def _aside(self) -> Path:

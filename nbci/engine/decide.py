@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nbci.engine.artifacts import stands
+from nbci.engine.deps import dep_refs
 from nbci.engine.observed import first_change
 from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
@@ -56,8 +57,8 @@ def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[P
 
 def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
     parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
-    there = [path for path in step.deps if (root / path).exists()]
-    return [*parts, *(Part(kind="file", label=path, digest=index.fingerprint(root, path).digest) for path in there)]
+    deps = dep_refs(root, step.deps, index)
+    return [*parts, *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in deps)]
 
 
 def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:

@@ -6,6 +6,7 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from nbci.engine.deps import declared
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
@@ -49,13 +50,13 @@ def outside(seen: Seen, root: Path, cache: Path) -> Seen:
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
     """Those of the project's files that the step does not declare."""
-    declared = (*step.deps, *step.outs, *step.metrics)
+    known = (*declared(root, step.deps), *step.outs, *step.metrics)
     return [
         path
         for path in paths
         if not path.startswith(_NOT_INPUTS)
         and not path.endswith(".pyc")
-        and not any(path == name or path.startswith(f"{name}/") for name in declared)
+        and not any(path == name or path.startswith(f"{name}/") for name in known)
         and (root / path).is_file()
     ]
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nbci.engine import artifacts
 from nbci.engine.decide import decide
+from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, outside, undeclared
 from nbci.engine.reuse import take_over
@@ -63,8 +64,10 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         record = await _tries(context, step, inputs, record)
-    except (StepError, IntegrityError) as error:
-        kind: Literal["join", "infrastructure"] = "join" if isinstance(error, StepError) else "infrastructure"
+    except (StepError, IntegrityError, UsageError) as error:
+        kind: Literal["join", "integrity", "missing"] = (
+            "integrity" if isinstance(error, IntegrityError) else "missing" if isinstance(error, UsageError) else "join"
+        )
         record = _failed_before(record, Failure(kind=kind, message=str(error), hint=error.hint))
     except asyncio.CancelledError:
         record = _failed_before(record, interruption(context))
@@ -156,7 +159,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
     outcome: JobOutcome | None = None
     lease: Lease | None = None
     try:
-        failure = artifacts.missing_deps(context.project.root, step.deps)
+        failure = context.bring_deps(step)
         if failure is None:
             lease = await context.lease_gpu(step)
             context.clear_outs(step)
@@ -274,7 +277,8 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
         for path in step.metrics:
             found += metrics.of_json((root / path).read_bytes(), path)
         outs = tuple(_kept_out(context, step, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
-        deps = tuple(context.index.fingerprint(root, path) for path in step.deps)
+        deps = tuple(dep_refs(root, step.deps, context.index))
+        deps += tuple(context.index.fingerprint(root, path) for path in tracking_files(root, step.deps))
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
     return replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps), None

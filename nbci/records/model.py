@@ -27,6 +27,7 @@ FailureKind = Literal[
     "missing",  # a declared output or metric did not appear
     "interrupted",  # Ctrl-C, SIGTERM, the engine itself was killed
     "infrastructure",  # disk, store
+    "integrity",  # something stored is not what it says it is, and cannot be made again
 ]
 
 

@@ -30,14 +30,15 @@ _ENTRIES_TRIED = 20
 class Cache:
     """A folder shared by all projects and runs of a user; content never changes under its name.
 
-    `objects` are where artifacts lie, when that is not in this folder: in a project's DVC cache.
+    `objects` are where artifacts lie, when that is not in this folder: in a project's DVC cache; `others` are more
+    places on this machine to take them from.
     """
 
-    def __init__(self, root: Path, objects: Objects | None = None) -> None:
+    def __init__(self, root: Path, objects: Objects | None = None, others: tuple[Objects, ...] = ()) -> None:
         self.root = root
         self.seen = Seen(root / "seen")
         self.own = Objects(root / "files" / "md5")
-        self.artifacts = Artifacts(objects or self.own, self.seen, (self.own,) if objects else ())
+        self.artifacts = Artifacts(objects or self.own, self.seen, ((self.own,) if objects else ()) + others)
 
     @property
     def values(self) -> Path:

@@ -1,0 +1,139 @@
+"""What DVC's configuration says of a project: where objects lie, and how a workspace is linked to them.
+
+DVC itself is asked, once: it takes longer to import than a short run lasts. What it said is remembered as long as none
+of its configuration files has changed.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from nbci.errors import Location, UsageError
+from nbci.store.cache import Cache, user_cache
+from nbci.store.files import write_atomic
+from nbci.store.objects import LINKS, Objects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.config import Project
+
+_DEFAULT_LINKS = ("reflink", "copy")
+_FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataSettings:
+    """What DVC is set to: its cache, its ways of linking, whether a group shares the cache, its default remote."""
+
+    cache: str
+    links: tuple[str, ...] = _DEFAULT_LINKS
+    shared: bool = False
+    remote: str | None = None
+
+
+class _Remembered(msgspec.Struct):
+    format: int
+    files: dict[str, tuple[int, int, int] | None]
+    settings: DataSettings
+
+
+def dvc_folder(root: Path) -> Path | None:
+    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's repository begins."""
+    for folder in (root, *root.parents):
+        if (folder / ".dvc").is_dir():
+            return folder / ".dvc"
+        if (folder / ".git").exists():
+            return None
+    return None
+
+
+def data_settings(project: Project) -> DataSettings | None:
+    """What DVC is set to in this project; None when it is no DVC repository. UsageError when it cannot be read."""
+    folder = dvc_folder(project.root)
+    if folder is None:
+        return None
+    memory = project.state_folder / "dvc.json"
+    try:
+        known = msgspec.json.decode(memory.read_bytes(), type=_Remembered)
+    except (OSError, msgspec.MsgspecError):
+        known = None
+    if known is not None and _still_stands(known, folder):
+        return known.settings
+    config = dvc_config(folder)
+    settings = _settings(config, folder)
+    files = _signatures([*config.files.values()])
+    if (project.root / ".nbci").is_dir():  # a command that only looks leaves nothing behind
+        write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))
+    return settings
+
+
+def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
+    """The user's cache, with artifacts in the project's DVC cache if it has one."""
+    return user_cache(environ, dvc_objects(project))
+
+
+def carried_cache(project: Project, folder: Path) -> Cache:
+    """A cache that is carried from place to place and holds everything; what DVC has here is taken from there."""
+    objects = dvc_objects(project)
+    return Cache(folder, others=(objects,) if objects is not None else ())
+
+
+def dvc_objects(project: Project) -> Objects | None:
+    """The objects in the project's DVC cache; None when it is no DVC repository."""
+    settings = data_settings(project)
+    if settings is None:
+        return None
+    return Objects(Path(settings.cache) / "files" / "md5", settings.links, settings.shared)
+
+
+def dvc_config(folder: Path) -> Any:
+    """DVC's whole configuration: of the system, the user, the repository, and `config.local`."""
+    from dvc.config import Config, ConfigError
+
+    try:
+        return Config(dvc_dir=str(folder))
+    except ConfigError as error:
+        raise UsageError(
+            f"DVC's configuration cannot be read: {error}",
+            where=Location(str(folder / "config")),
+            hint="dvc config --list says more",
+        ) from error
+
+
+def _settings(config: Any, folder: Path) -> DataSettings:
+    cache = config["cache"]
+    named = cache.get("local")
+    place = config["remote"].get(named, {}).get("url") if named else cache.get("dir")
+    links = tuple(cache.get("type") or _DEFAULT_LINKS)
+    unknown = [link for link in links if link not in LINKS]
+    if unknown:
+        where = Location(str(folder / "config"))
+        raise UsageError(f"cache.type: there is no way of linking {unknown[0]!r}", where=where)
+    return DataSettings(
+        cache=os.path.abspath(os.path.expanduser(str(place))) if place else str(folder / "cache"),
+        links=links,
+        shared=bool(cache.get("shared")),
+        remote=config["core"].get("remote"),
+    )
+
+
+def _signatures(files: Any) -> dict[str, tuple[int, int, int] | None]:
+    return {str(name): _signature(str(name)) for name in files}
+
+
+def _signature(name: str) -> tuple[int, int, int] | None:
+    try:
+        found = os.stat(name)
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _still_stands(known: _Remembered, folder: Path) -> bool:
+    return known.format == _FORMAT and str(folder / "config") in known.files and _signatures(known.files) == known.files

@@ -1,0 +1,53 @@
+"""Data that DVC tracks with `.dvc` files: what they say, as references to artifacts."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import Location, UsageError
+from nbci.records.model import FileRef
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SUFFIX = ".dvc"
+
+
+def tracking_file(root: Path, path: str) -> str | None:
+    """The `.dvc` file that a dependency is, or that stands beside data which is not there."""
+    if path.endswith(SUFFIX) and (root / path).is_file():
+        return path
+    beside = f"{path.rstrip('/')}{SUFFIX}"
+    return beside if not os.path.lexists(root / path) and (root / beside).is_file() else None
+
+
+def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
+    """The data that a `.dvc` file tracks; UsageError when that cannot be told from it."""
+    import yaml
+
+    where = Location(path)
+    try:
+        document = yaml.load((root / path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+    except (OSError, yaml.YAMLError) as error:
+        raise UsageError(f"this .dvc file cannot be read: {error}", where=where) from error
+    outs = document.get("outs") if isinstance(document, dict) else None
+    if not isinstance(outs, list) or not all(
+        isinstance(out, dict) and isinstance(out.get("path"), str) for out in outs
+    ):
+        raise UsageError("this .dvc file tracks nothing", where=where, hint="dvc add DATA makes one")
+    folder = os.path.join(os.path.dirname(path), str(document.get("wdir") or "."))
+    return tuple(_ref(os.path.normpath(os.path.join(folder, str(out["path"]))), out, where) for out in outs)
+
+
+def _ref(path: str, out: dict[str, Any], where: Location) -> FileRef:
+    if path.startswith("..") or os.path.isabs(path):
+        raise UsageError(f"it tracks {path}, outside the project", where=where, hint="copy the data into the project")
+    digest = out.get("md5")
+    if not isinstance(digest, str):
+        raise UsageError(f"it does not say what {path} holds", where=where, hint=f"dvc update {where.path}")
+    if out.get("hash") != "md5":
+        raise UsageError(
+            f"an old DVC tracked {path}, with digests of its own", where=where, hint="dvc cache migrate --dvc-files"
+        )
+    return FileRef(path=path, digest=digest, bytes=int(out.get("size") or 0), files=int(out.get("nfiles") or 1))
