@@ -36,7 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Remove, or say what would be removed."""
     from nbci.config import find_project
     from nbci.data.repository import project_cache
-    from nbci.report.text import size
+    from nbci.sizes import size
     from nbci.store.clean import (
         YOUNGEST_SECONDS,
         Removable,

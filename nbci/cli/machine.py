@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import nbci
 from nbci.config import find_project
 from nbci.errors import NbciError
+from nbci.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -160,18 +161,10 @@ def _is_writable(folder: Path) -> bool:
 def _disk(here: Path) -> Check:
     free = shutil.disk_usage(here).free
     if free >= _LITTLE_DISK_BYTES:
-        return Check(name="disk", state="ok", found=f"{_size(free)} free")
+        return Check(name="disk", state="ok", found=f"{size(free)} free")
     return Check(
-        name="disk", state="note", found=f"only {_size(free)} free", advice="runs keep values and notebooks in .nbci"
+        name="disk", state="note", found=f"only {size(free)} free", advice="runs keep values and notebooks in .nbci"
     )
-
-
-def _size(count: int) -> str:
-    for unit in ("kB", "MB", "GB"):
-        count_in = count / 1000 ** (("kB", "MB", "GB").index(unit) + 1)
-        if count_in < 1000:
-            return f"{count_in:.1f} {unit}"
-    return f"{count / 1e12:.1f} TB"
 
 
 def _temporary() -> Check:
@@ -205,11 +198,11 @@ def _shared_memory() -> Check:
         )
     total = shutil.disk_usage(place).total
     if total > _LITTLE_SHARED_BYTES:
-        return Check(name="shared memory", state="ok", found=_size(total))
+        return Check(name="shared memory", state="ok", found=size(total))
     return Check(
         name="shared memory",
         state="note",
-        found=f"only {_size(total)}",
+        found=f"only {size(total)}",
         advice="data loaders with workers need more: docker run --shm-size=1g",
     )
 
@@ -255,9 +248,9 @@ def _memory() -> Check:
         return Check(
             name="memory",
             state="ok",
-            found=f"{_size(int(limit))} (the cgroup's limit; the machine has {_size(total)})",
+            found=f"{size(int(limit))} (the cgroup's limit; the machine has {size(total)})",
         )
-    return Check(name="memory", state="ok", found=_size(total))
+    return Check(name="memory", state="ok", found=size(total))
 
 
 def _text(path: str) -> str | None:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from nbci.lint.finding import Hit
+from nbci.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,24 +22,20 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
     total, named = 0, False
     for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
         outputs = raw.get("outputs")
-        size = len(json.dumps(outputs)) if outputs else 0
-        total += size
-        if size > CELL_BYTES:
+        taken = len(json.dumps(outputs)) if outputs else 0
+        total += taken
+        if taken > CELL_BYTES:
             named = True
             yield Hit(
-                message=f"the cell's outputs take {_megabytes(size)}; the limit is {_megabytes(CELL_BYTES)}",
+                message=f"the cell's outputs take {size(taken)}; the limit is {size(CELL_BYTES)}",
                 hint="clear them before you commit: a run's own record keeps its outputs",
                 cell=number,
             )
     if total > NOTEBOOK_BYTES and not named:
         yield Hit(
-            message=f"the notebook's outputs take {_megabytes(total)}; the limit is {_megabytes(NOTEBOOK_BYTES)}",
+            message=f"the notebook's outputs take {size(total)}; the limit is {size(NOTEBOOK_BYTES)}",
             hint="clear them before you commit: a run's own record keeps its outputs",
         )
-
-
-def _megabytes(size: int) -> str:
-    return f"{size / 1_000_000:.1f} MB"
 
 
 def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:

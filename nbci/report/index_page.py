@@ -9,7 +9,8 @@ from nbci.pipeline.rules import declared_for
 from nbci.report.failure import explained
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
-from nbci.report.text import as_json, counted, duration, number, one_line, size
+from nbci.report.text import as_json, counted, duration, number, one_line
+from nbci.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,8 +9,9 @@ from nbci.report.highlight import source_code
 from nbci.report.markup import Markup, element, fragment, table
 from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
 from nbci.report.page import facts, page, section, time, verdict
-from nbci.report.text import as_json, duration, number, one_line, size
+from nbci.report.text import as_json, duration, number, one_line
 from nbci.report.untrusted import from_markdown
+from nbci.sizes import size
 
 if TYPE_CHECKING:
     from nbci.records.model import CellRun, RunRecord

@@ -104,18 +104,6 @@ def duration(seconds: float | None) -> str:
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
 
 
-def size(count: int | None) -> str:
-    """A number of bytes in kB, MB or GB; nothing for None."""
-    if count is None:
-        return ""
-    for limit, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        # 999,999 bytes are 1 MB once rounded.
-        if count >= 0.9995 * limit:
-            shown = count / limit
-            return f"{shown:.3g} {unit}" if shown < 999.5 else f"{shown:.0f} {unit}"
-    return f"{count} B"
-
-
 def counted(count: int, noun: str) -> str:
     """`1 line`, `2 lines`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

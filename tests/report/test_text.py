@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.report.text import as_printed, clean, duration, ending, joined, moment, number, one_line, shortened, size
+from nbci.report.text import as_printed, clean, duration, ending, joined, moment, number, one_line, shortened
 
 
 @pytest.mark.parametrize(
@@ -32,14 +32,6 @@ def test_numbers(value: float, shown: str) -> None:
 )
 def test_durations(seconds: float | None, shown: str) -> None:
     assert duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("count", "shown"),
-    [(None, ""), (0, "0 B"), (1500, "1.5 kB"), (187_300_000, "187 MB"), (999_999, "1 MB"), (2 * 10**12, "2000 GB")],
-)
-def test_sizes(count: int | None, shown: str) -> None:
-    assert size(count) == shown
 
 
 @pytest.mark.parametrize(
