@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
+    parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
 
 
@@ -30,6 +31,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.engine.carried import finish, open_store
+    from nbci.engine.judging import Judging
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
 
@@ -40,6 +42,8 @@ def main(arguments: argparse.Namespace) -> int:
     folder, record = finish(project, plan, store, command=["nbci", *sys.argv[1:]], environ=os.environ)
     try:
         folder.write_run(record)
+        record = Judging(project, plan, os.environ).judged(record)
+        folder.write_run(record)
         publish(folder, plan, notebooks, record)
     finally:
         folder.release()
@@ -47,4 +51,4 @@ def main(arguments: argparse.Namespace) -> int:
         print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
     else:
         print(render_show(record))
-    return exit_code(record)
+    return exit_code(record, gates=not arguments.no_gate)

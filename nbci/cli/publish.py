@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -16,9 +16,26 @@ if TYPE_CHECKING:
 def publish(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook], record: RunRecord) -> None:
     """Write the merged notebooks and `report/` into the run's folder."""
     from nbci.engine.merged import write_merged
+
+    executed = _executed(folder, plan)
+    write_merged(folder, plan, notebooks, executed)
+    _write_report(folder, plan, record, executed)
+
+
+def publish_report(folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+    """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
+    if record.same_as is None:
+        _write_report(folder, plan, record, _executed(folder, plan))
+
+
+def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
+    return {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
+
+
+def _write_report(
+    folder: RunFolder, plan: Plan, record: RunRecord, executed: Mapping[str, Mapping[str, Any]]
+) -> None:
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 
-    executed = {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
-    write_merged(folder, plan, notebooks, executed)
     write_report(folder.report, render_report(record, plan, executed))

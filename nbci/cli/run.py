@@ -1,6 +1,6 @@
 """Run a notebook or a pipeline: its steps in kernels of their own, side by side where nothing stands between them.
 
-Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 4 the machine failed, 130 interrupted.
+Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 3 a gate refused, 4 the machine failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--force-step", action="append", default=[], metavar="STEP", help="run this step in any case")
     parser.add_argument("--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h")
     parser.add_argument("--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m")
+    parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
@@ -113,6 +114,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.publish import publish
     from nbci.cli.unchanged import remember_run
     from nbci.data.repository import project_cache
+    from nbci.engine.judging import Judging
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import known_outs, results_to_take_over
@@ -130,12 +132,14 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         stderr=sys.stderr,
         runs_folder=shown_path(project.runs_folder),
     )
+    judging = Judging(project, plan, os.environ)
     folder = make_folder()
     options = RunOptions(
         jobs=arguments.jobs or project.jobs or os.cpu_count() or 1,
         keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
         taken_over=taken_over,
         tick=display.tick,
+        judge=judging.judged,
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
     context = ready.begin(folder, display, log=folder.path / "events.jsonl")
@@ -146,7 +150,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
         record = run_plan(context, begun, options)
         if not arguments.resume:
-            remember_run(arguments, context, record)
+            remember_run(arguments, context, record, judging)
     finally:
         display.close()
         folder.release()
@@ -155,4 +159,4 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         from nbci.cli.show_text import show_document
 
         print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
-    return exit_code(record)
+    return exit_code(record, gates=not arguments.no_gate)

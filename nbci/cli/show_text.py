@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.cli.live.gates import gates_word, verdict_lines
 from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, run_failure_lines, traceback_lines
 from nbci.cli.live.wording import duration, number, one_line, table
 from nbci.records.codec import plain
@@ -83,6 +84,7 @@ def render_show(record: RunRecord) -> str:
         _step_lines(record),
         _parameter_lines(record),
         metric_lines(record.metrics),
+        verdict_lines(record.verdict),
         [f"warning: {one_line(text)}" for text in _warnings(record)],
         *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) == "failed"),
         run_failure_lines(record.failure) if record.failure else [],
@@ -99,7 +101,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("run", record.run),
         ("pipeline", record.pipeline),
         ("target", record.target),
-        ("result", record.result),
+        ("result", f"{record.result}{gates_word(record.verdict)}"),
         ("started", f"{_moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
         ("on", where),
         ("python", record.python or ""),
@@ -172,35 +174,40 @@ def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict
     """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
     folder = f"{runs_folder}/{record.run}"
     failure = {"failure": plain(record.failure)} if record.failure else {}
-    return failure | {
-        "run": record.run,
-        "pipeline": record.pipeline,
-        "target": record.target,
-        "result": record.result,
-        "nbci": record.nbci,
-        "command": list(record.command),
-        "started_utc": record.started_utc,
-        "ended_utc": record.ended_utc,
-        "seconds": record.seconds,
-        "host": record.host,
-        "user": record.user,
-        "platform": record.platform,
-        "python": record.python,
-        "git": {"commit": record.git.commit, "branch": record.git.branch, "dirty": record.git.dirty}
-        if record.git
-        else None,
-        "params": {param.name: {"value": plain(param.value), "source": param.source} for param in record.params},
-        "steps": [_step_document(record, step) for step in record.steps],
-        "metrics": record.metrics,
-        "short_metrics": short_metrics(record.metrics),
-        "warnings": _warnings(record),
-        "paths": {
-            "folder": folder,
-            "record": f"{folder}/run.json",
-            "plan": f"{folder}/plan.json",
-            "page": f"{folder}/report/index.html",
-        },
-    }
+    verdict = {"verdict": plain(record.verdict)} if record.verdict else {}
+    return (
+        failure
+        | verdict
+        | {
+            "run": record.run,
+            "pipeline": record.pipeline,
+            "target": record.target,
+            "result": record.result,
+            "nbci": record.nbci,
+            "command": list(record.command),
+            "started_utc": record.started_utc,
+            "ended_utc": record.ended_utc,
+            "seconds": record.seconds,
+            "host": record.host,
+            "user": record.user,
+            "platform": record.platform,
+            "python": record.python,
+            "git": {"commit": record.git.commit, "branch": record.git.branch, "dirty": record.git.dirty}
+            if record.git
+            else None,
+            "params": {param.name: {"value": plain(param.value), "source": param.source} for param in record.params},
+            "steps": [_step_document(record, step) for step in record.steps],
+            "metrics": record.metrics,
+            "short_metrics": short_metrics(record.metrics),
+            "warnings": _warnings(record),
+            "paths": {
+                "folder": folder,
+                "record": f"{folder}/run.json",
+                "plan": f"{folder}/plan.json",
+                "page": f"{folder}/report/index.html",
+            },
+        }
+    )
 
 
 def _step_document(record: RunRecord, step: StepRecord) -> dict[str, Any]:

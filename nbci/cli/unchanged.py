@@ -17,9 +17,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from nbci.engine.context import RunContext
+    from nbci.engine.judging import Judging
     from nbci.records.model import RunRecord, StepRecord
 
-_OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only")
+_REMOTE_SECONDS = 10
+_OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only", "no_gate")
 
 
 def quick_run(arguments: argparse.Namespace) -> int | None:
@@ -36,17 +38,24 @@ def quick_run(arguments: argparse.Namespace) -> int | None:
     source = root / ".nbci" / "runs" / summary["run"] if summary is not None else None
     if summary is None or source is None or not (source / "run.json").exists():
         return None
+    if summary["remote"] is not None and summary["remote"] != _remote(root, summary["remote"][0]):
+        return None
     run = _write_run(source, summary, started)
     _say(arguments, run, summary, time.time() - started)
-    return 0
+    return int(summary["exit_code"])
 
 
-def remember_run(arguments: argparse.Namespace, context: RunContext, record: RunRecord) -> None:
+def remember_run(arguments: argparse.Namespace, context: RunContext, record: RunRecord, judging: Judging) -> None:
     """After a run that passed: keep what the next one must look at to see that nothing has changed."""
-    if record.result != "passed" or not all(_stands(step) for step in record.steps):
+    if record.result != "passed" or not all(_stands(step) for step in record.steps) or judging.files is None:
         return
+    from nbci.cli.live.gates import gates_word, verdict_lines
     from nbci.cli.live.summary import metric_lines
+    from nbci.cli.verdict import exit_code
 
+    remote = _remote(context.project.root, list(judging.remote_tags)) if judging.remote_tags else None
+    if judging.remote_tags and (remote is None or not _is_here(context.project.root, remote[1])):
+        return
     folder = context.folder.path
     summary = {
         "run": record.run,
@@ -54,8 +63,12 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "steps": sum(1 for step in record.steps if step.result != "skipped"),
         "skipped": sum(1 for step in record.steps if step.result == "skipped"),
         "metrics": metric_lines(record.metrics),
+        "verdict": verdict_lines(record.verdict),
+        "gates": gates_word(record.verdict),
+        "exit_code": exit_code(record, gates=not arguments.no_gate),
+        "remote": remote,
     }
-    files = [*_files(context, record), *(str(Path(name).resolve()) for name in arguments.file)]
+    files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
     remember(_state_path(context.project.root, arguments), files, summary)
 
 
@@ -63,6 +76,29 @@ def _state_path(root: Path, arguments: argparse.Namespace) -> Path:
     command = [getattr(arguments, name) for name in _OPTIONS]
     command[0] = str(Path(arguments.target).resolve())
     return state_path(root / ".nbci" / "state", [*command, sys.executable], os.environ)
+
+
+def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
+    """The remote's tags of those patterns: what a verdict depends on that no file here tells. None: no answer."""
+    import subprocess
+
+    command = ["git", "-C", str(root), "ls-remote", "origin", *patterns]
+    environ = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, env=environ, check=False, timeout=_REMOTE_SECONDS
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return [patterns, sorted(done.stdout.splitlines())] if done.returncode == 0 else None
+
+
+def _is_here(root: Path, tags: list[str]) -> bool:
+    """Whether the repository has these tags as the remote has them; otherwise one came after the run was judged."""
+    from nbci.registry.git import Git
+
+    here = set((Git(root).get("show-ref", "-d") or "").splitlines())
+    return all(line.replace("\t", " ") in here for line in tags)
 
 
 def _stands(step: StepRecord) -> bool:
@@ -118,8 +154,11 @@ def _say(arguments: argparse.Namespace, run: Path, summary: dict[str, Any], seco
     shown = here if not here.startswith("..") else str(run.parent)
     counts = f"{summary['steps']} reused" + (f", {summary['skipped']} skipped" if summary["skipped"] else "")
     result = f"{summary['header']['pipeline']} passed in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
+    result += summary["gates"]
     if arguments.quiet:
         print(result)
         return
-    print(*summary["metrics"], "" if summary["metrics"] else "nothing has changed", result, sep="\n")
+    lines = [*summary["metrics"], "" if summary["metrics"] else "nothing has changed"]
+    lines += [*summary["verdict"], ""] if summary["verdict"] else []
+    print(*lines, result, sep="\n")
     print(f"  record: {shown}/{run.name}\n  page:   {shown}/{summary['run']}/report/index.html")

@@ -12,10 +12,14 @@ if TYPE_CHECKING:
 _INFRASTRUCTURE = ("kernel-start", "infrastructure")
 
 
-def exit_code(record: RunRecord) -> ExitCode:
-    """0 passed, 130 interrupted, 5 when something stored is damaged, 4 when only the machine failed, else 1."""
+def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
+    """0 passed, 3 a gate refused (where `gates` count), 130 interrupted, else what failed.
+
+    That is 5 when something stored is damaged, 4 when only the machine failed, and 1 for the rest.
+    """
     if record.result == "passed":
-        return ExitCode.SUCCESS
+        refused = gates and record.verdict is not None and record.verdict.refuses
+        return ExitCode.GATE_REFUSED if refused else ExitCode.SUCCESS
     if record.result == "interrupted":
         return ExitCode.INTERRUPTED
     kinds = [step.failure.kind for step in record.steps if step.failure is not None]

@@ -138,7 +138,7 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     started = min((step.started_utc for step in steps if step.started_utc), default=begun.started_utc)
     ended = max((step.ended_utc for step in steps if step.ended_utc), default=started)
     record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
-    failure = missing_metrics(record, plan.metrics or {})
+    failure = missing_metrics(record, plan.required_metrics)
     unrun = any(
         step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True)
     )

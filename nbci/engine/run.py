@@ -32,15 +32,16 @@ _OUT_LOCK_POLL_SECONDS = 0.2
 class RunOptions:
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
 
-    `taken_over` are earlier results for the steps that are not asked for; `publish` is called with the written record,
-    before the listener hears that the run has ended. `part` is the steps to run when the others run elsewhere: their
-    records are in the context.
+    `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict to the written
+    record; `publish` is called with what is then written, before the listener hears that the run has ended. `part` is
+    the steps to run when the others run elsewhere: their records are in the context.
     """
 
     jobs: int
     keep_going: bool = False
     taken_over: Mapping[str, StepRecord] = field(default_factory=dict)
     tick: Callable[[], None] | None = None
+    judge: Callable[[RunRecord], RunRecord] | None = None
     publish: Callable[[RunRecord], None] | None = None
     part: tuple[PlannedStep, ...] | None = None
 
@@ -83,6 +84,9 @@ class _Run:
         self.context.folder.free_reserve()
         record = self._final(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
+        if self.options.judge is not None and (judged := self.options.judge(record)) is not record:
+            record = judged
+            self.context.folder.write_run(record)
         if self.options.publish is not None:
             self.options.publish(record)
         self.context.listener.run_ended(record)
@@ -224,8 +228,8 @@ class _Run:
             for name in self.steps
         )
         record = replace(self.header, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
-        declared = self.context.plan.metrics if self.options.part is None else None
-        failure = self._failure_of_run() or missing_metrics(record, declared or {})
+        declared = self.context.plan.required_metrics if self.options.part is None else ()
+        failure = self._failure_of_run() or missing_metrics(record, declared)
         return replace(record, result=self._result(steps, failure is not None), failure=failure)
 
     def _failure_of_run(self) -> Failure | None:

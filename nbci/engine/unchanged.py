@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2
+_BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH")  # what a gate compares with may depend on them
 _SETTLED_NS = 50_000_000
 
 
 def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[str, str]) -> Path:
-    """The file that remembers the last run of this command, with these parameters from the environment."""
-    given = sorted((name, value) for name, value in environ.items() if name.startswith("NBCI_PARAM_"))
+    """The file that remembers the last run of this command, with parameters and branches from the environment."""
+    given = sorted(item for item in environ.items() if item[0].startswith("NBCI_PARAM_") or item[0] in _BRANCHES)
     text = json.dumps([FORMAT, nbci.__version__, list(command), given], default=str)
     return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
 

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nbci.errors import nearest
+from nbci.errors import UsageError, nearest
 from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.gates.bounds import bounds_of, margin
 from nbci.pipeline.conditions import holds
@@ -53,7 +53,7 @@ def judge(case: Case, judged_utc: str) -> Verdict:
 
 
 def _overall(results: Sequence[GateResult]) -> VerdictResult:
-    if any(result.result == "failed" and result.override is None for result in results):
+    if any(result.refuses for result in results):
         return "failed"
     return "warned" if any(result.result in ("failed", "warned") for result in results) else "passed"
 
@@ -80,8 +80,11 @@ def _stands(said: Override | GateResult) -> str:
 def _judged(gate: Gate, case: Case) -> GateResult:
     values = {parameter.name: parameter.value for parameter in case.record.params}
     begun = GateResult(gate=gate.name, asked=gate.asked, result="passed", reason="", severity=gate.severity)
-    if gate.when is not None and not holds(gate.when, values, {}):
-        return replace(begun, result="left out", reason=f"its condition `{gate.when}` does not hold")
+    try:
+        if gate.when is not None and not holds(gate.when, values, {}):
+            return replace(begun, result="left out", reason=f"its condition `{gate.when}` does not hold")
+    except UsageError as error:
+        return _answered(begun, gate, "fail", error.message)
     return _expression(gate, case, begun) if gate.expr is not None else _bounds(gate, case, begun)
 
 
@@ -121,8 +124,8 @@ def _bounds(gate: Gate, case: Case, begun: GateResult) -> GateResult:
     room = margin(value, limits)
     begun = replace(begun, margin=room)
     if room is not None and (room < 0 or math.isnan(room)):
-        return _answered(begun, gate, "fail", f"misses by {shown(-room)}")
-    return _answered(begun, gate, rule, reason or f"{shown(room or 0.0)} to spare")
+        return _answered(begun, gate, "fail", f"misses by {-room:.4g}")
+    return _answered(begun, gate, rule, reason or f"{room or 0.0:.4g} to spare")
 
 
 def _compared(gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetric) -> tuple[GateResult, Rule, str]:

@@ -108,6 +108,12 @@ class Plan:
     triggers: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
 
+    @property
+    def required_metrics(self) -> tuple[str, ...]:
+        """The declared metrics that a run must produce: all but those whose gate can do without."""
+        spared = {gate.metric for gate in self.gates if gate.missing != "fail"}
+        return tuple(name for name in self.metrics or {} if name not in spared)
+
     def step(self, name: str) -> PlannedStep:
         """The step of that name; KeyError when there is none."""
         for step in self.steps:

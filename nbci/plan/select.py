@@ -40,7 +40,14 @@ def select(plan: Plan, selection: Selection) -> Plan:
     if not chosen:
         raise UsageError("no step lies between what --from, --until and --only name")
     needed = reachable(chosen, before) if selection.only or selection.first else chosen
-    return replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
+    selected = replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
+    return _without_gates(selected) if plan.gates and len(needed) < len(before) else selected
+
+
+def _without_gates(plan: Plan) -> Plan:
+    """A run that leaves steps out is no candidate for anything: it is not judged."""
+    warning = "the gates are not judged: the run leaves out steps that were not asked for"
+    return replace(plan, gates=(), warnings=(*plan.warnings, warning))
 
 
 def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:

@@ -45,6 +45,31 @@ class GateResult:
     margin: float | None = None
     override: Override | None = None
 
+    @property
+    def refuses(self) -> bool:
+        """Whether the gate keeps the run from passing."""
+        return self.result == "failed" and self.override is None
+
+    @property
+    def answer(self) -> str:
+        """The result in a word; `overridden` where somebody let the run pass."""
+        return "overridden" if self.override is not None else self.result
+
+    @property
+    def title(self) -> str:
+        """The gate's own name; of one that has none, the metric alone, since what it asks stands beside it."""
+        return self.gate.removesuffix(self.asked).strip() or "expression"
+
+    @property
+    def explanation(self) -> str:
+        """The reason, whose the baseline is, and who overrode the gate and why."""
+        parts = [self.reason]
+        if self.baseline_source is not None:
+            parts.append(f"baseline: {self.baseline_source}")
+        if self.override is not None:
+            parts.append(f"overridden by {self.override.by}: {self.override.reason}")
+        return "; ".join(part for part in parts if part)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineUsed:

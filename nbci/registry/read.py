@@ -116,6 +116,8 @@ def fetch_models(git: Git, remote: str, models: Iterable[str]) -> None:
     names = [model.replace(":", "=") for model in models]
     specs = [f"refs/tags/{name}{mark}*:refs/tags/{name}{mark}*" for name in names for mark in "@#"]
     depth = ["--depth=1"] if git.is_shallow else []
+    if depth and not git("ls-remote", remote, *(spec.partition(":")[0] for spec in specs)):
+        return  # git fetch --depth fails, without a word, where nothing matches
     try:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, remote, *specs)
     except GitFailed as error:

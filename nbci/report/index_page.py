@@ -17,15 +17,19 @@ if TYPE_CHECKING:
 
     from nbci.plan.model import Plan
     from nbci.records.model import Metric, RunRecord
+    from nbci.records.verdict import Verdict
     from nbci.report.view import ShownStep
 
 
 def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> bytes:
     """The page as it is written to `index.html`."""
-    header = fragment(element("h1", record.pipeline, " ", verdict(record.result)), element("p", outcome(record, steps)))
+    header = fragment(
+        element("h1", record.pipeline, " ", verdict(headline(record))), element("p", outcome(record, steps))
+    )
     failed = [step for step in steps if step.record.result == "failed"]
     main = fragment(
         _run_failed(record),
+        _gates(record),
         *(_failed(step) for step in failed),
         _about(record),
         _metrics(plan, steps),
@@ -36,8 +40,14 @@ def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> byt
         _environment(steps),
         _sources(record),
     )
-    title = f"{record.pipeline}: {record.result}"
-    return page(title, root="", header=header, main=main, footer=f"Run {record.run}, nbci {record.nbci}")
+    said = f"{record.pipeline}: {headline(record)}"
+    return page(said, root="", header=header, main=main, footer=f"Run {record.run}, nbci {record.nbci}")
+
+
+def headline(record: RunRecord) -> str:
+    """What became of the run in a word, its gates included."""
+    gates = record.verdict.result if record.verdict else "passed"
+    return {"failed": "refused", "warned": "warned", "passed": record.result}[gates]
 
 
 def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
@@ -55,8 +65,36 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
             words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
         case _:
             words = f"The run is still going on: {total}"
+    gates = said_of_gates(record.verdict)
     extra = [f"{count} {result}" for result, count in counts.items() if count and result != "failed"]
-    return f"{words}; {', '.join(extra)}." if extra else f"{words}."
+    return f"{words}; {', '.join(extra)}.{gates}" if extra else f"{words}.{gates}"
+
+
+def said_of_gates(verdict: Verdict | None) -> str:
+    """What the gates made of it, in a sentence to follow the run's."""
+    if verdict is None:
+        return ""
+    refused = sum(gate.refuses for gate in verdict.gates)
+    total = counted(len(verdict.gates), "gate")
+    if refused:
+        return f" {refused} of {total} refused it."
+    warned = sum(gate.answer in ("warned", "overridden") for gate in verdict.gates)
+    return f" {warned} of {total} warned or were overridden." if warned else f" {total} let it pass."
+
+
+def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, str]]:
+    """Gate, what it asked, found, baseline, answer, reason."""
+    return [
+        (
+            gate.title,
+            gate.asked,
+            "" if gate.found is None else number(gate.found),
+            "" if gate.baseline is None else number(gate.baseline),
+            gate.answer,
+            gate.explanation,
+        )
+        for gate in (verdict.gates if verdict else ())
+    ]
 
 
 def run_again(record: RunRecord) -> str:
@@ -109,6 +147,19 @@ def _run_failed(record: RunRecord) -> Markup | None:
     return section(
         "The run failed", element("p", failure.message, class_="message"), hint, anchor="failure", class_="failed"
     )
+
+
+def _gates(record: RunRecord) -> Markup | None:
+    rows = [
+        (title, asked, found, compared, verdict(answer), reason)
+        for title, asked, found, compared, answer, reason in gate_rows(record.verdict)
+    ]
+    if not rows:
+        return None
+    heads = ("Gate", "Asked", "Found", "Baseline", "Verdict", "Reason")
+    refused = record.verdict is not None and record.verdict.refuses
+    shown = table("Gates", heads, rows, class_="gates")
+    return section("Gates", shown, anchor="gates", **({"class_": "failed"} if refused else {}))
 
 
 def _about(record: RunRecord) -> Markup:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from nbci.report.text import clean, ending, one_line, without_ansi
+from nbci.report.text import clean, ending, number, one_line, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.records.model import CellRun, Failure, RunRecord
+    from nbci.records.verdict import Verdict
     from nbci.report.view import ShownCell, ShownStep
 
 # The plugin cuts output at 100,032 characters; what it would cut is better cut at its beginning.
@@ -25,6 +26,8 @@ def junit(record: RunRecord, steps: Sequence[ShownStep]) -> bytes:
     root = Element("testsuites", name=_shown(record.pipeline))
     for step in steps:
         root.append(_suite(record, step))
+    if record.verdict is not None and record.verdict.gates:
+        root.append(_gates_suite(record, record.verdict))
     if record.failure is not None:
         root.append(_run_suite(record))
     for name in ("tests", *_COUNTED):
@@ -60,6 +63,28 @@ def _run_suite(record: RunRecord) -> Element:
         "testsuite", name=_shown(record.pipeline), tests="1", failures="1", skipped="0", errors="0", time="0.000"
     )
     _fail(_case(suite, f"{name}.{name}", "run", None), record.failure, None)
+    return suite
+
+
+def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
+    """A case for each gate. A gate that only warns, or was overridden, does not fail."""
+    suite = Element("testsuite", name="gates")
+    for gate in verdict.gates:
+        case = _case(suite, f"{_part(record.pipeline)}.gates", gate.gate, None)
+        said = f"asked: {gate.asked}; found: {'nothing' if gate.found is None else number(gate.found)}"
+        text = f"{gate.answer}: {gate.explanation}"
+        if gate.refuses:
+            failure = SubElement(case, "failure", type="gate", message=_shown(one_line(gate.explanation, 1_000)))
+            failure.text = _shown(f"{said}; {gate.explanation}")
+        elif gate.result == "left out":
+            _skip(case, gate.reason)
+        else:
+            SubElement(case, "system-out").text = _shown(f"{said}; {text}")
+    suite.set("tests", str(len(suite)))
+    for name, tag in _COUNTED.items():
+        suite.set(name, str(sum(case.find(tag) is not None for case in suite)))
+    suite.set("errors", "0")
+    suite.set("time", "0.000")
     return suite
 
 

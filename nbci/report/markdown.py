@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from nbci.report.failure import last_output, place
-from nbci.report.index_page import commit, metric_rows, outcome, run_again, warnings
+from nbci.report.index_page import commit, gate_rows, headline, metric_rows, outcome, run_again, warnings
 from nbci.report.text import as_json, clean, duration, ending, moment, one_line, without_ansi
 
 if TYPE_CHECKING:
@@ -19,16 +19,28 @@ if TYPE_CHECKING:
 LIMIT_BYTES = 60_000
 _ROWS = 100
 _FAILURES = 5
-_SIGNS = {"passed": "✅", "failed": "❌", "reused": "♻️", "skipped": "⏭️", "running": "⏳", "interrupted": "🛑"}
+_SIGNS = {
+    "passed": "✅",
+    "failed": "❌",
+    "reused": "♻️",
+    "skipped": "⏭️",
+    "running": "⏳",
+    "interrupted": "🛑",
+    "refused": "❌",
+    "warned": "⚠️",
+    "overridden": "⚠️",
+    "left out": "⏭️",
+}
 
 
 def summary(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> bytes:
     """The summary, result first; what does not fit is cut at the end and said to be."""
     failed = [step for step in steps if step.record.result == "failed"]
     blocks = [
-        f"## {_SIGNS[record.result]} {prose(record.pipeline)}: {record.result}",
+        f"## {_SIGNS[headline(record)]} {prose(record.pipeline)}: {headline(record)}",
         prose(outcome(record, steps)),
         f"**What to do:** {prose(record.failure.hint)}" if record.failure and record.failure.hint else "",
+        _section("Gates", _gates(record)),
         *(_failure(step) for step in failed[:_FAILURES]),
         _section("Metrics", _metrics(plan, steps)),
         _section("Steps", _steps(steps)),
@@ -81,6 +93,14 @@ def _failure(step: ShownStep) -> str:
         f"End of the kernel's log:\n\n{fenced(ending(failure.log, 1_500))}" if failure.log else "",
     )
     return "\n\n".join(part for part in parts if part)
+
+
+def _gates(record: RunRecord) -> str:
+    rows = [
+        (code(title), code(asked), prose(found), prose(compared), f"{_SIGNS[answer]} {answer}", prose(reason))
+        for title, asked, found, compared, answer, reason in gate_rows(record.verdict)
+    ]
+    return _table(("Gate", "Asked", "Found", "Baseline", "Verdict", "Reason"), rows)
 
 
 def _metrics(plan: Plan, steps: Sequence[ShownStep]) -> str:

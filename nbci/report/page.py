@@ -18,6 +18,10 @@ _SIGNS = {
     "running": "…",
     "interrupted": "■",
     "not run": "○",
+    "refused": "✗",
+    "warned": "!",
+    "overridden": "!",
+    "left out": "○",
 }
 
 

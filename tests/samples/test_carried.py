@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from support.samples import SampleRun
 
-_TIMES_AND_PLACES = {"started_utc", "ended_utc", "seconds", "host", "usage", "run", "command", "git"}
+_TIMES_AND_PLACES = {"started_utc", "ended_utc", "seconds", "host", "usage", "run", "command", "git", "judged_utc"}
 
 
 @pytest.mark.parametrize("sample", ["digits", "wine"])

@@ -6,6 +6,7 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
+from nbci.cli.live.gates import gates_word, verdict_lines
 from nbci.cli.live.wording import counted, duration, number, one_line, table, without_controls
 
 if TYPE_CHECKING:
@@ -119,14 +120,14 @@ def metric_lines(metrics: Mapping[str, float]) -> list[str]:
 
 
 def result_line(record: RunRecord) -> str:
-    """`digits passed in 12 s: 4 passed, 1 reused`."""
+    """`digits passed in 12 s: 4 passed, 1 reused; gates passed`."""
     counts = Counter("failed" if step.result == "running" else step.result for step in record.steps)
     shown = ", ".join(f"{counts[word]} {word}" for word in ("passed", "reused", "failed", "skipped") if counts[word])
     result = {"passed": "passed", "failed": "FAILED", "interrupted": "INTERRUPTED", "running": "still runs"}[
         record.result
     ]
     time = "" if record.seconds is None else f" in {duration(record.seconds)}"
-    return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "")
+    return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "") + gates_word(record.verdict)
 
 
 def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
@@ -135,6 +136,8 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
     lines = [""]
     if metrics := metric_lines(record.metrics):
         lines += [*metrics, ""]
+    if verdict := verdict_lines(record.verdict):
+        lines += [*verdict, ""]
     for step in record.steps:
         if step.result == "failed":
             lines += [*failure_lines(step, plan=progress.plan, tail=tuple(progress.step(step.name).tail)), ""]

@@ -1,0 +1,45 @@
+"""Verdicts as plain text."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.cli.live.wording import counted, number, one_line, table
+
+if TYPE_CHECKING:
+    from nbci.records.verdict import GateResult, Verdict
+
+
+def verdict_lines(verdict: Verdict | None) -> list[str]:
+    """The gates as a table: what was asked, found, compared with, what came of it and why."""
+    if verdict is None or not verdict.gates:
+        return []
+    rows = [
+        (
+            one_line(gate.title),
+            one_line(gate.asked),
+            _found(gate),
+            "" if gate.baseline is None else number(gate.baseline),
+            "FAILED" if gate.refuses else gate.answer,
+            one_line(gate.explanation),
+        )
+        for gate in verdict.gates
+    ]
+    return table([("gate", "asked", "found", "baseline", "verdict", "reason"), *rows], right=frozenset({2, 3}))
+
+
+def gates_word(verdict: Verdict | None) -> str:
+    """What the gates add to the line of the result."""
+    if verdict is None:
+        return ""
+    refused = sum(gate.refuses for gate in verdict.gates)
+    if refused:
+        return f"; REFUSED by {refused} of {counted(len(verdict.gates), 'gate')}"
+    return f"; gates {verdict.result}"
+
+
+def _found(gate: GateResult) -> str:
+    if gate.found is None:
+        return ""
+    unit = f" {one_line(gate.unit)}" if gate.unit and gate.unit != "ratio" else ""
+    return f"{number(gate.found)}{unit}"

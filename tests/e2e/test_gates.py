@@ -1,0 +1,165 @@
+"""Gates end to end: a run is judged at its end, again on request, and refused until somebody signs for it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree
+
+from shown import document, run_folder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import MakeNotebook
+    from support.console import Console
+
+_PIPELINE = """\
+pipeline: judged
+params: {score: 0.5, deploy: false}
+steps:
+  train: {notebook: train.ipynb, params: {score: "${score}"}}
+  deploy: {notebook: deploy.ipynb, when: deploy, after: [train]}
+metrics:
+  accuracy: {direction: up, unit: ratio}
+  ms: {direction: down, unit: ms}
+gates:
+  - {metric: accuracy, at_least: 0.9}
+  - {name: no worse, metric: accuracy, baseline: "file:best.json", max_drop: 10%}
+  - {metric: ms, at_most: 5, severity: warn}
+  - {expr: accuracy > 0.1 and train:ms < 100}
+  - {metric: accuracy, at_least: 0.99, when: deploy}
+"""
+
+
+def project(root: Path, make_notebook: MakeNotebook, more: str = "") -> None:
+    (root / "pyproject.toml").write_text("[tool.nbci]\n")
+    make_notebook("train.ipynb", [
+        ("parameters", "score = 0.0"), "accuracy = score\nms = 20", ("metrics", "print(accuracy)\nprint(ms)")
+    ])  # fmt: skip
+    make_notebook("deploy.ipynb", ["deployed = 1", ("metrics", "print(deployed)")])
+    (root / "p.yaml").write_text(_PIPELINE + more)
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def gates(verdict: dict[str, Any]) -> dict[str, tuple[str, str]]:
+    return {gate["gate"]: (gate["result"], gate["reason"]) for gate in verdict["gates"]}
+
+
+def test_a_run_is_judged_and_refused_until_somebody_signs_for_it(nbci: Console, make_notebook: MakeNotebook) -> None:
+    project(nbci.cwd, make_notebook)
+    completed = nbci("run", "p.yaml", "--json")
+    assert completed.returncode == 3, completed.stderr
+    shown = document(completed)
+    assert shown["result"] == "passed"
+    assert gates(shown["verdict"]) == {
+        "accuracy at least 0.9": ("failed", "misses by 0.4"),
+        "no worse": ("passed", "first run: there is no file best.json"),
+        "ms at most 5": ("warned", "misses by 15"),
+        "accuracy > 0.1 and train:ms < 100": ("passed", "accuracy is 0.5, train:ms is 20"),
+        "accuracy at least 0.99": ("left out", "its condition `deploy` does not hold"),
+    }
+    check_report(run_folder(nbci.cwd, shown))
+
+    again = nbci("run", "p.yaml")
+    assert again.returncode == 3
+    assert "1 reused, 1 skipped from run" in again.stdout
+    assert "; REFUSED by 1 of 5 gates" in again.stdout
+    assert "FAILED misses by 0.4" in words(again.stdout)
+    assert document(nbci("show", "--json"))["verdict"] == shown["verdict"]
+    assert nbci("run", "p.yaml", "--no-gate").returncode == 0
+
+    (nbci.cwd / "best.json").write_text('{"accuracy": 0.6}')
+    moved = nbci("run", "p.yaml")
+    assert moved.returncode == 3
+    assert "misses by 0.04; baseline: best.json" in moved.stdout
+    (nbci.cwd / "best.json").write_text('{"accuracy": 0.55}')
+    signed(nbci)
+
+
+def check_report(folder: Path) -> None:
+    suite = next(
+        suite for suite in ElementTree.parse(folder / "report/junit.xml").getroot() if suite.get("name") == "gates"
+    )
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["5", "1", "1"]
+    assert "## ❌ judged: refused" in (folder / "report/summary.md").read_text()
+    assert "1 of 5 gates refused it." in (folder / "report/index.html").read_text()
+
+
+def signed(nbci: Console) -> None:
+    """The newest run is refused; it passes only by a name and a reason, which stay."""
+    judged = nbci("gate")
+    assert judged.returncode == 3
+    assert "to spare; baseline: best.json" in judged.stdout
+    for options, message in (
+        (("--override", "1"), "an override needs a reason"),
+        (("--override", "1", "--reason", " "), "an override needs a reason"),
+        (("--reason", "x"), "--reason and --by go with --override"),
+        (("--override", "no wose", "--reason", "x"), "there is no gate 'no wose'\n  → did you mean 'no worse'?"),
+        (("--override", "no worse", "--reason", "x"), "the gate 'no worse' does not refuse the run"),
+    ):
+        refused = nbci("gate", *options)
+        assert refused.returncode == 2
+        assert message in refused.stderr
+    passed = nbci("gate", "latest", "--override", "accuracy", "--reason", "known & accepted", "--by", "Ada")
+    assert passed.returncode == 2, "two gates bear that title"
+    passed = nbci("gate", "--override", "accuracy at least 0.9", "--reason", "known & accepted", "--by", "Ada")
+    assert passed.returncode == 0, passed.stderr
+    assert "overridden misses by 0.4; overridden by Ada: known & accepted" in words(passed.stdout)
+    later = json.loads(nbci("gate", "--json").stdout)
+    assert later["verdict"]["result"] == "warned"
+    (override,) = later["verdict"]["overrides"]
+    assert (override["by"], override["reason"], override["found"]) == ("Ada", "known & accepted", 0.5)
+    page = nbci.cwd / ".nbci/runs" / later["run"] / "report/index.html"
+    assert "overridden by Ada: known &amp; accepted" in page.read_text()
+
+
+def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(nbci: Console, make_notebook: MakeNotebook) -> None:
+    more = "  - {name: there, metric: 'deploy:deployed', at_least: 1}\n"
+    project(nbci.cwd, make_notebook, more)
+    part = nbci("run", "p.yaml", "--only", "train", "--json")
+    shown = document(part)
+    assert part.returncode == 0
+    assert "verdict" not in shown
+    assert "the gates are not judged: the run leaves out steps that were not asked for" in shown["warnings"]
+    assert nbci("gate").stdout.endswith("; there are no gates\n")
+    whole = nbci("run", "p.yaml", "--json")
+    assert whole.returncode == 3
+    reason = "step deploy was skipped: its condition `deploy` does not hold"
+    assert gates(document(whole)["verdict"])["there"] == ("failed", reason)
+
+
+def test_a_step_that_fails_beats_the_gates(nbci: Console, make_notebook: MakeNotebook) -> None:
+    project(nbci.cwd, make_notebook)
+    make_notebook("train.ipynb", [("parameters", "score = 0.0"), "accuracy = score\nms = 1 / 0",
+                                  ("metrics", "print(accuracy)\nprint(ms)")])  # fmt: skip
+    failed = nbci("run", "p.yaml", "--json")
+    assert failed.returncode == 1
+    assert "verdict" not in document(failed)
+    judged = nbci("gate")
+    assert judged.returncode == 1
+    assert "only a run that passed is judged" in judged.stdout
+
+
+def test_a_run_in_pieces_is_judged_when_it_is_gathered(nbci: Console, make_notebook: MakeNotebook) -> None:
+    project(nbci.cwd, make_notebook)
+    assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
+    assert nbci("step", "--plan", "plan.json", "train").returncode == 0
+    finished = nbci("finish", "--plan", "plan.json")
+    assert finished.returncode == 3
+    assert "misses by 0.4" in finished.stdout
+    assert nbci("finish", "--plan", "plan.json", "--no-gate", "--json").returncode == 0
+
+
+def test_a_gate_that_names_nothing_is_refused_before_anything_runs(nbci: Console, make_notebook: MakeNotebook) -> None:
+    project(nbci.cwd, make_notebook, "  - {metric: acuracy, at_least: 1}\n")
+    for command in ("plan", "run", "lint"):
+        refused = nbci(command, "p.yaml")
+        assert refused.returncode == 2
+        assert "acuracy" in refused.stdout + refused.stderr
+    assert "p.yaml, line 15, column 14: gate 6 judges the metric 'acuracy'" in nbci("plan", "p.yaml").stderr
+    assert "(did you mean 'accuracy'?)" in nbci("plan", "p.yaml").stderr
+    assert not (nbci.cwd / ".nbci" / "runs").exists()
