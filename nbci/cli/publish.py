@@ -32,9 +32,7 @@ def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
     return {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
 
 
-def _write_report(
-    folder: RunFolder, plan: Plan, record: RunRecord, executed: Mapping[str, Mapping[str, Any]]
-) -> None:
+def _write_report(folder: RunFolder, plan: Plan, record: RunRecord, executed: Mapping[str, Mapping[str, Any]]) -> None:
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 

@@ -272,4 +272,4 @@ def test_the_layers_are_those_that_are_checked() -> None:
     listed = _FENCE.search(text)
     assert listed is not None
     shown = [re.split(r"\s{2,}", line)[0] for line in listed[2].splitlines()]
-    assert shown == [layer.strip("()") for layer in layers]
+    assert shown == [re.sub(r"[()]", "", layer) for layer in layers]
