@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
+    from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
     from nbci.records.verdict import GateResult, Override, Verdict
 
@@ -48,7 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"run {folder.run} is still going on")
     try:
         record, plan = folder.read(), folder.read_plan()
-        if record.result == "passed" and plan.gates:
+        if record.result == "passed" and plan.gates and not plan.leaves_out:
             judging = Judging(project, plan, os.environ)
             record = judging.judged(record, record.verdict.overrides if record.verdict else ())
             if arguments.override and record.verdict is not None:
@@ -64,7 +65,7 @@ def main(arguments: argparse.Namespace) -> int:
         return exit_code(record)
     for line in verdict_lines(record.verdict):
         print(line)
-    print(f"{record.pipeline} {record.run} {record.result}{gates_word(record.verdict) or _unjudged(record)}")
+    print(f"{record.pipeline} {record.run} {record.result}{gates_word(record.verdict) or _unjudged(record, plan)}")
     return exit_code(record)
 
 
@@ -75,8 +76,10 @@ def _check(arguments: argparse.Namespace) -> None:
         raise UsageError("an override needs a reason", hint='--reason "why the run may pass"')
 
 
-def _unjudged(record: RunRecord) -> str:
-    return "; there are no gates" if record.result == "passed" else "; only a run that passed is judged"
+def _unjudged(record: RunRecord, plan: Plan) -> str:
+    if record.result != "passed":
+        return "; only a run that passed is judged"
+    return "; not judged: it leaves out steps that were not asked for" if plan.gates else "; there are no gates"
 
 
 def _override(arguments: argparse.Namespace, project: Project, verdict: Verdict) -> Override:

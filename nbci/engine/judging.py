@@ -28,8 +28,8 @@ class Judging:
         self.found: tuple[Found, ...] = ()
 
     def judged(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
-        """The record with its verdict; without one where there are no gates, or where the run did not pass."""
-        if not self.plan.gates or record.result != "passed":
+        """The record with its verdict; without one where there are no gates, steps left out, or no run that passed."""
+        if not self.plan.gates or self.plan.leaves_out or record.result != "passed":
             return record
         return replace(record, verdict=self._verdict(record, overrides))
 

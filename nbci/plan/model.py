@@ -11,6 +11,9 @@ from nbci.records.model import WRITTEN, ParameterValue, Part
 
 FORMAT = 1
 
+NOT_ASKED_FOR = "not asked for"
+"""Why a step is skipped that the user left out, with `--until` and the like."""
+
 Action = Literal["run", "reuse", "depends", "skip"]
 
 
@@ -107,6 +110,11 @@ class Plan:
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def leaves_out(self) -> bool:
+        """Whether the user left steps out. Such a run is no candidate for anything, and is not judged."""
+        return any(step.action == "skip" and step.reason == NOT_ASKED_FOR for step in self.steps)
 
     @property
     def required_metrics(self) -> tuple[str, ...]:

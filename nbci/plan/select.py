@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
 from nbci.graph import followers_of, reachable
+from nbci.plan.model import NOT_ASKED_FOR
 
 if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep
@@ -41,13 +42,10 @@ def select(plan: Plan, selection: Selection) -> Plan:
         raise UsageError("no step lies between what --from, --until and --only name")
     needed = reachable(chosen, before) if selection.only or selection.first else chosen
     selected = replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
-    return _without_gates(selected) if plan.gates and len(needed) < len(before) else selected
-
-
-def _without_gates(plan: Plan) -> Plan:
-    """A run that leaves steps out is no candidate for anything: it is not judged."""
+    if not (plan.gates and selected.leaves_out):
+        return selected
     warning = "the gates are not judged: the run leaves out steps that were not asked for"
-    return replace(plan, gates=(), warnings=(*plan.warnings, warning))
+    return replace(selected, warnings=(*plan.warnings, warning))
 
 
 def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
@@ -80,7 +78,7 @@ def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedS
         return step
     if step.name in needed:
         return replace(step, action="reuse", reason="not asked for; taken from an earlier run")
-    return replace(step, action="skip", reason="not asked for")
+    return replace(step, action="skip", reason=NOT_ASKED_FOR)
 
 
 def _names(plan: Plan, asked: tuple[str, ...]) -> list[str]:

@@ -125,7 +125,7 @@ def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(nbci: Console, make_notebo
     assert part.returncode == 0
     assert "verdict" not in shown
     assert "the gates are not judged: the run leaves out steps that were not asked for" in shown["warnings"]
-    assert nbci("gate").stdout.endswith("; there are no gates\n")
+    assert nbci("gate").stdout.endswith("; not judged: it leaves out steps that were not asked for\n")
     whole = nbci("run", "p.yaml", "--json")
     assert whole.returncode == 3
     reason = "step deploy was skipped: its condition `deploy` does not hold"
