@@ -120,7 +120,7 @@ def signed(nbci: Console) -> None:
 def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(nbci: Console, make_notebook: MakeNotebook) -> None:
     more = "  - {name: there, metric: 'deploy:deployed', at_least: 1}\n"
     project(nbci.cwd, make_notebook, more)
-    part = nbci("run", "p.yaml", "--only", "train", "--json")
+    part = nbci("run", "p.yaml", "-p", "deploy=true", "--only", "train", "--json")
     shown = document(part)
     assert part.returncode == 0
     assert "verdict" not in shown
