@@ -57,8 +57,11 @@ def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[P
 
 def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
     parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
-    deps = dep_refs(root, step.deps, index)
-    return [*parts, *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in deps)]
+    named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
+    return [
+        *parts,
+        *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in dep_refs(root, tuple(named), index)),
+    ]
 
 
 def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:

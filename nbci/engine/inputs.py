@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.engine.aliases import companions, givers
 from nbci.errors import StepError, UsageError
 from nbci.handoff.joins import resolve_join
+from nbci.params.types import MismatchError, conform_metric, type_named
 from nbci.pipeline.expressions import fill
 from nbci.plan.build import restored
 
@@ -86,9 +89,25 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
         known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
         known |= {f"{name}:{scrap.name}": scrap.data for scrap in record.scraps}
     try:
-        return {name: fill(restored(value), known) for name, value in (step.params or {}).items()}
+        values = {name: fill(restored(value), known) for name, value in (step.params or {}).items()}
     except UsageError as error:
         raise StepError(f"a parameter of step {step.name}: {error.message}", hint=error.hint) from error
+    return {name: _conformed(step, name, value) for name, value in values.items()}
+
+
+def _conformed(step: PlannedStep, name: str, value: Any) -> Any:
+    """A parameter that waited for a metric, as the notebook declares it: metrics are floats, whatever they count."""
+    wanted = type_named((step.param_types or {}).get(name, ""))
+    if wanted is None:
+        return value
+    try:
+        return conform_metric(value, wanted)
+    except MismatchError as error:
+        asked = ", ".join(dict.fromkeys(re.findall(r"\$\{[^}]+\}", json.dumps((step.params or {})[name], default=str))))
+        raise StepError(
+            f"the parameter {name} of step {step.name} takes {error}, which {asked} came to",
+            hint=f"round it in the step that makes it, or declare {name} as what it is",
+        ) from error
 
 
 def _named(records: Mapping[str, StepRecord], step: str, name: str, side: str) -> ValueRef | None:

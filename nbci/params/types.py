@@ -41,6 +41,14 @@ class ParameterType:
             shown = "one of " + ", ".join(repr(choice) for choice in self.choices)
         return f"{shown} or None" if self.optional and self.kind != "any" else shown
 
+    @property
+    def annotation(self) -> str:
+        """The type as Python writes it, which `type_named` reads; a type that accepts anything has none."""
+        plain = f"{self.kind}[{self.items.annotation}]" if self.items else self.kind
+        if self.choices:
+            plain = f"Literal[{', '.join(repr(choice) for choice in self.choices)}]"
+        return f"Optional[{plain}]" if self.optional else plain
+
 
 def type_of(value: Any) -> ParameterType:
     """The type that a default value stands for; None may become anything."""
@@ -153,6 +161,15 @@ def conform(value: Any, wanted: ParameterType) -> Any:
     if wanted.choices and not any(_same(converted, choice) for choice in wanted.choices):
         raise _mismatch(value, wanted)
     return converted
+
+
+def conform_metric(value: Any, wanted: ParameterType) -> Any:
+    """The value as the type has it, or MismatchError; metrics are floats, also where a text or a bool is asked for."""
+    if isinstance(value, float) and wanted.kind == "str":
+        return str(int(value)) if value.is_integer() else repr(value)
+    if isinstance(value, float) and wanted.kind == "bool" and value in {0.0, 1.0}:
+        return bool(value)
+    return conform(value, wanted)
 
 
 def parse_text(text: str, wanted: ParameterType) -> Any:

@@ -20,9 +20,9 @@ from nbci.plan.parts import setting_parts
 from nbci.records.model import ParameterValue
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from nbci.params import BoundParameter, Declared
+    from nbci.params import BoundParameter, Declared, Parameter
     from nbci.pipeline.model import Pipeline, Step
 
 _TEMPLATE = "${}"
@@ -60,7 +60,7 @@ def build_plan(
         gates=resolved.gates,
         models=resolved.models,
         triggers=resolved.triggers,
-        warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned)),
+        warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned), *_surroundings(planned.values())),
     )
 
 
@@ -150,6 +150,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
     declared = asked.declared[step.notebook]
     params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, declared)
     defaults = {parameter.name: parameter.default for parameter in declared.parameters}
+    values = {parameter.name: _storable(parameter.value) for parameter in params}
     planned = PlannedStep(
         name=step.name,
         node=step.node,
@@ -158,8 +159,9 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         language=tagged.notebook.language,
         cells=found.cells,
         after=after,
-        params={parameter.name: _storable(parameter.value) for parameter in params} or None,
+        params=values or None,
         param_sources={parameter.name: parameter.source for parameter in params} or None,
+        param_types={p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)} or None,
         overrides=tuple(p.name for p in params if p.overridden and not _same(p.value, defaults.get(p.name))),
         takes=found.takes,
         gives=found.gives,
@@ -183,6 +185,14 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         report=step.report,
     )
     return replace(planned, parts=(*found.parts, *setting_parts(planned, found.named_params)))
+
+
+def _is_typed(parameter: Parameter, values: Mapping[str, Any]) -> bool:
+    """Whether the parameter waits for a metric that has to become what it is declared as."""
+    kind = parameter.type
+    return restored(values.get(parameter.name)) != values.get(parameter.name) and (
+        kind.kind != "any" or bool(kind.choices)
+    )
 
 
 def _same(value: Any, default: Any) -> bool:
@@ -244,6 +254,15 @@ def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tu
     )
     known = dict.fromkeys((*probed, *pipeline.metrics))
     return check_known(pipeline.gates, pipeline.gate_places, known, certain=not open_ended)
+
+
+def _surroundings(steps: Collection[PlannedStep]) -> Iterator[str]:
+    """What is asked for that a run on this machine does not give."""
+    for key in ("environment", "container"):
+        names = [step.name for step in steps if getattr(step, key)]
+        if names:
+            asking = f"step {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+            yield f"`{key}` of {asking} is for agents: a run on this machine ignores it, and uses the kernel it finds"
 
 
 def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:

@@ -48,8 +48,8 @@ class PlannedStep:
     """One step, ready to be run anywhere: nothing of the pipeline file is needed beside it.
 
     `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
-    `${step:metric}`, resolved when that step has ended). `action` is what will happen and `reason` why. `cwd` and paths
-    are relative to the project's root.
+    `${step:metric}`, resolved when that step has ended, and then made to fit `param_types`). `action` is what will
+    happen and `reason` why. `cwd` and paths are relative to the project's root.
     """
 
     name: str
@@ -64,6 +64,7 @@ class PlannedStep:
     params: Mapping[str, Any] | None = None
     overrides: tuple[str, ...] = ()
     param_sources: Mapping[str, str] | None = None
+    param_types: Mapping[str, str] | None = None
     takes: tuple[Take, ...] = ()
     gives: tuple[str, ...] = ()
     optional_gives: tuple[str, ...] = ()

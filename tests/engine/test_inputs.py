@@ -1,15 +1,16 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 
 from nbci.engine.aliases import Ended
-from nbci.engine.inputs import inputs_for, values_for
+from nbci.engine.inputs import inputs_for, parameters_for, values_for
 from nbci.errors import StepError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep, Take
-from nbci.records.model import StepRecord
+from nbci.records.model import Metric, StepRecord
 
 
 def _ref(name: str, version: str, *group: str) -> ValueRef:
@@ -97,3 +98,25 @@ def test_inputs_of_many_steps_are_found_quickly() -> None:
         inputs_for(step, plan, ended)
         ended[step.name] = _ran(step.name, None, "1")
     assert time.process_time() - began < 0.3  # it takes a tenth of that; looking through all steps each time, ten times
+
+
+def _waiting(kind: str, template: str = "${a:m}") -> PlannedStep:
+    return replace(_step("b", "a"), params={"p": {"${}": template}}, param_types={"p": kind})
+
+
+@pytest.mark.parametrize(
+    ("kind", "metric", "expected"),
+    [("int", 3.0, 3), ("float", 3.0, 3.0), ("str", 3.0, "3"), ("str", 0.25, "0.25"), ("bool", 1.0, True),
+     ("Optional[int]", 2.0, 2), ("Literal[1, 2]", 2.0, 2)],
+)  # fmt: skip
+def test_a_metric_becomes_what_the_parameter_is_declared_as(kind: str, metric: float, expected: object) -> None:
+    record = replace(_ran("a", None, "1"), metrics=(Metric(name="m", value=metric, source="s"),))
+    value = parameters_for(_waiting(kind), {"a": record})["p"]
+    assert (value, type(value)) == (expected, type(expected))
+
+
+@pytest.mark.parametrize(("kind", "metric"), [("int", 3.5), ("bool", 2.0), ("Literal[1, 2]", 3.0), ("list[int]", 1.0)])
+def test_a_metric_that_does_not_fit_is_named_with_its_parameter(kind: str, metric: float) -> None:
+    record = replace(_ran("a", None, "1"), metrics=(Metric(name="m", value=metric, source="s"),))
+    with pytest.raises(StepError, match=rf"parameter p of step b takes .*, not {metric}, which \$\{{a:m\}} came to"):
+        parameters_for(_waiting(kind), {"a": record})

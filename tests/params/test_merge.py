@@ -19,7 +19,7 @@ from nbci.params import (
     bind,
     declared_parameters,
 )
-from nbci.params.types import MismatchError, ParameterType, conform, parse_text, type_of
+from nbci.params.types import MismatchError, ParameterType, conform, parse_text, type_named, type_of
 
 CELL = """
 C: float = 1
@@ -190,3 +190,10 @@ def test_a_conforming_value_conforms_again(value: Any, default: Any) -> None:
         return
     assert conform(once, kind) == once
     assert kind.kind == "any" or type_of(once).kind == kind.kind
+
+
+@pytest.mark.parametrize("name", ["int", "list[int]", "Optional[float]", "Literal['a', 'b']", "Optional[Literal[1]]"])
+def test_a_type_is_read_as_it_is_written(name: str) -> None:
+    kind = type_named(name)
+    assert kind is not None
+    assert kind.annotation == name

@@ -228,3 +228,25 @@ def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, [("parameters", "C = 1.0\nn = 1"), "print(C, n)"], "C=1.0", "n=2")
     assert plan.steps[0].overrides == ("n",)
     assert plan.steps[0].params == {"C": 1.0, "n": 2}
+
+
+def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "n.ipynb", ["x = 1"])
+    steps = "".join(f"  {name}: {{notebook: n.ipynb, environment: r.lock}}\n" for name in "ab")
+    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n{steps}  c: {{notebook: n.ipynb, container: 'python:3'}}\n")
+    ignored = " is for agents: a run on this machine ignores it, and uses the kernel it finds"
+    assert planned(tmp_path / "p.yaml").warnings == (
+        "`environment` of step a and 1 more" + ignored,
+        "`container` of step c" + ignored,
+    )
+
+
+def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "n.ipynb", [("parameters", "epochs = 3\nany = None"), "x = epochs, any"])
+    handed = 'params: {epochs: "${a:m}", any: "${a:m}"}'
+    (tmp_path / "p.yaml").write_text(
+        f"pipeline: p\nsteps:\n  a: {{notebook: n.ipynb}}\n  b: {{notebook: n.ipynb, after: [a], {handed}}}\n"
+    )
+    plan = planned(tmp_path / "p.yaml")
+    assert plan.step("b").param_types == {"epochs": "int"}
+    assert plan.step("a").param_types is None
