@@ -192,8 +192,8 @@ def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         warm.stop(now=True)
 
 
-def launch(**options: float) -> dict[str, object]:
-    env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+def launch(env: dict[str, str] | None = None, **options: float) -> dict[str, object]:
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"} | (env or {})
     env["JUPYTER_PREFER_ENV_PATH"] = "1"  # as the jobs have it
     options = {"idle_seconds": 60.0, **options}
     return warm.start(
@@ -216,6 +216,21 @@ def test_a_warm_zygote_serves_its_user_and_goes(runtime: Path, make_job: MakeJob
     assert parents(outcomes) == {said["pid"]}
     assert warm.stop(now=True) == 1
     assert warm.status() == []
+
+
+def test_a_warm_zygote_that_was_spoilt_is_passed_by(runtime: Path, make_job: MakeJob, tmp_path: Path) -> None:
+    installed = tmp_path / "lib" / "site-packages"
+    installed.mkdir(parents=True)
+    (installed / "busy.py").write_text("import threading\nt = threading.Thread(target=input, daemon=True)\nt.start()")
+    env = {"PYTHONPATH": str(installed)}
+    said = launch(env)
+
+    outcomes, reasons = one_after_another(make_job(WHO, env=env), make_job(WHO + "; import busy", env=env))
+
+    assert [outcome.failure for outcome in outcomes] == [None, None]
+    assert int(printed(outcomes[0], 0).split()[1]) == said["pid"]
+    assert int(printed(outcomes[1], 0).split()[1]) not in (said["pid"], os.getpid())
+    assert reasons == []
 
 
 def test_a_warm_zygote_goes_after_idling(runtime: Path) -> None:

@@ -138,7 +138,7 @@ class Zygotes:
 
         A zygote that dies is replaced; one that dies or hangs before it forked any is tried once more without imports.
         """
-        with contextlib.suppress(Unavailable, *TROUBLE):
+        with contextlib.suppress(Unavailable, _Refused, *TROUBLE):
             warm = _warm_folder(key_of(wish.command, wish.env, debugger=True))
             if warm is not None:
                 return _fork(warm, wish)
