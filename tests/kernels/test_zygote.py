@@ -184,6 +184,28 @@ def leave_nothing(make_job: MakeJob, place: Path, count: int) -> None:
     assert list(place.iterdir()) == []
 
 
+def test_runs_one_after_another_leave_nothing(make_job: MakeJob, place: Path) -> None:
+    runs_leave_nothing(make_job, place, 4)
+
+
+@pytest.mark.soak
+def test_very_many_runs_leave_nothing(make_job: MakeJob, place: Path) -> None:
+    runs_leave_nothing(make_job, place, 200)
+
+
+def runs_leave_nothing(make_job: MakeJob, place: Path, count: int) -> None:
+    descriptors: list[int] = []
+    pids: list[int] = []
+    for _ in range(count):
+        [outcome], _ = one_after_another(make_job(WHO))
+        pids.extend(map(int, printed(outcome, 0).split()))
+        descriptors.append(len(os.listdir("/proc/self/fd")))
+
+    assert descriptors[-1] <= descriptors[1]
+    assert [pid for pid in pids if is_alive(pid)] == []
+    assert list(place.iterdir()) == []
+
+
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nbci-test-", dir="/tmp") as folder:  # sockets need short paths
