@@ -32,6 +32,9 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.engine.carried import finish, open_store
     from nbci.engine.judging import Judging
+    from nbci.engine.reuse import bring_notebooks
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
 
@@ -44,7 +47,8 @@ def main(arguments: argparse.Namespace) -> int:
         folder.write_run(record)
         record = Judging(project, plan, os.environ).judged(record)
         folder.write_run(record)
-        publish(folder, plan, notebooks, record)
+        bring_notebooks(folder, record, Cache(store.path), FileIndex(project.state_folder / "digests.json"))
+        publish(folder, plan, notebooks, record, reused_too=True)
     finally:
         folder.release()
     if arguments.json:

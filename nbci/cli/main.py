@@ -16,6 +16,7 @@ COMMANDS = {
     "lint": "check notebooks and pipelines without running them",
     "runs": "list the runs of this project",
     "show": "show what became of a run",
+    "report": "write the pages of a run, those of reused steps too",
     "gate": "judge a run by its gates; let it pass one, with a name and a reason",
     "promote": "release a model of a run that its gates let pass",
     "demote": "take a model out of a stage",

@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 
-def publish(folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook], record: RunRecord) -> None:
-    """Write the merged notebooks and `report/` into the run's folder."""
+def publish(
+    folder: RunFolder,
+    plan: Plan,
+    notebooks: Mapping[str, TaggedNotebook],
+    record: RunRecord,
+    *,
+    reused_too: bool = False,
+) -> None:
+    """Write the merged notebooks and `report/` into the run's folder.
+
+    Reused steps whose notebooks are not in the run's folder are left for later, unless they are asked for.
+    """
     from nbci.engine.merged import write_merged
 
     executed = _executed(folder, plan)
-    write_merged(folder, plan, notebooks, executed)
-    _write_report(folder, plan, record, executed)
+    reused = frozenset(step.name for step in record.steps if step.result == "reused")
+    write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
+    _write_report(folder, plan, record, executed, reused_too=reused_too)
 
 
 def publish_report(folder: RunFolder, plan: Plan, record: RunRecord) -> None:
@@ -32,8 +43,15 @@ def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
     return {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
 
 
-def _write_report(folder: RunFolder, plan: Plan, record: RunRecord, executed: Mapping[str, Mapping[str, Any]]) -> None:
+def _write_report(
+    folder: RunFolder,
+    plan: Plan,
+    record: RunRecord,
+    executed: Mapping[str, Mapping[str, Any]],
+    *,
+    reused_too: bool = False,
+) -> None:
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 
-    write_report(folder.report, render_report(record, plan, executed))
+    write_report(folder.report, render_report(record, plan, executed, reused_too=reused_too))

@@ -17,12 +17,19 @@ if TYPE_CHECKING:
 
 
 def write_merged(
-    folder: RunFolder, plan: Plan, notebooks: Mapping[str, TaggedNotebook], executed: Mapping[str, Mapping[str, Any]]
+    folder: RunFolder,
+    plan: Plan,
+    notebooks: Mapping[str, TaggedNotebook],
+    executed: Mapping[str, Mapping[str, Any]],
+    reused: frozenset[str],
 ) -> None:
-    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix)."""
+    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix).
+
+    Not for one whose source is not among `notebooks`, nor for one with a `reused` step that is not among `executed`.
+    """
     for name, steps in _groups(plan, notebooks).items():
         ran = {step.name: executed[step.name] for step in steps if step.name in executed}
-        if ran:
+        if ran and reused.isdisjoint(step.name for step in steps if step.name not in ran):
             merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
             write_atomic(
                 folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
@@ -66,7 +73,7 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
 
 def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:
     groups: dict[str, list[PlannedStep]] = {}
-    for step in plan.steps:
+    for step in (step for step in plan.steps if step.notebook in notebooks):
         whole = notebooks[step.notebook].whole
         name = step.name if whole else step.name.rpartition("/")[0] or plan.pipeline
         groups.setdefault(name.replace("/", "-"), []).append(step)

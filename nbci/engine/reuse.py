@@ -13,7 +13,7 @@ from nbci.engine.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.store.files import link_or_copy
-from nbci.store.runs import all_runs
+from nbci.store.runs import NOTEBOOK, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.context import RunContext
     from nbci.plan.model import Plan
-    from nbci.records.model import StepRecord
+    from nbci.records.model import RunRecord, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
+    from nbci.store.runs import RunFolder
 
 _LOOK_BACK_RUNS = 50
 # a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run nothing
@@ -58,16 +59,23 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 
 def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
-    """An earlier result as one of this run, whose record the run writes: outs are put back, the notebook is linked.
+    """An earlier result as one of this run: its outs are put back, its notebook stays where it is until asked for.
 
     IntegrityError when what is kept of an out is gone or damaged.
     """
     context.put_back(record.outs, context.cache.artifacts_of(record))
-    notebook = context.cache.notebook_of(record, context.index)
-    if notebook is not None:
-        link_or_copy(notebook, context.folder.step(record.name) / "notebook.ipynb")
     context.cache.mark_used(record)
     return replace(record, result="reused", reason=reason)
+
+
+def bring_notebooks(folder: RunFolder, record: RunRecord, cache: Cache, index: FileIndex) -> None:
+    """Let the notebooks of reused steps stand in the run's folder, too, as far as they still exist."""
+    for step in record.steps:
+        if step.result == "reused":
+            elsewhere = folder.path.parent / (step.run or "") / "steps" / step.name / NOTEBOOK
+            notebook = cache.notebook_of(step, index) or elsewhere
+            if step.run and notebook.exists():
+                link_or_copy(notebook, folder.step(step.name) / NOTEBOOK)
 
 
 def last_records(project: Project, target: str) -> Callable[[str], StepRecord | None]:

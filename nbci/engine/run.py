@@ -137,6 +137,7 @@ class _Run:
             self.context.folder.free_reserve()
             self._cancel()
             record = broken_off(self.context, name, error)
+            self.context.folder.write_step(record)
         self._ended(record)
         self._skip(schedule.end(name, record.result), f"step {name} failed")
 
@@ -148,23 +149,27 @@ class _Run:
             if before is not None and before.result in ("passed", "reused"):
                 record = before
             elif step.action == "skip":
-                record = StepRecord(name=step.name, result="skipped", reason=step.reason)
+                record = self._written(StepRecord(name=step.name, result="skipped", reason=step.reason))
             elif step.action == "reuse":
-                record = take_over(self.context, self.options.taken_over[step.name], step.reason)
+                record = self._written(take_over(self.context, self.options.taken_over[step.name], step.reason))
             else:
                 continue
             ended[step.name] = record.result
             self._ended(record)
         return ended
 
-    def _ended(self, record: StepRecord) -> None:
-        self.context.records[record.name] = record
+    def _written(self, record: StepRecord) -> StepRecord:
         self.context.folder.write_step(record)
+        return record
+
+    def _ended(self, record: StepRecord) -> None:
+        """The step, whose record stands, is settled."""
+        self.context.records[record.name] = record
         self.context.listener.step_ended(record)
 
     def _skip(self, names: tuple[str, ...], reason: str) -> None:
         for name in names:
-            self._ended(StepRecord(name=name, result="skipped", reason=reason))
+            self._ended(self._written(StepRecord(name=name, result="skipped", reason=reason)))
 
     async def _lock_outs(self, locks: contextlib.ExitStack) -> None:
         """Wait for other runs that write an out of this one. In one order, so that two never wait for each other."""

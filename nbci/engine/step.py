@@ -60,7 +60,9 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         decision = decide(context.project.root, step, inputs, context.cache, context.index)
         if decision.record is not None and not record.attempts and not context.forced(step.name):
             with _rebuilding(context, step):
-                return take_over(context, decision.record, decision.reason)
+                reused = take_over(context, decision.record, decision.reason)
+                context.folder.write_step(reused)
+                return reused
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         record = await _tries(context, step, inputs, record)
@@ -71,12 +73,12 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
         record = _failed_before(record, Failure(kind=kind, message=str(error), hint=error.hint))
     except asyncio.CancelledError:
         record = _failed_before(record, interruption(context))
-    record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3))
+    kept = record.result == "passed" and record.key is not None and _is_kept(step, record)
+    run = context.folder.run if kept else None
+    record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3), run=run)
     context.folder.write_step(record)
-    if record.result == "passed" and record.key is not None and _is_kept(step, record):
-        notebook = context.folder.step(step.name) / NOTEBOOK
-        record = replace(record, run=context.folder.run)
-        context.cache.keep(record, notebook, context.index)
+    if kept:
+        context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
     return record
 
 

@@ -33,7 +33,7 @@ def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> byt
         *(_failed(step) for step in failed),
         _about(record),
         _metrics(plan, steps),
-        _steps(steps),
+        _steps(record, steps),
         _warnings(record, plan, steps),
         _parameters(record),
         _again(record),
@@ -197,7 +197,7 @@ def _metrics(plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
     return section("Metrics", table("Metrics", heads, rows, class_="metrics"), anchor="metrics")
 
 
-def _steps(steps: Sequence[ShownStep]) -> Markup:
+def _steps(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     rows = [
         (
             _link(step, step.record.name),
@@ -211,7 +211,10 @@ def _steps(steps: Sequence[ShownStep]) -> Markup:
         for step in steps
     ]
     heads = ("Step", "Result", "Took", "Attempts", "Kernel", "Peak memory", "Why")
-    return section("Steps", table("Steps", heads, rows, class_="steps"), anchor="steps")
+    command = element("code", f"nbci report {record.run}")
+    later = element("p", "Pages of reused steps are made when asked for: ", command, class_="note")
+    is_later = any(step.is_left_for_later and not step.is_unwanted for step in steps)
+    return section("Steps", table("Steps", heads, rows, class_="steps"), later if is_later else None, anchor="steps")
 
 
 def _link(step: ShownStep, text: str) -> Markup | str:
@@ -220,7 +223,7 @@ def _link(step: ShownStep, text: str) -> Markup | str:
 
 def _remark(step: ShownStep) -> str:
     why = step.record.reason or (f"ran in run {step.record.run}" if step.record.run else "")
-    return "; ".join(part for part in (why, "" if step.page is not None else "report disabled") if part)
+    return "; ".join(part for part in (why, "report disabled" if step.is_unwanted else "") if part)
 
 
 def _warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:

@@ -18,13 +18,15 @@ if TYPE_CHECKING:
     from nbci.records.model import RunRecord
 
 
-def render_report(record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]]) -> Mapping[str, bytes]:
+def render_report(
+    record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]], *, reused_too: bool = True
+) -> Mapping[str, bytes]:
     """The report's files by their path in the folder; `notebooks` holds each step's executed notebook by step name.
 
-    A step without a notebook is shown from the plan. The pages keep to the policy under which Jenkins serves a build's
-    files: no script, no inline style, no `data:`, no download.
+    A step without a notebook is shown from the plan, a reused one only if `reused_too`. Pages keep to the policy
+    under which Jenkins serves a build's files: no script, no inline style, no `data:`, no download.
     """
-    steps = shown_steps(record, plan, notebooks)
+    steps = shown_steps(record, plan, notebooks, reused_too=reused_too)
     result = {
         "index.html": index_page(record, plan, steps),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),

@@ -45,11 +45,17 @@ class ShownStep:
     stem: str
     cells: tuple[ShownCell, ...]
     language: str
+    is_left_for_later: bool = False
+
+    @property
+    def is_unwanted(self) -> bool:
+        """Whether the plan wants no page of it."""
+        return self.planned is not None and not self.planned.report
 
     @property
     def page(self) -> str | None:
-        """The path of its page in the report; None when the plan wants none of it."""
-        return f"steps/{self.stem}.html" if self.planned is None or self.planned.report else None
+        """The path of its page in the report; None when there is none."""
+        return None if self.is_unwanted or self.is_left_for_later else f"steps/{self.stem}.html"
 
     @property
     def attempt(self) -> Attempt | None:
@@ -71,7 +77,9 @@ class ShownStep:
         return next((cell for cell in self.cells if cell.run and cell.run.number == number), None)
 
 
-def shown_steps(record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]]) -> tuple[ShownStep, ...]:
+def shown_steps(
+    record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]], *, reused_too: bool = True
+) -> tuple[ShownStep, ...]:
     """Every step of the plan and the record, in the plan's order; one without a record has not been reached."""
     planned = {step.name: step for step in plan.steps}
     recorded = {step.name: step for step in record.steps}
@@ -84,6 +92,7 @@ def shown_steps(record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[s
             stem=stem,
             cells=_cells(step, planned.get(name), notebooks.get(name)),
             language=_language(planned.get(name), notebooks.get(name)),
+            is_left_for_later=step.result == "reused" and not reused_too and name not in notebooks,
         )
         for name, stem in names.items()
     )

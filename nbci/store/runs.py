@@ -163,9 +163,22 @@ class RunFolder:
         To be called by who holds the run.
         """
         settled, journaled = self._interrupted(record)
+        if settled is not record:
+            self.write_step(settled)
         if journaled is not None:
             self.write_executed(record.name, journaled.notebook)
         return settled
+
+    def settle(self) -> None:
+        """Write down that the run was interrupted, if nbci was killed; to be called by who holds it."""
+        header = self.read_header()
+        if header.result != "running":
+            return
+        for step in self.read_plan().steps:
+            record = self.read_step(step.name)
+            if record is not None:
+                self.settle_killed(record)
+        self.write_run(replace(header, result="interrupted"))
 
     def _interrupted(self, step: StepRecord) -> tuple[StepRecord, ExecutedNotebook | None]:
         """A step of a run whose engine was killed: it was running, or never began; with what was journaled of it."""
@@ -220,7 +233,7 @@ class RunFolder:
         steps = [
             self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps
         ]
-        if record.result == "running" and not self.is_going_on:
+        if record.result == "interrupted" or (record.result == "running" and not self.is_going_on):
             record = replace(record, result="interrupted")
             steps = [self._interrupted(step)[0] for step in steps]
         return replace(record, steps=tuple(steps))

@@ -80,6 +80,11 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert (found["kind"], found["cell"], found["first_line"]) == ("interrupted", 3, "import os, sys, time")
     assert (killed / "steps/loud/outputs.jsonl").read_bytes() == journal
 
+    assert nbci("report").returncode == 0
+    assert "line 250\n" in (killed / "report/steps/loud.html").read_text(encoding="utf-8")
+    assert document(nbci("show", "--json")) == shown
+    assert not list(killed.rglob("outputs.jsonl"))
+
     (nbci.cwd / "go").touch()
     resumed = document(nbci("run", "--resume", "latest", "--json", env={"WORD": _SECRET}))
     assert results(resumed) == {"quiet": "passed", "loud": "passed"}

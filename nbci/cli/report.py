@@ -1,0 +1,73 @@
+"""Write the report of a run with the pages and notebooks of all its steps, also of those that it reused.
+
+Works on a run that goes on, and on one that was killed: its notebooks are made of what was printed until then.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.cli.arguments import shown_path
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nbci.config import Project
+    from nbci.store.runs import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci report`."""
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
+    )
+    parser.add_argument("--open", action="store_true", help="show it in the browser")
+    parser.add_argument("--json", action="store_true", help="print a JSON document with the run and its page")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write it, and say where it is."""
+    from nbci.config import find_project
+    from nbci.store.runs import find_run
+
+    project = find_project(Path.cwd())
+    folder = find_run(project, arguments.run)
+    write(project, folder)
+    page = folder.report / "index.html"
+    shown = shown_path(page)
+    print(json.dumps({"run": folder.run, "page": str(shown)}, indent=1) if arguments.json else shown)
+    if arguments.open:
+        import webbrowser
+
+        webbrowser.open(page.as_uri())
+    return 0
+
+
+def write(project: Project, folder: RunFolder) -> None:
+    """Write the pages and the notebooks of all steps into the run's folder."""
+    from nbci.cli.publish import publish
+    from nbci.engine.reuse import bring_notebooks
+    from nbci.errors import UsageError
+    from nbci.store.cache import user_cache
+    from nbci.store.index import FileIndex
+    from nbci.store.sources import read_notebooks
+
+    plan = folder.read_plan()
+    is_held = folder.hold()
+    try:
+        if is_held:
+            folder.settle()
+        record = folder.read()
+        bring_notebooks(folder, record, user_cache(os.environ), FileIndex(project.state_folder / "digests.json"))
+        try:
+            notebooks = read_notebooks(project, plan.sources or {})
+        except UsageError as error:
+            print(f"nbci: the merged notebooks are left as they are: {error}", file=sys.stderr)
+            notebooks = {}
+        publish(folder, plan, notebooks, record, reused_too=True)
+    finally:
+        folder.release()
