@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.engine.unchanged import recall, remember, state_path
+from nbci.store.checkout import read_checkout
 
 if TYPE_CHECKING:
     import argparse
@@ -67,6 +68,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "gates": gates_word(record.verdict),
         "exit_code": exit_code(record, gates=not arguments.no_gate),
         "remote": remote,
+        "made": [path for step in context.plan.steps for path in (*step.outs, *step.metrics)],
     }
     files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
     remember(_state_path(context.project.root, arguments), files, summary)
@@ -107,11 +109,8 @@ def _stands(step: StepRecord) -> bool:
 
 
 def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
-    """Everything that the results depend on, and the results themselves; and what says which commit is checked out."""
-    from nbci.engine.prepare import git_files
-
+    """Everything that the results depend on, and the results themselves."""
     root = context.project.root
-    yield from git_files(root)
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
     for step in record.steps:
         for part in step.observed:
@@ -133,8 +132,10 @@ def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
     folder = source.parent / f"{time.strftime('%Y%m%d-%H%M%S', now)}-{millisecond:03d}{os.urandom(2).hex()}"
     folder.mkdir()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", now) + f".{millisecond:03d}Z"
+    git = read_checkout(source.parents[2], tuple(summary["header"].get("sources") or {}), summary["made"])
     record = {
         **summary["header"],
+        "git": {"commit": git.commit, "branch": git.branch, "dirty": git.dirty} if git is not None else None,
         "run": folder.name,
         "command": ["nbci", *sys.argv[1:]],
         "started_utc": stamp,

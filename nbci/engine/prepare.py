@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import getpass
-import os
 import platform
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +12,9 @@ from nbci.errors import Location, UsageError
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
-from nbci.records.model import GitState, RunRecord
+from nbci.records.model import RunRecord
 from nbci.secrets import Mask
+from nbci.store.checkout import read_checkout
 from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep
     from nbci.store.sources import Target
 
-_GIT_TIMEOUT_SECONDS = 20
 _NO_MASK = Mask(())
 
 
@@ -125,49 +123,17 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         user=_user(),
         platform=platform.platform(),
         python=platform.python_version(),
-        git=git_state(root, tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))),
+        git=checkout_of(root, plan),
         params=plan.params,
         sources=plan.sources,
         warnings=plan.warnings,
     )
 
 
-def git_state(root: Path, made: tuple[str, ...] = ()) -> GitState | None:
-    """The commit that is checked out; None without git or outside a repository.
-
-    What the steps make (`made`, relative to the root) does not make the working tree dirty.
-    """
-    commit = _git(root, "rev-parse", "HEAD")
-    outside = [f":(exclude,literal){path}" for path in made]
-    status = _git(root, "status", "--porcelain", "--untracked-files=all", "--", ":/", *outside)
-    if status is None:
-        return None
-    branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
-    return GitState(commit=commit or None, branch=branch or None, dirty=bool(status))
-
-
-def git_files(root: Path) -> tuple[str, ...]:
-    """The files that change when another commit is checked out, or something is committed or staged."""
-    names = ["HEAD", "index", "packed-refs"]
-    branch = _git(root, "symbolic-ref", "-q", "HEAD")
-    words = [word for name in (*names, *([branch] if branch else [])) for word in ("--git-path", name)]
-    found = _git(root, "rev-parse", *words)
-    return tuple(str((root / line).resolve()) for line in found.splitlines()) if found else ()
-
-
-def _git(root: Path, *words: str) -> str | None:
-    try:
-        answer = subprocess.run(
-            ["git", "-C", str(root), *words],
-            capture_output=True,
-            text=True,
-            timeout=_GIT_TIMEOUT_SECONDS,
-            check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+def checkout_of(root: Path, plan: Plan) -> GitState | None:
+    """What git has checked out, as the record of the plan's run will have it."""
+    made = tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))
+    return read_checkout(root, tuple(plan.sources or {}), made)
 
 
 def _user() -> str | None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from nbci.handoff.values import ValueRef
+from nbci.records.git_state import GitState
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
@@ -168,15 +169,6 @@ class ParameterValue:
     name: str
     value: Any
     source: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitState:
-    """The commit that was checked out, and whether the working tree differed from it."""
-
-    commit: str | None
-    branch: str | None
-    dirty: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
