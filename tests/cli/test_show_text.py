@@ -15,7 +15,8 @@ from jsonschema import Draft202012Validator
 
 from nbci.cli.live.wording import duration, number, width
 from nbci.cli.show_text import RunRow, render_runs, render_show, short_metrics, show_document
-from nbci.records.model import Attempt, Failure, FileRef, GitState, Metric, ParameterValue, RunRecord, StepRecord, Usage
+from nbci.records.git_state import GitState
+from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "show.schema.json").read_text())
 

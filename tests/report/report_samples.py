@@ -10,11 +10,11 @@ from typing import Any
 
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
+from nbci.records.git_state import GitState
 from nbci.records.model import (
     Attempt,
     CellRun,
     Failure,
-    GitState,
     Metric,
     ParameterValue,
     RunRecord,
