@@ -53,9 +53,20 @@ def _run(command: str, argv: list[str]) -> int:
     module = importlib.import_module(f"nbci.cli.{command}")
     parser = _Parser(prog=f"nbci {command}", description=(module.__doc__ or COMMANDS[command]).split("\n\n")[0])
     module.add_arguments(parser)
-    code = module.main(parser.parse_args(argv))
+    code = module.main(parser.parse_args(_joined(argv)))
     sys.stdout.flush()
     return int(code)
+
+
+def _joined(argv: list[str]) -> list[str]:
+    """The arguments with `--sort -accuracy` as one: argparse would take the value for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--sort":
+            joined[-1] = f"--sort={word}"
+        else:
+            joined.append(word)
+    return joined
 
 
 def _bug(command: str, argv: list[str], error: BaseException) -> int:

@@ -119,6 +119,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
+    from nbci.store.run_index import note_run
 
     plan, project = request.plan, request.project
     ready = make_ready(project, plan, request.notebooks, cache=project_cache(project, os.environ), environ=os.environ)
@@ -151,6 +152,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         record = run_plan(context, begun, options)
         if not arguments.resume:
             remember_run(arguments, context, record, judging)
+        note_run(project, record)
     finally:
         display.close()
         folder.release()

@@ -1,15 +1,13 @@
-"""List the runs of this project, the newest first."""
+"""List the runs of this project, the newest first, or those that a search finds."""
 
 from __future__ import annotations
 
 import json
 import sys
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import positive
-from nbci.errors import IntegrityError, UsageError
 
 if TYPE_CHECKING:
     import argparse
@@ -17,27 +15,32 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci runs`."""
+    parser.add_argument("--where", metavar="CONDITION",
+                        help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'")  # fmt: skip
+    parser.add_argument("--sort", metavar="NAME", help="by a metric, parameter or field; -NAME for the largest first")
     parser.add_argument("--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)")
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print them."""
-    from nbci.cli.show_text import RunRow, render_runs
+    from nbci.cli.runs_text import as_json, render_runs
     from nbci.config import find_project
-    from nbci.store.runs import all_runs
+    from nbci.store.run_index import RunIndex
+    from nbci.store.search import Known, query
 
-    records = []
-    for folder in islice(all_runs(find_project(Path.cwd())), arguments.limit):
-        try:
-            records.append(folder.read())
-        except (IntegrityError, UsageError, FileNotFoundError) as error:
-            print(f"nbci: run {folder.run} is left out: {error}", file=sys.stderr)
-    rows = [RunRow(run=r.run, pipeline=r.pipeline, result=r.result, started_utc=r.started_utc, seconds=r.seconds,
-                   metrics=r.metrics) for r in records]  # fmt: skip
+    with RunIndex(find_project(Path.cwd())) as index:
+        index.catch_up()
+        known = Known(metrics=index.names("metric"), params=index.names("param"))
+        rows = index.find(query(known, where=arguments.where, sort=arguments.sort, limit=arguments.limit))
+    for row in rows:
+        if row.problem is not None:
+            print(f"nbci: run {row.run} is left out: {row.problem}", file=sys.stderr)
+    rows = [row for row in rows if row.problem is None]
     if arguments.json:
-        fields = ("run", "pipeline", "result", "started_utc", "seconds", "metrics")
-        print(json.dumps([{name: getattr(row, name) for name in fields} for row in rows], indent=1))
+        print(json.dumps(as_json(rows), indent=1))
+    elif not rows and arguments.where:
+        print("no run is like that")
     else:
         print(render_runs(rows), end="")
     return 0

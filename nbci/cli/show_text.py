@@ -1,76 +1,22 @@
-"""`nbci show` and `nbci runs`: records as plain text and as the documented JSON."""
+"""`nbci show`: a record as plain text and as the documented JSON."""
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.cli.live.gates import gates_word, verdict_lines
 from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, run_failure_lines, traceback_lines
-from nbci.cli.live.wording import duration, number, one_line, table
+from nbci.cli.live.wording import duration, one_line, table
+from nbci.cli.runs_text import moment, short_metrics
 from nbci.records.codec import plain
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from nbci.records.model import RunRecord, StepRecord
 
-_METRICS_SHOWN = 4
 _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
-    """One line of `nbci runs`; metrics by their full names."""
-
-    run: str
-    pipeline: str
-    result: str
-    started_utc: str | None = None
-    seconds: float | None = None
-    metrics: Mapping[str, float]
-
-
-def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
-    """Short name to full name, for each short name that only one step uses."""
-    count = Counter(_short(full) for full in metrics)
-    return {_short(full): full for full in metrics if count[_short(full)] == 1}
-
-
-def _short(full: str) -> str:
-    return full.partition(":")[2] or full
-
-
-def render_runs(rows: Sequence[RunRow]) -> str:
-    """The runs as a table."""
-    if not rows:
-        return "no runs yet; start one with: nbci run TARGET\n"
-    head = ("run", "pipeline", "result", "started (UTC)", "took", "metrics")
-    cells = [
-        (
-            row.run,
-            one_line(row.pipeline),
-            row.result,
-            _moment(row.started_utc),
-            "" if row.seconds is None else duration(row.seconds),
-            _metrics_cell(row.metrics),
-        )
-        for row in rows
-    ]
-    return _joined(table([head, *cells], right=frozenset({4})))
-
-
-def _metrics_cell(metrics: Mapping[str, float]) -> str:
-    short = {full: name for name, full in short_metrics(metrics).items()}
-    shown = [f"{short.get(full, full)} {number(value)}" for full, value in list(metrics.items())[:_METRICS_SHOWN]]
-    more = len(metrics) - len(shown)
-    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
-
-
-def _moment(utc: str | None) -> str:
-    return "" if utc is None else utc[:19].replace("T", " ")
 
 
 def _joined(lines: Sequence[str]) -> str:
@@ -102,7 +48,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("pipeline", record.pipeline),
         ("target", record.target),
         ("result", f"{record.result}{gates_word(record.verdict)}"),
-        ("started", f"{_moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
+        ("started", f"{moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
         ("on", where),
         ("python", record.python or ""),
         ("commit", f"{git.commit or 'none yet'} on {git.branch or 'no branch'}{changes}" if git else ""),

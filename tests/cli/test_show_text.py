@@ -14,9 +14,11 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from nbci.cli.live.wording import duration, number, width
-from nbci.cli.show_text import RunRow, render_runs, render_show, short_metrics, show_document
+from nbci.cli.runs_text import render_runs, short_metrics
+from nbci.cli.show_text import render_show, show_document
 from nbci.records.git_state import GitState
 from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
+from nbci.store.run_index import RunRow
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "show.schema.json").read_text())
 

@@ -1,0 +1,26 @@
+"""The index by which runs are searched; it is derived from their records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci index`."""
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    actions.add_parser("rebuild", help="forget it, and read every record again")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Make it anew."""
+    from nbci.cli.live.wording import counted
+    from nbci.config import find_project
+    from nbci.store.run_index import RunIndex
+
+    with RunIndex(find_project(Path.cwd())) as index:
+        print(f"{counted(index.rebuild(), 'run')} in the index")
+    return 0

@@ -1,0 +1,77 @@
+"""`nbci runs` and `nbci metrics`: what the index of runs says, as text and as JSON."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from nbci.cli.live.wording import duration, number, one_line, table
+from nbci.pipeline.metric_names import short_name
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.store.run_index import RunRow
+
+_METRICS_SHOWN = 4
+_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics")
+
+
+def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
+    """Short name to full name, for each short name that only one step uses."""
+    count = Counter(map(short_name, metrics))
+    return {short_name(full): full for full in metrics if count[short_name(full)] == 1}
+
+
+def render_runs(rows: Sequence[RunRow]) -> str:
+    """The runs as a table."""
+    if not rows:
+        return "no runs yet; start one with: nbci run TARGET\n"
+    head = ("run", "pipeline", "result", "started (UTC)", "took", "metrics")
+    cells = [
+        (
+            row.run,
+            one_line(row.pipeline),
+            row.result,
+            moment(row.started_utc),
+            "" if row.seconds is None else duration(row.seconds),
+            _metrics_cell(row.metrics),
+        )
+        for row in rows
+    ]
+    return _lines(table([head, *cells], right=frozenset({4})))
+
+
+def _metrics_cell(metrics: Mapping[str, float]) -> str:
+    short = {full: name for name, full in short_metrics(metrics).items()}
+    shown = [f"{short.get(full, full)} {number(value)}" for full, value in list(metrics.items())[:_METRICS_SHOWN]]
+    more = len(metrics) - len(shown)
+    return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
+
+
+def render_history(rows: Sequence[RunRow], name: str) -> str:
+    """A metric as it was in each of the runs."""
+    if not rows:
+        return "no run has it\n"
+    head = ("run", "pipeline", "started (UTC)", name)
+    cells = [(row.run, one_line(row.pipeline), moment(row.started_utc), number(value_in(row, name))) for row in rows]
+    return _lines(table([head, *cells], right=frozenset({3})))
+
+
+def value_in(row: RunRow, name: str) -> float:
+    """The metric of that full or short name, which the run has."""
+    return row.metrics[short_metrics(row.metrics).get(name, name)]
+
+
+def as_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
+    """The rows as `--json` prints them."""
+    return [{name: getattr(row, name) for name in _FIELDS} for row in rows]
+
+
+def moment(utc: str | None) -> str:
+    """A time for people, to the second."""
+    return "" if utc is None else utc[:19].replace("T", " ")
+
+
+def _lines(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)

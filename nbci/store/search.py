@@ -1,0 +1,162 @@
+"""A search for runs as SQL: the grammar is that of conditions and gates, values are bound, names are checked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import UsageError, nearest
+from nbci.pipeline.formulas import Arithmetic, Combination, Comparison, Constant, Listing, Name, Unary, parse
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Sequence
+
+    from nbci.pipeline.formulas import Formula
+
+_TEXTS = ("run", "pipeline", "target", "result", "started", "commit", "branch", "user", "host")
+_NUMBERS = ("seconds", "dirty")
+_COLUMNS = "runs.id, runs.run, runs.pipeline, runs.result, runs.started, runs.seconds, runs.problem"
+_WORDS = {"==": "=", "is": "IS", "is not": "IS NOT", "in": "IN", "not in": "NOT IN"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A SELECT over runs, with the values for its question marks."""
+
+    sql: str
+    values: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """The names of metrics and parameters that there are."""
+
+    metrics: Collection[str]
+    params: Collection[str]
+
+
+def query(
+    known: Known, *, where: str | None = None, sort: str | None = None, having: str | None = None, limit: int
+) -> Query:
+    """The runs for which `where` holds, by the name `sort` (with `-` the largest first), else the newest first.
+
+    `having` is a metric that they must have. A run that lacks what is compared or sorted by is not among them.
+    """
+    search = _Search(known)
+    conditions = [search.condition(parse(where, "search"))] if where else []
+    order = "runs.run DESC"
+    if having:
+        conditions.append(f"{search.metric(having)}.run IS NOT NULL")
+    if sort:
+        column = search.column(sort.removeprefix("-"), text=sort.removeprefix("-") in _TEXTS)
+        conditions.append(f"{column} IS NOT NULL")
+        order = f"{column} {'DESC' if sort.startswith('-') else 'ASC'}, {order}"
+    chosen = f" WHERE {' AND '.join(conditions)}" if conditions else ""
+    return Query(
+        sql=f"SELECT {_COLUMNS} FROM runs{''.join(search.joins)}{chosen} ORDER BY {order} LIMIT ?",  # noqa: S608 - made of our own words
+        values=(*search.joined, *search.values, limit),
+    )
+
+
+@dataclass(slots=True)
+class _Search:
+    """Builds the parts of a query: each metric or parameter is joined once."""
+
+    known: Known
+    joins: list[str] = field(default_factory=list)
+    joined: list[Any] = field(default_factory=list)
+    values: list[Any] = field(default_factory=list)
+    tables: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    def condition(self, formula: Formula) -> str:
+        match formula:
+            case Combination(op=op, operands=operands):
+                return f"({f' {op.upper()} '.join(map(self.condition, operands))})"
+            case Unary(op="not", operand=operand):
+                return f"(NOT {self.condition(operand)})"
+            case Comparison(first=first, rest=rest):
+                sides = [first, *(operand for _, operand in rest)]
+                pairs = zip(sides, rest, strict=False)
+                return f"({' AND '.join(self.compared(left, word, right) for left, (word, right) in pairs)})"
+            case _:
+                return self.value(formula, text=False)
+
+    def compared(self, left: Formula, word: str, right: Formula) -> str:
+        text = _is_text(left) or _is_text(right)
+        if word in ("in", "not in") and not isinstance(right, Listing):
+            found = f"instr({self.value(right, text=True)}, {self.value(left, text=True)})"
+            return f"({found} {'>' if word == 'in' else '='} 0)"
+        if isinstance(right, Constant) and right.value is None:
+            word = {"==": "is", "!=": "is not"}.get(word, word)
+        return f"({self.value(left, text=text)} {_WORDS.get(word, word)} {self.value(right, text=text)})"
+
+    def value(self, formula: Formula, *, text: bool) -> str:
+        match formula:
+            case Constant(value=value):
+                self.values.append(float(value) if isinstance(value, int) else value)
+                return "?"
+            case Name(name=name):
+                return self.column(name, text=text)
+            case Listing(items=items):
+                return f"({', '.join(self.value(item, text=text) for item in items)})"
+            case Unary(op=("-" | "+") as sign, operand=operand):
+                return f"({sign}{self.value(operand, text=False)})"
+            case Arithmetic(op=op, left=left, right=right):
+                one, other = self.value(left, text=False), self.value(right, text=False)
+                return f"remainder({one}, {other})" if op == "%" else f"({one} {op} {other})"
+            case _:
+                return self.condition(formula)
+
+    def column(self, name: str, *, text: bool) -> str:
+        """The column of a name: of the run itself, a metric, or a parameter (`params.NAME` where both are there)."""
+        param = name.removeprefix("params.")
+        if name in (*_TEXTS, *_NUMBERS):
+            return f'runs."{name}"'
+        if name in self.known.metrics:
+            return f"{self._table('metric', name)}.value"
+        if param in self.known.params:
+            return f"{self._table('param', param)}.{'text' if text else 'number'}"
+        fields = (*_TEXTS, *_NUMBERS)
+        close = nearest(name, (*self.known.metrics, *self.known.params, *fields))
+        names = _listed((*self.known.metrics, *self.known.params, *fields))
+        raise UsageError(
+            f"no run has a metric or parameter {name!r}",
+            hint=f"did you mean {close!r}?" if close else f"there are {names}",
+        )
+
+    def metric(self, name: str) -> str:
+        """The table of a metric."""
+        if name in self.known.metrics:
+            return self._table("metric", name)
+        close = nearest(name, self.known.metrics)
+        raise UsageError(
+            f"no run has a metric {name!r}",
+            hint=f"did you mean {close!r}?" if close else f"there are {_listed(tuple(self.known.metrics)) or 'none'}",
+        )
+
+    def _table(self, kind: str, name: str) -> str:
+        table = self.tables.get((kind, name))
+        if table is None:
+            table = self.tables[kind, name] = f"t{len(self.tables)}"
+            self.joins.append(
+                f" LEFT JOIN {kind}s AS {table} ON {table}.run = runs.id AND {table}.name ="  # noqa: S608 - as above
+                " (SELECT id FROM names WHERE kind = ? AND name = ?)"
+            )
+            self.joined += [kind, name]
+        return table
+
+
+def _is_text(formula: Formula) -> bool:
+    match formula:
+        case Constant(value=str()):
+            return True
+        case Name(name=name):
+            return name in _TEXTS
+        case Listing(items=items):
+            return any(map(_is_text, items))
+        case _:
+            return False
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:20]) + (", ..." if len(names) > 20 else "")
