@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.git_state import GitState
     from nbci.store.sources import Target
 
 _NO_MASK = Mask(())

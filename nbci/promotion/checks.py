@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
-    from nbci.records.model import FileRef, GitState, RunRecord
+    from nbci.records.git_state import GitState
+    from nbci.records.model import FileRef, RunRecord
     from nbci.registry.git import Git
 
 

@@ -14,7 +14,7 @@ from nbci.registry.git import GitFailed
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.records.model import GitState
+    from nbci.records.git_state import GitState
     from nbci.registry.git import Git
 
 _NO_IDENTITY_HINT = (

@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.promotion.packaging import Packaged
+    from nbci.records.git_state import GitState
     from nbci.records.manifest import Promoter
-    from nbci.records.model import FileRef, GitState, RunRecord
+    from nbci.records.model import FileRef, RunRecord
     from nbci.registry.events import Version
     from nbci.registry.git import Git
     from nbci.store.artifacts import Artifacts

@@ -18,6 +18,11 @@ def to_json(value: object) -> str:
     return json.dumps(plain(value), indent=1, ensure_ascii=False) + "\n"
 
 
+def to_json_line(value: object) -> str:
+    """The same on one line, which takes a tenth of the time: for what a run writes with every step."""
+    return json.dumps(plain(value), ensure_ascii=False) + "\n"
+
+
 def plain(value: object) -> Any:
     """The record as dicts, lists and scalars; fields with their default are left out, unless they are `WRITTEN`."""
     if is_dataclass(value):

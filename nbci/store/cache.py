@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError
-from nbci.records.codec import from_json, to_json
+from nbci.records.codec import from_json, to_json_line
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import Artifacts
 from nbci.store.files import link_or_copy, write_atomic
@@ -76,7 +76,7 @@ class Cache:
         place = self.entry(record)
         kept = {"notebook": digest, "objects": str(self.artifacts.objects.root)}
         write_atomic(place.with_suffix(".kept"), json.dumps(kept))
-        write_atomic(place, to_json(record))
+        write_atomic(place, to_json_line(record))
 
     def mark_used(self, record: StepRecord) -> None:
         """Note that the result was used just now: what was not used for long is removed one day."""

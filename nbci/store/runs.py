@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan
-from nbci.records.codec import from_json, to_json
+from nbci.records.codec import from_json, to_json, to_json_line
 from nbci.records.journal import replayed
 from nbci.records.model import FORMAT as RECORD_FORMAT
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
@@ -129,7 +129,7 @@ class RunFolder:
 
     def write_step(self, record: StepRecord) -> None:
         """Write a step's record."""
-        write_atomic(self.step(record.name) / "record.json", to_json(record))
+        write_atomic(self.step(record.name) / "record.json", to_json_line(record))
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""
