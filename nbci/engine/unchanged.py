@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 2
+FORMAT = 3
 _BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH")  # what a gate compares with may depend on them
 _SETTLED_NS = 50_000_000
 
