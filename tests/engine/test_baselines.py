@@ -15,8 +15,9 @@ from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.codec import to_json
+from nbci.records.git_state import GitState
 from nbci.records.manifest import Manifest, Promoter
-from nbci.records.model import GitState, Metric, RunRecord, StepRecord
+from nbci.records.model import Metric, RunRecord, StepRecord
 from nbci.registry.git import Git
 from nbci.store.runs import RunFolder
 
