@@ -88,7 +88,7 @@ class RunFolder:
 
     def write_plan(self, plan: Plan) -> None:
         """Keep the plan that this run carries out."""
-        write_atomic(self.path / "plan.json", to_json(plan))
+        write_atomic(self.path / "plan.json", to_json_line(plan))
 
     def read_plan(self) -> Plan:
         """The plan that this run carries out."""
