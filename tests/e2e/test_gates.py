@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from shown import document, run_folder
+from support.console import Console
+
+from nbci.records.codec import to_json
+from nbci.records.manifest import Manifest, Promoter
+from nbci.registry.git import Git
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from conftest import MakeNotebook
-    from support.console import Console
 
 _PIPELINE = """\
 pipeline: judged
@@ -163,3 +169,64 @@ def test_a_gate_that_names_nothing_is_refused_before_anything_runs(nbci: Console
     assert "p.yaml, line 15, column 14: gate 6 judges the metric 'acuracy'" in nbci("plan", "p.yaml").stderr
     assert "(did you mean 'accuracy'?)" in nbci("plan", "p.yaml").stderr
     assert not (nbci.cwd / ".nbci" / "runs").exists()
+
+
+_CHAMPION = """\
+pipeline: judged
+steps: {train: {notebook: train.ipynb}}
+metrics: {accuracy: {direction: up}}
+gates:
+  - {metric: accuracy, baseline: champion, max_drop: 0.01}
+models: {judged: {path: model.bin, stage: production, branches: [main]}}
+"""
+
+
+def released(repository: Path, version: str, number: int, accuracy: float) -> None:
+    """A release with its tags, on a commit of no branch."""
+    git = Git(repository)
+    manifest = Manifest(
+        model="judged", version=version, run="R", pipeline="judged", target="p.yaml", commit="x", branch="main",
+        promoted_utc="2026-01-01T00:00:00Z", by=Promoter(name="A", email="a@b.c"), nbci="0",
+        metrics={"train:accuracy": accuracy},
+    )  # fmt: skip
+    git("checkout", "-q", "--detach")
+    (repository / ".nbci").mkdir(exist_ok=True)
+    (repository / ".nbci/release.json").write_text(to_json(manifest))
+    git("add", "-f", ".nbci/release.json")
+    git("commit", "-qm", f"release {version}")
+    git("tag", "-a", "-m", "m", f"judged@{version}")
+    git("tag", "-a", "-m", "m", f"judged#production#{number}")
+    git("checkout", "-q", "main")
+
+
+def test_a_clone_of_one_commit_is_judged_against_the_champion(tmp_path: Path, make_notebook: MakeNotebook) -> None:
+    origin = tmp_path / "origin"
+    make_notebook("origin/train.ipynb", ["accuracy = 0.9", ("metrics", "print(accuracy)")])
+    (origin / "p.yaml").write_text(_CHAMPION)
+    subprocess.run(["git", "init", "-qb", "main", origin], check=True)
+    Git(origin)("add", ".")
+    Git(origin)("commit", "-qm", "begun")
+    clone = tmp_path / "clone"
+    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", origin.as_uri(), clone], check=True)
+    Git(clone)("checkout", "-q", "--detach")
+    nbci = Console(clone)
+
+    first = nbci("run", "p.yaml")
+    assert first.returncode == 0, first.stderr
+    assert "first run: no version of judged was promoted on main yet" in first.stdout
+    assert "from run" in nbci("run", "p.yaml", "-q").stdout.partition("gates passed")[0]
+    released(origin, "v1.0.0", 1, 0.905)
+    passed = nbci("run", "p.yaml")
+    assert passed.returncode == 0, passed.stderr
+    assert "0.905 passed 0.005 to spare; baseline: judged@v1.0.0 in production" in words(passed.stdout)
+    released(origin, "v1.1.0", 2, 0.95)
+    refused = nbci("run", "p.yaml")
+    assert refused.returncode == 3
+    assert "0.95 FAILED misses by 0.04; baseline: judged@v1.1.0 in production" in words(refused.stdout)
+    again = nbci("run", "p.yaml")
+    assert again.returncode == 3
+    assert "from run" in again.stdout
+    shutil.move(origin, tmp_path / "gone")
+    offline = nbci("run", "p.yaml")
+    assert offline.returncode == 3
+    assert "judged@v1.1.0 in production, as last fetched: origin cannot be asked" in offline.stdout

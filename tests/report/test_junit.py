@@ -6,6 +6,7 @@ import report_samples as samples
 
 from nbci.plan.model import PlannedCell
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
+from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.junit import junit
 from nbci.report.view import shown_steps
 
@@ -95,3 +96,30 @@ def test_planned_cells_hold_their_place_when_nothing_ran() -> None:
     record = samples.run(failed(Failure(kind="kernel-start", message="no kernel"), name="a"))
     (suite,) = ElementTree.fromstring(junit(record, shown_steps(record, plan, {})))
     assert [(case.get("name"), case[0].tag) for case in suite] == [("cell 1: x = 1", "skipped"), ("step", "failure")]
+
+
+def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
+    signed = Override(gate="d", by="Ada", reason="known", at_utc="", asked="at most 1")
+    verdict = Verdict(
+        result="failed",
+        judged_utc="",
+        gates=(
+            GateResult(gate="a", asked="at least 1", result="failed", reason="misses by 0.5", found=0.5),
+            GateResult(gate="b", asked="at least 1", result="warned", reason="misses by 0.5", severity="warn"),
+            GateResult(gate="c", asked="at least 1", result="left out", reason="its condition `x` does not hold"),
+            GateResult(gate="d", asked="at most 1", result="failed", reason="misses by 1", override=signed),
+        ),
+    )
+    suite = suites(samples.run(verdict=verdict))["gates"]
+    assert [(case.get("name"), [child.tag for child in case]) for case in suite] == [
+        ("a", ["failure"]),
+        ("b", ["system-out"]),
+        ("c", ["skipped"]),
+        ("d", ["system-out"]),
+    ]
+    assert (suite[0][0].get("message"), suite[0][0].text) == (
+        "misses by 0.5",
+        "asked: at least 1; found: 0.5; misses by 0.5",
+    )
+    assert "overridden by Ada: known" in (suite[3][0].text or "")
+    assert [suite.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["4", "1", "1", "0"]
