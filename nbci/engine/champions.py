@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.gates.baseline import Baseline, NoBaseline
+from nbci.pipeline.rules import DeclaredMetric
 from nbci.registry.champion import REMOTE, champion, registry_name
 from nbci.registry.git import Git, GitFailed
 from nbci.registry.read import fetch_models
@@ -21,6 +22,8 @@ def promoted_model(
     It is a first run only where the remote says so, or where there is no remote. Where it cannot be asked, what this
     clone has counts; a clone that may lack tags cannot tell.
     """
+    import msgspec
+
     git = Git(root)
     if git.get("rev-parse", "--git-dir") is None:
         return NoBaseline(asked=asked, reason="this is no git repository, so nothing was promoted"), ()
@@ -43,6 +46,7 @@ def promoted_model(
             source=f"{found.model}@{found.version}{where}{known}",
             identity=f"{found.model}@{found.version} {found.commit}",
             metrics=found.metrics,
+            declared={metric: msgspec.convert(said, DeclaredMetric) for metric, said in found.declared.items()},
         ), tags
     where = f" on {branch}" if branch else ""
     if offline is None:

@@ -266,6 +266,7 @@ def _manifest(case: _Case, version: str, tried: Packaged) -> Manifest:
         sources=record.sources,
         params=record.params,
         metrics=record.metrics,
+        declared=plain(case.plan.metrics or {}),
         verdict=record.verdict,
         platform=record.platform,
         python=record.python,

@@ -55,8 +55,9 @@ class Manifest:
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
-    `metrics` are those of the run by full name, `verdict` is what the gates said of them. `details` is what was found
-    out when the model was tried: its framework, signature, how it answered.
+    `metrics` are those of the run by full name, `declared` is what the pipeline said of them (unit, direction), `verdict`
+    what the gates said. `details` is what was found out when the model was tried: its framework, signature, how it
+    answered.
     """
 
     model: str
@@ -77,6 +78,7 @@ class Manifest:
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()
     metrics: Mapping[str, float] | None = None
+    declared: Mapping[str, Mapping[str, str]] | None = None
     verdict: Verdict | None = None
     platform: str | None = None
     python: str | None = None

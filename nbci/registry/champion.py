@@ -20,13 +20,14 @@ REMOTE = "origin"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Champion:
-    """A release as a baseline: `metrics` are those of its run by full name, `step:metric`."""
+    """A release as a baseline: `metrics` are those of its run by full name, `declared` what was said of them there."""
 
     model: str
     version: str
     commit: str
     run: str
     metrics: Mapping[str, float]
+    declared: Mapping[str, Mapping[str, str]]
     stage: str | None = None
     branch: str | None = None
     since_utc: str | None = None
@@ -67,6 +68,7 @@ def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> C
                 commit=commit,
                 run=manifest.run,
                 metrics=manifest.metrics or {},
+                declared=manifest.declared or {},
                 stage=stage,
                 branch=manifest.branch,
                 since_utc=manifest.promoted_utc,

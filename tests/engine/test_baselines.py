@@ -67,7 +67,7 @@ def release(git: Git, number: int, accuracy: float, branch: str = "main") -> Non
     manifest = Manifest(
         model="digits", version=version, run="R", pipeline="p", target="p.yaml", commit="x", branch=branch,
         promoted_utc="2026-01-01T00:00:00Z", by=Promoter(name="A", email="a@b.c"), nbci="0",
-        metrics={"train:accuracy": accuracy},
+        metrics={"train:accuracy": accuracy}, declared={"accuracy": {"direction": "up", "unit": "ratio"}},
     )  # fmt: skip
     git("checkout", "-q", "--detach")
     commit(git, ".nbci/release.json", to_json(manifest))
@@ -116,6 +116,7 @@ def test_the_champion_of_the_target_branch_is_found_in_any_clone(origin: Path, t
     assert full == replace(found.baseline, asked="champion:digits")
     assert found.baseline.metrics == {"train:accuracy": 0.95}
     assert found.baseline.source == "digits@v1.2.0 in production"
+    assert found.baseline.declared == {"accuracy": DeclaredMetric(direction="up", unit="ratio")}
     assert found.remote == ("refs/tags/digits@*", "refs/tags/digits#*")
     assert baseline("champion", shallow, environ={"CHANGE_TARGET": "next"}).metrics == {"train:accuracy": 0.99}
     cut_off(shallow)
