@@ -55,7 +55,7 @@ class Manifest:
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
-    `metrics` are those of the run by full name, `declared` is what the pipeline said of them (unit, direction), `verdict`
+    `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit, direction), `verdict`
     what the gates said. `details` is what was found out when the model was tried: its framework, signature, how it
     answered.
     """
