@@ -49,6 +49,7 @@ def main(arguments: argparse.Namespace) -> int:
         raise UsageError(f"run {folder.run} is still going on")
     try:
         record, plan = folder.read(), folder.read_plan()
+        folder.check_seal()
         if record.result == "passed" and plan.gates and not plan.leaves_out:
             judging = Judging(project, plan, os.environ)
             record = judging.judged(record, record.verdict.overrides if record.verdict else ())

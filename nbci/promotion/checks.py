@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
 from nbci.pipeline.models import models_of
+from nbci.promotion.facts import allows
 from nbci.registry.champion import champion
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
     """Refused when the run did not pass, or its gates did not let it."""
     if record.result != "passed":
         raise Refused(f"run {record.run} is {record.result}, and only runs that passed are promoted")
+    if plan.leaves_out:
+        raise Refused(f"run {record.run} was of a part of the pipeline", hint=f"run it whole: nbci run {record.target}")
     verdict = record.verdict
     if verdict is None:
         if plan.gates:
@@ -60,14 +63,18 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
         raise Refused(f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}")
 
 
-def check_baselines(git: Git, plan: Plan, spec: Model, record: RunRecord, branch: str | None) -> None:
+def check_baselines(git: Git, plan: Plan, record: RunRecord, branch: str | None) -> None:
     """Refused when another model was promoted since the verdict compared this run with the one before."""
+    models = {model.name: model for model in models_of(plan.models)}
     for used in record.verdict.baselines if record.verdict is not None else ():
         kind, _, named = used.asked.partition(":")
-        if kind != "champion" or (named or spec.name) != spec.name:
+        default = plan.pipeline if plan.pipeline in models else next(iter(models))
+        model = models.get(named or default)
+        if kind != "champion" or model is None:
             continue
+        target = branch if branch and allows(model.branches, branch) else next(iter(model.branches), None)
         found = champion(
-            git.folder, spec.name, branch=branch if spec.branches else None, stage=spec.stage, refresh=False
+            git.folder, model.name, branch=target if model.branches else None, stage=model.stage, refresh=False
         )
         now = f"{found.model}@{found.version} {found.commit}" if found is not None else None
         if now != used.identity:

@@ -48,11 +48,16 @@ def check_branch(model: str, branches: Sequence[str], branch: str | None, enviro
             f"no branch is checked out, and {model} is promoted from {allowed} only",
             hint="check the branch out, or say what was built: BRANCH_NAME=main nbci promote ...",
         )
-    if not any(fnmatch.fnmatchcase(branch, pattern) for pattern in branches):
+    if not allows(branches, branch):
         raise UsageError(
             f"{model} is promoted from {allowed} only, and this is {branch}",
             hint="`branches` of the model in the pipeline file says so",
         )
+
+
+def allows(branches: Sequence[str], branch: str) -> bool:
+    """Whether the branch is one of these, or fits one of their patterns."""
+    return any(fnmatch.fnmatchcase(branch, pattern) for pattern in branches)
 
 
 def build_url(environ: Mapping[str, str]) -> str | None:

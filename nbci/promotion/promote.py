@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import nbci
+from nbci.data.repository import project_cache
 from nbci.errors import UsageError
 from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.commit import message_of, write_commit
@@ -23,7 +24,6 @@ from nbci.registry.evidence import evidence_steps
 from nbci.registry.git import open_git
 from nbci.registry.grammar import check_model_name, check_version
 from nbci.registry.read import fetch_models, read_models
-from nbci.store.cache import user_cache
 from nbci.store.index import FileIndex
 from nbci.store.runs import now_utc
 
@@ -84,7 +84,7 @@ def promote(project: Project, folder: RunFolder, request: Request, environ: Mapp
                 hint=f"git remote add {REMOTE} URL, or keep the release here with --no-push",
             )
         fetch_models(case.git, REMOTE, [case.name])
-    check_baselines(case.git, case.plan, case.spec, case.record, case.branch)
+    check_baselines(case.git, case.plan, case.record, case.branch)
     state = next((model for model in read_models(case.git) if model.model == case.name), None)
     state = state or ModelState(model=case.name, events=(), versions=())
     made = _made_before(state, case.record.run)
@@ -143,7 +143,7 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
         build=build_url(environ),
         seal=seal,
         outs=model_outs(spec, record),
-        artifacts=user_cache(environ).artifacts,
+        artifacts=project_cache(project, environ).artifacts,
     )
 
 

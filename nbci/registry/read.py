@@ -108,13 +108,13 @@ def parse_manifest(text: bytes, shown: str) -> Manifest:
     return manifest
 
 
-def fetch_models(git: Git, remote: str, models: Iterable[str]) -> None:
-    """Bring the tags of these models from the remote; GitFailed when it cannot be reached.
+def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
+    """Bring the tags of these models (None: all) from the remote; GitFailed when it cannot be reached.
 
     A tag that is here with other content stays as it is, and is an IntegrityError.
     """
-    names = [model.replace(":", "=") for model in models]
-    specs = [f"refs/tags/{name}{mark}*:refs/tags/{name}{mark}*" for name in names for mark in "@#"]
+    names = [f"{model.replace(':', '=')}{mark}" for model in models for mark in "@#"] if models is not None else [""]
+    specs = [f"refs/tags/{name}*:refs/tags/{name}*" for name in names]
     depth = ["--depth=1"] if git.is_shallow else []
     if depth and not git("ls-remote", remote, *(spec.partition(":")[0] for spec in specs)):
         return  # git fetch --depth fails, without a word, where nothing matches

@@ -15,12 +15,14 @@ import pytest
 from support.console import ROOT
 
 from nbci.config import find_project
+from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, IntegrityError, NbciError, UsageError
+from nbci.promotion.checks import Refused
 from nbci.promotion.promote import Promotion, Request, promote
 from nbci.promotion.stages import Move, demote, rollback
 from nbci.registry.git import Git
+from nbci.registry.queries import deeds
 from nbci.registry.read import find_model, read_manifest, read_models
-from nbci.store.cache import user_cache
 from nbci.store.runs import find_run
 
 if TYPE_CHECKING:
@@ -164,7 +166,10 @@ def change(path: str, text: str) -> Callable[[Released], None]:
 def forge(released: Released) -> None:
     """Other content in the workspace, and in the object that the run kept."""
     (kept,) = find_run(find_project(released.project), released.runs[1]).read().steps[1].outs[:1]
-    for place in (released.project / MODEL, user_cache(os.environ).artifacts.objects.path(kept.digest)):
+    for place in (
+        released.project / MODEL,
+        project_cache(find_project(released.project), os.environ).artifacts.objects.path(kept.digest),
+    ):
         place.chmod(0o644)
         place.write_text("forged")
 
@@ -349,3 +354,34 @@ def test_a_shallow_detached_clone_promotes(released: Released, tmp_path: Path) -
     assert (made.version, made.before) == ("v1.0.1", "v1.0.0")
     assert {"digits@v1.0.1", "digits#production#2"} <= released.tags()
     subprocess.run(["git", "-C", released.origin, "fsck", "--strict"], check=True, capture_output=True)
+
+
+_GATES = """\
+metrics: {accuracy: {direction: up}}
+gates:
+  - {metric: accuracy, at_least: 0.915}
+  - {metric: accuracy, baseline: champion, max_drop: 0.5}
+"""
+
+
+def test_only_what_the_gates_let_pass(released: Released) -> None:
+    pipeline = released.project / "pipeline.yaml"
+    pipeline.write_text(pipeline.read_text() + _GATES)
+    released.git("commit", "-qam", "gates")
+    nbci = released.nbci
+    assert nbci("run", "pipeline.yaml", "-p", "C=2", "--quiet").returncode == 0
+    good = max(os.listdir(released.project / ".nbci/runs"))
+    assert nbci("run", "pipeline.yaml", "-p", "C=1", "--quiet").returncode == 3
+    weak = max(os.listdir(released.project / ".nbci/runs"))
+    with pytest.raises(Refused, match=r"the gates refuse run .*: accuracy at least 0\.915"):
+        promoted(released, weak)
+    overridden = nbci("gate", weak, "--override", "1", "--reason", "a hotfix")
+    assert overridden.returncode == 0, overridden.stderr
+    assert promoted(released, weak).version == "v1.0.0"
+    (deed, *_) = deeds(released.git, read_models(released.git))
+    assert (deed.action, deed.by, deed.reason) == ("gate overridden", "A Tester", "a hotfix")
+    with pytest.raises(Refused, match=r"compares with nothing, and now digits@v1\.0\.0 is to be beaten") as stale:
+        promoted(released, good)
+    assert stale.value.hint == f"judge the run anew: nbci gate {good}"
+    assert nbci("gate", good).returncode == 0
+    assert promoted(released, good).version == "v1.0.1"

@@ -1,0 +1,151 @@
+"""The models that were released: what is in each stage, since when, by whom, with which metrics.
+
+`nbci models history M` tells what was done to one, `nbci models get M@v1.2.0 PATH` brings one here, and
+`nbci models verify` holds every release against its evidence.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.registry.events import ModelState
+    from nbci.registry.git import Git
+    from nbci.registry.queries import Placed
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci models`."""
+    _add_common(parser, default=False)
+    commands = parser.add_subparsers(dest="query", metavar="QUERY")
+    history = commands.add_parser("history", help="what was done to a model, and its versions with their metrics")
+    history.add_argument("model", metavar="M")
+    _add_common(history)
+    get = commands.add_parser("get", help="bring a released model here")
+    get.add_argument("reference", metavar="M", help="digits, digits@v1.2.0, digits@latest or digits#production")
+    get.add_argument("path", metavar="PATH", help="where to: a name for the file, or a folder")
+    get.add_argument("--url", metavar="GIT_URL", help="of this repository; no checkout is needed")
+    get.add_argument("--force", action="store_true", help="replace what is there")
+    _add_common(get)
+    verify = commands.add_parser("verify", help="hold every release against its evidence")
+    verify.add_argument("model", metavar="M", nargs="?", help="this model only")
+    verify.add_argument("--quick", action="store_true", help="look whether objects are there, do not read them")
+    _add_common(verify)
+
+
+def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
+    """The query's own default would hide what stands before its name."""
+    parser.add_argument("--fetch", action="store_true", default=default, help="bring the tags of `origin` first")
+    parser.add_argument("--json", action="store_true", default=default, help="print JSON")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Print what is asked for."""
+    match arguments.query:
+        case "history":
+            return _history(arguments)
+        case "get":
+            return _get(arguments)
+        case "verify":
+            return _verify(arguments)
+        case _:
+            return _list(arguments)
+
+
+def known_models(folder: Path, name: str | None, *, fetch: bool) -> tuple[Git, tuple[ModelState, ...]]:
+    """The repository of the folder, and its models, or only the one of that name."""
+    from nbci.registry.champion import REMOTE
+    from nbci.registry.git import open_git
+    from nbci.registry.read import fetch_models, find_model, read_models
+
+    git = open_git(folder)
+    if fetch:
+        fetch_models(git, REMOTE, [name] if name is not None else None)
+    models = read_models(git)
+    return git, models if name is None else (find_model(models, name),)
+
+
+def _list(arguments: argparse.Namespace) -> int:
+    from nbci.registry.queries import placed
+
+    git, models = known_models(Path.cwd(), None, fetch=arguments.fetch)
+    rows = placed(git, models)
+    if arguments.json:
+        _print_json([asdict(row) for row in rows])
+    else:
+        print("\n".join(_table(rows)) or "no model was released yet: nbci promote RUN")
+    return 0
+
+
+def _table(rows: Sequence[Placed]) -> Iterator[str]:
+    if not rows:
+        return
+    cells = [("model", "stage", "version", "since", "by", "metrics")]
+    cells += [
+        (row.model, row.stage or "-", row.version, row.since_utc[:16].replace("T", " "), row.by, _metrics(row.metrics))
+        for row in rows
+    ]
+    widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
+    for line in cells:
+        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+
+
+def _metrics(metrics: Any) -> str:
+    return ", ".join(f"{name.rpartition(':')[2]} {value:.4g}" for name, value in metrics.items())
+
+
+def _history(arguments: argparse.Namespace) -> int:
+    from nbci.cli.audit import lines
+    from nbci.registry.queries import deeds, version_rows
+
+    git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
+    rows = version_rows(git, models[0])
+    done = deeds(git, models)
+    if arguments.json:
+        _print_json({"versions": [asdict(row) for row in rows], "events": [asdict(deed) for deed in done]})
+    else:
+        print("\n".join((*_table(rows), "", *lines(done))))
+    return 0
+
+
+def _get(arguments: argparse.Namespace) -> int:
+    from nbci.promotion.fetched import get_model
+    from nbci.registry.grammar import parse_reference
+
+    reference = parse_reference(arguments.reference)
+    fetched = get_model(
+        reference, url=arguments.url, folder=Path.cwd(), target=Path(arguments.path), force=arguments.force
+    )
+    if arguments.json:
+        _print_json(asdict(fetched))
+    else:
+        print("\n".join(f"{fetched.model} {fetched.version}  {name}" for name in fetched.files))
+    return 0
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    from nbci.promotion.verify import verify
+
+    git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
+    found = verify(git, Path.cwd(), models, content=not arguments.quick)
+    count = sum(len(model.versions) for model in models)
+    if arguments.json:
+        _print_json([asdict(finding) for finding in found])
+    elif not found:
+        print(f"{count} releases are what they say")
+    for finding in found if not arguments.json else ():
+        print(f"{finding.model} {finding.version or ''}: {finding.problem}", file=sys.stderr)
+    return ExitCode.INTEGRITY if found else ExitCode.SUCCESS
+
+
+def _print_json(document: Any) -> None:
+    print(json.dumps(document, indent=1, ensure_ascii=False))

@@ -1,0 +1,145 @@
+"""A promoted model brought from the DVC remote of its repository, compared with its evidence."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import InfrastructureError, IntegrityError, Location, NbciError, UsageError
+from nbci.records.manifest import MANIFEST_PATH
+from nbci.registry.events import Event, fold
+from nbci.registry.git import Git
+from nbci.registry.grammar import parse_tag
+from nbci.registry.read import find_commit, find_model, parse_manifest, read_models
+from nbci.store.index import FileIndex
+
+if TYPE_CHECKING:
+    from nbci.records.manifest import Manifest
+    from nbci.registry.events import ModelState
+    from nbci.registry.grammar import Reference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fetched:
+    """What was brought: the release's version, its commit, and where its files are now."""
+
+    model: str
+    version: str
+    commit: str
+    files: tuple[str, ...]
+
+
+def get_model(reference: Reference, *, url: str | None, folder: Path, target: Path, force: bool = False) -> Fetched:
+    """Write the model's file or files to `target`: a name for a single file, a folder for several or where it ends so.
+
+    `url` is a git repository; without it, the one that `folder` belongs to. IntegrityError when what comes is not
+    what was promoted.
+    """
+    if url is None:
+        git = Git(folder)
+        models, source = read_models(git), git("rev-parse", "--show-toplevel")
+    else:
+        models, source = remote_models(folder, url, reference.model), url
+    state = find_model(models, reference.model)
+    commit = find_commit(state, reference)
+    prefix = f"{state.model.rpartition(':')[0]}/" if ":" in state.model else ""
+    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
+        manifest = _download(source, commit, prefix, Path(name))
+        files = _put(manifest, Path(name), target, force=force)
+    return Fetched(model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files)))
+
+
+def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
+    """The models of a repository that is not here, from the names of its tags: their numbers order them."""
+    name = model.replace(":", "=")
+    listed = Git(folder)("ls-remote", "--tags", url, f"refs/tags/{name}@*", f"refs/tags/{name}#*")
+    found = {ref: tag for tag, ref in (line.split("\t", 1) for line in listed.splitlines())}
+    events = []
+    for ref, tag in found.items():
+        parsed = parse_tag(ref.removeprefix("refs/tags/"))
+        commit = found.get(f"{ref}^{{}}")
+        if parsed is not None and commit is not None:
+            events.append(
+                Event(
+                    action=parsed.action,
+                    model=parsed.model,
+                    version=parsed.version,
+                    stage=parsed.stage,
+                    number=parsed.number,
+                    tag=ref.removeprefix("refs/tags/"),
+                    object=tag,
+                    commit=commit,
+                    seconds=0,
+                    name="",
+                    email="",
+                )
+            )
+    return fold(events)
+
+
+def _download(source: str, commit: str, prefix: str, folder: Path) -> Manifest:
+    """The release's manifest; its files lie in `folder` then, under their paths in the project."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+    from dvc.scm import SCMError
+
+    try:
+        with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True) as repo:
+            manifest = parse_manifest(_read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}")
+            for ref in manifest.files:
+                (folder / ref.path).parent.mkdir(parents=True, exist_ok=True)
+                repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(folder / ref.path), recursive=True)
+    except NbciError:
+        raise
+    except FileNotFoundError as error:
+        raise IntegrityError(
+            f"the release lacks something: {error}", hint="nbci models verify says what", where=Location(source)
+        ) from error
+    except (DvcException, SCMError, OSError) as error:
+        raise InfrastructureError(
+            f"the model could not be brought: {str(error) or type(error).__name__}", where=Location(source)
+        ) from error
+    return manifest
+
+
+def _read(repo: Any, path: str) -> bytes:
+    with repo.dvcfs.open(path, "rb") as file:
+        text: bytes = file.read()
+    return text
+
+
+def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:
+    single = len(manifest.files) == 1
+    places = []
+    index = FileIndex(folder / ".digests")
+    for ref in manifest.files:
+        found = index.fingerprint(folder, ref.path)
+        if found.digest != ref.digest:
+            raise IntegrityError(
+                f"what came for {ref.path} is not what was promoted: {found.digest} instead of {ref.digest}",
+                hint="the object on the DVC remote was altered: nbci models verify",
+            )
+        inside = target.is_dir() or not single
+        place = (target / (Path(ref.path).name if single else ref.path)) if inside else target
+        if place.exists() and not force:
+            raise UsageError("there is something already", where=Location(str(place)), hint="--force replaces it")
+        places.append(place)
+    for ref, place in zip(manifest.files, places, strict=True):
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if place.is_dir():
+            shutil.rmtree(place)
+        shutil.move(folder / ref.path, place)
+    return places
+
+
+def md5_of_stream(file: Any) -> str:
+    """The MD5 of what can be read from it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    while chunk := file.read(4 << 20):
+        digest.update(chunk)
+    return digest.hexdigest()

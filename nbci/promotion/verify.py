@@ -1,0 +1,139 @@
+"""Every release held against its evidence: tags, commit, documents, and the objects on the DVC remote."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import IntegrityError
+from nbci.promotion.fetched import md5_of_stream
+from nbci.promotion.objects import open_repo
+from nbci.records.manifest import MANIFEST_PATH
+from nbci.registry.champion import REMOTE
+from nbci.registry.git import GitFailed
+from nbci.registry.read import read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from nbci.records.manifest import Manifest
+    from nbci.records.model import FileRef
+    from nbci.registry.events import ModelState, Version
+    from nbci.registry.git import Git
+
+_ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """Something that is not what it says: of which model and version, and what is wrong."""
+
+    model: str
+    version: str | None
+    problem: str
+
+
+def verify(git: Git, root: Path, models: Iterable[ModelState], *, content: bool = True) -> tuple[Finding, ...]:
+    """What is wrong with the releases. `content`: objects are read and digested, not only looked for."""
+    found: list[Finding] = []
+    files: dict[FileRef, tuple[str, str]] = {}
+    states = tuple(models)
+    found += (finding for state in states for finding in _tags(git, state))
+    for state in states:
+        for version in state.versions:
+            try:
+                manifest = read_manifest(git, version.commit)
+            except IntegrityError as error:
+                found.append(Finding(model=state.model, version=version.version, problem=str(error)))
+                continue
+            problems = ["it carries no evidence"] if manifest is None else list(_release(git, state, version, manifest))
+            found += (Finding(model=state.model, version=version.version, problem=problem) for problem in problems)
+            for ref in manifest.files if manifest is not None else ():
+                files.setdefault(ref, (state.model, version.version))
+    if files:
+        with open_repo(root) as repo:
+            remote = repo.cloud.get_remote_odb()
+            for ref, (model, name) in files.items():
+                problems = list(_objects(remote, ref.digest, content=content))
+                found += (Finding(model=model, version=name, problem=f"{ref.path}: {problem}") for problem in problems)
+    return tuple(found)
+
+
+def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
+    """Stages point at versions; a tag that `origin` has, too, is the same there."""
+    for event in state.events:
+        if event.version is None:
+            problem = f"the tag {event.tag} stands on a commit that is no version"
+            yield Finding(model=state.model, version=None, problem=problem)
+    name = state.model.replace(":", "=")
+    listed = git.get("ls-remote", REMOTE, f"refs/tags/{name}@*", f"refs/tags/{name}#*") or ""
+    there = {ref.removeprefix("refs/tags/"): tag for tag, ref in (line.split("\t", 1) for line in listed.splitlines())}
+    for event in state.events:
+        if there.get(event.tag, event.object) != event.object:
+            problem = f"the tag {event.tag} is another one at {REMOTE}"
+            yield Finding(model=state.model, version=event.version, problem=problem)
+
+
+def _release(git: Git, state: ModelState, version: Version, manifest: Manifest) -> Iterator[str]:
+    said = (manifest.model, manifest.version)
+    if said != (state.model, version.version):
+        yield f"its evidence is that of {said[0]} {said[1]}"
+    head = git("cat-file", "commit", version.commit).partition("\n\n")[0].splitlines()
+    parents = [line.split()[1] for line in head if line.startswith("parent ")]
+    if parents != [manifest.commit]:
+        yield f"its commit is no child of {manifest.commit[:10]}, which the evidence names"
+    prefix = git.prefix
+    try:
+        changed = git("diff-tree", "-r", "--name-only", "-z", manifest.commit, version.commit).split("\0")
+    except GitFailed:
+        changed = []  # a shallow clone does not have the parent
+    other = sorted({path for path in changed if path} - {f"{prefix}{name}" for name in _ADDED})
+    if other:
+        yield f"its commit changes more than it says: {', '.join(other[:5])}"
+    yield from _documents(git, version.commit, prefix, manifest)
+
+
+def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterator[str]:
+    import yaml
+
+    try:
+        document, lock = (
+            yaml.safe_load(git.bytes("cat-file", "blob", f"{commit}:{prefix}{name}"))
+            for name in ("dvc.yaml", "dvc.lock")
+        )
+    except (GitFailed, yaml.YAMLError):
+        yield "its dvc.yaml or dvc.lock cannot be read"
+        return
+    name = manifest.model.rpartition(":")[2]
+    if name not in (document.get("artifacts") or {}):
+        yield "its dvc.yaml does not name the model"
+    outs = [entry for stage in (lock.get("stages") or {}).values() for entry in stage.get("outs") or ()]
+    locked = {str(entry["path"]): str(entry.get("md5")) for entry in outs}
+    for ref in manifest.files:
+        if locked.get(ref.path, ref.digest) != ref.digest:
+            yield f"its dvc.lock has other content for {ref.path} than the evidence"
+
+
+def _objects(remote: Any, digest: str, *, content: bool) -> Iterator[str]:
+    path = remote.oid_to_path(digest)
+    if not remote.fs.exists(path):
+        yield f"the object {digest} is not on the DVC remote"
+        return
+    if not content and not digest.endswith(".dir"):
+        return
+    with remote.fs.open(path, "rb") as file:
+        data = file.read() if digest.endswith(".dir") else None
+        found = md5_of_stream(file) if data is None else _md5(data)
+    if found != digest.removesuffix(".dir"):
+        yield f"the object {digest} on the DVC remote was altered"
+        return
+    for entry in json.loads(data) if data is not None else ():
+        yield from (f"{entry['relpath']}: {problem}" for problem in _objects(remote, entry["md5"], content=content))
+
+
+def _md5(data: bytes) -> str:
+    import io
+
+    return md5_of_stream(io.BytesIO(data))

@@ -1,0 +1,131 @@
+"""Where something came from and what came of it: model ← files ← steps ← data, code, parameters."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbci.records.manifest import EvidenceStep
+    from nbci.records.model import FileRef
+
+Kind = Literal["model", "step", "file", "code", "parameter"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Node:
+    """A thing in the graph; `name` is unique within its `kind`, `note` says which state of it is meant."""
+
+    kind: Kind
+    name: str
+    note: str = ""
+
+    @property
+    def id(self) -> str:
+        """Unique in the graph."""
+        return f"{self.kind}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edge:
+    """`source` went into `target`; `values` are the variables that passed, between steps."""
+
+    source: str
+    target: str
+    values: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lineage:
+    """A graph of causes and effects, without cycles."""
+
+    nodes: Mapping[str, Node]
+    edges: tuple[Edge, ...]
+
+    def around(self, start: Iterable[str]) -> Lineage:
+        """The part that leads to these nodes or comes of them."""
+        begin = list(start)
+        kept = self._reached(begin, up=True) | self._reached(begin, up=False)
+        return Lineage(
+            nodes={name: node for name, node in self.nodes.items() if name in kept},
+            edges=tuple(edge for edge in self.edges if edge.source in kept and edge.target in kept),
+        )
+
+    def next_to(self, name: str, *, up: bool) -> tuple[Edge, ...]:
+        """The edges from the causes of a node (`up`), or to its effects."""
+        return tuple(edge for edge in self.edges if (edge.target if up else edge.source) == name)
+
+    def _reached(self, start: Iterable[str], *, up: bool) -> set[str]:
+        ends: dict[str, list[str]] = {}
+        for edge in self.edges:
+            here, there = (edge.target, edge.source) if up else (edge.source, edge.target)
+            ends.setdefault(here, []).append(there)
+        found, waiting = set(start), list(start)
+        while waiting:
+            for name in ends.get(waiting.pop(), ()):
+                if name not in found:
+                    found.add(name)
+                    waiting.append(name)
+        return found
+
+
+def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]]) -> Lineage:
+    """The graph of a run's steps, and of models with the paths of their files."""
+    known = list(steps)
+    nodes: dict[str, Node] = {}
+    edges: dict[tuple[str, str], Edge] = {}
+    for step in known:
+        for node, edge in _around_step(step, known):
+            nodes.setdefault(node.id, node)
+            if edge is not None:
+                edges.setdefault((edge.source, edge.target), edge)
+    for model, paths in models.items():
+        node = Node(kind="model", name=model)
+        nodes[node.id] = node
+        for path in paths:
+            file = nodes.setdefault(f"file:{path}", Node(kind="file", name=path))
+            edges[file.id, node.id] = Edge(source=file.id, target=node.id)
+    return Lineage(nodes=nodes, edges=tuple(edges.values()))
+
+
+def _around_step(step: EvidenceStep, known: list[EvidenceStep]) -> Iterator[tuple[Node, Edge | None]]:
+    here = Node(kind="step", name=step.name, note=f"run {step.run}" if step.run else "")
+    yield here, None
+    code = Node(kind="code", name=step.notebook)
+    yield code, Edge(source=code.id, target=here.id)
+    for name, value in (step.params or {}).items():
+        parameter = Node(kind="parameter", name=f"{name} = {value!r}")
+        yield parameter, Edge(source=parameter.id, target=here.id)
+    for ref in step.deps:
+        yield _file(ref), Edge(source=f"file:{ref.path}", target=here.id)
+        for maker in known:
+            for out in maker.outs:
+                if out.path != ref.path and (_lies_in(ref.path, out.path) or _lies_in(out.path, ref.path)):
+                    yield _file(out), Edge(source=f"file:{out.path}", target=f"file:{ref.path}")
+    for ref in step.outs:
+        yield _file(ref), Edge(source=here.id, target=f"file:{ref.path}")
+    for giver, names in _values(step, known).items():
+        yield here, Edge(source=f"step:{giver}", target=here.id, values=names)
+
+
+def _values(step: EvidenceStep, known: list[EvidenceStep]) -> dict[str, tuple[str, ...]]:
+    """The variables that the step took, by the step that gave them as they were taken; the last such one."""
+    found: dict[str, list[str]] = {}
+    names = [other.name for other in known]
+    earlier = known[: names.index(step.name)]
+    for value in step.takes:
+        giver = next((s for s in reversed(earlier) if any(g.name == value.name and g.object == value.object
+                                                          for g in s.gives)), None)  # fmt: skip
+        if giver is not None:
+            found.setdefault(giver.name, []).append(value.name)
+    return {name: tuple(values) for name, values in found.items()}
+
+
+def _file(ref: FileRef) -> Node:
+    return Node(kind="file", name=ref.path, note=ref.digest[:10])
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return path.startswith(f"{folder.rstrip('/')}/")

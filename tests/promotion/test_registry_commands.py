@@ -1,0 +1,133 @@
+"""The registry as people ask it: lists, history, audit, lineage, fetching and verifying, on real releases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from support.releases import copy_of
+
+from nbci.registry.git import Git
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.releases import Released
+
+MODEL = "models/digits model.bin"
+
+
+@pytest.fixture(scope="module")
+def history(_built: Released, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Released]:
+    """Two versions, the second rolled back."""
+    made = copy_of(_built, tmp_path_factory.mktemp("history") / "released")
+    link = _built.root / "linked"
+    link.unlink()
+    link.symlink_to(made.remote)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NBCI_CACHE", str(made.root / "cache"))
+        for name in ("BRANCH_NAME", "GIT_BRANCH", "CHANGE_ID"):
+            patch.delenv(name, raising=False)
+        for words in (
+            ("promote", made.runs[0]), ("promote", made.runs[1], "--bump", "minor"),
+            ("rollback", "digits", "--reason", "slow on\nolder machines"),
+        ):  # fmt: skip
+            done = made.nbci(*words, env={"BUILD_URL": f"https://ci/{words[0]}"})
+            assert done.returncode == 0, done.stderr
+        yield made
+
+
+def said(released: Released, *words: str | Path, code: int = 0, cwd: Path | None = None) -> str:
+    done = released.nbci(*words, cwd=cwd)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_what_is_where(history: Released) -> None:
+    (row,) = json.loads(said(history, "models", "--json"))
+    assert (row["version"], row["stage"], row["by"]) == ("v1.0.0", "production", "A Tester")
+    assert (row["run"], row["metrics"]) == (history.runs[0], {"train/svm:accuracy": 0.91})
+    head, line = said(history, "models").splitlines()
+    assert head.split() == ["model", "stage", "version", "since", "by", "metrics"]
+    assert line.split()[:3] == ["digits", "production", "v1.0.0"]
+    assert line.endswith("accuracy 0.91")
+    told = json.loads(said(history, "models", "history", "digits", "--json"))
+    assert [(row["version"], row["stage"]) for row in told["versions"]] == [("v1.0.0", "production"), ("v1.1.0", None)]
+    assert "there is no released model 'digit'" in said(history, "models", "history", "digit", code=2)
+
+
+def test_who_did_what(history: Released) -> None:
+    done = json.loads(said(history, "audit", "--json"))
+    assert sorted((deed["version"], deed["action"]) for deed in done) == [
+        ("v1.0.0", "promoted"), ("v1.0.0", "released"), ("v1.0.0", "rolled back to"),
+        ("v1.1.0", "promoted"), ("v1.1.0", "released"), ("v1.1.0", "rolled back from"),
+    ]  # fmt: skip
+    last = done[-1]
+    assert (last["action"], last["reason"], last["build"]) == (
+        "rolled back to",
+        "slow on\nolder machines",
+        "https://ci/rollback",
+    )
+    assert "because: slow on older machines" in said(history, "audit", "digits")
+
+
+def test_lineage_up_and_down(history: Released) -> None:
+    up = said(history, "lineage", "digits@1.1.0").splitlines()
+    assert up[0] == "model digits@v1.1.0"
+    assert [line.strip().split("  ")[0] for line in up[1:]] == [
+        f"← file {MODEL}", "← step train/svm", "← code nb/train.ipynb", "← parameter C = 2.0", "← file data/rows.json",
+        "← step prepare", "← code nb/prepare.ipynb",
+    ]  # fmt: skip
+    down = said(history, "lineage", "data/rows.json")
+    assert f"    → file {MODEL}" in down
+    assert "      → model digits" in down
+    graph = json.loads(said(history, "lineage", "latest", "--format", "json"))
+    assert {"source": "step:prepare", "target": "file:data/rows.json", "values": []} in graph["edges"]
+    drawn = said(history, "lineage", "digits#production", "--format", "mermaid").splitlines()
+    assert drawn[0] == "flowchart LR"
+    assert sum("-->" in line for line in drawn) == 7
+
+
+def test_a_model_comes_from_anywhere(history: Released, tmp_path: Path) -> None:
+    told = said(history, "models", "get", "digits#production", tmp_path / "here.bin")
+    assert told.startswith("digits v1.0.0")
+    assert (tmp_path / "here.bin").read_text() == "1.0 [1, 2, 3]"
+    assert "something already" in said(history, "models", "get", "digits@1.1.0", tmp_path / "here.bin", code=2)
+    (tmp_path / "empty").mkdir()
+    said(history, "models", "get", "digits@1.1.0", "--url", str(history.origin), ".", cwd=tmp_path / "empty")
+    assert (tmp_path / "empty/digits model.bin").read_text() == "2.0 [1, 2, 3]"
+    assert "has no version v3.0.0" in said(history, "models", "get", "digits@3.0.0", ".", code=2)
+
+
+def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
+    assert said(history, "models", "verify") == "2 releases are what they say\n"
+    manifest = json.loads(history.git("show", "digits@v1.1.0:.nbci/release.json"))
+    digest = manifest["files"][0]["digest"]
+    stored = history.remote / "files/md5" / digest[:2] / digest[2:]
+    whole = stored.read_bytes()
+    stored.chmod(0o644)
+    stored.write_text("forged")
+    try:
+        told = said(history, "models", "verify", code=5)
+        assert told == f"digits v1.1.0: {MODEL}: the object {digest} on the DVC remote was altered\n"
+        assert "is not what was promoted" in said(
+            history, "models", "get", "digits@1.1.0", "--url", str(history.origin), tmp_path / "got", code=5
+        )
+        stored.unlink()
+        assert "is not on the DVC remote" in said(history, "models", "verify", "--quick", code=5)
+    finally:
+        stored.write_bytes(whole)
+
+
+def test_moved_tags_and_foreign_commits_are_named(history: Released, tmp_path: Path) -> None:
+    made = copy_of(history, tmp_path / "moved")
+    git = Git(made.project)
+    git("tag", "-d", "digits@v1.1.0")
+    git("tag", "-a", "-m", "forged", "digits@v1.1.0", "digits@v1.0.0^{commit}")
+    git("tag", "-a", "-m", "no version", "digits#staging#9", "main")
+    told = said(made, "models", "verify", "--quick", code=5)
+    assert "digits v1.1.0: the tag digits@v1.1.0 is another one at origin" in told
+    assert "digits v1.1.0: its evidence is that of digits v1.0.0" in told
+    assert "digits : the tag digits#staging#9 stands on a commit that is no version" in told
