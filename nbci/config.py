@@ -11,7 +11,7 @@ from nbci.errors import Location, UsageError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int}
+_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int, "store": dict}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +19,7 @@ class Project:
     """A project folder.
 
     `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`; `keep` is the number of
-    runs that `nbci clean` leaves.
+    runs that `nbci clean` leaves. `remote`: the DVC remote, by name or URL, through which results are shared.
     """
 
     root: Path
@@ -27,6 +27,7 @@ class Project:
     jobs: int | None = None
     output_cap_bytes: int = 1 << 20
     keep: int = 20
+    remote: str | None = None
 
     @property
     def runs_folder(self) -> Path:
@@ -98,4 +99,15 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         jobs=table.get("jobs"),
         output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
         keep=table.get("keep", 20),
+        remote=_remote(table.get("store", {}), where),
     )
+
+
+def _remote(store: dict[str, Any], where: Location) -> str | None:
+    """`store.remote`; there is no other key."""
+    for key, value in store.items():
+        if key != "remote":
+            raise UsageError(f"[tool.nbci] store has no key {key!r}", hint="its only key is remote", where=where)
+        if not isinstance(value, str) or not value:
+            raise UsageError(f"[tool.nbci] store.remote: {value!r} is no name or URL of a DVC remote", where=where)
+    return store.get("remote")

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
         ("keep = true", "keep: True is not of type int"),
         ('keep = "20"', "keep: '20' is not of type int"),
         ("kept = 3", "no key 'kept'"),
+        ("store = 3", "store: 3 is not of type dict"),
+        ('store.remotes = "team"', "store has no key 'remotes'"),
+        ("store.remote = 3", "store.remote: 3 is no name"),
+        ('store.remote = ""', "store.remote: '' is no name"),
     ],
 )
 def test_a_wrong_setting_is_named(tmp_path: Path, line: str, problem: str) -> None:
@@ -28,6 +32,8 @@ def test_a_wrong_setting_is_named(tmp_path: Path, line: str, problem: str) -> No
 
 
 def test_settings_are_read(tmp_path: Path) -> None:
-    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\nkeep = 3\nsecrets = ["A"]\n', encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.nbci]\nkeep = 3\nsecrets = ["A"]\nstore.remote = "team"\n', encoding="utf-8"
+    )
     project = find_project(tmp_path)
-    assert (project.keep, project.secrets, project.jobs) == (3, ("A",), None)
+    assert (project.keep, project.secrets, project.jobs, project.remote) == (3, ("A",), None, "team")

@@ -22,6 +22,8 @@ COMMANDS = {
     "promote": "release a model of a run that its gates let pass",
     "demote": "take a model out of a stage",
     "rollback": "put the version before into a stage again",
+    "push": "send what runs made to the DVC remote",
+    "pull": "bring what runs made from the DVC remote",
     "models": "list released models; their history; get and verify them",
     "lineage": "say where a model, file or run came from, and what came of it",
     "audit": "list who promoted, overrode and rolled back what",

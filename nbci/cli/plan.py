@@ -48,12 +48,14 @@ def main(arguments: argparse.Namespace) -> int:
 def forecast_here(project: Project, plan: Plan) -> Plan:
     """The plan with what would run and what earlier results of this machine would be reused."""
     from nbci.data.repository import project_cache
+    from nbci.data.sharing import share
     from nbci.engine.forecast import forecast
     from nbci.engine.reuse import last_records
     from nbci.store.index import FileIndex
 
     index = FileIndex(project.state_folder / "digests.json")
     cache = project_cache(project, os.environ)
+    share(project, cache, os.environ)
     found = forecast(plan, project, cache, index, last_records(project, plan.target))
     index.save()
     cache.save()

@@ -114,6 +114,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.publish import publish
     from nbci.cli.unchanged import remember_run
     from nbci.data.repository import project_cache
+    from nbci.data.sharing import share
     from nbci.engine.judging import Judging
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
@@ -122,7 +123,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.store.run_index import note_run
 
     plan, project = request.plan, request.project
-    ready = make_ready(project, plan, request.notebooks, cache=project_cache(project, os.environ), environ=os.environ)
+    cache = project_cache(project, os.environ)
+    share(project, cache, os.environ)
+    ready = make_ready(project, plan, request.notebooks, cache=cache, environ=os.environ)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
     forced = bool(arguments.force or arguments.first or arguments.only)
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()

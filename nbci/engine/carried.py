@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.data.repository import carried_cache
+from nbci.data.sharing import share
 from nbci.engine.prepare import header, known_secrets
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -52,7 +53,9 @@ def run_part(
 ) -> RunRecord:
     """Run some steps of the plan with what the store has of the steps before them."""
     notebooks = read_notebooks(project, plan.sources or {})
-    ready = make_ready(project, plan, notebooks, cache=carried_cache(project, store.path), environ=environ, part=steps)
+    cache = carried_cache(project, store.path)
+    share(project, cache, environ)
+    ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
     records = _records_before(plan, store, steps)
     store.write_plan(plan)
     log = store.step(steps[0].name) / "events.jsonl"

@@ -6,8 +6,9 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nbci.data.fetch import fetch_tracked
 from nbci.engine import artifacts, deps, gpu
-from nbci.errors import IntegrityError
+from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import FileRef
+    from nbci.records.model import FileRef, StepRecord
     from nbci.secrets import Mask
     from nbci.store.artifacts import Artifacts
     from nbci.store.cache import Cache
@@ -72,6 +73,17 @@ class RunContext:
                         self._consumers.setdefault(name, {})[take.name] = step.name
         return self._consumers.get(giver, {})
 
+    async def send(self, record: StepRecord) -> None:
+        """Share what a step gave, if a remote is named; trouble does not stop the run, which ends with it."""
+        elsewhere = self.cache.elsewhere
+        if elsewhere is None or elsewhere.trouble is not None:
+            return
+        try:
+            await asyncio.to_thread(elsewhere.send, record)
+        except InfrastructureError as error:
+            elsewhere.trouble = error
+            self.listener.noticed(f"going on without the remote: {error}")
+
     def clear_outs(self, step: PlannedStep) -> None:
         """Clear the places of what a step is about to write."""
         paths = (*step.outs, *step.metrics)
@@ -88,13 +100,15 @@ class RunContext:
         """See to it that the dependencies are there, tracked data as its `.dvc` file says; the failure if not."""
         root = self.project.root
         gone = deps.absent(root, step.deps)
+        if any(self.cache.artifacts.lacking(ref.digest) for ref in gone):
+            fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:
             self.put_back(gone, self.cache.artifacts)
         except IntegrityError:
             names = ", ".join(ref.path for ref in gone)
             return Failure(
                 kind="missing",
-                message=f"DVC tracks {names}, but its cache does not have it whole",
+                message=f"DVC tracks {names}, but neither its cache nor a remote has it",
                 hint="dvc pull",
             )
         failure = deps.altered(root, step.deps, self.index)

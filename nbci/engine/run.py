@@ -92,6 +92,9 @@ class _Run:
         self.context.listener.run_ended(record)
         if self.trouble is not None:
             raise self.trouble
+        elsewhere = self.context.cache.elsewhere
+        if elsewhere is not None and elsewhere.trouble is not None and record.result == "passed":
+            raise elsewhere.trouble  # all is kept here, and nobody else has it
         return record
 
     @property

@@ -65,6 +65,7 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
                 return reused
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
+        context.cache.bring_values(ref.object for ref in inputs.values)
         record = await _tries(context, step, inputs, record)
     except (StepError, IntegrityError, UsageError) as error:
         kind: Literal["join", "integrity", "missing"] = (
@@ -79,6 +80,7 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
     context.folder.write_step(record)
     if kept:
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
+        await context.send(record)
     return record
 
 

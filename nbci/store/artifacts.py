@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nbci.records.model import FileRef
+    from nbci.store.cache import Elsewhere
     from nbci.store.index import FileIndex
     from nbci.store.seen import Seen
 
@@ -33,6 +34,7 @@ class Artifacts:
     objects: Objects
     seen: Seen
     others: tuple[Objects, ...] = ()
+    elsewhere: Elsewhere | None = None
 
     def keep(self, root: Path, path: str, index: FileIndex) -> FileRef:
         """Keep the file or folder as it stands; StepError when it goes on being written."""
@@ -57,8 +59,10 @@ class Artifacts:
         raise StepError("the file changes while it is read", where=Location(path), hint="wait until it is complete")
 
     def has(self, ref: FileRef) -> bool:
-        """Whether the artifact was kept on this machine; that it is whole is seen when it is used."""
-        return any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others))
+        """Whether the artifact was kept, here or elsewhere; that it is whole is seen when it is used."""
+        if any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others)):
+            return True
+        return self.elsewhere is not None and self.elsewhere.offers("files/md5", [ref.digest])
 
     def listing(self, digest: str) -> dict[str, str] | None:
         """The files of a folder that was kept, each with its MD5; None for a file."""
@@ -103,7 +107,8 @@ class Artifacts:
             raise Altered
 
     def _lacking(self, digests: Iterable[str]) -> list[str]:
-        return [digest for digest in digests if not self.seen.holds(self.objects, digest) and not self._taken(digest)]
+        gone = [digest for digest in digests if not self.seen.holds(self.objects, digest) and not self._taken(digest)]
+        return self.elsewhere.take_artifacts(self.objects, gone) if gone and self.elsewhere is not None else gone
 
     def _taken(self, digest: str) -> bool:
         """Take an object over from other checkouts of this machine."""

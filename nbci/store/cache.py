@@ -7,7 +7,7 @@ import json
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from nbci.errors import IntegrityError
 from nbci.records.codec import from_json, to_json_line
@@ -18,13 +18,35 @@ from nbci.store.objects import Objects
 from nbci.store.seen import Seen
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from nbci.errors import InfrastructureError
     from nbci.store.index import FileIndex
 
 VALUE_HASH = "sha256-4m"
 """The digest that names values: SHA-256 of the SHA-256 digests of every 4 MiB (see nbci.store.files.file_digest)."""
 _ENTRIES_TRIED = 20
+
+
+class Elsewhere(Protocol):
+    """Another place that has results and objects, such as a remote. `trouble` is why it is asked no more."""
+
+    trouble: InfrastructureError | None
+
+    def take_results(self, key: str) -> None:
+        """Bring the results for a key into the cache."""
+
+    def offers(self, folder: str, names: Iterable[str]) -> bool:
+        """Whether it has all these objects of a folder such as `files/md5`."""
+
+    def take_values(self, names: Iterable[str]) -> list[str]:
+        """Bring values into the cache; those that it does not have."""
+
+    def take_artifacts(self, objects: Objects, names: Iterable[str]) -> list[str]:
+        """Bring objects of artifacts; those that it does not have."""
+
+    def send(self, record: StepRecord) -> int:
+        """Put there what a step gave; the number of objects that were missing."""
 
 
 class Cache:
@@ -37,8 +59,14 @@ class Cache:
     def __init__(self, root: Path, objects: Objects | None = None, others: tuple[Objects, ...] = ()) -> None:
         self.root = root
         self.seen = Seen(root / "seen")
+        self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
         self.artifacts = Artifacts(objects or self.own, self.seen, ((self.own,) if objects else ()) + others)
+
+    def share(self, elsewhere: Elsewhere) -> None:
+        """Take from there what is not here."""
+        self.elsewhere = elsewhere
+        self.artifacts = replace(self.artifacts, elsewhere=elsewhere)
 
     @property
     def values(self) -> Path:
@@ -58,16 +86,39 @@ class Cache:
 
     def records(self, key: str) -> Iterator[StepRecord]:
         """What steps with that key came to, the newest first."""
-        folder = self._folder(key)
+        tried = set()
+        for name in self._entries(key):
+            tried.add(name)
+            yield from self._read_entry(key, name)
+        if self.elsewhere is not None:
+            self.elsewhere.take_results(key)
+            for name in self._entries(key):
+                if name not in tried:
+                    yield from self._read_entry(key, name)
+
+    def _entries(self, key: str) -> list[str]:
         try:
-            names = sorted((name for name in os.listdir(folder) if name.endswith(".json")), reverse=True)
+            names = [name for name in os.listdir(self._folder(key)) if name.endswith(".json")]
         except FileNotFoundError:
-            return
-        for name in names[:_ENTRIES_TRIED]:
-            try:
-                yield from_json((folder / name).read_bytes(), StepRecord, str(folder / name))
-            except (IntegrityError, FileNotFoundError):
-                continue
+            return []
+        return sorted(names, reverse=True)[:_ENTRIES_TRIED]
+
+    def _read_entry(self, key: str, name: str) -> Iterator[StepRecord]:
+        folder = self._folder(key)
+        with contextlib.suppress(IntegrityError, FileNotFoundError):
+            yield from_json((folder / name).read_bytes(), StepRecord, str(folder / name))
+
+    def has_value(self, digest: str) -> bool:
+        """Whether the value is here, or can be had when it is needed."""
+        if self.value_path(digest).is_file():
+            return True
+        return self.elsewhere is not None and self.elsewhere.offers(f"files/{VALUE_HASH}", [digest])
+
+    def bring_values(self, digests: Iterable[str]) -> None:
+        """Have values here that lie elsewhere; IntegrityError when one is not what it should be."""
+        missing = [digest for digest in digests if not self.value_path(digest).is_file()]
+        if missing and self.elsewhere is not None:
+            self.elsewhere.take_values(missing)
 
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
         """Remember what a step came to, by its key, with its executed notebook and where its outs lie."""
@@ -83,11 +134,18 @@ class Cache:
         with contextlib.suppress(OSError):
             os.utime(self.entry(record))
 
+    def notebook_digest(self, record: StepRecord) -> str | None:
+        """The digest of the executed notebook of a record that was kept."""
+        return self._kept(record).get("notebook")
+
     def notebook_of(self, record: StepRecord, index: FileIndex) -> Path | None:
         """The executed notebook of a record that was kept, as it was then."""
-        digest = self._kept(record).get("notebook")
-        path = self.value_path(digest) if digest else None
-        return path if path is not None and path.is_file() and index.digest(path)[0] == digest else None
+        digest = self.notebook_digest(record)
+        if digest is None:
+            return None
+        self.bring_values([digest])
+        path = self.value_path(digest)
+        return path if path.is_file() and index.digest(path)[0] == digest else None
 
     def entry(self, record: StepRecord) -> Path:
         """The file of a record; names sort by time."""

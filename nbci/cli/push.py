@@ -1,0 +1,68 @@
+"""Send what runs made to the remote of the project: values, artifacts and results; only what is missing moves.
+
+Safe to repeat: a push that was cut off goes on where it ended.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nbci.config import Project
+    from nbci.data.sharing import Sharing
+    from nbci.records.model import StepRecord
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci push`, and of `nbci pull`."""
+    parser.add_argument("runs", metavar="RUN", nargs="*", default=["latest"], help="runs (default: latest)")
+    parser.add_argument("--remote", metavar="NAME|URL", help="the DVC remote (default: store.remote in [tool.nbci])")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Send, and say how much there was to send."""
+    project, sharing = open_sharing(arguments)
+    sent = 0
+    try:
+        for record in steps_of(project, arguments.runs):
+            sent += sharing.send(record)
+    finally:
+        sharing.cache.save()
+    print(f"sent {sent} object{'' if sent == 1 else 's'} to {sharing.remotes[0].shown}")
+    return 0
+
+
+def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
+    """The project here, and what shares its results; UsageError when no remote is named."""
+    from dataclasses import replace
+
+    from nbci.config import find_project
+    from nbci.data.repository import project_cache
+    from nbci.data.sharing import share
+    from nbci.errors import UsageError
+
+    project = find_project(Path.cwd())
+    if arguments.remote is not None:
+        project = replace(project, remote=arguments.remote)
+    sharing = share(project, project_cache(project, os.environ), os.environ)
+    if sharing is None:
+        raise UsageError(
+            "no remote is named", hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]'
+        )
+    return project, sharing
+
+
+def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
+    """The steps of the runs that came to something, each once."""
+    from nbci.store.runs import find_run
+
+    found = {}
+    for run in runs:
+        for step in find_run(project, run).read().steps:
+            if step.result in ("passed", "reused"):
+                found[step.key, step.run, step.name] = step
+    return list(found.values())

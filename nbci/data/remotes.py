@@ -1,0 +1,175 @@
+"""DVC's remotes: what is there, and bringing objects to and fro. Credentials are DVC's affair."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from nbci.data.repository import dvc_config, dvc_folder
+from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbci.config import Project
+
+_FEW = 50
+"""So many objects are asked for one by one; for more, DVC's libraries choose how to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A place that DVC can reach, in the layout of a DVC cache; `shown` is its address without credentials."""
+
+    fs: Any
+    root: str
+    shown: str
+
+    def place(self, *parts: str) -> str:
+        """The address of what lies there."""
+        joined: str = self.fs.join(self.root, *parts)
+        return joined
+
+    def under(self, prefix: str) -> Remote:
+        """The same remote, with everything under a prefix."""
+        return Remote(self.fs, self.place(prefix), f"{self.shown.rstrip('/')}/{prefix}")
+
+    def present(self, folder: str, names: Iterable[str]) -> set[str]:
+        """Those of the objects that are there."""
+        wanted = sorted(set(names))
+        if not wanted:
+            return set()
+        with self._talking("ask"):
+            if self.fs.protocol == "local" or len(wanted) <= _FEW:
+                found = self.fs.exists([self._object(folder, name) for name in wanted])
+                return {name for name, there in zip(wanted, found, strict=True) if there}
+            from dvc_objects.db import ObjectDB
+
+            return set(ObjectDB(self.fs, self.place(*folder.split("/"))).oids_exist(wanted))
+
+    def send(self, folder: str, files: Mapping[str, Path]) -> None:
+        """Put objects there, several at a time; what arrived before something went wrong stays."""
+        self._copy({str(path): self._object(folder, name) for name, path in files.items()}, "write to", upload=True)
+
+    def take(self, folder: str, files: Mapping[str, Path]) -> list[str]:
+        """Bring objects to these places; the names of those that are not there."""
+        for path in files.values():
+            path.parent.mkdir(parents=True, exist_ok=True)
+        addresses = {self._object(folder, name): name for name in files}
+        wanted = {address: str(files[name]) for address, name in addresses.items()}
+        gone = self._copy(wanted, "read from", upload=False)
+        return [addresses[address] for address in gone]
+
+    def names(self, folder: str) -> list[str]:
+        """The files of a folder."""
+        with self._talking("ask"):
+            self.fs.invalidate_cache() if hasattr(self.fs, "invalidate_cache") else self.fs.fs.invalidate_cache()
+            try:
+                return sorted(self.fs.name(path) for path in self.fs.ls(self.place(*folder.split("/")), detail=False))
+            except FileNotFoundError:
+                return []
+
+    def send_file(self, path: Path, place: str) -> None:
+        """Put one file there, at a place of its own."""
+        self._copy({str(path): self.place(*place.split("/"))}, "write to", upload=True)
+
+    def read(self, place: str) -> bytes:
+        """What a file holds."""
+        with self._talking("read from"):
+            data: bytes = self.fs.cat_file(self.place(*place.split("/")))
+            return data
+
+    def _object(self, folder: str, name: str) -> str:
+        return self.place(*folder.split("/"), name[:2], name[2:])
+
+    def _copy(self, files: Mapping[str, str], doing: str, *, upload: bool) -> list[str]:
+        """Copy from and to these places; the sources that are not there."""
+        if not files:
+            return []
+        gone: list[str] = []
+        failed: list[BaseException] = []
+
+        def note(source: str, target: str, error: BaseException) -> None:
+            if isinstance(error, FileNotFoundError) and not upload:
+                gone.append(source)
+            else:
+                failed.append(error)
+
+        with self._talking(doing):
+            from dvc_objects.fs import generic
+            from dvc_objects.fs.local import localfs
+
+            here, there = (localfs, self.fs) if upload else (self.fs, localfs)
+            jobs = min(self.fs.jobs, len(files))
+            try:
+                generic.copy(here, list(files), there, list(files.values()), batch_size=jobs, on_error=note)
+            except FileNotFoundError:  # of a lone file it also misses the copy that could not be made
+                if not gone and not failed:
+                    raise
+            if failed:
+                raise failed[0]
+            if upload and self.fs.protocol == "local":
+                for place in files.values():
+                    os.chmod(place, 0o444)
+        return gone
+
+    @contextlib.contextmanager
+    def _talking(self, doing: str) -> Iterator[None]:
+        """Whatever goes wrong with a remote, in one form: its libraries raise all kinds of things."""
+        level = logging.root.manager.disable
+        logging.disable(logging.CRITICAL)  # they log what they raise
+        try:
+            yield
+        except NbciError:
+            raise
+        except Exception as error:
+            raise InfrastructureError(
+                f"cannot {doing} the remote: {str(error) or type(error).__name__}",
+                where=Location(self.shown),
+                hint="nothing is lost: `nbci push` or `nbci pull` go on where this ended",
+            ) from error
+        finally:
+            logging.disable(level)
+
+
+def open_remote(project: Project, named: str) -> Remote:
+    """The remote of that name in DVC's configuration, or at that URL or path, relative to the project."""
+    from dvc.config import Config
+    from dvc.exceptions import DvcException
+    from dvc.fs import get_cloud_fs
+    from dvc_objects.fs.errors import RemoteMissingDepsError
+
+    folder = dvc_folder(project.root)
+    config = dvc_config(folder) if folder is not None else Config()
+    remotes = config["remote"]
+    if named.lower() in remotes:
+        wanted = {"name": named}
+    elif "://" in named:
+        wanted = {"url": named}
+    elif "/" in named or os.sep in named:
+        wanted = {"url": os.path.normpath(project.root / Path(named).expanduser())}
+    else:
+        close = nearest(named, remotes)
+        known = f"the remotes are {', '.join(remotes)}" if remotes else "make one: dvc remote add NAME URL"
+        raise UsageError(f"DVC knows no remote {named!r}", hint=f"did you mean {close!r}?" if close else known)
+    try:
+        cls, settings, root = get_cloud_fs(config, **wanted)
+        return Remote(cls(**settings), root, _without_credentials(str(cls(**settings).unstrip_protocol(root))))
+    except RemoteMissingDepsError as error:
+        raise UsageError(
+            f"the remote {named} needs a package: {error}", hint="pip install dvc-s3, or its like"
+        ) from error
+    except DvcException as error:
+        raise UsageError(f"the remote {named} cannot be used: {error}") from error
+
+
+def _without_credentials(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.scheme in ("", "local", "file"):
+        return parts.path or url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()

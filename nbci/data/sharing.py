@@ -1,0 +1,218 @@
+"""Values, artifacts and results shared through a remote: only what is missing moves, and nothing is taken unseen."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from nbci.data.remotes import Remote, open_remote
+from nbci.errors import InfrastructureError, IntegrityError, Location
+from nbci.records.codec import from_json
+from nbci.records.model import StepRecord
+from nbci.store.cache import VALUE_HASH
+from nbci.store.files import disk_errors, file_digest, write_atomic
+from nbci.store.seen import md5_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.store.cache import Cache
+    from nbci.store.objects import Objects
+
+VALUES = f"files/{VALUE_HASH}"
+ARTIFACTS = "files/md5"
+_UNTRUSTED = "untrusted"
+_numbers = itertools.count()
+
+
+class Sharing:
+    """What this machine's cache shares through a remote.
+
+    It writes to the first of the remotes and reads all of them: under a prefix, its own things first, then the trusted
+    ones. The first trouble is kept in `trouble`; nothing more is asked for then, so that a run goes on without.
+    """
+
+    def __init__(self, cache: Cache, remotes: tuple[Remote, ...]) -> None:
+        self.cache = cache
+        self.remotes = remotes
+        self.trouble: InfrastructureError | None = None
+        self.taken = 0
+        self._asked: set[str] = set()
+
+    def take_results(self, key: str) -> None:
+        """Bring what steps with this key came to elsewhere into the cache, once."""
+        if key in self._asked or self.trouble is not None:
+            return
+        self._asked.add(key)
+        try:
+            for remote in self.remotes:
+                self._take_results(remote, key)
+        except InfrastructureError as error:
+            self.trouble = error
+
+    def offers(self, folder: str, names: Iterable[str]) -> bool:
+        """Whether all of the objects lie there, as far as is known as they should be."""
+        missing = set(names)
+        try:
+            for remote in self.remotes if self.trouble is None else ():
+                missing -= {name for name in remote.present(folder, missing) if not self._bad(folder, name).exists()}
+        except InfrastructureError as error:
+            self.trouble = error
+        return not missing
+
+    def take_values(self, names: Iterable[str]) -> list[str]:
+        """Bring values into the cache; those that lie nowhere. IntegrityError when one is altered."""
+
+        def keep(name: str, file: Path) -> None:
+            target = self.cache.value_path(name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            os.chmod(file, 0o444)
+            os.replace(file, target)
+
+        return self._take(VALUES, names, keep)
+
+    def take_artifacts(self, objects: Objects, names: Iterable[str]) -> list[str]:
+        """Bring artifacts' objects to the others; as above."""
+
+        def keep(name: str, file: Path) -> None:
+            objects.adopt(name, file)
+            self.cache.seen.trust(objects, name)
+
+        return self._take(ARTIFACTS, names, keep)
+
+    def send(self, record: StepRecord) -> int:
+        """Put what a step gave, and its result, there; the number of objects that were missing there."""
+        artifacts = self.cache.artifacts_of(record)
+        files: dict[str, Path] = {}
+        for ref in record.outs:
+            if artifacts.lacking(ref.digest):
+                raise IntegrityError("it is not kept whole on this machine", where=Location(ref.path))
+            files |= {name: artifacts.objects.path(name) for name in (artifacts.listing(ref.digest) or {}).values()}
+            files[ref.digest] = artifacts.objects.path(ref.digest)
+        values = {ref.object: self.cache.value_path(ref.object) for ref in record.gives}
+        notebook = self.cache.notebook_digest(record)
+        if notebook is not None:
+            values[notebook] = self.cache.value_path(notebook)
+        sent = self._send(ARTIFACTS, files) + self._send(VALUES, values)
+        self._send_result(record)
+        return sent
+
+    def take(self, record: StepRecord) -> tuple[int, list[str]]:
+        """Bring what a step gave: the number of objects that came, and the names of those that lie nowhere."""
+        if record.key is not None:
+            self.take_results(record.key)
+        before = self.taken
+        values = [ref.object for ref in record.gives]
+        notebook = self.cache.notebook_digest(record)
+        wanted = [name for name in (*values, notebook) if name and not self.cache.value_path(name).is_file()]
+        gone = self.take_values(wanted)
+        for ref in record.outs:
+            gone += self.cache.artifacts_of(record).lacking(ref.digest)
+        return self.taken - before, gone
+
+    def _take_results(self, remote: Remote, key: str) -> None:
+        folder = f"results/{key[:2]}/{key[2:]}"
+        names = remote.names(folder)
+        for name in names:
+            place = self.cache.root / folder / name
+            beside = f"{name.removesuffix('.json')}.kept"
+            if not name.endswith(".json") or place.exists():
+                continue
+            data = remote.read(f"{folder}/{name}")
+            try:
+                is_of_key = from_json(data, StepRecord, name).key == key
+            except IntegrityError:
+                continue  # as if it were not there: the step runs, and sends a new one
+            if not is_of_key:
+                continue
+            if beside in names:
+                write_atomic(place.with_suffix(".kept"), remote.read(f"{folder}/{beside}"))
+            write_atomic(place, data)
+
+    def _take(self, folder: str, names: Iterable[str], keep: Callable[[str, Path], None]) -> list[str]:
+        if self.trouble is not None:
+            raise self.trouble
+        missing = list(dict.fromkeys(names))
+        altered: list[str] = []
+        incoming = self.cache.root / "incoming" / f"{os.getpid()}-{next(_numbers)}"
+        try:
+            for remote in self.remotes:
+                there = remote.present(folder, missing)
+                there -= set(remote.take(folder, {name: incoming / name for name in there}))
+                for name in there:
+                    if not _is_what_it_says(folder, name, incoming / name):
+                        write_atomic(self._bad(folder, name), "")
+                        altered.append(f"{remote.shown}/{folder}/{name[:2]}/{name[2:]}")
+                        continue
+                    with disk_errors(incoming):
+                        keep(name, incoming / name)
+                    self._bad(folder, name).unlink(missing_ok=True)
+                    self.taken += 1
+                missing = [name for name in missing if name not in there]
+        finally:
+            shutil.rmtree(incoming, ignore_errors=True)
+        if altered:
+            others = f", and {len(altered) - 1} more" if len(altered) > 1 else ""
+            raise IntegrityError(
+                f"this object of the remote is not what its name says{others}",
+                where=Location(altered[0]),
+                hint="run again: the step that made it runs, and replaces it",
+            )
+        return missing
+
+    def _send(self, folder: str, files: Mapping[str, Path]) -> int:
+        remote = self.remotes[0]
+        wanted = {name: path for name, path in files.items() if path.is_file()}
+        there = {name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()}
+        missing = {name: path for name, path in wanted.items() if name not in there}
+        # a folder's listing goes last: where it lies, its files lie, too
+        listings = {name: missing.pop(name) for name in list(missing) if name.endswith(".dir")}
+        for part in (missing, listings):
+            remote.send(folder, part)
+            for name in part:
+                self._bad(folder, name).unlink(missing_ok=True)
+        return len(missing) + len(listings)
+
+    def _send_result(self, record: StepRecord) -> None:
+        entry = self.cache.entry(record)
+        remote = self.remotes[0]
+        folder = entry.parent.relative_to(self.cache.root).as_posix()
+        if record.key is None or not entry.exists() or entry.name in remote.names(folder):
+            return
+        outgoing = self.cache.root / "outgoing" / f"{os.getpid()}-{next(_numbers)}"
+        try:
+            # where the objects lie on this machine is nobody else's business
+            write_atomic(outgoing, json.dumps({"notebook": self.cache.notebook_digest(record)}))
+            remote.send_file(outgoing, f"{folder}/{entry.stem}.kept")
+        finally:
+            outgoing.unlink(missing_ok=True)
+        remote.send_file(entry, f"{folder}/{entry.name}")
+
+    def _bad(self, folder: str, name: str) -> Path:
+        """The mark of an object that was seen altered on the remote: it is not asked for, and sent over it."""
+        return self.cache.root / "altered" / folder.replace("/", "-") / name
+
+
+def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
+    digest = md5_of(file) if folder == ARTIFACTS else file_digest(file)[0]
+    return digest == name.partition(".")[0]
+
+
+def share(project: Project, cache: Cache, environ: Mapping[str, str]) -> Sharing | None:
+    """Let the cache take from the remote that `store.remote` names, and send to it; None without one.
+
+    With `NBCI_STORE_PREFIX`, an untrusted build writes under a prefix of its own, which none without it reads.
+    """
+    if project.remote is None:
+        return None
+    remote = open_remote(project, project.remote)
+    prefix = environ.get("NBCI_STORE_PREFIX")
+    remotes = (remote.under(f"{_UNTRUSTED}/{prefix}"), remote) if prefix else (remote,)
+    sharing = Sharing(cache, remotes)
+    cache.share(sharing)
+    return sharing

@@ -1,0 +1,258 @@
+"""Objects and results shared through real remotes: a folder, and an S3 server."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+from support.dvc import dvc, make_repository
+from support.s3 import BUCKET, Wire, s3_server
+
+from nbci.config import Project
+from nbci.data.repository import project_cache
+from nbci.data.sharing import Sharing, share
+from nbci.errors import InfrastructureError, IntegrityError, UsageError
+from nbci.handoff.values import ValueRef
+from nbci.records.model import StepRecord
+from nbci.store.files import file_digest
+from nbci.store.index import FileIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "ab" * 32
+
+
+class Machine:
+    """A checkout with caches of its own, and the team's remote."""
+
+    def __init__(self, folder: Path, remote: str, config: str = "", prefix: str = "") -> None:
+        self.root = make_repository(folder / "project")
+        (self.root / ".nbci").mkdir()
+        (self.root / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {remote}\n{config}")
+        self.project = Project(root=self.root, remote="team")
+        self.environ = {"NBCI_CACHE": str(folder / "cache"), **({"NBCI_STORE_PREFIX": prefix} if prefix else {})}
+        self.index = FileIndex(folder / "index.json")
+
+    def sharing(self) -> Sharing:
+        sharing = share(self.project, project_cache(self.project, self.environ), self.environ)
+        assert sharing is not None
+        return sharing
+
+    def make(self, size: int = 10) -> StepRecord:
+        """A step's result in the cache: a folder, a file, a value and a notebook."""
+        cache = self.sharing().cache
+        (self.root / "out/deep").mkdir(parents=True)
+        for number in range(4):
+            (self.root / f"out/deep/{number}").write_bytes(bytes([number]) * size)
+        (self.root / "file").write_text("file")
+        (self.root / "notebook").write_text("{}")
+        (self.root / "value").write_bytes(b"value" * size)
+        digest, _ = file_digest(self.root / "value")
+        cache.value_path(digest).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.root / "value", cache.value_path(digest))
+        record = StepRecord(
+            name="step", result="passed", key=KEY, run="r", ended_utc="2026-01-01T00:00:00.000Z",
+            gives=(ValueRef(name="value", object=digest, bytes=1, type="str", group=("value",)),),
+            outs=tuple(cache.artifacts.keep(self.root, name, self.index) for name in ("out", "file")),
+        )  # fmt: skip
+        cache.keep(record, self.root / "notebook", self.index)
+        return record
+
+    def has(self, record: StepRecord) -> bool:
+        """Whether everything of it is here, without asking anybody."""
+        cache = project_cache(self.project, self.environ)
+        return (
+            list(cache.records(KEY)) == [record]
+            and cache.notebook_of(record, self.index) is not None
+            and not any(cache.artifacts.lacking(ref.digest) for ref in record.outs)
+            and all(file_digest(cache.value_path(ref.object))[0] == ref.object for ref in record.gives)
+        )
+
+
+@pytest.fixture(autouse=True)
+def _no_patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A dead server is dead at once."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[int]:
+    """The port of a server."""
+    with s3_server() as port:
+        yield port
+
+
+@pytest.fixture(params=["folder", "s3"])
+def team(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
+    """A remote's address and settings."""
+    if request.param == "folder":
+        return str(tmp_path / "remote folder"), ""
+    return s3_settings(request.getfixturevalue("s3"), tmp_path.name)
+
+
+def s3_settings(port: int, prefix: str) -> tuple[str, str]:
+    settings = {
+        "endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1",
+        "access_key_id": "a", "secret_access_key": "b", "read_timeout": "5", "connect_timeout": "5",
+    }  # fmt: skip
+    return f"s3://{BUCKET}/{prefix}", "".join(f"    {key} = {value}\n" for key, value in settings.items())
+
+
+def test_what_one_machine_made_another_has(tmp_path: Path, team: tuple[str, str]) -> None:
+    here, there = Machine(tmp_path / "here", *team), Machine(tmp_path / "there", *team)
+    record = here.make()
+    assert here.sharing().send(record) == 8
+    assert here.sharing().send(record) == 0
+    assert not there.has(record)
+    sharing = there.sharing()
+    assert list(sharing.cache.records(KEY)) == [record]
+    assert sharing.cache.has_value(record.gives[0].object)
+    assert all(sharing.cache.artifacts.has(ref) for ref in record.outs)
+    assert not there.has(record)  # only what is needed comes
+    assert sharing.take(record) == (8, [])
+    sharing.cache.save()
+    assert there.has(record)
+    assert there.sharing().take(record) == (0, [])
+    assert list(sharing.cache.records("cd" * 32)) == []
+
+
+def test_dvc_itself_reads_what_was_sent(tmp_path: Path) -> None:
+    here, there = (Machine(tmp_path / name, str(tmp_path / "remote")) for name in ("here", "there"))
+    here.sharing().send(here.make())
+    dvc(here.root, "add", "-q", "out")
+    shutil.copy(here.root / "out.dvc", there.root)
+    dvc(there.root, "pull", "-q", "-r", "team")
+    assert (there.root / "out/deep/3").read_bytes() == b"\3" * 10
+    assert dvc(here.root, "status", "-q", "-c", "-r", "team") == ""
+
+
+def test_only_what_is_missing_moves(tmp_path: Path, team: tuple[str, str]) -> None:
+    here, there = Machine(tmp_path / "here", *team), Machine(tmp_path / "there", *team)
+    record = here.make()
+    here.sharing().send(record)
+    sharing = there.sharing()
+    sharing.take(record)
+    lost = sharing.cache.artifacts.objects.path(there.index.fingerprint(here.root, "out/deep/2").digest)
+    lost.unlink()
+    assert there.sharing().take(record) == (1, [])
+    assert there.has(record)
+
+
+@pytest.mark.parametrize("kind", ["md5", "sha256-4m"])
+def test_an_object_altered_on_the_remote_is_named_never_kept_and_replaced(tmp_path: Path, kind: str) -> None:
+    remote = tmp_path / "remote"
+    here, there = (Machine(tmp_path / name, str(remote)) for name in ("here", "there"))
+    record = here.make()
+    here.sharing().send(record)
+    name = record.outs[1].digest if kind == "md5" else record.gives[0].object
+    place = remote / "files" / kind / name[:2] / name[2:]
+    whole = place.read_bytes()
+    place.chmod(0o644)
+    place.write_bytes(whole[:-1] + b"?")
+    with pytest.raises(IntegrityError, match=str(place)):
+        there.sharing().take(record)
+    assert not there.has(record)
+    assert not there.sharing().offers(f"files/{kind}", [name])
+    assert here.sharing().offers(f"files/{kind}", [name])
+    assert there.sharing().send(there.make()) == 1  # who noticed makes it again, and sends it over the other
+    assert place.read_bytes() == whole
+    assert Machine(tmp_path / "third", str(remote)).sharing().take(record) == (8, [])
+
+
+def test_a_missing_object_is_told(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    here, there = (Machine(tmp_path / name, str(remote)) for name in ("here", "there"))
+    record = here.make()
+    here.sharing().send(record)
+    gone = record.gives[0].object
+    (remote / "files/sha256-4m" / gone[:2] / gone[2:]).unlink()
+    assert there.sharing().take(record)[1] == [gone]
+
+
+def test_what_is_no_result_of_this_key_is_none(tmp_path: Path) -> None:
+    remote = tmp_path / "remote"
+    here, there = (Machine(tmp_path / name, str(remote)) for name in ("here", "there"))
+    here.sharing().send(here.make())
+    shutil.copytree(remote / "results/ab" / KEY[2:], remote / "results/cd" / KEY[2:])
+    assert list(there.sharing().cache.records("cd" + KEY[2:])) == []
+    (result,) = (remote / "results/ab").rglob("*.json")
+    result.chmod(0o644)
+    result.write_text("{")
+    assert list(there.sharing().cache.records(KEY)) == []
+
+
+def test_what_an_untrusted_build_sends_no_trusted_one_sees(tmp_path: Path, team: tuple[str, str]) -> None:
+    trusted, fork = Machine(tmp_path / "trusted", *team), Machine(tmp_path / "fork", *team, prefix="pr-7")
+    other = Machine(tmp_path / "other", *team, prefix="pr-8")
+    again = Machine(tmp_path / "again", *team, prefix="pr-7")
+    record = fork.make()
+    assert fork.sharing().send(record) == 8
+    for blind in (trusted, other):
+        assert list(blind.sharing().cache.records(KEY)) == []
+        assert not blind.sharing().offers("files/sha256-4m", [record.gives[0].object])
+    assert again.sharing().take(record) == (8, [])
+    trusted.sharing().send(trusted.make())
+    assert other.sharing().take(record) == (8, [])
+
+
+def test_a_remote_that_cannot_be_reached_is_told_and_nothing_is_lost(tmp_path: Path) -> None:
+    (tmp_path / "in the way").touch()
+    with s3_server() as port:
+        pass
+    for number, team in enumerate([(str(tmp_path / "in the way/remote"), ""), s3_settings(port, "gone")]):
+        machine = Machine(tmp_path / str(number), *team)
+        record = machine.make()
+        with pytest.raises(InfrastructureError, match="cannot") as caught:
+            machine.sharing().send(record)
+        assert caught.value.hint is not None
+        assert "b" not in str(caught.value).split()  # no secret is told
+        assert machine.has(record)
+        sharing = machine.sharing()
+        assert list(sharing.cache.records("cd" * 32)) == []
+
+
+@pytest.mark.needs("ordinary-user")
+def test_a_remote_that_must_not_be_written_is_told(tmp_path: Path) -> None:
+    (tmp_path / "remote").mkdir(mode=0o555)
+    machine = Machine(tmp_path / "here", str(tmp_path / "remote"))
+    with pytest.raises(InfrastructureError, match="cannot write to"):
+        machine.sharing().send(machine.make())
+
+
+def test_a_connection_that_drops_half_way_loses_nothing_and_goes_on(tmp_path: Path, s3: int) -> None:
+    wire = Wire(s3, allowed_bytes=600_000)
+    try:
+        team = s3_settings(wire.port, tmp_path.name)
+        here, there = Machine(tmp_path / "here", *team), Machine(tmp_path / "there", *team)
+        record = here.make(size=200_000)
+        with pytest.raises(InfrastructureError):
+            here.sharing().send(record)
+        assert here.has(record)
+        wire.mend(1 << 40)
+        assert list(there.sharing().cache.records(KEY)) == []  # a result comes last, when all that it names is there
+        sent = here.sharing().send(record)
+        assert 0 < sent <= 8
+        assert there.sharing().take(record) == (8, [])
+        assert there.has(record)
+    finally:
+        wire.close()
+
+
+def test_a_remote_that_dvc_does_not_know_is_named(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, "/somewhere")
+    machine.project = Project(root=machine.root, remote="teem")
+    with pytest.raises(UsageError, match="no remote 'teem'") as caught:
+        machine.sharing()
+    assert caught.value.hint == "did you mean 'team'?"
+
+
+def test_credentials_in_an_address_are_not_shown(tmp_path: Path) -> None:
+    from nbci.data.remotes import _without_credentials
+
+    assert _without_credentials("https://user:secret@host:80/path") == "https://host:80/path"
+    assert _without_credentials(str(tmp_path)) == str(tmp_path)
+    assert os.environ.get("AWS_SECRET_ACCESS_KEY") is None
