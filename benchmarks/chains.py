@@ -22,7 +22,7 @@ PARAMETERS = ("parameters",)
 
 def rows(bench: Bench) -> Iterator[Row]:
     """All steps run, and nothing to do."""
-    env, others = of_nbci(bench.folder, NBCI_ZYGOTE="on"), of_others(bench.folder)
+    env, others = of_nbci(bench.folder), of_others(bench.folder)
     others["PLOOMBER_STATS_ENABLED"] = "false"
     ours, theirs, stages = (bench.folder / name for name in ("nbci", "ploomber", "dvc"))
     _for_nbci(ours)

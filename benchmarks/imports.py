@@ -32,7 +32,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     """From cold, with kernels kept warm, and with as many at once as there are cores."""
     project, count = bench.folder / "project", bench.pick(10, 3)
     notebooks = _project(project, count)
-    cold, warm = of_nbci(bench.folder / "cold", NBCI_ZYGOTE="on"), of_nbci(bench.folder / "warm", NBCI_ZYGOTE="on")
+    cold, warm = of_nbci(bench.folder / "cold"), of_nbci(bench.folder / "warm")
     seconds_of(nbci("kernels", "start", *notebooks), cwd=project, env=warm, expect="sklearn")
     try:
         yield from _measured(bench, project, notebooks, {"cold": cold, "warm": warm})

@@ -25,7 +25,7 @@ def rows(bench: Bench) -> Iterator[Row]:
     """A chain of steps, each of which gives one value; DVC's stages each write one file."""
     few, steps = bench.pick(250, 50), bench.pick(1000, 200)
     # in caches of their own: steps that another project has run as well would be reused
-    envs = {size: of_nbci(bench.folder / f"for-{size}", NBCI_ZYGOTE="on") for size in (few, steps)}
+    envs = {size: of_nbci(bench.folder / f"for-{size}") for size in (few, steps)}
     added = {size: _added(bench.folder / f"nbci-{size}", env, size) for size, env in envs.items()}
     yield figure(f"what nbci adds to a step, {few:,} steps", [added[few]], at_most=ADDED_SECONDS)
     yield compared(f"what nbci adds to a step, {steps:,} steps", [added[steps]], f"{few:,} steps", [added[few]],

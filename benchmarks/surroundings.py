@@ -25,14 +25,14 @@ def nbci(*arguments: str | Path) -> list[str]:
     return [*start, *map(str, arguments)]
 
 
-def of_nbci(folder: Path, **more: str) -> dict[str, str]:
+def of_nbci(folder: Path) -> dict[str, str]:
     """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps is in the folder."""
     runtime = folder / "run"
     folder.mkdir(exist_ok=True)
     runtime.mkdir(exist_ok=True, mode=0o700)
     left_out = ("NBCI_", "PYTHONDONTWRITEBYTECODE")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(left_out)}
-    return {**kept, "NBCI_CACHE": str(folder / "cache"), "XDG_RUNTIME_DIR": str(runtime), **more}
+    return {**kept, "NBCI_CACHE": str(folder / "cache"), "XDG_RUNTIME_DIR": str(runtime)}
 
 
 def of_others(folder: Path) -> dict[str, str]:
