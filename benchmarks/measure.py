@@ -165,11 +165,15 @@ def peak_memory_of(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, s
         process = psutil.Popen(
             list(map(str, argv)), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
         )
-        while process.poll() is None:
+        try:
+            while process.poll() is None:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    tree = [process.pid, *(child.pid for child in process.children(recursive=True))]
+                    peak = max(peak, sum(map(shared_bytes, tree)))
+                time.sleep(_SAMPLE_SECONDS)
+        finally:
             with contextlib.suppress(psutil.NoSuchProcess):
-                tree = [process.pid, *(child.pid for child in process.children(recursive=True))]
-                peak = max(peak, sum(map(shared_bytes, tree)))
-            time.sleep(_SAMPLE_SECONDS)
+                process.terminate()  # it has ended, unless this was interrupted
         code = process.wait()
         _check(argv, code == 0, _all_of(output), expect, f"ended with {code}")
     return float(peak)
