@@ -18,6 +18,8 @@ COMMANDS = {
     "metrics": "show how a metric has moved from run to run",
     "show": "show what became of a run",
     "report": "write the pages of a run, those of reused steps too",
+    "diff": "say what differs between two runs",
+    "checkout": "put files that a run made back into the workspace",
     "gate": "judge a run by its gates; let it pass one, with a name and a reason",
     "promote": "release a model of a run that its gates let pass",
     "demote": "take a model out of a stage",

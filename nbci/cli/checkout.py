@@ -1,0 +1,41 @@
+"""Put files that a run made, or read, back into the workspace."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci checkout`."""
+    parser.add_argument("run", metavar="RUN", help="a run's id, its beginning, or `latest`")
+    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, or what lies in them (default: all outs)")
+    parser.add_argument("--to", metavar="FOLDER", type=Path, help="put them below this folder instead")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Put them back and say which."""
+    from nbci.config import find_project
+    from nbci.engine.checkout import check_out
+    from nbci.sizes import size
+    from nbci.store.runs import find_run
+
+    project = find_project(Path.cwd())
+    folder = find_run(project, arguments.run)
+    wanted = [_in_project(project.root, path) for path in arguments.paths]
+    done = check_out(project, folder, wanted, os.environ, to=arguments.to)
+    for ref in done.refs:
+        print(f"{ref.path}  {size(ref.bytes)}{'' if ref.path in done.changed else ' (stood there already)'}")
+    for path in done.displaced:
+        print(f"what stood at {path} is kept nowhere else: it is now in {done.aside / path}")
+    return 0
+
+
+def _in_project(root: Path, path: str) -> str:
+    """The path as records have it; outside the project it stays as it is, and is found in no record."""
+    place = Path(os.path.normpath(Path.cwd() / path))
+    return place.relative_to(root).as_posix() if place.is_relative_to(root) else path

@@ -1,0 +1,73 @@
+"""Files of an earlier run put back where they were."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.data.repository import project_cache
+from nbci.engine.artifacts import Files, restore_artifacts, stands
+from nbci.engine.reuse import known_outs
+from nbci.errors import UsageError, nearest
+from nbci.pipeline.paths import overlap
+from nbci.store.index import FileIndex
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.config import Project
+    from nbci.records.model import FileRef, RunRecord
+    from nbci.store.runs import RunFolder
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedOut:
+    """What stands in the workspace now, which of it was put there, and what had to make place (kept below `aside`)."""
+
+    refs: tuple[FileRef, ...]
+    changed: frozenset[str]
+    displaced: tuple[str, ...]
+    aside: Path
+
+
+def check_out(
+    project: Project, folder: RunFolder, paths: Sequence[str], environ: Mapping[str, str], *, to: Path | None = None
+) -> CheckedOut:
+    """Put the run's outs back, or the `paths` among what it made and read; `to` is a folder to put them below instead.
+
+    Content that is kept nowhere is moved aside first. IntegrityError when an object is gone; then nothing is touched.
+    """
+    root = Path(to).absolute() if to is not None else project.root
+    record = folder.read()
+    refs = _wanted(record, paths)
+    cache = project_cache(project, environ)
+    index = FileIndex(project.state_folder / "digests.json")
+    changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
+    aside = project.state_folder / "displaced"
+    displaced = restore_artifacts(root, refs, known_outs(project), aside, Files(cache.artifacts, index))
+    index.save()
+    return CheckedOut(refs=refs, changed=changed, displaced=tuple(displaced), aside=aside)
+
+
+def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
+    made = {ref.path: ref for step in record.steps for ref in step.outs}
+    if not paths:
+        return tuple(made.values())
+    every = {ref.path: ref for step in record.steps for ref in step.deps} | made
+    chosen: dict[str, FileRef] = {}
+    for path in paths:
+        found = {name: ref for name, ref in every.items() if path in (".", name) or name.startswith(f"{path}/")}
+        if not found:
+            raise _unknown(record, path, every)
+        chosen |= found
+    return tuple(chosen.values())
+
+
+def _unknown(record: RunRecord, path: str, every: Mapping[str, FileRef]) -> UsageError:
+    around = next((name for name in every if overlap(name, path)), None)
+    if around is not None:
+        return UsageError(f"{path} is part of {around}, which is kept as a whole", hint=f"check out {around}")
+    close = nearest(path, every)
+    names = f"did you mean {close}?" if close else f"it has {', '.join(sorted(every)[:5]) or 'no files at all'}"
+    return UsageError(f"run {record.run} neither made nor declares {path}", hint=names)

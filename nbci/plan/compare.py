@@ -1,0 +1,251 @@
+"""What differs between two runs: parameters, code by cell, data, metrics, environment."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+from nbci.pipeline.metric_names import meant_by
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from nbci.plan.model import Plan, PlannedCell
+    from nbci.records.model import FileRef, RunRecord
+
+    ListingOf = Callable[[FileRef], Mapping[str, str] | None]
+
+Role = Literal["in", "out"]
+Kind = Literal["added", "removed", "changed"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A run with the plan that it carried out."""
+
+    record: RunRecord
+    plan: Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """Something that has a name and a value: a parameter, a package, a setting; None where it was not there."""
+
+    name: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellChange:
+    """A cell of a step's program; numbers are those of its notebook, from 1. `diff` is unified, without file names."""
+
+    step: str
+    notebook: str
+    kind: Kind
+    role: str
+    before: int | None
+    after: int | None
+    diff: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataChange:
+    """A file or folder that the runs read or wrote. For a folder, the files of it by what became of them.
+
+    `files_known`: whether both folders' listings were at hand.
+    """
+
+    path: str
+    kind: Kind
+    role: Role
+    before: FileRef | None
+    after: FileRef | None
+    added: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    files_known: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricChange:
+    """A metric by its full name; `better` is None where no direction is declared or nothing can be said."""
+
+    name: str
+    before: float | None
+    after: float | None
+    direction: Literal["up", "down"] | None = None
+    unit: str | None = None
+
+    @property
+    def difference(self) -> float | None:
+        """After less before."""
+        return None if self.before is None or self.after is None else self.after - self.before
+
+    @property
+    def better(self) -> bool | None:
+        """Whether the metric moved in the direction that is declared as better."""
+        difference = self.difference
+        if not difference or math.isnan(difference) or self.direction is None:
+            return None
+        return (difference > 0) == (self.direction == "up")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDifference:
+    """What differs between two runs; everything that is equal is left out, but for the metrics."""
+
+    before: str
+    after: str
+    params: tuple[Change, ...] = ()
+    steps: tuple[Change, ...] = ()
+    code: tuple[CellChange, ...] = ()
+    data: tuple[DataChange, ...] = ()
+    metrics: tuple[MetricChange, ...] = ()
+    environment: tuple[Change, ...] = ()
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the two are the same in every respect."""
+        moved = any(metric.before != metric.after for metric in self.metrics)
+        return not (self.params or self.steps or self.code or self.data or self.environment or moved)
+
+
+def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDifference:
+    """Compare two runs. `listing` gives the files of a folder with their digests, where they are known."""
+    return RunDifference(
+        before=before.record.run,
+        after=after.record.run,
+        params=tuple(_named(_params(before.record), _params(after.record))),
+        steps=tuple(_named(_results(before.record), _results(after.record))),
+        code=tuple(_code(before.plan, after.plan)),
+        data=tuple(_data(before.record, after.record, listing)),
+        metrics=tuple(_metrics(before, after)),
+        environment=tuple(_named(_environment(before.record), _environment(after.record))),
+    )
+
+
+def _named(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+    for name in dict.fromkeys((*before, *after)):
+        old, new = before.get(name), after.get(name)
+        if old != new or type(old) is not type(new):
+            yield Change(name=name, before=old, after=new)
+
+
+def _params(record: RunRecord) -> dict[str, Any]:
+    return {param.name: param.value for param in record.params}
+
+
+def _results(record: RunRecord) -> dict[str, str]:
+    """How each step came out; a reused one passed."""
+    return {step.name: "passed" if step.result == "reused" else step.result for step in record.steps}
+
+
+def _environment(record: RunRecord) -> dict[str, str]:
+    """Where the run ran and with what, packages under their own names."""
+    facts = {
+        "commit": record.git.commit if record.git else None,
+        "branch": record.git.branch if record.git else None,
+        "nbci": record.nbci,
+        "platform": record.platform,
+    }
+    found = {name: value for name, value in facts.items() if value}
+    for step in record.steps:
+        if step.kernel_version:
+            found.setdefault(f"kernel {step.kernel}", step.kernel_version)
+        for name, version in (step.distributions or {}).items():
+            found.setdefault(name, version)
+    return found
+
+
+def _code(before: Plan, after: Plan) -> Iterator[CellChange]:
+    old, new = {step.name: step for step in before.steps}, {step.name: step for step in after.steps}
+    for name in dict.fromkeys((*new, *old)):
+        notebook = (new.get(name) or old[name]).notebook
+        programs = [tuple(_own(step.cells)) if step else () for step in (old.get(name), new.get(name))]
+        yield from _cells(name, notebook, programs[0], programs[1])
+
+
+def _own(cells: Iterable[PlannedCell]) -> Iterator[PlannedCell]:
+    """The cells that stand in the notebook; what nbci puts in comes from parameters."""
+    return (cell for cell in cells if cell.number is not None)
+
+
+def _cells(step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[PlannedCell]) -> Iterator[CellChange]:
+    matcher = difflib.SequenceMatcher(None, [c.source for c in old], [c.source for c in new], autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        if tag == "equal":
+            continue
+        gone, come = list(old[old_from:old_to]), list(new[new_from:new_to])
+        for was, now in zip(gone, come, strict=False):
+            yield _cell(step, notebook, was, now)
+        for was in gone[len(come) :]:
+            yield _cell(step, notebook, was, None)
+        for now in come[len(gone) :]:
+            yield _cell(step, notebook, None, now)
+
+
+def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | None) -> CellChange:
+    lines = difflib.unified_diff(
+        was.source.splitlines() if was else [], now.source.splitlines() if now else [], lineterm="", n=2
+    )
+    shown = now or was
+    return CellChange(
+        step=step,
+        notebook=notebook,
+        kind="changed" if was and now else "added" if now else "removed",
+        role=shown.role if shown else "step",
+        before=was.number if was else None,
+        after=now.number if now else None,
+        diff=tuple(lines)[2:],
+    )
+
+
+def _data(before: RunRecord, after: RunRecord, listing: ListingOf) -> Iterator[DataChange]:
+    roles: tuple[Role, ...] = ("in", "out")
+    for role in roles:
+        old, new = _files(before, role), _files(after, role)
+        for path in sorted({*old, *new}):
+            was, now = old.get(path), new.get(path)
+            if was is None or now is None or was.digest != now.digest:
+                yield _file(path, role, was, now, listing)
+
+
+def _files(record: RunRecord, role: Role) -> dict[str, FileRef]:
+    """What was read and not made by the run itself, or what it made."""
+    made = {ref.path: ref for step in record.steps for ref in step.outs}
+    if role == "out":
+        return made
+    return {ref.path: ref for step in record.steps for ref in step.deps if ref.path not in made}
+
+
+def _file(path: str, role: Role, was: FileRef | None, now: FileRef | None, listing: ListingOf) -> DataChange:
+    kind: Kind = "changed" if was and now else "added" if now else "removed"
+    change = DataChange(path=path, kind=kind, role=role, before=was, after=now)
+    old, new = (listing(was) if was else None), (listing(now) if now else None)
+    if old is None or new is None:
+        return change
+    return replace(
+        change,
+        added=tuple(sorted(new.keys() - old.keys())),
+        removed=tuple(sorted(old.keys() - new.keys())),
+        changed=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
+        files_known=True,
+    )
+
+
+def _metrics(before: Compared, after: Compared) -> Iterator[MetricChange]:
+    old, new = before.record.metrics, after.record.metrics
+    declared = {**(before.plan.metrics or {}), **(after.plan.metrics or {})}
+    says = {full: rule for name, rule in declared.items() for full in meant_by(name, (*old, *new))}
+    for name in dict.fromkeys((*new, *old)):
+        rule = says.get(name)
+        yield MetricChange(
+            name=name,
+            before=old.get(name),
+            after=new.get(name),
+            direction=rule.direction if rule else None,
+            unit=rule.unit if rule else None,
+        )
