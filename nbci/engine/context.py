@@ -62,6 +62,7 @@ class RunContext:
     stop_reason: str | None = None
     zygotes: Zygotes | None = None
     said_no_gpu: bool = False
+    remaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def consumers(self, giver: str) -> dict[str, str]:

@@ -8,6 +8,7 @@ import platform
 import shutil
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from nbci.engine import artifacts
@@ -15,6 +16,7 @@ from nbci.engine.decide import decide
 from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, outside, undeclared
+from nbci.engine.remake import remake
 from nbci.engine.reuse import take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
@@ -41,8 +43,11 @@ _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
 
 
-async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
-    """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read."""
+async def run_step(context: RunContext, step: PlannedStep, *, again: bool = False) -> StepRecord:
+    """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read.
+
+    `again`: for a step whose values are needed once more, by one that is about to run.
+    """
     before = context.folder.read_step(step.name)
     if before is not None and before.result == "running":
         before = context.folder.settle_killed(before)
@@ -63,6 +68,10 @@ async def run_step(context: RunContext, step: PlannedStep) -> StepRecord:
                 reused = take_over(context, decision.record, decision.reason)
                 context.folder.write_step(reused)
                 return reused
+        async with contextlib.nullcontext() if again else context.remaking:
+            if await remake(context, inputs.values, partial(run_step, again=True)):
+                inputs = _inputs(context, step)
+                decision = decide(context.project.root, step, inputs, context.cache, context.index)
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         context.cache.bring_values(ref.object for ref in inputs.values)

@@ -121,6 +121,7 @@ class MappedFile:
         self.size = len(data)
         self.address = start_of(numpy.frombuffer(data, "u1"))
         self.alive = weakref.ref(data)
+        self.pages_tell: bool | None = None
 
     def array(self, place: Place) -> Any:
         """The array as the file has it."""
@@ -132,7 +133,12 @@ class MappedFile:
 
     def is_clean(self, low: int, high: int) -> bool:
         """Whether the system says that no page between these addresses was written to; False when it cannot tell."""
-        return self.alive() is not None and pages_tell(self) and not private_pages(low, high)
+        try:
+            if self.pages_tell is None:
+                self.pages_tell = pages_tell(self)
+            return self.alive() is not None and self.pages_tell and not private_pages(low, high)
+        except OSError:
+            return False
 
 
 def place_of(array: Any, files: list[MappedFile]) -> Any:
@@ -172,20 +178,12 @@ def private_pages(low: int, high: int) -> bool:
 
 
 def pages_tell(file: MappedFile) -> bool:
-    """Whether the table of pages is there, and knows a page of the file from one of this process's own."""
+    """Whether the table of pages knows a page of the file from one of this process's own."""
     import numpy
 
-    own = numpy.ones(mmap.PAGESIZE, "u1")
-    data = file.alive()
-    try:
-        if data is None or private_pages(file.address, file.address + 1):
-            return False
-        read = bytes(data[:1])
-        return (
-            len(read) == 1 and is_file_page(file.address) and private_pages(start_of(own), start_of(own) + own.nbytes)
-        )
-    except OSError:
-        return False
+    own, data = numpy.ones(mmap.PAGESIZE, "u1"), file.alive()
+    head_is_read = data is not None and len(data[:1]) == 1
+    return head_is_read and is_file_page(file.address) and private_pages(start_of(own), start_of(own) + own.nbytes)
 
 
 def is_file_page(address: int) -> bool:

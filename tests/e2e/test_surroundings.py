@@ -247,3 +247,63 @@ def test_nothing_is_written_beside_the_project(nbci: Console, make_notebook: Mak
     assert nbci("run", notebook).returncode == 0
     assert set(nbci.cwd.iterdir()) == before
     assert {path.name for path in (nbci.cwd / "project").iterdir()} == {"n.ipynb", "pyproject.toml", ".nbci"}
+
+
+DAMAGE = """
+import os, pathlib
+for path in pathlib.Path(os.environ['NBCI_CACHE'], 'files').rglob('*'):
+    if path.is_file() and path.stat().st_size > 50_000:
+        path.chmod(0o644)
+        {what}
+size = 2
+"""
+
+
+@pytest.mark.parametrize("what", ["path.unlink()", "os.truncate(path, 60_000)", "path.write_bytes(bytes(90_000))"])
+def test_a_value_that_is_lost_while_the_run_goes_on_is_made_again(
+    nbci: Console, make_notebook: MakeNotebook, what: str
+) -> None:
+    notebook = make_notebook(
+        "lost.ipynb",
+        [
+            ("step:load", "import numpy as np\nbig = np.arange(10_000.0)"),
+            ("step:harm prev:load", DAMAGE.format(what=what)),
+            ("step:use prev:harm", "assert big.sum() == 49_995_000 and size == 2"),
+        ],
+    )
+    completed = nbci("run", notebook, "--json", env={"NBCI_CACHE": str(nbci.cwd / "cache")})
+    assert completed.returncode == 0, completed.stderr
+    assert "the value `big` of step load is no longer what it was: load runs again" in completed.stderr
+    shown = document(completed)
+    assert {step["name"]: step["attempts"] for step in shown["steps"]} == {"load": 2, "harm": 1, "use": 1}
+
+
+def test_a_value_that_cannot_be_made_again_is_an_integrity_error(nbci: Console, make_notebook: MakeNotebook) -> None:
+    once = "import pathlib, numpy as np\npathlib.Path('once').mkdir()\nbig = np.arange(10_000.0)"
+    notebook = make_notebook(
+        "gone.ipynb",
+        [
+            ("step:load", once),
+            ("step:harm prev:load", DAMAGE.format(what="path.unlink()")),
+            ("step:use prev:harm", "big, size"),
+        ],
+    )
+    completed = nbci("run", notebook, "--json", env={"NBCI_CACHE": str(nbci.cwd / "cache")})
+    assert completed.returncode == 5, completed.stderr
+    message = failure(document(completed), "use")["message"]
+    assert "`big` of step load is gone or damaged, and load failed when it ran again" in message
+
+
+def test_a_full_disk_names_the_value_and_leaves_nothing(nbci: Console, make_notebook: MakeNotebook) -> None:
+    limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
+    notebook = make_notebook(
+        "full.ipynb",
+        [("step:load", limited + "import numpy as np\nbig = np.arange(1_000_000.0)"), ("step:use prev:load", "big")],
+    )
+    completed = nbci("run", notebook, "--json", env={"NBCI_CACHE": str(nbci.cwd / "cache")})
+    assert completed.returncode == 4, completed.stderr
+    message = failure(document(completed), "load")["message"]
+    assert "`big` (type numpy.ndarray), which step `use` needs, made by step `load`, cannot be written" in message
+    assert "File too large" in message
+    assert not [path for path in (nbci.cwd / "cache").rglob("*") if path.is_file() and path.stat().st_size > 50_000]
+    assert not list((nbci.cwd / "cache").rglob(".value-*"))

@@ -123,6 +123,7 @@ def test_the_system_tells_what_was_written_to(tmp_path: Path, monkeypatch: pytes
     assert taken.unchanged
     assert compared
     monkeypatch.setattr(untouched, "PAGES", str(tmp_path / "no such table"))
+    taken = Taken(tmp_path, write(tmp_path, {"x": big})[0])
     assert taken.unchanged
     taken.values["x"][1000] += 1
     assert not taken.unchanged
