@@ -147,22 +147,19 @@ def outs_of(stage: Mapping[str, Any]) -> list[str]:
 
 def without_outs(stages: DvcStages, paths: set[str]) -> DvcStages:
     """The stages without these outs, which others make."""
-    return DvcStages(
-        stages={
-            name: {
-                key: [path for path in value if path not in paths] if key in ("outs", "metrics") else value
-                for key, value in stage.items()
-            }
-            for name, stage in stages.stages.items()
-        },
-        locked={
-            name: {
-                key: [entry for entry in value if entry["path"] not in paths] if key == "outs" else value
-                for key, value in stage.items()
-            }
-            for name, stage in stages.locked.items()
-        },
-    )
+
+    def rest(key: str, listed: Any) -> Any:
+        if key not in ("outs", "metrics"):
+            return listed
+        return [item for item in listed if (item["path"] if isinstance(item, dict) else item) not in paths]
+
+    def cut(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {
+            name: _without_empty({key: rest(key, value) for key, value in stage.items()})
+            for name, stage in found.items()
+        }
+
+    return DvcStages(stages=cut(stages.stages), locked=cut(stages.locked))
 
 
 def _without_empty(stage: dict[str, Any]) -> dict[str, Any]:

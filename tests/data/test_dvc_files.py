@@ -1,0 +1,119 @@
+"""A run as DVC writes pipelines, held against DVC's own schemas."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbci.data.dvc_files import (
+    dvc_stages,
+    given_params,
+    lock_entry,
+    merged_documents,
+    outs_of,
+    own_stages,
+    stage_names,
+    without_outs,
+)
+from nbci.plan.model import Plan, PlannedStep
+from nbci.records.model import FileRef, ParameterValue, RunRecord, StepRecord
+
+MD5 = "d41d8cd98f00b204e9800998ecf8427e"
+PLAN = Plan(
+    pipeline="p",
+    target="p ipe.yaml",
+    steps=(
+        PlannedStep(name="a", notebook="a.ipynb", kernel="k", language="python", cells=(), outs=("data",)),
+        PlannedStep(name="train/svm", notebook="b.ipynb", kernel="k", language="python", cells=(), deps=("data",),
+                    outs=("m.bin",), metrics=("m.json",)),
+        PlannedStep(name="skipped", notebook="b.ipynb", kernel="k", language="python", cells=()),
+    ),
+)  # fmt: skip
+FOLDER = FileRef(path="data", digest=f"{MD5}.dir", bytes=7, files=2)
+RECORD = RunRecord(
+    run="R", pipeline="p", target="p ipe.yaml", result="passed", nbci="0",
+    steps=(
+        StepRecord(name="a", result="reused", outs=(FOLDER,)),
+        StepRecord(name="train/svm", result="passed", deps=(FOLDER,),
+                   outs=(FileRef(path="m.bin", digest=MD5, bytes=1), FileRef(path="m.json", digest=MD5, bytes=1))),
+        StepRecord(name="skipped", result="skipped"),
+    ),
+)  # fmt: skip
+NOTEBOOK = {"b.ipynb": FileRef(path="b.ipynb", digest=MD5, bytes=3)}
+
+
+def test_stages_and_lock() -> None:
+    found = dvc_stages(PLAN, RECORD, files=NOTEBOOK, params="-p C=1")
+    assert dict(found.stages) == {
+        "a": {"cmd": "nbci run 'p ipe.yaml' --only a -p C=1", "outs": ["data"]},
+        "train-svm": {
+            "cmd": "nbci run 'p ipe.yaml' --only train/svm -p C=1",
+            "deps": ["b.ipynb", "data"],
+            "outs": ["m.bin"],
+            "metrics": ["m.json"],
+        },
+    }
+    assert found.locked["a"]["outs"] == [{"path": "data", "hash": "md5", "md5": f"{MD5}.dir", "size": 7, "nfiles": 2}]
+    assert [entry["path"] for entry in found.locked["train-svm"]["outs"]] == ["m.bin", "m.json"]
+
+
+def test_dvc_accepts_it() -> None:
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA, COMPILED_MULTI_STAGE_SCHEMA
+
+    stages = dvc_stages(PLAN, RECORD, files=NOTEBOOK)
+    artifacts = {"p": {"path": "m.bin", "type": "model", "labels": ["onnx"], "desc": "x"}}
+    document, lock = merged_documents(stages, own=None, own_lock=None, artifacts=artifacts)
+    assert COMPILED_MULTI_STAGE_SCHEMA(document) == document
+    assert COMPILED_LOCKFILE_SCHEMA(lock)["schema"] == "2.0"
+
+
+def test_what_the_project_has_stays_and_nbcis_own_is_replaced() -> None:
+    own: dict[str, Any] = {
+        "stages": {"mine": {"cmd": "make"}, "a": {"cmd": "nbci run old.yaml --only a"}},
+        "plots": ["p.csv"],
+        "artifacts": {"other": {"path": "o"}},
+    }
+    assert list(own_stages(own)) == ["mine"]
+    stages = dvc_stages(PLAN, RECORD, files={}, taken=own_stages(own))
+    document, lock = merged_documents(
+        stages, own=own, own_lock={"schema": "2.0", "stages": {"mine": {"cmd": "make"}}}, artifacts={"m": {"path": "m"}}
+    )
+    assert (document["plots"], set(document["artifacts"])) == (["p.csv"], {"other", "m"})
+    assert document["stages"]["a"]["cmd"] == "nbci run 'p ipe.yaml' --only a"
+    assert set(lock["stages"]) == {"mine", "a", "train-svm"}
+    assert own["stages"]["a"] == {"cmd": "nbci run old.yaml --only a"}
+
+
+def test_outs_of_others_are_left_to_them() -> None:
+    stage = {"wdir": "sub", "outs": ["x", {"y": {"cache": False}}, "${z}"], "metrics": ["m.json"]}
+    assert outs_of(stage) == ["sub/x", "sub/y", "sub/m.json"]
+    kept = without_outs(dvc_stages(PLAN, RECORD, files={}), {"m.bin"})
+    assert kept.stages["train-svm"].keys() == {"cmd", "deps", "metrics"}
+    assert [entry["path"] for entry in kept.locked["train-svm"]["outs"]] == ["m.json"]
+
+
+def test_only_what_was_given_from_outside_is_given_again() -> None:
+    params = [
+        ParameterValue(name="C", value=2.0, source="-p"),
+        ParameterValue(name="kind", value="a b", source="-f params.yaml"),
+        ParameterValue(name="columns", value=["a", "b"], source="environment NBCI_PARAM_columns"),
+        ParameterValue(name="seed", value=7, source="p.yaml"),
+    ]
+    assert given_params(params) == """-p C=2.0 -p 'kind=a b' -p 'columns=["a", "b"]'"""
+
+
+def test_other_digests_have_no_place_in_a_lock() -> None:
+    assert lock_entry(None) is None
+    assert lock_entry(FileRef(path="x", digest="ab" * 32, bytes=1)) is None
+
+
+@given(st.lists(st.text(alphabet="ab/-_", min_size=1, max_size=4), unique=True), st.lists(st.sampled_from(["a", "b-"])))
+def test_stage_names_are_allowed_and_different(steps: list[str], taken: list[str]) -> None:
+    from dvc.stage.utils import is_valid_name
+
+    names = stage_names(steps, taken)
+    assert list(names) == steps
+    assert len({*names.values(), *taken}) == len(names) + len(set(taken))
+    assert all(is_valid_name(name) for name in names.values())
