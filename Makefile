@@ -40,9 +40,11 @@ soak: $(TEST) compiled
 bench: $(DEMO) compiled
 	$(BIN)/python -m benchmarks $(ONLY) $(if $(QUICK),--quick) $(if $(MARKDOWN),--markdown $(MARKDOWN))
 
-# nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would.
+# nbci is installed editable, so pip compiles none of it, and where PYTHONDONTWRITEBYTECODE is set nothing else would; pip
+# then compiles no package either, and every kernel would compile IPython anew. Templates that are no Python are passed by.
 compiled: $(DEMO)
-	@$(BIN)/python -m compileall -q nbci
+	@$(BIN)/python -m compileall -q -j 0 nbci
+	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 
 $(MADE):
 ifeq ($(SUPPORTED),)
