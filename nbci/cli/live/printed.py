@@ -41,8 +41,11 @@ class PrintedLines:
         return lines
 
     def _lines(self, text: str) -> list[str]:
+        text = without_controls(text)
+        if not self._returned and not self.redrawn and "\r" not in text and "\b" not in text:
+            return self._plain_lines(text)
         lines: list[str] = []
-        for piece in _MOVES.split(without_controls(text)):
+        for piece in _MOVES.split(text):
             if piece == "\n":
                 lines += self._end_line()
             elif piece == "\r":
@@ -52,6 +55,15 @@ class PrintedLines:
             elif piece:
                 lines += self._extend(piece)
         return lines
+
+    def _plain_lines(self, text: str) -> list[str]:
+        """Most text moves nowhere but to the next line; there may be much of it."""
+        *whole, self.current = (self.current + text).split("\n")
+        if len(self.current) <= LONGEST_LINE and all(len(line) <= LONGEST_LINE for line in whole):
+            return whole
+        rest, self.current = self.current, ""
+        lines = [part for line in whole for part in (*self._extend(line), *self._end_line())]
+        return [*lines, *self._extend(rest)]
 
     def _extend(self, piece: str) -> list[str]:
         if self._returned:
