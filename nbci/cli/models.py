@@ -141,7 +141,7 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json([asdict(finding) for finding in found])
     elif not found:
-        print(f"{count} releases are what they say")
+        print("1 release is what it says" if count == 1 else f"{count} releases are what they say")
     for finding in found if not arguments.json else ():
         print(f"{finding.model} {finding.version or ''}: {finding.problem}", file=sys.stderr)
     return ExitCode.INTEGRITY if found else ExitCode.SUCCESS

@@ -85,8 +85,9 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
         node = Node(kind="model", name=model)
         nodes[node.id] = node
         for path in paths:
-            file = nodes.setdefault(f"file:{path}", Node(kind="file", name=path))
-            edges[file.id, node.id] = Edge(source=file.id, target=node.id)
+            for file in _holding(path, nodes) or [Node(kind="file", name=path)]:
+                nodes.setdefault(file.id, file)
+                edges[file.id, node.id] = Edge(source=file.id, target=node.id)
     return Lineage(nodes=nodes, edges=tuple(edges.values()))
 
 
@@ -121,6 +122,15 @@ def _values(step: EvidenceStep, known: list[EvidenceStep]) -> dict[str, tuple[st
         if giver is not None:
             found.setdefault(giver.name, []).append(value.name)
     return {name: tuple(values) for name, values in found.items()}
+
+
+def _holding(path: str, nodes: Mapping[str, Node]) -> list[Node]:
+    """The files and folders known that are this one, hold it, or lie in it."""
+    return [
+        node
+        for node in nodes.values()
+        if node.kind == "file" and (node.name == path or _lies_in(path, node.name) or _lies_in(node.name, path))
+    ]
 
 
 def _file(ref: FileRef) -> Node:

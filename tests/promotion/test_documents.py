@@ -89,4 +89,4 @@ def test_a_project_in_a_folder_of_its_repository(released: Released, stock: Call
     assert told.returncode == 0, told.stderr
     assert (tmp_path / "again").read_bytes() == (tmp_path / "got").read_bytes()
     verified = released.nbci("models", "verify", cwd=repository / "ml/digits")
-    assert (verified.returncode, verified.stdout) == (0, "1 releases are what they say\n"), verified.stderr
+    assert (verified.returncode, verified.stdout) == (0, "1 release is what it says\n"), verified.stderr

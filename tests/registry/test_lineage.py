@@ -1,0 +1,46 @@
+"""The graph of causes and effects."""
+
+from __future__ import annotations
+
+from nbci.handoff.values import ValueRef
+from nbci.records.manifest import EvidenceStep
+from nbci.records.model import FileRef
+from nbci.registry.lineage import lineage_of
+
+
+def file(path: str) -> FileRef:
+    return FileRef(path=path, digest="d" * 32, bytes=1)
+
+
+def value(name: str, digest: str) -> ValueRef:
+    return ValueRef(name=name, object=digest, bytes=1, type="int", group=(name,))
+
+
+STEPS = (
+    EvidenceStep(name="load", notebook="n.ipynb", result="passed", deps=(file("raw.csv"),), gives=(value("x", "1"),)),
+    EvidenceStep(name="clean", notebook="n.ipynb", result="passed", takes=(value("x", "1"),), gives=(value("x", "2"),),
+                 outs=(file("clean"),)),
+    EvidenceStep(name="train", notebook="n.ipynb", result="passed", takes=(value("x", "2"),), params={"C": 1},
+                 deps=(file("clean/part.csv"),), outs=(file("models"),)),
+    EvidenceStep(name="aside", notebook="o.ipynb", result="passed", takes=(value("x", "1"),), outs=(file("plot.png"),)),
+)  # fmt: skip
+
+
+def test_a_value_comes_from_the_step_that_gave_it_as_it_was_taken() -> None:
+    found = lineage_of(STEPS, {"digits": ["models/svm.onnx"]})
+    passed = {(edge.source, edge.target): edge.values for edge in found.edges if edge.values}
+    assert passed == {
+        ("step:load", "step:clean"): ("x",), ("step:clean", "step:train"): ("x",), ("step:load", "step:aside"): ("x",)
+    }  # fmt: skip
+    joined = {(edge.source, edge.target) for edge in found.edges}
+    assert {("file:clean", "file:clean/part.csv"), ("file:models", "model:digits")} <= joined
+
+
+def test_around_a_thing_are_its_causes_and_effects_alone() -> None:
+    found = lineage_of(STEPS, {"digits": ["models/svm.onnx"]})
+    assert set(found.around(["file:clean"]).nodes) == {
+        "file:clean", "step:clean", "step:load", "code:n.ipynb", "file:raw.csv", "file:clean/part.csv", "step:train",
+        "file:models", "model:digits",
+    }  # fmt: skip
+    assert "step:aside" not in found.around(["model:digits"]).nodes
+    assert {"step:aside", "model:digits", "file:plot.png"} <= set(found.around(["file:raw.csv"]).nodes)
