@@ -134,7 +134,7 @@ def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], b
             needed |= set(_digests(record))
     return Removable(
         results=tuple(sorted(results)),
-        values=tuple(_unneeded(cache.values, needed, before)),
+        values=(*_unneeded(cache.values, needed, before), *_left_behind(cache, before)),
         artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
     )
 
@@ -196,6 +196,12 @@ def _in_folders(objects: Objects, needed: Iterable[str]) -> set[str]:
             with contextlib.suppress(IntegrityError):
                 found |= set(read_listing(objects.path(name)).values())
     return found
+
+
+def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
+    """What was on its way from or to a remote when its process was killed."""
+    for name in ("incoming", "outgoing"):
+        yield from (path for path in _files(cache.root / name, depth=0) if _is_older(path, before))
 
 
 def _files(folder: Path, *, depth: int) -> list[Path]:

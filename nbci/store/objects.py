@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import itertools
 import os
@@ -23,6 +24,8 @@ _CHUNK_BYTES = 4 << 20
 _CLONE = 0x40049409
 """Linux's FICLONE: the copy shares the blocks of the original until one of them is written to."""
 _numbers = itertools.count()
+_without_clones: set[tuple[int, int]] = set()
+"""Pairs of file systems that were found to share no blocks: to try costs as much as a small file."""
 _umask = os.umask(0)
 os.umask(_umask)
 
@@ -146,8 +149,16 @@ def _tried(link: Callable[[Path, Path], None], source: Path, place: Path) -> boo
 def _clone(source: Path, place: Path) -> None:
     import fcntl
 
+    devices = os.stat(source).st_dev, os.stat(place.parent).st_dev
+    if devices in _without_clones:
+        raise OSError(errno.EOPNOTSUPP, "no clones between these file systems")
     with source.open("rb") as read, place.open("xb") as written:
-        fcntl.ioctl(written.fileno(), _CLONE, read.fileno())
+        try:
+            fcntl.ioctl(written.fileno(), _CLONE, read.fileno())
+        except OSError as error:
+            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS, errno.EINVAL):
+                _without_clones.add(devices)
+            raise
 
 
 def _copy(source: Path, place: Path, name: str) -> None:

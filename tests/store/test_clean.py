@@ -173,6 +173,22 @@ def test_a_result_that_is_used_stays_with_what_it_took_and_gave(project: Project
     assert not cache.entry(gone).exists()
 
 
+def test_what_a_killed_process_left_goes(project: Project, cache: Cache) -> None:
+    kept = make_result(project, cache, "kept")
+    run = make_run(project, kept)
+    left = [
+        cache.root / "incoming/7-1/object",
+        cache.root / "outgoing/7-1",
+        cache.own.path(kept.outs[0].digest).with_name(".nbci-7-1"),
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    remove_results(cache, project, [run.run], SOON)
+    assert not any(path.exists() for path in left)
+    assert is_whole(cache, kept)
+
+
 def test_a_file_with_another_name_elsewhere_frees_nothing(tmp_path: Path) -> None:
     folder = tmp_path / "folder"
     folder.mkdir()
