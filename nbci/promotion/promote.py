@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import nbci
 from nbci.data.repository import project_cache
 from nbci.errors import UsageError
+from nbci.promotion.card import card
 from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.commit import message_of, write_commit
 from nbci.promotion.documents import release_documents
@@ -17,11 +18,11 @@ from nbci.promotion.objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
 from nbci.records.codec import plain
-from nbci.records.manifest import Manifest
+from nbci.records.manifest import CARD_PATH, Manifest
 from nbci.registry.champion import REMOTE, registry_name
 from nbci.registry.events import ModelState, next_version
 from nbci.registry.evidence import evidence_steps
-from nbci.registry.git import open_git
+from nbci.registry.git import GitFailed, open_git
 from nbci.registry.grammar import check_model_name, check_version
 from nbci.registry.read import fetch_models, read_models
 from nbci.store.index import FileIndex
@@ -190,6 +191,8 @@ def _release(case: _Case, request: Request, state: ModelState) -> Promotion:
     tried = try_model(case.spec, _needed(case), artifacts=artifacts, git=case.git, commit=case.built.commit or "")
     manifest = _manifest(case, version, tried)
     documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)
+    shown = card(manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case))
+    documents[f"{case.git.prefix}{CARD_PATH}"] = shown
     there = state.stages.get(case.stage or "")
     result = Promotion(
         model=case.name,
@@ -237,6 +240,18 @@ def _metrics_files(case: _Case) -> list[FileRef]:
     names = {path for step in case.plan.steps for path in step.metrics}
     made = {out.path for out in case.outs}
     return [ref for step in case.record.steps for ref in step.outs if ref.path in names and ref.path not in made]
+
+
+def _introduction(case: _Case) -> str | None:
+    """What the project itself says of the model, as the commit has it."""
+    if case.spec.card is None:
+        return None
+    try:
+        return case.git("cat-file", "--filters", f"{case.built.commit}:{case.git.prefix}{case.spec.card}")
+    except GitFailed as error:
+        raise UsageError(
+            f"the commit has no {case.spec.card}, which {case.spec.name} names as its card", hint="write and commit it"
+        ) from error
 
 
 def _needed(case: _Case) -> list[FileRef]:

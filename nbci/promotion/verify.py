@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.errors import IntegrityError
 from nbci.promotion.fetched import md5_of_stream
 from nbci.promotion.objects import open_repo
-from nbci.records.manifest import MANIFEST_PATH
+from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.champion import REMOTE
 from nbci.registry.git import GitFailed
 from nbci.registry.read import read_manifest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.registry.events import ModelState, Version
     from nbci.registry.git import Git
 
-_ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH)
+_ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

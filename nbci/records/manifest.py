@@ -14,6 +14,8 @@ FORMAT = 1
 
 MANIFEST_PATH = ".nbci/release.json"
 """Where a release commit has it, under the project's root."""
+CARD_PATH = ".nbci/release.md"
+"""Beside it the same for people."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

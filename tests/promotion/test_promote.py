@@ -89,7 +89,7 @@ def test_stock_tools_understand_a_release(released: Released, stock: Callable[..
     assert released.git("branch", "--all", "--contains", shown["commit"]) == ""
     assert released.git("status", "--porcelain") == ""
     changed = released.git("diff", "--name-status", f"{shown['commit']}^", shown["commit"]).split()
-    assert changed == ["A", ".nbci/release.json", "A", "dvc.lock", "A", "dvc.yaml"]
+    assert changed == ["A", ".nbci/release.json", "A", ".nbci/release.md", "A", "dvc.lock", "A", "dvc.yaml"]
 
     manifest = read_manifest(released.git, shown["commit"])
     assert manifest is not None
