@@ -6,14 +6,18 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+from jupyter_client.manager import AsyncKernelManager
 from real_kernels import Recorder, printed, zygotes
 
 from nbci.kernels.execute import run_job
+from nbci.kernels.zygote.forked import ForkedProcess
+from nbci.kernels.zygote.provisioner import ZygoteProvisioner
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbci.kernels.job import JobOutcome, KernelJob
+    from nbci.kernels.zygote.zygotes import Zygotes
 
     MakeJob = Callable[..., KernelJob]
 
@@ -30,6 +34,8 @@ streams = sys.__stdin__, sys.__stdout__, sys.__stderr__
 print(locale.getlocale(), [(f.encoding, f.errors, f.line_buffering, f.write_through) for f in streams])
 print(sys.getfilesystemencoding(), sys.stdout.encoding)
 print(logging.root.level, logging.root.handlers, warnings.filters[:3], sys.excepthook.__name__, hash('a'))
+config = {name: dict(part) for name, part in get_ipython().config.items()}
+print(list(config.pop('IPKernelApp'))[:1], config, get_ipython().history_manager.hist_file, sys.argv[1] == '-f')
 print(__name__, sorted(n for n in globals() if n.startswith('_')), sys.modules['__main__'].__dict__ is globals())
 print(sorted(t.name for t in threading.enumerate()), threading.current_thread() is threading.main_thread())
 """
@@ -93,6 +99,33 @@ def test_a_forked_kernel_does_what_a_started_one_does(make_job: MakeJob, name: s
     assert started.failure is None
     assert forked.failure is None
     assert printed(forked, 0).splitlines() == printed(started, 0).splitlines()
+
+
+def test_arguments_that_are_not_the_usual_ones_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NBCI_ZYGOTE", "on")
+
+    async def shown(zygotes: Zygotes, *arguments: str) -> tuple[bool, str]:
+        manager = AsyncKernelManager(kernel_name="python3")
+        manager.provisioner = ZygoteProvisioner(kernel_spec=manager.kernel_spec, parent=manager)
+        manager.provisioner.zygotes = zygotes
+        await manager.start_kernel(extra_arguments=list(arguments))
+        client = manager.client()
+        client.start_channels()
+        seen: list[str] = []
+        code = "print(get_ipython().ast_node_interactivity, get_ipython().history_manager.hist_file)"
+        await client.execute_interactive(code, output_hook=lambda said: seen.append(said["content"].get("text", "")))
+        client.stop_channels()
+        forked = isinstance(manager.provisioner.process, ForkedProcess)
+        await manager.shutdown_kernel(now=True)
+        return forked, "".join(seen)
+
+    async def both_kinds() -> list[tuple[bool, str]]:
+        with zygotes() as own:
+            usual = "--HistoryManager.hist_file=:memory:"
+            other = "--InteractiveShell.ast_node_interactivity=all"
+            return [await shown(own, usual), await shown(own, usual, other)]
+
+    assert asyncio.run(both_kinds()) == [(True, "last_expr :memory:\n"), (True, "all :memory:\n")]
 
 
 def test_no_other_modules_are_loaded_than_in_a_started_kernel(make_job: MakeJob) -> None:

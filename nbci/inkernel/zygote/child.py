@@ -21,6 +21,9 @@ MARKER = b"NBCI_KERNEL="
 PR_SET_PDEATHSIG = 1
 CLOSE_SECONDS = 0.1
 
+USUAL = ["--HistoryManager.hist_file=:memory:"]
+"""How nbci, nbclient and papermill start a kernel, but for its connection."""
+
 
 def detach(parent: int) -> None:
     """Become the leader of a session that dies with the zygote."""
@@ -136,17 +139,60 @@ def spare(argv: list[str], link: Any) -> Any:
     return app
 
 
+def rehearse() -> None:
+    """Do in the zygote what is the same in every kernel: read the usual arguments, compile regular expressions."""
+    from ipykernel.kernelapp import IPKernelApp
+    from IPython.core.inputtransformer2 import TransformerManager
+
+    transformer: Any = TransformerManager
+    transformer().check_complete(transformer().transform_cell("1 + 1\n"))
+    IPKernelApp.instance().parse_command_line(USUAL)
+
+
 def make_app(argv: list[str]) -> Any:
     """An initialised kernel, which does not answer yet."""
     from ipykernel.kernelapp import IPKernelApp
 
     sys.argv = ["ipykernel_launcher", *argv]
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    app = IPKernelApp.instance()
+    connection, others = split(argv)
+    if others != USUAL:
+        IPKernelApp.clear_instance()
+    app: Any = IPKernelApp.instance()
     app.parent_handle = os.getppid()  # the default was read from the environment before the fork
-    app.initialize(argv)  # type: ignore[no-untyped-call]  # ipykernel is typed in part
+    if others == USUAL:
+        app.parse_command_line = lambda _: _add_connection(app, argv, connection)
+    app.initialize(argv)
+    app.__dict__.pop("parse_command_line", None)
     atexit.unregister(app.close)  # called at the end, under a time limit
     return app
+
+
+def split(argv: list[str]) -> tuple[dict[str, str], list[str]]:
+    """The arguments that say how the kernel is reached, by the names of their settings, and the others."""
+    found, others, place = {}, [], 0
+    while place < len(argv):
+        name, equals, value = argv[place].partition("=")
+        if name == "-f" and not equals and place + 1 < len(argv):
+            place += 1
+            found["connection_file"] = argv[place]
+        elif name in ("--transport", "--ip") and equals:
+            found[name[2:]] = value
+        else:
+            others.append(argv[place])
+        place += 1
+    return found, others
+
+
+def _add_connection(app: Any, argv: list[str], connection: dict[str, str]) -> None:
+    """What is left of reading the arguments where the others were read before the fork."""
+    from traitlets.config.loader import Config, DeferredConfigString
+
+    app.argv = argv
+    app._configure_logging()  # to this process's own stream
+    told = {name: DeferredConfigString(value) for name, value in connection.items()}
+    app.cli_config.merge(Config({"IPKernelApp": told}))
+    app.update_config(app.cli_config)
 
 
 def connection_of(app: Any) -> dict[str, Any]:

@@ -10,7 +10,8 @@ import os
 import sys
 from typing import Any
 
-from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-found]  # these are there where this runs
+from _nbci_zygote.child import rehearse  # type: ignore[import-not-found]  # these are there where this runs
+from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-found]
 from _nbci_zygote.server import Server  # type: ignore[import-not-found]
 
 BASE = """
@@ -44,6 +45,7 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
     import_kernel(settings["debugger"])
     server.stash.install()
     prepare(digest, source)
+    rehearse()
     server.stash.put_away()
     gc.collect()
     server.stash.preload(AT_EVERY_END if settings["owner"] is not None else AT_EVERY_END + IN_TIME)

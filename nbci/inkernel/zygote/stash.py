@@ -38,6 +38,7 @@ class Stash:
         self._avoided = set(THREADED)
         self._unsure: set[str] = set()
         self._files: dict[str, Any] = {}
+        self._closures: dict[str, tuple[str, ...]] = {}
         self._base: set[str] = set()
         self._restored_hooks = {
             "matplotlib": _choose_backend,
@@ -60,7 +61,18 @@ class Stash:
         before = len(self.modules)
         for name in new:
             self._preload_one(name)
+        if new:
+            self._settle()
         return len(self.modules) > before
+
+    def _settle(self) -> None:
+        """Note what comes back with what: working it out in a kernel would copy the pages of all that it touches."""
+        names = {name.rstrip("?") for name in self.preloaded}
+        names |= {name.partition(".")[0] for name in names}
+        self._closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
+
+    def _kept_closure(self, name: str) -> tuple[str, ...]:
+        return tuple(other for other in self._closure(name) if other in self.modules)
 
     def _preload_one(self, asked: str) -> None:
         name = asked.rstrip("?")  # it may be a module, or something else in one
@@ -156,7 +168,7 @@ class Stash:
             return None
         if "." not in name and not self._still_found(name):
             return None
-        closure = [other for other in self._closure(name) if other in self.modules]
+        closure = self._closures.get(name) or self._kept_closure(name)
         if any("." not in other and identity(self.modules[other]) != self._files[other] for other in closure):
             return None
         return _spec_like(self.modules[name], name, _Returns(self, self.modules[name], closure))
@@ -168,14 +180,14 @@ class Stash:
             return name in sys.builtin_module_names or getattr(known, "origin", None) in ("built-in", "frozen")
         return known is not None and found.origin == known.origin
 
-    def give_back(self, names: list[str]) -> None:
+    def give_back(self, names: tuple[str, ...]) -> None:
         for name in names:
             sys.modules.setdefault(name, self.modules[name])
 
-    def returned(self, names: list[str]) -> None:
+    def returned(self, names: tuple[str, ...]) -> None:
         """Set right, in a kernel, what was decided when these were imported."""
-        for name in self.environment.keys() & set(names):
-            os.environ.update(self.environment[name])
+        for name in names if self.environment else ():
+            os.environ.update(self.environment.get(name, {}))
         for name, hook in self._restored_hooks.items():
             if name in names and name in sys.modules:
                 hook(sys.modules[name])
@@ -184,7 +196,7 @@ class Stash:
 class _Returns:
     """A loader that gives a module that was loaded before."""
 
-    def __init__(self, stash: Stash, module: Any, closure: list[str]) -> None:
+    def __init__(self, stash: Stash, module: Any, closure: tuple[str, ...]) -> None:
         self._stash = stash
         self._module = module
         self._spec = getattr(module, "__spec__", None)
