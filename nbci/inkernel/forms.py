@@ -141,7 +141,7 @@ def pandas_form(pickler: Any, obj: Any) -> Any:
         return picture_of_table(pickler.picture, obj) if pickler.picture is not None else None
     if type(obj).__name__.endswith("Dtype"):
         return without_cache(obj.__reduce_ex__(5))
-    if hasattr(obj, "get_indexer") and hasattr(obj, "_data"):
+    if hasattr(obj, "get_indexer") and "_data" in vars(obj):  # asking a range would make its array
         pickler.seen.update((id(obj._data), id(obj._values)))
     return None
 

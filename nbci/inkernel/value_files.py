@@ -20,8 +20,6 @@ ENTRY = struct.Struct("<QQ")
 ALIGNMENT = 64
 CHUNK = 4 << 20
 PIECE = 1 << 20
-TEXT_FORMATS = frozenset("BbcswUu?")
-"""Formats of buffers that can hold text; wider numbers are not searched for secrets."""
 
 
 class Stream:
@@ -71,14 +69,20 @@ class Stream:
         return [b"".join(head), *self.pieces, *body], offset
 
     def holds(self, secrets: list[str]) -> bool:
-        """Whether one of the secrets stands in it, as text of any usual width."""
-        wanted = [secret.encode(code) for secret in secrets for code in ("utf-8", "utf-16-le", "utf-32-le")]
+        """Whether one of the secrets stands in it, as text or as numbers of characters of any usual width."""
+        wanted = [word for secret in secrets for word in spellings(secret)]
         if not wanted:
             return False
         self.flush()
-        views = [memoryview(buffer) for buffer in self.buffers]
-        texts = [buffer.raw() for buffer, view in zip(self.buffers, views) if TEXT_FORMATS & set(view.format)]
-        return any(stands_in(wanted, memoryview(text).cast("B")) for text in self.pieces + texts)
+        raws = [buffer.raw() for buffer in self.buffers]
+        return any(stands_in(wanted, memoryview(part).cast("B")) for part in [*self.pieces, *raws])
+
+
+def spellings(secret: str) -> set[bytes]:
+    """A secret's bytes in every width; without zeros around them, plain text is the same in both byte orders."""
+    wide = [secret.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
+    wide += [b"".join(ord(char).to_bytes(8, order) for char in secret) for order in ("little", "big")]
+    return {word for word in (os.fsencode(secret), *(word.strip(b"\0") for word in wide)) if word}
 
 
 def stands_in(wanted: list[bytes], view: memoryview) -> bool:

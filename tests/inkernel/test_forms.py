@@ -129,6 +129,15 @@ def test_the_system_tells_what_was_written_to(tmp_path: Path, monkeypatch: pytes
     assert not taken.unchanged
 
 
+def test_a_table_that_is_handed_on_makes_no_array_of_its_range(tmp_path: Path) -> None:
+    table = pd.DataFrame({"a": np.arange(N)})
+    taken = Taken(tmp_path, write(tmp_path, {"x": table})[0])
+    assert taken.unchanged
+    for one in (table, taken.values["x"]):
+        assert isinstance(one.index, pd.RangeIndex)
+        assert "_data" not in one.index._cache
+
+
 def test_a_value_that_was_freed_is_not_mistaken_for_another(tmp_path: Path) -> None:
     taken = Taken(tmp_path, write(tmp_path, {"x": np.arange(float(N))})[0])
     taken.values["x"] = taken.values["x"] + 0

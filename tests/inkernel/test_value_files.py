@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -15,6 +15,9 @@ from hypothesis.extra import numpy as of_numpy
 from value_tools import Taken, groups_of, read, write
 
 from nbci.inkernel.pickling import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 scalars = (
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
@@ -107,6 +110,40 @@ def test_sharing_decides_the_groups() -> None:
     groups = groups_of(values).names
 
     assert groups == [("a", "b"), ("c",), ("d",), ("e",), ("f", "g"), ("h",)]
+
+
+HIDDEN: dict[str, Callable[[str], Any]] = {
+    "text": lambda secret: ["x" * 2000, {"url": "db://" + secret}],
+    "bytes": lambda secret: bytearray(b" " * 2000 + secret.encode()),
+    "array of bytes": lambda secret: np.array(["x" * 2000, secret]).astype("S"),
+    "array of text": lambda secret: np.array(["x" * 2000, secret]),
+    "big-endian text": lambda secret: np.array(["x" * 2000, secret]).astype(">U2000"),
+    "two bytes a character": lambda secret: np.frombuffer((" " * 2000 + secret).encode("utf-16-be"), "u2"),
+    "four bytes a character": lambda secret: np.array([ord(char) for char in " " * 2000 + secret], "u4"),
+    "eight bytes a character": lambda secret: np.array([ord(char) for char in " " * 2000 + secret]),
+    "packed": lambda secret: np.frombuffer((" " * 2000 + secret).encode(), "i8"),
+    "packed as decimals": lambda secret: np.frombuffer((" " * 2000 + secret).encode(), "f8"),
+    "strided": lambda secret: np.array([list(" " * 2000 + secret)] * 2, "U1").T[:, 0],
+}
+
+
+@pytest.mark.parametrize("kind", HIDDEN)
+def test_a_secret_is_found_however_wide(kind: str) -> None:
+    value = HIDDEN[kind]("hunter-2")
+    stream = groups_of({"x": value}).dumped(("x",), {"x": value})
+    assert stream.holds(["hunter-2"])
+    assert not stream.holds(["hunter-3"])
+
+
+def test_secrets_of_pandas_and_arrow_are_found() -> None:
+    pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
+    for column in (pd.array(["x" * 2000, "é-secret"], dtype=kind) for kind in ("str", "object", "category")):
+        table = pd.DataFrame({"s": column})
+        values = {"table": table, "column": table["s"], "arrow": pa.table(table)}
+        for name, value in values.items():
+            stream = groups_of({name: value}).dumped((name,), {name: value})
+            assert stream.holds(["é-secret"])
+            assert not stream.holds(["é-secrets"])
 
 
 def test_frames_that_pandas_shares_lazily_are_not_one_group(tmp_path: Path) -> None:

@@ -98,6 +98,37 @@ def test_values_arrive_as_they_were(make_job: MakeJob) -> None:
     assert {name for name, ref in again.items() if ref != made[name]} == set(), "digests repeat"
 
 
+def test_equal_values_that_become_one_are_one_from_then_on(make_job: MakeJob) -> None:
+    makes = """
+import numpy as np, pandas as pd
+a, b, other = [1], [1], [1]
+big, same = np.zeros(5000), np.zeros(5000)
+table, frame = pd.DataFrame({'x': [1]}), pd.DataFrame({'x': [1]})
+part = np.zeros(100); inner = [[1]]
+"""
+    names = ("a", "b", "other", "big", "same", "table", "frame", "part", "inner")
+    made = refs_of(run(make_job(makes, gives=names)))
+    assert all(ref.group == (name,) for name, ref in made.items())
+
+    takes = tuple(made.values())
+    binds = "b = a; same = big; frame = table; part = big[:100]; inner = [b]"
+    bound = refs_of(run(make_job(binds, takes=takes, gives=names)))
+    assert bound["other"] == made["other"]
+    assert bound["a"].group == ("a", "b", "inner")
+    assert bound["same"].group == ("big", "part", "same")
+    assert bound["table"].group == ("frame", "table")
+
+    changes = """
+b.append(1); same[5] = 7; frame.loc[0, 'x'] = 2
+assert a == [1, 1] == inner[0] and other == [1], (a, inner, other)
+assert big[5] == part[5] == 7 and table.loc[0, 'x'] == 2
+a = [1, 1]
+"""
+    parted = refs_of(run(make_job(changes, takes=tuple(bound.values()), gives=names)))
+    assert parted["a"].group == ("a",)
+    assert parted["b"].group == ("b", "inner")
+
+
 UNSAVEABLE = {
     "handle": "handle = open('f.txt', 'w+')",
     "reading": "open('g.txt', 'w').close(); reading = [open('g.txt')]",
