@@ -335,6 +335,6 @@ class Attempt:
                 first_line=explain.first_line(cell.source) if cell else None,
                 traceback=failure.traceback if failure else None,
             )
-        if failure is not None and failure.kind in ("kernel-died", "kernel-start", "timeout"):
+        if failure is not None and failure.kind in ("kernel-died", "kernel-start", "timeout", "infrastructure"):
             failure = replace(failure, log=self.process.log_tail or None)
         return self._masked(failure) if failure is not None else None

@@ -48,7 +48,7 @@ def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | N
 def failure_of_death(cell: ProgramCell | None, death: Death, log: str) -> Failure:
     """The failure of a step whose kernel died, in a cell or between cells."""
     return Failure(
-        kind="kernel-died",
+        kind="infrastructure" if death.lost else "kernel-died",
         message=death.message,
         hint=death.hint,
         cell=cell.number if cell else None,

@@ -129,6 +129,7 @@ class KernelProcess:
             status=status,
             out_of_memory=grew and status == -9,
             last_memory_bytes=self._memory,
+            lost=getattr(self._process, "lost", False),
         )
 
     async def interrupt(self) -> None:

@@ -13,11 +13,15 @@ PROC = Path("/proc")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """How a kernel's process ended: `status` as `subprocess` gives it, negative for a signal."""
+    """How a kernel's process ended: `status` as `subprocess` gives it, negative for a signal.
+
+    `lost`: it ended because the process that it was forked from did, which is no fault of the step's.
+    """
 
     status: int
     out_of_memory: bool
     last_memory_bytes: int | None
+    lost: bool = False
 
     @property
     def signal_name(self) -> str | None:
@@ -33,6 +37,8 @@ class Death:
     def message(self) -> str:
         """What happened, in a sentence."""
         used = f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB" if self.last_memory_bytes else ""
+        if self.lost:
+            return "the process that the kernel was forked from ended, and the kernel with it"
         if self.out_of_memory:
             return f"the kernel ran out of memory: the system killed it{used}"
         if self.signal_name == "SIGSEGV":
@@ -46,6 +52,8 @@ class Death:
     @property
     def hint(self) -> str:
         """What to do about it."""
+        if self.lost:
+            return "somebody killed it, or the system did when memory ran short; the step can be tried again"
         if self.out_of_memory:
             return "load less at once, free what is not needed, or run the step where there is more memory"
         if self.signal_name == "SIGKILL":

@@ -219,6 +219,31 @@ def test_a_kernel_killed_at_a_random_moment(nbci: Console, make_notebook: MakeNo
         assert resumed["result"] == "passed"
 
 
+def test_steps_whose_zygote_is_killed_are_tried_again(nbci: Console, make_notebook: MakeNotebook) -> None:
+    """Both steps that go on then lose their kernels; neither is at fault, and no retries are asked for."""
+    wait = (
+        "import os, time\nwith open('began-{0}', 'w') as file: file.write(str(os.getppid()))\n"
+        "while not os.path.exists('go'): time.sleep(.02)"
+    )
+    notebook = make_notebook(
+        "pair.ipynb",
+        [("step:a", wait.format("a") + "\nx = 1"), ("step:b", wait.format("b")), ("step:c prev:a", "y = x + 1")],
+    )
+    process = nbci.start("run", notebook, "-j", "2", "--json", env={"NBCI_ZYGOTE": "on"})
+    began = [nbci.cwd / "began-a", nbci.cwd / "began-b"]
+    wait_for(lambda: all(path.exists() and path.read_text() for path in began), "both steps")
+    [zygote] = {int(path.read_text()) for path in began}
+    assert zygote != process.pid
+    os.kill(zygote, signal.SIGKILL)
+    (nbci.cwd / "go").touch()
+    stdout, stderr = process.communicate(timeout=_DEADLINE_SECONDS)
+
+    assert process.returncode == 0, stderr
+    shown = json.loads(stdout)
+    assert results(shown) == {"a": "passed", "b": "passed", "c": "passed"}
+    assert [step["attempts"] for step in shown["steps"]] == [2, 2, 1]
+
+
 def test_a_kernel_killed_from_outside(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
         "victim.ipynb",

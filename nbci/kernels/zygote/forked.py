@@ -32,6 +32,8 @@ class ForkedProcess:
         self.pid = pid
         self.parent = parent
         self.returncode: int | None = None
+        self.lost = False
+        """Whether its zygote ended first, or let it go."""
         self._connection = connection
         self._pidfd = pidfd
         self._ready = False
@@ -76,6 +78,7 @@ class ForkedProcess:
         except TimeoutError:
             return
         except (OSError, ValueError, wire.Gone):
+            self.lost = True
             self._end(UNKNOWN_STATUS)
             return
         if said.get("ready"):
