@@ -17,6 +17,9 @@ import pytest
 from real_kernels import Recorder, is_alive, printed, run, run_all
 
 from nbci.kernels.execute import run_job
+from nbci.kernels.process import KernelProcess
+from nbci.kernels.python_kernel import PythonKernel
+from nbci.secrets import Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +94,22 @@ def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
     died = float(heard.text.split()[1]) + 0.3
     assert seen - died < 1.0
     assert started < died
+
+
+@pytest.mark.soak
+def test_started_kernels_end_by_themselves(make_job: MakeJob) -> None:
+    """ipykernel's own end can take ten seconds, in about one kernel of a hundred; then it would be killed."""
+
+    async def status() -> int:
+        process = KernelProcess(make_job(env={"NBCI_ZYGOTE": "off"}), Mask(()), lambda _: None)
+        await process.start()
+        await PythonKernel(make_job(), process).install()
+        assert process.client is not None
+        await process.client.execute_interactive("print('x' * 1000)", output_hook=lambda _: None)
+        await process.end(5)
+        return process.died.result()
+
+    assert [asyncio.run(status()) for _ in range(200)] == [0] * 200
 
 
 def test_timeouts_name_what_took_too_long(make_job: MakeJob) -> None:

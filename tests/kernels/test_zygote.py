@@ -245,7 +245,8 @@ def test_a_warm_zygote_serves_its_user_and_goes(runtime: Path, make_job: MakeJob
 def test_a_warm_zygote_that_was_spoilt_is_passed_by(runtime: Path, make_job: MakeJob, tmp_path: Path) -> None:
     installed = tmp_path / "lib" / "site-packages"
     installed.mkdir(parents=True)
-    (installed / "busy.py").write_text("import threading\nt = threading.Thread(target=input, daemon=True)\nt.start()")
+    wait = "threading.Event().wait"
+    (installed / "busy.py").write_text(f"import threading\nthreading.Thread(target={wait}, daemon=True).start()")
     env = {"PYTHONPATH": str(installed)}
     said = launch(env)
 
@@ -292,6 +293,51 @@ def test_an_upgraded_package_ends_the_use_of_a_zygote(tmp_path: Path, make_job: 
 
     assert [printed(outcome, 0).splitlines()[1] for outcome in (first, second, third)] == ["1", "1", "22"]
     assert parents([first]) == parents([second]) != parents([third])
+
+
+def test_an_upgraded_package_ends_the_use_of_a_warm_zygote(runtime: Path, tmp_path: Path, make_job: MakeJob) -> None:
+    installed = tmp_path / "lib" / "site-packages"
+    (installed / "thing-1.dist-info").mkdir(parents=True)
+    (installed / "thing.py").write_text("version = 1")
+    env = {"PYTHONPATH": str(installed)}
+    job = make_job(WHO + "\nimport thing; print(thing.version)", env=env)
+    said = launch(env)
+    before, _ = one_after_another(job, job)
+    (installed / "thing-1.dist-info").rename(installed / "thing-2.dist-info")
+    (installed / "thing.py").write_text("version = 22")
+    [status] = warm.status()
+    after, reasons = one_after_another(job)
+    again = launch(env)
+    anew, _ = one_after_another(job)
+
+    assert [printed(outcome, 0).splitlines()[1] for outcome in (*before, *after, *anew)] == ["1", "1", "22", "22"]
+    assert parents(before) == {said["pid"]}
+    assert (status["pid"], status["current"]) == (said["pid"], False)
+    assert said["pid"] not in parents(after) | {again["pid"]}
+    assert parents(anew) == {again["pid"]}
+    assert reasons == []
+
+
+def test_a_changed_pth_file_ends_the_use_of_a_zygote(tmp_path: Path, make_job: MakeJob) -> None:
+    installed, start = tmp_path / "lib" / "site-packages", tmp_path / "start"
+    for folder in (installed, start, tmp_path / "one", tmp_path / "two"):
+        folder.mkdir(parents=True)
+    (start / "sitecustomize.py").write_text(f"import site; site.addsitedir({str(installed)!r})")
+    (tmp_path / "one" / "thing.py").write_text("version = 1")
+    (tmp_path / "two" / "thing.py").write_text("version = 22")
+    (installed / "editable.pth").write_text(str(tmp_path / "one"))
+    job = make_job(WHO + "\nimport thing; print(thing.version)", env={"PYTHONPATH": str(start)})
+
+    async def changed_between() -> list[JobOutcome]:
+        with zygotes() as own:
+            before = await run_job(job, Recorder(), own)
+            (installed / "editable.pth").write_text(str(tmp_path / "two"))
+            return [before, await run_job(job, Recorder(), own)]
+
+    outcomes = asyncio.run(changed_between())
+
+    assert [printed(outcome, 0).splitlines()[1] for outcome in outcomes] == ["1", "22"]
+    assert len(parents(outcomes)) == 2
 
 
 def test_the_key_is_what_imports_read() -> None:

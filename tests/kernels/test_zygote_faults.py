@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbci.kernels.job import JobOutcome, KernelJob
+    from nbci.kernels.zygote.zygotes import Zygotes
 
     MakeJob = Callable[..., KernelJob]
 
@@ -191,6 +192,32 @@ def test_nothing_outlives_an_engine_that_is_killed(tmp_path: Path, place: Path) 
     assert pids[1] != engine.pid
     sweep(str(place))
     assert list(place.iterdir()) == []
+
+
+def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
+    """By a cell's time-out and by whoever stops the run: a kernel forked for the step, and one that was a spare."""
+    source = "import os, time\nprint(os.getppid(), flush=True)\ntry: time.sleep(60)\nfinally: print('finally')"
+
+    async def stopped(job: KernelJob, own: Zygotes) -> JobOutcome:
+        heard = Recorder()
+        task = asyncio.ensure_future(run_job(job, heard, own))
+        await until(lambda: bool(heard.text))
+        task.cancel()
+        return await task
+
+    async def each_twice() -> list[JobOutcome]:
+        hurried, patient = make_job(source, cell_timeout_seconds=0.5), make_job(source)
+        with zygotes() as own:
+            timed_out = [await run_job(hurried, Recorder(), own) for _ in range(2)]
+            return [*timed_out, *[await stopped(patient, own) for _ in range(2)]]
+
+    outcomes = asyncio.run(each_twice())
+
+    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["timeout"] * 2 + ["interrupted"] * 2
+    said = [printed(outcome, 0).split() for outcome in outcomes]
+    assert {last for _, last in said} == {"finally"}
+    assert len({first for first, _ in said} - {str(os.getpid())}) == 1
+    assert ["KeyboardInterrupt" in str(outcome.notebook["cells"][0]["outputs"]) for outcome in outcomes] == [True] * 4
 
 
 def test_only_folders_that_nobody_holds_are_swept(place: Path) -> None:
