@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +18,10 @@ if TYPE_CHECKING:
     from nbci.registry.events import ModelState
     from nbci.registry.git import Git
 
-_LOST = ("already exists", "stale info", "fetch first", "failed to update ref", "cannot lock ref")
+_TRIES = 5
+_PAUSE_SECONDS = 0.2
+_AT_WORK = ("cannot lock ref", "failed to update ref", "failed to lock", "stale info", "already exists")
+"""What git says while another push holds the lock of a ref; whose it is shows when that push has ended."""
 _REFUSED = ("hook declined", "protected", "not allowed", "prohibited", "denied", "unauthorized", "forbidden", "403")
 _NO_ATOMIC = "does not support --atomic"
 
@@ -69,14 +73,35 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
     LostRace when one of them is there already with other content, UsageError when the remote refuses them.
     """
     tags = list(tags)
+    for tries_left in reversed(range(_TRIES)):
+        failure = _push(git, remote, tags)
+        there = _present(git, remote, tags) if failure is not None else {}
+        if failure is None or all(there.get(tag.name) == tag.object for tag in tags):
+            return  # done; or the answer was lost, not the push
+        # what is there tells who won; git's words for it change with the moment at which the other one came
+        taken = [tag.name for tag in tags if there.get(tag.name, tag.object) != tag.object]
+        if taken:
+            raise LostRace(f"another promotion was there first: {remote} has {', '.join(taken)}") from failure
+        if not tries_left or not any(words in failure.said for words in _AT_WORK):
+            raise _refusal(remote, failure) from failure
+        time.sleep(_PAUSE_SECONDS)
+
+
+def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
     leases = [f"--force-with-lease=refs/tags/{tag.name}:" for tag in tags]
     specs = [f"{tag.object}:refs/tags/{tag.name}" for tag in tags]
     try:
         git("push", "--atomic", "--porcelain", *leases, remote, *specs)
     except GitFailed as error:
-        if all(_is_there(git, remote, tag) for tag in tags):
-            return  # the answer was lost, not the push
-        raise _refusal(remote, error) from error
+        return error
+    return None
+
+
+def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
+    """Those of the tags that the remote has now, with what they are there; none when it does not answer."""
+    listed = git.get("ls-remote", "--tags", remote, *(f"refs/tags/{tag.name}" for tag in tags)) or ""
+    pairs = (line.split("\t", 1) for line in listed.splitlines())
+    return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
 
 
 def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
@@ -98,11 +123,6 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
         raise
 
 
-def _is_there(git: Git, remote: str, tag: NewTag) -> bool:
-    listed = git.get("ls-remote", remote, f"refs/tags/{tag.name}") or ""
-    return listed.startswith(tag.object)
-
-
 def _refusal(remote: str, error: GitFailed) -> Exception:
     """Why a push failed, in the order in which git's answers can be told apart."""
     said = error.said
@@ -120,8 +140,6 @@ def _refusal(remote: str, error: GitFailed) -> Exception:
         return UsageError(
             f"{remote} refuses the tags: {told}", hint="nothing was changed; ask who keeps the repository for the right"
         )
-    if any(word in said for word in _LOST):
-        return LostRace(f"another promotion was there first: {told}")
     return InfrastructureError(
         f"the tags could not be pushed to {remote}: {told}", hint="nothing was changed; try again"
     )

@@ -19,6 +19,7 @@ from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, IntegrityError, NbciError, UsageError
 from nbci.promotion.checks import Refused
 from nbci.promotion.promote import Promotion, Request, promote
+from nbci.promotion.publish import LostRace
 from nbci.promotion.stages import Move, demote, rollback
 from nbci.registry.git import Git
 from nbci.registry.queries import deeds
@@ -293,6 +294,21 @@ def test_who_comes_second_is_told_who_won(released: Released, tmp_path: Path) ->
     hook.unlink()
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
     assert promoted(released).version == "v1.0.1"
+
+
+def test_a_tag_that_appears_while_the_server_takes_the_push_is_a_lost_race(released: Released) -> None:
+    """After git compared what it knew with what is there, before it locks: in the server's own hook."""
+    git = Git(released.origin)
+    git("config", "user.name", "Quick Colleague")
+    git("tag", "-am", "Release\n\nNbci-Run: theirs", "waiting", "main")
+    theirs = git("rev-parse", "waiting")
+    hook = released.origin / "hooks/pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\nexec git update-ref 'refs/tags/digits@v1.0.0' {theirs}\n")
+    hook.chmod(0o755)
+    with pytest.raises(LostRace, match=r"Quick Colleague set digits@v1\.0\.0 for run theirs"):
+        promoted(released)
+    assert (released.tags(), git("rev-parse", "digits@v1.0.0")) == ({"waiting", "digits@v1.0.0"}, theirs)
 
 
 _KILLER = """\
