@@ -106,7 +106,7 @@ def write_file(folder: str, stream: Stream) -> tuple[Any, ...]:
             os.close(handle)
         os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
         os.chmod(path, 0o444)
-        os.replace(path, os.path.join(folder, name[:2], name[2:]))
+        os.replace(path, path_of(folder, name))
     except BaseException:
         if os.path.exists(path):
             os.unlink(path)
@@ -191,6 +191,15 @@ def digest_of(data: Any) -> str:
         return tree_digest(list(threads.map(chunk_digest, chunked([data]))))
 
 
+def has_file(folder: str, digest: str) -> bool:
+    """Whether the value still has its file: what is mapped outlives it."""
+    return os.path.exists(path_of(folder, digest))
+
+
+def path_of(folder: str, digest: str) -> str:
+    return os.path.join(folder, digest[:2], digest[2:])
+
+
 class Mapped:
     """A value's file, mapped: `data` is private to this process, so that only what is written to is ever copied.
 
@@ -198,7 +207,7 @@ class Mapped:
     """
 
     def __init__(self, folder: str, digest: str, verified: bool) -> None:
-        self.path = os.path.join(folder, digest[:2], digest[2:])
+        self.path = path_of(folder, digest)
         try:
             with open(self.path, "rb") as file:
                 self.data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)

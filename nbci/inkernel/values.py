@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .pickling import Refused, main, state
 from .sharing import Groups, Parts, Probe
 from .untouched import Kept, MappedFile, Picture
-from .value_files import Mapped, write_file
+from .value_files import Mapped, has_file, write_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,11 +80,11 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     missing = [name for name in gives if name not in values]
     if missing:
         return {"missing": missing}
-    same = unchanged(values)
+    taken = {ref["name"]: ref for ref in takes}
+    same = {name: parts for name, parts in unchanged(values).items() if has_file(folder, taken[name]["object"])}
     probes, problems = probed({name: value for name, value in values.items() if name not in same})
     if problems:
         return {"unsaveable": problems}
-    taken = {ref["name"]: ref for ref in takes}
     groups = Groups({**probes, **same})
     refs: list[Any] = []
     for names in groups.names:

@@ -65,8 +65,14 @@ class FileIndex:
         return file_digest(path)  # it is being written all the time: this is what it was at some moment
 
     def trust(self, path: Path, digest: str) -> None:
-        """Remember the digest of a file that was written under its digest as its name, and never changes."""
-        signature = _signature(path.stat())
+        """Remember the digest of a file that was written under its digest as its name, and never changes.
+
+        When somebody has removed it there is nothing to remember; who needs it will see.
+        """
+        try:
+            signature = _signature(path.stat())
+        except FileNotFoundError:
+            return
         self._learn(self._path, str(path), (*signature, max(signature[2:]) + _COARSE_NS + 1, digest))
 
     def fingerprint(self, root: Path, path: str) -> FileRef:

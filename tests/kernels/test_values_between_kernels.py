@@ -129,6 +129,17 @@ a = [1, 1]
     assert parted["b"].group == ("b", "inner")
 
 
+def test_a_value_whose_file_goes_while_it_is_read_is_written_again(make_job: MakeJob) -> None:
+    (ref,) = refs_of(run(make_job("import numpy as np\nx = np.arange(5000.0)", gives=("x",)))).values()
+    reads = make_job("import pathlib\nx.sum()\npathlib.Path(folder, name[:2], name[2:]).unlink()", takes=(ref,))
+    where = f"folder, name = {str(reads.values_folder)!r}, {ref.object!r}"
+    (cell,) = reads.cells
+    reads = replace(reads, cells=(replace(cell, source=f"{where}\n{cell.source}"),), gives=("x",))
+
+    assert refs_of(run(reads)) == {"x": ref}
+    assert printed(run(make_job("print(x.sum())", takes=(ref,))), 0) == "12497500.0\n"
+
+
 UNSAVEABLE = {
     "handle": "handle = open('f.txt', 'w+')",
     "reading": "open('g.txt', 'w').close(); reading = [open('g.txt')]",
