@@ -11,9 +11,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from nbci.kernels.family import family, kill
+
 PREFIX = "nbci-kernel-"
 LONGEST = 70
 """Sockets lie up to two levels deeper, and 107 characters are all that a socket's path may have."""
+
+MARKED = "marker"
+NOBODY = -1
 
 _swept: set[str] = set()
 
@@ -25,6 +30,11 @@ class PrivateFolder:
     path: Path
     is_short: bool
     _lock: int
+
+    def mark(self, marker: str) -> None:
+        """Have whoever sweeps the folder, after this process was killed, end the processes that bear this marker."""
+        with contextlib.suppress(OSError):
+            (self.path / MARKED).write_text(marker, encoding="ascii")
 
     def remove(self) -> None:
         """Remove it with all that is in it."""
@@ -48,14 +58,23 @@ def private_folder() -> PrivateFolder:
 
 
 def sweep(place: str) -> None:
-    """Remove the folders there that this user's processes left when they were killed."""
+    """Remove the folders there that this user's processes left when they were killed, and end their kernels."""
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False) and _is_ours(entry):
                 lock = _lock(Path(entry.path))
                 if lock is not None:
+                    _end_marked(Path(entry.path))
                     shutil.rmtree(entry.path, ignore_errors=True)
                     os.close(lock)
+
+
+def _end_marked(folder: Path) -> None:
+    """A killed process's kernel is dead, or dies now; what it started in other sessions may live on."""
+    with contextlib.suppress(OSError, ValueError):
+        marker = (folder / MARKED).read_text(encoding="ascii")
+        if len(marker) == 32 and marker.isalnum():
+            kill(family(NOBODY, marker))
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:

@@ -53,6 +53,7 @@ class KernelProcess:
         self._folder = private_folder()
         self._log = KernelLog(job.log_path, mask, said)
         self._marker = uuid.uuid4().hex
+        self._folder.mark(self._marker)
         self._manager: AsyncKernelManager | None = None
         self._process: Any = None
         self._oom_kills: int | None = None

@@ -168,7 +168,7 @@ import os, subprocess
 pid = os.fork()
 if not pid:
     os.setsid()
-    child = subprocess.Popen(['sleep', '300'], env={}, start_new_session=True)
+    child = subprocess.Popen(['sleep', '300'], env=ENV, start_new_session=True)
     open('daemon', 'w').write(str(child.pid))
     os._exit(0)
 os.waitpid(pid, 0)
@@ -176,9 +176,14 @@ print(os.getpid(), os.getppid(), open('daemon').read(), flush=True)
 """
 
 
-def test_nothing_outlives_an_engine_that_is_killed(tmp_path: Path, place: Path) -> None:
+@pytest.mark.parametrize(("zygote", "env"), [("on", "{}"), ("off", "None")])
+def test_nothing_outlives_an_engine_that_is_killed(
+    tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch, zygote: str, env: str
+) -> None:
+    """A zygote sees to it at once; without one, the next run ends what can still be known as a kernel's."""
+    monkeypatch.setenv("NBCI_ZYGOTE", zygote)
     path = [str(ROOT), str(ROOT / "tests" / "kernels")]
-    script = ENGINE.format(path=path, folder=str(tmp_path), source=LEAVES)
+    script = ENGINE.format(path=path, folder=str(tmp_path), source=LEAVES.replace("ENV", env))
     engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert engine.stdout is not None
     pids = list(map(int, engine.stdout.readline().split()))
@@ -186,10 +191,14 @@ def test_nothing_outlives_an_engine_that_is_killed(tmp_path: Path, place: Path) 
     engine.kill()
     engine.wait()
     engine.stdout.close()
+    if zygote == "off":
+        asyncio.run(until(lambda: not is_alive(pids[0])))
+        assert is_alive(pids[2])
+        sweep(str(place))
     asyncio.run(until(lambda: not any(map(is_alive, pids))))
 
     assert len(pids) == 3
-    assert pids[1] != engine.pid
+    assert (pids[1] != engine.pid) == (zygote == "on")
     sweep(str(place))
     assert list(place.iterdir()) == []
 
