@@ -116,7 +116,7 @@ def _run(asked: str, run: str, search: Search) -> Found:
         folder = find_run(search.project, run)
     if folder.run == search.run:
         return Found(baseline=NoBaseline(asked=asked, reason="it is the run that is judged", certain=False), files=None)
-    files = [folder.path / "run.json", *(folder.path / "steps").rglob("record.json")]
+    files = folder.record_files()
     return Found(baseline=_of_run(asked, folder), files=None if run == "latest" else tuple(map(str, files)))
 
 

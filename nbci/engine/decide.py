@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -25,12 +27,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not."""
+    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
+
+    `text` is the record as it was written, by a step that may have had another name.
+    """
 
     key: str
     parts: tuple[Part, ...]
     record: StepRecord | None
     reason: str
+    text: bytes = b""
 
 
 def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: FileIndex) -> Decision:
@@ -40,11 +46,13 @@ def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: F
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
     reason = "no earlier result has these inputs"
-    for record in cache.records(key):
+    for record, text in cache.records(key):
         problem = _problem(root, record, cache, index)
         if problem is None:
-            ours = replace(record, name=step.name)  # another pipeline may have the same step under another name
-            return Decision(key=key, parts=parts, record=ours, reason="nothing that it depends on has changed")
+            # another pipeline may have the same step under another name
+            ours = record if record.name == step.name else replace(record, name=step.name)
+            reason = "nothing that it depends on has changed"
+            return Decision(key=key, parts=parts, record=ours, reason=reason, text=text)
         reason = problem
     return Decision(key=key, parts=parts, record=None, reason=reason)
 
@@ -70,12 +78,15 @@ def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> 
     if changed is not None:
         return f"{changed.kind} {changed.label} has changed"
     for value in record.gives:
-        path = cache.value_path(value.object)
-        if not cache.has_value(value.object):
-            return f"its value {value.name} is no longer kept"
-        if path.is_file() and index.digest(path)[0] != value.object:
-            path.unlink(missing_ok=True)
-            return f"its value {value.name} was damaged on disk, and is made again"
+        try:
+            path = cache.value_file(value.object)
+            if index.digest(path)[0] != value.object:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+                return f"its value {value.name} was damaged on disk, and is made again"
+        except FileNotFoundError:
+            if not cache.offers_value(value.object):
+                return f"its value {value.name} is no longer kept"
     artifacts = cache.artifacts_of(record) if record.outs else cache.artifacts
     for out in record.outs:
         if not stands(root, out, index) and not artifacts.has(out):

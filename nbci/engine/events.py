@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.records.codec import plain
-from nbci.store.files import disk_errors
+from nbci.store.files import disk_errors, write_whole
 from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
@@ -109,9 +109,11 @@ class EventLog:
 
     def _append(self, event: str, details: Mapping[str, Any]) -> None:
         line = {"seq": self._sequence, "time_utc": now_utc(), "event": event, **details}
-        self._sequence += 1
+        text = (self._lead + json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
         with disk_errors(self._path):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with self._path.open("a", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(self._lead + json.dumps(line, ensure_ascii=False) + "\n")
+            if not self._sequence:
+                self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab", buffering=0) as file:
+                write_whole(file, text)
         self._lead = ""
+        self._sequence += 1

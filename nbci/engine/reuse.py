@@ -12,6 +12,7 @@ from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
+from nbci.records.codec import to_json_line
 from nbci.store.files import link_or_copy
 from nbci.store.runs import NOTEBOOK, all_runs
 
@@ -58,14 +59,21 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
     return taken
 
 
-def take_over(context: RunContext, record: StepRecord, reason: str) -> StepRecord:
+def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes = b"") -> StepRecord:
     """An earlier result as one of this run: its outs are put back, its notebook stays where it is until asked for.
 
-    IntegrityError when what is kept of an out is gone or damaged.
+    `text` is the record as it was written, where that is known. IntegrityError when what is kept of an out is gone or
+    damaged.
     """
-    context.put_back(record.outs, context.cache.artifacts_of(record))
+    if record.outs:
+        context.put_back(record.outs, context.cache.artifacts_of(record))
     context.cache.mark_used(record)
-    return replace(record, result="reused", reason=reason)
+    ours = replace(record, result="reused", reason=reason)
+    if context.carries:  # the store's files come together from several machines: each step has its own
+        context.folder.write_step(ours)
+    else:
+        context.folder.write_reused(ours, text or to_json_line(record).encode("utf-8", "surrogatepass"))
+    return ours
 
 
 def bring_notebooks(folder: RunFolder, record: RunRecord, cache: Cache, index: FileIndex) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.reuse import take_over
 from nbci.engine.schedule import Schedule
-from nbci.engine.step import broken_off, run_step
+from nbci.engine.step import broken_off, look, reused, run_step
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import Failure, RunRecord, StepRecord
 from nbci.store.files import try_lock
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbci.records.model import RunResult, StepResult
 
 _OUT_LOCK_POLL_SECONDS = 0.2
+_LONGEST_TURN_SECONDS = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +65,7 @@ class _Run:
         self.options = options
         self.steps = {step.name: step for step in _with_edges_inside(options.part or context.plan.steps)}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
+        self.at_once = False  # a step that was tried before runs, and what is far away takes its time
         self.interrupted = False
         self.trouble: BaseException | None = None
 
@@ -104,12 +106,12 @@ class _Run:
     async def _run_all(self) -> None:
         ended = self._settle_before()
         schedule = Schedule(tuple(self.steps.values()), ended=ended, keep_going=self.options.keep_going)
-        self._fill(schedule)
+        await self._fill(schedule)
         while self.tasks:
             done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 self._collect(task, schedule)
-            self._fill(schedule)
+            await self._fill(schedule)
         reason = "the run was stopped" if self._stopping else "an earlier step failed"
         self._skip(schedule.give_up(), reason)
 
@@ -126,35 +128,55 @@ class _Run:
             )
             context.zygotes = opened.enter_context(zygotes)
 
-    def _fill(self, schedule: Schedule) -> None:
-        """Start steps until all slots are taken or none may start."""
+    async def _fill(self, schedule: Schedule) -> None:
+        """Start steps until all slots are taken or none may start; those whose result stands end at once."""
+        began = time.monotonic()
         while not self._stopping and len(self.tasks) < self.options.jobs and (name := schedule.start()) is not None:
-            self.tasks[asyncio.create_task(run_step(self.context, self.steps[name]), name=name)] = name
+            step = self.steps[name]
+            try:
+                looked = look(self.context, step) if self.at_once else None
+                record = reused(self.context, step, looked) if looked is not None else None
+            except Exception as error:  # noqa: BLE001 - as in `_collect`
+                record = self._broken_off(name, error)
+            if record is None:
+                self.tasks[asyncio.create_task(run_step(self.context, step, looked), name=name)] = name
+                continue
+            self._ended(record)
+            self._skip(schedule.end(name, record.result), f"step {name} failed")
+            if time.monotonic() - began > _LONGEST_TURN_SECONDS:
+                await asyncio.sleep(0)  # the kernels that run, and signals, have their turn
+                began = time.monotonic()
 
     def _collect(self, task: asyncio.Task[StepRecord], schedule: Schedule) -> None:
         name = self.tasks.pop(task)
         try:
             record = task.result()
         except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
-            self.trouble = self.trouble or error
-            self.context.folder.free_reserve()
-            self._cancel()
-            record = broken_off(self.context, name, error)
-            self.context.folder.write_step(record)
+            record = self._broken_off(name, error)
         self._ended(record)
         self._skip(schedule.end(name, record.result), f"step {name} failed")
+
+    def _broken_off(self, name: str, error: Exception) -> StepRecord:
+        self.trouble = self.trouble or error
+        self.context.folder.free_reserve()
+        self._cancel()
+        record = broken_off(self.context, name, error)
+        self.context.folder.write_step(record)
+        return record
 
     def _settle_before(self) -> dict[str, StepResult]:
         """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken from another run."""
         ended: dict[str, StepResult] = {}
+        resumed = self.context.folder.has_begun
+        self.at_once = not resumed and self.context.cache.elsewhere is None
         for step in self.steps.values():
-            before = self.context.folder.read_step(step.name)
+            before = self.context.folder.read_step(step.name) if resumed else None
             if before is not None and before.result in ("passed", "reused"):
                 record = before
             elif step.action == "skip":
                 record = self._written(StepRecord(name=step.name, result="skipped", reason=step.reason))
             elif step.action == "reuse":
-                record = self._written(take_over(self.context, self.options.taken_over[step.name], step.reason))
+                record = take_over(self.context, self.options.taken_over[step.name], step.reason)
             else:
                 continue
             ended[step.name] = record.result

@@ -12,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from nbci.engine import artifacts
-from nbci.engine.decide import decide
+from nbci.engine.decide import Decision, decide
 from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, outside, undeclared
@@ -28,7 +28,6 @@ from nbci.records.model import Attempt, CellRun, Failure, FileRef, Metric, Part,
 from nbci.store.runs import JOURNAL, NOTEBOOK, now_utc
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from nbci.engine.context import RunContext
@@ -43,10 +42,42 @@ _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
 
 
-async def run_step(context: RunContext, step: PlannedStep, *, again: bool = False) -> StepRecord:
+Looked = tuple[Inputs, Decision]
+"""What goes into a step, and whether an earlier result stands."""
+
+
+def look(context: RunContext, step: PlannedStep) -> Looked | None:
+    """Look at a step before it runs; None where something is wrong, which its run comes upon again and records."""
+    try:
+        return _look(context, step)
+    except (StepError, IntegrityError, UsageError):
+        return None
+
+
+def _look(context: RunContext, step: PlannedStep) -> Looked:
+    inputs = _inputs(context, step)
+    return inputs, decide(context.project.root, step, inputs, context.cache, context.index)
+
+
+def reused(context: RunContext, step: PlannedStep, looked: Looked) -> StepRecord | None:
+    """The record of a step whose earlier result stands and was put back; None when it has to run."""
+    _, decision = looked
+    if decision.record is None or context.forced(step.name):
+        return None
+    try:
+        return take_over(context, decision.record, decision.reason, decision.text)
+    except IntegrityError as error:
+        context.listener.noticed(f"step {step.name} runs again: {error}")
+        return None
+
+
+async def run_step(
+    context: RunContext, step: PlannedStep, looked: Looked | None = None, *, again: bool = False
+) -> StepRecord:
     """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read.
 
-    `again`: for a step whose values are needed once more, by one that is about to run.
+    `looked`: it was found that nothing can be reused. `again`: for a step whose values are needed once more, by one
+    that is about to run.
     """
     before = context.folder.read_step(step.name)
     if before is not None and before.result == "running":
@@ -61,17 +92,14 @@ async def run_step(context: RunContext, step: PlannedStep, *, again: bool = Fals
     )
     started = time.monotonic()
     try:
-        inputs = _inputs(context, step)
-        decision = decide(context.project.root, step, inputs, context.cache, context.index)
-        if decision.record is not None and not record.attempts and not context.forced(step.name):
-            with _rebuilding(context, step):
-                reused = take_over(context, decision.record, decision.reason)
-                context.folder.write_step(reused)
-                return reused
+        inputs, decision = looked or _look(context, step)
+        if looked is None and not record.attempts:
+            taken = reused(context, step, (inputs, decision))
+            if taken is not None:
+                return taken
         async with contextlib.nullcontext() if again else context.remaking:
             if await remake(context, inputs.values, partial(run_step, again=True)):
-                inputs = _inputs(context, step)
-                decision = decide(context.project.root, step, inputs, context.cache, context.index)
+                inputs, decision = _look(context, step)
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
         context.cache.bring_values(ref.object for ref in inputs.values)
@@ -91,15 +119,6 @@ async def run_step(context: RunContext, step: PlannedStep, *, again: bool = Fals
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
         await context.send(record)
     return record
-
-
-@contextlib.contextmanager
-def _rebuilding(context: RunContext, step: PlannedStep) -> Iterator[None]:
-    """Say what turned out to be damaged while it was put back: the step runs, and makes it again."""
-    try:
-        yield
-    except IntegrityError as error:
-        context.listener.noticed(f"step {step.name} runs again: {error}")
 
 
 def _is_kept(step: PlannedStep, record: StepRecord) -> bool:

@@ -58,6 +58,9 @@ class Cache:
 
     def __init__(self, root: Path, objects: Objects | None = None, others: tuple[Objects, ...] = ()) -> None:
         self.root = root
+        self.values = root / "files" / VALUE_HASH
+        """Values handed from step to step, and notebooks, by digest."""
+        self._results = root / "results"
         self.seen = Seen(root / "seen")
         self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
@@ -68,14 +71,13 @@ class Cache:
         self.elsewhere = elsewhere
         self.artifacts = replace(self.artifacts, elsewhere=elsewhere)
 
-    @property
-    def values(self) -> Path:
-        """Values handed from step to step, and notebooks, by digest."""
-        return self.root / "files" / VALUE_HASH
-
     def value_path(self, digest: str) -> Path:
         """The file of a value, or of another object known by that digest."""
-        return self.values / digest[:2] / digest[2:]
+        return Path(self.value_file(digest))
+
+    def value_file(self, digest: str) -> str:
+        """The same, for where there are many."""
+        return f"{self.values}/{digest[:2]}/{digest[2:]}"
 
     def artifacts_of(self, record: StepRecord) -> Artifacts:
         """Where the outs of a record lie: here, or where the checkout that made them keeps its own."""
@@ -84,8 +86,8 @@ class Cache:
             return self.artifacts
         return replace(self.artifacts, others=(*self.artifacts.others, Objects(Path(made))))
 
-    def records(self, key: str) -> Iterator[StepRecord]:
-        """What steps with that key came to, the newest first."""
+    def records(self, key: str) -> Iterator[tuple[StepRecord, bytes]]:
+        """What steps with that key came to, the newest first: the records and their text."""
         tried = set()
         for name in self._entries(key):
             tried.add(name)
@@ -103,15 +105,15 @@ class Cache:
             return []
         return sorted(names, reverse=True)[:_ENTRIES_TRIED]
 
-    def _read_entry(self, key: str, name: str) -> Iterator[StepRecord]:
-        folder = self._folder(key)
+    def _read_entry(self, key: str, name: str) -> Iterator[tuple[StepRecord, bytes]]:
+        path = f"{self._folder(key)}/{name}"
         with contextlib.suppress(IntegrityError, FileNotFoundError):
-            yield from_json((folder / name).read_bytes(), StepRecord, str(folder / name))
+            with open(path, "rb") as file:
+                text = file.read()
+            yield from_json(text, StepRecord, path), text
 
-    def has_value(self, digest: str) -> bool:
-        """Whether the value is here, or can be had when it is needed."""
-        if self.value_path(digest).is_file():
-            return True
+    def offers_value(self, digest: str) -> bool:
+        """Whether a value that is not here can be had when it is needed."""
         return self.elsewhere is not None and self.elsewhere.offers(f"files/{VALUE_HASH}", [digest])
 
     def bring_values(self, digests: Iterable[str]) -> None:
@@ -132,7 +134,7 @@ class Cache:
     def mark_used(self, record: StepRecord) -> None:
         """Note that the result was used just now: what was not used for long is removed one day."""
         with contextlib.suppress(OSError):
-            os.utime(self.entry(record))
+            os.utime(self._entry(record))
 
     def notebook_digest(self, record: StepRecord) -> str | None:
         """The digest of the executed notebook of a record that was kept."""
@@ -149,8 +151,11 @@ class Cache:
 
     def entry(self, record: StepRecord) -> Path:
         """The file of a record; names sort by time."""
-        stamp = "".join(character for character in record.ended_utc or "" if character.isalnum())
-        return self._folder(record.key or "") / f"{stamp}-{record.run}.json"
+        return Path(self._entry(record))
+
+    def _entry(self, record: StepRecord) -> str:
+        stamp = "".join(filter(str.isalnum, record.ended_utc or ""))
+        return f"{self._folder(record.key or '')}/{stamp}-{record.run}.json"
 
     def save(self) -> None:
         """Keep what was learnt of the objects for the next process."""
@@ -163,8 +168,8 @@ class Cache:
             return {}
         return kept
 
-    def _folder(self, key: str) -> Path:
-        return self.root / "results" / key[:2] / key[2:]
+    def _folder(self, key: str) -> str:
+        return f"{self._results}/{key[:2]}/{key[2:]}"
 
 
 def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:

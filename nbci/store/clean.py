@@ -120,7 +120,7 @@ class Removable:
 
 def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
     """What was last made or used before that time, and is no part of a kept run of the project or of a kept result."""
-    records = [record for run in kept_runs for record in _step_records(project.runs_folder / run)]
+    records = [record for run in kept_runs for record in RunFolder(project.runs_folder / run).step_records()]
     of_runs = {cache.entry(record) for record in records if record.key is not None}
     results: list[Path] = []
     needed = {digest for record in records for digest in _digests(record)}
@@ -215,12 +215,6 @@ def _is_older(path: Path, before: float) -> bool:
         return path.lstat().st_ctime < before
     except FileNotFoundError:
         return True
-
-
-def _step_records(run: Path) -> Iterator[StepRecord]:
-    for path in sorted((run / "steps").rglob("record.json")):
-        if (record := _read(path)) is not None:
-            yield record
 
 
 def _read(path: Path) -> StepRecord | None:

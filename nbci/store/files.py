@@ -14,6 +14,7 @@ from nbci.errors import InfrastructureError, Location
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from io import FileIO
     from pathlib import Path
 
 _CHUNK_BYTES = 4 << 20
@@ -49,6 +50,12 @@ def write_atomic(path: Path, data: bytes | str) -> None:
             raise
 
 
+def write_whole(file: FileIO, data: bytes) -> None:
+    """Write all of it to an unbuffered file, which may take it in pieces."""
+    while data:
+        data = data[file.write(data) :]
+
+
 def link_or_copy(source: Path, target: Path) -> None:
     """Let the file stand in a second place too: a hard link where the file system can, else a copy."""
     if target.exists():
@@ -72,7 +79,7 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def file_digest(path: Path) -> tuple[str, int]:
+def file_digest(path: Path | str) -> tuple[str, int]:
     """The digest of the file's bytes in hex, and their number.
 
     SHA-256 of the SHA-256 digests of every 4 MiB, as the kernels compute it while they write values: parts can be
@@ -80,7 +87,7 @@ def file_digest(path: Path) -> tuple[str, int]:
     """
     parts = []
     size = 0
-    with path.open("rb") as file:
+    with open(path, "rb") as file:
         while chunk := file.read(_CHUNK_BYTES):
             parts.append(hashlib.sha256(chunk).digest())
             size += len(chunk)

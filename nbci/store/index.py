@@ -49,17 +49,17 @@ class FileIndex:
         self._tables: dict[Path, _Table] = {}
         self._changed: set[Path] = set()
 
-    def digest(self, path: Path) -> tuple[str, int]:
+    def digest(self, path: Path | str) -> tuple[str, int]:
         """The fast digest of the file (see `file_digest`), and its size in bytes."""
         table, name = self._table(self._path), str(path)
         for _ in range(_TRIES):
-            before = _signature(path.stat())
+            before = _signature(os.stat(path))
             known = table.entries.get(name)
             if known is not None and _stands(known, before):
                 return known[5], before[1]
             read_at = time.time_ns()
             digest, size = file_digest(path)
-            if _signature(path.stat()) == before:
+            if _signature(os.stat(path)) == before:
                 self._learn(self._path, name, (*before, read_at, digest))
                 return digest, size
         return file_digest(path)  # it is being written all the time: this is what it was at some moment

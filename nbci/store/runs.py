@@ -19,6 +19,7 @@ from nbci.records.journal import replayed
 from nbci.records.model import FORMAT as RECORD_FORMAT
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
+from nbci.store.reused import ReusedSteps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 NOTEBOOK = "notebook.ipynb"
 JOURNAL = "outputs.jsonl"
 SEAL = "seal.json"
+REUSED = "reused.jsonl"
 _RESERVE_BYTES = 256 << 10
 
 
@@ -39,6 +41,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
+        self._reused = ReusedSteps(path / REUSED)
 
     @property
     def run(self) -> str:
@@ -61,6 +64,7 @@ class RunFolder:
 
     def release(self) -> None:
         """The run goes on no more."""
+        self._reused.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -104,8 +108,8 @@ class RunFolder:
             self._seal(record)
 
     def _seal(self, record: RunRecord) -> None:
-        names = ["run.json", "plan.json", *(f"steps/{step.name}/record.json" for step in record.steps)]
-        found = {name: _digest(self.path / name) for name in names if (self.path / name).is_file()}
+        names = ["run.json", "plan.json", REUSED, *(_place(step.name) for step in record.steps)]
+        found = {name: digest for name in names if (digest := _digest(self.path / name)) is not None}
         write_atomic(self.path / SEAL, json.dumps(found, indent=1) + "\n")
 
     def check_seal(self) -> str:
@@ -117,28 +121,60 @@ class RunFolder:
         except (OSError, ValueError, TypeError) as error:
             raise IntegrityError("the run's records carry no seal", where=where, hint="run again") from error
         for name, digest in sealed.items():
-            place = self.path / name
-            if not place.is_file() or _digest(place) != digest:
-                raise IntegrityError(
-                    "the record was changed after the run" if place.is_file() else "the record has gone",
-                    where=Location(str(place)),
-                    hint="what it says is no evidence any more: run again",
-                )
+            self._refuse_altered(self.path / name, digest)
         made = self._made_by(self.read_header())
-        return hashlib.sha256(text).hexdigest() if made is self else made.check_seal()
+        if made is not self:
+            return made.check_seal()
+        for name in (REUSED, *(_place(step.name) for step in self.read_plan().steps)):
+            if name not in sealed and (self.path / name).exists():
+                raise _no_evidence("the record was added after the run", self.path / name)
+        return hashlib.sha256(text).hexdigest()
+
+    def _refuse_altered(self, place: Path, sealed: str) -> None:
+        digest = _digest(place)
+        if digest is None:
+            raise _no_evidence("the record has gone", place)
+        if digest != sealed:
+            raise _no_evidence("the record was changed after the run", place)
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether any step has a record."""
+        return (self.path / "steps").exists() or (self.path / REUSED).exists()
 
     def write_step(self, record: StepRecord) -> None:
         """Write a step's record."""
-        write_atomic(self.step(record.name) / "record.json", to_json_line(record))
+        write_atomic(self.path / _place(record.name), to_json_line(record))
+
+    def write_reused(self, record: StepRecord, made: bytes) -> None:
+        """Write the record of a step that was taken over; `made` is the text of the record that it was taken from."""
+        if (self.path / _place(record.name)).exists():  # this run tried it before: a record of its own goes first
+            self.write_step(record)
+        else:
+            self._reused.add(record, made)
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""
-        path = self.step(name) / "record.json"
+        path = f"{self.path}/{_place(name)}"
         try:
-            text = path.read_bytes()
+            with open(path, "rb") as file:
+                text = file.read()
         except FileNotFoundError:
-            return None
-        return from_json(text, StepRecord, str(path))
+            return self._reused.get(name)
+        return from_json(text, StepRecord, path)
+
+    def record_files(self) -> Iterator[Path]:
+        """The files that hold the records of the run and of its steps."""
+        yield from (path for path in (self.path / "run.json", self.path / REUSED) if path.exists())
+        yield from (self.path / "steps").rglob("record.json")
+
+    def step_records(self) -> Iterator[StepRecord]:
+        """The records of its steps that can be read, whatever its plan."""
+        with contextlib.suppress(OSError, IntegrityError):
+            yield from self._reused.records()
+        for path in sorted((self.path / "steps").rglob("record.json")):
+            with contextlib.suppress(OSError, IntegrityError):
+                yield from_json(path.read_bytes(), StepRecord, str(path))
 
     def write_executed(self, name: str, notebook: Mapping[str, Any]) -> None:
         """Write a step's executed notebook, after which what was journaled of it is needed no more."""
@@ -239,8 +275,21 @@ class RunFolder:
         return replace(record, steps=tuple(steps))
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+def _place(step: str) -> str:
+    """Where a step's record lies in the run's folder."""
+    return f"steps/{step}/record.json"
+
+
+def _digest(path: Path) -> str | None:
+    """The digest of a file, None where there is none."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _no_evidence(message: str, place: Path) -> IntegrityError:
+    return IntegrityError(message, where=Location(str(place)), hint="what it says is no evidence any more: run again")
 
 
 def _as_reused(step: StepRecord, run: str) -> StepRecord:

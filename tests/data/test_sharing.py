@@ -66,7 +66,7 @@ class Machine:
         """Whether everything of it is here, without asking anybody."""
         cache = project_cache(self.project, self.environ)
         return (
-            list(cache.records(KEY)) == [record]
+            [found for found, _ in cache.records(KEY)] == [record]
             and cache.notebook_of(record, self.index) is not None
             and not any(cache.artifacts.lacking(ref.digest) for ref in record.outs)
             and all(file_digest(cache.value_path(ref.object))[0] == ref.object for ref in record.gives)
@@ -109,8 +109,8 @@ def test_what_one_machine_made_another_has(tmp_path: Path, team: tuple[str, str]
     assert here.sharing().send(record) == 0
     assert not there.has(record)
     sharing = there.sharing()
-    assert list(sharing.cache.records(KEY)) == [record]
-    assert sharing.cache.has_value(record.gives[0].object)
+    assert [found for found, _ in sharing.cache.records(KEY)] == [record]
+    assert sharing.cache.offers_value(record.gives[0].object)
     assert all(sharing.cache.artifacts.has(ref) for ref in record.outs)
     assert not there.has(record)  # only what is needed comes
     assert sharing.take(record) == (8, [])

@@ -1,0 +1,89 @@
+"""The steps that a run took over: in one file, each with the record as the run that made it wrote it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from nbci.records.codec import from_json
+from nbci.records.model import StepRecord  # noqa: TC001 - msgspec reads the annotations
+from nbci.store.files import disk_errors, write_whole
+
+if TYPE_CHECKING:
+    from io import FileIO
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Line:
+    """A step of this run, why nothing had to be done for it, and the record that stands for it."""
+
+    name: str
+    reason: str | None
+    record: StepRecord
+
+
+class ReusedSteps:
+    """The file of a run's reused steps: one process appends to it, others read what is whole of it."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._known: dict[str, StepRecord] = {}
+        self._read = 0
+        self._file: FileIO | None = None
+
+    def add(self, record: StepRecord, made: bytes) -> None:
+        """Append a record of this run; `made` is the text of the one that it was taken from."""
+        head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
+        line = f'{head[:-1]}, "record": '.encode("utf-8", "surrogatepass") + made.rstrip(b"\n") + b"}\n"
+        with disk_errors(self._path):
+            if self._file is None:
+                self._file = self._opened()
+            write_whole(self._file, line)
+        self._known[record.name] = record
+        self._read += len(line)
+
+    def get(self, name: str) -> StepRecord | None:
+        """The record of a step that was taken over."""
+        self._read_on()
+        return self._known.get(name)
+
+    def records(self) -> tuple[StepRecord, ...]:
+        """All of them."""
+        self._read_on()
+        return tuple(self._known.values())
+
+    def close(self) -> None:
+        """Nothing more will be added now."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _opened(self) -> FileIO:
+        """The file, without a line that a kill has cut off."""
+        self._read_on()
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        file = self._path.open("ab", buffering=0)
+        file.truncate(self._read)
+        return file
+
+    def _read_on(self) -> None:
+        """Take in what has been appended since."""
+        try:
+            size = os.stat(self._path).st_size
+        except OSError:
+            size = 0
+        if size < self._read:
+            self._known, self._read = {}, 0
+        if size == self._read:
+            return
+        with self._path.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        for line in whole.splitlines():
+            found = from_json(line, _Line, str(self._path))
+            self._known[found.name] = replace(found.record, name=found.name, result="reused", reason=found.reason)
+        self._read += len(whole)
