@@ -133,10 +133,11 @@ def _get(arguments: argparse.Namespace) -> int:
 
 
 def _verify(arguments: argparse.Namespace) -> int:
+    from nbci.config import find_project
     from nbci.promotion.verify import verify
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
-    found = verify(git, Path.cwd(), models, content=not arguments.quick)
+    found = verify(git, find_project(Path.cwd()), models, content=not arguments.quick)
     count = sum(len(model.versions) for model in models)
     if arguments.json:
         _print_json([asdict(finding) for finding in found])

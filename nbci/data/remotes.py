@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from nbci.data.repository import dvc_config, dvc_folder
+from nbci.data.repository import data_settings, dvc_config, dvc_folder
 from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
 
 if TYPE_CHECKING:
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
 
+ARTIFACTS = "files/md5"
+"""Where the objects of artifacts lie in a remote, as DVC has it."""
+_LISTING = ".dir"
+_CHUNK_BYTES = 4 << 20
 _FEW = 50
 """So many objects are asked for one by one; for more, DVC's libraries choose how to look."""
 
@@ -53,8 +59,25 @@ class Remote:
             return set(ObjectDB(self.fs, self.place(*folder.split("/"))).oids_exist(wanted))
 
     def send(self, folder: str, files: Mapping[str, Path]) -> None:
-        """Put objects there, several at a time; what arrived before something went wrong stays."""
-        self._copy({str(path): self._object(folder, name) for name, path in files.items()}, "write to", upload=True)
+        """Put objects there, several at a time; what arrived before something went wrong stays.
+
+        A folder's listing goes last: where it lies, its files lie, too.
+        """
+        for are_listings in (False, True):
+            part = {str(path): self._object(folder, name) for name, path in files.items()
+                    if name.endswith(_LISTING) is are_listings}  # fmt: skip
+            self._copy(part, "write to", upload=True)
+
+    def altered(self, folder: str, names: Iterable[str]) -> set[str]:
+        """Those of the objects, known by MD5 and all there, that are not what their names say; each is read."""
+        wanted = sorted(set(names))
+        with self._talking("read from"), ThreadPoolExecutor(max_workers=self.fs.jobs) as pool:
+            digests = pool.map(lambda name: self._md5(folder, name), wanted)
+            return {name for name, found in zip(wanted, digests, strict=True) if found != name.removesuffix(_LISTING)}
+
+    def address(self, folder: str, name: str) -> str:
+        """Where the object lies, for people."""
+        return f"{self.shown.rstrip('/')}/{folder}/{name[:2]}/{name[2:]}"
 
     def take(self, folder: str, files: Mapping[str, Path]) -> list[str]:
         """Bring objects to these places; the names of those that are not there."""
@@ -83,6 +106,13 @@ class Remote:
         with self._talking("read from"):
             data: bytes = self.fs.cat_file(self.place(*place.split("/")))
             return data
+
+    def _md5(self, folder: str, name: str) -> str:
+        digest = hashlib.md5(usedforsecurity=False)
+        with self.fs.open(self._object(folder, name), "rb") as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.hexdigest()
 
     def _object(self, folder: str, name: str) -> str:
         return self.place(*folder.split("/"), name[:2], name[2:])
@@ -135,6 +165,17 @@ class Remote:
             ) from error
         finally:
             logging.disable(level)
+
+
+def default_remote(project: Project) -> Remote:
+    """The default remote of the project's DVC repository; UsageError when there is none."""
+    settings = data_settings(project)
+    hint = "dvc remote add --default storage URL, and commit .dvc/config"
+    if settings is None:
+        raise UsageError("the project has no DVC repository, where models are kept", hint=f"dvc init; {hint}")
+    if settings.remote is None:
+        raise UsageError("the project's DVC repository has no default remote", hint=hint)
+    return open_remote(project, settings.remote)
 
 
 def open_remote(project: Project, named: str) -> Remote:

@@ -8,7 +8,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from nbci.data.remotes import Remote, open_remote
+from nbci.data.remotes import ARTIFACTS, Remote, open_remote
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from nbci.store.objects import Objects
 
 VALUES = f"files/{VALUE_HASH}"
-ARTIFACTS = "files/md5"
 _UNTRUSTED = "untrusted"
 _numbers = itertools.count()
 
@@ -147,7 +146,7 @@ class Sharing:
                 for name in there:
                     if not _is_what_it_says(folder, name, incoming / name):
                         write_atomic(self._bad(folder, name), "")
-                        altered.append(f"{remote.shown}/{folder}/{name[:2]}/{name[2:]}")
+                        altered.append(remote.address(folder, name))
                         continue
                     with disk_errors(incoming):
                         keep(name, incoming / name)
@@ -170,13 +169,10 @@ class Sharing:
         wanted = {name: path for name, path in files.items() if path.is_file()}
         there = {name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()}
         missing = {name: path for name, path in wanted.items() if name not in there}
-        # a folder's listing goes last: where it lies, its files lie, too
-        listings = {name: missing.pop(name) for name in list(missing) if name.endswith(".dir")}
-        for part in (missing, listings):
-            remote.send(folder, part)
-            for name in part:
-                self._bad(folder, name).unlink(missing_ok=True)
-        return len(missing) + len(listings)
+        remote.send(folder, missing)
+        for name in missing:
+            self._bad(folder, name).unlink(missing_ok=True)
+        return len(missing)
 
     def _send_result(self, record: StepRecord) -> None:
         entry = self.cache.entry(record)

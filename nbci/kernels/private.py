@@ -52,7 +52,7 @@ def private_folder() -> PrivateFolder:
         sweep(place)
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-        lock = _lock(path)
+        lock = lock_folder(path)
         if lock is not None:
             return PrivateFolder(path=path, is_short=len(str(path)) <= LONGEST, _lock=lock)
 
@@ -62,7 +62,7 @@ def sweep(place: str) -> None:
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
             if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False) and _is_ours(entry):
-                lock = _lock(Path(entry.path))
+                lock = lock_folder(Path(entry.path))
                 if lock is not None:
                     _end_marked(Path(entry.path))
                     shutil.rmtree(entry.path, ignore_errors=True)
@@ -82,7 +82,7 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
     return found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
-def _lock(path: Path) -> int | None:
+def lock_folder(path: Path) -> int | None:
     """Lock a folder until the descriptor is closed, by whatever end; None when it is somebody's, or gone."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from typing import TYPE_CHECKING
 
 from nbci.promotion.publish import NewTag
@@ -11,23 +9,26 @@ from nbci.registry.grammar import tag_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nbci.records.manifest import Promoter
     from nbci.registry.git import Git
     from nbci.registry.grammar import TagName
 
 
-def write_commit(git: Git, parent: str, files: Mapping[str, str], message: str, *, by: Promoter) -> str:
-    """A child of that commit with these files (paths from the repository's root) added or replaced."""
+def write_commit(git: Git, parent: str, files: Mapping[str, str], message: str, *, by: Promoter, folder: Path) -> str:
+    """A child of that commit with these files (paths from the repository's root) added or replaced.
+
+    `folder` is where git may leave its index.
+    """
     entries = []
     for path, text in files.items():
         blob = git("hash-object", "-w", "--stdin", "--no-filters", stdin=text)
         entries.append(f"100644 {blob}\t{path}\0")
-    with tempfile.TemporaryDirectory(prefix="nbci-") as folder:
-        index = {"GIT_INDEX_FILE": os.path.join(folder, "index")}
-        git("read-tree", parent, environ=index)
-        git("update-index", "-z", "--index-info", stdin="".join(entries), environ=index)
-        tree = git("write-tree", environ=index)
+    index = {"GIT_INDEX_FILE": str(folder / "index")}
+    git("read-tree", parent, environ=index)
+    git("update-index", "-z", "--index-info", stdin="".join(entries), environ=index)
+    tree = git("write-tree", environ=index)
     identity = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
                 (("NAME", by.name), ("EMAIL", by.email))}  # fmt: skip
     return git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message, environ=identity)

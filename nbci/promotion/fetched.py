@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -135,11 +134,3 @@ def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list
             shutil.rmtree(place)
         shutil.move(folder / ref.path, place)
     return places
-
-
-def md5_of_stream(file: Any) -> str:
-    """The MD5 of what can be read from it."""
-    digest = hashlib.md5(usedforsecurity=False)
-    while chunk := file.read(4 << 20):
-        digest.update(chunk)
-    return digest.hexdigest()

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 import nbci
+from nbci.data.remotes import default_remote
 from nbci.data.repository import project_cache
 from nbci.errors import UsageError
 from nbci.promotion.card import card
@@ -17,6 +18,7 @@ from nbci.promotion.facts import build_url, built_branch, check_branch, find_pro
 from nbci.promotion.objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
+from nbci.promotion.workroom import workroom
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
 from nbci.registry.champion import REMOTE, registry_name
@@ -30,6 +32,7 @@ from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from nbci.config import Project
     from nbci.pipeline.models import Model
@@ -91,7 +94,8 @@ def promote(project: Project, folder: RunFolder, request: Request, environ: Mapp
     made = _made_before(state, case.record.run)
     if made is not None:
         return _carry_on(case, request, state, made)
-    return _release(case, request, state)
+    with workroom(project) as room:
+        return _release(case, request, state, room)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,13 +186,13 @@ def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -
     )
 
 
-def _release(case: _Case, request: Request, state: ModelState) -> Promotion:
+def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Promotion:
     """A new version: objects first, then a commit and tags that nobody sees, then the tags for all to see."""
     version = _version(state, request)
-    artifacts = case.artifacts
+    remote = default_remote(case.project)
     refs = [*case.outs, *_metrics_files(case)]
-    check_kept(artifacts, case.project.root, refs, FileIndex(case.project.state_folder / "digests.json"))
-    tried = try_model(case.spec, _needed(case), artifacts=artifacts, git=case.git, commit=case.built.commit or "")
+    check_kept(case.artifacts, case.project.root, refs, FileIndex(case.project.state_folder / "digests.json"))
+    tried = _tried(case, room)
     manifest = _manifest(case, version, tried)
     documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)
     shown = card(manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case))
@@ -207,11 +211,10 @@ def _release(case: _Case, request: Request, state: ModelState) -> Promotion:
     )
     if request.dry_run:
         return result
-    push_objects(case.project.root, artifacts, refs)
+    push_objects(remote, case.artifacts, refs)
     notes = case.notes("promote")
-    commit = write_commit(
-        case.git, manifest.commit, documents, message_of(f"Release {case.name} {version}", notes), by=case.by
-    )
+    message = message_of(f"Release {case.name} {version}", notes)
+    commit = write_commit(case.git, manifest.commit, documents, message, by=case.by, folder=room)
     tags = write_events(case.git, state, _events(case, state, version, commit), by=case.by, notes=notes)
     publish(case.git, state, tags, push=request.push)
     return replace(result, commit=commit)
@@ -252,6 +255,18 @@ def _introduction(case: _Case) -> str | None:
         raise UsageError(
             f"the commit has no {case.spec.card}, which {case.spec.name} names as its card", hint="write and commit it"
         ) from error
+
+
+def _tried(case: _Case, room: Path) -> Packaged:
+    (room / "model").mkdir()
+    return try_model(
+        case.spec,
+        _needed(case),
+        artifacts=case.artifacts,
+        git=case.git,
+        commit=case.built.commit or "",
+        folder=room / "model",
+    )
 
 
 def _needed(case: _Case) -> list[FileRef]:

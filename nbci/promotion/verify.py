@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from nbci.data.remotes import ARTIFACTS, default_remote
 from nbci.errors import IntegrityError
-from nbci.promotion.fetched import md5_of_stream
-from nbci.promotion.objects import open_repo
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.champion import REMOTE
 from nbci.registry.git import GitFailed
 from nbci.registry.read import read_manifest
+from nbci.store.artifacts import is_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping
 
+    from nbci.config import Project
+    from nbci.data.remotes import Remote
     from nbci.records.manifest import Manifest
     from nbci.records.model import FileRef
     from nbci.registry.events import ModelState, Version
@@ -35,7 +36,7 @@ class Finding:
     problem: str
 
 
-def verify(git: Git, root: Path, models: Iterable[ModelState], *, content: bool = True) -> tuple[Finding, ...]:
+def verify(git: Git, project: Project, models: Iterable[ModelState], *, content: bool = True) -> tuple[Finding, ...]:
     """What is wrong with the releases. `content`: objects are read and digested, not only looked for."""
     found: list[Finding] = []
     files: dict[FileRef, tuple[str, str]] = {}
@@ -53,11 +54,10 @@ def verify(git: Git, root: Path, models: Iterable[ModelState], *, content: bool 
             for ref in manifest.files if manifest is not None else ():
                 files.setdefault(ref, (state.model, version.version))
     if files:
-        with open_repo(root) as repo:
-            remote = repo.cloud.get_remote_odb()
-            for ref, (model, name) in files.items():
-                problems = list(_objects(remote, ref.digest, content=content))
-                found += (Finding(model=model, version=name, problem=f"{ref.path}: {problem}") for problem in problems)
+        remote = default_remote(project)
+        for ref, (model, name) in files.items():
+            problems = list(_objects(remote, ref, content=content))
+            found += (Finding(model=model, version=name, problem=f"{ref.path}: {problem}") for problem in problems)
     return tuple(found)
 
 
@@ -116,24 +116,21 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
             yield f"its dvc.lock has other content for {ref.path} than the evidence"
 
 
-def _objects(remote: Any, digest: str, *, content: bool) -> Iterator[str]:
-    path = remote.oid_to_path(digest)
-    if not remote.fs.exists(path):
-        yield f"the object {digest} is not on the DVC remote"
+def _objects(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
+    """What is wrong with the objects of a file or a folder."""
+    own = list(_wrong(remote, {ref.digest: ""}, content=content or is_folder(ref)))
+    yield from own
+    if own or not is_folder(ref):
         return
-    if not content and not digest.endswith(".dir"):
-        return
-    with remote.fs.open(path, "rb") as file:
-        data = file.read() if digest.endswith(".dir") else None
-        found = md5_of_stream(file) if data is None else _md5(data)
-    if found != digest.removesuffix(".dir"):
-        yield f"the object {digest} on the DVC remote was altered"
-        return
-    for entry in json.loads(data) if data is not None else ():
-        yield from (f"{entry['relpath']}: {problem}" for problem in _objects(remote, entry["md5"], content=content))
+    entries = json.loads(remote.read(f"{ARTIFACTS}/{ref.digest[:2]}/{ref.digest[2:]}"))
+    yield from _wrong(remote, {entry["md5"]: f"{entry['relpath']}: " for entry in entries}, content=content)
 
 
-def _md5(data: bytes) -> str:
-    import io
-
-    return md5_of_stream(io.BytesIO(data))
+def _wrong(remote: Remote, names: Mapping[str, str], *, content: bool) -> Iterator[str]:
+    there = remote.present(ARTIFACTS, names)
+    altered = remote.altered(ARTIFACTS, there) if content else set()
+    for name, shown in names.items():
+        if name not in there:
+            yield f"{shown}the object {name} is not on the DVC remote"
+        elif name in altered:
+            yield f"{shown}the object {name} on the DVC remote was altered"

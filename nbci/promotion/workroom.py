@@ -1,0 +1,49 @@
+"""A folder for what a promotion needs for a while, in the project; what killed ones left is removed by the next."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.kernels.private import lock_folder
+from nbci.store.files import disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.config import Project
+
+
+@contextlib.contextmanager
+def workroom(project: Project) -> Iterator[Path]:
+    """An empty folder of this process alone, gone when it is left."""
+    place = project.state_folder / "promotions"
+    with disk_errors(place):
+        place.mkdir(parents=True, exist_ok=True)
+        _sweep(place)
+        path, lock = _new(place)
+    try:
+        yield path
+    finally:
+        shutil.rmtree(path, ignore_errors=True)
+        os.close(lock)
+
+
+def _new(place: Path) -> tuple[Path, int]:
+    while True:
+        path = Path(tempfile.mkdtemp(dir=place))
+        lock = lock_folder(path)
+        if lock is not None:  # else another promotion took it for one that was left
+            return path, lock
+
+
+def _sweep(place: Path) -> None:
+    for path in place.iterdir():
+        lock = lock_folder(path)
+        if lock is not None:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
