@@ -97,12 +97,12 @@ async def run_step(
             taken = reused(context, step, (inputs, decision))
             if taken is not None:
                 return taken
+        context.cache.bring_values(ref.object for ref in inputs.values)
         async with contextlib.nullcontext() if again else context.remaking:
             if await remake(context, inputs.values, partial(run_step, again=True)):
                 inputs, decision = _look(context, step)
         context.folder.write_step(record)
         record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
-        context.cache.bring_values(ref.object for ref in inputs.values)
         record = await _tries(context, step, inputs, record)
     except (StepError, IntegrityError, UsageError) as error:
         kind: Literal["join", "integrity", "missing"] = (

@@ -68,13 +68,22 @@ def site_folders() -> list[str]:
     return [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))]
 
 
+def own(paths: set[str]) -> list[str]:
+    """Those that do not belong to an environment which lies in the project: its packages count by their versions."""
+    environments = {sys.prefix, sys.base_prefix, *site_folders()}
+    inside = tuple(
+        os.path.join(folder, "")[len(projects[0]) :] for folder in environments if folder.startswith(projects[0])
+    )
+    return sorted(path for path in paths if not path.startswith(inside))
+
+
 def seen() -> dict[str, Any]:
     """All of it, in one document."""
     return {
         "interpreter": sys.executable,
         "site_folders": site_folders(),
         "modules": own_modules(),
-        "read": sorted(read),
-        "written": sorted(written),
+        "read": own(read),
+        "written": own(written),
         "network": sorted(network),
     }

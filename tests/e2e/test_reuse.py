@@ -112,6 +112,20 @@ def test_a_file_that_no_step_declares_counts(project: Project) -> None:
     assert project.run() == {"load": "reused", "train": "passed", "report": "passed"}
 
 
+def test_files_of_an_environment_in_the_project_are_packages(project: Project) -> None:
+    packages = project.folder / ".venv" / "lib" / "site-packages"
+    (packages / "lists").mkdir(parents=True)
+    (packages / "lists" / "numbers.txt").write_text("7", encoding="utf-8")
+    lines = (
+        f"import sys\nsys.path.append({str(packages)!r})\nn = int(open({str(packages / 'lists/numbers.txt')!r}).read())"
+    )
+    project.write(train=f"{lines}\n{TRAIN}")
+    project.run()
+    run = json.loads(project.nbci("show", "--json", env=project.env).stdout)["run"]
+    record = json.loads((project.folder / ".nbci" / "runs" / run / "steps" / "train" / "record.json").read_bytes())
+    assert [part["label"] for part in record["observed"] if part["kind"] in ("file", "module")] == []
+
+
 def test_a_file_written_undeclared_is_said(project: Project) -> None:
     project.write(train=f"open('aside.txt', 'w').write('x')\n{TRAIN}")
     done = project.nbci("run", "n.ipynb", env=project.env)

@@ -82,6 +82,12 @@ def test_the_distributions_of_a_step_are_what_it_imported_itself(make_job: MakeJ
     assert empty.distributions == {}
 
 
+def test_what_compiled_modules_import_comes_back_with_them_alone(make_job: MakeJob) -> None:
+    (drawn, read), _ = one_after_another(make_job("import matplotlib.pyplot"), make_job("import sklearn.svm"))
+    assert {"matplotlib", "kiwisolver"} <= set(drawn.distributions or ())
+    assert {"matplotlib", "kiwisolver"} & set(read.distributions or ()) == set()
+
+
 def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
     jobs = [
         make_job("import mine; print(mine.x)"),

@@ -83,7 +83,7 @@ class Watch:
         level: int = 0,
     ) -> Any:
         result = self._import(name, globals, locals, fromlist, level)
-        importer = globals.get("__name__") if isinstance(globals, dict) else None
+        importer = _importer(globals) if isinstance(globals, dict) else None
         if importer and importer not in self._settled:
             full = name
             if level:
@@ -96,7 +96,21 @@ class Watch:
 
     def _noting_import_module(self, name: str, package: Any = None) -> Any:
         result = self._import_module(name, package)
-        importer = sys._getframe(1).f_globals.get("__name__")
+        importer = _importer(sys._getframe(1).f_globals)
         if importer and importer not in self._settled:
             self._needs.setdefault(importer, set()).add(getattr(result, "__name__", name))
         return result
+
+
+def _importer(globals: dict[str, Any]) -> str | None:
+    """The module that asks for another. A compiled one has no frame: it seems to be the import system that asks."""
+    name: str | None = globals.get("__name__")
+    if name is None or not name.startswith("importlib."):
+        return name
+    frame: Any = sys._getframe(2)
+    while frame is not None:
+        if frame.f_code.co_name == "_load_unlocked":
+            loaded: str = frame.f_locals["spec"].name
+            return loaded
+        frame = frame.f_back
+    return None
