@@ -25,6 +25,7 @@ COMMANDS = {
     "demote": "take a model out of a stage",
     "rollback": "put the version before into a stage again",
     "push": "send what runs made to the DVC remote",
+    "export": "write a run as files of DVC's own commands",
     "pull": "bring what runs made from the DVC remote",
     "models": "list released models; their history; get and verify them",
     "lineage": "say where a model, file or run came from, and what came of it",

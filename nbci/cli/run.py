@@ -50,6 +50,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
+    parser.add_argument("--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote")
     parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
     parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
 
@@ -66,17 +67,28 @@ def main(arguments: argparse.Namespace) -> int:
 def _start(arguments: argparse.Namespace) -> int:
     from nbci.cli.unchanged import quick_run
 
-    if (code := quick_run(arguments)) is not None:
+    if not arguments.dvc and (code := quick_run(arguments)) is not None:
         return code
     from nbci.engine.prepare import plan_target
+    from nbci.engine.stage import exported_params, select_stage
     from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target)
-    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    exported = exported_params(target.project, target.pipeline) if arguments.dvc else ()
+    plan = plan_target(
+        target,
+        environ=os.environ,
+        files=arguments.file,
+        pairs=arguments.param,
+        kernel=arguments.kernel,
+        exported=exported,
+    )
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
-    plan = limited(select(plan, selection), arguments.run_timeout, arguments.cell_timeout)
+    stage = arguments.dvc and not (selection.first or selection.until)
+    plan = select_stage(target.project, plan, selection.only, os.environ) if stage else select(plan, selection)
+    plan = limited(plan, arguments.run_timeout, arguments.cell_timeout)
     request = Request(project=target.project, plan=plan, notebooks=target.pipeline.notebooks)
     return _carry_out(arguments, request, lambda: new_run(target.project))
 
@@ -120,6 +132,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import known_outs, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
+    from nbci.engine.stage import write_notes_of
     from nbci.store.run_index import note_run
 
     plan, project = request.plan, request.project
@@ -127,7 +140,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     share(project, cache, os.environ)
     ready = make_ready(project, plan, request.notebooks, cache=cache, environ=os.environ)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
-    forced = bool(arguments.force or arguments.first or arguments.only)
+    forced = bool(arguments.force or ((arguments.first or arguments.only) and not arguments.dvc))
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
         quiet=arguments.quiet,
@@ -153,7 +166,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
         record = run_plan(context, begun, options)
-        if not arguments.resume:
+        if arguments.dvc:
+            write_notes_of(project, plan, record, arguments.only)
+        elif not arguments.resume:
             remember_run(arguments, context, record, judging)
         note_run(project, record)
     finally:
@@ -164,4 +179,4 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         from nbci.cli.show_text import show_document
 
         print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
-    return exit_code(record, gates=not arguments.no_gate)
+    return exit_code(record, gates=not (arguments.no_gate or arguments.dvc))

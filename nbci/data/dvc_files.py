@@ -9,15 +9,23 @@ import json
 import re
 import shlex
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import FileRef, ParameterValue, RunRecord
+    from nbci.records.model import FileRef, ParameterValue, RunRecord, StepRecord
 
 LOCK_SCHEMA = "2.0"
+PARAMS_FILE = "params.yaml"
+NOTES = ".nbci/dvc"
+MARK = "nbci"
+"""The key under a stage's `meta` whose value is the target that nbci wrote it for."""
+OUT_KINDS = ("outs", "metrics", "plots")
+_PICTURES = {".png", ".jpg", ".jpeg", ".gif", ".svg"}
+_PLOTTED = {".csv", ".tsv", ".json", ".yaml", ".yml"}
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _NOT_IN_STAGE_NAMES = re.compile(r"[^\w-]", re.ASCII)
 
@@ -30,6 +38,19 @@ class DvcStages:
     locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exported:
+    """What stages say when they stand in the project itself, to be run by DVC.
+
+    By step: `params` are the values of params.yaml that it depends on, by their keys; `notes` the files that nbci
+    writes for DVC, each with its kind. `committed` are outs that git has, of which DVC keeps nothing.
+    """
+
+    params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    notes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    committed: frozenset[str] = frozenset()
+
+
 def dvc_stages(
     plan: Plan,
     record: RunRecord,
@@ -37,6 +58,7 @@ def dvc_stages(
     files: Mapping[str, FileRef],
     taken: Iterable[str] = (),
     params: str = "",
+    exported: Exported | None = None,
 ) -> DvcStages:
     """The steps that have a result as stages of DVC.
 
@@ -50,22 +72,104 @@ def dvc_stages(
         step = record.step(planned.name)
         if step is None or step.result not in ("passed", "reused"):
             continue
-        name = names[planned.name]
-        known = {ref.path: ref for ref in (*step.deps, *step.outs)} | dict(files)
-        deps = dict.fromkeys([*([planned.notebook] if planned.notebook in files else []), *planned.deps])
-        outs = [path for path in dict.fromkeys(planned.outs) if path not in planned.metrics]
+        stage, lock = _stage(plan, planned, step, files, exported)
         command = stage_command(plan, planned, params)
-        stages[name] = _without_empty(
-            {"cmd": command, "deps": list(deps), "outs": outs, "metrics": list(dict.fromkeys(planned.metrics))}
-        )
-        locked[name] = _without_empty(
-            {
-                "cmd": command,
-                "deps": [entry for path in sorted(deps) if (entry := lock_entry(known.get(path)))],
-                "outs": [entry for path in sorted({*outs, *planned.metrics}) if (entry := lock_entry(known.get(path)))],
-            }
-        )
+        stages[names[planned.name]] = {"cmd": _literal(command), **stage, "meta": {MARK: plan.target}}
+        locked[names[planned.name]] = {"cmd": command, **lock}
     return DvcStages(stages=stages, locked=locked)
+
+
+def _stage(
+    plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef], exported: Exported | None
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a stage of dvc.yaml says besides its command, and what dvc.lock says of it."""
+    outs = _outs(planned, exported)
+    deps = sorted(set(_deps(plan, planned, step, files)) - set(planned.outs) - set(planned.metrics))
+    known = {ref.path: ref for ref in (*step.deps, *step.outs)} | dict(files)
+    params = exported.params.get(planned.name, {}) if exported is not None else {}
+    stage = {
+        "deps": [_literal(path) for path in deps],
+        "params": sorted(params),
+        **{
+            kind: [_as_listed(path, committed=exported is not None and path in exported.committed) for path in paths]
+            for kind, paths in outs.items()
+        },
+    }
+    lock = {
+        "deps": [entry for path in deps if (entry := lock_entry(known.get(path)))],
+        "params": {PARAMS_FILE: dict(sorted(params.items()))} if params else {},
+        "outs": [entry for path in sorted(set().union(*outs.values())) if (entry := lock_entry(known.get(path)))],
+    }
+    return without_empty(stage), without_empty(lock)
+
+
+def _deps(plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef]) -> Iterator[str]:
+    """The step's notebook, its data (a `.dvc` file stands for what it tracks), its modules, and the notes of others."""
+    yield from (path for path in planned.deps if not path.endswith(".dvc"))
+    yield from (ref.path for ref in step.deps if not ref.path.endswith(".dvc"))
+    used = [part.label for part in step.observed if part.kind in ("module", "file")]
+    notes = [note_paths(plan, giver)[0] for giver in givers_of(planned)]
+    yield from (path for path in (planned.notebook, *used, *notes) if path in files)
+
+
+def givers_of(step: PlannedStep) -> tuple[str, ...]:
+    """The steps that it waits for or takes values or metrics from."""
+    metrics = re.findall(r"\$\{([\w/-]+):", json.dumps(dict(step.params or {}), default=str))
+    return tuple(dict.fromkeys([*step.after, *(giver for take in step.takes for giver in take.givers), *metrics]))
+
+
+def _outs(planned: PlannedStep, exported: Exported | None) -> dict[str, list[str]]:
+    """What the step makes, by the kind that it has for DVC."""
+    outs = [path for path in dict.fromkeys(planned.outs) if path not in planned.metrics]
+    noted = exported.notes.get(planned.name, {}) if exported is not None else {}
+    return {
+        "outs": [
+            *(path for path in outs if not is_plot(path)),
+            *(path for path, kind in noted.items() if kind == "outs"),
+        ],
+        "metrics": [*dict.fromkeys(planned.metrics), *(path for path, kind in noted.items() if kind == "metrics")],
+        "plots": [path for path in outs if is_plot(path)],
+    }
+
+
+def is_plot(path: str) -> bool:
+    """Whether an out is a plot for DVC: a picture, or data in a folder `plots`."""
+    place = PurePosixPath(path)
+    return place.suffix.lower() in _PICTURES or ("plots" in place.parts[:-1] and place.suffix.lower() in _PLOTTED)
+
+
+def note_paths(plan: Plan, step: str) -> tuple[str, str]:
+    """Where the notes of a step lie for DVC: what it hands on, and its metrics."""
+    folder = f"{NOTES}/{section_of(plan.pipeline)}/{step}"
+    return f"{folder}/values.json", f"{folder}/metrics.json"
+
+
+def notes_of(plan: Plan, step: StepRecord) -> dict[str, str]:
+    """The notes of a step: DVC knows files, so what a step hands on besides files is written into one, as digests.
+
+    Its metrics are there without those that it wrote into a file itself.
+    """
+    values, metrics = note_paths(plan, step.name)
+    asked = {name for other in plan.steps for name in references_to(step.name, other)}
+    handed = {ref.name: ref.object for ref in step.gives}
+    found = {metric.name: metric.value for metric in step.metrics}
+    found |= {scrap.name: scrap.data for scrap in step.scraps}
+    own = {m.name: m.value for m in step.metrics if m.source not in plan.step(step.name).metrics}
+    return {
+        values: _json({"values": handed, "metrics": {name: found[name] for name in sorted(asked & found.keys())}}),
+        metrics: _json(own),
+    }
+
+
+def references_to(giver: str, step: PlannedStep) -> set[str]:
+    """The metrics of `giver` that the step has among its parameters, as `${giver:metric}`."""
+    text = json.dumps(dict(step.params or {}), default=str, ensure_ascii=False)
+    return set(re.findall(rf"\$\{{{re.escape(giver)}:([^}}]+)\}}", text))
+
+
+def section_of(pipeline: str) -> str:
+    """The section of params.yaml that has the parameters of a pipeline; DVC takes dots for levels."""
+    return _NOT_IN_STAGE_NAMES.sub("-", pipeline)
 
 
 def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
@@ -93,7 +197,7 @@ def stage_command(plan: Plan, step: PlannedStep, params: str = "") -> str:
 
 def given_params(params: Iterable[ParameterValue]) -> str:
     """Options that give again what was given from outside of the project's files."""
-    outside = ("-p", "-f ", "environment ")
+    outside = ("-p", "-f ", "environment ", PARAMS_FILE)
     return " ".join(
         f"-p {shlex.quote(f'{param.name}={_written(param.value)}')}"
         for param in params
@@ -109,60 +213,21 @@ def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
     return entry | ({"nfiles": ref.files} if ref.digest.endswith(".dir") else {})
 
 
-def merged_documents(
-    stages: DvcStages,
-    *,
-    own: Mapping[str, Any] | None,
-    own_lock: Mapping[str, Any] | None,
-    artifacts: Mapping[str, Mapping[str, Any]],
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """(dvc.yaml, dvc.lock) with what the user's own hold besides; stages and artifacts of a same name are replaced."""
-    document = dict(own or {})
-    document["stages"] = {**(document.get("stages") or {}), **stages.stages}
-    if artifacts or document.get("artifacts"):
-        document["artifacts"] = {**(document.get("artifacts") or {}), **artifacts}
-    lock = dict(own_lock or {})
-    lock["schema"] = LOCK_SCHEMA
-    lock["stages"] = {**(lock.get("stages") or {}), **stages.locked}
-    return document, lock
+def _as_listed(path: str, *, committed: bool) -> str | dict[str, Any]:
+    return {_literal(path): {"cache": False}} if committed else _literal(path)
 
 
-def own_stages(own: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
-    """The stages of a dvc.yaml that nbci did not write itself."""
-    stages = (own or {}).get("stages") or {}
-    return {
-        name: stage
-        for name, stage in stages.items()
-        if isinstance(stage, dict) and not str(stage.get("cmd", "")).startswith("nbci run ")
-    }
+def _literal(text: str) -> str:
+    """A text that DVC fills nothing into."""
+    return text.replace("${", "\\${")
 
 
-def outs_of(stage: Mapping[str, Any]) -> list[str]:
-    """The paths that a stage of a dvc.yaml makes, relative to the file; those with `${...}` in them are not known."""
-    listed = [item for key in ("outs", "metrics", "plots") for item in stage.get(key) or ()]
-    paths = [next(iter(item)) if isinstance(item, dict) else str(item) for item in listed]
-    folder = str(stage.get("wdir") or ".").strip("/")
-    return [path if folder == "." else f"{folder}/{path}" for path in paths if "${" not in path]
+def _json(data: Mapping[str, Any]) -> str:
+    return json.dumps(data, indent=1, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-def without_outs(stages: DvcStages, paths: set[str]) -> DvcStages:
-    """The stages without these outs, which others make."""
-
-    def rest(key: str, listed: Any) -> Any:
-        if key not in ("outs", "metrics"):
-            return listed
-        return [item for item in listed if (item["path"] if isinstance(item, dict) else item) not in paths]
-
-    def cut(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {
-            name: _without_empty({key: rest(key, value) for key, value in stage.items()})
-            for name, stage in found.items()
-        }
-
-    return DvcStages(stages=cut(stages.stages), locked=cut(stages.locked))
-
-
-def _without_empty(stage: dict[str, Any]) -> dict[str, Any]:
+def without_empty(stage: dict[str, Any]) -> dict[str, Any]:
+    """Without the keys that have nothing to say."""
     return {key: value for key, value in stage.items() if value}
 
 

@@ -20,6 +20,7 @@ from nbci.store.runs import now_utc
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.params import Assignment
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.git_state import GitState
     from nbci.store.sources import Target
@@ -34,10 +35,15 @@ def plan_target(
     files: Sequence[str] = (),
     pairs: Sequence[str] = (),
     kernel: str | None = None,
+    exported: Sequence[Assignment] = (),
 ) -> Plan:
-    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the last the strongest."""
+    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the last the strongest.
+
+    `exported` come from DVC's params.yaml, before the files.
+    """
     layers = [
         assigned_in_environment(environ),
+        exported,
         *(assigned_in_file(name, _read_text(name)) for name in files),
         assigned_on_command_line(pairs),
     ]

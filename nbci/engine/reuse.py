@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
+from nbci.engine.observed import first_change
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.context import RunContext
-    from nbci.plan.model import Plan
+    from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import RunRecord, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
@@ -45,7 +46,7 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
             taken[step.name] = decision.record
             continue
         before = last(step.name)
-        if step.cache is False and before is not None and before.key == decision.key:
+        if before is not None and before.key == decision.key and _is_just_not_kept(project, step, before, index):
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
@@ -57,6 +58,16 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
                 hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
             )
     return taken
+
+
+def is_kept(step: PlannedStep, record: StepRecord) -> bool:
+    """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
+    return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
+
+
+def _is_just_not_kept(project: Project, step: PlannedStep, before: StepRecord, index: FileIndex) -> bool:
+    """Whether a result would stand, but for being one that every new run makes anew."""
+    return not is_kept(step, before) and first_change(project.root, before.observed, index) is None
 
 
 def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes = b"") -> StepRecord:

@@ -17,7 +17,7 @@ from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, outside, undeclared
 from nbci.engine.remake import remake
-from nbci.engine.reuse import take_over
+from nbci.engine.reuse import is_kept, take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
 from nbci.kernels.execute import run_job
 from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
@@ -111,7 +111,7 @@ async def run_step(
         record = _failed_before(record, Failure(kind=kind, message=str(error), hint=error.hint))
     except asyncio.CancelledError:
         record = _failed_before(record, interruption(context))
-    kept = record.result == "passed" and record.key is not None and _is_kept(step, record)
+    kept = record.result == "passed" and record.key is not None and is_kept(step, record)
     run = context.folder.run if kept else None
     record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3), run=run)
     context.folder.write_step(record)
@@ -119,11 +119,6 @@ async def run_step(
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
         await context.send(record)
     return record
-
-
-def _is_kept(step: PlannedStep, record: StepRecord) -> bool:
-    """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
-    return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
 
 
 def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:

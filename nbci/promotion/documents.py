@@ -6,14 +6,8 @@ import hashlib
 import posixpath
 from typing import TYPE_CHECKING, Any
 
-from nbci.data.dvc_files import (
-    dvc_stages,
-    given_params,
-    merged_documents,
-    outs_of,
-    own_stages,
-    without_outs,
-)
+from nbci.data.dvc_files import dvc_stages, given_params
+from nbci.data.dvc_merge import merged_documents, own_stages, owned_outs, without_outs
 from nbci.errors import Location, UsageError
 from nbci.records.codec import to_json
 from nbci.records.manifest import MANIFEST_PATH
@@ -21,7 +15,7 @@ from nbci.records.model import FileRef
 from nbci.registry.git import GitFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
@@ -32,26 +26,27 @@ if TYPE_CHECKING:
 
 def release_documents(git: Git, plan: Plan, record: RunRecord, *, spec: Model, manifest: Manifest) -> dict[str, str]:
     """The text of each file, by its path from the repository's root."""
-    import yaml
+    from dvc.utils.serialize import dumps_yaml
 
     commit, prefix = manifest.commit, git.prefix
     own, own_lock = (_read_yaml(git, commit, f"{prefix}{name}") for name in ("dvc.yaml", "dvc.lock"))
     made = {ref.path: ref for step in record.steps for ref in step.outs}
     notebooks = {ref.path: ref for ref in _notebooks(git, plan, commit)}
-    others = own_stages(own)
+    others = own_stages(own, plan.target)
     stages = dvc_stages(plan, record, files=notebooks, taken=others, params=given_params(record.params))
-    elsewhere = _owned(git, commit, others, own_lock, made)
-    for path, digest in elsewhere.items():
-        _refuse_other_content(path, digest, made.get(path), manifest)
+    elsewhere = owned_outs(others, own_lock, made, lambda path: _read_yaml(git, commit, f"{prefix}{path}"))
+    for path, owned in elsewhere.items():
+        _refuse_other_content(path, owned.digest, made.get(path), manifest)
     document, lock = merged_documents(
         without_outs(stages, set(elsewhere)),
+        target=plan.target,
         own=own,
         own_lock=own_lock,
         artifacts={spec.name: _artifact(spec, manifest)},
     )
     return {
-        f"{prefix}dvc.yaml": yaml.safe_dump(document, sort_keys=False, allow_unicode=True),
-        f"{prefix}dvc.lock": yaml.safe_dump(lock, sort_keys=False, allow_unicode=True),
+        f"{prefix}dvc.yaml": dumps_yaml(document),
+        f"{prefix}dvc.lock": dumps_yaml(lock),
         f"{prefix}{MANIFEST_PATH}": to_json(manifest),
     }
 
@@ -79,25 +74,6 @@ def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
             continue
         digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
         yield FileRef(path=notebook, digest=digest, bytes=len(text))
-
-
-def _owned(
-    git: Git, commit: str, others: Mapping[str, Any], lock: Mapping[str, Any] | None, made: Iterable[str]
-) -> dict[str, str | None]:
-    """The files that the user's own stages or .dvc files make, each with the digest that it has there."""
-    locked = ((lock or {}).get("stages") or {}).items()
-    digests = {
-        entry["path"]: str(entry.get("md5"))
-        for name, stage in locked
-        if name in others
-        for entry in (stage or {}).get("outs") or ()
-    }
-    owned = {path: digests.get(path) for stage in others.values() for path in outs_of(stage)}
-    for path in made:
-        tracked = _read_yaml(git, commit, f"{git.prefix}{path}.dvc")
-        for out in (tracked or {}).get("outs") or ():
-            owned[posixpath.join(posixpath.dirname(path), str(out.get("path")))] = str(out.get("md5"))
-    return owned
 
 
 def _refuse_other_content(path: str, digest: str | None, fact: FileRef | None, manifest: Manifest) -> None:

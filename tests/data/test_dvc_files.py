@@ -7,19 +7,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.data.dvc_files import (
-    dvc_stages,
-    given_params,
-    lock_entry,
-    merged_documents,
-    outs_of,
-    own_stages,
-    stage_names,
-    without_outs,
-)
+from nbci.data.dvc_files import dvc_stages, given_params, lock_entry, stage_names
+from nbci.data.dvc_merge import merged_documents, outs_of, own_stages, without_outs
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.model import FileRef, ParameterValue, RunRecord, StepRecord
 
+OURS = {"nbci": "p ipe.yaml"}
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
 PLAN = Plan(
     pipeline="p",
@@ -47,12 +40,13 @@ NOTEBOOK = {"b.ipynb": FileRef(path="b.ipynb", digest=MD5, bytes=3)}
 def test_stages_and_lock() -> None:
     found = dvc_stages(PLAN, RECORD, files=NOTEBOOK, params="-p C=1")
     assert dict(found.stages) == {
-        "a": {"cmd": "nbci run 'p ipe.yaml' --only a -p C=1", "outs": ["data"]},
+        "a": {"cmd": "nbci run 'p ipe.yaml' --only a -p C=1", "outs": ["data"], "meta": OURS},
         "train-svm": {
             "cmd": "nbci run 'p ipe.yaml' --only train/svm -p C=1",
             "deps": ["b.ipynb", "data"],
             "outs": ["m.bin"],
             "metrics": ["m.json"],
+            "meta": OURS,
         },
     }
     assert found.locked["a"]["outs"] == [{"path": "data", "hash": "md5", "md5": f"{MD5}.dir", "size": 7, "nfiles": 2}]
@@ -64,33 +58,41 @@ def test_dvc_accepts_it() -> None:
 
     stages = dvc_stages(PLAN, RECORD, files=NOTEBOOK)
     artifacts = {"p": {"path": "m.bin", "type": "model", "labels": ["onnx"], "desc": "x"}}
-    document, lock = merged_documents(stages, own=None, own_lock=None, artifacts=artifacts)
+    document, lock = merged_documents(stages, target=PLAN.target, own=None, own_lock=None, artifacts=artifacts)
     assert COMPILED_MULTI_STAGE_SCHEMA(document) == document
     assert COMPILED_LOCKFILE_SCHEMA(lock)["schema"] == "2.0"
 
 
 def test_what_the_project_has_stays_and_nbcis_own_is_replaced() -> None:
     own: dict[str, Any] = {
-        "stages": {"mine": {"cmd": "make"}, "a": {"cmd": "nbci run old.yaml --only a"}},
+        "stages": {
+            "mine": {"cmd": "nbci run mine.ipynb"},
+            "a": {"cmd": "nbci run 'p ipe.yaml' --only a -p C=7", "meta": OURS},
+            "gone": {"cmd": "nbci run 'p ipe.yaml' --only gone", "meta": OURS},
+            "other": {"cmd": "nbci run other.yaml --only a", "meta": {"nbci": "other.yaml"}},
+        },
         "plots": ["p.csv"],
         "artifacts": {"other": {"path": "o"}},
     }
-    assert list(own_stages(own)) == ["mine"]
-    stages = dvc_stages(PLAN, RECORD, files={}, taken=own_stages(own))
+    own_lock = {"schema": "2.0", "stages": {"mine": {"cmd": "nbci run mine.ipynb"}, "gone": {"cmd": "x"}}}
+    others = own_stages(own, PLAN.target)
+    assert list(others) == ["mine", "other"]
+    stages = dvc_stages(PLAN, RECORD, files={}, taken=others)
     document, lock = merged_documents(
-        stages, own=own, own_lock={"schema": "2.0", "stages": {"mine": {"cmd": "make"}}}, artifacts={"m": {"path": "m"}}
+        stages, target=PLAN.target, own=own, own_lock=own_lock, artifacts={"m": {"path": "m"}}
     )
     assert (document["plots"], set(document["artifacts"])) == (["p.csv"], {"other", "m"})
     assert document["stages"]["a"]["cmd"] == "nbci run 'p ipe.yaml' --only a"
     assert set(lock["stages"]) == {"mine", "a", "train-svm"}
-    assert own["stages"]["a"] == {"cmd": "nbci run old.yaml --only a"}
+    assert set(document["stages"]) == {"mine", "other", "a", "train-svm"}
+    assert list(own["stages"]) == ["mine", "a", "gone", "other"]
 
 
 def test_outs_of_others_are_left_to_them() -> None:
     stage = {"wdir": "sub", "outs": ["x", {"y": {"cache": False}}, "${z}"], "metrics": ["m.json"]}
     assert outs_of(stage) == ["sub/x", "sub/y", "sub/m.json"]
     kept = without_outs(dvc_stages(PLAN, RECORD, files={}), {"m.bin"})
-    assert kept.stages["train-svm"].keys() == {"cmd", "deps", "metrics"}
+    assert kept.stages["train-svm"].keys() == {"cmd", "deps", "metrics", "meta"}
     assert [entry["path"] for entry in kept.locked["train-svm"]["outs"]] == ["m.json"]
 
 

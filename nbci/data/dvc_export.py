@@ -1,0 +1,312 @@
+"""A run as DVC's own files in the project: dvc.yaml, dvc.lock, params.yaml, and what is ignored by git."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import os
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.data.dvc_files import (
+    PARAMS_FILE,
+    Exported,
+    dvc_stages,
+    givers_of,
+    note_paths,
+    notes_of,
+)
+from nbci.data.dvc_merge import merged_documents, own_stages, owned_outs
+from nbci.data.dvc_params import merged_params, params_by_step
+from nbci.data.repository import dvc_folder, project_cache
+from nbci.errors import InfrastructureError, Location, StepError, UsageError
+from nbci.records.model import FileRef
+from nbci.store.files import write_atomic
+from nbci.store.index import FileIndex
+from nbci.store.runs import all_runs
+from nbci.store.sources import read_target
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+    from nbci.store.runs import RunFolder
+
+_OURS = {".nbci", "/.nbci", ".nbci/", "/.nbci/"}
+_SPECIAL = re.compile(r"([\\*?\[\]])")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Document:
+    """A file of the project: its text now (None: it is not there), and as it is to be."""
+
+    path: str
+    before: str | None
+    text: str
+
+    def diff(self) -> str:
+        """What changes, as `diff -u` shows it."""
+        old, new = (self.before or "").splitlines(keepends=True), self.text.splitlines(keepends=True)
+        name = "/dev/null" if self.before is None else f"a/{self.path}"
+        return "".join(difflib.unified_diff(old, new, name, f"b/{self.path}"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Export:
+    """What is to be written for a run.
+
+    `notes` are the texts of files for DVC alone; `altered` are outs that are not what the run made of them.
+    """
+
+    run: str
+    stages: tuple[str, ...]
+    documents: tuple[Document, ...]
+    notes: Mapping[str, str]
+    outs: tuple[FileRef, ...]
+    altered: tuple[str, ...]
+
+
+def newest_whole(project: Project) -> RunFolder:
+    """The newest run that passed and left no step out."""
+    for folder in all_runs(project):
+        if folder.read_header().result == "passed" and not folder.read_plan().leaves_out:
+            return folder
+    raise UsageError("there is no run to export: none passed with all its steps", hint="nbci run TARGET")
+
+
+def prepare_export(project: Project, folder: RunFolder) -> Export:
+    """Find out what DVC's files have to say so that `dvc status` finds the run's state; nothing is written."""
+    place = dvc_folder(project.root)
+    if place is None:
+        raise UsageError("this is no DVC repository", hint="dvc init, where .git is, makes it one; then export again")
+    record, plan = folder.read(), folder.read_plan()
+    if record.result != "passed" or plan.leaves_out:
+        why = "did not pass" if record.result != "passed" else "leaves steps out"
+        raise UsageError(f"run {record.run} {why}, and DVC wants whole pipelines", hint=f"nbci run {plan.target}")
+    return _Exporting(project, plan, record).prepared()
+
+
+def write_export(project: Project, export: Export, environ: Mapping[str, str]) -> None:
+    """Write it all; InfrastructureError while DVC itself is at work here."""
+    artifacts = project_cache(project, environ).artifacts
+    index = FileIndex(project.state_folder / "digests.json")
+    with _dvc_locked(project):
+        write_notes(project, export.notes)
+        notes = [(path, index.fingerprint(project.root, path)) for path in export.notes]
+        for path, ref in [*notes, *((ref.path, ref) for ref in export.outs)]:
+            with contextlib.suppress(StepError):  # gone from the workspace; what the run kept of it is what counts
+                if artifacts.lacking(ref.digest):
+                    artifacts.keep(project.root, path, index)
+        for document in export.documents:
+            if document.text != document.before:
+                write_atomic(project.root / document.path, document.text)
+    index.save()
+
+
+def write_notes(project: Project, notes: Mapping[str, str]) -> None:
+    """Write what DVC has to know of steps besides their files."""
+    for path, text in notes.items():
+        place = project.root / path
+        if place.is_symlink() or place.exists():
+            place.unlink()  # it may be a link into DVC's cache
+        write_atomic(place, text)
+
+
+class _Exporting:
+    """The steps from a record to DVC's files."""
+
+    def __init__(self, project: Project, plan: Plan, record: RunRecord) -> None:
+        self.project, self.plan, self.record = project, plan, record
+        self.index = FileIndex(project.state_folder / "digests.json")
+        self.target = read_target(str(project.root / plan.target))
+        self.steps = [step for step in record.steps if step.result in ("passed", "reused")]
+
+    def prepared(self) -> Export:
+        """Everything that is to be written."""
+        from dvc.utils.serialize import dumps_yaml
+
+        own, lock, params = (self._read(name) for name in ("dvc.yaml", "dvc.lock", PARAMS_FILE))
+        notes = self._notes()
+        made = {ref.path: ref for step in self.steps for ref in step.outs}
+        others = own_stages(own, self.plan.target)
+        self._refuse_other_makers(owned_outs(others, lock, made, self._read))
+        scm = _scm(self.project)
+        exported = Exported(
+            params=params_by_step(self.target.pipeline, self.plan, self.record),
+            notes=self._kinds(notes),
+            committed=frozenset(path for path in made if scm is not None and scm.is_tracked(self._place(path))),
+        )
+        files = {ref.path: ref for ref in (*self._sources(), *map(_note_ref, notes.items()))}
+        stages = dvc_stages(
+            self.plan, self.record, files=files, taken=others, params="--dvc", exported=exported
+        )  # fmt: skip
+        document, locked = merged_documents(stages, target=self.plan.target, own=own, own_lock=lock, artifacts={})
+        documents = [
+            Document(path="dvc.yaml", before=self._text("dvc.yaml"), text=self._brought_to("dvc.yaml", document)),
+            Document(path="dvc.lock", before=self._text("dvc.lock"), text=dumps_yaml(locked)),
+        ]
+        if self.record.params:
+            text = self._brought_to(PARAMS_FILE, merged_params(params, self.plan, self.record))
+            documents.append(Document(path=PARAMS_FILE, before=self._text(PARAMS_FILE), text=text))
+        kept = [ref for path, ref in made.items() if path not in exported.committed]
+        return Export(
+            run=self.record.run,
+            stages=tuple(stages.stages),
+            documents=(*documents, *self._ignoring(scm, [ref.path for ref in kept])),
+            notes=notes,
+            outs=tuple(kept),
+            altered=tuple(path for path, ref in made.items() if not self._stands(ref)),
+        )
+
+    def _notes(self) -> dict[str, str]:
+        """Those notes that say something: values for steps that come after, metrics where there are any."""
+        waited_for = {giver for step in self.plan.steps for giver in givers_of(step)}
+        notes: dict[str, str] = {}
+        for step in self.steps:
+            values, metrics = note_paths(self.plan, step.name)
+            texts = notes_of(self.plan, step)
+            notes |= {values: texts[values]} if step.name in waited_for else {}
+            notes |= {metrics: texts[metrics]} if texts[metrics] != "{}\n" else {}
+        return notes
+
+    def _kinds(self, notes: Mapping[str, str]) -> dict[str, dict[str, str]]:
+        kinds = {}
+        for step in self.steps:
+            paths = zip(note_paths(self.plan, step.name), ("outs", "metrics"), strict=True)
+            kinds[step.name] = {path: kind for path, kind in paths if path in notes}
+        return kinds
+
+    def _sources(self) -> Iterator[FileRef]:
+        """The notebooks, modules and undeclared files that the run used; UsageError when one is not what it was."""
+        root, sources = self.project.root, self.record.sources or {}
+        for path, digest in self.target.sources.items():
+            if sources.get(path) != digest:
+                raise self._changed(path)
+        yield from (self.index.fingerprint(root, path) for path in {step.notebook for step in self.plan.steps})
+        used = [part for step in self.steps for part in step.observed if part.kind in ("module", "file")]
+        for path, digest in {part.label: part.digest for part in used if not os.path.isabs(part.label)}.items():
+            if not (root / path).is_file() or self.index.digest(root / path)[0] != digest:
+                raise self._changed(path)
+            yield self.index.fingerprint(root, path)
+
+    def _changed(self, path: str) -> UsageError:
+        return UsageError(
+            f"the file has changed since run {self.record.run}",
+            where=Location(path),
+            hint=f"nbci run {self.plan.target}, and export that",
+        )
+
+    def _refuse_other_makers(self, owned: Mapping[str, Any]) -> None:
+        for step in self.steps:
+            for ref in step.outs:
+                if ref.path in owned:
+                    raise UsageError(
+                        f"step {step.name} makes {ref.path}, and so does {owned[ref.path].by}",
+                        where=Location(ref.path),
+                        hint="take it out of one of them: dvc remove does that for DVC's",
+                    )
+
+    def _stands(self, ref: FileRef) -> bool:
+        try:
+            return self.index.fingerprint(self.project.root, ref.path).digest == ref.digest
+        except StepError:
+            return False
+
+    def _ignoring(self, scm: Any, paths: Iterable[str]) -> Iterator[Document]:
+        """The .gitignore files that take up what DVC keeps, as `dvc add` would write them."""
+        entries: dict[str, list[str]] = {}
+        if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
+            entries[".gitignore"] = ["/.nbci"]  # in a clone, DVC puts notes there before nbci was ever there
+        for path in paths:
+            if scm is not None and not scm.is_ignored(self._place(path)):
+                folder, name = posixpath.split(path)
+                escaped = _SPECIAL.sub(r"\\\1", name)
+                entries.setdefault(posixpath.join(folder, ".gitignore"), []).append(f"/{escaped}")
+        for path, names in sorted(entries.items()):
+            before = self._text(path)
+            start = f"{before}\n" if before and not before.endswith("\n") else before or ""
+            yield Document(path=path, before=before, text=start + "".join(f"{name}\n" for name in names))
+
+    def _place(self, path: str) -> str:
+        return os.fspath(self.project.root / path)
+
+    def _text(self, path: str) -> str | None:
+        try:
+            return (self.project.root / path).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise UsageError(f"cannot be read: {error}", where=Location(path)) from error
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        from dvc.utils.serialize import ParseError, parse_yaml
+
+        text = self._text(path)
+        if text is None:
+            return None
+        try:
+            document = parse_yaml(text, path)
+        except ParseError as error:
+            raise UsageError(f"this is no YAML: {error.__cause__ or error}", where=Location(path)) from error
+        if not isinstance(document, dict):
+            raise UsageError("this is no mapping, as DVC has it", where=Location(path))
+        return document
+
+    def _brought_to(self, path: str, wanted: Mapping[str, Any]) -> str:
+        """The file's text with another content; comments and order of what stays are kept."""
+        from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
+
+        text = self._text(path)
+        document = parse_yaml_for_update(text, path) if text is not None else {}
+        _bring(document, wanted)
+        return str(dumps_yaml(document))
+
+
+def _bring(document: Any, wanted: Mapping[str, Any]) -> None:
+    """Let a mapping hold just this, changing as little of it as may be."""
+    for key in [key for key in document if key not in wanted]:
+        del document[key]
+    for key, value in wanted.items():
+        if isinstance(value, dict) and isinstance(document.get(key), dict):
+            _bring(document[key], value)
+        elif key not in document or document[key] != value:
+            document[key] = value
+
+
+def _note_ref(note: tuple[str, str]) -> FileRef:
+    data = note[1].encode()
+    return FileRef(path=note[0], digest=hashlib.md5(data, usedforsecurity=False).hexdigest(), bytes=len(data))
+
+
+def _scm(project: Project) -> Any:
+    """Git as DVC has it; None where DVC was set up without."""
+    from dvc.repo import Repo
+    from dvc.scm import NoSCM
+
+    folder = dvc_folder(project.root)
+    with Repo(str(folder.parent if folder else project.root)) as repo:
+        return None if isinstance(repo.scm, NoSCM) else repo.scm
+
+
+@contextlib.contextmanager
+def _dvc_locked(project: Project) -> Iterator[None]:
+    from dvc.lock import LockError
+    from dvc.repo import Repo
+
+    folder = dvc_folder(project.root)
+    with Repo(str(folder.parent if folder else project.root)) as repo:
+        try:
+            repo.lock.lock()
+        except LockError as error:
+            raise InfrastructureError(
+                "DVC is at work in this repository", hint="try again when it has ended"
+            ) from error
+        try:
+            yield
+        finally:
+            repo.lock.unlock()

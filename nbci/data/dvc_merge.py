@@ -1,0 +1,109 @@
+"""Stages that nbci writes beside those that a project has in its own dvc.yaml."""
+
+from __future__ import annotations
+
+import posixpath
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.data.dvc_files import LOCK_SCHEMA, MARK, OUT_KINDS, DvcStages, without_empty
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owned:
+    """Who else makes a file, and the digest that it has there, where it is known."""
+
+    by: str
+    digest: str | None
+
+
+def merged_documents(
+    stages: DvcStages,
+    *,
+    target: str,
+    own: Mapping[str, Any] | None,
+    own_lock: Mapping[str, Any] | None,
+    artifacts: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """(dvc.yaml, dvc.lock) with what the user's own hold besides.
+
+    What nbci wrote before for the target is replaced, and so are artifacts of a same name.
+    """
+    document = dict(own or {})
+    others = own_stages(own, target)
+    before = (document.get("stages") or {}).keys() - others.keys()
+    document["stages"] = {**others, **stages.stages}
+    if artifacts or document.get("artifacts"):
+        document["artifacts"] = {**(document.get("artifacts") or {}), **artifacts}
+    lock = dict(own_lock or {})
+    lock["schema"] = LOCK_SCHEMA
+    kept = {name: entry for name, entry in (lock.get("stages") or {}).items() if name not in before}
+    lock["stages"] = {**kept, **stages.locked}
+    return document, lock
+
+
+def own_stages(own: Mapping[str, Any] | None, target: str) -> dict[str, Mapping[str, Any]]:
+    """The stages of a dvc.yaml that nbci did not write for this target."""
+    stages = (own or {}).get("stages") or {}
+    return {name: stage for name, stage in stages.items() if isinstance(stage, dict) and not _is_ours(stage, target)}
+
+
+def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
+    meta = stage.get("meta")
+    return isinstance(meta, dict) and meta.get(MARK) == target
+
+
+def outs_of(stage: Mapping[str, Any]) -> list[str]:
+    """The paths that a stage of a dvc.yaml makes, relative to the file; those with `${...}` in them are not known."""
+    listed = [item for key in OUT_KINDS for item in stage.get(key) or ()]
+    paths = [path_of(item) for item in listed]
+    folder = str(stage.get("wdir") or ".").strip("/")
+    return [path if folder == "." else f"{folder}/{path}" for path in paths if "${" not in path]
+
+
+def owned_outs(
+    others: Mapping[str, Mapping[str, Any]],
+    lock: Mapping[str, Any] | None,
+    made: Iterable[str],
+    read: Callable[[str], Mapping[str, Any] | None],
+) -> dict[str, Owned]:
+    """The files that others' stages make, or that `.dvc` files beside what was `made` track; `read` reads those."""
+    digests = {
+        entry["path"]: str(entry.get("md5"))
+        for name, stage in ((lock or {}).get("stages") or {}).items()
+        if name in others
+        for entry in (stage or {}).get("outs") or ()
+    }
+    owned = {
+        path: Owned(by=f"stage {name} of dvc.yaml", digest=digests.get(path))
+        for name, stage in others.items()
+        for path in outs_of(stage)
+    }
+    for path in made:
+        for out in (read(f"{path}.dvc") or {}).get("outs") or ():
+            tracked = posixpath.join(posixpath.dirname(path), str(out.get("path")))
+            owned[tracked] = Owned(by=f"{path}.dvc", digest=str(out.get("md5")))
+    return owned
+
+
+def without_outs(stages: DvcStages, paths: set[str]) -> DvcStages:
+    """The stages without these outs, which others make."""
+
+    def rest(key: str, listed: Any) -> Any:
+        return [item for item in listed if path_of(item) not in paths] if key in OUT_KINDS else listed
+
+    def cut(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+        return {
+            name: without_empty({key: rest(key, value) for key, value in stage.items()})
+            for name, stage in found.items()
+        }
+
+    return DvcStages(stages=cut(stages.stages), locked=cut(stages.locked))
+
+
+def path_of(item: str | Mapping[str, Any]) -> str:
+    """The path of an out as dvc.yaml or dvc.lock has it, with settings or without."""
+    return item if isinstance(item, str) else str(item.get("path") or next(iter(item)))

@@ -1,0 +1,82 @@
+"""The parameters of a pipeline in DVC's params.yaml: a section for each pipeline, and who uses which of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from nbci.data.dvc_files import PARAMS_FILE, section_of
+from nbci.errors import Location, UsageError
+from nbci.params.merge import Assignment
+from nbci.params.yaml_text import read_yaml
+from nbci.pipeline.expressions import references
+from nbci.pipeline.formulas import Constant, Name, parse, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.pipeline.model import Pipeline, Step
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+
+
+def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:
+    """The layer of params.yaml: what its section for this pipeline says; nothing where it has none."""
+    document = read_yaml(text, PARAMS_FILE)
+    section = section_of(pipeline)
+    values = document.data.get(section) if isinstance(document.data, dict) else None
+    if values is None:
+        return ()
+    if not isinstance(values, dict):
+        raise UsageError(f"{section} is no mapping of names to values", where=document.where((section,)))
+    return tuple(
+        Assignment(
+            name=str(name), value=value, source=PARAMS_FILE, where=document.where((section, name), key=True)
+        )
+        for name, value in values.items()
+    )  # fmt: skip
+
+
+def section_values(record: RunRecord) -> dict[str, Any]:
+    """The parameters of a run, as their section of params.yaml has them."""
+    return {param.name: param.value for param in record.params}
+
+
+def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[str, dict[str, Any]]:
+    """For each step the keys of params.yaml that it depends on, with their values."""
+    section, values = section_of(plan.pipeline), section_values(record)
+    steps = {step.name: step for step in pipeline.steps}
+    found = {}
+    for planned in plan.steps:
+        named = {part.label for part in planned.parts if part.kind == "parameter"}
+        step = steps.get(planned.name)
+        if step is not None and step.params is not None:
+            named = set(_named_by(step, named))
+        used = {name: value for name, value in values.items() if name in named}
+        if any("." in name for name in used):  # DVC takes dots for levels
+            found[planned.name] = {section: values}
+        else:
+            found[planned.name] = {f"{section}.{name}": value for name, value in used.items()}
+    return found
+
+
+def _named_by(step: Step, own: set[str]) -> Iterator[str]:
+    """The pipeline's parameters that a step of a pipeline file depends on; `own` are those that its notebook names."""
+    handed = {name: text for name, text in (step.params or {}).items() if name in own}
+    settings = [*step.deps, *step.outs, *step.metrics, step.agent, step.environment, step.container]
+    for value in (handed, settings, dict(step.env or {})):
+        yield from (found.parameter for found in references(value) if found.parameter)
+    for part in parts(parse(step.when)) if step.when else ():
+        if isinstance(part, Name):
+            yield part.name
+        elif isinstance(part, Constant):
+            yield from (found.parameter for found in references(part.value) if found.parameter)
+
+
+def merged_params(own: Mapping[str, Any] | None, plan: Plan, record: RunRecord) -> dict[str, Any]:
+    """params.yaml with the run's parameters in their section; what else it holds stays."""
+    document, section, values = dict(own or {}), section_of(plan.pipeline), section_values(record)
+    if not values:
+        return document
+    if not isinstance(document.get(section) or {}, dict):
+        raise UsageError(f"{section} is something else here", where=Location(PARAMS_FILE), hint="rename it")
+    return {**document, section: values}
