@@ -97,13 +97,15 @@ async def run_step(
             taken = reused(context, step, (inputs, decision))
             if taken is not None:
                 return taken
-        context.cache.bring_values(ref.object for ref in inputs.values)
-        async with contextlib.nullcontext() if again else context.remaking:
-            if await remake(context, inputs.values, partial(run_step, again=True)):
-                inputs, decision = _look(context, step)
+        if await _remade(context, inputs, again):
+            inputs, decision = _look(context, step)
         context.folder.write_step(record)
-        record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
-        record = await _tries(context, step, inputs, record)
+        try:
+            record = await _with_inputs(context, step, record, (inputs, decision))
+        except IntegrityError:  # a value was removed or damaged after it was looked at
+            if not await _remade(context, inputs, again):
+                raise
+            record = await _with_inputs(context, step, record, _look(context, step))
     except (StepError, IntegrityError, UsageError) as error:
         kind: Literal["join", "integrity", "missing"] = (
             "integrity" if isinstance(error, IntegrityError) else "missing" if isinstance(error, UsageError) else "join"
@@ -119,6 +121,19 @@ async def run_step(
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
         await context.send(record)
     return record
+
+
+async def _remade(context: RunContext, inputs: Inputs, again: bool) -> bool:
+    """See to it that the values are here and whole; True when some had to be made again."""
+    context.cache.bring_values(ref.object for ref in inputs.values)
+    async with contextlib.nullcontext() if again else context.remaking:
+        return await remake(context, inputs.values, partial(run_step, again=True))
+
+
+async def _with_inputs(context: RunContext, step: PlannedStep, record: StepRecord, looked: Looked) -> StepRecord:
+    inputs, decision = looked
+    record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
+    return await _tries(context, step, inputs, record)
 
 
 def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:

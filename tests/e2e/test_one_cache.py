@@ -127,3 +127,25 @@ def test_a_run_makes_again_what_was_taken_from_it(nbci: Console, tmp_path: Path,
     assert set(results(shown).values()) == {"passed"}
     assert shown["metrics"] == {"end:end": 100_005.0}
     assert "the value `other` of step make is no longer what it was: make runs again" in stderr
+
+
+def test_a_value_that_goes_while_its_reader_starts_is_made_again(nbci: Console, tmp_path: Path) -> None:
+    environment = {"NBCI_CACHE": str(tmp_path / "cache")}
+    removes = (
+        "import os, shutil\nif os.environ['NBCI_STEP'] == 'sum' and not os.path.exists('gone'):\n"
+        f"    open('gone', 'w').close()\n    shutil.rmtree({str(Cache(tmp_path / 'cache').values)!r})"
+    )
+    cells = [
+        ("imports", removes),
+        ("step:make", "x = list(range(1000))"),
+        ("step:sum prev:make", "y = sum(x)"),
+        ("step:end prev:sum", "end = y + len(x)"),
+        ("pipeline-metrics", "print(end)"),
+    ]
+    write_notebook(tmp_path / "n.ipynb", cells)
+    done = nbci("run", "n.ipynb", "--json", env=environment)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "gone").exists()
+    assert json.loads(done.stdout)["metrics"] == {"end:end": 500_500.0}
+    assert "the value `x` of step make is no longer what it was: make runs again" in done.stderr
