@@ -242,8 +242,6 @@ class Brood:
         self.last_use = time.monotonic()
         kernel.kill()  # what it left in its group
         order = kernel.order
-        if kernel.folder:
-            shutil.rmtree(kernel.folder, ignore_errors=True)
         if order is None:
             if code > 0 and kernel.offer is None:
                 self._is_plain = False  # a spare that cannot start is not tried again
@@ -253,6 +251,8 @@ class Brood:
             with contextlib.suppress(OSError):
                 wire.send(order.connection, {"exit": code})
             self._let_go_of(order)
+        if kernel.folder:
+            shutil.rmtree(kernel.folder, ignore_errors=True)
 
     def end(self, orphans: bool) -> None:
         """End all of them; with `orphans`, everything that descends from here."""

@@ -20,7 +20,7 @@ POLL_SECONDS = 0.05
 
 
 class QuickClient(AsyncKernelClient):
-    """Ready as soon as the kernel has answered and its echo came on iopub: then no output can be missed."""
+    """Ready as soon as the kernel has answered, and greeted or echoed on iopub: then no output can be missed."""
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # as nbclient calls it
         deadline = time.monotonic() + (timeout if timeout is not None else 60.0)
@@ -44,7 +44,7 @@ async def _is_of(read: Any, asked: set[str]) -> bool:
         message = await read(timeout=POLL_SECONDS)
     except Empty:
         return False
-    return bool(message["parent_header"].get("msg_id") in asked)
+    return bool(message["msg_type"] == "iopub_welcome" or message["parent_header"].get("msg_id") in asked)
 
 
 class ForkingKernelManager(AsyncKernelManager):
