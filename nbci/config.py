@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError, nearest
@@ -11,7 +11,20 @@ from nbci.errors import Location, UsageError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int, "store": dict}
+_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int, "store": dict, "jenkins": dict}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JenkinsSettings:
+    """`[tool.nbci] jenkins`: the controller's address, and what stands on it for this project.
+
+    `job` is a path through folders; `repository` and `library` are URLs of git, the latter with `@VERSION` if need be.
+    """
+
+    url: str | None = None
+    job: str | None = None
+    repository: str | None = None
+    library: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +41,7 @@ class Project:
     output_cap_bytes: int = 1 << 20
     keep: int = 20
     remote: str | None = None
+    jenkins: JenkinsSettings = JenkinsSettings()
 
     @property
     def runs_folder(self) -> Path:
@@ -100,6 +114,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
         keep=table.get("keep", 20),
         remote=_remote(table.get("store", {}), where),
+        jenkins=_jenkins(table.get("jenkins", {}), where),
     )
 
 
@@ -111,3 +126,18 @@ def _remote(store: dict[str, Any], where: Location) -> str | None:
         if not isinstance(value, str) or not value:
             raise UsageError(f"[tool.nbci] store.remote: {value!r} is no name or URL of a DVC remote", where=where)
     return store.get("remote")
+
+
+def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
+    keys = [field.name for field in fields(JenkinsSettings)]
+    for key, value in table.items():
+        if key not in keys:
+            close = nearest(key, keys)
+            raise UsageError(
+                f"[tool.nbci] jenkins has no key {key!r}",
+                hint=f"did you mean {close!r}?" if close else f"the keys are {', '.join(keys)}; a token is never one",
+                where=where,
+            )
+        if not isinstance(value, str) or not value.strip():
+            raise UsageError(f"[tool.nbci] jenkins.{key} is no text", where=where)
+    return JenkinsSettings(**table)

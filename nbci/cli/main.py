@@ -33,6 +33,7 @@ COMMANDS = {
     "kernels": "keep kernels warm between commands",
     "clean": "remove old runs, and old results from the cache",
     "index": "make the index of runs anew",
+    "jenkins": "bring a pipeline to Jenkins, run it and watch it there",
     "init": "lay out a project that runs at once",
     "doctor": "say what is missing on this machine",
     "step": "run one step of a stored plan, with a folder carrying its inputs and outputs",

@@ -1,0 +1,87 @@
+"""Bring a pipeline to Jenkins, keep it in step there, run it and watch it from here.
+
+The address is `jenkins.url` in [tool.nbci] or NBCI_JENKINS_URL; user and token are NBCI_JENKINS_USER and
+NBCI_JENKINS_TOKEN, or stand in the keyring or in ~/.netrc.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.durations import parse_duration
+
+if TYPE_CHECKING:
+    from nbci.config import Project
+    from nbci.jenkins.controller import Controller
+
+_ACTIONS = {
+    "run": "jenkins_run",
+    "status": "jenkins_builds",
+    "stop": "jenkins_builds",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci jenkins`."""
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_run(actions.add_parser("run", help="trigger a build, watch it, and end as it ends"))
+    status = actions.add_parser("status", help="show the last builds of the job")
+    _add_job(status)
+    status.add_argument("-n", type=int, default=10, metavar="N", help="how many builds (10)")
+    status.add_argument("--json", action="store_true", help="print JSON")
+    stop = actions.add_parser("stop", help="interrupt a build, or take it out of the queue")
+    _add_job(stop)
+    stop.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="the build (default: all that run or wait)")
+    stop.add_argument("--json", action="store_true", help="print JSON")
+
+
+def _add_job(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
+    parser.add_argument("--branch", metavar="NAME", help="of a job that builds branches (default: the one checked out)")
+
+
+def _add_run(parser: argparse.ArgumentParser) -> None:
+    _add_job(parser)
+    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter's value")
+    parser.add_argument("--fetch", metavar="FOLDER", help="bring the report here when the build has ended")
+    parser.add_argument("--no-log", action="store_true", help="show the stages only")
+    parser.add_argument("--away", default="5m", type=_duration, metavar="TIME",
+                        help="how long the controller may not answer, as when it restarts (5m)")  # fmt: skip
+    parser.add_argument("--no-agent", default="1m", type=_duration, metavar="TIME",
+                        help="how long the build may wait for a label that no agent has (1m)")  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print how it ended as JSON, and the log to stderr")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Do it."""
+    module = importlib.import_module(f"nbci.cli.{_ACTIONS[arguments.action]}")
+    return int(getattr(module, arguments.action)(arguments))
+
+
+def open_controller() -> tuple[Project, Controller]:
+    """The project here and its controller."""
+    from nbci.config import find_project
+    from nbci.jenkins.access import find_access
+    from nbci.jenkins.controller import Controller
+
+    project = find_project(Path.cwd())
+    return project, Controller(find_access(project, os.environ))
+
+
+def current_branch(project: Project) -> str | None:
+    """The branch that is checked out, if any."""
+    from nbci.store.checkout import read_checkout
+
+    state = read_checkout(project.root)
+    return state.branch if state else None
+
+
+def _duration(text: str) -> float:
+    try:
+        return parse_duration(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is no duration; write 90s, 5m or 1h") from None

@@ -1,0 +1,253 @@
+"""A controller over python-jenkins: what nbci asks of it, with errors for people."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import quote
+
+from nbci.errors import InfrastructureError, UsageError
+from nbci.jenkins.failures import MissingError, StaleCrumbError, explained, python_jenkins, refuse_other_origin
+from nbci.store.files import disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    import requests
+
+    from nbci.jenkins.access import Access
+
+T = TypeVar("T")
+
+_REQUEST_SECONDS = 30
+_QUEUE_ITEM = re.compile(r"/queue/item/(\d+)/?$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Log:
+    """A piece of a build's log, the offset of the next one, and whether there may be one."""
+
+    data: bytes
+    next_offset: int
+    more: bool
+
+
+class Controller:
+    """Answers are Jenkins' own JSON; each method names in its errors what it was about."""
+
+    def __init__(self, access: Access) -> None:
+        self.access = access
+        self._mask = access.mask
+        self._server = _server(access)
+
+    @property
+    def url(self) -> str:
+        """The controller's address, ending in `/`."""
+        return self.access.url
+
+    def version(self) -> str:
+        """Jenkins' version; UsageError when the address is another's, or redirects."""
+        response = self._call("the controller", lambda: self._request("GET", "", crumb=False))
+        refuse_other_origin(response)
+        version = response.headers.get("X-Jenkins")
+        if not version:
+            raise UsageError(f"what answers at {self.url} is no Jenkins", hint="is a path missing, as in /jenkins/?")
+        return str(version)
+
+    def whoami(self) -> str | None:
+        """The user's name; None when Jenkins takes this for nobody."""
+        try:
+            return str(self._call("the user", self._server.get_whoami).get("id") or "") or None
+        except InfrastructureError as error:
+            if "(500)" in error.message:  # what Jenkins answers to nobody
+                return None
+            raise
+
+    def job(self, name: str) -> dict[str, Any]:
+        """What Jenkins knows of a job or folder; MissingError when there is none."""
+        return self._document(f"job {name}", lambda: self._server.get_job_info(name))
+
+    def job_or_none(self, name: str) -> dict[str, Any] | None:
+        """The same, or None."""
+        try:
+            return self.job(name)
+        except MissingError:
+            return None
+
+    def config(self, name: str) -> str:
+        """The XML of a job or folder."""
+        return str(self._call(f"job {name}", lambda: self._server.get_job_config(name)))
+
+    def create(self, name: str, xml: str) -> None:
+        """Make a job or folder."""
+        self._call(f"job {name}", lambda: self._server.create_job(name, xml))
+
+    def reconfigure(self, name: str, xml: str) -> None:
+        """Replace the XML of a job or folder."""
+        self._call(f"job {name}", lambda: self._server.reconfig_job(name, xml))
+
+    def delete(self, name: str) -> None:
+        """Remove a job or folder, with all that is in it."""
+        self._call(f"job {name}", lambda: self._server.delete_job(name))
+
+    def trigger(self, name: str, parameters: Mapping[str, str] | None) -> int:
+        """Put a build of a job into the queue; the number of the item. None: the job has no parameters.
+
+        Parameters go as a form: a web server takes 100 kB there, and not in an address.
+        """
+        about = f"job {name}"
+        if parameters is None:
+            return int(self._call(about, lambda: self._server.build_job(name)))
+        path = f"{job_path(name)}buildWithParameters"
+        response = self._call(about, lambda: self._request("POST", path, data=dict(parameters)))
+        found = _QUEUE_ITEM.search(response.headers.get("Location", ""))
+        if found is None:
+            raise InfrastructureError(f"{about}: Jenkins does not say where in the queue the build is")
+        return int(found[1])
+
+    def queue_item(self, number: int) -> dict[str, Any]:
+        """An item of the queue; MissingError some minutes after it has left it."""
+        return self._document(f"queue item {number}", lambda: self._server.get_queue_item(number))
+
+    def queue(self) -> list[dict[str, Any]]:
+        """What waits."""
+        return list(self._call("the queue", self._server.get_queue_info))
+
+    def cancel(self, number: int) -> None:
+        """Take an item out of the queue."""
+        self._call(f"queue item {number}", lambda: self._server.cancel_queue(number))
+
+    def build(self, name: str, number: int) -> dict[str, Any]:
+        """What Jenkins knows of a build."""
+        return self._document(f"build {number} of {name}", lambda: self._server.get_build_info(name, number))
+
+    def build_of_item(self, name: str, item: int) -> int | None:
+        """The number of the build that was this item of the queue."""
+        tree = f"{job_path(name)}api/json?tree=builds[number,queueId]"
+        builds = self._call(f"job {name}", lambda: self._request("GET", tree).json()).get("builds", [])
+        return next((build["number"] for build in builds if build.get("queueId") == item), None)
+
+    def stop(self, name: str, number: int) -> None:
+        """Interrupt a build."""
+        self._call(f"build {number} of {name}", lambda: self._server.stop_build(name, number))
+
+    def log(self, name: str, number: int, offset: int) -> Log:
+        """The build's log from an offset in bytes on."""
+        path = f"{job_path(name)}{number}/logText/progressiveText?start={offset}"
+        response = self._call(f"the log of build {number}", lambda: self._request("GET", path))
+        size = response.headers.get("X-Text-Size", "")
+        return Log(
+            data=response.content,
+            next_offset=int(size) if size.isdigit() else offset + len(response.content),
+            more=response.headers.get("X-More-Data") == "true",
+        )
+
+    def stages(self, name: str, number: int) -> dict[str, Any] | None:
+        """The build's stages; None where the plugin pipeline-rest-api is missing."""
+        about = f"the stages of build {number}"
+        try:
+            return self._document(about, lambda: self._server.get_build_stages(name, number))
+        except MissingError:
+            return None
+
+    def fetch(self, name: str, number: int, artifact: str, target: Path) -> int:
+        """Write an artifact to a file, which is replaced as a whole; its size in bytes."""
+        path = f"{job_path(name)}{number}/artifact/{quote(artifact)}"
+        about = f"the artifact {artifact}"
+        response = self._call(about, lambda: self._request("GET", path, stream=True))
+        with explained(about, self._mask), response:
+            return _write(response, target)
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """The agents and the controller's own node."""
+        return list(self._document("the agents", lambda: self._request("GET", "computer/api/json").json())["computer"])
+
+    def plugins(self) -> dict[str, str]:
+        """The versions of the plugins that are active, by their names."""
+        found = self._call("the plugins", self._server.get_plugins_info)
+        return {each["shortName"]: each.get("version", "") for each in found if each.get("active")}
+
+    def validate(self, jenkinsfile: str) -> list[str]:
+        """What the controller's linter has against a Jenkinsfile."""
+        errors = self._call("the linter", lambda: self._server.check_jenkinsfile_syntax(jenkinsfile))
+        return [line for error in errors for line in _linted(error)]
+
+    def header(self, path: str, name: str) -> str | None:
+        """A header of the answer for a path."""
+        response = self._call(path, lambda: self._request("GET", path, stream=True))
+        response.close()
+        return response.headers.get(name)
+
+    def _request(
+        self, method: str, path: str, *, crumb: bool = True, stream: bool | None = None, data: object = None
+    ) -> requests.Response:
+        import requests
+
+        request = requests.Request(method, self.url + path, data=data)  # type: ignore[arg-type]  # a form is a dict
+        response: requests.Response = self._server.jenkins_request(request, add_crumb=crumb, stream=stream)
+        return response
+
+    def _document(self, about: str, ask: Callable[[], Any]) -> dict[str, Any]:
+        document = self._call(about, ask)
+        if not isinstance(document, dict):
+            raise InfrastructureError(f"{about}: the controller answered what is not understood")
+        return document
+
+    def _call(self, about: str, ask: Callable[[], T]) -> T:
+        """Ask; once more with a new crumb when the old one's session is over, as it is after a restart."""
+        try:
+            with explained(about, self._mask):
+                return ask()
+        except StaleCrumbError:
+            self._server.crumb = None
+        with explained(about, self._mask):
+            return ask()
+
+
+def job_path(name: str) -> str:
+    """The address of a job below the controller's: `a/b` is at `job/a/job/b/`."""
+    return "".join(f"job/{quote(part, safe='')}/" for part in name.split("/"))
+
+
+def branch_job(name: str, branch: str) -> str:
+    """The job of a branch in a multibranch job: Jenkins names it by the branch, with `/` as `%2F`."""
+    return f"{name}/{quote(branch, safe='')}"
+
+
+def _server(access: Access) -> Any:
+    library = python_jenkins()
+    level = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)  # it would log what JENKINS_API_EXTRA_HEADERS holds
+    try:
+        return library.Jenkins(access.url, access.user, access.token, timeout=_REQUEST_SECONDS)
+    finally:
+        logging.disable(level)
+
+
+def _linted(error: object) -> list[str]:
+    """An error of the linter's is a text, or a mapping with a text or a list of texts."""
+    said = error.get("error", error) if isinstance(error, dict) else error
+    return [str(line) for line in said] if isinstance(said, list) else [str(said)]
+
+
+def _write(response: requests.Response, target: Path) -> int:
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name[:40]}.")
+    try:
+        size = 0
+        with os.fdopen(handle, "wb") as file:
+            for piece in response.iter_content(1 << 16):
+                with disk_errors(target):
+                    size += file.write(piece)
+        with disk_errors(target):
+            os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+    return size

@@ -1,0 +1,119 @@
+"""Which job of the controller is meant, and what a build of it left."""
+
+from __future__ import annotations
+
+import re
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
+
+from nbci.errors import UsageError, nearest
+from nbci.jenkins.controller import branch_job
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from nbci.config import Project
+    from nbci.jenkins.controller import Controller
+
+_UNSAFE = re.compile(r"[^\w.-]+")
+_REPORT = "report"
+
+
+def job_name(project: Project, given: str | None = None) -> str:
+    """The job's path: as given, as the project says, else after the project's folder."""
+    name = (given or project.jenkins.job or f"nbci/{_UNSAFE.sub('-', project.root.name) or 'project'}").strip("/")
+    if any(part in {"", ".", ".."} or part != part.strip() for part in name.split("/")):
+        raise UsageError(f"{name!r} is no path of a job", hint="write names between slashes, as in nbci/digits")
+    return name
+
+
+def find_job(controller: Controller, name: str, branch: str | None, current: str | None) -> tuple[str, dict[str, Any]]:
+    """The job that builds: of a multibranch job that of the branch, by default the `current` one."""
+    found = controller.job(name)
+    if "jobs" not in found:
+        if branch is not None:
+            raise UsageError(f"job {name} has no branches", hint="leave --branch out")
+        return name, found
+    branches = [unquote(str(job["name"])) for job in found["jobs"]]
+    wanted = branch or current
+    if wanted is None:
+        raise UsageError(f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}")
+    if wanted not in branches:
+        close = nearest(wanted, branches)
+        raise UsageError(
+            f"job {name} has no branch {wanted!r}",
+            hint=f"did you mean {close!r}?" if close else f"push it, or name another; it has {_listed(branches)}",
+        )
+    whole = branch_job(name, wanted)
+    return whole, controller.job(whole)
+
+
+def definitions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | None:
+    """The parameters that a job declares, by name; None when it takes none."""
+    for each in job.get("property") or ():
+        if "parameterDefinitions" in each:
+            return {str(found["name"]): found for found in each["parameterDefinitions"]}
+    return None
+
+
+def checked_parameters(job: Mapping[str, Any], name: str, pairs: Sequence[str]) -> dict[str, str] | None:
+    """The values to trigger a job with; UsageError for one that Jenkins would drop without a word."""
+    declared = definitions(job)
+    values = dict(_pairs(pairs))
+    if declared is None and values:
+        raise UsageError(
+            f"job {name} has no parameters",
+            hint="Jenkins learns of a Jenkinsfile's parameters in its first build: run it once without -p",
+        )
+    for key, value in values.items():
+        definition = (declared or {}).get(key)
+        if definition is None:
+            close = nearest(key, declared or {})
+            raise UsageError(
+                f"job {name} has no parameter {key!r}",
+                hint=f"did you mean {close!r}?" if close else f"it has {_listed(list(declared or {}))}",
+            )
+        choices = definition.get("choices")
+        if choices and value not in choices:
+            raise UsageError(f"{key}: {value!r} is none of {_listed(choices)}")
+    return None if declared is None else values
+
+
+def report_files(build: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """The artifacts that belong to the report, each with where it goes below the folder for it.
+
+    UsageError when one would land outside; what stands before `report/` is left out when it is the same for all.
+    """
+    paths = [str(artifact["relativePath"]) for artifact in build.get("artifacts") or ()]
+    split = {path: PurePosixPath(path).parts for path in paths if _REPORT in PurePosixPath(path).parts}
+    heads = {parts[: parts.index(_REPORT)] for parts in split.values()}
+    found = []
+    for path, parts in split.items():
+        below = parts[parts.index(_REPORT) + 1 :] if len(heads) == 1 else parts
+        if path.startswith("/") or ".." in parts or not below:
+            raise UsageError(f"the build has an artifact named {path!r}, which is no name of a file below a folder")
+        found.append((path, "/".join(below)))
+    return tuple(found)
+
+
+def fetch_report(controller: Controller, job: str, number: int, folder: Path) -> tuple[str, ...]:
+    """Write the report's files into a folder; their names there."""
+    files = report_files(controller.build(job, number))
+    for path, below in files:
+        controller.fetch(job, number, path, folder / below)
+    return tuple(below for _, below in files)
+
+
+def _pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for pair in pairs:
+        key, separator, value = pair.partition("=")
+        if not separator or not key:
+            raise UsageError(f"-p {pair!r}: write NAME=VALUE")
+        yield key, value
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(map(str, names[:10]))
+    return (shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"

@@ -1,0 +1,297 @@
+"""A build from the queue to its end, as events; a controller that restarts meanwhile is waited for, within a bound."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import time
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from nbci.errors import ExitCode, InfrastructureError
+from nbci.jenkins.failures import MissingError, UnreachableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from nbci.jenkins.controller import Controller, Log
+
+T = TypeVar("T")
+
+INFRASTRUCTURE = "nbci: infrastructure:"
+"""How the line begins in a build's log that says that a machine failed, not a step."""
+
+_NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")  # Jenkins' own quotes
+_EXITS = {
+    "SUCCESS": ExitCode.SUCCESS,
+    "UNSTABLE": ExitCode.GATE_REFUSED,
+    "FAILURE": ExitCode.STEP_FAILED,
+    "ABORTED": ExitCode.INTERRUPTED,
+}
+_SHORTEST_SECONDS, _LONGEST_SECONDS = 0.2, 2.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """A stage as pipeline-rest-api has it: SUCCESS, IN_PROGRESS, FAILED, UNSTABLE, ABORTED, NOT_EXECUTED, ..."""
+
+    name: str
+    status: str
+    seconds: float
+    error: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The item is in the queue, and why."""
+
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The build has a number."""
+
+    number: int
+    url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Text of the build's log."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StagesChanged:
+    """All stages, since one of them changed."""
+
+    stages: tuple[Stage, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Away:
+    """The controller stopped answering; or answers again, when `why` is None."""
+
+    why: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """How it ended; `result` is Jenkins' word, `why` is said where that is not enough. No number: it never started."""
+
+    result: str
+    exit_code: ExitCode
+    number: int | None
+    why: str | None = None
+
+
+Event = Waiting | Started | Said | StagesChanged | Away | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How long to wait: for a controller that does not answer, and for a label that no agent has."""
+
+    away_seconds: float = 300
+    label_seconds: float = 60
+
+
+def exit_code(result: str, *, infrastructure: bool = False) -> ExitCode:
+    """What a build's result is for a shell."""
+    if infrastructure and result != "ABORTED":
+        return ExitCode.INFRASTRUCTURE
+    return _EXITS.get(result, ExitCode.INFRASTRUCTURE)
+
+
+def read_stages(document: dict[str, Any] | None) -> tuple[Stage, ...]:
+    """The stages in an answer of pipeline-rest-api."""
+    return tuple(
+        Stage(
+            name=str(stage.get("name")),
+            status=str(stage.get("status")),
+            seconds=(stage.get("durationMillis") or 0) / 1000,
+            error=(stage.get("error") or {}).get("message"),
+        )
+        for stage in (document or {}).get("stages", [])
+    )
+
+
+class _LogReader:
+    """Turns pieces of a log into text, and notices the lines that matter."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        self.infrastructure = False
+        self.missing_label: str | None = None
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._line = ""
+
+    def take(self, piece: Log) -> str:
+        """The text that is new; none when the log is shorter than it was, as after a restart from a backup."""
+        fresh = self._decoder.decode(piece.data) if piece.next_offset > self.offset else ""
+        self.offset = piece.next_offset
+        text = self._line + fresh
+        self.infrastructure = self.infrastructure or INFRASTRUCTURE in text
+        self.missing_label = _missing_label(text) or self.missing_label
+        self._line = text.rpartition("\n")[2]
+        return fresh
+
+
+class Watch:
+    """Follows one item of the queue of one job."""
+
+    def __init__(self, controller: Controller, job: str, bounds: Bounds) -> None:
+        self._controller = controller
+        self._job = job
+        self._bounds = bounds
+        self._pause = _SHORTEST_SECONDS
+        self._away_since: float | None = None
+        self._missing: tuple[str, float] | None = None
+
+    def follow(self, item: int) -> Iterator[Event]:
+        """From the queue to the end."""
+        number: int | None = None
+        for event in self._queued(item):
+            yield event
+            if isinstance(event, Started):
+                number = event.number
+        if number is not None:
+            yield from self._running(number)
+
+    def _queued(self, item: int) -> Iterator[Event]:
+        why = ""
+        while True:
+            found = yield from self._asked(partial(self._item, item))
+            if found.get("executable"):
+                yield Started(number=found["executable"]["number"], url=found["executable"].get("url") or "")
+                return
+            if found.get("cancelled"):
+                said = "it was cancelled in the queue"
+                yield Ended(result="CANCELLED", exit_code=ExitCode.INTERRUPTED, number=None, why=said)
+                return
+            if (found.get("why") or "") != why:
+                why = found.get("why") or ""
+                yield Waiting(why=why)
+            label = self._label_in_vain(_missing_label(why))
+            if label is not None:
+                yield from self._asked(partial(self._controller.cancel, item))
+                yield _ended_for_label(label, None, "the build was taken out of the queue")
+                return
+            self._wait()
+
+    def _item(self, item: int) -> dict[str, Any]:
+        """The item; when the queue no longer knows it, what became of it is in its build."""
+        try:
+            return self._controller.queue_item(item)
+        except MissingError as error:
+            number = self._controller.build_of_item(self._job, item)
+            if number is None:
+                raise InfrastructureError(
+                    f"the queue no longer has item {item}, and no build of {self._job} came of it",
+                    hint="it expired, or an administrator emptied the queue; trigger it again",
+                ) from error
+            return {"executable": {"number": number, "url": None}}
+
+    def _running(self, number: int) -> Iterator[Event]:
+        controller, job = self._controller, self._job
+        log = _LogReader()
+        stages: tuple[Stage, ...] = ()
+        while True:
+            # the build first: whatever it says after it has ended is in the log that is read then
+            build = yield from self._asked(partial(controller.build, job, number))
+            over = not build.get("building") and build.get("result") is not None
+            piece = yield from self._asked(partial(controller.log, job, number, log.offset))
+            fresh = log.take(piece)
+            if fresh:
+                self._pause = _SHORTEST_SECONDS
+                yield Said(text=fresh)
+            found = read_stages((yield from self._asked(partial(controller.stages, job, number))))
+            if _outline(found) != _outline(stages):
+                yield StagesChanged(stages=found)
+            stages = found
+            if over and not piece.more:
+                yield _ended(build, number, infrastructure=log.infrastructure)
+                return
+            if log.missing_label is not None and self._missing is None:
+                self._label_in_vain(log.missing_label)
+                log.missing_label = None
+            label = yield from self._asked(self._label_still_missing)
+            if label is not None:
+                yield from self._asked(partial(controller.stop, job, number))
+                yield _ended_for_label(label, number, "the build was stopped")
+                return
+            self._wait()
+
+    def _label_still_missing(self) -> str | None:
+        """The label that the build has waited for too long: it stands in the queue for as long as nobody has it."""
+        if self._missing is None:
+            return None
+        waited_for = self._missing[0]
+        items = self._controller.queue()
+        labels = (_missing_label(item.get("why") or "") for item in items)
+        return self._label_in_vain(next((label for label in labels if label == waited_for), None))
+
+    def _label_in_vain(self, label: str | None) -> str | None:
+        """Count the time that a label is missing; the label once that is too long."""
+        if label is None:
+            self._missing = None
+            return None
+        now = time.monotonic()
+        if self._missing is None or self._missing[0] != label:
+            self._missing = (label, now)
+        return label if now - self._missing[1] >= self._bounds.label_seconds else None
+
+    def _asked(self, ask: Callable[[], T]) -> Generator[Event, None, T]:
+        """Ask until there is an answer, or until the controller has been away for too long."""
+        while True:
+            try:
+                answer = ask()
+            except UnreachableError as error:
+                now = time.monotonic()
+                if self._away_since is None:
+                    self._away_since = now
+                    yield Away(why=error.message)
+                if now - self._away_since >= self._bounds.away_seconds:
+                    raise InfrastructureError(
+                        f"{error.message}, for {self._bounds.away_seconds:g} seconds now",
+                        hint="the build may go on: `nbci jenkins status` tells once the controller is back",
+                    ) from error
+                self._wait()
+                continue
+            if self._away_since is not None:
+                self._away_since = None
+                self._pause = _SHORTEST_SECONDS
+                yield Away(why=None)
+            return answer
+
+    def _wait(self) -> None:
+        time.sleep(self._pause)
+        self._pause = min(self._pause * 1.5, _LONGEST_SECONDS)
+
+
+def _outline(stages: tuple[Stage, ...]) -> list[tuple[str, str]]:
+    return [(stage.name, stage.status) for stage in stages]
+
+
+def _missing_label(text: str) -> str | None:
+    found = _NO_NODE.search(text)
+    return found[1] if found else None
+
+
+def _ended(build: dict[str, Any], number: int, *, infrastructure: bool) -> Ended:
+    result = str(build["result"])
+    code = exit_code(result, infrastructure=infrastructure)
+    said = "a machine failed, not a step" if infrastructure and code == ExitCode.INFRASTRUCTURE else None
+    return Ended(result=result, exit_code=code, number=number, why=said)
+
+
+def _ended_for_label(label: str, number: int | None, done: str) -> Ended:
+    return Ended(
+        result="NO_AGENT",
+        exit_code=ExitCode.INFRASTRUCTURE,
+        number=number,
+        why=f"it waited for the label {label!r}, which no agent has; {done}",
+    )

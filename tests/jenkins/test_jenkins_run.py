@@ -1,0 +1,192 @@
+"""`nbci jenkins run` from the queue to the exit code, against answers of a real controller."""
+
+from __future__ import annotations
+
+import json
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.console import Console
+    from support.jenkins import FakeBuild, FakeJenkins
+
+_RUN = ("jenkins", "run", "--job", "team/train")
+
+
+@pytest.mark.parametrize(
+    ("mode", "result", "code"),
+    [("", "SUCCESS", 0), ("unstable", "UNSTABLE", 3), ("fail", "FAILURE", 1), ("infrastructure", "FAILURE", 4)],
+)
+def test_it_ends_as_the_build_ends(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], mode: str, result: str, code: int
+) -> None:
+    done = nbci(*_RUN, *(("-p", f"NBCI_PARAMS={mode}") if mode else ()), env=at)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert f"build 1 of team/train ended as {result}" in done.stdout
+    log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
+    assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+    assert "nbci: stage train: " in done.stdout
+
+
+def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+    done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "here/report.json").read_text()) == {"verdict": "passed"}
+    assert "Started by user" not in done.stdout
+
+
+def test_the_end_as_json(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    done = nbci(*_RUN, "-p", "NBCI_PARAMS=unstable", "--json", env=at)
+    said = json.loads(done.stdout)
+    assert (said["number"], said["result"], said["exit_code"]) == (1, "UNSTABLE", 3)
+    assert said["url"] == f"{jenkins.url}job/team/job/train/1/"
+    assert "Finished: UNSTABLE" in done.stderr
+
+
+def test_what_is_stopped_elsewhere_is_aborted(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    watching = nbci.start(*_RUN, "-p", "NBCI_PARAMS=sleep", env=at)
+    assert watching.stdout is not None
+    assert any("build 1 began" in line for line in watching.stdout)
+    stopped = nbci("jenkins", "stop", "--job", "team/train", env=at)
+    assert stopped.returncode == 0, stopped.stderr
+    said, _ = watching.communicate(timeout=60)
+    assert watching.returncode == 130, said
+    assert "ended as ABORTED" in said
+
+
+def test_a_label_that_no_agent_has_ends_the_build(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    done = nbci(*_RUN, "-p", "NBCI_PARAMS=nolabel", "--no-agent", "1s", env=at)
+    assert done.returncode == 4
+    assert "waited for the label 'no-such-label', which no agent has; the build was stopped" in done.stdout
+    assert jenkins.jobs["team/train"].builds[0].stopped
+
+
+def test_an_item_whose_label_no_agent_has_leaves_the_queue(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    jenkins.stays_in_queue = "There are no nodes with the label ‘tpu’"  # noqa: RUF001 - Jenkins' own quotes
+    done = nbci(*_RUN, "--no-agent", "1s", env=at)
+    assert done.returncode == 4
+    assert "waited for the label 'tpu'" in done.stdout
+    assert jenkins.items[38]["cancelled"]
+
+
+def test_what_is_cancelled_in_the_queue_is_said_to_be(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    jenkins.stays_in_queue = "In the quiet period. Expires in 4.9 sec"
+    jenkins.answers = lambda seen: jenkins.items[38].update(cancelled=jenkins.items[38]["asked"] > 1) if (
+        "queue/item" in seen.path
+    ) else None  # fmt: skip
+    done = nbci(*_RUN, env=at)
+    assert done.returncode == 130
+    assert "waiting: In the quiet period" in done.stdout
+    assert "it was cancelled in the queue" in done.stdout
+
+
+def test_an_expired_item_is_found_by_its_build(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    def forget(seen: object) -> None:
+        job = jenkins.jobs["team/train"]
+        if job.builds and job.builds[0].number == 1:
+            jenkins.items.clear()
+
+    jenkins.answers = forget  # never answers itself
+    first = nbci(*_RUN, env=at)
+    assert first.returncode == 0, first.stderr
+
+
+def test_an_item_that_is_gone_is_said_to_be(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    jenkins.answers = lambda seen: jenkins.recorded("missing") if "queue/item" in seen.path else None
+    done = nbci(*_RUN, env=at)
+    assert done.returncode == 4
+    assert "the queue no longer has item 38" in done.stderr
+
+
+def test_a_restart_is_waited_for(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    down = threading.Event()
+
+    def restart(build: FakeBuild) -> None:
+        if build.told == 2 and not down.is_set():
+            down.set()
+            begin = jenkins.restart()
+            threading.Timer(1, begin).start()
+
+    jenkins.on_log = restart
+    done = nbci(*_RUN, env=at)
+    assert down.is_set()
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "does not answer: " in done.stdout
+    assert "the controller answers again" in done.stdout
+    log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
+    assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+
+
+def test_a_controller_that_stays_away_is_given_up(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    def go(build: FakeBuild) -> None:
+        jenkins.getting_ready = 10**6
+
+    jenkins.on_log = go
+    done = nbci(*_RUN, "--away", "1s", env=at)
+    assert done.returncode == 4
+    assert "the controller is starting, for 1 seconds now" in done.stderr
+    assert "nbci jenkins status" in done.stderr
+
+
+def test_long_parameters_arrive(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    value = "quote ' \" $HOME\n" + "ü" * 50_000
+    done = nbci(*_RUN, "-p", f"NBCI_PARAMS={value}", "--no-log", env=at)
+    assert done.returncode == 1, done.stderr
+    assert jenkins.items[38]["mode"] == value
+    assert all(len(seen.path) < 200 for seen in jenkins.seen)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("-p", "NBCI_PARAM=1"), "did you mean 'NBCI_PARAMS'?"),
+        (("-p", "nothing"), "write NAME=VALUE"),
+        (("--branch", "main"), "has no branches"),
+        (("--away", "soon"), "is no duration"),
+    ],
+)
+def test_what_jenkins_would_drop_silently_is_refused(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], words: tuple[str, ...], said: str
+) -> None:
+    done = nbci(*_RUN, *words, env=at)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not jenkins.items
+
+
+def test_a_job_without_parameters_is_built(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    jenkins.add_job("team/plain", parameterised=False)
+    assert nbci("jenkins", "run", "--job", "team/plain", env=at).returncode == 0
+    refused = nbci("jenkins", "run", "--job", "team/plain", "-p", "a=1", env=at)
+    assert refused.returncode == 2
+    assert "learns of a Jenkinsfile's parameters in its first build" in refused.stderr
+
+
+def test_artifacts_that_point_outside_are_refused(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
+    jenkins.artifacts = {"report/../../evil": b"x", "report/fine": b"y"}
+    done = nbci(*_RUN, "--fetch", "here", env=at)
+    assert done.returncode == 2
+    assert "is no name of a file below a folder" in done.stderr
+    assert not (tmp_path.parent / "evil").exists()
+    assert not (tmp_path / "evil").exists()
+
+
+def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    kind = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+    jenkins.add_job("team/digits", kind=kind)
+    jenkins.add_job("team/digits/feature%2Fx")
+    jenkins.jobs["team/digits"].kind = kind
+    done = nbci("jenkins", "run", "--job", "team/digits", "--branch", "feature/x", env=at)
+    assert done.returncode == 0, done.stderr
+    assert any("/job/feature%252Fx/" in seen.path for seen in jenkins.seen)
+    wrong = nbci("jenkins", "run", "--job", "team/digits", "--branch", "feature/y", env=at)
+    assert wrong.returncode == 2
+    assert "did you mean 'feature/x'?" in wrong.stderr
