@@ -130,7 +130,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.judging import Judging
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
-    from nbci.engine.reuse import known_outs, results_to_take_over
+    from nbci.engine.reuse import known_outs, recall_results, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
     from nbci.engine.stage import write_notes_of
     from nbci.store.run_index import note_run
@@ -139,6 +139,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
     ready = make_ready(project, plan, request.notebooks, cache=cache, environ=os.environ)
+    recall_results(project, plan.target, cache)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
     forced = bool(arguments.force or ((arguments.first or arguments.only) and not arguments.dvc))
     outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()

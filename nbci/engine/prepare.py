@@ -60,10 +60,12 @@ def plan_target(
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:
     """UsageError when one of the steps that will run asks for a kernel that is not installed here."""
-    from nbci.kernels.specs import find_spec
+    from nbci.kernels.specs import find_spec, is_installed
 
     wanted = {step.kernel: step.notebook for step in reversed(steps) if step.action == "run"}
     for kernel, notebook in wanted.items():
+        if is_installed(kernel):
+            continue
         try:
             find_spec(kernel)
         except UsageError as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 _LOOK_BACK_RUNS = 50
+_LAST_RUNS = 5
 # a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run nothing
 _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
@@ -113,6 +114,16 @@ def last_records(project: Project, target: str) -> Callable[[str], StepRecord | 
         return None
 
     return last
+
+
+def recall_results(project: Project, target: str, cache: Cache) -> None:
+    """Let the cache know what the newest run of the target reused, which the next one will most likely reuse, too."""
+    for folder in islice(all_runs(project), _LAST_RUNS):
+        with suppress(*_UNREADABLE):
+            header = folder.read_header()
+            if header.target == target:
+                cache.recall(folder.made_by(header).reused)
+                return
 
 
 def known_outs(project: Project) -> frozenset[tuple[str, str]]:

@@ -63,7 +63,8 @@ class _Run:
         self.context = context
         self.header = header
         self.options = options
-        self.steps = {step.name: step for step in _with_edges_inside(options.part or context.plan.steps)}
+        steps = context.plan.steps if options.part is None else _with_edges_inside(options.part)
+        self.steps = {step.name: step for step in steps}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
         self.at_once = False  # a step that was tried before runs, and what is far away takes its time
         self.interrupted = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
@@ -20,6 +22,26 @@ def installed_kernels() -> tuple[str, ...]:
 def kernel_language(name: str) -> str:
     """The language of an installed kernel, in lower case; raises UsageError when there is none of that name."""
     return str(find_spec(name).language).lower()
+
+
+def is_installed(name: str) -> bool:
+    """Whether there is such a kernel for sure, told in the time that importing Jupyter's client would take ten times.
+
+    Looks where Jupyter looks, in its order. False where anything is out of the ordinary: `find_spec` knows.
+    """
+    from jupyter_core.paths import jupyter_path
+
+    for folder in jupyter_path("kernels"):
+        try:
+            found = next((entry for entry in os.listdir(folder) if entry.lower() == name.lower()), None)
+            if found is not None and os.path.isfile(f"{folder}/{found}/kernel.json"):
+                with open(f"{folder}/{found}/kernel.json", encoding="utf-8") as file:
+                    spec = json.load(file)
+                return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get("metadata", {})
+        except (OSError, ValueError, AttributeError, TypeError):
+            if os.path.isdir(folder):
+                return False
+    return False
 
 
 def find_spec(name: str) -> KernelSpec:

@@ -18,12 +18,14 @@ _ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x
 
 def clean(text: str) -> str:
     """The text with everything that cannot be shown replaced by U+FFFD; line ends become newlines."""
+    if text.isascii() and text.isprintable():  # most is, and there is much of it
+        return text
     return _UNSHOWABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
 
 
 def without_ansi(text: str) -> str:
     """The text without terminal escape sequences."""
-    return _ESCAPE_SEQUENCES.sub("", text)
+    return _ESCAPE_SEQUENCES.sub("", text) if "\x1b" in text else text
 
 
 def joined(value: object) -> str:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.errors import InfrastructureError
     from nbci.store.index import FileIndex
+    from nbci.store.reused import ReusedSteps
 
 VALUE_HASH = "sha256-4m"
 """The digest that names values: SHA-256 of the SHA-256 digests of every 4 MiB (see nbci.store.files.file_digest)."""
@@ -61,6 +62,8 @@ class Cache:
         self.values = root / "files" / VALUE_HASH
         """Values handed from step to step, and notebooks, by digest."""
         self._results = root / "results"
+        self._recent: dict[str, tuple[StepRecord, bytes]] = {}
+        self._recent_ns = 0
         self.seen = Seen(root / "seen")
         self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
@@ -88,6 +91,9 @@ class Cache:
 
     def records(self, key: str) -> Iterator[tuple[StepRecord, bytes]]:
         """What steps with that key came to, the newest first: the records and their text."""
+        recent = self._recent.get(key)
+        if recent is not None and self._is_settled(key):
+            yield recent
         tried = set()
         for name in self._entries(key):
             tried.add(name)
@@ -97,6 +103,18 @@ class Cache:
             for name in self._entries(key):
                 if name not in tried:
                     yield from self._read_entry(key, name)
+
+    def recall(self, reused: ReusedSteps) -> None:
+        """Know what a run took from here, so that it need not be looked up; what has come or gone since is seen."""
+        self._recent = {record.key: (record, text) for record, text in reused.originals() if record.key is not None}
+        self._recent_ns = reused.written_ns
+
+    def _is_settled(self, key: str) -> bool:
+        """Whether the results for a key are those that the recalled run had before it."""
+        try:
+            return os.stat(self._folder(key)).st_mtime_ns < self._recent_ns
+        except OSError:
+            return False
 
     def _entries(self, key: str) -> list[str]:
         try:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from nbci.records.codec import from_json
-from nbci.records.model import StepRecord  # noqa: TC001 - msgspec reads the annotations
+from nbci.records.model import StepRecord
 from nbci.store.files import disk_errors, write_whole
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from io import FileIO
     from pathlib import Path
 
@@ -23,6 +27,12 @@ class _Line:
     name: str
     reason: str | None
     record: StepRecord
+
+
+class _Original(msgspec.Struct):
+    """The text of the record in such a line."""
+
+    record: msgspec.Raw
 
 
 class ReusedSteps:
@@ -54,6 +64,23 @@ class ReusedSteps:
         """All of them."""
         self._read_on()
         return tuple(self._known.values())
+
+    def originals(self) -> Iterator[tuple[StepRecord, bytes]]:
+        """The records as the runs that made them wrote them, and their text; without those that hold NaN."""
+        lines, records = msgspec.json.Decoder(_Original), msgspec.json.Decoder(StepRecord)
+        with suppress(OSError):
+            for line in self._path.read_bytes().splitlines():
+                with suppress(ValueError, msgspec.MsgspecError):
+                    text = bytes(lines.decode(line).record)
+                    yield records.decode(text), text
+
+    @property
+    def written_ns(self) -> int:
+        """When the last of them was written; 0 if there is none."""
+        try:
+            return os.stat(self._path).st_mtime_ns
+        except OSError:
+            return 0
 
     def close(self) -> None:
         """Nothing more will be added now."""

@@ -41,7 +41,7 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock: int | None = None
-        self._reused = ReusedSteps(path / REUSED)
+        self.reused = ReusedSteps(path / REUSED)
 
     @property
     def run(self) -> str:
@@ -64,7 +64,7 @@ class RunFolder:
 
     def release(self) -> None:
         """The run goes on no more."""
-        self._reused.close()
+        self.reused.close()
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -96,7 +96,7 @@ class RunFolder:
 
     def read_plan(self) -> Plan:
         """The plan that this run carries out."""
-        return read_plan(self._made_by(self.read_header()).path / "plan.json")
+        return read_plan(self.made_by(self.read_header()).path / "plan.json")
 
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own.
@@ -109,7 +109,7 @@ class RunFolder:
 
     def _seal(self, record: RunRecord) -> None:
         names = ["run.json", "plan.json", REUSED, *(_place(step.name) for step in record.steps)]
-        found = {name: digest for name in names if (digest := _digest(self.path / name)) is not None}
+        found = {name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None}
         write_atomic(self.path / SEAL, json.dumps(found, indent=1) + "\n")
 
     def check_seal(self) -> str:
@@ -122,7 +122,7 @@ class RunFolder:
             raise IntegrityError("the run's records carry no seal", where=where, hint="run again") from error
         for name, digest in sealed.items():
             self._refuse_altered(self.path / name, digest)
-        made = self._made_by(self.read_header())
+        made = self.made_by(self.read_header())
         if made is not self:
             return made.check_seal()
         for name in (REUSED, *(_place(step.name) for step in self.read_plan().steps)):
@@ -151,7 +151,7 @@ class RunFolder:
         if (self.path / _place(record.name)).exists():  # this run tried it before: a record of its own goes first
             self.write_step(record)
         else:
-            self._reused.add(record, made)
+            self.reused.add(record, made)
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""
@@ -160,7 +160,7 @@ class RunFolder:
             with open(path, "rb") as file:
                 text = file.read()
         except FileNotFoundError:
-            return self._reused.get(name)
+            return self.reused.get(name)
         return from_json(text, StepRecord, path)
 
     def record_files(self) -> Iterator[Path]:
@@ -171,7 +171,7 @@ class RunFolder:
     def step_records(self) -> Iterator[StepRecord]:
         """The records of its steps that can be read, whatever its plan."""
         with contextlib.suppress(OSError, IntegrityError):
-            yield from self._reused.records()
+            yield from self.reused.records()
         for path in sorted((self.path / "steps").rglob("record.json")):
             with contextlib.suppress(OSError, IntegrityError):
                 yield from_json(path.read_bytes(), StepRecord, str(path))
@@ -186,6 +186,8 @@ class RunFolder:
 
     def read_executed(self, name: str) -> dict[str, Any] | None:
         """The executed notebook of a step as far as it came; None when it never came to one."""
+        if not os.path.isdir(f"{self.path}/steps/{name}"):
+            return None
         try:
             document: dict[str, Any] = json.loads((self.step(name) / NOTEBOOK).read_bytes())
         except FileNotFoundError:
@@ -255,7 +257,7 @@ class RunFolder:
         _refuse_other_format(text, RECORD_FORMAT, "the record", path)
         return from_json(text, RunRecord, str(path))
 
-    def _made_by(self, header: RunRecord) -> RunFolder:
+    def made_by(self, header: RunRecord) -> RunFolder:
         """The run that has the plan and the steps: this one, unless it is all reuse of another."""
         return self if header.same_as is None else RunFolder(self.path.parent / header.same_as)
 
@@ -263,7 +265,7 @@ class RunFolder:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""
         record = self.read_header()
         if record.same_as is not None:
-            made = self._made_by(record).read()
+            made = self.made_by(record).read()
             reused = (_as_reused(step, made.run) for step in made.steps)
             return replace(record, steps=tuple(reused))
         steps = [
@@ -280,10 +282,11 @@ def _place(step: str) -> str:
     return f"steps/{step}/record.json"
 
 
-def _digest(path: Path) -> str | None:
+def _digest(path: Path | str) -> str | None:
     """The digest of a file, None where there is none."""
     try:
-        return hashlib.sha256(path.read_bytes()).hexdigest()
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
     except (FileNotFoundError, NotADirectoryError):
         return None
 
