@@ -11,7 +11,7 @@ import pytest
 from support.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from support.samples import SampleRun
@@ -40,7 +40,7 @@ def test_the_record_is_that_of_a_local_run(
     finished = Console(last)("finish", "--plan", "plan.json", "--store", "store", "--json")
     assert finished.returncode == 0, finished.stderr
     run = last / ".nbci" / "runs" / json.loads(finished.stdout)["run"]
-    assert record_of(run) == record_of(local.folder)
+    assert list(differences(record_of(run), record_of(local.folder))) == []
     assert (run / "report" / "index.html").is_file()
     again = Console(last)("finish", "--plan", "plan.json", "--store", "store", "--json")
     assert json.loads(again.stdout)["run"] == run.name
@@ -60,6 +60,18 @@ def record_of(run: Path) -> dict[str, Any]:
     record = {name: json.loads((run / name).read_bytes()) for name in ("run.json", "plan.json", *steps)}
     stripped: dict[str, Any] = without(record)
     return stripped
+
+
+def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
+    """Where two documents differ: a failure that shows both whole shows nothing."""
+    if isinstance(one, dict) and isinstance(other, dict):
+        for key in sorted({*one, *other}):
+            yield from differences(one.get(key), other.get(key), f"{place} {key}")
+    elif isinstance(one, list) and isinstance(other, list) and len(one) == len(other):
+        for number, pair in enumerate(zip(one, other, strict=True)):
+            yield from differences(*pair, f"{place} {number}")
+    elif one != other:
+        yield f"{place}: {str(one)[:300]} != {str(other)[:300]}"
 
 
 def without(value: Any) -> Any:

@@ -42,7 +42,7 @@ class Watch:
     """While it is entered, notes which module imports which, and those that ask what they are imported into."""
 
     def __init__(self, needs: dict[str, set[str]], unsure: set[str], settled: dict[str, Any]) -> None:
-        """What is `settled` needs nothing more: what its functions import is not its own."""
+        """What is `settled` needs nothing more: what its functions import is needed by who calls them."""
         self._needs = needs
         self._settled = settled
         self._unsure = unsure
@@ -83,11 +83,12 @@ class Watch:
         level: int = 0,
     ) -> Any:
         result = self._import(name, globals, locals, fromlist, level)
-        importer = _importer(globals) if isinstance(globals, dict) else None
-        if importer and importer not in self._settled:
+        asker = globals.get("__name__") if isinstance(globals, dict) else None
+        importer = self._importer(asker)
+        if importer:
             full = name
             if level:
-                package = globals.get("__package__") or importer.rpartition(".")[0]
+                package = globals.get("__package__") or str(asker).rpartition(".")[0]
                 full = package.rsplit(".", level - 1)[0] + ("." + name if name else "")
             needs = self._needs.setdefault(importer, set())
             needs.add(full)
@@ -96,21 +97,23 @@ class Watch:
 
     def _noting_import_module(self, name: str, package: Any = None) -> Any:
         result = self._import_module(name, package)
-        importer = _importer(sys._getframe(1).f_globals)
-        if importer and importer not in self._settled:
+        importer = self._importer(sys._getframe(1).f_globals.get("__name__"))
+        if importer:
             self._needs.setdefault(importer, set()).add(getattr(result, "__name__", name))
         return result
 
+    def _importer(self, asker: str | None) -> str | None:
+        """The module that needs what is asked for.
 
-def _importer(globals: dict[str, Any]) -> str | None:
-    """The module that asks for another. A compiled one has no frame: it seems to be the import system that asks."""
-    name: str | None = globals.get("__name__")
-    if name is None or not name.startswith("importlib."):
-        return name
-    frame: Any = sys._getframe(2)
-    while frame is not None:
-        if frame.f_code.co_name == "_load_unlocked":
-            loaded: str = frame.f_locals["spec"].name
-            return loaded
-        frame = frame.f_back
-    return None
+        A compiled module has no frame: it seems to be the import system that asks. Where a function of a module that is
+        settled asks, as numpy's `__getattr__` does, the one that called it while it was loaded has the need.
+        """
+        if asker is None or not (asker.startswith("importlib.") or asker in self._settled):
+            return asker
+        frame: Any = sys._getframe(2)
+        while frame is not None:
+            if frame.f_code.co_name == "_load_unlocked":
+                loading: str = frame.f_locals["spec"].name
+                return loading
+            frame = frame.f_back
+        return None
