@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
+import contextlib
 import os
 import re
 import subprocess
-from typing import TYPE_CHECKING
+import tempfile
+import time
+from typing import IO, TYPE_CHECKING
 
 from nbci.errors import InfrastructureError, UsageError
 
@@ -15,7 +19,15 @@ if TYPE_CHECKING:
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
 _QUIET = {"LC_ALL": "C", "GIT_TERMINAL_PROMPT": "0", "GIT_OPTIONAL_LOCKS": "0"}
+PATIENCE_SECONDS = 60.0
+"""How long a remote may be silent."""
+_TALKING = ("fetch", "push", "ls-remote")
+_LINES = re.compile(r"[^\r\n]+[\r\n]*")
+_PROGRESS = re.compile(r"(remote: )?([A-Z][a-z]+( [a-z]+)+: +\d+(%|, done)|Total \d+ \(delta|Delta compression using)")
+_POLL_SECONDS = 0.5
+_GRACE_SECONDS = 3
 _HINTS = {
+    "has been silent": "try again, and look at `git remote --verbose` and at the way there",
     "dubious ownership": "let git trust the folder: git config --global --add safe.directory FOLDER",
     ".lock': File exists": "another git runs here, or was killed: when none runs, remove that .lock file",
     "Permission denied": "look at the rights of the files, or of the key that git uses",
@@ -49,25 +61,45 @@ class Git:
     def bytes(self, *words: str, stdin: bytes | str | None = None, environ: Mapping[str, str] | None = None) -> bytes:
         """What the command prints, as it is."""
         data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
+        settings = {**os.environ, **_QUIET, **(environ or {})}
         try:
+            if words[0] in _TALKING:
+                return self._talk(words, settings)
             done = subprocess.run(
                 ["git", "-C", str(self.folder), *words],
-                input=data if data is not None else b"",
+                input=data or b"",
                 capture_output=True,
                 check=False,
-                env={
-                    **os.environ,
-                    "LC_ALL": "C",
-                    "GIT_TERMINAL_PROMPT": "0",
-                    "GIT_OPTIONAL_LOCKS": "0",
-                    **(environ or {}),
-                },
+                env=settings,
             )
         except FileNotFoundError:
             raise UsageError("git is not installed", hint="releases are git tags: install git") from None
         if done.returncode:
             raise GitFailed(words, done.stderr.decode("utf-8", "replace"))
         return done.stdout
+
+    def _talk(self, words: tuple[str, ...], environ: Mapping[str, str]) -> builtins.bytes:
+        """A command that talks to a remote: ended when that is silent for too long. Progress is no silence."""
+        asked = [words[0], *(["--progress"] if words[0] != "ls-remote" else []), *words[1:]]
+        with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
+            process = subprocess.Popen(
+                ["git", "-C", str(self.folder), *asked], stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ
+            )
+            try:
+                spoke = _listened(process, (told, said))
+            finally:
+                if process.poll() is None:
+                    _end(process)
+            told.seek(0)
+            said.seek(0)
+            text = "".join(
+                line for line in _LINES.findall(said.read().decode("utf-8", "replace")) if not _PROGRESS.match(line)
+            )
+            if not spoke:
+                text += f"\nfatal: {words[0]}: the remote has been silent for {PATIENCE_SECONDS:g} s\n"
+            if not spoke or process.returncode:
+                raise GitFailed(words, text)
+            return told.read()
 
     def get(self, *words: str) -> str | None:
         """What the command prints; None when it fails."""
@@ -89,6 +121,35 @@ class Git:
     def has_remote(self, name: str) -> bool:
         """Whether a remote of that name is known."""
         return self.get("remote", "get-url", name) is not None
+
+
+def _listened(process: subprocess.Popen[bytes], outputs: tuple[IO[bytes], ...]) -> bool:
+    """Wait for the process; False when nothing came from it for too long."""
+    heard, size = time.monotonic(), 0
+    while True:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(min(_POLL_SECONDS, PATIENCE_SECONDS))
+            return True
+        now = sum(os.fstat(output.fileno()).st_size for output in outputs)
+        if now != size:
+            heard, size = time.monotonic(), now
+        elif time.monotonic() - heard > PATIENCE_SECONDS:
+            return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """End git and what it has started: ssh, or a helper of its own."""
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        whole = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        for one in whole:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.terminate()
+        for one in psutil.wait_procs(whole, timeout=_GRACE_SECONDS)[1]:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                one.kill()
+    process.wait()
 
 
 def open_git(folder: Path) -> Git:
