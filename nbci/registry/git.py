@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import contextlib
 import os
 import re
@@ -14,6 +13,7 @@ from typing import IO, TYPE_CHECKING
 from nbci.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
+    import builtins
     from collections.abc import Mapping
     from pathlib import Path
 

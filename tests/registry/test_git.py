@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
+
 from nbci.config import find_project
 from nbci.errors import InfrastructureError
 from nbci.promotion.promote import Request, promote
