@@ -70,7 +70,7 @@ print(out, subprocess.run(['sh', '-c', 'exit 3']).returncode)
 %pip --version
 %precision 3
 %matplotlib --list
-print('to the error stream', file=sys.stderr)
+print('to the error stream', file=sys.stderr, flush=True)
 import os; os.write(1, b'straight to the descriptor\\n')
 """
 CELLS = {"surroundings": SURROUNDINGS, "processes": PROCESSES, "console": CONSOLE}
