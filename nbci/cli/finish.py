@@ -35,6 +35,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.engine.reuse import bring_notebooks
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
+    from nbci.store.run_index import note_run
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
 
@@ -49,6 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
         folder.write_run(record)
         bring_notebooks(folder, record, Cache(store.path), FileIndex(project.state_folder / "digests.json"))
         publish(folder, plan, notebooks, record, reused_too=True)
+        note_run(project, record)
     finally:
         folder.release()
     if arguments.json:

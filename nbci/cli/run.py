@@ -130,9 +130,8 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.judging import Judging
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
-    from nbci.engine.reuse import known_outs, recall_results, results_to_take_over
+    from nbci.engine.reuse import KnownOuts, recall_results, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
-    from nbci.engine.stage import write_notes_of
     from nbci.store.run_index import note_run
 
     plan, project = request.plan, request.project
@@ -142,7 +141,6 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     recall_results(project, plan.target, cache)
     taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
     forced = bool(arguments.force or ((arguments.first or arguments.only) and not arguments.dvc))
-    outs = known_outs(project) if any(step.outs or step.metrics for step in plan.steps) else frozenset()
     display = choose_display(
         quiet=arguments.quiet,
         json=arguments.json,
@@ -161,13 +159,15 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         publish=lambda record: publish(folder, plan, request.notebooks, record),
     )
     context = ready.begin(folder, display, log=folder.path / "events.jsonl")
-    context.known_outs = outs
+    context.known_outs = KnownOuts(project)
     context.forced = lambda step: forced or step in arguments.force_step
     try:
         folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
         record = run_plan(context, begun, options)
         if arguments.dvc:
+            from nbci.engine.stage import write_notes_of
+
             write_notes_of(project, plan, record, arguments.only)
         elif not arguments.resume:
             remember_run(arguments, context, record, judging)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.data.repository import project_cache
 from nbci.engine.artifacts import Files, restore_artifacts, stands
-from nbci.engine.reuse import known_outs
+from nbci.engine.reuse import KnownOuts
 from nbci.errors import UsageError, nearest
 from nbci.pipeline.paths import overlap
 from nbci.store.index import FileIndex
@@ -45,7 +45,7 @@ def check_out(
     index = FileIndex(project.state_folder / "digests.json")
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
     aside = project.state_folder / "displaced"
-    displaced = restore_artifacts(root, refs, known_outs(project), aside, Files(cache.artifacts, index))
+    displaced = restore_artifacts(root, refs, KnownOuts(project), aside, Files(cache.artifacts, index))
     index.save()
     return CheckedOut(refs=refs, changed=changed, displaced=tuple(displaced), aside=aside)
 

@@ -12,7 +12,7 @@ from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
     from nbci.config import Project
@@ -34,6 +34,17 @@ _GPU_POLL_SECONDS = 0.2
 
 def _nothing(step: str) -> bool:
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The (path, digest) pairs of this run and of earlier ones."""
+
+    context: RunContext
+
+    def __contains__(self, wanted: object) -> bool:
+        outs = ((ref.path, ref.digest) for done in self.context.records.values() for ref in done.outs)
+        return any(out == wanted for out in outs) or wanted in self.context.known_outs
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,7 +69,7 @@ class RunContext:
     records: Ended
     carries: bool = False
     forced: Callable[[str], bool] = _nothing
-    known_outs: frozenset[tuple[str, str]] = frozenset()
+    known_outs: Container[tuple[str, str]] = ()
     stop_reason: str | None = None
     zygotes: Zygotes | None = None
     said_no_gpu: bool = False
@@ -120,8 +131,8 @@ class RunContext:
         return self.folder.path / "displaced"
 
     @property
-    def _known(self) -> frozenset[tuple[str, str]]:
-        return self.known_outs | {(ref.path, ref.digest) for done in self.records.values() for ref in done.outs}
+    def _known(self) -> Container[tuple[str, str]]:
+        return _Known(self)
 
     def _say_displaced(self, paths: Iterable[str]) -> None:
         for path in paths:

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from nbci.engine.baselines import Found, Search, find_baseline
-from nbci.gates.judge import Case, judge
 from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.config import Project
+    from nbci.engine.baselines import Found
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
     from nbci.records.verdict import Override, Verdict
@@ -34,6 +33,9 @@ class Judging:
         return replace(record, verdict=self._verdict(record, overrides))
 
     def _verdict(self, record: RunRecord, overrides: tuple[Override, ...]) -> Verdict:
+        from nbci.engine.baselines import Search, find_baseline
+        from nbci.gates.judge import Case, judge
+
         search = Search(project=self.project, plan=self.plan, run=record.run, environ=self.environ)
         asked = dict.fromkeys(gate.baseline for gate in self.plan.gates if gate.baseline is not None)
         self.found = tuple(find_baseline(name, search) for name in asked)

@@ -18,7 +18,7 @@ from nbci.store.files import link_or_copy
 from nbci.store.runs import NOTEBOOK, all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from nbci.config import Project
     from nbci.engine.context import RunContext
@@ -126,12 +126,28 @@ def recall_results(project: Project, target: str, cache: Cache) -> None:
                 return
 
 
-def known_outs(project: Project) -> frozenset[tuple[str, str]]:
-    """(path, digest) of every out that recent runs recorded: content that nbci made, and may clear."""
-    known = set()
-    for folder in islice(all_runs(project), _LOOK_BACK_RUNS):
-        with suppress(*_UNREADABLE):
-            for step in folder.read_plan().steps:
-                record = folder.read_step(step.name) if step.outs or step.metrics else None
-                known |= {(ref.path, ref.digest) for ref in record.outs} if record is not None else set()
-    return frozenset(known)
+class KnownOuts:
+    """(path, digest) of every out that recent runs recorded: content that nbci made, and may clear.
+
+    The runs are read, the newest first, as far as it takes to answer; most runs never ask.
+    """
+
+    def __init__(self, project: Project) -> None:
+        self._found: set[tuple[str, str]] = set()
+        self._unread = islice(all_runs(project), _LOOK_BACK_RUNS)
+
+    def __contains__(self, out: object) -> bool:
+        if out in self._found:
+            return True
+        for folder in self._unread:
+            with suppress(*_UNREADABLE):
+                self._found |= set(_outs(folder))
+            if out in self._found:
+                return True
+        return False
+
+
+def _outs(folder: RunFolder) -> Iterator[tuple[str, str]]:
+    for step in folder.read_plan().steps:
+        record = folder.read_step(step.name) if step.outs or step.metrics else None
+        yield from ((ref.path, ref.digest) for ref in record.outs) if record is not None else ()
