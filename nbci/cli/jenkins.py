@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from nbci.jenkins.controller import Controller
 
 _ACTIONS = {
+    "init": "jenkins_files",
+    "check": "jenkins_files",
     "run": "jenkins_run",
     "status": "jenkins_builds",
     "stop": "jenkins_builds",
@@ -28,6 +30,8 @@ _ACTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci jenkins`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    _add_init(actions.add_parser("init", help="write Jenkinsfile, jenkins/casc.yaml and jenkins/plugins.txt"))
+    actions.add_parser("check", help="say whether the Jenkinsfile's generated part is up to date; ask the linter")
     _add_run(actions.add_parser("run", help="trigger a build, watch it, and end as it ends"))
     status = actions.add_parser("status", help="show the last builds of the job")
     _add_job(status)
@@ -42,6 +46,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def _add_job(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
     parser.add_argument("--branch", metavar="NAME", help="of a job that builds branches (default: the one checked out)")
+
+
+def _add_init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("target", metavar="TARGET", nargs="?", help="a notebook or a pipeline (default: the only one)")
+    parser.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
+    parser.add_argument("--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)")
+    parser.add_argument("--library", metavar="URL[@VERSION]", help="the repository of nbci's shared library")
+    parser.add_argument("--force", action="store_true", help="replace the files in jenkins/, too")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:

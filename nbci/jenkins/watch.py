@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-INFRASTRUCTURE = "nbci: infrastructure:"
-"""How the line begins in a build's log that says that a machine failed, not a step."""
-
+# what the shared library ends a build with when a machine failed, and not a step
+_INFRASTRUCTURE = re.compile(
+    r"^ERROR: .*?(?:exit code \d+: infrastructure: (?P<what>.*)|(?P<label>no node carries the label .*))$", re.MULTILINE
+)
 _NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")  # Jenkins' own quotes
 _EXITS = {
     "SUCCESS": ExitCode.SUCCESS,
@@ -100,8 +101,8 @@ class Bounds:
 
 
 def exit_code(result: str, *, infrastructure: bool = False) -> ExitCode:
-    """What a build's result is for a shell."""
-    if infrastructure and result != "ABORTED":
+    """What a build's result is for a shell; of a failure, whether a machine is to blame."""
+    if infrastructure and result == "FAILURE":
         return ExitCode.INFRASTRUCTURE
     return _EXITS.get(result, ExitCode.INFRASTRUCTURE)
 
@@ -124,7 +125,7 @@ class _LogReader:
 
     def __init__(self) -> None:
         self.offset = 0
-        self.infrastructure = False
+        self.infrastructure: str | None = None
         self.missing_label: str | None = None
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._line = ""
@@ -134,7 +135,8 @@ class _LogReader:
         fresh = self._decoder.decode(piece.data) if piece.next_offset > self.offset else ""
         self.offset = piece.next_offset
         text = self._line + fresh
-        self.infrastructure = self.infrastructure or INFRASTRUCTURE in text
+        if (found := _INFRASTRUCTURE.search(text)) is not None:
+            self.infrastructure = found["what"] or found["label"]
         self.missing_label = _missing_label(text) or self.missing_label
         self._line = text.rpartition("\n")[2]
         return fresh
@@ -281,11 +283,15 @@ def _missing_label(text: str) -> str | None:
     return found[1] if found else None
 
 
-def _ended(build: dict[str, Any], number: int, *, infrastructure: bool) -> Ended:
+def _ended(build: dict[str, Any], number: int, *, infrastructure: str | None) -> Ended:
     result = str(build["result"])
-    code = exit_code(result, infrastructure=infrastructure)
-    said = "a machine failed, not a step" if infrastructure and code == ExitCode.INFRASTRUCTURE else None
-    return Ended(result=result, exit_code=code, number=number, why=said)
+    code = exit_code(result, infrastructure=infrastructure is not None)
+    return Ended(
+        result=result,
+        exit_code=code,
+        number=number,
+        why=infrastructure if code == ExitCode.INFRASTRUCTURE else None,
+    )
 
 
 def _ended_for_label(label: str, number: int | None, done: str) -> Ended:

@@ -27,6 +27,7 @@ def test_it_ends_as_the_build_ends(
     done = nbci(*_RUN, *(("-p", f"NBCI_PARAMS={mode}") if mode else ()), env=at)
     assert done.returncode == code, done.stdout + done.stderr
     assert f"build 1 of team/train ended as {result}" in done.stdout
+    assert ("FAILURE: there is no nbci on this agent" in done.stdout) == (mode == "infrastructure")
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
     assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
     assert "nbci: stage train: " in done.stdout

@@ -27,6 +27,10 @@ _RECORDED_HOST: Final = "http://jenkins.example:8080/"
 _SLICES: Final = 5
 _OUTCOMES: Final = {"": "success", "fail": "failure", "unstable": "unstable", "sleep": "aborted", "nolabel": "aborted"}
 _NO_LABEL: Final = "There are no nodes with the label ‘no-such-label’"  # noqa: RUF001 - Jenkins' own quotes
+_SCRIPTED: Final = (
+    b'{"status":"ok","data":{"result":"failure","errors":[{"error":["Jenkinsfile content did not contain the '
+    b"'pipeline' step\"]}]}}"
+)
 _FOLDER_CLASS: Final = "com.cloudbees.hudson.plugins.folder.Folder"
 _MULTIBRANCH_CLASS: Final = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 
@@ -94,6 +98,7 @@ class FakeJenkins:
         self.seen: list[Seen] = []
         self.answers: Callable[[Seen], Answer | None] = lambda _: None
         self.on_log: Callable[[FakeBuild], None] = lambda _: None
+        self.linter = Answer(200, {}, _SCRIPTED)
         self.stays_in_queue: str | None = None
         self.crumb = "crumb-1"
         self.getting_ready = 0
@@ -212,6 +217,8 @@ class FakeJenkins:
                 return self.recorded("nodes")
             case "pluginManager/api/json":
                 return self.recorded("plugins")
+            case "pipeline-model-converter/validateJenkinsfile":
+                return self.linter
             case "queue/api/json":
                 waits = any(b.mode == "nolabel" and not b.stopped for job in self.jobs.values() for b in job.builds)
                 return self.recorded("queue") if waits else self.recorded("queue", items=[])
@@ -344,7 +351,7 @@ class FakeJenkins:
         text = self.recorded(f"{build.outcome} log").body.decode()
         said = {
             "nolabel": f"Still waiting to schedule task\n{_NO_LABEL}\n",
-            "infrastructure": "nbci: infrastructure: the agent gpu1 is gone\n",
+            "infrastructure": "ERROR: nbci ended with exit code 127: infrastructure: there is no nbci on this agent\n",
         }
         return (said.get(build.mode, "") + "grün " * 40 + "\n" + text).encode()
 

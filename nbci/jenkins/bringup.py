@@ -1,0 +1,188 @@
+"""Files that bring a controller up: Configuration as Code, and the list of plugins."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from nbci.errors import UsageError
+from nbci.jenkins.groovy import quoted
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbci.config import Project
+
+NEEDED_PLUGINS = ("git", "junit", "pipeline-groovy-lib", "workflow-aggregator", "workflow-multibranch")
+"""Without these the shared library does not run."""
+
+OPTIONAL_PLUGINS = (
+    ("checks-api", "results beside the commit"),
+    ("credentials-binding", "secrets of steps"),
+    ("docker-workflow", "steps in containers"),
+    ("htmlpublisher", "the report on a page of its own"),
+    ("lockable-resources", "one GPU for each step on an agent with several"),
+    ("pipeline-rest-api", "the table of stages in `nbci jenkins run`"),
+    ("pipeline-utility-steps", "labels that no node carries are named at once"),
+    ("warnings-ng", "findings of `nbci lint`"),
+)
+
+_BRING_UP_PLUGINS = ("branch-api", "cloudbees-folder", "configuration-as-code", "job-dsl")
+_SHIM = "jenkins-plugin-shim"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Library:
+    """Where the shared library is: in the project's own repository (`url` is None), or in another."""
+
+    url: str | None = None
+    version: str = "main"
+
+    @property
+    def line(self) -> str:
+        """How a Jenkinsfile loads it."""
+        if self.url is None:
+            return (
+                f"library(identifier: 'nbci@local', retriever: legacySCM(scm: scm, libraryPath: {quoted(_SHIM + '/')}))"
+            )
+        return "library 'nbci'"
+
+
+def find_library(project: Project, given: str | None = None) -> Library:
+    """As given, as the project says, or in the project itself."""
+    named = given or project.jenkins.library
+    if named is None:
+        if (project.root / _SHIM / "vars").is_dir():
+            return Library()
+        raise UsageError(
+            "where is nbci's shared library?",
+            hint='name its repository: --library URL[@VERSION], or `jenkins.library = "URL"` in [tool.nbci]',
+        )
+    url, separator, version = named.rpartition("@")
+    # git@host:path holds an @ of its own
+    if not separator or "/" in version or ":" in version:
+        return Library(url=without_user(named))
+    return Library(url=without_user(url), version=version)
+
+
+def find_repository(project: Project, given: str | None = None) -> str:
+    """The project's repository, as the controller clones it: as given, as the project says, or the remote `origin`."""
+    named = given or project.jenkins.repository or _origin(project.root)
+    if named is None:
+        raise UsageError(
+            "where does the controller clone this project from?",
+            hint='say so with --repository URL, or `jenkins.repository = "URL"` in [tool.nbci]',
+        )
+    return without_user(named)
+
+
+def without_user(url: str) -> str:
+    """The URL without user and password: these files are committed."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"http", "https"} or "@" not in parts.netloc:
+        return url
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -> str:
+    """Configuration as Code: library, folders, the job, and two nodes, one of them with a GPU."""
+    import yaml
+
+    gpu = " ".join(dict.fromkeys(("gpu", *labels)))
+    document = {
+        "jenkins": {
+            "numExecutors": 0,
+            "nodes": [_node("linux1", "linux", "NORMAL"), _node("gpu1", gpu, "EXCLUSIVE")],
+        },
+        "unclassified": {
+            "globalLibraries": {
+                "libraries": [
+                    {
+                        "name": "nbci",
+                        "defaultVersion": library.version,
+                        "retriever": {
+                            "modernSCM": {
+                                "libraryPath": f"{_SHIM}/",
+                                "scm": {"git": {"remote": library.url or repository}},
+                            }
+                        },
+                    }
+                ]
+            }
+        },
+        "jobs": [{"script": _job_script(job, repository)}],
+    }
+    text = yaml.dump(document, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
+    return (
+        "# A controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the plugins of\n"
+        "# plugins.txt beside it. Written once by `nbci jenkins init`; yours from then on. Users, their rights and\n"
+        "# credentials are not in here.\n" + text
+    )
+
+
+def plugins_text() -> str:
+    """For jenkins-plugin-cli: a plugin a line, with what the optional ones are good for."""
+    lines = ["# needed", *NEEDED_PLUGINS, "", "# for casc.yaml", *_BRING_UP_PLUGINS]
+    for name, use in OPTIONAL_PLUGINS:
+        lines += ["", f"# when it is there: {use}", name]
+    return "\n".join(lines) + "\n"
+
+
+def _node(name: str, labels: str, mode: str) -> dict[str, object]:
+    return {
+        "permanent": {
+            "name": name,
+            "labelString": labels,
+            "mode": mode,
+            "numExecutors": 1,
+            "remoteFS": "/home/jenkins/agent",
+            "launcher": {"inbound": {"webSocket": True}},
+        }
+    }
+
+
+def _job_script(job: str, repository: str) -> str:
+    """In job-dsl; `$` is escaped for Configuration as Code, which would put variables in its place."""
+    parts = job.split("/")
+    folders = [f"folder({quoted('/'.join(parts[:depth]))})" for depth in range(1, len(parts))]
+    lines = [
+        *folders,
+        f"multibranchPipelineJob({quoted(job)}) {{",
+        "  branchSources {",
+        "    git {",
+        "      id('nbci')",
+        f"      remote({quoted(repository)})",
+        "    }",
+        "  }",
+        "  factory { workflowBranchProjectFactory { scriptPath('Jenkinsfile') } }",
+        "  orphanedItemStrategy { discardOldItems { numToKeep(20) } }",
+        "  triggers { periodicFolderTrigger { interval('5m') } }",
+        "}",
+        "",
+    ]
+    return "\n".join(lines).replace("$", "^$")
+
+
+def _origin(root: Path) -> str | None:
+    from nbci.errors import NbciError
+    from nbci.registry.git import open_git
+
+    try:
+        return open_git(root).get("remote", "get-url", "origin")
+    except NbciError:
+        return None
+
+
+def _dumper() -> type:
+    """Texts of several lines as blocks."""
+    import yaml
+
+    class Blocks(yaml.SafeDumper):
+        pass
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Blocks.add_representer(str, text)
+    return Blocks

@@ -1,0 +1,222 @@
+"""`nbci jenkins init` and `nbci jenkins check`."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import hypothesis.strategies as st
+import pytest
+import yaml
+from hypothesis import given
+from support.console import ROOT
+from support.jenkins import Answer
+
+from nbci.errors import UsageError
+from nbci.jenkins.bringup import Library, casc, find_library
+from nbci.jenkins.groovy import quoted
+from nbci.jenkins.jenkinsfile import updated
+from nbci.jenkins.parameters import jenkins_parameter
+from nbci.params.parameter import Parameter
+from nbci.params.types import ParameterType, parse_text, type_named, type_of
+from nbci.store.sources import read_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.console import Console
+    from support.jenkins import FakeJenkins
+
+_LIBRARY = ("--library", "https://git.example.com/nbci.git@v1")
+_VALUES = st.one_of(
+    st.booleans(),
+    st.integers(),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+    st.lists(st.integers()),
+    st.dictionaries(st.text("abc", min_size=1), st.integers()),
+)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    for part in ("notebooks", "pipelines"):
+        shutil.copytree(ROOT / part, tmp_path / part)
+    (tmp_path / "pipelines/wine.yaml").unlink()
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    remote = "https://me:my-password@git.example.com/team/digits.git"
+    subprocess.run(["git", "-C", tmp_path, "remote", "add", "origin", remote], check=True)
+    return tmp_path
+
+
+def test_init_writes_what_a_controller_needs(nbci: Console, project: Path) -> None:
+    done = nbci("jenkins", "init", *_LIBRARY, "--job", "team/digits")
+    assert done.returncode == 0, done.stderr
+    text = (project / "Jenkinsfile").read_text()
+    assert "string(name: 'C', defaultValue: '1.0', description: 'cost of a training error; higher" in text
+    assert "nbciPipeline(target: nbciTarget, parameters: nbciParameters" in text
+    found = yaml.safe_load((project / "jenkins/casc.yaml").read_text())
+    library = found["unclassified"]["globalLibraries"]["libraries"][0]
+    assert (library["name"], library["defaultVersion"]) == ("nbci", "v1")
+    assert [node["permanent"]["labelString"] for node in found["jenkins"]["nodes"]] == ["linux", "gpu"]
+    assert "multibranchPipelineJob('team/digits')" in found["jobs"][0]["script"]
+    assert "remote('https://git.example.com/team/digits.git')" in found["jobs"][0]["script"]
+    plugins = (project / "jenkins/plugins.txt").read_text().split()
+    assert {"workflow-aggregator", "git", "junit", "configuration-as-code", "job-dsl"} <= set(plugins)
+    for path in (project / "jenkins/casc.yaml", project / "Jenkinsfile"):
+        assert "my-password" not in path.read_text()
+    assert nbci("jenkins", "check").returncode == 0
+
+
+def test_what_was_written_by_hand_is_kept(nbci: Console, project: Path) -> None:
+    assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
+    path = project / "Jenkinsfile"
+    mine = "// mine: $HOME 'é'\n" + path.read_text().replace("label: 'linux'", "label: 'big && linux'") + "\n// end\n"
+    path.write_text(mine)
+    (project / "jenkins/casc.yaml").write_text("jenkins: {}\n")
+    pipeline = project / "pipelines/digits.yaml"
+    pipeline.write_text(pipeline.read_text().replace("default: 1.0", "default: 2.5") + "triggers: {cron: H 3 * * *}\n")
+    outdated = nbci("jenkins", "check")
+    assert outdated.returncode == 2
+    assert "-    string(name: 'C', defaultValue: '1.0'" in outdated.stdout
+    assert "+    string(name: 'C', defaultValue: '2.5'" in outdated.stdout
+    assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
+    now = path.read_text()
+    assert "pipelineTriggers([cron('H 3 * * *')])" in now
+    cut = re.compile(r"// >>> nbci.*// <<< nbci", re.DOTALL)
+    assert cut.sub("", now) == cut.sub("", mine)
+    assert (project / "jenkins/casc.yaml").read_text() == "jenkins: {}\n"
+    assert nbci("jenkins", "check").returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("node { }\n", "there is no generated part in it"),
+        ("// >>> nbci\n// <<< nbci\n// >>> nbci\n// <<< nbci\n", "are not one pair"),
+        ("// >>> nbci\n", "there is no generated part"),
+    ],
+)
+def test_a_file_without_marks_is_not_touched(nbci: Console, project: Path, text: str, said: str) -> None:
+    (project / "Jenkinsfile").write_text(text)
+    done = nbci("jenkins", "init", "pipelines/digits.yaml", *_LIBRARY)
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert (project / "Jenkinsfile").read_text() == text
+    assert not (project / "jenkins").exists()
+
+
+def test_marks_alone_are_filled(nbci: Console, project: Path) -> None:
+    (project / "Jenkinsfile").write_text("// >>> nbci\n// <<< nbci\nnode { }\n")
+    assert nbci("jenkins", "init", "pipelines/digits.yaml", *_LIBRARY).returncode == 0
+    assert (project / "Jenkinsfile").read_text().endswith("// <<< nbci\nnode { }\n")
+    assert nbci("jenkins", "check").returncode == 0
+
+
+def test_windows_line_endings_stay(project: Path) -> None:
+    pipeline = read_target(str(project / "pipelines/digits.yaml")).pipeline
+    text = "// >>> nbci\r\n// <<< nbci\r\nnode { }\r\n"
+    once = updated(text, pipeline)
+    assert "\n" not in once.replace("\r\n", "")
+    assert updated(once, pipeline) == once
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "where is nbci's shared library?"),
+        (("pipelines/nothing.yaml", *_LIBRARY), "there is no such file"),
+        ((*_LIBRARY, "--job", "a//b"), "is no path of a job"),
+    ],
+)
+def test_what_is_not_known_is_asked_for(nbci: Console, project: Path, words: tuple[str, ...], said: str) -> None:
+    done = nbci("jenkins", "init", *words)
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_the_linter_is_asked(nbci: Console, project: Path, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
+    scripted = nbci("jenkins", "check", env=at)
+    assert scripted.returncode == 0, scripted.stdout + scripted.stderr
+    assert "Jenkins 2.568.2 read it as Groovy; its linter checks declarative pipelines only" in scripted.stdout
+    errors = {"data": {"errors": [{"error": "WorkflowScript: 3: unexpected token: } @ line 3"}]}}
+    jenkins.linter = Answer(200, {}, json.dumps(errors).encode())
+    broken = nbci("jenkins", "check", env=at)
+    assert broken.returncode == 2
+    assert "the controller's linter: WorkflowScript: 3: unexpected token" in broken.stdout
+    jenkins.linter = Answer(404)
+    assert "has no linter" in nbci("jenkins", "check", env=at).stdout
+
+
+@given(value=_VALUES)
+def test_a_default_comes_back_from_jenkins(value: Any) -> None:
+    kind = type_of(value)
+    shown = jenkins_parameter(Parameter(name="x", default=value, type=kind, source="here"))
+    assert parse_text(shown.default, kind) == value
+
+
+@pytest.mark.parametrize(
+    ("kind", "default", "groovy"),
+    [
+        ("bool", True, "booleanParam(name: 'x', defaultValue: true, description: 'h')"),
+        ("int", 3, "string(name: 'x', defaultValue: '3', description: 'h (int)')"),
+        ("str", "a\nb", "text(name: 'x', defaultValue: 'a\\nb', description: 'h')"),
+        ("list[int]", [1], "text(name: 'x', defaultValue: '[1]', description: 'h (list[int])')"),
+        ("Literal['a', 'b']", "b", "choice(name: 'x', choices: ['b', 'a'], description: 'h')"),
+        ("Optional[int]", None, "string(name: 'x', defaultValue: '', description: 'h (int or None)')"),
+    ],
+)
+def test_types_as_jenkins_has_them(kind: str, default: Any, groovy: str) -> None:
+    named = type_named(kind)
+    assert named is not None
+    assert jenkins_parameter(Parameter(name="x", default=default, type=named, source="here", help="h")).groovy == groovy
+
+
+def test_what_is_empty_is_left_to_the_pipeline() -> None:
+    optional = ParameterType(kind="int", optional=True)
+    assert jenkins_parameter(Parameter(name="x", default=None, type=optional, source="here")).optional
+
+
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_text_as_groovy_ends_where_it_ends(text: str) -> None:
+    """Read back by the rules of Groovy's strings in single quotes."""
+    source = quoted(text)
+    assert source[0] == source[-1] == "'"
+    body = source[1:-1]
+    assert "\n" not in body
+    assert re.fullmatch(r"(?:[^'\\]|\\.)*", body) is not None
+    decoded = json.loads('"' + body.replace('"', '\\"').replace("\\'", "'") + '"', strict=False)
+    assert decoded == text
+
+
+def test_a_dollar_is_no_variable_of_configuration_as_code() -> None:
+    found = yaml.safe_load(casc("a/b", "https://git.example.com/${x}", Library(url="u"), ()))
+    assert "remote('https://git.example.com/^${x}')" in found["jobs"][0]["script"]
+
+
+@pytest.mark.parametrize(
+    ("given_url", "library"),
+    [
+        ("https://u:p@git.example.com/n.git", Library(url="https://git.example.com/n.git")),
+        ("git@git.example.com:n.git@v2", Library(url="git@git.example.com:n.git", version="v2")),
+        ("git@git.example.com:n.git", Library(url="git@git.example.com:n.git")),
+    ],
+)
+def test_where_the_library_is(tmp_path: Path, given_url: str, library: Library) -> None:
+    from nbci.config import find_project
+
+    assert find_library(find_project(tmp_path), given_url) == library
+    (tmp_path / "jenkins-plugin-shim/vars").mkdir(parents=True)
+    assert "nbci@local" in find_library(find_project(tmp_path)).line
+
+
+def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
+    from nbci.config import find_project
+
+    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\njenkins.token = "abc"\n')
+    with pytest.raises(UsageError, match="jenkins has no key 'token'"):
+        find_project(tmp_path)
