@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import gc
 import importlib
 import os
@@ -25,6 +26,23 @@ class NbciUsage(NbciError):
 
     def __init__(self, message: str, usage: str) -> None:
         super().__init__(message, hint=usage)
+
+
+class _Help(argparse.HelpFormatter):
+    """As wide as the terminal. argparse makes one for each argument, and would import shutil to ask for the width."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_terminal_columns() - 2)
+
+
+def _terminal_columns() -> int:
+    with contextlib.suppress(ValueError):
+        if (columns := int(os.environ.get("COLUMNS", ""))) > 0:
+            return columns
+    try:
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80 if sys.__stdout__ else 80
+    except (OSError, ValueError):
+        return 80
 
 
 def call(command: str, argv: list[str]) -> int:
@@ -51,7 +69,8 @@ def call(command: str, argv: list[str]) -> int:
 
 def _run(command: str, argv: list[str]) -> int:
     module = importlib.import_module(f"nbci.cli.{command}")
-    parser = _Parser(prog=f"nbci {command}", description=(module.__doc__ or COMMANDS[command]).split("\n\n")[0])
+    description = (module.__doc__ or COMMANDS[command]).split("\n\n")[0]
+    parser = _Parser(prog=f"nbci {command}", description=description, formatter_class=_Help)
     module.add_arguments(parser)
     code = module.main(parser.parse_args(_joined(argv)))
     sys.stdout.flush()

@@ -8,9 +8,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
 from nbci.cli.verdict import exit_code
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbci.config import Project
+    from nbci.params import Assignment
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.store.runs import RunFolder
@@ -70,13 +70,16 @@ def _start(arguments: argparse.Namespace) -> int:
     if not arguments.dvc and (code := quick_run(arguments)) is not None:
         return code
     from nbci.engine.prepare import plan_target
-    from nbci.engine.stage import exported_params, select_stage
     from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target)
-    exported = exported_params(target.project, target.pipeline) if arguments.dvc else ()
+    exported: tuple[Assignment, ...] = ()
+    if arguments.dvc:
+        from nbci.engine.stage import exported_params
+
+        exported = exported_params(target.project, target.pipeline)
     plan = plan_target(
         target,
         environ=os.environ,
@@ -86,8 +89,12 @@ def _start(arguments: argparse.Namespace) -> int:
         exported=exported,
     )
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
-    stage = arguments.dvc and not (selection.first or selection.until)
-    plan = select_stage(target.project, plan, selection.only, os.environ) if stage else select(plan, selection)
+    if arguments.dvc and not (selection.first or selection.until):
+        from nbci.engine.stage import select_stage
+
+        plan = select_stage(target.project, plan, selection.only, os.environ)
+    else:
+        plan = select(plan, selection)
     plan = limited(plan, arguments.run_timeout, arguments.cell_timeout)
     request = Request(project=target.project, plan=plan, notebooks=target.pipeline.notebooks)
     return _carry_out(arguments, request, lambda: new_run(target.project))
@@ -111,9 +118,8 @@ def _resume(arguments: argparse.Namespace) -> int:
     return _carry_out(arguments, request, lambda: folder)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
-    """What is to be run."""
+class Request(NamedTuple):
+    """What is to be run; no dataclass, which a run with nothing to do would wait for."""
 
     project: Project
     plan: Plan

@@ -12,6 +12,7 @@ from nbci.errors import Location, UsageError
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
+from nbci.records.git_state import GitState
 from nbci.records.model import RunRecord
 from nbci.secrets import Mask
 from nbci.store.checkout import read_checkout
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 
     from nbci.params import Assignment
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.git_state import GitState
     from nbci.store.sources import Target
 
 _NO_MASK = Mask(())
@@ -142,7 +142,8 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
 def checkout_of(root: Path, plan: Plan) -> GitState | None:
     """What git has checked out, as the record of the plan's run will have it."""
     made = tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))
-    return read_checkout(root, tuple(plan.sources or {}), made)
+    found = read_checkout(root, tuple(plan.sources or {}), made)
+    return None if found is None else GitState(**found._asdict())
 
 
 def _user() -> str | None:

@@ -12,11 +12,8 @@ import os
 import re
 import stat
 import struct
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from nbci.records.git_state import GitState
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +32,15 @@ _ASSUMED = 0x8000
 _STAGE = 0x3000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Entry:
+class Checkout(NamedTuple):
+    """What a run's record has as its `GitState`; no dataclass, which a run with nothing to do would wait for."""
+
+    commit: str | None
+    branch: str | None
+    dirty: bool
+
+
+class _Entry(NamedTuple):
     """A file as the index has it; `times` of its inode's and its content's last change, in seconds and nanoseconds."""
 
     path: bytes
@@ -52,7 +56,7 @@ class _Unreadable(Exception):
     """Git's files are in a form that only git reads."""
 
 
-def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] = ()) -> GitState | None:
+def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] = ()) -> Checkout | None:
     """The state of the repository around `root`; None without one. Paths are relative to `root`.
 
     It is dirty also when one of `sources` is not tracked; what lies in `made` does not count.
@@ -75,7 +79,7 @@ def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] =
         return _asked(root, made)
     if not differs:
         differs = bool(entries) if commit is None else _is_staged(root, folder / "index", commit, made)
-    return GitState(commit=commit, branch=branch, dirty=differs)
+    return Checkout(commit=commit, branch=branch, dirty=differs)
 
 
 def _lies_in(path: bytes, places: Sequence[bytes]) -> bool:
@@ -235,14 +239,14 @@ def _is_staged(root: Path, index: Path, commit: str, made: Sequence[str]) -> boo
     return staged
 
 
-def _asked(root: Path, made: Sequence[str]) -> GitState | None:
+def _asked(root: Path, made: Sequence[str]) -> Checkout | None:
     """The same from git itself."""
     status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *_excluded(made))
     if status is None:
         return None
     commit = _git(root, "rev-parse", "--verify", "-q", "HEAD")
     branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
-    return GitState(commit=commit or None, branch=branch or None, dirty=bool(status))
+    return Checkout(commit=commit or None, branch=branch or None, dirty=bool(status))
 
 
 def _excluded(made: Sequence[str]) -> list[str]:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.records.git_state import GitState
-from nbci.store.checkout import read_checkout
+from nbci.store.checkout import Checkout, read_checkout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +22,8 @@ def git(folder: Path, *words: str, check: bool = True) -> str:
     return asked.stdout.strip()
 
 
-def truth(folder: Path) -> GitState:
-    return GitState(
+def truth(folder: Path) -> Checkout:
+    return Checkout(
         commit=git(folder, "rev-parse", "--verify", "-q", "HEAD", check=False) or None,
         branch=git(folder, "symbolic-ref", "--short", "-q", "HEAD", check=False) or None,
         dirty=bool(git(folder, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")),
@@ -156,7 +155,7 @@ def test_other_forms_of_repositories_are_read_too(
 
 def test_before_the_first_commit(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "-b", "main")
-    assert read_checkout(tmp_path) == GitState(commit=None, branch="main", dirty=False)
+    assert read_checkout(tmp_path) == Checkout(commit=None, branch="main", dirty=False)
     (tmp_path / "a").write_text("a")
     git(tmp_path, "add", "a")
     assert read_checkout(tmp_path) == truth(tmp_path)
