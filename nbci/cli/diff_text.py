@@ -23,6 +23,7 @@ def render_difference(found: RunDifference) -> str:
     lines += _section("parameters", _changes(found.params))
     lines += _section("steps", _changes(found.steps))
     lines += _section("code", [line for change in found.code for line in _cell(change)])
+    lines += _section("modules and undeclared files", [_used(change) for change in found.used])
     lines += _section("data", [line for change in found.data for line in _data(change)])
     lines += _section("metrics", table([_metric(change) for change in found.metrics]) if found.metrics else ())
     lines += _section("environment", _changes(found.environment))
@@ -42,6 +43,12 @@ def _changes(changes: Sequence[Change]) -> list[str]:
 
 def _value(value: Any) -> str:
     return _NOT_THERE if value is None else one_line(str(value))
+
+
+def _used(change: Change) -> str:
+    """Digests say nothing to people."""
+    word = "added" if change.before is None else "removed" if change.after is None else "changed"
+    return f"{one_line(change.name)}  {word}"
 
 
 def _cell(change: CellChange) -> Iterator[str]:

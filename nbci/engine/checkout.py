@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.data.repository import project_cache
+from nbci.data.sharing import share
 from nbci.engine.artifacts import Files, restore_artifacts, stands
 from nbci.engine.reuse import KnownOuts
-from nbci.errors import UsageError, nearest
+from nbci.errors import IntegrityError, Location, UsageError, nearest
 from nbci.pipeline.paths import overlap
 from nbci.store.index import FileIndex
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.records.model import FileRef, RunRecord
+    from nbci.store.artifacts import Artifacts
+    from nbci.store.cache import Cache
     from nbci.store.runs import RunFolder
 
 
@@ -42,12 +45,33 @@ def check_out(
     record = folder.read()
     refs = _wanted(record, paths)
     cache = project_cache(project, environ)
+    share(project, cache, environ)
+    artifacts = _all_places(cache, record)
     index = FileIndex(project.state_folder / "digests.json")
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
     aside = project.state_folder / "displaced"
-    displaced = restore_artifacts(root, refs, KnownOuts(project), aside, Files(cache.artifacts, index))
+    _refuse_unkept(record, refs, changed, artifacts)
+    displaced = restore_artifacts(root, refs, KnownOuts(project), aside, Files(artifacts, index))
     index.save()
     return CheckedOut(refs=refs, changed=changed, displaced=tuple(displaced), aside=aside)
+
+
+def _all_places(cache: Cache, record: RunRecord) -> Artifacts:
+    """Where the run's files are kept: here, and in the other checkouts whose results it reused."""
+    others = [objects for step in record.steps for objects in cache.artifacts_of(step).others]
+    return replace(cache.artifacts, others=tuple(dict.fromkeys((*cache.artifacts.others, *others))))
+
+
+def _refuse_unkept(record: RunRecord, refs: Sequence[FileRef], changed: Collection[str], artifacts: Artifacts) -> None:
+    """IntegrityError for a file that was only read, and that nbci thus never kept."""
+    made = {ref.path for step in record.steps for ref in step.outs}
+    for ref in refs:
+        if ref.path in changed and ref.path not in made and artifacts.lacking(ref.digest):
+            raise IntegrityError(
+                "the run only read it, and nothing here has kept what it was then",
+                where=Location(ref.path),
+                hint="git or `dvc checkout` bring it back if it was committed",
+            )
 
 
 def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 Role = Literal["in", "out"]
 Kind = Literal["added", "removed", "changed"]
+_ENDED_WELL = ("passed", "reused")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +96,16 @@ class MetricChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunDifference:
-    """What differs between two runs; everything that is equal is left out, but for the metrics."""
+    """What differs between two runs; everything that is equal is left out, but for the metrics.
+
+    `used` are the project's modules and other files that steps used without declaring them, by their digests.
+    """
 
     before: str
     after: str
     params: tuple[Change, ...] = ()
     steps: tuple[Change, ...] = ()
+    used: tuple[Change, ...] = ()
     code: tuple[CellChange, ...] = ()
     data: tuple[DataChange, ...] = ()
     metrics: tuple[MetricChange, ...] = ()
@@ -109,8 +114,14 @@ class RunDifference:
     @property
     def is_empty(self) -> bool:
         """Whether the two are the same in every respect."""
-        moved = any(metric.before != metric.after for metric in self.metrics)
-        return not (self.params or self.steps or self.code or self.data or self.environment or moved)
+        others = (self.params, self.steps, self.used, self.code, self.data, self.environment)
+        return not any(others) and all(_is_same(metric.before, metric.after) for metric in self.metrics)
+
+
+def _is_same(before: float | None, after: float | None) -> bool:
+    if before is None or after is None:
+        return before is after
+    return before == after or (math.isnan(before) and math.isnan(after))
 
 
 def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDifference:
@@ -120,8 +131,9 @@ def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDiff
         after=after.record.run,
         params=tuple(_named(_params(before.record), _params(after.record))),
         steps=tuple(_named(_results(before.record), _results(after.record))),
+        used=tuple(_named(_used(before.record), _used(after.record))),
         code=tuple(_code(before.plan, after.plan)),
-        data=tuple(_data(before.record, after.record, listing)),
+        data=tuple(_data(before, after, listing)),
         metrics=tuple(_metrics(before, after)),
         environment=tuple(_named(_environment(before.record), _environment(after.record))),
     )
@@ -151,13 +163,23 @@ def _environment(record: RunRecord) -> dict[str, str]:
         "nbci": record.nbci,
         "platform": record.platform,
     }
-    found = {name: value for name, value in facts.items() if value}
-    for step in record.steps:
+    found = {name: {value} for name, value in facts.items() if value}
+    for step in record.steps:  # reused steps may have run with other versions than the rest
         if step.kernel_version:
-            found.setdefault(f"kernel {step.kernel}", step.kernel_version)
+            found.setdefault(f"kernel {step.kernel}", set()).add(step.kernel_version)
         for name, version in (step.distributions or {}).items():
-            found.setdefault(name, version)
-    return found
+            found.setdefault(name, set()).add(version)
+    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+
+
+def _used(record: RunRecord) -> dict[str, str]:
+    """The modules and undeclared files of the project that its steps used."""
+    found: dict[str, set[str]] = {}
+    for step in record.steps:
+        for part in step.observed:
+            if part.kind in ("module", "file"):
+                found.setdefault(part.label, set()).add(part.digest)
+    return {name: ", ".join(sorted(digests)) for name, digests in sorted(found.items())}
 
 
 def _code(before: Plan, after: Plan) -> Iterator[CellChange]:
@@ -203,22 +225,27 @@ def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | 
     )
 
 
-def _data(before: RunRecord, after: RunRecord, listing: ListingOf) -> Iterator[DataChange]:
+def _data(before: Compared, after: Compared, listing: ListingOf) -> Iterator[DataChange]:
+    """Files by what became of them; those of a step that the other run has, too, but left out, are no difference."""
     roles: tuple[Role, ...] = ("in", "out")
+    idle = {step.name for run in (before, after) for step in run.record.steps if step.result not in _ENDED_WELL}
     for role in roles:
-        old, new = _files(before, role), _files(after, role)
+        old, new = _files(before.record, role, idle), _files(after.record, role, idle)
         for path in sorted({*old, *new}):
             was, now = old.get(path), new.get(path)
             if was is None or now is None or was.digest != now.digest:
                 yield _file(path, role, was, now, listing)
 
 
-def _files(record: RunRecord, role: Role) -> dict[str, FileRef]:
+def _files(record: RunRecord, role: Role, idle: set[str]) -> dict[str, FileRef]:
     """What was read and not made by the run itself, or what it made."""
-    made = {ref.path: ref for step in record.steps for ref in step.outs}
+    steps = [step for step in record.steps if step.name not in idle]
     if role == "out":
-        return made
-    return {ref.path: ref for step in record.steps for ref in step.deps if ref.path not in made}
+        return {ref.path: ref for step in steps for ref in step.outs}
+    made = tuple(ref.path for step in record.steps for ref in step.outs)
+    read = {ref.path: ref for step in steps for ref in step.deps}
+    inside = tuple(f"{path}/" for path in made)
+    return {path: ref for path, ref in read.items() if path not in made and not path.startswith(inside)}
 
 
 def _file(path: str, role: Role, was: FileRef | None, now: FileRef | None, listing: ListingOf) -> DataChange:

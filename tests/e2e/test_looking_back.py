@@ -30,9 +30,10 @@ class TwoRuns:
         self.folder = folder / "project"
         self.folder.mkdir()
         subprocess.run(["git", "init", "-q", self.folder], check=True)
+        (self.folder / "read.txt").write_text("as it was")
         cells = [
             ("parameters", "size = 2\nword = 'first'"),
-            ("step:make out:out out:note.txt", MAKE),
+            ("step:make in:read.txt out:out out:note.txt", MAKE),
             ("metrics", "print(count)"),
         ]
         write_notebook(self.folder / "n.ipynb", cells)
@@ -113,3 +114,11 @@ def test_a_path_that_the_run_does_not_have(runs: TwoRuns) -> None:
     assert "did you mean note.txt?" in done.stderr
     done = runs.nbci("checkout", runs.first, "out/0.txt", env=runs.env)
     assert (done.returncode, "out/0.txt is part of out" in done.stderr) == (2, True)
+
+
+def test_what_was_only_read_is_kept_nowhere(runs: TwoRuns) -> None:
+    assert "stood there already" in runs("checkout", runs.first, "read.txt")
+    (runs.folder / "read.txt").write_text("as it is now")
+    done = runs.nbci("checkout", runs.first, "read.txt", env=runs.env)
+    assert (done.returncode, "the run only read it" in done.stderr) == (5, True), done.stderr
+    assert (runs.folder / "read.txt").read_text() == "as it is now"

@@ -46,6 +46,18 @@ class Machine:
         return [step["result"] for step in shown["steps"]]
 
 
+def test_a_checkout_brings_what_only_the_remote_has(machines: tuple[Machine, Machine]) -> None:
+    one, _ = machines
+    one.run()
+    one.write("print('another')")
+    one.run()
+    for place in (one.root / ".dvc/cache", one.cache):
+        shutil.rmtree(place)
+    (one.root / "model.txt").unlink()
+    done = one.call("checkout", "latest", "model.txt")
+    assert (done.returncode, (one.root / "model.txt").read_text()) == (0, "10"), done.stderr
+
+
 @pytest.fixture
 def machines(tmp_path: Path) -> tuple[Machine, Machine]:
     """Two of them."""

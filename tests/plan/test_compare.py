@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import pytest
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.compare import Compared, MetricChange, RunDifference, difference
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
-from nbci.records.model import FileRef, Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.model import FileRef, Metric, ParameterValue, Part, RunRecord, StepRecord
 
 ACCURACY = DeclaredMetric(direction="up", unit="ratio")
 
@@ -127,3 +128,50 @@ def test_packages_and_kernels_are_environment() -> None:
     before = compared("1", distributions={"numpy": "2.0"}, kernel="python3", kernel_version="3.11.1")
     after = compared("2", distributions={"numpy": "2.1"}, kernel="python3", kernel_version="3.11.1")
     assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [("numpy", "2.0", "2.1")]
+
+
+def with_step(run: Compared, **fields: Any) -> Compared:
+    """The run with another step before it."""
+    planned = replace(run.plan.steps[0], name="load")
+    record = StepRecord(name="load", **{"result": "passed", **fields})
+    return Compared(
+        plan=replace(run.plan, steps=(planned, *run.plan.steps)),
+        record=replace(run.record, steps=(record, *run.record.steps)),
+    )
+
+
+def test_a_reused_step_that_ran_with_another_package_hides_nothing() -> None:
+    old, new = {"numpy": "2.0"}, {"numpy": "2.1"}
+    before = with_step(compared("1", distributions=old), distributions=old)
+    after = with_step(compared("2", distributions=new), result="reused", distributions=old)
+    assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [("numpy", "2.0", "2.0, 2.1")]
+
+
+def test_what_a_step_used_without_declaring_it_counts() -> None:
+    seen = [
+        (Part(kind="module", label="lib.py", digest=digest), Part(kind="network", label="host", digest=digest))
+        for digest in "ab"
+    ]
+    found = between(compared("1", observed=seen[0]), compared("2", observed=seen[1]))
+    assert [(change.name, change.before, change.after) for change in found.used] == [("lib.py", "a", "b")]
+    assert not found.is_empty
+
+
+def test_nan_is_no_difference_from_nan() -> None:
+    same = compared("1", metrics={"loss": math.nan})
+    assert between(same, same).is_empty
+    assert not between(same, compared("2", metrics={"loss": 1.0})).is_empty
+
+
+def test_files_of_a_step_that_was_left_out_are_not_removed() -> None:
+    ref = FileRef(path="rows", digest="1", bytes=1)
+    found = between(with_step(compared("1"), outs=(ref,), deps=(ref,)), with_step(compared("2"), result="skipped"))
+    assert found.data == ()
+    assert [(change.name, change.after) for change in found.steps] == [("load", "skipped")]
+
+
+def test_a_part_of_what_a_run_makes_is_no_input_but_what_holds_it_is() -> None:
+    made = FileRef(path="data/clean", digest="1.dir", bytes=1)
+    part, whole = (FileRef(path=path, digest="2", bytes=1) for path in ("data/clean/rows.csv", "data"))
+    found = between(compared("1", outs=(made,)), compared("2", outs=(made,), deps=(part, whole)))
+    assert [(change.path, change.role) for change in found.data] == [("data", "in")]
