@@ -74,7 +74,7 @@ def dvc_stages(
             continue
         stage, lock = _stage(plan, planned, step, files, exported)
         command = stage_command(plan, planned, params)
-        stages[names[planned.name]] = {"cmd": _literal(command), **stage, "meta": {MARK: plan.target}}
+        stages[names[planned.name]] = {"cmd": literal(command), **stage, "meta": {MARK: literal(plan.target)}}
         locked[names[planned.name]] = {"cmd": command, **lock}
     return DvcStages(stages=stages, locked=locked)
 
@@ -88,7 +88,7 @@ def _stage(
     known = {ref.path: ref for ref in (*step.deps, *step.outs)} | dict(files)
     params = exported.params.get(planned.name, {}) if exported is not None else {}
     stage = {
-        "deps": [_literal(path) for path in deps],
+        "deps": [literal(path) for path in deps],
         "params": sorted(params),
         **{
             kind: [_as_listed(path, committed=exported is not None and path in exported.committed) for path in paths]
@@ -214,10 +214,10 @@ def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
 
 
 def _as_listed(path: str, *, committed: bool) -> str | dict[str, Any]:
-    return {_literal(path): {"cache": False}} if committed else _literal(path)
+    return {literal(path): {"cache": False}} if committed else literal(path)
 
 
-def _literal(text: str) -> str:
+def literal(text: str) -> str:
     """A text that DVC fills nothing into."""
     return text.replace("${", "\\${")
 

@@ -6,7 +6,7 @@ import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbci.data.dvc_files import LOCK_SCHEMA, MARK, OUT_KINDS, DvcStages, without_empty
+from nbci.data.dvc_files import LOCK_SCHEMA, MARK, OUT_KINDS, DvcStages, literal, without_empty
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -53,7 +53,7 @@ def own_stages(own: Mapping[str, Any] | None, target: str) -> dict[str, Mapping[
 
 def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
     meta = stage.get("meta")
-    return isinstance(meta, dict) and meta.get(MARK) == target
+    return isinstance(meta, dict) and meta.get(MARK) == literal(target)
 
 
 def outs_of(stage: Mapping[str, Any]) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.data.dvc_files import dvc_stages, given_params, lock_entry, stage_names
+from nbci.data.dvc_files import Exported, dvc_stages, given_params, lock_entry, notes_of, stage_names
 from nbci.data.dvc_merge import merged_documents, outs_of, own_stages, without_outs
+from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.model import FileRef, ParameterValue, RunRecord, StepRecord
+from nbci.records.model import FileRef, Metric, ParameterValue, RunRecord, StepRecord
 
 OURS = {"nbci": "p ipe.yaml"}
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"
@@ -94,6 +97,43 @@ def test_outs_of_others_are_left_to_them() -> None:
     kept = without_outs(dvc_stages(PLAN, RECORD, files={}), {"m.bin"})
     assert kept.stages["train-svm"].keys() == {"cmd", "deps", "metrics", "meta"}
     assert [entry["path"] for entry in kept.locked["train-svm"]["outs"]] == ["m.json"]
+
+
+def test_dvc_fills_nothing_into_names() -> None:
+    from dvc.parsing.interpolate import get_matches
+
+    plan = replace(PLAN, target="n ${x}.ipynb")
+    stages = dvc_stages(plan, RECORD, files={}).stages
+    assert stages["a"] == {
+        "cmd": r"nbci run 'n \${x}.ipynb' --only a", "outs": ["data"], "meta": {"nbci": r"n \${x}.ipynb"},
+    }  # fmt: skip
+    assert get_matches(stages["a"]["cmd"]) == []
+    assert own_stages({"stages": stages}, plan.target) == {}
+
+
+def test_notes_tell_what_a_step_hands_on() -> None:
+    asks = replace(PLAN.steps[1], params={"n": {"$template": "${a:rows}"}})
+    plan = replace(PLAN, steps=(PLAN.steps[0], asks))
+    step = StepRecord(
+        name="a",
+        result="passed",
+        gives=(ValueRef(name="x", object="ab" * 32, bytes=1, type="int", group=("x",)),),
+        metrics=(Metric(name="rows", value=3.0, source="scrap"), Metric(name="f", value=1.0, source="data.json")),
+    )
+    assert {path: json.loads(text) for path, text in notes_of(plan, step).items()} == {
+        ".nbci/dvc/p/a/values.json": {"values": {"x": "ab" * 32}, "metrics": {"rows": 3.0}},
+        ".nbci/dvc/p/a/metrics.json": {"f": 1.0, "rows": 3.0},
+    }
+
+
+def test_what_git_has_and_what_are_plots() -> None:
+    step = replace(PLAN.steps[0], outs=("data", "roc.PNG", "plots/curve.csv", "plots.csv"))
+    plan = replace(PLAN, steps=(step,))
+    exported = Exported(committed=frozenset({"data"}), params={"a": {"p.C": 1}})
+    found = dvc_stages(plan, RECORD, files={}, exported=exported)
+    assert found.stages["a"]["outs"] == [{"data": {"cache": False}}, "plots.csv"]
+    assert found.stages["a"]["plots"] == ["roc.PNG", "plots/curve.csv"]
+    assert (found.stages["a"]["params"], found.locked["a"]["params"]) == (["p.C"], {"params.yaml": {"p.C": 1}})
 
 
 def test_only_what_was_given_from_outside_is_given_again() -> None:
