@@ -1,4 +1,4 @@
-"""Gather the steps that `nbci step` ran into a run of this project, with its report.
+"""Gather the steps that `nbci step` ran into a run of this project, with its report; promote its model, if asked to.
 
 Safe to repeat: the same store becomes the same run.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,17 +23,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
+    parser.add_argument("--promote", nargs="?", const="", metavar="M",
+                        help="if it passed, promote this model (without M: the only one that there is)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Gather, write the report, print the result; the answer is the run's exit code."""
+    from nbci.cli.promote import promote_run, render
     from nbci.cli.publish import publish
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.engine.carried import finish, open_store
+    from nbci.engine.carried import finish, keep_outs, open_store
     from nbci.engine.judging import Judging
     from nbci.engine.reuse import bring_notebooks
+    from nbci.errors import ExitCode
+    from nbci.promotion.promote import Request
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
     from nbci.store.run_index import note_run
@@ -48,13 +54,21 @@ def main(arguments: argparse.Namespace) -> int:
         folder.write_run(record)
         record = Judging(project, plan, os.environ).judged(record)
         folder.write_run(record)
+        keep_outs(project, record, store, os.environ)
         bring_notebooks(folder, record, Cache(store.path), FileIndex(project.state_folder / "digests.json"))
         publish(folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
     finally:
         folder.release()
-    if arguments.json:
-        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
-    else:
-        print(render_show(record))
-    return exit_code(record, gates=not arguments.no_gate)
+    code = exit_code(record, gates=not arguments.no_gate)
+    promotion = None
+    try:
+        if code == ExitCode.SUCCESS and arguments.promote is not None:
+            promotion = promote_run(project, folder, Request(model=arguments.promote or None), os.environ)
+    finally:  # the run is there, whatever became of its promotion
+        if arguments.json:
+            document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
+            print(json.dumps(document | ({"promotion": asdict(promotion)} if promotion else {}), indent=1))
+        else:
+            print("\n".join([render_show(record), *([render(promotion)] if promotion else [])]))
+    return code

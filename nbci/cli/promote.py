@@ -13,8 +13,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Mapping
 
-    from nbci.promotion.promote import Promotion
+    from nbci.config import Project
+    from nbci.promotion.promote import Promotion, Request
+    from nbci.store.runs import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,7 +43,7 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Promote and say what was made."""
     from nbci.config import find_project
-    from nbci.promotion.promote import Request, promote
+    from nbci.promotion.promote import Request
     from nbci.store.runs import find_run
 
     project = find_project(Path.cwd())
@@ -52,9 +55,23 @@ def main(arguments: argparse.Namespace) -> int:
         push=arguments.push,
         dry_run=arguments.dry_run,
     )
-    done = promote(project, find_run(project, arguments.run), request, os.environ)
+    done = promote_run(project, find_run(project, arguments.run), request, os.environ)
     print(json.dumps(asdict(done), indent=1, ensure_ascii=False) if arguments.json else render(done))
     return 0
+
+
+def promote_run(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> Promotion:
+    """Promote, with all that is here to look baselines up in."""
+    from nbci.engine.baselines import Search, find_baseline
+    from nbci.gates.baseline import Baseline
+    from nbci.promotion.promote import promote
+
+    def look(asked: str) -> tuple[str, str | None]:
+        search = Search(project=project, plan=folder.read_plan(), run=folder.run, environ=environ)
+        found = find_baseline(asked, search).baseline
+        return (found.source, found.identity) if isinstance(found, Baseline) else (found.reason, None)
+
+    return promote(project, folder, request, environ, look)
 
 
 def render(done: Promotion) -> str:

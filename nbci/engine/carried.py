@@ -10,7 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.data.repository import carried_cache
+from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
 from nbci.engine.prepare import header, known_secrets
 from nbci.engine.ready import make_ready
@@ -20,6 +20,7 @@ from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import StepRecord
 from nbci.secrets import Mask
+from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
@@ -86,6 +87,20 @@ def finish(
     mask = Mask(known_secrets(plan, project.secrets, environ).values())
     begun = header(folder.run, plan, project.root, command, mask)
     return folder, _record(begun, plan, records)
+
+
+def keep_outs(project: Project, record: RunRecord, store: RunFolder, environ: Mapping[str, str]) -> None:
+    """Let what the steps made lie with the project's other artifacts, where promotion and checkout take it from.
+
+    What the store lacks, or has damaged, is missed when it is asked for.
+    """
+    cache = project_cache(project, environ)
+    carried = Cache(store.path).own
+    artifacts = replace(cache.artifacts, others=(carried, *cache.artifacts.others))
+    for step in record.steps:
+        for ref in step.outs:
+            artifacts.lacking(ref.digest)
+    cache.save()
 
 
 def _records_before(plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]) -> dict[str, StepRecord]:

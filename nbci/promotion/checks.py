@@ -10,13 +10,17 @@ from nbci.promotion.facts import allows
 from nbci.registry.champion import champion
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.git_state import GitState
     from nbci.records.model import FileRef, RunRecord
+    from nbci.records.verdict import BaselineUsed
     from nbci.registry.git import Git
+
+    Look = Callable[[str], tuple[str, str | None]]
+    """What a `baseline:` names now: its source, or why there is none, and its identity."""
 
 
 class Refused(NbciError):
@@ -63,26 +67,38 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
         raise Refused(f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}")
 
 
-def check_baselines(git: Git, plan: Plan, record: RunRecord, branch: str | None) -> None:
-    """Refused when another model was promoted since the verdict compared this run with the one before."""
-    models = {model.name: model for model in models_of(plan.models)}
+def check_baselines(git: Git, plan: Plan, record: RunRecord, *, branch: str | None, look: Look) -> None:
+    """Refused when what the verdict compared this run with is another one by now; `look` finds all but champions."""
     for used in record.verdict.baselines if record.verdict is not None else ():
-        kind, _, named = used.asked.partition(":")
-        default = plan.pipeline if plan.pipeline in models else next(iter(models))
-        model = models.get(named or default)
-        if kind != "champion" or model is None:
-            continue
-        target = branch if branch and allows(model.branches, branch) else next(iter(model.branches), None)
-        found = champion(
-            git.folder, model.name, branch=target if model.branches else None, stage=model.stage, refresh=False
-        )
-        now = f"{found.model}@{found.version} {found.commit}" if found is not None else None
+        if used.asked.partition(":")[0] == "champion":
+            now = _champion(git, plan, used, branch)
+            before, found = ((identity or "nothing").partition(" ")[0] for identity in (used.identity, now))
+            told = f"the verdict compares with {before}, and now {found} is to be beaten"
+        else:
+            source, now = look(used.asked)
+            before, found = _shown(used.source, used.identity), _shown(source, now)
+            told = f"the baseline {used.asked} has changed since the verdict: it was {before}, and now is {found}"
         if now != used.identity:
-            before = (used.identity or "nothing").partition(" ")[0]
-            raise Refused(
-                f"the verdict compares with {before}, and now {(now or 'nothing').partition(' ')[0]} is to be beaten",
-                hint=f"judge the run anew: nbci gate {record.run}",
-            )
+            raise Refused(told, hint=f"judge the run anew: nbci gate {record.run}")
+
+
+def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> str | None:
+    models = {model.name: model for model in models_of(plan.models)}
+    default = plan.pipeline if plan.pipeline in models else next(iter(models))
+    model = models.get(used.asked.partition(":")[2] or default)
+    if model is None:
+        return used.identity
+    target = branch if branch and allows(model.branches, branch) else next(iter(model.branches), None)
+    stage, branch = model.stage, target if model.branches else None
+    found = champion(git.folder, model.name, branch=branch, stage=stage, refresh=False)
+    return f"{found.model}@{found.version} {found.commit}" if found is not None else None
+
+
+def _shown(source: str, identity: str | None) -> str:
+    """A baseline in words that tell it from another of the same name; without an identity, why there is none."""
+    if identity is None:
+        return f"none ({source})"
+    return source if identity[:10] in source else f"{source} ({identity[:10]})"
 
 
 def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
+    from nbci.promotion.checks import Look
     from nbci.promotion.packaging import Packaged
     from nbci.records.git_state import GitState
     from nbci.records.manifest import Promoter
@@ -78,8 +79,11 @@ class Promotion:
     done: bool = False
 
 
-def promote(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> Promotion:
-    """Promote a model of the run; what was begun and not ended by an earlier call is carried on."""
+def promote(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str], look: Look) -> Promotion:
+    """Promote a model of the run; what was begun and not ended by an earlier call is carried on.
+
+    `look` finds the baselines that are no models, to see whether the verdict still stands.
+    """
     case = _checked(project, folder, request, environ)
     if request.push:
         if not case.git.has_remote(REMOTE):
@@ -88,10 +92,12 @@ def promote(project: Project, folder: RunFolder, request: Request, environ: Mapp
                 hint=f"git remote add {REMOTE} URL, or keep the release here with --no-push",
             )
         fetch_models(case.git, REMOTE, [case.name])
-    check_baselines(case.git, case.plan, case.record, case.branch)
     state = next((model for model in read_models(case.git) if model.model == case.name), None)
     state = state or ModelState(model=case.name, events=(), versions=())
     made = _made_before(state, case.record.run)
+    there = state.stages.get(case.stage or "")
+    if made is None or (case.stage is not None and (there is None or there.current.version != made.version)):
+        check_baselines(case.git, case.plan, case.record, branch=case.branch, look=look)
     if made is not None:
         return _carry_on(case, request, state, made)
     with workroom(project) as room:

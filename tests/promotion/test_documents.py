@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.errors import UsageError
-from nbci.promotion.promote import Request, promote
+from nbci.promotion.promote import Request
 from nbci.registry.champion import champion
 from nbci.registry.git import Git
 from nbci.registry.read import read_manifest
@@ -34,7 +35,7 @@ def run_and_promote(released: Released, folder: Path) -> str:
     done = released.nbci("run", "pipeline.yaml", "-p", "C=2", "--quiet", cwd=folder)
     assert done.returncode == 0, done.stderr
     project = find_project(folder)
-    made = promote(project, find_run(project, "latest"), Request(), os.environ)
+    made = promote_run(project, find_run(project, "latest"), Request(), os.environ)
     assert made.commit is not None
     return made.commit
 

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 import pytest
 from support.console import ROOT
 
+from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, IntegrityError, NbciError, UsageError
 from nbci.promotion.checks import Refused
-from nbci.promotion.promote import Promotion, Request, promote
+from nbci.promotion.promote import Promotion, Request
 from nbci.promotion.publish import LostRace
 from nbci.promotion.stages import Move, demote, rollback
 from nbci.registry.git import Git
@@ -40,7 +41,7 @@ def promoted(
     """Promote, in this process."""
     project = find_project(released.project)
     request = Request(**asked)  # type: ignore[arg-type]  # each test names what it asks for
-    return promote(project, find_run(project, run or released.runs[1]), request, {**os.environ, **(environ or {})})
+    return promote_run(project, find_run(project, run or released.runs[1]), request, {**os.environ, **(environ or {})})
 
 
 def same_again(released: Released) -> str:
@@ -366,10 +367,50 @@ def test_a_shallow_detached_clone_promotes(released: Released, tmp_path: Path) -
         place = released.project / name
         (shutil.copytree if place.is_dir() else shutil.copyfile)(place, clone / name)
     project = find_project(clone)
-    made = promote(project, find_run(project, run), Request(), {**os.environ, "BRANCH_NAME": "main"})
+    made = promote_run(project, find_run(project, run), Request(), {**os.environ, "BRANCH_NAME": "main"})
     assert (made.version, made.before) == ("v1.0.1", "v1.0.0")
     assert {"digits@v1.0.1", "digits#production#2"} <= released.tags()
     subprocess.run(["git", "-C", released.origin, "fsck", "--strict"], check=True, capture_output=True)
+
+
+def other_file(released: Released) -> None:
+    (released.project / "base.json").write_text('{"accuracy": 0.7}')
+
+
+def other_commit(released: Released) -> None:
+    (released.project / "metrics.json").write_text('{"accuracy": 0.7}')
+    released.git("commit", "-qam", "other metrics")
+
+
+def one_run_less(released: Released) -> None:
+    shutil.rmtree(released.project / ".nbci/runs" / released.runs[1])
+
+
+@pytest.mark.parametrize(
+    ("baseline", "move_on"), [("file:base.json", other_file), ("rev:main", other_commit), ("run:latest", one_run_less)]
+)
+def test_a_verdict_ends_when_its_baseline_moves_on(
+    released: Released, baseline: str, move_on: Callable[[Released], None]
+) -> None:
+    pipeline = released.project / "pipeline.yaml"
+    pipeline.write_text(
+        f"{pipeline.read_text()}metrics: {{accuracy: {{direction: up}}}}\n"
+        f"gates: [{{metric: accuracy, baseline: '{baseline}', max_drop: 0.5}}]\n"
+    )
+    (released.project / "base.json").write_text('{"accuracy": 0.8}')
+    released.git("add", "--force", "metrics.json")
+    released.git("commit", "-qam", "gates")
+    run = same_again(released)
+    assert promoted(released, run, dry_run=True).version == "v1.0.0"
+    move_on(released)
+    with pytest.raises(Refused, match=f"the baseline {baseline} has changed since the verdict: it was ") as stale:
+        promoted(released, run)
+    assert stale.value.hint == f"judge the run anew: nbci gate {run}"
+    assert released.tags(released.project) == set()
+    judged = released.nbci("gate", run)
+    assert judged.returncode == 0, judged.stdout + judged.stderr
+    assert promoted(released, run).version == "v1.0.0"
+    assert promoted(released, run).done
 
 
 _GATES = """\
@@ -401,3 +442,6 @@ def test_only_what_the_gates_let_pass(released: Released) -> None:
     assert stale.value.hint == f"judge the run anew: nbci gate {good}"
     assert nbci("gate", good).returncode == 0
     assert promoted(released, good).version == "v1.0.1"
+    assert promoted(released, good).done  # what is to be beaten now is this very release
+    with pytest.raises(Refused, match=r"and now digits@v1\.0\.1 is to be beaten"):
+        promoted(released, weak)

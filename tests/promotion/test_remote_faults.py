@@ -14,9 +14,10 @@ from support.console import ROOT
 from support.notebooks import write_notebook
 from support.s3 import BUCKET, Wire, s3_server
 
+from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError, IntegrityError
-from nbci.promotion.promote import Promotion, Request, promote
+from nbci.promotion.promote import Promotion, Request
 from nbci.promotion.workroom import workroom
 from nbci.store.runs import find_run
 
@@ -32,7 +33,7 @@ PART_BYTES = 200_000
 
 def promoted(released: Released, run: str = "latest") -> Promotion:
     project = find_project(released.project)
-    return promote(project, find_run(project, run), Request(), os.environ)
+    return promote_run(project, find_run(project, run), Request(), os.environ)
 
 
 @pytest.fixture

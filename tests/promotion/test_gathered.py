@@ -1,0 +1,77 @@
+"""A run carried out step by step in several checkouts, gathered in another one and promoted from there."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from support.console import Console
+
+from nbci.registry.git import Git
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import pytest
+    from support.releases import Released
+
+MODEL = "models/digits model.bin"
+
+
+def checkout(released: Released, place: Path, store: Path | None = None) -> Console:
+    """A clone as CI makes it, with what is carried from place to place."""
+    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", released.origin.as_uri(), place], check=True)
+    Git(place)("checkout", "-q", "--detach")
+    if store is not None:
+        shutil.copytree(store, place / "store")
+        shutil.copy(store.parent / "plan.json", place / "plan.json")
+    return Console(place)
+
+
+def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
+    released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stock: Callable[..., str]
+) -> None:
+    monkeypatch.setenv("BRANCH_NAME", "main")
+    here = checkout(released, tmp_path / "plan")
+    assert here("plan", "pipeline.yaml", "-p", "C=3", "--out", "plan.json").returncode == 0
+    (here.cwd / "store").mkdir()
+    for number, step in enumerate(("prepare", "train/svm")):
+        monkeypatch.setenv("NBCI_CACHE", str(tmp_path / f"cache {number}"))
+        here = checkout(released, tmp_path / f"agent {number}", here.cwd / "store")
+        done = here("step", "--plan", "plan.json", "--store", "store", step)
+        assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("NBCI_CACHE", str(tmp_path / "cache of the last"))
+    last = checkout(released, tmp_path / "last", here.cwd / "store")
+    finish = ("finish", "--plan", "plan.json", "--store", "store", "--promote")
+    for setting in ("CHANGE_ID", "BRANCH_NAME"):
+        refused = last(*finish, env={setting: "7"})
+        assert refused.returncode == 2
+        assert "is promoted from main, release/* only" in refused.stderr
+        assert "train/svm" in refused.stdout
+    done = last(*finish, "digits", "--json")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    promotion = document["promotion"]
+    assert (promotion["version"], promotion["run"], promotion["done"]) == ("v1.0.0", document["run"], False)
+    assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
+    stock("dvc", "get", released.origin, MODEL, "--rev", "digits@v1.0.0", "-o", tmp_path / "got", cwd=tmp_path)
+    assert (tmp_path / "got").read_text() == "3.0 [1, 2, 3]"
+    again = last(*finish)
+    assert (again.returncode, again.stdout.splitlines()[-1]) == (
+        0, f"digits v1.0.0 is in production already, from run {document['run']}",
+    )  # fmt: skip
+    put_back = last("checkout", "latest", MODEL)
+    assert put_back.returncode == 0, put_back.stderr
+    assert (last.cwd / MODEL).read_text() == "3.0 [1, 2, 3]"
+
+
+def test_what_did_not_pass_is_not_promoted(released: Released, tmp_path: Path) -> None:
+    here = checkout(released, tmp_path / "plan")
+    assert here("plan", "pipeline.yaml", "--out", "plan.json").returncode == 0
+    assert here("step", "--plan", "plan.json", "prepare").returncode == 0
+    done = here("finish", "--plan", "plan.json", "--promote")
+    assert done.returncode == 1
+    assert released.tags() == set()
