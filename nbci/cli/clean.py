@@ -1,4 +1,4 @@
-"""Remove old runs, and with --cache old results: what the newest runs need stays, and so does what is in use."""
+"""Remove old runs, and with --cache old results: what the newest and promoted runs need stays, as does what is used."""
 
 from __future__ import annotations
 
@@ -36,6 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Remove, or say what would be removed."""
     from nbci.config import find_project
     from nbci.data.repository import project_cache
+    from nbci.registry.evidence import promoted_runs
     from nbci.sizes import size
     from nbci.store.clean import (
         YOUNGEST_SECONDS,
@@ -50,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     )
 
     project = find_project(Path.cwd())
-    known = known_runs(project)
+    known = known_runs(project, promoted_runs(project.root))
     before = time.time() - max(arguments.older, YOUNGEST_SECONDS)
     unneeded = unneeded_runs(known, arguments.keep or project.keep)
     unneeded += never_begun(project, time.time() - YOUNGEST_SECONDS)

@@ -12,7 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nbci.config import Project
+    from nbci.records.manifest import Manifest
+    from nbci.registry.events import ModelState
+    from nbci.registry.git import Git
     from nbci.registry.lineage import Lineage, Node
+    from nbci.store.runs import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,34 +44,61 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _find(project: Project, what: str) -> tuple[Lineage, list[str]]:
     from nbci.errors import UsageError
-    from nbci.registry.evidence import evidence_steps
-    from nbci.registry.git import Git
     from nbci.registry.grammar import parse_reference
-    from nbci.registry.lineage import lineage_of
-    from nbci.registry.read import find_commit, find_model, read_manifest, read_models
+    from nbci.registry.read import find_commit, find_model, read_manifest
     from nbci.store.runs import all_runs, find_run
 
     names = {folder.run for folder in all_runs(project)}
     if what == "latest" or any(name.startswith(what) for name in names if len(what) >= 8):
-        folder = find_run(project, what)
-        lineage = lineage_of(evidence_steps(folder.read_plan(), folder.read()), _models(folder.read_plan()))
+        lineage = _of_run(find_run(project, what))
         return lineage, [name for name in lineage.nodes if not lineage.next_to(name, up=False)]
-    for folder in all_runs(project):
-        lineage = lineage_of(evidence_steps(folder.read_plan(), folder.read()), _models(folder.read_plan()))
+    git, models = _released(project)
+    for lineage in _all(project, git, models):
         found = [node.id for node in lineage.nodes.values() if node.name == what and node.kind in ("file", "code")]
         if found:
             return lineage, found
-    git = Git(project.root)
-    models = read_models(git) if git.get("rev-parse", "--git-dir") is not None else ()
     if not models:
         raise UsageError(f"{what} is no run, no file of a run, and no released model", hint="nbci runs; nbci models")
     reference = parse_reference(what)
-    commit = find_commit(find_model(models, reference.model), reference)
-    manifest = read_manifest(git, commit)
+    manifest = read_manifest(git, find_commit(find_model(models, reference.model), reference))
     if manifest is None:
         raise UsageError(f"the release of {what} carries no evidence of nbci")
-    released = f"{manifest.model}@{manifest.version}"
-    return lineage_of(manifest.steps, {released: [ref.path for ref in manifest.files]}), [f"model:{released}"]
+    return _of_release(manifest), [f"model:{manifest.model}@{manifest.version}"]
+
+
+def _all(project: Project, git: Git, models: Iterable[ModelState]) -> Iterator[Lineage]:
+    """What is known of files: of the runs that are here, the newest first, then of the releases."""
+    from nbci.registry.read import read_manifest
+    from nbci.store.runs import all_runs
+
+    yield from map(_of_run, all_runs(project))
+    versions = [version for model in models for version in model.versions]
+    for version in sorted(versions, key=lambda version: version.registered.seconds, reverse=True):
+        manifest = read_manifest(git, version.commit)
+        if manifest is not None:
+            yield _of_release(manifest)
+
+
+def _released(project: Project) -> tuple[Git, tuple[ModelState, ...]]:
+    from nbci.registry.git import Git
+    from nbci.registry.read import read_models
+
+    git = Git(project.root)
+    return git, read_models(git) if git.get("rev-parse", "--git-dir") is not None else ()
+
+
+def _of_run(folder: RunFolder) -> Lineage:
+    from nbci.registry.evidence import evidence_steps
+    from nbci.registry.lineage import lineage_of
+
+    plan = folder.read_plan()
+    return lineage_of(evidence_steps(plan, folder.read()), _models(plan))
+
+
+def _of_release(manifest: Manifest) -> Lineage:
+    from nbci.registry.lineage import lineage_of
+
+    return lineage_of(manifest.steps, {f"{manifest.model}@{manifest.version}": [ref.path for ref in manifest.files]})
 
 
 def _models(plan: object) -> dict[str, list[str]]:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
+from nbci.errors import IntegrityError, UsageError
 from nbci.records.manifest import EvidenceStep
+from nbci.registry.git import open_git
+from nbci.registry.read import read_manifest, read_models
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
     from typing import Any
 
     from nbci.plan.model import Plan, PlannedStep
@@ -22,6 +27,24 @@ def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
         for step in record.steps
         if step.name in planned and step.result in ("passed", "reused")
     )
+
+
+def promoted_runs(root: Path) -> frozenset[str]:
+    """The runs that releases of the repository name: those that were promoted, and those that made steps of them."""
+    try:
+        git = open_git(root)
+    except UsageError:
+        if any((folder / ".git").exists() for folder in (root, *root.parents)):
+            raise  # what was promoted cannot be told: git is not installed
+        return frozenset()
+    found: set[str] = set()
+    for model in read_models(git):
+        found |= {event.notes["Nbci-Run"] for event in model.events if "Nbci-Run" in event.notes}
+        for version in model.versions:
+            with contextlib.suppress(IntegrityError):
+                manifest = read_manifest(git, version.commit)
+                found |= {manifest.run, *(step.run or "" for step in manifest.steps)} if manifest is not None else set()
+    return frozenset(found)
 
 
 def _evidence(planned: PlannedStep, step: StepRecord, run: str) -> EvidenceStep:

@@ -18,7 +18,7 @@ from nbci.store.index import FOLDER_SUFFIX
 from nbci.store.runs import RunFolder, all_runs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbci.config import Project
@@ -32,26 +32,36 @@ _UNREADABLE = (IntegrityError, UsageError, OSError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRun:
-    """What decides over a run: whether it goes on, and the run whose results stand for it."""
+    """What decides over a run: whether it goes on or was promoted, and the run whose results stand for it."""
 
     run: str
     going_on: bool = False
+    promoted: bool = False
     same_as: str | None = None
 
 
 def unneeded_runs(runs: Sequence[KnownRun], keep: int) -> tuple[str, ...]:
-    """Of the runs, the newest first, those beyond the `keep` newest that do not go on and that no kept one names."""
-    kept = {known.run for number, known in enumerate(runs) if number < keep or known.going_on}
+    """Of the runs, the newest first, those beyond the `keep` newest that no kept one names.
+
+    What goes on stays, and so does what was promoted.
+    """
+    kept = {known.run for number, known in enumerate(runs) if number < keep or known.going_on or known.promoted}
     for known in runs:  # a run names an older one only
         if known.run in kept and known.same_as is not None:
             kept.add(known.same_as)
     return tuple(known.run for known in runs if known.run not in kept)
 
 
-def known_runs(project: Project) -> tuple[KnownRun, ...]:
-    """The runs of the project, the newest first; one that cannot be read names no other."""
+def known_runs(project: Project, promoted: Container[str] = ()) -> tuple[KnownRun, ...]:
+    """The runs of the project, the newest first; one that cannot be read names no other. `promoted` are ids of runs."""
     return tuple(
-        KnownRun(run=folder.run, going_on=folder.is_going_on, same_as=_same_as(folder)) for folder in all_runs(project)
+        KnownRun(
+            run=folder.run,
+            going_on=folder.is_going_on,
+            promoted=folder.run in promoted,
+            same_as=_same_as(folder),
+        )
+        for folder in all_runs(project)
     )
 
 

@@ -90,6 +90,31 @@ def test_lineage_up_and_down(history: Released) -> None:
     assert sum("-->" in line for line in drawn) == 7
 
 
+def test_files_are_known_from_releases_alone(history: Released, tmp_path: Path) -> None:
+    """In a clone, where no run is."""
+    Git(tmp_path)("clone", "-q", str(history.origin), "clone")
+    down = said(history, "lineage", "data/rows.json", cwd=tmp_path / "clone")
+    assert "← step prepare" in down
+    assert "→ model digits@v1.1.0" in down
+    assert "→ step train/svm" in said(history, "lineage", "nb/train.ipynb", cwd=tmp_path / "clone")
+    assert "names no model" in said(history, "lineage", "data/nothing.json", code=2, cwd=tmp_path / "clone")
+
+
+def test_runs_that_were_promoted_are_never_cleaned_away(history: Released, tmp_path: Path) -> None:
+    made = copy_of(history, tmp_path / "cleaned")
+    for _ in range(2):
+        assert made.nbci("run", "pipeline.yaml", "-p", "C=3", "--quiet").returncode == 0
+    shown = said(made, "clean", "--keep", "1")
+    assert shown.startswith("removed ")
+    left = {path.name for path in (made.project / ".nbci/runs").iterdir()}
+    assert left >= set(made.runs)
+    assert said(made, "lineage", made.runs[0])
+    for tag in made.tags(made.project):
+        made.git("tag", "-d", tag)
+    said(made, "clean", "--keep", "1")
+    assert not {path.name for path in (made.project / ".nbci/runs").iterdir()} & {made.runs[1]}
+
+
 def test_a_model_comes_from_anywhere(history: Released, tmp_path: Path) -> None:
     told = said(history, "models", "get", "digits#production", tmp_path / "here.bin")
     assert told.startswith("digits v1.0.0")

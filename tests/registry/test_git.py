@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
+from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError
-from nbci.promotion.promote import Request, promote
+from nbci.promotion.promote import Request
 from nbci.registry.git import Git, GitFailed
 from nbci.store.runs import find_run
 
@@ -91,5 +92,5 @@ def test_a_promotion_does_not_wait_for_ever(released: Released, silent: str, mon
     released.git("remote", "set-url", "origin", silent)
     project = find_project(released.project)
     with pytest.raises(InfrastructureError, match=SILENT):
-        promote(project, find_run(project, released.runs[1]), Request(), os.environ)
+        promote_run(project, find_run(project, released.runs[1]), Request(), os.environ)
     assert released.tags(released.project) == set()

@@ -98,14 +98,20 @@ def test_the_newest_runs_stay_and_what_they_name(data: st.DataObject) -> None:
     for number in range(count):
         older = data.draw(st.none() | st.integers(number + 1, count - 1)) if number < count - 1 else None
         same_as = None if older is None else f"r{older}"
-        runs.append(KnownRun(run=f"r{number}", going_on=data.draw(st.booleans()), same_as=same_as))
+        runs.append(
+            KnownRun(
+                run=f"r{number}", going_on=data.draw(st.booleans()), promoted=data.draw(st.booleans()), same_as=same_as
+            )
+        )
     keep = data.draw(st.integers(1, 5))
     gone = set(unneeded_runs(runs, keep))
     assert not gone & {known.run for known in runs[:keep]}
-    assert not gone & {known.run for known in runs if known.going_on}
+    assert not gone & {known.run for known in runs if known.going_on or known.promoted}
     kept = [known for known in runs if known.run not in gone]
     assert not gone & {known.same_as for known in kept}
-    needed = keep + sum(known.going_on or any(one.same_as == known.run for one in runs) for known in runs)
+    needed = keep + sum(
+        known.going_on or known.promoted or any(one.same_as == known.run for one in runs) for known in runs
+    )
     assert len(kept) <= needed
 
 
