@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 _ACTIONS = {
     "init": "jenkins_files",
     "check": "jenkins_files",
+    "sync": "jenkins_sync",
     "run": "jenkins_run",
     "status": "jenkins_builds",
     "stop": "jenkins_builds",
+    "doctor": "jenkins_doctor",
 }
 
 
@@ -32,6 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     _add_init(actions.add_parser("init", help="write Jenkinsfile, jenkins/casc.yaml and jenkins/plugins.txt"))
     actions.add_parser("check", help="say whether the Jenkinsfile's generated part is up to date; ask the linter")
+    sync = actions.add_parser("sync", help="make or change the folders and the job on the controller")
+    sync.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
+    sync.add_argument("--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)")
+    sync.add_argument("--yes", action="store_true", help="do it without asking")
+    sync.add_argument("--dry-run", action="store_true", help="only show what would change")
+    sync.add_argument("--json", action="store_true", help="print JSON")
     _add_run(actions.add_parser("run", help="trigger a build, watch it, and end as it ends"))
     status = actions.add_parser("status", help="show the last builds of the job")
     _add_job(status)
@@ -41,6 +49,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_job(stop)
     stop.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="the build (default: all that run or wait)")
     stop.add_argument("--json", action="store_true", help="print JSON")
+    doctor = actions.add_parser("doctor", help="say what the controller lacks")
+    _add_job(doctor)
+    doctor.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:

@@ -327,7 +327,9 @@ class FakeJenkins:
             case "artifact/report/report.json" if build.outcome in {"success", "unstable"}:
                 return self.recorded("artifact")
             case "artifact/report/junit.xml" if build.outcome in {"success", "unstable"}:
-                return Answer(200, {"Content-Type": "application/xml"}, b"<testsuite/>")
+                return Answer(
+                    200, self.recorded("artifact").headers | {"Content-Type": "application/xml"}, b"<testsuite/>"
+                )
             case _:
                 return self.recorded("missing page")
 

@@ -1,0 +1,165 @@
+"""Folders and jobs as Jenkins' XML: what they should be, how that differs from what is, and the two made one.
+
+What Jenkins or its administrators have added (views, credentials of a folder, other properties) is neither a difference
+nor lost: only the elements that nbci sets count.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+from xml.sax.saxutils import escape
+
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+MARK = "[made by nbci jenkins sync]"
+"""In the description of what nbci made: nothing else is ever touched."""
+
+_DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
+_FOLDER = "com.cloudbees.hudson.plugins.folder"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """A folder or a job, by its path, as it should be."""
+
+    name: str
+    xml: str
+
+
+def wanted_items(job: str, repository: str, pipeline: str) -> tuple[Item, ...]:
+    """The folders that the job lies in, from the outermost, and the multibranch job itself."""
+    parts = job.split("/")
+    folders = (
+        Item(name="/".join(parts[:depth]), xml=_folder("Pipelines of notebooks")) for depth in range(1, len(parts))
+    )
+    return (*folders, Item(name=job, xml=_multibranch(f"Runs {pipeline} of {repository}", repository)))
+
+
+def is_ours(xml: str) -> bool:
+    """Whether nbci made it."""
+    return MARK in (_parsed(xml).findtext("description") or "")
+
+
+def differences(actual: str, wanted: str) -> tuple[str, ...]:
+    """What would change, a line each: the element, what it is, what it would be."""
+    return tuple(_differences(_parsed(actual), _parsed(wanted), ""))
+
+
+def merged(actual: str, wanted: str) -> str:
+    """The actual XML with every element set that `wanted` has."""
+    tree, target = _parsed(actual), _parsed(wanted)
+    if tree.tag != target.tag:
+        raise UsageError(
+            f"this is a {tree.tag}, and it should be a {target.tag}", hint="remove it, or choose another name"
+        )
+    _merge(tree, target)
+    return _written(tree)
+
+
+def _differences(actual: ET.Element, wanted: ET.Element, place: str) -> Iterator[str]:
+    here = f"{place}/{_short(wanted.tag)}" if place else _short(wanted.tag)
+    if actual.tag != wanted.tag:
+        yield f"{here}: it is a {actual.tag}"
+        return
+    if wanted.get("class") is not None and actual.get("class") != wanted.get("class"):
+        yield f"{here} class: {actual.get('class')!r} → {wanted.get('class')!r}"
+    if not len(wanted) and (actual.text or "").strip() != (wanted.text or "").strip():
+        yield f"{here}: {(actual.text or '').strip()!r} → {(wanted.text or '').strip()!r}"
+    for child in wanted:
+        found = actual.find(child.tag)
+        if found is None:
+            yield f"{here}: {_short(child.tag)} is not there → {_summary(child)}"
+        else:
+            yield from _differences(found, child, here)
+
+
+def _merge(actual: ET.Element, wanted: ET.Element) -> None:
+    if wanted.get("class") is not None and actual.get("class") != wanted.get("class"):
+        # of another class, nothing that is in it means the same
+        actual.attrib = dict(wanted.attrib)
+        actual[:] = list(copy.deepcopy(wanted))
+        actual.text = wanted.text
+        return
+    if not len(wanted) and (wanted.text or "").strip() != (actual.text or "").strip():
+        actual.text = wanted.text
+    for child in wanted:
+        found = actual.find(child.tag)
+        if found is None:
+            actual.append(copy.deepcopy(child))
+        else:
+            _merge(found, child)
+
+
+def _parsed(xml: str) -> ET.Element:
+    """Jenkins writes XML 1.1, which Python's parser does not know; without the declaration it reads it."""
+    try:
+        return ET.fromstring(_DECLARATION.sub("", xml))  # noqa: S314 - see above
+    except ET.ParseError as error:
+        raise UsageError(f"Jenkins' description of the job is not understood: {error}") from error
+
+
+def _written(tree: ET.Element) -> str:
+    return "<?xml version='1.1' encoding='UTF-8'?>\n" + ET.tostring(tree, encoding="unicode")
+
+
+def _short(tag: str) -> str:
+    return tag.rpartition(".")[2]
+
+
+def _summary(element: ET.Element) -> str:
+    text = " ".join("".join(element.itertext()).split())
+    return text or "made"
+
+
+def _folder(description: str) -> str:
+    return f"""<?xml version='1.1' encoding='UTF-8'?>
+<{_FOLDER}.Folder>
+  <description>{escape(description)} {MARK}</description>
+</{_FOLDER}.Folder>
+"""
+
+
+def _multibranch(description: str, repository: str) -> str:
+    multibranch = "org.jenkinsci.plugins.workflow.multibranch"
+    return f"""<?xml version='1.1' encoding='UTF-8'?>
+<{multibranch}.WorkflowMultiBranchProject>
+  <description>{escape(description)} {MARK}</description>
+  <orphanedItemStrategy class="{_FOLDER}.computed.DefaultOrphanedItemStrategy">
+    <pruneDeadBranches>true</pruneDeadBranches>
+    <daysToKeep>-1</daysToKeep>
+    <numToKeep>20</numToKeep>
+  </orphanedItemStrategy>
+  <triggers>
+    <{_FOLDER}.computed.PeriodicFolderTrigger>
+      <spec>H/5 * * * *</spec>
+      <interval>300000</interval>
+    </{_FOLDER}.computed.PeriodicFolderTrigger>
+  </triggers>
+  <sources class="jenkins.branch.MultiBranchProject$BranchSourceList">
+    <data>
+      <jenkins.branch.BranchSource>
+        <source class="jenkins.plugins.git.GitSCMSource">
+          <id>nbci</id>
+          <remote>{escape(repository)}</remote>
+          <traits>
+            <jenkins.plugins.git.traits.BranchDiscoveryTrait/>
+          </traits>
+        </source>
+        <strategy class="jenkins.branch.DefaultBranchPropertyStrategy">
+          <properties class="empty-list"/>
+        </strategy>
+      </jenkins.branch.BranchSource>
+    </data>
+  </sources>
+  <factory class="{multibranch}.WorkflowBranchProjectFactory">
+    <scriptPath>Jenkinsfile</scriptPath>
+  </factory>
+</{multibranch}.WorkflowMultiBranchProject>
+"""

@@ -1,0 +1,118 @@
+"""`nbci jenkins doctor`, and `status`, which look and change nothing."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from support.jenkins import Answer
+
+from nbci.jenkins.doctor import carries, wanted_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.console import Console
+    from support.jenkins import FakeJenkins
+
+_DOCTOR = ("jenkins", "doctor", "--job", "team/train", "--json")
+
+
+def _findings(nbci: Console, at: dict[str, str], code: int = 0) -> dict[str, dict[str, str]]:
+    done = nbci(*_DOCTOR, env=at)
+    assert done.returncode == code, done.stdout + done.stderr
+    return {finding["name"]: finding for finding in json.loads(done.stdout)}
+
+
+def _ask_for(folder: Path, label: str) -> None:
+    (folder / "n.py").write_text(f'# %% tags=["step:a", "agent:{label}"]\nx = 1\n')
+    (folder / "Jenkinsfile").write_text(
+        "// >>> nbci: from n.py\n// <<< nbci\n"
+        "nbciPipeline(target: nbciTarget, label: 'cmd', labels: [x: 'cmd && gpu'])\n"
+    )
+
+
+def test_a_controller_is_looked_at(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+    assert nbci("jenkins", "run", "--job", "team/train", "--no-log", env=at).returncode == 0
+    _ask_for(tmp_path, "x")
+    found = _findings(nbci, at)
+    assert found["Jenkins"] == {"name": "Jenkins", "state": "ok", "found": "2.568.2", "advice": None}
+    assert found["plugins"]["state"] == "ok"
+    assert found["plugin warnings-ng"]["state"] == "note"
+    assert found["user"]["found"].startswith("nobody")
+    assert found["agent Built-In Node"]["state"] == "note"
+    assert found["label cmd"]["found"] == "cmd1"
+    assert found["label cmd && gpu"]["found"] == "cmd1"
+    assert found["reports"]["found"] == "shown with style and pictures, scripts blocked"
+    assert all(seen.method == "GET" for seen in jenkins.seen[-8:])
+
+
+def test_a_label_that_nobody_carries(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+    _ask_for(tmp_path, "tpu")
+    found = _findings(nbci, at, code=4)
+    assert "no agent carries it" in found["label tpu"]["found"]
+    plain = nbci("jenkins", "doctor", "--job", "team/train", env=at)
+    assert plain.stdout.endswith("missing: label tpu\n")
+
+
+def test_a_plugin_that_is_needed_is_missing(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    plugins = [each for each in jenkins.recorded("plugins").document["plugins"] if each["shortName"] != "git"]
+    jenkins.answers = lambda seen: jenkins.recorded("plugins", plugins=plugins) if "plugin" in seen.path else None
+    assert _findings(nbci, at, code=4)["plugins"]["found"] == "without git"
+
+
+def test_what_may_not_be_seen_is_named(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    refusal = Answer(403, {}, b"<p>dev is missing the Overall/SystemRead permission</p>")
+    jenkins.answers = lambda seen: refusal if "plugin" in seen.path or "computer" in seen.path else None
+    found = _findings(nbci, at)
+    assert "dev is missing the Overall/SystemRead permission" in found["plugins"]["found"]
+    assert found["agents"]["state"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("header", "state"),
+    [
+        ({}, "note"),
+        ({"Content-Security-Policy": "default-src 'none'"}, "note"),
+        ({"Content-Security-Policy": "sandbox; style-src 'self'; img-src 'self'"}, "ok"),
+    ],
+)
+def test_how_reports_are_served(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], header: dict[str, str], state: str
+) -> None:
+    assert nbci("jenkins", "run", "--job", "team/train", "--no-log", env=at).returncode == 0
+    jenkins.answers = lambda seen: Answer(200, header) if "/artifact/" in seen.path else None
+    assert _findings(nbci, at)["reports"]["state"] == state
+
+
+def test_labels_as_the_jenkinsfile_calls_them() -> None:
+    text = "nbciPipeline(label: 'linux', labels: [gpu: 'linux && cuda', \"big\": 'm64'])"
+    assert wanted_labels(["gpu", "tpu"], text) == ("linux", "linux && cuda", "tpu")
+    assert wanted_labels(["gpu"], "") == ("gpu",)
+
+
+@pytest.mark.parametrize(
+    ("expression", "answer"), [("a", True), ("a && b", True), ("a&&c", False), ("a || c", None), ("!a", None)]
+)
+def test_label_expressions(expression: str, answer: bool | None) -> None:
+    assert carries({"assignedLabels": [{"name": "a"}, {"name": "b"}]}, expression) is answer
+
+
+def test_status_lists_builds(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    assert "no builds yet" in nbci("jenkins", "status", "--job", "team/train", env=at).stdout
+    for mode in ("", "fail"):
+        nbci("jenkins", "run", "--job", "team/train", "--no-log", "-p", f"NBCI_PARAMS={mode}", env=at)
+    done = nbci("jenkins", "status", "--job", "team/train", "--json", env=at)
+    assert [(build["number"], build["result"]) for build in json.loads(done.stdout)] == [(2, "FAILURE"), (1, "SUCCESS")]
+    shown = nbci("jenkins", "status", "--job", "team/train", "-n", "1", env=at).stdout.splitlines()
+    assert shown[1].split()[:2] == ["2", "FAILURE"]
+    assert len(shown) == 2
+
+
+def test_what_has_ended_is_not_stopped(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    nbci("jenkins", "run", "--job", "team/train", "--no-log", env=at)
+    ended = nbci("jenkins", "stop", "--job", "team/train", "1", env=at)
+    assert ended.returncode == 2
+    assert "build 1 of team/train has ended already" in ended.stderr
+    assert "nothing of team/train runs or waits" in nbci("jenkins", "stop", "--job", "team/train", env=at).stdout
