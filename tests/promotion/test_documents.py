@@ -59,6 +59,17 @@ def test_the_projects_own_stages_stay(released: Released, stock: Callable[..., s
     assert (tmp_path / "got").read_text() == "2.0 [1, 2, 3]"
 
 
+def test_what_was_exported_is_the_releases_own(released: Released, stock: Callable[..., str], tmp_path: Path) -> None:
+    done = released.nbci("export", "dvc")
+    assert done.returncode == 0, done.stderr
+    commit = run_and_promote(released, released.project)
+    stages = yaml.safe_load(released.git("show", f"{commit}:dvc.yaml"))["stages"]
+    assert set(stages) == {"prepare", "train-svm"}
+    assert stages["train-svm"]["outs"] == [MODEL]
+    stock("dvc", "get", released.origin, MODEL, "--rev", "digits@v1.0.0", "-o", tmp_path / "got", cwd=tmp_path)
+    assert (tmp_path / "got").read_text() == "2.0 [1, 2, 3]"
+
+
 def test_a_file_that_something_else_makes_is_refused(released: Released) -> None:
     own = {"stages": {"theirs": {"cmd": "echo 1", "outs": [{MODEL: {"cache": False}}]}}}
     (released.project / "dvc.yaml").write_text(yaml.safe_dump(own))
