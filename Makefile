@@ -16,7 +16,7 @@ MADE := $(VENV)/.made-by-$(VERSION)
 DEMO := $(VENV)/.installed-for-demo
 TEST := $(VENV)/.installed-for-test
 
-.PHONY: install demo test check soak bench compiled clean
+.PHONY: install demo test check library soak bench compiled clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -25,7 +25,7 @@ demo: install
 	$(BIN)/nbci run pipelines/digits.yaml
 
 # The closing line of the output is pytest's own, so the checks go first.
-test: $(TEST) compiled check
+test: $(TEST) compiled check library
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 check: $(TEST)
@@ -33,6 +33,17 @@ check: $(TEST)
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The shared library, run by the engine that Jenkins runs pipelines with; the samples with this very nbci.
+library: $(DEMO)
+	@if command -v mvn > /dev/null && command -v javac > /dev/null; then \
+		mvn --quiet --batch-mode --file jenkins-plugin-shim/pom.xml test -Dnbci.command="$(abspath $(BIN))/nbci" \
+			&& echo "the library's tests passed"; \
+	elif [ -n "$$NBCI_TESTS_LEAVE_NOTHING_OUT" ]; then \
+		echo "the library's tests need a JDK 17 or later and Maven"; exit 1; \
+	else \
+		echo "left out: the library's tests, which need a JDK 17 or later and Maven"; \
+	fi
 
 soak: $(TEST) compiled
 	$(BIN)/python -m pytest -n $(WORKERS) -m soak --hypothesis-profile=soak
@@ -64,4 +75,4 @@ $(TEST): pyproject.toml $(DEMO)
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) jenkins-plugin-shim/target .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

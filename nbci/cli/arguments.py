@@ -42,6 +42,8 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote")
     parser.add_argument("--store", metavar="FOLDER",
                         help="the folder that carries results (default: .nbci/store in the project)")  # fmt: skip
+    parser.add_argument("--bring", metavar="FOLDER",
+                        help="first take in what other calls left, each in a folder in this one")  # fmt: skip
 
 
 def shown_path(path: Path) -> Path:

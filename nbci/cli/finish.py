@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
+    parser.add_argument("--out", metavar="FOLDER", help="also put the report there, and how a build is to end")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
                         help="if it passed, promote this model (without M: the only one that there is)")  # fmt: skip
@@ -30,12 +31,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Gather, write the report, print the result; the answer is the run's exit code."""
+    from nbci.cli.ending import write_ending
     from nbci.cli.promote import promote_run, render
     from nbci.cli.publish import publish
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.engine.carried import finish, keep_outs, open_store
     from nbci.engine.judging import Judging
+    from nbci.engine.leaving import take_in
     from nbci.engine.reuse import bring_notebooks
     from nbci.errors import ExitCode
     from nbci.promotion.promote import Request
@@ -49,6 +52,8 @@ def main(arguments: argparse.Namespace) -> int:
     plan = read_plan(Path(arguments.plan))
     notebooks = read_notebooks(project, plan.sources or {})
     store = open_store(project, plan, arguments.store)
+    if arguments.bring:
+        take_in(Path(arguments.bring), store)
     folder, record = finish(project, plan, store, command=["nbci", *sys.argv[1:]], environ=os.environ)
     try:
         folder.write_run(record)
@@ -58,6 +63,8 @@ def main(arguments: argparse.Namespace) -> int:
         bring_notebooks(folder, record, Cache(store.path), FileIndex(project.state_folder / "digests.json"))
         publish(folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
+        if arguments.out:
+            write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
     finally:
         folder.release()
     code = exit_code(record, gates=not arguments.no_gate)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from nbci.cli.live.wording import counted, table
@@ -103,11 +104,34 @@ def _quoted(text: str) -> str:
 
 
 def _jenkins(plan: Plan) -> Iterator[str]:
-    """The format's version, then for each step: name, label, names before it, timeout in seconds, retries."""
+    """What the shared library reads: the format's version, how to carry on, then a line for each stage."""
+    from nbci.plan.stages import ATTEMPTS, stages
+
     yield _JENKINS_FORMAT
-    for step in plan.steps:
-        timeout = f"{step.timeout_seconds:g}" if step.timeout_seconds is not None else ""
-        fields = (step.name, step.agent or "", ",".join(step.after), timeout, str(step.retries))
-        if any(character in field for field in fields for character in "\t\r\n"):
-            raise UsageError(f"the agent of step {step.name} has a tab or a line break in it")
-        yield "\t".join(fields)
+    yield _fields("run", "keep-going" if plan.keep_going else "fail-fast", _whole(plan.run_timeout_seconds))
+    for stage in stages(plan):
+        yield _fields(
+            "stage",
+            stage.number,
+            stage.name,
+            stage.agent,
+            ",".join(map(str, stage.after)),
+            ",".join(map(str, stage.needs)),
+            _whole(stage.timeout_seconds),
+            ATTEMPTS,
+            ",".join(stage.secrets),
+            stage.container,
+            " ".join(step.name for step in stage.steps),
+        )
+
+
+def _whole(seconds: float | None) -> str:
+    return "" if seconds is None else str(math.ceil(seconds))
+
+
+def _fields(*fields: object) -> str:
+    texts = [str(field) for field in fields]
+    for text in texts:
+        if any(character in text for character in "\t\r\n"):
+            raise UsageError(f"this has a tab or a line break in it, and Jenkins reads lines: {text!r}")
+    return "\t".join(texts)

@@ -10,17 +10,25 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import add_store_arguments
+from nbci.cli.arguments import add_store_arguments, positive
 from nbci.cli.verdict import exit_code
 
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.plan.model import Plan, PlannedStep
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci step`."""
     add_store_arguments(parser)
-    parser.add_argument("steps", metavar="STEP", nargs="+", help="steps of the plan, each after those it comes after")
+    parser.add_argument("--leave", metavar="FOLDER",
+                        help="let this folder hold what these steps make, and nothing else")  # fmt: skip
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--stage", metavar="NUMBER", type=positive,
+                      help="the steps of that stage, as `nbci plan --format jenkins` numbers them")  # fmt: skip
+    what.add_argument("steps", metavar="STEP", nargs="*", default=[],
+                      help="steps of the plan, each after those it comes after (default: all)")  # fmt: skip
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -28,16 +36,33 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.carried import open_store, run_part
-    from nbci.plan.select import step_named
+    from nbci.engine.leaving import take_in
     from nbci.store.runs import read_plan
 
     project = find_project(Path.cwd())
     plan = read_plan(Path(arguments.plan))
-    steps = tuple(step_named(plan, name) for name in dict.fromkeys(arguments.steps))
+    steps = _asked_for(plan, arguments)
     store = open_store(project, plan, arguments.store)
+    if arguments.bring:
+        take_in(Path(arguments.bring), store)
+    left = Path(arguments.leave) if arguments.leave else None
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
-        record = run_part(project, plan, store, steps, display=display, environ=os.environ)
+        record = run_part(project, plan, store, steps, display=display, environ=os.environ, left=left)
     finally:
         display.close()
     return exit_code(record)
+
+
+def _asked_for(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedStep, ...]:
+    from nbci.errors import UsageError
+    from nbci.plan.select import step_named
+    from nbci.plan.stages import stages
+
+    if arguments.stage is None:
+        names = arguments.steps or [step.name for step in plan.steps]
+        return tuple(step_named(plan, name) for name in dict.fromkeys(names))
+    for stage in stages(plan):
+        if stage.number == arguments.stage:
+            return stage.steps
+    raise UsageError(f"the plan has no stage {arguments.stage}", hint="nbci plan --format jenkins numbers them")

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
+from nbci.engine.leaving import leave
 from nbci.engine.prepare import header, known_secrets
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -51,8 +52,12 @@ def run_part(
     *,
     display: TickingListener,
     environ: Mapping[str, str],
+    left: Path | None = None,
 ) -> RunRecord:
-    """Run some steps of the plan with what the store has of the steps before them."""
+    """Run some steps of the plan with what the store has of the steps before them.
+
+    `left` is the folder that is to hold what they have come to, whatever that is.
+    """
     notebooks = read_notebooks(project, plan.sources or {})
     cache = carried_cache(project, store.path)
     share(project, cache, environ)
@@ -67,6 +72,8 @@ def run_part(
         return run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
     finally:
         ready.save()
+        if left is not None:
+            leave(store, cache, steps, left)
 
 
 def finish(

@@ -1,0 +1,225 @@
+package io.nbci.jenkins;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.jenkinsci.plugins.workflow.steps.FlowInterruptedException;
+
+/** How builds end, and what they show. */
+class ResultsTest {
+    @TempDir
+    Path folder;
+
+    @Test
+    void aFailureEndsTheOthersAtOnce() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("", 1).stage("", 1).stage("", 2).stage("", 3);
+        graph.file("2.code", "1").file("2.waits", "3.started").file("3.waits", "never");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tfailure\tp: failed: step s2 failed\n").file("finish.code", "1");
+        State build = graph.endsWith("FAILURE");
+        assertEquals("p: failed: step s2 failed", build.failure.getMessage());
+        assertTrue(graph.at("interrupted 3") >= 0);
+        assertEquals(-1, graph.at("start 4"));
+        assertEquals(-1, graph.at("start 5"));
+        assertEquals("FAILURE", graph.stages(build).get("s2"));
+        assertEquals("ABORTED", graph.stages(build).get("s3"));
+        assertTrue(graph.had("finish").containsAll(List.of("1", "2", "3")));
+    }
+
+    @Test
+    void keepingGoingRunsWhatDoesNotWaitForTheFailure() throws Exception {
+        Graph graph = new Graph(folder, "keep-going").stage("").stage("", 1).stage("", 1).stage("", 2).stage("", 3).stage("", 4, 5);
+        graph.file("2.code", "1").file("finish.code", "1").file("3.waits", "2.ended");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tfailure\tp: failed\n");
+        State build = graph.endsWith("FAILURE");
+        assertEquals(-1, graph.at("start 4"));
+        assertEquals(-1, graph.at("start 6"));
+        assertTrue(graph.at("end 5") >= 0);
+        assertEquals("FAILURE", graph.stages(build).get("s2"));
+        assertEquals("SUCCESS", graph.stages(build).get("s5"));
+        assertEquals("p: failed", build.failure.getMessage());
+    }
+
+    @Test
+    void theJobMayDecideToKeepGoing() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("");
+        graph.options += ", keepGoing: true";
+        graph.file("1.code", "1").file("2.waits", "1.ended").file("finish.code", "1");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tfailure\tp: failed\n");
+        graph.endsWith("FAILURE");
+        assertTrue(graph.at("end 2") >= 0);
+    }
+
+    @Test
+    void aGateThatRefusesIsUnstable() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("finish.code", "3");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tunstable\taccuracy ≥ 0.95: it is 0.9\n"
+                + "description\tp: refused, accuracy 0.9\ncheck\tFAILURE\tp: refused\n");
+        State build = graph.endsWith("UNSTABLE");
+        assertEquals("UNSTABLE", graph.stages(build).get("finish"));
+        assertEquals("p: refused, accuracy 0.9", build.description);
+        assertTrue(graph.jenkins.logged("WARNING: accuracy ≥ 0.95: it is 0.9"));
+        assertEquals("FAILURE", build.checks.get(0).get("conclusion"));
+        assertEquals("summary\n", build.checks.get(0).get("summary"));
+        assertTrue(Files.exists(folder.resolve("jenkins/html/Notebook report/index.html")));
+        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/report/index.html")));
+        assertEquals(new Jenkins.Tests(1, 0, 0), graph.jenkins.tests);
+    }
+
+    @ParameterizedTest
+    @CsvSource({"4,infrastructure: the machine failed", "5,integrity", "2,wrong usage", "127,infrastructure: there is no nbci on this agent", "137,the process was killed"})
+    void aStageSaysWhatItsExitCodeMeans(int code, String meaning) throws Exception {
+        Graph graph = new Graph(folder).stage("").file("1.code", "" + code).file("finish.silent", "").file("finish.code", "1");
+        graph.endsWith("FAILURE");
+        assertTrue(graph.jenkins.logged("nbci ended with exit code 1: a step failed"));
+        State build = new Graph(folder.resolve("kept")).stage("").file("1.code", "" + code).run();
+        assertTrue(build.failure.getMessage().contains("stage s1 ended with exit code " + code + ": " + meaning), build.failure.getMessage());
+    }
+
+    @Test
+    void aPromotionThatFailsEndsTheBuild() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("finish.code", "5");
+        graph.options += ", promote: 'digits'";
+        State build = graph.endsWith("FAILURE");
+        assertTrue(build.failure.getMessage().startsWith("nbci ended with exit code 5: integrity"));
+        assertTrue(graph.jenkins.logged("--promote digits"));
+    }
+
+    @Test
+    void aPlanThatCannotBeMadeEndsTheBuild() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("plan.code", "2");
+        State build = graph.endsWith("FAILURE");
+        assertEquals("nbci plan ended with exit code 2: wrong usage or configuration", build.failure.getMessage());
+        assertEquals(-1, graph.at("finish"));
+    }
+
+    @Test
+    void aPlanOfAnotherVersionIsRefused() throws Exception {
+        State build = new Graph(folder).stage("").line(0, "nbci-plan 9").endsWith("FAILURE");
+        assertTrue(build.failure.getMessage().contains("reads 'nbci-plan 1', and nbci wrote 'nbci-plan 9'"));
+    }
+
+    @Test
+    void anAbortStopsTheStagesAndStillReports() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("").file("1.waits", "never").file("2.waits", "never");
+        boolean[] done = {false};
+        graph.jenkins.watch(engine -> {
+            if (!done[0] && Files.exists(graph.files.resolve("1.started")) && Files.exists(graph.files.resolve("2.started"))) {
+                done[0] = true;
+                engine.interrupt(1, new FlowInterruptedException("Aborted by anonymous"));
+            }
+        });
+        State build = graph.endsWith("ABORTED");
+        assertTrue(build.failure instanceof FlowInterruptedException);
+        assertTrue(graph.at("interrupted 1") >= 0 && graph.at("interrupted 2") >= 0);
+        assertEquals(List.of("1", "2"), graph.had("finish"));
+    }
+
+    @Test
+    void anAgentThatVanishesCostsItsStageOnly() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("gpu", 1).stage("", 2);
+        graph.jenkins.agent("gpu1", 1, "gpu").agent("gpu2", 1, "gpu");
+        graph.file("2.waits", "go");
+        graph.jenkins.watch(engine -> {
+            if (!engine.state.lostAgents.contains("gpu1") && Files.exists(graph.files.resolve("2.started"))) {
+                engine.lose("gpu1");
+                write(graph.files.resolve("go"));
+            }
+        });
+        graph.endsWith("SUCCESS");
+        assertEquals(1, graph.count("start 1"));
+        assertEquals(List.of("start 2 gpu1", "start 2 gpu2"),
+                graph.journal().stream().filter(line -> line.startsWith("start 2")).toList());
+        assertEquals(1, graph.count("end 3"));
+    }
+
+    @Test
+    void aStageThatFailsIsNotTriedAgain() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("1.code", "1");
+        graph.endsWith("FAILURE");
+        assertEquals(1, graph.count("start 1"));
+    }
+
+    @Test
+    void aLabelThatNobodyCarriesIsRefusedAtOnce() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("tpu", 1);
+        State build = graph.endsWith("FAILURE");
+        assertTrue(build.failure.getMessage().contains("no node carries the label 'tpu'"));
+        assertEquals(-1, graph.at("start 1"));
+    }
+
+    @Test
+    void pluginsThatAreNotThereAreNotMissed() throws Exception {
+        Graph graph = new Graph(folder).stage("");
+        graph.jenkins.without("nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
+        graph.options += ", lint: true";
+        graph.file("ending.txt", "nbci-ending 1\nresult\tsuccess\tp: passed\ncheck\tSUCCESS\tp: passed\n");
+        graph.endsWith("SUCCESS");
+        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/report/index.html")));
+        assertFalse(graph.jenkins.logged("No such DSL method"));
+    }
+
+    @Test
+    void whatLintFindsIsShown() throws Exception {
+        Graph graph = new Graph(folder).stage("");
+        graph.options += ", lint: true";
+        graph.endsWith("SUCCESS");
+        assertTrue(Files.exists(folder.resolve("jenkins/issues/.nbci/build/p.yaml/issues.json")));
+    }
+
+    @Test
+    void secretsAreShownToTheStagesThatAskForThem() throws Exception {
+        Graph graph = new Graph(folder).stage("", "TOKEN", "").stage("", 1);
+        graph.jenkins.credentials.put("the-token", "s3cret");
+        graph.options += ", credentials: [TOKEN: 'the-token']";
+        graph.endsWith("SUCCESS");
+        assertTrue(graph.journal().contains("start 1 main1 with s3cret"));
+        assertTrue(graph.journal().contains("start 2 main1"));
+    }
+
+    @Test
+    void aStageRunsInItsContainer() throws Exception {
+        Graph graph = new Graph(folder).stage("", "", "python:3.11").stage("", 1);
+        graph.endsWith("SUCCESS");
+        assertTrue(graph.journal().contains("start 1 main1 in python:3.11"));
+        assertTrue(graph.journal().contains("start 2 main1"));
+        Graph without = new Graph(folder.resolve("without")).stage("", "", "python:3.11");
+        without.jenkins.without("docker");
+        State build = without.endsWith("FAILURE");
+        assertTrue(build.failure.toString().contains("docker-workflow") || without.jenkins.logged("docker-workflow"));
+    }
+
+    @Test
+    void parametersArriveUnchanged() throws Exception {
+        String text = "a'b\"c$(touch hacked)`x`\nü 🦊 \\ end " + "x".repeat(100_000);
+        Graph graph = new Graph(folder).stage("");
+        graph.jenkins.params.put("text", text);
+        graph.options += ", parameters: params";
+        graph.endsWith("SUCCESS");
+        assertEquals(text, Files.readString(graph.files.resolve("plan.text")));
+        assertFalse(Files.exists(folder.resolve("jenkins/workspaces/main1/hacked")));
+    }
+
+    @Test
+    void theTimeoutOfARunEndsIt() throws Exception {
+        Graph graph = new Graph(folder).stage("").line(1, "run\tfail-fast\t1").file("1.waits", "never");
+        graph.endsWith("ABORTED");
+        assertEquals(1, graph.count("interrupted 1"));
+        assertEquals(1, graph.count("finish"));
+    }
+
+    private static void write(Path file) {
+        try {
+            Files.writeString(file, "");
+        } catch (java.io.IOException failure) {
+            throw new java.io.UncheckedIOException(failure);
+        }
+    }
+}

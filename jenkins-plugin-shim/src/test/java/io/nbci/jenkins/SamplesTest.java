@@ -1,0 +1,108 @@
+package io.nbci.jenkins;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Duration;
+import java.util.List;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The sample pipelines, with nbci itself. */
+@EnabledIfSystemProperty(named = "nbci.command", matches = ".+", disabledReason = "-Dnbci.command=… says which nbci to run")
+class SamplesTest {
+    private static final String COMMAND = System.getProperty("nbci.command");
+
+    @TempDir
+    Path folder;
+
+    private Jenkins jenkins;
+
+    @BeforeEach
+    void checkoutHasTheSamples() throws Exception {
+        jenkins = new Jenkins(folder.resolve("jenkins")).agent("main1", 2, "linux").agent("gpu1", 1, "linux", "cuda");
+        jenkins.patience = Duration.ofMinutes(4);
+        jenkins.environment.put("XDG_CACHE_HOME", folder.resolve("cache").toString());
+        Patterns.copy(Library.SHIM.getParent(), jenkins.project, "pipelines/**, notebooks/**, pyproject.toml", "");
+        Process git = new ProcessBuilder("git", "init", "--quiet").directory(jenkins.project.toFile()).start();
+        assertEquals(0, git.waitFor()); // without a repository, the project would begin where the pipeline file lies
+    }
+
+    @Test
+    void digits() throws Exception {
+        State build = jenkins.run("nbciPipeline(target: 'pipelines/digits.yaml', label: 'linux', command: '" + COMMAND
+                + "', parameters: [C: '2.0']) { checkout scm }");
+        assertEquals("SUCCESS", build.result, () -> String.join("\n", jenkins.log()));
+        assertTrue(build.description.startsWith("digits: passed, accuracy 0.9"), build.description);
+        assertEquals(0, jenkins.tests.failed());
+        assertTrue(jenkins.tests.total() > 6);
+        assertTrue(Files.exists(folder.resolve("jenkins/html/Notebook report/index.html")));
+        assertTrue(build.stages.stream().map(stage -> stage.name).toList().containsAll(List.of("plan", "digits/roc", "finish")));
+        assertEquals("SUCCESS", build.checks.get(0).get("conclusion"));
+    }
+
+    @Test
+    void wineWithItsSecretOnAgentsThatShareNothing() throws Exception {
+        Path database = folder.resolve("wine.sqlite");
+        jenkins.credentials.put("wine", database.toString());
+        State build = jenkins.run("""
+            node('gpu1') { checkout scm; withEnv(['DATABASE=%1$s']) { sh '"$PYTHON" notebooks/wine/make_database.py "$DATABASE"' } }
+            def job = nbci.plan(target: 'pipelines/wine.yaml', label: 'linux', command: '%2$s',
+              credentials: [WINE_DATABASE: 'wine']) { checkout scm }
+            nbci.run(job)
+            nbci.finish(job)
+            """.formatted(database, COMMAND).replace("$PYTHON", Path.of(COMMAND).resolveSibling("python").toString()));
+        assertEquals("SUCCESS", build.result, () -> String.join("\n", jenkins.log()));
+        assertTrue(build.description.contains("forest_accuracy"), build.description);
+    }
+
+    @Test
+    void aGateThatRefusesAndAStepThatFails() throws Exception {
+        Files.writeString(jenkins.project.resolve("gate.py"), """
+            # %% tags=["step:one"]
+            score = 0.5
+            # %% tags=["pipeline-metrics"]
+            print(score)
+            """);
+        Files.writeString(jenkins.project.resolve("gate.yaml"), """
+            pipeline: gate
+            steps: {only: {notebook: gate.py}}
+            gates: [{metric: score, at_least: 0.9}]
+            """);
+        State build = jenkins.run("nbciPipeline(target: 'gate.yaml', label: 'linux', command: '" + COMMAND + "') { checkout scm }");
+        assertEquals("UNSTABLE", build.result, () -> String.join("\n", jenkins.log()));
+        Files.writeString(jenkins.project.resolve("fails.py"), """
+            # %% tags=["step:one"]
+            x = 1
+            # %% tags=["step:two"]
+            y = x / 0
+            """);
+        Jenkins other = new Jenkins(folder.resolve("other")).agent("main1", 1, "linux");
+        other.project = jenkins.project;
+        other.environment.putAll(jenkins.environment);
+        State failed = other.run("nbciPipeline(target: 'fails.py', label: 'linux', command: '" + COMMAND + "') { checkout scm }");
+        assertEquals("FAILURE", failed.result, () -> String.join("\n", other.log()));
+        assertTrue(failed.failure.getMessage().contains("step two failed: "), failed.failure.getMessage());
+        assertEquals(1, other.tests.failed());
+    }
+
+    @Test
+    void oneBuildStep() throws Exception {
+        Files.writeString(jenkins.project.resolve("plain.py"), "print('from', 'a script')\n");
+        State build = jenkins.run("""
+            node('linux') {
+              checkout scm
+              nbciStep(code: 'print(6 * 7)', name: 'answer', command: '%1$s')
+              ipythonBuilder(task: 'A task', kernelName: 'python3', parserType: 'text', code: 'print(1)', filePath: '', command: '%1$s')
+              ipythonBuilder(task: 'file', kernelName: 'python3', parserType: 'file', filePath: 'plain.py', code: '', command: '%1$s')
+              ipythonBuilder(task: 'bad', kernelName: 'python3', parserType: 'text', code: 'raise ValueError("no")', command: '%1$s')
+            }
+            """.formatted(COMMAND));
+        assertTrue(build.failure.getMessage().contains("ValueError"), () -> String.join("\n", jenkins.log()));
+        assertEquals(4, build.description.split("; ").length, build.description);
+    }
+}

@@ -1,0 +1,88 @@
+package io.nbci.jenkins;
+
+import java.util.HashMap;
+import java.util.LinkedHashSet;
+import java.util.Map;
+import java.util.Set;
+import java.util.function.Supplier;
+
+/** The steps that there are, with the arguments that they know. */
+final class Steps {
+    /** The first of the arguments may go unnamed. */
+    private record Kind(Supplier<Step> make, Set<String> arguments) {
+        String unnamed() {
+            return arguments.isEmpty() ? "value" : arguments.iterator().next();
+        }
+    }
+
+    private static final Map<String, Kind> KINDS = new HashMap<>();
+    /** What describes something to a step and does nothing itself. */
+    private static final Set<String> SYMBOLS =
+            Set.of("agent", "nonresumable", "string", "issues", "parameters", "legacySCM", "modernSCM", "cron", "pipelineTriggers");
+
+    private Steps() {}
+
+    static {
+        add("echo", Instants::echo, "message");
+        add("error", Instants::error, "message");
+        add("unstable", Instants::unstable, "message");
+        add("readFile", Instants::readFile, "file", "encoding");
+        add("writeFile", Instants::writeFile, "file", "text", "encoding");
+        add("fileExists", Instants::fileExists, "file");
+        add("deleteDir", Instants::deleteDir);
+        add("checkout", Instants::checkout, "scm");
+        add("stash", Instants::stash, "name", "includes", "excludes", "allowEmpty", "useDefaultExcludes");
+        add("unstash", Instants::unstash, "name");
+        add("archiveArtifacts", Publishers::archive, "artifacts", "excludes", "allowEmptyArchive", "fingerprint");
+        add("junit", Publishers::junit, "testResults", "allowEmptyResults", "skipMarkingBuildUnstable", "keepProperties",
+                "stdioRetention", "skipPublishingChecks");
+        add("publishHTML", Publishers::html, "reportDir", "reportFiles", "reportName", "keepAll", "allowMissing",
+                "alwaysLinkToLastBuild");
+        add("publishChecks", Publishers::check, "name", "title", "summary", "conclusion", "detailsURL");
+        add("recordIssues", Publishers::issues, "tools", "enabledForFailure", "skipPublishingChecks", "quiet");
+        add("nodesByLabel", Instants::nodesByLabel, "label", "offline");
+        add("properties", Instants::properties, "properties");
+        KINDS.put("sh", new Kind(Shell::new, ordered("script", "returnStatus", "returnStdout", "label", "encoding")));
+        block("stage", Blocks.Stage::new, "name");
+        block("withEnv", Blocks.WithEnv::new, "overrides");
+        block("dir", Blocks.Dir::new, "path");
+        block("withCredentials", Blocks.WithCredentials::new, "bindings");
+        block("withDockerContainer", Blocks.InContainer::new, "image");
+        block("catchError", Blocks.CatchError::new, "message", "buildResult", "stageResult", "catchInterruptions");
+        block("retry", Blocks.Retry::new, "count", "conditions");
+        block("timeout", Blocks.Timeout::new, "time", "unit", "activity");
+        block("node", Blocks.Node::new, "label");
+        block("lock", Blocks.Lock::new, "resource");
+        KINDS.put("parallel", new Kind(Blocks.Parallel::new, Set.of()));
+    }
+
+    private static void add(String name, Step.Action action, String... arguments) {
+        KINDS.put(name, new Kind(() -> new Step.Instant(action), ordered(arguments)));
+    }
+
+    private static void block(String name, Supplier<Step> make, String... arguments) {
+        KINDS.put(name, new Kind(make, ordered(arguments)));
+    }
+
+    private static Set<String> ordered(String... names) {
+        return new LinkedHashSet<>(java.util.List.of(names));
+    }
+
+    static boolean symbol(String name) {
+        return SYMBOLS.contains(name);
+    }
+
+    static Step create(Jenkins jenkins, String name, Object[] given) {
+        Kind kind = jenkins.has(name) ? KINDS.get(name) : null;
+        if (kind == null) {
+            throw new NoSuchMethodError("No such DSL method '" + name + "' found among steps [archive, bat, build, ...]");
+        }
+        Step step = kind.make().get();
+        step.name = name;
+        step.arguments = new Step.Arguments(given, kind.unnamed());
+        if (!kind.arguments().isEmpty()) {
+            step.arguments.check(name, kind.arguments());
+        }
+        return step;
+    }
+}

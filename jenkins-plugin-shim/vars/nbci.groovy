@@ -1,0 +1,457 @@
+/**
+ * nbci's pipelines as stages of this build, to compose by hand; nbciPipeline is the three of them in a row.
+ *
+ * Written for the sandbox. nbci decides what runs, where and after what, and what came of it; this carries it out.
+ */
+
+/** Asks nbci for the stages. The answer is what `run` and `finish` take. */
+def plan(Map options, Closure prepare = null) {
+  if (!options.target) {
+    error "nbci: say what to run, as in target: 'pipelines/digits.yaml'"
+  }
+  def name = options.target.toString().replaceAll('[^A-Za-z0-9.]+', '-')
+  def job = [
+    target: options.target.toString(),
+    parameters: options.parameters ?: [:],
+    command: (options.command ?: 'nbci').toString(),
+    label: (options.label ?: '').toString(),
+    labels: options.labels ?: [:],
+    credentials: options.credentials ?: [:],
+    reportName: (options.reportName ?: 'Notebook report').toString(),
+    lint: options.lint,
+    promote: options.promote,
+    checkLabels: options.checkLabels != false,
+    prepare: prepare,
+    folder: ".nbci/build/${name}".toString(),
+    stash: "nbci-${name}".toString(),
+    mark: "${env.BUILD_TAG}".toString(),
+    places: [:],    // node and workspace -> the numbers of the stages whose results lie there
+    order: [],      // the numbers of the stages
+    stages: [:],    // number -> what nbci said of it, and the numbers of those that wait for it
+    waiting: [:],   // number -> how many stages it still waits for
+    stashed: [:],   // number -> true once its results can be fetched
+  ]
+  refuseLabels(job, [job.label])
+  stage('plan') {
+    inWorkspace(job, job.label) {
+      askForStages(job)
+      if (job.lint) {
+        lint(job)
+      }
+    }
+  }
+  if (options.keepGoing != null) {
+    job.keepGoing = options.keepGoing == true
+  }
+  def wanted = []
+  for (number in job.order) {
+    wanted << labelOf(job, job.stages[number])
+  }
+  refuseLabels(job, wanted.unique())
+  return job
+}
+
+/** Runs the stages, each on an agent of its label, the moment those before it are done. */
+def run(Map job) {
+  def ready = []
+  for (number in job.order) {
+    if (job.waiting[number] == 0) {
+      ready << number
+    }
+  }
+  if (job.timeout) {
+    timeout(time: job.timeout, unit: 'SECONDS') { carryOn(job, ready, [alive: 2]) }
+  } else {
+    carryOn(job, ready, [alive: 2])
+  }
+}
+
+/** Gathers what there is, publishes it, and ends the build as nbci says; `failure` is what `run` threw. */
+def finish(Map job, Throwable failure = null) {
+  def ending = null
+  try {
+    stage('finish') {
+      retry(count: 2, conditions: [agent(), nonresumable()]) {
+        inWorkspace(job, job.label) {
+          bring(job, job.order)
+          def promote = job.promote instanceof CharSequence ? job.promote.toString() : ''
+          def script = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+            '--bring "$NBCI_BUILD/brought" --out "$NBCI_BUILD/result"' +
+            (job.promote ? ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}' : '')
+          withEnv(["NBCI_PROMOTE=${promote}".toString()]) {
+            def status = sh(script: script, returnStatus: true, label: 'nbci finish')
+            ending = publish(job.folder + '/result', job.reportName, status)
+          }
+        }
+      }
+      if (ending.result == 'unstable') {
+        unstable ending.message
+      }
+    }
+  } catch (e) {
+    if (failure == null) {
+      throw e
+    }
+    echo "The report could not be made: ${e.message}"
+    throw failure
+  }
+  if (failure != null && isInterruption(failure)) {
+    throw failure
+  }
+  if (ending.result == 'failure') {
+    error ending.message
+  }
+  if (failure != null) {
+    throw failure
+  }
+}
+
+/**
+ * Publishes what nbci left in a folder of this workspace for a run that ended with this exit code. The answer is
+ * `result` (`success`, `unstable` or `failure`) and a `message`.
+ */
+def publish(String folder, String reportName, int status) {
+  def failed = [result: 'failure', message: "nbci ended with exit code ${status}: ${meaning(status)}".toString()]
+  def ending = failed
+  if (!fileExists(folder + '/ending.txt')) {
+    return ending
+  }
+  def check = null
+  def lines = readFile(file: folder + '/ending.txt', encoding: 'UTF-8').readLines()
+  checkFormat(lines[0], 'nbci-ending 1')
+  for (int i = 1; i < lines.size(); i++) {
+    def fields = lines[i].split('\t', -1)
+    if (fields[0] == 'result') {
+      ending = [result: fields[1], message: fields[2]]
+    } else if (fields[0] == 'check') {
+      check = [conclusion: fields[1], title: fields[2]]
+    } else if (fields[0] == 'description') {
+      currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${fields[1]}" : fields[1]
+    }
+  }
+  junit testResults: folder + '/report/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
+  archiveArtifacts artifacts: folder + '/report/**', allowEmptyArchive: true
+  whenThere(['publishHTML']) {
+    publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName, keepAll: true,
+      allowMissing: true, alwaysLinkToLastBuild: true)
+  }
+  if (check) {
+    def summary = readFile(file: folder + '/report/summary.md', encoding: 'UTF-8')
+    whenThere(['publishChecks']) {
+      publishChecks(name: reportName, title: check.title, summary: summary, conclusion: check.conclusion,
+        detailsURL: "${currentBuild.absoluteUrl}")
+    }
+  }
+  return ending.result == 'success' && status != 0 ? failed : ending
+}
+
+/** What an exit code of nbci means: the table of schemas/exit-codes.json, in the words of a build. */
+def meaning(int status) {
+  def known = [
+    1: 'a step failed',
+    2: 'wrong usage or configuration',
+    3: 'a gate refused',
+    4: 'infrastructure: the machine failed, not the notebook; try again',
+    5: 'integrity: something stored is not what it says',
+    70: 'a bug in nbci',
+    126: 'infrastructure: nbci cannot be run on this agent',
+    127: 'infrastructure: there is no nbci on this agent; say where it is with command:',
+    130: 'it was interrupted',
+    143: 'it was interrupted',
+  ]
+  return known[status] ?: 'the process was killed'
+}
+
+/** Whether an exception is an abort, a timeout, or the end of a sibling. */
+def isInterruption(Throwable failure) {
+  return failure.getClass().name.endsWith('FlowInterruptedException')
+}
+
+/** Does what needs the plugins that bring these steps, unless one is not there. */
+def whenThere(List steps, Closure body) {
+  try {
+    body()
+    return true
+  } catch (NoSuchMethodError e) {
+    for (step in steps) {
+      if ("${e.message}".contains("No such DSL method '" + step + "'")) {
+        return false
+      }
+    }
+    throw e
+  }
+}
+
+def checkFormat(String found, String expected) {
+  if (found != expected) {
+    error "this library reads '${expected}', and nbci wrote '${found}': let both be of one version"
+  }
+}
+
+// ---- planning
+
+def askForStages(Map job) {
+  def values = ["NBCI_TARGET=${job.target}".toString()]
+  for (name in job.parameters.keySet()) {
+    values << "NBCI_PARAM_${name}=${job.parameters[name]}".toString()
+  }
+  withEnv(values) {
+    def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" --out "$NBCI_BUILD/plan.json" --format jenkins > "$NBCI_BUILD/stages.txt"'
+    def status = sh(script: script, returnStatus: true, label: 'nbci plan')
+    if (status != 0) {
+      error "nbci plan ended with exit code ${status}: ${meaning(status)}"
+    }
+  }
+  readStages(job, readFile(file: job.folder + '/stages.txt', encoding: 'UTF-8'))
+  stash name: job.stash, includes: job.folder + '/plan.json'
+}
+
+/** Lines of fields with tabs between them; `nbci plan --help` says which. */
+def readStages(Map job, String text) {
+  def lines = text.readLines()
+  checkFormat(lines[0], 'nbci-plan 1')
+  def settings = lines[1].split('\t', -1)
+  job.keepGoing = settings[1] == 'keep-going'
+  job.timeout = settings[2] ? settings[2].toInteger() : null
+  for (int i = 2; i < lines.size(); i++) {
+    def fields = lines[i].split('\t', -1)
+    def number = fields[1].toInteger()
+    def after = numbers(fields[4])
+    job.order << number
+    job.stages[number] = [
+      number: number,
+      name: fields[2],
+      label: fields[3],
+      needs: numbers(fields[5]),
+      timeout: fields[6] ? fields[6].toInteger() : null,
+      attempts: fields[7].toInteger(),
+      secrets: fields[8].tokenize(','),
+      container: fields[9],
+      next: [],
+    ]
+    job.waiting[number] = after.size()
+    for (before in after) {
+      job.stages[before].next << number
+    }
+  }
+}
+
+def numbers(String text) {
+  def found = []
+  for (number in text.tokenize(',')) {
+    found << number.toInteger()
+  }
+  return found
+}
+
+def lint(Map job) {
+  withEnv(["NBCI_TARGET=${job.target}".toString()]) {
+    sh script: '"$NBCI_COMMAND" lint "$NBCI_TARGET" --format issues > "$NBCI_BUILD/issues.json"', returnStatus: true, label: 'nbci lint'
+  }
+  whenThere(['recordIssues', 'issues']) {
+    recordIssues(tools: [issues(pattern: job.folder + '/issues.json', name: 'nbci lint', id: 'nbci-lint')])
+  }
+}
+
+/** Jenkins would wait for ever for an agent that nobody has. The plugin pipeline-utility-steps knows. */
+def refuseLabels(Map job, List labels) {
+  if (!job.checkLabels) {
+    return
+  }
+  whenThere(['nodesByLabel']) {
+    for (label in labels) {
+      if (label && nodesByLabel(label: label, offline: true).size() == 0) {
+        error "no node carries the label '${label}': say with labels: what it is called here, or let an agent carry it " +
+          '(checkLabels: false where agents are made when they are asked for)'
+      }
+    }
+  }
+}
+
+def labelOf(Map job, Map chain) {
+  return (job.labels[chain.label] ?: chain.label ?: job.label).toString()
+}
+
+// ---- running
+
+/**
+ * Runs what is ready, and then whatever becomes ready by it. `group` is the branches that run side by side: the last of
+ * them that is alive leaves what comes next to the branch that they came from, so that branches only nest as deep as
+ * there are others that still run. For the same reason it is a loop: Jenkins cannot save a recursion of 500 stages.
+ */
+def carryOn(Map job, List first, Map group) {
+  def ready = first
+  while (ready) {
+    if (ready.size() > 1) {
+      ready = together(job, ready)
+    } else {
+      ready = carryOut(job, job.stages[ready[0]]) ? readyAfter(job, ready[0]) : []
+    }
+    if (group.alive == 1) {
+      return ready
+    }
+  }
+  return []
+}
+
+/** Runs stages side by side; the answer is what is ready when the last of their branches has ended. */
+def together(Map job, List numbers) {
+  def group = [alive: numbers.size(), left: []]
+  def branches = [failFast: !job.keepGoing]
+  for (number in numbers) {
+    def mine = number
+    branches[job.stages[mine].name] = {
+      group.left = carryOn(job, [mine], group)
+      group.alive = group.alive - 1
+    }
+  }
+  parallel branches
+  return group.left
+}
+
+/** Whether the stage passed. One that does not ends the build at once, unless the pipeline keeps going. */
+def carryOut(Map job, Map chain) {
+  def passed = false
+  stage(chain.name) {
+    if (job.keepGoing) {
+      catchError(buildResult: 'FAILURE', stageResult: 'FAILURE', catchInterruptions: false) {
+        onAgent(job, chain)
+        passed = true
+      }
+    } else {
+      onAgent(job, chain)
+      passed = true
+    }
+  }
+  return passed
+}
+
+/** The stages that waited for this one alone, or for it as the last. */
+def readyAfter(Map job, int number) {
+  def ready = []
+  for (next in job.stages[number].next) {
+    job.waiting[next] = job.waiting[next] - 1
+    if (job.waiting[next] == 0) {
+      ready << next
+    }
+  }
+  return ready
+}
+
+/** A stage whose agent vanishes runs again, on another one if there is another. */
+def onAgent(Map job, Map chain) {
+  retry(count: chain.attempts, conditions: [agent(), nonresumable()]) {
+    inWorkspace(job, labelOf(job, chain)) {
+      bring(job, chain.needs)
+      withSecrets(job, chain.secrets) {
+        inContainer(chain.container) {
+          inTime(chain.timeout) { carryOutHere(job, chain) }
+        }
+      }
+    }
+  }
+}
+
+def carryOutHere(Map job, Map chain) {
+  def status = 1
+  try {
+    withEnv(["NBCI_STAGE=${chain.number}".toString()]) {
+      def script = '"$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+        '--bring "$NBCI_BUILD/brought" --stage "$NBCI_STAGE" --leave "$NBCI_BUILD/left"'
+      status = sh(script: script, returnStatus: true, label: "nbci step: ${chain.name}".toString())
+    }
+  } catch (e) {
+    try {
+      leave(job, chain)
+    } catch (lost) {
+      echo "What stage ${chain.name} did so far is lost: ${lost.message}"
+    }
+    throw e
+  }
+  leave(job, chain)
+  if (status != 0) {
+    error "stage ${chain.name} ended with exit code ${status}: ${meaning(status)}"
+  }
+}
+
+// ---- places
+
+/** On an agent, in a workspace that is ready: the sources and the plan are there, and nothing of another build. */
+def inWorkspace(Map job, String label, Closure body) {
+  node(label) {
+    def place = "${env.NODE_NAME} ${env.WORKSPACE}".toString()
+    def mark = job.folder + '/mark'
+    if (job.places[place] == null || !fileExists(mark) || readFile(mark) != job.mark) {
+      if (job.prepare) {
+        def prepare = job.prepare
+        prepare()
+      }
+      dir(job.folder) { deleteDir() }
+      writeFile file: mark, text: job.mark
+      if (job.order) {
+        unstash job.stash
+      }
+      job.places[place] = [:]
+    }
+    withEnv(["NBCI_COMMAND=${job.command}".toString(), "NBCI_BUILD=${job.folder}".toString()]) { body() }
+  }
+}
+
+/** Fetches what these stages left, unless it lies here already. */
+def bring(Map job, List numbers) {
+  def here = job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()]
+  for (number in numbers) {
+    if (job.stashed[number] && !here[number]) {
+      dir("${job.folder}/brought/${number}") { unstash "${job.stash}-${number}" }
+      here[number] = true
+    }
+  }
+}
+
+/** Makes what this stage did available to others: also the record of a failure. */
+def leave(Map job, Map chain) {
+  dir(job.folder + '/left') { stash name: "${job.stash}-${chain.number}", includes: '**', allowEmpty: true }
+  job.stashed[chain.number] = true
+  job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()][chain.number] = true
+}
+
+/** Only the secrets that a stage asks for are shown to it. */
+def withSecrets(Map job, List names, Closure body) {
+  def bindings = []
+  for (name in names) {
+    def credential = job.credentials[name]
+    if (credential instanceof Map) {
+      bindings << credential
+    } else if (credential) {
+      bindings << [$class: 'StringBinding', credentialsId: credential.toString(), variable: name]
+    }
+  }
+  if (bindings) {
+    withCredentials(bindings) { body() }
+  } else {
+    body()
+  }
+}
+
+def inContainer(String image, Closure body) {
+  if (!image) {
+    body()
+    return
+  }
+  def containers = null
+  try {
+    containers = docker
+  } catch (MissingPropertyException e) {
+    error "a step asks for the container ${image}: this needs the plugin docker-workflow"
+  }
+  containers.image(image).inside { body() }
+}
+
+/** nbci sees to the timeouts of steps itself; this ends what does not even answer. */
+def inTime(Integer seconds, Closure body) {
+  if (seconds) {
+    timeout(time: seconds, unit: 'SECONDS') { body() }
+  } else {
+    body()
+  }
+}

@@ -1,0 +1,68 @@
+"""How a build ends that a run was the whole of: what an engine's library shows, without deciding anything itself."""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from nbci.cli.live.wording import number, one_line
+from nbci.cli.verdict import exit_code
+from nbci.errors import ExitCode
+from nbci.report.index_page import headline
+from nbci.store.files import disk_errors, write_atomic
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from nbci.records.model import RunRecord
+    from nbci.store.runs import RunFolder
+
+_FORMAT = "nbci-ending 1"
+_RESULTS = {ExitCode.SUCCESS: ("success", "SUCCESS"), ExitCode.GATE_REFUSED: ("unstable", "FAILURE")}
+_INFRASTRUCTURE = "infrastructure, not the notebook: try again"
+
+
+def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
+    """Put the report, and `ending.txt`, into a folder that then holds nothing else.
+
+    `ending.txt` has the format's version, then lines of fields with tabs between them: `result` (`success`, `unstable`
+    or `failure`) and its reason; `description`, a line for the build; `check`, the conclusion and title for the commit.
+    """
+    with disk_errors(place):
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(folder.report, place / "report")
+    code = exit_code(record, gates=gates)
+    result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
+    reason = _reason(record, code)
+    title = f"{record.pipeline}: {headline(record)}"
+    lines = (
+        (_FORMAT,),
+        ("result", result, f"{title}{reason and f': {reason}'}"),
+        ("description", f"{title}, {_metrics(record)}" if _metrics(record) else title),
+        ("check", conclusion, title),
+    )
+    text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
+    write_atomic(place / "ending.txt", text)
+
+
+def _reason(record: RunRecord, code: ExitCode) -> str:
+    """Which gates refused, or which steps failed and why."""
+    if code == ExitCode.GATE_REFUSED and record.verdict is not None:
+        return "; ".join(f"{gate.gate}: {gate.explanation}" for gate in record.verdict.gates if gate.refuses)
+    said = [
+        f"step {step.name} failed: {step.failure.message}" if step.failure is not None else f"step {step.name} failed"
+        for step in record.steps
+        if step.result == "failed"
+    ]
+    if record.failure is not None:
+        said.append(record.failure.message)
+    if code == ExitCode.INFRASTRUCTURE:
+        said.insert(0, _INFRASTRUCTURE)
+    return "; ".join(said)
+
+
+def _metrics(record: RunRecord) -> str:
+    """The metrics that gates judged."""
+    judged = record.verdict.gates if record.verdict is not None else ()
+    found = {gate.metric: gate.found for gate in judged if gate.metric is not None and gate.found is not None}
+    return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in found.items())

@@ -1,0 +1,152 @@
+"""The stages in which an engine that has machines carries a plan out: chains of steps, each on one agent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.graph import followers_of, reachable
+from nbci.pipeline.paths import overlap
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.plan.model import Plan, PlannedStep
+
+ATTEMPTS = 2
+"""How often a stage is tried whose agent vanishes. Steps that fail are tried again by `nbci step` itself."""
+
+_SLACK_SECONDS = 300
+_NAMED_IN_FULL = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Steps that run one after another in one place; `number` counts from 1.
+
+    `after` are the stages that it waits for, `needs` those whose results must be where it runs.
+    """
+
+    number: int
+    steps: tuple[PlannedStep, ...]
+    after: tuple[int, ...] = ()
+    needs: tuple[int, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The names of its steps; of a long chain, the first and the last."""
+        names = [step.name for step in self.steps]
+        whole = ", ".join(names)
+        return whole if len(whole) <= _NAMED_IN_FULL else f"{names[0]} .. {names[-1]} ({len(names)} steps)"
+
+    @property
+    def agent(self) -> str:
+        """The label of the agent that it needs; empty when any will do."""
+        return self.steps[0].agent or ""
+
+    @property
+    def container(self) -> str:
+        """The image that it runs in; empty when in none."""
+        return self.steps[0].container or ""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """The names of the secrets that its steps ask for."""
+        return self.steps[0].secrets
+
+    @property
+    def timeout_seconds(self) -> int | None:
+        """When to give up on `nbci step`, which sees to its steps' timeouts itself; None when one may take for ever."""
+        total = 0.0
+        for step in self.steps:
+            if step.timeout_seconds is None:
+                return None
+            total += step.timeout_seconds * (step.retries + 1)
+        return int(total) + _SLACK_SECONDS
+
+
+def stages(plan: Plan) -> tuple[Stage, ...]:
+    """The plan's stages, each behind those it comes after. Steps that the plan skips are in none.
+
+    A chain in one place is one stage: a step joins the stage of the only one before it, when nothing else follows that.
+    """
+    after = _after_without_skipped(plan)
+    followers = followers_of(after)
+    chains: list[list[PlannedStep]] = []
+    chain_of: dict[str, int] = {}
+    for step in plan.steps:
+        if step.name not in after:
+            continue
+        before = after[step.name]
+        joins = len(before) == 1 and len(followers[before[0]]) == 1
+        if joins and _place(chains[chain_of[before[0]]][-1]) == _place(step):
+            chain_of[step.name] = chain_of[before[0]]
+            chains[chain_of[step.name]].append(step)
+        else:
+            chain_of[step.name] = len(chains)
+            chains.append([step])
+    needed = _needed(plan)
+
+    def numbers(names: Iterable[str]) -> set[int]:
+        return {chain_of[name] + 1 for name in names if name in chain_of}
+
+    return tuple(_stage(number, chain, after, needed, chain_of) for number, chain in enumerate(chains, start=1))
+
+
+def _stage(
+    number: int,
+    chain: Sequence[PlannedStep],
+    after: Mapping[str, Sequence[str]],
+    needed: Mapping[str, Iterable[str]],
+    chain_of: Mapping[str, int],
+) -> Stage:
+    waits = {chain_of[name] + 1 for name in after[chain[0].name]}
+    needs = {chain_of[name] + 1 for step in chain for name in needed[step.name] if name in chain_of}
+    return Stage(
+        number=number,
+        steps=tuple(chain),
+        after=tuple(sorted(waits)),
+        needs=tuple(sorted((waits | needs) - {number})),
+    )
+
+
+def _needed(plan: Plan) -> dict[str, set[str]]:
+    """For each step, the steps before it whose values, files or metrics it may take.
+
+    A value may come by way of any step in between that takes something from where it comes from: what shares objects
+    travels together.
+    """
+    writers = [(path, step.name) for step in plan.steps for path in (*step.outs, *step.metrics)]
+    takers: dict[str, list[str]] = {}
+    for step in plan.steps:
+        for giver in {giver for take in step.takes for giver in take.givers}:
+            takers.setdefault(giver, []).append(step.name)
+    before = {step.name: step.after for step in plan.steps}
+    edges = {step.name: takers.get(step.name, []) for step in plan.steps}
+    needed = {}
+    for step in plan.steps:
+        givers = {giver for take in step.takes for giver in take.givers}
+        along = reachable(givers, edges) & reachable([step.name], before) if givers else set()
+        files = {name for path, name in writers if any(overlap(dep, path) for dep in step.deps)}
+        asked = repr(step.params)
+        metrics = {name for name in before if f"${{{name}:" in asked} if "${" in asked else set()
+        needed[step.name] = (along | files | metrics) - {step.name}
+    return needed
+
+
+def _place(step: PlannedStep) -> tuple[object, ...]:
+    """What two steps must share to run in one stage: where they run, and which secrets are shown to them."""
+    return step.agent, step.gpu, step.container, step.environment, tuple(sorted(step.secrets))
+
+
+def _after_without_skipped(plan: Plan) -> Mapping[str, Sequence[str]]:
+    """For each step that is not skipped, those it comes after, also by way of skipped ones."""
+    through: dict[str, tuple[str, ...]] = {}
+    after: dict[str, tuple[str, ...]] = {}
+    for step in plan.steps:
+        before = dict.fromkeys(name for direct in step.after for name in through.get(direct, (direct,)))
+        if step.action == "skip":
+            through[step.name] = tuple(before)
+        else:
+            after[step.name] = tuple(before)
+    return after
