@@ -21,12 +21,13 @@ from nbci.store.runs import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from nbci.config import Project
     from nbci.records.model import RunRecord
     from nbci.store.search import Query
 
-FORMAT = 1
+FORMAT = 2
 _BUSY_SECONDS = 20
 _SETTLED_NS = 50_000_000
 _AT_ONCE = 500
@@ -34,7 +35,8 @@ _UNREADABLE = (IntegrityError, UsageError, OSError)
 _TABLES = """
 CREATE TABLE runs (
     id INTEGER PRIMARY KEY, run TEXT NOT NULL UNIQUE, pipeline TEXT, target TEXT, result TEXT, started TEXT,
-    seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT, problem TEXT
+    seconds REAL, "commit" TEXT, branch TEXT, dirty INTEGER, user TEXT, host TEXT, problem TEXT,
+    stamp TEXT
 );
 CREATE TABLE names (id INTEGER PRIMARY KEY, kind TEXT NOT NULL, name TEXT NOT NULL, UNIQUE (kind, name));
 CREATE TABLE metrics (
@@ -112,9 +114,14 @@ class RunIndex:
         return tuple(row[0] for row in rows)
 
     def find(self, query: Query) -> list[RunRow]:
-        """The runs that a query asks for."""
-        sql, values = query.sql, query.values
-        rows = self._connection.execute(sql, values).fetchall()
+        """The runs that a query asks for; those whose records have changed since they were read are read again."""
+        rows = self._connection.execute(query.sql, query.values).fetchall()
+        changed = [row[1] for row in rows if self._stamp_of(row[0]) != self._stamp(row[1])]
+        if changed:
+            with _transaction(self._connection):
+                for name in changed:
+                    self._read(name)
+            rows = self._connection.execute(query.sql, query.values).fetchall()
         return [
             RunRow(
                 run=run,
@@ -127,6 +134,14 @@ class RunIndex:
             )
             for key, run, pipeline, result, started, seconds, problem in rows
         ]
+
+    def _stamp(self, run: str) -> str:
+        """What tells one state of a run's record from another without reading it."""
+        return " ".join(str(_changed_ns(self._project.runs_folder / run / name)) for name in ("run.json", "plan.json"))
+
+    def _stamp_of(self, key: int) -> str | None:
+        stamp: str | None = self._connection.execute("SELECT stamp FROM runs WHERE id = ?", (key,)).fetchone()[0]
+        return stamp
 
     def _metrics(self, key: int) -> dict[str, float]:
         rows = self._connection.execute(
@@ -174,16 +189,19 @@ class RunIndex:
             return
         except _UNREADABLE as error:
             self._remove(name)
-            self._connection.execute("INSERT INTO runs (run, problem) VALUES (?, ?)", (name, str(error)))
+            self._connection.execute(
+                "INSERT INTO runs (run, problem, stamp) VALUES (?, ?, ?)", (name, str(error), self._stamp(name))
+            )
 
     def _put(self, record: RunRecord) -> None:
         self._remove(record.run)
         git = record.git
         cursor = self._connection.execute(
-            'INSERT INTO runs (run, pipeline, target, result, started, seconds, "commit", branch, dirty, user, host)'
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            'INSERT INTO runs (run, pipeline, target, result, started, seconds, "commit", branch, dirty, user, host,'
+            " stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (record.run, record.pipeline, record.target, record.result, record.started_utc, record.seconds,
-             git and git.commit, git and git.branch, git and git.dirty, record.user, record.host),
+             git and git.commit, git and git.branch, git and git.dirty, record.user, record.host,
+             self._stamp(record.run)),
         )  # fmt: skip
         key = cursor.lastrowid
         metrics = record.metrics
@@ -261,6 +279,13 @@ def note_run(project: Project, record: RunRecord) -> None:
     """Put a run that has ended into the index; where that does not work, the next question reads its record."""
     with contextlib.suppress(sqlite3.Error), RunIndex(project) as index:
         index.add([record])
+
+
+def _changed_ns(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None
 
 
 def _make_tables(connection: sqlite3.Connection) -> None:
