@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import subprocess
 import tempfile
 import time
@@ -48,6 +49,14 @@ class GitFailed(InfrastructureError):
         self.said = said
 
 
+def _without_lfs() -> tuple[str, ...]:
+    """Where git-lfs is set up and not installed, its files count as they lie there: as pointers."""
+    if shutil.which("git-lfs") is not None:
+        return ()
+    settings = ("required=false", "clean=", "smudge=", "process=")
+    return tuple(word for setting in settings for word in ("-c", f"filter.lfs.{setting}"))
+
+
 class Git:
     """The repository that a folder belongs to."""
 
@@ -66,7 +75,7 @@ class Git:
             if words[0] in _TALKING:
                 return self._talk(words, settings)
             done = subprocess.run(
-                ["git", "-C", str(self.folder), *words],
+                ["git", "-C", str(self.folder), *_without_lfs(), *words],
                 input=data or b"",
                 capture_output=True,
                 check=False,
