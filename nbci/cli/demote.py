@@ -1,4 +1,7 @@
-"""Take a model out of a stage. The tags of releases stay; a new tag says that it is out."""
+"""Take a model out of a stage. The tags of releases stay; a new tag says that it is out.
+
+Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change was there first.
+"""
 
 from __future__ import annotations
 

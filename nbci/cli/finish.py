@@ -1,6 +1,6 @@
 """Gather the steps that `nbci step` ran into a run of this project, with its report; promote its model, if asked to.
 
-Safe to repeat: the same store becomes the same run.
+Safe to repeat: the same store becomes the same run. The exit code is the run's; of a run that passed, its promotion's.
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Put the version of a model that was in a stage before into it again, as a new event."""
+"""Put the version of a model that was in a stage before into it again, as a new event.
+
+Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change was there first.
+"""
 
 from __future__ import annotations
 
