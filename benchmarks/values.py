@@ -14,7 +14,8 @@ import pandas  # type: ignore[import-untyped]  # its stubs are a package of thei
 from benchmarks.measure import Wrong, compared, figure, take_turns
 from nbci.inkernel.sharing import Groups, Probe
 from nbci.inkernel.untouched import Kept, MappedFile, Picture
-from nbci.inkernel.value_files import Mapped, write_file
+from nbci.inkernel.value_files import Files, Mapped
+from nbci.kernels.value_digests import blake3_extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,7 +73,9 @@ def through_a_value(folder: Path, value: Any) -> float:
 def write(folder: Path, value: Any) -> str:
     """Save it as a kernel does."""
     values = {"x": value}
-    digest, _ = write_file(str(folder), Groups({"x": Probe("x", value)}).dumped(("x",), values))
+    digest, _ = Files(str(folder), list(blake3_extension())).write(
+        Groups({"x": Probe("x", value)}).dumped(("x",), values)
+    )
     return str(digest)
 
 

@@ -9,11 +9,12 @@ import shutil
 from typing import TYPE_CHECKING
 
 from nbci.data.remotes import ARTIFACTS, Remote, open_remote
+from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
 from nbci.store.cache import VALUE_HASH
-from nbci.store.files import disk_errors, file_digest, write_atomic
+from nbci.store.files import disk_errors, write_atomic
 from nbci.store.seen import md5_of
 
 if TYPE_CHECKING:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import concurrent.futures
-import hashlib
+import functools
+import importlib.machinery
+import importlib.util
 import mmap
 import os
 import pickle
@@ -18,8 +20,9 @@ MAGIC = b"NBCIVAL2"
 HEAD = struct.Struct("<8sQQ")
 ENTRY = struct.Struct("<QQ")
 ALIGNMENT = 64
-CHUNK = 4 << 20
 PIECE = 1 << 20
+UNDIGESTED = ".value-"
+"""How the names of files begin that are being written, or whose digest is not known yet."""
 
 
 class Stream:
@@ -94,16 +97,63 @@ def stands_in(wanted: list[bytes], view: memoryview) -> bool:
     return False
 
 
-def write_file(folder: str, stream: Stream) -> tuple[Any, ...]:
-    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of what fails."""
+@functools.lru_cache(maxsize=1)
+def hasher_of(path: str, abi: str) -> Any:
+    """BLAKE3 from the extension in nbci's own environment; None where this interpreter is of another make.
+
+    It is loaded under a name of ours, so the user's own `import blake3` is what it would be without nbci.
+    """
+    if importlib.machinery.EXTENSION_SUFFIXES[:1] != [abi]:
+        return None
+    try:
+        loader = importlib.machinery.ExtensionFileLoader("_nbci.blake3", path)
+        spec = importlib.util.spec_from_loader(loader.name, loader)
+        module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]  # it is given a loader, so it is there
+        loader.exec_module(module)
+    except ImportError:
+        return None
+    return module.blake3
+
+
+class Files:
+    """Where values are written, with the BLAKE3 of nbci's own environment; `blake3` says where it is, and for whom.
+
+    `undigested` names the files that this interpreter can write, but not digest: nbci gives them their names.
+    """
+
+    def __init__(self, folder: str, blake3: list[str]) -> None:
+        self.folder = folder
+        self.undigested: list[str] = []
+        self.hasher = functools.partial(hasher_of, *blake3)
+
+    def write(self, stream: Stream) -> tuple[Any, ...]:
+        """The name of the file, which is its digest when that is known, and its size."""
+        name, size = write_file(self.folder, stream, self.hasher())
+        if name.startswith(UNDIGESTED):
+            self.undigested.append(name)
+        return name, size
+
+    def discard(self) -> None:
+        """Remove what has no digest, and will get none."""
+        for name in self.undigested:
+            os.unlink(os.path.join(self.folder, name))
+
+
+def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
+    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of what fails.
+
+    Without a hasher the file keeps the passing name that it was written under, which begins with UNDIGESTED.
+    """
     pieces, size = stream.laid_out()
     os.makedirs(folder, exist_ok=True)
-    handle, path = tempfile.mkstemp(prefix=".value-", dir=folder)
+    handle, path = tempfile.mkstemp(prefix=UNDIGESTED, dir=folder)
     try:
         try:
-            name = write_pieces(handle, pieces)
+            name = write_pieces(handle, pieces, hasher)
         finally:
             os.close(handle)
+        if hasher is None:
+            return os.path.basename(path), size
         os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
         os.chmod(path, 0o444)
         os.replace(path, path_of(folder, name))
@@ -114,34 +164,28 @@ def write_file(folder: str, stream: Stream) -> tuple[Any, ...]:
     return name, size
 
 
-def write_pieces(handle: int, pieces: list[Any]) -> str:
-    """Write the pieces one after the other, and digest them meanwhile; hashlib lets go of the lock for both."""
-    chunks = chunked(pieces)
+def write_pieces(handle: int, pieces: list[Any], hasher: Any) -> str:
+    """Write the pieces one after the other, and digest them meanwhile; the hasher lets go of the lock, too."""
+    views = [memoryview(piece).cast("B") for piece in pieces]
+    if hasher is None:
+        write_views(handle, views)
+        return ""
     with concurrent.futures.ThreadPoolExecutor(1) as thread:
-        digests = [thread.submit(chunk_digest, chunk) for chunk in chunks]
-        try:
-            for chunk in chunks:
-                write_chunk(handle, chunk)
-        except BaseException:
-            for digest in digests:
-                digest.cancel()
-            raise
-        return tree_digest(helped(chunks, digests))
+        digest = thread.submit(digest_of, views, hasher)
+        write_views(handle, views)
+        return digest.result()
 
 
-def helped(chunks: list[Any], digests: list[Any]) -> list[bytes]:
-    """The digests of the chunks; those at the end that the other thread has not begun are made here."""
-    found = {}
-    for number in range(len(chunks) - 1, -1, -1):
-        if not digests[number].cancel():
-            break
-        found[number] = chunk_digest(chunks[number])
-    return [found[number] if number in found else digest.result() for number, digest in enumerate(digests)]
+def digest_of(views: list[Any], hasher: Any) -> str:
+    digest = hasher()
+    for view in views:
+        digest.update(view)
+    return str(digest.hexdigest())
 
 
-def write_chunk(handle: int, chunk: list[Any]) -> None:
+def write_views(handle: int, views: list[Any]) -> None:
     small: list[Any] = []
-    for view in [*chunk, None]:
+    for view in [*views, None]:
         if view is not None and view.nbytes < PIECE // 16:
             small.append(view)
             continue
@@ -156,41 +200,6 @@ def write_all(handle: int, view: memoryview) -> None:
         view = view[os.write(handle, view) :]
 
 
-def chunked(pieces: list[Any]) -> list[list[Any]]:
-    """The bytes of the pieces, cut into what makes up every CHUNK of them."""
-    chunks: list[list[Any]] = [[]]
-    room = CHUNK
-    for piece in pieces:
-        view = memoryview(piece).cast("B")
-        while view.nbytes:
-            if not room:
-                chunks.append([])
-                room = CHUNK
-            part = view[:room]
-            chunks[-1].append(part)
-            room -= part.nbytes
-            view = view[part.nbytes :]
-    return chunks
-
-
-def chunk_digest(views: list[Any]) -> bytes:
-    digest = hashlib.sha256()
-    for view in views:
-        digest.update(view)
-    return digest.digest()
-
-
-def tree_digest(digests: list[bytes]) -> str:
-    """SHA-256 of the SHA-256 digests of every CHUNK bytes; nbci.store.files computes the same of a file."""
-    return hashlib.sha256(b"".join(digests)).hexdigest()
-
-
-def digest_of(data: Any) -> str:
-    """The digest of a file's bytes."""
-    with concurrent.futures.ThreadPoolExecutor(2) as threads:
-        return tree_digest(list(threads.map(chunk_digest, chunked([data]))))
-
-
 def has_file(folder: str, digest: str) -> bool:
     """Whether the value still has its file: what is mapped outlives it."""
     return os.path.exists(path_of(folder, digest))
@@ -203,10 +212,10 @@ def path_of(folder: str, digest: str) -> str:
 class Mapped:
     """A value's file, mapped: `data` is private to this process, so that only what is written to is ever copied.
 
-    Its digest is verified before anything of it runs, unless nbci has done that before.
+    nbci verifies the digest before anything of it runs, and says whether it is `whole`.
     """
 
-    def __init__(self, folder: str, digest: str, verified: bool) -> None:
+    def __init__(self, folder: str, digest: str, whole: bool) -> None:
         self.path = path_of(folder, digest)
         try:
             with open(self.path, "rb") as file:
@@ -214,7 +223,7 @@ class Mapped:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise Refused("missing: " + self.path + " (" + why + ")") from None
-        if (not verified and digest_of(self.data) != digest) or self.data[: len(MAGIC)] != MAGIC:
+        if not whole or self.data[: len(MAGIC)] != MAGIC:
             raise Refused("altered: " + self.path)
         self.length, self.count = HEAD.unpack_from(self.data)[1:]
 

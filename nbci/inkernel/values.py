@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .pickling import Refused, main, state
 from .sharing import Groups, Parts, Probe
 from .untouched import Kept, MappedFile, Picture
-from .value_files import Mapped, has_file, write_file
+from .value_files import Files, Mapped, has_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ def no_collecting() -> Iterator[None]:
 def load(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str, takes: list[Any], gives: list[Any], by_reference: list[Any], step: str, verified: list[str]
 ) -> dict[str, Any]:
-    """Put the named values into the user's namespace; `takes` are `[name, digest]`, `verified` digests that hold."""
+    """Put the named values into the user's namespace; `takes` are `[name, digest]`, `verified` those that hold."""
     seen = frozenset(verified)
     state["by_reference"], state["step"] = frozenset(by_reference), step
     wanted: dict[str, list[str]] = {}
@@ -73,15 +73,30 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     secrets: list[str],
     by_reference: list[str],
     step: str,
+    blake3: list[str],
 ) -> dict[str, Any]:
-    """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change."""
+    """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change.
+
+    `undigested` in the answer names files that are still to be named by their digests; see `Files`.
+    """
     state["by_reference"], state["step"] = frozenset(by_reference), step
+    files = Files(folder, blake3)
+    answer: dict[str, Any] = {}
+    try:
+        answer = saved(files, takes, gives, optional, secrets)
+    finally:
+        if "gives" not in answer:
+            files.discard()
+    return answer
+
+
+def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]) -> dict[str, Any]:
     values = {name: main()[name] for name in list(gives) + list(optional) if name in main()}
     missing = [name for name in gives if name not in values]
     if missing:
         return {"missing": missing}
     taken = {ref["name"]: ref for ref in takes}
-    same = {name: parts for name, parts in unchanged(values).items() if has_file(folder, taken[name]["object"])}
+    same = {name: parts for name, parts in unchanged(values).items() if has_file(files.folder, taken[name]["object"])}
     probes, problems = probed({name: value for name, value in values.items() if name not in same})
     if problems:
         return {"unsaveable": problems}
@@ -95,12 +110,12 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
         if stream.holds(secrets):
             return {"secret": culprits(names, values, secrets)}
         try:
-            digest, size = write_file(folder, stream)
+            digest, size = files.write(stream)
         except OSError as error:
-            return {"unwritten": described(names, values), "folder": folder, "why": error.strerror or str(error)}
+            return {"unwritten": described(names, values), "folder": files.folder, "why": error.strerror or str(error)}
         common = {"object": digest, "bytes": size, "group": names, "refs": stream.refs}
         refs.extend({"name": name, "type": qualified(values[name]), **common} for name in names)
-    return {"gives": refs}
+    return {"gives": refs, "undigested": files.undigested}
 
 
 def probed(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
 from nbci.kernels.job import Seen
 from nbci.kernels.process import StartFailed
+from nbci.kernels.value_digests import blake3_extension, whole, with_digests
 from nbci.records.model import Metric, Usage
 from nbci.secrets import SHORTEST
 
@@ -63,6 +65,10 @@ class PythonKernel:
     async def load(self) -> Refusal | None:
         """Load the values that the step takes."""
         await self._provide_cloudpickle()
+        unsure = {ref.object for ref in self._job.takes} - self._job.verified
+        verified = self._job.verified
+        if unsure:
+            verified |= await asyncio.to_thread(whole, self._job.values_folder, unsure)
         answer = await self._ask(
             "values.load",
             {
@@ -71,7 +77,7 @@ class PythonKernel:
                 "gives": [*self._job.gives, *self._job.optional_gives],
                 "by_reference": sorted(self._job.defined_by_reference),
                 "step": self._job.step,
-                "verified": sorted(self._job.verified),
+                "verified": sorted(verified),
             },
         )
         return decode_load(answer)
@@ -91,8 +97,11 @@ class PythonKernel:
                 "secrets": [value for value in (job.secrets or {}).values() if len(value) >= SHORTEST],
                 "by_reference": sorted(job.defined_by_reference),
                 "step": job.step,
+                "blake3": blake3_extension(),
             },
         )
+        if answer.get("undigested"):
+            answer = await asyncio.to_thread(with_digests, answer, job.values_folder)
         return decode_save(answer, job.step, job.consumers or {})
 
     async def finish(self) -> Facts:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from nbci.store.index import FileIndex
     from nbci.store.reused import ReusedSteps
 
-VALUE_HASH = "sha256-4m"
-"""The digest that names values: SHA-256 of the SHA-256 digests of every 4 MiB (see nbci.store.files.file_digest)."""
+VALUE_HASH = "blake3"
+"""The digest that names values (see nbci.digests)."""
 _ENTRIES_TRIED = 20
 
 

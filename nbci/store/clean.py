@@ -209,7 +209,8 @@ def _in_folders(objects: Objects, needed: Iterable[str]) -> set[str]:
 
 
 def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
-    """What was on its way from or to a remote when its process was killed."""
+    """What was being written, or was on its way from or to a remote, when its process was killed."""
+    yield from (path for path in _files(cache.values, depth=0) if path.is_file() and _is_older(path, before))
     for name in ("incoming", "outgoing"):
         yield from (path for path in _files(cache.root / name, depth=0) if _is_older(path, before))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import shutil
 import tempfile
@@ -16,8 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from io import FileIO
     from pathlib import Path
-
-_CHUNK_BYTES = 4 << 20
 
 
 @contextlib.contextmanager
@@ -77,21 +74,6 @@ def remove(path: Path) -> None:
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
-
-
-def file_digest(path: Path | str) -> tuple[str, int]:
-    """The digest of the file's bytes in hex, and their number.
-
-    SHA-256 of the SHA-256 digests of every 4 MiB, as the kernels compute it while they write values: parts can be
-    digested side by side, and processors have instructions for it.
-    """
-    parts = []
-    size = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            parts.append(hashlib.sha256(chunk).digest())
-            size += len(chunk)
-    return hashlib.sha256(b"".join(parts or [hashlib.sha256().digest()])).hexdigest(), size
 
 
 def try_lock(path: Path) -> int | None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from nbci.digests import file_digest
 from nbci.errors import Location, StepError
 from nbci.records.model import FileRef
-from nbci.store.files import file_digest, write_atomic
+from nbci.store.files import write_atomic
 from nbci.store.seen import md5_of
 
 if TYPE_CHECKING:

@@ -13,10 +13,10 @@ from support.s3 import BUCKET, Wire, s3_server
 from nbci.config import Project
 from nbci.data.repository import project_cache
 from nbci.data.sharing import Sharing, share
+from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, UsageError
 from nbci.handoff.values import ValueRef
 from nbci.records.model import StepRecord
-from nbci.store.files import file_digest
 from nbci.store.index import FileIndex
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def test_only_what_is_missing_moves(tmp_path: Path, team: tuple[str, str]) -> No
     assert there.has(record)
 
 
-@pytest.mark.parametrize("kind", ["md5", "sha256-4m"])
+@pytest.mark.parametrize("kind", ["md5", "blake3"])
 def test_an_object_altered_on_the_remote_is_named_never_kept_and_replaced(tmp_path: Path, kind: str) -> None:
     remote = tmp_path / "remote"
     here, there = (Machine(tmp_path / name, str(remote)) for name in ("here", "there"))
@@ -169,7 +169,7 @@ def test_a_missing_object_is_told(tmp_path: Path) -> None:
     record = here.make()
     here.sharing().send(record)
     gone = record.gives[0].object
-    (remote / "files/sha256-4m" / gone[:2] / gone[2:]).unlink()
+    (remote / "files/blake3" / gone[:2] / gone[2:]).unlink()
     assert there.sharing().take(record)[1] == [gone]
 
 
@@ -193,7 +193,7 @@ def test_what_an_untrusted_build_sends_no_trusted_one_sees(tmp_path: Path, team:
     assert fork.sharing().send(record) == 8
     for blind in (trusted, other):
         assert list(blind.sharing().cache.records(KEY)) == []
-        assert not blind.sharing().offers("files/sha256-4m", [record.gives[0].object])
+        assert not blind.sharing().offers("files/blake3", [record.gives[0].object])
     assert again.sharing().take(record) == (8, [])
     trusted.sharing().send(trusted.make())
     assert other.sharing().take(record) == (8, [])

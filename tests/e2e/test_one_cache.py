@@ -12,9 +12,9 @@ from support.console import Console
 from support.notebooks import write_notebook
 
 from nbci.config import Project
+from nbci.digests import file_digest
 from nbci.store.cache import Cache
 from nbci.store.clean import remove_results, unneeded_results
-from nbci.store.files import file_digest
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -76,13 +76,13 @@ def test_each_reuses_what_the_other_ran(machines: tuple[Machine, Machine], tmp_p
     # a value altered on the remote: named, exit 5; the next run makes it again
     three = Machine(tmp_path / "three", tmp_path / "remote")
     three.write("print('changed again', total, len(data))")
-    for value in (tmp_path / "remote/files/sha256-4m").rglob("*"):
+    for value in (tmp_path / "remote/files/blake3").rglob("*"):
         if value.is_file() and not value.read_bytes().startswith(b"{"):  # those are notebooks
             value.chmod(0o644)
             value.write_bytes(value.read_bytes()[:-1] + b"?")
     done = three.call("run", "n.ipynb")
     assert done.returncode == 5, done.stdout + done.stderr
-    assert str(tmp_path / "remote/files/sha256-4m") in done.stdout + done.stderr
+    assert str(tmp_path / "remote/files/blake3") in done.stdout + done.stderr
     assert three.run() == ["passed", "passed", "passed"]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
 from value_tools import Taken, groups_of, read, write
 
+from nbci.inkernel import value_files
 from nbci.inkernel.pickling import Refused
+from nbci.kernels.value_digests import blake3_extension
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -152,3 +156,35 @@ def test_frames_that_pandas_shares_lazily_are_not_one_group(tmp_path: Path) -> N
     groups = groups_of({"table": table, "part": table[["a"]], "column": table["b"]}).names
 
     assert groups == [("column",), ("part",), ("table",)]
+
+
+BOTH = """
+import sys
+from nbci.inkernel.value_files import hasher_of
+def digests(): return hasher_of(*sys.argv[2:])(b"x").hexdigest()
+def imports():
+    import blake3
+    return blake3.blake3(b"x").hexdigest()
+assert len({(globals()[name]()) for name in sys.argv[1].split() * 2}) == 1
+print([(name, module.__spec__.name, module.__file__) for name, module in sys.modules.items() if "blake3" in name])
+"""
+
+
+@pytest.mark.parametrize("order", ["digests imports", "imports digests"])
+def test_the_extension_and_the_package_live_in_one_process(order: str) -> None:
+    def modules(order: str) -> str:
+        command = [sys.executable, "-c", BOTH, order, *blake3_extension()]
+        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+    assert modules(order) == modules("imports"), "the user's package is what it is without nbci"
+
+
+def test_what_is_no_extension_for_this_interpreter_is_not_loaded(tmp_path: Path) -> None:
+    path, abi = blake3_extension()
+    broken = tmp_path / Path(path).name
+    broken.write_text("of another world")
+
+    assert value_files.hasher_of(path, abi)
+    assert value_files.hasher_of(path, ".cpython-38-x86_64-linux-gnu.so") is None
+    assert value_files.hasher_of(str(broken), abi) is None
+    assert value_files.hasher_of(str(tmp_path / "absent.so"), abi) is None

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
+
+from blake3 import blake3
 
 from nbci.inkernel import value_files
 from nbci.inkernel.sharing import Groups, Probe
 from nbci.inkernel.untouched import Kept, MappedFile, Picture
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from nbci.kernels.value_digests import whole
 
 
 def groups_of(values: dict[str, Any]) -> Groups:
@@ -18,21 +19,26 @@ def groups_of(values: dict[str, Any]) -> Groups:
 
 def write(folder: str | Path, values: dict[str, Any]) -> tuple[str, int]:
     """All values as one group: digest and size of its file."""
-    digest, size = value_files.write_file(str(folder), groups_of(values).dumped(tuple(values), values))
+    digest, size = value_files.write_file(str(folder), groups_of(values).dumped(tuple(values), values), blake3)
     return digest, size
 
 
 def read(folder: str | Path, digest: str) -> dict[str, Any]:
-    return value_files.Mapped(str(folder), digest, False).load()
+    return mapped(folder, digest).load()
+
+
+def mapped(folder: str | Path, digest: str) -> value_files.Mapped:
+    """The file, verified as nbci does it."""
+    return value_files.Mapped(str(folder), digest, digest in whole(Path(folder), [digest]))
 
 
 class Taken:
     """A group as a step takes it; `unchanged` is what its end would say."""
 
     def __init__(self, folder: str | Path, digest: str) -> None:
-        mapped = value_files.Mapped(str(folder), digest, False)
-        self.values = mapped.load()
-        files = [MappedFile(mapped.path, mapped.data)] if mapped.count else []
+        file = mapped(folder, digest)
+        self.values = file.load()
+        files = [MappedFile(file.path, file.data)] if file.count else []
         self._kept = Kept(Picture(self.values), files)
 
     @property

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from real_kernels import printed, run, run_all
 
+from nbci.digests import file_digest
 from nbci.errors import IntegrityError
 from nbci.kernels.job import ProgramCell
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.job import JobOutcome, KernelJob
@@ -228,3 +230,50 @@ def test_cloudpickle_is_sent_where_it_is_missing(make_job: MakeJob) -> None:
     outcome = run(replace(make_job("print(f(1))", takes=tuple(made.values())), env=blocked))
 
     assert printed(outcome, 0) == "2\n"
+
+
+OTHER_INTERPRETER = "import importlib.machinery\nimportlib.machinery.EXTENSION_SUFFIXES = ['.other-1-arch.so', '.so']\n"
+ARRAYS = "import numpy as np\nbig, small = np.arange(400_000.0), [1, 2]\n"
+
+
+def files_in(folder: Path) -> dict[str, str]:
+    """Name and digest of every file that holds a value, however it is named."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(path.relative_to(folder)).replace("/", ""): file_digest(path)[0] for path in files}
+
+
+def test_a_kernel_that_cannot_digest_gives_what_others_give(make_job: MakeJob) -> None:
+    names = ("big", "small")
+    job = make_job(OTHER_INTERPRETER + ARRAYS, gives=names)
+    made = refs_of(run(job))
+    files = files_in(job.values_folder)
+    assert {ref.object: ref.object for ref in made.values()} == files
+    assert not any(path.stat().st_mode & 0o222 for path in job.values_folder.rglob("*") if path.is_file())
+
+    takes = tuple(made.values())
+    usual = make_job(ARRAYS, gives=names)
+    remade = make_job(OTHER_INTERPRETER + "big = big + 0\nsmall = [1, 2]", takes=takes, gives=names)
+    reads = make_job(OTHER_INTERPRETER + "assert big[7] == 7 and small == [1, 2]", takes=takes, gives=names)
+    assert [refs_of(outcome) for outcome in run_all(usual, remade, reads)] == [made, made, made]
+    assert files_in(job.values_folder) == files
+
+
+def test_what_cannot_be_digested_is_removed_when_another_value_is_refused(make_job: MakeJob) -> None:
+    job = make_job(OTHER_INTERPRETER + "a = 1; b = 'hunter-2'", gives=("a", "b"), secrets={"PASSWORD": "hunter-2"})
+    failure = run(job).failure
+    assert failure is not None
+    assert "it contains the value of a secret" in failure.message
+    assert not files_in(job.values_folder)
+
+
+def test_the_package_of_the_user_is_not_confused_with_the_one_that_digests(make_job: MakeJob) -> None:
+    (ref,) = refs_of(run(make_job("x = 1", gives=("x",)))).values()
+    late = "import sys\nassert not any('blake3' in name for name in sys.modules)\n"
+    own = "import pathlib, blake3\nassert blake3.blake3(b'').hexdigest()[:6] == 'af1349'\n"
+    hers = make_job(late + own + "y = x + 1", takes=(ref,), gives=("x", "y"))
+    seen = run(hers)
+    assert refs_of(seen)["x"] == ref
+    plain = run(make_job(late + "y = x + 1", takes=(ref,), gives=("x", "y")))
+    assert refs_of(plain) == refs_of(seen)
+    assert "blake3" in (seen.distributions or {})
+    assert "blake3" not in (plain.distributions or {})

@@ -344,4 +344,4 @@ def test_the_cache_is_laid_out_as_dvcs(tmp_path: Path, root: Path) -> None:
     ref = cache.artifacts.keep(root, "out", index())
     assert (cache.root / "files/md5" / ref.digest[:2] / ref.digest[2:]).is_file()
     assert ref.digest.endswith(".dir")
-    assert cache.value_path("abcdef") == cache.root / "files/sha256-4m/ab/cdef"
+    assert cache.value_path("abcdef") == cache.root / "files/blake3/ab/cdef"

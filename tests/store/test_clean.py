@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.config import Project
+from nbci.digests import file_digest
 from nbci.errors import UsageError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan
@@ -27,7 +28,7 @@ from nbci.store.clean import (
     unneeded_results,
     unneeded_runs,
 )
-from nbci.store.files import file_digest, try_lock
+from nbci.store.files import try_lock
 from nbci.store.index import FileIndex
 from nbci.store.runs import RunFolder, new_run
 
@@ -185,6 +186,7 @@ def test_what_a_killed_process_left_goes(project: Project, cache: Cache) -> None
     left = [
         cache.root / "incoming/7-1/object",
         cache.root / "outgoing/7-1",
+        cache.values / ".value-7-1",
         cache.own.path(kept.outs[0].digest).with_name(".nbci-7-1"),
     ]
     for path in left:

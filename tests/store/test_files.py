@@ -12,7 +12,7 @@ import pytest
 from support.console import ROOT
 
 from nbci.errors import ExitCode, InfrastructureError
-from nbci.store.files import file_digest, remove, try_lock, write_atomic
+from nbci.store.files import remove, try_lock, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -93,15 +93,6 @@ def test_removing(tmp_path: Path) -> None:
         remove(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["target"]
     assert (tmp_path / "target/kept").exists()
-
-
-def test_digests(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(b"x" * 3_000_000)
-    digest, size = file_digest(tmp_path / "a")
-    assert size == 3_000_000
-    assert len(digest) == 64
-    (tmp_path / "b").write_bytes(b"x" * 2_999_999 + b"y")
-    assert file_digest(tmp_path / "b")[0] != digest
 
 
 def test_a_lock_ends_with_its_descriptor_and_is_not_inherited(tmp_path: Path) -> None:
