@@ -86,16 +86,24 @@ def without_user(url: str) -> str:
 
 
 def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -> str:
-    """Configuration as Code: library, folders, the job, and two nodes, one of them with a GPU."""
+    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them with a GPU."""
     import yaml
 
     gpu = " ".join(dict.fromkeys(("gpu", *labels)))
     document = {
         "jenkins": {
             "numExecutors": 0,
+            "securityRealm": {
+                "local": {
+                    "allowsSignup": False,
+                    "users": [{"id": "admin", "password": "${JENKINS_ADMIN_PASSWORD}"}],
+                }
+            },
+            "authorizationStrategy": {"loggedInUsersCanDoAnything": {"allowAnonymousRead": False}},
             "nodes": [_node("linux1", "linux", "NORMAL"), _node("gpu1", gpu, "EXCLUSIVE")],
         },
         "unclassified": {
+            "location": {"url": "${JENKINS_PUBLIC_URL:-http://localhost:8080/}"},
             "globalLibraries": {
                 "libraries": [
                     {
@@ -109,15 +117,20 @@ def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -
                         },
                     }
                 ]
-            }
+            },
         },
         "jobs": [{"script": _job_script(job, repository)}],
     }
     text = yaml.dump(document, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
     return (
-        "# A controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the plugins of\n"
-        "# plugins.txt beside it. Written once by `nbci jenkins init`; yours from then on. Users, their rights and\n"
-        "# credentials are not in here.\n" + text
+        "# A new controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the
+"
+        "# plugins of plugins.txt beside it. It sets who may log in, so it is not for a controller that has users
+"
+        "# already. The password of admin is JENKINS_ADMIN_PASSWORD in the environment of the controller: set it.
+"
+        "# `nbci jenkins init` writes this file once; it is yours from then on.
+" + text
     )
 
 

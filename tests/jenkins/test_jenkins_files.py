@@ -62,6 +62,8 @@ def test_init_writes_what_a_controller_needs(nbci: Console, project: Path) -> No
     library = found["unclassified"]["globalLibraries"]["libraries"][0]
     assert (library["name"], library["defaultVersion"]) == ("nbci", "v1")
     assert [node["permanent"]["labelString"] for node in found["jenkins"]["nodes"]] == ["linux", "gpu"]
+    users = found["jenkins"]["securityRealm"]["local"]["users"]
+    assert users == [{"id": "admin", "password": "${JENKINS_ADMIN_PASSWORD}"}]
     assert "multibranchPipelineJob('team/digits')" in found["jobs"][0]["script"]
     assert "remote('https://git.example.com/team/digits.git')" in found["jobs"][0]["script"]
     plugins = (project / "jenkins/plugins.txt").read_text().split()

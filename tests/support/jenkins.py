@@ -255,7 +255,7 @@ class FakeJenkins:
     def _create(self, name: str, xml: str) -> Answer:
         kind = re.search(r"<([\w.-]+)", xml.partition("?>")[2] or xml)
         assert kind is not None
-        self.jobs[name] = FakeJob(xml=xml, kind=kind[1], parameterised=False)
+        self.jobs[name] = FakeJob(xml=xml, kind=kind[1], parameterised="ParameterDefinition>" in xml)
         return self.recorded("created")
 
     def _job(self, name: str, job: FakeJob, query: dict[str, str]) -> Answer:

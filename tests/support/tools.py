@@ -7,12 +7,19 @@ import shutil
 from typing import Final
 
 LEAVE_NOTHING_OUT: Final = "NBCI_TESTS_LEAVE_NOTHING_OUT"
+JENKINS: Final = {
+    name: os.environ[name]
+    for name in ("NBCI_JENKINS_URL", "NBCI_JENKINS_USER", "NBCI_JENKINS_TOKEN")
+    if os.environ.get(name)
+}
+"""A real controller to test against; read now, since the guards remove nbci's own variables."""
 
 
 def reason_to_leave_out(tool: str) -> str | None:
     """Why a test that needs `tool` cannot run here, or None when it can.
 
-    `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`.
+    `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or `jenkins`
+    for a controller that NBCI_JENKINS_URL names.
     """
     if tool.startswith("kernel:"):
         return (
@@ -20,6 +27,8 @@ def reason_to_leave_out(tool: str) -> str | None:
         )
     if tool == "gpu":
         return None if shutil.which("nvidia-smi") else "no NVIDIA GPU"
+    if tool == "jenkins":
+        return None if "NBCI_JENKINS_URL" in JENKINS else "no Jenkins controller: NBCI_JENKINS_URL is not set"
     if tool == "ordinary-user":
         return "running as root, whom file modes do not stop" if os.geteuid() == 0 else None
     return None if shutil.which(tool) else f"no command {tool!r}"
@@ -27,7 +36,7 @@ def reason_to_leave_out(tool: str) -> str | None:
 
 def may_be_left_out(tool: str) -> bool:
     """Whether `tool` is one that installing system packages cannot give, so that even a full run goes without."""
-    return tool in {"gpu", "ordinary-user"}
+    return tool in {"gpu", "jenkins", "ordinary-user"}
 
 
 def _has_kernel(name: str) -> bool:
