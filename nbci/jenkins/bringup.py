@@ -123,14 +123,10 @@ def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -
     }
     text = yaml.dump(document, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
     return (
-        "# A new controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the
-"
-        "# plugins of plugins.txt beside it. It sets who may log in, so it is not for a controller that has users
-"
-        "# already. The password of admin is JENKINS_ADMIN_PASSWORD in the environment of the controller: set it.
-"
-        "# `nbci jenkins init` writes this file once; it is yours from then on.
-" + text
+        "# A new controller for this project: start Jenkins with CASC_JENKINS_CONFIG naming this file, and the\n"
+        "# plugins of plugins.txt beside it. It sets who may log in, so it is not for a controller that has users\n"
+        "# already. The password of admin is JENKINS_ADMIN_PASSWORD in the environment of the controller: set it.\n"
+        "# `nbci jenkins init` writes this file once; it is yours from then on.\n" + text
     )
 
 

@@ -21,7 +21,9 @@ T = TypeVar("T")
 
 # what the shared library ends a build with when a machine failed, and not a step
 _INFRASTRUCTURE = re.compile(
-    r"^ERROR: .*?(?:exit code \d+: infrastructure: (?P<what>.*)|(?P<label>no node carries the label .*))$", re.MULTILINE
+    r"^ERROR: (.*exit code \d+: infrastructure: .*|.*: infrastructure, not the notebook.*"
+    r"|no node carries the label .*)$",
+    re.MULTILINE,
 )
 _NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")  # Jenkins' own quotes
 _EXITS = {
@@ -136,7 +138,7 @@ class _LogReader:
         self.offset = piece.next_offset
         text = self._line + fresh
         if (found := _INFRASTRUCTURE.search(text)) is not None:
-            self.infrastructure = found["what"] or found["label"]
+            self.infrastructure = found[1]
         self.missing_label = _missing_label(text) or self.missing_label
         self._line = text.rpartition("\n")[2]
         return fresh

@@ -27,10 +27,27 @@ def test_it_ends_as_the_build_ends(
     done = nbci(*_RUN, *(("-p", f"NBCI_PARAMS={mode}") if mode else ()), env=at)
     assert done.returncode == code, done.stdout + done.stderr
     assert f"build 1 of team/train ended as {result}" in done.stdout
-    assert ("FAILURE: there is no nbci on this agent" in done.stdout) == (mode == "infrastructure")
+    assert (f"FAILURE: {jenkins.trouble}" in done.stdout) == (mode == "infrastructure")
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
     assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
     assert "nbci: stage train: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("line", "code"),
+    [
+        ("digits: failed: infrastructure, not the notebook: try again; step a failed: no space left", 4),
+        ("no node carries the label 'tpu': say with labels: what it is called here", 4),
+        ("digits: failed: step a failed: ValueError: our infrastructure: gone", 1),
+    ],
+)
+def test_a_machine_to_blame_is_told_from_a_step(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], line: str, code: int
+) -> None:
+    """By the words with which the shared library ends a build."""
+    jenkins.trouble = line
+    done = nbci(*_RUN, "-p", "NBCI_PARAMS=infrastructure", "--no-log", env=at)
+    assert done.returncode == code
 
 
 def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:

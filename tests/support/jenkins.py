@@ -100,6 +100,7 @@ class FakeJenkins:
         self.on_log: Callable[[FakeBuild], None] = lambda _: None
         self.linter = Answer(200, {}, _SCRIPTED)
         self.stays_in_queue: str | None = None
+        self.trouble = "nbci ended with exit code 127: infrastructure: there is no nbci on this agent"
         self.crumb = "crumb-1"
         self.getting_ready = 0
         self._lock = threading.RLock()
@@ -353,7 +354,7 @@ class FakeJenkins:
         text = self.recorded(f"{build.outcome} log").body.decode()
         said = {
             "nolabel": f"Still waiting to schedule task\n{_NO_LABEL}\n",
-            "infrastructure": "ERROR: nbci ended with exit code 127: infrastructure: there is no nbci on this agent\n",
+            "infrastructure": f"ERROR: {self.trouble}\n",
         }
         return (said.get(build.mode, "") + "grün " * 40 + "\n" + text).encode()
 
