@@ -131,17 +131,20 @@ def test_a_remote_that_must_not_be_written_is_told(released: Released) -> None:
 
 
 _MOUNTED = """\
-mount -t tmpfs -o size=500k full '{remote}' || exit 99
+mount -t tmpfs -o {option} other '{remote}' || exit 99
 cd '{project}'; {python} -P -m nbci promote latest; code=$?
 umount '{remote}'
 exit $code
 """
 
 
-def test_a_full_remote_is_told_and_a_second_try_completes(large: Released) -> None:
+@pytest.mark.parametrize(
+    ("option", "told"), [("size=500k", "No space left on device"), ("ro", "Read-only file system")]
+)
+def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(large: Released, option: str, told: str) -> None:
     """On a file system of its own, where this machine lets a test mount one."""
     store_in(large, large.remote)
-    script = _MOUNTED.format(remote=large.remote, project=large.project, python=sys.executable)
+    script = _MOUNTED.format(option=option, remote=large.remote, project=large.project, python=sys.executable)
     try:
         done = subprocess.run(
             ["unshare", "-rm", "sh", "-c", script],
@@ -156,7 +159,7 @@ def test_a_full_remote_is_told_and_a_second_try_completes(large: Released) -> No
         pytest.skip(f"no file system can be mounted: {done.stderr}")
     assert done.returncode == 4, done.stderr
     assert "could not be brought to the DVC remote" in done.stderr
-    assert "No space left on device" in done.stderr
+    assert told in done.stderr
     assert large.tags() == large.tags(large.project) == set()
     assert promoted(large).version == "v1.0.0"
 
