@@ -49,12 +49,17 @@ class GitFailed(InfrastructureError):
         self.said = said
 
 
-def _without_lfs() -> tuple[str, ...]:
-    """Where git-lfs is set up and not installed, its files count as they lie there: as pointers."""
+def _without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers: settings of git."""
     if shutil.which("git-lfs") is not None:
-        return ()
-    settings = ("required=false", "clean=", "smudge=", "process=")
-    return tuple(word for setting in settings for word in ("-c", f"filter.lfs.{setting}"))
+        return {}
+    known = environ.get("GIT_CONFIG_COUNT", "")
+    first = int(known) if known.isdecimal() else 0
+    settings = {"required": "false", "clean": "", "smudge": "", "process": ""}
+    given = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (name, value) in enumerate(settings.items(), first):
+        given |= {f"GIT_CONFIG_KEY_{number}": f"filter.lfs.{name}", f"GIT_CONFIG_VALUE_{number}": value}
+    return given
 
 
 class Git:
@@ -70,12 +75,12 @@ class Git:
     def bytes(self, *words: str, stdin: bytes | str | None = None, environ: Mapping[str, str] | None = None) -> bytes:
         """What the command prints, as it is."""
         data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
-        settings = {**os.environ, **_QUIET, **(environ or {})}
+        settings = {**os.environ, **_QUIET, **_without_lfs(os.environ), **(environ or {})}
         try:
             if words[0] in _TALKING:
                 return self._talk(words, settings)
             done = subprocess.run(
-                ["git", "-C", str(self.folder), *_without_lfs(), *words],
+                ["git", "-C", str(self.folder), *words],
                 input=data or b"",
                 capture_output=True,
                 check=False,
