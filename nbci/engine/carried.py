@@ -167,7 +167,9 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     unrun = any(
         step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True)
     )
-    interrupted = any(step.failure is not None and step.failure.kind == "interrupted" for step in steps)
+    broken = [step for step in steps if step.result == "failed"]
+    # a step that fails may have had its siblings interrupted: then that is what became of the run
+    interrupted = bool(broken) and all(step.failure and step.failure.kind == "interrupted" for step in broken)
     failed = unrun or failure is not None or any(step.result not in _FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
     return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended))

@@ -42,6 +42,7 @@ final class Steps {
         add("recordIssues", Publishers::issues, "tools", "enabledForFailure", "skipPublishingChecks", "quiet");
         add("nodesByLabel", Instants::nodesByLabel, "label", "offline");
         add("properties", Instants::properties, "properties");
+        add("library", (engine, context, arguments) -> null, "identifier", "retriever", "changelog");
         KINDS.put("sh", new Kind(Shell::new, ordered("script", "returnStatus", "returnStdout", "label", "encoding")));
         block("stage", Blocks.Stage::new, "name");
         block("withEnv", Blocks.WithEnv::new, "overrides");
