@@ -50,8 +50,8 @@ def wine_database(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def run_sample(project: Path, target: str, env: dict[str, str] | None = None) -> SampleRun:
-    """Run a sample to its end."""
-    done = Console(project)("run", target, "--json", env=env)
+    """Run a sample to its end, whatever other tests of this session have run."""
+    done = Console(project)("run", target, "--json", "--force", env=env)
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     return SampleRun(project=project, folder=project / ".nbci" / "runs" / shown["run"], shown=shown)
