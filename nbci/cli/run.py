@@ -138,9 +138,11 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import KnownOuts, recall_results, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
+    from nbci.plan.select import named_steps
     from nbci.store.run_index import note_run
 
     plan, project = request.plan, request.project
+    again = named_steps(plan, arguments.force_step)
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
     ready = make_ready(project, plan, request.notebooks, cache=cache, environ=os.environ)
@@ -166,7 +168,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     )
     context = ready.begin(folder, display, log=folder.path / "events.jsonl")
     context.known_outs = KnownOuts(project)
-    context.forced = lambda step: forced or step in arguments.force_step
+    context.forced = lambda step: forced or step in again
     try:
         folder.write_plan(plan)
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)

@@ -64,7 +64,7 @@ def _step_lines(record: RunRecord) -> list[str]:
     rows = [
         (
             step.name,
-            _result(record, step),
+            _word(record, step),
             "" if step.seconds is None else duration(step.seconds),
             str(len(step.attempts) or ""),
             _remark(_ended(record, step)),
@@ -72,6 +72,11 @@ def _step_lines(record: RunRecord) -> list[str]:
         for step in record.steps
     ]
     return table([("step", "result", "took", "attempts", ""), *rows], right=frozenset({2, 3}))
+
+
+def _word(record: RunRecord, step: StepRecord) -> str:
+    not_yet = record.result == "running" and step.result == "skipped" and step.reason is None
+    return "waiting" if not_yet else _result(record, step)
 
 
 def _remark(step: StepRecord) -> str:

@@ -11,21 +11,26 @@ if TYPE_CHECKING:
 
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import Plan, PlannedStep, Take
-    from nbci.records.model import StepRecord
+    from nbci.records.model import FileRef, StepRecord
 
 
 class Ended(dict[str, "StepRecord"]):
-    """What the steps of a plan have come to so far; `along` has, for a value, the steps that took it along."""
+    """What the steps of a plan have come to so far.
+
+    `along` has, for a value, the steps that took it along; `outs` has every out, by path.
+    """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
         super().__init__()
         self._planned = {step.name: step for step in plan.steps}
         self.along: dict[str, list[str]] = {}
+        self.outs: dict[str, FileRef] = {}
         for record in records:
             self[record.name] = record
 
     def __setitem__(self, name: str, record: StepRecord) -> None:
         super().__setitem__(name, record)
+        self.outs |= {ref.path: ref for ref in record.outs}
         planned = self._planned.get(name)
         if planned is not None:
             for ref in record.gives:

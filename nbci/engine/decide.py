@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbci.engine.inputs import Inputs
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.model import FileRef, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
 
@@ -39,9 +39,17 @@ class Decision:
     text: bytes = b""
 
 
-def decide(root: Path, step: PlannedStep, inputs: Inputs, cache: Cache, index: FileIndex) -> Decision:
-    """Look for an earlier result of the step with these inputs."""
-    parts = (*_with_values(step.parts, inputs.params), *_input_parts(root, step, inputs.values, index))
+def decide(
+    root: Path,
+    step: PlannedStep,
+    inputs: Inputs,
+    cache: Cache,
+    index: FileIndex,
+    *,
+    made: Mapping[str, FileRef] | None = None,
+) -> Decision:
+    """Look for an earlier result of the step with these inputs; `made` are outs that are not put back yet, by path."""
+    parts = (*_with_values(step.parts, inputs.params), *_input_parts(root, step, inputs.values, index, made))
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
@@ -63,12 +71,14 @@ def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[P
         yield replace(part, digest=parameter_digest(params[part.label])) if part.kind == "parameter" else part
 
 
-def _input_parts(root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex) -> list[Part]:
+def _input_parts(
+    root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex, made: Mapping[str, FileRef] | None
+) -> list[Part]:
     parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
     named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
     return [
         *parts,
-        *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in dep_refs(root, tuple(named), index)),
+        *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in dep_refs(root, tuple(named), index, made)),
     ]
 
 

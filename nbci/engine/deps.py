@@ -9,19 +9,24 @@ from nbci.engine.artifacts import stands
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from nbci.records.model import FileRef
     from nbci.store.index import FileIndex
 
 
-def dep_refs(root: Path, paths: Iterable[str], index: FileIndex) -> Iterator[FileRef]:
+def dep_refs(
+    root: Path, paths: Iterable[str], index: FileIndex, made: Mapping[str, FileRef] | None = None
+) -> Iterator[FileRef]:
     """Each dependency as it stands, or, where it is tracked data that is not there, as it will.
 
-    A `.dvc` file stands for the data that it tracks.
+    A `.dvc` file stands for the data that it tracks. `made` are outs that stand in the workspace by then, by path.
     """
     for path in paths:
+        if made and path in made:
+            yield made[path]
+            continue
         dvc_file = tracking_file(root, path)
         if dvc_file is not None:
             for ref in tracked(root, dvc_file):

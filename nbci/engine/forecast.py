@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbci.config import Project
+    from nbci.engine.decide import Decision
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
     from nbci.store.cache import Cache
@@ -45,7 +46,8 @@ def forecast(
             steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
             continue
         try:
-            decision = decide(project.root, step, inputs_for(step, plan, settled), cache, index)
+            inputs = inputs_for(step, plan, settled)
+            decision = decide(project.root, step, inputs, cache, index, made=settled.outs)
         except StepError as error:
             steps.append(replace(step, reason=error.message))
             continue
@@ -55,9 +57,15 @@ def forecast(
         else:
             undecided.add(step.name)
             last = last_record(step.name)
-            reason = "" if last is None else "; ".join(changes(last.parts, decision.parts)[:3]) or decision.reason
+            changed = changes(last.parts, decision.parts)[:3] if last is not None else ()
+            reason = "" if last is None else "; ".join(changed) or _unchanged(last, decision)
             steps.append(replace(step, reason=reason) if reason else step)
     return replace(plan, steps=tuple(steps))
+
+
+def _unchanged(last: StepRecord, decision: Decision) -> str:
+    """Why a step runs although its inputs are as they were."""
+    return decision.reason if last.result in ("passed", "reused") else "it did not pass when it last ran"
 
 
 def _needs(step: PlannedStep, before: PlannedStep) -> bool:

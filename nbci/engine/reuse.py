@@ -42,7 +42,7 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
         return taken
     last = last_records(project, plan.target)
     for step in wanted:
-        decision = decide(project.root, step, inputs_for(step, plan, taken), cache, index)
+        decision = decide(project.root, step, inputs_for(step, plan, taken), cache, index, made=taken.outs)
         if decision.record is not None:
             taken[step.name] = decision.record
             continue

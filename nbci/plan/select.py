@@ -10,6 +10,8 @@ from nbci.graph import followers_of, reachable
 from nbci.plan.model import NOT_ASKED_FOR
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from nbci.plan.model import Plan, PlannedStep
 
 
@@ -33,11 +35,11 @@ def select(plan: Plan, selection: Selection) -> Plan:
     followers = followers_of(before)
     chosen = set(before)
     if selection.only:
-        chosen &= set(_names(plan, selection.only))
+        chosen &= set(named_steps(plan, selection.only))
     if selection.first:
-        chosen &= reachable(_names(plan, selection.first), followers)
+        chosen &= reachable(named_steps(plan, selection.first), followers)
     if selection.until:
-        chosen &= reachable(_names(plan, selection.until), before)
+        chosen &= reachable(named_steps(plan, selection.until), before)
     if not chosen:
         raise UsageError("no step lies between what --from, --until and --only name")
     needed = reachable(chosen, before) if selection.only or selection.first else chosen
@@ -73,15 +75,8 @@ def step_named(plan: Plan, name: str) -> PlannedStep:
     return plan.step(name)
 
 
-def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
-    if step.name in chosen or step.action == "skip":
-        return step
-    if step.name in needed:
-        return replace(step, action="reuse", reason="not asked for; taken from an earlier run")
-    return replace(step, action="skip", reason=NOT_ASKED_FOR)
-
-
-def _names(plan: Plan, asked: tuple[str, ...]) -> list[str]:
+def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
+    """The steps of those names, or of the nodes of those names; UsageError that names the nearest."""
     known: dict[str, list[str]] = {}
     for step in plan.steps:
         known.setdefault(step.name, []).append(step.name)
@@ -97,3 +92,11 @@ def _names(plan: Plan, asked: tuple[str, ...]) -> list[str]:
             )
         names += known[name]
     return names
+
+
+def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
+    if step.name in chosen or step.action == "skip":
+        return step
+    if step.name in needed:
+        return replace(step, action="reuse", reason="not asked for; taken from an earlier run")
+    return replace(step, action="skip", reason=NOT_ASKED_FOR)

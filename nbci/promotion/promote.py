@@ -130,9 +130,9 @@ class _Case:
 
 def _checked(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> _Case:
     record, plan = folder.read(), folder.read_plan()
-    seal = folder.check_seal()
     spec = pick_model(plan, request.model)
     check_passed(plan, record)
+    seal = folder.check_seal()
     git = open_git(project.root)
     built = check_clean(git, record, [path for step in plan.steps for path in (*step.outs, *step.metrics)])
     branch = built_branch(built, environ)

@@ -62,7 +62,7 @@ def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None 
     if wanted is None:
         raise UsageError(
             f"no other version of {state.model} was in stage {stage} before",
-            hint=f"nbci demote {move.model} empties it",
+            hint=_instead(state, move.model, stage),
         )
     version = state.version(wanted)
     if version is None or not version.active:
@@ -72,6 +72,13 @@ def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None 
         raise UsageError(f"{state.model} {wanted} is in stage {stage} already")
     events = assigning(state, wanted, version.commit, stage)
     return _move(git, state, move, stage=stage, events=events, now=wanted, event="rollback", environ=environ)
+
+
+def _instead(state: ModelState, model: str, stage: str) -> str | None:
+    if stage in state.stages:
+        return f"nbci demote {model} empties it"
+    latest = state.latest
+    return f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it" if latest else None
 
 
 def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:

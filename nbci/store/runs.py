@@ -212,11 +212,9 @@ class RunFolder:
         header = self.read_header()
         if header.result != "running":
             return
-        for step in self.read_plan().steps:
-            record = self.read_step(step.name)
-            if record is not None:
-                self.settle_killed(record)
-        self.write_run(replace(header, result="interrupted"))
+        begun = [record for step in self.read_plan().steps if (record := self.read_step(step.name)) is not None]
+        steps = tuple(self.settle_killed(record) for record in begun)
+        self.write_run(replace(header, result="interrupted", steps=steps))
 
     def _interrupted(self, step: StepRecord) -> tuple[StepRecord, ExecutedNotebook | None]:
         """A step of a run whose engine was killed: it was running, or never began; with what was journaled of it."""

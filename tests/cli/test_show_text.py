@@ -237,5 +237,14 @@ def test_durations_for_people(seconds: float, shown: str) -> None:
     assert duration(seconds) == shown
 
 
+def test_a_step_that_has_not_begun_waits_while_the_run_goes_on() -> None:
+    steps = (StepRecord(name="fit", result="running"), StepRecord(name="save", result="skipped"))
+    going_on = replace(RECORD, result="running", steps=steps)
+    assert [line.split() for line in render_show(going_on).splitlines() if line[:4] in ("fit ", "save")] == [
+        ["fit", "running"],
+        ["save", "waiting"],
+    ]
+
+
 def test_wide_and_combining_characters_have_their_width() -> None:
     assert [width(text) for text in ("abc", "漢字", "e\u0301", "\u200b")] == [3, 4, 1, 0]

@@ -10,6 +10,8 @@ import psutil
 import pytest
 from shown import document, failure, results
 
+from nbci.store.runs import RunFolder
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -84,6 +86,7 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert "line 250\n" in (killed / "report/steps/loud.html").read_text(encoding="utf-8")
     assert document(nbci("show", "--json")) == shown
     assert not list(killed.rglob("outputs.jsonl"))
+    RunFolder(killed).check_seal()
 
     (nbci.cwd / "go").touch()
     resumed = document(nbci("run", "--resume", "latest", "--json", env={"WORD": _SECRET}))
@@ -123,3 +126,9 @@ def test_a_damaged_journal_is_survived(nbci: Console, killed: Path) -> None:
     (nbci.cwd / "go").touch()
     resumed = nbci("run", "--resume", "latest", "--json", env={"WORD": _SECRET})
     assert results(document(resumed)) == {"quiet": "passed", "loud": "passed"}
+
+
+def test_a_killed_run_is_no_altered_one(nbci: Console, killed: Path) -> None:
+    judged = nbci("gate")
+    assert (judged.returncode, judged.stderr) == (130, "")
+    assert f"{killed.name} interrupted; only a run that passed is judged" in judged.stdout

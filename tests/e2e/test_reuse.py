@@ -132,6 +132,28 @@ def test_a_file_written_undeclared_is_said(project: Project) -> None:
     assert "the step wrote aside.txt, which it does not declare" in done.stdout
 
 
+def test_why_a_step_that_failed_runs_again(project: Project) -> None:
+    project.write(train="total = sum(data) / 0")
+    assert project.nbci("run", "n.ipynb", env=project.env).returncode == 1
+    assert project.why("train") == "train: run, it did not pass when it last ran\n"
+
+
+def test_a_forecast_counts_on_outs_that_will_be_put_back(project: Project) -> None:
+    cells = [
+        ("parameters", "size = 4\nweight = 3"),
+        ("step:load out:made.txt", "open('made.txt', 'w').write(str(size))"),
+        ("step:train prev:load in:made.txt", "total = int(open('made.txt').read())\nprint(total)"),
+    ]
+    write_notebook(project.folder / "n.ipynb", cells)
+    assert project.run() == {"load": "passed", "train": "passed"}
+    (project.folder / "made.txt").unlink()
+    assert project.why("train").startswith("train: reuse, of run ")
+    assert project.run("--only", "train") == {"load": "reused", "train": "passed"}
+    assert project.run("-p", "size=5") == {"load": "passed", "train": "passed"}
+    assert project.why("train").startswith("train: reuse, of run ")  # of the first run, though the file is of another
+    assert project.run() == {"load": "reused", "train": "reused"}
+
+
 def test_force(project: Project) -> None:
     assert project.run("--force") == ALL
     assert project.run("--force-step", "train") == {"load": "reused", "train": "passed", "report": "reused"}

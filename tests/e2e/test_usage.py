@@ -50,6 +50,7 @@ def _refused(nbci: Console, *args: str | Path) -> str:
         (["n.ipynb", "-k", "no-such-kernel"], ["no-such-kernel", "python3"]),
         (["n.ipynb", "--only", "ftt"], ["'ftt'", "'fit'"]),
         (["n.ipynb", "--only", "fit"], ["no earlier run", "load"]),
+        (["n.ipynb", "--force-step", "ftt"], ["'ftt'", "'fit'"]),
         (["n.ipynb", "--from", "fit", "--until", "load"], ["no step lies between"]),
         (["n.ipynb", "--keep-going", "--fail-fast"], ["not allowed"]),
         (["n.ipynb", "--resume", "latest"], ["either"]),

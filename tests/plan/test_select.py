@@ -6,7 +6,7 @@ import pytest
 
 from nbci.errors import UsageError
 from nbci.plan.model import Plan, PlannedStep
-from nbci.plan.select import Selection, select
+from nbci.plan.select import Selection, named_steps, select
 
 if TYPE_CHECKING:
     from nbci.plan.model import Action
@@ -97,3 +97,11 @@ def test_a_node_stands_for_its_steps() -> None:
 def test_a_step_that_its_condition_rules_out_stays_out() -> None:
     plan = Plan(pipeline="p", target="p.yaml", steps=(_step("a", action="skip"), _step("b", "a")))
     assert [step.action for step in select(plan, Selection(only=("a", "b"))).steps] == ["skip", "run"]
+
+
+def test_steps_are_named_by_node_or_step_in_the_order_asked_for() -> None:
+    steps = (_step("load"), _step("train/svm", node="train"), _step("train/tree", node="train"))
+    plan = Plan(pipeline="p", target="p.yaml", steps=steps)
+    assert named_steps(plan, ("train", "load")) == ["train/svm", "train/tree", "load"]
+    with pytest.raises(UsageError, match="there is no step 'trian'"):
+        named_steps(plan, ("trian",))

@@ -150,6 +150,10 @@ def test_a_dry_run_and_a_release_that_stays_here(released: Released) -> None:
     assert (released.tags(), released.tags(released.project)) == (set(), set(kept.tags))
     assert promoted(released).done
     assert released.tags() == set(kept.tags)
+    demote(released.project, Move(model="digits"), {})
+    with pytest.raises(UsageError, match="no other version of digits was in stage production before") as empty:
+        rollback(released.project, Move(model="digits"), {})
+    assert empty.value.hint == "it is empty: nbci rollback digits --to v1.0.0 puts that version into it"
 
 
 def forget_identity(released: Released) -> None:
