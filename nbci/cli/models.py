@@ -100,7 +100,9 @@ def _table(rows: Sequence[Placed]) -> Iterator[str]:
 
 
 def _metrics(metrics: Any) -> str:
-    return ", ".join(f"{name.rpartition(':')[2]} {value:.4g}" for name, value in metrics.items())
+    from nbci.cli.live.wording import number
+
+    return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items())
 
 
 def _history(arguments: argparse.Namespace) -> int:
@@ -142,7 +144,8 @@ def _verify(arguments: argparse.Namespace) -> int:
     if arguments.json:
         _print_json([asdict(finding) for finding in found])
     elif not found:
-        print("1 release is what it says" if count == 1 else f"{count} releases are what they say")
+        several = f"{count} releases are what they say" if count else "no model was released yet"
+        print("1 release is what it says" if count == 1 else several)
     for finding in found if not arguments.json else ():
         print(f"{finding.model} {finding.version or ''}: {finding.problem}", file=sys.stderr)
     return ExitCode.INTEGRITY if found else ExitCode.SUCCESS

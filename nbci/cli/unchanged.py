@@ -71,6 +71,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "made": [path for step in context.plan.steps for path in (*step.outs, *step.metrics)],
     }
     files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
+    files += [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
     remember(_state_path(context.project.root, arguments), files, summary)
 
 

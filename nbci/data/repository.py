@@ -6,6 +6,7 @@ of its configuration files has changed.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from nbci.errors import Location, UsageError
+from nbci.errors import InfrastructureError, Location, UsageError
 from nbci.store.cache import Cache, user_cache
 from nbci.store.files import write_atomic
 from nbci.store.objects import LINKS, Objects
@@ -69,7 +70,8 @@ def data_settings(project: Project) -> DataSettings | None:
     settings = _settings(config, folder)
     files = _signatures([*config.files.values()])
     if (project.root / ".nbci").is_dir():  # a command that only looks leaves nothing behind
-        write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))
+        with contextlib.suppress(InfrastructureError):  # where nothing can be written, one may still look
+            write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))
     return settings
 
 

@@ -159,9 +159,10 @@ def _events(store: RunFolder) -> str:
 
 
 def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRecord:
-    """The run's record; it began with its first step and ended with its last."""
-    started = min((step.started_utc for step in steps if step.started_utc), default=begun.started_utc)
-    ended = max((step.ended_utc for step in steps if step.ended_utc), default=started)
+    """The run's record; it began with the first step that ran and ended with the last."""
+    ran = [step for step in steps if step.result != "reused"]  # the others have the times of another run
+    started = min((step.started_utc for step in ran if step.started_utc), default=begun.started_utc)
+    ended = max((step.ended_utc for step in ran if step.ended_utc), default=started)
     record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
     failure = missing_metrics(record, plan.required_metrics)
     unrun = any(

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from nbci.errors import IntegrityError
+from nbci.errors import IntegrityError, Location, UsageError
 from nbci.records.codec import from_json, to_json_line
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import Artifacts
@@ -194,4 +194,7 @@ def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Ca
     """The cache of this user: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
     named = environ.get("NBCI_CACHE")
     base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    return Cache(Path(named) if named else Path(base) / "nbci", objects)
+    folder = Path(named) if named else Path(base) / "nbci"
+    if folder.exists() and not folder.is_dir():
+        raise UsageError("the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder")
+    return Cache(folder, objects)

@@ -358,9 +358,10 @@ def find_run(project: Project, run: str) -> RunFolder:
         return matches[0]
     names = [folder.run for folder in matches or runs]
     close = nearest(run, names)
+    listed = f"runs: {', '.join(names[:5])}" if names else "start the first with: nbci run TARGET"
     raise UsageError(
         f"{run!r} is the beginning of {len(matches)} runs" if matches else f"there is no run {run!r}",
-        hint=f"did you mean {close}?" if close and not matches else f"runs: {', '.join(names[:5]) or 'none yet'}",
+        hint=f"did you mean {close}?" if close and not matches else listed,
         where=Location(project.runs_folder.relative_to(project.root).as_posix()),
     )
 

@@ -154,6 +154,13 @@ def test_a_forecast_counts_on_outs_that_will_be_put_back(project: Project) -> No
     assert project.run() == {"load": "reused", "train": "reused"}
 
 
+def test_a_cache_that_is_a_file_is_wrong_usage(project: Project) -> None:
+    project.env["NBCI_CACHE"] = str(project.folder / "helper.py")
+    for command in (["run", "n.ipynb", "-p", "size=8"], ["plan", "n.ipynb"], ["why", "n.ipynb", "train"]):
+        done = project.nbci(*command, env=project.env)
+        assert (done.returncode, "helper.py: the cache is no folder" in done.stderr) == (2, True), done.stderr
+
+
 def test_force(project: Project) -> None:
     assert project.run("--force") == ALL
     assert project.run("--force-step", "train") == {"load": "reused", "train": "passed", "report": "reused"}
@@ -201,7 +208,13 @@ def remove_out(project: Project) -> None:
     (project.folder / "total.txt").unlink()
 
 
-@pytest.mark.parametrize("change", [change_source, change_module, remove_out])
+def damage_the_record(project: Project) -> None:
+    newest = max((project.folder / ".nbci/runs").iterdir())
+    named = json.loads((newest / "run.json").read_bytes())["same_as"]
+    (newest.parent / named / "run.json").write_text("{", encoding="utf-8")
+
+
+@pytest.mark.parametrize("change", [change_source, change_module, remove_out, damage_the_record])
 def test_nothing_to_do_is_told_at_once_and_never_wrongly(project: Project, change: Callable[[Project], None]) -> None:
     quick = until_quick(project)
     assert "3 reused from run" in quick

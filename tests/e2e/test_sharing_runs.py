@@ -86,6 +86,17 @@ def test_each_reuses_what_the_other_ran(machines: tuple[Machine, Machine], tmp_p
     assert three.run() == ["passed", "passed", "passed"]
 
 
+def test_a_run_gathered_of_reused_steps_has_times_of_its_own(machines: tuple[Machine, Machine]) -> None:
+    one, two = machines
+    one.run()
+    before = json.loads(one.call("show", "--json").stdout)
+    assert two.call("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+    assert two.call("step", "--plan", "plan.json", "--store", "store", "load", "train", "use").returncode == 0
+    gathered = json.loads(two.call("finish", "--plan", "plan.json", "--store", "store", "--json").stdout)
+    assert [step["result"] for step in gathered["steps"]] == ["reused", "reused", "reused"]
+    assert gathered["started_utc"] > before["ended_utc"]
+
+
 def test_without_the_remote_a_run_goes_on_and_push_follows(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
     one, two = machines
     (tmp_path / "remote").touch()  # a file in its place: nothing can be written there

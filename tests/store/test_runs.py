@@ -106,7 +106,7 @@ def test_runs_are_found_by_id_beginning_and_latest(project: Project) -> None:
 def test_without_runs_there_is_none_to_find(project: Project, run: str) -> None:
     with pytest.raises(UsageError) as caught:
         find_run(project, run)
-    assert caught.value.hint == "runs: none yet"
+    assert caught.value.hint == "start the first with: nbci run TARGET"
 
 
 def test_runs_made_in_one_second_have_folders_of_their_own(project: Project) -> None:
