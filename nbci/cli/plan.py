@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,12 +52,14 @@ def forecast_here(project: Project, plan: Plan) -> Plan:
     from nbci.data.sharing import share
     from nbci.engine.forecast import forecast
     from nbci.engine.reuse import last_records
+    from nbci.errors import InfrastructureError
     from nbci.store.index import FileIndex
 
     index = FileIndex(project.state_folder / "digests.json")
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
     found = forecast(plan, project, cache, index, last_records(project, plan.target))
-    index.save()
-    cache.save()
+    with contextlib.suppress(InfrastructureError):  # where nothing can be written, one may still look
+        index.save()
+        cache.save()
     return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,16 @@ def test_a_forecast_counts_on_outs_that_will_be_put_back(project: Project) -> No
     assert project.run("-p", "size=5") == {"load": "passed", "train": "passed"}
     assert project.why("train").startswith("train: reuse, of run ")  # of the first run, though the file is of another
     assert project.run() == {"load": "reused", "train": "reused"}
+
+
+def test_what_cannot_be_remembered_is_no_obstacle_to_looking(project: Project) -> None:
+    state = project.folder / ".nbci" / "state"
+    shutil.rmtree(state)
+    state.touch()
+    (project.folder / "helper.py").write_text("def double(n):\n    return n * 2\n", encoding="utf-8")
+    assert project.nbci("plan", "n.ipynb", env=project.env).returncode == 0
+    assert "module helper.py has changed" in project.why("load")
+    assert project.nbci("run", "n.ipynb", env=project.env).returncode == 4
 
 
 def test_a_cache_that_is_a_file_is_wrong_usage(project: Project) -> None:
