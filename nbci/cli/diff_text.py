@@ -20,6 +20,8 @@ _NOT_THERE = "nothing"
 def render_difference(found: RunDifference) -> str:
     """A section for each kind of difference; metrics also where they are equal."""
     lines = [f"{found.before} → {found.after}"]
+    if found.is_empty:
+        return "\n".join([*lines, "", "nothing differs"]) + "\n"
     lines += _section("parameters", _changes(found.params))
     lines += _section("steps", _changes(found.steps))
     lines += _section("code", [line for change in found.code for line in _cell(change)])
@@ -27,8 +29,6 @@ def render_difference(found: RunDifference) -> str:
     lines += _section("data", [line for change in found.data for line in _data(change)])
     lines += _section("metrics", table([_metric(change) for change in found.metrics]) if found.metrics else ())
     lines += _section("environment", _changes(found.environment))
-    if found.is_empty:
-        lines += ["", "nothing differs"]
     return "\n".join(lines) + "\n"
 
 

@@ -51,7 +51,8 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     sharing = share(project, project_cache(project, os.environ), os.environ)
     if sharing is None:
         raise UsageError(
-            "no remote is named", hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]'
+            "no remote is named",
+            hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]; it may be one of those of DVC',
         )
     return project, sharing
 

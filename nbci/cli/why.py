@@ -36,6 +36,7 @@ def main(arguments: argparse.Namespace) -> int:
         print("  it never ran here")
     elif step.action == "run":
         known = [part for part in last.parts if part.kind not in ("value", "file")]
-        for text in changes(known, step.parts):
+        texts = changes(known, step.parts)
+        for text in texts if texts != [step.reason] else ():
             print(f"  {text}")
     return 0

@@ -32,9 +32,9 @@ def gates_word(verdict: Verdict | None) -> str:
     """What the gates add to the line of the result."""
     if verdict is None:
         return ""
-    refused = sum(gate.refuses for gate in verdict.gates)
+    refused = [one_line(gate.title) for gate in verdict.gates if gate.refuses]
     if refused:
-        return f"; REFUSED by {refused} of {counted(len(verdict.gates), 'gate')}"
+        return f"; REFUSED by {len(refused)} of {counted(len(verdict.gates), 'gate')}: {', '.join(refused)}"
     return f"; gates {verdict.result}"
 
 

@@ -47,7 +47,7 @@ def why_not(name: str) -> str | None:
     except (ImportError, ValueError) as error:
         return str(error)
     if spec is None:
-        return "there is no such module"
+        return "it is not installed; a project's own modules are never imported ahead"
     places = (
         [spec.origin] if spec.origin and os.path.isabs(spec.origin) else list(spec.submodule_search_locations or ())
     )
