@@ -51,7 +51,9 @@ def _write_report(
     *,
     reused_too: bool = False,
 ) -> None:
+    from nbci.report.material import Material, ShownRun
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 
-    write_report(folder.report, render_report(record, plan, executed, reused_too=reused_too))
+    run = ShownRun(record=record, plan=plan, notebooks=executed)
+    write_report(folder.report, render_report(Material(run=run, reused_too=reused_too)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.resources import files
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from nbci.report.index_page import index_page
 from nbci.report.junit import junit
@@ -14,19 +14,17 @@ from nbci.report.view import shown_steps
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.report.material import Material
 
 
-def render_report(
-    record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]], *, reused_too: bool = True
-) -> Mapping[str, bytes]:
-    """The report's files by their path in the folder; `notebooks` holds each step's executed notebook by step name.
+def render_report(material: Material) -> Mapping[str, bytes]:
+    """The report's files by their path in the folder.
 
-    A step without a notebook is shown from the plan, a reused one only if `reused_too`. Pages keep to the policy
-    under which Jenkins serves a build's files: no script, no inline style, no `data:`, no download.
+    A step without a notebook is shown from the plan, a reused one only if the material has reused ones too. Pages keep
+    to the policy under which Jenkins serves a build's files: no script, no inline style, no `data:`, no download.
     """
-    steps = shown_steps(record, plan, notebooks, reused_too=reused_too)
+    record, plan = material.run.record, material.run.plan
+    steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
     result = {
         "index.html": index_page(record, plan, steps),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),

@@ -14,18 +14,27 @@ from hypothesis import strategies as st
 from report_pages import pages
 
 from nbci.records.model import Attempt, Failure, Metric, ParameterValue, StepRecord
+from nbci.report.material import Material, ShownRun
 from nbci.report.render import render_report
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+
 GOLDEN = Path(__file__).parent / "golden"
 # Read here: while tests run, no variable of nbci's is set.
 UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))
 
-RUNS: dict[str, tuple[Any, Any, Any]] = {
-    "passed": (samples.PASSED, samples.PLAN, {"models/train": samples.TRAIN_NOTEBOOK}),
-    "failed": (samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}),
+
+def material(record: RunRecord, plan: Plan, notebooks: Mapping[str, Any]) -> Material:
+    return Material(run=ShownRun(record=record, plan=plan, notebooks=notebooks))
+
+
+RUNS: dict[str, Material] = {
+    "passed": material(samples.PASSED, samples.PLAN, {"models/train": samples.TRAIN_NOTEBOOK}),
+    "failed": material(samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}),
 }
 
 
@@ -36,7 +45,7 @@ def normalised(content: bytes) -> str:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_report_is_the_golden_one(name: str) -> None:
-    files = render_report(*RUNS[name])
+    files = render_report(RUNS[name])
     texts = {path: normalised(content) for path, content in files.items() if path.endswith((".html", ".md", ".xml"))}
     folder = GOLDEN / name
     if UPDATE:
@@ -49,7 +58,7 @@ def test_report_is_the_golden_one(name: str) -> None:
 
 @pytest.mark.parametrize("name", RUNS)
 def test_pages_keep_to_the_policy_and_lead_to_what_is_there(name: str) -> None:
-    files = render_report(*RUNS[name])
+    files = render_report(RUNS[name])
     assert "index.html" in pages(files)
     for path, content in files.items():
         if path.endswith(".html"):
@@ -58,17 +67,17 @@ def test_pages_keep_to_the_policy_and_lead_to_what_is_there(name: str) -> None:
 
 
 def test_the_same_values_give_the_same_bytes() -> None:
-    assert render_report(*RUNS["passed"]) == render_report(*RUNS["passed"])
+    assert render_report(RUNS["passed"]) == render_report(RUNS["passed"])
 
 
 def test_style_sheet_asks_for_nothing_outside() -> None:
-    style = render_report(*RUNS["passed"])["style.css"].decode()
+    style = render_report(RUNS["passed"])["style.css"].decode()
     assert "url(" not in style
     assert "@import" not in style
 
 
 def test_failed_run_leads_with_the_failure() -> None:
-    text = pages(render_report(*RUNS["failed"]))["index.html"].text
+    text = pages(render_report(RUNS["failed"]))["index.html"].text
     order = [
         "digits ✗ failed",
         "Step models/train failed",
@@ -84,7 +93,7 @@ def test_failed_run_leads_with_the_failure() -> None:
 
 
 def test_index_says_what_went_in_and_what_came_out() -> None:
-    text = pages(render_report(*RUNS["passed"]))["index.html"].text
+    text = pages(render_report(RUNS["passed"]))["index.html"].text
     expected = (
         "The run passed: 2 steps in 12.4 s; 1 reused.",
         "4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345 on main, with changes that are not committed",
@@ -101,7 +110,7 @@ def test_index_says_what_went_in_and_what_came_out() -> None:
 
 
 def test_step_page_shows_cells_with_outputs() -> None:
-    files = render_report(*RUNS["passed"])
+    files = render_report(RUNS["passed"])
     page = pages(files)["steps/models__train.html"]
     assert files["images/models__train/cell-5-1.png"] == samples.png()
     assert page.images[0]["alt"].endswith(
@@ -117,13 +126,13 @@ def test_step_page_shows_cells_with_outputs() -> None:
 
 
 def test_step_without_notebook_is_shown_from_the_plan() -> None:
-    page = pages(render_report(*RUNS["passed"]))["steps/prepare.html"]
+    page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
     assert "X, y = load_digits(return_X_y=True)" in page.text
 
 
 def test_killed_run_shows_steps_that_were_not_reached() -> None:
     record = samples.run(samples.TRAIN, result="interrupted", seconds=None, git=None, command=())
-    files = render_report(record, samples.FAILED_PLAN, {})
+    files = render_report(material(record, samples.FAILED_PLAN, {}))
     index = pages(files)["index.html"].text
     assert "The run was interrupted before its end" in index
     assert "the run ended before this step began" in index
@@ -134,7 +143,7 @@ def test_killed_run_shows_steps_that_were_not_reached() -> None:
 def test_names_of_steps_cannot_leave_the_folder_or_meet() -> None:
     names = ["../../etc/x", "a/b", "a__b", "A__B", "..", "", "é" * 300]
     record = samples.run(*(StepRecord(name=name, result="passed") for name in names))
-    files = render_report(record, samples.plan(), {})
+    files = render_report(material(record, samples.plan(), {}))
     written = [path for path in files if path.startswith("steps/")]
     assert len(written) == len({path.casefold() for path in written}) == len(names)
     assert all(re.fullmatch(r"steps/[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", path) and len(path) < 130 for path in written)
@@ -158,7 +167,7 @@ HOSTILE = st.text(st.characters(), max_size=40) | st.sampled_from(
 @given(texts=st.lists(HOSTILE, min_size=12, max_size=12), number=st.floats())
 def test_no_text_breaks_any_file(texts: list[str], number: float) -> None:
     record, plan, notebooks = hostile(texts, number)
-    files = render_report(record, plan, notebooks)
+    files = render_report(material(record, plan, notebooks))
     pages(files)
     assert ElementTree.fromstring(files["junit.xml"]).tag == "testsuites"
     assert len(files["summary.md"]) <= 60_000
@@ -221,14 +230,14 @@ def test_long_traceback_is_folded() -> None:
     failure = Failure(kind="exception", message="m", traceback="\n".join(f"line {n}" for n in range(60)))
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=1, failure=failure)
     record = samples.run(StepRecord(name="a", result="failed", attempts=(attempt,)), result="failed")
-    index = pages(render_report(record, samples.plan(), {}))["index.html"]
+    index = pages(render_report(material(record, samples.plan(), {})))["index.html"]
     assert "details" in index.tags
     assert "Traceback: 60 lines" in index.text
     assert "line 59" in index.text
 
 
 def test_error_on_the_step_page_is_shown_once_at_its_cell() -> None:
-    page = pages(render_report(*RUNS["failed"]))["steps/models__train.html"]
+    page = pages(render_report(RUNS["failed"]))["steps/models__train.html"]
     assert page.text.count("----> 2 model.fit(X, y)") == 1
     assert "#cell-3" in page.links
 
@@ -236,7 +245,7 @@ def test_error_on_the_step_page_is_shown_once_at_its_cell() -> None:
 def test_a_step_may_go_without_a_page() -> None:
     steps = tuple(replace(step, report=step.name != "models/train") for step in samples.FAILED_PLAN.steps)
     notebooks = {"models/train": samples.FAILED_NOTEBOOK}
-    files = render_report(samples.FAILED, replace(samples.FAILED_PLAN, steps=steps), notebooks)
+    files = render_report(material(samples.FAILED, replace(samples.FAILED_PLAN, steps=steps), notebooks))
     shown = pages(files)  # every link leads to what is there
     assert not [path for path in files if "train" in path]
     assert "report disabled" in shown["index.html"].text

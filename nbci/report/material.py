@@ -1,0 +1,67 @@
+"""What a report is made of: the run, the run that it is compared with, and the runs before it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbci.plan.compare import RunDifference
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+
+    Notebooks = Mapping[str, Mapping[str, Any]]
+    """Each step's executed notebook by the step's name, where there is one."""
+    ReadFile = Callable[[str], bytes | None]
+    """The content of a file that the run recorded as an out or metrics file, by its path; None where it is gone."""
+
+
+def no_file(_path: str) -> bytes | None:
+    """For a run whose files are not at hand."""
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownRun:
+    """A run with what its pages show."""
+
+    record: RunRecord
+    plan: Plan
+    notebooks: Notebooks
+    read_file: ReadFile = no_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """The run that this one is compared with; `title` says in words which it is and why that one."""
+
+    title: str
+    run: ShownRun
+    difference: RunDifference
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastRun:
+    """An earlier run of the pipeline, for trends; metrics by their full names."""
+
+    run: str
+    started_utc: str | None
+    result: str
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """All that a report is made of. `history`: earlier runs, oldest first, this one left out. `card`: Markdown.
+
+    `no_baseline` says why there is none to compare with.
+    """
+
+    run: ShownRun
+    baseline: Baseline | None = None
+    no_baseline: str | None = None
+    history: tuple[PastRun, ...] = ()
+    card: str | None = None
+    reused_too: bool = True
