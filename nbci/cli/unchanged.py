@@ -71,8 +71,8 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "made": [path for step in context.plan.steps for path in (*step.outs, *step.metrics)],
     }
     files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
-    files += [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
-    remember(_state_path(context.project.root, arguments), files, summary)
+    records = [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
+    remember(_state_path(context.project.root, arguments), files, records, summary)
 
 
 def _state_path(root: Path, arguments: argparse.Namespace) -> Path:

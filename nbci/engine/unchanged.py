@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 3
-_BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH")  # what a gate compares with may depend on them
+FORMAT = 4
+# what a gate compares with may depend on them
+_BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH")
 _SETTLED_NS = 50_000_000
 
 
@@ -30,10 +31,18 @@ def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[s
     return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
 
 
-def remember(path: Path, files: Iterable[str], summary: Mapping[str, Any]) -> None:
-    """Keep how each file (or folder, for its entries) stands now, with what is to be said when nothing has changed."""
-    signatures = {name: signature(name) for name in dict.fromkeys(files)}
-    document = {"written_ns": time.time_ns(), "files": signatures, "summary": dict(summary)}
+def remember(path: Path, files: Iterable[str], records: Iterable[str], summary: Mapping[str, Any]) -> None:
+    """Keep how each file (or folder, for its entries) stands now, with what is to be said when nothing has changed.
+
+    `records` were written by this process a moment ago, whole: nobody else has had the time to change them in place,
+    so unlike other files they need not be older than a clock tick to be trusted.
+    """
+    document = {
+        "written_ns": time.time_ns(),
+        "files": {name: signature(name) for name in dict.fromkeys(files)},
+        "records": {name: signature(name) for name in records},
+        "summary": dict(summary),
+    }
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(document), encoding="utf-8")
@@ -49,6 +58,8 @@ def recall(path: Path) -> dict[str, Any] | None:
             now = signature(name)
             if now != known or (now is not None and max(now[2], now[3]) > settled):
                 return None
+        if any(signature(name) != known for name, known in document["records"].items()):
+            return None
         summary: dict[str, Any] = document["summary"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
