@@ -43,7 +43,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.errors import ExitCode
     from nbci.promotion.promote import Request
     from nbci.store.cache import Cache
-    from nbci.store.index import FileIndex
+    from nbci.store.index import project_index
     from nbci.store.run_index import note_run
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
@@ -60,7 +60,7 @@ def main(arguments: argparse.Namespace) -> int:
         record = Judging(project, plan, os.environ).judged(record)
         folder.write_run(record)
         keep_outs(project, record, store, os.environ)
-        bring_notebooks(folder, record, Cache(store.path), FileIndex(project.state_folder / "digests.json"))
+        bring_notebooks(folder, record, Cache(store.path), project_index(project))
         publish(folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
         if arguments.out:

@@ -122,11 +122,10 @@ def _gate(name: str, verdict: Verdict) -> GateResult:
 
 
 def _user(project: Project) -> str:
-    import getpass
-
     from nbci.registry.git import Git
+    from nbci.store.runs import user_name
 
-    try:
-        return Git(project.root).get("config", "user.name") or getpass.getuser()
-    except (KeyError, OSError) as error:  # a container's user without a name
-        raise UsageError("an override needs a name", hint="--by NAME") from error
+    name = Git(project.root).get("config", "user.name") or user_name()
+    if name is None:
+        raise UsageError("an override needs a name", hint="--by NAME")
+    return name

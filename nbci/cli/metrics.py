@@ -26,13 +26,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Print them."""
     from nbci.cli.runs_text import render_history, value_in
     from nbci.config import find_project
-    from nbci.store.run_index import RunIndex
-    from nbci.store.search import Known, query
+    from nbci.store.run_index import find_runs
 
-    with RunIndex(find_project(Path.cwd())) as index:
-        index.catch_up()
-        known = Known(metrics=index.names("metric"), params=index.names("param"))
-        rows = index.find(query(known, where=arguments.where, having=arguments.metric, limit=arguments.limit))
+    rows = find_runs(find_project(Path.cwd()), where=arguments.where, having=arguments.metric, limit=arguments.limit)
     if arguments.json:
         fields = ("run", "pipeline", "result", "started_utc")
         listed = [

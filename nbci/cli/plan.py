@@ -53,9 +53,9 @@ def forecast_here(project: Project, plan: Plan) -> Plan:
     from nbci.engine.forecast import forecast
     from nbci.engine.reuse import last_records
     from nbci.errors import InfrastructureError
-    from nbci.store.index import FileIndex
+    from nbci.store.index import project_index
 
-    index = FileIndex(project.state_folder / "digests.json")
+    index = project_index(project)
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
     found = forecast(plan, project, cache, index, last_records(project, plan.target))

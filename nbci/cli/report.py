@@ -53,7 +53,7 @@ def write(project: Project, folder: RunFolder) -> None:
     from nbci.engine.reuse import bring_notebooks
     from nbci.errors import UsageError
     from nbci.store.cache import user_cache
-    from nbci.store.index import FileIndex
+    from nbci.store.index import project_index
     from nbci.store.sources import read_notebooks
 
     plan = folder.read_plan()
@@ -62,7 +62,7 @@ def write(project: Project, folder: RunFolder) -> None:
         if is_held:
             folder.settle()
         record = folder.read()
-        bring_notebooks(folder, record, user_cache(os.environ), FileIndex(project.state_folder / "digests.json"))
+        bring_notebooks(folder, record, user_cache(os.environ), project_index(project))
         try:
             notebooks = read_notebooks(project, plan.sources or {})
         except UsageError as error:

@@ -25,7 +25,7 @@ from nbci.data.repository import dvc_folder, project_cache
 from nbci.errors import InfrastructureError, Location, StepError, UsageError
 from nbci.records.model import FileRef
 from nbci.store.files import write_atomic
-from nbci.store.index import FileIndex
+from nbci.store.index import project_index
 from nbci.store.runs import all_runs
 from nbci.store.sources import read_target
 
@@ -94,7 +94,7 @@ def prepare_export(project: Project, folder: RunFolder) -> Export:
 def write_export(project: Project, export: Export, environ: Mapping[str, str]) -> None:
     """Write it all; InfrastructureError while DVC itself is at work here."""
     artifacts = project_cache(project, environ).artifacts
-    index = FileIndex(project.state_folder / "digests.json")
+    index = project_index(project)
     with _dvc_locked(project):
         write_notes(project, export.notes)
         notes = [(path, index.fingerprint(project.root, path)) for path in export.notes]
@@ -122,7 +122,7 @@ class _Exporting:
 
     def __init__(self, project: Project, plan: Plan, record: RunRecord) -> None:
         self.project, self.plan, self.record = project, plan, record
-        self.index = FileIndex(project.state_folder / "digests.json")
+        self.index = project_index(project)
         self.target = read_target(str(project.root / plan.target))
         self.steps = [step for step in record.steps if step.result in ("passed", "reused")]
 

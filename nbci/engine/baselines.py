@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import hashlib
 import os
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from nbci.engine.revisions import commit_of, metrics_in_tree
 from nbci.errors import NbciError
 from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.records.metrics import of_json
+from nbci.registry.branches import built_branch, champions_branch
 from nbci.registry.git import Git
 from nbci.store.runs import all_runs, find_run
 
@@ -84,10 +84,7 @@ def target_branch(search: Search, branches: tuple[str, ...]) -> str | None:
     if target:
         return target
     head = Git(search.project.root).get("symbolic-ref", "--short", "-q", "HEAD")
-    here = head or environ.get("BRANCH_NAME") or environ.get("GIT_BRANCH", "").removeprefix("origin/") or None
-    if not branches or any(here and fnmatch.fnmatchcase(here, pattern) for pattern in branches):
-        return here if branches else None
-    return next((name for name in branches if not set(name) & set("*?[")), None)
+    return champions_branch(branches, built_branch(head, environ))
 
 
 def _refs(root: Path) -> Iterator[str]:

@@ -8,6 +8,7 @@ from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.registry.champion import REMOTE, champion, registry_name
 from nbci.registry.git import Git, GitFailed
+from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import fetch_models
 
 if TYPE_CHECKING:
@@ -31,8 +32,7 @@ def promoted_model(
     tags: tuple[str, ...] = ()
     offline: str | None = None
     if git.has_remote(REMOTE):
-        tag = name.replace(":", "=")
-        tags = (f"refs/tags/{tag}@*", f"refs/tags/{tag}#*")
+        tags = tag_patterns(name)
         try:
             fetch_models(git, REMOTE, [name])
         except GitFailed as error:

@@ -12,7 +12,7 @@ from nbci.engine.artifacts import Files, restore_artifacts, stands
 from nbci.engine.reuse import KnownOuts
 from nbci.errors import IntegrityError, Location, UsageError, nearest
 from nbci.pipeline.paths import overlap
-from nbci.store.index import FileIndex
+from nbci.store.index import project_index
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -47,7 +47,7 @@ def check_out(
     cache = project_cache(project, environ)
     share(project, cache, environ)
     artifacts = _all_places(cache, record)
-    index = FileIndex(project.state_folder / "digests.json")
+    index = project_index(project)
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
     aside = project.state_folder / "displaced"
     _refuse_unkept(record, refs, changed, artifacts)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from nbci.records.git_state import GitState
 from nbci.records.model import RunRecord
 from nbci.secrets import Mask
 from nbci.store.checkout import read_checkout
-from nbci.store.runs import now_utc
+from nbci.store.runs import now_utc, user_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -129,7 +128,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         command=tuple(mask.text(word) for word in command),
         started_utc=now_utc(),
         host=platform.node(),
-        user=_user(),
+        user=user_name(),
         platform=platform.platform(),
         python=platform.python_version(),
         git=checkout_of(root, plan),
@@ -144,13 +143,6 @@ def checkout_of(root: Path, plan: Plan) -> GitState | None:
     made = tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))
     found = read_checkout(root, tuple(plan.sources or {}), made)
     return None if found is None else GitState(**found._asdict())
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return None
 
 
 def _read_text(name: str) -> str:

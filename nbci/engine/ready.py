@@ -10,7 +10,7 @@ from nbci.engine.context import RunContext
 from nbci.engine.events import EventLog, Listeners
 from nbci.engine.prepare import check_kernels, find_secrets
 from nbci.secrets import Mask
-from nbci.store.index import FileIndex
+from nbci.store.index import FileIndex, project_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -84,7 +84,7 @@ def make_ready(
         notebooks=notebooks,
         environ=environ,
         cache=cache,
-        index=FileIndex(project.state_folder / "digests.json"),
+        index=project_index(project),
         secrets=secrets,
         mask=Mask(secrets.values()),
     )

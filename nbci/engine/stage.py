@@ -11,7 +11,7 @@ from nbci.data.repository import project_cache
 from nbci.engine.reuse import results_to_take_over
 from nbci.errors import Location, UsageError
 from nbci.plan.select import Selection, select
-from nbci.store.index import FileIndex
+from nbci.store.index import project_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -37,7 +37,7 @@ def exported_params(project: Project, pipeline: Pipeline) -> tuple[Assignment, .
 def select_stage(project: Project, plan: Plan, steps: Sequence[str], environ: Mapping[str, str]) -> Plan:
     """The plan for just these steps, with the results of those before; where one is not here, they run, too."""
     only = select(plan, Selection(only=tuple(steps)))
-    index = FileIndex(project.state_folder / "digests.json")
+    index = project_index(project)
     try:
         results_to_take_over(project, only, project_cache(project, environ), index)
     except UsageError:

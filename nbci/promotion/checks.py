@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
 from nbci.pipeline.models import models_of
-from nbci.promotion.facts import allows
+from nbci.registry.branches import champions_branch
 from nbci.registry.champion import champion
 
 if TYPE_CHECKING:
@@ -88,9 +88,8 @@ def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> s
     model = models.get(used.asked.partition(":")[2] or default)
     if model is None:
         return used.identity
-    target = branch if branch and allows(model.branches, branch) else next(iter(model.branches), None)
-    stage, branch = model.stage, target if model.branches else None
-    found = champion(git.folder, model.name, branch=branch, stage=stage, refresh=False)
+    target = champions_branch(model.branches, branch)
+    found = champion(git.folder, model.name, branch=target, stage=model.stage, refresh=False)
     return f"{found.model}@{found.version} {found.commit}" if found is not None else None
 
 

@@ -1,34 +1,25 @@
-"""Where a promotion happens: the branch that was built, the build's page, and who git says is at work."""
+"""Where a promotion happens: on a branch that may promote, the build's page, and who git says is at work."""
 
 from __future__ import annotations
 
-import fnmatch
-import getpass
 import platform
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
 from nbci.records.manifest import Promoter
+from nbci.registry.branches import allows
 from nbci.registry.git import GitFailed
+from nbci.store.runs import user_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.records.git_state import GitState
     from nbci.registry.git import Git
 
 _NO_IDENTITY_HINT = (
     'git config --global user.name "Your Name"; git config --global user.email you@example.com\n'
     "or, on a build machine, set GIT_COMMITTER_NAME and GIT_COMMITTER_EMAIL"
 )
-
-
-def built_branch(git: GitState, environ: Mapping[str, str]) -> str | None:
-    """The branch that was built; where none is checked out, as on CI, what the variables of Jenkins say."""
-    if git.branch is not None:
-        return git.branch
-    named = environ.get("BRANCH_NAME") or environ.get("GIT_BRANCH") or environ.get("GIT_LOCAL_BRANCH")
-    return named.removeprefix("refs/heads/").removeprefix("origin/") if named else None
 
 
 def check_branch(model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]) -> None:
@@ -55,11 +46,6 @@ def check_branch(model: str, branches: Sequence[str], branch: str | None, enviro
         )
 
 
-def allows(branches: Sequence[str], branch: str) -> bool:
-    """Whether the branch is one of these, or fits one of their patterns."""
-    return any(fnmatch.fnmatchcase(branch, pattern) for pattern in branches)
-
-
 def build_url(environ: Mapping[str, str]) -> str | None:
     """The page of the build on Jenkins, or of a job on other servers."""
     return environ.get("BUILD_URL") or environ.get("RUN_DISPLAY_URL") or environ.get("CI_JOB_URL")
@@ -77,11 +63,4 @@ def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
     except GitFailed as error:
         raise UsageError(f"git refuses the identity: {error.message}", hint=_NO_IDENTITY_HINT) from error
     name, _, rest = shown.partition(" <")
-    return Promoter(name=name, email=rest.partition(">")[0], user=_user(), host=platform.node())
-
-
-def _user() -> str | None:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        return None
+    return Promoter(name=name, email=rest.partition(">")[0], user=user_name(), host=platform.node())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,7 @@ from nbci.errors import InfrastructureError, IntegrityError, Location, NbciError
 from nbci.records.manifest import MANIFEST_PATH
 from nbci.registry.events import Event, fold
 from nbci.registry.git import Git
-from nbci.registry.grammar import parse_tag
+from nbci.registry.grammar import parse_tag, tag_patterns
 from nbci.registry.read import find_commit, find_model, parse_manifest, read_models
 from nbci.store.index import FileIndex
 
@@ -55,29 +55,12 @@ def get_model(reference: Reference, *, url: str | None, folder: Path, target: Pa
 
 def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
     """The models of a repository that is not here, from the names of its tags: their numbers order them."""
-    name = model.replace(":", "=")
-    listed = Git(folder)("ls-remote", "--tags", url, f"refs/tags/{name}@*", f"refs/tags/{name}#*")
-    found = {ref: tag for tag, ref in (line.split("\t", 1) for line in listed.splitlines())}
+    found = Git(folder).remote_tags(url, tag_patterns(model))
     events = []
-    for ref, tag in found.items():
-        parsed = parse_tag(ref.removeprefix("refs/tags/"))
-        commit = found.get(f"{ref}^{{}}")
+    for name, tag in found.items():
+        parsed, commit = parse_tag(name), found.get(f"{name}^{{}}")
         if parsed is not None and commit is not None:
-            events.append(
-                Event(
-                    action=parsed.action,
-                    model=parsed.model,
-                    version=parsed.version,
-                    stage=parsed.stage,
-                    number=parsed.number,
-                    tag=ref.removeprefix("refs/tags/"),
-                    object=tag,
-                    commit=commit,
-                    seconds=0,
-                    name="",
-                    email="",
-                )
-            )
+            events.append(Event(**asdict(parsed), tag=name, object=tag, commit=commit, seconds=0, name="", email=""))
     return fold(events)
 
 

@@ -14,20 +14,21 @@ from nbci.promotion.checks import check_baselines, check_clean, check_passed, mo
 from nbci.promotion.commit import message_of, write_commit
 from nbci.promotion.documents import release_documents
 from nbci.promotion.events import NewEvent, assigning, names_of, registering, write_events
-from nbci.promotion.facts import build_url, built_branch, check_branch, find_promoter
+from nbci.promotion.facts import build_url, check_branch, find_promoter
 from nbci.promotion.objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
 from nbci.promotion.workroom import workroom
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
+from nbci.registry.branches import built_branch
 from nbci.registry.champion import REMOTE, registry_name
 from nbci.registry.events import ModelState, next_version
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.git import GitFailed, open_git
 from nbci.registry.grammar import check_model_name, check_version
 from nbci.registry.read import fetch_models, read_models
-from nbci.store.index import FileIndex
+from nbci.store.index import project_index
 from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
     seal = folder.check_seal()
     git = open_git(project.root)
     built = check_clean(git, record, [path for step in plan.steps for path in (*step.outs, *step.metrics)])
-    branch = built_branch(built, environ)
+    branch = built_branch(built.branch, environ)
     check_branch(spec.name, spec.branches, branch, environ)
     stage = request.stage or spec.stage
     for name in (spec.name, *([stage] if stage else [])):
@@ -197,7 +198,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     version = _version(state, request)
     remote = default_remote(case.project)
     refs = [*case.outs, *_metrics_files(case)]
-    check_kept(case.artifacts, case.project.root, refs, FileIndex(case.project.state_folder / "digests.json"))
+    check_kept(case.artifacts, case.project.root, refs, project_index(case.project))
     tried = _tried(case, room)
     manifest = _manifest(case, version, tried)
     documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)

@@ -99,9 +99,10 @@ def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
 
 def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
     """Those of the tags that the remote has now, with what they are there; none when it does not answer."""
-    listed = git.get("ls-remote", "--tags", remote, *(f"refs/tags/{tag.name}" for tag in tags)) or ""
-    pairs = (line.split("\t", 1) for line in listed.splitlines())
-    return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
+    try:
+        return git.remote_tags(remote, [f"refs/tags/{tag.name}" for tag in tags])
+    except GitFailed:
+        return {}
 
 
 def make_tags(git: Git, tags: Iterable[NewTag]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from nbci.errors import IntegrityError
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.champion import REMOTE
 from nbci.registry.git import GitFailed
+from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import read_manifest
 from nbci.store.artifacts import is_folder
 
@@ -67,9 +69,9 @@ def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
         if event.version is None:
             problem = f"the tag {event.tag} stands on a commit that is no version"
             yield Finding(model=state.model, version=None, problem=problem)
-    name = state.model.replace(":", "=")
-    listed = git.get("ls-remote", REMOTE, f"refs/tags/{name}@*", f"refs/tags/{name}#*") or ""
-    there = {ref.removeprefix("refs/tags/"): tag for tag, ref in (line.split("\t", 1) for line in listed.splitlines())}
+    there: dict[str, str] = {}
+    with contextlib.suppress(GitFailed):
+        there = git.remote_tags(REMOTE, tag_patterns(state.model))
     for event in state.events:
         if there.get(event.tag, event.object) != event.object:
             problem = f"the tag {event.tag} is another one at {REMOTE}"

@@ -15,7 +15,7 @@ from nbci.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
@@ -121,6 +121,12 @@ class Git:
             return self(*words)
         except GitFailed:
             return None
+
+    def remote_tags(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
+        """The remote's tags of those patterns, each with its object; the commit of one is under its name and `^{}`."""
+        listed = self("ls-remote", "--tags", remote, *patterns)
+        pairs = (line.split("\t", 1) for line in listed.splitlines())
+        return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
 
     @property
     def prefix(self) -> str:

@@ -91,6 +91,16 @@ def parse_tag(name: str) -> TagName | None:
     )
 
 
+def tag_patterns(model: str) -> tuple[str, str]:
+    """The refs that hold what happened to a model: its versions, and its stages.
+
+    >>> tag_patterns("folder:digits")
+    ('refs/tags/folder=digits@*', 'refs/tags/folder=digits#*')
+    """
+    name = model.replace(":", "=")
+    return f"refs/tags/{name}@*", f"refs/tags/{name}#*"
+
+
 def tag_name(tag: TagName) -> str:
     """The name of the tag that says this.
 

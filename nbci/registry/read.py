@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location, UsageError, nearest
@@ -9,7 +10,7 @@ from nbci.records.codec import from_json
 from nbci.records.manifest import FORMAT, MANIFEST_PATH, Manifest
 from nbci.registry.events import Event, ModelState, fold
 from nbci.registry.git import GitFailed
-from nbci.registry.grammar import parse_tag
+from nbci.registry.grammar import parse_tag, tag_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,11 +42,7 @@ def read_events(git: Git) -> tuple[Event, ...]:
         _, tag, commit, tagger, email, seconds, message = rest.split("\0", 6)
         events.append(
             Event(
-                action=parsed.action,
-                model=parsed.model,
-                version=parsed.version,
-                stage=parsed.stage,
-                number=parsed.number,
+                **asdict(parsed),
                 tag=name,
                 object=tag,
                 commit=commit,
@@ -113,10 +110,10 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
 
     A tag that is here with other content stays as it is, and is an IntegrityError.
     """
-    names = [f"{model.replace(':', '=')}{mark}" for model in models for mark in "@#"] if models is not None else [""]
-    specs = [f"refs/tags/{name}*:refs/tags/{name}*" for name in names]
+    patterns = ["refs/tags/*"] if models is None else [each for model in models for each in tag_patterns(model)]
+    specs = [f"{pattern}:{pattern}" for pattern in patterns]
     depth = ["--depth=1"] if git.is_shallow else []
-    if depth and not git("ls-remote", remote, *(spec.partition(":")[0] for spec in specs)):
+    if depth and not git.remote_tags(remote, patterns):
         return  # git fetch --depth fails, without a word, where nothing matches
     try:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, remote, *specs)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from nbci.config import Project
+
 FOLDER_SUFFIX = ".dir"
 """How the digests of folders end."""
 SETTLED_NS = 50_000_000
@@ -33,6 +35,11 @@ _OF_THE_TOOLS = frozenset((".git", ".hg", ".dvc"))
 
 _Entry = tuple[int, int, int, int, int, str]
 """Inode, size, time of change of the content, time of change of the inode, when it was read, digest."""
+
+
+def project_index(project: Project) -> FileIndex:
+    """What is remembered of the files that a project uses."""
+    return FileIndex(project.state_folder / "digests.json")
 
 
 class _Table(msgspec.Struct):

@@ -268,6 +268,18 @@ class RunIndex:
         return _with_functions(connection)
 
 
+def find_runs(
+    project: Project, *, where: str | None = None, sort: str | None = None, having: str | None = None, limit: int
+) -> list[RunRow]:
+    """The runs that a search asks for (see `search.query`), those included that the index has not seen yet."""
+    from nbci.store.search import Known, query  # each run's end comes through this module, and searches nothing
+
+    with RunIndex(project) as index:
+        index.catch_up()
+        known = Known(metrics=index.names("metric"), params=index.names("param"))
+        return index.find(query(known, where=where, sort=sort, having=having, limit=limit))
+
+
 def remove_index(project: Project) -> None:
     """Remove the index from the disk; the next question makes it again."""
     for ending in ("", "-wal", "-shm"):

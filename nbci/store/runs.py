@@ -305,6 +305,16 @@ def now_utc() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def user_name() -> str | None:
+    """Who is at work here, as records have it; a container's user may have no name."""
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return None
+
+
 def new_run_id(seconds: float) -> str:
     """An id that sorts by time, which is given in seconds since the epoch."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))

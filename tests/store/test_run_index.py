@@ -21,7 +21,7 @@ from nbci.pipeline.formulas import evaluate, parse
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.git_state import GitState
 from nbci.records.model import Metric, ParameterValue, RunRecord, StepRecord
-from nbci.store.run_index import RunIndex, note_run
+from nbci.store.run_index import RunIndex, find_runs, note_run
 from nbci.store.runs import RunFolder
 from nbci.store.search import Known, query
 
@@ -68,10 +68,7 @@ def write(project: Project, record: RunRecord) -> RunFolder:
 
 def found(project: Project, where: str | None = None, sort: str | None = None, limit: int = 100) -> list[int]:
     """The numbers of the runs that a search finds."""
-    with RunIndex(project) as index:
-        index.catch_up()
-        known = Known(metrics=index.names("metric"), params=index.names("param"))
-        rows = index.find(query(known, where=where, sort=sort, limit=limit))
+    rows = find_runs(project, where=where, sort=sort, limit=limit)
     return [int(row.run.split("-")[1]) for row in rows if row.problem is None]
 
 
