@@ -2,21 +2,56 @@
 
 from __future__ import annotations
 
+import base64
+import html
 import json
+import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 SHORTEST = 4
 """Shorter secrets are not masked: they would blank out ordinary text; whoever declares one is warned."""
 
 STARS = "***"
 
+_SHORTEST_ENCODED = 6
+_CREDENTIAL = re.compile(
+    r"(^|_)(api_?key|auth|credentials?|passw(or)?d|passphrase|pass|pat|pwd|secret|token)($|_)|(access|account|private|signing)_?key($|_)",
+    re.IGNORECASE,
+)
+_NO_CREDENTIAL = re.compile(
+    r"_(dir|endpoint|enabled|expir\w*|file|home|host|id|method|mode|name|path|sock|ttl|type|uri|url|user|username)$",
+    re.IGNORECASE,
+)
+_URL_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/@:]*:([^\s/@]+)@", re.IGNORECASE)
+_ORDINARY = re.compile(r"[a-z]{1,11}|\d{1,7}|(.)\1*|.{1,7}", re.IGNORECASE | re.DOTALL)
+_BASE64_LINE = 76
+
+
+def credentials(environ: Mapping[str, str]) -> dict[str, str]:
+    """What looks like a credential in an environment, by the variable's name: tokens, keys, passwords, also in URLs.
+
+    Left out is what may well be an ordinary word or number, since masking it would blank out ordinary text.
+    """
+    found = {}
+    for name, value in environ.items():
+        in_url = _URL_PASSWORD.match(value)
+        if in_url:
+            found[name] = urllib.parse.unquote(in_url[1])
+        elif _CREDENTIAL.search(name) and not _NO_CREDENTIAL.search(name) and not value.startswith("/"):
+            found[name] = value
+    return {name: value for name, value in found.items() if not _ORDINARY.fullmatch(value)}
+
 
 class Mask:
-    """Replaces secrets by `***`, in the forms in which programs print them: plain, escaped, quoted for URLs."""
+    """Replaces secrets by `***`, in the forms in which programs print them.
+
+    These are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in base64 also as part of
+    something longer (as in a header `Authorization: Basic`).
+    """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """`secrets` are the values; those shorter than four characters are left out."""
@@ -51,11 +86,16 @@ class Mask:
 
     def unfinished(self, text: str) -> int:
         """How many characters at the end of `text` may be the beginning of a secret."""
-        for length in range(min(self.longest - 1, len(text)), 0, -1):
-            tail = text[-length:]
-            if any(len(form) > length and form.startswith(tail) for form in self._forms):
-                return length
-        return 0
+        longest = 0
+        for form in self._forms:
+            tail = text[-(len(form) - 1) :]
+            start = tail.find(form[0])
+            while 0 <= start < len(tail) - longest:
+                if form.startswith(tail[start:]):
+                    longest = len(tail) - start
+                    break
+                start = tail.find(form[0], start + 1)
+        return longest
 
     def cut(self, text: str) -> int:
         """Where `text` may be cut: before a secret's possible beginning, and never within a whole secret."""
@@ -100,5 +140,17 @@ def _forms(secret: str) -> set[str]:
         line.strip() for line in secret.splitlines() if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
     }
     escaped = {json.dumps(secret)[1:-1], repr(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    escaped |= {html.escape(secret), html.escape(secret, quote=False)}
     quoted = {urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret), urllib.parse.quote_plus(secret)}
-    return {secret} | lines | escaped | quoted
+    quoted |= {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
+    return {secret} | lines | escaped | quoted | _encoded(secret.encode(errors="surrogateescape"))
+
+
+def _encoded(secret: bytes) -> set[str]:
+    """Base64 and hexadecimal, where they are long enough not to be met by chance."""
+    found = {secret.hex(), secret.hex().upper(), base64.encodebytes(secret).decode().strip()}
+    for before in range(3):  # how much of something longer comes before it, as far as that matters to base64
+        whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
+        inner = whole[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
+        found |= {inner, inner.translate(str.maketrans("+/", "-_"))}
+    return {form for form in found if len(form) >= _SHORTEST_ENCODED}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import base64
+import html
 from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.secrets import Mask, too_short
+from nbci.secrets import Mask, credentials, too_short
 
 LETTERS = "ab1"
 secrets = st.lists(st.text(LETTERS, min_size=4, max_size=8), min_size=1, max_size=3)
@@ -52,3 +54,53 @@ def test_forms_in_which_programs_print_secrets() -> None:
 def test_short_secrets_are_named_instead_of_masked() -> None:
     assert Mask(["abc", ""]).text("abc") == "abc"
     assert too_short([("A", "abc"), ("B", "long-enough"), ("C", "")]) == ["A"]
+
+
+@given(st.binary(max_size=6), st.text(min_size=6), st.binary(max_size=6), st.integers(0, 60))
+def test_a_secret_within_base64_is_masked_whole_and_in_two_chunks(
+    before: bytes, secret: str, after: bytes, cut: int
+) -> None:
+    plain = secret.encode(errors="surrogateescape")
+    text = base64.b64encode(before + plain + after).decode()
+    if "*" in secret:
+        return
+    stream = Mask([secret]).stream()
+    shown = stream.feed(text[:cut]) + stream.feed(text[cut:]) + stream.flush()
+
+    # A character at either end may hold bits of its neighbours.
+    inner = text[(len(before) * 8 + 5) // 6 : (len(before) + len(plain)) * 8 // 6]
+    assert inner not in shown
+    assert "***" in shown
+
+
+def test_other_encodings() -> None:
+    mask = Mask(['p<ss>/w"rd+1'])
+
+    assert mask.text(b'p<ss>/w"rd+1'.hex()) == "***"
+    assert mask.text(html.escape('p<ss>/w"rd+1')) == "***"
+    assert mask.text("p%3css%3e%2fw%22rd%2b1") == "***"
+    assert mask.text(base64.urlsafe_b64encode(b'p<ss>/w"rd+1').decode().rstrip("=")) in ("***", "***Q")
+
+
+def test_what_looks_like_a_credential_in_an_environment() -> None:
+    environ = {
+        "GITHUB_TOKEN": "ghp_abcdefgh123",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG",
+        "WAREHOUSE": "postgres://me:pa%40ssword9@warehouse/db",
+        "OPENAI_API_KEY": "sk-abcdefgh",
+        "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPL",
+        "SSH_AUTH_SOCK": "/tmp/agent.1",
+        "TOKEN_FILE": "/run/secrets/token",
+        "TOKENIZERS_PARALLELISM": "false",
+        "MAX_TOKENS": "1000000000",
+        "DB_PASSWORD": "password",
+        "PATH": "/usr/bin:/bin",
+        "AUTHOR": "Jane Doe 1234",
+    }
+
+    assert credentials(environ) == {
+        "GITHUB_TOKEN": "ghp_abcdefgh123",
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG",
+        "WAREHOUSE": "pa@ssword9",
+        "OPENAI_API_KEY": "sk-abcdefgh",
+    }

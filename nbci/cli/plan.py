@@ -31,13 +31,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan, and write it if asked."""
     from nbci.cli.plan_text import render_plan
-    from nbci.engine.prepare import plan_target
+    from nbci.engine.prepare import known_secrets, mask_of, plan_target, refuse_written_secrets
     from nbci.records.codec import to_json
     from nbci.store.files import write_atomic
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    declared = known_secrets(plan, target.project.secrets, os.environ)
+    refuse_written_secrets(plan, mask_of(declared, os.environ))
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
     if arguments.format != "jenkins":

@@ -138,7 +138,6 @@ def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
         **summary["header"],
         "git": {"commit": git.commit, "branch": git.branch, "dirty": git.dirty} if git is not None else None,
         "run": folder.name,
-        "command": ["nbci", *sys.argv[1:]],
         "started_utc": stamp,
         "ended_utc": stamp,
         "seconds": round(time.time() - started, 3),

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING, Any
 from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
 from nbci.engine.leaving import leave
-from nbci.engine.prepare import header, known_secrets
+from nbci.engine.prepare import header, known_secrets, mask_of
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import StepRecord
-from nbci.secrets import Mask
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.runs import RunFolder, new_run
@@ -91,7 +90,7 @@ def finish(
         folder.write_step(record)
     folder.write_plan(plan)
     write_atomic(folder.path / "events.jsonl", _events(store))
-    mask = Mask(known_secrets(plan, project.secrets, environ).values())
+    mask = mask_of(known_secrets(plan, project.secrets, environ), environ)
     begun = header(folder.run, plan, project.root, command, mask)
     return folder, _record(begun, plan, records)
 

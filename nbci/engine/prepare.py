@@ -13,7 +13,7 @@ from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
 from nbci.records.model import RunRecord
-from nbci.secrets import Mask
+from nbci.secrets import Mask, credentials
 from nbci.store.checkout import read_checkout
 from nbci.store.runs import now_utc, user_name
 
@@ -87,8 +87,7 @@ def find_secrets(
                     hint=f"set it for this command only, e.g. {name}=... nbci run {plan.target}",
                     where=Location(step.notebook),
                 )
-    if found:
-        _refuse_written_secrets(plan, Mask(found.values()))
+    refuse_written_secrets(plan, mask_of(found, environ))
     return found
 
 
@@ -98,8 +97,15 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
     return {name: environ[name] for name in names if name in environ}
 
 
-def _refuse_written_secrets(plan: Plan, mask: Mask) -> None:
-    """What a plan holds is written down, so no secret may stand in it."""
+def mask_of(secrets: Mapping[str, str], environ: Mapping[str, str]) -> Mask:
+    """What takes secrets out: the declared ones, and what else in the environment looks like a credential."""
+    return Mask((*secrets.values(), *credentials(environ).values()))
+
+
+def refuse_written_secrets(plan: Plan, mask: Mask) -> None:
+    """What a plan holds is written down, so no secret may stand in it: UsageError."""
+    if not mask.longest:
+        return
     for step in plan.steps:
         for name, value in (step.params or {}).items():
             if mask.json(value) != _NO_MASK.json(value):

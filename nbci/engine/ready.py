@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
 from nbci.engine.events import EventLog, Listeners
-from nbci.engine.prepare import check_kernels, find_secrets
-from nbci.secrets import Mask
+from nbci.engine.prepare import check_kernels, find_secrets, mask_of
 from nbci.store.index import FileIndex, project_index
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
+    from nbci.secrets import Mask
     from nbci.store.cache import Cache
     from nbci.store.runs import RunFolder
 
@@ -86,5 +86,5 @@ def make_ready(
         cache=cache,
         index=project_index(project),
         secrets=secrets,
-        mask=Mask(secrets.values()),
+        mask=mask_of(secrets, environ),
     )

@@ -20,7 +20,7 @@ from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
 from nbci.records.codec import plain
 from nbci.records.model import Failure, Scrap, Usage
-from nbci.secrets import Mask, too_short
+from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -60,7 +60,7 @@ class Attempt:
         self.job = job
         self.listener = listener
         secrets = job.secrets or {}
-        self.mask = Mask(secrets.values())
+        self.mask = Mask((*secrets.values(), *credentials(job.env).values()))
         self.stopping: Failure | None = None
         self.failure: Failure | None = None
         self.document = new_document(job, display_name)

@@ -44,7 +44,7 @@ class KernelJob:
     `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
     `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
     when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
-    masked in all that leaves. `env` is the kernel's whole environment.
+    masked in all that leaves, like whatever `env`, the kernel's whole environment, holds of credentials.
     """
 
     step: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from nbci.lint import names, outputs, pipelines, tags, travel, values
+from nbci.lint import leaks, names, outputs, pipelines, tags, travel, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,6 +34,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "syntax-error": Rule("error", names.syntax_errors),
     "undefined-name": Rule("error", names.undefined_names),
     "unsaveable-value": Rule("error", values.unsaveable_values),
+    "secret-in-source": Rule("error", leaks.secrets_in_source),
     "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
     "cell-before-tags": Rule("warning", tags.dropped_cells),
     "ignored-tag": Rule("warning", tags.ignored_settings),

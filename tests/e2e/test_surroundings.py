@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -63,6 +64,38 @@ def _nowhere(nbci: Console, said: str) -> None:
         content = path.read_bytes()
         for form in forms:
             assert form.encode() not in content, f"{form!r} is in {path}"
+
+
+def test_what_looks_like_a_credential_is_masked_without_being_declared(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    notebook = make_notebook(
+        "undeclared.ipynb",
+        [
+            ("parameters", "label = 'x'"),
+            (
+                "step:all",
+                ("import os, base64\nword = os.environ['HUB_TOKEN']\nprint(word)\n"
+                "print(base64.b64encode(b'user:' + word.encode()).decode()[:9], end='', flush=True)\n"
+                "print(base64.b64encode(b'user:' + word.encode()).decode()[9:])\n"
+                "print(word.encode().hex())"),
+            ),
+            ("", "{'Authorization': word}"),
+        ],
+    )  # fmt: skip
+    completed = nbci("run", notebook, "--json", env={"HUB_TOKEN": _SECRET})
+    assert completed.returncode == 0, completed.stderr
+    _nowhere(nbci, completed.stdout + completed.stderr)
+    everything = b"".join(path.read_bytes() for path in (nbci.cwd / ".nbci" / "runs").rglob("*") if path.is_file())
+    assert _SECRET.encode().hex().encode() not in everything
+    assert base64.b64encode(b"user:" + _SECRET.encode())[8:-4] not in everything
+    assert everything.count(b"***") >= 4
+
+    for command in ("run", "plan"):
+        refused = nbci(command, notebook, "-p", f"label={json.dumps(_SECRET)}", env={"HUB_TOKEN": _SECRET})
+        assert refused.returncode == 2
+        assert "the parameter label of step all holds the value of a secret" in refused.stderr
+        assert _SECRET not in refused.stdout + refused.stderr
 
 
 def test_a_step_run_by_itself_keeps_the_secrets_of_all(nbci: Console, make_notebook: MakeNotebook) -> None:

@@ -191,6 +191,24 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         notebook(*[A] * 5, outputs=[[{"text": "x" * 900_000}]] * 5),
     ),
     (
+        "secret-in-source",
+        notebook(
+            ("markdown", "The key is `ghp_" + "a1B2c3D4e5" * 3 + "abcdef`"),
+            A,
+            ("", "import os\npassword = 'hunter2-and-more'"),
+            ("", "url = 'postgres://me:pw12345@warehouse/db'"),
+            ("", "key = '''-----BEGIN RSA PRIVATE KEY-----\nabc'''"),
+        ),
+        [(1, 1), (3, 2), (4, 1), (5, 1)],
+        notebook(
+            ("markdown", "Set `password` in the environment; the digest is " + "0123456789abcdef" * 4),
+            A,
+            ("", "import os\npassword = os.environ['DB_PASSWORD']\ntokens = 'a b c'.split()"),
+            ("", "password = 'not one'  # pragma: allowlist secret"),
+            ("", "api_key = '{{ api_key }}'"),
+        ),
+    ),
+    (
         "cells-out-of-order",
         notebook(A, USES_X, ("", "1"), counts=[2, 5, 3]),
         [(3, None)],

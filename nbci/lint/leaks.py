@@ -1,0 +1,75 @@
+"""The rule about secrets that stand in the notebook itself."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nbci.lint.finding import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.lint.sheet import Sheet
+
+# Detectors that know what a service's tokens look like, and one for literals given to names such as `password`. Those
+# that go by randomness alone take every digest for a secret.
+_DETECTORS = (
+    "ArtifactoryDetector",
+    "AWSKeyDetector",
+    "AzureStorageKeyDetector",
+    "BasicAuthDetector",
+    "DiscordBotTokenDetector",
+    "GitHubTokenDetector",
+    "GitLabTokenDetector",
+    "JwtTokenDetector",
+    "KeywordDetector",
+    "MailchimpDetector",
+    "NpmDetector",
+    "OpenAIDetector",
+    "PrivateKeyDetector",
+    "PypiTokenDetector",
+    "SendGridDetector",
+    "SlackDetector",
+    "SquareOAuthDetector",
+    "StripeDetector",
+    "TelegramBotTokenDetector",
+    "TwilioKeyDetector",
+)
+_FILTERS = (
+    "detect_secrets.filters.allowlist.is_line_allowlisted",
+    "detect_secrets.filters.heuristic.is_indirect_reference",
+    "detect_secrets.filters.heuristic.is_not_alphanumeric_string",
+    "detect_secrets.filters.heuristic.is_templated_secret",
+)
+_WORTH_A_LOOK = re.compile(r"""["'][^"']{4,}["']|://[^/\s]+@|[\w-]{20,}|-----BEGIN""")
+
+
+def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
+    """Each line of a cell, of text ones too, that holds what looks like a token, a password or a private key."""
+    lines = [
+        (cell.number, at, line)
+        for cell in sheet.notebook.cells
+        for at, line in enumerate(cell.source.splitlines(), 1)
+        if _WORTH_A_LOOK.search(line)
+    ]
+    if not lines:
+        return
+    from detect_secrets.core.scan import scan_line
+    from detect_secrets.settings import transient_settings
+
+    settings = {
+        "plugins_used": [{"name": name} for name in _DETECTORS],
+        "filters_used": [{"path": path} for path in _FILTERS],
+    }
+    with transient_settings(settings):
+        for cell, at, line in lines:
+            kinds = dict.fromkeys(found.type for found in scan_line(line))
+            if kinds:
+                yield Hit(
+                    message=f"this line holds what looks like a secret ({', '.join(kinds)})",
+                    hint="take it from the environment, with the tag secret:NAME, and change it: it is in the "
+                    "notebook's history (if it is none: `# pragma: allowlist secret`)",
+                    cell=cell,
+                    line=at,
+                )
