@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.cli.live.wording import number, one_line
 from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
-from nbci.report.index_page import headline
+from nbci.report.wording import headline
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:

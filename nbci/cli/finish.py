@@ -61,7 +61,7 @@ def main(arguments: argparse.Namespace) -> int:
         folder.write_run(record)
         keep_outs(project, record, store, os.environ)
         bring_notebooks(folder, record, Cache(store.path), project_index(project))
-        publish(folder, plan, notebooks, record, reused_too=True)
+        publish(project, folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
         if arguments.out:
             write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)

@@ -59,7 +59,7 @@ def main(arguments: argparse.Namespace) -> int:
                 override = _override(arguments, project, record.verdict)
                 record = judging.judged(record, (*record.verdict.overrides, override))
             folder.write_run(record)
-            publish_report(folder, plan, record)
+            publish_report(project, folder, plan, record)
     finally:
         folder.release()
     if arguments.json:

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.config import Project
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
     from nbci.store.runs import RunFolder
 
 
+_STEPS_AT_ONCE = 50
+"""With more steps, what the run is compared with is left to `nbci report`: the run's end would wait for it."""
+
+
 def publish(
+    project: Project,
     folder: RunFolder,
     plan: Plan,
     notebooks: Mapping[str, TaggedNotebook],
@@ -30,13 +38,13 @@ def publish(
     executed = _executed(folder, plan)
     reused = frozenset(step.name for step in record.steps if step.result == "reused")
     write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
-    _write_report(folder, plan, record, executed, reused_too=reused_too)
+    _write_report(project, folder, plan, record, executed, reused_too=reused_too)
 
 
-def publish_report(folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+def publish_report(project: Project, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
     """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
     if record.same_as is None:
-        _write_report(folder, plan, record, _executed(folder, plan))
+        _write_report(project, folder, plan, record, _executed(folder, plan))
 
 
 def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
@@ -44,6 +52,7 @@ def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
 
 
 def _write_report(
+    project: Project,
     folder: RunFolder,
     plan: Plan,
     record: RunRecord,
@@ -51,9 +60,17 @@ def _write_report(
     *,
     reused_too: bool = False,
 ) -> None:
-    from nbci.report.material import Material, ShownRun
     from nbci.report.render import render_report
     from nbci.report.write import write_report
 
-    run = ShownRun(record=record, plan=plan, notebooks=executed)
-    write_report(folder.report, render_report(Material(run=run, reused_too=reused_too)))
+    if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
+        from nbci.report.gather import gather
+
+        material = replace(gather(project, record, plan, executed, environ=os.environ), reused_too=reused_too)
+    else:
+        from nbci.report.material import Material, ShownRun
+
+        later = f"with {len(plan.steps):,} steps that is left for later: nbci report {record.run}"
+        run = ShownRun(record=record, plan=plan, notebooks=executed)
+        material = Material(run=run, no_baseline=later, reused_too=False)
+    write_report(folder.report, render_report(material))

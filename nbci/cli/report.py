@@ -68,6 +68,6 @@ def write(project: Project, folder: RunFolder) -> None:
         except UsageError as error:
             print(f"nbci: the merged notebooks are left as they are: {error}", file=sys.stderr)
             notebooks = {}
-        publish(folder, plan, notebooks, record, reused_too=True)
+        publish(project, folder, plan, notebooks, record, reused_too=True)
     finally:
         folder.release()

@@ -164,7 +164,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         taken_over=taken_over,
         tick=display.tick,
         judge=judging.judged,
-        publish=lambda record: publish(folder, plan, request.notebooks, record),
+        publish=lambda record: publish(project, folder, plan, request.notebooks, record),
     )
     context = ready.begin(folder, display, log=folder.path / "events.jsonl")
     context.known_outs = KnownOuts(project)

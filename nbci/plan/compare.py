@@ -132,7 +132,7 @@ def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDiff
         params=tuple(_named(_params(before.record), _params(after.record))),
         steps=tuple(_named(_results(before.record), _results(after.record))),
         used=tuple(_named(_used(before.record), _used(after.record))),
-        code=tuple(_code(before.plan, after.plan)),
+        code=tuple(code_changes(before.plan, after.plan)),
         data=tuple(_data(before, after, listing)),
         metrics=tuple(_metrics(before, after)),
         environment=tuple(_named(_environment(before.record), _environment(after.record))),
@@ -182,7 +182,8 @@ def _used(record: RunRecord) -> dict[str, str]:
     return {name: ", ".join(sorted(digests)) for name, digests in sorted(found.items())}
 
 
-def _code(before: Plan, after: Plan) -> Iterator[CellChange]:
+def code_changes(before: Plan, after: Plan) -> Iterator[CellChange]:
+    """The cells that differ, step by step."""
     old, new = {step.name: step for step in before.steps}, {step.name: step for step in after.steps}
     for name in dict.fromkeys((*new, *old)):
         notebook = (new.get(name) or old[name]).notebook

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING
 
 from nbci.report.failure import last_output, place
-from nbci.report.index_page import commit, gate_rows, headline, metric_rows, outcome, run_again, warnings
 from nbci.report.text import as_json, clean, duration, ending, moment, one_line, without_ansi
+from nbci.report.wording import commit, gate_rows, headline, metric_rows, outcome, run_again, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -53,15 +53,26 @@ class PastRun:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Material:
-    """All that a report is made of. `history`: earlier runs, oldest first, this one left out. `card`: Markdown.
+class Release:
+    """A version of a model that was made of the run; `stage` is the one that it is in now, `card` is Markdown."""
 
-    `no_baseline` says why there is none to compare with.
+    model: str
+    version: str
+    stage: str | None = None
+    card: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """All that a report is made of. `history`: earlier runs, oldest first, this one left out.
+
+    `no_baseline` says why there is none to compare with, `problems` what else could not be had, and why.
     """
 
     run: ShownRun
     baseline: Baseline | None = None
     no_baseline: str | None = None
     history: tuple[PastRun, ...] = ()
-    card: str | None = None
+    releases: tuple[Release, ...] = ()
+    problems: tuple[str, ...] = ()
     reused_too: bool = True

@@ -46,7 +46,9 @@ def read_target(name: str) -> Target:
         raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name))
     data = _read(path, relative)
     tagged = understand(parse_notebook(data, relative))
-    return Target(project=project, pipeline=notebook_pipeline(tagged, relative), sources={relative: _digest(data)})
+    return Target(
+        project=project, pipeline=notebook_pipeline(tagged, relative), sources={relative: source_digest(data)}
+    )
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
@@ -55,7 +57,7 @@ def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, Ta
     for relative, digest in sources.items():
         path = project.root / relative
         data = _read(path, relative) if path.exists() else b""
-        if _digest(data) != digest:
+        if source_digest(data) != digest:
             raise UsageError(
                 "the file has changed since the plan was made" if path.exists() else "the file has gone",
                 hint="plan and run again",
@@ -73,14 +75,14 @@ def _read_pipeline(project: Project, path: Path, relative: str) -> Target:
     except UnicodeDecodeError as error:
         raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(relative)) from error
     document = read_document(text, relative)
-    sources = {relative: _digest(data)}
+    sources = {relative: source_digest(data)}
     notebooks = {}
     for notebook, where in notebook_paths(document):
         place = project.root / notebook
         if not place.is_file():
             raise UsageError(f"there is no notebook {notebook}", where=where)
         content = _read(place, notebook)
-        sources[notebook] = _digest(content)
+        sources[notebook] = source_digest(content)
         notebooks[notebook] = understand(parse_notebook(content, notebook))
     return Target(project=project, pipeline=compose(document, notebooks), sources=sources)
 
@@ -92,7 +94,8 @@ def _read(path: Path, shown: str) -> bytes:
         raise UsageError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
 
 
-def _digest(data: bytes) -> str:
+def source_digest(data: bytes) -> str:
+    """What tells one state of a notebook or pipeline file from another."""
     return hashlib.blake2b(data, digest_size=32).hexdigest()
 
 

@@ -1,0 +1,107 @@
+"""What every form of the report says of a run, in words."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from nbci.pipeline.rules import declared_for
+from nbci.report.text import counted, duration, number
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import Metric, RunRecord
+    from nbci.records.verdict import Verdict
+    from nbci.report.view import ShownStep
+
+
+def headline(record: RunRecord) -> str:
+    """What became of the run in a word, its gates included."""
+    gates = record.verdict.result if record.verdict else "passed"
+    return {"failed": "refused", "warned": "warned", "passed": record.result}[gates]
+
+
+def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
+    """The result in a sentence, such as "The run failed: 1 of 4 steps failed in 12.3 s"."""
+    counts = {result: sum(step.record.result == result for step in steps) for result in ("failed", "reused", "skipped")}
+    took = f" in {duration(record.seconds)}" if record.seconds is not None else ""
+    total = counted(len(steps), "step")
+    match record.result:
+        case "passed":
+            words = f"The run passed: {total}{took}"
+        case "failed":
+            what = record.failure.message if record.failure else f"{counts['failed']} of {total} failed"
+            words = f"The run failed: {what}{took}"
+        case "interrupted":
+            words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
+        case _:
+            words = f"The run is still going on: {total}"
+    gates = said_of_gates(record.verdict)
+    extra = [f"{count} {result}" for result, count in counts.items() if count and result != "failed"]
+    return f"{words}; {', '.join(extra)}.{gates}" if extra else f"{words}.{gates}"
+
+
+def said_of_gates(verdict: Verdict | None) -> str:
+    """What the gates made of it, in a sentence to follow the run's."""
+    if verdict is None:
+        return ""
+    refused = sum(gate.refuses for gate in verdict.gates)
+    total = counted(len(verdict.gates), "gate")
+    if refused:
+        return f" {refused} of {total} refused it."
+    warned = sum(gate.answer in ("warned", "overridden") for gate in verdict.gates)
+    return f" {warned} of {total} warned or were overridden." if warned else f" {total} let it pass."
+
+
+def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, str]]:
+    """Gate, what it asked, found, baseline, answer, reason."""
+    return [
+        (
+            gate.title,
+            gate.asked,
+            "" if gate.found is None else number(gate.found),
+            "" if gate.baseline is None else number(gate.baseline),
+            gate.answer,
+            gate.explanation,
+        )
+        for gate in (verdict.gates if verdict else ())
+    ]
+
+
+def run_again(record: RunRecord) -> str:
+    """The commands that do the same once more."""
+    command = shlex.join(record.command) if record.command else f"nbci run {shlex.quote(record.target)}"
+    commit = record.git.commit if record.git else None
+    return f"git checkout {shlex.quote(commit)}\n{command}" if commit else command
+
+
+def metric_rows(plan: Plan, steps: Sequence[ShownStep]) -> list[tuple[str, str, str, str]]:
+    """Step, metric, value and what the plan says of it (unit, direction)."""
+
+    def meaning(step: str, metric: Metric) -> str:
+        declared = declared_for(f"{step}:{metric.name}", plan.metrics or {})
+        direction = {"up": "higher is better", "down": "lower is better"}.get(declared.direction or "", "")
+        return ", ".join(part for part in (declared.unit or "", direction) if part)
+
+    return [
+        (step.record.name, metric.name, number(metric.value), meaning(step.record.name, metric))
+        for step in steps
+        for metric in step.record.metrics
+    ]
+
+
+def warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> list[str]:
+    """Every warning once: of the plan, of the run, of its steps."""
+    of_steps = [f"{step.record.name}: {text}" for step in steps for text in step.record.warnings]
+    return list(dict.fromkeys((*plan.warnings, *record.warnings, *of_steps)))
+
+
+def commit(record: RunRecord) -> str | None:
+    """The commit and what the working tree added to it."""
+    if record.git is None:
+        return None
+    branch = f" on {record.git.branch}" if record.git.branch else ""
+    dirty = ", with changes that are not committed" if record.git.dirty else ""
+    return f"{record.git.commit or 'no commit yet'}{branch}{dirty}"
