@@ -7,7 +7,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
 
 class ExitCode(IntEnum):
@@ -26,7 +26,7 @@ class ExitCode(IntEnum):
 class Location:
     """Where in the user's files something is: path, cell, line; whatever is known of it."""
 
-    __slots__ = ("cell", "column", "first_line", "line", "path")
+    __slots__ = ("_find", "_mark", "cell", "first_line", "path")
 
     def __init__(
         self,
@@ -36,13 +36,32 @@ class Location:
         first_line: str | None = None,
         line: int | None = None,
         column: int | None = None,
+        find: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it by."""
+        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it by.
+
+        `find` gives line and column, when somebody wants to know.
+        """
         self.path = path
         self.cell = cell
         self.first_line = first_line
-        self.line = line
-        self.column = column
+        self._mark: tuple[int | None, int | None] = (line, column)
+        self._find = find
+
+    @property
+    def line(self) -> int | None:
+        """The line in the file or cell."""
+        return self._found()[0]
+
+    @property
+    def column(self) -> int | None:
+        """The column in that line."""
+        return self._found()[1]
+
+    def _found(self) -> tuple[int | None, int | None]:
+        if self._find is not None:
+            self._mark, self._find = self._find(), None
+        return self._mark
 
     def __str__(self) -> str:
         parts = [self.path]

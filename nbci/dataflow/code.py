@@ -40,8 +40,7 @@ class CellSyntaxError(UsageError):
 
     def __init__(self, reason: str, *, line: int, column: int | None, where: Location | None = None) -> None:
         if where is not None:
-            place = {"cell": where.cell, "line": line, "column": column}
-            where = Location(where.path, first_line=where.first_line, **place)
+            where = Location(where.path, cell=where.cell, first_line=where.first_line, line=line, column=column)
         super().__init__(f"the cell is no valid Python: {reason}", hint="correct the cell, then try again", where=where)
         self.reason = reason
         self.line = line

@@ -59,7 +59,7 @@ def _schema_hits(text: str, path: str) -> Iterator[Hit]:
         document = read_yaml(text, path)
     except UsageError:
         return
-    if not isinstance(document.data, dict) or any(not isinstance(key[-1], str) for key in document.key_marks):
+    if not isinstance(document.data, dict) or document.odd_keys:
         return
     for violation in violations(document.data, "pipeline"):
         where = document.where(violation.path, key=violation.about == "key")

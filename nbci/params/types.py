@@ -9,7 +9,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.errors import UsageError
-from nbci.params.yaml_text import core_scalar, read_yaml
+from nbci.params.yaml_scalars import core_scalar
+from nbci.params.yaml_text import read_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,93 +7,82 @@ are refused.
 
 from __future__ import annotations
 
-import math
 import re
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError
+from nbci.params.yaml_quick import MAX_DEPTH, MAX_NODES, Unusual, quick_data
+from nbci.params.yaml_scalars import core_scalar
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from yaml.events import Event
 
 Path = tuple[Any, ...]
 
-MAX_NODES = 500_000
-MAX_DEPTH = 100
-
-_INT = re.compile(r"[-+]?[0-9]+\Z")
-_OCTAL = re.compile(r"0o[0-7]+\Z")
-_HEX = re.compile(r"0x[0-9a-fA-F]+\Z")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
-_INFINITY = re.compile(r"([-+]?)\.(inf|Inf|INF)\Z")
-_NAN = re.compile(r"\.(nan|NaN|NAN)\Z")
-_WORDS = {word: value for value, words in (
-    (None, ("", "~", "null", "Null", "NULL")),
-    (True, ("true", "True", "TRUE")),
-    (False, ("false", "False", "FALSE")),
-) for word in words}  # fmt: skip
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff\ufffe\uffff]")
 _CORE = "tag:yaml.org,2002:"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class YamlText:
-    """YAML text as read: `data` is plain; `marks` maps the path of each value to its line and column, from 1.
+    """YAML text as read: `data` is plain."""
 
-    `key_marks` does the same for the keys of mappings.
-    """
+    def __init__(self, path: str, text: str, data: Any, places: _Expansion | None) -> None:
+        self.path = path
+        self.data = data
+        self._text = text
+        self._read_places = places
 
-    path: str
-    data: Any
-    marks: Mapping[Path, tuple[int, int]]
-    key_marks: Mapping[Path, tuple[int, int]]
+    @property
+    def odd_keys(self) -> tuple[Path, ...]:
+        """The paths of the keys that are no text, in their order."""
+        if self._read_places is None:
+            return ()  # what is read quickly has none
+        return tuple(path for path in self._read_places.key_marks if not isinstance(path[-1], str))
 
     def where(self, path: Path, *, key: bool = False) -> Location:
         """The place of the value (or key) at `path`; of the nearest thing around it when that is not in the text."""
-        if key and path in self.key_marks:
-            return self._location(self.key_marks[path])
-        while path not in self.marks and path:
-            path = path[:-1]
-        return self._location(self.marks.get(path, (1, 1)))
+        return Location(self.path, find=partial(self._mark, path, key))
 
-    def _location(self, mark: tuple[int, int]) -> Location:
-        return Location(self.path, line=mark[0], column=mark[1])
+    def _mark(self, path: Path, key: bool) -> tuple[int, int]:
+        places = self._places
+        if key and path in places.key_marks:
+            return places.key_marks[path]
+        while path not in places.marks and path:
+            path = path[:-1]
+        return places.marks.get(path, (1, 1))
+
+    @property
+    def _places(self) -> _Expansion:
+        """Looked for when a mistake is to be shown: it costs more than the data."""
+        if self._read_places is None:
+            _, self._read_places = _with_places(self._text, self.path)
+        return self._read_places
 
 
 def read_yaml(text: str, path: str) -> YamlText:
     """Read one YAML document; an empty text is None. UsageErrors name `path`, line and column."""
     _refuse_control_characters(text, path)
-    root = _Composer(text, path).document()
-    expansion = _Expansion(path)
-    data = expansion.plain(root, ()) if root is not None else None
-    return YamlText(path=path, data=data, marks=expansion.marks, key_marks=expansion.key_marks)
-
-
-def core_scalar(text: str) -> Any:
-    """What a plain (unquoted) scalar means in the YAML 1.2 core schema."""
-    if text in _WORDS:
-        return _WORDS[text]
-    if _INT.match(text):
-        return _integer(text, 10)
-    if _OCTAL.match(text):
-        return int(text, 0)
-    if _HEX.match(text):
-        return int(text, 0)
-    if _FLOAT.match(text):
-        return float(text)
-    if match := _INFINITY.match(text):
-        return -math.inf if match[1] == "-" else math.inf
-    return math.nan if _NAN.match(text) else text
-
-
-def _integer(text: str, base: int) -> int | str:
     try:
-        return int(text, base)
-    except ValueError:  # more digits than Python converts (sys.set_int_max_str_digits)
-        return text
+        return YamlText(path, text, quick_data(text), None)
+    except Unusual:
+        return read_carefully(text, path)
+
+
+def read_carefully(text: str, path: str) -> YamlText:
+    """Read one YAML document with the place of everything at once; what `read_yaml` gives is the same."""
+    _refuse_control_characters(text, path)
+    data, places = _with_places(text, path)
+    return YamlText(path, text, data, places)
+
+
+def _with_places(text: str, path: str) -> tuple[Any, _Expansion]:
+    root = _Composer(text, path).document()
+    places = _Expansion(path)
+    return places.plain(root, ()) if root is not None else None, places
 
 
 def _refuse_control_characters(text: str, path: str) -> None:

@@ -64,14 +64,13 @@ def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
 
 
 def _refuse_keys_that_are_no_text(document: YamlText) -> None:
-    for path in document.key_marks:
-        if not isinstance(path[-1], str):
-            shown = json.dumps(path[-1])
-            raise UsageError(
-                f"the key {shown} is not text",
-                hint=f'write "{shown}" in quotes if it is a name',
-                where=document.where(path, key=True),
-            )
+    for path in document.odd_keys:
+        shown = json.dumps(path[-1])
+        raise UsageError(
+            f"the key {shown} is not text",
+            hint=f'write "{shown}" in quotes if it is a name',
+            where=document.where(path, key=True),
+        )
 
 
 def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:

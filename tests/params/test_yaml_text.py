@@ -4,14 +4,18 @@ import contextlib
 import json
 import math
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbci.errors import UsageError
-from nbci.params.yaml_text import MAX_DEPTH, core_scalar, read_yaml
+from nbci.params.yaml_quick import MAX_DEPTH
+from nbci.params.yaml_text import YamlText, read_carefully, read_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 def data(text: str) -> Any:
@@ -112,15 +116,52 @@ def test_json_is_yaml(value: Any) -> None:
     assert data(json.dumps(value, ensure_ascii=False)) == value
 
 
-@given(st.floats() | st.integers() | st.booleans() | st.none())
-def test_scalars_written_by_yaml_are_read_back(value: Any) -> None:
-    import yaml
-
-    written = yaml.safe_dump(value).removesuffix("...\n").strip()
-    assert repr(core_scalar(written)) == repr(value)
-
-
 @given(st.text(max_size=60))
 def test_any_text_is_read_or_refused(text: str) -> None:
     with contextlib.suppress(UsageError):
         read_yaml(text, "x.yaml")
+
+
+def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(found for key, item in inner for found in _paths(item, (*path, key)))]
+
+
+def _told(read: Callable[[str, str], YamlText], text: str) -> str:
+    """All that a reader says of a text, or its complaint."""
+    try:
+        document = read(text, "x.yaml")
+    except UsageError as error:
+        return f"{error} ({error.hint})"
+    places = [(path, str(document.where(path)), str(document.where(path, key=True))) for path in _paths(document.data)]
+    return repr((document.data, document.odd_keys, places))
+
+
+pieces = st.sampled_from([
+    "a", "b", "1", "1.5", "~", "true", "'q'", '"q"', "a: ", "b: ", "1: ", "? ", ": ", "- ", "\n", "  ", "{", "}", "[",
+    "]", ", ", "&x ", "*x", "!!str ", "! ", "!mine ", "<<: ", "'<<': ", "# c", "---\n", "...\n", "|\n  t\n", "\t",
+    "\x07", "%YAML 1.1\n",
+])  # fmt: skip
+
+
+@given(st.lists(pieces, max_size=14).map("".join))
+@example("a: 1\nb: {a: [x, ~, '~', 1e-3]}\n")
+@example("a: 1\na: 2\n")
+@example("a: {<<: {b: 1}}")
+@example("'<<': {b: 1}")
+@example("1: 2")
+@example("")
+@example("---\n")
+@example("a\n---\nb")
+@example("[" * (MAX_DEPTH + 1) + "]" * (MAX_DEPTH + 1))
+@example("[" * (MAX_DEPTH + 2) + "]" * (MAX_DEPTH + 2))
+def test_what_is_read_quickly_is_what_is_read_with_care(text: str) -> None:
+    assert _told(read_yaml, text) == _told(read_carefully, text)
+
+
+@given(plain, st.booleans())
+def test_what_yaml_writes_is_read_the_same_both_ways(value: Any, flow: bool) -> None:
+    import yaml
+
+    text = yaml.safe_dump(value, default_flow_style=flow)
+    assert _told(read_yaml, text) == _told(read_carefully, text)
