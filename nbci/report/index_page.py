@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.report.failure import explained
+from nbci.report.figures_section import graph_section
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
 from nbci.report.text import as_json, counted, duration, one_line
@@ -31,6 +32,7 @@ def index_page(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> byt
         *(_failed(step) for step in failed),
         _about(record),
         _metrics(plan, steps),
+        graph_section(steps),
         _steps(record, steps),
         _warnings(record, plan, steps),
         _parameters(record),

@@ -10,7 +10,7 @@ from nbci.report.text import moment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SIGNS = {
+SIGNS = {
     "passed": "✓",
     "failed": "✗",
     "reused": "↺",
@@ -47,7 +47,7 @@ def page(title: str, *, root: str, header: Markup, main: Markup, footer: str) ->
 
 def verdict(result: str) -> Markup:
     """A result as a word with a sign; its colour only repeats it."""
-    sign = element("span", _SIGNS.get(result, ""), aria_hidden="true")
+    sign = element("span", SIGNS.get(result, ""), aria_hidden="true")
     return element("span", sign, " ", result, class_=f"verdict {result.replace(' ', '-')}")
 
 

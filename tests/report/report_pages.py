@@ -14,12 +14,14 @@ KNOWN = VOID | set(
     (
         "html head title body header main footer nav section h1 h2 h3 h4 h5 h6 p a ul ol li dl div dt dd span strong em"
         " b i code pre time table caption thead tbody tfoot tr th td details summary figure blockquote s"
+        " figcaption svg path rect circle text g"
     ).split()
 )
 ATTRIBUTES = set(
     (
         "lang charset name content rel href src alt width height id class scope colspan rowspan datetime open tabindex"
         " role aria-label aria-labelledby aria-hidden start"
+        " viewbox d x y cx cy r rx"
     ).split()
 )
 

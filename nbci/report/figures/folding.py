@@ -1,0 +1,105 @@
+"""Many steps as few groups: what belongs together by name or by place in the graph."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from nbci.graph import find_cycle, topological
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+SHOWN_SINGLY = 250
+"""Up to so many steps each has a place of its own in the graph."""
+_FEWEST_GROUPS = 3
+_MOST_GROUPS = 120
+_MOST_EDGES = 1000
+
+
+def folded_steps(after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]) -> dict[str, tuple[str, ...]] | None:
+    """Groups of steps by their titles, in the steps' order; None where each step can be shown by itself.
+
+    `nodes` are the pipeline file's nodes that steps belong to. What the groups wait for has no cycle either. A group of
+    one step bears its name.
+    """
+    if len(after) <= SHOWN_SINGLY and sum(map(len, after.values())) <= _MOST_EDGES:
+        return None
+    most: dict[str, list[str]] = {}
+    for title_of in _ways(after, nodes):
+        groups: dict[str, list[str]] = {}
+        for name in after:
+            groups.setdefault(title_of(name), []).append(name)
+        if len(most) < len(groups) <= _MOST_GROUPS and find_cycle(between(after, groups)) is None:
+            most = groups
+        if len(most) >= _FEWEST_GROUPS:
+            break
+    return {_title(title, members, most): tuple(members) for title, members in most.items()}
+
+
+def between(after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What each group waits for."""
+    group_of = {name: title for title, members in groups.items() for name in members}
+    found: dict[str, dict[str, None]] = {title: {} for title in groups}
+    for name, earlier in after.items():
+        title = group_of[name]
+        found[title].update(dict.fromkeys(group_of[other] for other in earlier if group_of[other] != title))
+    return {title: tuple(others) for title, others in found.items()}
+
+
+def without_detours(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+    """What each waits for, less what it waits for anyway through another.
+
+    >>> without_detours({"a": (), "b": ("a",), "c": ("a", "b")})
+    {'a': (), 'b': ('a',), 'c': ('b',)}
+    """
+    order = topological(after)
+    bit = {name: 1 << at for at, name in enumerate(order)}
+    above: dict[str, int] = {}
+    result: dict[str, tuple[str, ...]] = {}
+    for name in order:
+        earlier = dict.fromkeys(after[name])
+        through = 0
+        for other in earlier:
+            through |= above[other]
+        result[name] = tuple(other for other in earlier if not through & bit[other])
+        for other in earlier:
+            through |= bit[other]
+        above[name] = through
+    return {name: result[name] for name in after}
+
+
+def stages(after: Mapping[str, Sequence[str]]) -> dict[str, int]:
+    """The stage of each step, from 1: one more than the latest stage of those that it waits for."""
+    found: dict[str, int] = {}
+    for name in topological(after):
+        found[name] = 1 + max((found[other] for other in after[name]), default=0)
+    return found
+
+
+def _ways(after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]) -> Iterator[Callable[[str], str]]:
+    """Ways to give a step its group, from that which says most to that which always works."""
+    stage = stages(after)
+    last = max(stage.values())
+    span = -(-last // _MOST_GROUPS)
+    yield lambda name: nodes.get(name) or name
+    yield lambda name: name.rpartition("/")[0] or name
+    yield lambda name: name.partition("/")[0]
+    yield _stem
+    yield lambda name: f"{_stem(name)}, stage {stage[name]}"
+    yield lambda name: f"{name.partition('/')[0]}, stage {stage[name]}"
+    yield lambda name: _range((stage[name] - 1) // span * span + 1, span, last)
+
+
+def _stem(name: str) -> str:
+    """The name with its numbers out of sight, those of a matrix as well as those of a loop."""
+    return re.sub(r"\d+(?:[.-]\d+)*", "*", name)
+
+
+def _range(first: int, span: int, last: int) -> str:
+    return f"stage {first}" if span == 1 else f"stages {first} to {min(first + span - 1, last)}"
+
+
+def _title(title: str, members: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:
+    """A group of one bears its step's name, unless another group has that for its title."""
+    return members[0] if len(members) == 1 and (members[0] == title or members[0] not in groups) else title
