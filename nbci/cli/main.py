@@ -18,6 +18,7 @@ COMMANDS = {
     "metrics": "show how a metric has moved from run to run",
     "show": "show what became of a run",
     "report": "write the pages of a run, those of reused steps too",
+    "comment": "put the summary of a run on its pull request, as one comment",
     "diff": "say what differs between two runs",
     "checkout": "put files that a run made back into the workspace",
     "gate": "judge a run by its gates; let it pass one, with a name and a reason",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from nbci.report.failure import last_output, place
 from nbci.report.text import as_json, clean, duration, ending, moment, one_line, without_ansi
 from nbci.report.wording import commit, gate_rows, headline, metric_rows, outcome, run_again, warnings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
@@ -33,12 +34,15 @@ _SIGNS = {
 }
 
 
-def summary(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> bytes:
-    """The summary, result first; what does not fit is cut at the end and said to be."""
+def summary(
+    record: RunRecord, plan: Plan, steps: Sequence[ShownStep], *, links: Mapping[str, str] | None = None
+) -> bytes:
+    """The summary, result first; what does not fit is cut at the end and said to be. `links`: words and addresses."""
     failed = [step for step in steps if step.record.result == "failed"]
     blocks = [
         f"## {_SIGNS[headline(record)]} {prose(record.pipeline)}: {headline(record)}",
         prose(outcome(record, steps)),
+        " · ".join(_link(words, address) for words, address in (links or {}).items()),
         f"**What to do:** {prose(record.failure.hint)}" if record.failure and record.failure.hint else "",
         _section("Gates", _gates(record)),
         *(_failure(step) for step in failed[:_FAILURES]),
@@ -74,6 +78,11 @@ def fenced(text: str, language: str = "") -> str:
     shown = clean(without_ansi(text)).rstrip("\n")
     fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
     return f"{fence}{language}\n{shown}\n{fence}"
+
+
+def _link(words: str, address: str) -> str:
+    safe = quote(clean(address), safe=":/?#[]@!$&'*+,;=%~").replace("[", "%5B").replace("]", "%5D")
+    return f"[{prose(words)}]({safe})"
 
 
 def _failure(step: ShownStep) -> str:

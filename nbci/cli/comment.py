@@ -1,0 +1,72 @@
+"""Put the summary of a run on the pull request that it was for: one comment, which each later run writes anew.
+
+The token is taken from NBCI_FORGE_TOKEN, GITHUB_TOKEN, GH_TOKEN or GITLAB_TOKEN, and shown nowhere.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import argparse
+
+    from nbci.config import Project
+    from nbci.store.runs import RunFolder
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `nbci comment`."""
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
+    )
+    parser.add_argument("--change", metavar="URL", help="the page of the pull request or merge request "
+                        "(default: the one that Jenkins, GitHub Actions or GitLab CI is building)")  # fmt: skip
+    parser.add_argument("--report", metavar="URL", help="where the report is to be read, for links and pictures "
+                        "(default: NBCI_REPORT_URL; else the build's page)")  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="print the comment, and send nothing")
+    parser.add_argument("--json", action="store_true", help="print a JSON document with what became of it")
+
+
+def main(arguments: argparse.Namespace) -> int:
+    """Write the comment."""
+    from nbci.config import find_project
+    from nbci.store.runs import find_run
+
+    project = find_project(Path.cwd())
+    folder = find_run(project, arguments.run)
+    report = arguments.report or os.environ.get("NBCI_REPORT_URL")
+    text = _text(project, folder, report)
+    if arguments.dry_run:
+        print(text, end="")
+        return 0
+    from nbci.forge.change import find_change, find_token
+    from nbci.forge.client import Forge
+    from nbci.forge.comment import keep_one
+
+    change = find_change(arguments.change, os.environ)
+    forge = Forge(change, find_token(change, os.environ))
+    record = folder.read_header()
+    posted = keep_one(forge, record.pipeline, folder.run, text)
+    if arguments.json:
+        print(json.dumps({"run": folder.run, "change": change.title, "comment": posted.what, "page": posted.page}))
+    else:
+        said = {"created": "commented", "updated": "comment updated", "older": "left: a later run has commented"}
+        print(f"{change.title}: {said[posted.what]}\n  {posted.page}")
+    return 0
+
+
+def _text(project: Project, folder: RunFolder, report: str | None) -> str:
+    """The summary of the run, which holds no secret: once more without what this very environment holds."""
+    from nbci.engine.prepare import known_secrets, mask_of
+    from nbci.report.markdown import summary
+    from nbci.report.view import shown_steps
+
+    record, plan = folder.read(), folder.read_plan()
+    links = {"Report": f"{report.rstrip('/')}/index.html" if report else None, "Build": os.environ.get("BUILD_URL")}
+    steps = shown_steps(record, plan, {})
+    text = summary(record, plan, steps, links={name: url for name, url in links.items() if url}).decode()
+    mask = mask_of(known_secrets(plan, project.secrets, os.environ), os.environ)
+    return mask.text(text)

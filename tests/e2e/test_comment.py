@@ -1,0 +1,66 @@
+"""`nbci comment`, as a build of a pull request calls it."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from support.forge import FakeForge, serve
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from conftest import MakeNotebook
+    from support.console import Console
+
+
+@pytest.fixture
+def forge() -> Iterator[FakeForge]:
+    yield from serve(FakeForge(kind="github"))
+
+
+def test_a_build_keeps_one_comment_on_its_pull_request(
+    nbci: Console, make_notebook: MakeNotebook, forge: FakeForge
+) -> None:
+    notebook = make_notebook("a.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "assert x == 2, '@everyone'")])
+    assert nbci("run", notebook).returncode == 1
+    environ = {
+        "CHANGE_URL": "https://github.com/o/r/pull/5",
+        "NBCI_FORGE_API": forge.url,
+        "GITHUB_TOKEN": forge.token,
+        "BUILD_URL": "https://jenkins.example/job/r/view/change-requests/job/PR-5/3/",
+        "NBCI_REPORT_URL": "https://jenkins.example/job/r/job/PR-5/3/Notebook_20report/",
+    }
+    shown = nbci("comment", "--dry-run", env=environ)
+    assert shown.returncode == 0
+    assert forge.asked == []
+
+    first = nbci("comment", env=environ)
+    assert first.returncode == 0, first.stderr
+    assert "o/r#5: commented" in first.stdout
+    (body,) = forge.bodies
+    assert body.endswith(shown.stdout)
+    assert body.index("failed") < body.index("### Steps")
+    assert "[Report](https://jenkins.example/job/r/job/PR-5/3/Notebook_20report/index.html)" in body
+    assert "[Build](https://jenkins.example/job/r/view/change-requests/job/PR-5/3/)" in body
+    assert "@everyone" not in body.replace("```", "").split("AssertionError")[0]
+
+    earlier = json.loads(nbci("runs", "--json").stdout)[0]["run"]
+    assert nbci("run", notebook).returncode == 1
+    again = json.loads(nbci("comment", "--json", env=environ).stdout)
+    assert again["comment"] == "updated"
+    assert len(forge.comments) == 1
+    assert json.loads(nbci("comment", earlier, "--json", env=environ).stdout)["comment"] == "older"
+    everything = b"".join(path.read_bytes() for path in nbci.cwd.rglob("*") if path.is_file())
+    assert forge.token.encode() not in everything
+
+
+def test_what_is_missing_is_said(nbci: Console, make_notebook: MakeNotebook) -> None:
+    assert nbci("run", make_notebook("a.ipynb", [("step:a", "x = 1")])).returncode == 0
+    no_change = nbci("comment")
+    no_token = nbci("comment", "--change", "https://gitlab.com/g/r/-/merge_requests/7")
+
+    assert (no_change.returncode, no_token.returncode) == (2, 2)
+    assert "this is no build of a pull request" in no_change.stderr
+    assert "GITLAB_TOKEN" in no_token.stderr
