@@ -21,8 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cache",
         action="store_true",
-        help="also remove results, values and artifacts from the cache that all projects of this user share: those "
-        "that were not made or used for a while (--older) and that no kept run of this project has",
+        help="also remove results, values, artifacts and environments from the cache that all projects of this user "
+        "share: those that were not made or used for a while (--older) and that no kept run of this project has",
     )
     parser.add_argument(
         "--older", type=_age, default=30 * 86400.0, metavar="TIME",
@@ -95,5 +95,6 @@ def _results(removable: Removable) -> str:
             counted(results, "result"),
             f"{len(removable.values)} values and notebooks",
             counted(len(removable.artifacts), "artifact"),
+            counted(len(removable.environments), "environment"),
         )
     )

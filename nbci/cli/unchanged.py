@@ -111,12 +111,16 @@ def _stands(step: StepRecord) -> bool:
 
 def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     """Everything that the results depend on, and the results themselves."""
+    from nbci.store.environments import lock_files
+
     root = context.project.root
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
     for step in record.steps:
         for part in step.observed:
             if part.kind in ("interpreter", "site", "module", "file"):
                 yield str(root / part.label)
+            elif part.kind == "locked":
+                yield from (os.path.realpath(sys.executable), *map(str, lock_files(root, part.label)))
         yield from (str(context.cache.value_path(ref.object)) for ref in step.gives)
         for ref in (*step.deps, *step.outs):
             place = root / ref.path

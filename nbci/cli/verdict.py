@@ -15,7 +15,8 @@ _INFRASTRUCTURE = ("kernel-start", "infrastructure")
 def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
     """0 passed, 3 a gate refused (where `gates` count), 130 interrupted, else what failed.
 
-    That is 5 when something stored is damaged, 4 when only the machine failed, and 1 for the rest.
+    That is 5 when something stored is damaged, 4 when only the machine failed, 2 when only lock files are wrong, and 1
+    for the rest.
     """
     if record.result == "passed":
         refused = gates and record.verdict is not None and record.verdict.refuses
@@ -28,4 +29,6 @@ def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
         return ExitCode.INTEGRITY
     if kinds and all(kind in _INFRASTRUCTURE for kind in kinds):
         return ExitCode.INFRASTRUCTURE
+    if kinds and all(kind == "environment" for kind in kinds):
+        return ExitCode.USAGE
     return ExitCode.STEP_FAILED

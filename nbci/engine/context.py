@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.aliases import Ended
+    from nbci.engine.environment import StepEnvironments
     from nbci.engine.listener import RunListener
     from nbci.handoff.values import ValueRef
     from nbci.kernels.zygote.zygotes import Zygotes
@@ -67,6 +68,7 @@ class RunContext:
     cache: Cache
     index: FileIndex
     records: Ended
+    environments: StepEnvironments
     carries: bool = False
     forced: Callable[[str], bool] = _nothing
     known_outs: Container[tuple[str, str]] = ()
@@ -145,15 +147,21 @@ class RunContext:
         places = ((ref.object, self.cache.value_path(ref.object)) for ref in refs)
         return frozenset(name for name, place in places if place.is_file() and self.index.digest(place)[0] == name)
 
-    def kernel_environment(self, step: PlannedStep, lease: gpu.Lease | None) -> dict[str, str]:
-        """The environment of a step's kernel: ours, less the secrets of others, plus what the step asks for."""
+    async def environment_of(self, step: PlannedStep) -> Path | None:
+        """The environment that the step's lock file asks for; None when the step asks for none."""
+        if step.environment is None:
+            return None
+        return await self.environments.folder_for(step.environment, self.kernel_variables(step))
+
+    def kernel_variables(self, step: PlannedStep, lease: gpu.Lease | None = None) -> dict[str, str]:
+        """The variables of a step's kernel: ours, less the secrets of others, plus what the step asks for."""
         hidden = set(self.secrets) - set(step.secrets) - set(self.project.secrets)
-        environment = {name: value for name, value in self.environ.items() if name not in hidden}
-        environment.setdefault("PYTHONHASHSEED", "0")
-        environment |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
+        variables = {name: value for name, value in self.environ.items() if name not in hidden}
+        variables.setdefault("PYTHONHASHSEED", "0")
+        variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
         if lease is not None:
-            environment["CUDA_VISIBLE_DEVICES"] = lease.device
-        return environment | dict(step.env or {})
+            variables["CUDA_VISIBLE_DEVICES"] = lease.device
+        return variables | dict(step.env or {})
 
     async def lease_gpu(self, step: PlannedStep) -> gpu.Lease | None:
         """A GPU for a step that asks for one, waiting until one is free; None when this machine has none."""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.deps import declared
 from nbci.records.model import Part
+from nbci.store.environments import environment_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -23,10 +24,17 @@ _NOT_INPUTS = (".git/", ".nbci/", ".ipynb_checkpoints/")
 def observed_parts(
     root: Path, step: PlannedStep, seen: Seen, distributions: Mapping[str, str], index: FileIndex
 ) -> tuple[Part, ...]:
-    """The interpreter, packages, own modules and undeclared project files that the step used."""
-    parts = [Part(kind="interpreter", label=seen.interpreter, digest=_stamp(seen.interpreter))]
-    parts += [Part(kind="site", label=folder, digest="") for folder in seen.site_folders]
-    parts += [Part(kind="package", label=name, digest=version) for name, version in distributions.items()]
+    """The interpreter, packages, own modules and undeclared project files that the step used.
+
+    For a step with an environment its lock file stands for interpreter and packages, so that it need not be made only
+    to see that nothing has changed.
+    """
+    if step.environment is not None:
+        parts = [Part(kind="locked", label=step.environment, digest=_locked(root, step.environment))]
+    else:
+        parts = [Part(kind="interpreter", label=seen.interpreter, digest=_stamp(seen.interpreter))]
+        parts += [Part(kind="site", label=folder, digest="") for folder in seen.site_folders]
+        parts += [Part(kind="package", label=name, digest=version) for name, version in distributions.items()]
     parts += [_file_part("module", root, path, index) for path in seen.modules if os.path.exists(path)]
     modules = {os.path.relpath(path, root) for path in seen.modules}
     parts += [
@@ -70,6 +78,8 @@ def first_change(root: Path, parts: Iterable[Part], index: FileIndex) -> Part | 
             if installed is None:
                 installed = dict(_installed(p.label for p in parts if p.kind == "site"))
             now = installed.get(_plain(part.label))
+        elif part.kind == "locked":
+            now = _locked(root, part.label)
         elif part.kind == "interpreter":
             now = _stamp(part.label)
         elif part.kind in ("module", "file"):
@@ -86,6 +96,13 @@ def _file_part(kind: str, root: Path, path: str, index: FileIndex) -> Part:
     place = root / path
     label = place.relative_to(root).as_posix() if place.is_relative_to(root) else str(place)
     return Part(kind=kind, label=label, digest=index.digest(place)[0])
+
+
+def _locked(root: Path, lock: str) -> str:
+    try:
+        return environment_key(root, lock)
+    except OSError:
+        return "gone"
 
 
 def _stamp(path: str) -> str:

@@ -61,7 +61,8 @@ def check_kernels(steps: Sequence[PlannedStep]) -> None:
     """UsageError when one of the steps that will run asks for a kernel that is not installed here."""
     from nbci.kernels.specs import find_spec, is_installed
 
-    wanted = {step.kernel: step.notebook for step in reversed(steps) if step.action == "run"}
+    own = [step for step in steps if step.action == "run" and step.environment is None]
+    wanted = {step.kernel: step.notebook for step in reversed(own)}
     for kernel, notebook in wanted.items():
         if is_installed(kernel):
             continue

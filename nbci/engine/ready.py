@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING
 
 from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
+from nbci.engine.environment import StepEnvironments, check_environments
 from nbci.engine.events import EventLog, Listeners
 from nbci.engine.prepare import check_kernels, find_secrets, mask_of
+from nbci.store.cache import user_cache
+from nbci.store.environments import Environments
 from nbci.store.index import FileIndex, project_index
 
 if TYPE_CHECKING:
@@ -42,18 +45,21 @@ class Ready:
         self, folder: RunFolder, display: RunListener, *, log: Path, ended: Iterable[StepRecord] = ()
     ) -> RunContext:
         """What the steps share, in the run's own folder; `log` takes the events, `ended` is what ran elsewhere."""
+        listener = Listeners([EventLog(log), display])
+        kept = Environments(user_cache(self.environ).root / "environments")
         return RunContext(
             project=self.project,
             plan=self.plan,
             folder=folder,
             notebooks=self.notebooks,
-            listener=Listeners([EventLog(log), display]),
+            listener=listener,
             environ=self.environ,
             mask=self.mask,
             secrets=self.secrets,
             cache=self.cache,
             index=self.index,
             records=Ended(self.plan, ended),
+            environments=StepEnvironments(root=self.project.root, kept=kept, mask=self.mask, noticed=listener.noticed),
         )
 
     def save(self) -> None:
@@ -77,6 +83,7 @@ def make_ready(
     """
     steps = plan.steps if part is None else part
     check_kernels(steps)
+    check_environments(project.root, steps)
     secrets = find_secrets(plan, project.secrets, environ, steps)
     return Ready(
         project=project,

@@ -77,6 +77,7 @@ class _Run:
         with self._signals(), self._timer(), contextlib.ExitStack() as locks:
             ticker = asyncio.create_task(self._tick())
             try:
+                locks.callback(self.context.environments.release)
                 await self._lock_outs(locks)
                 self._open_zygotes(locks)
                 await self._run_all()

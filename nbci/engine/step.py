@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 from nbci.engine import artifacts
 from nbci.engine.decide import Decision, decide
 from nbci.engine.deps import dep_refs, tracking_files
+from nbci.engine.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed import observed_parts, outside, undeclared
 from nbci.engine.remake import remake
@@ -25,6 +26,7 @@ from nbci.pipeline.paths import overlap
 from nbci.plan.program import program
 from nbci.records import metrics
 from nbci.records.model import Attempt, CellRun, Failure, FileRef, Metric, Part, StepRecord
+from nbci.store.environments import interpreter_of
 from nbci.store.runs import JOURNAL, NOTEBOOK, now_utc
 
 if TYPE_CHECKING:
@@ -36,7 +38,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _INFRASTRUCTURE = ("kernel-start", "infrastructure")
-_FINAL = ("interrupted", "join")
+_FINAL = ("interrupted", "join", "environment")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
 _LONGEST_DELAY_SECONDS = 30.0
@@ -203,14 +205,16 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
     try:
         failure = context.bring_deps(step)
         if failure is None:
+            place = await context.environment_of(step)
             lease = await context.lease_gpu(step)
             context.clear_outs(step)
-            outcome = await run_job(
-                _job(context, step, inputs, lease), _StepListener(context, step.name), context.zygotes
-            )
+            job = _in_environment(_job(context, step, inputs, lease), place)
+            outcome = await run_job(job, _StepListener(context, step.name), context.zygotes)
             failure = outcome.failure
     except (InfrastructureError, OSError) as error:
-        failure = Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None))
+        failure = _of_the_machine(error)
+    except LockRefused as error:
+        failure = Failure(kind="environment", message=str(error), hint=error.hint, traceback=error.output or None)
     except UsageError as error:
         failure = Failure(kind="exception", message=str(error), hint=error.hint)
     finally:
@@ -234,6 +238,19 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         log="kernel.log" if (context.folder.step(step.name) / "kernel.log").exists() else None,
     )
     return replace(record, result=attempt.result, attempts=(*record.attempts, attempt))
+
+
+def _of_the_machine(error: InfrastructureError | OSError) -> Failure:
+    output = error.output if isinstance(error, InstallerFailed) else ""
+    hint = error.hint if isinstance(error, InfrastructureError) else None
+    return Failure(kind="infrastructure", message=str(error), hint=hint, traceback=output or None)
+
+
+def _in_environment(job: KernelJob, place: Path | None) -> KernelJob:
+    """The job as it runs in that environment; as it is where there is none."""
+    if place is None:
+        return job
+    return replace(job, interpreter=interpreter_of(place), env=environment_variables(place, job.env))
 
 
 def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | None) -> KernelJob:
@@ -260,7 +277,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         cells=cells,
         project=context.project.root,
         cwd=context.project.root / step.cwd,
-        env=context.kernel_environment(step, lease),
+        env=context.kernel_variables(step, lease),
         values_folder=context.cache.values,
         spill_folder=folder / "files",
         log_path=folder / "kernel.log",

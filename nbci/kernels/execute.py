@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import InfrastructureError
 from nbci.kernels.attempt import Attempt
-from nbci.kernels.specs import find_spec
+from nbci.kernels.specs import spec_of
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = 
     Raises UsageError for an unknown kernel, IntegrityError when a value's file is not what it should be,
     InfrastructureError when files cannot be written.
     """
-    attempt = Attempt(job, listener, display_name=find_spec(job.kernel_name).display_name, zygotes=zygotes)
+    attempt = Attempt(job, listener, display_name=spec_of(job).display_name, zygotes=zygotes)
     work = asyncio.ensure_future(attempt.work())
     try:
         await _supervise(work, attempt, job)

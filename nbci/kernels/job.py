@@ -44,7 +44,8 @@ class KernelJob:
     `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
     `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
     when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
-    masked in all that leaves, like whatever `env`, the kernel's whole environment, holds of credentials.
+    masked in all that leaves, like whatever `env`, the kernel's whole environment, holds of credentials. `interpreter`
+    is the Python whose ipykernel is the kernel, whatever `kernel_name` stands for.
     """
 
     step: str
@@ -71,6 +72,7 @@ class KernelJob:
     cell_timeout_seconds: float | None = None
     timeout_seconds: float | None = None
     output_cap_bytes: int = 1 << 20
+    interpreter: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

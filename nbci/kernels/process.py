@@ -15,6 +15,7 @@ from nbci.errors import InfrastructureError
 from nbci.kernels import processes
 from nbci.kernels.family import MARKER, family, kill
 from nbci.kernels.private import private_folder
+from nbci.kernels.specs import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -196,6 +197,8 @@ class KernelProcess:
         from jupyter_client.manager import AsyncKernelManager
 
         manager = AsyncKernelManager(kernel_name=self._job.kernel_name, log=quiet)
+        if self._job.interpreter is not None:
+            manager._kernel_spec = spec_of(self._job)  # noqa: SLF001 - asked by name, it knows installed kernels only
         manager.connection_file = str(self._folder.path / "kernel.json")
         if self._folder.is_short:
             manager.transport = "ipc"

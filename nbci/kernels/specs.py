@@ -11,6 +11,8 @@ from nbci.errors import UsageError, nearest
 if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec
 
+    from nbci.kernels.job import KernelJob
+
 
 def installed_kernels() -> tuple[str, ...]:
     """The names of the installed kernels, sorted."""
@@ -42,6 +44,16 @@ def is_installed(name: str) -> bool:
             if os.path.isdir(folder):
                 return False
     return False
+
+
+def spec_of(job: KernelJob) -> KernelSpec:
+    """How the job's kernel is started; raises UsageError as `find_spec` does."""
+    if job.interpreter is None:
+        return find_spec(job.kernel_name)
+    from jupyter_client.kernelspec import KernelSpec
+
+    argv = [str(job.interpreter), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
 
 
 def find_spec(name: str) -> KernelSpec:

@@ -258,11 +258,10 @@ def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tu
 
 def _surroundings(steps: Collection[PlannedStep]) -> Iterator[str]:
     """What is asked for that a run on this machine does not give."""
-    for key in ("environment", "container"):
-        names = [step.name for step in steps if getattr(step, key)]
-        if names:
-            asking = f"step {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-            yield f"`{key}` of {asking} is for agents: a run on this machine ignores it, and uses the kernel it finds"
+    names = [step.name for step in steps if step.container]
+    if names:
+        asking = f"step {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
+        yield f"`container` of {asking} is for agents: a run on this machine ignores it, and uses the kernel it finds"
 
 
 def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:

@@ -136,7 +136,7 @@ def _needed(plan: Plan) -> dict[str, set[str]]:
 
 def _place(step: PlannedStep) -> tuple[object, ...]:
     """What two steps must share to run in one stage: where they run, and which secrets are shown to them."""
-    return step.agent, step.gpu, step.container, step.environment, tuple(sorted(step.secrets))
+    return step.agent, step.gpu, step.container, tuple(sorted(step.secrets))
 
 
 def _after_without_skipped(plan: Plan) -> Mapping[str, Sequence[str]]:

@@ -21,6 +21,7 @@ FailureKind = Literal[
     "exception",  # a cell raised, a magic failed, a shell command ended with a non-zero status
     "exit",  # a cell ended its own kernel with exit()
     "kernel-died",  # killed, out of memory, segfault, os._exit
+    "environment",  # the step's lock file gives no environment that it can run in
     "kernel-start",  # no kernel came up: infrastructure
     "timeout",  # of a cell, a step or the run
     "unsaveable",  # a value that a later step needs cannot be saved

@@ -13,6 +13,7 @@ from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import read_listing
+from nbci.store.environments import Environments
 from nbci.store.files import disk_errors, remove, try_lock
 from nbci.store.index import FOLDER_SUFFIX
 from nbci.store.runs import RunFolder, all_runs
@@ -116,16 +117,20 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """What may go from the cache: results (each with what was kept beside it), values, notebooks, artifacts."""
+    """What may go from the cache: results (each with what was kept beside it), values, artifacts, environments.
+
+    Notebooks are among the values.
+    """
 
     results: tuple[Path, ...] = ()
     values: tuple[Path, ...] = ()
     artifacts: tuple[Path, ...] = ()
+    environments: tuple[Path, ...] = ()
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All of it."""
-        return (*self.results, *self.values, *self.artifacts)
+        return (*self.results, *self.values, *self.artifacts, *self.environments)
 
 
 def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
@@ -146,6 +151,7 @@ def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], b
         results=tuple(sorted(results)),
         values=(*_unneeded(cache.values, needed, before), *_left_behind(cache, before)),
         artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
+        environments=Environments(cache.root / "environments").unused(before),
     )
 
 
@@ -156,6 +162,7 @@ def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], bef
     left = unneeded_results(cache, project, kept_runs, before)
     for path in (*left.values, *left.artifacts):
         _remove_older(path, before)
+    Environments(cache.root / "environments").remove_unused(before)
 
 
 def _remove_older(path: Path, before: float) -> None:

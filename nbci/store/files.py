@@ -76,8 +76,8 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
-def try_lock(path: Path) -> int | None:
-    """Take an exclusive lock; None when somebody else holds it.
+def try_lock(path: Path, *, shared: bool = False) -> int | None:
+    """Take a lock, an exclusive one if it is not `shared`; None when somebody else holds it.
 
     The lock ends when the returned descriptor is closed, also by the holder's death. It is not inherited by children.
     """
@@ -85,7 +85,7 @@ def try_lock(path: Path) -> int | None:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(descriptor)
         return None

@@ -265,7 +265,10 @@ def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
     assert clean("--keep", "2") == ["removed no run in .nbci/runs", "that freed 0 B"]
     said = clean("--keep", "1", "--cache", "--older", "1s", "--dry-run")
     assert said[0] == f"would remove 2 runs ({oldest} to {same}) in .nbci/runs"
-    assert said[1] == f"would remove 0 results, 0 values and notebooks, 0 artifacts in {tmp_path / 'cache'}"
+    assert (
+        said[1]
+        == f"would remove 0 results, 0 values and notebooks, 0 artifacts, 0 environments in {tmp_path / 'cache'}"
+    )
     assert len(list(runs.iterdir())) == 3
     clean("--keep", "1", "--cache", "--older", "1s")
     assert [path.name for path in runs.iterdir()] == [newest]

@@ -232,13 +232,10 @@ def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
 
 def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", ["x = 1"])
-    steps = "".join(f"  {name}: {{notebook: n.ipynb, environment: r.lock}}\n" for name in "ab")
-    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n{steps}  c: {{notebook: n.ipynb, container: 'python:3'}}\n")
+    steps = "".join(f"  {name}: {{notebook: n.ipynb, container: 'python:3'}}\n" for name in "ab")
+    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n{steps}  c: {{notebook: n.ipynb, environment: r.lock}}\n")
     ignored = " is for agents: a run on this machine ignores it, and uses the kernel it finds"
-    assert planned(tmp_path / "p.yaml").warnings == (
-        "`environment` of step a and 1 more" + ignored,
-        "`container` of step c" + ignored,
-    )
+    assert planned(tmp_path / "p.yaml").warnings == ("`container` of step a and 1 more" + ignored,)
 
 
 def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ def test_a_chain_ends_where_the_graph_forks_and_joins() -> None:
 
 def test_a_chain_ends_where_the_place_changes() -> None:
     kinds: list[dict[str, Any]] = [
-        {"agent": "gpu"}, {"gpu": True}, {"container": "i:1"}, {"environment": "r.lock"}, {"secrets": ("TOKEN",)},
+        {"agent": "gpu"}, {"gpu": True}, {"container": "i:1"}, {"secrets": ("TOKEN",)},
     ]  # fmt: skip
     for kind in kinds:
         assert shape([step("a"), step("b", "a", **kind), step("c", "b", **kind)]) == [("a", ()), ("b c", (1,))]

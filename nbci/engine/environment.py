@@ -1,0 +1,259 @@
+"""The Python environments that steps ask for: made from their lock files, each once on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.store.environments import Environments, environment_key, interpreter_of
+from nbci.store.files import disk_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nbci.plan.model import PlannedStep
+    from nbci.secrets import Mask
+
+_POLL_SECONDS = 0.2
+_GRACE_SECONDS = 1.0
+_TAIL_BYTES = 8000
+_OF_ANOTHER_PYTHON = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+_OTHER_FORMATS = {
+    "uv.lock": "uv export --format requirements.txt -o requirements.lock",
+    "poetry.lock": "poetry export -o requirements.lock",
+    "pdm.lock": "pdm export -o requirements.lock",
+    "Pipfile.lock": "pipenv requirements > requirements.lock",
+}
+_OF_THE_MACHINE = re.compile(
+    "name resolution|name or service not known|failed to establish a new connection|connection (?:refused|reset|error)"
+    "|connection aborted|dns error|error sending request|could not connect|network is unreachable|no route to host"
+    "|timed out|timeouterror|sslerror|certificate verify|proxyerror|50[0234] (?:server|service|bad|gateway|internal)"
+    "|no space left|disk quota|file too large|read-only file system|permission denied|cannot allocate memory",
+    re.IGNORECASE,
+)
+
+
+class LockRefused(UsageError):
+    """No environment can be made from a lock file; `output` is the end of what the installer said."""
+
+    def __init__(self, message: str, *, hint: str, lock: str, output: str = "") -> None:
+        super().__init__(message, hint=hint, where=Location(lock))
+        self.output = output
+
+
+class InstallerFailed(InfrastructureError):
+    """The machine or the network kept the installer from its work; `output` as above."""
+
+    def __init__(self, message: str, *, hint: str, lock: str, output: str = "") -> None:
+        super().__init__(message, hint=hint, where=Location(lock))
+        self.output = output
+
+
+def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
+    """UsageError when a step that will run asks for an environment that cannot be made, as far as is known at once."""
+    made = {path for step in steps for path in (*step.outs, *step.metrics)}
+    for step in steps:
+        lock = step.environment
+        if lock is None or step.action != "run":
+            continue
+        where = Location(lock)
+        if step.language != "python":
+            raise UsageError(
+                f"step {step.name} asks for an environment of Python, and its notebook is in {step.language}",
+                where=where,
+                hint=f"take `environment: {lock}` away from it",
+            )
+        name = Path(lock).name
+        if name in _OTHER_FORMATS or name.endswith((".yml", ".yaml")):
+            raise UsageError(
+                "an environment is made from a lock file in the form of requirements.txt, which this is not",
+                where=where,
+                hint=_OTHER_FORMATS.get(name, "list its packages as `pip freeze` does"),
+            )
+        if lock not in made and not (root / lock).is_file():
+            raise UsageError(
+                f"step {step.name} asks for the environment of this lock file, which is not there",
+                where=where,
+                hint="its path is relative to the project's root; add ipykernel and what the step imports, and pin "
+                "them, e.g. with `uv pip compile`",
+            )
+
+
+@dataclass(slots=True, kw_only=True)
+class StepEnvironments:
+    """Gives the steps of one run their environments, and holds these until it is released."""
+
+    root: Path
+    kept: Environments
+    mask: Mask
+    noticed: Callable[[str], None]
+    _held: dict[str, int] = field(default_factory=dict)
+    _refused: dict[str, LockRefused] = field(default_factory=dict)
+    _making: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    def release(self) -> None:
+        """Let them be removed one day."""
+        while self._held:
+            os.close(self._held.popitem()[1])
+
+    async def folder_for(self, lock: str, environ: Mapping[str, str]) -> Path:
+        """The environment of a lock file; made now, with these variables, if there is none.
+
+        Raises LockRefused, InstallerFailed, or InfrastructureError when the disk refuses.
+        """
+        try:
+            key = environment_key(self.root, lock)
+        except OSError as error:
+            raise LockRefused(f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?") from error
+        async with self._making:
+            if key in self._refused:
+                raise self._refused[key]
+            if key not in self._held or self.kept.find(key) is None:
+                await self._hold(key, lock, environ)
+        folder = self.kept.find(key)
+        if folder is None:
+            raise InstallerFailed("its environment was removed a moment ago", lock=lock, hint="try again")
+        return folder
+
+    async def _hold(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
+        """Hold the environment so that nobody removes it; make it first if need be."""
+        if key in self._held:
+            os.close(self._held.pop(key))
+        if self.kept.find(key) is None:
+            alone = await self._wait(key, lock, alone=True)
+            try:
+                if self.kept.find(key) is None:  # nobody made it while this waited
+                    await self._make(key, lock, environ)
+            except LockRefused as error:
+                self._refused[key] = error
+                raise
+            finally:
+                os.close(alone)
+        self._held[key] = await self._wait(key, lock, alone=False)
+        self.kept.mark_used(key)
+
+    async def _wait(self, key: str, lock: str, *, alone: bool) -> int:
+        said = False
+        while (descriptor := self.kept.try_hold(key, alone=alone)) is None:
+            if not said:
+                self.noticed(f"waiting for another process, which makes the environment of {lock}")
+            said = True
+            await asyncio.sleep(_POLL_SECONDS)
+        return descriptor
+
+    async def _make(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
+        installer = _uv(environ)
+        self.noticed(f"making the environment of {lock} with {'uv' if installer else 'pip'}, once on this machine")
+        folder = self.kept.begin(key)
+        try:
+            for command in _commands(installer, folder, lock):
+                await self._carry_out(command, lock, environ)
+            if not any(folder.glob("lib/python*/site-packages/ipykernel/__init__.py")):
+                raise LockRefused(
+                    "it has no ipykernel, in which the cells of its steps run", lock=lock, hint="add ipykernel to it"
+                )
+            self.kept.complete(key, folder, lock)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    async def _carry_out(self, command: Sequence[str], lock: str, environ: Mapping[str, str]) -> None:
+        kept = {name: value for name, value in environ.items() if name not in _OF_ANOTHER_PYTHON}
+        surroundings = {
+            "PIP_RETRIES": "1",
+            "UV_HTTP_RETRIES": "1",
+            "PYTHONUNBUFFERED": "1",
+            **kept,
+            "PIP_NO_INPUT": "1",
+        }
+        with disk_errors(Path(command[0])):
+            process = await asyncio.create_subprocess_exec(
+                *command,
+                cwd=self.root,
+                env=surroundings,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        try:
+            said = await _tail_of(process)
+            status = await process.wait()
+        except BaseException:
+            await _end(process)
+            raise
+        if status != 0:
+            raise _refusal(lock, command, status, self.mask.text(said))
+
+
+def environment_variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables of a kernel in the environment, as its `activate` would set them."""
+    inside = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
+    path = os.pathsep.join([str(folder / "bin"), *([environ["PATH"]] if environ.get("PATH") else [])])
+    return inside | {"VIRTUAL_ENV": str(folder), "PATH": path}
+
+
+def _uv(environ: Mapping[str, str]) -> str | None:
+    beside = str(Path(sys.executable).parent)
+    return shutil.which("uv", path=os.pathsep.join([beside, environ.get("PATH", os.defpath)]))
+
+
+def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...], ...]:
+    """What makes the environment. Neither way puts pip into it: what several steps share is not to be changed."""
+    python = str(interpreter_of(folder))
+    if uv is not None:
+        return (
+            (uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)),
+            (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", lock),
+        )
+    if importlib.util.find_spec("pip") is None:
+        raise InstallerFailed(
+            f"its environment cannot be made: this machine has no uv, and {sys.executable} has no pip",
+            lock=lock,
+            hint="install uv",
+        )
+    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet")
+    return (sys.executable, "-m", "venv", "--without-pip", str(folder)), (*pip, "-r", lock)
+
+
+async def _tail_of(process: asyncio.subprocess.Process) -> str:
+    """The end of what it prints, once it has ended."""
+    said = b""
+    while process.stdout is not None and (data := await process.stdout.read(1 << 16)):
+        said = (said + data)[-_TAIL_BYTES:]
+    return said.decode("utf-8", errors="replace")
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """End an installer and what it started, politely for a moment."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGTERM)
+    try:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(process.wait(), _GRACE_SECONDS)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def _refusal(lock: str, command: Sequence[str], status: int, said: str) -> LockRefused | InstallerFailed:
+    """The lock file is wrong, or the machine: only what the installer said can tell."""
+    name = "uv" if Path(command[0]).name == "uv" else "venv" if "venv" in command else "pip"
+    if status < 0:
+        return InstallerFailed(f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=said)
+    if name == "venv" or _OF_THE_MACHINE.search(said):
+        message = f"its environment could not be made: {name} ended with exit code {status}"
+        return InstallerFailed(message, lock=lock, hint="see what it said; try again", output=said)
+    message = f"it cannot be installed: {name} ended with exit code {status}"
+    return LockRefused(message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=said)

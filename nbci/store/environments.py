@@ -1,0 +1,151 @@
+"""Python environments made from lock files: by what each is known, where it lies, which of them may go."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sysconfig
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.store.files import disk_errors, remove, try_lock, write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_MADE = "made.json"
+_INCLUDES = ("-r", "--requirement", "-c", "--constraint")
+_PLACES = ("-e", "--editable", "-f", "--find-links")
+
+
+def lock_files(root: Path, name: str) -> tuple[Path, ...]:
+    """The lock file, then those that it includes and the archives that it names, as far as they are on this machine."""
+    found: dict[Path, None] = {}
+    waiting = [root / name]
+    while waiting:
+        path = waiting.pop(0)
+        if path in found:
+            continue
+        found[path] = None
+        for option, value in _entries(path):
+            if option in _INCLUDES and "://" not in value:
+                waiting.append(path.parent / value)
+            elif option == "" and (root / value).is_file():
+                found[root / value] = None
+    return tuple(found)
+
+
+def environment_key(root: Path, name: str) -> str:
+    """What an environment is known by: all that its lock file says, the Python that makes it, the platform.
+
+    Where the lock names folders, it also counts where these are. Raises OSError when the lock cannot be read.
+    """
+    digest = hashlib.blake2b(digest_size=16)
+    facts = [platform.python_implementation(), platform.python_version(), sysconfig.get_platform()]
+    for path in lock_files(root, name):
+        content = path.read_bytes()
+        facts.append(hashlib.blake2b(content, digest_size=16).hexdigest())
+        facts += [str((root / value).resolve()) for option, value in _entries(path) if _is_folder(root, option, value)]
+    digest.update(json.dumps(facts).encode())
+    return digest.hexdigest()
+
+
+def _is_folder(root: Path, option: str, value: str) -> bool:
+    return option in ("", *_PLACES) and "://" not in value and (root / value).is_dir()
+
+
+def _entries(path: Path) -> Iterator[tuple[str, str]]:
+    """The lines of a requirements file: an option with its value, or '' with a requirement."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return
+    for line in text.replace("\\\n", " ").splitlines():
+        words = line.partition(" #")[0].replace("=", " ", 1).split() if line.startswith("-") else line.split()
+        if not words or words[0].startswith("#"):
+            continue
+        if words[0].startswith("-"):
+            yield words[0], words[1] if len(words) > 1 else ""
+        else:
+            yield "", words[0]
+
+
+class Environments:
+    """A folder of environments. What no `made.json` names is never used."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def find(self, key: str) -> Path | None:
+        """The complete environment that is known by the key; None when there is none whose Python still exists."""
+        try:
+            name = json.loads((self.root / key / _MADE).read_bytes())["folder"]
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        folder = self.root / key / str(name)
+        return folder if interpreter_of(folder).exists() else None
+
+    def try_hold(self, key: str, *, alone: bool) -> int | None:
+        """Hold the environment so that it stays, or `alone`, to make or remove it; None while others hold it."""
+        return try_lock(self.root / "locks" / key, shared=not alone)
+
+    def begin(self, key: str) -> Path:
+        """A new folder to make it in. Whoever asks holds it alone; what others left unfinished goes."""
+        place = self.root / key
+        with disk_errors(place):
+            place.mkdir(parents=True, exist_ok=True)
+            (place / _MADE).unlink(missing_ok=True)
+            for left in place.iterdir():  # an installer that outlived its nbci may still write there
+                shutil.rmtree(left, ignore_errors=True)
+            return Path(tempfile.mkdtemp(dir=place, prefix="env-"))
+
+    def complete(self, key: str, folder: Path, lock: str) -> None:
+        """From now on it is used."""
+        write_atomic(self.root / key / _MADE, json.dumps({"folder": folder.name, "lock": lock}))
+
+    def mark_used(self, key: str) -> None:
+        """Note that it was used just now."""
+        with suppress(OSError):
+            os.utime(self.root / key / _MADE)
+
+    def unused(self, before: float) -> tuple[Path, ...]:
+        """Those that were last made or used before that time, and that nobody holds."""
+        found = []
+        for place in sorted(self.root.glob("*")):
+            if place.name != "locks" and _last_used(place) < before:
+                descriptor = self.try_hold(place.name, alone=True)
+                if descriptor is not None:
+                    os.close(descriptor)
+                    found.append(place)
+        return tuple(found)
+
+    def remove_unused(self, before: float) -> None:
+        """Remove them."""
+        for place in self.unused(before):
+            descriptor = self.try_hold(place.name, alone=True)
+            if descriptor is None:
+                continue
+            try:
+                if _last_used(place) < before:
+                    with disk_errors(place):
+                        (place / _MADE).unlink(missing_ok=True)
+                    remove(place)
+            finally:
+                os.close(descriptor)
+
+
+def interpreter_of(folder: Path) -> Path:
+    """The Python of an environment."""
+    return folder / "bin" / "python"
+
+
+def _last_used(place: Path) -> float:
+    for path in (place / _MADE, place):
+        with suppress(OSError):
+            return path.lstat().st_ctime
+    return 0.0
