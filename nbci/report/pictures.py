@@ -1,65 +1,126 @@
-"""Pictures out of outputs, as the bytes of a file; what is no picture or could run something is refused."""
+"""Pictures out of outputs, as the bytes of a file; what is broken or no picture is refused."""
 
 from __future__ import annotations
 
 import base64
 import binascii
 import re
-from xml.etree import ElementTree
+import zlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from nbci.report.text import clean
+from nbci.report.svg import NoDrawing, drawing
 
-_SIGNATURES = {
-    "image/png": (b"\x89PNG\r\n\x1a\n",),
-    "image/jpeg": (b"\xff\xd8\xff",),
-    "image/gif": (b"GIF87a", b"GIF89a"),
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SUFFIXES = {
+    "image/png": "png",
+    "image/svg+xml": "svg",
+    "image/jpeg": "jpg",
+    "image/webp": "webp",
+    "image/gif": "gif",
 }
-SUFFIXES = {"image/png": "png", "image/jpeg": "jpg", "image/gif": "gif", "image/svg+xml": "svg"}
-
-_SVG = "http://www.w3.org/2000/svg"
-_XLINK = "http://www.w3.org/1999/xlink"
-_ACTIVE = {"script", "foreignobject", "iframe", "object", "embed", "handler", "listener", "set", "animate"}
+_MOST_PIXELS = 200_000_000
 
 
-def picture(mime: str, data: str) -> bytes | None:
-    """The picture that an output holds as `data` (base64, or SVG's text), or None when it cannot be one."""
+class BrokenPicture(Exception):
+    """No browser could show it; the message says why."""
+
+
+def picture(mime: str, data: str) -> bytes:
+    """The picture that an output holds as `data`: base64, or SVG's text. Raises BrokenPicture."""
     if mime == "image/svg+xml":
-        return _svg(data)
+        try:
+            return drawing(data)
+        except NoDrawing as error:
+            raise BrokenPicture(str(error)) from error
     try:
         content = base64.b64decode(re.sub(r"\s+", "", data), validate=True)
-    except (binascii.Error, ValueError):
-        return None
-    return content if content.startswith(_SIGNATURES[mime]) else None
+    except (binascii.Error, ValueError) as error:
+        raise BrokenPicture("it is no base64") from error
+    if not content:
+        raise BrokenPicture("it is empty")
+    _CHECKS[mime](content)
+    return content
 
 
-def _svg(text: str) -> bytes | None:
-    if "<!ENTITY" in text:
-        return None
-    try:
-        root = ElementTree.fromstring(clean(text))  # noqa: S314 - entities are refused above, expat fetches nothing
-    except ElementTree.ParseError:
-        return None
-    if root.tag not in ("svg", f"{{{_SVG}}}svg"):
-        return None
-    for node in root.iter():
-        for child in [child for child in node if _is_active(child)]:
-            node.remove(child)
-        for name in [name for name, value in node.attrib.items() if _acts(name, value)]:
-            del node.attrib[name]
-    ElementTree.register_namespace("", _SVG)
-    ElementTree.register_namespace("xlink", _XLINK)
-    return b"<?xml version='1.0' encoding='utf-8'?>\n" + ElementTree.tostring(root, encoding="unicode").encode()
+def _check_png(content: bytes) -> None:
+    if not content.startswith(b"\x89PNG\r\n\x1a\n"):
+        raise BrokenPicture("it is no PNG")
+    kinds = []
+    for kind, body, check in _png_chunks(content):
+        if kind == b"IHDR" and len(body) == 13:
+            _check_size(int.from_bytes(body[:4]), int.from_bytes(body[4:8]))
+        if kind[:1].isupper() and zlib.crc32(body, zlib.crc32(kind)) != check:
+            raise BrokenPicture("its check sum does not agree")
+        kinds.append(kind)
+    if kinds[:1] != [b"IHDR"] or b"IDAT" not in kinds or kinds[-1] != b"IEND":
+        raise BrokenPicture("it is cut off")
 
 
-def _local(name: str) -> str:
-    return name.rpartition("}")[2].lower()
+def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
+    at = 8
+    while at + 12 <= len(content):
+        size = int.from_bytes(content[at : at + 4])
+        kind, end = content[at + 4 : at + 8], at + 8 + size
+        if end + 4 > len(content):
+            return
+        yield kind, content[at + 8 : end], int.from_bytes(content[end : end + 4])
+        if kind == b"IEND":
+            return
+        at = end + 4
 
 
-def _is_active(node: ElementTree.Element) -> bool:
-    return _local(node.tag) in _ACTIVE
+def _check_size(width: int, height: int) -> None:
+    if not width or not height:
+        raise BrokenPicture("it has no size")
+    if width * height > _MOST_PIXELS:
+        raise BrokenPicture(f"it is too large to be shown: {width:,} by {height:,} pixels")
 
 
-def _acts(name: str, value: str) -> bool:
-    if _local(name).startswith("on"):
-        return True
-    return _local(name) == "href" and not value.strip().startswith(("#", "data:image/png", "data:image/jpeg"))
+def _check_jpeg(content: bytes) -> None:
+    if not content.startswith(b"\xff\xd8\xff"):
+        raise BrokenPicture("it is no JPEG")
+    if b"\xff\xd9" not in content[-4096:]:
+        raise BrokenPicture("it is cut off")
+
+
+def _check_gif(content: bytes) -> None:
+    if not content.startswith((b"GIF87a", b"GIF89a")):
+        raise BrokenPicture("it is no GIF")
+    _check_size(int.from_bytes(content[6:8], "little"), int.from_bytes(content[8:10], "little"))
+    if b"\x3b" not in content[-4096:]:
+        raise BrokenPicture("it is cut off")
+
+
+def _check_webp(content: bytes) -> None:
+    if content[:4] != b"RIFF" or content[8:12] != b"WEBP":
+        raise BrokenPicture("it is no WebP")
+    if int.from_bytes(content[4:8], "little") + 8 > len(content):
+        raise BrokenPicture("it is cut off")
+
+
+_CHECKS = {
+    "image/png": _check_png,
+    "image/jpeg": _check_jpeg,
+    "image/gif": _check_gif,
+    "image/webp": _check_webp,
+}
+
+
+@dataclass(slots=True)
+class Album:
+    """The files that a page shows or leads to, by their path in the report; `root` leads there from the page."""
+
+    root: str
+    files: dict[str, bytes] = field(default_factory=dict)
+
+    def keep(self, stem: str, mime: str, data: str) -> str:
+        """Keep the picture as a file and give the address that the page shows it by. Raises BrokenPicture."""
+        return self.keep_file(f"{stem}.{SUFFIXES[mime]}", picture(mime, data))
+
+    def keep_file(self, path: str, content: bytes) -> str:
+        """Keep a file and give its address."""
+        self.files[path] = content
+        return f"{self.root}{path}"

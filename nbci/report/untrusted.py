@@ -1,108 +1,309 @@
-"""HTML and Markdown that a notebook brought along, reduced to what cannot do anything."""
+"""HTML and Markdown that a notebook brought along, reduced to what can be shown and cannot do anything."""
 
 from __future__ import annotations
 
-from html.parser import HTMLParser
-from typing import TYPE_CHECKING
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
 
-from nbci.report.markup import Markup, escaped
-from nbci.report.text import clean
+from nbci.report.markup import Markup, element
+from nbci.report.mathml import mathml
+from nbci.report.pictures import SUFFIXES, Album, BrokenPicture
+from nbci.report.text import clean, joined, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
     from markdown_it.token import Token
 
-_KEPT = {"b", "br", "caption", "code", "div", "em", "i", "p", "pre", "span", "strong"}
-_KEPT |= {"table", "tbody", "td", "tfoot", "th", "thead", "tr"}
-_VOID = frozenset({"br"})
-_ATTRIBUTES = {"colspan", "rowspan"}
-_SCOPES = {"row", "col", "rowgroup", "colgroup"}
+    Keep = Callable[[str, str, str], str | None]
+
+_TAGS = set(
+    (
+        "a abbr b bdi blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure"
+        " h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td"
+        " tfoot th thead tr u ul var wbr"
+    ).split()
+)
+# What these hold is no text for a reader.
+_EMPTIED = set(
+    (
+        "script style template noscript iframe object embed applet svg math canvas audio video textarea select button"
+        " title head noembed noframes xmp plaintext frameset"
+    ).split()
+)
+_ATTRIBUTES = {
+    "*": {"id"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+}
+_VALUES = {"th": {"scope": {"row", "col", "rowgroup", "colgroup"}}, "details": {"open": {"", "open"}}}
+_CLASSES = {
+    "div": {"alert", "alert-info", "alert-warning", "alert-danger", "alert-success", "math"},
+    "td": {"to-right", "to-center"},
+    "th": {"to-right", "to-center"},
+}
+_WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
+_DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
+_SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
+_SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
+_NESTED = re.compile(r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]", re.IGNORECASE)
+_DEEPEST = 500
+_IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
+_ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
+_HEADING = re.compile(r"<(/?)h([1-6])\b")
+_FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
+_OWN = ("\ufdd0", "\ufdd1")
+_OWN_PART = re.compile("\ufdd0(\\d+)\ufdd1")
+_MOST_PASSES = 5
 
 
-class _Refused(Exception):
-    """The HTML holds something that is not on the list."""
+@dataclass(slots=True)
+class Surroundings:
+    """The page around untrusted markup: where pictures go, which ids are taken, what a cell has attached.
+
+    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of ours does.
+    """
+
+    album: Album
+    stem: str
+    ids: set[str] = field(default_factory=set)
+    attachments: Mapping[str, Any] = field(default_factory=dict)
+    pictures: int = 0
+
+    def picture(self, mime: str, data: str) -> str | None:
+        """The address of a picture that stood within the markup."""
+        if mime not in SUFFIXES:
+            return None
+        self.pictures += 1
+        try:
+            return self.album.keep(f"{self.stem}-{self.pictures}", mime, data)
+        except BrokenPicture:
+            return None
 
 
-class _Filter(HTMLParser):
-    """Writes the elements on the list again, balanced, without attributes but a table's spans and scopes."""
-
-    def __init__(self) -> None:
-        super().__init__(convert_charrefs=True)
-        self.parts: list[str] = []
-        self.open: list[str] = []
-        self.in_style = False
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag == "style":
-            self.in_style = True
-            return
-        if tag not in _KEPT:
-            raise _Refused(tag)
-        written = "".join(f' {name}="{value}"' for name, value in attrs if _is_kept(name, value))
-        self.parts.append(f"<{tag}{written}>")
-        if tag not in _VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag == "style":
-            self.in_style = False
-        elif tag in self.open:
-            while (last := self.open.pop()) != tag:
-                self.parts.append(f"</{last}>")
-            self.parts.append(f"</{tag}>")
-
-    def handle_data(self, data: str) -> None:
-        if not self.in_style:
-            self.parts.append(escaped(data))
+def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
+    """The HTML without what acts or asks for anything; None when nothing is left that could be read or seen."""
+    shown = _sanitised(clean(source), around, [])
+    return shown if _says_something(shown) else None
 
 
-def _is_kept(name: str, value: str | None) -> bool:
-    if name in _ATTRIBUTES:
-        return value is not None and value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 1000
-    return name == "scope" and value in _SCOPES
-
-
-def filtered(source: str) -> Markup | None:
-    """The HTML without styles and attributes; None when it holds any element that is not on the list, or nothing."""
-    parser = _Filter()
-    try:
-        parser.feed(clean(source))
-        parser.close()
-    except _Refused:
-        return None
-    written = "".join(parser.parts) + "".join(f"</{tag}>" for tag in reversed(parser.open))
-    return Markup(written) if any(part.strip() and not part.startswith("<") for part in parser.parts) else None
-
-
-def from_markdown(source: str) -> Markup:
-    """Markdown as HTML: HTML in it is shown as text, pictures by their description, only links to the web are links."""
-    from markdown_it import MarkdownIt
-
-    parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
+def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
+    """Markdown as HTML, the HTML within it sanitised, its formulas as MathML."""
+    formulas: list[Markup] = []
+    parser = _parser()
     tokens = parser.parse(clean(source))
-    for token in tokens:
-        # Alignment would be an inline style, which Jenkins' policy refuses.
-        token.attrs.pop("style", None)
-        if token.type in ("heading_open", "heading_close"):
-            token.tag = f"h{min(6, int(token.tag[1]) + 2)}"
-        if token.children:
-            token.children = _harmless(token.children)
-    return Markup(parser.renderer.render(tokens, parser.options, {}))
+    _prepare(tokens, formulas)
+    return _sanitised(parser.renderer.render(tokens, parser.options, {}), around, formulas)
 
 
-def _harmless(tokens: list[Token]) -> list[Token]:
-    kept: list[Token] = []
-    links: list[bool] = []
-    for token in tokens:
-        if token.type == "link_open":
-            links.append(str(token.attrs.get("href", "")).lower().startswith(("https://", "http://", "mailto:")))
-        if token.type in ("link_open", "link_close"):
-            if links[-1]:
-                kept.append(token)
-            if token.type == "link_close":
-                links.pop()
-            continue
-        if token.type == "image":
-            token.type, token.tag, token.content = "text", "", f"[picture: {token.content}]"
-            token.attrs, token.children = {}, None
-        kept.append(token)
-    return kept
+def settled(page: str, ids: set[str]) -> str:
+    """The page with links into itself only where what they lead to is there."""
+    return _FRAGMENT.sub(lambda found: found[0] if found[1] in ids else "", page)
+
+
+def _says_something(shown: str) -> bool:
+    return bool(re.search(r"<(?:img|math|hr)\b", shown) or re.sub(r"<[^>]*>", "", shown).replace("&nbsp;", "").strip())
+
+
+def _title(svg: str) -> str:
+    found = re.search(r"<title[^>]*>([^<]*)</title>", svg)
+    return one_line(found[1]) if found else ""
+
+
+def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
+    """Sanitised until nothing changes any more, so that a browser reads it just as it was left.
+
+    `parts` are put in at their places afterwards; drawings that stand within the markup join them.
+    """
+    source = _with_drawings_placed(source, around, parts)
+    if _is_deep(source):
+        return element("pre", source)
+    shown = _cleaned(source, lambda _tag, name, value: _attribute(name, clean(value), around))
+    for _ in range(_MOST_PASSES):
+        again = _cleaned(shown, lambda _tag, name, value: value if _is_ours(name, value) else None)
+        if again == shown:
+            return _finished(shown, parts)
+        shown = again
+    return element("pre", source)
+
+
+def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[Markup]) -> str:
+    """The source with a place to be filled for each `<svg>`, which becomes a file."""
+    written: list[str] = []
+    at = 0
+    while (start := _SVG_START.search(source, at)) and (end := _SVG_END.search(source, start.end())):
+        drawn = source[start.start() : end.end()]
+        address = around.picture("image/svg+xml", drawn) if around else None
+        parts.append(element("img", src=address, alt=_title(drawn) or "Drawing") if address else Markup())
+        written += [source[at : start.start()], f"{_OWN[0]}{len(parts) - 1}{_OWN[1]}"]
+        at = end.end()
+    return "".join([*written, source[at:]])
+
+
+def _is_deep(source: str) -> bool:
+    """Whether elements may be nested deeper than browsers follow; a parser's time grows with the square of it."""
+    depth = 0
+    for found in _NESTED.finditer(source):
+        depth = max(0, depth - 1) if found[1] else depth + 1
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+def _cleaned(source: str, keep: Keep) -> str:
+    import nh3
+
+    return nh3.clean(
+        source,
+        tags=_TAGS,
+        clean_content_tags=_EMPTIED,
+        attributes=_ATTRIBUTES,
+        attribute_filter=keep,
+        tag_attribute_values=_VALUES,
+        allowed_classes=_CLASSES,
+        url_schemes={"http", "https", "mailto", "data", "attachment"},
+        link_rel=None,
+    )
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """Whether a first pass may have left this; what a second one finds anew has not been looked at."""
+    match name:
+        case "href":
+            return bool(_WEB.fullmatch(value)) or value.startswith("#u-")
+        case "src":
+            return bool(_ADDRESS.fullmatch(value))
+        case "id":
+            return value.startswith("u-")
+    return True
+
+
+def _attribute(name: str, value: str, around: Surroundings | None) -> str | None:
+    match name:
+        case "href":
+            return _link(value, around)
+        case "src":
+            return _source(value, around)
+        case "id":
+            return _identity(value, around)
+        case "colspan" | "rowspan" | "width" | "height" | "start":
+            return value if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000 else None
+        case "alt":
+            return one_line(value, 300)
+    return value
+
+
+def _link(value: str, around: Surroundings | None) -> str | None:
+    if _WEB.fullmatch(value.strip()):
+        return value.strip()
+    if value.startswith("#") and around is not None:
+        return f"#{_own_id(value[1:])}"
+    return None
+
+
+def _own_id(text: str) -> str:
+    from urllib.parse import unquote
+
+    return "u-" + re.sub(r"[^\w.-]+", "-", clean(unquote(text)))[:100]
+
+
+def _identity(value: str, around: Surroundings | None) -> str | None:
+    if around is None or not value.strip():
+        return None
+    own = _own_id(value)
+    if own in around.ids:
+        return None
+    around.ids.add(own)
+    return own
+
+
+def _source(value: str, around: Surroundings | None) -> str | None:
+    """The address of the picture as a file of ours; None for one that is elsewhere."""
+    if around is None:
+        return None
+    if inline := _DATA.fullmatch(value):
+        mime = inline[1].lower().replace("image/jpg", "image/jpeg")
+        return around.picture(mime, _svg_text(inline[2]) if mime == "image/svg+xml" else inline[2])
+    if value.startswith("attachment:"):
+        return _attached(value.removeprefix("attachment:"), around)
+    return None
+
+
+def _svg_text(data: str) -> str:
+    import base64
+    import binascii
+
+    try:
+        return base64.b64decode(data).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _attached(name: str, around: Surroundings) -> str | None:
+    from urllib.parse import unquote
+
+    forms = around.attachments.get(unquote(name), around.attachments.get(name))
+    if not isinstance(forms, dict):
+        return None
+    found = [(mime, joined(forms[mime])) for mime in SUFFIXES if mime in forms]
+    mime, data = found[0] if found else ("", "")
+    return around.picture(mime, data if mime != "image/svg+xml" or "<" in data else _svg_text(data))
+
+
+def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
+    """Headings stand below the page's own, pictures that are not to be had are told, formulas are put in."""
+    shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
+    shown = _IMG.sub(_image, shown)
+    shown = _OWN_PART.sub(lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown)
+    return Markup(clean(shown))
+
+
+def _image(found: re.Match[str]) -> str:
+    attributes = dict(re.findall(r' ([a-z]+)="([^"]*)"', found[1]))
+    alt = attributes.get("alt", "")
+    if "src" not in attributes:
+        return f"[picture: {alt}]" if alt else "[picture]"
+    if alt:
+        return found[0]
+    without = found[1].replace(' alt=""', "")
+    return f'<img alt="Picture in the notebook"{without}>'
+
+
+@cache
+def _parser() -> Any:
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.amsmath import amsmath_plugin
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    # Which links and pictures are shown is decided after it, for Markdown and HTML alike.
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # it is made to be
+    return parser.use(dollarmath_plugin, allow_labels=False, allow_digits=False, double_inline=True).use(amsmath_plugin)
+
+
+def _prepare(tokens: Sequence[Token], formulas: list[Markup]) -> None:
+    """Formulas become places to be filled, headings get the ids that Jupyter gives, alignment becomes a class."""
+    for at, token in enumerate(tokens):
+        if token.type.startswith(("math", "amsmath")):
+            formulas.append(_formula(token))
+            token.type, token.content = "html_block", f"{_OWN[0]}{len(formulas) - 1}{_OWN[1]}"
+        elif token.type == "heading_open":
+            token.attrs["id"] = tokens[at + 1].content.replace(" ", "-")
+        elif token.type in ("th_open", "td_open") and (style := str(token.attrs.pop("style", ""))):
+            token.attrs |= {"class": style.replace("text-align:", "to-")}
+        elif token.children:
+            _prepare(token.children, formulas)
+
+
+def _formula(token: Token) -> Markup:
+    block = token.type not in ("math_inline", "math_single")
+    shown = mathml(token.content, block=block)
+    if shown is None:
+        text = token.content if token.type == "amsmath" else f"{token.markup}{token.content}{token.markup}"
+        return element("code", text)
+    return element("div", shown, class_="math") if block and token.type != "math_inline_double" else shown

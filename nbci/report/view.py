@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.records.model import CellRun, StepRecord
@@ -24,6 +24,7 @@ class ShownCell:
     source: str
     outputs: Sequence[Any] = ()
     run: CellRun | None = None
+    attachments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def first_line(self) -> str:
@@ -135,6 +136,7 @@ def _of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> tuple[
             source=joined(cell.get("source", "")),
             outputs=tuple(cell.get("outputs") or ()) if _is_code(cell) else (),
             run=next(ran) if _is_code(cell) else None,
+            attachments=cell["attachments"] if isinstance(cell.get("attachments"), dict) else {},
         )
         for at, cell in enumerate(cells, 1)
     )

@@ -9,12 +9,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-VOID = {"br", "hr", "img", "link", "meta"}
+VOID = {"br", "col", "hr", "img", "link", "meta", "wbr"}
 KNOWN = VOID | set(
     (
         "html head title body header main footer nav section h1 h2 h3 h4 h5 h6 p a ul ol li dl div dt dd span strong em"
         " b i code pre time table caption thead tbody tfoot tr th td details summary figure blockquote s"
         " figcaption svg path rect circle text g"
+        " abbr bdi cite col colgroup del dfn figcaption ins kbd mark q samp small sub sup u var wbr"
+        " math menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace"
+        " msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none"
     ).split()
 )
 ATTRIBUTES = set(
@@ -22,6 +25,9 @@ ATTRIBUTES = set(
         "lang charset name content rel href src alt width height id class scope colspan rowspan datetime open tabindex"
         " role aria-label aria-labelledby aria-hidden start"
         " viewbox d x y cx cy r rx"
+        " accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form largeop"
+        " linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace"
+        " scriptlevel separator stretchy symmetric voffset"
     ).split()
 )
 
@@ -85,7 +91,7 @@ def _check_link(path: str, link: str, found: Mapping[str, Page], files: Mapping[
     target, _, anchor = link.partition("#")
     where = _resolved(path, target) if target else path
     assert where in files, link
-    assert where.endswith((".html", ".css")), link
+    assert where.endswith((".html", ".css", ".txt")), link
     if anchor:
         assert anchor in found[where].ids, link
 

@@ -6,91 +6,198 @@ from typing import Any
 
 import pytest
 import report_samples as samples
+from report_pages import Page
 
 from nbci.report.outputs import OutputPlace, rendered
+from nbci.report.pictures import Album
 
-PLACE = OutputPlace(images="images/s/cell-1", root="../", describes="cell 1", notebook="steps/s/notebook.ipynb")
+
+def drawn(*outputs: Any) -> tuple[str, dict[str, bytes]]:
+    album = Album(root="../")
+    place = OutputPlace(album=album, stem="s/cell-1", describes="cell 1", notebook="steps/s/notebook.ipynb", ids=set())
+    markup = "".join(rendered(outputs, place))
+    Page(markup)
+    return markup, album.files
 
 
 def test_figure_becomes_a_file() -> None:
-    markup, files = rendered([samples.shown({"image/png": [samples.PNG], "text/plain": "<Figure>"})], PLACE)
+    markup, files = drawn(samples.shown({"image/png": [samples.PNG], "text/plain": "<Figure>"}))
     assert files == {"images/s/cell-1-1.png": samples.png()}
     assert '<img src="../images/s/cell-1-1.png" alt="Figure made by cell 1">' in markup
 
 
 def test_alternative_text_and_size_of_the_notebook_are_kept() -> None:
     metadata = {"image/png": {"alt": "Confusion matrix of 10 digits", "width": 640, "height": "40; color: red"}}
-    markup, _ = rendered([samples.shown({"image/png": samples.PNG}, metadata)], PLACE)
+    markup, _ = drawn(samples.shown({"image/png": samples.PNG}, metadata))
     assert '<img src="../images/s/cell-1-1.png" alt="Confusion matrix of 10 digits" width="640">' in markup
 
 
-@pytest.mark.parametrize("data", ["not base64!", base64.b64encode(b"<html>").decode(), ""])
+def encoded(content: bytes) -> str:
+    return base64.b64encode(content).decode()
+
+
+BROKEN = {
+    "not base64!": "it is no base64",
+    encoded(b"<html>"): "it is no PNG",
+    "": "it is empty",
+    encoded(samples.png()[:-20]): "it is cut off",
+    encoded(samples.png(grey=1).replace(b"\x00\x01\x01", b"\x00\x01\x02")[:50]): "it is cut off",
+    encoded(samples.png(width=200_000, height=2)[:33] + b"x"): "it is cut off",
+}
+
+
+@pytest.mark.parametrize("data", BROKEN)
 def test_broken_picture_is_said_to_be_broken(data: str) -> None:
-    markup, files = rendered([samples.shown({"image/png": data, "text/plain": "<Figure size 1x1>"})], PLACE)
+    markup, files = drawn(samples.shown({"image/png": data, "text/plain": "<Figure size 1x1>"}))
     assert not files
-    assert "&lt;Figure size 1x1&gt;" in markup
-    assert "The picture (image/png) cannot be read; it is in <code>steps/s/notebook.ipynb</code>" in markup
+    assert f"The picture (image/png) cannot be shown, {BROKEN[data]}" in markup
+    assert "<code>steps/s/notebook.ipynb</code>" in markup
+    assert "Figure size" not in markup
 
 
-def test_svg_loses_what_could_act() -> None:
-    source = (
-        '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" onload="alert(1)">'
-        '<script>alert(2)</script><a xlink:href="javascript:alert(3)"><rect width="5" onclick="x()"/></a>'
-        "<style>rect {fill: red}</style></svg>"
-    )
-    _, files = rendered([samples.shown({"image/svg+xml": source})], PLACE)
-    kept = files["images/s/cell-1-1.svg"].decode()
-    assert "alert" not in kept
-    assert "onclick" not in kept
-    assert '<rect width="5" />' in kept
-    assert "rect {fill: red}" in kept
+def test_words_of_an_output_stand_for_its_broken_picture() -> None:
+    markup, _ = drawn(samples.shown({"image/png": "", "text/plain": "confusion of 10 digits"}))
+    assert "confusion of 10 digits" in markup
 
 
-def test_svg_with_entities_is_no_picture() -> None:
-    source = '<!DOCTYPE svg [<!ENTITY a "b">]><svg xmlns="http://www.w3.org/2000/svg">&a;</svg>'
-    _, files = rendered([samples.shown({"image/svg+xml": source})], PLACE)
-    assert not files
+def test_a_form_that_is_whole_stands_for_a_broken_one() -> None:
+    markup, files = drawn(samples.shown({"image/png": "x", "image/svg+xml": '<svg><rect width="5"/></svg>'}))
+    assert list(files) == ["images/s/cell-1-1.svg"]
+    assert "cannot be shown" not in markup
+
+
+PLOTLY = {
+    "application/vnd.plotly.v1+json": {"x": 1},
+    "text/html": '<div id="plotly"></div><script>1</script>',
+}
 
 
 def test_lively_output_shows_its_static_form_and_says_so() -> None:
-    data = {
-        "application/vnd.plotly.v1+json": {"x": 1},
-        "text/html": "<div></div><script>1</script>",
-        "text/plain": "Figure()",
-    }
-    markup, _ = rendered([samples.shown(data)], PLACE)
-    assert "Figure()" in markup
-    assert "Not shown here: application/vnd.plotly.v1+json, text/html" in markup
+    markup, files = drawn(samples.shown({**PLOTLY, "image/png": samples.PNG}))
+    assert list(files) == ["images/s/cell-1-1.png"]
+    assert "The notebook shows a Plotly figure here" in markup
+
+
+def test_lively_output_without_a_static_form_is_told_with_its_file() -> None:
+    markup, _ = drawn(samples.shown({**PLOTLY, "text/plain": "<IPython.core.display.HTML object>"}))
+    assert "This output is a Plotly figure, which a page without scripts cannot show" in markup
+    assert "<code>steps/s/notebook.ipynb</code>" in markup
+    assert "IPython" not in markup
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider(value=3)"}, "IntSlider(value=3)"),
+        ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider(value=3)"}, "a Jupyter widget"),
+        ({"text/html": "<audio src='data:audio/wav;base64,AAAA'></audio>", "text/plain": "<A.B object>"}, "a sound"),
+        ({"video/mp4": "AAAA"}, "a video"),
+        ({"text/html": "<div>Loading</div><script>Bokeh.embed()</script>"}, "a Bokeh plot"),
+        ({"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt.Chart(...)"}, "a Vega-Lite chart"),
+        ({"application/javascript": "alert(1)"}, "JavaScript"),
+        ({"application/x-unheard-of": "1"}, "Not shown here: application/x-unheard-of"),
+        ({}, "This output is empty."),
+    ],
+)  # fmt: skip
+def test_outputs_that_need_more_than_a_page(data: dict[str, Any], words: str) -> None:
+    markup, files = drawn(samples.shown(data))
+    assert words in Page(markup).text
+    assert not files
+
+
+def test_a_table_with_a_script_is_still_a_table() -> None:
+    markup, _ = drawn(samples.shown({"text/html": "<table><tr><td>178</td></tr></table><script>sort()</script>"}))
+    assert "<td>178</td>" in markup
+    assert "HTML with a script" in markup
+
+
+def test_estimators_are_shown_by_their_text() -> None:
+    html = "<style>#sk-1 {display: none}</style><div><pre>SVC()</pre><b>please rerun this cell</b></div>"
+    markup, _ = drawn(samples.shown({"text/html": html, "text/plain": "SVC(C=10)"}))
+    assert Page(markup).text == "\nSVC(C=10)"
+
+
+def test_coloured_text_keeps_its_colours() -> None:
+    data = {"text/html": '<pre style="x"><span style="color: red">bad</span></pre>', "text/plain": "\x1b[31mbad\x1b[0m"}
+    markup, _ = drawn(samples.shown(data))
+    assert '<span class="ansi-red-fg">bad</span>' in markup
+
+
+def test_table_of_a_styler_says_that_its_colours_are_gone() -> None:
+    html = (
+        '<style type="text/css">#T_1_row0_col0 {background-color: #08306b}</style><table id="T_1"><tr><td>1</td></tr>'
+    )
+    assert "The colours of this table are left out." in drawn(samples.shown({"text/html": html}))[0]
+    assert "colours" not in drawn(samples.shown({"text/html": samples.FRAME}))[0]
+
+
+def test_pictures_within_html_become_files() -> None:
+    html = (
+        f'<div><img src="data:image/png;base64,{samples.PNG}"><svg><title>A plan</title><rect width="1"/></svg></div>'
+    )
+    markup, files = drawn(samples.shown({"text/html": html}))
+    assert sorted(files) == ["images/s/cell-1-1-inside-1.svg", "images/s/cell-1-1-inside-2.png"]
+    assert '<img alt="Picture in the notebook" src="../images/s/cell-1-1-inside-2.png">' in markup
+    assert 'alt="A plan"' in markup
+
+
+def test_formulas_are_mathml() -> None:
+    markup, _ = drawn(samples.shown({"text/latex": r"$\displaystyle x^{2}$", "text/plain": "x**2"}))
+    assert "<msup><mi>x</mi><mrow><mn>2</mn></mrow></msup>" in markup
+
+
+def test_latex_that_is_no_formula_stays_text() -> None:
+    source = r"\begin{tabular}{l}digit \\ 3 \end{tabular}"
+    assert source in Page(drawn(samples.shown({"text/latex": source}))[0]).text
 
 
 def test_records_of_scrapbook_are_no_output() -> None:
     data = {"application/scrapbook.scrap.json+json": {"name": "accuracy", "data": 1}}
-    assert rendered([samples.shown(data)], PLACE) == ("", {})
+    assert drawn(samples.shown(data)) == ("", {})
 
 
 def test_json_is_laid_out() -> None:
-    markup, _ = rendered([samples.shown({"application/json": {"a": [1]}})], PLACE)
+    markup, _ = drawn(samples.shown({"application/json": {"a": [1]}}))
     assert json.dumps({"a": [1]}, indent=1).replace('"', "&quot;") in markup
 
 
-def test_huge_output_is_shortened_and_says_where_the_whole_is() -> None:
-    markup, _ = rendered([samples.stream("first\n" + "x" * 500_000 + "\nlast\n")], PLACE)
-    assert len(markup) < 110_000
+def test_long_json_is_folded() -> None:
+    markup, _ = drawn(samples.shown({"application/json": list(range(20))}))
+    assert "<summary>JSON: 22 lines</summary>" in markup
+
+
+def test_huge_output_is_shortened_and_leads_to_the_whole() -> None:
+    markup, files = drawn(samples.stream("first\n" + "x" * 500_000 + "\n\x1b[31mlast\x1b[0m ש\n"))
+    assert len(markup) < 32_000
     assert "first" in markup
-    assert "last\n</pre>" in markup
-    assert "400,012 characters of this output are left out; it is in <code>steps/s/notebook.ipynb</code>" in markup
+    assert "last</span> ש\n</pre>" in markup
+    assert '470,023 characters are left out here: <a href="../outputs/s/cell-1-1.txt">' in markup
+    whole = files["outputs/s/cell-1-1.txt"].decode("utf-8-sig")
+    assert whole.startswith("first\nxxx")
+    assert whole.endswith("xxx\nlast ש\n")
 
 
-def test_huge_table_is_shown_as_text() -> None:
+def test_long_table_is_on_a_page_of_its_own() -> None:
     source = "<table>" + "<tr><td>1</td></tr>" * 20_000 + "</table>"
-    markup, _ = rendered([samples.shown({"text/html": source, "text/plain": "1"})], PLACE)
+    markup, files = drawn(samples.shown({"text/html": source, "text/plain": "20,000 rows"}))
     assert "<table" not in markup
-    assert "Not shown here: text/html" in markup
+    assert "20,000 rows" in markup
+    assert '<a href="../outputs/s/cell-1-1.html">The whole output</a>' in markup
+    assert files["outputs/s/cell-1-1.html"].count(b"<td>1</td>") == 20_000
 
 
 @pytest.mark.parametrize(
     "output",
-    [None, {}, {"output_type": "stream"}, {"output_type": "display_data", "data": None}, {"output_type": "error"}, 7],
+    [
+        None,
+        {},
+        {"output_type": "stream"},
+        {"output_type": "display_data", "data": None},
+        {"output_type": "error"},
+        {"output_type": "error", "traceback": 7},
+        {"output_type": "display_data", "data": {"image/png": 7, "text/html": {"a": 1}, "text/markdown": None}},
+        7,
+    ],
 )
 def test_malformed_outputs_are_borne(output: Any) -> None:
-    rendered([output], PLACE)
+    drawn(output)

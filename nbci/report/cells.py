@@ -1,0 +1,140 @@
+"""The cells of a step in order: source, outputs, time, and what became of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nbci.report.highlight import source_code
+from nbci.report.markup import Markup, element, fragment
+from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
+from nbci.report.page import page, verdict
+from nbci.report.pictures import Album
+from nbci.report.text import counted, duration
+from nbci.report.untrusted import Surroundings, from_markdown, settled
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.records.model import CellRun
+    from nbci.report.view import ShownCell, ShownStep
+
+ROOT = "../"
+_WITH_CELL = 50
+_ON_PAGE = 250
+
+
+@dataclass(slots=True)
+class CellsOfStep:
+    """What the cells of one step's page become: markup, and the files beside the page."""
+
+    step: ShownStep
+    album: Album = field(default_factory=lambda: Album(root=ROOT))
+    ids: set[str] = field(default_factory=set)
+
+    def cell(self, cell: ShownCell) -> Markup:
+        """The cell with its outputs."""
+        if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
+            return self._prose(cell)
+        if cell.kind != "code":
+            return element("pre", cell.source, class_="raw", id=cell.anchor)
+        outputs = self._outputs(cell)
+        return element(
+            "section",
+            element("h3", name_of(cell), " ", _notes(cell.run), id=f"{cell.anchor}-title"),
+            source_code(cell.source, self.step.language),
+            element("div", outputs, class_="outputs") if outputs else None,
+            self._spilled(cell.run),
+            id=cell.anchor,
+            class_="cell " + (cell.run.result.replace(" ", "-") if cell.run else "unknown"),
+            aria_labelledby=f"{cell.anchor}-title",
+        )
+
+    def _prose(self, cell: ShownCell) -> Markup:
+        around = Surroundings(
+            album=self.album,
+            stem=f"images/{self.step.stem}/{cell.anchor}",
+            ids=self.ids,
+            attachments=cell.attachments,
+        )
+        return element("div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor)
+
+    def _outputs(self, cell: ShownCell) -> Markup:
+        outputs = cell.outputs
+        if len(outputs) <= _WITH_CELL + 5:
+            return fragment(*rendered(outputs, self._place(cell)))
+        first = rendered(outputs[:_WITH_CELL], self._place(cell))
+        link = self._more(cell, outputs)
+        return fragment(*first, link)
+
+    def _place(self, cell: ShownCell, *, root: str = ROOT, ids: set[str] | None = None) -> OutputPlace:
+        step = self.step
+        return OutputPlace(
+            album=Album(root=root, files=self.album.files),
+            stem=f"{step.stem}/{cell.anchor}",
+            describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
+            notebook=path_in_run(step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"),
+            ids=self.ids if ids is None else ids,
+            unfolded=cell is step.failed_cell,
+        )
+
+    def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
+        """Pages of the outputs that are too many to stand under their cell, and a line that leads to them."""
+        starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
+        for number, start in enumerate(starts, 1):
+            self.album.keep_file(self._more_path(cell, number), self._more_page(cell, number, len(starts), start))
+        left = counted(len(outputs) - _WITH_CELL, "more output")
+        pages = "on a page of its own" if len(starts) == 1 else f"on {len(starts)} pages"
+        link = element("a", left, href=f"{ROOT}{self._more_path(cell, 1)}")
+        return element("p", "This cell has ", link, f", {pages}.", class_="note")
+
+    def _more_path(self, cell: ShownCell, number: int) -> str:
+        return f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.html"
+
+    def _more_page(self, cell: ShownCell, number: int, count: int, start: int) -> bytes:
+        outputs = cell.outputs[start : start + _ON_PAGE]
+        ids: set[str] = set()
+        place = self._place(cell, root="../../", ids=ids)
+        title = f"{name_of(cell)} of step {self.step.record.name}"
+        links = [element("a", "the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
+        for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
+            if 1 <= other <= count:
+                address = f"{cell.anchor}-page-{other}.html"
+                links.append(element("a", words, href=address, rel=rel))
+        header = fragment(
+            element("nav", element("ul", *(element("li", link) for link in links)), aria_label="Report"),
+            element("h1", title),
+            element("p", f"Outputs {start + 1:,} to {start + len(outputs):,} of {len(cell.outputs):,}"),
+        )
+        main = element("div", *rendered(outputs, place, first=start + 1), class_="outputs")
+        whole = page(f"{title}, page {number}", root="../../", header=header, main=main, footer=cell.first_line)
+        return settled(whole.decode(), ids).encode()
+
+    def _spilled(self, run: CellRun | None) -> Markup | None:
+        if run is None or run.spilled is None:
+            return None
+        path = element("code", path_in_run(self.step, run.spilled))
+        words = "The output was too large for the notebook; the whole is in "
+        return element("p", words, path, " in the run's folder.", class_="note")
+
+
+def name_of(cell: ShownCell) -> str:
+    """The cell by its number in the notebook, as people speak of it."""
+    if cell.run is None:
+        return "Cell"
+    return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"
+
+
+def path_in_run(step: ShownStep, relative: str) -> str:
+    """The path of a step's file in the run's folder."""
+    return f"steps/{step.record.name}/{relative}"
+
+
+def _notes(run: CellRun | None) -> Markup | None:
+    if run is None:
+        return None
+    role = {"injected": "parameters of this run", "step": None}.get(run.role, run.role)
+    notes = [note for note in (role, duration(run.seconds)) if note]
+    return fragment(
+        element("span", ", ".join(notes), class_="notes"), " ", None if run.result == "passed" else verdict(run.result)
+    )
