@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytest_plugins = ["support.jenkins", "support.jobs", "support.releases", "support.samples"]
+pytest_plugins = ["support.browser", "support.jenkins", "support.jobs", "support.releases", "support.samples"]
 
 _LEFT_OUT = "left out: "
 # read now: the guards remove nbci's own variables

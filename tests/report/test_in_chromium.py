@@ -1,0 +1,87 @@
+"""The report in a real browser, under the policy that Jenkins serves a build's files with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from support.browser import SCREENSHOTS, WIDTHS
+from test_render import RUNS
+
+from nbci.report.render import render_report
+from nbci.report.write import write_report
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from support.browser import Reader, Reading
+
+pytestmark = pytest.mark.needs("chromium")
+
+
+@pytest.fixture(params=RUNS)
+def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    folder = tmp_path / str(request.param)
+    write_report(folder, render_report(RUNS[request.param]))
+    return folder
+
+
+def pages_of(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.html"))
+
+
+def faults(reading: Reading) -> list[str]:
+    """What a reviewer would stumble over."""
+    origin = "/".join(reading.page.url.split("/")[:3]) + "/"
+    outside = [url for url in reading.requests if not url.startswith(origin)]
+    return [*reading.complaints, *outside, *reading.broken_images(), *reading.overflowing()]
+
+
+def test_pages_are_shown_whole_under_jenkins_policy(report: Path, reader: Reader) -> None:
+    for page in pages_of(report):
+        reading = reader.read(report, page)
+        for width in WIDTHS:
+            reading.page.set_viewport_size({"width": width, "height": 900})
+            assert faults(reading) == [], f"{page} at {width} pixels"
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nothing_keeps_people_from_reading(report: Path, reader: Reader, *, dark: bool) -> None:
+    for page in pages_of(report):
+        reading = reader.read_plain(report, page, dark=dark)
+        assert reader.serious_faults(reading) == [], page
+
+
+def test_the_main_pages_are_kept_as_pictures(report: Path, reader: Reader) -> None:
+    SCREENSHOTS.mkdir(parents=True, exist_ok=True)
+    for dark in (False, True):
+        reading = reader.read(report, dark=dark)
+        for width in WIDTHS:
+            reading.page.set_viewport_size({"width": width, "height": 900})
+            place = SCREENSHOTS / f"{report.name}-{width}-{'dark' if dark else 'light'}.png"
+            reading.page.screenshot(path=place, full_page=True)
+            assert place.stat().st_size > 10_000
+
+
+def test_a_fold_opens_and_links_lead_on_without_scripts(report: Path, reader: Reader) -> None:
+    page = reader.read(report).page
+    link = page.locator("main a[href^='steps/']").first
+    link.click()
+    assert page.url.endswith(".html")
+    assert "/steps/" in page.url
+    page.locator("nav a[rel=up]").click()
+    assert page.url.endswith("index.html")
+
+
+def test_these_checks_see_what_is_wrong(tmp_path: Path, reader: Reader) -> None:
+    (tmp_path / "index.html").write_text(
+        "<!doctype html><title>t</title><body style='color: red'><script>alert(1)</script>"
+        "<img src='https://example.com/a.png'><img src='data:image/png;base64,AAAA'><img src='gone.png'>"
+        "<p><span class=x>" + "w" * 3000 + "</span></p>"
+    )
+    reading = reader.read(tmp_path)
+    found = " ".join(faults(reading))
+
+    for part in ("inline style", "sandboxed", "https://example.com/a.png", "data:image", "gone.png", 'class="x"'):
+        assert part in found, part
+    assert any("image-alt" in fault for fault in reader.serious_faults(reader.read_plain(tmp_path)))
