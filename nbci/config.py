@@ -33,6 +33,7 @@ class Project:
 
     `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`; `keep` is the number of
     runs that `nbci clean` leaves. `remote`: the DVC remote, by name or URL, through which results are shared.
+    `prefix` is set in builds of forks: what they keep and share goes under it.
     """
 
     root: Path
@@ -42,6 +43,7 @@ class Project:
     keep: int = 20
     remote: str | None = None
     jenkins: JenkinsSettings = JenkinsSettings()
+    prefix: str | None = None
 
     @property
     def runs_folder(self) -> Path:
@@ -79,11 +81,21 @@ def find_project(target: Path) -> Project:
     return Project(root=start)
 
 
+def project_of(root: Path, settings: str | None) -> Project:
+    """The project at a root whose `pyproject.toml` is this text; None: it has none."""
+    path = root / "pyproject.toml"
+    return _project(root, (_parsed(settings, path) if settings is not None else None) or {})
+
+
 def _table(path: Path) -> dict[str, Any] | None:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return None
+    return _parsed(text, path)
+
+
+def _parsed(text: str, path: Path) -> dict[str, Any] | None:
     if "[tool.nbci" not in text:
         return None
     try:

@@ -382,6 +382,9 @@ def inWorkspace(Map job, String label, Closure body) {
     def place = "${env.NODE_NAME} ${env.WORKSPACE}".toString()
     def mark = job.folder + '/mark'
     if (job.places[place] == null || !fileExists(mark) || readFile(mark) != job.mark) {
+      if (env.CHANGE_FORK) {
+        deleteDir()  // what the code of a fork has left here, such as hooks of git, is not for its next build
+      }
       if (job.prepare) {
         def prepare = job.prepare
         prepare()
@@ -392,6 +395,8 @@ def inWorkspace(Map job, String label, Closure body) {
         unstash job.stash
       }
       job.places[place] = [:]
+    } else if (env.CHANGE_FORK && job.order) {
+      unstash job.stash  // the code of a fork has run beside the plan, and the gates are in it
     }
     withEnv(["NBCI_COMMAND=${job.command}".toString(), "NBCI_BUILD=${job.folder}".toString()]) { body() }
   }

@@ -1,6 +1,7 @@
 """Gather the steps that `nbci step` ran into a run of this project, with its report; promote its model, if asked to.
 
 Safe to repeat: the same store becomes the same run. The exit code is the run's; of a run that passed, its promotion's.
+On a branch that nothing is promoted from, --promote says so and changes nothing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from nbci.cli.verdict import exit_code
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.config import Project
+    from nbci.promotion.promote import Promotion
+    from nbci.store.runs import RunFolder
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
@@ -25,31 +30,31 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="FOLDER", help="also put the report there, and how a build is to end")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
-                        help="if it passed, promote this model (without M: the only one that there is)")  # fmt: skip
+                        help="if it passed, and was built on a branch that its models are promoted from, promote this "
+                        "model (without M: the only one that there is)")  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Gather, write the report, print the result; the answer is the run's exit code."""
     from nbci.cli.ending import write_ending
-    from nbci.cli.promote import promote_run, render
     from nbci.cli.publish import publish
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
     from nbci.engine.carried import finish, keep_outs, open_store
+    from nbci.engine.forks import project_for
     from nbci.engine.judging import Judging
     from nbci.engine.leaving import take_in
     from nbci.engine.reuse import bring_notebooks
     from nbci.errors import ExitCode
-    from nbci.promotion.promote import Request
     from nbci.store.cache import Cache
     from nbci.store.index import project_index
     from nbci.store.run_index import note_run
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
 
-    project = find_project(Path.cwd())
     plan = read_plan(Path(arguments.plan))
+    project = project_for(find_project(Path.cwd()), plan, os.environ)
     notebooks = read_notebooks(project, plan.sources or {})
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
@@ -68,14 +73,27 @@ def main(arguments: argparse.Namespace) -> int:
     finally:
         folder.release()
     code = exit_code(record, gates=not arguments.no_gate)
-    promotion = None
+    promotion, said = None, None
     try:
         if code == ExitCode.SUCCESS and arguments.promote is not None:
-            promotion = promote_run(project, folder, Request(model=arguments.promote or None), os.environ)
+            promotion, said = _promoted(project, folder, arguments.promote or None)
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
             document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
             print(json.dumps(document | ({"promotion": asdict(promotion)} if promotion else {}), indent=1))
         else:
-            print("\n".join([render_show(record), *([render(promotion)] if promotion else [])]))
+            print("\n".join(filter(None, (render_show(record), said))))
     return code
+
+
+def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[Promotion | None, str]:
+    """What was promoted, in words; a job of all branches asks for it on all of them, and only some promote."""
+    from nbci.cli.promote import promote_run, render
+    from nbci.promotion.facts import ElsewhereError
+    from nbci.promotion.promote import Request
+
+    try:
+        done = promote_run(project, folder, Request(model=model), os.environ)
+    except ElsewhereError as error:
+        return None, f"not promoted: {error.message}"
+    return done, render(done)

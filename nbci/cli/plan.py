@@ -31,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan, and write it if asked."""
     from nbci.cli.plan_text import render_plan
+    from nbci.engine.forks import project_for
     from nbci.engine.prepare import known_secrets, mask_of, plan_target, refuse_written_secrets
     from nbci.records.codec import to_json
     from nbci.store.files import write_atomic
@@ -43,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
     if arguments.format != "jenkins":
-        plan = forecast_here(target.project, plan)
+        plan = forecast_here(project_for(target.project, plan, os.environ), plan)
     print(to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format), end="")
     return 0
 

@@ -29,7 +29,7 @@ def main(arguments: argparse.Namespace) -> int:
             gone += missing
     finally:
         sharing.cache.save()
-    print(f"brought {taken} object{'' if taken == 1 else 's'} from {sharing.remotes[0].shown}")
+    print(f"brought {taken} object{'' if taken == 1 else 's'} from {sharing.shown}")
     if gone:
         raise IntegrityError(
             f"{len(gone)} object{'' if len(gone) == 1 else 's'} lie neither here nor there: {', '.join(gone[:3])}",

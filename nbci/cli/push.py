@@ -32,7 +32,7 @@ def main(arguments: argparse.Namespace) -> int:
             sent += sharing.send(record)
     finally:
         sharing.cache.save()
-    print(f"sent {sent} object{'' if sent == 1 else 's'} to {sharing.remotes[0].shown}")
+    print(f"sent {sent} object{'' if sent == 1 else 's'} to {sharing.shown}")
     return 0
 
 
@@ -49,7 +49,7 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     if arguments.remote is not None:
         project = replace(project, remote=arguments.remote)
     sharing = share(project, project_cache(project, os.environ), os.environ)
-    if sharing is None:
+    if sharing is None or sharing.target is None:
         raise UsageError(
             "no remote is named",
             hint='name one with --remote, or `store.remote = "NAME"` under [tool.nbci]; it may be one of those of DVC',

@@ -69,6 +69,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
     if not arguments.dvc and (code := quick_run(arguments)) is not None:
         return code
+    from nbci.engine.forks import project_for
     from nbci.engine.prepare import plan_target
     from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
@@ -88,20 +89,22 @@ def _start(arguments: argparse.Namespace) -> int:
         kernel=arguments.kernel,
         exported=exported,
     )
+    project = project_for(target.project, plan, os.environ)
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
     if arguments.dvc and not (selection.first or selection.until):
         from nbci.engine.stage import select_stage
 
-        plan = select_stage(target.project, plan, selection.only, os.environ)
+        plan = select_stage(project, plan, selection.only, os.environ)
     else:
         plan = select(plan, selection)
     plan = limited(plan, arguments.run_timeout, arguments.cell_timeout)
-    request = Request(project=target.project, plan=plan, notebooks=target.pipeline.notebooks)
-    return _carry_out(arguments, request, lambda: new_run(target.project))
+    request = Request(project=project, plan=plan, notebooks=target.pipeline.notebooks)
+    return _carry_out(arguments, request, lambda: new_run(project))
 
 
 def _resume(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
+    from nbci.engine.forks import project_for
     from nbci.store.runs import find_run
     from nbci.store.sources import read_notebooks
 
@@ -114,6 +117,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     if not folder.hold():
         raise UsageError(f"run {folder.run} is still going on")
     plan = folder.read_plan()
+    project = project_for(project, plan, os.environ)
     request = Request(project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {}))
     return _carry_out(arguments, request, lambda: folder)
 
@@ -177,7 +181,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
             from nbci.engine.stage import write_notes_of
 
             write_notes_of(project, plan, record, arguments.only)
-        elif not arguments.resume:
+        elif not arguments.resume and plan.fork is None:
             remember_run(arguments, context, record, judging)
         note_run(project, record)
     finally:

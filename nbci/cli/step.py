@@ -36,11 +36,12 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
     from nbci.engine.carried import open_store, run_part
+    from nbci.engine.forks import project_for
     from nbci.engine.leaving import take_in
     from nbci.store.runs import read_plan
 
-    project = find_project(Path.cwd())
     plan = read_plan(Path(arguments.plan))
+    project = project_for(find_project(Path.cwd()), plan, os.environ)
     steps = _asked_for(plan, arguments)
     store = open_store(project, plan, arguments.store)
     if arguments.bring:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.engine.unchanged import recall, remember, state_path
+from nbci.forks import change_of
 from nbci.store.checkout import read_checkout
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only", "no_g
 def quick_run(arguments: argparse.Namespace) -> int | None:
     """Write the record of a run that reuses everything, and say so; None when there may be something to do."""
     if arguments.force or arguments.force_step or arguments.first or arguments.only or arguments.json:
+        return None
+    if change_of(os.environ) is not None:  # whose rules are another branch's, wherever that is by now
         return None
     started = time.time()
     for root in Path(arguments.target).resolve().parents:

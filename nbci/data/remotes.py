@@ -178,6 +178,13 @@ def default_remote(project: Project) -> Remote:
     return open_remote(project, settings.remote)
 
 
+def open_folder(path: Path) -> Remote:
+    """A folder of this machine in the layout of a DVC cache, to read from."""
+    from dvc_objects.fs.local import localfs
+
+    return Remote(localfs, str(path), str(path))
+
+
 def open_remote(project: Project, named: str) -> Remote:
     """The remote of that name in DVC's configuration, or at that URL or path, relative to the project."""
     from dvc.config import Config

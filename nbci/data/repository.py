@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.forks import change_of
 from nbci.store.cache import Cache, user_cache
 from nbci.store.files import write_atomic
 from nbci.store.objects import LINKS, Objects
@@ -76,8 +77,22 @@ def data_settings(project: Project) -> DataSettings | None:
 
 
 def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
-    """The user's cache, with artifacts in the project's DVC cache if it has one."""
-    return user_cache(environ, dvc_objects(project))
+    """The user's cache, with artifacts in the project's DVC cache if it has one.
+
+    The build of a fork has a cache of its own, and takes artifacts from those.
+    """
+    objects = dvc_objects(project)
+    prefix = prefix_of(project, environ)
+    if prefix is None:
+        return user_cache(environ, objects)
+    trusted = user_cache(environ)
+    return Cache(trusted.root / prefix, others=(trusted.own, *([objects] if objects is not None else [])))
+
+
+def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
+    """What the things that a build of a fork keeps go under; None in a trusted build."""
+    change = change_of(environ)
+    return project.prefix or (change.prefix if change is not None else None)
 
 
 def carried_cache(project: Project, folder: Path) -> Cache:

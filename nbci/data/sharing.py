@@ -8,12 +8,13 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
-from nbci.data.remotes import ARTIFACTS, Remote, open_remote
+from nbci.data.remotes import ARTIFACTS, Remote, open_folder, open_remote
+from nbci.data.repository import prefix_of
 from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
-from nbci.store.cache import VALUE_HASH
+from nbci.store.cache import VALUE_HASH, user_cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.seen import md5_of
 
@@ -26,23 +27,28 @@ if TYPE_CHECKING:
     from nbci.store.objects import Objects
 
 VALUES = f"files/{VALUE_HASH}"
-_UNTRUSTED = "untrusted"
 _numbers = itertools.count()
 
 
 class Sharing:
     """What this machine's cache shares through a remote.
 
-    It writes to the first of the remotes and reads all of them: under a prefix, its own things first, then the trusted
-    ones. The first trouble is kept in `trouble`; nothing more is asked for then, so that a run goes on without.
+    It reads all of the remotes, in this order, and writes to `target`: nowhere where that is None. The first trouble is
+    kept in `trouble`; nothing more is asked for then, so that a run goes on without.
     """
 
-    def __init__(self, cache: Cache, remotes: tuple[Remote, ...]) -> None:
+    def __init__(self, cache: Cache, remotes: tuple[Remote, ...], target: Remote | None) -> None:
         self.cache = cache
         self.remotes = remotes
+        self.target = target
         self.trouble: InfrastructureError | None = None
         self.taken = 0
         self._asked: set[str] = set()
+
+    @property
+    def shown(self) -> str:
+        """Where it writes to, for people."""
+        return self.target.shown if self.target is not None else "nowhere"
 
     def take_results(self, key: str) -> None:
         """Bring what steps with this key came to elsewhere into the cache, once."""
@@ -87,6 +93,8 @@ class Sharing:
 
     def send(self, record: StepRecord) -> int:
         """Put what a step gave, and its result, there; the number of objects that were missing there."""
+        if self.target is None:
+            return 0
         artifacts = self.cache.artifacts_of(record)
         files: dict[str, Path] = {}
         for ref in record.outs:
@@ -98,8 +106,8 @@ class Sharing:
         notebook = self.cache.notebook_digest(record)
         if notebook is not None:
             values[notebook] = self.cache.value_path(notebook)
-        sent = self._send(ARTIFACTS, files) + self._send(VALUES, values)
-        self._send_result(record)
+        sent = self._send(self.target, ARTIFACTS, files) + self._send(self.target, VALUES, values)
+        self._send_result(self.target, record)
         return sent
 
     def take(self, record: StepRecord) -> tuple[int, list[str]]:
@@ -165,8 +173,7 @@ class Sharing:
             )
         return missing
 
-    def _send(self, folder: str, files: Mapping[str, Path]) -> int:
-        remote = self.remotes[0]
+    def _send(self, remote: Remote, folder: str, files: Mapping[str, Path]) -> int:
         wanted = {name: path for name, path in files.items() if path.is_file()}
         there = {name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()}
         missing = {name: path for name, path in wanted.items() if name not in there}
@@ -175,9 +182,8 @@ class Sharing:
             self._bad(folder, name).unlink(missing_ok=True)
         return len(missing)
 
-    def _send_result(self, record: StepRecord) -> None:
+    def _send_result(self, remote: Remote, record: StepRecord) -> None:
         entry = self.cache.entry(record)
-        remote = self.remotes[0]
         folder = entry.parent.relative_to(self.cache.root).as_posix()
         if record.key is None or not entry.exists() or entry.name in remote.names(folder):
             return
@@ -203,13 +209,18 @@ def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
 def share(project: Project, cache: Cache, environ: Mapping[str, str]) -> Sharing | None:
     """Let the cache take from the remote that `store.remote` names, and send to it; None without one.
 
-    With `NBCI_STORE_PREFIX`, an untrusted build writes under a prefix of its own, which none without it reads.
+    The build of a fork writes under its prefix, which no other build reads. It also reads what trusted ones left there,
+    and in this user's cache.
     """
-    if project.remote is None:
+    prefix = prefix_of(project, environ)
+    team = open_remote(project, project.remote) if project.remote is not None else None
+    target, remotes = team, (team,) if team is not None else ()
+    if prefix is not None:
+        target = team.under(prefix) if team is not None else None
+        own = (target,) if target is not None else ()
+        remotes = (*own, *remotes, open_folder(user_cache(environ).root))
+    if not remotes:
         return None
-    remote = open_remote(project, project.remote)
-    prefix = environ.get("NBCI_STORE_PREFIX")
-    remotes = (remote.under(f"{_UNTRUSTED}/{prefix}"), remote) if prefix else (remote,)
-    sharing = Sharing(cache, remotes)
+    sharing = Sharing(cache, remotes, target)
     cache.share(sharing)
     return sharing

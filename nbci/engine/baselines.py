@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.engine.champions import promoted_model
+from nbci.engine.forks import file_for
 from nbci.engine.revisions import commit_of, metrics_in_tree
 from nbci.errors import NbciError
 from nbci.gates.baseline import Baseline, NoBaseline
@@ -104,6 +105,9 @@ def _refs(root: Path) -> Iterator[str]:
 
 
 def _run(asked: str, run: str, search: Search) -> Found:
+    if search.plan.fork is not None:
+        reason = "what lies with the code of a fork is nothing to compare with"
+        return Found(baseline=NoBaseline(asked=asked, reason=reason, certain=False), files=None)
     if run == "latest":
         folder = _last_run(search)
         if folder is None:
@@ -151,7 +155,7 @@ def _revision(asked: str, revision: str, search: Search) -> Found:
     if metrics:
         baseline = Baseline(asked=asked, source=shown, identity=commit, metrics=metrics)
         return Found(baseline=baseline, files=tuple(_refs(search.project.root)))
-    folder = _last_run(search, commit)
+    folder = _last_run(search, commit) if search.plan.fork is None else None
     if folder is None:
         reason = f"{shown} has no metrics file, and no run of it is here"
         return Found(baseline=NoBaseline(asked=asked, reason=reason), files=None)
@@ -161,12 +165,12 @@ def _revision(asked: str, revision: str, search: Search) -> Found:
 def _file(asked: str, path: str, search: Search) -> Found:
     place = search.project.root / path
     try:
-        text = place.read_bytes()
-    except FileNotFoundError:
-        return Found(baseline=NoBaseline(asked=asked, reason=f"there is no file {path}"), files=(str(place),))
+        text = file_for(search.project, search.plan, path)
     except OSError as error:
         reason = f"{path} cannot be read: {error.strerror}"
         return Found(baseline=NoBaseline(asked=asked, reason=reason, certain=False), files=None)
+    if text is None:
+        return Found(baseline=NoBaseline(asked=asked, reason=f"there is no file {path}"), files=(str(place),))
     metrics = {metric.name: metric.value for metric in of_json(text, path)}
     digest = hashlib.blake2b(text, digest_size=16).hexdigest()
     return Found(baseline=Baseline(asked=asked, source=path, identity=digest, metrics=metrics), files=(str(place),))

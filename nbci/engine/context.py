@@ -10,6 +10,7 @@ from nbci.data.fetch import fetch_tracked
 from nbci.engine import artifacts, deps, gpu
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
+from nbci.secrets import credentials
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -155,7 +156,11 @@ class RunContext:
 
     def kernel_variables(self, step: PlannedStep, lease: gpu.Lease | None = None) -> dict[str, str]:
         """The variables of a step's kernel: ours, less the secrets of others, plus what the step asks for."""
-        hidden = set(self.secrets) - set(step.secrets) - set(self.project.secrets)
+        hidden = set(self.secrets) - set(step.secrets)
+        if self.plan.fork is None:
+            hidden -= set(self.project.secrets)
+        else:
+            hidden |= set(credentials(self.environ)) - set(step.secrets)
         variables = {name: value for name, value in self.environ.items() if name not in hidden}
         variables.setdefault("PYTHONHASHSEED", "0")
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}

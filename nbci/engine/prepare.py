@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import platform
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import nbci
+from nbci.engine.forks import target_of_change
 from nbci.errors import Location, UsageError
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
@@ -38,8 +40,9 @@ def plan_target(
 ) -> Plan:
     """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the last the strongest.
 
-    `exported` come from DVC's params.yaml, before the files.
+    `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are those of its branch.
     """
+    target, fork = target_of_change(target, environ)
     layers = [
         assigned_in_environment(environ),
         exported,
@@ -54,7 +57,7 @@ def plan_target(
         for name in notebook_parameters(tagged).code_names
     ]
     bound = bind(pipeline.params, layers, code_names=code_names)
-    return build_plan(pipeline, bound, sources=target.sources, kernel=kernel)
+    return replace(build_plan(pipeline, bound, sources=target.sources, kernel=kernel), fork=fork)
 
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:
@@ -94,7 +97,9 @@ def find_secrets(
 
 def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
     """The values of the secrets that the project or a step of the plan names, where the environment has them."""
-    names = dict.fromkeys((*always, *(name for step in plan.steps for name in step.secrets)))
+    asked = (name for step in plan.steps for name in (*step.secrets, *step.withheld))
+    hidden = plan.fork.hidden if plan.fork is not None else ()
+    names = dict.fromkeys((*always, *asked, *hidden))
     return {name: environ[name] for name in names if name in environ}
 
 

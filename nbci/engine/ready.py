@@ -46,7 +46,7 @@ class Ready:
     ) -> RunContext:
         """What the steps share, in the run's own folder; `log` takes the events, `ended` is what ran elsewhere."""
         listener = Listeners([EventLog(log), display])
-        kept = Environments(user_cache(self.environ).root / "environments")
+        kept = Environments(user_cache(self.environ).root / (self.project.prefix or "") / "environments")
         return RunContext(
             project=self.project,
             plan=self.plan,

@@ -101,6 +101,7 @@ async def run_step(
                 return taken
         if await _remade(context, inputs, again):
             inputs, decision = _look(context, step)
+        _refuse_withheld(step)
         context.folder.write_step(record)
         try:
             record = await _with_inputs(context, step, record, (inputs, decision))
@@ -123,6 +124,16 @@ async def run_step(
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
         await context.send(record)
     return record
+
+
+def _refuse_withheld(step: PlannedStep) -> None:
+    """UsageError for a step that asks for what the build of a fork does not get: without it, it does something else."""
+    if step.withheld:
+        raise UsageError(
+            f"it asks for the secret {step.withheld[0]}, which builds of forks do not get",
+            hint="the branch that the change goes to may allow it in its pipeline file: "
+            f"`forks: {{secrets: [{step.withheld[0]}]}}`",
+        )
 
 
 async def _remade(context: RunContext, inputs: Inputs, again: bool) -> bool:

@@ -94,6 +94,7 @@ def _assembled(
         gate_places=gate_places(document),
         models=data.get("models"),
         triggers=data.get("triggers"),
+        fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
         order=data.get("order", "declared"),
         keep_going=data.get("keep_going", False),
         shell_errors=data.get("shell_errors", "fail"),

@@ -30,7 +30,8 @@ class Step:
 
     `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
     notebook that is a pipeline by itself has none, the pipeline's parameters are the notebook's own.
-    Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`.
+    Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`. `withheld` are secrets that it
+    asks for and does not get.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Step:
     environment: str | None = None
     container: str | None = None
     secrets: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     when: str | None = None
     cwd: Literal["notebook", "project"] = "notebook"
     cache: bool | None = None
@@ -84,7 +86,8 @@ class TaggedNotebook:
 class Pipeline:
     """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path it came from.
 
-    `notebooks` holds every notebook that a step runs, by its path relative to the project's root.
+    `notebooks` holds every notebook that a step runs, by its path relative to the project's root. `fork_secrets` are
+    those that steps get in builds of forks, too.
     """
 
     name: str
@@ -97,6 +100,7 @@ class Pipeline:
     gate_places: tuple[Location, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
+    fork_secrets: tuple[str, ...] = ()
     order: Literal["declared", "dataflow"] = "declared"
     keep_going: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"

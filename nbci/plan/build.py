@@ -180,6 +180,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         environment=step.environment,
         container=step.container,
         secrets=step.secrets,
+        withheld=step.withheld,
         cwd="." if step.cwd == "project" else posixpath.dirname(step.notebook) or ".",
         cache=step.cache,
         report=step.report,

@@ -49,7 +49,8 @@ class PlannedStep:
 
     `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
     `${step:metric}`, resolved when that step has ended, and then made to fit `param_types`). `action` is what will
-    happen and `reason` why. `cwd` and paths are relative to the project's root.
+    happen and `reason` why. `cwd` and paths are relative to the project's root. `withheld` are secrets that a build of
+    a fork does not get.
     """
 
     name: str
@@ -82,10 +83,24 @@ class PlannedStep:
     environment: str | None = None
     container: str | None = None
     secrets: tuple[str, ...] = ()
+    withheld: tuple[str, ...] = ()
     cwd: str = "."
     cache: bool | None = None
     report: bool = True
     parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fork:
+    """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the branch's commit.
+
+    `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's environment has them.
+    """
+
+    prefix: str
+    branch: str
+    commit: str
+    hidden: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,6 +125,7 @@ class Plan:
     gates: tuple[Gate, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
+    fork: Fork | None = None
     warnings: tuple[str, ...] = ()
 
     @property

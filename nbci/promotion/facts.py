@@ -6,6 +6,7 @@ import platform
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
+from nbci.forks import change_of
 from nbci.records.manifest import Promoter
 from nbci.registry.branches import allows
 from nbci.registry.git import GitFailed
@@ -22,13 +23,18 @@ _NO_IDENTITY_HINT = (
 )
 
 
+class ElsewhereError(UsageError):
+    """Models are not promoted from what was built."""
+
+
 def check_branch(model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]) -> None:
-    """UsageError when models are not promoted from there. `branches` may hold patterns such as `release/*`."""
-    change = environ.get("CHANGE_ID")
+    """ElsewhereError when models are not promoted from there. `branches` may hold patterns such as `release/*`."""
+    untrusted = change_of(environ)
+    change = environ.get("CHANGE_ID") or (untrusted.prefix if untrusted is not None else None)
     allowed = ", ".join(branches)
     if change is not None:
         target = environ.get("CHANGE_TARGET")
-        raise UsageError(
+        raise ElsewhereError(
             f"this is the build of change {change}; {model} is promoted from {allowed or 'branches'} only",
             hint=f"promote the build of {target} once the change is merged" if target else "merge the change first",
         )
@@ -40,7 +46,7 @@ def check_branch(model: str, branches: Sequence[str], branch: str | None, enviro
             hint="check the branch out, or say what was built: BRANCH_NAME=main nbci promote ...",
         )
     if not allows(branches, branch):
-        raise UsageError(
+        raise ElsewhereError(
             f"{model} is promoted from {allowed} only, and this is {branch}",
             hint="`branches` of the model in the pipeline file says so",
         )

@@ -14,7 +14,7 @@ from nbci.promotion.checks import check_baselines, check_clean, check_passed, mo
 from nbci.promotion.commit import message_of, write_commit
 from nbci.promotion.documents import release_documents
 from nbci.promotion.events import NewEvent, assigning, names_of, registering, write_events
-from nbci.promotion.facts import build_url, check_branch, find_promoter
+from nbci.promotion.facts import ElsewhereError, build_url, check_branch, find_promoter
 from nbci.promotion.objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
@@ -132,6 +132,11 @@ class _Case:
 def _checked(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> _Case:
     record, plan = folder.read(), folder.read_plan()
     spec = pick_model(plan, request.model)
+    if plan.fork is not None:
+        raise ElsewhereError(
+            f"run {record.run} is of a change from a fork; {spec.name} is promoted from branches only",
+            hint=f"promote the build of {plan.fork.branch} once the change is merged",
+        )
     check_passed(plan, record)
     seal = folder.check_seal()
     git = open_git(project.root)

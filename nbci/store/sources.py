@@ -15,7 +15,7 @@ from nbci.pipeline.document import notebook_paths, read_document
 from nbci.pipeline.tagged import understand
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from nbci.pipeline.model import Pipeline, TaggedNotebook
 
@@ -40,15 +40,42 @@ def read_target(name: str) -> Target:
         raise UsageError("there is no such file", where=Location(name))
     project = find_project(path)
     relative = project.relative(path)
-    if path.suffix in _PIPELINE_SUFFIXES:
-        return _read_pipeline(project, path, relative)
-    if path.suffix not in SUFFIXES:
-        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name))
-    data = _read(path, relative)
-    tagged = understand(parse_notebook(data, relative))
-    return Target(
-        project=project, pipeline=notebook_pipeline(tagged, relative), sources={relative: source_digest(data)}
-    )
+
+    def read(file: str) -> bytes | None:
+        place = project.root / file
+        return _read(place, file) if place.is_file() or file == relative else None
+
+    pipeline, sources = read_pipeline(relative, read)
+    return Target(project=project, pipeline=pipeline, sources=sources)
+
+
+def read_pipeline(path: str, read: Callable[[str], bytes | None]) -> tuple[Pipeline, dict[str, str]]:
+    """The pipeline of a file, and the digests of all files that it came from.
+
+    `read` gives a file's content, None where there is none; paths are relative to the project's root.
+    """
+    suffix = Path(path).suffix
+    if suffix not in (*_PIPELINE_SUFFIXES, *SUFFIXES):
+        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(path))
+    data = read(path)
+    if data is None:
+        raise UsageError("there is no such file", where=Location(path))
+    sources = {path: source_digest(data)}
+    if suffix in SUFFIXES:
+        return notebook_pipeline(understand(parse_notebook(data, path)), path), sources
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(path)) from error
+    document = read_document(text, path)
+    notebooks = {}
+    for notebook, where in notebook_paths(document):
+        content = read(notebook)
+        if content is None:
+            raise UsageError(f"there is no notebook {notebook}", where=where)
+        sources[notebook] = source_digest(content)
+        notebooks[notebook] = understand(parse_notebook(content, notebook))
+    return compose(document, notebooks), sources
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
@@ -66,25 +93,6 @@ def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, Ta
         if path.suffix in SUFFIXES:
             notebooks[relative] = understand(parse_notebook(data, relative))
     return notebooks
-
-
-def _read_pipeline(project: Project, path: Path, relative: str) -> Target:
-    data = _read(path, relative)
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(relative)) from error
-    document = read_document(text, relative)
-    sources = {relative: source_digest(data)}
-    notebooks = {}
-    for notebook, where in notebook_paths(document):
-        place = project.root / notebook
-        if not place.is_file():
-            raise UsageError(f"there is no notebook {notebook}", where=where)
-        content = _read(place, notebook)
-        sources[notebook] = source_digest(content)
-        notebooks[notebook] = understand(parse_notebook(content, notebook))
-    return Target(project=project, pipeline=compose(document, notebooks), sources=sources)
 
 
 def _read(path: Path, shown: str) -> bytes:

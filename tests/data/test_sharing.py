@@ -34,7 +34,7 @@ class Machine:
         (self.root / ".nbci").mkdir()
         (self.root / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {remote}\n{config}")
         self.project = Project(root=self.root, remote="team")
-        self.environ = {"NBCI_CACHE": str(folder / "cache"), **({"NBCI_STORE_PREFIX": prefix} if prefix else {})}
+        self.environ = {"NBCI_CACHE": str(folder / "cache"), **({"NBCI_UNTRUSTED": prefix} if prefix else {})}
         self.index = FileIndex(folder / "index.json")
 
     def sharing(self) -> Sharing:
@@ -186,9 +186,9 @@ def test_what_is_no_result_of_this_key_is_none(tmp_path: Path) -> None:
 
 
 def test_what_an_untrusted_build_sends_no_trusted_one_sees(tmp_path: Path, team: tuple[str, str]) -> None:
-    trusted, fork = Machine(tmp_path / "trusted", *team), Machine(tmp_path / "fork", *team, prefix="pr-7")
-    other = Machine(tmp_path / "other", *team, prefix="pr-8")
-    again = Machine(tmp_path / "again", *team, prefix="pr-7")
+    trusted, fork = Machine(tmp_path / "trusted", *team), Machine(tmp_path / "fork", *team, prefix="pr/7")
+    other = Machine(tmp_path / "other", *team, prefix="pr/8")
+    again = Machine(tmp_path / "again", *team, prefix="pr/7")
     record = fork.make()
     assert fork.sharing().send(record) == 8
     for blind in (trusted, other):

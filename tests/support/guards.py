@@ -26,6 +26,7 @@ _DROPPED = {
     "CLICOLOR",
     "PYTHONHASHSEED",
     "COLUMNS",
+    "CHANGE_FORK",
 }
 
 

@@ -34,6 +34,8 @@ final class Jenkins {
     Path project;
     final Map<String, Agent> agents = new LinkedHashMap<>();
     final Map<String, String> environment = new LinkedHashMap<>();
+    /** What the job's own environment holds, such as CHANGE_ID. */
+    final Map<String, String> job = new LinkedHashMap<>();
     final Map<String, Object> params = new LinkedHashMap<>();
     final Map<String, String> credentials = new LinkedHashMap<>();
     /** After how many events the build is written down and read again; 0 for never. */
@@ -79,6 +81,7 @@ final class Jenkins {
     State run(String script) throws Exception {
         Engine engine = new Engine(this, Library.compiled());
         engine.state.env.putAll(Map.of("JOB_NAME", "job", "BUILD_NUMBER", "1", "BUILD_TAG", "jenkins-job-1", "CI", "true"));
+        engine.state.env.putAll(job);
         engine.state.params.putAll(params);
         engine.begin(engine.library.job(script));
         engine.loop();

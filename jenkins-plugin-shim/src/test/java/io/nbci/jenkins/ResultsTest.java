@@ -185,6 +185,18 @@ class ResultsTest {
     }
 
     @Test
+    void theCodeOfAForkChangesNeitherThePlanNorTheNextBuild() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("1.tampers", "");
+        Path left = Files.createDirectories(folder.resolve("jenkins/workspaces/main1/.git/hooks")).resolve("post-checkout");
+        Files.writeString(left, "of the build before");
+        graph.jenkins.job.putAll(java.util.Map.of("CHANGE_ID", "12", "CHANGE_FORK", "stranger", "CHANGE_TARGET", "main"));
+        State build = graph.run("nbciPipeline(" + graph.options + ") { sh '[ ! -e .git ]' }");
+        assertEquals("SUCCESS", build.result, () -> String.join("\n", graph.jenkins.log()));
+        assertFalse(Files.exists(left));
+        assertEquals("{}\n", Files.readString(graph.files.resolve("finish.plan")));
+    }
+
+    @Test
     void aStageRunsInItsContainer() throws Exception {
         Graph graph = new Graph(folder).stage("", "", "python:3.11").stage("", 1);
         graph.endsWith("SUCCESS");

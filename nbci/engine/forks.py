@@ -1,0 +1,120 @@
+"""Builds of changes from forks: the policy of the branch that they go to, read from git, not from the working tree.
+
+What the change says of gates, models, secrets, agents, the store and DVC's remotes counts for nothing.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from nbci.config import project_of
+from nbci.data.repository import dvc_folder
+from nbci.errors import Location, UsageError
+from nbci.forks import change_of
+from nbci.pipeline.policy import under_policy
+from nbci.plan.model import Fork
+from nbci.registry.champion import REMOTE
+from nbci.registry.git import Git, GitFailed
+from nbci.store.sources import Target, read_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.config import Project
+    from nbci.forks import Change
+    from nbci.plan.model import Plan
+
+
+def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target, Fork | None]:
+    """What to plan: in a build of a fork, the target under its branch's policy; else as it is."""
+    change = change_of(environ)
+    if change is None:
+        return target, None
+    git = Git(target.project.root)
+    fork = _fork(git, change)
+    project = _project(target.project, git, fork)
+    try:
+        policy, _ = read_pipeline(target.pipeline.target, lambda path: _at(git, fork.commit, path))
+    except UsageError as error:
+        raise UsageError(
+            f"{fork.branch}, where the change goes to, has no pipeline to take the rules from: {error.message}",
+            hint="a pipeline that is new comes with a change from the repository itself",
+            where=error.where,
+        ) from error
+    pipeline = under_policy(target.pipeline, policy)
+    asked = (name for step in policy.steps for name in step.secrets if name not in policy.fork_secrets)
+    fork = replace(fork, hidden=tuple(dict.fromkeys(asked)))
+    said = f"a change from a fork: its gates, models and agents are those of {fork.branch} ({fork.commit[:10]})"
+    return replace(target, project=project, pipeline=replace(pipeline, warnings=(*pipeline.warnings, said))), fork
+
+
+def project_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Project:
+    """The project as the plan's builds have it. UsageError when a trusted plan is carried out for a fork."""
+    change = change_of(environ)
+    if change is not None and (plan.fork is None or plan.fork.prefix != change.prefix):
+        raise UsageError(
+            f"this is a build of {change.prefix}, and the plan is not", hint="plan in the build that runs the steps"
+        )
+    return project if plan.fork is None else _project(project, Git(project.root), plan.fork)
+
+
+def file_for(project: Project, plan: Plan, path: str) -> bytes | None:
+    """A file that decides over a build: of the branch's commit in a build of a fork; None where there is none."""
+    if plan.fork is not None:
+        return _at(Git(project.root), plan.fork.commit, path)
+    try:
+        return (project.root / path).read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _project(project: Project, git: Git, fork: Fork) -> Project:
+    """With the settings of the branch. UsageError where DVC would go to other remotes: it has passwords for its own."""
+    folder = dvc_folder(project.root)
+    if folder is not None:
+        prefix = git("-C", str(folder), "rev-parse", "--show-prefix")
+        for name in ("config", "config.local"):
+            if _blob(git, "HEAD", prefix + name) != _blob(git, fork.commit, prefix + name):
+                raise UsageError(
+                    f"the change has another configuration of DVC than {fork.branch}",
+                    hint=f"merge {fork.branch} into the change; the remotes are changed from the repository itself",
+                    where=Location(str(folder / name)),
+                )
+    data = _at(git, fork.commit, "pyproject.toml")
+    settings = data.decode("utf-8", "replace") if data is not None else None
+    return replace(project_of(project.root, settings), prefix=fork.prefix)
+
+
+def _fork(git: Git, change: Change) -> Fork:
+    if change.branch is None:
+        raise UsageError(
+            f"where does {change.prefix} go to? Its rules are those of that branch",
+            hint="CHANGE_TARGET=main says it; Jenkins does so by itself",
+        )
+    ref = f"refs/remotes/{REMOTE}/{change.branch}"
+    depth = ["--depth=1"] if git.get("rev-parse", "--is-shallow-repository") == "true" else []
+    said = ""
+    try:
+        git("fetch", "--no-tags", *depth, REMOTE, f"+refs/heads/{change.branch}:{ref}")
+    except GitFailed as error:  # the checkout may have brought it, with credentials that are gone by now
+        said = f" ({error.message})"
+    commit = git.get("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    if commit is None:
+        raise UsageError(
+            f"{change.branch}, where {change.prefix} goes to, is not in this clone{said}",
+            hint=f"its rules count: git fetch {REMOTE} +refs/heads/{change.branch}:{ref}",
+        )
+    return Fork(prefix=change.prefix, branch=change.branch, commit=commit)
+
+
+def _at(git: Git, commit: str, path: str) -> bytes | None:
+    """A file of the commit; its path is relative to the project's root."""
+    return _blob(git, commit, f"{git.prefix}{path}")
+
+
+def _blob(git: Git, commit: str, path: str) -> bytes | None:
+    try:
+        return git.bytes("cat-file", "blob", f"{commit}:{path}")
+    except GitFailed:
+        return None
