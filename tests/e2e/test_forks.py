@@ -45,7 +45,7 @@ models: {scores: {path: seen.json, stage: production, branches: [main]}}
 """
 _SETTINGS = '[tool.nbci]\nsecrets = ["DEPLOY_KEY"]\nstore.remote = "STORE"\n'
 _FORK = {"CHANGE_ID": "12", "CHANGE_FORK": "stranger", "CHANGE_TARGET": "main", "BRANCH_NAME": "PR-12"}
-_SECRETS = {"TOKEN": "t0ken-of-main", "DEPLOY_KEY": "d3ploy-of-main"}
+_SECRETS = {"TOKEN": "t0ken-of-main", "DEPLOY_KEY": "d3ploy-of-main", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENG"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,7 @@ def test_such_a_build_sees_no_secret_promotes_nothing_and_keeps_things_apart(cha
     step = change.nbci("step", "--plan", "plan.json")
     assert step.returncode == 0, step.stdout + step.stderr
     seen = json.loads((change.root / "seen.json").read_text())
-    assert not {"TOKEN", "DEPLOY_KEY"} & set(seen)
+    assert not set(_SECRETS) & set(seen)
     assert change.in_store()
     assert all(name.startswith("pr/12/") for name in change.in_store())
     refused = change.nbci("finish", "--plan", "plan.json", "--promote", "--out", "out")
