@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 import time
 from dataclasses import dataclass
@@ -11,27 +10,22 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from nbci.errors import ExitCode, InfrastructureError
 from nbci.jenkins.failures import MissingError, UnreachableError
+from nbci.jenkins.log import LogReader, missing_label
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
-    from nbci.jenkins.controller import Controller, Log
+    from nbci.jenkins.controller import Controller
 
 T = TypeVar("T")
 
-# what the shared library ends a build with when a machine failed, and not a step
-_INFRASTRUCTURE = re.compile(
-    r"^ERROR: (.*exit code \d+: infrastructure: .*|.*: infrastructure, not the notebook.*"
-    r"|no node carries the label .*)$",
-    re.MULTILINE,
-)
-_NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")  # Jenkins' own quotes
 _EXITS = {
     "SUCCESS": ExitCode.SUCCESS,
     "UNSTABLE": ExitCode.GATE_REFUSED,
     "FAILURE": ExitCode.STEP_FAILED,
     "ABORTED": ExitCode.INTERRUPTED,
 }
+_COUNTDOWN = re.compile(r"Expires in .*")  # of a quiet period: another one each time
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.2, 2.0
 
 
@@ -122,28 +116,6 @@ def read_stages(document: dict[str, Any] | None) -> tuple[Stage, ...]:
     )
 
 
-class _LogReader:
-    """Turns pieces of a log into text, and notices the lines that matter."""
-
-    def __init__(self) -> None:
-        self.offset = 0
-        self.infrastructure: str | None = None
-        self.missing_label: str | None = None
-        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
-        self._line = ""
-
-    def take(self, piece: Log) -> str:
-        """The text that is new; none when the log is shorter than it was, as after a restart from a backup."""
-        fresh = self._decoder.decode(piece.data) if piece.next_offset > self.offset else ""
-        self.offset = piece.next_offset
-        text = self._line + fresh
-        if (found := _INFRASTRUCTURE.search(text)) is not None:
-            self.infrastructure = found[1]
-        self.missing_label = _missing_label(text) or self.missing_label
-        self._line = text.rpartition("\n")[2]
-        return fresh
-
-
 class Watch:
     """Follows one item of the queue of one job."""
 
@@ -176,10 +148,10 @@ class Watch:
                 said = "it was cancelled in the queue"
                 yield Ended(result="CANCELLED", exit_code=ExitCode.INTERRUPTED, number=None, why=said)
                 return
-            if (found.get("why") or "") != why:
-                why = found.get("why") or ""
+            before, why = why, found.get("why") or ""
+            if _COUNTDOWN.sub("", why) != _COUNTDOWN.sub("", before):
                 yield Waiting(why=why)
-            label = self._label_in_vain(_missing_label(why))
+            label = self._label_in_vain(missing_label(why))
             if label is not None:
                 yield from self._asked(partial(self._controller.cancel, item))
                 yield _ended_for_label(label, None, "the build was taken out of the queue")
@@ -201,7 +173,7 @@ class Watch:
 
     def _running(self, number: int) -> Iterator[Event]:
         controller, job = self._controller, self._job
-        log = _LogReader()
+        log = LogReader()
         stages: tuple[Stage, ...] = ()
         while True:
             # the build first: whatever it says after it has ended is in the log that is read then
@@ -235,7 +207,7 @@ class Watch:
             return None
         waited_for = self._missing[0]
         items = self._controller.queue()
-        labels = (_missing_label(item.get("why") or "") for item in items)
+        labels = (missing_label(item.get("why") or "") for item in items)
         return self._label_in_vain(next((label for label in labels if label == waited_for), None))
 
     def _label_in_vain(self, label: str | None) -> str | None:
@@ -278,11 +250,6 @@ class Watch:
 
 def _outline(stages: tuple[Stage, ...]) -> list[tuple[str, str]]:
     return [(stage.name, stage.status) for stage in stages]
-
-
-def _missing_label(text: str) -> str | None:
-    found = _NO_NODE.search(text)
-    return found[1] if found else None
 
 
 def _ended(build: dict[str, Any], number: int, *, infrastructure: str | None) -> Ended:

@@ -30,6 +30,7 @@ def test_it_ends_as_the_build_ends(
     assert (f"FAILURE: {jenkins.trouble}" in done.stdout) == (mode == "infrastructure")
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
     assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+    assert "ha:////" not in done.stdout
     assert "nbci: stage train: " in done.stdout
 
 
@@ -139,6 +140,7 @@ def test_a_restart_is_waited_for(nbci: Console, jenkins: FakeJenkins, at: dict[s
     assert "the controller answers again" in done.stdout
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
     assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+    assert "ha:////" not in done.stdout
 
 
 def test_a_controller_that_stays_away_is_given_up(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:

@@ -35,6 +35,15 @@ _FOLDER_CLASS: Final = "com.cloudbees.hudson.plugins.folder.Folder"
 _MULTIBRANCH_CLASS: Final = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 
 
+_NOTED: Final = re.compile(rb"^\[Pipeline\]|^ERROR|(?<=user )|no-such-label", re.MULTILINE)
+
+
+def _noted(log: bytes) -> bytes:
+    """A log as `progressiveText` has it: with notes for the page that shows it, and two kinds of line ends."""
+    note = b"\x1b[8mha:////4" + base64.b64encode(b"a link, or the name of a step" * 5) + b"\x1b[0m"
+    return _NOTED.sub(lambda found: note + found[0], log).replace(b"[Pipeline] {\n", b"[Pipeline] {\r\n")
+
+
 @dataclass
 class Answer:
     """What goes over the wire."""
@@ -338,7 +347,7 @@ class FakeJenkins:
         """A fifth of the log more each time that it is asked for."""
         if build.mode not in {"sleep", "nolabel"} or build.stopped or build.told < 3:
             build.told = min(build.told + 1, _SLICES)
-        whole = self.log_of(build)
+        whole = _noted(self.log_of(build))
         end = len(whole) if build.over else len(whole) * build.told // _SLICES
         more = not build.over
         self.on_log(build)
