@@ -33,11 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Write the comment."""
     from nbci.config import find_project
+    from nbci.report.gather import REPORT_URL
     from nbci.store.runs import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
-    report = arguments.report or os.environ.get("NBCI_REPORT_URL")
+    report = arguments.report or os.environ.get(REPORT_URL)
     text = _text(project, folder, report)
     if arguments.dry_run:
         print(text, end="")

@@ -20,6 +20,7 @@ COMMANDS = {
     "report": "write the pages of a run, those of reused steps too",
     "comment": "put the summary of a run on its pull request, as one comment",
     "diff": "say what differs between two runs",
+    "compare": "the same; with --html as pages",
     "checkout": "put files that a run made back into the workspace",
     "gate": "judge a run by its gates; let it pass one, with a name and a reason",
     "promote": "release a model of a run that its gates let pass",

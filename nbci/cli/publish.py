@@ -35,7 +35,7 @@ def publish(
     """
     from nbci.engine.merged import write_merged
 
-    executed = _executed(folder, plan)
+    executed = folder.executed(plan)
     reused = frozenset(step.name for step in record.steps if step.result == "reused")
     write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
     _write_report(project, folder, plan, record, executed, reused_too=reused_too)
@@ -44,11 +44,7 @@ def publish(
 def publish_report(project: Project, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
     """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
     if record.same_as is None:
-        _write_report(project, folder, plan, record, _executed(folder, plan))
-
-
-def _executed(folder: RunFolder, plan: Plan) -> dict[str, dict[str, Any]]:
-    return {step.name: document for step in plan.steps if (document := folder.read_executed(step.name)) is not None}
+        _write_report(project, folder, plan, record, folder.executed(plan))
 
 
 def _write_report(

@@ -57,6 +57,12 @@ def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str
     return Choice(found=found, problems=tuple(dict.fromkeys(search.problems)))
 
 
+def asked_for(folder: RunFolder) -> Choice:
+    """The run that somebody names."""
+    run = Compared(record=folder.read(), plan=folder.read_plan())
+    return Choice(found=Comparable(title=f"run {folder.run}, as asked for", run=run, folder=folder), problems=())
+
+
 class _Search:
     def __init__(self, project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> None:
         self.project, self.record, self.plan, self.environ = project, record, plan, environ

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nbci.plan.compare import Compared, difference
-from nbci.report.comparable import BROKEN, Comparable, choose
+from nbci.report.comparable import BROKEN, Comparable, asked_for, choose
 from nbci.report.kept import Kept, KeptFiles, KeptNotebooks
 from nbci.report.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.released import changed_code
@@ -22,18 +22,28 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
     from nbci.report.material import Notebooks
+    from nbci.store.runs import RunFolder
 
 PAST_RUNS = 20
+REPORT_URL = "NBCI_REPORT_URL"
 
 
 def gather(
-    project: Project, record: RunRecord, plan: Plan, notebooks: Notebooks, *, environ: Mapping[str, str]
+    project: Project,
+    record: RunRecord,
+    plan: Plan,
+    notebooks: Notebooks,
+    *,
+    environ: Mapping[str, str],
+    against: RunFolder | None = None,
 ) -> Material:
-    """The material of a run's report; `notebooks` are its executed ones."""
+    """The material of a run's report; `notebooks` are its executed ones, `against` is the run to compare with."""
     problems: list[str] = []
     kept = _kept(project, environ, problems)
     run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=KeptFiles(kept, record))
-    baseline = _baseline(project, run, kept, environ, problems)
+    choice = asked_for(against) if against else choose(project, record, plan, environ)
+    problems += choice.problems
+    baseline = _baseline(project, run, kept, choice.found, problems)
     return Material(
         run=run,
         baseline=baseline,
@@ -41,6 +51,7 @@ def gather(
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
         problems=tuple(dict.fromkeys(problems)),
+        url=environ.get(REPORT_URL),
     )
 
 
@@ -57,11 +68,8 @@ def _kept(project: Project, environ: Mapping[str, str], problems: list[str]) -> 
 
 
 def _baseline(
-    project: Project, run: ShownRun, kept: Kept, environ: Mapping[str, str], problems: list[str]
+    project: Project, run: ShownRun, kept: Kept, found: Comparable | None, problems: list[str]
 ) -> Baseline | None:
-    choice = choose(project, run.record, run.plan, environ)
-    problems += choice.problems
-    found = choice.found
     if found is None:
         return None
     record = found.run.record

@@ -21,11 +21,11 @@ _OUTPUT_BYTES = 90_000
 _COUNTED = {"failures": "failure", "skipped": "skipped"}
 
 
-def junit(record: RunRecord, steps: Sequence[ShownStep]) -> bytes:
-    """The file's content."""
+def junit(record: RunRecord, steps: Sequence[ShownStep], url: str | None = None) -> bytes:
+    """The file's content; `url` is where the report is going to be, for links to it."""
     root = Element("testsuites", name=_shown(record.pipeline))
     for step in steps:
-        root.append(_suite(record, step))
+        root.append(_suite(record, step, url))
     if record.verdict is not None and record.verdict.gates:
         root.append(_gates_suite(record, record.verdict))
     if record.failure is not None:
@@ -39,10 +39,10 @@ def junit(record: RunRecord, steps: Sequence[ShownStep]) -> bytes:
     return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
 
 
-def _suite(record: RunRecord, step: ShownStep) -> Element:
+def _suite(record: RunRecord, step: ShownStep, url: str | None) -> Element:
     suite = Element("testsuite", name=_shown(step.record.name))
     class_name = f"{_part(record.pipeline)}.{_part(step.record.name)}"
-    _add_cases(suite, step, class_name)
+    _add_cases(suite, step, class_name, url)
     suite.set("tests", str(len(suite)))
     for name, tag in _COUNTED.items():
         suite.set(name, str(sum(case.find(tag) is not None for case in suite)))
@@ -88,7 +88,7 @@ def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
     return suite
 
 
-def _add_cases(suite: Element, step: ShownStep, class_name: str) -> None:
+def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None) -> None:
     result, failure = step.record.result, step.failure
     if result in ("skipped", "running"):
         _skip(_case(suite, class_name, "step", None), step.record.reason or result)
@@ -100,11 +100,11 @@ def _add_cases(suite: Element, step: ShownStep, class_name: str) -> None:
         if result == "reused":
             SubElement(case, "system-out").text = _shown(f"reused: {step.record.reason or step.record.run or ''}")
         elif cell is step.failed_cell:
-            _fail(case, failure, cell)
+            _fail(case, failure, cell, _address(url, step, cell))
         elif cell.run.result == "not run":
             _skip(case, "not run")
     if result == "failed" and step.failed_cell is None:
-        _fail(_case(suite, class_name, "step", step.record.seconds), failure, None)
+        _fail(_case(suite, class_name, "step", step.record.seconds), failure, None, _address(url, step))
     if len(suite) == 0:
         _case(suite, class_name, "step", step.record.seconds)
 
@@ -124,14 +124,22 @@ def _skip(case: Element, why: str) -> None:
     SubElement(case, "skipped", message=_shown(one_line(why, 500)))
 
 
-def _fail(case: Element, failure: Failure | None, cell: ShownCell | None) -> None:
+def _address(url: str | None, step: ShownStep, cell: ShownCell | None = None) -> str | None:
+    """Where the report shows it."""
+    if url is None or step.page is None:
+        return None
+    return f"{url.rstrip('/')}/{step.page}#{cell.anchor if cell else 'failure'}"
+
+
+def _fail(case: Element, failure: Failure | None, cell: ShownCell | None, address: str | None = None) -> None:
     if failure is None:
         SubElement(case, "failure", type="failed", message="the step failed without saying why")
     else:
         raised = re.match(r"[A-Za-z_][\w.]*(?=:|$)", failure.error or "")
         message = _shown(one_line(failure.message, 1_000))
         detail = SubElement(case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message)
-        parts = (failure.traceback or failure.error, failure.hint and f"What to do: {failure.hint}", failure.log)
+        hint = failure.hint and f"What to do: {failure.hint}"
+        parts = (failure.traceback or failure.error, hint, failure.log, address and f"Report: {address}")
         detail.text = _shown(ending("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
     said = cell.text if cell else ""
     if said:

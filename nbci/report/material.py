@@ -76,3 +76,5 @@ class Material:
     releases: tuple[Release, ...] = ()
     problems: tuple[str, ...] = ()
     reused_too: bool = True
+    url: str | None = None
+    """Where CI is going to show the report, for links to it from elsewhere."""

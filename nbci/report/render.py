@@ -29,7 +29,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
         "index.html": index_page(record, plan, steps),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
         "summary.md": summary(record, plan, steps),
-        "junit.xml": junit(record, steps),
+        "junit.xml": junit(record, steps, material.url),
     }
     with_page = [step for step in steps if step.page is not None]
     for at, step in enumerate(with_page):

@@ -195,6 +195,10 @@ class RunFolder:
             return None if journaled is None else journaled.notebook
         return document
 
+    def executed(self, plan: Plan) -> dict[str, dict[str, Any]]:
+        """The executed notebooks that lie here, by their steps."""
+        return {step.name: found for step in plan.steps if (found := self.read_executed(step.name)) is not None}
+
     def settle_killed(self, record: StepRecord) -> StepRecord:
         """A step during which nbci was killed, with that as an attempt; its notebook is made of what was journaled.
 

@@ -78,6 +78,23 @@ def test_the_difference_as_json(runs: TwoRuns) -> None:
     assert [change["name"] for change in found["params"]] == ["size", "word"]
 
 
+def test_the_difference_as_pages(runs: TwoRuns) -> None:
+    shown = json.loads(runs("compare", runs.first, runs.second, "--html", "--json"))
+    folder = (runs.folder / shown["page"]).parent
+    text = (folder / "index.html").read_text()
+
+    assert (shown["before"], shown["after"]) == (runs.first, runs.second)
+    assert "second" in text
+    assert (folder / "steps/make.html").is_file()
+    assert (folder / "style.css").is_file()
+    assert runs("compare", runs.first, runs.second) == runs("diff", runs.first, runs.second)
+
+    same = runs.nbci("compare", runs.first, runs.first, "--html", env=runs.env)
+    gone = runs.nbci("compare", "20200101", "--html", env=runs.env)
+    assert (same.returncode, gone.returncode) == (2, 2)
+    assert "the same as itself" in same.stderr
+
+
 def test_a_run_differs_from_itself_in_nothing(runs: TwoRuns) -> None:
     assert runs("diff", runs.first, runs.first).endswith("\nnothing differs\n")
 

@@ -41,6 +41,14 @@ def test_case_for_each_code_cell_with_its_result() -> None:
     assert "----> 2 model.fit(X, y)" in (failure.text or "")
 
 
+def test_a_failure_leads_to_its_cell_in_the_report() -> None:
+    steps = shown_steps(samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK})
+    text = junit(samples.FAILED, steps, "https://jenkins.example/job/a/3/Report/").decode()
+
+    assert "Report: https://jenkins.example/job/a/3/Report/steps/models__train.html#cell-3" in text
+    assert "Report: " not in junit(samples.FAILED, steps).decode()
+
+
 def test_skipped_step_has_one_skipped_case() -> None:
     (case,) = suites(samples.FAILED)["evaluate"]
     assert [child.get("message") for child in case] == ["models/train failed"]
