@@ -25,6 +25,7 @@ def install(parent: int) -> dict[str, Any]:
     die_with(parent)
     leave_children_alone()
     end_in_order()
+    answer_at_once()
     enable_faulthandler()
     watch_threads()
     watch_unraisable()
@@ -68,6 +69,15 @@ def end_in_order() -> None:
 
     if control is not None:
         atexit.register(stop)
+
+
+def answer_at_once() -> None:
+    """Keep ipykernel from sleeping after each cell, for clients that take the reply for the end of all output."""
+    from IPython import get_ipython
+
+    kernel: Any = getattr(get_ipython(), "kernel", None)
+    if hasattr(kernel, "_execute_sleep"):
+        kernel._execute_sleep = 0.0
 
 
 def enable_faulthandler() -> None:

@@ -81,7 +81,7 @@ class Attempt:
     async def work(self) -> None:
         """Do everything but ending the kernel; a failure of the step ends up in `failure`."""
         try:
-            await self.process.start()
+            await self._start()
             await self._course()
         except StartFailed as error:
             message = f"the kernel `{self.job.kernel_name}` did not start: {error}"
@@ -91,6 +91,17 @@ class Attempt:
             self.failure = Failure(kind="exception", message=message, traceback=str(error))
         except KernelDied:
             self.failure = explain.failure_of_death(self.current, self.process.death(), "")
+
+    async def _start(self) -> None:
+        """Start the kernel; what is needed next is imported while it comes up."""
+        starting = asyncio.ensure_future(self.process.start())
+        try:
+            await asyncio.sleep(0)
+            import nbci.kernels.client  # noqa: F401  # for its time
+
+            await starting
+        finally:
+            starting.cancel()
 
     async def _course(self) -> None:
         await self._prepare()

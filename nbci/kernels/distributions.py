@@ -53,11 +53,17 @@ def _contents(folder: str) -> Contents:
 
 def _identity(info: Path) -> tuple[str, str]:
     name, _, version = info.name.removesuffix(".dist-info").partition("-")
+    fields = {}
     try:
-        head = (info / "METADATA").read_text(encoding="utf-8", errors="replace").partition("\n\n")[0]
+        with (info / "METADATA").open(encoding="utf-8", errors="replace") as file:
+            for line in file:  # the first few lines say it; a description of any length follows
+                field, _, value = line.rstrip("\n").partition(": ")
+                if field in ("Name", "Version"):
+                    fields[field] = value
+                if len(fields) == 2 or not line.strip():
+                    break
     except OSError:
-        return name, version
-    fields = dict(line.split(": ", 1) for line in head.splitlines() if line.startswith(("Name: ", "Version: ")))
+        pass
     return fields.get("Name", name), fields.get("Version", version)
 
 

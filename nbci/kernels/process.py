@@ -99,7 +99,7 @@ class KernelProcess:
         self._oom_kills = processes.out_of_memory_kills(self.pid)
         self._watch = asyncio.ensure_future(self._watch_process())
         self._hear_of_end()
-        self.client = self._manager.client()
+        self.client = self._new_client(self._manager)
         self._unlimit_queue()
         self.client.start_channels(hb=False)  # its process is watched itself
         self.client.allow_stdin = False
@@ -216,6 +216,13 @@ class KernelProcess:
         if self._job.language == "python":
             provisioner.preloads = imports_of(cell.source for cell in self._job.cells)
         return provisioner
+
+    def _new_client(self, manager: AsyncKernelManager) -> AsyncKernelClient:
+        from nbci.kernels.channels import PatientChannel
+
+        client = manager.client()
+        client.shell_channel_class = client.iopub_channel_class = PatientChannel
+        return client
 
     def _unlimit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection."""

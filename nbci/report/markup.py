@@ -26,7 +26,11 @@ def escaped(text: str) -> Markup:
 
 def fragment(*parts: str | None) -> Markup:
     """The parts one after another, escaped where they are no markup; None is left out."""
-    return Markup("".join([escaped(part) for part in parts if part is not None]))
+    return Markup("".join(_written(parts)))
+
+
+def _written(parts: Iterable[str | None]) -> list[str]:
+    return [escaped(part) for part in parts if part is not None]
 
 
 def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
@@ -40,7 +44,7 @@ def element(tag: str, *children: str | None, **attributes: str | int | bool | No
         return Markup(f"<{tag}{written}>")
     # A parser drops the first newline of a <pre>, so one more keeps the text as it was.
     start = "\n" if tag == "pre" else ""
-    return Markup(f"<{tag}{written}>{start}{fragment(*children)}</{tag}>")
+    return Markup("".join([f"<{tag}{written}>{start}", *_written(children), f"</{tag}>"]))
 
 
 def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[str]], *, class_: str | None = None) -> Markup:

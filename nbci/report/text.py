@@ -13,14 +13,19 @@ if TYPE_CHECKING:
 
 # What XML 1.0 forbids, HTML calls a parse error, and UTF-8 cannot encode (lone surrogates).
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
 _ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]")
 
 
 def clean(text: str) -> str:
     """The text with everything that cannot be shown replaced by U+FFFD; line ends become newlines."""
-    if text.isascii() and text.isprintable():  # most is, and there is much of it
+    if text.isascii() and (text.isprintable() or not _has_controls(text.encode())):  # most is, and there is much of it
         return text
     return _UNSHOWABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
+
+
+def _has_controls(plain: bytes) -> bool:
+    return len(plain.translate(None, _CONTROLS)) < len(plain)
 
 
 def without_ansi(text: str) -> str:

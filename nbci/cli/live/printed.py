@@ -59,7 +59,7 @@ class PrintedLines:
     def _plain_lines(self, text: str) -> list[str]:
         """Most text moves nowhere but to the next line; there may be much of it."""
         *whole, self.current = (self.current + text).split("\n")
-        if len(self.current) <= LONGEST_LINE and all(len(line) <= LONGEST_LINE for line in whole):
+        if len(self.current) <= LONGEST_LINE and max(map(len, whole), default=0) <= LONGEST_LINE:
             return whole
         rest, self.current = self.current, ""
         lines = [part for line in whole for part in (*self._extend(line), *self._end_line())]

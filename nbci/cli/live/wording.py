@@ -17,11 +17,18 @@ ESCAPE = re.compile(
 )
 _BREAKS = re.compile("[\x0b\x0c\u2028\u2029]")
 _CONTROLS = re.compile("[\x00-\x07\x0e-\x1f\x7f-\x9f]")
+_NO_TEXT = bytes({*range(0x20), 0x7F} - {*b"\t\n\r\b"})
 
 
 def without_controls(text: str) -> str:
     r"""The text without ANSI codes and control characters; `\n`, `\r`, `\b` and tabs stay."""
+    if text.isascii() and (text.isprintable() or not _has_controls(text.encode())):  # most is, and there may be much
+        return text
     return _CONTROLS.sub("", _BREAKS.sub(" ", ESCAPE.sub("", text)))
+
+
+def _has_controls(plain: bytes) -> bool:
+    return len(plain.translate(None, _NO_TEXT)) < len(plain)
 
 
 def one_line(text: str) -> str:
