@@ -44,7 +44,7 @@ def _with_runs(project: Path, count: int) -> None:
     for record in records:
         folder = project / ".nbci" / "runs" / record.run
         folder.mkdir(parents=True)
-        (folder / "run.json").write_text(to_json_line(record))
+        (folder / "run.json").write_bytes(to_json_line(record))
     with RunIndex(Project(root=project)) as index:
         index.add(records)
 

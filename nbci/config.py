@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import Location, UsageError, nearest
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
 _KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int, "store": dict, "jenkins": dict}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JenkinsSettings:
+class JenkinsSettings(Struct, frozen=True, kw_only=True):
     """`[tool.nbci] jenkins`: the controller's address, and what stands on it for this project.
 
     `job` is a path through folders; `repository` and `library` are URLs of git, the latter with `@VERSION` if need be.
@@ -27,8 +27,7 @@ class JenkinsSettings:
     library: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class Project(Struct, frozen=True, kw_only=True):
     """A project folder.
 
     `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`; `keep` is the number of
@@ -141,7 +140,7 @@ def _remote(store: dict[str, Any], where: Location) -> str | None:
 
 
 def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
-    keys = [field.name for field in fields(JenkinsSettings)]
+    keys = JenkinsSettings.__struct_fields__
     for key, value in table.items():
         if key not in keys:
             close = nearest(key, keys)

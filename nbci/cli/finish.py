@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_store_arguments, shown_path
 from nbci.cli.verdict import exit_code
+from nbci.records.codec import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -80,7 +80,7 @@ def main(arguments: argparse.Namespace) -> int:
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
             document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
-            print(json.dumps(document | ({"promotion": asdict(promotion)} if promotion else {}), indent=1))
+            print(json.dumps(document | ({"promotion": plain(promotion)} if promotion else {}), indent=1))
         else:
             print("\n".join(filter(None, (render_show(record), said))))
     return code

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from nbci.records.codec import plain
 
 if TYPE_CHECKING:
     import argparse
@@ -56,7 +57,7 @@ def main(arguments: argparse.Namespace) -> int:
         dry_run=arguments.dry_run,
     )
     done = promote_run(project, find_run(project, arguments.run), request, os.environ)
-    print(json.dumps(asdict(done), indent=1, ensure_ascii=False) if arguments.json else render(done))
+    print(json.dumps(plain(done), indent=1, ensure_ascii=False) if arguments.json else render(done))
     return 0
 
 

@@ -38,7 +38,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
     """The project here, and what shares its results; UsageError when no remote is named."""
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from nbci.config import find_project
     from nbci.data.repository import project_cache

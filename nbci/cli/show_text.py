@@ -112,7 +112,7 @@ def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
     """The step as `_result` has it, with the failure that goes with it."""
     if step.result == _result(record, step):
         return step
-    from dataclasses import replace
+    from msgspec.structs import replace
 
     from nbci.records.model import Attempt
 

@@ -7,10 +7,11 @@ import hashlib
 import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
+
+from msgspec import Struct
 
 from nbci.data.repository import data_settings, dvc_config, dvc_folder
 from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
@@ -28,8 +29,7 @@ _FEW = 50
 """So many objects are asked for one by one; for more, DVC's libraries choose how to look."""
 
 
-@dataclass(frozen=True, slots=True)
-class Remote:
+class Remote(Struct, frozen=True):
     """A place that DVC can reach, in the layout of a DVC cache; `shown` is its address without credentials."""
 
     fs: Any

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
+from msgspec import Struct
 
 from nbci.errors import InfrastructureError, Location, UsageError
 from nbci.forks import change_of
@@ -29,8 +29,7 @@ _DEFAULT_LINKS = ("reflink", "copy")
 _FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataSettings:
+class DataSettings(Struct, frozen=True, kw_only=True):
     """What DVC is set to: its cache, its ways of linking, whether a group shares the cache, its default remote."""
 
     cache: str

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from msgspec import Struct, field
+from msgspec.structs import replace
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Position:
+
+class Position(Struct, frozen=True, kw_only=True):
     """A place in code: the index of the cell in the sequence, from 0, and the line in it, from 1."""
 
     cell: int
     line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class Body(Struct, frozen=True, kw_only=True):
     """What using a function, a class or an instance of one reads and binds; `surely_reads` when it is called.
 
     `kind` tells whether calling the name runs exactly this (a function), or makes or uses an instance.
@@ -39,8 +39,7 @@ Definitions = Mapping[str, tuple[Body, ...]]
 NONE_KNOWN: Definitions = MappingProxyType({})
 
 
-@dataclass(slots=True)
-class Reached:
+class Reached(Struct):
     """All that using a name may do, through everything it uses in turn."""
 
     reads: set[str] = field(default_factory=set)

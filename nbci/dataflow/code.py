@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nbci.dataflow.magics import Effect, effect_of, hidden_code
 from nbci.errors import Location, UsageError
@@ -20,8 +21,7 @@ _AUTOMAGIC_WORDS = frozenset({"cd", "hist", "ls", "lsmagic", "pwd", "who", "whos
 _AUTOMAGIC_LINE = re.compile(r"(cat|cd|conda|cp|ls|mamba|mkdir|mv|pip|rm|rmdir|uv)\s+[^=\s]")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParsedCell:
+class ParsedCell(Struct, frozen=True, kw_only=True):
     """A cell as text and as a syntax tree; lines count from 1 within the cell.
 
     `python` is `source` after IPython's transformation; `effects` are what its magic calls do, by line and column.
@@ -30,8 +30,8 @@ class ParsedCell:
 
     source: str
     python: str
-    tree: ast.Module = field(repr=False, compare=False)
-    effects: Mapping[tuple[int, int], Effect] = field(repr=False, compare=False, default_factory=dict)
+    tree: ast.Module
+    effects: Mapping[tuple[int, int], Effect] = field(default_factory=dict)
     may_fail: bool = False
 
 

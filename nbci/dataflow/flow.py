@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
@@ -20,8 +21,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepCode:
+class StepCode(Struct, frozen=True, kw_only=True):
     """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored)."""
 
     name: str
@@ -29,8 +29,7 @@ class StepCode:
     cells: tuple[ParsedCell, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class Take(Struct, frozen=True, kw_only=True):
     """A value that a step takes, and the nearest steps before it that have it: one, or several at a join.
 
     `needed`: the step's code may read it; otherwise the step only passes it on.
@@ -41,26 +40,23 @@ class Take:
     needed: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Give:
+class Give(Struct, frozen=True, kw_only=True):
     """A value that a step hands on as it stands at its end; `optional`: there may be none, which is no mistake."""
 
     name: str
     optional: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepFlow:
+class StepFlow(Struct, frozen=True, kw_only=True):
     """What passes into and out of one step, sorted by name."""
 
     name: str
     takes: tuple[Take, ...] = ()
     gives: tuple[Give, ...] = ()
-    names: Names = field(repr=False)
+    names: Names
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Flow:
+class Flow(Struct, frozen=True, kw_only=True):
     """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives."""
 
     steps: tuple[StepFlow, ...]
@@ -94,8 +90,7 @@ def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) ->
     return [found for found in names if found is not None]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Graph:
+class _Graph(Struct, frozen=True, kw_only=True):
     steps: tuple[str, ...]
     before: tuple[tuple[int, ...], ...]
     order: tuple[int, ...]

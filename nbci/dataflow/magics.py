@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import shlex
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from nbci.dataflow.code import ParsedCell
@@ -34,31 +35,28 @@ _BRACES = re.compile(r"\{([^{}]+)\}")
 _OPTION = re.compile(r"\s*(?:--[\w-]+|-([A-Za-z])([^\s]*))(?:\s+|$)")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HiddenCode:
+class HiddenCode(Struct, frozen=True, kw_only=True):
     """Python in a magic's text; it starts `first_line` lines below the magic's own."""
 
     text: str
     first_line: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Effect:
+class Effect(Struct, frozen=True, kw_only=True):
     """What one magic call does to names.
 
     `body` is the code it runs (`apart`: without binding its names), `reads` and `binds` are names in its text,
     `uncertain` says why nothing certain can be said, if so.
     """
 
-    body: ParsedCell | None = field(default=None, compare=False)
+    body: ParsedCell | None = None
     apart: bool = False
     reads: tuple[str, ...] = ()
     binds: tuple[str, ...] = ()
     uncertain: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Magic:
+class _Magic(Struct, frozen=True, kw_only=True):
     name: str
     line: str
     cell: str | None

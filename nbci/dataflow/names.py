@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.dataflow.bodies import NONE_KNOWN, Body, Definitions, Position
 from nbci.dataflow.walk import Walk
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Definitions", "Names", "Position", "names_of"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Names:
+class Names(Struct, frozen=True, kw_only=True):
     """What code does with the names of its module.
 
     `binds` may have a value from this code at its end, `surely_binds` have one on every path without an exception;

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 from collections import defaultdict
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from nbci.dataflow.code import ParsedCell, parse_cell
 from nbci.dataflow.names import Names, names_of
@@ -16,8 +17,7 @@ if TYPE_CHECKING:
     from nbci.errors import Location
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(Struct, frozen=True, kw_only=True):
     """A top-level statement of an imports or functions cell, with its decorators and the comments right above it.
 
     `line` is where `text` begins in the cell, from 1; `always` marks imports that bind names nobody can list.
@@ -29,8 +29,8 @@ class Statement:
     binds: frozenset[str]
     kind: Literal["import", "definition", "other"]
     always: bool = False
-    names: Names = field(repr=False, compare=False)
-    code: ParsedCell = field(repr=False, compare=False)
+    names: Names
+    code: ParsedCell
 
 
 def split(cell_number: int, source: str, *, where: Location | None = None) -> tuple[Statement, ...]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
-@dataclass(slots=True)
-class State:
+class State(Struct):
     """`maybe` includes `sure`; `dead` code is never reached."""
 
     sure: set[str] = field(default_factory=set)

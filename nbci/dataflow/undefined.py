@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from nbci.dataflow.names import Definitions, Names, Position, names_of
 from nbci.dataflow.outside import PROVIDED, is_history, is_provided
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Undefined:
+class Undefined(Struct, frozen=True, kw_only=True):
     """A name that nobody gives to the step that reads it; `cell` is the index among the step's cells, from 0.
 
     `error`: reading it surely fails; `warning`: it may be defined in a way that cannot be followed (`reason`);
@@ -33,8 +33,7 @@ class Undefined:
     reason: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(Struct, frozen=True, kw_only=True):
     """What every step has before any value comes: parameters, imports and functions cells, Python itself."""
 
     params: frozenset[str]
@@ -44,7 +43,7 @@ class Origin:
     definitions: Definitions
     future_annotations: bool
     uncertain: tuple[str, ...]
-    own: frozenset[str] = field(repr=False)
+    own: frozenset[str]
 
     @classmethod
     def of(cls, params: frozenset[str], prelude: Sequence[Statement]) -> Origin:

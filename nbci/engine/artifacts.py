@@ -5,8 +5,9 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.errors import IntegrityError, Location, StepError
 from nbci.records.model import Failure
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
     from nbci.store.index import FileIndex
 
 
-@dataclass(frozen=True, slots=True)
-class Files:
+class Files(Struct, frozen=True):
     """What is kept of files, and what is known of those in the workspace."""
 
     artifacts: Artifacts

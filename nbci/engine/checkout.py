@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckedOut:
+class CheckedOut(Struct, frozen=True, kw_only=True):
     """What stands in the workspace now, which of it was put there, and what had to make place (kept below `aside`)."""
 
     refs: tuple[FileRef, ...]

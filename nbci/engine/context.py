@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nbci.data.fetch import fetch_tracked
 from nbci.engine import artifacts, deps, gpu
@@ -38,8 +39,7 @@ def _nothing(step: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class _Known:
+class _Known(Struct, frozen=True):
     """The (path, digest) pairs of this run and of earlier ones."""
 
     context: RunContext
@@ -49,8 +49,7 @@ class _Known:
         return any(out == wanted for out in outs) or wanted in self.context.known_outs
 
 
-@dataclass(slots=True, kw_only=True)
-class RunContext:
+class RunContext(Struct, kw_only=True):
     """One run: what it carries out, where it writes, who listens, and what has ended so far.
 
     `cache` holds values, artifacts and earlier results; `index` remembers digests of files; `forced` tells which steps

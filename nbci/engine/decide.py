@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.engine.artifacts import stands
 from nbci.engine.deps import dep_refs
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
     from nbci.store.index import FileIndex
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decision(Struct, frozen=True, kw_only=True):
     """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
 
     `text` is the record as it was written, by a step that may have had another name.

@@ -5,8 +5,9 @@ What the change says of gates, models, secrets, agents, the store and DVC's remo
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.config import project_of
 from nbci.data.repository import dvc_folder

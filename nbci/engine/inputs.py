@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.engine.aliases import companions, givers
 from nbci.errors import StepError, UsageError
@@ -23,8 +24,7 @@ if TYPE_CHECKING:
     from nbci.records.model import StepRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Inputs:
+class Inputs(Struct, frozen=True, kw_only=True):
     """What a step starts with; `along` are values that it does not mention, but whose objects it may change."""
 
     values: tuple[ValueRef, ...]

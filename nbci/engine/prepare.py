@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 import nbci
 from nbci.engine.forks import target_of_change

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
@@ -28,8 +29,7 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
+class Ready(Struct, frozen=True, kw_only=True):
     """A plan, whole or in part, that this machine can carry out; `secrets` are those of the whole plan."""
 
     project: Project

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
@@ -84,7 +85,7 @@ def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes 
     if context.carries:  # the store's files come together from several machines: each step has its own
         context.folder.write_step(ours)
     else:
-        context.folder.write_reused(ours, text or to_json_line(record).encode("utf-8", "surrogatepass"))
+        context.folder.write_reused(ours, text or to_json_line(record))
     return ours
 
 

@@ -7,8 +7,10 @@ import contextlib
 import os
 import signal
 import time
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.engine.reuse import take_over
 from nbci.engine.schedule import Schedule
@@ -29,8 +31,7 @@ _OUT_LOCK_POLL_SECONDS = 0.2
 _LONGEST_TURN_SECONDS = 0.02
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
+class RunOptions(Struct, frozen=True, kw_only=True):
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
 
     `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict to the written

@@ -7,9 +7,10 @@ import contextlib
 import platform
 import shutil
 import time
-from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Literal
+
+from msgspec.structs import replace
 
 from nbci.engine import artifacts
 from nbci.engine.decide import Decision, decide

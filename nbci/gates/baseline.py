@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.rules import DeclaredMetric
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
+class Baseline(Struct, frozen=True, kw_only=True):
     """Metrics to compare with, by full or short names; `source` says in words whose they are.
 
     `identity` changes when the baseline moves on: a release's tag, a commit, a digest. `declared` holds units and
@@ -26,8 +26,7 @@ class Baseline:
     declared: Mapping[str, DeclaredMetric] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NoBaseline:
+class NoBaseline(Struct, frozen=True, kw_only=True):
     """There is none, for this reason. Only where that is `certain` it is a first run."""
 
     asked: str

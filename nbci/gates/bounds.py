@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.pipeline.rules import exact
 
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.rules import Gate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bounds:
+class Bounds(Struct, frozen=True, kw_only=True):
     """What a number must be: no less, no more, and exactly this, as far as they are given."""
 
     low: Fraction | None = None

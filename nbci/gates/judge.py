@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.errors import UsageError, nearest
 from nbci.gates.baseline import Baseline, NoBaseline
@@ -25,8 +27,7 @@ if TYPE_CHECKING:
 _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail": "failed"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Case(Struct, frozen=True, kw_only=True):
     """What is judged: the gates, the run, and what they are compared with.
 
     `measures` holds the metrics that each step was seen to measure before it ran; it explains missing ones.

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.handoff.values import ValueRef
@@ -12,8 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class Refusal(Struct, frozen=True, kw_only=True):
     """Why values were not saved or loaded: what is the matter, in a sentence, and what to do."""
 
     kind: Literal["unsaveable", "missing", "exception"]

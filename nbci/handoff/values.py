@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ValueRef:
+class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A saved variable: `object` is the digest of the file that holds it, together with its alias `group`.
 
     `refs` are the classes and functions of the notebook's imports and functions cells that the bytes name by reference:

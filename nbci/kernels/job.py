@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,8 +16,7 @@ if TYPE_CHECKING:
 Role = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgramCell:
+class ProgramCell(Struct, frozen=True, kw_only=True):
     """A code cell of the program: `source` is what runs (imports may be filtered), `metadata` the cell's own."""
 
     role: Role
@@ -26,8 +26,7 @@ class ProgramCell:
     metadata: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricProbe:
+class MetricProbe(Struct, frozen=True, kw_only=True):
     """A metric read from the kernel at the step's end: the value of `expression`, named `name`."""
 
     name: str
@@ -35,8 +34,7 @@ class MetricProbe:
     cell: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KernelJob:
+class KernelJob(Struct, frozen=True, kw_only=True):
     """One attempt at a step, complete: nothing else is consulted while it runs.
 
     `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
@@ -75,8 +73,7 @@ class KernelJob:
     interpreter: Path | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
+class Seen(Struct, frozen=True, kw_only=True):
     """What a Python kernel touched that no declaration tells: paths in the project are relative to its root."""
 
     interpreter: str
@@ -87,8 +84,7 @@ class Seen:
     network: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JobOutcome:
+class JobOutcome(Struct, frozen=True, kw_only=True):
     """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen."""
 
     failure: Failure | None

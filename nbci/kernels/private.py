@@ -8,8 +8,9 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from nbci.kernels.family import family, kill
 
@@ -23,8 +24,7 @@ NOBODY = -1
 _swept: set[str] = set()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrivateFolder:
+class PrivateFolder(Struct, frozen=True, kw_only=True):
     """A folder that is this process's as long as it holds a lock on it; `is_short` is false where no path is."""
 
     path: Path

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 PROC = Path("/proc")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Death:
+class Death(Struct, frozen=True, kw_only=True):
     """How a kernel's process ended: `status` as `subprocess` gives it, negative for a signal.
 
     `lost`: it ended because the process that it was forked from did, which is no fault of the step's.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import InfrastructureError
 from nbci.handoff.answers import decode_load, decode_save, encode_ref
@@ -29,8 +30,7 @@ if TYPE_CHECKING:
     from nbci.kernels.process import KernelProcess
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Facts:
+class Facts(Struct, frozen=True, kw_only=True):
     """What a kernel said at its end; `asides` are execution counts with warnings."""
 
     probes: tuple[Metric, ...]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
@@ -27,8 +29,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import Step, TaggedNotebook
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sheet:
+class Sheet(Struct, frozen=True, kw_only=True):
     """A notebook and what could be understood of it.
 
     `tags` are those that can be read; `refusals` are what understanding them together met with. `cells` are the Python

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from nbci.errors import Location
 
@@ -11,8 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cell:
+class Cell(Struct, frozen=True, kw_only=True):
     """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts them."""
 
     number: int
@@ -26,15 +26,14 @@ class Cell:
         return next((line.strip() for line in self.source.splitlines() if line.strip()), "")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Notebook:
+class Notebook(Struct, frozen=True, kw_only=True):
     """A notebook as read: `path` as it is shown to people, `document` the nbformat 4 JSON (never mutated)."""
 
     path: str
     cells: tuple[Cell, ...]
     kernel_name: str | None
     language: str
-    document: Mapping[str, Any] = field(repr=False, compare=False)
+    document: Mapping[str, Any]
 
     def cell(self, number: int) -> Cell:
         """The cell with that number (from 1)."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import Location, UsageError
 from nbci.params.inject import translation
@@ -22,8 +23,7 @@ _COMMENT = re.compile(r"\s*#\s*(?:type:\s*(?P<type>\S+)\s*)?(?P<help>.*)")
 _SEPARATOR = re.compile(r"[ \t]*;[ \t]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
+class Statement(Struct, frozen=True, kw_only=True):
     """A statement of a parameters cell: its text, and the names to which it assigns a literal (none: it is code)."""
 
     cell: int
@@ -33,8 +33,7 @@ class Statement:
     future: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CodeName:
+class CodeName(Struct, frozen=True, kw_only=True):
     """A name that code in a parameters cell binds: no parameter, and where that stands."""
 
     name: str
@@ -45,8 +44,7 @@ class CodeName:
         return f"`{self.name}` is not a literal (cell {self.cell}, line {self.line}), so it cannot be overridden"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Declared(Struct, frozen=True, kw_only=True):
     """What a notebook's parameters cells declare, in order of first appearance; `cells` as they were handed in."""
 
     path: str
@@ -57,8 +55,7 @@ class Declared:
     statements: tuple[Statement, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OverriddenCells:
+class OverriddenCells(Struct, frozen=True, kw_only=True):
     """Parameters cells to run for given overrides: each cell's number and source, then the `injected` source.
 
     Running the cells and then `injected` is running the original with the literals replaced in place.
@@ -252,7 +249,7 @@ def _typed(value: Any, named: ParameterType | None) -> tuple[Any, ParameterType]
     if named is None:
         return value, type_of(value)
     if value is None:
-        from dataclasses import replace
+        from msgspec.structs import replace
 
         return None, replace(named, optional=True)
     try:

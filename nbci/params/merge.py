@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import Location, UsageError, nearest
 from nbci.params.parameter import BoundParameter
@@ -19,15 +20,14 @@ if TYPE_CHECKING:
 ENVIRONMENT_PREFIX = "NBCI_PARAM_"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Assignment:
+class Assignment(Struct, frozen=True, kw_only=True):
     """A value for a parameter; `text` values are read as the declared type says, others must have the type."""
 
     name: str
     value: Any
     source: str
     text: bool = False
-    where: Location | None = field(default=None, compare=False)
+    where: Location | None = None
 
 
 def bind(

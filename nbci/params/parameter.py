@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from nbci.errors import Location
     from nbci.params.types import ParameterType
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
+class Parameter(Struct, frozen=True, kw_only=True):
     """A parameter as a notebook or a pipeline file declares it; `source` is that file's path."""
 
     name: str
@@ -19,11 +19,10 @@ class Parameter:
     type: ParameterType
     source: str
     help: str | None = None
-    where: Location | None = field(default=None, compare=False)
+    where: Location | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BoundParameter:
+class BoundParameter(Struct, frozen=True, kw_only=True):
     """A parameter with its value; `source` says where that came from: a file's path, `-p`, `environment NAME`."""
 
     name: str

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import ast
 import json
-from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from nbci.errors import UsageError
 from nbci.params.yaml_scalars import core_scalar
@@ -27,8 +28,7 @@ class MismatchError(ValueError):
     """A value does not have the type; the message is `float, not 'abc'`."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterType:
+class ParameterType(Struct, frozen=True, kw_only=True):
     """What a parameter accepts; `items` is the type of a list's items or a dict's values, `choices` all it may be."""
 
     kind: Kind

@@ -8,9 +8,10 @@ are refused.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import Location, UsageError
 from nbci.params.yaml_quick import MAX_DEPTH, MAX_NODES, Unusual, quick_data
@@ -99,8 +100,7 @@ def _refuse_control_characters(text: str, path: str) -> None:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Node:
+class _Node(Struct, frozen=True, kw_only=True):
     """A node of the document; aliases share it. `pairs` of a mapping, `items` of a sequence, else `scalar`."""
 
     line: int

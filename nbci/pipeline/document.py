@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import Location, UsageError
 from nbci.params.yaml_text import YamlText, read_yaml
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 SHOWN_VIOLATIONS = 10
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Document:
+class Document(Struct, frozen=True, kw_only=True):
     """A pipeline file: `path` as shown to people, `data` as the schema has it."""
 
     path: str

@@ -7,8 +7,9 @@ will have; `$${` is a plain `${`. A text that is one `${...}` and nothing else t
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import UsageError, nearest
 from nbci.pipeline.metric_names import meant_by
@@ -22,8 +23,7 @@ _MATRIX = re.compile(r"matrix\.([A-Za-z_]\w*)\Z")
 _METRIC = re.compile(r"([a-z0-9_][a-z0-9_/-]*):(.+)\Z")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
+class Reference(Struct, frozen=True, kw_only=True):
     """What one `${...}` names: a parameter, a matrix key, or a metric of `step`."""
 
     text: str
@@ -33,8 +33,7 @@ class Reference:
     metric: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricTemplate:
+class MetricTemplate(Struct, frozen=True, kw_only=True):
     """A text whose `${step:metric}` are filled at run time, when those steps have ended; the rest is in place."""
 
     text: str

@@ -11,8 +11,9 @@ import ast
 import operator
 import re
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 from nbci.errors import UsageError
 
@@ -38,37 +39,32 @@ ComparisonWord = Literal["==", "!=", "<", "<=", ">", ">=", "is", "is not", "in",
 ArithmeticWord = Literal["+", "-", "*", "/", "%"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Constant:
+class Constant(Struct, frozen=True, kw_only=True):
     """A number, a text, True, False or None."""
 
     value: bool | int | float | str | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
+class Name(Struct, frozen=True, kw_only=True):
     """Something that the caller gives a value: a parameter, a metric."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listing:
+class Listing(Struct, frozen=True, kw_only=True):
     """A list."""
 
     items: tuple[Formula, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Unary:
+class Unary(Struct, frozen=True, kw_only=True):
     """`not`, or a sign."""
 
     op: Literal["not", "-", "+"]
     operand: Formula
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Arithmetic:
+class Arithmetic(Struct, frozen=True, kw_only=True):
     """A calculation with two numbers; `+` also joins two texts."""
 
     op: ArithmeticWord
@@ -76,16 +72,14 @@ class Arithmetic:
     right: Formula
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Combination:
+class Combination(Struct, frozen=True, kw_only=True):
     """Conditions joined by `and` or `or`; two or more."""
 
     op: Literal["and", "or"]
     operands: tuple[Formula, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Comparison:
+class Comparison(Struct, frozen=True, kw_only=True):
     """`first < second <= third`: each with its neighbour, as in Python."""
 
     first: Formula

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, nearest
 from nbci.pipeline.conditions import check_condition

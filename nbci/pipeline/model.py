@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,8 +15,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.rules import DeclaredMetric, Gate
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Blocks:
+class Blocks(Struct, frozen=True, kw_only=True):
     """The cells of a notebook that belong to no single step, by their numbers, in notebook order."""
 
     parameters: tuple[int, ...] = ()
@@ -24,8 +24,7 @@ class Blocks:
     metrics: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
+class Step(Struct, frozen=True, kw_only=True):
     """Cells that run together in one fresh kernel.
 
     `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
@@ -66,8 +65,7 @@ class Step:
         return self.agent is not None and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TaggedNotebook:
+class TaggedNotebook(Struct, frozen=True, kw_only=True):
     """A notebook with its tags understood: which cells are steps, which serve all of them.
 
     `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order.
@@ -82,8 +80,7 @@ class TaggedNotebook:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pipeline:
+class Pipeline(Struct, frozen=True, kw_only=True):
     """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path it came from.
 
     `notebooks` holds every notebook that a step runs, by its path relative to the project's root. `fork_secrets` are

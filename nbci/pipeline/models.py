@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import UsageError
 
@@ -23,8 +24,7 @@ _FRAMEWORKS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tensor:
+class Tensor(Struct, frozen=True, kw_only=True):
     """An input or output of a model. A dimension is a number, a name (of one that varies), or None (any)."""
 
     name: str
@@ -42,16 +42,14 @@ class Tensor:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(Struct, frozen=True, kw_only=True):
     """What a model takes and answers."""
 
     inputs: tuple[Tensor, ...]
     outputs: tuple[Tensor, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Model:
+class Model(Struct, frozen=True, kw_only=True):
     """Files that are promoted together. Paths are relative to the project's root.
 
     `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array for each input of the

@@ -6,8 +6,10 @@ import itertools
 import posixpath
 import re
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.durations import parse_duration
 from nbci.errors import UsageError
@@ -27,8 +29,7 @@ _NAME_PART = re.compile(r"[a-z0-9_][a-z0-9_-]*")
 _ENVIRONMENT_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Group:
+class Group(Struct, frozen=True, kw_only=True):
     """The steps that one name in `after` stands for: a node, or one combination of its matrix.
 
     `nodes_after` are the names in the node's own `after`, not yet resolved; they bind the roots.
@@ -104,8 +105,7 @@ def _name_part(document: Document, node: str, key: str, index: int, value: Any) 
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Combination:
+class _Combination(Struct, frozen=True):
     """A node with one combination of its matrix put into its settings."""
 
     node: str

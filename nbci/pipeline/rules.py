@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct
 
 from nbci.pipeline.metric_names import meant_by, short_name
 
@@ -15,8 +16,7 @@ Rule = Literal["pass", "warn", "fail"]
 BASELINES = ("champion", "run", "rev", "file")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeclaredMetric:
+class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a pipeline says of a metric: which way is better, and the unit."""
 
     direction: Literal["up", "down"] | None = None
@@ -24,8 +24,7 @@ class DeclaredMetric:
     description: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tolerance:
+class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How far a metric may move: in its own unit, or in per cent of the baseline."""
 
     amount: float
@@ -39,8 +38,7 @@ class Tolerance:
         return f"{shown(self.amount)}{'%' if self.percent else ''}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gate:
+class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A rule over metrics; all bounds that it names must hold.
 
     `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is missing or NaN,

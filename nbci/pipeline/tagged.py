@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import posixpath
 import re
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, nearest
 from nbci.notebook.tags import CellTags, read_default, read_tags
@@ -17,8 +19,7 @@ if TYPE_CHECKING:
 _FIRST_CELL_ONLY = ("agent", "timeout_seconds", "retries", "container", "cache", "report")
 
 
-@dataclass(slots=True)
-class _Collected:
+class _Collected(Struct):
     """What has been gathered of the notebook up to the cell being read."""
 
     steps: dict[str, list[tuple[Cell, CellTags]]] = field(default_factory=dict)

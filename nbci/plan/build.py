@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import posixpath
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 import nbci
 from nbci.errors import Location, UsageError
@@ -129,8 +131,7 @@ def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[
         ) from cycle
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Asked:
+class _Asked(Struct, frozen=True, kw_only=True):
     """What every step's plan is made from.
 
     Its steps as composed and as resolved, its parameters, those that each notebook declares, the kernel.

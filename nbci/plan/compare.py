@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import math
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.pipeline.metric_names import meant_by
 
@@ -22,16 +24,14 @@ Kind = Literal["added", "removed", "changed"]
 _ENDED_WELL = ("passed", "reused")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Compared:
+class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A run with the plan that it carried out."""
 
     record: RunRecord
     plan: Plan
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
+class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Something that has a name and a value: a parameter, a package, a setting; None where it was not there."""
 
     name: str
@@ -39,8 +39,7 @@ class Change:
     after: Any
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellChange:
+class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A cell of a step's program; numbers are those of its notebook, from 1. `diff` is unified, without file names."""
 
     step: str
@@ -52,8 +51,7 @@ class CellChange:
     diff: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DataChange:
+class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file or folder that the runs read or wrote. For a folder, the files of it by what became of them.
 
     `files_known`: whether both folders' listings were at hand.
@@ -70,8 +68,7 @@ class DataChange:
     files_known: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricChange:
+class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A metric by its full name; `better` is None where no direction is declared or nothing can be said."""
 
     name: str
@@ -94,8 +91,7 @@ class MetricChange:
         return (difference > 0) == (self.direction == "up")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunDifference:
+class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What differs between two runs; everything that is equal is left out, but for the metrics.
 
     `used` are the project's modules and other files that steps used without declaring them, by their digests.

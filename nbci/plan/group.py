@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
@@ -28,8 +30,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import Step, TaggedNotebook
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepProgram:
+class StepProgram(Struct, frozen=True, kw_only=True):
     """What analysis adds to a step; `inside` are the steps of its notebook that it comes after."""
 
     inside: tuple[str, ...]
@@ -43,16 +44,14 @@ class StepProgram:
     named_params: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GroupProgram:
+class GroupProgram(Struct, frozen=True, kw_only=True):
     """The programs of a notebook's steps by name, and what there is to warn about."""
 
     steps: Mapping[str, StepProgram]
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prelude:
+class _Prelude(Struct, frozen=True, kw_only=True):
     """What stands before a step's own cells: the cells, the parts of its key, the names that they mention."""
 
     cells: tuple[PlannedCell, ...]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ast
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.dataflow.prelude import split
 from nbci.plan.model import PlannedCell, Probe
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 _ROUNDINGS = ("round", "float", "int")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricsPart:
+class MetricsPart(Struct, frozen=True, kw_only=True):
     """A metrics cell, or some statements of it, with the step that it ends and the numbers that it names."""
 
     step: str

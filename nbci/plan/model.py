@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from msgspec import Struct, field
+
 from nbci.pipeline.rules import DeclaredMetric, Gate
-from nbci.records.model import WRITTEN, ParameterValue, Part
+from nbci.records.model import ParameterValue, Part
 
 FORMAT = 1
 
@@ -17,16 +18,14 @@ NOT_ASKED_FOR = "not asked for"
 Action = Literal["run", "reuse", "depends", "skip"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Take:
+class Take(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A value that a step takes: its name and the steps it may come from (several at a join)."""
 
     name: str
     givers: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedCell:
+class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role and source."""
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
@@ -34,8 +33,7 @@ class PlannedCell:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
+class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A metric to read at the step's end: the value of `expression`, from metrics cell `cell`."""
 
     name: str
@@ -43,8 +41,7 @@ class Probe:
     cell: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlannedStep:
+class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step, ready to be run anywhere: nothing of the pipeline file is needed beside it.
 
     `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
@@ -90,8 +87,7 @@ class PlannedStep:
     parts: tuple[Part, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fork:
+class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the branch's commit.
 
     `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's environment has them.
@@ -103,8 +99,7 @@ class Fork:
     hidden: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same bytes.
 
     `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
@@ -116,7 +111,7 @@ class Plan:
     steps: tuple[PlannedStep, ...]
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
-    format: int = field(default=FORMAT, metadata=WRITTEN)
+    format: int = field(default_factory=lambda: FORMAT)
     nbci: str = ""
     keep_going: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"

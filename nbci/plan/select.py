@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.errors import UsageError, nearest
 from nbci.graph import followers_of, reachable
@@ -15,8 +17,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Selection:
+class Selection(Struct, frozen=True, kw_only=True):
     """What the user asked for; each holds names of steps, or of nodes for all their steps."""
 
     first: tuple[str, ...] = ()

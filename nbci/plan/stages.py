@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.graph import followers_of, reachable
 from nbci.pipeline.paths import overlap
@@ -20,8 +21,7 @@ _SLACK_SECONDS = 300
 _NAMED_IN_FULL = 60
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
+class Stage(Struct, frozen=True, kw_only=True):
     """Steps that run one after another in one place; `number` counts from 1.
 
     `after` are the stages that it waits for, `needs` those whose results must be where it runs.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GitState:
+class GitState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The commit that was checked out, and whether what git tracks, or the run was made from, differed from it."""
 
     commit: str | None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
+
 from nbci.handoff.values import ValueRef
-from nbci.records.model import WRITTEN, FileRef, Metric, ParameterValue
+from nbci.records.model import FileRef, Metric, ParameterValue
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
@@ -18,8 +19,7 @@ CARD_PATH = ".nbci/release.md"
 """Beside it the same for people."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvidenceStep:
+class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One step behind the model: what it ran, took and gave. `run` is the run that made it, when it was reused."""
 
     name: str
@@ -42,8 +42,7 @@ class EvidenceStep:
     distributions: Mapping[str, str] | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promoter:
+class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Who promoted, as git knows them, and the user and machine that did it."""
 
     name: str
@@ -52,8 +51,7 @@ class Promoter:
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
@@ -71,7 +69,7 @@ class Manifest:
     promoted_utc: str
     by: Promoter
     nbci: str
-    format: int = field(default=FORMAT, metadata=WRITTEN)
+    format: int = field(default_factory=lambda: FORMAT)
     branch: str | None = None
     stage: str | None = None
     build_url: str | None = None

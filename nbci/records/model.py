@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, Literal
+
+from msgspec import Struct, field
 
 from nbci.handoff.values import ValueRef
 from nbci.records.git_state import GitState
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
-
-WRITTEN: Mapping[str, Any] = {"written": True}
-"""Metadata of a field that stands in the JSON also when it has its default value."""
 
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
@@ -33,8 +31,7 @@ FailureKind = Literal[
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Failure:
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Why a step failed: which cell, what was raised, and what to do.
 
     `cell` is the cell's number in the source notebook and `line` the line in it, both from 1; `traceback` is plain
@@ -54,8 +51,7 @@ class Failure:
     signal: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CellRun:
+class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One cell of the step's program as it ran; `number` is None for what nbci put in (injected parameters)."""
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
@@ -67,8 +63,7 @@ class CellRun:
     spilled: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scrap:
+class Scrap(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A record that scrapbook's `sb.glue` left in a cell's outputs; `data` is JSON."""
 
     name: str
@@ -76,8 +71,7 @@ class Scrap:
     cell: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Metric:
+class Metric(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A number that a step produced; NaN and the infinities are numbers here."""
 
     name: str
@@ -85,8 +79,7 @@ class Metric:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a kernel used: CPU seconds of itself and its ended children, peak resident memory."""
 
     cpu_seconds: float | None = None
@@ -95,8 +88,7 @@ class Usage:
     peak_gpu_memory_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Attempt:
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One try at a step; `notebook` and `log` are paths relative to the step's folder in the run."""
 
     number: int
@@ -109,8 +101,7 @@ class Attempt:
     log: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FileRef:
+class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and number of files."""
 
     path: str
@@ -119,8 +110,7 @@ class FileRef:
     files: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One thing that a step's result depends on; `digest` tells one state of it from another."""
 
     kind: str
@@ -128,8 +118,7 @@ class Part:
     digest: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StepRecord:
+class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
 
     name: str
@@ -163,8 +152,7 @@ class StepRecord:
         return self.attempts[-1].failure if self.result == "failed" and self.attempts else None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ParameterValue:
+class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A parameter as the run had it; `source` says where the value came from, e.g. `-p` or a file's path."""
 
     name: str
@@ -172,8 +160,7 @@ class ParameterValue:
     source: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRecord:
+class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
 
     `same_as` is the run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
@@ -185,7 +172,7 @@ class RunRecord:
     target: str
     result: RunResult
     nbci: str
-    format: int = field(default=FORMAT, metadata=WRITTEN)
+    format: int = field(default_factory=lambda: FORMAT)
     command: tuple[str, ...] = ()
     started_utc: str | None = None
     ended_utc: str | None = None

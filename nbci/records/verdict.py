@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
+
+from msgspec import Struct
 
 GateAnswer = Literal["passed", "failed", "warned", "left out"]
 VerdictResult = Literal["passed", "failed", "warned"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Override:
+class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Somebody lets a run pass a gate that refused it: who, why, and what stood there then."""
 
     gate: str
@@ -23,8 +23,7 @@ class Override:
     baseline: float | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
+class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One gate's answer and its `reason`.
 
     `metric` is the full name of what was judged, `values` are the metrics of an expression. `margin` is the room left
@@ -71,8 +70,7 @@ class GateResult:
         return "; ".join(part for part in parts if part)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineUsed:
+class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What stood behind a `baseline:` when the gates were judged.
 
     `identity` changes when the baseline moves on (a release's tag, a commit, a digest); None where there was none, for
@@ -84,8 +82,7 @@ class BaselineUsed:
     identity: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What the gates made of a run. An overridden gate does not refuse, but the verdict warns."""
 
     result: VerdictResult

@@ -5,8 +5,9 @@ Only the run itself must be there. Whatever else is gone or damaged is left out,
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.plan.compare import Compared, difference
 from nbci.report.comparable import BROKEN, Comparable, asked_for, choose

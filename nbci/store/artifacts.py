@@ -7,9 +7,10 @@ import json
 import os
 import shutil
 import time
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.errors import IntegrityError, Location, StepError
 from nbci.store.files import disk_errors, remove
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
 _TRIES = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Artifacts:
+class Artifacts(Struct, frozen=True):
     """The objects of a project's artifacts; in `others` may lie some, too, of other checkouts on this machine."""
 
     objects: Objects

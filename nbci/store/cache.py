@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
+
+from msgspec.structs import replace
 
 from nbci.errors import IntegrityError, Location, UsageError
 from nbci.records.codec import from_json, to_json_line

@@ -8,8 +8,9 @@ import hashlib
 import itertools
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.errors import UsageError
 from nbci.store.files import disk_errors
@@ -34,8 +35,7 @@ class Altered(Exception):
     """A file is no longer what it was when its digest was taken."""
 
 
-@dataclass(frozen=True, slots=True)
-class Objects:
+class Objects(Struct, frozen=True):
     """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known by MD5.
 
     `links` are the ways in which a workspace gets them, the best first, as in DVC's `cache.type`; `shared`: the members

@@ -12,8 +12,9 @@ import math
 import os
 import sqlite3
 from collections import Counter
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.metric_names import short_name
@@ -48,8 +49,7 @@ CREATE TABLE seen (listed_ns INTEGER, changed_ns INTEGER);
 """
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRow:
+class RunRow(Struct, frozen=True, kw_only=True):
     """A run as the index has it; metrics by their full names. `problem`: why its record cannot be read."""
 
     run: str

@@ -8,9 +8,10 @@ import json
 import os
 import secrets
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+
+from msgspec.structs import replace
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.plan.model import FORMAT, Plan

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 from nbci.config import Project, find_project
 from nbci.errors import Location, UsageError
@@ -22,8 +23,7 @@ if TYPE_CHECKING:
 _PIPELINE_SUFFIXES = (".yaml", ".yml")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(Struct, frozen=True, kw_only=True):
     """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes."""
 
     project: Project

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import io
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbci.cli.live import LineDisplay, NullDisplay, QuietDisplay, TreeDisplay, choose_display
 from nbci.cli.live.printed import LONGEST_LINE, PrintedLines

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from nbci.data.dvc_files import Exported, dvc_stages, given_params, lock_entry, notes_of, stage_names
 from nbci.data.dvc_merge import merged_documents, outs_of, own_stages, without_outs

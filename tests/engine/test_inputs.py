@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.engine.aliases import Ended
 from nbci.engine.inputs import inputs_for, parameters_for, values_for

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 
 from markdown_it import MarkdownIt
+from msgspec.structs import replace
 
 from nbci.pipeline.models import Signature, Tensor
 from nbci.promotion.card import card

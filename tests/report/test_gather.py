@@ -3,10 +3,10 @@ from __future__ import annotations
 import hashlib
 import json
 import subprocess
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.config import Project
 from nbci.handoff.values import ValueRef

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
@@ -11,6 +10,7 @@ import pytest
 import report_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from report_pages import pages
 
 from nbci.records.model import Attempt, Failure, Metric, ParameterValue, StepRecord

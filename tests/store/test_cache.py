@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.records.codec import to_json_line
 from nbci.records.model import Metric, StepRecord
@@ -36,7 +36,7 @@ def cache(tmp_path: Path) -> Cache:
 def reused(tmp_path: Path) -> Iterator[ReusedSteps]:
     """What a run took over: a step of another name."""
     reused = ReusedSteps(tmp_path / "reused.jsonl")
-    text = to_json_line(_RECORD).encode()
+    text = to_json_line(_RECORD)
     reused.add(replace(_RECORD, name="mine", result="reused", reason="as it was"), text)
     yield reused
     reused.close()
@@ -56,7 +56,7 @@ def test_what_was_taken_is_known_without_a_look(cache: Cache, reused: ReusedStep
     cache.entry(_RECORD).write_text("what is kept is not read")
     record, text = next(cache.records(_KEY))
     assert record == _RECORD
-    assert text == to_json_line(_RECORD).strip().encode()
+    assert text == to_json_line(_RECORD).strip()
 
 
 def test_a_newer_result_goes_first(cache: Cache, reused: ReusedSteps, tmp_path: Path) -> None:
@@ -79,7 +79,7 @@ def test_a_cache_that_was_removed_is_gone(cache: Cache, reused: ReusedSteps) -> 
 
 def test_what_holds_nan_is_looked_up(cache: Cache, reused: ReusedSteps, tmp_path: Path) -> None:
     odd = replace(_RECORD, key="cd" * 32, metrics=(Metric(name="m", value=float("nan"), source="metrics"),))
-    reused.add(odd, to_json_line(odd).encode())
+    reused.add(odd, to_json_line(odd))
     assert [record.key for record, _ in reused.originals()] == [_KEY]
     keep(cache, odd, tmp_path)
     cache.recall(reused)

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
+from msgspec.structs import replace
 
 from nbci.config import Project
 from nbci.errors import IntegrityError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 _MADE = StepRecord(
     name="theirs", result="passed", run="before", metrics=(Metric(name="loss", value=float("inf"), source="metrics"),)
 )
-_TEXT = to_json_line(_MADE).encode()
+_TEXT = to_json_line(_MADE)
 _OURS = replace(_MADE, name="node/ours", result="reused", reason="nothing has changed, “at all”")
 _PLAN = Plan(
     pipeline="p",

@@ -6,8 +6,9 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+from msgspec import Struct
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -27,8 +28,7 @@ NEVER = ("JUPYTER_TOKEN", "HF_TOKEN", "LINES", "PYTHON_KEYRING_BACKEND")
 """Secret, or of no weight."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Command:
+class Command(Struct, frozen=True, kw_only=True):
     """How a kernel would be started: the interpreter with its options, and the launcher's own arguments."""
 
     interpreter: tuple[str, ...]

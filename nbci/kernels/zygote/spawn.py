@@ -10,8 +10,9 @@ import os
 import socket
 import struct
 import subprocess
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
 
 from nbci.kernels.bootstrap import start_digest, start_source
 from nbci.kernels.zygote import wire
@@ -32,8 +33,7 @@ OF_THE_ZYGOTE = ("installed", "watch", "stash", "child", "brood", "server", "sta
 OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(Struct, frozen=True, kw_only=True):
     """How a zygote starts; without an owner it ends after `idle_seconds`.
 
     `spares` kernels wait ahead of need, with the arguments of the last one that was asked for, at first with

@@ -7,8 +7,10 @@ import logging
 import resource
 import socket
 import threading
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.kernels.private import private_folder
 from nbci.kernels.zygote import home, wire
@@ -50,8 +52,7 @@ class NotMeant(Unavailable):
     """The kernel is none that would be forked: nothing is wrong."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
+class Wish(Struct, frozen=True, kw_only=True):
     """The kernel that is wanted: its surroundings are those of a process that would be started for it."""
 
     command: Command
@@ -63,16 +64,14 @@ class Wish:
     spare: bool = False
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Forked:
+class Forked(Struct, frozen=True, kw_only=True):
     """A kernel that came of it; `connection` when it waited as a spare, and brought its own."""
 
     process: ForkedProcess
     connection: Mapping[str, Any] | None
 
 
-@dataclass(slots=True, kw_only=True)
-class _Own:
+class _Own(Struct, kw_only=True):
     folder: PrivateFolder
     process: subprocess.Popen[bytes]
     owner: socket.socket
@@ -89,8 +88,7 @@ class _Own:
         self.folder.remove()
 
 
-@dataclass(slots=True, kw_only=True)
-class _Kind:
+class _Kind(Struct, kw_only=True):
     """What is known of the zygotes for one key: the one in use, and what must not be tried again."""
 
     own: _Own | None = None
@@ -99,8 +97,7 @@ class _Kind:
     given_up: str | None = None
 
 
-@dataclass(slots=True, kw_only=True)
-class Zygotes:
+class Zygotes(Struct, kw_only=True):
     """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it does.
 
     `environ` is what zygotes get besides the kernels' import-time variables: nothing in it may be a secret of one step.
