@@ -41,7 +41,8 @@ def gather(
     """The material of a run's report; `notebooks` are its executed ones, `against` is the run to compare with."""
     problems: list[str] = []
     kept = _kept(project, environ, problems)
-    run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=KeptFiles(kept, record))
+    files = KeptFiles(kept, record)
+    run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within)
     choice = asked_for(against) if against else choose(project, record, plan, environ)
     problems += choice.problems
     baseline = _baseline(project, run, kept, choice.found, problems)
@@ -74,11 +75,13 @@ def _baseline(
     if found is None:
         return None
     record = found.run.record
+    files = KeptFiles(kept, record)
     shown = ShownRun(
         record=record,
         plan=found.run.plan,
         notebooks=KeptNotebooks(kept, found.folder, record) if found.folder is not None else {},
-        read_file=KeptFiles(kept, record),
+        read_file=files,
+        list_files=files.within,
     )
     return Baseline(title=found.title, run=shown, difference=_difference(project, run, found, kept, problems))
 

@@ -92,6 +92,11 @@ class KeptFiles:
             return None
         return self._stored(digest) or self._still_there(path, digest)
 
+    def within(self, folder: str) -> tuple[str, ...]:
+        """The files of a folder that is an out, by their paths in it."""
+        ref = self._refs.get(folder)
+        return tuple(self._kept.listing(ref) or ()) if ref is not None else ()
+
     def _within(self, path: str) -> str | None:
         for folder, ref in self._refs.items():
             if path.startswith(f"{folder}/") and (listing := self._kept.listing(ref)) is not None:

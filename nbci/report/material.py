@@ -16,11 +16,18 @@ if TYPE_CHECKING:
     """Each step's executed notebook by the step's name, where there is one."""
     ReadFile = Callable[[str], bytes | None]
     """The content of a file that the run recorded as an out or metrics file, by its path; None where it is gone."""
+    ListFiles = Callable[[str], tuple[str, ...]]
+    """The files of a folder that the run recorded as an out, by their paths in it; none where they are not known."""
 
 
 def no_file(_path: str) -> bytes | None:
     """For a run whose files are not at hand."""
     return None
+
+
+def no_files(_path: str) -> tuple[str, ...]:
+    """For a run whose folders are not at hand."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,7 @@ class ShownRun:
     plan: Plan
     notebooks: Notebooks
     read_file: ReadFile = no_file
+    list_files: ListFiles = no_files
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

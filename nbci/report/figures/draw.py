@@ -1,0 +1,381 @@
+"""Charts drawn by matplotlib, as SVG for light and dark pages."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.report.figures.charts import Confusion, Curves, Importance
+from nbci.report.figures.measures import measure, thinned
+from nbci.report.figures.svg import FONT, middle_cut, text_width
+from nbci.report.text import number
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.report.figures.charts import Chart, Line
+
+_TEXT, _QUIET, _GRID, _OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#b4bcc4"
+_COLOURS = ("#0a5cad", "#b3470e", "#17692f", "#8250a8")
+_MARKERS = ("o", "s", "^", "D")
+_ON_DARK_CELL = "#fffffe"
+_LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3f7fbd", "#2a6bab", "#195696", "#0b407a")
+_FIRST_DARK_LEVEL = 4
+_DARK = {
+    _TEXT: "#dce2e8",
+    _QUIET: "#9aa5b0",
+    _GRID: "#363e46",
+    _OTHERS: "#525c66",
+    **dict(zip(_COLOURS, ("#7db6f0", "#f0a070", "#6cc788", "#cfa5ee"), strict=True)),
+    _ON_DARK_CELL: "#0e1216",
+    **dict(
+        zip(
+            _LEVELS,
+            ("#1a232c", "#1e2d3a", "#22384a", "#27455e", "#6fa5d8", "#86b7e5", "#9dc8f0", "#b6d8f8"),
+            strict=True,
+        )
+    ),
+}
+_LETTERS = 12
+_SMALL = 11
+_SHOWN_LINES = 4
+_SHOWN_BARS = 15
+_SHOWN_CLASSES = 20
+_WORST_CLASSES = 15
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """An SVG file and its natural size."""
+
+    content: bytes
+    width: int
+    height: int
+
+
+def drawn(chart: Chart, baseline: Chart | None) -> Drawing:
+    """The chart, and the baseline's in the same picture. What matplotlib raises comes through."""
+    with warnings.catch_warnings(), _settings():
+        warnings.simplefilter("ignore")  # a missing glyph is the reader's font's matter, not ours
+        match chart:
+            case Curves():
+                return _curves(chart, baseline if isinstance(baseline, Curves) else None)
+            case Confusion():
+                return _confusion(chart, baseline if isinstance(baseline, Confusion) else None)
+            case Importance():
+                return _importance(chart, baseline if isinstance(baseline, Importance) else None)
+
+
+def highlighted(chart: Curves) -> tuple[Line, ...]:
+    """The lines that get a colour: all while they are few, else the worst of those that an area tells apart."""
+    if len(chart.lines) <= _SHOWN_LINES:
+        return chart.lines
+    if chart.kind in ("roc", "precision_recall"):
+        worst = sorted(chart.lines, key=lambda line: measure(chart, line) or 0.0)[: _SHOWN_LINES - 1]
+        return tuple(line for line in chart.lines if line in worst)
+    return chart.lines[:_SHOWN_LINES]
+
+
+def corner(chart: Curves, baseline: Curves | None) -> float | None:
+    """How much of the corner to show of curves that all keep to it: 0.1 is a tenth of each side."""
+    if chart.kind != "roc":
+        return None
+    found = [measure(curves, line) or 0.0 for curves in (chart, baseline) if curves for line in curves.lines]
+    least = min(found)
+    return 0.1 if least > 0.99 else 0.25 if least > 0.96 else None
+
+
+def folded_classes(matrix: Confusion, baseline: Confusion | None) -> tuple[Confusion, Confusion | None]:
+    """Both with the classes that are mistaken most, and the others as one, where there are too many to be read."""
+    if len(matrix.labels) <= _SHOWN_CLASSES:
+        return matrix, baseline
+    wrong = [
+        sum(row) - row[at] + sum(other[at] for other in matrix.counts) - row[at] for at, row in enumerate(matrix.counts)
+    ]
+    worst = sorted(sorted(range(len(wrong)), key=lambda at: -wrong[at])[:_WORST_CLASSES])
+    comparable = baseline if baseline and baseline.labels == matrix.labels else None
+    return _folded(matrix, worst), _folded(comparable, worst) if comparable else None
+
+
+def _folded(matrix: Confusion, shown: Sequence[int]) -> Confusion:
+    others = [at for at in range(len(matrix.labels)) if at not in set(shown)]
+    groups = [*([at] for at in shown), others]
+    return Confusion(
+        labels=(*(matrix.labels[at] for at in shown), f"{len(others):,} others"),
+        counts=tuple(
+            tuple(sum(matrix.counts[i][j] for i in rows for j in columns) for columns in groups) for rows in groups
+        ),
+        title=matrix.title,
+    )
+
+
+def _settings() -> Any:
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            **{
+                key: value
+                for key, value in mpl.rcParamsDefault.items()
+                if not key.startswith(("backend", "interactive"))
+            },
+            "svg.fonttype": "none",
+            "svg.hashsalt": "nbci",
+            "text.parse_math": False,  # a dollar in a label is a dollar
+            "text.color": _TEXT,
+            "axes.edgecolor": _QUIET,
+            "axes.labelcolor": _TEXT,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.formatter.use_mathtext": False,
+            "axes.unicode_minus": True,
+            "grid.color": _GRID,
+            "xtick.color": _QUIET,
+            "ytick.color": _QUIET,
+            "xtick.labelcolor": _QUIET,
+            "ytick.labelcolor": _QUIET,
+            "font.size": _LETTERS,
+            "xtick.labelsize": _SMALL,
+            "ytick.labelsize": _SMALL,
+        }
+    )
+
+
+def _figure(width: float, height: float, box: tuple[float, float, float, float]) -> tuple[Any, Any]:
+    """A figure of that many pixels with axes in `box`: left, top, width, height."""
+    from matplotlib.figure import Figure
+
+    width, height = math.ceil(width), math.ceil(height)
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    left, top, across, down = box
+    axes = figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
+    return figure, axes
+
+
+def _saved(figure: Any) -> Drawing:
+    width, height = (round(72 * side) for side in figure.get_size_inches())
+    stream = io.StringIO()
+    figure.savefig(
+        stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    return Drawing(content=_for_pages(stream.getvalue()).encode(), width=width, height=height)
+
+
+def _for_pages(text: str) -> str:
+    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark pages."""
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
+    text = re.sub(r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1)
+    text = re.sub(r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1)
+    text = re.sub(r' style="([^"]*)"', _as_attributes, text)
+    dark = "".join(
+        f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'
+        for light, shade in _DARK.items()
+        if light in text
+    )
+    style = f"text{{font-family:{FONT}}}@media(prefers-color-scheme:dark){{{dark}}}"
+    return text.replace("</style>", f"{style}</style>", 1)
+
+
+def _as_attributes(found: re.Match[str]) -> str:
+    written = []
+    for declaration in found[1].split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            written.append(f'font-size="{size[1] if size else _LETTERS}"')
+            if "bold" in value or re.match(r"[6-9]00\b", value):
+                written.append('font-weight="600"')
+        elif name == "font-family" or not name:
+            continue
+        else:
+            written.append(f'{name}="{value}"')
+    return "".join(f" {attribute}" for attribute in written)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Drawn:
+    """A line with how it looks, and what the legend says of it."""
+
+    line: Line
+    look: dict[str, Any]
+    words: str | None
+
+
+def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
+    lines = list(_looks(chart, baseline))
+    words = [line.words for line in lines if line.words]
+    left = 66
+    width, down = 470, 300
+    height = 12 + down + 46 + 17 * len(words) + 6
+    figure, axes = _figure(width, height, (left, 12, width - left - 16, down))
+    for line in lines:
+        points = thinned(list(zip(line.line.x, line.line.y, strict=True)))
+        every = max(1, len(points) // 8)
+        axes.plot([x for x, _ in points], [y for _, y in points], label=line.words, markevery=every, **line.look)
+    if chart.kind in ("roc", "calibration"):
+        axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, linestyle=(0, (1, 3)))
+    _limits(axes, chart, baseline)
+    axes.grid(visible=True, linewidth=0.8)
+    axes.tick_params(length=0)
+    axes.set_xlabel(middle_cut(chart.x_label, 50))
+    axes.set_ylabel(middle_cut(chart.y_label, 40))
+    # in the picture this run lies in front, in the legend it stands first
+    if handles := [handle for handle in reversed(axes.get_lines()) if handle.get_label() in words]:
+        figure.legend(
+            handles=handles,
+            loc="lower left",
+            bbox_to_anchor=((left - 6) / width, 0),
+            frameon=False,
+            handlelength=3.2,
+            labelspacing=0.4,
+            borderpad=0.2,
+        )
+    return _saved(figure)
+
+
+def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
+    """The lines from the hindmost to the foremost."""
+    coloured = highlighted(chart)
+    others = [line for line in chart.lines if line not in coloured]
+    for at, line in enumerate(others):
+        words = f"{len(others)} others" if at == 0 else None
+        yield _Drawn(line=line, look={"color": _OTHERS, "linewidth": 1}, words=words)
+    before = {line.name: line for line in baseline.lines} if baseline else {}
+    looks = dict(zip((line.name for line in coloured), zip(_COLOURS, _MARKERS, strict=True), strict=False))
+    one = len(chart.lines) == 1
+    if one and baseline and chart.lines[0].name not in before and len(baseline.lines) == 1:
+        before = {chart.lines[0].name: baseline.lines[0]}
+    for line in coloured:
+        earlier = before.get(line.name)
+        if earlier is not None and baseline is not None:
+            colour = _QUIET if one else looks[line.name][0]
+            look = {"color": colour, "linewidth": 1.4, "linestyle": (0, (5, 3))}
+            yield _Drawn(line=earlier, look=look, words=_words(baseline, earlier, "baseline", one=one))
+    for line in coloured:
+        colour, marker = looks[line.name]
+        look = {"color": colour, "linewidth": 2, "marker": marker, "markersize": 4.5}
+        yield _Drawn(line=line, look=look, words=_words(chart, line, "this run", one=one))
+
+
+def _words(chart: Curves, line: Line, whose: str, *, one: bool) -> str:
+    name = middle_cut(line.name, 30)
+    title = whose if one or not name else name if whose == "this run" else f"{name}, {whose}"
+    value = measure(chart, line)
+    kind = {"roc": "AUC", "precision_recall": "average precision", "calibration": "at most off by"}.get(
+        chart.kind, "at last"
+    )
+    return title if value is None else f"{title} ({kind} {value:.4g})"
+
+
+def _limits(axes: Any, chart: Curves, baseline: Curves | None) -> None:
+    if chart.kind not in ("roc", "precision_recall", "calibration"):
+        axes.margins(x=0.03, y=0.08)
+        return
+    side = corner(chart, baseline)
+    room = 0.015 * (side or 1)
+    axes.set_xlim(-room, (side or 1) + room)
+    lowest = 1 - side if side else 0.0
+    if chart.kind == "precision_recall":
+        least = min(value for curves in (chart, baseline) if curves for line in curves.lines for value in line.y)
+        lowest = next((edge for edge in (0.9, 0.75, 0.5) if least >= edge), 0.0)
+    axes.set_ylim(lowest - 0.015 * (1 - lowest), 1 + 0.02 * (1 - lowest))
+
+
+def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
+    order = sorted(range(len(chart.names)), key=lambda at: -abs(chart.values[at]))[:_SHOWN_BARS]
+    names = [middle_cut(chart.names[at], 32) for at in order]
+    values = [chart.values[at] for at in order]
+    before = dict(zip(baseline.names, baseline.values, strict=True)) if baseline else {}
+    left = 16 + max(text_width(name, _SMALL) for name in names)
+    width, down = left + 340, 24 * len(order) + 8
+    legend = 44 if before else 0
+    figure, axes = _figure(width, 10 + down + 30 + legend, (left, 8, 320, down))
+    places = list(range(len(order)))
+    bars = axes.barh(places, values, height=0.62, color=_COLOURS[0])
+    marked = [(before[chart.names[at]], place) for place, at in enumerate(order) if chart.names[at] in before]
+    if marked:
+        (marks,) = axes.plot(
+            [value for value, _ in marked],
+            [place for _, place in marked],
+            linestyle="none",
+            marker="|",
+            markersize=17,
+            markeredgewidth=3,
+            color=_COLOURS[1],
+        )
+        figure.legend(
+            handles=[bars, marks],
+            labels=["this run", "baseline"],
+            loc="lower left",
+            bbox_to_anchor=((left - 6) / width, 0),
+            frameon=False,
+            ncols=2,
+        )
+    axes.set_yticks(places, names)
+    axes.invert_yaxis()
+    axes.axvline(0, color=_QUIET, linewidth=1)
+    axes.grid(visible=True, axis="x", linewidth=0.8)
+    axes.tick_params(length=0)
+    axes.spines["left"].set_visible(False)
+    return _saved(figure)
+
+
+def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
+    from matplotlib.patches import Rectangle
+
+    matrix, baseline = folded_classes(whole, whole_baseline)
+    before = baseline.counts if baseline and baseline.labels == matrix.labels else None
+    labels = [middle_cut(label, 16) for label in matrix.labels]
+    count = len(labels)
+    shown = [[_count(value) for value in row] for row in matrix.counts]
+    wide = max(38.0, 12 + max(text_width(text, _LETTERS) for row in shown for text in row))
+    tall = 40.0 if before else 32.0
+    names = max(text_width(label, _SMALL) for label in labels)
+    turned = names > wide + 4
+    left, top = 36 + names, 8
+    below = (names if turned else 16) + 34
+    width, height = left + count * wide + 14, top + count * tall + below
+    figure, axes = _figure(width, height, (left, top, count * wide, count * tall))
+    axes.set(xlim=(0, count), ylim=(count, 0), xlabel="predicted", ylabel="actual")
+    for i, row in enumerate(matrix.counts):
+        total = sum(row)
+        for j, value in enumerate(row):
+            level = _level(value, total)
+            if level is not None:
+                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=_LEVELS[level], edgecolor="none"))
+            colour = _ON_DARK_CELL if level is not None and level >= _FIRST_DARK_LEVEL else _TEXT if value else _QUIET
+            change = value - before[i][j] if before else 0
+            place = 0.34 if change else 0.5
+            if value or change:
+                axes.text(j + 0.5, i + place, shown[i][j], ha="center", va="center", color=colour)
+            if change:
+                text = f"{'+' if change > 0 else '-'}{_count(abs(change))}"
+                axes.text(
+                    j + 0.5, i + 0.74, text, ha="center", va="center", color=colour, fontsize=_SMALL, weight="bold"
+                )
+    centres = [at + 0.5 for at in range(count)]
+    axes.set_xticks(centres, labels, rotation=90 if turned else 0)
+    axes.set_yticks(centres, labels)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    return _saved(figure)
+
+
+def _level(value: float, total: float) -> int | None:
+    """Which shade a cell gets by its share of the row: small shares are told apart best."""
+    if not value:
+        return None
+    return min(len(_LEVELS) - 1, math.ceil(math.sqrt(value / total) * len(_LEVELS)) - 1)
+
+
+def _count(value: float) -> str:
+    """A count in few letters."""
+    for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
+        if value >= limit:
+            return f"{value / (1e3 if letter == 'k' else limit):.3g}{letter}"
+    return number(value) if float(value).is_integer() else f"{value:.3g}"
