@@ -20,6 +20,7 @@ def plan(Map options, Closure prepare = null) {
     reportName: (options.reportName ?: 'Notebook report').toString(),
     lint: options.lint,
     promote: options.promote,
+    comment: options.comment,
     checkLabels: options.checkLabels != false,
     prepare: prepare,
     folder: ".nbci/build/${name}".toString(),
@@ -78,9 +79,11 @@ def finish(Map job, Throwable failure = null) {
           def script = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
             '--bring "$NBCI_BUILD/brought" --out "$NBCI_BUILD/result"' +
             (job.promote ? ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}' : '')
-          withEnv(["NBCI_PROMOTE=${promote}".toString()]) {
+          def report = env.BUILD_URL ? "${env.BUILD_URL}artifact/${job.folder}/result/report/" : ''
+          withEnv(["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString()]) {
             def status = sh(script: script, returnStatus: true, label: 'nbci finish')
             ending = publish(job.folder + '/result', job.reportName, status)
+            comment(job)
           }
         }
       }
@@ -143,6 +146,23 @@ def publish(String folder, String reportName, int status) {
     }
   }
   return ending.result == 'success' && status != 0 ? failed : ending
+}
+
+/** Puts the summary on the pull request; not for one from a fork, whose code would see the token. */
+def comment(Map job) {
+  if (!job.comment || !env.CHANGE_ID || env.CHANGE_FORK) {
+    return
+  }
+  try {
+    withSecrets([credentials: [NBCI_FORGE_TOKEN: job.comment]], ['NBCI_FORGE_TOKEN']) {
+      sh(script: '"$NBCI_COMMAND" comment', label: 'nbci comment')
+    }
+  } catch (e) {
+    if (isInterruption(e)) {
+      throw e
+    }
+    echo "The pull request has no comment of this build: ${e.message}"
+  }
 }
 
 /** What an exit code of nbci means: the table of schemas/exit-codes.json, in the words of a build. */

@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -182,6 +183,33 @@ class ResultsTest {
         graph.endsWith("SUCCESS");
         assertTrue(graph.journal().contains("start 1 main1 with s3cret"));
         assertTrue(graph.journal().contains("start 2 main1"));
+    }
+
+    @Test
+    void aPullRequestHasAComment() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("comment.code", "4");
+        graph.jenkins.credentials.put("forge", "t0ken");
+        graph.jenkins.job.putAll(Map.of("CHANGE_ID", "12", "BUILD_URL", "https://jenkins/job/a/1/"));
+        graph.options += ", comment: 'forge'";
+        graph.endsWith("SUCCESS");
+        String report = "https://jenkins/job/a/1/artifact/.nbci/build/p.yaml/result/report/";
+        assertEquals(1, graph.count("comment with t0ken for " + report));
+        assertTrue(graph.jenkins.logged("has no comment of this build"));
+    }
+
+    @Test
+    void neitherABranchNorAForkHasAComment() throws Exception {
+        Graph branch = new Graph(folder.resolve("branch")).stage("");
+        branch.options += ", comment: 'forge'";
+        branch.endsWith("SUCCESS");
+        assertEquals(0, branch.count("comment"));
+        Graph fork = new Graph(folder.resolve("fork")).stage("");
+        fork.jenkins.credentials.put("forge", "t0ken");
+        fork.jenkins.job.putAll(Map.of("CHANGE_ID", "12", "CHANGE_FORK", "stranger", "CHANGE_TARGET", "main"));
+        fork.options += ", comment: 'forge'";
+        fork.run();
+        assertEquals(1, fork.count("finish"));
+        assertEquals(0, fork.count("comment"));
     }
 
     @Test
