@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.report.highlight import source_code
 from nbci.report.markup import Markup, element, folded, fragment
 from nbci.report.page import facts
-from nbci.report.text import counted, ending, one_line, stream_text
+from nbci.report.text import as_json, counted, ending, one_line, stream_text
+from nbci.sizes import size
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbci.records.model import Failure
     from nbci.report.view import ShownStep
 
@@ -16,6 +20,8 @@ _LAST_OUTPUT_BYTES = 4_000
 _TRACEBACK_BYTES = 20_000
 _TRACEBACK_LINES = 25
 _LOG_BYTES = 8_000
+_INPUTS = 12
+_AROUND = 8
 
 
 def place(failure: Failure) -> str:
@@ -57,12 +63,39 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
                 ("Kind", failure.kind),
                 ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),
                 ("Signal", failure.signal),
+                *_inputs(step),
             )
         ),
+        _source(step) if not on_page else None,
         _traceback(traceback),
         _quoted("Last output of the cell", said),
         folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES))) if failure.log else None,
     )
+
+
+def _inputs(step: ShownStep) -> Iterator[tuple[str, Markup]]:
+    """What the step was given: parameters, values of other steps, files."""
+    record = step.record
+    params = [f"{name} = {one_line(as_json(value), 60)}" for name, value in (record.params or {}).items()]
+    values = [f"{value.name} ({value.type}, {size(value.bytes)})" for value in record.takes]
+    deps = [f"{ref.path} ({size(ref.bytes)})" for ref in record.deps]
+    for name, found in (("Parameters", params), ("Took", values), ("Read", deps)):
+        if found:
+            more = f" and {len(found) - _INPUTS:,} more" if len(found) > _INPUTS else ""
+            yield name, fragment(", ".join(one_line(one, 200) for one in found[:_INPUTS]), more)
+
+
+def _source(step: ShownStep) -> Markup | None:
+    """The cell that failed, of a long one only the lines around the failure."""
+    cell = step.failed_cell
+    if cell is None or not cell.source.strip():
+        return None
+    lines = cell.source.split("\n")
+    at = (step.failure.line if step.failure and step.failure.line else 1) - 1
+    first = max(0, min(at - _AROUND, len(lines) - 2 * _AROUND))
+    shown = lines[first : first + 2 * _AROUND]
+    title = "The cell" if len(shown) == len(lines) else f"The cell, lines {first + 1} to {first + len(shown)}"
+    return fragment(element("h3", title), source_code("\n".join(shown), step.language))
 
 
 def _traceback(text: str | None) -> Markup | None:

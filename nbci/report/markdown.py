@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from nbci.report.failure import last_output, place
 from nbci.report.text import as_json, clean, duration, ending, moment, one_line, without_ansi
-from nbci.report.wording import commit, gate_rows, headline, metric_rows, outcome, run_again, warnings
+from nbci.report.wording import commit, gate_rows, headline, metric_rows, outcome, run_again, said_of_gates, warnings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +41,7 @@ def summary(
     failed = [step for step in steps if step.record.result == "failed"]
     blocks = [
         f"## {_SIGNS[headline(record)]} {prose(record.pipeline)}: {headline(record)}",
-        prose(outcome(record, steps)),
+        prose(outcome(record, steps) + said_of_gates(record.verdict)),
         " · ".join(_link(words, address) for words, address in (links or {}).items()),
         f"**What to do:** {prose(record.failure.hint)}" if record.failure and record.failure.hint else "",
         _section("Gates", _gates(record)),

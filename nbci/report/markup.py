@@ -47,18 +47,65 @@ def element(tag: str, *children: str | None, **attributes: str | int | bool | No
     return Markup("".join([f"<{tag}{written}>{start}", *_written(children), f"</{tag}>"]))
 
 
-def table(caption: str, heads: Iterable[str], rows: Iterable[Iterable[str]], *, class_: str | None = None) -> Markup:
-    """A table whose rows are headed by their first cell, in a box that scrolls when the page is narrow."""
-    head = element("tr", *(element("th", text, scope="col") for text in heads))
-    body = [_row(*row) for row in rows]
+def table(
+    caption: str,
+    heads: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    class_: str | None = None,
+    is_stacked: bool = False,
+) -> Markup:
+    """A table whose rows are headed by their first cell; columns without any content are left out.
+
+    When the page is narrow, it scrolls in a box of its own, or with `is_stacked` shows each cell on a line.
+    """
+    titles, kept = _with_content(list(heads), [list(row) for row in rows])
+    if is_stacked:
+        return _stacked(caption, titles, kept, f"stacked {class_ or ''}".strip())
+    head = element("tr", *(element("th", text, scope="col") for text in titles))
     inner = element(
         "table",
         element("caption", caption, class_="unseen"),
         element("thead", head),
-        element("tbody", *body),
+        element("tbody", *(_row(*row) for row in kept)),
         class_=class_,
     )
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
+
+
+def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    empty = {at for at in range(1, len(heads)) if rows and not any(row[at] for row in rows)}
+    if not empty:
+        return heads, rows
+    left = [at for at in range(len(heads)) if at not in empty]
+    return [heads[at] for at in left], [[row[at] for at in left] for row in rows]
+
+
+def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
+    """Roles are written out, since cells that are no table cells to the style sheet would lose theirs."""
+    head = element("tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row")
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row", role="rowheader"),
+            *(
+                element(
+                    "td", element("span", head, class_="head", aria_hidden="true"), element("span", cell), role="cell"
+                )
+                for head, cell in zip(heads[1:], row[1:], strict=True)
+            ),
+            role="row",
+        )
+        for row in rows
+    ]
+    return element(
+        "table",
+        element("caption", caption, class_="unseen"),
+        element("thead", head, role="rowgroup"),
+        element("tbody", *body, role="rowgroup"),
+        class_=class_,
+        role="table",
+    )
 
 
 def _row(first: str, *cells: str) -> Markup:

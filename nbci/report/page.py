@@ -10,6 +10,8 @@ from nbci.report.text import moment
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nbci.report.view import ShownStep
+
 SIGNS = {
     "passed": "✓",
     "failed": "✗",
@@ -25,8 +27,8 @@ SIGNS = {
 }
 
 
-def page(title: str, *, root: str, header: Markup, main: Markup, footer: str) -> bytes:
-    """A whole page; `root` leads from it to the report's folder."""
+def page(title: str, *, root: str, header: Markup, main: Markup, footer: str, contents: Markup | None = None) -> bytes:
+    """A whole page; `root` leads from it to the report's folder, `contents` to its own parts."""
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -39,8 +41,10 @@ def page(title: str, *, root: str, header: Markup, main: Markup, footer: str) ->
         "body",
         element("a", "Skip to the content", href="#content", class_="skip"),
         element("header", header),
+        contents,
         element("main", main, id="content"),
         element("footer", element("p", footer)),
+        class_="with-contents" if contents else None,
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
 
@@ -61,6 +65,11 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
     """A list of names with what they are; pairs without a second part are left out."""
     shown = [element("div", element("dt", name), element("dd", what)) for name, what in pairs if what]
     return element("dl", *shown, class_="facts")
+
+
+def linked(step: ShownStep) -> Markup | str:
+    """The step's name; a link to its page, where it has one, from the report's folder."""
+    return element("a", step.record.name, href=step.page) if step.page is not None else step.record.name
 
 
 def section(title: str, *content: str | None, anchor: str, class_: str | None = None) -> Markup:

@@ -26,7 +26,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     record, plan = material.run.record, material.run.plan
     steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
     result = {
-        "index.html": index_page(record, plan, steps),
+        **index_page(material, steps),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
         "summary.md": summary(record, plan, steps),
         "junit.xml": junit(record, steps, material.url),

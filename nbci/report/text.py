@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+MINUS = "\N{MINUS SIGN}"
+
 # What XML 1.0 forbids, HTML calls a parse error, and UTF-8 cannot encode (lone surrogates).
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
@@ -94,6 +96,16 @@ def number(value: float) -> str:
     if float(value).is_integer() and abs(value) < 1e15:
         return str(int(value))
     return f"{value:.6g}"
+
+
+def rough(value: float) -> str:
+    """A difference of two values in four significant digits: what is left of a subtraction has no more."""
+    return number(float(f"{value:.4g}"))
+
+
+def measured(value: float, unit: str | None) -> str:
+    """A metric's value with its unit; a ratio is just a number."""
+    return f"{number(value)} {unit}" if unit and unit != "ratio" else number(value)
 
 
 def duration(seconds: float | None) -> str:

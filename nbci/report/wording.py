@@ -38,9 +38,8 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
             words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
         case _:
             words = f"The run is still going on: {total}"
-    gates = said_of_gates(record.verdict)
     extra = [f"{count} {result}" for result, count in counts.items() if count and result != "failed"]
-    return f"{words}; {', '.join(extra)}.{gates}" if extra else f"{words}.{gates}"
+    return f"{words}; {', '.join(extra)}." if extra else f"{words}."
 
 
 def said_of_gates(verdict: Verdict | None) -> str:

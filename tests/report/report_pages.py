@@ -23,7 +23,7 @@ KNOWN = VOID | set(
 ATTRIBUTES = set(
     (
         "lang charset name content rel href src alt width height id class scope colspan rowspan datetime open tabindex"
-        " role aria-label aria-labelledby aria-hidden start"
+        " role aria-label aria-labelledby aria-hidden start loading"
         " viewbox d x y cx cy r rx"
         " accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form largeop"
         " linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace"

@@ -1,0 +1,64 @@
+"""The steps of the run in a table, and the warnings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.report.markup import Markup, element, table
+from nbci.report.page import linked, section, verdict
+from nbci.report.text import duration
+from nbci.report.wording import warnings
+from nbci.sizes import size
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+    from nbci.report.view import ShownStep
+
+
+def steps_section(record: RunRecord, steps: Sequence[ShownStep], graph: Markup | None = None) -> Markup:
+    """Each step with its state, time and why; columns that say nothing of any step are left out."""
+    heads = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
+    kernels = {_kernel(step) for step in steps} - {""}
+    rows = [_row(step, _kernel(step) if len(kernels) > 1 else "") for step in steps]
+    shown = table("Steps", heads, rows, class_="steps")
+    return section("Steps", graph, shown, _later(record, steps), anchor="steps")
+
+
+def _row(step: ShownStep, kernel: str) -> tuple[str, ...]:
+    record = step.record
+    return (
+        linked(step),
+        verdict(record.result),
+        duration(record.seconds),
+        str(len(record.attempts)) if len(record.attempts) > 1 else "",
+        size(record.usage.peak_memory_bytes) if record.usage else "",
+        kernel,
+        _remark(step),
+    )
+
+
+def _kernel(step: ShownStep) -> str:
+    return " ".join(part for part in (step.record.kernel, step.record.kernel_version) if part)
+
+
+def _later(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
+    if not any(step.is_left_for_later and not step.is_unwanted for step in steps):
+        return None
+    command = element("code", f"nbci report {record.run}")
+    return element("p", "Pages of reused steps are made when asked for: ", command, class_="note")
+
+
+def _remark(step: ShownStep) -> str:
+    why = step.record.reason or (f"ran in run {step.record.run}" if step.record.result == "reused" else "")
+    return "; ".join(part for part in (why, "report disabled" if step.is_unwanted else "") if part)
+
+
+def warnings_section(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
+    """Every warning once."""
+    found = warnings(record, plan, steps)
+    if not found:
+        return None
+    return section("Warnings", element("ul", *(element("li", text) for text in found)), anchor="warnings")

@@ -1,0 +1,71 @@
+"""The first things on the run's page: the three answers, and the gates behind the first of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.report.markup import Markup, element, fragment, table
+from nbci.report.page import section, verdict
+from nbci.report.text import measured, number, rough
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbci.records.model import RunRecord
+    from nbci.records.verdict import GateResult
+    from nbci.report.answers import Answer, Point, Sign
+
+_SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "plain": "·"}
+_ROOM = " to spare"
+
+
+def answers_section(answers: Iterable[Answer]) -> Markup:
+    """The questions side by side."""
+    return element("section", *map(_answer, answers), id="answers", class_="answers", aria_label="In short")
+
+
+def _answer(answer: Answer) -> Markup:
+    points = [element("li", _sign(point.sign), " ", _linked(point), class_=point.sign) for point in answer.points]
+    said = element("p", answer.said, class_=f"said {answer.sign}")
+    return element("div", element("h2", answer.question), said, element("ul", *points) if points else None)
+
+
+def _sign(sign: Sign) -> Markup:
+    return element("span", _SIGNS[sign], class_="sign", aria_hidden="true")
+
+
+def _linked(point: Point) -> Markup | str:
+    return element("a", point.text, href=f"#{point.anchor}") if point.anchor else point.text
+
+
+def gates_section(record: RunRecord) -> Markup | None:
+    """What each gate asked, found and compared with, by how much, and what it answered."""
+    gates = record.verdict.gates if record.verdict else ()
+    if not gates:
+        return None
+    heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
+    shown = table("Gates", heads, map(_gate, gates), class_="gates", is_stacked=True)
+    refused = record.verdict is not None and record.verdict.refuses
+    return section("Gates", shown, anchor="gates", class_="failed" if refused else None)
+
+
+def _gate(gate: GateResult) -> tuple[str, ...]:
+    reason = "" if gate.reason.endswith(_ROOM) else gate.reason
+    override = gate.override
+    because = f"overridden by {override.by}: {override.reason}" if override else ""
+    return (
+        gate.title,
+        _with_note(verdict(gate.answer), "; ".join(part for part in (reason, because) if part)),
+        gate.asked,
+        element("strong", "" if gate.found is None else measured(gate.found, gate.unit)),
+        _with_note("" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""),
+        "" if gate.margin is None else _margin(gate.margin),
+    )
+
+
+def _margin(margin: float) -> str:
+    return f"{rough(margin)}{_ROOM}" if margin >= 0 else f"missed by {rough(-margin)}"
+
+
+def _with_note(text: str, note: str) -> Markup:
+    return fragment(text, element("span", note, class_="under") if note else None)
