@@ -112,7 +112,7 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     return section(
         "Lineage",
         element("p", f"What {one_line(of, 200)} was made from.", class_="since"),
-        table("The steps behind it", heads, rows),
+        table("The steps behind it", heads, rows, is_stacked=True),
         fragment(element("h3", "Data from outside"), table("Data from outside", ("Path", "Size", "Files", "MD5"), data))
         if data
         else None,
