@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.markup import Markup, element, folded
 from nbci.report.page import section
-from nbci.report.pictures import SUFFIXES, picture
+from nbci.report.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.report.text import counted, joined, one_line
 from nbci.report.view import shown_steps
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 _UNFOLDED = 12
 _MOST = 60
+_LOOKED_AT = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +53,8 @@ class _Pair:
 
 def gallery(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | None, dict[str, bytes]]:
     """The part of the page, and the files of the pictures that it shows."""
-    pairs = list(_pairs(material.baseline, [step for step in steps if step.page is not None]))
+    with_page = [step for step in steps if step.page is not None]
+    pairs = list(islice(_pairs(material.baseline, with_page), _LOOKED_AT))
     differing = [pair for pair in pairs if not pair.is_same]
     same = [pair for pair in pairs if pair.is_same]
     shown = [*differing[:_MOST], *same[: max(_MOST - len(differing), 0)]]
@@ -61,8 +65,8 @@ def gallery(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | No
         _figures(differing[:_UNFOLDED], compared=compared),
         _folded(differing[_UNFOLDED:_MOST], "more figure", compared=compared),
         _folded(shown[len(differing[:_MOST]) :], "figure", " as before", compared=False),
-        element("p", f"… and {counted(len(pairs) - len(shown), 'more figure')} on the steps' pages.", class_="note")
-        if len(pairs) > len(shown)
+        element("p", "There are more figures on the steps' pages.", class_="note")
+        if len(pairs) > len(shown) or len(pairs) == _LOOKED_AT
         else None,
     ]
     pictures = (one for pair in shown for one in (pair.now, None if pair.is_same else pair.before) if one)
@@ -105,8 +109,9 @@ def _pairs(baseline: Baseline | None, steps: Sequence[ShownStep]) -> Iterator[_P
         old = before.get(step.record.name)
         partners = _partners(old.cells, step.cells) if old is not None else {}
         for at, cell in enumerate(step.cells):
-            now = _pictures(cell, f"images/{step.stem}")
-            then = _pictures(partners[at], f"before/{step.stem}") if at in partners else []
+            now = list(islice(_pictures(cell, f"images/{step.stem}"), _LOOKED_AT))
+            old_cell = _pictures(partners[at], f"before/{step.stem}") if at in partners else ()
+            then = list(islice(old_cell, _LOOKED_AT))
             for number in range(max(len(now), len(then))):
                 sides = (side[number] if number < len(side) else None for side in (now, then))
                 yield _Pair(step=step, cell=cell, now=next(sides), before=next(sides))
@@ -146,10 +151,10 @@ def _displays(cell: ShownCell) -> Iterator[tuple[int, Mapping[str, Any]]]:
             yield at, data
 
 
-def _pictures(cell: ShownCell, folder: str) -> list[_Picture]:
-    return [
-        _Picture(path=f"{folder}/{cell.anchor}-{at}.{SUFFIXES[mime]}", content=content)
-        for at, data in _displays(cell)
-        for mime in [next((mime for mime in SUFFIXES if mime in data), "")]
-        if mime and (content := picture(mime, joined(data[mime]))) is not None
-    ]
+def _pictures(cell: ShownCell, folder: str) -> Iterator[_Picture]:
+    for at, data in _displays(cell):
+        mime = next((mime for mime in SUFFIXES if mime in data), None)
+        if mime is not None:
+            with contextlib.suppress(BrokenPicture):  # the step's page says what is wrong with it
+                content = picture(mime, joined(data[mime]))
+                yield _Picture(path=f"{folder}/{cell.anchor}-{at}.{SUFFIXES[mime]}", content=content)
