@@ -101,11 +101,11 @@ class Controller:
         Parameters go as a form: a web server takes 100 kB there, and not in an address.
         """
         about = f"job {name}"
-        if parameters is None:
-            return int(self._call(about, lambda: self._server.build_job(name)))
-        path = f"{job_path(name)}buildWithParameters"
-        response = self._call(about, lambda: self._request("POST", path, data=dict(parameters)))
-        found = _QUEUE_ITEM.search(response.headers.get("Location", ""))
+        path = f"{job_path(name)}{'build' if parameters is None else 'buildWithParameters'}"
+        response = self._call(about, lambda: self._request("POST", path, data=dict(parameters or {})))
+        # 201 for a new item; when the same already waits, 303 to that one, which then has led on to its page
+        places = [each.headers.get("Location", "") for each in (*response.history, response)]
+        found = next(filter(None, map(_QUEUE_ITEM.search, places)), None)
         if found is None:
             raise InfrastructureError(f"{about}: Jenkins does not say where in the queue the build is")
         return int(found[1])

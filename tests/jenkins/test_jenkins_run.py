@@ -210,3 +210,13 @@ def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> No
     wrong = nbci("jenkins", "run", "--job", "team/digits", "--branch", "feature/y", env=at)
     assert wrong.returncode == 2
     assert "did you mean 'feature/x'?" in wrong.stderr
+
+
+def test_a_build_that_waits_already_is_not_triggered_twice(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    """Jenkins answers with the item that waits, when it is of the same parameters."""
+    watching = [nbci.start(*_RUN, "-p", "NBCI_PARAMS=fail", env=at) for _ in range(3)]
+    said = [process.communicate(timeout=60)[0] for process in watching]
+    assert [process.returncode for process in watching] == [1, 1, 1], said
+    assert 1 <= len(jenkins.jobs["team/train"].builds) <= 3

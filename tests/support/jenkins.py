@@ -219,6 +219,8 @@ class FakeJenkins:
         match rest:
             case "":
                 return self.recorded("root")
+            case page if re.fullmatch(r"queue/item/\d+", page):
+                return self.recorded("root")
             case "crumbIssuer/api/json":
                 return self.recorded("crumb", crumb=self.crumb)
             case "me/api/json":
@@ -290,6 +292,9 @@ class FakeJenkins:
         form = {key: values[0] for key, values in parse_qs(seen.body.decode()).items()}
         number = 38 + len(self.items)
         mode = {**query, **form}.get("NBCI_PARAMS", "")
+        for same in self.items.values():
+            if (same["job"], same["mode"]) == (name, mode) and same["asked"] < 2 and not same["cancelled"]:
+                return Answer(303, {"Location": f"{self.url}queue/item/{same['id']}/"})
         self.items[number] = {"id": number, "job": name, "mode": mode, "asked": 0, "left": False, "cancelled": False}
         return Answer(201, {"Location": f"{self.url}queue/item/{number}/"})
 
