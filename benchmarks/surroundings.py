@@ -65,6 +65,11 @@ def papermill(places: Path) -> Path:
     return peer(places, "papermill", ["papermill", *same_versions("ipykernel", "numpy", "pandas", "scikit-learn")])
 
 
+def nbconvert(places: Path) -> Path:
+    """nbconvert, with the styles of its pages."""
+    return peer(places, "nbconvert", ["nbconvert"])
+
+
 def dvc(places: Path) -> Path:
     """DVC as nbci has it."""
     return peer(places, "dvc", same_versions("dvc"))

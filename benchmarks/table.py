@@ -35,7 +35,7 @@ def amount(value: float, unit: Unit) -> str:
     ('12.3 ms', '12.3 s', '150 MB')
     """
     if unit == "bytes":
-        return f"{value / 1e6:.0f} MB"
+        return f"{value / 1e6:.0f} MB" if value >= 1e7 else f"{value / 1e3:.0f} kB"
     return f"{_digits(value * 1000)} ms" if value < 1 else f"{_digits(value)} s"
 
 
