@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.errors import nearest
+from nbci.lean import lean_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +58,7 @@ def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
     """Everything in `document` that the schema does not allow; mappings must have text as keys."""
     if is_fine(document, schema_name):
         return ()
-    import jsonschema
-
+    jsonschema = lean_import("jsonschema")
     validator = jsonschema.Draft202012Validator(load(schema_name))
     found = [violation for error in validator.iter_errors(document) for violation in _explained(error)]
     return tuple(dict.fromkeys(found))

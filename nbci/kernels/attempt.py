@@ -19,6 +19,7 @@ from nbci.kernels.outputs import CellOutputs
 from nbci.kernels.process import KernelProcess, StartFailed
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
+from nbci.lean import lean_import
 from nbci.records.codec import plain
 from nbci.records.model import Failure, Scrap, Usage
 from nbci.secrets import Mask, credentials, too_short
@@ -98,7 +99,7 @@ class Attempt:
         starting = asyncio.ensure_future(self.process.start())
         try:
             await asyncio.sleep(0)
-            import nbci.kernels.client  # noqa: F401  # for its time
+            lean_import("nbci.kernels.client")  # for its time
 
             await starting
         finally:

@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, cast
 
 from nbci.errors import Location, UsageError
+from nbci.lean import lean_import
 from nbci.notebook.cells import Cell, Notebook
 
 SUFFIXES = (".ipynb", ".py", ".md")
@@ -75,8 +76,7 @@ def _as_version_4(document: object, path: str) -> dict[str, Any]:
 
 
 def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
-    import nbformat
-
+    nbformat = lean_import("nbformat")
     try:
         node = nbformat.reads(json.dumps(document), as_version=4)
     except Exception as error:  # nbformat's converters raise whatever an odd old notebook makes them raise
@@ -87,7 +87,7 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
-    import jupytext  # type: ignore[import-untyped]  # it has no types
+    jupytext = lean_import("jupytext")
 
     try:
         node = jupytext.reads(text, fmt="py:percent" if suffix == ".py" else "md")
@@ -134,8 +134,7 @@ def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell
 
 def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:
     """Raise what nbformat's own validation says; it is slow to import, so it is asked only when something is wrong."""
-    import nbformat
-
+    nbformat = lean_import("nbformat")
     try:
         nbformat.validate(document, relax_add_props=True)
         reason = "its structure is not a notebook's"
