@@ -91,8 +91,9 @@ def _judged(question: str, verdict: Verdict, promoted: tuple[Point, ...]) -> Ans
 
 
 def _gate(gate: GateResult, sign: Sign) -> Point:
-    found = "" if gate.found is None else f"{number(gate.found)} found, "
-    return Point(text=f"{gate.title}: {found}{gate.asked} asked; {gate.explanation}", sign=sign, anchor="gates")
+    found = "" if gate.found is None else f"{measured(gate.found, gate.unit)} found, "
+    why = f"overridden by {gate.override.by}: {gate.override.reason}" if gate.override else gate.reason
+    return Point(text=f"{gate.title} {gate.asked}: {found}{why}", sign=sign, anchor="gates")
 
 
 def _tightest(gates: Sequence[GateResult]) -> Point | None:
@@ -182,16 +183,13 @@ def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point
     ran = sum(step.record.result == "passed" for step in steps)
     reused = [step for step in steps if step.record.result == "reused"]
     if reused:
-        from_runs = len({step.record.run for step in reused})
-        runs = f" of {counted(from_runs, 'run')}" if from_runs else ""
-        text = f"{counted(ran, 'step')} ran, {len(reused):,} stand as results{runs} with the same inputs"
+        runs = {step.record.run for step in reused}
+        of = f"of run {runs.pop()}" if len(runs) == 1 else f"of {counted(len(runs), 'run')}"
+        text = f"{counted(ran, 'step')} ran; {len(reused):,} reused the results {of}, made from the same inputs"
         yield Point(text=text, sign="good", anchor="steps")
     elif ran:
-        yield Point(
-            text=f"{'all ' if ran > 1 and ran == len(steps) else ''}{counted(ran, 'step')} ran anew",
-            sign="good",
-            anchor="steps",
-        )
+        every = "all " if ran > 1 and ran == len(steps) else ""
+        yield Point(text=f"{every}{counted(ran, 'step')} ran anew", sign="good", anchor="steps")
 
 
 def _some(names: Iterable[str]) -> str:

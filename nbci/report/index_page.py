@@ -16,7 +16,7 @@ from nbci.report.index.steps import steps_section, warnings_section
 from nbci.report.index.verdict import answers_section, gates_section
 from nbci.report.markup import Markup, element, fragment
 from nbci.report.page import page, time, verdict
-from nbci.report.wording import headline, outcome
+from nbci.report.wording import headline, outcome, said_of_gates
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -71,9 +71,14 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     )
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
-        element("p", outcome(record, steps), class_="outcome"),
+        element("p", outcome(record, steps) + _gates(record), class_="outcome"),
         element("ul", *(element("li", fact) for fact in facts if fact), class_="facts-line"),
     )
+
+
+def _gates(record: RunRecord) -> str:
+    """What the gates said, unless they let it pass, as the badge says by itself."""
+    return said_of_gates(record.verdict) if record.verdict and record.verdict.result != "passed" else ""
 
 
 def _contents(parts: Mapping[str, Markup]) -> Markup:

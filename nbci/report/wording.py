@@ -30,7 +30,8 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
     total = counted(len(steps), "step")
     match record.result:
         case "passed":
-            words = f"The run passed: {total}{took}"
+            refused = record.verdict is not None and record.verdict.refuses
+            words = f"{'The steps' if refused else 'The run'} passed: {total}{took}"
         case "failed":
             what = record.failure.message if record.failure else f"{counts['failed']} of {total} failed"
             words = f"The run failed: {what}{took}"

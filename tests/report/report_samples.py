@@ -8,19 +8,26 @@ import struct
 import zlib
 from typing import Any
 
+from msgspec.structs import replace
+
+from nbci.handoff.values import ValueRef
 from nbci.pipeline.rules import DeclaredMetric
+from nbci.plan.compare import Compared, difference
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.records.git_state import GitState
 from nbci.records.model import (
     Attempt,
     CellRun,
     Failure,
+    FileRef,
     Metric,
     ParameterValue,
     RunRecord,
     StepRecord,
     Usage,
 )
+from nbci.records.verdict import GateResult, Verdict
+from nbci.report.material import Baseline, Material, PastRun, ShownRun
 
 TRACEBACK = (
     "---------------------------------------------------------------------------\n"
@@ -254,3 +261,158 @@ FAILED_NOTEBOOK = notebook(
     ),
     code_cell("score = model.score(X_test, y_test)"),
 )
+
+
+def _cell(number: int, source: str) -> PlannedCell:
+    return PlannedCell(role="step", number=number, source=source)
+
+
+def _compared_plan(fit: str) -> Plan:
+    return plan(
+        PLAN.steps[0],
+        planned("models/train", _cell(2, "import numpy as np"), _cell(5, fit), _cell(6, _DRAWS), after=("prepare",)),
+        metrics={
+            "accuracy": DeclaredMetric(direction="up", unit="ratio"),
+            "loss": DeclaredMetric(direction="down"),
+            "size": DeclaredMetric(direction="down", unit="kB"),
+        },
+        models={"digits": {"path": "build/digits.onnx", "stage": "production", "branches": ["main"]}},
+    )
+
+
+_DRAWS = "ConfusionMatrixDisplay.from_predictions(y, guess)"
+
+
+def _compared_notebook(fit: str, grey: int) -> dict[str, Any]:
+    picture = base64.b64encode(png(grey=grey)).decode()
+    return notebook(
+        code_cell("import numpy as np"),
+        code_cell(fit, stream("fitted\n")),
+        code_cell(_DRAWS, shown({"image/png": picture, "text/plain": "<Figure>"}), shown({"image/png": PNG})),
+    )
+
+
+def _compared_run(accuracy: float, loss: float, size: float, **more: Any) -> RunRecord:
+    taken = (ValueRef(name="X", object="ab" * 16, bytes=115_008, type="numpy.ndarray", group=("X",)),)
+    train = StepRecord(
+        name="models/train",
+        result="passed",
+        seconds=6.1,
+        kernel="python3",
+        kernel_version="3.11.9",
+        params={"C": 10},
+        attempts=(
+            Attempt(
+                number=1,
+                result="passed",
+                started_utc="2026-01-02T03:04:07Z",
+                seconds=5.6,
+                cells=(ran(2, "import numpy as np"), ran(5, "model = SVC(C=C)"), ran(6, _DRAWS)),
+                notebook="notebook.ipynb",
+            ),
+        ),
+        takes=taken,
+        metrics=tuple(
+            Metric(name=name, value=value, source="scrap")
+            for name, value in (("accuracy", accuracy), ("loss", loss), ("size", size))
+        ),
+        **more,
+    )
+    prepare = StepRecord(name="prepare", result="reused", run="20260101-000000-ffff", gives=taken)
+    clean = GitState(commit="4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345", branch="main", dirty=False)
+    return run(prepare, train, git=clean)
+
+
+BEFORE = replace(
+    _compared_run(
+        0.9833,
+        0.101,
+        310.5,
+        deps=(FileRef(path="data/raw", digest="a" * 32 + ".dir", bytes=1_000_000, files=1797),),
+        outs=(FileRef(path="build/digits.onnx", digest="b" * 32, bytes=310_500),),
+        distributions={"numpy": "2.4.5", "scikit-learn": "1.9.1"},
+    ),
+    run="20260101-020304-0123",
+    params=(ParameterValue(name="C", value=1, source="notebooks/digits.ipynb"),),
+)
+
+NOW = replace(
+    _compared_run(
+        0.9722,
+        0.085,
+        310.5,
+        deps=(FileRef(path="data/raw", digest="c" * 32 + ".dir", bytes=1_100_000, files=1810),),
+        outs=(FileRef(path="build/digits.onnx", digest="d" * 32, bytes=310_500),),
+        distributions={"numpy": "2.4.6", "scikit-learn": "1.9.1"},
+    ),
+    params=(ParameterValue(name="C", value=10, source="-p"),),
+    verdict=Verdict(
+        result="failed",
+        judged_utc="2026-01-02T03:04:19Z",
+        gates=(
+            GateResult(
+                gate="accuracy at least 0.95",
+                asked="at least 0.95",
+                result="passed",
+                reason="0.0222 to spare",
+                metric="models/train:accuracy",
+                found=0.9722,
+                margin=0.0222,
+            ),
+            GateResult(
+                gate="accuracy at most 0.01 below champion",
+                asked="at most 0.01 below champion",
+                result="failed",
+                reason="0.0111 below the baseline",
+                metric="models/train:accuracy",
+                found=0.9722,
+                baseline=0.9833,
+                baseline_source="digits@v1.2.0 in production",
+                margin=-0.0011,
+            ),
+            GateResult(
+                gate="size", asked="at most 300", result="warned", reason="10.5 above 300", found=310.5, unit="kB"
+            ),
+        ),
+    ),
+)
+
+
+def _listing(ref: FileRef) -> dict[str, str]:
+    """13 images came, one went, and one is another."""
+    names = {f"{number:04}.png": "0" for number in range(1, 1797)}
+    if ref.digest.startswith("a"):
+        return names | {"old.png": "1"}
+    return names | {"0001.png": "2"} | {f"new-{number}.png": "3" for number in range(13)}
+
+
+def compared() -> Material:
+    """A run that its gates refused, beside the one that was released."""
+    was, now = "model = SVC(C=C)\nmodel.fit(X, y)", "model = SVC(C=C, kernel='rbf')\nmodel.fit(X, y)"
+    before = ShownRun(
+        record=BEFORE, plan=_compared_plan(was), notebooks={"models/train": _compared_notebook(was, grey=120)}
+    )
+    shown_now = ShownRun(
+        record=NOW, plan=_compared_plan(now), notebooks={"models/train": _compared_notebook(now, grey=200)}
+    )
+    found = difference(
+        Compared(record=before.record, plan=before.plan), Compared(record=NOW, plan=shown_now.plan), _listing
+    )
+    return Material(
+        run=shown_now,
+        baseline=Baseline(
+            title="digits@v1.2.0 in production, which the gates compared with: run 20260101-020304-0123",
+            run=before,
+            difference=found,
+        ),
+        history=(
+            PastRun(
+                run="20251231-010203-4567",
+                started_utc="2025-12-31T01:02:03Z",
+                result="passed",
+                metrics={"models/train:accuracy": 0.961, "models/train:loss": 0.12},
+            ),
+            PastRun(run=BEFORE.run, started_utc="2026-01-01T02:03:04Z", result="passed", metrics=BEFORE.metrics),
+        ),
+        problems=("run 20260101-111111-2222 cannot be compared with: the record has format 0, this nbci reads 1",),
+    )

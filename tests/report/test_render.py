@@ -35,6 +35,7 @@ def material(record: RunRecord, plan: Plan, notebooks: Mapping[str, Any]) -> Mat
 RUNS: dict[str, Material] = {
     "passed": material(samples.PASSED, samples.PLAN, {"models/train": samples.TRAIN_NOTEBOOK}),
     "failed": material(samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}),
+    "compared": samples.compared(),
 }
 
 
