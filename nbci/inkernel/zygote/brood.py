@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
 import os
 import selectors
 import shutil
@@ -13,7 +12,7 @@ import time
 import traceback
 from typing import Any
 
-from _nbci_zygote import child, wire  # type: ignore[import-not-found]  # these are there where this runs
+from _nbci_zygote import child, memory, wire  # type: ignore[import-not-found]  # these are there where this runs
 from _nbci_zygote.family import family, kill  # type: ignore[import-not-found]
 
 PATIENCE_SECONDS = 10.0
@@ -144,7 +143,7 @@ class Brood:
 
     def _fork(self, argv: list[str], order: Order | None, folder: str) -> Kernel:
         ours, theirs = socket.socketpair()
-        gc.freeze()
+        memory.before_fork()
         zygote = os.getpid()
         pid = os.fork()
         if pid == 0:

@@ -16,6 +16,7 @@ from typing import Any
 
 from _nbci_zygote import wire  # type: ignore[import-not-found]  # these are there where this runs
 from _nbci_zygote.brood import Brood, Order  # type: ignore[import-not-found]
+from _nbci_zygote.memory import let_go_of_files  # type: ignore[import-not-found]
 from _nbci_zygote.stash import Stash  # type: ignore[import-not-found]
 
 REQUEST_SECONDS = 10.0
@@ -167,3 +168,4 @@ class Server:
     def _preload(self, names: list[str]) -> None:
         if self.stash.preload(names):
             self.brood.drop_spares()
+            let_go_of_files()

@@ -20,6 +20,7 @@ from _nbci_zygote.installed import (  # type: ignore[import-not-found]  # these 
     touches_gpu,
     why_not,
 )
+from _nbci_zygote.memory import side_by_side  # type: ignore[import-not-found]
 from _nbci_zygote.watch import Watch  # type: ignore[import-not-found]
 
 ONCE = tuple(importlib.machinery.EXTENSION_SUFFIXES)
@@ -69,7 +70,9 @@ class Stash:
         """Note what comes back with what: working it out in a kernel would copy the pages of all that it touches."""
         names = {name.rstrip("?") for name in self.preloaded}
         names |= {name.partition(".")[0] for name in names}
-        self._closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
+        closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
+        near = side_by_side(name for closure in closures.values() for name in closure)
+        self._closures = {name: tuple(map(near.__getitem__, closure)) for name, closure in closures.items()}
 
     def _kept_closure(self, name: str) -> tuple[str, ...]:
         return tuple(other for other in self._closure(name) if other in self.modules)

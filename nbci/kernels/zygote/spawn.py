@@ -28,7 +28,7 @@ FACTS = "zygote.json"
 ANSWER_SECONDS = 60.0
 PEER = struct.Struct("3i")
 SHARED = ("wire", "fingerprint")
-OF_THE_ZYGOTE = ("installed", "watch", "stash", "child", "brood", "server", "start")
+OF_THE_ZYGOTE = ("installed", "memory", "watch", "stash", "child", "brood", "server", "start")
 """Its modules, each after those that it imports."""
 OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
 
