@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.pipeline.metric_names import meant_by
+from nbci.plan.alignment import aligned
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -193,17 +194,11 @@ def _own(cells: Iterable[PlannedCell]) -> Iterator[PlannedCell]:
 
 
 def _cells(step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[PlannedCell]) -> Iterator[CellChange]:
-    matcher = difflib.SequenceMatcher(None, [c.source for c in old], [c.source for c in new], autojunk=False)
-    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
-        if tag == "equal":
-            continue
-        gone, come = list(old[old_from:old_to]), list(new[new_from:new_to])
-        for was, now in zip(gone, come, strict=False):
+    for at_old, at_new in aligned([cell.source for cell in old], [cell.source for cell in new]):
+        was = None if at_old is None else old[at_old]
+        now = None if at_new is None else new[at_new]
+        if was is None or now is None or was.source != now.source:
             yield _cell(step, notebook, was, now)
-        for was in gone[len(come) :]:
-            yield _cell(step, notebook, was, None)
-        for now in come[len(gone) :]:
-            yield _cell(step, notebook, None, now)
 
 
 def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | None) -> CellChange:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nbci.report.cell_changes import changes_of_outputs, changes_of_source, gone, mark
 from nbci.report.highlight import source_code
 from nbci.report.markup import Markup, element, fragment
 from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
@@ -12,11 +13,13 @@ from nbci.report.page import page, verdict
 from nbci.report.pictures import Album
 from nbci.report.text import counted, duration
 from nbci.report.untrusted import Surroundings, from_markdown, settled
+from nbci.report.view import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.records.model import CellRun
+    from nbci.report.compared import CellComparison
     from nbci.report.view import ShownCell, ShownStep
 
 ROOT = "../"
@@ -31,33 +34,46 @@ class CellsOfStep:
     step: ShownStep
     album: Album = field(default_factory=lambda: Album(root=ROOT))
     ids: set[str] = field(default_factory=set)
+    failed: ShownCell | None = field(init=False)
 
-    def cell(self, cell: ShownCell) -> Markup:
+    def __post_init__(self) -> None:
+        self.failed = self.step.failed_cell
+
+    def compared(self, comparison: CellComparison) -> Markup:
+        """The cell marked by what it was in the baseline."""
+        return gone(comparison) if comparison.after is None else self.cell(comparison.after, comparison)
+
+    def cell(self, cell: ShownCell, comparison: CellComparison | None = None) -> Markup:
         """The cell with its outputs."""
         if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
-            return self._prose(cell)
+            return self._prose(cell, comparison)
         if cell.kind != "code":
             return element("pre", cell.source, class_="raw", id=cell.anchor)
         outputs = self._outputs(cell)
+        heading = (name_of(cell), " ", _notes(cell.run), mark(comparison))
         return element(
             "section",
-            element("h3", name_of(cell), " ", _notes(cell.run), id=f"{cell.anchor}-title"),
+            element("h3", *heading, id=f"{cell.anchor}-title"),
             source_code(cell.source, self.step.language),
+            changes_of_source(comparison),
             element("div", outputs, class_="outputs") if outputs else None,
+            changes_of_outputs(comparison, self.album, f"images/{self.step.stem}/{cell.anchor}"),
             self._spilled(cell.run),
             id=cell.anchor,
             class_="cell " + (cell.run.result.replace(" ", "-") if cell.run else "unknown"),
             aria_labelledby=f"{cell.anchor}-title",
         )
 
-    def _prose(self, cell: ShownCell) -> Markup:
+    def _prose(self, cell: ShownCell, comparison: CellComparison | None) -> Markup:
         around = Surroundings(
             album=self.album,
             stem=f"images/{self.step.stem}/{cell.anchor}",
             ids=self.ids,
             attachments=cell.attachments,
         )
-        return element("div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor)
+        shown = element("div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor)
+        changed = changes_of_source(comparison)
+        return fragment(shown, changed) if changed else shown
 
     def _outputs(self, cell: ShownCell) -> Markup:
         outputs = cell.outputs
@@ -75,7 +91,7 @@ class CellsOfStep:
             describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
             notebook=path_in_run(step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"),
             ids=self.ids if ids is None else ids,
-            unfolded=cell is step.failed_cell,
+            unfolded=cell is self.failed,
         )
 
     def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
@@ -116,13 +132,6 @@ class CellsOfStep:
         path = element("code", path_in_run(self.step, run.spilled))
         words = "The output was too large for the notebook; the whole is in "
         return element("p", words, path, " in the run's folder.", class_="note")
-
-
-def name_of(cell: ShownCell) -> str:
-    """The cell by its number in the notebook, as people speak of it."""
-    if cell.run is None:
-        return "Cell"
-    return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"
 
 
 def path_in_run(step: ShownStep, relative: str) -> str:

@@ -1,23 +1,46 @@
-"""Source code with its syntax marked by classes; without pygments, or for a language it does not know, plain."""
+"""Source code with its syntax marked by classes; without pygments, or for a language it does not know, plain.
+
+What no reader sees, but a kernel reads, is made visible: https://trojansource.codes
+"""
 
 from __future__ import annotations
 
+import re
 from functools import cache
 from typing import Any
 
-from nbci.report.markup import Markup, element, escaped
+from nbci.report.markup import Markup, element, escaped, fragment
 from nbci.report.text import clean, shortened
 
 _LIMIT = 100_000
+# Those that join emoji or Arabic letters stay: they are part of what is written.
+_UNSEEN = re.compile(
+    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
 
 
 def source_code(source: str, language: str) -> Markup:
-    """The source in a `<pre>`."""
+    """The source in a `<pre>`, with a warning where it reads otherwise than it runs."""
+    shown = _source(source, language)
+    if not _TURNS.search(source):
+        return shown
+    warning = "This source holds characters that change the order in which it is shown; they are written out here."
+    return fragment(shown, element("p", warning, class_="note warning"))
+
+
+def revealed(markup: Markup) -> Markup:
+    """The markup with each character that would not be seen written out by its number."""
+    return Markup(_UNSEEN.sub(lambda found: f'<span class="unseen-character">U+{ord(found[0]):04X}</span>', markup))
+
+
+def _source(source: str, language: str) -> Markup:
     if len(source) > _LIMIT:
         short = shortened(source, _LIMIT)
         text = f"{short.head}\n… {short.left_out:,} characters are left out …\n{short.tail}"
-        return element("pre", element("code", text), class_="source")
-    return element("pre", element("code", _marked(clean(source), language)), class_="source")
+        return element("pre", element("code", revealed(escaped(text))), class_="source")
+    return element("pre", element("code", revealed(_marked(clean(source), language))), class_="source")
 
 
 def _marked(source: str, language: str) -> Markup:

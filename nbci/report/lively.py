@@ -32,6 +32,7 @@ _HTML_NAMES = (
     (re.compile(r"\bvega", re.IGNORECASE), "a Vega chart"),
     (re.compile(r"\bleaflet\b|\bfolium\b", re.IGNORECASE), "a map"),
 )
+_LOOKED_AT = 1_000_000
 _NEEDS_MORE = re.compile(r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE)
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
 _COLOURS = re.compile(r"background(?:-color)?\s*:\s*(?!transparent|none|inherit|unset|initial)[#\w]", re.IGNORECASE)
@@ -43,7 +44,7 @@ def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
     """What of a bundle only a script, a player or a viewer could show, in words."""
     found = [name for mime in data for start, name in _NAMES if mime.lower().startswith(start)]
     if not found and needs_more(html := joined(data.get("text/html", ""))):
-        found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:1_000_000])][:1] or [
+        found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][:1] or [
             "HTML with a script"
         ]
     return tuple(dict.fromkeys(found))
@@ -51,7 +52,7 @@ def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
 
 def needs_more(html: str) -> bool:
     """Whether the HTML is made to be run or played, not only read."""
-    return bool(_NEEDS_MORE.search(html))
+    return bool(_NEEDS_MORE.search(html[:_LOOKED_AT]))
 
 
 def is_readable_alone(shown: str) -> bool:
@@ -64,7 +65,7 @@ def is_better_plain(data: Mapping[str, Any]) -> bool:
 
     So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only in the text.
     """
-    html, text = joined(data.get("text/html", "")), joined(data.get("text/plain", ""))
+    html, text = joined(data.get("text/html", ""))[:_LOOKED_AT], joined(data.get("text/plain", ""))
     if is_wordless(text):
         return False
     if html.lstrip().lower().startswith("<pre") and "\x1b[" in text:
@@ -79,4 +80,4 @@ def is_wordless(text: str) -> bool:
 
 def loses_colours(html: str) -> bool:
     """Whether the HTML colours its cells, as pandas' Styler does."""
-    return bool(_COLOURS.search(html))
+    return bool(_COLOURS.search(html[:_LOOKED_AT]))

@@ -137,7 +137,8 @@ class _Rendering:
     def html_beside(self, at: int, source: str, text: str) -> Markup | None:
         """HTML that is too long for the step's page on a page of its own."""
         if len(source) > _PAGE_LIMIT:
-            return None
+            words = None if is_wordless(text) else self.text(at, text, class_="result", label="Result")
+            return fragment(words, self.note(f"The HTML of this output is too large to be shown: {size(len(source))}"))
         album = Album(root="../../", files=self.place.album.files)
         around = Surroundings(album=album, stem=f"images/{self.place.stem}-{at}")
         shown = from_html(source, around)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nbci.report.svg import NoDrawing, drawing
+from nbci.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +23,8 @@ SUFFIXES = {
     "image/gif": "gif",
 }
 _MOST_PIXELS = 200_000_000
+_MOST_BYTES = {"image/svg+xml": 10_000_000}
+_MOST_BYTES_ELSE = 50_000_000
 
 
 class BrokenPicture(Exception):
@@ -30,6 +33,8 @@ class BrokenPicture(Exception):
 
 def picture(mime: str, data: str) -> bytes:
     """The picture that an output holds as `data`: base64, or SVG's text. Raises BrokenPicture."""
+    if len(data) > _MOST_BYTES.get(mime, _MOST_BYTES_ELSE):
+        raise BrokenPicture(f"it is too large: {size(len(data))}")
     if mime == "image/svg+xml":
         try:
             return drawing(data)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 from nbci.report.index_page import index_page
 from nbci.report.junit import junit
 from nbci.report.markdown import summary
-from nbci.report.step_page import step_page
+from nbci.report.step_page import ComparedStep, step_page
 from nbci.report.view import shown_steps
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
-    from nbci.report.material import Material
+    from nbci.report.material import Baseline, Material
+    from nbci.report.view import ShownStep
 
 
 def render_report(material: Material) -> Mapping[str, bytes]:
@@ -32,7 +33,20 @@ def render_report(material: Material) -> Mapping[str, bytes]:
         "junit.xml": junit(record, steps, material.url),
     }
     with_page = [step for step in steps if step.page is not None]
+    was = _compared(material.baseline, with_page)
     for at, step in enumerate(with_page):
         before = with_page[at - 1] if at else None
-        result |= step_page(record, step, before, with_page[at + 1] if at + 1 < len(with_page) else None)
+        after = with_page[at + 1] if at + 1 < len(with_page) else None
+        result |= step_page(record, step, (before, after), was.get(step.record.name))
     return result
+
+
+def _compared(baseline: Baseline | None, steps: Iterable[ShownStep]) -> dict[str, ComparedStep]:
+    """What the steps that ran are compared with; the baseline's notebooks of other steps are not read."""
+    if baseline is None:
+        return {}
+    names = [step.record.name for step in steps if step.record.result not in ("skipped", "reused")]
+    run = baseline.run
+    notebooks = {name: found for name in names if (found := run.notebooks.get(name)) is not None}
+    known = {step.record.name: step for step in shown_steps(run.record, run.plan, notebooks)}
+    return {name: ComparedStep(title=baseline.title, step=known.get(name)) for name in names}

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.report.cell_changes import summed_up
 from nbci.report.cells import ROOT, CellsOfStep
+from nbci.report.compared import compared
 from nbci.report.failure import explained
 from nbci.report.markup import Markup, element, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
@@ -13,18 +16,33 @@ from nbci.report.untrusted import settled
 from nbci.sizes import size
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbci.records.model import RunRecord
+    from nbci.report.compared import CellComparison
     from nbci.report.view import ShownStep
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ComparedStep:
+    """The step in the run that this one is compared with, None where that has none; `title` says which run it is."""
+
+    title: str
+    step: ShownStep | None
+
+
 def step_page(
-    record: RunRecord, step: ShownStep, before: ShownStep | None, after: ShownStep | None
+    record: RunRecord,
+    step: ShownStep,
+    neighbours: tuple[ShownStep | None, ShownStep | None],
+    was: ComparedStep | None = None,
 ) -> dict[str, bytes]:
     """The page and the files that belong to it: path in the report to content."""
     shown = CellsOfStep(step)
-    cells = [shown.cell(cell) for cell in step.cells] or [element("p", "Nothing of this step ran.")]
+    comparisons = compared(was.step, step) if was and was.step else ()
+    cells = [shown.compared(found) for found in comparisons] or [shown.cell(cell) for cell in step.cells]
     header = fragment(
-        element("nav", _neighbours(record, before, after), aria_label="Report"),
+        element("nav", _neighbours(record, *neighbours), aria_label="Report"),
         element("h1", step.record.name, " ", verdict(step.record.result)),
     )
     main = fragment(
@@ -37,7 +55,8 @@ def step_page(
         if step.record.warnings
         else None,
         _metrics(step),
-        section("Cells", *cells, anchor="cells"),
+        _changes(was, step, comparisons),
+        section("Cells", *cells or [element("p", "Nothing of this step ran.")], anchor="cells"),
         _attempts(step),
         _parameters(step),
         _files(step),
@@ -75,6 +94,16 @@ def _about(step: ShownStep) -> Markup:
             ("Hands on", ", ".join(value.name for value in record.gives)),
         )
     )
+
+
+def _changes(was: ComparedStep | None, step: ShownStep, comparisons: Sequence[CellComparison]) -> Markup | None:
+    if was is None:
+        return None
+    if was.step is None:
+        found = element("p", f"This step is new: it is not in {was.title}.")
+    else:
+        found = summed_up(comparisons, was.title, outputs_known=was.step.is_from_notebook)
+    return section("Changes since the baseline", found, anchor="changes")
 
 
 def _metrics(step: ShownStep) -> Markup | None:

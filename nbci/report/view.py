@@ -39,7 +39,7 @@ class ShownCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownStep:
-    """A step with all that its page shows; `stem` names its files."""
+    """A step with all that its page shows; `stem` names its files. Without a notebook, the plan has its cells."""
 
     record: StepRecord
     planned: PlannedStep | None
@@ -47,6 +47,7 @@ class ShownStep:
     cells: tuple[ShownCell, ...]
     language: str
     is_left_for_later: bool = False
+    is_from_notebook: bool = False
 
     @property
     def is_unwanted(self) -> bool:
@@ -78,8 +79,19 @@ class ShownStep:
         return next((cell for cell in self.cells if cell.run and cell.run.number == number), None)
 
 
+def name_of(cell: ShownCell) -> str:
+    """The cell by its number in the notebook, as people speak of it."""
+    if cell.run is None:
+        return "Cell" if cell.kind == "code" else "Text"
+    return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"
+
+
 def shown_steps(
-    record: RunRecord, plan: Plan, notebooks: Mapping[str, Mapping[str, Any]], *, reused_too: bool = True
+    record: RunRecord,
+    plan: Plan,
+    notebooks: Mapping[str, Mapping[str, Any]],
+    *,
+    reused_too: bool = True,
 ) -> tuple[ShownStep, ...]:
     """Every step of the plan and the record, in the plan's order; one without a record has not been reached."""
     planned = {step.name: step for step in plan.steps}
@@ -94,6 +106,7 @@ def shown_steps(
             cells=_cells(step, planned.get(name), notebooks.get(name)),
             language=_language(planned.get(name), notebooks.get(name)),
             is_left_for_later=step.result == "reused" and not reused_too and name not in notebooks,
+            is_from_notebook=name in notebooks,
         )
         for name, stem in names.items()
     )

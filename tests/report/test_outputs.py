@@ -187,6 +187,22 @@ def test_long_table_is_on_a_page_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"text/html": "<p>a</p>" * 700_000, "text/plain": "many"}, "many"),
+        ({"text/html": "<p>a</p>" * 700_000}, "The HTML of this output is too large to be shown: 5.6 MB"),
+        ({"image/svg+xml": "<svg>" + "<g/>" * 3_000_000 + "</svg>"}, "cannot be shown, it is too large: 12 MB"),
+        ({"image/png": "A" * 60_000_000}, "cannot be shown, it is too large: 60 MB"),
+    ],
+)
+def test_what_is_too_large_to_be_shown_is_told(data: dict[str, Any], words: str) -> None:
+    markup, files = drawn(samples.shown(data))
+    assert words in Page(markup).text
+    assert "<code>steps/s/notebook.ipynb</code>" in markup
+    assert not files
+
+
+@pytest.mark.parametrize(
     "output",
     [
         None,

@@ -1,0 +1,75 @@
+"""Which cell of a program became which of another."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    Pair = tuple[int | None, int | None]
+
+_ALIKE = 0.4
+_WORDS = re.compile(r"\w+|[^\w\s]")
+_MOST_PAIRS = 400
+_COMPARED_CHARACTERS = 1_000
+
+
+def aligned(before: Sequence[str], after: Sequence[str]) -> tuple[Pair, ...]:
+    """Pairs of indexes in reading order, None where a text came or went.
+
+    Texts that are equal belong together, and between them those that are most alike, in order.
+
+    >>> aligned(["import os", "fit(1)", "plot()"], ["import os", "load()", "fit(C=1)", "plot()"])
+    ((0, 0), (None, 1), (1, 2), (2, 3))
+    """
+    pairs: list[Pair] = []
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    for tag, old_from, old_to, new_from, new_to in matcher.get_opcodes():
+        if tag == "equal":
+            pairs += zip(range(old_from, old_to), range(new_from, new_to), strict=True)
+        else:
+            pairs += _replaced(before, after, range(old_from, old_to), range(new_from, new_to))
+    return tuple(pairs)
+
+
+def _replaced(before: Sequence[str], after: Sequence[str], gone: range, come: range) -> Iterator[Pair]:
+    at_old, at_new = gone.start, come.start
+    for old, new in [*_became(before, after, gone, come), (gone.stop, come.stop)]:
+        yield from ((at, None) for at in range(at_old, old))
+        yield from ((None, at) for at in range(at_new, new))
+        if old < gone.stop:
+            yield old, new
+        at_old, at_new = old + 1, new + 1
+
+
+def _became(before: Sequence[str], after: Sequence[str], gone: range, come: range) -> list[tuple[int, int]]:
+    """Of the cells that went and those that came, the pairs that together are most alike."""
+    if len(gone) == len(come) == 1 or len(gone) * len(come) > _MOST_PAIRS:
+        return list(zip(gone, come, strict=False))
+    # best[i][j]: how alike the pairs among the first i that went and the first j that came can be
+    best = [[0.0] * (len(come) + 1) for _ in range(len(gone) + 1)]
+    alike = [[_likeness(before[old], after[new]) for new in come] for old in gone]
+    for i in range(len(gone)):
+        for j in range(len(come)):
+            paired = best[i][j] + alike[i][j] if alike[i][j] >= _ALIKE else 0.0
+            best[i + 1][j + 1] = max(best[i][j + 1], best[i + 1][j], paired)
+    pairs: list[tuple[int, int]] = []
+    i, j = len(gone), len(come)
+    while i and j:
+        if best[i][j] == best[i - 1][j]:
+            i -= 1
+        elif best[i][j] == best[i][j - 1]:
+            j -= 1
+        else:
+            i, j = i - 1, j - 1
+            pairs.append((gone[i], come[j]))
+    return pairs[::-1]
+
+
+def _likeness(old: str, new: str) -> float:
+    words, others = (_WORDS.findall(text[:_COMPARED_CHARACTERS]) for text in (old, new))
+    matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
+    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0

@@ -1,0 +1,125 @@
+"""The report of hostile notebooks: those of `hostile/`, in a run whose every name and value is hostile, too."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import report_samples as samples
+from msgspec.structs import replace
+
+from nbci.plan.compare import Compared, difference
+from nbci.plan.model import PlannedCell
+from nbci.records.git_state import GitState
+from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
+from nbci.report.material import Baseline, Material, ShownRun
+from nbci.report.render import render_report
+from nbci.report.write import write_report
+
+if TYPE_CHECKING:
+    from nbci.plan.model import Plan
+
+NOTEBOOKS = sorted((Path(__file__).parent / "hostile").glob("*.ipynb"))
+# Where hostile markup wants to reach; links to linked.example are links that a reader may follow.
+OUTSIDE = "outside.example"
+
+_SCRIPT = "<script>alert(1)</script>"
+_HANDLER = '" onload="alert(1)'
+_STEPS = ("../../escaped", "a/b", _SCRIPT, _HANDLER, "CON", "..", "\u202edesrever", "__proto__", "x" * 300)
+
+
+def hostile_material() -> Material:
+    """A run of the hostile notebooks, compared with a run of them in another order."""
+    notebooks = [json.loads(path.read_text()) for path in NOTEBOOKS]
+    names = _STEPS[: len(notebooks)]
+    record, plan = _run(names, notebooks), _plan(names)
+    before = replace(record, run=f"../{_SCRIPT}", params=(), steps=record.steps[::-1])
+    return Material(
+        run=ShownRun(record=record, plan=plan, notebooks=dict(zip(names, notebooks, strict=True))),
+        baseline=Baseline(
+            title=f"run {_SCRIPT}{_HANDLER}",
+            run=ShownRun(
+                record=before, plan=plan, notebooks=dict(zip(names, notebooks[1:] + notebooks[:1], strict=True))
+            ),
+            difference=difference(
+                Compared(record=before, plan=plan), Compared(record=record, plan=plan), lambda _ref: None
+            ),
+        ),
+    )
+
+
+def render_corpus(folder: Path) -> None:
+    """Write the report of the hostile notebooks into a folder."""
+    write_report(folder, render_report(hostile_material()))
+
+
+def _plan(names: tuple[str, ...]) -> Plan:
+    cell = PlannedCell(role="step", number=1, source=f"'</pre>{_SCRIPT}'")
+    steps = [samples.planned(name, cell, after=names[:at][-1:]) for at, name in enumerate(names)]
+    return samples.plan(*steps, samples.planned("not-reached/" + _SCRIPT, cell))
+
+
+def _run(names: tuple[str, ...], notebooks: list[Any]) -> RunRecord:
+    steps = [
+        _step(name, notebook, failed=at == 0) for at, (name, notebook) in enumerate(zip(names, notebooks, strict=True))
+    ]
+    return samples.run(
+        *steps,
+        result="failed",
+        pipeline=f"digits{_SCRIPT}",
+        command=("nbci", "run", _SCRIPT, "$(rm -rf /)", "`id`", "\u202e"),
+        host=_HANDLER,
+        user=_SCRIPT,
+        git=GitState(commit=_SCRIPT, branch=f"{_HANDLER}javascript:alert(1)", dirty=True),
+        params=(
+            ParameterValue(name=_SCRIPT, value={_HANDLER: [_SCRIPT, float("nan")]}, source=_SCRIPT),
+            ParameterValue(name="url", value="javascript:alert(1)", source="](javascript:alert(1))"),
+            ParameterValue(name="note", value="\u202e</pre></details>\x00\ud800", source="../../x"),
+        ),
+        warnings=(_SCRIPT, "[x](javascript:alert(1)) ![x](https://outside.example/a.png) @everyone"),
+    )
+
+
+def _step(name: str, notebook: Any, *, failed: bool) -> StepRecord:
+    count = sum(cell["cell_type"] == "code" for cell in notebook["cells"])
+    cells = tuple(samples.ran(at, _SCRIPT, result="passed") for at in range(1, count + 1))
+    failure = Failure(
+        kind="exception",
+        message=_SCRIPT,
+        hint=_HANDLER,
+        cell=1,
+        first_line=_SCRIPT,
+        line=1,
+        error=_SCRIPT,
+        traceback=f"</pre>{_SCRIPT}",
+        log=f"</pre>{_SCRIPT}",
+    )
+    return StepRecord(
+        name=name,
+        result="failed" if failed else "passed",
+        reason=_SCRIPT,
+        seconds=1.5,
+        host=_HANDLER,
+        kernel=_SCRIPT,
+        kernel_version=_HANDLER,
+        params={_SCRIPT: _SCRIPT},
+        attempts=(
+            Attempt(
+                number=1,
+                result="failed" if failed else "passed",
+                started_utc=_SCRIPT,
+                seconds=1.5,
+                failure=failure if failed else None,
+                cells=tuple(replace(cell, result="failed") if failed and cell.number == 1 else cell for cell in cells),
+                notebook="../../../escaped.ipynb",
+                log=_SCRIPT,
+            ),
+        ),
+        metrics=(Metric(name=f"{name}/{_SCRIPT}", value=float("nan"), source=_SCRIPT),),
+        deps=(FileRef(path=f"../../{_SCRIPT}", digest=_HANDLER, bytes=1),),
+        outs=(FileRef(path="/etc/passwd", digest="javascript:alert(1)", bytes=10**18, files=10**9),),
+        distributions={_SCRIPT: _HANDLER},
+        usage=Usage(cpu_seconds=1e300, peak_memory_bytes=1, gpu=_SCRIPT),
+        warnings=(_SCRIPT,),
+    )
