@@ -6,14 +6,16 @@ from typing import TYPE_CHECKING
 
 from nbci.report.figures.graph import graph_inline, graph_of
 from nbci.report.markup import Markup, element, folded, fragment, table
-from nbci.report.page import section
+from nbci.report.page import linked, section
 from nbci.report.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.report.figures.figure import Figure, Numbers
     from nbci.report.view import ShownStep
+
+_UNFOLDED = 8
 
 
 def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
@@ -32,16 +34,29 @@ def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
     return section("Graph", box, anchor="graph")
 
 
-def figures_shown(figures: Iterable[Figure], *, root: str) -> Markup:
-    """The figures side by side; `root` leads from the page to the report's folder."""
-    return element("div", *(_figure(figure, root) for figure in figures), class_="figures")
+def charts_section(figures: Sequence[Figure], steps: Sequence[ShownStep]) -> Markup | None:
+    """What the steps recorded, drawn; the first of them unfolded."""
+    if not figures:
+        return None
+    pages = {step.record.name: step for step in steps}
+    others = figures[_UNFOLDED:]
+    more = folded(counted(len(others), "more chart"), figures_shown(others, root="", pages=pages)) if others else None
+    return section("Charts", figures_shown(figures[:_UNFOLDED], root="", pages=pages), more, anchor="charts")
 
 
-def _figure(figure: Figure, root: str) -> Markup:
+def figures_shown(figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None) -> Markup:
+    """The figures side by side; `root` leads from the page to the report's folder. `pages`: steps to be named."""
+    return element("div", *(_figure(figure, root, pages or {}) for figure in figures), class_="figures")
+
+
+def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup:
+    step = pages.get(figure.step) if figure.step is not None else None
+    of = [linked(step)] if step is not None else []
+    of += [element("span", figure.source, class_="notes")] if figure.source else []
     caption = element(
         "figcaption",
         element("strong", figure.title),
-        *((" ", element("span", figure.source, class_="notes")) if figure.source else ()),
+        *(part for one in of for part in (" ", one)),
         element("p", figure.note, class_="note") if figure.note else None,
     )
     picture = (

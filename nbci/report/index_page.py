@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.report.answers import answers
 from nbci.report.changes import changes_section
-from nbci.report.figures_section import graph_section
+from nbci.report.figures_section import charts_section, graph_section
 from nbci.report.index.about import about_section, again_section, environment_section, parameters_section
 from nbci.report.index.failures import failures
 from nbci.report.index.gallery import gallery
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.records.model import RunRecord
+    from nbci.report.figures import Figure
     from nbci.report.material import Material
     from nbci.report.view import ShownStep
 
 
-def index_page(material: Material, steps: Sequence[ShownStep]) -> dict[str, bytes]:
-    """The page and the pictures on it: path in the report to content."""
+def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[Figure] = ()) -> dict[str, bytes]:
+    """The page and the pictures on it: path in the report to content. `charts` are those that steps recorded."""
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
     figures, pictures = gallery(material, steps)
@@ -37,6 +38,7 @@ def index_page(material: Material, steps: Sequence[ShownStep]) -> dict[str, byte
         "Gates": gates_section(record),
         "What changed": changes_section(material.baseline, material.no_baseline),
         "Metrics": metrics,
+        "Charts": charts_section(charts, steps),
         "Figures": figures,
         "Graph": graph_section(steps),
         "Steps": steps_section(record, steps),
@@ -57,7 +59,8 @@ def index_page(material: Material, steps: Sequence[ShownStep]) -> dict[str, byte
         main=fragment(*shown.values()),
         footer=f"Run {record.run}, nbci {record.nbci}",
     )
-    return {"index.html": content, **histories, **pictures}
+    drawn = {chart.path: chart.content for chart in charts if chart.path is not None}
+    return {"index.html": content, **histories, **pictures, **drawn}
 
 
 def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from nbci.report.figures import figures_of
 from nbci.report.index_page import index_page
 from nbci.report.junit import junit
 from nbci.report.markdown import summary
@@ -27,7 +28,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     record, plan = material.run.record, material.run.plan
     steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
     result = {
-        **index_page(material, steps),
+        **index_page(material, steps, figures_of(material)),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
         "summary.md": summary(record, plan, steps),
         "junit.xml": junit(record, steps, material.url),
