@@ -20,6 +20,9 @@ from _nbci_zygote.memory import let_go_of_files  # type: ignore[import-not-found
 from _nbci_zygote.stash import Stash  # type: ignore[import-not-found]
 
 REQUEST_SECONDS = 10.0
+QUIET_SECONDS = 0.05
+"""When nothing was asked for so long, there is time to tidy up what imports left."""
+
 PEER = struct.Struct("3i")
 PR_SET_CHILD_SUBREAPER = 36
 
@@ -35,6 +38,7 @@ class Server:
         self.stash = Stash()
         self.known: set[str] = set()
         self.retiring = False
+        self.untidy = True
         self.started = time.time()
         self.selector = selectors.DefaultSelector()
         self.woken, self.wake = socket.socketpair()
@@ -48,9 +52,13 @@ class Server:
         try:
             while not self._is_over():
                 self.brood.fill(room=not self.retiring and self.stash.spoilt is None)
-                for key, _ in self.selector.select(self._patience()):
+                events = self.selector.select(self._patience())
+                for key, _ in events:
                     if key.data is not None:
                         key.data(key.fileobj)
+                if self.untidy and not events:
+                    let_go_of_files()
+                    self.untidy = False
         finally:
             self.brood.end(orphans=self.settings["orphans"])
             shutil.rmtree(self.folder, ignore_errors=True)
@@ -85,6 +93,8 @@ class Server:
         return self.retiring or (idle is not None and time.monotonic() - self.brood.last_use > idle)
 
     def _patience(self) -> float | None:
+        if self.untidy:
+            return QUIET_SECONDS
         idle = self.settings["idle_seconds"]
         return None if idle is None else max(0.05, min(60.0, idle / 4))
 
@@ -168,4 +178,4 @@ class Server:
     def _preload(self, names: list[str]) -> None:
         if self.stash.preload(names):
             self.brood.drop_spares()
-            let_go_of_files()
+            self.untidy = True

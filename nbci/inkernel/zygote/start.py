@@ -12,7 +12,6 @@ from typing import Any
 
 from _nbci_zygote.child import rehearse  # type: ignore[import-not-found]  # these are there where this runs
 from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-found]
-from _nbci_zygote.memory import let_go_of_files  # type: ignore[import-not-found]
 from _nbci_zygote.server import Server  # type: ignore[import-not-found]
 
 BASE = """
@@ -53,7 +52,6 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
     server.known = set(server.stash.preloaded) | set(server.stash.refused)
     server.stash.avoid(settings["avoid"])
     server.stash.preload(settings["preloads"])
-    let_go_of_files()
     server.run()
     os._exit(0)  # taking all those modules down would take its time
 
