@@ -77,6 +77,8 @@ def main(arguments: argparse.Namespace) -> int:
     try:
         if code == ExitCode.SUCCESS and arguments.promote is not None:
             promotion, said = _promoted(project, folder, arguments.promote or None)
+        if promotion is not None and arguments.out:
+            write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
             document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
@@ -89,6 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[Promotion | None, str]:
     """What was promoted, in words; a job of all branches asks for it on all of them, and only some promote."""
     from nbci.cli.promote import promote_run, render
+    from nbci.cli.publish import publish_report
     from nbci.promotion.facts import ElsewhereError
     from nbci.promotion.promote import Request
 
@@ -96,4 +99,5 @@ def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[P
         done = promote_run(project, folder, Request(model=model), os.environ)
     except ElsewhereError as error:
         return None, f"not promoted: {error.message}"
+    publish_report(project, folder, folder.read_plan(), folder.read(), reused_too=True)  # now with the release's card
     return done, render(done)

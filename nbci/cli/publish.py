@@ -41,10 +41,12 @@ def publish(
     _write_report(project, folder, plan, record, executed, reused_too=reused_too)
 
 
-def publish_report(project: Project, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+def publish_report(
+    project: Project, folder: RunFolder, plan: Plan, record: RunRecord, *, reused_too: bool = False
+) -> None:
     """Write `report/` once more, unless the run is all reuse of another, whose report stands."""
     if record.same_as is None:
-        _write_report(project, folder, plan, record, folder.executed(plan))
+        _write_report(project, folder, plan, record, folder.executed(plan), reused_too=reused_too)
 
 
 def _write_report(

@@ -123,6 +123,7 @@ def _is_same(before: float | None, after: float | None) -> bool:
 
 def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDifference:
     """Compare two runs. `listing` gives the files of a folder with their digests, where they are known."""
+    idle = _idle(before, after)
     return RunDifference(
         before=before.record.run,
         after=after.record.run,
@@ -132,7 +133,7 @@ def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDiff
         code=tuple(code_changes(before.plan, after.plan)),
         data=tuple(_data(before, after, listing)),
         metrics=tuple(_metrics(before, after)),
-        environment=tuple(_named(_environment(before.record), _environment(after.record))),
+        environment=tuple(_named(_environment(before.record, idle), _environment(after.record, idle))),
     )
 
 
@@ -152,7 +153,12 @@ def _results(record: RunRecord) -> dict[str, str]:
     return {step.name: "passed" if step.result == "reused" else step.result for step in record.steps}
 
 
-def _environment(record: RunRecord) -> dict[str, str]:
+def _idle(before: Compared, after: Compared) -> set[str]:
+    """The steps that one of the runs left out or failed at: what the other has of them is no difference."""
+    return {step.name for run in (before, after) for step in run.record.steps if step.result not in _ENDED_WELL}
+
+
+def _environment(record: RunRecord, idle: set[str]) -> dict[str, str]:
     """Where the run ran and with what, packages under their own names."""
     facts = {
         "commit": record.git.commit if record.git else None,
@@ -164,7 +170,7 @@ def _environment(record: RunRecord) -> dict[str, str]:
     for step in record.steps:  # reused steps may have run with other versions than the rest
         if step.kernel_version:
             found.setdefault(f"kernel {step.kernel}", set()).add(step.kernel_version)
-        for name, version in (step.distributions or {}).items():
+        for name, version in (step.distributions or {}).items() if step.name not in idle else ():
             found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
@@ -220,7 +226,7 @@ def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | 
 def _data(before: Compared, after: Compared, listing: ListingOf) -> Iterator[DataChange]:
     """Files by what became of them; those of a step that the other run has, too, but left out, are no difference."""
     roles: tuple[Role, ...] = ("in", "out")
-    idle = {step.name for run in (before, after) for step in run.record.steps if step.result not in _ENDED_WELL}
+    idle = _idle(before, after)
     for role in roles:
         old, new = _files(before.record, role, idle), _files(after.record, role, idle)
         for path in sorted({*old, *new}):

@@ -110,7 +110,7 @@ def _changed(material: Material) -> Answer:
     if baseline is None:
         return Answer(question=question, said=f"Not compared: {material.no_baseline}", sign="plain")
     inputs = [Point(text=line, anchor="changes") for line in in_words(baseline.difference)]
-    results = _results(baseline)
+    results = _results(baseline, is_whole=material.run.record.result == "passed")
     if not inputs and not has_new_result(baseline.difference):
         return Answer(question=question, said="Nothing", sign="plain", points=(_since(baseline),))
     said = kinds(baseline.difference) or "Nothing but the results"
@@ -121,9 +121,10 @@ def _since(baseline: Baseline) -> Point:
     return Point(text=f"since {baseline.title}", anchor="changes")
 
 
-def _results(baseline: Baseline) -> Iterator[Point]:
-    """The metrics that moved: what got worse first, then what got better."""
-    changes = [change for change in baseline.difference.metrics if moved(change) != "the same"]
+def _results(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
+    """The metrics that moved: what got worse first, then what got better. Only a whole run can lack one."""
+    found = baseline.difference.metrics
+    changes = [change for change in found if moved(change) != "the same" and (is_whole or change.after is not None)]
     order = {False: 0, True: 1, None: 2}
     changes.sort(key=lambda change: order[change.better])
     for change in changes[:_NAMED]:

@@ -36,7 +36,7 @@ def in_words(found: RunDifference) -> list[str]:
         _listed([f"{one_line(change.name)} {_came_or_went(change)}" for change in found.used], "used file"),
         _listed([f"{one_line(change.name)} {_old_new(change)}" for change in packages], "package"),
         _listed([f"{change.name} {_old_new(change)}" for change in _kernels(found)], "kernel"),
-        _listed([f"step {one_line(change.name)} {_old_new(change)}" for change in found.steps], "step"),
+        _listed([f"step {one_line(change.name)} {_came_or_went(change)}" for change in _steps(found)], "step"),
     ]
     return [line for line in lines if line]
 
@@ -90,7 +90,7 @@ def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
         _part("Data", _data([change for change in found.data if change.role == "in"], "Data that was read")),
         _part("Modules and undeclared files", _used(found.used)),
         _part("Packages", _change_table("Packages", _packages(found))),
-        _part("Steps that ended otherwise", _change_table("Steps", found.steps)),
+        _part("Steps", _change_table("Steps", found.steps)),
         _part("Outs", _data([change for change in found.data if change.role == "out"], "Outs")),
         _part("Surroundings", _change_table("Surroundings", _surroundings(found))),
     ]
@@ -132,6 +132,11 @@ def _surroundings(found: RunDifference) -> list[Change]:
 
 def _kernels(found: RunDifference) -> list[Change]:
     return [change for change in found.environment if change.name.startswith("kernel ")]
+
+
+def _steps(found: RunDifference) -> list[Change]:
+    """Those that came or went; what failed is told first on the page."""
+    return [change for change in found.steps if change.before is None or change.after is None]
 
 
 def _is_surrounding(change: Change) -> bool:

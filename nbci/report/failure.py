@@ -52,25 +52,34 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
     is_below = on_page and cell is not None and len(cell.outputs) > 0
     said = "" if is_below else last_output(step)
     traceback = None if is_below else failure.traceback
-    where = place(failure)
+    where = _where(step, failure)
+    error = failure.error if failure.error and failure.error not in failure.message else None
     return fragment(
         element("p", failure.message, class_="message"),
         element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None,
         facts(
             (
                 ("Where", element("a", where, href=f"{page}#{cell.anchor}") if cell and where and is_shown else where),
-                ("Error", element("code", one_line(failure.error, 500)) if failure.error else None),
-                ("Kind", failure.kind),
+                ("Error", element("code", one_line(error, 500)) if error else None),
+                ("Kind", None if failure.kind == "exception" else failure.kind),
                 ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),
                 ("Signal", failure.signal),
                 *_inputs(step),
             )
         ),
-        _source(step) if not on_page else None,
+        _source(step) if not on_page and not traceback else None,
         _traceback(traceback),
         _quoted("Last output of the cell", said),
         folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES))) if failure.log else None,
     )
+
+
+def _where(step: ShownStep, failure: Failure) -> str:
+    """As `place`, with the very line, where the cell is at hand."""
+    lines = step.failed_cell.source.splitlines() if step.failed_cell else []
+    if failure.cell is None or failure.line is None or failure.line > len(lines):
+        return place(failure)
+    return f"cell {failure.cell}, line {failure.line}: {one_line(lines[failure.line - 1])}"
 
 
 def _inputs(step: ShownStep) -> Iterator[tuple[str, Markup]]:

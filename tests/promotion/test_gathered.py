@@ -45,7 +45,7 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
         assert done.returncode == 0, done.stderr
     monkeypatch.setenv("NBCI_CACHE", str(tmp_path / "cache of the last"))
     last = checkout(released, tmp_path / "last", here.cwd / "store")
-    finish = ("finish", "--plan", "plan.json", "--store", "store", "--promote")
+    finish = ("finish", "--plan", "plan.json", "--store", "store", "--out", "out", "--promote")
     for setting in ("CHANGE_ID", "BRANCH_NAME"):
         elsewhere = last(*finish, env={setting: "7"})
         assert elsewhere.returncode == 0, "a job of all branches may ask for it"
@@ -57,6 +57,7 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
     promotion = document["promotion"]
     assert (promotion["version"], promotion["run"], promotion["done"]) == ("v1.0.0", document["run"], False)
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
+    assert "Card of digits v1.0.0" in (last.cwd / "out" / "report" / "index.html").read_text()
     stock("dvc", "get", released.origin, MODEL, "--rev", "digits@v1.0.0", "-o", tmp_path / "got", cwd=tmp_path)
     assert (tmp_path / "got").read_text() == "3.0 [1, 2, 3]"
     again = last(*finish)

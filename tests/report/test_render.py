@@ -84,7 +84,7 @@ def test_failed_run_leads_with_the_failure() -> None:
         "Step models/train failed",
         "cell 5 raised ValueError",
         "drop the rows",
-        "cell 5, line 2: model = SVC(C=C)",
+        "cell 5, line 2: model.fit(X, y)",
         "----> 2 model.fit(X, y)",
         "fitting 1797 digits",
         "[IPKernelApp]",

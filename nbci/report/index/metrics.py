@@ -48,7 +48,9 @@ def metrics_section(material: Material, steps: Sequence[ShownStep]) -> tuple[Mar
 
 def _changes(material: Material) -> tuple[MetricChange, ...]:
     if material.baseline is not None:
-        return material.baseline.difference.metrics
+        is_whole = material.run.record.result == "passed"  # another run has some metrics yet to come
+        found = material.baseline.difference.metrics
+        return tuple(change for change in found if is_whole or change.after is not None)
     declared = material.run.plan.metrics or {}
     return tuple(
         MetricChange(name=name, before=None, after=value, direction=said.direction, unit=said.unit)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "plain": "·"}
 _ROOM = " to spare"
+_MISSED = "misses by "
 
 
 def answers_section(answers: Iterable[Answer]) -> Markup:
@@ -50,7 +51,8 @@ def gates_section(record: RunRecord) -> Markup | None:
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:
-    reason = "" if gate.reason.endswith(_ROOM) else gate.reason
+    says_the_margin = (gate.margin is not None and gate.reason.startswith(_MISSED)) or gate.reason.endswith(_ROOM)
+    reason = "" if says_the_margin else gate.reason
     override = gate.override
     because = f"overridden by {override.by}: {override.reason}" if override else ""
     return (
