@@ -30,7 +30,8 @@ def plan(Map options, Closure prepare = null) {
     order: [],      // the numbers of the stages
     stages: [:],    // number -> what nbci said of it, and the numbers of those that wait for it
     waiting: [:],   // number -> how many stages it still waits for
-    stashed: [:],   // number -> true once its results can be fetched
+    stashed: [:],   // number -> the number under which its results can be fetched; those of plan are 0
+    decided: [:],   // number -> why that stage needs no agent
   ]
   refuseLabels(job, [job.label])
   stage('plan') {
@@ -216,7 +217,8 @@ def askForStages(Map job) {
     values << "NBCI_PARAM_${name}=${job.parameters[name]}".toString()
   }
   withEnv(values) {
-    def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" --out "$NBCI_BUILD/plan.json" --format jenkins > "$NBCI_BUILD/stages.txt"'
+    def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" --out "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+      '--leave "$NBCI_BUILD/left" --format jenkins > "$NBCI_BUILD/stages.txt"'
     def status = sh(script: script, returnStatus: true, label: 'nbci plan')
     if (status != 0) {
       error "nbci plan ended with exit code ${status}: ${meaning(status)}"
@@ -224,6 +226,9 @@ def askForStages(Map job) {
   }
   readStages(job, readFile(file: job.folder + '/stages.txt', encoding: 'UTF-8'))
   stash name: job.stash, includes: job.folder + '/plan.json'
+  if (fileExists(job.folder + '/left/decided.txt')) {
+    leave(job, 0)
+  }
 }
 
 /** Lines of fields with tabs between them; `nbci plan --help` says which. */
@@ -333,7 +338,10 @@ def together(Map job, List numbers) {
 def carryOut(Map job, Map chain) {
   def passed = false
   stage(chain.name) {
-    if (job.keepGoing) {
+    if (job.decided[chain.number]) {
+      echo "no agent is needed: ${job.decided[chain.number]}"
+      passed = true
+    } else if (job.keepGoing) {
       catchError(buildResult: 'FAILURE', stageResult: 'FAILURE', catchInterruptions: false) {
         onAgent(job, chain)
         passed = true
@@ -382,13 +390,13 @@ def carryOutHere(Map job, Map chain) {
     }
   } catch (e) {
     try {
-      leave(job, chain)
+      leave(job, chain.number)
     } catch (lost) {
       echo "What stage ${chain.name} did so far is lost: ${lost.message}"
     }
     throw e
   }
-  leave(job, chain)
+  leave(job, chain.number)
   if (status != 0) {
     error "stage ${chain.name} ended with exit code ${status}: ${meaning(status)}"
   }
@@ -426,18 +434,38 @@ def inWorkspace(Map job, String label, Closure body) {
 def bring(Map job, List numbers) {
   def here = job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()]
   for (number in numbers) {
-    if (job.stashed[number] && !here[number]) {
-      dir("${job.folder}/brought/${number}") { unstash "${job.stash}-${number}" }
-      here[number] = true
+    def from = job.stashed[number]
+    if (from != null && !here[from]) {
+      dir("${job.folder}/brought/${from}") { unstash "${job.stash}-${from}" }
+      here[from] = true
     }
   }
 }
 
-/** Makes what this stage did available to others: also the record of a failure. */
-def leave(Map job, Map chain) {
-  dir(job.folder + '/left') { stash name: "${job.stash}-${chain.number}", includes: '**', allowEmpty: true }
-  job.stashed[chain.number] = true
-  job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()][chain.number] = true
+/** Makes what this stage did, or plan for 0, available to others: also the record of a failure. */
+def leave(Map job, int number) {
+  dir(job.folder + '/left') { stash name: "${job.stash}-${number}", includes: '**', allowEmpty: true }
+  if (number > 0) {
+    job.stashed[number] = number
+  }
+  job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()][number] = true
+  def decided = job.folder + '/left/decided.txt'
+  if (fileExists(decided)) {
+    readDecided(job, number, readFile(file: decided, encoding: 'UTF-8').readLines())
+  }
+}
+
+/** Stages that nbci has found to need no agent: their results are among those of the stage that has just ended. */
+def readDecided(Map job, int by, List lines) {
+  checkFormat(lines[0], 'nbci-decided 1')
+  for (int i = 1; i < lines.size(); i++) {
+    def fields = lines[i].split('\t', -1)
+    def number = fields[0].toInteger()
+    if (job.stashed[number] == null) {
+      job.stashed[number] = by
+      job.decided[number] = fields[1]
+    }
+  }
 }
 
 /** Only the secrets that a stage asks for are shown to it. */

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.promotion.promote import Promotion
+    from nbci.records.model import RunRecord
     from nbci.store.runs import RunFolder
 
 
@@ -45,10 +46,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.engine.forks import project_for
     from nbci.engine.judging import Judging
     from nbci.engine.leaving import take_in
-    from nbci.engine.reuse import bring_notebooks
     from nbci.errors import ExitCode
-    from nbci.store.cache import Cache
-    from nbci.store.index import project_index
     from nbci.store.run_index import note_run
     from nbci.store.runs import read_plan
     from nbci.store.sources import read_notebooks
@@ -65,7 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
         record = Judging(project, plan, os.environ).judged(record)
         folder.write_run(record)
         keep_outs(project, record, store, os.environ)
-        bring_notebooks(folder, record, Cache(store.path), project_index(project))
+        _bring_notebooks(project, folder, record, store)
         publish(project, folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
         if arguments.out:
@@ -101,3 +99,19 @@ def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[P
         return None, f"not promoted: {error.message}"
     publish_report(project, folder, folder.read_plan(), folder.read(), reused_too=True)  # now with the release's card
     return done, render(done)
+
+
+def _bring_notebooks(project: Project, folder: RunFolder, record: RunRecord, store: RunFolder) -> None:
+    """Of reused steps; what cannot be brought now is missed in the report, and nowhere else."""
+    from nbci.data.sharing import share
+    from nbci.engine.reuse import bring_notebooks
+    from nbci.errors import InfrastructureError, IntegrityError
+    from nbci.store.cache import Cache
+    from nbci.store.index import project_index
+
+    cache = Cache(store.path)
+    try:
+        share(project, cache, os.environ, travels=True)
+        bring_notebooks(folder, record, cache, project_index(project))
+    except (InfrastructureError, IntegrityError) as error:
+        print(f"nbci: the report lacks notebooks of reused steps: {error}", file=sys.stderr)

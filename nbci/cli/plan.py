@@ -26,11 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     shown.add_argument("--json", dest="format", action="store_const", const="json",
                        help="print the JSON that schemas/plan.schema.json describes")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`")
+    parser.add_argument("--store", metavar="FOLDER", help="with --leave: the folder that carries results")
+    parser.add_argument("--leave", metavar="FOLDER",
+                        help="let this folder hold what `store.remote` has of the plan's steps already")  # fmt: skip
 
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan, and write it if asked."""
     from nbci.cli.plan_text import render_plan
+    from nbci.engine.environment import check_environments
     from nbci.engine.forks import project_for
     from nbci.engine.prepare import known_secrets, mask_of, plan_target, refuse_written_secrets
     from nbci.records.codec import to_json
@@ -41,8 +45,14 @@ def main(arguments: argparse.Namespace) -> int:
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     declared = known_secrets(plan, target.project.secrets, os.environ)
     refuse_written_secrets(plan, mask_of(declared, os.environ))
+    check_environments(target.project.root, plan.steps)
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
+    if arguments.leave:
+        from nbci.engine.carried import decide_before, open_store
+
+        project = project_for(target.project, plan, os.environ)
+        decide_before(project, plan, open_store(project, plan, arguments.store), os.environ, Path(arguments.leave))
     if arguments.format != "jenkins":
         plan = forecast_here(project_for(target.project, plan, os.environ), plan)
     print(to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format), end="")

@@ -206,11 +206,11 @@ def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
     return digest == name.partition(".")[0]
 
 
-def share(project: Project, cache: Cache, environ: Mapping[str, str]) -> Sharing | None:
+def share(project: Project, cache: Cache, environ: Mapping[str, str], *, travels: bool = False) -> Sharing | None:
     """Let the cache take from the remote that `store.remote` names, and send to it; None without one.
 
     The build of a fork writes under its prefix, which no other build reads. It also reads what trusted ones left there,
-    and in this user's cache.
+    and in this user's cache, unless the run `travels`: then whatever it takes must be there for other machines, too.
     """
     prefix = prefix_of(project, environ)
     team = open_remote(project, project.remote) if project.remote is not None else None
@@ -218,7 +218,8 @@ def share(project: Project, cache: Cache, environ: Mapping[str, str]) -> Sharing
     if prefix is not None:
         target = team.under(prefix) if team is not None else None
         own = (target,) if target is not None else ()
-        remotes = (*own, *remotes, open_folder(user_cache(environ).root))
+        here = () if travels else (open_folder(user_cache(environ).root),)
+        remotes = (*own, *remotes, *here)
     if not remotes:
         return None
     sharing = Sharing(cache, remotes, target)

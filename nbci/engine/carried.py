@@ -13,16 +13,18 @@ from msgspec.structs import replace
 
 from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
+from nbci.engine.ahead import FINE, Ahead, ended_records, unrun
 from nbci.engine.leaving import leave
 from nbci.engine.prepare import header, known_secrets, mask_of
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
+from nbci.graph import followers_of, reachable
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
-from nbci.records.model import StepRecord
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, write_atomic
+from nbci.store.index import project_index
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
 
@@ -32,9 +34,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord
-
-_FINE = ("passed", "reused", "skipped")
+    from nbci.records.model import RunRecord, StepRecord
 
 
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
@@ -60,27 +60,55 @@ def run_part(
     """
     notebooks = read_notebooks(project, plan.sources or {})
     cache = carried_cache(project, store.path)
-    share(project, cache, environ)
+    share(project, cache, environ, travels=True)
     ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
+    ahead = Ahead(project.root, plan, store, cache, ready.index)
+    ahead.settle(_before(plan, steps))
     records = _records_before(plan, store, steps)
     store.write_plan(plan)
     log = store.step(steps[0].name) / "events.jsonl"
     context = ready.begin(store, display, log=log, ended=records.values())
     context.carries = True
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
+    settled: tuple[PlannedStep, ...] = ()
     try:
-        return run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
+        record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
+        settled = ahead.settle(_behind(plan, steps)) if left is not None else ()
+        return record
     finally:
         ready.save()
         if left is not None:
-            leave(store, cache, steps, left)
+            leave(store, cache, (*steps, *settled), left)
+            ahead.name_stages(settled, left)
+
+
+def decide_before(project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path) -> None:
+    """Before anything runs: leave what a remote has of the plan's steps, and name the stages that it settles."""
+    cache, index = carried_cache(project, store.path), project_index(project)
+    share(project, cache, environ, travels=True)
+    ahead = Ahead(project.root, plan, store, cache, index)
+    settled = ahead.settle({step.name for step in plan.steps})
+    cache.save()
+    index.save()
+    leave(store, cache, settled, left)
+    ahead.name_stages(settled, left)
+
+
+def _before(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
+    names = [step.name for step in steps]
+    return reachable(names, {step.name: step.after for step in plan.steps}) - set(names)
+
+
+def _behind(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
+    names = [step.name for step in steps]
+    return reachable(names, followers_of({step.name: step.after for step in plan.steps})) - set(names)
 
 
 def finish(
     project: Project, plan: Plan, store: RunFolder, *, command: Sequence[str], environ: Mapping[str, str]
 ) -> tuple[RunFolder, RunRecord]:
     """Gather what the store has into a run of the project. Repeated, it is the same run."""
-    records = [store.read_step(step.name) or _unrun(step) for step in plan.steps]
+    records = [store.read_step(step.name) or unrun(step) for step in plan.steps]
     folder = _run_of(project, store)
     with disk_errors(folder.path):
         for record in records:
@@ -113,28 +141,16 @@ def keep_outs(project: Project, record: RunRecord, store: RunFolder, environ: Ma
 def _records_before(plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]) -> dict[str, StepRecord]:
     """The records of all other steps in the store; UsageError when one that must have ended has not."""
     here = {step.name for step in steps}
-    records = {}
-    for step in plan.steps:
-        record = store.read_step(step.name)
-        if record is None and step.action == "skip":
-            record = _unrun(step)
-        if record is not None and step.name not in here:
-            records[step.name] = record
+    records = {record.name: record for record in ended_records(plan, store) if record.name not in here}
     for step in steps:
         for name in step.after:
-            if name not in here and (name not in records or records[name].result not in _FINE):
+            if name not in here and (name not in records or records[name].result not in FINE):
                 state = records[name].result if name in records else "not there"
                 raise UsageError(
                     f"step {step.name} comes after {name}, whose record in the store is {state}",
                     hint=f"run it first, or carry its store here: {store.path.parent}",
                 )
     return records
-
-
-def _unrun(step: PlannedStep) -> StepRecord:
-    return StepRecord(
-        name=step.name, result="skipped", reason=step.reason if step.action == "skip" else "it was not run"
-    )
 
 
 def _run_of(project: Project, store: RunFolder) -> RunFolder:
@@ -165,13 +181,13 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     ended = max((step.ended_utc for step in ran if step.ended_utc), default=started)
     record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
     failure = missing_metrics(record, plan.required_metrics)
-    unrun = any(
+    not_run = any(
         step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True)
     )
     broken = [step for step in steps if step.result == "failed"]
     # a step that fails may have had its siblings interrupted: then that is what became of the run
     interrupted = bool(broken) and all(step.failure and step.failure.kind == "interrupted" for step in broken)
-    failed = unrun or failure is not None or any(step.result not in _FINE for step in steps)
+    failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
     return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended))
 

@@ -6,6 +6,7 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from nbci.engine.ahead import DECIDED
 from nbci.store.files import disk_errors, link_or_copy
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def take_in(folder: Path, store: RunFolder) -> None:
     with disk_errors(root):
         for part in sorted(folder.iterdir()) if folder.is_dir() else ():
             for path in sorted(part.rglob("*")):
-                if path.is_file():
+                if path.is_file() and path != part / DECIDED:
                     target = root / path.relative_to(part)
                     target.parent.mkdir(parents=True, exist_ok=True)
                     os.replace(path, target)

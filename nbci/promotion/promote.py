@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import nbci
 from nbci.data.remotes import default_remote
 from nbci.data.repository import project_cache
+from nbci.data.sharing import share
 from nbci.errors import UsageError
 from nbci.promotion.card import card
 from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
@@ -160,8 +161,15 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
         build=build_url(environ),
         seal=seal,
         outs=model_outs(spec, record),
-        artifacts=project_cache(project, environ).artifacts,
+        artifacts=_artifacts(project, environ),
     )
+
+
+def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
+    """What is kept here, or comes from the shared remote when it is needed."""
+    cache = project_cache(project, environ)
+    share(project, cache, environ)
+    return cache.artifacts
 
 
 def _made_before(state: ModelState, run: str) -> Version | None:

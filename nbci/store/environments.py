@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _MADE = "made.json"
 _INCLUDES = ("-r", "--requirement", "-c", "--constraint")
+_ARCHIVES = (".whl", ".tar.gz", ".zip")
 _PLACES = ("-e", "--editable", "-f", "--find-links")
 
 
@@ -43,20 +44,25 @@ def lock_files(root: Path, name: str) -> tuple[Path, ...]:
 def environment_key(root: Path, name: str) -> str:
     """What an environment is known by: all that its lock file says, the Python that makes it, the platform.
 
-    Where the lock names folders, it also counts where these are. Raises OSError when the lock cannot be read.
+    Where the lock names folders, it also counts where these are, and the archives in them. Raises OSError when the lock
+    cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     facts = [platform.python_implementation(), platform.python_version(), sysconfig.get_platform()]
     for path in lock_files(root, name):
         content = path.read_bytes()
         facts.append(hashlib.blake2b(content, digest_size=16).hexdigest())
-        facts += [str((root / value).resolve()) for option, value in _entries(path) if _is_folder(root, option, value)]
+        for option, value in _entries(path):
+            if option in ("", *_PLACES) and "://" not in value and (root / value).is_dir():
+                facts += [str((root / value).resolve()), *_archives(root / value)]
     digest.update(json.dumps(facts).encode())
     return digest.hexdigest()
 
 
-def _is_folder(root: Path, option: str, value: str) -> bool:
-    return option in ("", *_PLACES) and "://" not in value and (root / value).is_dir()
+def _archives(folder: Path) -> list[str]:
+    """The wheels and source archives that lie in it, with their digests."""
+    found = sorted(path for path in folder.iterdir() if path.is_file() and path.name.endswith(_ARCHIVES))
+    return [f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}" for path in found]
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from support.dvc import dvc, make_repository
-from support.s3 import BUCKET, Wire, s3_server
+from support.s3 import Wire, s3_server, s3_settings
 
 from nbci.config import Project
 from nbci.data.repository import project_cache
@@ -92,14 +92,6 @@ def team(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, str]:
     if request.param == "folder":
         return str(tmp_path / "remote folder"), ""
     return s3_settings(request.getfixturevalue("s3"), tmp_path.name)
-
-
-def s3_settings(port: int, prefix: str) -> tuple[str, str]:
-    settings = {
-        "endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1",
-        "access_key_id": "a", "secret_access_key": "b", "read_timeout": "5", "connect_timeout": "5",
-    }  # fmt: skip
-    return f"s3://{BUCKET}/{prefix}", "".join(f"    {key} = {value}\n" for key, value in settings.items())
 
 
 def test_what_one_machine_made_another_has(tmp_path: Path, team: tuple[str, str]) -> None:

@@ -51,13 +51,15 @@ def test_the_key_changes_with_whatever_the_lock_says(tmp_path: Path) -> None:
     assert len(set(keys)) == 4
 
 
-def test_a_lock_that_names_a_folder_is_of_one_place(tmp_path: Path) -> None:
+def test_a_lock_that_names_a_folder_is_of_one_place_and_what_lies_there(tmp_path: Path) -> None:
     keys = set()
     for place in ("one", "two"):
         (tmp_path / place / "wheels").mkdir(parents=True)
         (tmp_path / place / "r.lock").write_text("--find-links wheels\nsix==1.0\n")
         keys.add(environment_key(tmp_path / place, "r.lock"))
-    assert len(keys) == 2
+    (tmp_path / "two" / "wheels" / "six-1.0-py3-none-any.whl").write_bytes(b"another")
+    keys.add(environment_key(tmp_path / "two", "r.lock"))
+    assert len(keys) == 3
 
 
 def test_a_lock_that_is_not_there(tmp_path: Path) -> None:

@@ -34,6 +34,15 @@ def s3_server() -> Iterator[int]:
         server.stop()
 
 
+def s3_settings(port: int, prefix: str) -> tuple[str, str]:
+    """The address of a folder in the bucket, and the lines of DVC's configuration that lead there."""
+    settings = {
+        "endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1",
+        "access_key_id": "a", "secret_access_key": "b", "read_timeout": "5", "connect_timeout": "5",
+    }  # fmt: skip
+    return f"s3://{BUCKET}/{prefix}", "".join(f"    {key} = {value}\n" for key, value in settings.items())
+
+
 class Wire:
     """A port that leads to another one until so many bytes went up through it; then every connection is cut."""
 

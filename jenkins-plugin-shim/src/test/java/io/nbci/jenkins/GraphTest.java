@@ -52,6 +52,39 @@ class GraphTest {
     }
 
     @Test
+    void aStageThatIsDecidedBeforeItsTurnAsksForNoAgent() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("gpu", 1).stage("", 2).stage("other", 2).stage("", 3, 4);
+        graph.file("1.decides", "nbci-decided 1\n2\tits results stand, of run 7\n4\tof run 7\n");
+        graph.options += ", checkLabels: false";
+        graph.endsWith("SUCCESS");
+        assertEquals(List.of("start 1 main1", "end 1", "start 3 main1", "end 3", "start 5 main1", "end 5", "finish"), graph.journal());
+        assertTrue(graph.jenkins.log().stream().anyMatch(line -> line.endsWith("no agent is needed: its results stand, of run 7")));
+        assertTrue(graph.had("finish").contains("by-1"));
+    }
+
+    @Test
+    void whatAStageDecidesIsBroughtToThoseBehindIt() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("gpu", 1).stage("linux2", 2);
+        graph.jenkins.agent("other1", 1, "linux2");
+        graph.file("1.decides", "nbci-decided 1\n2\tof run 7\n");
+        graph.options += ", checkLabels: false";
+        graph.jenkins.restartEvery = 5;
+        graph.endsWith("SUCCESS");
+        assertTrue(graph.had("3").contains("by-1"));
+        assertTrue(graph.jenkins.restarts > 3);
+    }
+
+    @Test
+    void aBuildThatIsDecidedByItsPlanAsksForTheReportOnly() throws Exception {
+        Graph graph = new Graph(folder, "keep-going").stage("gpu").stage("gpu", 1);
+        graph.file("plan.decides", "nbci-decided 1\n1\tof run 7\n2\tof run 7\n");
+        graph.options += ", checkLabels: false";
+        graph.endsWith("SUCCESS");
+        assertEquals(List.of("finish"), graph.journal());
+        assertTrue(graph.had("finish").contains("by-plan"));
+    }
+
+    @Test
     void oneExecutorIsTakenInTurns() throws Exception {
         Graph graph = new Graph(folder).stage("gpu").stage("gpu").stage("gpu");
         graph.jenkins.agent("gpu1", 1, "gpu");

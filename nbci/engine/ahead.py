@@ -1,0 +1,107 @@
+"""Steps whose earlier results stand, told before anybody looks for a machine to run them on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.engine.aliases import Ended
+from nbci.engine.decide import decide
+from nbci.engine.inputs import inputs_for
+from nbci.errors import NbciError
+from nbci.plan.stages import stages
+from nbci.records.model import StepRecord
+from nbci.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable
+    from pathlib import Path
+
+    from nbci.engine.decide import Decision
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.store.cache import Cache
+    from nbci.store.index import FileIndex
+    from nbci.store.runs import RunFolder
+
+DECIDED = "decided.txt"
+FINE = ("passed", "reused", "skipped")
+_FORMAT = "nbci-decided 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Looks ahead in a plan that is carried out in pieces.
+
+    Only a shared cache can have results that this run does not have. Nothing is put back or brought here: whoever needs
+    what the steps made takes it then.
+    """
+
+    root: Path
+    plan: Plan
+    store: RunFolder
+    cache: Cache
+    index: FileIndex
+
+    def settle(self, among: Collection[str]) -> tuple[PlannedStep, ...]:
+        """Of these steps those whose result stands and that come after none still to run: their records are written."""
+        if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
+            return ()
+        settled = Ended(self.plan, ended_records(self.plan, self.store))
+        found = []
+        for step in self.plan.steps:
+            if step.name not in among or step.name in settled or step.action != "run":
+                continue
+            if any(name not in settled or settled[name].result not in FINE for name in step.after):
+                continue
+            decision = self._decision(step, settled)
+            if decision is not None and decision.record is not None:
+                settled[step.name] = replace(decision.record, result="reused", reason=decision.reason)
+                self.store.write_step(settled[step.name])
+                self.cache.mark_used(decision.record)
+                found.append(step)
+        return tuple(found)
+
+    def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
+        """Name in a file those stages that need no machine: all of their steps have ended, and some are among `ahead`.
+
+        The file has the format's version, then lines with a stage's number, a tab, and the reason in words.
+        """
+        names = {step.name for step in ahead}
+        ended = {record.name: record for record in ended_records(self.plan, self.store) if record.result in FINE}
+        lines = [_FORMAT]
+        for stage in stages(self.plan) if names else ():
+            own = [step.name for step in stage.steps]
+            if names.intersection(own) and all(name in ended for name in own):
+                runs = dict.fromkeys(ended[name].run or "" for name in own)
+                lines.append(f"{stage.number}\tits results stand, of run {', '.join(runs)}")
+        if len(lines) > 1:
+            write_atomic(left / DECIDED, "\n".join(lines) + "\n")
+
+    def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
+        """What is known of the step; None where something is in the way, which whoever runs the step comes upon."""
+        try:
+            inputs = inputs_for(step, self.plan, settled)
+            return decide(self.root, step, inputs, self.cache, self.index, made=settled.outs)
+        except NbciError:
+            return None
+
+
+def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:
+    """What the store has of the plan's steps; those that the plan skips have ended, too."""
+    found = []
+    for step in plan.steps:
+        record = store.read_step(step.name)
+        if record is None and step.action == "skip":
+            record = unrun(step)
+        if record is not None:
+            found.append(record)
+    return tuple(found)
+
+
+def unrun(step: PlannedStep) -> StepRecord:
+    """The record of a step that did not run."""
+    return StepRecord(
+        name=step.name, result="skipped", reason=step.reason if step.action == "skip" else "it was not run"
+    )
