@@ -82,27 +82,32 @@ def changes_of_outputs(comparison: CellComparison | None, album: Album, stem: st
     """The difference of what the outputs say, and the pictures of the baseline that are others now."""
     if comparison is None:
         return None
-    before = [_picture(picture, comparison, album, stem) for picture in comparison.pictures]
+    pairs = [_beside(was, now, comparison, album, stem) for was, now in comparison.pictures]
     parts = [
         _difference("Outputs", comparison.said),
         element("p", "The outputs differ from the baseline's; they are too long to be compared.", class_="note")
         if comparison.is_long
         else None,
-        folded(f"{counted(len(before), 'picture')} of the baseline", *before, is_open=True) if before else None,
+        folded(f"{counted(len(pairs), 'picture')} beside the baseline's", *pairs, is_open=True) if pairs else None,
     ]
     return fragment(*parts) if any(parts) else None
 
 
-def _picture(picture: Picture, comparison: CellComparison, album: Album, stem: str) -> Markup:
-    try:
-        address = album.keep(f"{stem}-before-{picture.at}", picture.mime, picture.data)
-    except BrokenPicture as error:
-        return element("p", f"The baseline's picture cannot be shown, {error}.", class_="note")
+def _beside(was: Picture, now: Picture | None, comparison: CellComparison, album: Album, stem: str) -> Markup:
     name = name_of(comparison.before).lower() if comparison.before else "a cell"
-    image = element(
-        "img", src=address, alt=f"Picture {picture.at} of {name} in the baseline, which differs from this run's"
-    )
-    return element("figure", image, element("figcaption", "The baseline's"), class_="before")
+    before = _picture(was, f"{stem}-before-{was.at}", album, "Baseline", f"{name} in the baseline")
+    after = now and _picture(now, f"{stem}-{now.output}", album, "This run", f"{name} in this run")
+    nothing = element("figure", element("figcaption", "This run"), element("p", "no such picture", class_="missing"))
+    return element("div", before, after or nothing, class_="sides")
+
+
+def _picture(picture: Picture, stem: str, album: Album, whose: str, of: str) -> Markup:
+    caption = element("figcaption", whose)
+    try:
+        address = album.keep(stem, picture.mime, picture.data)
+    except BrokenPicture as error:
+        return element("figure", caption, element("p", f"it cannot be shown, {error}", class_="missing"))
+    return element("figure", caption, element("img", src=address, alt=f"Picture {picture.at} of {of}"))
 
 
 def gone(comparison: CellComparison) -> Markup:

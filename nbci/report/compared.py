@@ -6,6 +6,7 @@ import difflib
 import re
 from dataclasses import dataclass
 from hashlib import blake2b
+from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
 from nbci.plan.alignment import aligned
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from nbci.report.view import ShownCell, ShownStep
 
+_MOST_PICTURES = 50
 _MOST_LINES = 2_000
 _MOST_CHARACTERS = 200_000
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
@@ -28,9 +30,10 @@ _RECORDS = "application/scrapbook.scrap"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The `at`-th picture among a cell's outputs, as the notebook holds it."""
+    """The `at`-th picture among a cell's outputs, as the notebook holds it; `output` counts all outputs."""
 
     at: int
+    output: int
     mime: str
     data: str
 
@@ -39,15 +42,16 @@ class Picture:
 class CellComparison:
     """A cell beside the one that it was: `before` is None for a new cell, `after` for one that is gone.
 
-    Diffs are unified, without file names. `pictures`: those that the cell showed before and now shows otherwise.
-    `is_long`: its outputs differ and are too long to be compared line by line.
+    Diffs are unified, without file names. `pictures`: those that the cell showed before and now shows otherwise, each
+    with what stands in its place now, if anything does. `is_long`: its outputs differ and are too long to be compared
+    line by line.
     """
 
     before: ShownCell | None
     after: ShownCell | None
     source: tuple[str, ...] = ()
     said: tuple[str, ...] = ()
-    pictures: tuple[Picture, ...] = ()
+    pictures: tuple[tuple[Picture, Picture | None], ...] = ()
     is_long: bool = False
 
     @property
@@ -88,16 +92,14 @@ def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: b
         return CellComparison(before=before, after=after, source=source)
     old, new = "".join(_said(before.outputs)), "".join(_said(after.outputs))
     is_long = _is_long(old) or _is_long(new)
-    pictures = {picture.at: picture for picture in _pictures(before.outputs)}
-    for picture in _pictures(after.outputs):
-        if picture.at in pictures and _same(pictures[picture.at], picture):
-            del pictures[picture.at]
+    now = list(_pictures(after.outputs))
+    pictures = zip_longest(islice(_pictures(before.outputs), _MOST_PICTURES), now[:_MOST_PICTURES])
     return CellComparison(
         before=before,
         after=after,
         source=source,
         said=() if is_long or old == new else _difference(old.splitlines(), new.splitlines()),
-        pictures=tuple(pictures.values()),
+        pictures=tuple((was, shown) for was, shown in pictures if was and not (shown and _same(was, shown))),
         is_long=is_long and old != new,
     )
 
@@ -142,11 +144,11 @@ def _settled(text: str) -> str:
 
 def _pictures(outputs: Sequence[Any]) -> Iterator[Picture]:
     at = 0
-    for output in outputs:
+    for number, output in enumerate(outputs, 1):
         data = output.get("data") if isinstance(output, dict) else None
         if isinstance(data, dict) and (mime := next((mime for mime in SUFFIXES if mime in data), None)):
             at += 1
-            yield Picture(at=at, mime=mime, data=joined(data[mime]))
+            yield Picture(at=at, output=number, mime=mime, data=joined(data[mime]))
 
 
 def _same(before: Picture, after: Picture) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.report.ansi import coloured
 from nbci.report.cell_changes import summed_up
-from nbci.report.cells import ROOT, CellsOfStep
+from nbci.report.cells import ROOT, CellsOfStep, path_in_run
 from nbci.report.compared import compared
 from nbci.report.failure import explained
-from nbci.report.markup import Markup, element, fragment, table
+from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
-from nbci.report.text import as_json, duration, number, one_line
+from nbci.report.text import as_json, duration, ending, number, one_line
 from nbci.report.untrusted import settled
 from nbci.sizes import size
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from nbci.records.model import RunRecord
     from nbci.report.compared import CellComparison
     from nbci.report.view import ShownStep
+
+_TRACE_BYTES = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +59,7 @@ def step_page(
         else None,
         _metrics(step),
         _changes(was, step, comparisons),
-        section("Cells", *cells or [element("p", "Nothing of this step ran.")], anchor="cells"),
+        section("Cells", _whence(step), *cells, anchor="cells"),
         _attempts(step),
         _parameters(step),
         _files(step),
@@ -106,6 +109,15 @@ def _changes(was: ComparedStep | None, step: ShownStep, comparisons: Sequence[Ce
     return section("Changes since the baseline", found, anchor="changes")
 
 
+def _whence(step: ShownStep) -> Markup | None:
+    """Why cells are shown without what they printed, where they are."""
+    if step.is_from_notebook:
+        return None
+    if step.record.result == "reused" and step.record.run:
+        return element("p", f"What these cells printed is in run {step.record.run}.", class_="note")
+    return element("p", "There is no executed notebook of this step; these are its cells as planned.", class_="note")
+
+
 def _metrics(step: ShownStep) -> Markup | None:
     rows = [(metric.name, number(metric.value), metric.source) for metric in step.record.metrics]
     if not rows:
@@ -122,10 +134,19 @@ def _attempts(step: ShownStep) -> Markup | None:
             verdict(attempt.result),
             duration(attempt.seconds),
             attempt.failure.message if attempt.failure else "",
+            element("code", path_in_run(step, attempt.notebook)) if attempt.notebook else "",
         )
         for attempt in step.record.attempts
     ]
-    return section("Attempts", table("Attempts", ("Attempt", "Result", "Took", "Why"), rows), anchor="attempts")
+    traces = [
+        folded(
+            f"Traceback of attempt {attempt.number}", element("pre", coloured(ending(trace, _TRACE_BYTES)), tabindex=0)
+        )
+        for attempt in step.record.attempts[:-1]
+        if attempt.failure and (trace := attempt.failure.traceback)
+    ]
+    shown = table("Attempts", ("Attempt", "Result", "Took", "Why", "Notebook"), rows)
+    return section("Attempts", shown, *traces, anchor="attempts")
 
 
 def _parameters(step: ShownStep) -> Markup | None:

@@ -9,6 +9,7 @@ from nbci.report.text import clean
 
 _SVG = "http://www.w3.org/2000/svg"
 _XLINK = "http://www.w3.org/1999/xlink"
+_STYLE = f"{{{_SVG}}}style"
 _DRAWS = frozenset(
     (
         "a circle clipPath defs desc ellipse feBlend feColorMatrix feComponentTransfer feComposite feConvolveMatrix"
@@ -62,13 +63,11 @@ def _in_namespace(root: ElementTree.Element) -> None:
 def _reduce(root: ElementTree.Element) -> None:
     for node in root.iter():
         for child in list(node):
-            if not _draws(child):
+            if not _draws(child) or (child.tag == _STYLE and not _is_harmless(child.text or "")):
                 node.remove(child)
         for name, value in list(node.attrib.items()):
             if not _is_kept(node, name, value):
                 del node.attrib[name]
-        if node.tag == f"{{{_SVG}}}style":
-            node.text = node.text if _is_harmless(node.text or "") else ""
 
 
 def _draws(node: ElementTree.Element) -> bool:

@@ -117,4 +117,11 @@ def test_outputs_too_long_to_be_compared_are_said_to_differ() -> None:
 def test_broken_picture_of_the_baseline_is_told() -> None:
     before = samples.notebook(samples.code_cell("plot()", samples.shown({"image/png": "AAAA"})))
     after = samples.notebook(samples.code_cell("plot()", samples.shown({"image/png": samples.PNG})))
-    assert "The baseline's picture cannot be shown, it is no PNG." in shown(before, after)[0]
+    assert "Baselineit cannot be shown, it is no PNG" in shown(before, after)[0]
+
+
+def test_picture_that_is_gone_is_shown_as_it_was() -> None:
+    before = samples.notebook(samples.code_cell("plot()", samples.shown({"image/png": OTHER})))
+    text, files = shown(before, samples.notebook(samples.code_cell("plot()")))
+    assert "This runno such picture" in text
+    assert files["images/models__train/cell-1-before-1.png"] == samples.png(grey=3)

@@ -251,3 +251,22 @@ def test_a_step_may_go_without_a_page() -> None:
     shown = pages(files)  # every link leads to what is there
     assert not [path for path in files if "train" in path]
     assert "report disabled" in shown["index.html"].text
+
+
+def test_earlier_attempts_are_told_with_traceback_and_notebook() -> None:
+    failure = Failure(kind="exception", message="cell 2 raised KeyError: 'x'", traceback="KeyError: 'x' <b>")
+    attempts = (
+        Attempt(
+            number=1, result="failed", started_utc="", seconds=1, failure=failure, notebook="attempts/1/notebook.ipynb"
+        ),
+        Attempt(number=2, result="passed", started_utc="", seconds=2, notebook="notebook.ipynb"),
+    )
+    record = samples.run(StepRecord(name="a", result="passed", attempts=attempts))
+    page = pages(render_report(material(record, samples.plan(), {})))["steps/a.html"]
+    assert "Traceback of attempt 1\nKeyError: 'x' <b>" in page.text
+    assert "steps/a/attempts/1/notebook.ipynb" in page.text
+
+
+def test_reused_step_tells_where_its_outputs_are() -> None:
+    page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
+    assert "What these cells printed is in run 20260101-000000-ffff." in page.text
