@@ -32,7 +32,7 @@ def in_words(found: RunDifference) -> list[str]:
     lines = [
         _listed([f"{one_line(change.name)} {_old_new(change)}" for change in found.params], "parameter"),
         _code_in_words(found.code),
-        *(_data_in_words(change) for change in found.data if change.role == "in"),
+        *_data_in_words([change for change in found.data if change.role == "in"]),
         _listed([f"{one_line(change.name)} {_came_or_went(change)}" for change in found.used], "used file"),
         _listed([f"{one_line(change.name)} {_old_new(change)}" for change in packages], "package"),
         _listed([f"{change.name} {_old_new(change)}" for change in _kernels(found)], "kernel"),
@@ -174,9 +174,12 @@ def _code_in_words(changes: Sequence[CellChange]) -> str:
     return f"{said} in {_listed(list(dict.fromkeys(step for _, steps in cells for step in steps)), 'step')}"
 
 
-def _data_in_words(change: DataChange) -> str:
-    files = [f"{len(names):,} {word}" for word, names in _files(change).items() if names]
-    return f"{one_line(change.path)} {', '.join(files) or change.kind}"
+def _data_in_words(changes: Sequence[DataChange]) -> Iterator[str]:
+    for change in changes[:_NAMED]:
+        files = [f"{len(names):,} {word}" for word, names in _files(change).items() if names]
+        yield f"{one_line(change.path)} {', '.join(files) or change.kind}"
+    if len(changes) > _NAMED:
+        yield f"and {counted(len(changes) - _NAMED, 'more input')}"
 
 
 def _files(change: DataChange) -> Mapping[str, Sequence[str]]:
@@ -206,7 +209,7 @@ def _rows(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -
 
 def _kind(kind: str) -> Markup:
     return element(
-        "span", {"added": "+ ", "removed": f"{MINUS} ", "changed": "~ "}.get(kind, ""), kind, class_=f"kind {kind}"
+        "span", {"added": "+ ", "removed": f"{MINUS} ", "changed": "~ "}.get(kind, ""), kind, class_=f"kind kind-{kind}"
     )
 
 

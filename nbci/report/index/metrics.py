@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 8
 _DRAWN = 12
+_UNFOLDED = 20
 _DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 
 
@@ -34,16 +35,32 @@ def metrics_section(material: Material, steps: Sequence[ShownStep]) -> tuple[Mar
         return None, {}
     found = {history.metric: history for history in histories(material)}
     shown = {step.record.name: step for step in steps}
-    rows = [_row(change, shown, found.get(change.name), material.baseline) for change in changes]
-    heads = ("Metric", "Value", "Baseline", "Change", "Trend", "Step")
-    table_of_all = table("Metrics", heads, rows, class_="metrics", is_stacked=True)
+    rows = [_row(change, shown, found.get(change.name), material.baseline) for change in _first(material, changes)]
     figures = [
         figure
         for at, history in enumerate(list(found.values())[:_DRAWN], 1)
         if (figure := history_figure(history, f"images/history-{at}.svg")) is not None
     ]
-    past = _past(material, changes, figures)
-    return section("Metrics", table_of_all, past, anchor="metrics"), {it.path: it.content for it in figures if it.path}
+    parts = (_table(rows[:_UNFOLDED]), _more(rows[_UNFOLDED:]), _past(material, changes, figures))
+    return section("Metrics", *parts, anchor="metrics"), {it.path: it.content for it in figures if it.path}
+
+
+def _first(material: Material, changes: Sequence[MetricChange]) -> Sequence[MetricChange]:
+    """Of many metrics, first those that gates judged, then those that got worse; of few, as they are."""
+    if len(changes) <= _UNFOLDED:
+        return changes
+    verdict = material.run.record.verdict
+    judged = {gate.metric for gate in verdict.gates} if verdict else set()
+    return sorted(changes, key=lambda change: (change.name not in judged, change.better is not False))
+
+
+def _table(rows: Sequence[tuple[str, ...]]) -> Markup:
+    heads = ("Metric", "Value", "Baseline", "Change", "Trend", "Step")
+    return table("Metrics", heads, rows, class_="metrics", is_stacked=True)
+
+
+def _more(rows: Sequence[tuple[str, ...]]) -> Markup | None:
+    return folded(counted(len(rows), "more metric"), _table(rows)) if rows else None
 
 
 def _changes(material: Material) -> tuple[MetricChange, ...]:

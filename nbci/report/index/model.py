@@ -9,7 +9,7 @@ from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, linked, section
-from nbci.report.text import as_json, one_line
+from nbci.report.text import as_json, counted, one_line
 from nbci.report.untrusted import from_markdown
 from nbci.sizes import size
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _NAMED = 8
 _OUTS = 20
+_STEPS = 50
+_DATA = 100
 
 
 def models_section(material: Material) -> Markup | None:
@@ -101,23 +103,33 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     if not used:
         return None
     shown = {step.record.name: step for step in steps}
-    rows = [_step_row(step, lineage, shown, run.record.run) for step in used]
-    outside = {ref.path: ref for step in used for ref in step.deps if not _is_made(ref.path, made)}
-    data = [
-        (element("code", path), size(ref.bytes), str(ref.files), element("code", ref.digest))
-        for path, ref in outside.items()
-    ]
+    rows = [_step_row(step, lineage, shown, run.record.run) for step in used[-_STEPS:]]
     of = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
     return section(
         "Lineage",
         element("p", f"What {one_line(of, 200)} was made from.", class_="since"),
         table("The steps behind it", heads, rows, is_stacked=True),
-        fragment(element("h3", "Data from outside"), table("Data from outside", ("Path", "Size", "Files", "MD5"), data))
-        if data
+        element("p", f"… and {counted(len(used) - _STEPS, 'earlier step')}.", class_="note")
+        if len(used) > _STEPS
         else None,
+        _outside(used, made),
         anchor="lineage",
     )
+
+
+def _outside(used: Sequence[EvidenceStep], made: Sequence[str]) -> Markup | None:
+    """The files that the steps read and that none of them wrote."""
+    found = {ref.path: ref for step in used for ref in step.deps if not _is_made(ref.path, made)}
+    if not found:
+        return None
+    rows = [
+        (element("code", one_line(path, 200)), size(ref.bytes), str(ref.files), element("code", ref.digest))
+        for path, ref in found.items()
+    ]
+    shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
+    more = element("p", f"… and {len(rows) - _DATA:,} more.", class_="note") if len(rows) > _DATA else None
+    return fragment(element("h3", "Data from outside"), shown, more)
 
 
 def _behind(lineage: Lineage, starts: Sequence[str]) -> set[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from typing import TYPE_CHECKING
 
-from nbci.report.markup import Markup, element, table
+from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import linked, section, verdict
 from nbci.report.text import duration
 from nbci.report.wording import warnings
@@ -17,14 +18,29 @@ if TYPE_CHECKING:
     from nbci.records.model import RunRecord
     from nbci.report.view import ShownStep
 
+_UNFOLDED = 60
+_FIRST = 10
 
-def steps_section(record: RunRecord, steps: Sequence[ShownStep], graph: Markup | None = None) -> Markup:
-    """Each step with its state, time and why; columns that say nothing of any step are left out."""
+
+def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
+    """Each step with its state, time and why; of very many, first those that are worth a look."""
     heads = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
     kernels = {_kernel(step) for step in steps} - {""}
-    rows = [_row(step, _kernel(step) if len(kernels) > 1 else "") for step in steps]
-    shown = table("Steps", heads, rows, class_="steps")
-    return section("Steps", graph, shown, _later(record, steps), anchor="steps")
+    rows = {step.stem: _row(step, _kernel(step) if len(kernels) > 1 else "") for step in steps}
+    shown = table("Steps", heads, rows.values(), class_="steps")
+    if len(steps) > _UNFOLDED:
+        first = [rows[step.stem] for step in _worth_a_look(steps)]
+        slowest = fragment(
+            element("h3", "Failed, and slowest"), table("Failed, and slowest", heads, first, class_="steps")
+        )
+        shown = fragment(slowest, folded(f"All {len(steps):,} steps", shown))
+    return section("Steps", shown, _later(record, steps), anchor="steps")
+
+
+def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
+    failed = [step for step in steps if step.record.result == "failed"][:_FIRST]
+    ran = [step for step in steps if step.record.result == "passed"]
+    return [*failed, *heapq.nlargest(_FIRST, ran, key=lambda step: step.record.seconds or 0.0)]
 
 
 def _row(step: ShownStep, kernel: str) -> tuple[str, ...]:
