@@ -52,6 +52,10 @@ class Listeners:
         for listener in self._listeners:
             listener.step_ended(record)
 
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        for listener in self._listeners:
+            listener.steps_reused(records)
+
     def noticed(self, text: str) -> None:
         for listener in self._listeners:
             listener.noticed(text)
@@ -95,11 +99,10 @@ class EventLog:
         self._append("step_retried", details)
 
     def step_ended(self, record: StepRecord) -> None:
-        failure = record.failure
-        details = {"step": record.name, "result": record.result, "seconds": record.seconds, "reason": record.reason}
-        if failure is not None:
-            details["failure"] = failure.message
-        self._append("step_ended", details)
+        self._append("step_ended", _ended(record))
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        self._append_all("step_ended", [_ended(record) for record in records])
 
     def noticed(self, text: str) -> None:
         self._append("noticed", {"text": text})
@@ -108,12 +111,25 @@ class EventLog:
         self._append("run_ended", {"result": record.result, "seconds": record.seconds})
 
     def _append(self, event: str, details: Mapping[str, Any]) -> None:
-        line = {"seq": self._sequence, "time_utc": now_utc(), "event": event, **details}
-        text = (self._lead + json.dumps(line, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")
+        self._append_all(event, [details])
+
+    def _append_all(self, event: str, several: Sequence[Mapping[str, Any]]) -> None:
+        now = now_utc()
+        lines = [
+            json.dumps({"seq": number, "time_utc": now, "event": event, **details}, ensure_ascii=False)
+            for number, details in enumerate(several, start=self._sequence)
+        ]
+        text = (self._lead + "".join(f"{line}\n" for line in lines)).encode("utf-8", "backslashreplace")
         with disk_errors(self._path):
             if not self._sequence:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:
                 write_whole(file, text)
         self._lead = ""
-        self._sequence += 1
+        self._sequence += len(lines)
+
+
+def _ended(record: StepRecord) -> dict[str, Any]:
+    failure = {"failure": record.failure.message} if record.failure is not None else {}
+    ended = {"step": record.name, "result": record.result, "seconds": record.seconds, "reason": record.reason}
+    return {**ended, **failure}

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from nbci.plan.model import Plan
     from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
 
@@ -31,7 +33,10 @@ class RunListener(Protocol):
         """A try failed; the next begins after the delay."""
 
     def step_ended(self, record: StepRecord) -> None:
-        """The step passed, failed, was reused or skipped."""
+        """The step passed, failed or was skipped."""
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        """Earlier results of these steps, in this order, were taken over."""
 
     def noticed(self, text: str) -> None:
         """Something worth saying that is no failure, such as that no GPU is there."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -10,6 +12,7 @@ from msgspec.structs import replace
 from nbci.engine.deps import declared
 from nbci.records.model import Part
 from nbci.store.environments import environment_key
+from nbci.store.index import SETTLED_NS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -118,15 +121,29 @@ def _installed(folders: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Name and version of each distribution; the first folder on the path wins."""
     found: dict[str, str] = {}
     for folder in folders:
-        try:
-            names = os.listdir(folder)
-        except OSError:
-            continue
-        for name in names:
-            if name.endswith(".dist-info"):
-                distribution, _, version = name.removesuffix(".dist-info").partition("-")
-                found.setdefault(_plain(distribution), version)
+        for name, version in _distributions(folder):
+            found.setdefault(name, version)
     yield from found.items()
+
+
+def _distributions(folder: str) -> tuple[tuple[str, str], ...]:
+    """Those of one folder; a thousand steps ask for them, so they are listed once for each state of the folder."""
+    try:
+        changed_ns = os.stat(folder).st_mtime_ns
+        settled = time.time_ns() - changed_ns > SETTLED_NS
+        return _listed(folder, changed_ns) if settled else _listed.__wrapped__(folder, changed_ns)
+    except OSError:
+        return ()
+
+
+@lru_cache(maxsize=64)
+def _listed(folder: str, _changed_ns: int) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (_plain(distribution), version)
+        for name in os.listdir(folder)
+        if name.endswith(".dist-info")
+        for distribution, _, version in (name.removesuffix(".dist-info").partition("-"),)
+    )
 
 
 def _plain(name: str) -> str:

@@ -85,7 +85,7 @@ def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes 
     if context.carries:  # the store's files come together from several machines: each step has its own
         context.folder.write_step(ours)
     else:
-        context.folder.write_reused(ours, text or to_json_line(record))
+        context.folder.add_reused(ours, text or to_json_line(record))
     return ours
 
 

@@ -67,6 +67,7 @@ class _Run:
         steps = context.plan.steps if options.part is None else _with_edges_inside(options.part)
         self.steps = {step.name: step for step in steps}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
+        self.reused: list[StepRecord] = []  # settled, and nobody has been told
         self.at_once = False  # a step that was tried before runs, and what is far away takes its time
         self.interrupted = False
         self.trouble: BaseException | None = None
@@ -87,6 +88,10 @@ class _Run:
             finally:
                 ticker.cancel()
         self.context.folder.free_reserve()
+        try:
+            self._tell_reused()
+        except Exception as error:  # noqa: BLE001 - the same
+            self.trouble = self.trouble or error
         record = self._final(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
         if self.options.judge is not None and (judged := self.options.judge(record)) is not record:
@@ -147,8 +152,10 @@ class _Run:
             self._ended(record)
             self._skip(schedule.end(name, record.result), f"step {name} failed")
             if time.monotonic() - began > _LONGEST_TURN_SECONDS:
+                self._tell_reused()
                 await asyncio.sleep(0)  # the kernels that run, and signals, have their turn
                 began = time.monotonic()
+        self._tell_reused()
 
     def _collect(self, task: asyncio.Task[StepRecord], schedule: Schedule) -> None:
         name = self.tasks.pop(task)
@@ -193,7 +200,18 @@ class _Run:
     def _ended(self, record: StepRecord) -> None:
         """The step, whose record stands, is settled."""
         self.context.records[record.name] = record
+        if record.result == "reused":
+            self.reused.append(record)
+            return
+        self._tell_reused()
         self.context.listener.step_ended(record)
+
+    def _tell_reused(self) -> None:
+        """Write down what was reused since the last time, and say so: together, as there may be many."""
+        if self.reused:
+            self.context.folder.write_reused()
+            told, self.reused = self.reused, []
+            self.context.listener.steps_reused(told)
 
     def _skip(self, names: tuple[str, ...], reason: str) -> None:
         for name in names:

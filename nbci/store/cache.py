@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 VALUE_HASH = "blake3"
 """The digest that names values (see nbci.digests)."""
 _ENTRIES_TRIED = 20
+MARKED_AGAIN_SECONDS = 3600.0
+"""A result that was marked as used so shortly ago is not marked again."""
 
 
 class Elsewhere(Protocol):
@@ -151,9 +154,11 @@ class Cache:
         write_atomic(place, to_json_line(record))
 
     def mark_used(self, record: StepRecord) -> None:
-        """Note that the result was used just now: what was not used for long is removed one day."""
+        """Note that the result was used in this hour: what was not used for many days is removed."""
         with contextlib.suppress(OSError):
-            os.utime(self._entry(record))
+            entry = self._entry(record)
+            if time.time() - os.stat(entry).st_ctime > MARKED_AGAIN_SECONDS:
+                os.utime(entry)
 
     def notebook_digest(self, record: StepRecord) -> str | None:
         """The digest of the executed notebook of a record that was kept."""

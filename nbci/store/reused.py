@@ -42,18 +42,30 @@ class ReusedSteps:
         self._path = path
         self._known: dict[str, StepRecord] = {}
         self._read = 0
+        self._held: list[bytes] = []
         self._file: FileIO | None = None
 
     def add(self, record: StepRecord, made: bytes) -> None:
-        """Append a record of this run; `made` is the text of the one that it was taken from."""
-        head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
-        line = f'{head[:-1]}, "record": '.encode("utf-8", "surrogatepass") + made.rstrip(b"\n") + b"}\n"
-        with disk_errors(self._path):
-            if self._file is None:
+        """Hold a record of this run for `flush`; `made` is the text of the one that it was taken from."""
+        if self._file is None:
+            with disk_errors(self._path):
                 self._file = self._opened()
-            write_whole(self._file, line)
+        head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
+        self._held.append(f'{head[:-1]}, "record": '.encode("utf-8", "surrogatepass") + made.rstrip(b"\n") + b"}\n")
         self._known[record.name] = record
-        self._read += len(line)
+
+    def flush(self) -> None:
+        """Append what is held to the file."""
+        if self._held and self._file is not None:
+            text = b"".join(self._held)
+            with disk_errors(self._path):
+                try:
+                    write_whole(self._file, text)
+                except OSError:
+                    self._file.truncate(self._read)
+                    raise
+            self._held.clear()
+            self._read += len(text)
 
     def get(self, name: str) -> StepRecord | None:
         """The record of a step that was taken over."""

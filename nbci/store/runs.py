@@ -147,12 +147,19 @@ class RunFolder:
         """Write a step's record."""
         write_atomic(self.path / _place(record.name), to_json_line(record))
 
-    def write_reused(self, record: StepRecord, made: bytes) -> None:
-        """Write the record of a step that was taken over; `made` is the text of the record that it was taken from."""
+    def add_reused(self, record: StepRecord, made: bytes) -> None:
+        """Keep the record of a step that was taken over; `made` is the text of the record that it was taken from.
+
+        It is written with the next `write_reused`: there may be many.
+        """
         if (self.path / _place(record.name)).exists():  # this run tried it before: a record of its own goes first
             self.write_step(record)
         else:
             self.reused.add(record, made)
+
+    def write_reused(self) -> None:
+        """Write the records of all steps that have been taken over by now."""
+        self.reused.flush()
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""

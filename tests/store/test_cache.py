@@ -38,6 +38,7 @@ def reused(tmp_path: Path) -> Iterator[ReusedSteps]:
     reused = ReusedSteps(tmp_path / "reused.jsonl")
     text = to_json_line(_RECORD)
     reused.add(replace(_RECORD, name="mine", result="reused", reason="as it was"), text)
+    reused.flush()
     yield reused
     reused.close()
 
@@ -80,6 +81,7 @@ def test_a_cache_that_was_removed_is_gone(cache: Cache, reused: ReusedSteps) -> 
 def test_what_holds_nan_is_looked_up(cache: Cache, reused: ReusedSteps, tmp_path: Path) -> None:
     odd = replace(_RECORD, key="cd" * 32, metrics=(Metric(name="m", value=float("nan"), source="metrics"),))
     reused.add(odd, to_json_line(odd))
+    reused.flush()
     assert [record.key for record, _ in reused.originals()] == [_KEY]
     keep(cache, odd, tmp_path)
     cache.recall(reused)

@@ -168,7 +168,10 @@ def test_results_of_kept_runs_stay_and_all_that_is_young(project: Project, cache
     assert list(cache.records(other.key or "")) == []
 
 
-def test_a_result_that_is_used_stays_with_what_it_took_and_gave(project: Project, cache: Cache) -> None:
+def test_a_result_that_is_used_stays_with_what_it_took_and_gave(
+    project: Project, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbci.store.cache.MARKED_AGAIN_SECONDS", 0.0)
     gone = make_result(project, cache, "gone")
     used = make_result(project, cache, "used", takes=gone.gives)
     time.sleep(0.05)  # the clock of the file system is coarse

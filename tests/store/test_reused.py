@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import json
+import resource
 from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
 
 from nbci.config import Project
-from nbci.errors import IntegrityError
+from nbci.errors import InfrastructureError, IntegrityError
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.codec import to_json_line
 from nbci.records.model import Metric, RunRecord, StepRecord
@@ -44,7 +45,8 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
 
 
 def test_what_was_taken_over_is_read_as_this_runs_own(folder: RunFolder) -> None:
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     for reader in (folder, RunFolder(folder.path)):
         assert reader.read_step("node/ours") == _OURS
         assert reader.read_step("theirs") is None
@@ -56,33 +58,57 @@ def test_what_was_taken_over_is_read_as_this_runs_own(folder: RunFolder) -> None
 def test_a_reader_sees_what_comes_later(folder: RunFolder) -> None:
     reader = RunFolder(folder.path)
     assert reader.read_step("other") is None
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     assert reader.read_step("node/ours") == _OURS
-    folder.write_reused(replace(_OURS, name="other"), _TEXT)
+    folder.add_reused(replace(_OURS, name="other"), _TEXT)
+    folder.write_reused()
     assert reader.read_step("other") == replace(_OURS, name="other")
 
 
 def test_a_line_cut_off_by_a_kill_is_not_there_and_not_in_the_way(folder: RunFolder) -> None:
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     folder.release()
     path = folder.path / "reused.jsonl"
     with path.open("ab") as file:
         file.write(path.read_bytes()[:40])
     again = RunFolder(folder.path)
     assert again.read_step("other") is None
-    again.write_reused(replace(_OURS, name="other"), _TEXT)
+    again.add_reused(replace(_OURS, name="other"), _TEXT)
+    again.write_reused()
     again.release()
     assert [json.loads(line)["name"] for line in path.read_text(encoding="utf-8").splitlines()] == [
         "node/ours", "other",
     ]  # fmt: skip
 
 
+def test_what_a_full_disk_refuses_is_written_when_there_is_room_again(folder: RunFolder) -> None:
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
+    path = folder.path / "reused.jsonl"
+    whole = path.read_bytes()
+    folder.add_reused(replace(_OURS, name="other"), _TEXT)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (len(whole) + 10, before[1]))
+    try:
+        with pytest.raises(InfrastructureError):
+            folder.write_reused()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == whole
+    folder.write_reused()
+    assert [record.name for record in RunFolder(folder.path).step_records()] == ["node/ours", "other"]
+
+
 def test_the_record_of_a_step_that_ran_goes_before(folder: RunFolder) -> None:
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     ran = StepRecord(name="node/ours", result="passed")
     folder.write_step(ran)
     assert folder.read_step("node/ours") == ran
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     assert folder.read_step("node/ours") == _OURS
 
 
@@ -96,7 +122,8 @@ def test_a_damaged_line_is_named(tmp_path: Path) -> None:
 
 
 def _ended(folder: RunFolder) -> RunFolder:
-    folder.write_reused(_OURS, _TEXT)
+    folder.add_reused(_OURS, _TEXT)
+    folder.write_reused()
     other = StepRecord(name="other", result="passed")
     folder.write_step(other)
     folder.write_run(

@@ -11,7 +11,7 @@ from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, 
 from nbci.cli.live.wording import counted, duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -86,6 +86,15 @@ class LineDisplay:
             self._say_failure(record.name, record.failure)
         else:
             self._say(record.name, ended_words(record))
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        """Say for each whose result it is: they come by the hundred, so all at once."""
+        lines = []
+        for record in records:
+            self._progress.end(record)
+            lines += [f"[{record.name}] warning: {one_line(warning)}" for warning in record.warnings]
+            lines.append(f"[{record.name}] {ended_words(record)}")
+        self._write(*lines)
 
     def noticed(self, text: str) -> None:
         """Say it, once."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter, deque
+from collections import Counter, defaultdict, deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -33,9 +33,7 @@ class StepProgress:
     total: int = 0
     record: StepRecord | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    printed: dict[str, PrintedLines] = field(
-        default_factory=lambda: {"stdout": PrintedLines(), "stderr": PrintedLines()}
-    )
+    printed: defaultdict[str, PrintedLines] = field(default_factory=lambda: defaultdict(PrintedLines))
     last_printed: str = ""
 
     def begin(self, attempt: int, now: float) -> None:

@@ -10,6 +10,7 @@ from nbci.cli.live.progress import RunProgress
 from nbci.cli.live.summary import failure_lines, result_line
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -39,6 +40,9 @@ class NullDisplay:
         """Nothing."""
 
     def step_ended(self, record: StepRecord) -> None:
+        """Nothing."""
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
         """Nothing."""
 
     def noticed(self, text: str) -> None:

@@ -11,7 +11,7 @@ from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, 
 from nbci.cli.live.wording import duration, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TextIO
 
@@ -91,12 +91,23 @@ class TreeDisplay:
     def step_ended(self, record: StepRecord) -> None:
         """Its last state; a failure with its traceback stays above the tree."""
         self._progress.step(record.name).flush()
-        self._progress.end(record)
-        lines = [self._text(f"{record.name}: warning: {one_line(warning)}", "yellow") for warning in record.warnings]
+        lines = self._ended(record)
         if record.failure is not None:
             lines += self._failure_texts(record.name, record.failure)
         elif record.result == "failed":
             lines.append(self._text(f"{record.name} {ended_words(record)}", "bold red"))
+        self._add(lines)
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        """Their last state."""
+        self._add([line for record in records for line in self._ended(record)])
+
+    def _ended(self, record: StepRecord) -> list[Text]:
+        self._progress.end(record)
+        return [self._text(f"{record.name}: warning: {one_line(warning)}", "yellow") for warning in record.warnings]
+
+    def _add(self, lines: list[Text]) -> None:
+        """Lines above the tree, if there are any; the tree as it is now."""
         if lines:
             self._above(lines)
         else:
