@@ -61,13 +61,22 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _text(project: Project, folder: RunFolder, report: str | None) -> str:
     """The summary of the run, which holds no secret: once more without what this very environment holds."""
+    from dataclasses import replace
+
     from nbci.engine.prepare import known_secrets, mask_of
-    from nbci.report.markdown import summary
+    from nbci.report.figures import figures_of
+    from nbci.report.gather import gather
+    from nbci.report.summary import summary
     from nbci.report.view import shown_steps
 
     record, plan = folder.read(), folder.read_plan()
+    notebooks = folder.executed(plan)
+    material = replace(gather(project, record, plan, notebooks, environ=os.environ), url=report)
     links = {"Report": f"{report.rstrip('/')}/index.html" if report else None, "Build": os.environ.get("BUILD_URL")}
-    steps = shown_steps(record, plan, {})
-    text = summary(record, plan, steps, links={name: url for name, url in links.items() if url}).decode()
-    mask = mask_of(known_secrets(plan, project.secrets, os.environ), os.environ)
-    return mask.text(text)
+    text = summary(
+        material,
+        shown_steps(record, plan, notebooks),
+        figures_of(material),
+        links={name: url for name, url in links.items() if url},
+    )
+    return mask_of(known_secrets(plan, project.secrets, os.environ), os.environ).text(text.decode())

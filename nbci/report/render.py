@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from nbci.report.figures import figures_of
 from nbci.report.index_page import index_page
 from nbci.report.junit import junit
-from nbci.report.markdown import summary
 from nbci.report.step_page import ComparedStep, step_page
+from nbci.report.summary import summary
 from nbci.report.view import shown_steps
 
 if TYPE_CHECKING:
@@ -27,10 +27,11 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     """
     record, plan = material.run.record, material.run.plan
     steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
+    figures = figures_of(material)
     result = {
-        **index_page(material, steps, figures_of(material)),
+        **index_page(material, steps, figures),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
-        "summary.md": summary(record, plan, steps),
+        "summary.md": summary(material, steps, figures),
         "junit.xml": junit(record, steps, material.url),
     }
     with_page = [step for step in steps if step.page is not None]

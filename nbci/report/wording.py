@@ -6,14 +6,16 @@ import shlex
 from typing import TYPE_CHECKING
 
 from nbci.pipeline.rules import declared_for
+from nbci.plan.compare import MetricChange
 from nbci.report.text import counted, duration, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.plan.model import Plan
-    from nbci.records.model import Metric, RunRecord
+    from nbci.records.model import RunRecord
     from nbci.records.verdict import Verdict
+    from nbci.report.material import Material
     from nbci.report.view import ShownStep
 
 
@@ -77,19 +79,18 @@ def run_again(record: RunRecord) -> str:
     return f"git checkout {shlex.quote(commit)}\n{command}" if commit else command
 
 
-def metric_rows(plan: Plan, steps: Sequence[ShownStep]) -> list[tuple[str, str, str, str]]:
-    """Step, metric, value and what the plan says of it (unit, direction)."""
-
-    def meaning(step: str, metric: Metric) -> str:
-        declared = declared_for(f"{step}:{metric.name}", plan.metrics or {})
-        direction = {"up": "higher is better", "down": "lower is better"}.get(declared.direction or "", "")
-        return ", ".join(part for part in (declared.unit or "", direction) if part)
-
-    return [
-        (step.record.name, metric.name, number(metric.value), meaning(step.record.name, metric))
-        for step in steps
-        for metric in step.record.metrics
-    ]
+def metric_changes(material: Material) -> tuple[MetricChange, ...]:
+    """Every metric of the run beside the baseline's, as far as there is one."""
+    if material.baseline is not None:
+        is_whole = material.run.record.result == "passed"  # another run has some metrics yet to come
+        found = material.baseline.difference.metrics
+        return tuple(change for change in found if is_whole or change.after is not None)
+    declared = material.run.plan.metrics or {}
+    return tuple(
+        MetricChange(name=name, before=None, after=value, direction=said.direction, unit=said.unit)
+        for name, value in material.run.record.metrics.items()
+        for said in (declared_for(name, declared),)
+    )
 
 
 def warnings(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> list[str]:

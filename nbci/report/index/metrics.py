@@ -5,18 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.pipeline.metric_names import short_name, step_of
-from nbci.pipeline.rules import declared_for
-from nbci.plan.compare import MetricChange
 from nbci.report.changes import moved
 from nbci.report.figures.history import histories, history_figure, sparkline
 from nbci.report.figures_section import figures_shown
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import linked, section, time, verdict
 from nbci.report.text import counted, measured, number
+from nbci.report.wording import metric_changes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.plan.compare import MetricChange
     from nbci.report.figures import Figure
     from nbci.report.figures.history import History
     from nbci.report.material import Baseline, Material, PastRun
@@ -30,7 +30,7 @@ _DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 
 def metrics_section(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | None, dict[str, bytes]]:
     """A row for each metric, those that the baseline has and the run has not last; and the files of its pictures."""
-    changes = _changes(material)
+    changes = metric_changes(material)
     if not changes:
         return None, {}
     found = {history.metric: history for history in histories(material)}
@@ -61,19 +61,6 @@ def _table(rows: Sequence[tuple[str, ...]]) -> Markup:
 
 def _more(rows: Sequence[tuple[str, ...]]) -> Markup | None:
     return folded(counted(len(rows), "more metric"), _table(rows)) if rows else None
-
-
-def _changes(material: Material) -> tuple[MetricChange, ...]:
-    if material.baseline is not None:
-        is_whole = material.run.record.result == "passed"  # another run has some metrics yet to come
-        found = material.baseline.difference.metrics
-        return tuple(change for change in found if is_whole or change.after is not None)
-    declared = material.run.plan.metrics or {}
-    return tuple(
-        MetricChange(name=name, before=None, after=value, direction=said.direction, unit=said.unit)
-        for name, value in material.run.record.metrics.items()
-        for said in (declared_for(name, declared),)
-    )
 
 
 def _row(
