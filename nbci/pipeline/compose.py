@@ -143,13 +143,12 @@ def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, 
     """The group's steps with `after` as names of steps; the node's own `after` binds the roots."""
     waited_for: list[str] = []
     for index, name in enumerate(group.nodes_after):
-        where = document.where("steps", group.node, "after", index)
-        waited_for += names.waited_for(name, group.node, where)
-    where = document.where("steps", group.node, "params")
-    with located(where):
+        with located(document.where, "steps", group.node, "after", index):
+            waited_for += names.waited_for(name, group.node)
+    with located(document.where, "steps", group.node, "params"):
         for reference in references(group.steps[0].params):
             if reference.step:
-                waited_for += names.waited_for(reference.step, group.node, where)
+                waited_for += names.waited_for(reference.step, group.node)
     if not waited_for:
         return group.steps
     return tuple(
@@ -165,14 +164,14 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
     for key, value in settings.items():
         if not value:
             continue
-        with located(document.where("steps", step.node, key)):
+        with located(document.where, "steps", step.node, key):
             for reference in references(value):
                 if reference.step and key != "params":
                     raise UsageError(f"${{{reference.text}}} can stand in `params` only, not in `{key}`")
                 if reference.parameter and reference.parameter not in known:
                     raise unknown("parameter", reference.parameter, known)
     if step.when is not None:
-        with located(document.where("steps", step.node, "when")):
+        with located(document.where, "steps", step.node, "when"):
             check_condition(step.when, known, step.matrix or {})
 
 
@@ -184,7 +183,7 @@ def _check_parameters(document: Document, pipeline: Pipeline) -> None:
     for step in pipeline.steps:
         if (step.node, repr(step.matrix)) not in checked:
             checked.add((step.node, repr(step.matrix)))
-            with located(document.where("steps", step.node, "params")):
+            with located(document.where, "steps", step.node, "params"):
                 step_parameters(pipeline, step, defaults, declared[step.notebook])
 
 

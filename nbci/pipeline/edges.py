@@ -27,7 +27,7 @@ class StepNames:
             self._leaves[group.name] = group.leaves
         self._leaves.update({step.name: (step.name,) for group in groups for step in group.steps})
 
-    def waited_for(self, name: str, waiting: str, where: Location) -> tuple[str, ...]:
+    def waited_for(self, name: str, waiting: str) -> tuple[str, ...]:
         """The steps that must have ended before one that names `name` starts."""
         if name in self._leaves:
             return self._leaves[name]
@@ -39,7 +39,6 @@ class StepNames:
         raise UsageError(
             f"unknown step {name!r}{suggestion}, in step {waiting}",
             hint=f"the steps are {', '.join(known)}" if known else "there is no other step",
-            where=where,
         )
 
 

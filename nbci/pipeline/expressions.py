@@ -44,7 +44,9 @@ class MetricTemplate(Struct, frozen=True, kw_only=True):
 
 def references(value: Any) -> tuple[Reference, ...]:
     """Every `${...}` in a value, in lists and mappings too, in order; UsageError for what is malformed."""
-    return tuple(reference for text in _texts(value) for reference, _ in _tokens(text) if reference is not None)
+    return tuple(
+        reference for text in _texts(value) if "${" in text for reference, _ in _tokens(text) if reference is not None
+    )
 
 
 def substitute_matrix(value: Any, matrix: Mapping[str, Any]) -> Any:
@@ -160,7 +162,7 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _map_texts(value: Any, change: Any) -> Any:
     if isinstance(value, str):
-        return change(value)
+        return change(value) if "${" in value else value
     if isinstance(value, dict):
         return {key: _map_texts(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -62,7 +62,7 @@ def check_gates(
     """What they name besides metrics is there: parameters in `when`, steps in full names (`steps` holds nodes, too)."""
     for index, gate in enumerate(gates):
         if gate.when is not None:
-            with located(document.where("gates", index, "when")):
+            with located(document.where, "gates", index, "when"):
                 check_condition(gate.when, parameters, {})
         for name in judged_names(gate):
             step = step_of(name)
@@ -175,7 +175,7 @@ class _Reader:
         for key in ("metric", *_BOUNDS, "baseline", "first_run"):
             if key in self.said:
                 raise self._wrong(f"`{key}` does not go with `expr`", key, "write two gates")
-        with located(self.document.where("gates", self.index, "expr")):
+        with located(self.document.where, "gates", self.index, "expr"):
             formula = parse(text, "gate")
             if not names(formula):
                 raise UsageError(f"the gate {text!r} names no metric")

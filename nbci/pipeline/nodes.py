@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import posixpath
 import re
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -17,7 +16,7 @@ from nbci.pipeline.expressions import as_text, escaped, substitute_matrix
 from nbci.pipeline.paths import project_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from nbci.errors import Location
     from nbci.pipeline.document import Document
@@ -43,15 +42,21 @@ class Group(Struct, frozen=True, kw_only=True):
     nodes_after: tuple[str, ...]
 
 
-@contextmanager
-def located(where: Location) -> Iterator[None]:
-    """Give errors from inside that know no place this one."""
-    try:
-        yield
-    except UsageError as error:
-        if error.where is not None:
-            raise
-        raise UsageError(error.message, hint=error.hint, where=where) from error
+class located:  # noqa: N801 - a context manager, which generators make at ten times the cost
+    """Give errors from inside that know no place the one that `where` gives for `path`."""
+
+    __slots__ = ("_path", "_where")
+
+    def __init__(self, where: Callable[..., Location], *path: str | int) -> None:
+        self._where = where
+        self._path = path
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, UsageError) and error.where is None:
+            raise UsageError(error.message, hint=error.hint, where=self._where(*self._path)) from error
 
 
 def expand(document: Document, node: str, notebook: str, tagged: TaggedNotebook) -> tuple[Group, ...]:
@@ -122,7 +127,7 @@ def _with_matrix(
         if key in {"matrix", "notebook", "when", "description"}:
             settings[key] = value
             continue
-        with located(document.where("steps", node, key)):
+        with located(document.where, "steps", node, key):
             settings[key] = substitute_matrix(value, matrix or {})
     return settings
 
@@ -198,7 +203,7 @@ def _settings(document: Document, combination: _Combination, step: Step) -> dict
     }
     for key in ("timeout", "cell_timeout"):
         if key in settings:
-            with located(document.where("steps", combination.node, key)):
+            with located(document.where, "steps", combination.node, key):
                 changed[f"{key}_seconds"] = _seconds(settings[key])
     for key in ("cache", "report"):
         if key in settings:
@@ -258,10 +263,11 @@ def _bind_files(
 
 
 def _paths(document: Document, combination: _Combination, key: str) -> list[str]:
-    return [
-        project_path(path, ".", document.where("steps", combination.node, key, index))
-        for index, path in enumerate(combination.settings.get(key, ()))
-    ]
+    found = []
+    for index, path in enumerate(combination.settings.get(key, ())):
+        with located(document.where, "steps", combination.node, key, index):
+            found.append(project_path(path, "."))
+    return found
 
 
 def _writer(

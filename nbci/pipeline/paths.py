@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import posixpath
+import re
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
     from nbci.errors import Location
+
+_NORMAL = re.compile(r"[\w-][\w.-]*(?:/[\w-][\w.-]*)*")
+"""Most paths: no part of them is empty or begins with a point."""
 
 
 def overlap(one: str, other: str) -> bool:
@@ -20,8 +24,10 @@ def overlap(one: str, other: str) -> bool:
     return one == other or one.startswith(f"{other}/") or other.startswith(f"{one}/")
 
 
-def project_path(path: str, folder: str, where: Location) -> str:
+def project_path(path: str, folder: str, where: Location | None = None) -> str:
     """The path, given relative to `folder` (itself relative to the root), relative to the project's root."""
+    if folder == "." and _NORMAL.fullmatch(path):
+        return path
     joined = posixpath.normpath(posixpath.join(folder, path))
     if "\0" in path or posixpath.isabs(joined) or joined == ".." or joined.startswith("../"):
         raise UsageError(

@@ -89,7 +89,9 @@ def _resolved(step: Step, values: dict[str, Any], where: Location) -> Step:
         return step
 
     def texts(given: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(project_path(as_text(substitute(path, values)), ".", where) for path in given)
+        return tuple(
+            project_path(as_text(substitute(path, values)), ".", where) if "${" in path else path for path in given
+        )
 
     def text(given: str | None) -> str | None:
         return None if given is None else as_text(substitute(given, values))
