@@ -34,14 +34,14 @@ def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
     return section("Graph", box, anchor="graph")
 
 
-def charts_section(figures: Sequence[Figure], steps: Sequence[ShownStep]) -> Markup | None:
-    """What the steps recorded, drawn; the first of them unfolded."""
-    if not figures:
+def charts_section(charts: Sequence[Figure], *, root: str, steps: Sequence[ShownStep] = ()) -> Markup | None:
+    """What steps recorded, drawn; the first of them unfolded. Those of `steps` lead to their pages."""
+    if not charts:
         return None
     pages = {step.record.name: step for step in steps}
-    others = figures[_UNFOLDED:]
-    more = folded(counted(len(others), "more chart"), figures_shown(others, root="", pages=pages)) if others else None
-    return section("Charts", figures_shown(figures[:_UNFOLDED], root="", pages=pages), more, anchor="charts")
+    first, others = charts[:_UNFOLDED], charts[_UNFOLDED:]
+    more = folded(counted(len(others), "more chart"), figures_shown(others, root=root, pages=pages)) if others else None
+    return section("Charts", figures_shown(first, root=root, pages=pages), more, anchor="charts")
 
 
 def figures_shown(figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None) -> Markup:

@@ -38,7 +38,7 @@ def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[
         "Gates": gates_section(record),
         "What changed": changes_section(material.baseline, material.no_baseline),
         "Metrics": metrics,
-        "Charts": charts_section(charts, steps),
+        "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
         "Graph": graph_section(steps),
         "Steps": steps_section(record, steps),

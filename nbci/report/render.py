@@ -39,7 +39,8 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     for at, step in enumerate(with_page):
         before = with_page[at - 1] if at else None
         after = with_page[at + 1] if at + 1 < len(with_page) else None
-        result |= step_page(record, step, (before, after), was.get(step.record.name))
+        its_charts = [figure for figure in figures if figure.step == step.record.name]
+        result |= step_page(record, step, (before, after), was.get(step.record.name), its_charts)
     return result
 
 

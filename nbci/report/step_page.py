@@ -10,6 +10,7 @@ from nbci.report.cell_changes import summed_up
 from nbci.report.cells import ROOT, CellsOfStep, path_in_run
 from nbci.report.compared import compared
 from nbci.report.failure import explained
+from nbci.report.figures_section import charts_section
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, page, section, time, verdict
 from nbci.report.text import as_json, duration, ending, number, one_line
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.records.model import RunRecord
     from nbci.report.compared import CellComparison
+    from nbci.report.figures import Figure
     from nbci.report.view import ShownStep
 
 _TRACE_BYTES = 20_000
@@ -39,8 +41,9 @@ def step_page(
     step: ShownStep,
     neighbours: tuple[ShownStep | None, ShownStep | None],
     was: ComparedStep | None = None,
+    charts: Sequence[Figure] = (),
 ) -> dict[str, bytes]:
-    """The page and the files that belong to it: path in the report to content."""
+    """The page and the files that belong to it: path in the report to content. The charts' files are the index's."""
     shown = CellsOfStep(step)
     comparisons = compared(was.step, step) if was and was.step else ()
     cells = [shown.compared(found) for found in comparisons] or [shown.cell(cell) for cell in step.cells]
@@ -58,6 +61,7 @@ def step_page(
         if step.record.warnings
         else None,
         _metrics(step),
+        charts_section(charts, root=ROOT),
         _changes(was, step, comparisons),
         section("Cells", _whence(step), *cells, anchor="cells"),
         _attempts(step),

@@ -23,6 +23,7 @@ from nbci.records.model import (
     Metric,
     ParameterValue,
     RunRecord,
+    Scrap,
     StepRecord,
     Usage,
 )
@@ -384,6 +385,31 @@ def _listing(ref: FileRef) -> dict[str, str]:
     if ref.digest.startswith("a"):
         return names | {"old.png": "1"}
     return names | {"0001.png": "2"} | {f"new-{number}.png": "3" for number in range(13)}
+
+
+def charted() -> Material:
+    """A run of 40 steps, one of which recorded what charts are made of, beside a baseline that did so, too."""
+    names = [f"{stage}/{at}" for stage in ("load", "clean", "train", "judge") for at in range(10)]
+    steps = [planned(name, after=(names[at - 10],) if at >= 10 else ()) for at, name in enumerate(names)]
+
+    def shown_run(right: int) -> ShownRun:
+        charts = {
+            "confusion": {"labels": ["cat", "dog"], "matrix": [[right, 50 - right], [3, 47]]},
+            "roc": {"fpr": [0, 0.2, 1], "tpr": [0, right / 50, 1]},
+            "training": {"chart": "learning_curve", "x_label": "epoch", "series": {"train": [3, 2, right / 50]}},
+            "importance": {"chart": "feature_importance", "importance": {"whiskers": 0.6, "ears": right / 100}},
+            "broken": {"chart": "roc", "fpr": [0, 1], "tpr": [0]},
+        }
+        records = [StepRecord(name=name, result="passed", seconds=1.5) for name in names[:-1]]
+        scraps = tuple(Scrap(name=name, data=data) for name, data in charts.items())
+        records.append(StepRecord(name=names[-1], result="passed", seconds=1.5, scraps=scraps))
+        return ShownRun(record=run(*records), plan=plan(*steps), notebooks={})
+
+    now, before = shown_run(45), shown_run(40)
+    found = difference(
+        Compared(record=before.record, plan=before.plan), Compared(record=now.record, plan=now.plan), _listing
+    )
+    return Material(run=now, baseline=Baseline(title="the last run that passed", run=before, difference=found))
 
 
 def compared() -> Material:

@@ -30,7 +30,7 @@ ROC = Figure(
 
 
 def test_a_chart_has_its_step_its_words_and_its_numbers() -> None:
-    shown = charts_section([ROC], STEPS)
+    shown = charts_section([ROC], root="", steps=STEPS)
     assert shown is not None
     page = Page(shown)
     assert page.links == ["steps/judge.html"]
@@ -41,7 +41,7 @@ def test_a_chart_has_its_step_its_words_and_its_numbers() -> None:
 
 
 def test_what_has_no_picture_shows_its_numbers_at_once_and_says_why() -> None:
-    shown = charts_section([Figure(name="roc", title="ROC", note="install it", numbers=ROC.numbers)], STEPS)
+    shown = charts_section([Figure(name="roc", title="ROC", note="install it", numbers=ROC.numbers)], root="../")
     assert shown is not None
     page = Page(shown)
     assert not page.images
@@ -50,13 +50,13 @@ def test_what_has_no_picture_shows_its_numbers_at_once_and_says_why() -> None:
 
 
 def test_many_charts_are_folded() -> None:
-    shown = charts_section([ROC] * 10, STEPS)
+    shown = charts_section([ROC] * 10, root="../")
     assert shown is not None
     assert "2 more charts" in Page(shown).text
 
 
 def test_nothing_recorded_is_no_part() -> None:
-    assert charts_section([], STEPS) is None
+    assert charts_section([], root="") is None
 
 
 def test_the_graph_stands_in_a_box_that_the_keyboard_can_scroll() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from report_samples import charted
 from support.browser import SCREENSHOTS, WIDTHS
 from test_render import RUNS
 
@@ -19,15 +20,20 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.needs("chromium")
 
 
-@pytest.fixture(params=RUNS)
+SHOWN = {**RUNS, "charted": charted()}
+
+
+@pytest.fixture(params=SHOWN)
 def report(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
     folder = tmp_path / str(request.param)
-    write_report(folder, render_report(RUNS[request.param]))
+    write_report(folder, render_report(SHOWN[request.param]))
     return folder
 
 
 def pages_of(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.html"))
+    """The index, and of many steps' pages the last."""
+    found = sorted(str(path.relative_to(folder)) for path in folder.rglob("*.html"))
+    return found[:1] + found[1:][-5:]
 
 
 def faults(reading: Reading) -> list[str]:
