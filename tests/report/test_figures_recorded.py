@@ -79,7 +79,7 @@ def test_a_figure_has_all_that_a_page_needs() -> None:
         (
             {"chart": "learning_curve", "series": {"train": [3, 2], "test": [4, 3]}},
             {"chart": "learning_curve", "series": {"test": [4, 2]}},
-            "Learning curve of 2: at last: train 2; test 3, baseline 2",
+            "Learning curve of 2: last: train 2; test 3, baseline 2",
         ),
         (
             {"chart": "feature_importance", "importance": {"hue": 0.1, "alcohol": -0.5}},

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.console import ROOT
 
 from nbci.report.figures.charts import Chart, Confusion, Curves, Importance, Unusable
-from nbci.report.figures.shapes import chart_of, chart_of_rows
+from nbci.report.figures.shapes import KINDS, chart_of, chart_of_rows
 
+PAGE = ROOT / "docs" / "pictures.md"
 MATRIX = Confusion(labels=("cat", "dog"), counts=((8.0, 2.0), (1.0, 9.0)))
 
 
@@ -161,6 +164,16 @@ def test_what_is_wrong_is_said(record: Any, said: str) -> None:
     with pytest.raises(Unusable) as error:
         chart_of(record)
     assert str(error.value).startswith(said)
+
+
+@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+def test_the_shapes_of_the_documentation_are_charts(text: str) -> None:
+    assert chart_of(json.loads(text)) is not None
+
+
+def test_the_documentation_shows_every_kind() -> None:
+    text = PAGE.read_text(encoding="utf-8")
+    assert all(f'"chart": "{kind}"' in text for kind in KINDS)
 
 
 def test_numbers_beyond_all_measure_are_gaps() -> None:

@@ -209,8 +209,8 @@ class _Drawn:
 def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     lines = list(_looks(chart, baseline))
     words = [line.words for line in lines if line.words]
-    left = 66
-    width, down = 470, 300
+    left = 64
+    width, down = 430, 270
     height = 12 + down + 46 + 17 * len(words) + 6
     figure, axes = _figure(width, height, (left, 12, width - left - 16, down))
     for line in lines:
@@ -220,12 +220,16 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     if chart.kind in ("roc", "calibration"):
         axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, linestyle=(0, (1, 3)))
     _limits(axes, chart, baseline)
+    if all(place.is_integer() for line in chart.lines for place in map(float, line.x)):
+        axes.xaxis.get_major_locator().set_params(integer=True)
     axes.grid(visible=True, linewidth=0.8)
     axes.tick_params(length=0)
     axes.set_xlabel(middle_cut(chart.x_label, 50))
     axes.set_ylabel(middle_cut(chart.y_label, 40))
-    # in the picture this run lies in front, in the legend it stands first
-    if handles := [handle for handle in reversed(axes.get_lines()) if handle.get_label() in words]:
+    handles = [handle for handle in axes.get_lines() if handle.get_label() in words]
+    if handles:
+        # in the picture this run lies in front, in the legend it stands first
+        handles.sort(key=lambda handle: (handle.get_marker() == "None", not handle.is_dashed()))
         figure.legend(
             handles=handles,
             loc="lower left",
@@ -267,7 +271,7 @@ def _words(chart: Curves, line: Line, whose: str, *, one: bool) -> str:
     title = whose if one or not name else name if whose == "this run" else f"{name}, {whose}"
     value = measure(chart, line)
     kind = {"roc": "AUC", "precision_recall": "average precision", "calibration": "at most off by"}.get(
-        chart.kind, "at last"
+        chart.kind, "last"
     )
     return title if value is None else f"{title} ({kind} {value:.4g})"
 
@@ -333,8 +337,9 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
     labels = [middle_cut(label, 16) for label in matrix.labels]
     count = len(labels)
     shown = [[_count(value) for value in row] for row in matrix.counts]
-    wide = max(38.0, 12 + max(text_width(text, _LETTERS) for row in shown for text in row))
-    tall = 40.0 if before else 32.0
+    roomy = min(72.0, 240 / count)
+    wide = max(38.0, roomy, 12 + max(text_width(text, _LETTERS) for row in shown for text in row))
+    tall = max(40.0 if before else 32.0, 0.7 * roomy)
     names = max(text_width(label, _SMALL) for label in labels)
     turned = names > wide + 4
     left, top = 36 + names, 8

@@ -63,7 +63,7 @@ def _of_baseline(material: Material, step: StepRecord) -> Mapping[str, Recorded]
 def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str) -> Figure:
     if one.chart is None:
         note = f"{one.source} cannot be drawn: {one.problem}"
-        return Figure(step=step.name, name=one.name, title=clean(one.name), source=one.source, note=note)
+        return Figure(step=step.name, name=one.name, title=clean(one.name), note=note)
     before = earlier.chart if earlier is not None and type(earlier.chart) is type(one.chart) else None
     if isinstance(before, Curves) and isinstance(one.chart, Curves) and before.kind != one.chart.kind:
         before = None
@@ -105,7 +105,7 @@ def said(chart: Chart, before: Chart | None) -> str:
 
 def _said_of_curves(chart: Curves, before: Curves | None) -> str:
     pairs = list(_pairs(chart, before))
-    word = _MEASURES.get(chart.kind, "at last")
+    word = _MEASURES.get(chart.kind, "last")
     of = f" of {len(pairs)}" if len(pairs) > 1 else ""
     words = []
     for name, value, earlier in pairs[:4]:
