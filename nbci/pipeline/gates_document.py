@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -158,10 +159,11 @@ class _Reader:
             baseline=self._baseline(),
             max_drop=self._tolerance("max_drop"),
             max_rise=self._tolerance("max_rise"),
-            severity=said.get("severity", "fail"),
+            # interned: msgspec leaves out what is the very default, and a plan's JSON is canonical
+            severity=intern(said.get("severity", "fail")),
             when=str(said["when"]) if "when" in said else None,
-            first_run=said.get("first_run", "pass"),
-            missing=said.get("missing", "fail"),
+            first_run=intern(said.get("first_run", "pass")),
+            missing=intern(said.get("missing", "fail")),
             description=said.get("description"),
         )
         if gate.expr is not None:

@@ -247,3 +247,14 @@ def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> N
     plan = planned(tmp_path / "p.yaml")
     assert plan.step("b").param_types == {"epochs": "int"}
     assert plan.step("a").param_types is None
+
+
+def test_what_a_file_says_of_defaults_is_written_as_it_is_read(tmp_path: Path) -> None:
+    write_notebook(tmp_path / "n.ipynb", [("metrics", "acc = 1.0\nprint(acc)")])
+    gate = "{metric: acc, baseline: champion, max_drop: 0.1, first_run: pass, severity: fail, missing: fail}"
+    (tmp_path / "p.yaml").write_text(
+        f"pipeline: p\nshell_errors: fail\nmetrics: {{acc: {{direction: up}}}}\nsteps: {{a: {{notebook: n.ipynb}}}}\n"
+        f"gates:\n  - {gate}\n"
+    )
+    text = to_json(planned(tmp_path / "p.yaml"))
+    assert to_json(from_json(text, Plan, "plan.json")) == text
