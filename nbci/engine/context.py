@@ -171,7 +171,7 @@ class RunContext(Struct, kw_only=True):
         """A GPU for a step that asks for one, waiting until one is free; None when this machine has none."""
         if not step.gpu:
             return None
-        names = gpu.devices(self.environ)
+        names = await asyncio.to_thread(gpu.devices, self.environ)
         if not names:
             if not self.said_no_gpu:
                 self.said_no_gpu = True

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import tempfile
 from itertools import takewhile
 from pathlib import Path
@@ -14,6 +16,9 @@ from nbci.store.files import try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+_ANSWER_SECONDS = 20
+_EVERYBODYS = Path("/tmp")  # noqa: S108 - a folder of this user's lies in it
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -28,7 +33,10 @@ class Lease(Struct, frozen=True, kw_only=True):
 
 
 def devices(environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
-    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows."""
+    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows.
+
+    Where it shows none, as in some containers, `nvidia-smi` is asked.
+    """
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         # as CUDA reads it: what follows a -1 is not seen
@@ -37,14 +45,33 @@ def devices(environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/g
     try:
         return tuple(str(number) for number, _ in enumerate(sorted(proc.iterdir())))
     except OSError:
+        return _asked(environ)
+
+
+def _asked(environ: Mapping[str, str]) -> tuple[str, ...]:
+    command = shutil.which("nvidia-smi", path=environ.get("PATH"))
+    if command is None:
         return ()
+    try:
+        done = subprocess.run(
+            [command, "--query-gpu=index", "--format=csv,noheader"],
+            capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ()
+    return tuple(done.stdout.split()) if done.returncode == 0 else ()
 
 
 def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | None:
-    """One of the GPUs, or None while all are lent. The locks are the machine's, so that all runs share them."""
-    folder = folder or Path(tempfile.gettempdir()) / f"nbci-gpu-{os.getuid()}"
+    """One of the GPUs, or None while all are lent. The locks are this user's on the machine: all runs share them."""
+    folder = folder or _shared_folder() / f"nbci-gpu-{os.getuid()}"
     for name in names:
         descriptor = try_lock(folder / f"{name.replace('/', '_')}.lock")
         if descriptor is not None:
             return Lease(device=name, descriptor=descriptor)
     return None
+
+
+def _shared_folder() -> Path:
+    """The same for all processes: a CI may give each job a TMPDIR of its own."""
+    return _EVERYBODYS if os.access(_EVERYBODYS, os.W_OK) else Path(tempfile.gettempdir())

@@ -98,7 +98,7 @@ def _assembled(
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
         order=data.get("order", "declared"),
         keep_going=data.get("keep_going", False),
-        shell_errors=data.get("shell_errors", "fail"),
+        shell_errors="ignore" if data.get("shell_errors") == "ignore" else "fail",
         run_timeout_seconds=parse_duration(data["run_timeout"]) if "run_timeout" in data else None,
         warnings=tuple(warning for tagged in used.values() for warning in tagged.warnings),
     )

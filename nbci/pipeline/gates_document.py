@@ -134,6 +134,11 @@ def _unknown(at: int, name: str, where: Location, known: Collection[str], *, cer
     raise UsageError(said, hint=f"{listed}; one that comes about in another way is declared in `metrics:`", where=where)
 
 
+def _word(said: Mapping[str, Any], key: str, default: str) -> Any:
+    """One of the words that the schema allows; interned, so that msgspec sees a default, and a plan has one JSON."""
+    return intern(said.get(key, default))
+
+
 class _Reader:
     """One gate of the file."""
 
@@ -159,11 +164,10 @@ class _Reader:
             baseline=self._baseline(),
             max_drop=self._tolerance("max_drop"),
             max_rise=self._tolerance("max_rise"),
-            # interned: msgspec leaves out what is the very default, and a plan's JSON is canonical
-            severity=intern(said.get("severity", "fail")),
+            severity=_word(said, "severity", "fail"),
             when=str(said["when"]) if "when" in said else None,
-            first_run=intern(said.get("first_run", "pass")),
-            missing=intern(said.get("missing", "fail")),
+            first_run=_word(said, "first_run", "pass"),
+            missing=_word(said, "missing", "fail"),
             description=said.get("description"),
         )
         if gate.expr is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import posixpath
-from sys import intern
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -57,8 +56,7 @@ def build_plan(
         sources=sources,
         nbci=nbci.__version__,
         keep_going=resolved.keep_going,
-        # interned: msgspec leaves out what is the very default, and a plan's JSON is canonical
-        shell_errors=intern(resolved.shell_errors),
+        shell_errors=resolved.shell_errors,
         run_timeout_seconds=resolved.run_timeout_seconds,
         metrics=resolved.metrics,
         gates=resolved.gates,

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import ROOT
+from support.console import ROOT, Console
+from support.notebooks import write_notebook
 
 from nbci.engine.gpu import devices, try_lease
 
@@ -76,7 +79,7 @@ def test_what_the_environment_allows(allowed: str, expected: tuple[str, ...], tm
 
 
 def test_what_the_driver_shows(tmp_path: Path) -> None:
-    assert devices({}, tmp_path / "absent") == ()
+    assert devices({"PATH": "/nowhere"}, tmp_path / "absent") == ()
     for name in ("0000:01:00.0", "0000:02:00.0"):
         (tmp_path / name).mkdir()
     assert devices({}, tmp_path) == ("0", "1")
@@ -87,3 +90,54 @@ def test_a_name_with_a_slash_is_a_lock_inside_the_folder(tmp_path: Path) -> None
     assert lease is not None
     lease.release()
     assert [path.parent for path in tmp_path.rglob("*.lock")] == [tmp_path]
+
+
+_STEP = """
+import os, time
+from pathlib import Path
+Path('had-{0}.part').write_text(os.environ['CUDA_VISIBLE_DEVICES'])
+os.rename('had-{0}.part', 'had-{0}')
+while not Path('go').exists():
+    time.sleep(0.05)
+"""
+
+
+def test_parallel_steps_in_processes_of_their_own_have_a_gpu_each(tmp_path: Path) -> None:
+    """Also when they have temporary folders of their own; what a killed one had goes to the next."""
+    (tmp_path / ".git").mkdir()
+    numbers = [f"{os.getpid()}{number}" for number in (1, 2)]
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    smi.write_text("#!/bin/sh\n" + "".join(f"echo {number}\n" for number in numbers), encoding="utf-8")
+    smi.chmod(0o755)
+    nodes = ""
+    for name in "abc":
+        write_notebook(tmp_path / f"{name}.ipynb", [_STEP.format(name)])
+        nodes += f"  {name}: {{notebook: {name}.ipynb, agent: gpu}}\n"
+        (tmp_path / f"tmp-{name}").mkdir()
+    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n{nodes}", encoding="utf-8")
+    nbci = Console(tmp_path)
+    assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
+    path = f"{smi.parent}:{os.environ['PATH']}"
+
+    def start(name: str) -> subprocess.Popen[str]:
+        env = {"PATH": path, "TMPDIR": str(tmp_path / f"tmp-{name}")}
+        return nbci.start("step", "--plan", "plan.json", "--store", f"store-{name}", name, env=env)
+
+    def had(name: str, process: subprocess.Popen[str]) -> str:
+        while not (tmp_path / f"had-{name}").exists():
+            assert process.poll() is None, process.communicate()
+            time.sleep(0.05)
+        return (tmp_path / f"had-{name}").read_text(encoding="utf-8")
+
+    first, second = start("a"), start("b")
+    lent = [had("a", first), had("b", second)]
+    assert sorted(lent) == numbers
+    third = start("c")
+    first.kill()
+    first.communicate()
+    assert had("c", third) == lent[0]
+    (tmp_path / "go").touch()
+    for process in (second, third):
+        said, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, said
