@@ -37,7 +37,7 @@ def plan(Map options, Closure prepare = null) {
   stage('plan') {
     inWorkspace(job, job.label) {
       askForStages(job)
-      if (job.lint) {
+      if (job.lint && !job.nothing) {
         lint(job)
       }
     }
@@ -55,6 +55,9 @@ def plan(Map options, Closure prepare = null) {
 
 /** Runs the stages, each on an agent of its label, the moment those before it are done. */
 def run(Map job) {
+  if (job.nothing) {
+    return
+  }
   def ready = []
   for (number in job.order) {
     if (job.waiting[number] == 0) {
@@ -70,6 +73,12 @@ def run(Map job) {
 
 /** Gathers what there is, publishes it, and ends the build as nbci says; `failure` is what `run` threw. */
 def finish(Map job, Throwable failure = null) {
+  if (job.nothing) {
+    rememberData(job)
+    currentBuild.result = 'NOT_BUILT'
+    describe(job.nothing)
+    return
+  }
   def ending = null
   try {
     stage('finish') {
@@ -84,6 +93,9 @@ def finish(Map job, Throwable failure = null) {
           withEnv(["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString()]) {
             def status = sh(script: script, returnStatus: true, label: 'nbci finish')
             ending = publish(job.folder + '/result', job.reportName, status)
+            if (ending.told) {
+              rememberData(job)
+            }
             comment(job)
           }
         }
@@ -126,11 +138,11 @@ def publish(String folder, String reportName, int status) {
   for (int i = 1; i < lines.size(); i++) {
     def fields = lines[i].split('\t', -1)
     if (fields[0] == 'result') {
-      ending = [result: fields[1], message: fields[2]]
+      ending = [result: fields[1], message: fields[2], told: true]
     } else if (fields[0] == 'check') {
       check = [conclusion: fields[1], title: fields[2]]
     } else if (fields[0] == 'description') {
-      currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${fields[1]}" : fields[1]
+      describe(fields[1])
     }
   }
   junit testResults: folder + '/report/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
@@ -164,6 +176,10 @@ def comment(Map job) {
     }
     echo "The pull request has no comment of this build: ${e.message}"
   }
+}
+
+def describe(String line) {
+  currentBuild.description = currentBuild.description ? "${currentBuild.description}; ${line}" : line
 }
 
 /** What an exit code of nbci means: the table of schemas/exit-codes.json, in the words of a build. */
@@ -212,52 +228,96 @@ def checkFormat(String found, String expected) {
 // ---- planning
 
 def askForStages(Map job) {
-  def values = ["NBCI_TARGET=${job.target}".toString()]
+  job.data = seenData()
+  def values = ["NBCI_TARGET=${job.target}".toString(), "NBCI_SEEN=${job.data}".toString(),
+    "NBCI_POLL=${isTimersAlone() ? 'yes' : ''}".toString()]
   for (name in job.parameters.keySet()) {
     values << "NBCI_PARAM_${name}=${job.parameters[name]}".toString()
   }
   withEnv(values) {
-    def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" --out "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
-      '--leave "$NBCI_BUILD/left" --format jenkins > "$NBCI_BUILD/stages.txt"'
+    def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" ${NBCI_POLL:+--poll "$NBCI_SEEN"} --out "$NBCI_BUILD/plan.json" ' +
+      '--store "$NBCI_BUILD/store" --leave "$NBCI_BUILD/left" --format jenkins > "$NBCI_BUILD/stages.txt"'
     def status = sh(script: script, returnStatus: true, label: 'nbci plan')
     if (status != 0) {
       error "nbci plan ended with exit code ${status}: ${meaning(status)}"
     }
   }
   readStages(job, readFile(file: job.folder + '/stages.txt', encoding: 'UTF-8'))
+  if (job.nothing) {
+    return
+  }
   stash name: job.stash, includes: job.folder + '/plan.json'
   if (fileExists(job.folder + '/left/decided.txt')) {
     leave(job, 0)
   }
 }
 
+/** Whether a timer started the build, and nobody else: then it is nbci that knows what the timer is for. */
+def isTimersAlone() {
+  def causes = currentBuild.getBuildCauses().size()
+  return causes > 0 && currentBuild.getBuildCauses('hudson.triggers.TimerTrigger$TimerTriggerCause').size() == causes
+}
+
+/** For the next build that a timer starts. */
+def rememberData(Map job) {
+  if (job.data) {
+    env.NBCI_DATA = job.data
+  }
+}
+
+/** What the last build that told so saw of imported data. */
+def seenData() {
+  if (env.NBCI_DATA) {
+    return env.NBCI_DATA
+  }
+  def build = currentBuild.previousBuild
+  for (int i = 0; i < 20 && build != null; i++) {
+    def seen = build.buildVariables.NBCI_DATA
+    if (seen) {
+      return seen.toString()
+    }
+    build = build.previousBuild
+  }
+  return ''
+}
+
 /** Lines of fields with tabs between them; `nbci plan --help` says which. */
 def readStages(Map job, String text) {
   def lines = text.readLines()
   checkFormat(lines[0], 'nbci-plan 1')
-  def settings = lines[1].split('\t', -1)
-  job.keepGoing = settings[1] == 'keep-going'
-  job.timeout = settings[2] ? settings[2].toInteger() : null
-  for (int i = 2; i < lines.size(); i++) {
+  for (int i = 1; i < lines.size(); i++) {
     def fields = lines[i].split('\t', -1)
-    def number = fields[1].toInteger()
-    def after = numbers(fields[4])
-    job.order << number
-    job.stages[number] = [
-      number: number,
-      name: fields[2],
-      label: fields[3],
-      needs: numbers(fields[5]),
-      timeout: fields[6] ? fields[6].toInteger() : null,
-      attempts: fields[7].toInteger(),
-      secrets: fields[8].tokenize(','),
-      container: fields[9],
-      next: [],
-    ]
-    job.waiting[number] = after.size()
-    for (before in after) {
-      job.stages[before].next << number
+    if (fields[0] == 'run') {
+      job.keepGoing = fields[1] == 'keep-going'
+      job.timeout = fields[2] ? fields[2].toInteger() : null
+    } else if (fields[0] == 'nothing') {
+      job.nothing = fields[1]
+    } else if (fields[0] == 'data') {
+      job.data = fields[1]
+    } else if (fields[0] == 'stage') {
+      readStage(job, fields)
     }
+  }
+}
+
+def readStage(Map job, fields) {
+  def number = fields[1].toInteger()
+  def after = numbers(fields[4])
+  job.order << number
+  job.stages[number] = [
+    number: number,
+    name: fields[2],
+    label: fields[3],
+    needs: numbers(fields[5]),
+    timeout: fields[6] ? fields[6].toInteger() : null,
+    attempts: fields[7].toInteger(),
+    secrets: fields[8].tokenize(','),
+    container: fields[9],
+    next: [],
+  ]
+  job.waiting[number] = after.size()
+  for (before in after) {
+    job.stages[before].next << number
   }
 }
 

@@ -44,6 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.engine.carried import finish, keep_outs, open_store
     from nbci.engine.forks import project_for
+    from nbci.engine.imports import place_imports
     from nbci.engine.judging import Judging
     from nbci.engine.leaving import take_in
     from nbci.errors import ExitCode
@@ -53,6 +54,7 @@ def main(arguments: argparse.Namespace) -> int:
 
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)
+    place_imports(project, plan)
     notebooks = read_notebooks(project, plan.sources or {})
     store = open_store(project, plan, arguments.store)
     if arguments.bring:

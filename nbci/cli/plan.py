@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
+    from nbci.data.imports import Polled
     from nbci.plan.model import Plan
 
 
@@ -25,6 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                        help="how to show it (default: text)")  # fmt: skip
     shown.add_argument("--json", dest="format", action="store_const", const="json",
                        help="print the JSON that schemas/plan.schema.json describes")  # fmt: skip
+    parser.add_argument("--poll", metavar="SEEN",
+                        help="for a timer: where the pipeline has `triggers: {data: ...}`, bring imported data up to "
+                        "date that has changed at its source and is not SEEN, the `data` line of an earlier plan; plan "
+                        "nothing where none has")  # fmt: skip
     parser.add_argument("--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`")
     parser.add_argument("--store", metavar="FOLDER", help="with --leave: the folder that carries results")
     parser.add_argument("--leave", metavar="FOLDER",
@@ -33,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan, and write it if asked."""
-    from nbci.cli.plan_text import render_plan
+    from nbci.cli.plan_text import data_line, render_nothing, render_plan
     from nbci.engine.environment import check_environments
     from nbci.engine.forks import project_for
     from nbci.engine.prepare import known_secrets, mask_of, plan_target, refuse_written_secrets
@@ -46,6 +52,12 @@ def main(arguments: argparse.Namespace) -> int:
     declared = known_secrets(plan, target.project.secrets, os.environ)
     refuse_written_secrets(plan, mask_of(declared, os.environ))
     check_environments(target.project.root, plan.steps)
+    polled = _polled(target.project, plan, arguments.poll)
+    if polled is not None and not polled.texts:
+        print(render_nothing(arguments.format, polled.seen), end="")
+        return 0
+    if polled is not None:
+        plan = replace(plan, imports=polled.texts)
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
     if arguments.leave:
@@ -55,8 +67,18 @@ def main(arguments: argparse.Namespace) -> int:
         decide_before(project, plan, open_store(project, plan, arguments.store), os.environ, Path(arguments.leave))
     if arguments.format != "jenkins":
         plan = forecast_here(project_for(target.project, plan, os.environ), plan)
-    print(to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format), end="")
+    shown = to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format)
+    print(shown + (data_line(polled.seen) if polled is not None and arguments.format == "jenkins" else ""), end="")
     return 0
+
+
+def _polled(project: Project, plan: Plan, seen: str | None) -> Polled | None:
+    """What became of the imported data that the steps depend on; None where nobody asks."""
+    if seen is None or plan.fork is not None or "data" not in (plan.triggers or {}):
+        return None
+    from nbci.data.imports import poll, seen_in
+
+    return poll(project, [dep for step in plan.steps for dep in step.deps], seen_in(seen))
 
 
 def forecast_here(project: Project, plan: Plan) -> Plan:

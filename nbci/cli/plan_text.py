@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from typing import TYPE_CHECKING
 
@@ -9,17 +10,32 @@ from nbci.cli.live.wording import counted, table
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from nbci.plan.model import Plan, PlannedStep
 
 _JENKINS_FORMAT = "nbci-plan 1"
+_NO_NEWS = "the imported data is what it was"
 
 
 def render_plan(plan: Plan, form: str) -> str:
     """The plan in one of the forms `text`, `tree`, `mermaid`, `jenkins`; ends with a newline."""
     render = {"text": _text, "tree": _tree, "mermaid": _mermaid, "jenkins": _jenkins}[form]
     return "\n".join(render(plan)) + "\n"
+
+
+def render_nothing(form: str, seen: Mapping[str, str]) -> str:
+    """That a timer's build has nothing to do."""
+    if form == "json":
+        return "null\n"
+    if form != "jenkins":
+        return f"{_NO_NEWS}\n"
+    return f"{_JENKINS_FORMAT}\n{_fields('nothing', _NO_NEWS)}\n{data_line(seen)}"
+
+
+def data_line(seen: Mapping[str, str]) -> str:
+    """What a poll saw of imported data, for the next one."""
+    return f"{_fields('data', json.dumps(seen, sort_keys=True))}\n"
 
 
 def _text(plan: Plan) -> Iterator[str]:

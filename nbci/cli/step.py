@@ -37,11 +37,13 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.engine.carried import open_store, run_part
     from nbci.engine.forks import project_for
+    from nbci.engine.imports import place_imports
     from nbci.engine.leaving import take_in
     from nbci.store.runs import read_plan
 
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)
+    place_imports(project, plan)
     steps = _asked_for(plan, arguments)
     store = open_store(project, plan, arguments.store)
     if arguments.bring:

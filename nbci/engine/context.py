@@ -113,7 +113,7 @@ class RunContext(Struct, kw_only=True):
     def bring_deps(self, step: PlannedStep) -> Failure | None:
         """See to it that the dependencies are there, tracked data as its `.dvc` file says; the failure if not."""
         root = self.project.root
-        gone = deps.absent(root, step.deps)
+        gone = (*deps.absent(root, step.deps), *deps.outdated(root, step.deps, self.index, self.cache.artifacts))
         if any(self.cache.artifacts.lacking(ref.digest) for ref in gone):
             fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from nbci.data.tracked import tracked, tracking_file
 from nbci.engine.artifacts import stands
+from nbci.errors import StepError
 from nbci.records.model import Failure
 
 if TYPE_CHECKING:
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.records.model import FileRef
+    from nbci.store.artifacts import Artifacts
     from nbci.store.index import FileIndex
 
 
@@ -53,6 +56,17 @@ def absent(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
     """The tracked data that is not in the workspace."""
     refs = [ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)]
     return tuple(ref for ref in refs if not (root / ref.path).exists())
+
+
+def outdated(root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts) -> tuple[FileRef, ...]:
+    """The tracked data in whose place stands what an earlier commit tracked: it is kept, and can be put back."""
+    found = []
+    for ref in (ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)):
+        if (root / ref.path).exists() and not stands(root, ref, index):
+            with contextlib.suppress(StepError):
+                there = index.fingerprint(root, ref.path)
+                found += [ref] if artifacts.has(there) and not artifacts.lacking(there.digest) else []
+    return tuple(found)
 
 
 def altered(root: Path, paths: Iterable[str], index: FileIndex) -> Failure | None:

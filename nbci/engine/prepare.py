@@ -153,7 +153,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
 
 def checkout_of(root: Path, plan: Plan) -> GitState | None:
     """What git has checked out, as the record of the plan's run will have it."""
-    made = tuple(path for step in plan.steps for path in (*step.outs, *step.metrics))
+    made = (*(path for step in plan.steps for path in (*step.outs, *step.metrics)), *(plan.imports or {}))
     found = read_checkout(root, tuple(plan.sources or {}), made)
     return None if found is None else GitState(**found._asdict())
 

@@ -26,7 +26,7 @@ def generated_part(pipeline: Pipeline) -> str:
     parameters = [jenkins_parameter(parameter) for parameter in pipeline.params]
     lines = [
         f"{_BEGIN}: from {pipeline.target}; `nbci jenkins init` writes these lines anew, the others are yours",
-        *_properties(parameters, pipeline.triggers or {}),
+        *_properties(parameters, pipeline.triggers or {}, pipeline.builds or {}),
         f"def nbciTarget = {quoted(pipeline.target)}",
         "def nbciParameters = [:]",
         *map(_taken, parameters),
@@ -96,25 +96,44 @@ def _part(text: str) -> re.Match[str]:
     return found[0]
 
 
-def _properties(parameters: list[JenkinsParameter], triggers: Mapping[str, Any]) -> Iterator[str]:
+def _properties(
+    parameters: list[JenkinsParameter], triggers: Mapping[str, Any], builds: Mapping[str, Any]
+) -> Iterator[str]:
     """One call: each call replaces all properties of the job."""
+    calls = ", ".join(_triggers(triggers))
+    if calls:
+        yield f"def nbciStartsHere = {_where(triggers)}"
     yield "properties(["
     if parameters:
         yield "  parameters(["
         yield from (f"    {parameter.groovy}," for parameter in parameters)
         yield "  ]),"
-    yield f"  pipelineTriggers([{', '.join(_triggers(triggers))}]),"
+    yield f"  pipelineTriggers(nbciStartsHere ? [{calls}] : [])," if calls else "  pipelineTriggers([]),"
+    if "keep" in builds:
+        yield f"  buildDiscarder(logRotator(numToKeepStr: {quoted(str(builds['keep']))})),"
+    if builds.get("at_once", "all") != "all":
+        yield f"  disableConcurrentBuilds(abortPrevious: {'true' if builds['at_once'] == 'newest' else 'false'}),"
     yield "])"
 
 
+def _where(triggers: Mapping[str, Any]) -> str:
+    """Whether a build is of a branch that starts by itself: every branch and change runs the same Jenkinsfile."""
+    if "branches" in triggers:
+        return f"!env.CHANGE_ID && [{', '.join(map(quoted, triggers['branches']))}].contains(env.BRANCH_NAME)"
+    return "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')"
+
+
 def _triggers(triggers: Mapping[str, Any]) -> Iterator[str]:
-    for key, call in (("cron", "cron"), ("poll", "pollSCM")):
-        specs = triggers.get(key) or []
-        lines = [specs] if isinstance(specs, str) else list(specs)
+    for key, call in (("cron", "cron"), ("data", "cron"), ("poll", "pollSCM")):
+        lines = _listed(triggers.get(key))
         if lines:
             yield f"{call}({quoted(chr(10).join(lines))})"
-    if triggers.get("jobs"):
-        yield f"upstream(upstreamProjects: {quoted(', '.join(triggers['jobs']))}, threshold: 'SUCCESS')"
+    if triggers.get("after"):
+        yield f"upstream(upstreamProjects: {quoted(', '.join(_listed(triggers['after'])))})"
+
+
+def _listed(given: str | list[str] | None) -> list[str]:
+    return [given] if isinstance(given, str) else list(given or ())
 
 
 def _taken(parameter: JenkinsParameter) -> str:

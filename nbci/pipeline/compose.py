@@ -94,7 +94,8 @@ def _assembled(
         gates=read_gates(document, metrics),
         gate_places=gate_places(document),
         models=data.get("models"),
-        triggers=data.get("triggers"),
+        triggers=_triggers(document),
+        builds=data.get("builds"),
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
         order=data.get("order", "declared"),
         keep_going=data.get("keep_going", False),
@@ -102,6 +103,17 @@ def _assembled(
         run_timeout_seconds=parse_duration(data["run_timeout"]) if "run_timeout" in data else None,
         warnings=tuple(warning for tagged in used.values() for warning in tagged.warnings),
     )
+
+
+def _triggers(document: Document) -> Mapping[str, Any] | None:
+    triggers: Mapping[str, Any] | None = document.data.get("triggers")
+    if triggers and "cron" in triggers and "data" in triggers:
+        raise UsageError(
+            "`cron` and `data` do not go together: Jenkins does not tell which of them started a build",
+            hint="let another job run at that time, and name it with `after:`",
+            where=document.where("triggers", "data"),
+        )
+    return triggers
 
 
 def _expanded(document: Document, node: str, notebooks: Mapping[str, TaggedNotebook]) -> tuple[Group, ...]:

@@ -97,6 +97,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     gate_places: tuple[Location, ...] = ()
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
+    builds: Mapping[str, Any] | None = None
     fork_secrets: tuple[str, ...] = ()
     order: Literal["declared", "dataflow"] = "declared"
     keep_going: bool = False

@@ -103,7 +103,8 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same bytes.
 
     `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
-    the digest of its text: a run refuses to carry on a plan whose sources have changed.
+    the digest of its text: a run refuses to carry on a plan whose sources have changed. `imports` are `.dvc` files that
+    were brought up to date for it, by path, whatever the commit has.
     """
 
     pipeline: str
@@ -121,6 +122,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
     models: Mapping[str, Mapping[str, Any]] | None = None
     triggers: Mapping[str, Any] | None = None
     fork: Fork | None = None
+    imports: Mapping[str, str] | None = None
     warnings: tuple[str, ...] = ()
 
     @property

@@ -141,7 +141,8 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
     check_passed(plan, record)
     seal = folder.check_seal()
     git = open_git(project.root)
-    built = check_clean(git, record, [path for step in plan.steps for path in (*step.outs, *step.metrics)])
+    made = [path for step in plan.steps for path in (*step.outs, *step.metrics)]
+    built = check_clean(git, record, [*made, *(plan.imports or {})])
     branch = built_branch(built.branch, environ)
     check_branch(spec.name, spec.branches, branch, environ)
     stage = request.stage or spec.stage
@@ -217,6 +218,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)
     shown = card(manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case))
     documents[f"{case.git.prefix}{CARD_PATH}"] = shown
+    documents |= {f"{case.git.prefix}{path}": text for path, text in (case.plan.imports or {}).items()}
     there = state.stages.get(case.stage or "")
     result = Promotion(
         model=case.name,

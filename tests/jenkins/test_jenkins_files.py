@@ -18,7 +18,7 @@ from support.jenkins import Answer
 from nbci.errors import UsageError
 from nbci.jenkins.bringup import Library, casc, find_library
 from nbci.jenkins.groovy import quoted
-from nbci.jenkins.jenkinsfile import updated
+from nbci.jenkins.jenkinsfile import generated_part, updated
 from nbci.jenkins.parameters import jenkins_parameter
 from nbci.params.parameter import Parameter
 from nbci.params.types import ParameterType, parse_text, type_named, type_of
@@ -87,11 +87,58 @@ def test_what_was_written_by_hand_is_kept(nbci: Console, project: Path) -> None:
     assert "+    string(name: 'C', defaultValue: '2.5'" in outdated.stdout
     assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
     now = path.read_text()
-    assert "pipelineTriggers([cron('H 3 * * *')])" in now
+    assert "pipelineTriggers(nbciStartsHere ? [cron('H 3 * * *')] : [])" in now
     cut = re.compile(r"// >>> nbci.*// <<< nbci", re.DOTALL)
     assert cut.sub("", now) == cut.sub("", mine)
     assert (project / "jenkins/casc.yaml").read_text() == "jenkins: {}\n"
     assert nbci("jenkins", "check").returncode == 0
+
+
+_HERE = "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')"
+
+
+@pytest.mark.parametrize(
+    ("settings", "lines"),
+    [
+        ("", ["  pipelineTriggers([]),"]),
+        (
+            "triggers: {data: '@hourly', after: [a, b/c]}\nbuilds: {keep: 30, at_once: newest}",
+            [
+                f"def nbciStartsHere = {_HERE}",
+                "  pipelineTriggers(nbciStartsHere ? [cron('@hourly'), upstream(upstreamProjects: 'a, b/c')] : []),",
+                "  buildDiscarder(logRotator(numToKeepStr: '30')),",
+                "  disableConcurrentBuilds(abortPrevious: true),",
+            ],
+        ),
+        (
+            'triggers: {cron: ["H 3 * * *", "H 9 * *"], poll: "H", branches: [main, "it\'s"]}',
+            [
+                "def nbciStartsHere = !env.CHANGE_ID && ['main', 'it\\'s'].contains(env.BRANCH_NAME)",
+                "  pipelineTriggers(nbciStartsHere ? [cron('H 3 * * *\\nH 9 * *'), pollSCM('H')] : []),",
+            ],
+        ),
+        ("builds: {at_once: one}", ["  pipelineTriggers([]),", "  disableConcurrentBuilds(abortPrevious: false),"]),
+        ("builds: {at_once: all}", ["  pipelineTriggers([]),"]),
+    ],
+)
+def test_what_starts_builds_and_keeps_them(project: Path, settings: str, lines: list[str]) -> None:
+    """All of it in the one call, before any parameter is read."""
+    path = project / "pipelines/digits.yaml"
+    path.write_text(f"{path.read_text()}{settings}\n")
+    part = generated_part(read_target(str(path)).pipeline).splitlines()
+    call = part[part.index("properties([") : part.index("])") + 1]
+    found = [line for line in part if line.startswith(("def nbciStartsHere", "  pipeline", "  build", "  disable"))]
+    assert found == lines
+    assert set(found) - {line for line in found if line.startswith("def")} <= set(call)
+    assert "".join(part).count("properties([") == 1
+    assert next(at for at, line in enumerate(part) if "params." in line) > part.index("])")
+
+
+def test_a_timer_is_for_one_thing(project: Path) -> None:
+    path = project / "pipelines/digits.yaml"
+    path.write_text(path.read_text() + "triggers: {data: '@hourly', cron: '@daily'}\n")
+    with pytest.raises(UsageError, match="`cron` and `data` do not go together"):
+        read_target(str(path))
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,10 @@ final class Jenkins {
     final Map<String, String> environment = new LinkedHashMap<>();
     /** What the job's own environment holds, such as CHANGE_ID. */
     final Map<String, String> job = new LinkedHashMap<>();
+    /** The classes of what started the build. */
+    final List<String> causes = new ArrayList<>(List.of("hudson.model.Cause$UserIdCause"));
+    /** What the builds before this one have put into their environments, the last one first. */
+    final List<Map<String, String>> before = new ArrayList<>();
     final Map<String, Object> params = new LinkedHashMap<>();
     final Map<String, String> credentials = new LinkedHashMap<>();
     /** After how many events the build is written down and read again; 0 for never. */

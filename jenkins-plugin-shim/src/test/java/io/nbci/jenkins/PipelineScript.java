@@ -10,7 +10,9 @@ import java.io.IOException;
 import java.io.ObjectInputStream;
 import java.io.ObjectOutputStream;
 import java.io.Serializable;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.codehaus.groovy.runtime.InvokerHelper;
 
@@ -109,6 +111,43 @@ public abstract class PipelineScript extends SerializableScript {
 
         public int getNumber() {
             return 1;
+        }
+
+        public List<Map<String, String>> getBuildCauses() {
+            return causes("");
+        }
+
+        public List<Map<String, String>> getBuildCauses(String type) {
+            return causes(type);
+        }
+
+        private static List<Map<String, String>> causes(String type) {
+            List<Map<String, String>> found = new ArrayList<>();
+            for (String cause : Engine.current().jenkins.causes) {
+                if (type.isEmpty() || type.equals(cause)) {
+                    found.add(new LinkedHashMap<>(Map.of("_class", cause)));
+                }
+            }
+            return found;
+        }
+
+        public EarlierBuild getPreviousBuild() {
+            return EarlierBuild.at(0);
+        }
+    }
+
+    /** A build before this one. */
+    public record EarlierBuild(int at) implements Serializable {
+        private static EarlierBuild at(int place) {
+            return place < Engine.current().jenkins.before.size() ? new EarlierBuild(place) : null;
+        }
+
+        public Map<String, String> getBuildVariables() {
+            return Engine.current().jenkins.before.get(at);
+        }
+
+        public EarlierBuild getPreviousBuild() {
+            return at(at + 1);
         }
     }
 }

@@ -213,11 +213,43 @@ class ResultsTest {
     }
 
     @Test
+    void aTimerThatFindsNothingNewEndsTheBuild() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("nothing", "");
+        graph.jenkins.causes.set(0, "hudson.triggers.TimerTrigger$TimerTriggerCause");
+        graph.jenkins.before.addAll(List.of(Map.of(), Map.of("NBCI_DATA", "{\"d.dvc\": \"it's 1\"}"), Map.of("NBCI_DATA", "old")));
+        State build = graph.endsWith("NOT_BUILT");
+        assertEquals("the imported data is what it was", build.description);
+        assertEquals("{\"d.dvc\": \"it's 1\"}", Files.readString(graph.files.resolve("plan.poll")));
+        assertEquals("{\"d.dvc\": \"2\"}", build.env.get("NBCI_DATA"));
+        assertEquals(List.of(), graph.journal());
+    }
+
+    @Test
+    void whatATimerFoundIsRememberedWhenTheBuildHasEnded() throws Exception {
+        Graph graph = new Graph(folder).stage("").line(1, "data\t{\"d.dvc\": \"2\"}\nrun\tfail-fast\t");
+        graph.jenkins.causes.set(0, "hudson.triggers.TimerTrigger$TimerTriggerCause");
+        assertEquals("{\"d.dvc\": \"2\"}", graph.endsWith("SUCCESS").env.get("NBCI_DATA"));
+        assertEquals("", Files.readString(graph.files.resolve("plan.poll")));
+        Graph failed = new Graph(folder.resolve("failed")).stage("").line(1, "data\t{\"d.dvc\": \"2\"}\nrun\tfail-fast\t");
+        failed.file("finish.silent", "").file("finish.code", "4");
+        assertEquals(null, failed.endsWith("FAILURE").env.get("NBCI_DATA"));
+    }
+
+    @Test
+    void whoeverElseStartsABuildHasItRun() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("nothing", "");
+        graph.jenkins.causes.add("hudson.triggers.TimerTrigger$TimerTriggerCause");
+        graph.jenkins.before.add(Map.of("NBCI_DATA", "seen before"));
+        assertEquals("seen before", graph.endsWith("SUCCESS").env.get("NBCI_DATA"));
+        assertFalse(Files.exists(graph.files.resolve("plan.poll")));
+    }
+
+    @Test
     void theCodeOfAForkChangesNeitherThePlanNorTheNextBuild() throws Exception {
         Graph graph = new Graph(folder).stage("").file("1.tampers", "");
         Path left = Files.createDirectories(folder.resolve("jenkins/workspaces/main1/.git/hooks")).resolve("post-checkout");
         Files.writeString(left, "of the build before");
-        graph.jenkins.job.putAll(java.util.Map.of("CHANGE_ID", "12", "CHANGE_FORK", "stranger", "CHANGE_TARGET", "main"));
+        graph.jenkins.job.putAll(Map.of("CHANGE_ID", "12", "CHANGE_FORK", "stranger", "CHANGE_TARGET", "main"));
         State build = graph.run("nbciPipeline(" + graph.options + ") { sh '[ ! -e .git ]' }");
         assertEquals("SUCCESS", build.result, () -> String.join("\n", graph.jenkins.log()));
         assertFalse(Files.exists(left));

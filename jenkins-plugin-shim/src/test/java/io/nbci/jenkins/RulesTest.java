@@ -68,7 +68,7 @@ class RulesTest {
                 "Character.isDigit('1')", "Instant.now()", "f.memoize()", "e.stackTrace", "x.metaClass", "hudson.Util.escape(x)",
                 "JsonOutput.toJson([1])", "Math.floor(1.2)", "x.tap {}", "l.sort { a, b -> a <=> b }", "l*.trim()",
                 "def m = a =~ /x/", "for (i in 0..2) {}", "keys as List", "sh \"echo ${x}\"", "sh(script: \"echo ${x}\")",
-                "count = 1");
+                "count = 1", "properties([])");
         for (String code : bad) {
             assertFalse(broken(code).isEmpty(), code);
         }

@@ -18,7 +18,7 @@ import java.util.TreeMap;
 /** Everything that a running build consists of, and that survives a restart of the controller. */
 final class State implements Serializable {
     private static final long serialVersionUID = 1;
-    private static final List<String> RESULTS = List.of("SUCCESS", "UNSTABLE", "FAILURE", "ABORTED");
+    private static final List<String> RESULTS = List.of("SUCCESS", "UNSTABLE", "FAILURE", "NOT_BUILT", "ABORTED");
 
     final Map<Integer, Branch> branches = new TreeMap<>();
     final Deque<Event> events = new ArrayDeque<>();
