@@ -100,6 +100,7 @@ def test_a_timers_build_runs_with_the_new_data_and_the_next_one_has_nothing_to_d
     assert not (root / "plan.json").exists()
     source.write_text("22")
     planned = here(*plan, "")
+    assert planned.returncode == 0, planned.stderr
     seen = planned.stdout.splitlines()[-1].partition("data\t")[2]
     assert "stage\t1\tcount" in planned.stdout
     assert list(json.loads(seen)) == ["data.csv.dvc"]
