@@ -92,14 +92,14 @@ def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: b
         return CellComparison(before=before, after=after, source=source)
     old, new = "".join(_said(before.outputs)), "".join(_said(after.outputs))
     is_long = _is_long(old) or _is_long(new)
-    now = list(_pictures(after.outputs))
-    pictures = zip_longest(islice(_pictures(before.outputs), _MOST_PICTURES), now[:_MOST_PICTURES])
+    now = list(pictures_of(after.outputs))
+    pictures = zip_longest(islice(pictures_of(before.outputs), _MOST_PICTURES), now[:_MOST_PICTURES])
     return CellComparison(
         before=before,
         after=after,
         source=source,
         said=() if is_long or old == new else _difference(old.splitlines(), new.splitlines()),
-        pictures=tuple((was, shown) for was, shown in pictures if was and not (shown and _same(was, shown))),
+        pictures=tuple((was, shown) for was, shown in pictures if was and not (shown and looks_same(was, shown))),
         is_long=is_long and old != new,
     )
 
@@ -142,7 +142,8 @@ def _settled(text: str) -> str:
     return _ADDRESS.sub("0x…", without_ansi(text))
 
 
-def _pictures(outputs: Sequence[Any]) -> Iterator[Picture]:
+def pictures_of(outputs: Sequence[Any]) -> Iterator[Picture]:
+    """The pictures among a cell's outputs."""
     at = 0
     for number, output in enumerate(outputs, 1):
         data = output.get("data") if isinstance(output, dict) else None
@@ -151,7 +152,8 @@ def _pictures(outputs: Sequence[Any]) -> Iterator[Picture]:
             yield Picture(at=at, output=number, mime=mime, data=joined(data[mime]))
 
 
-def _same(before: Picture, after: Picture) -> bool:
+def looks_same(before: Picture, after: Picture) -> bool:
+    """Whether the two are the same picture, told from what the notebooks hold."""
     if before.mime != after.mime:
         return False
     if before.mime == "image/svg+xml":
