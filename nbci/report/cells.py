@@ -83,10 +83,10 @@ class CellsOfStep:
         link = self._more(cell, outputs)
         return fragment(*first, link)
 
-    def _place(self, cell: ShownCell, *, root: str = ROOT, ids: set[str] | None = None) -> OutputPlace:
+    def _place(self, cell: ShownCell, *, album: Album | None = None, ids: set[str] | None = None) -> OutputPlace:
         step = self.step
         return OutputPlace(
-            album=Album(root=root, files=self.album.files),
+            album=album or self.album,
             stem=f"{step.stem}/{cell.anchor}",
             describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
             notebook=path_in_run(step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"),
@@ -110,7 +110,8 @@ class CellsOfStep:
     def _more_page(self, cell: ShownCell, number: int, count: int, start: int) -> bytes:
         outputs = cell.outputs[start : start + _ON_PAGE]
         ids: set[str] = set()
-        place = self._place(cell, root="../../", ids=ids)
+        album = Album(root="../../", files=self.album.files)
+        place = self._place(cell, album=album, ids=ids)
         title = f"{name_of(cell)} of step {self.step.record.name}"
         links = [element("a", "the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
         for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
@@ -123,7 +124,9 @@ class CellsOfStep:
             element("p", f"Outputs {start + 1:,} to {start + len(outputs):,} of {len(cell.outputs):,}"),
         )
         main = element("div", *rendered(outputs, place, first=start + 1), class_="outputs")
-        whole = page(f"{title}, page {number}", root="../../", header=header, main=main, footer=cell.first_line)
+        sheet = album.keep_sheet(f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.css")
+        title = f"{title}, page {number}"
+        whole = page(title, root="../../", header=header, main=main, footer=cell.first_line, sheet=sheet)
         return settled(whole.decode(), ids).encode()
 
     def _spilled(self, run: CellRun | None) -> Markup | None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.ansi import coloured
+from nbci.report.colours import colour_rules
 from nbci.report.lively import (
     is_better_plain,
     is_readable_alone,
@@ -120,6 +121,8 @@ class _Rendering:
         if shown is None or (needs_more(source) and not is_readable_alone(shown)):
             return None
         has_table = "<table" in shown
+        rules = colour_rules(source) if has_table else ()
+        self.place.album.rules.extend(rules)
         return fragment(
             element(
                 "div",
@@ -130,7 +133,7 @@ class _Rendering:
                 aria_label="Table" if has_table else "Output",
             ),
             element("p", "The colours of this table are left out.", class_="note")
-            if has_table and loses_colours(source)
+            if has_table and not rules and loses_colours(source)
             else None,
         )
 
@@ -146,9 +149,12 @@ class _Rendering:
             return None
         title = f"Output {at} of {self.place.describes}"
         main = element("div", shown, class_="rich scroll", tabindex=0, role="region", aria_label="Output")
-        whole = page(title, root="../../", header=element("h1", title), main=main, footer=self.place.notebook)
-        path = f"outputs/{self.place.stem}-{at}.html"
-        address = self.place.album.keep_file(path, settled(whole.decode(), around.ids).encode())
+        path = f"outputs/{self.place.stem}-{at}"
+        album.rules.extend(colour_rules(source))
+        sheet = album.keep_sheet(f"{path}.css")
+        header = element("h1", title)
+        whole = page(title, root="../../", header=header, main=main, footer=self.place.notebook, sheet=sheet)
+        address = self.place.album.keep_file(f"{path}.html", settled(whole.decode(), around.ids).encode())
         return fragment(
             None if is_wordless(text) else self.text(at, text, class_="result", label="Result"),
             element("p", element("a", "The whole output", href=address), " is on a page of its own.", class_="note"),

@@ -27,8 +27,20 @@ SIGNS = {
 }
 
 
-def page(title: str, *, root: str, header: Markup, main: Markup, footer: str, contents: Markup | None = None) -> bytes:
-    """A whole page; `root` leads from it to the report's folder, `contents` to its own parts."""
+def page(
+    title: str,
+    *,
+    root: str,
+    header: Markup,
+    main: Markup,
+    footer: str,
+    contents: Markup | None = None,
+    sheet: str | None = None,
+) -> bytes:
+    """A whole page; `root` leads from it to the report's folder, `contents` to its own parts.
+
+    `sheet` is the address of a style sheet of its own.
+    """
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -36,6 +48,7 @@ def page(title: str, *, root: str, header: Markup, main: Markup, footer: str, co
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("link", rel="stylesheet", href=f"{root}style.css"),
+        element("link", rel="stylesheet", href=sheet) if sheet else None,
     )
     body = element(
         "body",

@@ -116,10 +116,14 @@ _CHECKS = {
 
 @dataclass(slots=True)
 class Album:
-    """The files that a page shows or leads to, by their path in the report; `root` leads there from the page."""
+    """The files that a page shows or leads to, by their path in the report; `root` leads there from the page.
+
+    `rules` are those of a style sheet of its own.
+    """
 
     root: str
     files: dict[str, bytes] = field(default_factory=dict)
+    rules: list[str] = field(default_factory=list)
 
     def keep(self, stem: str, mime: str, data: str) -> str:
         """Keep the picture as a file and give the address that the page shows it by. Raises BrokenPicture."""
@@ -129,3 +133,7 @@ class Album:
         """Keep a file and give its address."""
         self.files[path] = content
         return f"{self.root}{path}"
+
+    def keep_sheet(self, path: str) -> str | None:
+        """Keep the style sheet as a file and give its address; None if there are no rules."""
+        return self.keep_file(path, "\n".join([*self.rules, ""]).encode()) if self.rules else None

@@ -70,7 +70,8 @@ def step_page(
     )
     title = f"{step.record.name}: {step.record.result} ({record.pipeline})"
     footer = f"Run {record.run}, nbci {record.nbci}"
-    whole = page(title, root=ROOT, header=header, main=main, footer=footer)
+    sheet = shown.album.keep_sheet(f"outputs/{step.stem}/cells.css")
+    whole = page(title, root=ROOT, header=header, main=main, footer=footer, sheet=sheet)
     return {f"steps/{step.stem}.html": settled(whole.decode(), shown.ids).encode(), **shown.album.files}
 
 

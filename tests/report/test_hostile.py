@@ -95,6 +95,13 @@ def test_drawings_neither_act_nor_ask_for_anything(files: Mapping[str, bytes]) -
     assert len(drawings) > 10
 
 
+def test_style_sheets_only_colour_cells(files: Mapping[str, bytes]) -> None:
+    sheets = [content.decode() for path, content in files.items() if path.endswith("/cells.css")]
+    assert sheets
+    for sheet in sheets:
+        assert re.fullmatch(r"(#u-T_[\w, #-]+ \{ ((background|background-color|color): [#\w]+; )+\}\n)+", sheet)
+
+
 def test_text_that_is_kept_is_kept(files: Mapping[str, bytes]) -> None:
     """Sanitising is no way to lose what a notebook says."""
     pages = [content.decode() for path, content in files.items() if path.startswith("steps/")]

@@ -12,10 +12,13 @@ from nbci.report.outputs import OutputPlace, rendered
 from nbci.report.pictures import Album
 
 
+def place(album: Album) -> OutputPlace:
+    return OutputPlace(album=album, stem="s/cell-1", describes="cell 1", notebook="steps/s/notebook.ipynb", ids=set())
+
+
 def drawn(*outputs: Any) -> tuple[str, dict[str, bytes]]:
     album = Album(root="../")
-    place = OutputPlace(album=album, stem="s/cell-1", describes="cell 1", notebook="steps/s/notebook.ipynb", ids=set())
-    markup = "".join(rendered(outputs, place))
+    markup = "".join(rendered(outputs, place(album)))
     Page(markup)
     return markup, album.files
 
@@ -123,10 +126,17 @@ def test_coloured_text_keeps_its_colours() -> None:
     assert '<span class="ansi-red-fg">bad</span>' in markup
 
 
-def test_table_of_a_styler_says_that_its_colours_are_gone() -> None:
-    html = (
-        '<style type="text/css">#T_1_row0_col0 {background-color: #08306b}</style><table id="T_1"><tr><td>1</td></tr>'
-    )
+def test_colours_of_a_styler_become_a_style_sheet() -> None:
+    html = "<style>#T_1_row0_col0 {background-color: #08306b; width: 9em}</style><table><td id='T_1_row0_col0'>1</td>"
+    album = Album(root="../")
+    markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
+    assert '<td id="u-T_1_row0_col0">1</td>' in markup
+    assert album.keep_sheet("outputs/s/cells.css") == "../outputs/s/cells.css"
+    assert album.files == {"outputs/s/cells.css": b"#u-T_1_row0_col0 { background-color: #08306b; color: #ffffff; }\n"}
+
+
+def test_table_says_that_other_colours_are_gone() -> None:
+    html = "<table><tr style='background: red'><td>1</td></tr></table>"
     assert "The colours of this table are left out." in drawn(samples.shown({"text/html": html}))[0]
     assert "colours" not in drawn(samples.shown({"text/html": samples.FRAME}))[0]
 
