@@ -7,13 +7,16 @@ import contextlib
 import os
 import sys
 
+_INTERRUPTED = 130
+
 
 def main() -> int:
     """Run the command line; the answer is the exit code."""
     from nbci.cli.main import run
 
     code = run(sys.argv[1:])
-    if "threading" not in sys.modules or sys.modules["threading"].active_count() == 1:
+    alone = "threading" not in sys.modules or sys.modules["threading"].active_count() == 1
+    if alone or code == _INTERRUPTED:  # threads that talk with a dead remote are not waited for
         _leave(code)
     return code
 

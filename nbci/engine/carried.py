@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
 from nbci.engine.ahead import FINE, Ahead, ended_records, unrun
-from nbci.engine.leaving import leave
+from nbci.engine.leaving import leave, leave_more
 from nbci.engine.prepare import header, known_secrets, mask_of
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
@@ -70,16 +70,17 @@ def run_part(
     context = ready.begin(store, display, log=log, ended=records.values())
     context.carries = True
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
-    settled: tuple[PlannedStep, ...] = ()
     try:
         record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
-        settled = ahead.settle(_behind(plan, steps)) if left is not None else ()
-        return record
     finally:
         ready.save()
         if left is not None:
-            leave(store, cache, (*steps, *settled), left)
-            ahead.name_stages(settled, left)
+            leave(store, cache, steps, left)
+    if left is not None and record.result == "passed":
+        settled = ahead.settle(_behind(plan, steps))
+        leave_more(store, cache, settled, left)
+        ahead.name_stages(settled, left)
+    return record
 
 
 def decide_before(project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path) -> None:

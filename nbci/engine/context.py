@@ -9,6 +9,7 @@ from msgspec import Struct, field
 
 from nbci.data.fetch import fetch_tracked
 from nbci.engine import artifacts, deps, gpu
+from nbci.engine.interruption import without_waiting
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
 from nbci.secrets import credentials
@@ -93,7 +94,9 @@ class RunContext(Struct, kw_only=True):
         if elsewhere is None or elsewhere.trouble is not None:
             return
         try:
-            await asyncio.to_thread(elsewhere.send, record)
+            await without_waiting(elsewhere.send, record)
+        except asyncio.CancelledError:
+            elsewhere.trouble = InfrastructureError("interrupted while results were sent to the remote")
         except InfrastructureError as error:
             elsewhere.trouble = error
             self.listener.noticed(f"going on without the remote: {error}")

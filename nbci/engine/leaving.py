@@ -25,9 +25,15 @@ def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: 
     Objects that lie on a remote are left out: whoever needs them takes them from there.
     """
     shutil.rmtree(folder, ignore_errors=True)
-    root = store.path.parent
     with disk_errors(folder):
         folder.mkdir(parents=True)
+    leave_more(store, cache, steps, folder)
+
+
+def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
+    """Add what these have come to."""
+    root = store.path.parent
+    with disk_errors(folder):
         for step in steps:
             for path in sorted(store.step(step.name).rglob("*")):
                 if path.is_file():

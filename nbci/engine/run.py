@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from nbci.engine.interruption import interruptible
 from nbci.engine.reuse import take_over
 from nbci.engine.schedule import Schedule
 from nbci.engine.step import broken_off, look, reused, run_step
@@ -76,13 +76,15 @@ class _Run:
         """Everything between the header and the record."""
         started = time.monotonic()
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
-        with self._signals(), self._timer(), contextlib.ExitStack() as locks:
+        with interruptible(self._interrupt), self._timer(), contextlib.ExitStack() as locks:
             ticker = asyncio.create_task(self._tick())
             try:
                 locks.callback(self.context.environments.release)
                 await self._lock_outs(locks)
                 self._open_zygotes(locks)
                 await self._run_all()
+            except asyncio.CancelledError:
+                self._interrupt()  # what kept it from its turn was broken off
             except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
                 self.trouble = self.trouble or error
             finally:
@@ -229,18 +231,6 @@ class _Run:
                 descriptor = try_lock(lock)
             if descriptor is not None:
                 locks.callback(os.close, descriptor)
-
-    @contextlib.contextmanager
-    def _signals(self) -> Iterator[None]:
-        """Ctrl-C and SIGTERM stop the run; a second one is passed on to the steps as a second cancellation."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, self._interrupt)
-        try:
-            yield
-        finally:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                loop.remove_signal_handler(number)
 
     def _interrupt(self) -> None:
         if not self.interrupted:

@@ -8,10 +8,15 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
+import pytest
 from support.console import Console
+from support.dvc import make_repository
 from support.notebooks import write_notebook
+from support.s3 import Wire, s3_server, s3_settings
 
 if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
     from pathlib import Path
 
 _STUBBORN = """
@@ -55,3 +60,59 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     assert ending[0] == "nbci-ending 1"
     assert ending[1].startswith("result\tfailure\tp: failed: step n/fails failed: ValueError: no")
     assert (tmp_path / "result" / "report" / "index.html").exists()
+
+
+@pytest.fixture
+def wire() -> Iterator[Wire]:
+    """A way to an S3 server that may be stopped."""
+    with s3_server() as port:
+        wire = Wire(port, 1 << 30)
+        yield wire
+        wire.close()
+
+
+@pytest.fixture
+def shared(tmp_path: Path, wire: Wire) -> Console:
+    """A project with a remote at the other end of the wire: two steps, the first of which may go on once told so."""
+    address, settings = s3_settings(wire.port, "team")
+    settings = settings.replace("timeout = 5", "timeout = 600")
+    make_repository(tmp_path)
+    (tmp_path / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {address}\n{settings}", encoding="utf-8")
+    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "team"\n', encoding="utf-8")
+    made = "import os, time\nx = 1\nopen('made', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)"
+    write_notebook(tmp_path / "n.ipynb", [("step:a", made), ("step:b", "print(x)")])
+    nbci = Console(tmp_path)
+    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+    return nbci
+
+
+def _interrupted(process: subprocess.Popen[str], wire: Wire) -> None:
+    """It talks with a remote that answers no more, and ends all the same."""
+    assert wire.holds.wait(60)
+    process.send_signal(signal.SIGTERM)
+    said = process.communicate(timeout=30)
+    assert process.returncode == 130, said
+
+
+def test_a_step_is_interrupted_while_its_result_is_sent(shared: Console, wire: Wire) -> None:
+    root = shared.cwd
+    process = shared.start("step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a")
+    while not (root / "made").exists():
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+    wire.stop()
+    (root / "go").touch()
+    _interrupted(process, wire)
+    record = json.loads(next((root / "left").rglob("record.json")).read_bytes())
+    assert record["result"] == "passed"
+    assert next((root / "left").rglob("files/blake3/*/*")).is_file()  # others get it without the remote
+
+
+def test_a_step_is_interrupted_while_it_asks_the_remote(shared: Console, wire: Wire) -> None:
+    root = shared.cwd
+    wire.stop()
+    process = shared.start("step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a")
+    _interrupted(process, wire)
+    record = json.loads(next((root / "left").rglob("record.json")).read_bytes())
+    assert record["attempts"][-1]["failure"]["kind"] == "interrupted"
+    assert not (root / "made").exists()

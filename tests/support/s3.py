@@ -48,6 +48,10 @@ class Wire:
 
     def __init__(self, target: int, allowed_bytes: int) -> None:
         self.left = allowed_bytes
+        self.holds = threading.Event()
+        """Something was sent since it was stopped."""
+        self._flows = threading.Event()
+        self._flows.set()
         self._target = target
         self._open: list[socket.socket] = []
         self._listening = socket.create_server(("127.0.0.1", 0))
@@ -58,9 +62,16 @@ class Wire:
     def mend(self, allowed_bytes: int) -> None:
         """Let so many more bytes through."""
         self.left = allowed_bytes
+        self._flows.set()
+
+    def stop(self) -> None:
+        """Let nothing through from now on, and cut nothing either, until it is mended."""
+        self.holds.clear()
+        self._flows.clear()
 
     def close(self) -> None:
         """End it."""
+        self._flows.set()
         with contextlib.suppress(OSError):
             self._listening.shutdown(socket.SHUT_RDWR)
         self._listening.close()
@@ -85,6 +96,9 @@ class Wire:
     def _pass_on(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
+                if not self._flows.is_set():
+                    self.holds.set()
+                self._flows.wait()
                 if counts:
                     self.left -= len(data)
                     if self.left <= 0:
