@@ -61,7 +61,13 @@ def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup
     )
     picture = (
         element(
-            "img", src=f"{root}{figure.path}", alt=figure.alt, width=figure.width, height=figure.height, class_="own"
+            "img",
+            src=f"{root}{figure.path}",
+            alt=figure.alt,
+            width=figure.width,
+            height=figure.height,
+            loading="lazy",
+            class_="own",
         )
         if figure.path
         else None

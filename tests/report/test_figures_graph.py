@@ -111,13 +111,20 @@ def test_a_thousand_steps_are_groups_that_say_what_became_of_theirs() -> None:
     assert f"steps/{failed.name.replace('/', '__')}.html" in page.links
 
 
-def test_a_long_chain_runs_down_and_a_short_one_across() -> None:
+def test_a_long_chain_goes_on_in_the_next_line_and_a_short_one_needs_none() -> None:
     long = drawn(*layered(60, 1))
-    assert not long.laid.across
-    assert long.width < 300
-    short = drawn(*layered(4, 1))
-    assert short.laid.across
-    assert short.width < 980
+    assert long.width < 1000
+    assert 5 < len(long.laid.turns) < 20
+    assert len(long.laid.turns) + len(long.laid.lines) == 59
+    order = sorted(long.laid.boxes, key=lambda name: long.laid.boxes[name][::-1])
+    assert order == [f"step{at}/0" for at in range(60)]
+    assert not drawn(*layered(4, 1)).laid.turns
+
+
+def test_a_deep_graph_runs_down() -> None:
+    deep = drawn(*layered(40, 3))
+    assert not deep.laid.across
+    assert deep.width < 980
 
 
 def test_lines_run_forward_from_border_to_border() -> None:

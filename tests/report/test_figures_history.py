@@ -43,7 +43,9 @@ def material(value: float, past: list[float | None], **verdict: Any) -> Material
 
 
 def of(*values: float | None) -> History:
-    moments = tuple(Moment(run=f"r{at}", day="", result="passed", value=value) for at, value in enumerate(values))
+    moments = tuple(
+        Moment(run=f"r{at}", started_utc=None, result="passed", value=value) for at, value in enumerate(values)
+    )
     return History(metric="score:accuracy", moments=moments)
 
 
@@ -109,3 +111,14 @@ def test_a_bound_that_is_far_off_is_told_by_an_arrow(bound: float) -> None:
     figure = history_figure(history, "x.svg")
     assert figure is not None
     assert f"{'↑' if bound > 0 else '↓'} at most {bound:.0f}" in figure.content.decode()
+
+
+def test_runs_of_one_day_are_told_by_the_clock() -> None:
+    moments = [
+        Moment(run=hour, started_utc=f"2026-01-02T{hour}:30:00Z", result="passed", value=1.0) for hour in ("09", "17")
+    ]
+    figure = history_figure(History(metric="score:accuracy", moments=tuple(moments)), "x.svg")
+    assert figure is not None
+    shown = "".join(ElementTree.fromstring(figure.content).itertext())
+    assert "09:30" in shown
+    assert "2026-01-02 17:30" in shown

@@ -192,6 +192,10 @@ def _drawn(graph: Graph, *, links: bool) -> Markup:
     across = graph.laid.across
     curves = "".join(_curve(line, across=across) for line in lines)
     heads = "".join(_head(line[-1], across=across) for line in lines if line[-1] not in joints)
+    for start, end in graph.laid.turns:
+        (x0, y0), (x1, y1) = at(start), at(end)
+        curves += f"M{short(x0)} {short(y0)}V{short((y0 + y1) / 2)}H{short(x1)}V{short(y1)}"
+        heads += _head((x1, y1), across=False)
     boxes = [_drawn_box(graph, box, at(graph.laid.boxes[box.name]), links=links) for box in graph.boxes]
     return fragment(
         element("path", d=curves, class_="edges") if curves else None,

@@ -14,7 +14,7 @@ from nbci.pipeline.rules import declared_for
 from nbci.report.figures.figure import Figure, Numbers
 from nbci.report.figures.svg import FONT, middle_cut, short, svg_file, text_width
 from nbci.report.markup import Markup, element, fragment
-from nbci.report.text import counted, number
+from nbci.report.text import counted, moment, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class Moment:
     """The metric in one run; None where that run has not got it."""
 
     run: str
-    day: str
+    started_utc: str | None
     result: str
     value: float | None
 
@@ -74,10 +74,7 @@ class History:
     @property
     def values(self) -> tuple[float | None, ...]:
         """What can be drawn of it: None for what is missing, NaN or infinite."""
-        return tuple(
-            moment.value if moment.value is not None and math.isfinite(moment.value) else None
-            for moment in self.moments
-        )
+        return tuple(one.value if one.value is not None and math.isfinite(one.value) else None for one in self.moments)
 
     @property
     def is_drawable(self) -> bool:
@@ -89,11 +86,10 @@ def histories(material: Material) -> tuple[History, ...]:
     """The history of each metric of this run."""
     record = material.run.record
     earlier = material.baseline.run.record.metrics if material.baseline else {}
-    now = Moment(run=record.run, day=_day(record.started_utc), result=record.result, value=None)
     found = []
     for name, value in record.metrics.items():
         past = [
-            Moment(run=run.run, day=_day(run.started_utc), result=run.result, value=run.metrics.get(name))
+            Moment(run=run.run, started_utc=run.started_utc, result=run.result, value=run.metrics.get(name))
             for run in material.history
         ]
         declared = declared_for(name, material.run.plan.metrics or {})
@@ -101,7 +97,10 @@ def histories(material: Material) -> tuple[History, ...]:
         found.append(
             History(
                 metric=name,
-                moments=(*past, Moment(run=now.run, day=now.day, result=now.result, value=value)),
+                moments=(
+                    *past,
+                    Moment(run=record.run, started_utc=record.started_utc, result=record.result, value=value),
+                ),
                 unit=declared.unit,
                 direction=declared.direction,
                 bounds=bounds,
@@ -165,10 +164,6 @@ def said(history: History) -> str:
     if history.baseline is not None:
         words.append(f"baseline {number(history.baseline)}")
     return "; ".join(words)
-
-
-def _day(utc: str | None) -> str:
-    return (utc or "")[:10]
 
 
 def _finite(value: float | None) -> float | None:
@@ -317,9 +312,9 @@ def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
 def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]:
     """A dot for each run while there is room: hollow for one that did not pass; the last of them with its value."""
     crowded = len(points) > 30
-    for moment, point in zip(history.moments[:-1], points[:-1], strict=True):
+    for one, point in zip(history.moments[:-1], points[:-1], strict=True):
         if point is not None and not crowded:
-            kind = "dot" if moment.result == "passed" else "hollow"
+            kind = "dot" if one.result == "passed" else "hollow"
             yield element("circle", cx=short(point[0]), cy=short(point[1]), r="2.5", class_=kind)
     if (last := points[-1]) is not None and (value := history.values[-1]) is not None:
         yield element("circle", cx=short(last[0]), cy=short(last[1]), r="4", class_="dot")
@@ -328,12 +323,13 @@ def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]
 
 
 def _dates(history: History) -> Iterator[Markup]:
-    first, last = history.moments[0].day, history.moments[-1].day
+    """When the first and the last run were; by the clock, where all were on one day."""
+    first, last = (moment(one.started_utc) for one in (history.moments[0], history.moments[-1]))
+    if first[:10] == last[:10]:
+        first, last = first[11:16], last[:16]
     y = short(_BOTTOM + 20)
-    if first and first != last:
-        yield element("text", first, x=short(_LEFT), y=y)
-    if last:
-        yield element("text", last, x=short(_RIGHT), y=y, text_anchor="end")
+    yield element("text", first[:10], x=short(_LEFT), y=y)
+    yield element("text", last[:10] if len(last) > 16 else last, x=short(_RIGHT), y=y, text_anchor="end")
 
 
 def _path(points: Sequence[_Point | None]) -> str:
@@ -349,11 +345,11 @@ def _path(points: Sequence[_Point | None]) -> str:
 def _numbers(history: History) -> Numbers:
     shown = history.moments[-_ROWS:]
     rows = tuple(
-        (moment.day or moment.run, moment.run, moment.result, "" if moment.value is None else number(moment.value))
-        for moment in reversed(shown)
+        (moment(one.started_utc), one.run, one.result, "" if one.value is None else number(one.value))
+        for one in reversed(shown)
     )
     return Numbers(
-        heads=("Day", "Run", "Result", short_name(history.metric)),
+        heads=("Started", "Run", "Result", short_name(history.metric)),
         rows=rows,
         left_out=len(history.moments) - len(shown),
     )

@@ -24,7 +24,8 @@ Point = tuple[float, float]
 class Laid:
     """The middle of each box, and the points of each line from the end of one box to the beginning of the next.
 
-    `across`: the graph runs from left to right; else from top to bottom. `joints` are where many lines meet.
+    `across`: the graph runs from left to right; else from top to bottom. `joints` are where many lines meet, `turns`
+    the lines from the end of a row to the beginning of the next.
     """
 
     across: bool
@@ -32,7 +33,8 @@ class Laid:
     height: float
     boxes: Mapping[str, Point]
     lines: tuple[tuple[Point, ...], ...]
-    joints: tuple[Point, ...]
+    joints: tuple[Point, ...] = ()
+    turns: tuple[tuple[Point, Point], ...] = ()
 
 
 class _View:
@@ -46,6 +48,8 @@ class _View:
 def laid_out(after: Mapping[str, Sequence[str]], width: float, height: float) -> Laid:
     """Places for boxes of one size; `after` has no cycle and no detours."""
     across = _runs_across(after, width)
+    if not across and _is_chain(after):
+        return _in_rows(list(after), width, height)
     joined = _with_joints(after)
     parts = [_part(names, joined, width, height, across=across) for names in _components(joined)]
     boxes: dict[str, Point] = {}
@@ -78,6 +82,32 @@ def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
     across = max(stage.values()) * (width + _BETWEEN_RANKS) - _BETWEEN_RANKS
     down = max(in_stage.values()) * (width + _BETWEEN_BOXES) - _BETWEEN_BOXES
     return across <= max(PAGE_WIDTH, down)
+
+
+def _is_chain(after: Mapping[str, Sequence[str]]) -> bool:
+    """Whether each waits for the one before it."""
+    return all(tuple(earlier) == (before,) for before, earlier in zip(after, list(after.values())[1:], strict=False))
+
+
+def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
+    """A chain that is too long for a line, in lines below each other, as text is."""
+    step, down = width + _BETWEEN_RANKS, height + _BETWEEN_RANKS
+    count = max(1, int((PAGE_WIDTH + _BETWEEN_RANKS) / step))
+    places = [(width / 2 + at % count * step, height / 2 + at // count * down) for at in range(len(names))]
+    lines, turns = [], []
+    for (x0, y0), (x1, y1) in pairwise(places):
+        if y0 == y1:
+            lines.append(((x0 + width / 2, y0), (x1 - width / 2, y1)))
+        else:
+            turns.append(((x0, y0 + height / 2), (x1, y1 - height / 2)))
+    return Laid(
+        across=True,
+        width=max(x for x, _ in places) + width / 2,
+        height=places[-1][1] + height / 2,
+        boxes=dict(zip(names, places, strict=True)),
+        lines=tuple(lines),
+        turns=tuple(turns),
+    )
 
 
 def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
