@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from nbci.errors import UsageError
 
@@ -15,9 +14,11 @@ UNTRUSTED = "NBCI_UNTRUSTED"
 _PREFIX = re.compile(r"pr/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Change:
-    """A change whose code nobody has looked at: its builds keep things under `prefix`; it is to go to `branch`."""
+class Change(NamedTuple):
+    """A change whose code nobody has looked at: its builds keep things under `prefix`; it is to go to `branch`.
+
+    No dataclass, which a run with nothing to do would wait for.
+    """
 
     prefix: str
     branch: str | None

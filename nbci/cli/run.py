@@ -133,7 +133,7 @@ class Request(NamedTuple):
 def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Callable[[], RunFolder]) -> int:
     """Everything is checked before the run gets its folder."""
     from nbci.cli.live import choose_display
-    from nbci.cli.publish import publish
+    from nbci.cli.publish import getting_ready, publish
     from nbci.cli.unchanged import remember_run
     from nbci.data.repository import project_cache
     from nbci.data.sharing import share
@@ -168,6 +168,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         taken_over=taken_over,
         tick=display.tick,
         judge=judging.judged,
+        ahead=getting_ready(plan),
         publish=lambda record: publish(project, folder, plan, request.notebooks, record),
     )
     context = ready.begin(folder, display, log=folder.path / "events.jsonl")

@@ -29,14 +29,16 @@ if TYPE_CHECKING:
 
 _OUT_LOCK_POLL_SECONDS = 0.2
 _LONGEST_TURN_SECONDS = 0.02
+_BETWEEN_PARTS_SECONDS = 0.005
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
 
     `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict to the written
-    record; `publish` is called with what is then written, before the listener hears that the run has ended. `part` is
-    the steps to run when the others run elsewhere: their records are in the context.
+    record; `publish` is called with what is then written, before the listener hears that the run has ended; `ahead`
+    does in small parts, when there is time, what makes that quicker. `part` is the steps to run when the others run
+    elsewhere: their records are in the context.
     """
 
     jobs: int
@@ -45,6 +47,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     tick: Callable[[], None] | None = None
     judge: Callable[[RunRecord], RunRecord] | None = None
     publish: Callable[[RunRecord], None] | None = None
+    ahead: Iterable[object] = ()
     part: tuple[PlannedStep, ...] | None = None
 
 
@@ -77,7 +80,7 @@ class _Run:
         started = time.monotonic()
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
         with interruptible(self._interrupt), self._timer(), contextlib.ExitStack() as locks:
-            ticker = asyncio.create_task(self._tick())
+            ticker, ahead = asyncio.create_task(self._tick()), asyncio.create_task(self._go_ahead())
             try:
                 locks.callback(self.context.environments.release)
                 await self._lock_outs(locks)
@@ -89,6 +92,7 @@ class _Run:
                 self.trouble = self.trouble or error
             finally:
                 ticker.cancel()
+                ahead.cancel()
         self.context.folder.free_reserve()
         try:
             self._tell_reused()
@@ -262,6 +266,12 @@ class _Run:
         while self.options.tick is not None:
             await asyncio.sleep(1)
             self.options.tick()
+
+    async def _go_ahead(self) -> None:
+        """Do a little of what the end of the run needs, whenever kernels let it."""
+        with contextlib.suppress(Exception):  # what cannot be done now fails again when it is needed
+            for _ in self.options.ahead:
+                await asyncio.sleep(_BETWEEN_PARTS_SECONDS)
 
     def _final(self, seconds: float) -> RunRecord:
         steps = tuple(

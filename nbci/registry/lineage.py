@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import posixpath
+from bisect import bisect_left
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -74,13 +76,16 @@ class Lineage:
 def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]]) -> Lineage:
     """The graph of a run's steps, and of models with the paths of their files."""
     known = list(steps)
+    outs = _Outs(known)
+    gave: dict[tuple[str, str], str] = {}
     nodes: dict[str, Node] = {}
     edges: dict[tuple[str, str], Edge] = {}
     for step in known:
-        for node, edge in _around_step(step, known):
+        for node, edge in _around_step(step, outs, gave):
             nodes.setdefault(node.id, node)
             if edge is not None:
                 edges.setdefault((edge.source, edge.target), edge)
+        gave |= {(value.name, value.object): step.name for value in step.gives}
     for model, paths in models.items():
         node = Node(kind="model", name=model)
         nodes[node.id] = node
@@ -91,7 +96,32 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
     return Lineage(nodes=nodes, edges=tuple(edges.values()))
 
 
-def _around_step(step: EvidenceStep, known: list[EvidenceStep]) -> Iterator[tuple[Node, Edge | None]]:
+class _Outs:
+    """What steps wrote, to find what holds a path or lies in it."""
+
+    def __init__(self, steps: Iterable[EvidenceStep]) -> None:
+        self._by_path: dict[str, list[FileRef]] = {}
+        for step in steps:
+            for out in step.outs:
+                self._by_path.setdefault(out.path, []).append(out)
+        self._paths = sorted(self._by_path)
+
+    def around(self, path: str) -> Iterator[FileRef]:
+        """The outs that hold the path, and those that lie in it."""
+        folder = posixpath.dirname(path)
+        while folder not in ("", "/"):
+            yield from self._by_path.get(folder, ())
+            folder = posixpath.dirname(folder)
+        inside = f"{path.rstrip('/')}/"
+        for out in self._paths[bisect_left(self._paths, inside) :]:
+            if not out.startswith(inside):
+                break
+            yield from self._by_path[out]
+
+
+def _around_step(
+    step: EvidenceStep, outs: _Outs, gave: Mapping[tuple[str, str], str]
+) -> Iterator[tuple[Node, Edge | None]]:
     here = Node(kind="step", name=step.name, note=f"run {step.run}" if step.run else "")
     yield here, None
     code = Node(kind="code", name=step.notebook)
@@ -101,26 +131,21 @@ def _around_step(step: EvidenceStep, known: list[EvidenceStep]) -> Iterator[tupl
         yield parameter, Edge(source=parameter.id, target=here.id)
     for ref in step.deps:
         yield _file(ref), Edge(source=f"file:{ref.path}", target=here.id)
-        for maker in known:
-            for out in maker.outs:
-                if out.path != ref.path and (_lies_in(ref.path, out.path) or _lies_in(out.path, ref.path)):
-                    yield _file(out), Edge(source=f"file:{out.path}", target=f"file:{ref.path}")
+        for out in outs.around(ref.path):
+            yield _file(out), Edge(source=f"file:{out.path}", target=f"file:{ref.path}")
     for ref in step.outs:
         yield _file(ref), Edge(source=here.id, target=f"file:{ref.path}")
-    for giver, names in _values(step, known).items():
+    for giver, names in _values(step, gave).items():
         yield here, Edge(source=f"step:{giver}", target=here.id, values=names)
 
 
-def _values(step: EvidenceStep, known: list[EvidenceStep]) -> dict[str, tuple[str, ...]]:
+def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str, tuple[str, ...]]:
     """The variables that the step took, by the step that gave them as they were taken; the last such one."""
     found: dict[str, list[str]] = {}
-    names = [other.name for other in known]
-    earlier = known[: names.index(step.name)]
     for value in step.takes:
-        giver = next((s for s in reversed(earlier) if any(g.name == value.name and g.object == value.object
-                                                          for g in s.gives)), None)  # fmt: skip
+        giver = gave.get((value.name, value.object))
         if giver is not None:
-            found.setdefault(giver.name, []).append(value.name)
+            found.setdefault(giver, []).append(value.name)
     return {name: tuple(values) for name, values in found.items()}
 
 

@@ -94,8 +94,10 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     run = material.run
     evidence = evidence_steps(run.plan, run.record)
     models = {model.name: model.paths for model in models_of(run.plan.models)}
-    lineage = lineage_of(evidence, models)
     made = [ref.path for step in evidence for ref in step.outs]
+    if not made and not models:
+        return None
+    lineage = lineage_of(evidence, models)
     starts = [node for node in lineage.nodes if node.startswith("model:") and lineage.next_to(node, up=True)]
     starts = starts or [f"file:{path}" for path in made[:_OUTS]]
     behind = _behind(lineage, starts)
