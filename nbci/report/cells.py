@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.report.cell_changes import changes_of_outputs, changes_of_source, gone, mark
 from nbci.report.highlight import source_code
@@ -11,6 +11,7 @@ from nbci.report.markup import Markup, element, fragment
 from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
 from nbci.report.page import page, verdict
 from nbci.report.pictures import Album
+from nbci.report.plotly_figures import with_plotly_drawn
 from nbci.report.text import counted, duration
 from nbci.report.untrusted import Surroundings, from_markdown, settled
 from nbci.report.view import name_of
@@ -35,9 +36,11 @@ class CellsOfStep:
     album: Album = field(default_factory=lambda: Album(root=ROOT))
     ids: set[str] = field(default_factory=set)
     failed: ShownCell | None = field(init=False)
+    drawn: dict[tuple[str, int], dict[str, Any]] = field(init=False)
 
     def __post_init__(self) -> None:
         self.failed = self.step.failed_cell
+        self.drawn = with_plotly_drawn(self.step.cells)
 
     def compared(self, comparison: CellComparison) -> Markup:
         """The cell marked by what it was in the baseline."""
@@ -76,7 +79,7 @@ class CellsOfStep:
         return fragment(shown, changed) if changed else shown
 
     def _outputs(self, cell: ShownCell) -> Markup:
-        outputs = cell.outputs
+        outputs = [self.drawn.get((cell.anchor, at), output) for at, output in enumerate(cell.outputs)]
         if len(outputs) <= _WITH_CELL + 5:
             return fragment(*rendered(outputs, self._place(cell)))
         first = rendered(outputs[:_WITH_CELL], self._place(cell))
@@ -98,7 +101,7 @@ class CellsOfStep:
         """Pages of the outputs that are too many to stand under their cell, and a line that leads to them."""
         starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
         for number, start in enumerate(starts, 1):
-            self.album.keep_file(self._more_path(cell, number), self._more_page(cell, number, len(starts), start))
+            self.album.keep_file(self._more_path(cell, number), self._more_page(cell, outputs, number, start))
         left = counted(len(outputs) - _WITH_CELL, "more output")
         pages = "on a page of its own" if len(starts) == 1 else f"on {len(starts)} pages"
         link = element("a", left, href=f"{ROOT}{self._more_path(cell, 1)}")
@@ -107,23 +110,23 @@ class CellsOfStep:
     def _more_path(self, cell: ShownCell, number: int) -> str:
         return f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.html"
 
-    def _more_page(self, cell: ShownCell, number: int, count: int, start: int) -> bytes:
-        outputs = cell.outputs[start : start + _ON_PAGE]
+    def _more_page(self, cell: ShownCell, outputs: Sequence[object], number: int, start: int) -> bytes:
+        shown = outputs[start : start + _ON_PAGE]
         ids: set[str] = set()
         album = Album(root="../../", files=self.album.files)
         place = self._place(cell, album=album, ids=ids)
         title = f"{name_of(cell)} of step {self.step.record.name}"
         links = [element("a", "the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
         for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
-            if 1 <= other <= count:
+            if other >= 1 and _WITH_CELL + (other - 1) * _ON_PAGE < len(outputs):
                 address = f"{cell.anchor}-page-{other}.html"
                 links.append(element("a", words, href=address, rel=rel))
         header = fragment(
             element("nav", element("ul", *(element("li", link) for link in links)), aria_label="Report"),
             element("h1", title),
-            element("p", f"Outputs {start + 1:,} to {start + len(outputs):,} of {len(cell.outputs):,}"),
+            element("p", f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}"),
         )
-        main = element("div", *rendered(outputs, place, first=start + 1), class_="outputs")
+        main = element("div", *rendered(shown, place, first=start + 1), class_="outputs")
         sheet = album.keep_sheet(f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.css")
         title = f"{title}, page {number}"
         whole = page(title, root="../../", header=header, main=main, footer=cell.first_line, sheet=sheet)

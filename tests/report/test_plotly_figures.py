@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import importlib.util
+from typing import Any
+
+import pytest
+import report_samples as samples
+
+from nbci.report.plotly_figures import with_plotly_drawn
+from nbci.report.view import ShownCell
+
+DRAWS = importlib.util.find_spec("kaleido") is not None and importlib.util.find_spec("plotly") is not None
+TRACE = {"type": "scatter", "y": [1, 3, 2]}
+
+
+def cell(*traces: Any, **more: Any) -> ShownCell:
+    figure = {"data": list(traces), "layout": {"title": {"text": "loss"}, "images": [{"source": "http://x.example"}]}}
+    output = samples.shown({"application/vnd.plotly.v1+json": figure, "text/plain": "Figure()", **more})
+    return ShownCell(anchor="cell-1", kind="code", source="fig.show()", outputs=(samples.stream("a"), output))
+
+
+@pytest.mark.skipif(not DRAWS, reason="kaleido and plotly are not installed")
+def test_figures_are_drawn_by_one_browser() -> None:
+    drawn = with_plotly_drawn([cell(TRACE)])
+    assert list(drawn) == [("cell-1", 1)]
+    assert drawn["cell-1", 1]["data"]["image/png"].startswith("iVBOR")
+    assert drawn["cell-1", 1]["data"]["text/plain"] == "Figure()"
+
+
+@pytest.mark.skipif(DRAWS, reason="kaleido and plotly are installed")
+def test_without_kaleido_nothing_is_drawn() -> None:
+    assert with_plotly_drawn([cell(TRACE)]) == {}
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        cell(TRACE, **{"image/png": samples.PNG}),
+        cell({"type": "choropleth"}),
+        cell("no trace"),
+        ShownCell(anchor="cell-1", kind="code", source="", outputs=(None, {"data": 1}, samples.shown({}))),
+        ShownCell(
+            anchor="cell-1",
+            kind="code",
+            source="",
+            outputs=(samples.shown({"application/vnd.plotly.v1+json": {"data": 1, "layout": {}}}),),
+        ),
+    ],
+)
+def test_what_has_a_picture_or_would_ask_for_a_map_is_left_as_it_is(shown: ShownCell) -> None:
+    assert with_plotly_drawn([shown]) == {}
