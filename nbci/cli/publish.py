@@ -33,7 +33,9 @@ _IMPORTED = (
 )
 """What `publish` imports, in parts that take a few milliseconds each."""
 _STEPS_AT_ONCE = 50
-"""With more steps, what the run is compared with is left to `nbci report`: the run's end would wait for it."""
+_SECONDS_WORTH_DRAWING = 10
+# A run's end waits for its report. What would take long beside the run is left to `nbci report`: with more steps than
+# that the baseline and the graph, after a shorter run than that the charts, for which matplotlib is imported.
 
 
 def getting_ready(plan: Plan) -> Iterator[None]:
@@ -68,7 +70,8 @@ def publish(
     executed = folder.executed(plan)
     reused = frozenset(step.name for step in record.steps if step.result == "reused")
     write_merged(folder, plan, notebooks, executed, frozenset() if reused_too else reused)
-    _write_report(project, folder, plan, record, executed, reused_too=reused_too)
+    is_brief = not reused_too and (record.seconds or 0.0) < _SECONDS_WORTH_DRAWING
+    _write_report(project, folder, plan, record, executed, reused_too=reused_too, is_brief=is_brief)
 
 
 def publish_report(
@@ -86,7 +89,8 @@ def _write_report(
     record: RunRecord,
     executed: Mapping[str, Mapping[str, Any]],
     *,
-    reused_too: bool = False,
+    reused_too: bool,
+    is_brief: bool = False,
 ) -> None:
     from nbci.report.render import render_report
     from nbci.report.write import write_report
@@ -94,11 +98,12 @@ def _write_report(
     if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
         from nbci.report.gather import gather
 
-        material = replace(gather(project, record, plan, executed, environ=os.environ), reused_too=reused_too)
+        material = gather(project, record, plan, executed, environ=os.environ)
+        material = replace(material, reused_too=reused_too, is_brief=is_brief)
     else:
         from nbci.report.material import Material, ShownRun
 
         later = f"with {len(plan.steps):,} steps that is left for later: nbci report {record.run}"
         run = ShownRun(record=record, plan=plan, notebooks=executed)
-        material = Material(run=run, no_baseline=later, reused_too=False)
+        material = Material(run=run, no_baseline=later, reused_too=False, is_brief=True)
     write_report(folder.report, render_report(material))

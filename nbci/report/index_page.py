@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from nbci.report.material import Material
     from nbci.report.view import ShownStep
 
+_DRAWN_AT_ONCE = 50
+
 
 def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[Figure] = ()) -> dict[str, bytes]:
     """The page and the pictures on it: path in the report to content. `charts` are those that steps recorded."""
@@ -40,7 +42,7 @@ def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
-        "Graph": graph_section(steps),
+        "Graph": None if material.is_brief and len(steps) > _DRAWN_AT_ONCE else graph_section(steps),
         "Steps": steps_section(record, steps),
         "Warnings": warnings_section(record, plan, steps),
         "Model": models_section(material),

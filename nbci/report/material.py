@@ -74,7 +74,8 @@ class Release:
 class Material:
     """All that a report is made of. `history`: earlier runs, oldest first, this one left out.
 
-    `no_baseline` says why there is none to compare with, `problems` what else could not be had, and why.
+    `no_baseline` says why there is none to compare with, `problems` what else could not be had, and why. A brief report
+    leaves out what takes long to draw.
     """
 
     run: ShownRun
@@ -84,5 +85,6 @@ class Material:
     releases: tuple[Release, ...] = ()
     problems: tuple[str, ...] = ()
     reused_too: bool = True
+    is_brief: bool = False
     url: str | None = None
     """Where CI is going to show the report, for links to it from elsewhere."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -113,6 +114,13 @@ def test_without_matplotlib_there_are_the_numbers(monkeypatch: pytest.MonkeyPatc
     assert figure.note is not None
     assert "nbci[plots]" in figure.note
     assert figure.numbers is not None
+
+
+def test_a_brief_report_has_the_numbers_and_says_who_draws_them() -> None:
+    figure = only(figures_of(replace(material({"roc": ROC}), is_brief=True)))
+    assert figure.path is None
+    assert figure.numbers is not None
+    assert "nbci report" in (figure.note or "")
 
 
 def test_names_of_files_are_different_and_safe() -> None:

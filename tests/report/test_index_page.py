@@ -192,6 +192,14 @@ def test_runs_that_came_to_no_end(result: Any) -> None:
     assert {"running": "Not yet, the run goes on", "interrupted": "No, the run was interrupted"}[result] in text
 
 
+def test_a_brief_report_leaves_out_what_takes_long_to_draw() -> None:
+    steps = tuple(StepRecord(name=f"s{number}", result="passed") for number in range(60))
+    after = tuple(samples.planned(step.name, after=("s0",) if at else ()) for at, step in enumerate(steps))
+    run = ShownRun(record=samples.run(*steps), plan=samples.plan(*after), notebooks={})
+    assert "#graph" in index(Material(run=run)).links
+    assert "#graph" not in index(Material(run=run, is_brief=True)).links
+
+
 HOSTILE = '"><script>alert(1)</script>\u202eabc\U0001d54f\x00'
 
 

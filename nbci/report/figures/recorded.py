@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 _MOST = 60
 _ROWS = 20
 _NO_MATPLOTLIB = "To see it drawn, install nbci with its extra `plots`: pip install 'nbci[plots]'"
+_LATER = "Drawn when `nbci report` asks for it: a short run does not wait for pictures"
 _MEASURES = {"roc": "AUC", "precision_recall": "average precision", "calibration": "largest distance from the diagonal"}
 
 
@@ -46,7 +47,7 @@ def recorded_figures(material: Material) -> tuple[Figure, ...]:
         names = file_names([one.name for one in shown])
         for one in shown:
             path = f"figures/{stems[step.name]}/{names[one.name]}.svg"
-            found.append(_figure(step, one, earlier.get(one.name), path))
+            found.append(_figure(step, one, earlier.get(one.name), None if material.is_brief else path))
     if left_out:
         note = f"{counted(left_out, 'more record')} not drawn: a report has up to {_MOST} pictures"
         found.append(Figure(name="more", title="More records", note=note))
@@ -60,7 +61,8 @@ def _of_baseline(material: Material, step: StepRecord) -> Mapping[str, Recorded]
     return {one.name: one for one in recorded(material.baseline.run, earlier)} if earlier is not None else {}
 
 
-def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str) -> Figure:
+def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str | None) -> Figure:
+    """Without a `path` it is not drawn yet."""
     if one.chart is None:
         note = f"{one.source} cannot be drawn: {one.problem}"
         return Figure(step=step.name, name=one.name, title=clean(one.name), note=note)
@@ -76,7 +78,7 @@ def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str
         numbers=_numbers(one.chart, before),
         note=_note(one.chart, before),
     )
-    return _with_picture(figure, one.chart, before, path)
+    return replace(figure, note=_LATER) if path is None else _with_picture(figure, one.chart, before, path)
 
 
 def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str) -> Figure:
