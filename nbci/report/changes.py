@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nbci.report.diff import counts, diff_block
 from nbci.report.markup import Markup, element, folded, fragment, table
@@ -72,11 +75,14 @@ def moved(change: MetricChange) -> str:
     """By how much a metric moved, with its sign and its direction in words; `new` or `gone` where one side lacks it."""
     if change.before is None or change.after is None:
         return "new" if change.before is None else "gone"
-    if not change.difference:
+    if math.isnan(change.before) or math.isnan(change.after):
+        return "the same" if math.isnan(change.before) and math.isnan(change.after) else "no number"
+    if change.before == change.after:
         return "the same"
-    sign = "+" if change.difference > 0 else MINUS
+    difference = change.after - change.before
+    sign = "+" if difference > 0 else MINUS
     word = {True: ", better", False: ", worse", None: ""}[change.better]
-    return f"{sign}{rough(abs(change.difference))}{word}"
+    return f"{sign}{rough(abs(difference))}{word}"
 
 
 def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
@@ -110,12 +116,23 @@ def cell_title(change: CellChange, steps: Sequence[str] | None = None) -> str:
 
 
 def grouped(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple[str, ...]]]:
-    """Each changed cell once, with the steps that run it: imports and functions are run by many."""
-    groups: dict[tuple[object, ...], tuple[CellChange, list[str]]] = {}
+    """Each changed cell once, with the steps that run it.
+
+    Of a cell of imports or functions, a step has only what it needs: what differs for any of them is brought together.
+    """
+    groups: dict[tuple[str, int | None, int | None], list[CellChange]] = {}
     for change in changes:
-        key = (change.notebook, change.kind, change.before, change.after, change.diff)
-        groups.setdefault(key, (change, []))[1].append(change.step)
-    return [(change, tuple(steps)) for change, steps in groups.values()]
+        key = (change.notebook, change.after, change.before if change.after is None else None)
+        groups.setdefault(key, []).append(change)
+    return [(_merged(group), tuple(change.step for change in group)) for group in groups.values()]
+
+
+def _merged(group: Sequence[CellChange]) -> CellChange:
+    first = next((change for change in group if change.kind == "changed"), group[0])
+    lines = [*first.diff]
+    for change in group:
+        lines += [line for line in change.diff if line[:1] in ("+", "-") and line not in lines]
+    return replace(first, diff=tuple(lines))
 
 
 def _part(title: str, content: Markup | None) -> Markup | None:
