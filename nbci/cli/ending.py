@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
 from nbci.cli.live.wording import number, one_line
 from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
+from nbci.report.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.report.wording import headline
 from nbci.store.files import disk_errors, write_atomic
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
     from nbci.store.runs import RunFolder
 
@@ -43,6 +46,25 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     )
     text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
     write_atomic(place / "ending.txt", text)
+
+
+def write_shown(place: Path, folder: RunFolder, plan: Plan) -> None:
+    """Put each picture and each HTML output into a file of its own, numbered as they were shown."""
+    shown = [
+        data
+        for step in plan.steps
+        for cell in (folder.read_executed(step.name) or {}).get("cells", ())
+        for output in cell.get("outputs", ())
+        if isinstance(data := output.get("data"), dict)
+    ]
+    for at, data in enumerate(shown, 1):
+        mime = next((mime for mime in (*SUFFIXES, "text/html") if mime in data), None)
+        if mime is None:
+            continue
+        text = "".join(data[mime])
+        with contextlib.suppress(BrokenPicture):
+            content = text.encode("utf-8", "replace") if mime == "text/html" else picture(mime, text)
+            write_atomic(place / f"{at}.{SUFFIXES.get(mime, 'html')}", content)
 
 
 def _reason(record: RunRecord, code: ExitCode) -> str:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
+    from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
     from nbci.records.model import RunRecord
     from nbci.store.runs import RunFolder
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
     parser.add_argument("--out", metavar="FOLDER", help="also put the report there, and how a build is to end")
+    parser.add_argument("--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
                         help="if it passed, and was built on a branch that its models are promoted from, promote this "
@@ -38,7 +40,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Gather, write the report, print the result; the answer is the run's exit code."""
-    from nbci.cli.ending import write_ending
     from nbci.cli.publish import publish
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
@@ -68,8 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
         _bring_notebooks(project, folder, record, store)
         publish(project, folder, plan, notebooks, record, reused_too=True)
         note_run(project, record)
-        if arguments.out:
-            write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
+        _leave(arguments, folder, plan, record)
     finally:
         folder.release()
     code = exit_code(record, gates=not arguments.no_gate)
@@ -78,7 +78,7 @@ def main(arguments: argparse.Namespace) -> int:
         if code == ExitCode.SUCCESS and arguments.promote is not None:
             promotion, said = _promoted(project, folder, arguments.promote or None)
         if promotion is not None and arguments.out:
-            write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
+            _leave(arguments, folder, plan, record)
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
             document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
@@ -86,6 +86,16 @@ def main(arguments: argparse.Namespace) -> int:
         else:
             print("\n".join(filter(None, (render_show(record), said))))
     return code
+
+
+def _leave(arguments: argparse.Namespace, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+    """What others take from here: the report with how a build is to end, and what the cells showed."""
+    from nbci.cli.ending import write_ending, write_shown
+
+    if arguments.out:
+        write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
+    if arguments.shown:
+        write_shown(Path(arguments.shown), folder, plan)
 
 
 def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[Promotion | None, str]:

@@ -23,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci plan`."""
     parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
     add_parameter_arguments(parser)
+    parser.add_argument(
+        "--in", dest="folder", metavar="FOLDER", help="run a notebook's cells there, not in its own folder"
+    )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--format", choices=("text", "tree", "mermaid", "json", "jenkins"), default="text",
                        help="how to show it (default: text)")  # fmt: skip
@@ -48,7 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.store.files import write_atomic
     from nbci.store.sources import read_target
 
-    target = read_target(arguments.target)
+    target = read_target(arguments.target, arguments.folder)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     declared = known_secrets(plan, target.project.secrets, os.environ)
     refuse_written_secrets(plan, mask_of(declared, os.environ))

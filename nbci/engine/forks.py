@@ -35,6 +35,12 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     git = Git(target.project.root)
     fork = _fork(git, change)
     project = _project(target.project, git, fork)
+    path = f"{git.prefix}{target.pipeline.target}"
+    if (
+        _blob(git, "HEAD", path) is None
+    ):  # the change does not have it: the job itself made it, from its own Jenkinsfile
+        policy = replace(target.pipeline, fork_secrets=())
+        return replace(target, project=project, pipeline=under_policy(target.pipeline, policy)), fork
     try:
         policy, _ = read_pipeline(target.pipeline.target, lambda path: _at(git, fork.commit, path))
     except UsageError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import PurePosixPath
 from typing import Any, Literal, cast
 
@@ -12,6 +13,14 @@ from nbci.notebook.cells import Cell, Notebook
 
 SUFFIXES = (".ipynb", ".py", ".md")
 
+_KERNELS = {
+    "ir": "r",
+    "bash": "bash",
+    r"julia-.*": "julia",
+    "i?javascript": "javascript",
+    "i?ruby": "ruby",
+    "xcpp.*": "c++",
+}
 _KINDS = ("code", "markdown", "raw")
 
 
@@ -109,9 +118,14 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
         path=path,
         cells=tuple(_cell(raw, number, document, path) for number, raw in enumerate(cast("list[Any]", cells), start=1)),
         kernel_name=spec.get("name") or None,
-        language=str(info.get("name") or spec.get("language") or "python").lower(),
+        language=str(info.get("name") or spec.get("language") or _language(str(spec.get("name")))).lower(),
         document=document,
     )
+
+
+def _language(kernel: str) -> str:
+    """The language of a kernel that is known by its name only: people name kernels of environments as they like."""
+    return next((language for name, language in _KERNELS.items() if re.fullmatch(name, kernel)), "python")
 
 
 def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell:

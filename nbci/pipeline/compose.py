@@ -47,10 +47,13 @@ def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipe
     return pipeline
 
 
-def notebook_pipeline(tagged: TaggedNotebook, path: str) -> Pipeline:
-    """The pipeline that a notebook is by itself; `path` is relative to the project's root."""
-    folder = posixpath.dirname(path) or "."
-    steps = tuple(replace(rooted(step, folder, Location(path)), notebook=path) for step in tagged.steps)
+def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = None) -> Pipeline:
+    """The pipeline that a notebook is by itself; `path` is relative to the project's root.
+
+    Its cells run in `folder`, by default in the notebook's own.
+    """
+    place = folder or posixpath.dirname(path) or "."
+    steps = tuple(replace(rooted(step, place, Location(path)), notebook=path, folder=folder) for step in tagged.steps)
 
     def where(step: Step) -> Location:
         return tagged.notebook.where(tagged.notebook.cell(step.cells[0])) if step.cells else Location(path)

@@ -30,7 +30,7 @@ class Step(Struct, frozen=True, kw_only=True):
     `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
     notebook that is a pipeline by itself has none, the pipeline's parameters are the notebook's own.
     Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`. `withheld` are secrets that it
-    asks for and does not get.
+    asks for and does not get. Its cells run in `folder` where that is given, whatever `cwd` says.
     """
 
     name: str
@@ -54,6 +54,7 @@ class Step(Struct, frozen=True, kw_only=True):
     withheld: tuple[str, ...] = ()
     when: str | None = None
     cwd: Literal["notebook", "project"] = "notebook"
+    folder: str | None = None
     cache: bool | None = None
     report: bool = True
     annotations: Mapping[str, str] | None = None

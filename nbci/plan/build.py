@@ -182,7 +182,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         container=step.container,
         secrets=step.secrets,
         withheld=step.withheld,
-        cwd="." if step.cwd == "project" else posixpath.dirname(step.notebook) or ".",
+        cwd=step.folder or ("." if step.cwd == "project" else posixpath.dirname(step.notebook) or "."),
         cache=step.cache,
         report=step.report,
     )

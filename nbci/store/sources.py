@@ -31,25 +31,31 @@ class Target(Struct, frozen=True, kw_only=True):
     sources: Mapping[str, str]
 
 
-def read_target(name: str) -> Target:
-    """Read a notebook or a pipeline file, and every notebook that it names."""
+def read_target(name: str, folder: str | None = None) -> Target:
+    """Read a notebook or a pipeline file, and every notebook that it names.
+
+    `folder` is where the cells of a notebook run, by default its own; the project is then the one that this lies in.
+    """
     path = Path(name)
     if path.is_dir():
         raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
     if not path.exists():
         raise UsageError("there is no such file", where=Location(name))
-    project = find_project(path)
+    project = find_project(path if folder is None else Path(folder))
     relative = project.relative(path)
 
     def read(file: str) -> bytes | None:
         place = project.root / file
         return _read(place, file) if place.is_file() or file == relative else None
 
-    pipeline, sources = read_pipeline(relative, read)
+    place = project.relative(Path(folder)) if folder is not None else None
+    pipeline, sources = read_pipeline(relative, read, folder=place)
     return Target(project=project, pipeline=pipeline, sources=sources)
 
 
-def read_pipeline(path: str, read: Callable[[str], bytes | None]) -> tuple[Pipeline, dict[str, str]]:
+def read_pipeline(
+    path: str, read: Callable[[str], bytes | None], *, folder: str | None = None
+) -> tuple[Pipeline, dict[str, str]]:
     """The pipeline of a file, and the digests of all files that it came from.
 
     `read` gives a file's content, None where there is none; paths are relative to the project's root.
@@ -62,7 +68,11 @@ def read_pipeline(path: str, read: Callable[[str], bytes | None]) -> tuple[Pipel
         raise UsageError("there is no such file", where=Location(path))
     sources = {path: source_digest(data)}
     if suffix in SUFFIXES:
-        return notebook_pipeline(understand(parse_notebook(data, path)), path), sources
+        return notebook_pipeline(understand(parse_notebook(data, path)), path, folder), sources
+    if folder is not None:
+        raise UsageError(
+            "`--in` is for notebooks", hint="`cwd: project` in a pipeline file says it", where=Location(path)
+        )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -79,18 +79,37 @@ class SamplesTest {
 
     @Test
     void oneBuildStep() throws Exception {
-        Files.writeString(jenkins.project.resolve("plain.py"), "print('from', 'a script')\n");
+        Path deep = Files.createDirectories(jenkins.project.resolve("deep"));
+        Files.writeString(deep.resolve("plain.txt"), "rows = open('rows.csv').read()\n# %% no cell\nprint('from', rows)\n");
+        Files.writeString(deep.resolve("cells.ipynb"), """
+            {"nbformat": 4, "nbformat_minor": 4, "metadata": {}, "cells": [{"cell_type": "code", "metadata": {}, "outputs": [],
+             "execution_count": null, "source": "from IPython.display import HTML\\nHTML(open('rows.csv').read())"}]}
+            """);
+        Files.writeString(jenkins.project.resolve("rows.csv"), "1,2");
         State build = jenkins.run("""
             node('linux') {
               checkout scm
               nbciStep(code: 'print(6 * 7)', name: 'answer', command: '%1$s')
-              ipythonBuilder(task: 'A task', kernelName: 'python3', parserType: 'text', code: 'print(1)', filePath: '', command: '%1$s')
-              ipythonBuilder(task: 'file', kernelName: 'python3', parserType: 'file', filePath: 'plain.py', code: '', command: '%1$s')
+              ipythonBuilder(task: 'A task', kernelName: 'python', parserType: 'text', code: 'open("rows.csv")', filePath: '', command: '%1$s')
+              ipythonBuilder(task: 'file', kernelName: 'python3', parserType: 'file', filePath: ' deep/plain.txt ', code: '', command: '%1$s')
+              ipythonBuilder(task: 'Some cells', parserType: 'file', filePath: 'deep/cells.ipynb', command: '%1$s')
+              echo 'HTML: ' + readFile('Some cells/1.html')
               ipythonBuilder(task: 'bad', kernelName: 'python3', parserType: 'text', code: 'raise ValueError("no")', command: '%1$s')
             }
             """.formatted(COMMAND));
         assertTrue(build.failure.getMessage().contains("ValueError"), () -> String.join("\n", jenkins.log()));
-        assertEquals(4, build.description.split("; ").length, build.description);
+        assertEquals(5, build.description.split("; ").length, build.description);
+        assertTrue(jenkins.logged("HTML: 1,2"));
+    }
+
+    @Test
+    void whatTheOldStepCannotBeGiven() throws Exception {
+        for (String wrong : List.of("parserType: 'TEXT', code: 'print(1)'", "parserType: 'file', filePath: ' '", "parserType: 'file', filePath: 'a.json'")) {
+            Jenkins other = new Jenkins(folder.resolve(wrong)).agent("main1", 1, "linux");
+            State build = other.run("node('linux') { ipythonBuilder(task: 't', " + wrong + ") }");
+            assertEquals("FAILURE", build.result);
+            assertTrue(build.failure.getMessage().startsWith("ipythonBuilder: "), build.failure.getMessage());
+        }
     }
 
     /** The job of this repository, but for `make`, which would test this test. */

@@ -1,0 +1,57 @@
+"""One piece of code as a build step: where it runs, and what it leaves."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nbci.errors import UsageError
+from nbci.notebook.read import parse_notebook
+from nbci.store.sources import read_target
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from conftest import MakeNotebook
+    from support.console import Console
+
+
+def test_a_notebook_runs_in_another_folder_and_leaves_what_it_showed(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    (tmp_path / "rows.csv").write_text("1,2")
+    make_notebook(
+        ".nbci/build/step/code.ipynb",
+        [
+            "from IPython.display import HTML, Image, display",
+            "dot = 'iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=='",
+            "import base64; display(HTML(open('rows.csv').read()), Image(base64.b64decode(dot)), 'a word')",
+        ],
+    )
+    planned = nbci("plan", ".nbci/build/step/code.ipynb", "--in", ".", "--out", "plan.json")
+    assert planned.returncode == 0, planned.stderr
+    step = nbci("step", "--plan", "plan.json")
+    assert step.returncode == 0, step.stdout
+    finish = nbci("finish", "--plan", "plan.json", "--shown", "A task")
+    assert finish.returncode == 0, finish.stderr
+    assert sorted(path.name for path in (tmp_path / "A task").iterdir()) == ["1.html", "2.png"]
+    assert (tmp_path / "A task/1.html").read_text() == "1,2"
+    assert (tmp_path / "A task/2.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_pipeline_says_itself_where_it_runs(make_notebook: MakeNotebook, tmp_path: Path) -> None:
+    make_notebook("a.ipynb", ["1"])
+    (tmp_path / "pipe.yaml").write_text("steps: {a: {notebook: a.ipynb}}\n")
+    with pytest.raises(UsageError, match="`--in` is for notebooks"):
+        read_target(str(tmp_path / "pipe.yaml"), str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("kernel", "language"),
+    [("ir", "r"), ("julia-1.10", "julia"), ("bash", "bash"), ("my-env", "python"), ("python3", "python")],
+)
+def test_a_kernel_known_by_its_name_only(kernel: str, language: str) -> None:
+    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": {"name": kernel}}, "cells": []}
+    assert parse_notebook(json.dumps(document).encode(), "a.ipynb").language == language
