@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
+import time
+from contextlib import ExitStack, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,18 +26,21 @@ from nbci.graph import followers_of, reachable
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.store.cache import Cache
-from nbci.store.files import disk_errors, write_atomic
+from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.index import project_index
 from nbci.store.runs import RunFolder, new_run
 from nbci.store.sources import read_notebooks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import RunRecord, StepRecord
+
+_POLL_SECONDS = 0.2
+_CLOCKS_AGREE_SECONDS = 10.0
 
 
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
@@ -58,6 +64,20 @@ def run_part(
 
     `left` is the folder that is to hold what they have come to, whatever that is.
     """
+    with _alone(store, steps, display):
+        return _run_part(project, plan, store, steps, display=display, environ=environ, left=left)
+
+
+def _run_part(
+    project: Project,
+    plan: Plan,
+    store: RunFolder,
+    steps: Sequence[PlannedStep],
+    *,
+    display: TickingListener,
+    environ: Mapping[str, str],
+    left: Path | None,
+) -> RunRecord:
     notebooks = read_notebooks(project, plan.sources or {})
     cache = carried_cache(project, store.path)
     share(project, cache, environ, travels=True)
@@ -69,6 +89,7 @@ def run_part(
     log = store.step(steps[0].name) / "events.jsonl"
     context = ready.begin(store, display, log=log, ended=records.values())
     context.carries = True
+    store.make_reserve()
     options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
     try:
         record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
@@ -81,6 +102,22 @@ def run_part(
         leave_more(store, cache, settled, left)
         ahead.name_stages(settled, left)
     return record
+
+
+@contextmanager
+def _alone(store: RunFolder, steps: Sequence[PlannedStep], display: TickingListener) -> Iterator[None]:
+    """Wait while another process runs one of the steps in this store: it may have outlived its connection to a CI."""
+    with ExitStack() as locks:
+        for name in sorted(step.name for step in steps):
+            place = store.path / "locks" / f"{name.replace('/', '%')[-200:]}.lock"
+            descriptor = try_lock(place)
+            if descriptor is None:
+                display.noticed(f"waiting for another process, which runs step {name} in this store")
+            while descriptor is None:
+                time.sleep(_POLL_SECONDS)
+                descriptor = try_lock(place)
+            locks.callback(os.close, descriptor)
+        yield
 
 
 def decide_before(project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path) -> None:
@@ -170,7 +207,9 @@ def _events(store: RunFolder) -> str:
     """The events of all steps in one order."""
     lines: list[dict[str, Any]] = []
     for path in sorted((store.path / "steps").rglob("events.jsonl")):
-        lines += [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        for line in path.read_bytes().splitlines():
+            with suppress(ValueError):  # the last one of a process that was killed, or had no room, may be half
+                lines.append(json.loads(line))
     lines.sort(key=lambda line: str(line["time_utc"]))
     return "".join(json.dumps({**line, "seq": at}, ensure_ascii=False) + "\n" for at, line in enumerate(lines))
 
@@ -190,7 +229,25 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     interrupted = bool(broken) and all(step.failure and step.failure.kind == "interrupted" for step in broken)
     failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
-    return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended))
+    warnings = (*record.warnings, *_clock_warnings(plan, steps))
+    return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended), warnings=warnings)
+
+
+def _clock_warnings(plan: Plan, records: Sequence[StepRecord]) -> Iterator[str]:
+    """Where a step began before one that it comes after had ended, on machines whose clocks must differ."""
+    ended = {record.name: record for record in records if record.result in ("passed", "failed")}
+    found: dict[frozenset[str | None], float] = {}
+    for step in plan.steps:
+        record = ended.get(step.name)
+        for before in (ended[name] for name in step.after if name in ended and record is not None):
+            ahead = _seconds_between(record.started_utc, before.ended_utc) if record is not None else None
+            if record is not None and ahead is not None and record.host != before.host:
+                hosts = frozenset((record.host, before.host))
+                found[hosts] = max(found.get(hosts, 0.0), ahead)
+    for hosts, seconds in found.items():
+        if seconds > _CLOCKS_AGREE_SECONDS:
+            names = " and ".join(sorted(str(host) for host in hosts))
+            yield f"the clocks of {names} differ by {seconds:.0f} s or more: the times in this record are theirs"
 
 
 def _seconds_between(started: str | None, ended: str | None) -> float | None:

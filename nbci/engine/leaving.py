@@ -35,7 +35,8 @@ def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], fol
     root = store.path.parent
     with disk_errors(folder):
         for step in steps:
-            for path in sorted(store.step(step.name).rglob("*")):
+            # the record first: the disk may have no room for the rest
+            for path in sorted(store.step(step.name).rglob("*"), key=lambda path: (path.name != "record.json", path)):
                 if path.is_file():
                     _copy(path, folder / path.relative_to(root))
             record = store.read_step(step.name)
@@ -75,4 +76,8 @@ def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
 def _copy(source: Path, target: Path) -> None:
     """A copy, because the original may still be written to."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(source, target)
+    try:
+        shutil.copy2(source, target)
+    except OSError:  # half a file is worse than none
+        target.unlink(missing_ok=True)
+        raise

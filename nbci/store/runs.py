@@ -86,6 +86,12 @@ class RunFolder:
         os.close(descriptor)
         return False
 
+    def make_reserve(self) -> None:
+        """Take up room that the record gets where the disk is full by then."""
+        with disk_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            (self.path / ".reserve").write_bytes(os.urandom(_RESERVE_BYTES))
+
     def free_reserve(self) -> None:
         """Give back the space kept so that the record can be written when the disk is full."""
         with contextlib.suppress(OSError):
@@ -348,8 +354,7 @@ def new_run(project: Project) -> RunFolder:
                 continue
         folder = RunFolder(path)
         folder.hold()
-        with disk_errors(path):
-            (path / ".reserve").write_bytes(os.urandom(_RESERVE_BYTES))
+        folder.make_reserve()
         return folder
 
 
