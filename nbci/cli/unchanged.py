@@ -118,13 +118,14 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
 
     root = context.project.root
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
+    seen = dict.fromkeys(part for step in record.steps for part in step.observed)
+    for part in seen:
+        if part.kind in ("interpreter", "site", "module", "file"):
+            yield os.path.join(root, part.label)
+        elif part.kind == "locked":
+            yield from (os.path.realpath(sys.executable), *map(str, lock_files(root, part.label)))
     for step in record.steps:
-        for part in step.observed:
-            if part.kind in ("interpreter", "site", "module", "file"):
-                yield str(root / part.label)
-            elif part.kind == "locked":
-                yield from (os.path.realpath(sys.executable), *map(str, lock_files(root, part.label)))
-        yield from (str(context.cache.value_path(ref.object)) for ref in step.gives)
+        yield from (context.cache.value_file(ref.object) for ref in step.gives)
         for ref in (*step.deps, *step.outs):
             place = root / ref.path
             yield str(place)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 import nbci
-from nbci.engine.forks import target_of_change
 from nbci.errors import Location, UsageError
+from nbci.forks import change_of
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
@@ -43,7 +43,11 @@ def plan_target(
 
     `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are those of its branch.
     """
-    target, fork = target_of_change(target, environ)
+    fork = None
+    if change_of(environ) is not None:
+        from nbci.engine.forks import target_of_change
+
+        target, fork = target_of_change(target, environ)
     layers = [
         assigned_in_environment(environ),
         exported,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from msgspec import Struct
 
 
-class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A saved variable: `object` is the digest of the file that holds it, together with its alias `group`.
 
     `refs` are the classes and functions of the notebook's imports and functions cells that the bytes name by reference:

@@ -16,7 +16,7 @@ Rule = Literal["pass", "warn", "fail"]
 BASELINES = ("champion", "run", "rev", "file")
 
 
-class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a pipeline says of a metric: which way is better, and the unit."""
 
     direction: Literal["up", "down"] | None = None
@@ -24,7 +24,7 @@ class DeclaredMetric(Struct, frozen=True, kw_only=True, omit_defaults=True):
     description: str | None = None
 
 
-class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """How far a metric may move: in its own unit, or in per cent of the baseline."""
 
     amount: float
@@ -38,7 +38,7 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return f"{shown(self.amount)}{'%' if self.percent else ''}"
 
 
-class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A rule over metrics; all bounds that it names must hold.
 
     `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is missing or NaN,

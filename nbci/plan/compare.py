@@ -25,14 +25,14 @@ Kind = Literal["added", "removed", "changed"]
 _ENDED_WELL = ("passed", "reused")
 
 
-class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A run with the plan that it carried out."""
 
     record: RunRecord
     plan: Plan
 
 
-class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Something that has a name and a value: a parameter, a package, a setting; None where it was not there."""
 
     name: str
@@ -40,7 +40,7 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True):
     after: Any
 
 
-class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A cell of a step's program; numbers are those of its notebook, from 1. `diff` is unified, without file names."""
 
     step: str
@@ -52,7 +52,7 @@ class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     diff: tuple[str, ...]
 
 
-class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A file or folder that the runs read or wrote. For a folder, the files of it by what became of them.
 
     `files_known`: whether both folders' listings were at hand.
@@ -69,7 +69,7 @@ class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files_known: bool = False
 
 
-class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A metric by its full name; `better` is None where no direction is declared or nothing can be said."""
 
     name: str
@@ -92,7 +92,7 @@ class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return (difference > 0) == (self.direction == "up")
 
 
-class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What differs between two runs; everything that is equal is left out, but for the metrics.
 
     `used` are the project's modules and other files that steps used without declaring them, by their digests.

@@ -18,14 +18,14 @@ NOT_ASKED_FOR = "not asked for"
 Action = Literal["run", "reuse", "depends", "skip"]
 
 
-class Take(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Take(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A value that a step takes: its name and the steps it may come from (several at a join)."""
 
     name: str
     givers: tuple[str, ...]
 
 
-class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role and source."""
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
@@ -33,7 +33,7 @@ class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str
 
 
-class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A metric to read at the step's end: the value of `expression`, from metrics cell `cell`."""
 
     name: str
@@ -41,7 +41,7 @@ class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cell: int
 
 
-class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step, ready to be run anywhere: nothing of the pipeline file is needed beside it.
 
     `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
@@ -87,7 +87,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     parts: tuple[Part, ...] = ()
 
 
-class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the branch's commit.
 
     `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's environment has them.
@@ -99,7 +99,7 @@ class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True):
     hidden: tuple[str, ...] = ()
 
 
-class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same bytes.
 
     `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to

@@ -19,7 +19,7 @@ CARD_PATH = ".nbci/release.md"
 """Beside it the same for people."""
 
 
-class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step behind the model: what it ran, took and gave. `run` is the run that made it, when it was reused."""
 
     name: str
@@ -42,7 +42,7 @@ class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True):
     distributions: Mapping[str, str] | None = None
 
 
-class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Who promoted, as git knows them, and the user and machine that did it."""
 
     name: str
@@ -51,7 +51,7 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True):
     host: str | None = None
 
 
-class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
     `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.

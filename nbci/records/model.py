@@ -31,7 +31,7 @@ FailureKind = Literal[
 ]
 
 
-class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why a step failed: which cell, what was raised, and what to do.
 
     `cell` is the cell's number in the source notebook and `line` the line in it, both from 1; `traceback` is plain
@@ -51,7 +51,7 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True):
     signal: str | None = None
 
 
-class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One cell of the step's program as it ran; `number` is None for what nbci put in (injected parameters)."""
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
@@ -63,7 +63,7 @@ class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True):
     spilled: str | None = None
 
 
-class Scrap(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Scrap(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A record that scrapbook's `sb.glue` left in a cell's outputs; `data` is JSON."""
 
     name: str
@@ -71,7 +71,7 @@ class Scrap(Struct, frozen=True, kw_only=True, omit_defaults=True):
     cell: int | None = None
 
 
-class Metric(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Metric(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A number that a step produced; NaN and the infinities are numbers here."""
 
     name: str
@@ -79,7 +79,7 @@ class Metric(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str
 
 
-class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What a kernel used: CPU seconds of itself and its ended children, peak resident memory."""
 
     cpu_seconds: float | None = None
@@ -88,7 +88,7 @@ class Usage(Struct, frozen=True, kw_only=True, omit_defaults=True):
     peak_gpu_memory_bytes: int | None = None
 
 
-class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One try at a step; `notebook` and `log` are paths relative to the step's folder in the run."""
 
     number: int
@@ -101,7 +101,7 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True):
     log: str | None = None
 
 
-class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and number of files."""
 
     path: str
@@ -110,7 +110,7 @@ class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True):
     files: int = 1
 
 
-class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One thing that a step's result depends on; `digest` tells one state of it from another."""
 
     kind: str
@@ -118,7 +118,7 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True):
     digest: str
 
 
-class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
 
     name: str
@@ -152,7 +152,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.attempts[-1].failure if self.result == "failed" and self.attempts else None
 
 
-class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A parameter as the run had it; `source` says where the value came from, e.g. `-p` or a file's path."""
 
     name: str
@@ -160,7 +160,7 @@ class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: str
 
 
-class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
 
     `same_as` is the run whose results stand for this one, where nothing at all had to be done. `verdict` is what the

@@ -11,7 +11,7 @@ GateAnswer = Literal["passed", "failed", "warned", "left out"]
 VerdictResult = Literal["passed", "failed", "warned"]
 
 
-class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Override(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Somebody lets a run pass a gate that refused it: who, why, and what stood there then."""
 
     gate: str
@@ -23,7 +23,7 @@ class Override(Struct, frozen=True, kw_only=True, omit_defaults=True):
     baseline: float | None = None
 
 
-class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One gate's answer and its `reason`.
 
     `metric` is the full name of what was judged, `values` are the metrics of an expression. `margin` is the room left
@@ -70,7 +70,7 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True):
         return "; ".join(part for part in parts if part)
 
 
-class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What stood behind a `baseline:` when the gates were judged.
 
     `identity` changes when the baseline moves on (a release's tag, a commit, a digest); None where there was none, for
@@ -82,7 +82,7 @@ class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True):
     identity: str | None = None
 
 
-class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class Verdict(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What the gates made of a run. An overridden gate does not refuse, but the verdict warns."""
 
     result: VerdictResult

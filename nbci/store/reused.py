@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.records.codec import from_json
-from nbci.records.model import StepRecord
+from nbci.records.model import StepRecord  # noqa: TC001 - msgspec reads the annotation
 from nbci.store.files import disk_errors, write_whole
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-class _Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class _Line(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A step of this run, why nothing had to be done for it, and the record that stands for it."""
 
     name: str
@@ -29,10 +29,8 @@ class _Line(Struct, frozen=True, kw_only=True, omit_defaults=True):
     record: StepRecord
 
 
-class _Original(msgspec.Struct):
-    """The text of the record in such a line."""
-
-    record: msgspec.Raw
+_BEFORE_RECORD = b', "record": '
+"""What stands before the record in a line, and nowhere before it: in a text its quotation marks would be escaped."""
 
 
 class ReusedSteps:
@@ -51,7 +49,8 @@ class ReusedSteps:
             with disk_errors(self._path):
                 self._file = self._opened()
         head = json.dumps({"name": record.name, "reason": record.reason}, ensure_ascii=False)
-        self._held.append(f'{head[:-1]}, "record": '.encode("utf-8", "surrogatepass") + made.rstrip(b"\n") + b"}\n")
+        head_bytes = head[:-1].encode("utf-8", "surrogatepass")
+        self._held.append(b"".join((head_bytes, _BEFORE_RECORD, made.rstrip(b"\n"), b"}\n")))
         self._known[record.name] = record
 
     def flush(self) -> None:
@@ -79,12 +78,11 @@ class ReusedSteps:
 
     def originals(self) -> Iterator[tuple[StepRecord, bytes]]:
         """The records as the runs that made them wrote them, and their text; without those that hold NaN."""
-        lines, records = msgspec.json.Decoder(_Original), msgspec.json.Decoder(StepRecord)
+        decode = msgspec.json.Decoder(_Line).decode
         with suppress(OSError):
             for line in self._path.read_bytes().splitlines():
                 with suppress(ValueError, msgspec.MsgspecError):
-                    text = bytes(lines.decode(line).record)
-                    yield records.decode(text), text
+                    yield decode(line).record, line[line.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : -1]
 
     @property
     def written_ns(self) -> int:

@@ -115,9 +115,18 @@ class RunFolder:
             self._seal(record)
 
     def _seal(self, record: RunRecord) -> None:
-        names = ["run.json", "plan.json", REUSED, *(_place(step.name) for step in record.steps)]
+        there = self._folders_of_steps()
+        own = (_place(step.name) for step in record.steps if step.name.partition("/")[0] in there)
+        names = ["run.json", "plan.json", REUSED, *own]
         found = {name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None}
         write_atomic(self.path / SEAL, json.dumps(found, indent=1) + "\n")
+
+    def _folders_of_steps(self) -> frozenset[str]:
+        """The first part of the names of all steps that have a folder: of a thousand that were reused, none has."""
+        try:
+            return frozenset(os.listdir(f"{self.path}/steps"))
+        except FileNotFoundError:
+            return frozenset()
 
     def check_seal(self) -> str:
         """The digest of the seal; IntegrityError that names the record which is not what was written."""
