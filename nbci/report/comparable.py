@@ -30,12 +30,16 @@ BROKEN = (NbciError, OSError, ValueError, TypeError, KeyError, sqlite3.Error)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparable:
-    """A run to compare with, and which it is and why that one. Of a release whose run is not here, its `manifest`."""
+    """A run to compare with, and which it is and why that one.
+
+    Of a release whose run is not here, its `manifest` and its commit.
+    """
 
     title: str
     run: Compared
     folder: RunFolder | None = None
     manifest: Manifest | None = None
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +109,10 @@ class _Search:
                 return found
         elif manifest.pipeline == self.record.pipeline:
             return Comparable(
-                title=f"{title}, known from the release alone", run=of_manifest(manifest), manifest=manifest
+                title=f"{title}, known from the release alone",
+                run=of_manifest(manifest),
+                manifest=manifest,
+                release=commit,
             )
         return None
 

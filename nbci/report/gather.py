@@ -91,7 +91,7 @@ def _difference(project: Project, run: ShownRun, found: Comparable, kept: Kept, 
     if found.manifest is None:
         return differing
     try:
-        code = changed_code(project.root, found.manifest, run.record, run.plan)
+        code = changed_code(project.root, found.release, found.manifest, run.record, run.plan)
     except BROKEN as error:
         problems.append(
             f"what code changed since {found.manifest.model}@{found.manifest.version} is not known: {error}"

@@ -18,6 +18,7 @@ SIGNS = {
     "reused": "↺",
     "skipped": "○",
     "running": "…",
+    "waiting": "○",
     "interrupted": "■",
     "not run": "○",
     "refused": "✗",

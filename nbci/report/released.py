@@ -69,8 +69,8 @@ def _record(step: EvidenceStep) -> StepRecord:
     )
 
 
-def changed_code(root: Path, manifest: Manifest, record: RunRecord, plan: Plan) -> tuple[CellChange, ...]:
-    """Code by cell, between the notebooks at the release's commit and those of the run.
+def changed_code(root: Path, release: str, manifest: Manifest, record: RunRecord, plan: Plan) -> tuple[CellChange, ...]:
+    """Code by cell, between the notebooks at the commit `release`, which came with the manifest, and those of the run.
 
     Cells are given to the first step that runs them. GitFailed where a notebook is not to be had any more.
     """
@@ -80,7 +80,7 @@ def changed_code(root: Path, manifest: Manifest, record: RunRecord, plan: Plan) 
     changes: list[CellChange] = []
     for path, digest in (plan.sources or {}).items():
         if path.endswith(SUFFIXES) and known.get(path) != digest:
-            old = _read(git, manifest.commit, path) if path in known else b""
+            old = _read(git, release, path) if path in known else b""
             new = _of_run(root, git, record, path, digest)
             users = {
                 cell.number: step.name for step in reversed(plan.steps) if step.notebook == path for cell in step.cells

@@ -49,7 +49,7 @@ def step_page(
     cells = [shown.compared(found) for found in comparisons] or [shown.cell(cell) for cell in step.cells]
     header = fragment(
         element("nav", _neighbours(record, *neighbours), aria_label="Report"),
-        element("h1", step.record.name, " ", verdict(step.record.result)),
+        element("h1", step.record.name, " ", verdict(step.word)),
     )
     main = fragment(
         element("p", step.record.reason, class_="reason") if step.record.reason else None,
@@ -68,7 +68,7 @@ def step_page(
         _parameters(step),
         _files(step),
     )
-    title = f"{step.record.name}: {step.record.result} ({record.pipeline})"
+    title = f"{step.record.name}: {step.word} ({record.pipeline})"
     footer = f"Run {record.run}, nbci {record.nbci}"
     sheet = shown.album.keep_sheet(f"outputs/{step.stem}/cells.css")
     whole = page(title, root=ROOT, header=header, main=main, footer=footer, sheet=sheet)

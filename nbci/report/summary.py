@@ -35,6 +35,7 @@ _SIGNS = {
     "reused": "♻️",
     "skipped": "⏭️",
     "running": "⏳",
+    "waiting": "⏸️",
     "interrupted": "🛑",
     "refused": "❌",
     "warned": "⚠️",
@@ -184,7 +185,7 @@ def _steps(steps: Sequence[ShownStep]) -> str:
     rows = [
         (
             code(step.record.name),
-            f"{_SIGNS[step.record.result]} {step.record.result}",
+            f"{_SIGNS[step.word]} {step.word}",
             duration(step.record.seconds),
             str(len(step.record.attempts) or ""),
             prose(one_line(step.record.reason or "", 200)),

@@ -47,7 +47,13 @@ class ShownStep:
     cells: tuple[ShownCell, ...]
     language: str
     is_left_for_later: bool = False
+    is_waiting: bool = False
     is_from_notebook: bool = False
+
+    @property
+    def word(self) -> str:
+        """What became of it in a word."""
+        return "waiting" if self.is_waiting else self.record.result
 
     @property
     def is_unwanted(self) -> bool:
@@ -97,7 +103,8 @@ def shown_steps(
     planned = {step.name: step for step in plan.steps}
     recorded = {step.name: step for step in record.steps}
     names = file_names({**planned, **recorded})
-    reason = "waiting" if record.result == "running" else "the run ended before this step began"
+    goes_on = record.result == "running"
+    reason = None if goes_on else "the run ended before this step began"
     return tuple(
         ShownStep(
             record=(step := recorded.get(name) or StepRecord(name=name, result="skipped", reason=reason)),
@@ -107,6 +114,7 @@ def shown_steps(
             language=_language(planned.get(name), notebooks.get(name)),
             is_left_for_later=step.result == "reused" and not reused_too and name not in notebooks,
             is_from_notebook=name in notebooks,
+            is_waiting=goes_on and step.result == "skipped" and step.reason is None,
         )
         for name, stem in names.items()
     )

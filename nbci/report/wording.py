@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.pipeline.rules import declared_for
@@ -40,8 +41,10 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
         case "interrupted":
             words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
         case _:
+            counts = dict(Counter(step.word for step in steps))
             words = f"The run is still going on: {total}"
-    extra = [f"{count} {result}" for result, count in counts.items() if count and result != "failed"]
+    ends = record.result != "running"
+    extra = [f"{count} {result}" for result, count in counts.items() if count and not (ends and result == "failed")]
     return f"{words}; {', '.join(extra)}." if extra else f"{words}."
 
 

@@ -200,6 +200,23 @@ def test_a_brief_report_leaves_out_what_takes_long_to_draw() -> None:
     assert "#graph" not in index(Material(run=run, is_brief=True)).links
 
 
+def test_what_has_not_begun_in_a_run_that_goes_on_is_waiting() -> None:
+    steps = (StepRecord(name="a", result="passed"), StepRecord(name="b", result="running"))
+    record = samples.run(*steps, StepRecord(name="c", result="skipped"), result="running")
+    plan = samples.plan(*(samples.planned(name, after=("a",) if name != "a" else ()) for name in "abcd"))
+    files = render_report(Material(run=ShownRun(record=record, plan=plan, notebooks={})))
+    text = pages(files)["index.html"].text
+    assert "The run is still going on: 4 steps; 1 passed, 1 running, 2 waiting." in text
+    assert "○ waiting" in text
+    assert "skipped" not in text
+    assert "waiting" in pages(files)["steps/d.html"].text
+
+
+def test_a_run_that_failed_may_be_taken_up_again() -> None:
+    assert "nbci run --resume 20260102-030405-abcd" in index(failed()).text
+    assert "--resume" not in index(samples.compared()).text
+
+
 HOSTILE = '"><script>alert(1)</script>\u202eabc\U0001d54f\x00'
 
 

@@ -23,7 +23,7 @@ _NAME_SIZE, _STATE_SIZE = 13, 12
 _MARGIN = 6
 _LONGEST_NAME = 30
 _NAMED = 5
-_WORST_FIRST = ("failed", "running", "passed", "reused", "skipped")
+_WORST_FIRST = ("failed", "running", "passed", "reused", "waiting", "skipped")
 
 STYLE = (
     f"text{{font-family:{FONT};fill:#1d2329}}.name{{font-size:{_NAME_SIZE}px;font-weight:600}}"
@@ -128,13 +128,13 @@ def _earlier(step: ShownStep, known: set[str]) -> tuple[str, ...]:
 def _single(step: ShownStep, earlier: Iterable[str]) -> _Box:
     record = step.record
     took = duration(record.seconds) if record.result not in ("reused", "skipped") else ""
-    state = f"{SIGNS.get(record.result, '')} {record.result}" + (f" · {took}" if took else "")
+    state = f"{SIGNS.get(step.word, '')} {step.word}" + (f" · {took}" if took else "")
     waits = ", ".join(earlier)
     return _Box(
         name=record.name,
-        state=record.result,
+        state="skipped" if step.is_waiting else record.result,
         lines=(state,),
-        said=f"{record.name}: {record.result}{f' in {took}' if took else ''}{f', after {waits}' if waits else ''}",
+        said=f"{record.name}: {step.word}{f' in {took}' if took else ''}{f', after {waits}' if waits else ''}",
         link=step.page,
         is_group=False,
     )
@@ -152,10 +152,10 @@ def _box(title: str, members: Sequence[ShownStep], shown: Mapping[str, Sequence[
     waits = ", ".join(shown[title][:_NAMED]) + ("" if len(shown[title]) <= _NAMED else " and more")
     return _Box(
         name=title,
-        state=worst,
+        state="skipped" if worst == "waiting" else worst,
         lines=(how_many, f"{SIGNS.get(worst, '')} {words}"),
         said=f"{title}, {how_many.replace(' · ', ' in ')}: {words}{f', after {waits}' if waits else ''}",
-        link=next((step.page for step in members if step.record.result == worst and step.page), None),
+        link=next((step.page for step in members if step.word == worst and step.page), None),
         is_group=True,
     )
 
@@ -163,7 +163,7 @@ def _box(title: str, members: Sequence[ShownStep], shown: Mapping[str, Sequence[
 def _counts(steps: Iterable[ShownStep]) -> dict[str, int]:
     found: dict[str, int] = {}
     for step in steps:
-        found[step.record.result] = found.get(step.record.result, 0) + 1
+        found[step.word] = found.get(step.word, 0) + 1
     return {state: found[state] for state in (*_WORST_FIRST, *found) if state in found}
 
 

@@ -61,13 +61,21 @@ def parameters_section(record: RunRecord) -> Markup | None:
 
 def again_section(record: RunRecord) -> Markup:
     """The exact commands."""
-    dirty = record.git is not None and record.git.dirty
+    dirty = record.git is not None and record.git.dirty and record.git.commit is not None
+    is_unfinished = record.result in ("failed", "interrupted")
     return section(
         "Run this again",
         element("pre", element("code", run_again(record)), tabindex=0),
         element("p", "The working tree held changes that are not in this commit.", class_="note") if dirty else None,
+        element("p", "To go on after the last finished step: ", _resume(record), class_="note")
+        if is_unfinished
+        else None,
         anchor="again",
     )
+
+
+def _resume(record: RunRecord) -> Markup:
+    return element("code", f"nbci run --resume {record.run}")
 
 
 def environment_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:

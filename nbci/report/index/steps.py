@@ -47,7 +47,7 @@ def _row(step: ShownStep, kernel: str) -> tuple[str, ...]:
     record = step.record
     return (
         linked(step),
-        verdict(record.result),
+        verdict(step.word),
         duration(record.seconds),
         str(len(record.attempts)) if len(record.attempts) > 1 else "",
         size(record.usage.peak_memory_bytes) if record.usage else "",
