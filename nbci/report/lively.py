@@ -31,6 +31,7 @@ _HTML_NAMES = (
     (re.compile(r"\bbokeh", re.IGNORECASE), "a Bokeh plot"),
     (re.compile(r"\bvega", re.IGNORECASE), "a Vega chart"),
     (re.compile(r"\bleaflet\b|\bfolium\b", re.IGNORECASE), "a map"),
+    (re.compile(r"<iframe\b", re.IGNORECASE), "another page in a frame"),
 )
 _LOOKED_AT = 1_000_000
 _NEEDS_MORE = re.compile(r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE)
@@ -43,11 +44,17 @@ _TELLS = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
 def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
     """What of a bundle only a script, a player or a viewer could show, in words."""
     found = [name for mime in data for start, name in _NAMES if mime.lower().startswith(start)]
+    found = [name for name in found if name != "JavaScript"] or found
     if not found and needs_more(html := joined(data.get("text/html", ""))):
         found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][:1] or [
             "HTML with a script"
         ]
     return tuple(dict.fromkeys(found))
+
+
+def only_loads(data: Mapping[str, Any]) -> bool:
+    """Whether the output only brings a library's scripts into the notebook."""
+    return any(mime.endswith("_load.v0+json") for mime in data)
 
 
 def needs_more(html: str) -> bool:

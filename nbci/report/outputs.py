@@ -14,6 +14,7 @@ from nbci.report.lively import (
     lively_forms,
     loses_colours,
     needs_more,
+    only_loads,
 )
 from nbci.report.markup import Markup, element, folded, fragment
 from nbci.report.mathml import from_latex
@@ -32,6 +33,7 @@ _PAGE_LIMIT = 5_000_000
 _FOLD_LINES = 40
 _FOLD_CHARACTERS = 8_000
 _FOLD_JSON_LINES = 12
+_EMPTY: tuple[object, ...] = ("", [], {}, None)
 _RECORDS = "application/scrapbook.scrap"
 _SPOKEN = ("text/markdown", "text/latex", "application/json", "text/plain")
 
@@ -82,10 +84,10 @@ class _Rendering:
 
     def data(self, at: int, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup | None:
         """The form of the output that says most without a script, and a line on what it cannot show."""
-        if any(mime.startswith(_RECORDS) for mime in data) and "text/plain" not in data:
+        if only_loads(data) or (any(mime.startswith(_RECORDS) for mime in data) and "text/plain" not in data):
             return None
         figure, broken = self.figure(at, data, metadata)
-        lively = lively_forms(data)
+        lively = () if is_better_plain(data) else lively_forms(data)
         shown = figure or self.html(at, data) or self.spoken(at, data, has_more=bool(lively or broken))
         return fragment(shown, *broken, self.lively(lively, shown)) or self.unknown(data)
 
@@ -188,10 +190,11 @@ class _Rendering:
             return self.note(f"The notebook shows {' and '.join(forms)} here, which needs more than a page")
         return self.note(f"This output is {' and '.join(forms)}, which a page without scripts cannot show")
 
-    def unknown(self, data: Mapping[str, Any]) -> Markup:
-        others = [one_line(mime) for mime, value in data.items() if value not in ("", [], {}, None)]
+    def unknown(self, data: Mapping[str, Any]) -> Markup | None:
+        """A line on forms that nobody here knows; HTML that shows nothing is a place for a script to fill."""
+        others = [one_line(mime) for mime, value in data.items() if mime != "text/html" and value not in _EMPTY]
         if not others:
-            return element("p", "This output is empty.", class_="note")
+            return None
         return self.note(f"Not shown here: {', '.join(others)}")
 
     def note(self, text: str) -> Markup:
@@ -230,4 +233,8 @@ def rendered(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1) -> l
     """The outputs that say something, in order; the first is the cell's output number `first`."""
     rendering = _Rendering(place)
     shown = [rendering.output(at, output) for at, output in enumerate(outputs, first) if isinstance(output, dict)]
-    return [markup for markup in shown if markup]
+    return [markup for at, markup in enumerate(shown) if markup and not (at and _is_said_again(markup, shown[at - 1]))]
+
+
+def _is_said_again(markup: Markup, before: Markup | None) -> bool:
+    return markup == before and markup.startswith('<p class="note">')

@@ -99,13 +99,30 @@ def test_lively_output_without_a_static_form_is_told_with_its_file() -> None:
         ({"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt.Chart(...)"}, "a Vega-Lite chart"),
         ({"application/javascript": "alert(1)"}, "JavaScript"),
         ({"application/x-unheard-of": "1"}, "Not shown here: application/x-unheard-of"),
-        ({}, "This output is empty."),
+        ({"text/html": "<iframe src='https://example.org'></iframe>"}, "another page in a frame"),
     ],
 )  # fmt: skip
 def test_outputs_that_need_more_than_a_page(data: dict[str, Any], words: str) -> None:
     markup, files = drawn(samples.shown(data))
     assert words in Page(markup).text
     assert not files
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        {"text/html": "<div id='p1001'></div>"},
+        {"application/javascript": "load()", "application/vnd.bokehjs_load.v0+json": ""},
+    ],
+)
+def test_outputs_that_show_nothing_are_left_out(data: dict[str, Any]) -> None:
+    assert drawn(samples.shown(data)) == ("", {})
+
+
+def test_the_same_is_not_said_twice() -> None:
+    markup, _ = drawn(*[samples.shown({"application/javascript": "x"})] * 3)
+    assert markup.count("JavaScript") == 1
 
 
 def test_a_table_with_a_script_is_still_a_table() -> None:
