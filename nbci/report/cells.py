@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -57,7 +58,7 @@ class CellsOfStep:
         return element(
             "section",
             element("h3", *heading, id=f"{cell.anchor}-title"),
-            source_code(cell.source, self.step.language),
+            source_code(_shown_source(cell), self.step.language),
             changes_of_source(comparison),
             element("div", outputs, class_="outputs") if outputs else None,
             changes_of_outputs(comparison, self.album, f"images/{self.step.stem}/{cell.anchor}"),
@@ -143,6 +144,13 @@ class CellsOfStep:
 def path_in_run(step: ShownStep, relative: str) -> str:
     """The path of a step's file in the run's folder."""
     return f"steps/{step.record.name}/{relative}"
+
+
+def _shown_source(cell: ShownCell) -> str:
+    """The source; of imports and functions what the step runs, without the lines that were left out of it."""
+    if cell.run is None or cell.run.role not in ("imports", "functions"):
+        return cell.source
+    return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", cell.source).strip("\n")
 
 
 def _notes(run: CellRun | None) -> Markup | None:

@@ -267,6 +267,17 @@ def test_earlier_attempts_are_told_with_traceback_and_notebook() -> None:
     assert "steps/a/attempts/1/notebook.ipynb" in page.text
 
 
+def test_imports_are_shown_without_the_lines_that_the_step_does_not_run() -> None:
+    source = "\n\nimport json\n\n\n\n\nimport numpy as np\n\n"
+    cells = (samples.ran(1, "import json", role="imports"), samples.ran(2, "x", role="step"))
+    attempt = Attempt(number=1, result="passed", started_utc="", seconds=1, cells=cells)
+    record = samples.run(StepRecord(name="a", result="passed", attempts=(attempt,)))
+    notebook = samples.notebook(samples.code_cell(source), samples.code_cell("x\n\n\n\ny"))
+    page = pages(render_report(material(record, samples.plan(), {"a": notebook})))["steps/a.html"]
+    assert "\nimport json\n\nimport numpy as np" in page.text
+    assert "x\n\n\n\ny" in page.text
+
+
 def test_reused_step_tells_where_its_outputs_are() -> None:
     page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
     assert "What these cells printed is in run 20260101-000000-ffff." in page.text
