@@ -51,6 +51,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     stop.add_argument("--json", action="store_true", help="print JSON")
     doctor = actions.add_parser("doctor", help="say what the controller lacks")
     _add_job(doctor)
+    doctor.add_argument("--agents", action="store_true",
+                        help="also ask each agent for its nbci, kernels and GPUs, by a build of its own")  # fmt: skip
+    doctor.add_argument("--command", default="nbci", metavar="PATH", help="where nbci is on the agents (nbci)")
     doctor.add_argument("--json", action="store_true", help="print a JSON list")
 
 

@@ -14,8 +14,11 @@ from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from nbci.config import Project
+    from nbci.jenkins.controller import Controller
+    from nbci.jenkins.doctor import Finding
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -27,12 +30,30 @@ def doctor(arguments: argparse.Namespace) -> int:
     branch = arguments.branch or current_branch(project)
     labels, jenkinsfile = _asked_for(project)
     found = examine(controller, job_name(project, arguments.job), branch, labels=labels, jenkinsfile=jenkinsfile)
+    if arguments.agents:
+        found += tuple(_of_agents(controller, job_name(project, arguments.job), arguments.command))
     if arguments.json:
         print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
     else:
         checks = [Check(name=each.name, state=each.state, found=each.found, advice=each.advice) for each in found]
         sys.stdout.buffer.write(f"{rendered(checks)}\n".encode("utf-8", errors="backslashreplace"))
     return ExitCode.INFRASTRUCTURE if any(each.state == "missing" for each in found) else ExitCode.SUCCESS
+
+
+def _of_agents(controller: Controller, job: str, command: str) -> Iterator[Finding]:
+    """What the agents themselves say that they have."""
+    from nbci.jenkins.agents import agent_findings, ask_agents, askable
+    from nbci.jenkins.doctor import Finding, carries
+
+    nodes = controller.nodes()
+    names = askable(nodes)
+    if not names:
+        yield Finding(
+            name="agents", state="missing", found="there is none that builds can run on", advice="connect one"
+        )
+        return
+    gpus = [str(node.get("displayName")) for node in nodes if carries(node, "gpu")]
+    yield from agent_findings(names, ask_agents(controller, job, names, command), gpus)
 
 
 def _asked_for(project: Project) -> tuple[list[str], str]:

@@ -170,6 +170,14 @@ def test_doctor_looks(nbci: Console, place: Place) -> None:
     assert {"Jenkins", "user", "plugins"} <= {finding["name"] for finding in json.loads(done.stdout)}
 
 
+def test_agents_are_asked(nbci: Console, place: Place) -> None:
+    done = nbci("jenkins", "doctor", "--job", place.job, "--agents", "--json", env=place.env)
+    assert done.returncode in {0, 4}, done.stderr
+    assert any(finding["name"].endswith(": nbci") for finding in json.loads(done.stdout))
+    listed = nbci("jenkins", "doctor", "--job", f"{place.folder}/nbci-doctor", "--json", env=place.env)
+    assert "nbci-doctor-" not in listed.stdout
+
+
 def test_a_job_that_is_not_there(nbci: Console, place: Place) -> None:
     done = nbci("jenkins", "run", "--job", f"{place.folder}/nothing", env=place.env)
     assert done.returncode == 2

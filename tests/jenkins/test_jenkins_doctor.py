@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
 from support.jenkins import Answer
 
+from nbci.jenkins.agents import Agent, agent_findings
 from nbci.jenkins.doctor import carries, wanted_labels
 
 if TYPE_CHECKING:
@@ -68,6 +70,62 @@ def test_what_may_not_be_seen_is_named(nbci: Console, jenkins: FakeJenkins, at: 
     found = _findings(nbci, at)
     assert "dev is missing the Overall/SystemRead permission" in found["plugins"]["found"]
     assert found["agents"]["state"] == "note"
+
+
+_ON_AGENT = [
+    {"name": "Python", "state": "ok", "found": "3.11.7 at /usr/bin/python3"},
+    {"name": "nbci", "state": "ok", "found": "0.1.0 in /opt/nbci"},
+    {"name": "kernel python3", "state": "ok", "found": "python"},
+    {"name": "kernel ir", "state": "note", "found": "its program R does not exist", "advice": "install it anew"},
+    {"name": "GPU", "state": "ok", "found": "none; steps that ask for one run without"},
+]
+
+
+def _agents(nbci: Console, at: dict[str, str]) -> dict[str, dict[str, str]]:
+    done = nbci(*_DOCTOR, "--agents", "--command", "/opt/nbci/bin/nbci", env=at)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return {finding["name"]: finding for finding in json.loads(done.stdout)}
+
+
+def test_agents_are_asked_by_a_build_that_leaves_nothing_behind(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    jenkins.artifacts = {"0.json": json.dumps(_ON_AGENT).encode(), "0.txt": b"Python 3.11.7\n"}
+    found = _agents(nbci, at)
+    asked = [seen for seen in jenkins.seen if "createItem" in seen.path]
+    assert asked[0].path.partition("?")[0] == "/job/team/createItem"
+    script = asked[1].body.decode()
+    assert "NBCI_COMMAND=' + '/opt/nbci/bin/nbci'" in script
+    assert "<sandbox>true</sandbox>" in script
+    assert not any("nbci-doctor" in name for name in jenkins.jobs)
+    names = re.findall(r"def asked = \[(.*)\]", script)[0].replace("'", "").split(", ")
+    said = found[f"{names[0]}: nbci"]
+    assert said["found"] == ("0.1.0 in /opt/nbci; 3.11.7 at /usr/bin/python3; kernels python3; GPU none")
+    assert found[f"{names[0]}: kernel ir"]["state"] == "note"
+    assert all("did not answer" in found[f"{name}: nbci"]["found"] for name in names[1:])
+
+
+def test_an_agent_without_nbci_is_named(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    jenkins.artifacts = {f"{at}.txt": b"Python 3.9.2\nno GPU that nvidia-smi shows\n" for at in range(3)}
+    jenkins.artifacts["0.json"] = b"sh: nbci: not found"
+    found = [each for name, each in _agents(nbci, at).items() if name.endswith(": nbci")]
+    assert found
+    assert all(each["found"] == "not there; Python 3.9.2; no GPU that nvidia-smi shows" for each in found)
+
+
+def test_the_folder_goes_whatever_happens(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    refused = Answer(403, {}, b"<p>dev is missing the Job/Build permission</p>")
+    jenkins.answers = lambda seen: refused if seen.path.endswith("/build") else None
+    done = nbci(*_DOCTOR, "--agents", env=at)
+    assert done.returncode == 2
+    assert "dev is missing the Job/Build permission" in done.stderr
+    assert not any("nbci-doctor" in name for name in jenkins.jobs)
+
+
+def test_what_a_gpu_agent_lacks() -> None:
+    agent = Agent(checks=_ON_AGENT, said="")
+    found = {each.name: each for each in agent_findings(["gpu1"], {"gpu1": agent}, ["gpu1"])}
+    assert found["gpu1: GPU"].found == "none, and the agent carries a label gpu"
 
 
 @pytest.mark.parametrize(
