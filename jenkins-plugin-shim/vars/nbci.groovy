@@ -31,6 +31,7 @@ def plan(Map options, Closure prepare = null) {
     stages: [:],    // number -> what nbci said of it, and the numbers of those that wait for it
     waiting: [:],   // number -> how many stages it still waits for
     stashed: [:],   // number -> the number under which its results can be fetched; those of plan are 0
+    decides: false, // whether nbci looks for stages that need no agent, which takes a shared remote
     decided: [:],   // number -> why that stage needs no agent
   ]
   refuseLabels(job, [job.label])
@@ -83,21 +84,19 @@ def finish(Map job, Throwable failure = null) {
   try {
     stage('finish') {
       retry(count: 2, conditions: [agent(), nonresumable()]) {
-        inWorkspace(job, job.label) {
+        def promote = job.promote instanceof CharSequence ? job.promote.toString() : ''
+        def report = env.BUILD_URL ? "${env.BUILD_URL}artifact/${job.folder}/result/report/" : ''
+        inWorkspace(job, job.label, ["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString()]) {
           bring(job, job.order)
-          def promote = job.promote instanceof CharSequence ? job.promote.toString() : ''
           def script = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
-            '--bring "$NBCI_BUILD/brought" --out "$NBCI_BUILD/result"' +
+            '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result"' +
             (job.promote ? ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}' : '')
-          def report = env.BUILD_URL ? "${env.BUILD_URL}artifact/${job.folder}/result/report/" : ''
-          withEnv(["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString()]) {
-            def status = sh(script: script, returnStatus: true, label: 'nbci finish')
-            ending = publish(job.folder + '/result', job.reportName, status)
-            if (ending.told) {
-              rememberData(job)
-            }
-            comment(job)
+          def status = sh(script: script, returnStatus: true, label: 'nbci finish')
+          ending = publish(job.folder + '/result', job.reportName, status)
+          if (ending.told) {
+            rememberData(job)
           }
+          comment(job)
         }
       }
       if (ending.result == 'unstable') {
@@ -146,7 +145,7 @@ def publish(String folder, String reportName, int status) {
     }
   }
   junit testResults: folder + '/report/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
-  archiveArtifacts artifacts: folder + '/report/**', allowEmptyArchive: true
+  archiveArtifacts artifacts: "${folder}/report/**,${folder}/notebooks/**", allowEmptyArchive: true
   whenThere(['publishHTML']) {
     publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName, keepAll: true,
       allowMissing: true, alwaysLinkToLastBuild: true)
@@ -236,7 +235,7 @@ def askForStages(Map job) {
   }
   withEnv(values) {
     def script = '"$NBCI_COMMAND" plan "$NBCI_TARGET" ${NBCI_POLL:+--poll "$NBCI_SEEN"} --out "$NBCI_BUILD/plan.json" ' +
-      '--store "$NBCI_BUILD/store" --leave "$NBCI_BUILD/left" --format jenkins > "$NBCI_BUILD/stages.txt"'
+      '--store "$NBCI_BUILD/store" --leave "$NBCI_BUILD/left/0" --format jenkins > "$NBCI_BUILD/stages.txt"'
     def status = sh(script: script, returnStatus: true, label: 'nbci plan')
     if (status != 0) {
       error "nbci plan ended with exit code ${status}: ${meaning(status)}"
@@ -247,7 +246,8 @@ def askForStages(Map job) {
     return
   }
   stash name: job.stash, includes: job.folder + '/plan.json'
-  if (fileExists(job.folder + '/left/decided.txt')) {
+  job.decides = fileExists(job.folder + '/left/0/decided.txt')
+  if (job.decides) {
     leave(job, 0)
   }
 }
@@ -429,7 +429,7 @@ def readyAfter(Map job, int number) {
 /** A stage whose agent vanishes runs again, on another one if there is another. */
 def onAgent(Map job, Map chain) {
   retry(count: chain.attempts, conditions: [agent(), nonresumable()]) {
-    inWorkspace(job, labelOf(job, chain)) {
+    inWorkspace(job, labelOf(job, chain), ["NBCI_STAGE=${chain.number}".toString()]) {
       bring(job, chain.needs)
       withSecrets(job, chain.secrets) {
         inContainer(chain.container) {
@@ -443,11 +443,9 @@ def onAgent(Map job, Map chain) {
 def carryOutHere(Map job, Map chain) {
   def status = 1
   try {
-    withEnv(["NBCI_STAGE=${chain.number}".toString()]) {
-      def script = '"$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
-        '--bring "$NBCI_BUILD/brought" --stage "$NBCI_STAGE" --leave "$NBCI_BUILD/left"'
-      status = sh(script: script, returnStatus: true, label: "nbci step: ${chain.name}".toString())
-    }
+    def script = '"$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+      '--bring "$NBCI_BUILD/left" --stage "$NBCI_STAGE" --leave "$NBCI_BUILD/left/$NBCI_STAGE"'
+    status = sh(script: script, returnStatus: true, label: "nbci step: ${chain.name}".toString())
   } catch (e) {
     try {
       leave(job, chain.number)
@@ -464,12 +462,16 @@ def carryOutHere(Map job, Map chain) {
 
 // ---- places
 
-/** On an agent, in a workspace that is ready: the sources and the plan are there, and nothing of another build. */
-def inWorkspace(Map job, String label, Closure body) {
+/**
+ * On an agent, in a workspace that is ready: the sources and the plan are there, and nothing of another build.
+ *
+ * Each step more that a stage takes costs Jenkins some hundredths of a second, and saving the whole build: hence few.
+ */
+def inWorkspace(Map job, String label, List values = [], Closure body) {
   node(label) {
     def place = "${env.NODE_NAME} ${env.WORKSPACE}".toString()
     def mark = job.folder + '/mark'
-    if (job.places[place] == null || !fileExists(mark) || readFile(mark) != job.mark) {
+    if (job.places[place] == null || markAt(mark) != job.mark) {
       if (env.CHANGE_FORK) {
         deleteDir()  // what the code of a fork has left here, such as hooks of git, is not for its next build
       }
@@ -486,7 +488,16 @@ def inWorkspace(Map job, String label, Closure body) {
     } else if (env.CHANGE_FORK && job.order) {
       unstash job.stash  // the code of a fork has run beside the plan, and the gates are in it
     }
-    withEnv(["NBCI_COMMAND=${job.command}".toString(), "NBCI_BUILD=${job.folder}".toString()]) { body() }
+    withEnv(["NBCI_COMMAND=${job.command}".toString(), "NBCI_BUILD=${job.folder}".toString()] + values) { body() }
+  }
+}
+
+/** The mark of the build that has readied this workspace; none when it was cleared since. */
+def markAt(String file) {
+  try {
+    return readFile(file)
+  } catch (IOException e) {
+    return null
   }
 }
 
@@ -496,7 +507,7 @@ def bring(Map job, List numbers) {
   for (number in numbers) {
     def from = job.stashed[number]
     if (from != null && !here[from]) {
-      dir("${job.folder}/brought/${from}") { unstash "${job.stash}-${from}" }
+      unstash "${job.stash}-${from}"
       here[from] = true
     }
   }
@@ -504,14 +515,14 @@ def bring(Map job, List numbers) {
 
 /** Makes what this stage did, or plan for 0, available to others: also the record of a failure. */
 def leave(Map job, int number) {
-  dir(job.folder + '/left') { stash name: "${job.stash}-${number}", includes: '**', allowEmpty: true }
+  def left = "${job.folder}/left/${number}".toString()
+  stash name: "${job.stash}-${number}", includes: left + '/**', allowEmpty: true
   if (number > 0) {
     job.stashed[number] = number
   }
   job.places["${env.NODE_NAME} ${env.WORKSPACE}".toString()][number] = true
-  def decided = job.folder + '/left/decided.txt'
-  if (fileExists(decided)) {
-    readDecided(job, number, readFile(file: decided, encoding: 'UTF-8').readLines())
+  if (job.decides && fileExists(left + '/decided.txt')) {
+    readDecided(job, number, readFile(file: left + '/decided.txt', encoding: 'UTF-8').readLines())
   }
 }
 

@@ -10,8 +10,10 @@ from nbci.cli.live.wording import number, one_line
 from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
 from nbci.report.pictures import SUFFIXES, BrokenPicture, picture
+from nbci.report.text import file_names
 from nbci.report.wording import headline
 from nbci.store.files import disk_errors, write_atomic
+from nbci.store.runs import NOTEBOOK
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +28,7 @@ _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
 def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
-    """Put the report, and `ending.txt`, into a folder that then holds nothing else.
+    """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds nothing else.
 
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result` (`success`, `unstable`
     or `failure`) and its reason; `description`, a line for the build; `check`, the conclusion and title for the commit.
@@ -34,6 +36,11 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     with disk_errors(place):
         shutil.rmtree(place, ignore_errors=True)
         shutil.copytree(folder.report, place / "report")
+        (place / "notebooks").mkdir()
+        for name, stem in file_names(step.name for step in record.steps).items():
+            executed = folder.step(name) / NOTEBOOK
+            if executed.is_file():
+                shutil.copyfile(executed, place / "notebooks" / f"{stem}.ipynb")
     code = exit_code(record, gates=gates)
     result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
     reason = _reason(record, code)

@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
-    parser.add_argument("--out", metavar="FOLDER", help="also put the report there, and how a build is to end")
+    parser.add_argument(
+        "--out", metavar="FOLDER", help="also put report and notebooks there, and how a build is to end"
+    )
     parser.add_argument("--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--promote", nargs="?", const="", metavar="M",

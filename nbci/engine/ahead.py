@@ -66,7 +66,8 @@ class Ahead:
     def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
         """Name in a file those stages that need no machine: all of their steps have ended, and some are among `ahead`.
 
-        The file has the format's version, then lines with a stage's number, a tab, and the reason in words.
+        The file has the format's version, then lines with a stage's number, a tab, and the reason in words. It is there
+        wherever there is a remote: whoever finds none after planning need not look for it after each stage.
         """
         names = {step.name for step in ahead}
         ended = {record.name: record for record in ended_records(self.plan, self.store) if record.result in FINE}
@@ -76,7 +77,7 @@ class Ahead:
             if names.intersection(own) and all(name in ended for name in own):
                 runs = dict.fromkeys(ended[name].run or "" for name in own)
                 lines.append(f"{stage.number}\tits results stand, of run {', '.join(runs)}")
-        if len(lines) > 1:
+        if len(lines) > 1 or self.cache.elsewhere is not None:
             write_atomic(left / DECIDED, "\n".join(lines) + "\n")
 
     def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:

@@ -60,6 +60,10 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     assert ending[0] == "nbci-ending 1"
     assert ending[1].startswith("result\tfailure\tp: failed: step n/fails failed: ValueError: no")
     assert (tmp_path / "result" / "report" / "index.html").exists()
+    assert {path.name for path in (tmp_path / "result" / "notebooks").iterdir()} == {
+        "n__fails.ipynb",
+        "m__stubborn.ipynb",
+    }
 
 
 @pytest.fixture

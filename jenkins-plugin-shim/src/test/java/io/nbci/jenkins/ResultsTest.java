@@ -71,6 +71,7 @@ class ResultsTest {
         assertEquals("summary\n", build.checks.get(0).get("summary"));
         assertTrue(Files.exists(folder.resolve("jenkins/html/Notebook report/index.html")));
         assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/report/index.html")));
+        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/notebooks/a.ipynb")));
         assertEquals(new Jenkins.Tests(1, 0, 0), graph.jenkins.tests);
     }
 
