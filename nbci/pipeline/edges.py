@@ -20,9 +20,10 @@ class StepNames:
 
     def __init__(self, groups: Sequence[Group]) -> None:
         """A step's own name is taken before that of a group of steps."""
-        self._leaves: dict[str, tuple[str, ...]] = {}
+        of_nodes: dict[str, list[str]] = {}
         for group in groups:
-            self._leaves[group.node] = (*self._leaves.get(group.node, ()), *group.leaves)
+            of_nodes.setdefault(group.node, []).extend(group.leaves)
+        self._leaves = {node: tuple(leaves) for node, leaves in of_nodes.items()}
         for group in groups:
             self._leaves[group.name] = group.leaves
         self._leaves.update({step.name: (step.name,) for group in groups for step in group.steps})
