@@ -105,10 +105,17 @@ def test_a_scrap_an_output_and_a_file_are_found() -> None:
     )
     assert [(record.name, record.source) for record in records.values()] == [
         ("roc", "scrap roc"),
-        ("cell 2", "output of cell 2"),
+        ("ROC curve", "output of cell 2"),
         ("reports/roc.json", "reports/roc.json"),
     ]
     assert all(lines(record) == CURVE for record in records.values())
+
+
+def test_outputs_are_known_by_their_titles_wherever_they_stand() -> None:
+    output = shown({"application/json": ROC})
+    cells = (code_cell("a", output, output), code_cell("b", shown({"application/json": {**ROC, "title": "Cats"}})))
+    assert list(found(cells=cells)) == ["ROC curve", "ROC curve 2", "Cats"]
+    assert list(found(cells=(code_cell("new"), cells[1]))) == ["Cats"]
 
 
 def test_ui_metadata_of_kubeflow_with_a_table_within_and_one_beside() -> None:

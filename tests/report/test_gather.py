@@ -172,7 +172,10 @@ def test_files_are_read_as_the_run_recorded_them(project: Project) -> None:
         FileRef(path="huge.json", digest=digest, bytes=10**12),
     )
     (project.root / "m.json").write_bytes(b"another run's")
-    read = gathered(project, record_of(1, steps=(StepRecord(name="train", result="passed", outs=outs),))).run.read_file
+    shown = gathered(project, record_of(1, steps=(StepRecord(name="train", result="passed", outs=outs),))).run
+    assert shown.list_files("plots") == ("a/b.json",)
+    assert shown.list_files("m.json") == shown.list_files("elsewhere") == ()
+    read = shown.read_file
     assert read("m.json") == read("plots/a/b.json") == content
     for path in ("gone.json", "huge.json", "plots/c.json", "plots", "secret.json", "../m.json"):
         assert read(path) is None

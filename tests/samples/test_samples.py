@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
+from support.console import Console
 
 if TYPE_CHECKING:
     from support.samples import SampleRun
@@ -32,6 +33,16 @@ def test_digits_draw_their_figures(digits: SampleRun) -> None:
     assert {"digits/confusion", "digits/roc"} <= set(drawn)
     images = list((digits.folder / "report" / "images").rglob("*.png"))
     assert len(images) >= 2
+
+
+def test_digits_record_what_their_charts_are_made_of(digits: SampleRun) -> None:
+    report = digits.folder / "report"
+    asked = Console(digits.project)("report", digits.folder.name)  # a quick run leaves its charts for later
+    assert asked.returncode == 0, asked.stderr
+    page = (report / "index.html").read_text(encoding="utf-8")
+    assert 'alt="Confusion matrix of 10 classes: 9' in page
+    assert 'alt="ROC curve of 10: AUC: ' in page
+    assert len(list((report / "figures").rglob("*.svg"))) == 2
 
 
 def test_the_merged_notebook_keeps_the_order_of_the_source(digits: SampleRun) -> None:

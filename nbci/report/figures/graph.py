@@ -179,7 +179,7 @@ def _said(
 
 
 def _width(box: _Box) -> float:
-    name = text_width(middle_cut(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.06
+    name = text_width(middle_cut(box.name, _LONGEST_NAME), _NAME_SIZE) * 1.14
     return 24 + max(name, *(text_width(line, _STATE_SIZE) for line in box.lines), 90)
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import posixpath
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.figures.charts import Unusable
@@ -55,15 +55,24 @@ def _of_scraps(step: StepRecord) -> Iterator[Recorded]:
 
 
 def _of_notebook(notebook: Mapping[str, Any] | None) -> Iterator[Recorded]:
-    """JSON that a cell displayed, as `IPython.display.JSON` does."""
+    """JSON that cells displayed, as `IPython.display.JSON` does; known by their titles, since cells come and go."""
+    seen: dict[str, int] = {}
+    for at, value in _displayed(notebook):
+        for one in _of_json(value, "", f"output of cell {at}", lambda _path: None):
+            name = one.chart.title if one.chart is not None else one.source
+            seen[name] = seen.get(name, 0) + 1
+            yield replace(one, name=name if seen[name] == 1 else f"{name} {seen[name]}")
+
+
+def _displayed(notebook: Mapping[str, Any] | None) -> Iterator[tuple[int, Any]]:
+    """The JSON that cells displayed, with the number of the cell."""
     cells = (notebook or {}).get("cells")
     for at, cell in enumerate(cells if isinstance(cells, list) else [], 1):
         outputs = cell.get("outputs") if isinstance(cell, dict) else None
         for output in outputs if isinstance(outputs, list) else []:
             data = output.get("data") if isinstance(output, dict) else None
             if isinstance(data, dict) and isinstance(data.get("application/json"), dict | list):
-                name = cell["id"] if isinstance(cell.get("id"), str) else f"cell {at}"
-                yield from _of_json(data["application/json"], name, f"output of cell {at}", lambda _path: None)
+                yield at, data["application/json"]
 
 
 def _of_json(value: Any, name: str, source: str, near: Near) -> Iterator[Recorded]:

@@ -37,7 +37,7 @@ def short(value: float) -> str:
 def text_width(text: str, font_size: float) -> float:
     """About how many pixels the text takes in a sans-serif font; rather too many than too few."""
     units = sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
-    return 0.6 * font_size * units
+    return 0.57 * font_size * units
 
 
 def middle_cut(text: str, limit: int) -> str:
