@@ -26,6 +26,7 @@ _CELLS_UNFOLDED = 3
 _LINES_UNFOLDED = 30
 _ROWS = 200
 _NOT_THERE = "—"
+_IN_PARTS = ("imports", "functions")
 _SURROUNDINGS = ("commit", "branch", "nbci", "platform")
 
 
@@ -132,6 +133,8 @@ def _merged(group: Sequence[CellChange]) -> CellChange:
     lines = [*first.diff]
     for change in group:
         lines += [line for line in change.diff if line[:1] in ("+", "-") and line not in lines]
+    if first.role in _IN_PARTS:  # where a step needs no statement, its lines are blank
+        lines = [line for line in lines if line[1:].strip()]
     return replace(first, diff=tuple(lines))
 
 

@@ -29,7 +29,7 @@ def section(difference: RunDifference) -> Page:
 def test_a_cell_that_many_steps_run_is_shown_once_with_all_that_differs() -> None:
     changes = (
         cell("a", "@@ -1 +1,2 @@", " import os", "+import json"),
-        cell("b", "@@ -1 +1,2 @@", " import os", "+import json", "+import re"),
+        cell("b", "@@ -1 +1,2 @@", " import os", "+", "-", "+import json", "+import re"),
         cell("c", "+import re", kind="added", before=None),
         cell("c", "-x", after=None, kind="removed"),
         cell("c", "+y", notebook="o.ipynb", before=None, kind="added"),

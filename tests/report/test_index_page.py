@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from report_pages import Page, pages
 
 from nbci.records.model import Failure, StepRecord
-from nbci.records.verdict import Override, Verdict
+from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.material import Material, PastRun, Release, ShownRun
 from nbci.report.render import render_report
 from nbci.report.text import MINUS
@@ -172,6 +172,18 @@ def test_of_very_many_failures_the_first_are_explained() -> None:
     page = index(Material(run=ShownRun(record=samples.run(*steps, result="failed"), plan=samples.plan(), notebooks={})))
     assert page.text.count("The step failed without saying why.") == 10
     assert "30 more steps failed" in page.text
+
+
+def test_a_gate_over_several_metrics_shows_what_it_found_of_each() -> None:
+    asked = "precision > recall"
+    gate = GateResult(
+        gate=asked, asked=asked, result="failed", reason="it does not hold", values={"a:p": 0.5, "a:r": 0.7}
+    )
+    record = replace(samples.NOW, verdict=Verdict(result="failed", judged_utc="", gates=(gate,)))
+    material = samples.compared()
+    text = index(with_fields(material, run=with_fields(material.run, record=record))).text
+    assert "a:p = 0.5, a:r = 0.7" in text
+    assert "expression precision > recall: it does not hold" in text
 
 
 def test_an_overridden_gate_says_who_and_why() -> None:

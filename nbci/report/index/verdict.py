@@ -59,10 +59,17 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
         gate.title,
         _with_note(verdict(gate.answer), "; ".join(part for part in (reason, because) if part)),
         gate.asked,
-        element("strong", "" if gate.found is None else measured(gate.found, gate.unit)),
+        _found(gate),
         _with_note("" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""),
         "" if gate.margin is None else _margin(gate.margin),
     )
+
+
+def _found(gate: GateResult) -> Markup:
+    """The value; of an expression, those of its metrics."""
+    if gate.found is not None:
+        return element("strong", measured(gate.found, gate.unit))
+    return fragment(", ".join(f"{name} = {number(value)}" for name, value in (gate.values or {}).items()))
 
 
 def _margin(margin: float) -> str:
