@@ -84,6 +84,7 @@ def test_the_difference_as_pages(runs: TwoRuns) -> None:
     text = (folder / "index.html").read_text()
 
     assert (shown["before"], shown["after"]) == (runs.first, runs.second)
+    assert f"Since run {runs.first}, as asked for" in text
     assert "second" in text
     assert (folder / "steps/make.html").is_file()
     assert (folder / "style.css").is_file()

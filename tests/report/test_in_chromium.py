@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 import pytest
+from hostile import render_corpus
 from report_samples import charted
 from support.browser import SCREENSHOTS, WIDTHS
 from test_render import RUNS
@@ -77,6 +79,28 @@ def test_a_fold_opens_and_links_lead_on_without_scripts(report: Path, reader: Re
     assert "/steps/" in page.url
     page.locator("nav a[rel=up]").click()
     assert page.url.endswith("index.html")
+
+
+def test_hostile_notebooks_do_nothing(tmp_path: Path, reader: Reader) -> None:
+    """Not even without the policy: the report is opened from disk, too."""
+    render_corpus(tmp_path)
+    for page in pages_of(tmp_path):
+        guarded = reader.read(tmp_path, quote(page))
+        assert faults(guarded) == [], page
+        plain = reader.read_plain(tmp_path, quote(page))
+        assert faults(plain) == [], page
+        for reading in (guarded, plain):
+            reading.page.close()
+
+
+def test_drawings_of_hostile_notebooks_do_nothing_by_themselves(tmp_path: Path, reader: Reader) -> None:
+    render_corpus(tmp_path)
+    drawings = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg"))
+    assert drawings
+    for drawing in drawings:
+        reading = reader.read_plain(tmp_path, quote(drawing))
+        assert (reading.complaints, len(reading.requests)) == ([], 1), drawing
+        reading.page.close()
 
 
 def test_these_checks_see_what_is_wrong(tmp_path: Path, reader: Reader) -> None:

@@ -80,8 +80,15 @@ class Reading:
     def broken_images(self) -> list[str]:
         """The addresses of images that are not shown."""
         broken: list[str] = self.page.evaluate(
-            "Promise.all([...document.images].map(image => image.decode().then(() => '', () => image.src)))"
-            ".then(found => found.filter(Boolean))"
+            """async () => {
+                const loaded = image => new Promise(resolve => {
+                    image.loading = 'eager';  // a lazy one, or one in a fold, would wait for its reader
+                    if (image.complete) resolve();
+                    else image.onload = image.onerror = resolve;
+                });
+                await Promise.all([...document.images].map(loaded));
+                return [...document.images].filter(image => !image.naturalWidth).map(image => image.src);
+            }"""
         )
         return broken
 
@@ -153,13 +160,15 @@ def _browser(_no_strays: None) -> Iterator[Browser]:
 @pytest.fixture
 def reader(_browser: Browser) -> Iterator[Reader]:
     """Chromium, reading pages as Jenkins serves them."""
-    servers: list[tuple[ThreadingHTTPServer, threading.Thread]] = []
+    servers: dict[tuple[Path, type[_Jenkins]], tuple[ThreadingHTTPServer, threading.Thread]] = {}
 
     def serve(folder: Path, handler: type[_Jenkins]) -> str:
+        if (folder, handler) in servers:
+            return f"http://127.0.0.1:{servers[folder, handler][0].server_port}"
         server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
-        servers.append((server, thread))
+        servers[folder, handler] = server, thread
         return f"http://127.0.0.1:{server.server_port}"
 
     try:
@@ -167,7 +176,7 @@ def reader(_browser: Browser) -> Iterator[Reader]:
     finally:
         for context in _browser.contexts:
             context.close()
-        for server, thread in servers:
+        for server, thread in servers.values():
             server.shutdown()
             server.server_close()
             thread.join()
