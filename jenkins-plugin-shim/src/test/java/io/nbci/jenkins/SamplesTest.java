@@ -78,6 +78,33 @@ class SamplesTest {
     }
 
     @Test
+    void noGpuIsAskedForWhereItsResultStands() throws Exception {
+        Path notebook = jenkins.project.resolve("shared.py");
+        Files.writeString(jenkins.project.resolve("pyproject.toml"), "[tool.nbci]\nstore.remote = '" + folder.resolve("remote") + "'\n");
+        Files.writeString(notebook, """
+            # %% tags=["step:prepare"]
+            x = [1, 2]
+            # %% tags=["step:train", "agent:cuda"]
+            y = sum(x)
+            # %% tags=["step:tell"]
+            print('it is', y)
+            """);
+        String script = "nbciPipeline(target: 'shared.py', label: 'linux', checkLabels: false, command: '" + COMMAND + "') { checkout scm }";
+        State first = jenkins.run(script);
+        assertEquals("SUCCESS", first.result, () -> String.join("\n", jenkins.log()));
+        for (String change : List.of("", "print('not the same code')\n")) {
+            Files.writeString(notebook, Files.readString(notebook).replace("x = [1, 2]\n", "x = [1, 2]\n" + change));
+            Jenkins other = new Jenkins(folder.resolve("other" + change.length())).agent("main1", 1, "linux");
+            other.project = jenkins.project;
+            other.environment.putAll(jenkins.environment);
+            State build = other.run(script);
+            assertEquals("SUCCESS", build.result, () -> String.join("\n", other.log()));
+            assertTrue(other.logged("no agent is needed: its results stand, of run "));
+            assertEquals(change.isEmpty(), !other.logged("nbci step"), () -> String.join("\n", other.log()));
+        }
+    }
+
+    @Test
     void oneBuildStep() throws Exception {
         Path deep = Files.createDirectories(jenkins.project.resolve("deep"));
         Files.writeString(deep.resolve("plain.txt"), "rows = open('rows.csv').read()\n# %% no cell\nprint('from', rows)\n");
