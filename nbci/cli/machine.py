@@ -56,6 +56,7 @@ def examine(here: Path, *, start_kernels: bool = False) -> tuple[Check, ...]:
         _processors(),
         _memory(),
         _git(here),
+        _installer(),
         _gpu(),
         _dvc(),
     )
@@ -275,6 +276,22 @@ def _git(here: Path) -> Check:
         found=f"{version.removeprefix('git version ')}, without an identity",
         advice="git config --global user.name NAME; git config --global user.email ADDRESS",
     )
+
+
+def _installer() -> Check:
+    """What makes the environments of steps that ask for one."""
+    uv = _answer(["uv", "--version"])
+    if uv is not None:
+        return Check(name="environments", state="ok", found=f"made by {uv}")
+    try:
+        return Check(name="environments", state="ok", found=f"made by pip {metadata.version('pip')}; uv is quicker")
+    except metadata.PackageNotFoundError:
+        return Check(
+            name="environments",
+            state="note",
+            found=f"neither uv, nor pip in {sys.prefix}",
+            advice="install uv, if a step asks for an environment",
+        )
 
 
 def _gpu() -> Check:

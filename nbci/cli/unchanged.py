@@ -122,7 +122,7 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     for part in seen:
         if part.kind in ("interpreter", "site", "module", "file"):
             yield os.path.join(root, part.label)
-        elif part.kind == "locked":
+        elif part.kind == "environment":
             yield from (os.path.realpath(sys.executable), *map(str, lock_files(root, part.label)))
     for step in record.steps:
         yield from (context.cache.value_file(ref.object) for ref in step.gives)

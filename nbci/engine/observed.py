@@ -34,7 +34,7 @@ def observed_parts(
     to see that nothing has changed.
     """
     if step.environment is not None:
-        parts = [Part(kind="locked", label=step.environment, digest=_locked(root, step.environment))]
+        parts = [Part(kind="environment", label=step.environment, digest=_locked(root, step.environment))]
     else:
         parts = [Part(kind="interpreter", label=seen.interpreter, digest=_stamp(seen.interpreter))]
         parts += [Part(kind="site", label=folder, digest="") for folder in seen.site_folders]
@@ -82,7 +82,7 @@ def first_change(root: Path, parts: Iterable[Part], index: FileIndex) -> Part | 
             if installed is None:
                 installed = dict(_installed(p.label for p in parts if p.kind == "site"))
             now = installed.get(_plain(part.label))
-        elif part.kind == "locked":
+        elif part.kind == "environment":
             now = _locked(root, part.label)
         elif part.kind == "interpreter":
             now = _stamp(part.label)

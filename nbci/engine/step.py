@@ -348,7 +348,8 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
         for path in step.metrics:
             found += metrics.of_json((root / path).read_bytes(), path)
         outs = tuple(_kept_out(context, step, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
-        deps = tuple(dep_refs(root, step.deps, context.index))
+        lock = (step.environment,) if step.environment is not None else ()
+        deps = tuple(dep_refs(root, dict.fromkeys((*step.deps, *lock)), context.index))
         deps += tuple(context.index.fingerprint(root, path) for path in tracking_files(root, step.deps))
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 _NAMES = [
     *("Python", "nbci", "kernel python3", "project", "disk", "temporary", "runtime", "shared memory", "locale"),
-    *("processors", "memory", "git", "GPU", "dvc"),
+    *("processors", "memory", "git", "environments", "GPU", "dvc"),
 ]
 
 

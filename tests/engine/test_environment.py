@@ -55,6 +55,8 @@ def test_steps_run_in_the_environment_of_their_lock_file(project: Path) -> None:
     first = nbci("run", "p.yaml", env=_NO_UV)
     assert first.returncode == 0, first.stdout + first.stderr
     assert first.stdout.count("making the environment of r.lock with pip, once on this machine") == 1
+    record = json.loads(next((project / ".nbci/runs").glob("*/steps/b/n/record.json")).read_bytes())
+    assert [ref["path"] for ref in record["deps"]] == ["r.lock"]
     folder = next(iter((_environments() / _keys()[0]).glob("env-*")))
     assert f"[b/n] tiny 1.0 in {folder}\n" in first.stdout
     assert f"[b/n] {folder}/bin/python\n" in first.stdout
