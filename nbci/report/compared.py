@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.plan.alignment import aligned
 from nbci.report.pictures import SUFFIXES
-from nbci.report.text import as_json, as_printed, joined, without_ansi
+from nbci.report.text import as_json, as_printed, counted, joined, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,7 +87,7 @@ def _text(cell: ShownCell) -> str:
 def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: bool) -> CellComparison:
     if before is None or after is None:
         return CellComparison(before=before, after=after)
-    source = _difference(before.source.rstrip().splitlines(), after.source.rstrip().splitlines())
+    source = _difference(before.source.rstrip(), after.source.rstrip())
     if not outputs or not _ran(before) or not _ran(after) or before.outputs == after.outputs:
         return CellComparison(before=before, after=after, source=source)
     old, new = "".join(_said(before.outputs)), "".join(_said(after.outputs))
@@ -98,7 +98,7 @@ def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: b
         before=before,
         after=after,
         source=source,
-        said=() if is_long or old == new else _difference(old.splitlines(), new.splitlines()),
+        said=() if is_long or old == new else _difference(old, new),
         pictures=tuple((was, shown) for was, shown in pictures if was and not (shown and looks_same(was, shown))),
         is_long=is_long and old != new,
     )
@@ -108,8 +108,13 @@ def _ran(cell: ShownCell) -> bool:
     return cell.run is None or cell.run.result != "not run"
 
 
-def _difference(old: Sequence[str], new: Sequence[str]) -> tuple[str, ...]:
-    return tuple(difflib.unified_diff(old, new, lineterm="", n=2))[2:]
+def _difference(old: str, new: str) -> tuple[str, ...]:
+    if old == new:
+        return ()
+    before, after = old.splitlines(), new.splitlines()
+    if _is_long(old) or _is_long(new):
+        return (f"-… {counted(len(before), 'line')}", f"+… {counted(len(after), 'line')}, too long to be compared")
+    return tuple(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
 
 
 def _is_long(text: str) -> bool:

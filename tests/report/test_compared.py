@@ -4,6 +4,8 @@ import base64
 from typing import Any
 
 import report_samples as samples
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from msgspec.structs import replace
 from report_pages import pages
 
@@ -112,6 +114,32 @@ def test_outputs_too_long_to_be_compared_are_said_to_differ() -> None:
         for word in ("epoch", "step")
     )
     assert "they are too long to be compared" in shown(before, after)[0]
+
+
+def test_sources_too_long_to_be_compared_are_said_to_differ() -> None:
+    before, after = (samples.notebook(samples.code_cell(f"x = {word}\n" * 3000)) for word in ("1", "2"))
+    assert "+… 3,000 lines, too long to be compared" in shown(before, after)[0]
+
+
+TEXTS = st.text(max_size=30) | st.sampled_from(
+    ["x = 1\ny = 2", "x = 1\ny = 3", "</pre><script>", "\u202e\n\x00\ud800", "\n"]
+)
+OUTPUTS = st.builds(samples.stream, TEXTS) | st.builds(
+    lambda mime, text: samples.shown({mime: text}),
+    st.sampled_from(["text/plain", "text/html", "image/png", "image/svg+xml", "application/json", "x/y"]),
+    TEXTS | st.just(samples.PNG),
+)
+CELLS = st.builds(samples.code_cell, TEXTS, OUTPUTS, OUTPUTS) | st.builds(
+    lambda text: {"cell_type": "markdown", "metadata": {}, "source": text}, TEXTS
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(CELLS, max_size=5), st.lists(CELLS, max_size=5))
+def test_any_two_notebooks_can_be_compared(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+    text, _ = shown(samples.notebook(*before), samples.notebook(*after))
+    if before == after:
+        assert "Every cell and its outputs are the same." in text
 
 
 def test_broken_picture_of_the_baseline_is_told() -> None:
