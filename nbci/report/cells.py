@@ -83,9 +83,12 @@ class CellsOfStep:
         outputs = [self.drawn.get((cell.anchor, at), output) for at, output in enumerate(cell.outputs)]
         if len(outputs) <= _WITH_CELL + 5:
             return fragment(*rendered(outputs, self._place(cell)))
-        first = rendered(outputs[:_WITH_CELL], self._place(cell))
-        link = self._more(cell, outputs)
-        return fragment(*first, link)
+        # Why a cell failed stands with the cell.
+        ending = outputs[-1:] if _is_error(outputs[-1]) else []
+        paged = outputs[: len(outputs) - len(ending)]
+        place = self._place(cell)
+        last = rendered(ending, place, first=len(outputs))
+        return fragment(*rendered(paged[:_WITH_CELL], place), self._more(cell, paged), *last)
 
     def _place(self, cell: ShownCell, *, album: Album | None = None, ids: set[str] | None = None) -> OutputPlace:
         step = self.step
@@ -94,6 +97,7 @@ class CellsOfStep:
             stem=f"{step.stem}/{cell.anchor}",
             describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
             notebook=path_in_run(step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"),
+            cell=f"steps/{step.stem}.html#{cell.anchor}",
             ids=self.ids if ids is None else ids,
             unfolded=cell is self.failed,
         )
@@ -117,7 +121,7 @@ class CellsOfStep:
         album = Album(root="../../", files=self.album.files)
         place = self._place(cell, album=album, ids=ids)
         title = f"{name_of(cell)} of step {self.step.record.name}"
-        links = [element("a", "the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
+        links = [element("a", "back to the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
         for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
             if other >= 1 and _WITH_CELL + (other - 1) * _ON_PAGE < len(outputs):
                 address = f"{cell.anchor}-page-{other}.html"
@@ -144,6 +148,10 @@ class CellsOfStep:
 def path_in_run(step: ShownStep, relative: str) -> str:
     """The path of a step's file in the run's folder."""
     return f"steps/{step.record.name}/{relative}"
+
+
+def _is_error(output: object) -> bool:
+    return isinstance(output, dict) and output.get("output_type") == "error"
 
 
 def _shown_source(cell: ShownCell) -> str:

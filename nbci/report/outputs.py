@@ -42,6 +42,7 @@ _SPOKEN = ("text/markdown", "text/latex", "application/json", "text/plain")
 class OutputPlace:
     """Where a cell's outputs are shown. `stem`: the cell's part of its files' names; `notebook`: what holds the whole.
 
+    `cell` is the address of the cell, from the report's folder.
     `ids` are those that untrusted markup has taken on the page.
     """
 
@@ -49,6 +50,7 @@ class OutputPlace:
     stem: str
     describes: str
     notebook: str
+    cell: str
     ids: set[str]
     unfolded: bool = False
 
@@ -154,7 +156,8 @@ class _Rendering:
         path = f"outputs/{self.place.stem}-{at}"
         album.rules.extend(colour_rules(source))
         sheet = album.keep_sheet(f"{path}.css")
-        header = element("h1", title)
+        back = element("a", "back to the cell", href=f"../../{self.place.cell}", rel="up")
+        header = fragment(element("nav", element("ul", element("li", back)), aria_label="Report"), element("h1", title))
         whole = page(title, root="../../", header=header, main=main, footer=self.place.notebook, sheet=sheet)
         address = self.place.album.keep_file(f"{path}.html", settled(whole.decode(), around.ids).encode())
         return fragment(

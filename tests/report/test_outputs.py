@@ -13,7 +13,14 @@ from nbci.report.pictures import Album
 
 
 def place(album: Album) -> OutputPlace:
-    return OutputPlace(album=album, stem="s/cell-1", describes="cell 1", notebook="steps/s/notebook.ipynb", ids=set())
+    return OutputPlace(
+        album=album,
+        stem="s/cell-1",
+        describes="cell 1",
+        notebook="steps/s/notebook.ipynb",
+        cell="steps/s.html#cell-1",
+        ids=set(),
+    )
 
 
 def drawn(*outputs: Any) -> tuple[str, dict[str, bytes]]:

@@ -278,6 +278,23 @@ def test_imports_are_shown_without_the_lines_that_the_step_does_not_run() -> Non
     assert "x\n\n\n\ny" in page.text
 
 
+def test_very_many_outputs_are_on_pages_of_their_own_and_the_error_with_the_cell() -> None:
+    pictures = [samples.shown({"image/png": samples.PNG})] * 600
+    table = samples.shown({"text/html": "<table>" + "<tr><td>1</td></tr>" * 20_000 + "</table>", "text/plain": "rows"})
+    cells = samples.FAILED_NOTEBOOK["cells"]
+    failed = samples.code_cell("model = SVC(C=C)", table, *pictures, cells[2]["outputs"][1])
+    notebook = samples.notebook(*cells[:2], failed, cells[3])
+    files = render_report(material(samples.FAILED, samples.FAILED_PLAN, {"models/train": notebook}))
+    shown = pages(files)
+    page = shown["steps/models__train.html"]
+    assert "This cell has 551 more outputs, on 3 pages." in page.text
+    assert page.text.count("----> 2 model.fit(X, y)") == 1
+    more = [path for path in shown if "cell-3-page-" in path]
+    assert len(page.images) + sum(len(shown[path].images) for path in more) == 600
+    assert all("../../steps/models__train.html#cell-3" in shown[path].links for path in more)
+    assert "../../steps/models__train.html#cell-3" in shown["outputs/models__train/cell-3-1.html"].links
+
+
 def test_reused_step_tells_where_its_outputs_are() -> None:
     page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
     assert "What these cells printed is in run 20260101-000000-ffff." in page.text
