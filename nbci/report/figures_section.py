@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbci.report.view import ShownStep
 
 _UNFOLDED = 8
+_COLUMN = 450
 
 
 def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
@@ -72,7 +73,8 @@ def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup
         if figure.path
         else None
     )
-    return element("figure", caption, picture, _numbers(figure, figure.numbers) if figure.numbers else None)
+    numbers = _numbers(figure, figure.numbers) if figure.numbers else None
+    return element("figure", caption, picture, numbers, class_="wide" if figure.width > _COLUMN else None)
 
 
 def _numbers(figure: Figure, numbers: Numbers) -> Markup:

@@ -102,9 +102,10 @@ def test_what_cannot_be_drawn_is_named_and_the_others_are_drawn() -> None:
     first, second, third = figures_of(
         material({"roc": {"fpr": [0, 1], "tpr": [0]}, "matrix": MATRIX}, files={"plots/roc.json": "{"})
     )
-    assert (first.path, first.note) == (None, "scrap roc cannot be drawn: fpr has 2 numbers and tpr has 1")
+    assert (first.path, first.title) == (None, "scrap roc")
+    assert first.note == "It cannot be drawn: fpr has 2 numbers and tpr has 1"
     assert second.path is not None
-    assert (third.path, third.note) == (None, "plots/roc.json cannot be drawn: it is not JSON")
+    assert (third.path, third.title, third.note) == (None, "plots/roc.json", "It cannot be drawn: it is not JSON")
 
 
 def test_without_matplotlib_there_are_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -230,6 +230,18 @@ def test_a_file_that_cannot_be_drawn_is_named(path: str, text: str, said: str | 
     assert record.problem == said
 
 
+def test_a_plot_that_is_gone_is_named_and_other_files_are_not() -> None:
+    step = StepRecord(
+        name="evaluate",
+        result="passed",
+        outs=(FileRef(path="plots/roc.json", digest="1", bytes=1), FileRef(path="roc.json", digest="1", bytes=1)),
+    )
+    shown_run = ShownRun(record=run(step), plan=plan(planned("evaluate")), notebooks={})
+    assert [(one.name, one.problem) for one in recorded(shown_run, step)] == [
+        ("plots/roc.json", "it is no longer at hand")
+    ]
+
+
 def test_a_huge_file_is_not_read() -> None:
     sizes = {"plots/roc.json": 500_000_000, "data.json": 500_000_000}
     records = found({"plots/roc.json": json.dumps(ROC), "data.json": json.dumps(ROC)}, sizes=sizes)

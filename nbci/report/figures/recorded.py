@@ -64,8 +64,8 @@ def _of_baseline(material: Material, step: StepRecord) -> Mapping[str, Recorded]
 def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str | None) -> Figure:
     """Without a `path` it is not drawn yet."""
     if one.chart is None:
-        note = f"{one.source} cannot be drawn: {one.problem}"
-        return Figure(step=step.name, name=one.name, title=clean(one.name), note=note)
+        note = f"It cannot be drawn: {one.problem}"
+        return Figure(step=step.name, name=one.name, title=clean(one.source), note=note)
     before = earlier.chart if earlier is not None and type(earlier.chart) is type(one.chart) else None
     if isinstance(before, Curves) and isinstance(one.chart, Curves) and before.kind != one.chart.kind:
         before = None

@@ -6,7 +6,9 @@ import csv
 import io
 import json
 import posixpath
+import re
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.figures.charts import Unusable
@@ -29,6 +31,13 @@ if TYPE_CHECKING:
     from nbci.report.material import ShownRun
 
 _LARGEST_BYTES = 8_000_000
+_LARGEST_UNASKED_BYTES = 2_000_000
+_MOST_FILES = 300
+# What a JSON file has to name before it is read as a whole; a run may have thousands that are data.
+_HINTS = re.compile(
+    rb'"(?:chart|fpr|precision|prob_pred|matrix|confusionMatrix|confidenceMetrics|outputs|predicted|importance'
+    rb'|step|epoch|iteration|round|train_size)"'
+)
 _SUFFIXES = (".json", ".csv", ".tsv")
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _DVC_FILE = "dvc.yaml"
@@ -42,6 +51,10 @@ class Recorded:
     source: str
     chart: Chart | None = None
     problem: str | None = None
+
+
+class _Passed(Unusable):
+    """The file cannot be read, which matters only where it is meant to be drawn."""
 
 
 def recorded(run: ShownRun, step: StepRecord) -> tuple[Recorded, ...]:
@@ -99,7 +112,7 @@ def _recorded(found: Chart | Unusable, name: str, source: str) -> Recorded:
 
 
 def _of_files(run: ShownRun, step: StepRecord) -> Iterator[Recorded]:
-    files = list(_files(run, step.outs))
+    files = list(islice(_files(run, step.outs), _MOST_FILES))
     plots: list[Plot] = []
     for path, _ in files:
         if posixpath.basename(path) == _DVC_FILE:
@@ -131,27 +144,32 @@ def _is_plot(path: str) -> bool:
 def _of_file(run: ShownRun, path: str, known_bytes: int | None, plots: list[Plot]) -> Iterator[Recorded]:
     """Its charts. A file of which nobody says that it is to be drawn is passed over where it is something else."""
     is_meant = bool(plots) or _is_plot(path)
-    if known_bytes is not None and known_bytes > _LARGEST_BYTES:
-        if is_meant:
-            limit = size(_LARGEST_BYTES)
-            yield Recorded(
-                name=path, source=path, problem=f"it has {size(known_bytes)}; pictures are made of {limit} or less"
-            )
-        return
-    content = run.read_file(path)
-    if content is None or len(content) > _LARGEST_BYTES:
-        return
     try:
+        content = _content(run, path, known_bytes, _LARGEST_BYTES if is_meant else _LARGEST_UNASKED_BYTES)
         if plots:
             for at, plot in enumerate(plots, 1):
                 yield _of_plot(content, path, plot, path if len(plots) == 1 else f"{path} {at}")
-        elif path.endswith(".json"):
+        elif not path.endswith(".json"):
+            rows = _table(content, path, all_rows=is_meant)
+            if rows and (chart := chart_of_rows(rows)):
+                yield Recorded(name=path, source=path, chart=chart)
+        elif is_meant or _HINTS.search(content):
             yield from _of_json(_json(content), path, path, _near(run, path))
-        elif (rows := _table(content, path, all_rows=is_meant)) and (chart := chart_of_rows(rows)):
-            yield Recorded(name=path, source=path, chart=chart)
-    except Unusable as problem:
-        if is_meant or path.endswith(("csv", "tsv")):
+    except _Passed as problem:
+        if is_meant:
             yield Recorded(name=path, source=path, problem=str(problem))
+    except Unusable as problem:
+        yield Recorded(name=path, source=path, problem=str(problem))
+
+
+def _content(run: ShownRun, path: str, known_bytes: int | None, limit: int) -> bytes:
+    content = run.read_file(path) if known_bytes is None or known_bytes <= limit else b""
+    if content is None:
+        raise _Passed("it is no longer at hand")
+    count = max(known_bytes or 0, len(content))
+    if count > limit:
+        raise _Passed(f"it has {size(count)}; pictures are made of {size(limit)} or less")
+    return content
 
 
 def _of_plot(content: bytes, path: str, plot: Plot, name: str) -> Recorded:
@@ -192,7 +210,7 @@ def _json(content: bytes) -> Any:
     try:
         return json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise Unusable("it is not JSON") from error
+        raise _Passed("it is not JSON") from error
 
 
 def _yaml(content: bytes | None) -> Any:
