@@ -16,7 +16,7 @@ from nbci.report.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.released import changed_code
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from nbci.config import Project
     from nbci.plan.compare import RunDifference
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 PAST_RUNS = 20
+_NAMED = 5
 REPORT_URL = "NBCI_REPORT_URL"
 
 
@@ -39,7 +40,7 @@ def gather(
     against: RunFolder | None = None,
 ) -> Material:
     """The material of a run's report; `notebooks` are its executed ones, `against` is the run to compare with."""
-    problems: list[str] = []
+    problems = [*_without_notebook(record, notebooks)]
     kept = _kept(project, environ, problems)
     files = KeptFiles(kept, record)
     run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within)
@@ -55,6 +56,14 @@ def gather(
         problems=tuple(dict.fromkeys(problems)),
         url=environ.get(REPORT_URL),
     )
+
+
+def _without_notebook(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
+    ran = (step for step in record.steps if step.result in ("passed", "failed"))
+    gone = [step.name for step in ran if step.attempts and step.attempts[-1].notebook and step.name not in notebooks]
+    if gone:
+        more = f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else ""
+        yield f"the executed notebook is gone or damaged: {', '.join(gone[:_NAMED])}{more}"
 
 
 def _kept(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import NbciError
-from nbci.store.runs import NOTEBOOK, RunFolder
+from nbci.store.runs import NOTEBOOK, RunFolder, executed_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,18 +62,17 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
 
     def _read(self, name: str) -> Mapping[str, Any] | None:
         try:
-            found: object = self._folder.read_executed(name) or self._of_reused(name)
+            return self._folder.read_executed(name) or self._of_reused(name)
         except _GONE:
             return None
-        return found if isinstance(found, dict) else None
 
-    def _of_reused(self, name: str) -> object:
+    def _of_reused(self, name: str) -> Mapping[str, Any] | None:
         record, cache = self._records[name], self._kept.cache
         if record.result != "reused" or not record.run:
             return None
         made = RunFolder(self._folder.path.parent / record.run).step(name) / NOTEBOOK
         place = made if made.is_file() else cache and cache.notebook_of(record, self._kept.index)
-        return json.loads(place.read_bytes()) if place else None
+        return executed_notebook(place.read_bytes()) if place else None
 
 
 class KeptFiles:

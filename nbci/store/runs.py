@@ -208,15 +208,14 @@ class RunFolder:
             (self.step(name) / JOURNAL).unlink(missing_ok=True)
 
     def read_executed(self, name: str) -> dict[str, Any] | None:
-        """The executed notebook of a step as far as it came; None when it never came to one."""
+        """The executed notebook of a step as far as it came; None when it never came to one, and for a damaged one."""
         if not os.path.isdir(f"{self.path}/steps/{name}"):
             return None
         try:
-            document: dict[str, Any] = json.loads((self.step(name) / NOTEBOOK).read_bytes())
+            return executed_notebook((self.step(name) / NOTEBOOK).read_bytes())
         except FileNotFoundError:
             journaled = self._read_journal(name)
             return None if journaled is None else journaled.notebook
-        return document
 
     def executed(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """The executed notebooks that lie here, by their steps."""
@@ -300,6 +299,22 @@ class RunFolder:
             record = replace(record, result="interrupted")
             steps = [self._interrupted(step)[0] for step in steps]
         return replace(record, steps=tuple(steps))
+
+
+def executed_notebook(text: bytes) -> dict[str, Any] | None:
+    """The notebook that a step left; None where it is none any more."""
+    try:
+        document = json.loads(text)
+        cells = document["cells"]
+        is_one = all(
+            isinstance(cell, dict)
+            and isinstance(cell["metadata"], dict)
+            and (cell["cell_type"] != "code" or isinstance(cell["outputs"], list))
+            for cell in cells
+        )
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return document if is_one and isinstance(document, dict) and isinstance(cells, list) else None
 
 
 def _place(step: str) -> str:

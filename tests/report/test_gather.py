@@ -14,7 +14,7 @@ from nbci.plan.model import NOT_ASKED_FOR, Plan, PlannedCell, PlannedStep
 from nbci.records.codec import to_json
 from nbci.records.git_state import GitState
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH, EvidenceStep, Manifest, Promoter
-from nbci.records.model import FileRef, Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.model import Attempt, FileRef, Metric, ParameterValue, RunRecord, StepRecord
 from nbci.records.verdict import BaselineUsed, GateResult, Verdict
 from nbci.report.gather import gather
 from nbci.store.cache import user_cache
@@ -187,12 +187,30 @@ def test_files_are_read_as_the_run_recorded_them(project: Project) -> None:
 
 def test_notebooks_of_the_baseline_also_those_that_it_reused(project: Project) -> None:
     made = write(project, record_of(1))
-    made.write_executed("train", {"cells": [1]})
+    made.write_executed("train", {"cells": []})
     reused = StepRecord(name="train", result="reused", run=made.run)
     write(project, record_of(2, steps=(reused, StepRecord(name="gone", result="passed"))))
     material = gathered(project, record_of(3))
     assert material.baseline is not None
-    assert dict(material.baseline.run.notebooks) == {"train": {"cells": [1]}}
+    assert dict(material.baseline.run.notebooks) == {"train": {"cells": []}}
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"cells": 1}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "metadata": {}}]}']
+)
+def test_a_damaged_notebook_is_as_one_that_is_gone(project: Project, text: str) -> None:
+    made = write(project, record_of(1))
+    place = made.step("train") / "notebook.ipynb"
+    place.write_text(text)
+    ran = record_of(2, steps=(replace(record_of(2).steps[0], attempts=(ATTEMPT,)),))
+    material = gathered(project, ran)
+    assert material.baseline is not None
+    assert dict(material.baseline.run.notebooks) == {}
+    assert made.executed(plan_of()) == {}
+    assert material.problems == ("the executed notebook is gone or damaged: train",)
+
+
+ATTEMPT = Attempt(number=1, result="passed", started_utc="", seconds=1, notebook="notebook.ipynb")
 
 
 def git(root: Path, *words: str) -> str:

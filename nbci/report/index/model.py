@@ -34,7 +34,12 @@ def models_section(material: Material) -> Markup | None:
     record = material.run.record
     outs = _outs(record)
     shown = [
-        _model(model, files, record, [release for release in material.releases if release.model.endswith(model.name)])
+        _model(
+            model,
+            files,
+            record,
+            [release for release in material.releases if release.model.rpartition(":")[2] == model.name],
+        )
         for model in models_of(material.run.plan.models)
         if (files := [ref for path in model.paths for ref in _of(path, outs)])
     ]
