@@ -57,7 +57,9 @@ def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> Run
     SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one ends it at once.
     """
     context.folder.write_run(header)
-    return asyncio.run(_Run(context, header, options).go())
+    run = _Run(context, header, options)
+    asyncio.run(run.go())
+    return run.record
 
 
 class _Run:
@@ -65,7 +67,7 @@ class _Run:
 
     def __init__(self, context: RunContext, header: RunRecord, options: RunOptions) -> None:
         self.context = context
-        self.header = header
+        self.record = header
         self.options = options
         steps = context.plan.steps if options.part is None else _with_edges_inside(options.part)
         self.steps = {step.name: step for step in steps}
@@ -75,16 +77,26 @@ class _Run:
         self.interrupted = False
         self.trouble: BaseException | None = None
 
-    async def go(self) -> RunRecord:
-        """Everything between the header and the record."""
+    async def go(self) -> None:
+        """Everything between the header and the record.
+
+        The record is no answer of this: at its end asyncio would have it shown in full, to nobody.
+        """
         started = time.monotonic()
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
+        with contextlib.ExitStack() as kernels:
+            await self._run_to_the_end(kernels)
+            if self.context.zygotes is not None:
+                self.context.zygotes.dismiss()
+            self._conclude(started)
+
+    async def _run_to_the_end(self, kernels: contextlib.ExitStack) -> None:
         with interruptible(self._interrupt), self._timer(), contextlib.ExitStack() as locks:
             ticker, ahead = asyncio.create_task(self._tick()), asyncio.create_task(self._go_ahead())
             try:
                 locks.callback(self.context.environments.release)
                 await self._lock_outs(locks)
-                self._open_zygotes(locks)
+                self._open_zygotes(kernels)
                 await self._run_all()
             except asyncio.CancelledError:
                 self._interrupt()  # what kept it from its turn was broken off
@@ -93,15 +105,18 @@ class _Run:
             finally:
                 ticker.cancel()
                 ahead.cancel()
+
+    def _conclude(self, started: float) -> None:
+        """Write the record and what is made of it; what stopped the run is raised then."""
         self.context.folder.free_reserve()
         try:
             self._tell_reused()
         except Exception as error:  # noqa: BLE001 - the same
             self.trouble = self.trouble or error
-        record = self._final(round(time.monotonic() - started, 3))
+        record = self.record = self._final(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
         if self.options.judge is not None and (judged := self.options.judge(record)) is not record:
-            record = judged
+            record = self.record = judged
             self.context.folder.write_run(record)
         if self.options.publish is not None:
             self.options.publish(record)
@@ -111,7 +126,6 @@ class _Run:
         elsewhere = self.context.cache.elsewhere
         if elsewhere is not None and elsewhere.trouble is not None and record.result == "passed":
             raise elsewhere.trouble  # all is kept here, and nobody else has it
-        return record
 
     @property
     def _stopping(self) -> bool:
@@ -278,7 +292,7 @@ class _Run:
             self.context.records.get(name) or StepRecord(name=name, result="skipped", reason="the run was stopped")
             for name in self.steps
         )
-        record = replace(self.header, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
+        record = replace(self.record, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
         declared = self.context.plan.required_metrics if self.options.part is None else ()
         failure = self._failure_of_run() or missing_metrics(record, declared)
         return replace(record, result=self._result(steps, failure is not None), failure=failure)

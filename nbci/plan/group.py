@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -12,6 +11,7 @@ from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.names import names_of
 from nbci.dataflow.prelude import named, reach
+from nbci.dataflow.shape import shape_of
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
@@ -209,7 +209,7 @@ class _Analysis:
         """Code in the parameters cells runs in every step; the literals count by their values."""
         return [
             Part(
-                kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(ast.dump(parse_cell(s.text).tree))
+                kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(shape_of(parse_cell(s.text).tree))
             )
             for s in self.parameter_statements
         ]

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
 from nbci.dataflow.code import parse_cell
+from nbci.dataflow.shape import shape_of
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def statement_part(statement: Statement) -> Part:
     return Part(
         kind="statement" if statement.kind == "other" else statement.kind,
         label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
-        digest=digest_of(ast.dump(statement.code.tree)),
+        digest=digest_of(shape_of(statement.code.tree)),
     )
 
 
@@ -52,7 +52,7 @@ def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -
             kind = "cell" if cell.role == "step" else "metrics"
             own = parsed.get(cell.number or 0) if cell.role == "step" else None
             tree = (own or parse_cell(cell.source)).tree
-            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(ast.dump(tree)))
+            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(shape_of(tree)))
 
 
 def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:

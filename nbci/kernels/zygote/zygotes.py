@@ -119,16 +119,23 @@ class Zygotes(Struct, kw_only=True):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def close(self) -> None:
-        """End this process's own zygotes and the kernels that are left of them."""
+    def dismiss(self) -> None:
+        """Have this process's own zygotes end, and the kernels that are left of them; `close` waits for that."""
         with self._lock:
-            all_own = [*self._retired, *(kind.own for kind in self._kinds.values() if kind.own is not None)]
-            for own in all_own:
+            for own in self._all_own():
                 own.owner.close()
-            for own in all_own:
+
+    def close(self) -> None:
+        """End them; they are gone then."""
+        self.dismiss()
+        with self._lock:
+            for own in self._all_own():
                 own.close()
             self._retired.clear()
             self._kinds.clear()
+
+    def _all_own(self) -> list[_Own]:
+        return [*self._retired, *(kind.own for kind in self._kinds.values() if kind.own is not None)]
 
     def fork(self, wish: Wish) -> Forked:
         """A kernel whose sockets are bound. Blocks. Raises Unavailable.
