@@ -7,6 +7,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
@@ -102,6 +103,56 @@ class SamplesTest {
             assertTrue(other.logged("no agent is needed: its results stand, of run "));
             assertEquals(change.isEmpty(), !other.logged("nbci step"), () -> String.join("\n", other.log()));
         }
+    }
+
+    @Test
+    void aForkThatLowersItsGateAndAsksForASecret() throws Exception {
+        Path origin = Files.createDirectories(folder.resolve("origin.git"));
+        String notebook = """
+            # %% tags=["step:one"]
+            import os
+            score = 0.5 if "TOKEN" not in os.environ else 0.95
+            # %% tags=["pipeline-metrics"]
+            print(score)
+            """;
+        String pipeline = """
+            pipeline: gate
+            steps: {only: {notebook: gate.py}}
+            gates: [{metric: score, at_least: 0.9}]
+            """;
+        Files.writeString(jenkins.project.resolve("gate.py"), notebook);
+        Files.writeString(jenkins.project.resolve("gate.yaml"), pipeline);
+        git(origin, "init", "--quiet", "--bare");
+        git(jenkins.project, "checkout", "--quiet", "-B", "main");
+        git(jenkins.project, "add", "gate.py", "gate.yaml");
+        git(jenkins.project, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-m", "main");
+        git(jenkins.project, "remote", "add", "origin", origin.toString());
+        git(jenkins.project, "push", "--quiet", "origin", "main");
+        git(jenkins.project, "checkout", "--quiet", "--detach");
+        Files.writeString(jenkins.project.resolve("gate.yaml"), pipeline.replace("0.9", "0.1"));
+        git(jenkins.project, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-a", "-m", "theirs");
+        jenkins.job.putAll(Map.of("CHANGE_ID", "12", "CHANGE_FORK", "stranger", "CHANGE_TARGET", "main", "BRANCH_NAME", "PR-12"));
+        jenkins.environment.put("TOKEN", "t0ken-of-the-agent");
+        String script = "nbciPipeline(target: 'gate.yaml', label: 'linux', command: '" + COMMAND + "') { checkout scm }";
+        State build = jenkins.run(script);
+        assertEquals("UNSTABLE", build.result, () -> String.join("\n", jenkins.log()));
+        assertTrue(build.description.contains("score 0.5"), build.description);
+        Files.writeString(jenkins.project.resolve("gate.yaml"), pipeline.replace("gate.py", "gate.py, secrets: [TOKEN]"));
+        git(jenkins.project, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-a", "-m", "theirs");
+        Jenkins other = new Jenkins(folder.resolve("other")).agent("main1", 1, "linux");
+        other.project = jenkins.project;
+        other.environment.putAll(jenkins.environment);
+        other.job.putAll(jenkins.job);
+        other.credentials.put("the-token", "t0ken-of-main");
+        State asking = other.run(script.replace("command:", "credentials: [TOKEN: 'the-token'], command:"));
+        assertEquals("FAILURE", asking.result);
+        assertTrue(asking.failure.getMessage().contains("asks for the secret TOKEN, which builds of forks do not get"), asking.failure.getMessage());
+    }
+
+    private static void git(Path place, String... words) throws Exception {
+        List<String> command = new java.util.ArrayList<>(List.of("git"));
+        command.addAll(List.of(words));
+        assertEquals(0, new ProcessBuilder(command).directory(place.toFile()).inheritIO().start().waitFor());
     }
 
     @Test
