@@ -65,6 +65,7 @@ def _step(step: PlannedStep) -> Iterator[str]:
         ("writes", ", ".join((*step.outs, *step.metrics))),
         ("metrics", ", ".join(dict.fromkeys(probe.name for probe in step.probes))),
         ("secrets", ", ".join(step.secrets)),
+        ("runs in", step.environment or step.container or ""),
     )
     yield from (f"    {name:8} {text}" for name, text in rows if text)
 

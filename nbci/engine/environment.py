@@ -28,7 +28,11 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 0.2
 _GRACE_SECONDS = 1.0
 _TAIL_BYTES = 8000
-_OF_ANOTHER_PYTHON = ("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX")
+_ELSEWHERE = {
+    *("PYTHONHOME", "PYTHONPATH", "VIRTUAL_ENV", "CONDA_PREFIX"),
+    *("PIP_USER", "PIP_TARGET", "PIP_PREFIX", "PIP_ROOT", "UV_SYSTEM_PYTHON", "UV_PYTHON"),
+}
+"""Variables that would have the installer install into another place, or from it."""
 _OTHER_FORMATS = {
     "uv.lock": "uv export --format requirements.txt -o requirements.lock",
     "poetry.lock": "poetry export -o requirements.lock",
@@ -100,7 +104,7 @@ class StepEnvironments:
     noticed: Callable[[str], None]
     _held: dict[str, int] = field(default_factory=dict)
     _refused: dict[str, LockRefused] = field(default_factory=dict)
-    _making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _making: dict[str, asyncio.Lock] = field(default_factory=dict)
 
     def release(self) -> None:
         """Let them be removed one day."""
@@ -116,7 +120,7 @@ class StepEnvironments:
             key = environment_key(self.root, lock)
         except OSError as error:
             raise LockRefused(f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?") from error
-        async with self._making:
+        async with self._making.setdefault(key, asyncio.Lock()):
             if key in self._refused:
                 raise self._refused[key]
             if key not in self._held or self.kept.find(key) is None:
@@ -169,7 +173,7 @@ class StepEnvironments:
             raise
 
     async def _carry_out(self, command: Sequence[str], lock: str, environ: Mapping[str, str]) -> None:
-        kept = {name: value for name, value in environ.items() if name not in _OF_ANOTHER_PYTHON}
+        kept = {name: value for name, value in environ.items() if name not in _ELSEWHERE}
         surroundings = {
             "PIP_RETRIES": "1",
             "UV_HTTP_RETRIES": "1",

@@ -18,6 +18,8 @@ ATTEMPTS = 2
 """How often a stage is tried whose agent vanishes. Steps that fail are tried again by `nbci step` itself."""
 
 _SLACK_SECONDS = 300
+_ENVIRONMENT_SECONDS = 1800
+"""How long making an environment may take."""
 _NAMED_IN_FULL = 60
 
 
@@ -62,7 +64,8 @@ class Stage(Struct, frozen=True, kw_only=True):
             if step.timeout_seconds is None:
                 return None
             total += step.timeout_seconds * (step.retries + 1)
-        return int(total) + _SLACK_SECONDS
+        environments = {step.environment for step in self.steps if step.environment is not None}
+        return int(total) + _SLACK_SECONDS + _ENVIRONMENT_SECONDS * len(environments)
 
 
 def stages(plan: Plan) -> tuple[Stage, ...]:

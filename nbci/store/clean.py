@@ -151,7 +151,7 @@ def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], b
         results=tuple(sorted(results)),
         values=(*_unneeded(cache.values, needed, before), *_left_behind(cache, before)),
         artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
-        environments=Environments(cache.root / "environments").unused(before),
+        environments=tuple(path for kept in _environments(cache) for path in kept.unused(before)),
     )
 
 
@@ -162,7 +162,14 @@ def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], bef
     left = unneeded_results(cache, project, kept_runs, before)
     for path in (*left.values, *left.artifacts):
         _remove_older(path, before)
-    Environments(cache.root / "environments").remove_unused(before)
+    for kept in _environments(cache):
+        kept.remove_unused(before)
+
+
+def _environments(cache: Cache) -> Iterator[Environments]:
+    """Those of this cache, and those that builds of forks made for themselves."""
+    for folder in (cache.root / "environments", *sorted(cache.root.glob("pr/*/environments"))):
+        yield Environments(folder)
 
 
 def _remove_older(path: Path, before: float) -> None:

@@ -67,6 +67,8 @@ def test_a_stage_needs_what_its_steps_take_from_wherever_it_comes() -> None:
 def test_a_stage_ends_at_the_latest_when_all_retries_have_timed_out() -> None:
     timed = step("a", timeout_seconds=10, retries=2)
     assert stages(plan(timed))[0].timeout_seconds == 330
+    made = step("a", timeout_seconds=10, environment="r.lock")
+    assert stages(plan(made, step("b", "a", timeout_seconds=5, environment="r.lock")))[0].timeout_seconds == 2115
     assert stages(plan(timed, step("b", "a")))[0].timeout_seconds is None
 
 
