@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 
     from nbci.report.figures.charts import Chart, Line
 
-_TEXT, _QUIET, _GRID, _OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#b4bcc4"
+_TEXT, _QUIET, _GRID, _OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#8f98a1"
 _COLOURS = ("#0a5cad", "#b3470e", "#17692f", "#8250a8")
 _MARKERS = ("o", "s", "^", "D")
 _ON_DARK_CELL = "#fffffe"
-_LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3f7fbd", "#2a6bab", "#195696", "#0b407a")
+_LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3876b3", "#2a6bab", "#195696", "#0b407a")
 _FIRST_DARK_LEVEL = 4
 _DARK = {
     _TEXT: "#dce2e8",
     _QUIET: "#9aa5b0",
     _GRID: "#363e46",
-    _OTHERS: "#525c66",
+    _OTHERS: "#78838e",
     **dict(zip(_COLOURS, ("#7db6f0", "#f0a070", "#6cc788", "#cfa5ee"), strict=True)),
     _ON_DARK_CELL: "#0e1216",
     **dict(
@@ -229,7 +229,7 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     handles = [handle for handle in axes.get_lines() if handle.get_label() in words]
     if handles:
         # in the picture this run lies in front, in the legend it stands first
-        handles.sort(key=lambda handle: (handle.get_marker() == "None", not handle.is_dashed()))
+        handles.sort(key=lambda handle: 1 if handle.is_dashed() else 2 * (handle.get_color() == _OTHERS))
         figure.legend(
             handles=handles,
             loc="lower left",
@@ -257,8 +257,9 @@ def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
     for line in coloured:
         earlier = before.get(line.name)
         if earlier is not None and baseline is not None:
-            colour = _QUIET if one else looks[line.name][0]
+            colour, marker = (_QUIET, "none") if one else looks[line.name]
             look = {"color": colour, "linewidth": 1.4, "linestyle": (0, (5, 3))}
+            look |= {"marker": marker, "markersize": 4.5, "markerfacecolor": "none"}
             yield _Drawn(line=earlier, look=look, words=_words(baseline, earlier, "baseline", one=one))
     for line in coloured:
         colour, marker = looks[line.name]
