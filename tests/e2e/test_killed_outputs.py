@@ -83,7 +83,8 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert (killed / "steps/loud/outputs.jsonl").read_bytes() == journal
 
     assert nbci("report").returncode == 0
-    assert "line 250\n" in (killed / "report/steps/loud.html").read_text(encoding="utf-8")
+    pages = [killed / "report/steps/loud.html", *(killed / "report/outputs/loud").glob("*.html")]
+    assert "line 250\n" in "".join(page.read_text(encoding="utf-8") for page in pages)
     assert document(nbci("show", "--json")) == shown
     assert not list(killed.rglob("outputs.jsonl"))
     RunFolder(killed).check_seal()
