@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.cell_changes import changes_of_outputs, changes_of_source, gone, mark
-from nbci.report.highlight import source_code
-from nbci.report.markup import Markup, element, fragment
+from nbci.report.highlight import revealed, source_code
+from nbci.report.markup import Markup, element, escaped, fragment
 from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
 from nbci.report.page import page, verdict
 from nbci.report.pictures import Album
 from nbci.report.plotly_figures import with_plotly_drawn
-from nbci.report.text import counted, duration
+from nbci.report.text import counted, duration, shortened
 from nbci.report.untrusted import Surroundings, from_markdown, settled
 from nbci.report.view import name_of
 
@@ -52,7 +52,9 @@ class CellsOfStep:
         if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
             return self._prose(cell, comparison)
         if cell.kind != "code":
-            return element("pre", cell.source, class_="raw", id=cell.anchor)
+            short = shortened(cell.source, INLINE_LIMIT)
+            missing = f"\n… {counted(short.left_out, 'character')} are left out …\n" if short.left_out else ""
+            return element("pre", revealed(escaped(short.head + missing + short.tail)), class_="raw", id=cell.anchor)
         outputs = self._outputs(cell)
         heading = (name_of(cell), " ", _notes(cell.run), mark(comparison))
         return element(

@@ -295,6 +295,13 @@ def test_very_many_outputs_are_on_pages_of_their_own_and_the_error_with_the_cell
     assert "../../steps/models__train.html#cell-3" in shown["outputs/models__train/cell-3-1.html"].links
 
 
+def test_very_long_prose_is_shortened() -> None:
+    prose = [{"cell_type": kind, "metadata": {}, "source": "long *text* " * 100_000} for kind in ("markdown", "raw")]
+    files = render_report(material(samples.PASSED, samples.PLAN, {"models/train": samples.notebook(*prose)}))
+    assert pages(files)["steps/models__train.html"].text.count("1,100,000 characters are left out") == 2
+    assert len(files["steps/models__train.html"]) < 300_000
+
+
 def test_reused_step_tells_where_its_outputs_are() -> None:
     page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
     assert "What these cells printed is in run 20260101-000000-ffff." in page.text
