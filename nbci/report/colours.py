@@ -1,12 +1,17 @@
-"""The colours of a table that pandas' Styler made: of the style sheet that it brings along, what only colours."""
+"""The colours that HTML of a notebook brings along, as rules of a style sheet of ours: what only colours is kept.
+
+pandas' Styler has them in a `<style>` by the ids of its cells, others in `style` attributes.
+"""
 
 from __future__ import annotations
 
+import colorsys
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
 _LIMIT = 500_000
 _STYLE = re.compile(r"<style\b[^>]*>", re.IGNORECASE)
@@ -23,11 +28,28 @@ _ALLOWED = {
     "text-align": re.compile("left|right|center"),
     "text-decoration": re.compile("underline|line-through|none"),
 }
+_NAMED = {
+    "black": "#000000", "blue": "#0000ff", "crimson": "#dc143c", "darkblue": "#00008b", "darkgreen": "#006400",
+    "darkred": "#8b0000", "gold": "#ffd700", "gray": "#808080", "green": "#008000", "grey": "#808080",
+    "lightblue": "#add8e6", "lightgray": "#d3d3d3", "lightgreen": "#90ee90", "navy": "#000080", "orange": "#ffa500",
+    "pink": "#ffc0cb", "purple": "#800080", "red": "#ff0000", "teal": "#008080", "white": "#ffffff",
+    "yellow": "#ffff00",
+}  # fmt: skip
+_NO_BACKGROUND = (None, "transparent", "none", "inherit", "initial", "unset")
+# Where each hue ends, in degrees, and the style sheet's own colour for it.
+_OWN = (
+    (20, "var(--bad)"),
+    (70, "var(--warm)"),
+    (165, "var(--good)"),
+    (250, "var(--link)"),
+    (330, "var(--keyword)"),
+    (361, "var(--bad)"),
+)
 _DARK, _LIGHT = "#1d2329", "#ffffff"
 
 
 def colour_rules(html: str) -> tuple[str, ...]:
-    """CSS rules for the cells of the table, whose ids begin with `u-` in a page of ours."""
+    """CSS rules for the cells of a table by Styler, whose ids begin with `u-` in a page of ours."""
     if len(html) > _LIMIT:
         return ()
     sheets = [part.partition("</style")[0] for part in _STYLE.split(html)[1:]]
@@ -35,32 +57,69 @@ def colour_rules(html: str) -> tuple[str, ...]:
 
 
 def _rules(sheet: str) -> Iterator[str]:
-    for rule in sheet.split("}")[:-1]:
-        before, _, declarations = rule.rpartition("{")
+    for part in sheet.split("}")[:-1]:
+        before, _, declarations = part.rpartition("{")
         cells = [selector.strip() for selector in before.rpartition("{")[2].split(",")]
-        kept = _kept(declarations)
+        kept = look(declarations)
         if kept and all(_CELL.fullmatch(cell) for cell in cells):
-            looks = "; ".join(f"{name}: {value}" for name, value in kept.items())
-            yield f"{', '.join(f'#u-{cell[1:]}' for cell in cells)} {{ {looks}; }}"
+            yield rule(", ".join(f"#u-{cell[1:]}" for cell in cells), kept)
 
 
-def _kept(declarations: str) -> dict[str, str]:
+@lru_cache(1024)
+def look(declarations: str) -> Mapping[str, str]:
+    """What of CSS declarations only colours, made so that it can be read on a light page and on a dark one."""
     kept: dict[str, str] = {}
     for declaration in declarations.split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
         if name in _ALLOWED and _ALLOWED[name].fullmatch(value):
             kept.pop(name, None)
             kept[name] = value
-    background = kept.get("background-color")
-    if background and "color" not in kept:
-        # The page's own text may be light: what the notebook's author saw was dark on this.
-        kept["color"] = _readable_on(background)
-    return kept
+    background, text = _background(kept), kept.pop("color", None)
+    if background:
+        return {**kept, "color": text or _readable_on(background)}
+    own = _own_colour(text) if text else None
+    return {**kept, "color": own} if own else kept
+
+
+def rule(selector: str, kept: Mapping[str, str]) -> str:
+    """The rule in CSS."""
+    return f"{selector} {{ {'; '.join(f'{name}: {value}' for name, value in kept.items())}; }}"
+
+
+def _background(kept: Mapping[str, str]) -> str | None:
+    """The colour behind the text; a gradient, which bars are made of, leaves the page's own in part."""
+    found = kept.get("background-color") or kept.get("background")
+    return None if found in _NO_BACKGROUND or "gradient" in (found or "") else found
 
 
 def _readable_on(background: str) -> str:
-    found = re.fullmatch("#([0-9a-fA-F]{6})", background)
-    if found is None:
+    parts = _parts(background)
+    if parts is None:
         return _DARK
-    red, green, blue = bytes.fromhex(found[1])
-    return _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 128 else _LIGHT
+    red, green, blue = parts
+    return _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else _LIGHT
+
+
+def _own_colour(text: str) -> str | None:
+    """The colour of ours that is like it and has a light and a dark form; none for black, white and grey."""
+    parts = _parts(text)
+    if parts is None:
+        return None
+    hue, saturation, value = colorsys.rgb_to_hsv(*parts)
+    if saturation < 0.25 or value < 0.2:
+        return None
+    return next(name for end, name in _OWN if 360 * hue < end)
+
+
+def _parts(colour: str) -> tuple[float, float, float] | None:
+    """Red, green and blue from 0 to 1; None for a name that is not known here."""
+    text = _NAMED.get(colour.lower(), colour)
+    if found := re.fullmatch("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?", text):
+        red, green, blue = (int(part, 16) / 255 for part in found.groups())
+    elif found := re.fullmatch("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])", text):
+        red, green, blue = (int(part, 16) / 15 for part in found.groups())
+    elif found := re.match(r"rgba?\((\d+), ?(\d+), ?(\d+)", text):
+        red, green, blue = (min(int(part), 255) / 255 for part in found.groups())
+    else:
+        return None
+    return red, green, blue

@@ -36,7 +36,6 @@ _HTML_NAMES = (
 _LOOKED_AT = 1_000_000
 _NEEDS_MORE = re.compile(r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE)
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
-_COLOURS = re.compile(r"background(?:-color)?\s*:\s*(?!transparent|none|inherit|unset|initial)[#\w]", re.IGNORECASE)
 _NO_WORDS = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
 _TELLS = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
 
@@ -83,8 +82,3 @@ def is_better_plain(data: Mapping[str, Any]) -> bool:
 def is_wordless(text: str) -> bool:
     """Whether the text is only the name of an object, as `<IPython.core.display.HTML object>`."""
     return not text.strip() or bool(_NO_WORDS.fullmatch(text))
-
-
-def loses_colours(html: str) -> bool:
-    """Whether the HTML colours its cells, as pandas' Styler does."""
-    return bool(_COLOURS.search(html[:_LOOKED_AT]))

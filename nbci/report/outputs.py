@@ -12,7 +12,6 @@ from nbci.report.lively import (
     is_readable_alone,
     is_wordless,
     lively_forms,
-    loses_colours,
     needs_more,
     only_loads,
 )
@@ -125,21 +124,10 @@ class _Rendering:
         if shown is None or (needs_more(source) and not is_readable_alone(shown)):
             return None
         has_table = "<table" in shown
-        rules = colour_rules(source) if has_table else ()
-        self.place.album.rules.extend(rules)
-        return fragment(
-            element(
-                "div",
-                shown,
-                class_="rich scroll",
-                tabindex=0,
-                role="region",
-                aria_label="Table" if has_table else "Output",
-            ),
-            element("p", "The colours of this table are left out.", class_="note")
-            if has_table and not rules and loses_colours(source)
-            else None,
-        )
+        if has_table:
+            self.place.album.rules.extend(colour_rules(source))
+        label = "Table" if has_table else "Output"
+        return element("div", shown, class_="rich scroll", tabindex=0, role="region", aria_label=label)
 
     def html_beside(self, at: int, source: str, text: str) -> Markup | None:
         """HTML that is too long for the step's page on a page of its own."""

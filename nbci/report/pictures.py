@@ -9,6 +9,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from nbci.report.colours import look, rule
 from nbci.report.svg import NoDrawing, drawing
 from nbci.sizes import size
 
@@ -118,12 +119,13 @@ _CHECKS = {
 class Album:
     """The files that a page shows or leads to, by their path in the report; `root` leads there from the page.
 
-    `rules` are those of a style sheet of its own.
+    `rules` are those of a style sheet of its own, `looks` the classes in it by their declarations.
     """
 
     root: str
     files: dict[str, bytes] = field(default_factory=dict)
     rules: list[str] = field(default_factory=list)
+    looks: dict[str, str] = field(default_factory=dict)
 
     def keep(self, stem: str, mime: str, data: str) -> str:
         """Keep the picture as a file and give the address that the page shows it by. Raises BrokenPicture."""
@@ -133,6 +135,17 @@ class Album:
         """Keep a file and give its address."""
         self.files[path] = content
         return f"{self.root}{path}"
+
+    def class_for(self, declarations: str) -> str | None:
+        """The class that has the colours of the declarations; None where these hold none."""
+        kept = {name: value for name, value in look(declarations).items() if name != "text-align"}
+        if not kept:
+            return None
+        written = rule("", kept)
+        if written not in self.looks:
+            self.looks[written] = f"u-look-{len(self.looks) + 1}"
+            self.rules.append(rule(f".{self.looks[written]}", kept))
+        return self.looks[written]
 
     def keep_sheet(self, path: str) -> str | None:
         """Keep the style sheet as a file and give its address; None if there are no rules."""

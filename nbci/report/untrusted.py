@@ -34,7 +34,7 @@ _EMPTIED = set(
     ).split()
 )
 _ATTRIBUTES = {
-    "*": {"id"},
+    "*": {"class", "id", "style"},
     "a": {"href"},
     "img": {"src", "alt", "width", "height"},
     "ol": {"start"},
@@ -42,17 +42,16 @@ _ATTRIBUTES = {
     "th": {"colspan", "rowspan"},
 }
 _VALUES = {"th": {"scope": {"row", "col", "rowgroup", "colgroup"}}, "details": {"open": {"", "open"}}}
-_CLASSES = {
-    "div": {"alert", "alert-info", "alert-warning", "alert-danger", "alert-success", "math"},
-    "td": {"to-right", "to-center"},
-    "th": {"to-right", "to-center"},
-}
+_CLASSES = {"alert", "alert-info", "alert-warning", "alert-danger", "alert-success", "to-right", "to-center"}
+_LOOK = re.compile(r"u-look-[0-9]+")
+_STYLED = re.compile(rf' style="({_LOOK.pattern})"')
 _WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
 _DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
 _SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
 _SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
 _NESTED = re.compile(r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]", re.IGNORECASE)
 _DEEPEST = 500
+_LONGEST_STYLE = 1_000
 _IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
 _ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
 _HEADING = re.compile(r"<(/?)h([1-6])\b")
@@ -124,6 +123,7 @@ def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) ->
     if _is_deep(source):
         return element("pre", source)
     shown = _cleaned(source, lambda _tag, name, value: _attribute(name, clean(value), around))
+    shown = _STYLED.sub(r' class="\1"', shown)
     for _ in range(_MOST_PASSES):
         again = _cleaned(shown, lambda _tag, name, value: value if _is_ours(name, value) else None)
         if again == shown:
@@ -165,7 +165,6 @@ def _cleaned(source: str, keep: Keep) -> str:
         attributes=_ATTRIBUTES,
         attribute_filter=keep,
         tag_attribute_values=_VALUES,
-        allowed_classes=_CLASSES,
         url_schemes={"http", "https", "mailto", "data", "attachment"},
         link_rel=None,
     )
@@ -180,6 +179,10 @@ def _is_ours(name: str, value: str) -> bool:
             return bool(_ADDRESS.fullmatch(value))
         case "id":
             return value.startswith("u-")
+        case "class":
+            return all(word in _CLASSES or _LOOK.fullmatch(word) for word in value.split())
+        case "style":
+            return False
     return True
 
 
@@ -191,6 +194,10 @@ def _attribute(name: str, value: str, around: Surroundings | None) -> str | None
             return _source(value, around)
         case "id":
             return _identity(value, around)
+        case "class":
+            return " ".join(word for word in value.split() if word in _CLASSES) or None
+        case "style":
+            return around.album.class_for(value) if around and len(value) < _LONGEST_STYLE else None
         case "colspan" | "rowspan" | "width" | "height" | "start":
             return value if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000 else None
         case "alt":

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from nbci.report.colours import colour_rules
+from nbci.report.colours import colour_rules, look
 
 
 def sheet(rules: str) -> tuple[str, ...]:
@@ -50,9 +50,28 @@ def test_text_can_be_read_on_its_background(background: str, text: str) -> None:
 def test_nothing_else_is_kept(rule: str) -> None:
     kept = sheet(rule)
     assert not kept or rule.startswith("@media")
-    assert all(part == "#u-T_a { color: red; }" for part in kept)
+    assert all(part == "#u-T_a { color: var(--bad); }" for part in kept)
 
 
 def test_rules_of_a_table_do_not_end_a_style_sheet() -> None:
     html = "<style>#T_a { color: red; }</style><script>alert(1)</script><style>#T_b { color: blue}"
-    assert colour_rules(html) == ("#u-T_a { color: red; }", "#u-T_b { color: blue; }")
+    assert colour_rules(html) == ("#u-T_a { color: var(--bad); }", "#u-T_b { color: var(--link); }")
+
+
+@pytest.mark.parametrize(
+    ("colour", "own"),
+    [
+        ("red", "var(--bad)"),
+        ("#c00000", "var(--bad)"),
+        ("orange", "var(--warm)"),
+        ("rgb(0, 128, 0)", "var(--good)"),
+        ("#00f", "var(--link)"),
+        ("purple", "var(--keyword)"),
+        ("black", None),
+        ("#fafafa", None),
+        ("gray", None),
+        ("unheard", None),
+    ],
+)
+def test_colour_of_text_alone_is_one_that_can_be_read_on_any_page(colour: str, own: str | None) -> None:
+    assert look(f"color: {colour}") == ({"color": own} if own else {})

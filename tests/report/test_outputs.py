@@ -159,10 +159,18 @@ def test_colours_of_a_styler_become_a_style_sheet() -> None:
     assert album.files == {"outputs/s/cells.css": b"#u-T_1_row0_col0 { background-color: #08306b; color: #ffffff; }\n"}
 
 
-def test_table_says_that_other_colours_are_gone() -> None:
-    html = "<table><tr style='background: red'><td>1</td></tr></table>"
-    assert "The colours of this table are left out." in drawn(samples.shown({"text/html": html}))[0]
-    assert "colours" not in drawn(samples.shown({"text/html": samples.FRAME}))[0]
+def test_colours_written_into_html_become_classes() -> None:
+    html = "<table style='border: 0'>" + "<tr><td style='background: #ffff00; width: 9em'>1</td></tr>" * 2 + "</table>"
+    album = Album(root="../")
+    markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
+    assert markup.count('<td class="u-look-1">1</td>') == 2
+    assert album.rules == [".u-look-1 { background: #ffff00; color: #1d2329; }"]
+
+
+def test_table_of_pandas_needs_no_style_sheet() -> None:
+    album = Album(root="../")
+    rendered([samples.shown({"text/html": samples.FRAME.replace(' style="color: red"', "")})], place(album))
+    assert album.keep_sheet("outputs/s/cells.css") is None
 
 
 def test_pictures_within_html_become_files() -> None:

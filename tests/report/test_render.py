@@ -296,7 +296,9 @@ def test_very_many_outputs_are_on_pages_of_their_own_and_the_error_with_the_cell
 
 
 def test_very_long_prose_is_shortened() -> None:
-    prose = [{"cell_type": kind, "metadata": {}, "source": "long *text* " * 100_000} for kind in ("markdown", "raw")]
+    prose: list[dict[str, Any]] = [
+        {"cell_type": kind, "metadata": {}, "source": "long *text* " * 100_000} for kind in ("markdown", "raw")
+    ]
     files = render_report(material(samples.PASSED, samples.PLAN, {"models/train": samples.notebook(*prose)}))
     assert pages(files)["steps/models__train.html"].text.count("1,100,000 characters are left out") == 2
     assert len(files["steps/models__train.html"]) < 300_000
