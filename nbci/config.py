@@ -19,12 +19,14 @@ class JenkinsSettings(Struct, frozen=True, kw_only=True):
     """`[tool.nbci] jenkins`: the controller's address, and what stands on it for this project.
 
     `job` is a path through folders; `repository` and `library` are URLs of git, the latter with `@VERSION` if need be.
+    `pull_requests` names what holds them: `github`, or nothing where the job builds branches only.
     """
 
     url: str | None = None
     job: str | None = None
     repository: str | None = None
     library: str | None = None
+    pull_requests: str | None = None
 
 
 class Project(Struct, frozen=True, kw_only=True):
@@ -151,4 +153,10 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
             )
         if not isinstance(value, str) or not value.strip():
             raise UsageError(f"[tool.nbci] jenkins.{key} is no text", where=where)
+    if table.get("pull_requests", "github") != "github":
+        raise UsageError(
+            f"[tool.nbci] jenkins.pull_requests: {table['pull_requests']!r} is none of: github",
+            hint="for others, choose the source of the branches on the job's page",
+            where=where,
+        )
     return JenkinsSettings(**table)

@@ -30,10 +30,11 @@ def init(arguments: argparse.Namespace) -> int:
     library = find_library(project, arguments.library)
     labels = tuple(sorted({step.agent for step in pipeline.steps if step.agent and step.agent.isidentifier()}))
     repository = find_repository(project, arguments.repository)
+    pull_requests = project.jenkins.pull_requests
     files = {
         _JENKINSFILE: whole_file(pipeline, library.line) if old is None else updated(old, pipeline),
-        "jenkins/casc.yaml": casc(job_name(project, arguments.job), repository, library, labels),
-        "jenkins/plugins.txt": plugins_text(),
+        "jenkins/casc.yaml": casc(job_name(project, arguments.job), repository, library, labels, pull_requests),
+        "jenkins/plugins.txt": plugins_text(pull_requests),
     }
     for name, text in files.items():
         done = _write(project.root / name, text, replace=arguments.force or name == _JENKINSFILE)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from nbci.errors import UsageError
+from nbci.jenkins.github import PLUGIN, on_github, source_dsl
 from nbci.jenkins.groovy import quoted
 
 if TYPE_CHECKING:
@@ -85,8 +86,11 @@ def without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -> str:
-    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them with a GPU."""
+def casc(job: str, repository: str, library: Library, labels: tuple[str, ...], pull_requests: str | None = None) -> str:
+    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them with a GPU.
+
+    With `pull_requests`, which is `github`, the job builds these, too.
+    """
     import yaml
 
     gpu = " ".join(dict.fromkeys(("gpu", *labels)))
@@ -119,7 +123,7 @@ def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -
                 ]
             },
         },
-        "jobs": [{"script": _job_script(job, repository)}],
+        "jobs": [{"script": _job_script(job, repository, pull_requests)}],
     }
     text = yaml.dump(document, Dumper=_dumper(), sort_keys=False, width=120, allow_unicode=True)
     return (
@@ -130,9 +134,10 @@ def casc(job: str, repository: str, library: Library, labels: tuple[str, ...]) -
     )
 
 
-def plugins_text() -> str:
+def plugins_text(pull_requests: str | None = None) -> str:
     """For jenkins-plugin-cli: a plugin a line, with what the optional ones are good for."""
-    lines = ["# needed", *NEEDED_PLUGINS, "", "# for casc.yaml", *_BRING_UP_PLUGINS]
+    more = [PLUGIN] if pull_requests else []
+    lines = ["# needed", *NEEDED_PLUGINS, "", "# for casc.yaml", *_BRING_UP_PLUGINS, *more]
     for name, use in OPTIONAL_PLUGINS:
         lines += ["", f"# when it is there: {use}", name]
     return "\n".join(lines) + "\n"
@@ -151,19 +156,14 @@ def _node(name: str, labels: str, mode: str) -> dict[str, object]:
     }
 
 
-def _job_script(job: str, repository: str) -> str:
+def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
     """In job-dsl; `$` is escaped for Configuration as Code, which would put variables in its place."""
     parts = job.split("/")
     folders = [f"folder({quoted('/'.join(parts[:depth]))})" for depth in range(1, len(parts))]
     lines = [
         *folders,
         f"multibranchPipelineJob({quoted(job)}) {{",
-        "  branchSources {",
-        "    git {",
-        "      id('nbci')",
-        f"      remote({quoted(repository)})",
-        "    }",
-        "  }",
+        *(source_dsl(on_github(repository)) if pull_requests else _git_source(repository)),
         "  factory { workflowBranchProjectFactory { scriptPath('Jenkinsfile') } }",
         "  orphanedItemStrategy { discardOldItems { numToKeep(20) } }",
         "  triggers { periodicFolderTrigger { interval('5m') } }",
@@ -171,6 +171,10 @@ def _job_script(job: str, repository: str) -> str:
         "",
     ]
     return "\n".join(lines).replace("$", "^$")
+
+
+def _git_source(repository: str) -> list[str]:
+    return ["  branchSources {", "    git {", "      id('nbci')", f"      remote({quoted(repository)})", "    }", "  }"]
 
 
 def _origin(root: Path) -> str | None:

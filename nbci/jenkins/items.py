@@ -14,6 +14,7 @@ from xml.etree import ElementTree as ET
 from xml.sax.saxutils import escape
 
 from nbci.errors import UsageError
+from nbci.jenkins.github import on_github, source_xml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,13 +34,17 @@ class Item:
     xml: str
 
 
-def wanted_items(job: str, repository: str, pipeline: str) -> tuple[Item, ...]:
-    """The folders that the job lies in, from the outermost, and the multibranch job itself."""
+def wanted_items(job: str, repository: str, pipeline: str, pull_requests: str | None = None) -> tuple[Item, ...]:
+    """The folders that the job lies in, from the outermost, and the multibranch job itself.
+
+    With `pull_requests`, which is `github`, it builds these, too.
+    """
+    source = source_xml(on_github(repository)) if pull_requests else _git_source(repository)
     parts = job.split("/")
     folders = (
         Item(name="/".join(parts[:depth]), xml=_folder("Pipelines of notebooks")) for depth in range(1, len(parts))
     )
-    return (*folders, Item(name=job, xml=_multibranch(f"Runs {pipeline} of {repository}", repository)))
+    return (*folders, Item(name=job, xml=_multibranch(f"Runs {pipeline} of {repository}", source)))
 
 
 def is_ours(xml: str) -> bool:
@@ -126,7 +131,17 @@ def _folder(description: str) -> str:
 """
 
 
-def _multibranch(description: str, repository: str) -> str:
+def _git_source(repository: str) -> str:
+    return f"""<source class="jenkins.plugins.git.GitSCMSource">
+          <id>nbci</id>
+          <remote>{escape(repository)}</remote>
+          <traits>
+            <jenkins.plugins.git.traits.BranchDiscoveryTrait/>
+          </traits>
+        </source>"""
+
+
+def _multibranch(description: str, source: str) -> str:
     multibranch = "org.jenkinsci.plugins.workflow.multibranch"
     return f"""<?xml version='1.1' encoding='UTF-8'?>
 <{multibranch}.WorkflowMultiBranchProject>
@@ -145,13 +160,7 @@ def _multibranch(description: str, repository: str) -> str:
   <sources class="jenkins.branch.MultiBranchProject$BranchSourceList">
     <data>
       <jenkins.branch.BranchSource>
-        <source class="jenkins.plugins.git.GitSCMSource">
-          <id>nbci</id>
-          <remote>{escape(repository)}</remote>
-          <traits>
-            <jenkins.plugins.git.traits.BranchDiscoveryTrait/>
-          </traits>
-        </source>
+        {source}
         <strategy class="jenkins.branch.DefaultBranchPropertyStrategy">
           <properties class="empty-list"/>
         </strategy>

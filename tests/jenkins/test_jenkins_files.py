@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 from typing import TYPE_CHECKING, Any
+from xml.etree import ElementTree as ET
 
 import hypothesis.strategies as st
 import pytest
@@ -16,8 +17,9 @@ from support.console import ROOT
 from support.jenkins import Answer
 
 from nbci.errors import UsageError
-from nbci.jenkins.bringup import Library, casc, find_library
+from nbci.jenkins.bringup import Library, casc, find_library, plugins_text
 from nbci.jenkins.groovy import quoted
+from nbci.jenkins.items import wanted_items
 from nbci.jenkins.jenkinsfile import generated_part, updated
 from nbci.jenkins.parameters import jenkins_parameter
 from nbci.params.parameter import Parameter
@@ -268,4 +270,33 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 
     (tmp_path / "pyproject.toml").write_text('[tool.nbci]\njenkins.token = "abc"\n')
     with pytest.raises(UsageError, match="jenkins has no key 'token'"):
+        find_project(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["https://github.com/team/digits.git", "git@github.com:team/digits.git", "ssh://git@github.com/team/digits"]
+)
+def test_pull_requests_of_forks_run_the_jenkinsfile_of_their_target(url: str) -> None:
+    fork = "org.jenkinsci.plugins.github__branch__source.ForkPullRequestDiscoveryTrait"
+    nobody = "org.jenkinsci.plugins.github_branch_source.ForkPullRequestDiscoveryTrait$TrustNobody"
+    *_, item = wanted_items("a/b", url, "x", "github")
+    source = ET.fromstring(item.xml.partition("?>")[2]).find("sources/data/jenkins.branch.BranchSource/source")
+    assert source is not None
+    assert (source.findtext("repoOwner"), source.findtext("repository")) == ("team", "digits")
+    trust = source.find(f"traits/{fork}/trust")
+    assert trust is not None
+    assert trust.get("class") == nobody
+    script = yaml.safe_load(casc("a/b", url, Library(url="u"), (), "github"))["jobs"][0]["script"]
+    assert f"traits << '{fork}' {{" in script
+    assert f"trust(class: '{nobody.replace('$', '^$')}')" in script
+    assert "github-branch-source" in plugins_text("github")
+
+
+def test_pull_requests_that_are_elsewhere(tmp_path: Path) -> None:
+    from nbci.config import find_project
+
+    with pytest.raises(UsageError, match="is no repository on"):
+        wanted_items("a/b", "https://github.com.evil.example/team/digits", "x", "github")
+    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\njenkins.pull_requests = "gitlab"\n')
+    with pytest.raises(UsageError, match="is none of: github"):
         find_project(tmp_path)
