@@ -10,8 +10,13 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
+from typing import TYPE_CHECKING
+
 from nbci.report.figures.charts import Chart, Confusion, Curves, Line, confusion, curves, importance
-from nbci.report.figures.draw import Drawing, drawn, folded_classes, highlighted
+from nbci.report.figures.draw import drawn, folded_classes, highlighted
+
+if TYPE_CHECKING:
+    from nbci.report.figures.canvas import Drawing
 
 SVG = "{http://www.w3.org/2000/svg}"
 

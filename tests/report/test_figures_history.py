@@ -14,7 +14,8 @@ from report_samples import plan, planned, run
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.model import Metric, StepRecord
 from nbci.records.verdict import GateResult, Verdict
-from nbci.report.figures.history import History, Moment, histories, history_figure, said, sparkline
+from nbci.report.figures.history import History, Moment, histories, said
+from nbci.report.figures.history_picture import history_figure, sparkline
 from nbci.report.material import Material, PastRun, ShownRun
 
 

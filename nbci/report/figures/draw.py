@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-import io
 import math
-import re
 import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.report.figures.canvas import (
+    COLOURS,
+    LETTERS,
+    LEVELS,
+    ON_DARK_CELL,
+    OTHERS,
+    QUIET,
+    SMALL,
+    TEXT,
+    Drawing,
+    canvas,
+    saved,
+    settings,
+)
 from nbci.report.figures.charts import Confusion, Curves, Importance
 from nbci.report.figures.measures import measure, thinned
-from nbci.report.figures.svg import FONT, middle_cut, text_width
+from nbci.report.figures.svg import middle_cut, text_width
 from nbci.report.text import number
 
 if TYPE_CHECKING:
@@ -19,47 +31,17 @@ if TYPE_CHECKING:
 
     from nbci.report.figures.charts import Chart, Line
 
-_TEXT, _QUIET, _GRID, _OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#8f98a1"
-_COLOURS = ("#0a5cad", "#b3470e", "#17692f", "#8250a8")
 _MARKERS = ("o", "s", "^", "D")
-_ON_DARK_CELL = "#fffffe"
-_LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3876b3", "#2a6bab", "#195696", "#0b407a")
 _FIRST_DARK_LEVEL = 4
-_DARK = {
-    _TEXT: "#dce2e8",
-    _QUIET: "#9aa5b0",
-    _GRID: "#363e46",
-    _OTHERS: "#78838e",
-    **dict(zip(_COLOURS, ("#7db6f0", "#f0a070", "#6cc788", "#cfa5ee"), strict=True)),
-    _ON_DARK_CELL: "#0e1216",
-    **dict(
-        zip(
-            _LEVELS,
-            ("#1a232c", "#1e2d3a", "#22384a", "#27455e", "#6fa5d8", "#86b7e5", "#9dc8f0", "#b6d8f8"),
-            strict=True,
-        )
-    ),
-}
-_LETTERS = 12
-_SMALL = 11
 _SHOWN_LINES = 4
 _SHOWN_BARS = 15
 _SHOWN_CLASSES = 20
 _WORST_CLASSES = 15
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Drawing:
-    """An SVG file and its natural size."""
-
-    content: bytes
-    width: int
-    height: int
-
-
 def drawn(chart: Chart, baseline: Chart | None) -> Drawing:
     """The chart, and the baseline's in the same picture. What matplotlib raises comes through."""
-    with warnings.catch_warnings(), _settings():
+    with warnings.catch_warnings(), settings():
         warnings.simplefilter("ignore")  # a missing glyph is the reader's font's matter, not ours
         match chart:
             case Curves():
@@ -113,90 +95,6 @@ def _folded(matrix: Confusion, shown: Sequence[int]) -> Confusion:
     )
 
 
-def _settings() -> Any:
-    import matplotlib as mpl
-
-    return mpl.rc_context(
-        {
-            **{
-                key: value
-                for key, value in mpl.rcParamsDefault.items()
-                if not key.startswith(("backend", "interactive"))
-            },
-            "svg.fonttype": "none",
-            "svg.hashsalt": "nbci",
-            "text.parse_math": False,  # a dollar in a label is a dollar
-            "text.color": _TEXT,
-            "axes.edgecolor": _QUIET,
-            "axes.labelcolor": _TEXT,
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.axisbelow": True,
-            "axes.formatter.use_mathtext": False,
-            "axes.unicode_minus": True,
-            "grid.color": _GRID,
-            "xtick.color": _QUIET,
-            "ytick.color": _QUIET,
-            "xtick.labelcolor": _QUIET,
-            "ytick.labelcolor": _QUIET,
-            "font.size": _LETTERS,
-            "xtick.labelsize": _SMALL,
-            "ytick.labelsize": _SMALL,
-        }
-    )
-
-
-def _figure(width: float, height: float, box: tuple[float, float, float, float]) -> tuple[Any, Any]:
-    """A figure of that many pixels with axes in `box`: left, top, width, height."""
-    from matplotlib.figure import Figure
-
-    width, height = math.ceil(width), math.ceil(height)
-    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
-    left, top, across, down = box
-    axes = figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
-    return figure, axes
-
-
-def _saved(figure: Any) -> Drawing:
-    width, height = (round(72 * side) for side in figure.get_size_inches())
-    stream = io.StringIO()
-    figure.savefig(
-        stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
-    )
-    return Drawing(content=_for_pages(stream.getvalue()).encode(), width=width, height=height)
-
-
-def _for_pages(text: str) -> str:
-    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark pages."""
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1)
-    text = re.sub(r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1)
-    text = re.sub(r' style="([^"]*)"', _as_attributes, text)
-    dark = "".join(
-        f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'
-        for light, shade in _DARK.items()
-        if light in text
-    )
-    style = f"text{{font-family:{FONT}}}@media(prefers-color-scheme:dark){{{dark}}}"
-    return text.replace("</style>", f"{style}</style>", 1)
-
-
-def _as_attributes(found: re.Match[str]) -> str:
-    written = []
-    for declaration in found[1].split(";"):
-        name, _, value = (part.strip() for part in declaration.partition(":"))
-        if name == "font":
-            size = re.search(r"([\d.]+)px", value)
-            written.append(f'font-size="{size[1] if size else _LETTERS}"')
-            if "bold" in value or re.match(r"[6-9]00\b", value):
-                written.append('font-weight="600"')
-        elif name == "font-family" or not name:
-            continue
-        else:
-            written.append(f'{name}="{value}"')
-    return "".join(f" {attribute}" for attribute in written)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Drawn:
     """A line with how it looks, and what the legend says of it."""
@@ -212,13 +110,13 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     left = 64
     width, down = 430, 270
     height = 12 + down + 46 + 17 * len(words) + 6
-    figure, axes = _figure(width, height, (left, 12, width - left - 16, down))
+    figure, axes = canvas(width, height, (left, 12, width - left - 16, down))
     for line in lines:
         points = thinned(list(zip(line.line.x, line.line.y, strict=True)))
         every = max(1, len(points) // 8)
         axes.plot([x for x, _ in points], [y for _, y in points], label=line.words, markevery=every, **line.look)
     if chart.kind in ("roc", "calibration"):
-        axes.plot([0, 1], [0, 1], color=_QUIET, linewidth=1, linestyle=(0, (1, 3)))
+        axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (1, 3)))
     _limits(axes, chart, baseline)
     if all(place.is_integer() for line in chart.lines for place in map(float, line.x)):
         axes.xaxis.get_major_locator().set_params(integer=True)
@@ -229,7 +127,7 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     handles = [handle for handle in axes.get_lines() if handle.get_label() in words]
     if handles:
         # in the picture this run lies in front, in the legend it stands first
-        handles.sort(key=lambda handle: 1 if handle.is_dashed() else 2 * (handle.get_color() == _OTHERS))
+        handles.sort(key=lambda handle: 1 if handle.is_dashed() else 2 * (handle.get_color() == OTHERS))
         figure.legend(
             handles=handles,
             loc="lower left",
@@ -239,7 +137,7 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
             labelspacing=0.4,
             borderpad=0.2,
         )
-    return _saved(figure)
+    return saved(figure)
 
 
 def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
@@ -248,16 +146,16 @@ def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
     others = [line for line in chart.lines if line not in coloured]
     for at, line in enumerate(others):
         words = f"{len(others)} others" if at == 0 else None
-        yield _Drawn(line=line, look={"color": _OTHERS, "linewidth": 1}, words=words)
+        yield _Drawn(line=line, look={"color": OTHERS, "linewidth": 1}, words=words)
     before = {line.name: line for line in baseline.lines} if baseline else {}
-    looks = dict(zip((line.name for line in coloured), zip(_COLOURS, _MARKERS, strict=True), strict=False))
+    looks = dict(zip((line.name for line in coloured), zip(COLOURS, _MARKERS, strict=True), strict=False))
     one = len(chart.lines) == 1
     if one and baseline and chart.lines[0].name not in before and len(baseline.lines) == 1:
         before = {chart.lines[0].name: baseline.lines[0]}
     for line in coloured:
         earlier = before.get(line.name)
         if earlier is not None and baseline is not None:
-            colour, marker = (_QUIET, "none") if one else looks[line.name]
+            colour, marker = (QUIET, "none") if one else looks[line.name]
             look = {"color": colour, "linewidth": 1.4, "linestyle": (0, (5, 3))}
             look |= {"marker": marker, "markersize": 4.5, "markerfacecolor": "none"}
             yield _Drawn(line=earlier, look=look, words=_words(baseline, earlier, "baseline", one=one))
@@ -296,12 +194,12 @@ def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
     names = [middle_cut(chart.names[at], 32) for at in order]
     values = [chart.values[at] for at in order]
     before = dict(zip(baseline.names, baseline.values, strict=True)) if baseline else {}
-    left = 16 + max(text_width(name, _SMALL) for name in names)
+    left = 16 + max(text_width(name, SMALL) for name in names)
     width, down = left + 340, 24 * len(order) + 8
     legend = 44 if before else 0
-    figure, axes = _figure(width, 10 + down + 30 + legend, (left, 8, 320, down))
+    figure, axes = canvas(width, 10 + down + 30 + legend, (left, 8, 320, down))
     places = list(range(len(order)))
-    bars = axes.barh(places, values, height=0.62, color=_COLOURS[0])
+    bars = axes.barh(places, values, height=0.62, color=COLOURS[0])
     marked = [(before[chart.names[at]], place) for place, at in enumerate(order) if chart.names[at] in before]
     if marked:
         (marks,) = axes.plot(
@@ -311,7 +209,7 @@ def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
             marker="|",
             markersize=17,
             markeredgewidth=3,
-            color=_COLOURS[1],
+            color=COLOURS[1],
         )
         figure.legend(
             handles=[bars, marks],
@@ -323,11 +221,11 @@ def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
         )
     axes.set_yticks(places, names)
     axes.invert_yaxis()
-    axes.axvline(0, color=_QUIET, linewidth=1)
+    axes.axvline(0, color=QUIET, linewidth=1)
     axes.grid(visible=True, axis="x", linewidth=0.8)
     axes.tick_params(length=0)
     axes.spines["left"].set_visible(False)
-    return _saved(figure)
+    return saved(figure)
 
 
 def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
@@ -339,22 +237,22 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
     count = len(labels)
     shown = [[_count(value) for value in row] for row in matrix.counts]
     roomy = min(72.0, 240 / count)
-    wide = max(38.0, roomy, 12 + max(text_width(text, _LETTERS) for row in shown for text in row))
+    wide = max(38.0, roomy, 12 + max(text_width(text, LETTERS) for row in shown for text in row))
     tall = max(40.0 if before else 32.0, 0.7 * roomy)
-    names = max(text_width(label, _SMALL) for label in labels)
+    names = max(text_width(label, SMALL) for label in labels)
     turned = names > wide + 4
     left, top = 36 + names, 8
     below = (names if turned else 16) + 34
     width, height = left + count * wide + 14, top + count * tall + below
-    figure, axes = _figure(width, height, (left, top, count * wide, count * tall))
+    figure, axes = canvas(width, height, (left, top, count * wide, count * tall))
     axes.set(xlim=(0, count), ylim=(count, 0), xlabel="predicted", ylabel="actual")
     for i, row in enumerate(matrix.counts):
         total = sum(row)
         for j, value in enumerate(row):
             level = _level(value, total)
             if level is not None:
-                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=_LEVELS[level], edgecolor="none"))
-            colour = _ON_DARK_CELL if level is not None and level >= _FIRST_DARK_LEVEL else _TEXT if value else _QUIET
+                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=LEVELS[level], edgecolor="none"))
+            colour = ON_DARK_CELL if level is not None and level >= _FIRST_DARK_LEVEL else TEXT if value else QUIET
             change = value - before[i][j] if before else 0
             place = 0.34 if change else 0.5
             if value or change:
@@ -362,21 +260,21 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
             if change:
                 text = f"{'+' if change > 0 else '-'}{_count(abs(change))}"
                 axes.text(
-                    j + 0.5, i + 0.74, text, ha="center", va="center", color=colour, fontsize=_SMALL, weight="bold"
+                    j + 0.5, i + 0.74, text, ha="center", va="center", color=colour, fontsize=SMALL, weight="bold"
                 )
     centres = [at + 0.5 for at in range(count)]
     axes.set_xticks(centres, labels, rotation=90 if turned else 0)
     axes.set_yticks(centres, labels)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-    return _saved(figure)
+    return saved(figure)
 
 
 def _level(value: float, total: float) -> int | None:
     """Which shade a cell gets by its share of the row: small shares are told apart best."""
     if not value:
         return None
-    return min(len(_LEVELS) - 1, math.ceil(math.sqrt(value / total) * len(_LEVELS)) - 1)
+    return min(len(LEVELS) - 1, math.ceil(math.sqrt(value / total) * len(LEVELS)) - 1)
 
 
 def _count(value: float) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.report.figures.folding import between, folded_steps, stages, without_detours
 from nbci.report.figures.layout import laid_out
-from nbci.report.figures.svg import FONT, middle_cut, short, svg_file, text_width
+from nbci.report.figures.svg import middle_cut, short, text_width
 from nbci.report.markup import Markup, element, fragment
 from nbci.report.page import SIGNS
 from nbci.report.text import counted, duration
@@ -24,20 +24,6 @@ _MARGIN = 6
 _LONGEST_NAME = 30
 _NAMED = 5
 _WORST_FIRST = ("failed", "running", "passed", "reused", "waiting", "skipped")
-
-STYLE = (
-    f"text{{font-family:{FONT};fill:#1d2329}}.name{{font-size:{_NAME_SIZE}px;font-weight:600}}"
-    f".state,.size{{font-size:{_STATE_SIZE}px}}.box{{fill:#fff;stroke:#8a949e}}"
-    ".edges{fill:none;stroke:#8a949e;stroke-width:1.3}.heads{fill:#8a949e}"
-    ".passed .state{fill:#17692f}.failed .state{fill:#b3261e}.running .state{fill:#8a5300}"
-    ".failed .box{stroke:#b3261e;stroke-width:3}.running .box{stroke:#8a5300;stroke-width:2}"
-    ".reused .box{stroke-dasharray:6 3}.skipped .box{stroke-dasharray:1.5 3}"
-    "@media(prefers-color-scheme:dark){text{fill:#dce2e8}.box{fill:#1d2328;stroke:#78838e}"
-    ".edges{stroke:#78838e}.heads{fill:#78838e}"
-    ".passed .state{fill:#6cc788}.failed .state{fill:#ff9a90}.running .state{fill:#e3b05c}"
-    ".failed .box{stroke:#ff9a90}.running .box{stroke:#e3b05c}}"
-)
-"""For the file; a page that holds the graph itself has the same in its style sheet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,7 +89,7 @@ def graph_inline(graph: Graph) -> Markup:
     """The graph as part of a page, whose style sheet gives the colours; boxes are links to the steps' pages."""
     return element(
         "svg",
-        _drawn(graph, links=True),
+        _drawn(graph),
         class_="graph",
         role="group",
         aria_label=graph.alt,
@@ -111,12 +97,6 @@ def graph_inline(graph: Graph) -> Markup:
         height=short(graph.height),
         viewBox=f"0 0 {short(graph.width)} {short(graph.height)}",
     )
-
-
-def graph_file(graph: Graph) -> bytes:
-    """The graph as a file of its own, for `<img>`."""
-    content = _drawn(graph, links=False)
-    return svg_file(content, width=graph.width, height=graph.height, style=STYLE, title=graph.alt)
 
 
 def _earlier(step: ShownStep, known: set[str]) -> tuple[str, ...]:
@@ -183,7 +163,7 @@ def _width(box: _Box) -> float:
     return 24 + max(name, *(text_width(line, _STATE_SIZE) for line in box.lines), 90)
 
 
-def _drawn(graph: Graph, *, links: bool) -> Markup:
+def _drawn(graph: Graph) -> Markup:
     def at(point: Point) -> Point:
         return point[0] + _MARGIN, point[1] + _MARGIN
 
@@ -196,7 +176,7 @@ def _drawn(graph: Graph, *, links: bool) -> Markup:
         (x0, y0), (x1, y1) = at(start), at(end)
         curves += f"M{short(x0)} {short(y0)}V{short((y0 + y1) / 2)}H{short(x1)}V{short(y1)}"
         heads += _head((x1, y1), across=False)
-    boxes = [_drawn_box(graph, box, at(graph.laid.boxes[box.name]), links=links) for box in graph.boxes]
+    boxes = [_drawn_box(graph, box, at(graph.laid.boxes[box.name])) for box in graph.boxes]
     return fragment(
         element("path", d=curves, class_="edges") if curves else None,
         element("path", d=heads, class_="heads") if heads else None,
@@ -222,7 +202,7 @@ def _head(end: Point, *, across: bool) -> str:
     return f"M{x} {y}l-7 -4v8z" if across else f"M{x} {y}l-4 -7h8z"
 
 
-def _drawn_box(graph: Graph, box: _Box, middle: Point, *, links: bool) -> Markup:
+def _drawn_box(graph: Graph, box: _Box, middle: Point) -> Markup:
     left, top = middle[0] - graph.box_width / 2, middle[1] - graph.box_height / 2
     size = {"width": short(graph.box_width), "height": short(graph.box_height), "rx": "4"}
     behind = element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size) if box.is_group else None
@@ -244,6 +224,6 @@ def _drawn_box(graph: Graph, box: _Box, middle: Point, *, links: bool) -> Markup
         element("title", box.said) if name != box.name or box.is_group else None,
     )
     kind = f"node {box.state}"
-    if links and box.link is not None:
+    if box.link is not None:
         return element("a", content, href=box.link, class_=kind, aria_label=box.said)
     return element("g", content, class_=kind, role="img", aria_label=box.said)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.changes import moved
-from nbci.report.figures.history import histories, history_figure, sparkline
+from nbci.report.figures.history import histories
+from nbci.report.figures.history_picture import history_figure, sparkline
 from nbci.report.figures_section import figures_shown
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import linked, section, time, verdict
