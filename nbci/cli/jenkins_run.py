@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from nbci.jenkins.controller import Controller
-    from nbci.jenkins.watch import Ended, Event, Stage
+    from nbci.jenkins.stages import Stage
+    from nbci.jenkins.watch import Ended, Event
 
 _STYLES = {"SUCCESS": "green", "FAILED": "red", "UNSTABLE": "yellow", "ABORTED": "magenta", "IN_PROGRESS": "cyan"}
 
@@ -150,10 +152,10 @@ class Display:
             self._rest = ""
 
     def _change(self, stages: tuple[Stage, ...]) -> None:
-        known = [(stage.name, stage.status) for stage in self._stages]
+        known = _numbered(self._stages)
         self._stages = stages
-        for at, stage in enumerate(stages):
-            if at >= len(known) or known[at] != (stage.name, stage.status):
+        for key, stage in _numbered(stages).items():
+            if key not in known or known[key].status != stage.status:
                 self.note(f"stage {one_line(stage.name)}: {stage.status}")
 
     def _write(self, text: str) -> None:
@@ -198,6 +200,16 @@ class LiveDisplay(Display):
                 *(Text(cell, style=_STYLES.get(stage.status, "") if at == 0 else "") for at, cell in enumerate(row))
             )
         return grid
+
+
+def _numbered(stages: Sequence[Stage]) -> dict[tuple[str, int], Stage]:
+    """The stages by name, and the how-many-th of that name: what begins may stand between what is known."""
+    count: Counter[str] = Counter()
+    found = {}
+    for stage in stages:
+        count[stage.name] += 1
+        found[stage.name, count[stage.name]] = stage
+    return found
 
 
 def _display(stream: TextIO, *, log: bool) -> Display:

@@ -44,6 +44,7 @@ class Controller:
         self.access = access
         self._mask = access.mask
         self._server = _server(access)
+        self._no_tree = False
 
     @property
     def url(self) -> str:
@@ -148,11 +149,24 @@ class Controller:
         )
 
     def stages(self, name: str, number: int) -> dict[str, Any] | None:
-        """The build's stages; None where the plugin pipeline-rest-api is missing."""
+        """The build's stages; None where the plugin pipeline-rest-api is missing.
+
+        While branches run side by side it takes all but one of them for successful: see `tree`.
+        """
         about = f"the stages of build {number}"
         try:
             return self._document(about, lambda: self._server.get_build_stages(name, number))
         except MissingError:
+            return None
+
+    def tree(self, name: str, number: int) -> dict[str, Any] | None:
+        """The same as a tree, without errors; None where the plugin pipeline-graph-view is missing."""
+        about = f"the stages of build {number}"
+        path = f"{job_path(name)}{number}/pipeline-overview/tree"
+        try:
+            return None if self._no_tree else self._document(about, lambda: self._request("GET", path).json())
+        except MissingError:
+            self._no_tree = True
             return None
 
     def fetch(self, name: str, number: int, artifact: str, target: Path) -> int:

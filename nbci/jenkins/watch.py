@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from nbci.errors import ExitCode, InfrastructureError
 from nbci.jenkins.failures import MissingError, UnreachableError
 from nbci.jenkins.log import LogReader, missing_label
+from nbci.jenkins.stages import read_stages, read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
 
     from nbci.jenkins.controller import Controller
+    from nbci.jenkins.stages import Stage
 
 T = TypeVar("T")
 
@@ -27,16 +29,6 @@ _EXITS = {
 }
 _COUNTDOWN = re.compile(r"Expires in .*")  # of a quiet period: another one each time
 _SHORTEST_SECONDS, _LONGEST_SECONDS = 0.2, 2.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stage:
-    """A stage as pipeline-rest-api has it: SUCCESS, IN_PROGRESS, FAILED, UNSTABLE, ABORTED, NOT_EXECUTED, ..."""
-
-    name: str
-    status: str
-    seconds: float
-    error: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,19 +93,6 @@ def exit_code(result: str, *, infrastructure: bool = False) -> ExitCode:
     if infrastructure and result == "FAILURE":
         return ExitCode.INFRASTRUCTURE
     return _EXITS.get(result, ExitCode.INFRASTRUCTURE)
-
-
-def read_stages(document: dict[str, Any] | None) -> tuple[Stage, ...]:
-    """The stages in an answer of pipeline-rest-api."""
-    return tuple(
-        Stage(
-            name=str(stage.get("name")),
-            status=str(stage.get("status")),
-            seconds=(stage.get("durationMillis") or 0) / 1000,
-            error=(stage.get("error") or {}).get("message"),
-        )
-        for stage in (document or {}).get("stages", [])
-    )
 
 
 class Watch:
@@ -184,7 +163,7 @@ class Watch:
             if fresh:
                 self._pause = _SHORTEST_SECONDS
                 yield Said(text=fresh)
-            found = read_stages((yield from self._asked(partial(controller.stages, job, number))))
+            found = yield from self._asked(partial(self._stages, number, over=over))
             if _outline(found) != _outline(stages):
                 yield StagesChanged(stages=found)
             stages = found
@@ -200,6 +179,10 @@ class Watch:
                 yield _ended_for_label(label, number, "the build was stopped")
                 return
             self._wait()
+
+    def _stages(self, number: int, *, over: bool) -> tuple[Stage, ...]:
+        tree = None if over else self._controller.tree(self._job, number)
+        return read_tree(tree) if tree is not None else read_stages(self._controller.stages(self._job, number))
 
     def _label_still_missing(self) -> str | None:
         """The label that the build has waited for too long: it stands in the queue for as long as nobody has it."""

@@ -51,6 +51,18 @@ def test_a_machine_to_blame_is_told_from_a_step(
     assert done.returncode == code
 
 
+@pytest.mark.parametrize("graph_view", [True, False])
+def test_a_stage_begins_and_ends_once(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], graph_view: bool
+) -> None:
+    jenkins.graph_view = graph_view
+    done = nbci(*_RUN, "-p", "NBCI_PARAMS=fail", "--no-log", env=at)
+    said = [line for line in done.stdout.splitlines() if line.startswith("nbci: stage ")]
+    assert len(said) == len(set(said))
+    assert "nbci: stage train: FAILED" in said
+    assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("FAILED")] == [["FAILED", "train"]]
+
+
 def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
     done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
     assert done.returncode == 0, done.stderr

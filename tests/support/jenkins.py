@@ -109,6 +109,7 @@ class FakeJenkins:
         self.on_log: Callable[[FakeBuild], None] = lambda _: None
         self.linter = Answer(200, {}, _SCRIPTED)
         self.stays_in_queue: str | None = None
+        self.graph_view = True
         self.trouble = "nbci ended with exit code 127: infrastructure: there is no nbci on this agent"
         self.crumb = "crumb-1"
         self.getting_ready = 0
@@ -334,6 +335,8 @@ class FakeJenkins:
             case "wfapi/describe":
                 stages = self.recorded(f"{build.outcome} stages")
                 return stages if build.over else self._stages_so_far(stages, build)
+            case "pipeline-overview/tree" if self.graph_view:
+                return self._tree_so_far(build)
             case "stop":
                 build.stopped, build.told = True, _SLICES
                 return self.recorded("stopped")
@@ -379,6 +382,25 @@ class FakeJenkins:
             stage.update(status="IN_PROGRESS")
             stage.pop("error", None)
         return Answer(200, whole.headers, json.dumps({**document, "status": "IN_PROGRESS", "stages": shown}).encode())
+
+    def _tree_so_far(self, build: FakeBuild) -> Answer:
+        """The stages as pipeline-graph-view has them: in a branch, for the sake of having one."""
+        states = {"SUCCESS": "success", "FAILED": "failure", "ABORTED": "aborted", "UNSTABLE": "unstable"}
+        document = self._stages_so_far(self.recorded(f"{build.outcome} stages"), build).document
+        nodes = [
+            {
+                "name": stage["name"],
+                "type": "STAGE",
+                "state": states.get(stage["status"], "running"),
+                "totalDurationMillis": stage["durationMillis"],
+                "children": [],
+            }
+            for stage in document["stages"]
+        ]
+        branch = {"name": "b", "type": "PARALLEL", "state": "running", "totalDurationMillis": 1, "children": nodes[1:]}
+        block = {**branch, "name": "Parallel", "type": "PARALLEL_BLOCK", "children": [branch]}
+        tree = {"status": "ok", "data": {"complete": build.over, "stages": nodes[:1] + ([block] if nodes[1:] else [])}}
+        return Answer(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
 
 
 @pytest.fixture
