@@ -63,7 +63,7 @@ def _text(project: Project, folder: RunFolder, report: str | None) -> str:
     """The summary of the run, which holds no secret: once more without what this very environment holds."""
     from dataclasses import replace
 
-    from nbci.engine.prepare import known_secrets, mask_of
+    from nbci.engine.prepare import mask_for
     from nbci.report.figures import figures_of
     from nbci.report.gather import gather
     from nbci.report.summary import summary
@@ -79,4 +79,4 @@ def _text(project: Project, folder: RunFolder, report: str | None) -> str:
         figures_of(material),
         links={name: url for name, url in links.items() if url},
     )
-    return mask_of(known_secrets(plan, project.secrets, os.environ), os.environ).text(text.decode())
+    return mask_for(project, plan, os.environ).text(text.decode())

@@ -54,9 +54,9 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
     """Write the pages into the later run's folder, beside its own report."""
+    from nbci.cli.publish import rendered
     from nbci.engine.reuse import bring_notebooks
     from nbci.report.gather import gather
-    from nbci.report.render import render_report
     from nbci.report.write import write_report
     from nbci.store.cache import user_cache
     from nbci.store.index import project_index
@@ -67,5 +67,5 @@ def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
     bring_notebooks(after, record, user_cache(os.environ), project_index(project))
     material = gather(project, record, plan, after.executed(plan), environ=os.environ, against=before)
     pages = after.path / "compared" / before.run
-    write_report(pages, render_report(material))
+    write_report(pages, rendered(project, material))
     return pages

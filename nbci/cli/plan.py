@@ -46,15 +46,14 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.plan_text import data_line, render_nothing, render_plan
     from nbci.engine.environment import check_environments
     from nbci.engine.forks import project_for
-    from nbci.engine.prepare import known_secrets, mask_of, plan_target, refuse_written_secrets
+    from nbci.engine.prepare import mask_for, plan_target, refuse_written_secrets
     from nbci.records.codec import to_json
     from nbci.store.files import write_atomic
     from nbci.store.sources import read_target
 
     target = read_target(arguments.target, arguments.folder)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
-    declared = known_secrets(plan, target.project.secrets, os.environ)
-    refuse_written_secrets(plan, mask_of(declared, os.environ))
+    refuse_written_secrets(plan, mask_for(target.project, plan, os.environ))
     check_environments(target.project.root, plan.steps)
     polled = _polled(target.project, plan, arguments.poll)
     if polled is not None and not polled.texts:

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
+    from nbci.report.material import Material
+    from nbci.secrets import Mask
     from nbci.store.runs import RunFolder
 
 
@@ -32,6 +34,7 @@ _IMPORTED = (
     "nbci.report.write",
 )
 """What `publish` imports, in parts that take a few milliseconds each."""
+_PIXELS = (".png", ".jpg", ".gif", ".webp")
 _STEPS_AT_ONCE = 50
 _SECONDS_WORTH_DRAWING = 10
 # A run's end waits for its report. What would take long beside the run is left to `nbci report`: with more steps than
@@ -92,7 +95,6 @@ def _write_report(
     reused_too: bool,
     is_brief: bool = False,
 ) -> None:
-    from nbci.report.render import render_report
     from nbci.report.write import write_report
 
     if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
@@ -106,4 +108,20 @@ def _write_report(
         later = f"with {len(plan.steps):,} steps that is left for later: nbci report {record.run}"
         run = ShownRun(record=record, plan=plan, notebooks=executed)
         material = Material(run=run, no_baseline=later, reused_too=False, is_brief=True)
-    write_report(folder.report, render_report(material))
+    write_report(folder.report, rendered(project, material))
+
+
+def rendered(project: Project, material: Material) -> Mapping[str, bytes]:
+    """The report's files. Records hold no secret, but what charts and changes show of a step's own files may."""
+    from nbci.engine.prepare import mask_for
+    from nbci.report.render import render_report
+
+    files = render_report(material)
+    mask = mask_for(project, material.run.plan, os.environ)
+    if not mask.longest:
+        return files
+    return {path: content if path.endswith(_PIXELS) else _masked(content, mask) for path, content in files.items()}
+
+
+def _masked(content: bytes, mask: Mask) -> bytes:
+    return mask.text(content.decode(errors="surrogateescape")).encode(errors="surrogateescape")

@@ -18,7 +18,7 @@ from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
 from nbci.engine.ahead import FINE, Ahead, ended_records, unrun
 from nbci.engine.leaving import leave, leave_more
-from nbci.engine.prepare import header, known_secrets, mask_of
+from nbci.engine.prepare import header, mask_for
 from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
@@ -157,7 +157,7 @@ def finish(
         folder.write_step(record)
     folder.write_plan(plan)
     write_atomic(folder.path / "events.jsonl", _events(store))
-    mask = mask_of(known_secrets(plan, project.secrets, environ), environ)
+    mask = mask_for(project, plan, environ)
     begun = header(folder.run, plan, project.root, command, mask)
     return folder, _record(begun, plan, records)
 

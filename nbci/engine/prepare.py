@@ -23,6 +23,7 @@ from nbci.store.runs import now_utc, user_name
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from nbci.config import Project
     from nbci.params import Assignment
     from nbci.plan.model import Plan, PlannedStep
     from nbci.store.sources import Target
@@ -111,6 +112,11 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
 def mask_of(secrets: Mapping[str, str], environ: Mapping[str, str]) -> Mask:
     """What takes secrets out: the declared ones, and what else in the environment looks like a credential."""
     return Mask((*secrets.values(), *credentials(environ).values()))
+
+
+def mask_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Mask:
+    """What takes out the secrets that the project or the plan names and the environment has, and other credentials."""
+    return mask_of(known_secrets(plan, project.secrets, environ), environ)
 
 
 def refuse_written_secrets(plan: Plan, mask: Mask) -> None:

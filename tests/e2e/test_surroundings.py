@@ -98,6 +98,27 @@ def test_what_looks_like_a_credential_is_masked_without_being_declared(
         assert _SECRET not in refused.stdout + refused.stderr
 
 
+def test_a_chart_of_a_file_shows_no_secret(nbci: Console, make_notebook: MakeNotebook) -> None:
+    notebook = make_notebook(
+        "chart.ipynb",
+        [
+            (
+                "step:curve out:roc.json",
+                ("import json, os\nfrom pathlib import Path\n"
+                "chart = {'chart': 'roc', 'title': os.environ['HUB_TOKEN'], 'fpr': [0, 0.1, 1], 'tpr': [0, 0.9, 1]}\n"
+                "Path('roc.json').write_text(json.dumps(chart))"),
+            ),
+        ],
+    )  # fmt: skip
+    environ = {"HUB_TOKEN": _SECRET}
+    assert nbci("run", notebook, env=environ).returncode == 0
+    assert nbci("report", env=environ).returncode == 0
+    report = run_folder(nbci.cwd, document(nbci("show", "--json"))) / "report"
+    assert b"***" in (report / "index.html").read_bytes()
+    for path in report.rglob("*"):
+        assert not path.is_file() or b"s3cr3t" not in path.read_bytes(), path
+
+
 def test_a_step_run_by_itself_keeps_the_secrets_of_all(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
         "apart.ipynb",
