@@ -13,6 +13,7 @@ from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import read_listing
+from nbci.store.cache import Cache
 from nbci.store.environments import Environments
 from nbci.store.files import disk_errors, remove, try_lock
 from nbci.store.index import FOLDER_SUFFIX
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
-    from nbci.store.cache import Cache
     from nbci.store.objects import Objects
 
 YOUNGEST_SECONDS = 86400.0
@@ -134,7 +134,25 @@ class Removable:
 
 
 def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
-    """What was last made or used before that time, and is no part of a kept run of the project or of a kept result."""
+    """What was last made or used before that time, and is no part of a kept run of the project or of a kept result.
+
+    Builds of forks have caches of their own in the cache, which count, too.
+    """
+    every = [_unneeded_in(each, project, kept_runs, before) for each in (cache, *_caches_of_forks(cache))]
+    return Removable(
+        results=tuple(path for found in every for path in found.results),
+        values=tuple(path for found in every for path in found.values),
+        artifacts=tuple(path for found in every for path in found.artifacts),
+        environments=tuple(path for kept in _environments(cache) for path in kept.unused(before)),
+    )
+
+
+def _caches_of_forks(cache: Cache) -> list[Cache]:
+    return [Cache(folder) for folder in sorted(cache.root.glob("pr/*")) if folder.is_dir()]
+
+
+def _unneeded_in(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
+    """The same of one cache, without environments."""
     records = [record for run in kept_runs for record in RunFolder(project.runs_folder / run).step_records()]
     of_runs = {cache.entry(record) for record in records if record.key is not None}
     results: list[Path] = []
@@ -151,7 +169,6 @@ def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], b
         results=tuple(sorted(results)),
         values=(*_unneeded(cache.values, needed, before), *_left_behind(cache, before)),
         artifacts=tuple(_unneeded(cache.own.root, needed | _in_folders(cache.own, needed), before)),
-        environments=tuple(path for kept in _environments(cache) for path in kept.unused(before)),
     )
 
 

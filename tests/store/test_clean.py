@@ -183,6 +183,16 @@ def test_a_result_that_is_used_stays_with_what_it_took_and_gave(
     assert not cache.entry(gone).exists()
 
 
+def test_what_builds_of_forks_keep_goes_as_well(project: Project, cache: Cache) -> None:
+    trusted, fork = make_result(project, cache, "trusted"), Cache(cache.root / "pr/12")
+    theirs = make_result(project, fork, "theirs")
+    assert not unneeded_results(cache, project, [], time.time() - 1000).paths
+    run = make_run(project, trusted)
+    remove_results(cache, project, [run.run], SOON)
+    assert is_whole(cache, trusted)
+    assert not fork.entry(theirs).exists()
+
+
 def test_what_a_killed_process_left_goes(project: Project, cache: Cache) -> None:
     kept = make_result(project, cache, "kept")
     run = make_run(project, kept)
