@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _FORMAT = "nbci-ending 1"
 _RESULTS = {ExitCode.SUCCESS: ("success", "SUCCESS"), ExitCode.GATE_REFUSED: ("unstable", "FAILURE")}
+_BADGES = {"success": "✅", "unstable": "⚠️", "failure": "❌"}
+"""Jenkins shows descriptions as plain text in its list of builds."""
 _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
@@ -48,7 +50,7 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     lines = (
         (_FORMAT,),
         ("result", result, f"{title}{reason and f': {reason}'}"),
-        ("description", f"{title}, {_metrics(record)}" if _metrics(record) else title),
+        ("description", ", ".join(filter(None, (f"{_BADGES[result]} {title}", _metrics(record))))),
         ("check", conclusion, title),
     )
     text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)

@@ -55,3 +55,18 @@ def test_a_pipeline_says_itself_where_it_runs(make_notebook: MakeNotebook, tmp_p
 def test_a_kernel_known_by_its_name_only(kernel: str, language: str) -> None:
     document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": {"name": kernel}}, "cells": []}
     assert parse_notebook(json.dumps(document).encode(), "a.ipynb").language == language
+
+
+def test_how_a_build_ends_is_told_in_its_description(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    make_notebook("a.ipynb", [("parameters", "x = 1"), "assert x < 3", ("pipeline-metrics", "print(x)")])
+    (tmp_path / "p.yaml").write_text(
+        "params: {x: 1}\nsteps: {a: {notebook: a.ipynb, params: {x: '${x}'}}}\ngates: [{metric: x, at_most: 1}]\n"
+    )
+    for value, said in (("2", "⚠️ p: refused, x 2"), ("3", "❌ p: failed")):
+        assert nbci("plan", "p.yaml", "-p", f"x={value}", "--out", "plan.json").returncode == 0
+        nbci("step", "--plan", "plan.json")
+        nbci("finish", "--plan", "plan.json", "--out", "out")
+        lines = (tmp_path / "out/ending.txt").read_text(encoding="utf-8").splitlines()
+        assert next(line for line in lines if line.startswith("description\t")).partition("\t")[2].startswith(said)

@@ -136,7 +136,7 @@ class SamplesTest {
         String script = "nbciPipeline(target: 'gate.yaml', label: 'linux', command: '" + COMMAND + "') { checkout scm }";
         State build = jenkins.run(script);
         assertEquals("UNSTABLE", build.result, () -> String.join("\n", jenkins.log()));
-        assertTrue(build.description.contains("score 0.5"), build.description);
+        assertTrue(build.description.contains("⚠️ gate") && build.description.contains("score 0.5"), build.description);
         Files.writeString(jenkins.project.resolve("gate.yaml"), pipeline.replace("gate.py", "gate.py, secrets: [TOKEN]"));
         git(jenkins.project, "-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "-a", "-m", "theirs");
         Jenkins other = new Jenkins(folder.resolve("other")).agent("main1", 1, "linux");
@@ -199,7 +199,7 @@ class SamplesTest {
         State build = jenkins.run(job.replace("labels: [gpu: 'gpu']", "labels: [:]"));
         assertEquals("SUCCESS", build.result, () -> String.join("\n", jenkins.log()));
         assertTrue(Files.exists(folder.resolve("jenkins/html/Digits/index.html")));
-        assertTrue(build.description.startsWith("digits: passed, accuracy 0.9"), build.description);
+        assertTrue(build.description.startsWith("✅ digits: passed, accuracy 0.9"), build.description);
         assertEquals("SUCCESS", build.checks.get(0).get("conclusion"));
         assertEquals(0, jenkins.tests.failed());
         List<String> stages = build.stages.stream().map(stage -> stage.name).toList();
