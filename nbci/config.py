@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -99,6 +98,8 @@ def _table(path: Path) -> dict[str, Any] | None:
 def _parsed(text: str, path: Path) -> dict[str, Any] | None:
     if "[tool.nbci" not in text:
         return None
+    import tomllib
+
     try:
         table = tomllib.loads(text).get("tool", {}).get("nbci")
     except tomllib.TOMLDecodeError as error:

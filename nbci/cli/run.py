@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
 from nbci.cli.verdict import exit_code
 from nbci.errors import UsageError
+from nbci.forks import change_of
 
 if TYPE_CHECKING:
     import argparse
@@ -69,7 +70,6 @@ def _start(arguments: argparse.Namespace) -> int:
 
     if not arguments.dvc and (code := quick_run(arguments)) is not None:
         return code
-    from nbci.engine.forks import project_for
     from nbci.engine.prepare import plan_target
     from nbci.plan.select import Selection, limited, select
     from nbci.store.runs import new_run
@@ -89,7 +89,7 @@ def _start(arguments: argparse.Namespace) -> int:
         kernel=arguments.kernel,
         exported=exported,
     )
-    project = project_for(target.project, plan, os.environ)
+    project = _project_for(target.project, plan)
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
     if arguments.dvc and not (selection.first or selection.until):
         from nbci.engine.stage import select_stage
@@ -104,7 +104,6 @@ def _start(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
-    from nbci.engine.forks import project_for
     from nbci.store.runs import find_run
     from nbci.store.sources import read_notebooks
 
@@ -117,9 +116,18 @@ def _resume(arguments: argparse.Namespace) -> int:
     if not folder.hold():
         raise UsageError(f"run {folder.run} is still going on")
     plan = folder.read_plan()
-    project = project_for(project, plan, os.environ)
+    project = _project_for(project, plan)
     request = Request(project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {}))
     return _carry_out(arguments, request, lambda: folder)
+
+
+def _project_for(project: Project, plan: Plan) -> Project:
+    """The project as a build of a fork has it; most runs are none, and need nothing of git."""
+    if plan.fork is None and change_of(os.environ) is None:
+        return project
+    from nbci.engine.forks import project_for
+
+    return project_for(project, plan, os.environ)
 
 
 class Request(NamedTuple):

@@ -11,9 +11,10 @@ import shutil
 import signal
 import subprocess
 import sys
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from nbci.errors import InfrastructureError, Location, UsageError
 from nbci.store.environments import Environments, environment_key, interpreter_of
@@ -94,8 +95,7 @@ def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
             )
 
 
-@dataclass(slots=True, kw_only=True)
-class StepEnvironments:
+class StepEnvironments(Struct, kw_only=True):
     """Gives the steps of one run their environments, and holds these until it is released."""
 
     root: Path

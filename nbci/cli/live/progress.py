@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict, deque
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
+
+from msgspec import Struct, field
 
 from nbci.cli.live.printed import PrintedLines
 from nbci.cli.live.wording import one_line
@@ -19,8 +20,7 @@ State = Literal["waiting", "running", "passed", "failed", "reused", "skipped"]
 TAIL_LINES = 10
 
 
-@dataclass(slots=True)
-class StepProgress:
+class StepProgress(Struct):
     """One step as it stands; times are of the display's clock."""
 
     name: str
