@@ -57,19 +57,20 @@ def table(
 ) -> Markup:
     """A table whose rows are headed by their first cell; columns without any content are left out.
 
-    When the page is narrow, it scrolls in a box of its own, or with `is_stacked` shows each cell on a line.
+    It scrolls in a box of its own when the page is narrow; with `is_stacked`, a phone shows each cell on a line.
     """
     titles, kept = _with_content(list(heads), [list(row) for row in rows])
     if is_stacked:
-        return _stacked(caption, titles, kept, f"stacked {class_ or ''}".strip())
-    head = element("tr", *(element("th", text, scope="col") for text in titles))
-    inner = element(
-        "table",
-        element("caption", caption, class_="unseen"),
-        element("thead", head),
-        element("tbody", *(_row(*row) for row in kept)),
-        class_=class_,
-    )
+        inner = _stacked(caption, titles, kept, f"stacked {class_ or ''}".strip())
+    else:
+        head = element("tr", *(element("th", text, scope="col") for text in titles))
+        inner = element(
+            "table",
+            element("caption", caption, class_="unseen"),
+            element("thead", head),
+            element("tbody", *(_row(*row) for row in kept)),
+            class_=class_,
+        )
     return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
 
 

@@ -16,6 +16,7 @@ MINUS = "\N{MINUS SIGN}"
 # What XML 1.0 forbids, HTML calls a parse error, and UTF-8 cannot encode (lone surrogates).
 _UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
+_TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]")
 
 
@@ -57,8 +58,8 @@ def as_printed(text: str) -> str:
 
 
 def one_line(text: str, limit: int = 80) -> str:
-    """The text on one line, no longer than `limit` characters."""
-    line = " ".join(text[: 10 * limit].split())
+    """The text on one line, no longer than `limit` characters; nothing in it turns what follows the other way round."""
+    line = " ".join(_TURNING.sub("\ufffd", text[: 10 * limit]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
 

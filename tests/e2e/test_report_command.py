@@ -36,6 +36,7 @@ def test_a_reused_step_costs_no_notebook_and_no_page(nbci: Console, half_reused:
     index = half_reused / "report/index.html"
     assert linked(index) == {"steps/other.html"}
     assert f"nbci report {half_reused.name}" in index.read_text(encoding="utf-8")
+    assert "k 1 → 2" in index.read_text(encoding="utf-8"), "it is compared with the run before"
     assert not (half_reused / "steps/same").exists()
     assert not (half_reused / "notebooks").exists()
 

@@ -84,3 +84,8 @@ def test_multiline_strings(value: object, text: str) -> None:
 def test_one_line_is_short() -> None:
     assert one_line("a\n  b") == "a b"
     assert one_line("x" * 100, 10) == "x" * 9 + "…"
+
+
+def test_one_line_cannot_be_turned_round() -> None:
+    assert one_line("a\u202eb\u2066c\n d") == "a\ufffdb\ufffdc d"
+    assert one_line("\u05d0\u05d1 ab") == "\u05d0\u05d1 ab"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.report.markup import Markup, element, fragment, table
 from nbci.report.page import section, verdict
-from nbci.report.text import measured, number, rough
+from nbci.report.text import measured, number, one_line, rough
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _SIGNS: dict[Sign, str] = {"good": "✓", "bad": "✗", "look": "!", "plain": "·"}
 _ROOM = " to spare"
 _MISSED = "misses by "
+_LONGEST = 500
 
 
 def answers_section(answers: Iterable[Answer]) -> Markup:
@@ -36,7 +37,8 @@ def _sign(sign: Sign) -> Markup:
 
 
 def _linked(point: Point) -> Markup | str:
-    return element("a", point.text, href=f"#{point.anchor}") if point.anchor else point.text
+    text = one_line(point.text, _LONGEST)
+    return element("a", text, href=f"#{point.anchor}") if point.anchor else text
 
 
 def gates_section(record: RunRecord) -> Markup | None:
@@ -56,9 +58,9 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
     override = gate.override
     because = f"overridden by {override.by}: {override.reason}" if override else ""
     return (
-        gate.title,
+        one_line(gate.title, _LONGEST),
         _with_note(verdict(gate.answer), "; ".join(part for part in (reason, because) if part)),
-        gate.asked,
+        one_line(gate.asked, _LONGEST),
         _found(gate),
         _with_note("" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""),
         "" if gate.margin is None else _margin(gate.margin),
@@ -77,4 +79,4 @@ def _margin(margin: float) -> str:
 
 
 def _with_note(text: str, note: str) -> Markup:
-    return fragment(text, element("span", note, class_="under") if note else None)
+    return fragment(text, element("span", one_line(note, _LONGEST), class_="under") if note else None)
