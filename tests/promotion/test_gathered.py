@@ -76,3 +76,30 @@ def test_what_did_not_pass_is_not_promoted(released: Released, tmp_path: Path) -
     done = here("finish", "--plan", "plan.json", "--promote")
     assert done.returncode == 1
     assert released.tags() == set()
+
+
+def test_a_model_that_only_the_shared_remote_has_is_promoted(
+    released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the run is gathered, nothing of it was made, and no object was carried there."""
+    (released.project / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "storage"\n', encoding="utf-8")
+    released.git("add", "pyproject.toml")
+    released.git("commit", "-qm", "share results")
+    released.git("push", "-q", "origin", "main")
+    monkeypatch.setenv("BRANCH_NAME", "main")
+    left = tmp_path / "left"
+    for number in (1, 2):
+        monkeypatch.setenv("NBCI_CACHE", str(tmp_path / f"cache {number}"))
+        here = checkout(released, tmp_path / f"machine {number}")
+        plan = here("plan", "pipeline.yaml", "-p", "C=3", "--out", "plan.json", "--leave", left)
+        assert plan.returncode == 0, plan.stderr
+        if number == 1:
+            done = here("step", "--plan", "plan.json")
+            assert done.returncode == 0, done.stdout + done.stderr
+    brought = here.cwd / "brought"
+    shutil.copytree(left, brought / "0")
+    assert not list(brought.rglob("files"))
+    done = here("finish", "--plan", "plan.json", "--store", "store", "--bring", "brought", "--promote", "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert json.loads(done.stdout)["promotion"]["version"] == "v1.0.0"
+    assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
