@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from nbci.records.model import StepRecord
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from nbci.engine.decide import Decision
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from nbci.store.runs import RunFolder
 
 DECIDED = "decided.txt"
+_MANY = 8
 FINE = ("passed", "reused", "skipped")
 _FORMAT = "nbci-decided 1"
 
@@ -50,18 +52,23 @@ class Ahead:
             return ()
         settled = Ended(self.plan, ended_records(self.plan, self.store))
         found = []
-        for step in self.plan.steps:
-            if step.name not in among or step.name in settled or step.action != "run":
-                continue
-            if any(name not in settled or settled[name].result not in FINE for name in step.after):
-                continue
-            decision = self._decision(step, settled)
-            if decision is not None and decision.record is not None:
-                settled[step.name] = replace(decision.record, result="reused", reason=decision.reason)
-                self.store.write_step(settled[step.name])
-                self.cache.mark_used(decision.record)
-                found.append(step)
+        waiting = [s for s in self.plan.steps if s.name in among and s.name not in settled and s.action == "run"]
+        while wave := [step for step in waiting if _is_next(step, settled)]:
+            waiting = [step for step in waiting if step not in wave]
+            for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
+                if decision is not None and decision.record is not None:
+                    settled[step.name] = replace(decision.record, result="reused", reason=decision.reason)
+                    self.store.write_step(settled[step.name])
+                    self.cache.mark_used(decision.record)
+                    found.append(step)
         return tuple(found)
+
+    def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
+        """What is known of each; side by side, since a remote takes its time for every answer."""
+        if len(wave) < _MANY:
+            return [self._decision(step, settled) for step in wave]
+        with ThreadPoolExecutor(_MANY) as pool:
+            return list(pool.map(lambda step: self._decision(step, settled), wave))
 
     def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
         """Name in a file those stages that need no machine: all of their steps have ended, and some are among `ahead`.
@@ -87,6 +94,10 @@ class Ahead:
             return decide(self.root, step, inputs, self.cache, self.index, made=settled.outs)
         except NbciError:
             return None
+
+
+def _is_next(step: PlannedStep, settled: Ended) -> bool:
+    return all(name in settled and settled[name].result in FINE for name in step.after)
 
 
 def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:
