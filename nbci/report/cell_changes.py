@@ -66,15 +66,16 @@ def mark(comparison: CellComparison | None) -> Markup | None:
 
 def changes_of_source(comparison: CellComparison | None) -> Markup | None:
     """The difference of the source, folded if it is long."""
-    return _difference("Source", comparison.source) if comparison else None
+    return _difference("Source", comparison.source, comparison) if comparison else None
 
 
-def _difference(what: str, lines: Sequence[str]) -> Markup | None:
+def _difference(what: str, lines: Sequence[str], comparison: CellComparison) -> Markup | None:
     if not lines:
         return None
     came, went = counts(lines)
     summary = f"{what} since the baseline: {counted(came, 'line')} came, {went:,} went"
-    block = revealed(diff_block(lines, label=summary))
+    cell = comparison.after or comparison.before
+    block = revealed(diff_block(lines, label=f"{what} of {name_of(cell).lower()}, {cell.anchor}" if cell else summary))
     return folded(summary, block, is_open=len(lines) <= _UNFOLDED_LINES)
 
 
@@ -84,7 +85,7 @@ def changes_of_outputs(comparison: CellComparison | None, album: Album, stem: st
         return None
     pairs = [_beside(was, now, comparison, album, stem) for was, now in comparison.pictures]
     parts = [
-        _difference("Outputs", comparison.said),
+        _difference("Outputs", comparison.said, comparison),
         element("p", "The outputs differ from the baseline's; they are too long to be compared.", class_="note")
         if comparison.is_long
         else None,

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    _Parts = tuple[float, float, float]
+
 _LIMIT = 500_000
 _STYLE = re.compile(r"<style\b[^>]*>", re.IGNORECASE)
 _CELL = re.compile(r"#T_[A-Za-z0-9_-]{1,90}")
@@ -45,7 +47,7 @@ _OWN = (
     (330, "var(--keyword)"),
     (361, "var(--bad)"),
 )
-_DARK, _LIGHT = "#1d2329", "#ffffff"
+_BLACK, _WHITE = "#000000", "#ffffff"
 
 
 def colour_rules(html: str) -> tuple[str, ...]:
@@ -76,7 +78,7 @@ def look(declarations: str) -> Mapping[str, str]:
             kept[name] = value
     background, text = _background(kept), kept.pop("color", None)
     if background:
-        return {**kept, "color": text or _readable_on(background)}
+        return {**kept, "color": _text_on(background, text)}
     own = _own_colour(text) if text else None
     return {**kept, "color": own} if own else kept
 
@@ -92,12 +94,25 @@ def _background(kept: Mapping[str, str]) -> str | None:
     return None if found in _NO_BACKGROUND or "gradient" in (found or "") else found
 
 
-def _readable_on(background: str) -> str:
-    parts = _parts(background)
-    if parts is None:
-        return _DARK
-    red, green, blue = parts
-    return _DARK if 0.299 * red + 0.587 * green + 0.114 * blue > 0.5 else _LIGHT
+def _text_on(background: str, text: str | None) -> str:
+    """The colour of the text where it can be read on the background (4.5 to 1, as WCAG asks), else black or white."""
+    behind = _parts(background)
+    if behind is None:
+        return text or _BLACK
+    asked = _parts(text) if text else None
+    if text and asked and _contrast(behind, asked) >= 4.5:
+        return text
+    return max((_BLACK, _WHITE), key=lambda colour: _contrast(behind, _parts(colour) or behind))
+
+
+def _contrast(one: _Parts, other: _Parts) -> float:
+    dark, light = sorted((_luminance(one), _luminance(other)))
+    return (light + 0.05) / (dark + 0.05)
+
+
+def _luminance(parts: _Parts) -> float:
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _own_colour(text: str) -> str | None:
@@ -111,7 +126,7 @@ def _own_colour(text: str) -> str | None:
     return next(name for end, name in _OWN if 360 * hue < end)
 
 
-def _parts(colour: str) -> tuple[float, float, float] | None:
+def _parts(colour: str) -> _Parts | None:
     """Red, green and blue from 0 to 1; None for a name that is not known here."""
     text = _NAMED.get(colour.lower(), colour)
     if found := re.fullmatch("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?", text):

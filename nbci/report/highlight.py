@@ -13,6 +13,7 @@ from nbci.report.markup import Markup, element, escaped, fragment
 from nbci.report.text import clean, shortened
 
 _LIMIT = 100_000
+_WIDE = 70
 # Those that join emoji or Arabic letters stay: they are part of what is written.
 _UNSEEN = re.compile(
     "[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
@@ -39,8 +40,11 @@ def _source(source: str, language: str) -> Markup:
     if len(source) > _LIMIT:
         short = shortened(source, _LIMIT)
         text = f"{short.head}\n… {short.left_out:,} characters are left out …\n{short.tail}"
-        return element("pre", element("code", revealed(escaped(text))), class_="source")
-    return element("pre", element("code", revealed(_marked(clean(source), language))), class_="source")
+        return element("pre", element("code", revealed(escaped(text))), class_="source", tabindex=0)
+    # What may be wider than the page is scrolled with the keyboard, too.
+    is_wide = any(len(line) > _WIDE for line in source.splitlines())
+    code = element("code", revealed(_marked(clean(source), language)))
+    return element("pre", code, class_="source", tabindex=0 if is_wide else None)
 
 
 def _marked(source: str, language: str) -> Markup:

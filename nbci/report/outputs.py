@@ -126,7 +126,7 @@ class _Rendering:
         has_table = "<table" in shown
         if has_table:
             self.place.album.rules.extend(colour_rules(source))
-        label = "Table" if has_table else "Output"
+        label = f"{'Table' if has_table else 'Output'} {at} of {self.place.describes}"
         return element("div", shown, class_="rich scroll", tabindex=0, role="region", aria_label=label)
 
     def html_beside(self, at: int, source: str, text: str) -> Markup | None:

@@ -150,7 +150,7 @@ def _attempts(step: ShownStep) -> Markup | None:
         for attempt in step.record.attempts[:-1]
         if attempt.failure and (trace := attempt.failure.traceback)
     ]
-    shown = table("Attempts", ("Attempt", "Result", "Took", "Why", "Notebook"), rows)
+    shown = table("Attempts at this step", ("Attempt", "Result", "Took", "Why", "Notebook"), rows)
     return section("Attempts", shown, *traces, anchor="attempts")
 
 

@@ -54,6 +54,7 @@ _DEEPEST = 500
 _LONGEST_STYLE = 1_000
 _IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
 _ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
+_EMPTY_LINK = re.compile(r'<a href="[^"]*"(?: class="[^"]*")?>\s*</a>')
 _HEADING = re.compile(r"<(/?)h([1-6])\b")
 _FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
 _OWN = ("\ufdd0", "\ufdd1")
@@ -266,6 +267,7 @@ def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
     """Headings stand below the page's own, pictures that are not to be had are told, formulas are put in."""
     shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
     shown = _IMG.sub(_image, shown)
+    shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
     shown = _OWN_PART.sub(lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown)
     return Markup(clean(shown))
 

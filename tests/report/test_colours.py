@@ -19,12 +19,17 @@ def test_colours_of_a_styler_are_kept() -> None:
 
 
 @pytest.mark.parametrize(
-    ("background", "text"), [("#ffff00", "#1d2329"), ("#08306b", "#ffffff"), ("yellow", "#1d2329")]
+    ("background", "text"), [("#ffff00", "#000000"), ("#08306b", "#ffffff"), ("yellow", "#000000")]
 )
 def test_text_can_be_read_on_its_background(background: str, text: str) -> None:
     assert sheet(f"#T_a_row0_col0 {{ background-color: {background} }}") == (
         f"#u-T_a_row0_col0 {{ background-color: {background}; color: {text}; }}",
     )
+
+
+def test_text_that_its_author_made_hard_to_read_is_black_or_white() -> None:
+    assert look("background-color: #75a9cf; color: #f1f1f1")["color"] == "#000000"
+    assert look("background-color: #023858; color: #f1f1f1")["color"] == "#f1f1f1"
 
 
 @pytest.mark.parametrize(

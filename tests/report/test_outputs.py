@@ -164,7 +164,7 @@ def test_colours_written_into_html_become_classes() -> None:
     album = Album(root="../")
     markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
     assert markup.count('<td class="u-look-1">1</td>') == 2
-    assert album.rules == [".u-look-1 { background: #ffff00; color: #1d2329; }"]
+    assert album.rules == [".u-look-1 { background: #ffff00; color: #000000; }"]
 
 
 def test_table_of_pandas_needs_no_style_sheet() -> None:

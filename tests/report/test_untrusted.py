@@ -53,6 +53,7 @@ def test_nothing_is_made_of_what_says_nothing(source: str) -> None:
         ("<a href='//example.org'>a</a>", "<a>a</a>"),
         ("<a href='other.ipynb'>a</a>", "<a>a</a>"),
         ("<b>a</b><iframe></iframe>", "<b>a</b>"),
+        ("<a href='https://example.org/'> </a><b>a</b>", "<b>a</b>"),
         ("<form action=x><p>a<input name=b></p></form>", "<p>a</p>"),
         ("<h1 style='color: red'>a</h1>", "<h3>a</h3>"),
         ("<details><summary>a</summary>b</details>", "<details><summary>a</summary>b</details>"),
