@@ -5,6 +5,7 @@ What the change says of gates, models, secrets, agents, the store and DVC's remo
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -32,13 +33,17 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     change = change_of(environ)
     if change is None:
         return target, None
+    if target.linked:
+        raise UsageError(
+            "a change from a fork has a link in the place of its pipeline", where=Location(target.pipeline.target)
+        )
     git = Git(target.project.root)
     fork = _fork(git, change)
     project = _project(target.project, git, fork)
-    path = f"{git.prefix}{target.pipeline.target}"
-    if (
-        _blob(git, "HEAD", path) is None
-    ):  # the change does not have it: the job itself made it, from its own Jenkinsfile
+    path = target.pipeline.target
+    _refuse_other_root(git, fork, path)
+    if all(_at(git, commit, path) is None for commit in ("HEAD", fork.commit)):
+        # the job made it, as its Jenkinsfile says, which is none of the change's
         policy = replace(target.pipeline, fork_secrets=())
         return replace(target, project=project, pipeline=under_policy(target.pipeline, policy)), fork
     try:
@@ -91,6 +96,21 @@ def _project(project: Project, git: Git, fork: Fork) -> Project:
     data = _at(git, fork.commit, "pyproject.toml")
     settings = data.decode("utf-8", "replace") if data is not None else None
     return replace(project_of(project.root, settings), prefix=fork.prefix)
+
+
+def _refuse_other_root(git: Git, fork: Fork, path: str) -> None:
+    """UsageError where the pipeline is another project's than in the branch, with none or others of its settings."""
+    whole = PurePosixPath(git.prefix + path)
+    roots = (f"{folder}/" if str(folder) != "." else "" for folder in whole.parents)
+    root = next(
+        (root for root in roots if b"[tool.nbci" in (_blob(git, fork.commit, f"{root}pyproject.toml") or b"")), ""
+    )
+    if root != git.prefix:
+        raise UsageError(
+            f"in {fork.branch}, {whole} is part of the project in {root or '/'}, here of one in {git.prefix or '/'}",
+            hint="settings are changed from the repository itself",
+            where=Location(path),
+        )
 
 
 def _fork(git: Git, change: Change) -> Fork:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,11 +26,15 @@ _PIPELINE_SUFFIXES = (".yaml", ".yml")
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes."""
+    """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes.
+
+    `linked`: a link in the project led to it.
+    """
 
     project: Project
     pipeline: Pipeline
     sources: Mapping[str, str]
+    linked: bool = False
 
 
 def read_target(name: str, folder: str | None = None) -> Target:
@@ -50,7 +56,13 @@ def read_target(name: str, folder: str | None = None) -> Target:
 
     place = project.relative(Path(folder)) if folder is not None else None
     pipeline, sources = read_pipeline(relative, read, folder=place)
-    return Target(project=project, pipeline=pipeline, sources=sources)
+    return Target(project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root))
+
+
+def _is_linked(path: Path, root: Path) -> bool:
+    here = Path(os.path.abspath(path))
+    below = itertools.takewhile(lambda place: place.resolve() != root, (here, *here.parents))
+    return any(place.is_symlink() for place in below)
 
 
 def read_pipeline(

@@ -208,6 +208,7 @@ def test_what_the_environment_does_not_say(change: Change, env: dict[str, str], 
     [
         ({"pipe__yaml": _PIPELINE.replace("outs:", "agent: deploy, outs:")}, "asks for the agent 'deploy'"),
         ({"train__py": _NOTEBOOK.replace('rain"]', 'rain", "agent:deploy"]')}, "asks for the agent 'deploy'"),
+        ({"pipe__yaml": _PIPELINE.replace("outs:", "container: theirs, outs:")}, "asks for the container 'theirs'"),
         ({"new__yaml": _PIPELINE}, "has no pipeline to take the rules from"),
         ({"__dvc/config": "[core]\n    remote = evil\n"}, "the change has another configuration of DVC than main"),
         ({"__dvc/config__local": "[core]\n    remote = evil\n"}, "another configuration of DVC than main"),
@@ -219,6 +220,42 @@ def test_what_a_change_cannot_ask_for(change: Change, files: dict[str, str], sai
     with pytest.raises(UsageError) as raised:
         change.plan("new.yaml" if "new__yaml" in files else "pipe.yaml")
     assert said in str(raised.value)
+
+
+def test_no_link_leads_to_weaker_rules(change: Change) -> None:
+    change.git("checkout", "-q", "main")
+    change.write(weak__yaml=_PIPELINE.partition("gates:")[0])
+    change.git("push", "-q", "origin", "main")
+    (change.root / "pipe.yaml").unlink()
+    (change.root / "pipe.yaml").symlink_to("weak.yaml")
+    with pytest.raises(UsageError, match="has a link in the place of its pipeline"):
+        change.plan()
+
+
+def test_a_pipeline_that_the_change_took_away_and_wrote_anew(change: Change) -> None:
+    """As by a Makefile of its own, which the job runs before it plans."""
+    change.git("rm", "-q", "pipe.yaml")
+    change.git("commit", "-qm", "gone")
+    (change.root / "pipe.yaml").write_text(_PIPELINE.partition("gates:")[0])
+    assert [gate.at_least for gate in change.plan().gates] == [0.9]
+
+
+@pytest.mark.parametrize(("ours", "theirs"), [("[a]\n", "[tool.nbci]\n"), ("[tool.nbci]\n", "[a]\n")])
+def test_the_settings_of_another_folder_do_not_count(change: Change, ours: str, theirs: str) -> None:
+    (change.root / "deep").mkdir()
+    change.git("checkout", "-q", "main")
+    change.write(**{"deep/pipe__yaml": _PIPELINE, "deep/train__py": _NOTEBOOK, "deep/pyproject__toml": ours})
+    change.git("push", "-q", "origin", "main")
+    change.write(**{"deep/pyproject__toml": theirs})
+    with pytest.raises(UsageError, match="is part of the project in "):
+        change.plan("deep/pipe.yaml")
+
+
+def test_what_the_job_itself_made_runs_without_secrets(change: Change) -> None:
+    """As `nbciStep(code: ...)` does it: the code stands in the Jenkinsfile."""
+    (change.root / "made.py").write_text('# %% tags=["step:a", "secret:TOKEN"]\n1\n')
+    (step,) = change.plan("made.py").steps
+    assert (step.secrets, step.withheld) == ((), ("TOKEN",))
 
 
 def test_a_clone_without_the_branch_fetches_it(change: Change, tmp_path: Path) -> None:
