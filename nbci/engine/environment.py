@@ -258,6 +258,8 @@ def _refusal(lock: str, command: Sequence[str], status: int, said: str) -> LockR
         return InstallerFailed(f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=said)
     if name == "venv" or _OF_THE_MACHINE.search(said):
         message = f"its environment could not be made: {name} ended with exit code {status}"
-        return InstallerFailed(message, lock=lock, hint="see what it said; try again", output=said)
+        full = "no space left" in said.lower()
+        hint = "free space where the user's cache is, then try again" if full else "see what it said; try again"
+        return InstallerFailed(message, lock=lock, hint=hint, output=said)
     message = f"it cannot be installed: {name} ended with exit code {status}"
     return LockRefused(message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=said)
