@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.engine.unchanged import recall, remember, state_path
 from nbci.forks import change_of
+from nbci.registry.branches import built_branch
 from nbci.store.checkout import read_checkout
 
 if TYPE_CHECKING:
@@ -142,9 +143,10 @@ def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
     folder.mkdir()
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S", now) + f".{millisecond:03d}Z"
     git = read_checkout(source.parents[2], tuple(summary["header"].get("sources") or {}), summary["made"])
+    state = git and {**git._asdict(), "branch": built_branch(git.branch, os.environ)}
     record = {
         **summary["header"],
-        "git": {"commit": git.commit, "branch": git.branch, "dirty": git.dirty} if git is not None else None,
+        "git": state,
         "run": folder.name,
         "started_utc": stamp,
         "ended_utc": stamp,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
 from nbci.records.model import RunRecord
+from nbci.registry.branches import built_branch
 from nbci.secrets import Mask, credentials
 from nbci.store.checkout import read_checkout
 from nbci.store.runs import now_utc, user_name
@@ -162,10 +164,12 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
 
 
 def checkout_of(root: Path, plan: Plan) -> GitState | None:
-    """What git has checked out, as the record of the plan's run will have it."""
+    """What git has checked out, as the record of the plan's run will have it; CI says of which branch a commit is."""
     made = (*(path for step in plan.steps for path in (*step.outs, *step.metrics)), *(plan.imports or {}))
     found = read_checkout(root, tuple(plan.sources or {}), made)
-    return None if found is None else GitState(**found._asdict())
+    if found is None:
+        return None
+    return GitState(commit=found.commit, branch=built_branch(found.branch, os.environ), dirty=found.dirty)
 
 
 def _read_text(name: str) -> str:
