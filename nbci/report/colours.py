@@ -37,6 +37,7 @@ _NAMED = {
     "pink": "#ffc0cb", "purple": "#800080", "red": "#ff0000", "teal": "#008080", "white": "#ffffff",
     "yellow": "#ffff00",
 }  # fmt: skip
+_TRANSLUCENT = re.compile(r"#(?:[0-9a-fA-F]{4}|[0-9a-fA-F]{8})|rgba.*(?<!, 1)(?<!,1)(?<!1\.0)\)")
 _NO_BACKGROUND = (None, "transparent", "none", "inherit", "initial", "unset")
 # Where each hue ends, in degrees, and the style sheet's own colour for it.
 _OWN = (
@@ -89,9 +90,11 @@ def rule(selector: str, kept: Mapping[str, str]) -> str:
 
 
 def _background(kept: Mapping[str, str]) -> str | None:
-    """The colour behind the text; a gradient, which bars are made of, leaves the page's own in part."""
+    """The colour behind the text; gradients, which bars are made of, and translucent ones leave the page's own too."""
     found = kept.get("background-color") or kept.get("background")
-    return None if found in _NO_BACKGROUND or "gradient" in (found or "") else found
+    if found in _NO_BACKGROUND or "gradient" in (found or "") or _TRANSLUCENT.fullmatch(found or ""):
+        return None
+    return found
 
 
 def _text_on(background: str, text: str | None) -> str:

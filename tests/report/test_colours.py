@@ -27,6 +27,15 @@ def test_text_can_be_read_on_its_background(background: str, text: str) -> None:
     )
 
 
+@pytest.mark.parametrize("background", ["rgba(214, 95, 95, 0.2)", "rgba(214, 95, 95, .1)", "#d65f5f33", "#d653"])
+def test_text_on_a_translucent_background_is_the_pages_own(background: str) -> None:
+    assert look(f"background-color: {background}; color: #000") == {"background-color": background}
+
+
+def test_text_on_an_opaque_background_is_not() -> None:
+    assert look("background-color: rgba(214, 95, 95, 1)")["color"] == "#000000"
+
+
 def test_text_that_its_author_made_hard_to_read_is_black_or_white() -> None:
     assert look("background-color: #75a9cf; color: #f1f1f1")["color"] == "#000000"
     assert look("background-color: #023858; color: #f1f1f1")["color"] == "#f1f1f1"
