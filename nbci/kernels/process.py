@@ -15,7 +15,7 @@ from nbci.errors import InfrastructureError
 from nbci.kernels import processes
 from nbci.kernels.family import MARKER, family, kill
 from nbci.kernels.private import private_folder
-from nbci.kernels.specs import spec_of
+from nbci.kernels.specs import spec_manager, spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -194,9 +194,10 @@ class KernelProcess:
         self._folder.remove()
 
     def _new_manager(self) -> AsyncKernelManager:
+        specs = spec_manager()
         from jupyter_client.manager import AsyncKernelManager
 
-        manager = AsyncKernelManager(kernel_name=self._job.kernel_name, log=quiet)
+        manager = AsyncKernelManager(kernel_name=self._job.kernel_name, kernel_spec_manager=specs, log=quiet)
         if self._job.interpreter is not None:
             manager._kernel_spec = spec_of(self._job)  # noqa: SLF001 - asked by name, it knows installed kernels only
         manager.connection_file = str(self._folder.path / "kernel.json")

@@ -7,18 +7,27 @@ import os
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
+from nbci.lean import lean_import
 
 if TYPE_CHECKING:
-    from jupyter_client.kernelspec import KernelSpec
+    from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nbci.kernels.job import KernelJob
 
 
 def installed_kernels() -> tuple[str, ...]:
     """The names of the installed kernels, sorted."""
-    from jupyter_client.kernelspec import KernelSpecManager
+    return tuple(sorted(spec_manager().find_kernel_specs()))
 
-    return tuple(sorted(KernelSpecManager().find_kernel_specs()))
+
+def spec_manager() -> KernelSpecManager:
+    """Jupyter's own, which would import IPython whole to be told where its folder is."""
+    from jupyter_core.paths import jupyter_path
+
+    manager: KernelSpecManager = lean_import("jupyter_client.kernelspec").KernelSpecManager()
+    of_ipython = os.environ.get("IPYTHONDIR") or os.path.join("~", ".ipython")
+    manager.kernel_dirs = [*jupyter_path("kernels"), os.path.join(os.path.expanduser(of_ipython), "kernels")]
+    return manager
 
 
 def kernel_language(name: str) -> str:
@@ -58,10 +67,11 @@ def spec_of(job: KernelJob) -> KernelSpec:
 
 def find_spec(name: str) -> KernelSpec:
     """The kernel's specification; raises UsageError that lists what is installed."""
-    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+    manager = spec_manager()
+    from jupyter_client.kernelspec import NoSuchKernel
 
     try:
-        return KernelSpecManager().get_kernel_spec(name)
+        return manager.get_kernel_spec(name)
     except (NoSuchKernel, ValueError) as error:
         installed = installed_kernels()
         close = nearest(name, installed)
