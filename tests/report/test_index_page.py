@@ -141,6 +141,22 @@ def test_the_card_of_a_release_is_markdown_that_can_do_nothing() -> None:
     assert "nbci promote" not in page.text
 
 
+def test_only_a_run_that_may_be_released_says_how() -> None:
+    material = samples.compared()
+    passed = replace(samples.NOW, verdict=None)
+    assert passed.git is not None
+
+    def text(record: Any) -> str:
+        return index(with_fields(material, run=with_fields(material.run, record=record))).text
+
+    command = "nbci promote 20260102-030405-abcd"
+    assert command in text(passed)
+    assert command not in text(samples.NOW), "its gates refused it"
+    assert command not in text(replace(passed, git=replace(passed.git, dirty=True)))
+    assert command not in text(replace(passed, git=replace(passed.git, branch="feature")))
+    assert "nbci gate 20260102-030405-abcd --override 'accuracy at most 0.01 below champion'" in text(samples.NOW)
+
+
 def test_lineage_names_steps_values_and_data() -> None:
     text = between(index(samples.compared()), "What digits was made from.", "Environment")
     for words in ("X from prepare", "build/digits.onnx", "data/raw", "C = 10", "20260101-000000-ffff", "this run"):

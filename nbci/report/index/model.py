@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from nbci.pipeline.models import models_of
+from nbci.registry.branches import allows
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
 from nbci.report.markup import Markup, element, folded, fragment, table
@@ -48,7 +49,7 @@ def models_section(material: Material) -> Markup | None:
 
 def _model(model: Model, files: Sequence[FileRef], record: RunRecord, releases: Sequence[Release]) -> Markup:
     promoted = ", ".join(f"{it.version}, in {it.stage}" if it.stage else it.version for it in releases)
-    to_do = element("code", f"nbci promote {record.run}") if record.result == "passed" and not releases else None
+    to_do = element("code", f"nbci promote {record.run}") if not releases and _may_be_released(model, record) else None
     said = facts(
         (
             (
@@ -65,6 +66,14 @@ def _model(model: Model, files: Sequence[FileRef], record: RunRecord, releases: 
     )
     description = element("p", model.description) if model.description else None
     return fragment(element("h3", model.name), description, said, *(_card(release) for release in releases))
+
+
+def _may_be_released(model: Model, record: RunRecord) -> bool:
+    """As far as the record tells: `nbci promote` asks for more."""
+    git, verdict = record.git, record.verdict
+    if record.result != "passed" or git is None or git.dirty or (verdict is not None and verdict.refuses):
+        return False
+    return not model.branches or (git.branch is not None and allows(model.branches, git.branch))
 
 
 def _tensors(model: Model, side: Literal["inputs", "outputs"]) -> Sequence[Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING
 
 from nbci.report.markup import Markup, element, fragment, table
@@ -48,8 +49,14 @@ def gates_section(record: RunRecord) -> Markup | None:
         return None
     heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
     shown = table("Gates", heads, map(_gate, gates), class_="gates", is_stacked=True)
-    refused = record.verdict is not None and record.verdict.refuses
-    return section("Gates", shown, anchor="gates", class_="failed" if refused else None)
+    refusing = next((gate for gate in gates if gate.refuses), None)
+    note = _override(record, refusing) if refusing else None
+    return section("Gates", shown, note, anchor="gates", class_="failed" if refusing else None)
+
+
+def _override(record: RunRecord, gate: GateResult) -> Markup:
+    command = shlex.join(["nbci", "gate", record.run, "--override", gate.gate, "--reason", "WHY"])
+    return element("p", "If it may pass all the same: ", element("code", one_line(command, _LONGEST)), class_="note")
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:
