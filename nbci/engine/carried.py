@@ -229,8 +229,10 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     interrupted = bool(broken) and all(step.failure and step.failure.kind == "interrupted" for step in broken)
     failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
-    warnings = (*record.warnings, *_clock_warnings(plan, steps))
-    return replace(record, result=result, failure=failure, seconds=_seconds_between(started, ended), warnings=warnings)
+    clocks = tuple(_clock_warnings(plan, steps))
+    seconds = _seconds_between(started, ended) if not clocks else None
+    warnings = (*record.warnings, *clocks)
+    return replace(record, result=result, failure=failure, seconds=seconds, warnings=warnings)
 
 
 def _clock_warnings(plan: Plan, records: Sequence[StepRecord]) -> Iterator[str]:

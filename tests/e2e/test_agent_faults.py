@@ -139,3 +139,4 @@ def test_an_agent_whose_clock_is_behind(nbci: Console, make_notebook: MakeNotebo
     assert finished.returncode == 0, finished.stderr
     run = json.loads(next((tmp_path / ".nbci" / "runs").glob("*/run.json")).read_bytes())
     assert any(text.startswith("the clocks of ") and " differ by 3" in text for text in run["warnings"])
+    assert "seconds" not in run
