@@ -8,14 +8,16 @@ from __future__ import annotations
 import colorsys
 import re
 from functools import lru_cache
+from itertools import count
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Container, Iterator, Mapping
 
     _Parts = tuple[float, float, float]
 
 _LIMIT = 500_000
+_TABLE = re.compile(r"<table id=['\"](T_[A-Za-z0-9_-]{1,60})['\"]")
 _STYLE = re.compile(r"<style\b[^>]*>", re.IGNORECASE)
 _CELL = re.compile(r"#T_[A-Za-z0-9_-]{1,90}")
 _COLOUR = r"(?:#[0-9a-fA-F]{3,8}|[a-zA-Z]{3,20}|rgba?\([0-9]{1,3}(?:, ?[0-9.]{1,5}){2,3}\))"
@@ -49,6 +51,15 @@ _OWN = (
     (361, "var(--bad)"),
 )
 _BLACK, _WHITE = "#000000", "#ffffff"
+
+
+def renamed(html: str, taken: Container[str]) -> str:
+    """The HTML with another name for its table by Styler, where one of that name stands on the page already."""
+    found = _TABLE.search(html[:_LIMIT])
+    if found is None or f"u-{found[1]}" not in taken:
+        return html
+    names = (f"{found[1]}-{number}" for number in count(2))
+    return html.replace(found[1], next(name for name in names if f"u-{name}" not in taken))
 
 
 def colour_rules(html: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.report.ansi import coloured
-from nbci.report.colours import colour_rules
+from nbci.report.colours import colour_rules, renamed
 from nbci.report.lively import (
     is_better_plain,
     is_readable_alone,
@@ -120,6 +120,7 @@ class _Rendering:
             return None
         if len(source) > INLINE_LIMIT:
             return self.html_beside(at, source, joined(data.get("text/plain", "")))
+        source = renamed(source, self.place.ids)
         shown = from_html(source, self.around(at))
         if shown is None or (needs_more(source) and not is_readable_alone(shown)):
             return None

@@ -159,6 +159,16 @@ def test_colours_of_a_styler_become_a_style_sheet() -> None:
     assert album.files == {"outputs/s/cells.css": b"#u-T_1_row0_col0 { background-color: #08306b; color: #ffffff; }\n"}
 
 
+def test_a_styler_that_is_shown_twice_has_its_colours_twice() -> None:
+    html = (
+        "<style>#T_1_row0_col0 {background: red}</style><table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
+    )
+    album = Album(root="../")
+    markup = "".join(rendered([samples.shown({"text/html": html})] * 3, place(album)))
+    assert [f'<td id="u-T_1{at}_row0_col0">' in markup for at in ("", "-2", "-3")] == [True] * 3
+    assert [rule.partition(" ")[0] for rule in album.rules] == [f"#u-T_1{at}_row0_col0" for at in ("", "-2", "-3")]
+
+
 def test_colours_written_into_html_become_classes() -> None:
     html = "<table style='border: 0'>" + "<tr><td style='background: #ffff00; width: 9em'>1</td></tr>" * 2 + "</table>"
     album = Album(root="../")
