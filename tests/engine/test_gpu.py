@@ -4,16 +4,13 @@ import os
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from support.console import ROOT, Console
 from support.notebooks import write_notebook
 
 from nbci.engine.gpu import devices, try_lease
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _HOLDER = """
 import sys
@@ -141,3 +138,5 @@ def test_parallel_steps_in_processes_of_their_own_have_a_gpu_each(tmp_path: Path
     for process in (second, third):
         said, _ = process.communicate(timeout=60)
         assert process.returncode == 0, said
+    for number in numbers:  # the folder of locks is the machine's own
+        Path(f"/tmp/nbci-gpu-{os.getuid()}/{number}.lock").unlink(missing_ok=True)
