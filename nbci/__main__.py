@@ -16,7 +16,8 @@ def main() -> int:
 
     code = run(sys.argv[1:])
     alone = "threading" not in sys.modules or sys.modules["threading"].active_count() == 1
-    if alone or code == _INTERRUPTED:  # threads that talk with a dead remote are not waited for
+    is_watched = sys.gettrace() is not None or sys.getprofile() is not None  # by what has to write down what it saw
+    if (alone or code == _INTERRUPTED) and not is_watched:  # threads that talk with a dead remote are not waited for
         _leave(code)
     return code
 

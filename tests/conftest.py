@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import hypothesis
 import pytest
 from support.console import Console
-from support.guards import end_strays, forbid_network, isolate_environment
+from support.guards import end_strays, forbid_network, isolate_environment, listen_to_interrupts
 from support.notebooks import write_notebook
 from support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_out
 
@@ -43,6 +43,7 @@ def _guards(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         isolate_environment(patch, tmp_path_factory.mktemp("home"))
         forbid_network(patch)
+        listen_to_interrupts()
         yield
 
 

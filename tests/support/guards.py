@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -51,6 +52,13 @@ def isolate_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
     patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
     patch.setenv("GIT_TERMINAL_PROMPT", "0")
     patch.setenv(MARK, uuid.uuid4().hex)
+
+
+def listen_to_interrupts() -> None:
+    """A shell starts what runs in its background with Ctrl-C ignored, which programs that tests start would inherit."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 def forbid_network(patch: pytest.MonkeyPatch) -> None:
