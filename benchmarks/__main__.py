@@ -18,7 +18,10 @@ if TYPE_CHECKING:
     from benchmarks.measure import Row
 
 ROOT = Path(__file__).parent.parent
-NAMES = ("imports", "kernel_start", "steps", "plan", "outputs", "startup", "runs", "values", "chains", "report")
+NAMES = (
+    *("imports", "kernel_start", "steps", "plan", "outputs", "startup"),
+    *("runs", "values", "chains", "report", "stages"),
+)
 
 
 def main() -> int:

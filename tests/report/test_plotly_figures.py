@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-import importlib.util
+import sys
 from typing import Any
 
 import pytest
@@ -9,7 +9,6 @@ import report_samples as samples
 from nbci.report.plotly_figures import with_plotly_drawn
 from nbci.report.view import ShownCell
 
-DRAWS = importlib.util.find_spec("kaleido") is not None and importlib.util.find_spec("plotly") is not None
 TRACE = {"type": "scatter", "y": [1, 3, 2]}
 
 
@@ -19,7 +18,7 @@ def cell(*traces: Any, **more: Any) -> ShownCell:
     return ShownCell(anchor="cell-1", kind="code", source="fig.show()", outputs=(samples.stream("a"), output))
 
 
-@pytest.mark.skipif(not DRAWS, reason="kaleido and plotly are not installed")
+@pytest.mark.needs("chromium")
 def test_figures_are_drawn_by_one_browser() -> None:
     drawn = with_plotly_drawn([cell(TRACE)])
     assert list(drawn) == [("cell-1", 1)]
@@ -27,8 +26,8 @@ def test_figures_are_drawn_by_one_browser() -> None:
     assert drawn["cell-1", 1]["data"]["text/plain"] == "Figure()"
 
 
-@pytest.mark.skipif(DRAWS, reason="kaleido and plotly are installed")
-def test_without_kaleido_nothing_is_drawn() -> None:
+def test_without_kaleido_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "kaleido", None)
     assert with_plotly_drawn([cell(TRACE)]) == {}
 
 
