@@ -7,8 +7,6 @@ import contextlib
 import os
 import sys
 
-_INTERRUPTED = 130
-
 
 def main() -> int:
     """Run the command line; the answer is the exit code."""
@@ -17,9 +15,16 @@ def main() -> int:
     code = run(sys.argv[1:])
     alone = "threading" not in sys.modules or sys.modules["threading"].active_count() == 1
     is_watched = sys.gettrace() is not None or sys.getprofile() is not None  # by what has to write down what it saw
-    if (alone or code == _INTERRUPTED) and not is_watched:  # threads that talk with a dead remote are not waited for
+    if (alone or _is_interrupted(code)) and not is_watched:
         _leave(code)
     return code
+
+
+def _is_interrupted(code: int) -> bool:
+    """Then threads that talk with a remote that answers no more are not waited for."""
+    from nbci.errors import ExitCode
+
+    return code == ExitCode.INTERRUPTED
 
 
 def _leave(code: int) -> None:

@@ -28,7 +28,6 @@ _NO_CREDENTIAL = re.compile(
 )
 _URL_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^\s/@:]*:([^\s/@]+)@", re.IGNORECASE)
 _ORDINARY = re.compile(r"[a-z]{1,11}|\d{1,7}|(.)\1*|.{1,7}", re.IGNORECASE | re.DOTALL)
-_BASE64_LINE = 76
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:

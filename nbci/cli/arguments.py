@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from typing import TYPE_CHECKING
 
 from nbci.durations import parse_duration
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -19,6 +21,13 @@ def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
                         help="set parameters from a YAML or JSON file; -p is stronger, then later files")  # fmt: skip
     parser.add_argument(
         "-k", "--kernel", metavar="NAME", help="run every step in this kernel, whatever its notebook says"
+    )
+
+
+def add_run_argument(parser: argparse.ArgumentParser) -> None:
+    """Declare which run of the project is meant."""
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
     )
 
 
@@ -52,3 +61,13 @@ def shown_path(path: Path) -> Path:
         return path.relative_to(os.getcwd())
     except ValueError:
         return path
+
+
+def say_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespace) -> None:
+    """Say where a page is, with what it is `about` if JSON is asked for, and show it if that is."""
+    shown = str(shown_path(page))
+    print(json.dumps({**about, "page": shown}, indent=1) if arguments.json else shown)
+    if arguments.open:
+        import webbrowser
+
+        webbrowser.open(page.as_uri())

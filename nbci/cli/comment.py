@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import add_run_argument
+
 if TYPE_CHECKING:
     import argparse
 
@@ -19,9 +21,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci comment`."""
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
-    )
+    add_run_argument(parser)
     parser.add_argument("--change", metavar="URL", help="the page of the pull request or merge request "
                         "(default: the one that Jenkins, GitHub Actions or GitLab CI is building)")  # fmt: skip
     parser.add_argument("--report", metavar="URL", help="where the report is to be read, for links and pictures "
@@ -76,7 +76,7 @@ def _text(project: Project, folder: RunFolder, report: str | None) -> str:
     text = summary(
         material,
         shown_steps(record, plan, notebooks),
-        figures_of(material),
+        figures_of(material) if report else (),  # drawing them takes its time
         links={name: url for name, url in links.items() if url},
     )
     return mask_for(project, plan, os.environ).text(text.decode())

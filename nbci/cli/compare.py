@@ -6,13 +6,12 @@ data, metrics, figures, outputs.
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli import diff
-from nbci.cli.arguments import shown_path
+from nbci.cli.arguments import say_page
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -41,14 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     before, after = find_run(project, arguments.before), find_run(project, arguments.after)
     page = _write(project, before, after) / "index.html"
-    if arguments.json:
-        print(json.dumps({"before": before.run, "after": after.run, "page": str(shown_path(page))}, indent=1))
-    else:
-        print(shown_path(page))
-    if arguments.open:
-        import webbrowser
-
-        webbrowser.open(page.as_uri())
+    say_page(page, {"before": before.run, "after": after.run}, arguments)
     return 0
 
 

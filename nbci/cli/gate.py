@@ -10,6 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.cli.arguments import add_run_argument
 from nbci.errors import UsageError, nearest
 
 if TYPE_CHECKING:
@@ -23,9 +24,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci gate`."""
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
-    )
+    add_run_argument(parser)
     parser.add_argument("--override", metavar="GATE", help="let the run pass this gate, by its name or number")
     parser.add_argument("--reason", metavar="TEXT", help="why it may pass; stays in the evidence")
     parser.add_argument("--by", metavar="NAME", help="who says so (default: git's user.name, else the user)")

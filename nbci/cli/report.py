@@ -5,13 +5,12 @@ Works on a run that goes on, and on one that was killed: its notebooks are made 
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import shown_path
+from nbci.cli.arguments import add_run_argument, say_page
 
 if TYPE_CHECKING:
     import argparse
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci report`."""
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
-    )
+    add_run_argument(parser)
     parser.add_argument("--open", action="store_true", help="show it in the browser")
     parser.add_argument("--json", action="store_true", help="print a JSON document with the run and its page")
 
@@ -37,13 +34,7 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
     write(project, folder)
-    page = folder.report / "index.html"
-    shown = shown_path(page)
-    print(json.dumps({"run": folder.run, "page": str(shown)}, indent=1) if arguments.json else shown)
-    if arguments.open:
-        import webbrowser
-
-        webbrowser.open(page.as_uri())
+    say_page(folder.report / "index.html", {"run": folder.run}, arguments)
     return 0
 
 

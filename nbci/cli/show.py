@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.cli.arguments import shown_path
+from nbci.cli.arguments import add_run_argument, shown_path
 
 if TYPE_CHECKING:
     import argparse
@@ -14,9 +14,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci show`."""
-    parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
-    )
+    add_run_argument(parser)
     parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
 
 

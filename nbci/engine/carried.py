@@ -65,43 +65,30 @@ def run_part(
     `left` is the folder that is to hold what they have come to, whatever that is.
     """
     with _alone(store, steps, display):
-        return _run_part(project, plan, store, steps, display=display, environ=environ, left=left)
-
-
-def _run_part(
-    project: Project,
-    plan: Plan,
-    store: RunFolder,
-    steps: Sequence[PlannedStep],
-    *,
-    display: TickingListener,
-    environ: Mapping[str, str],
-    left: Path | None,
-) -> RunRecord:
-    notebooks = read_notebooks(project, plan.sources or {})
-    cache = carried_cache(project, store.path)
-    share(project, cache, environ, travels=True)
-    ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
-    ahead = Ahead(project.root, plan, store, cache, ready.index)
-    ahead.settle(_before(plan, steps))
-    records = _records_before(plan, store, steps)
-    store.write_plan(plan)
-    log = store.step(steps[0].name) / "events.jsonl"
-    context = ready.begin(store, display, log=log, ended=records.values())
-    context.carries = True
-    store.make_reserve()
-    options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
-    try:
-        record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
-    finally:
-        ready.save()
-        if left is not None:
-            leave(store, cache, steps, left)
-    if left is not None and record.result == "passed":
-        settled = ahead.settle(_behind(plan, steps))
-        leave_more(store, cache, settled, left)
-        ahead.name_stages(settled, left)
-    return record
+        notebooks = read_notebooks(project, plan.sources or {})
+        cache = carried_cache(project, store.path)
+        share(project, cache, environ, travels=True)
+        ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
+        ahead = Ahead(project.root, plan, store, cache, ready.index)
+        ahead.settle(_before(plan, steps))
+        records = _records_before(plan, store, steps)
+        store.write_plan(plan)
+        log = store.step(steps[0].name) / "events.jsonl"
+        context = ready.begin(store, display, log=log, ended=records.values())
+        context.carries = True
+        store.make_reserve()
+        options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
+        try:
+            record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
+        finally:
+            ready.save()
+            if left is not None:
+                leave(store, cache, steps, left)
+        if left is not None and record.result == "passed":
+            settled = ahead.settle(_behind(plan, steps))
+            leave_more(store, cache, settled, left)
+            ahead.name_stages(settled, left)
+        return record
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 
-from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.errors import InfrastructureError, Location, NbciError, UsageError
 from nbci.store.environments import Environments, environment_key, interpreter_of
 from nbci.store.files import disk_errors
 
@@ -49,20 +49,20 @@ _OF_THE_MACHINE = re.compile(
 )
 
 
-class LockRefused(UsageError):
-    """No environment can be made from a lock file; `output` is the end of what the installer said."""
+class _NotMade(NbciError):
+    """There is no environment for a lock file; `output` is the end of what the installer said."""
 
     def __init__(self, message: str, *, hint: str, lock: str, output: str = "") -> None:
         super().__init__(message, hint=hint, where=Location(lock))
         self.output = output
 
 
-class InstallerFailed(InfrastructureError):
-    """The machine or the network kept the installer from its work; `output` as above."""
+class LockRefused(_NotMade, UsageError):
+    """None can be made from that lock file."""
 
-    def __init__(self, message: str, *, hint: str, lock: str, output: str = "") -> None:
-        super().__init__(message, hint=hint, where=Location(lock))
-        self.output = output
+
+class InstallerFailed(_NotMade, InfrastructureError):
+    """The machine or the network kept the installer from its work."""
 
 
 def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:

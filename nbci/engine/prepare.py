@@ -88,7 +88,7 @@ def find_secrets(
 ) -> dict[str, str]:
     """The values of all the plan's secrets, as far as the environment has them.
 
-    UsageError when one is missing that a step `here` needs, or when one is about to be written as a parameter.
+    UsageError when one is missing that a step `here` needs.
     """
     found = known_secrets(plan, always, environ)
     for step in here:
@@ -99,7 +99,6 @@ def find_secrets(
                     hint=f"set it for this command only, e.g. {name}=... nbci run {plan.target}",
                     where=Location(step.notebook),
                 )
-    refuse_written_secrets(plan, mask_of(found, environ))
     return found
 
 

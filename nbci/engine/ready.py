@@ -10,7 +10,7 @@ from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
 from nbci.engine.environment import StepEnvironments, check_environments
 from nbci.engine.events import EventLog, Listeners
-from nbci.engine.prepare import check_kernels, find_secrets, mask_of
+from nbci.engine.prepare import check_kernels, find_secrets, mask_of, refuse_written_secrets
 from nbci.store.cache import user_cache
 from nbci.store.environments import Environments
 from nbci.store.index import FileIndex, project_index
@@ -85,6 +85,8 @@ def make_ready(
     check_kernels(steps)
     check_environments(project.root, steps)
     secrets = find_secrets(plan, project.secrets, environ, steps)
+    mask = mask_of(secrets, environ)
+    refuse_written_secrets(plan, mask)
     return Ready(
         project=project,
         plan=plan,
@@ -93,5 +95,5 @@ def make_ready(
         cache=cache,
         index=project_index(project),
         secrets=secrets,
-        mask=mask_of(secrets, environ),
+        mask=mask,
     )

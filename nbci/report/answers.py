@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nbci.pipeline.metric_names import short_name
 from nbci.report.changes import has_new_input, has_new_result, in_words, kinds, moved
-from nbci.report.text import counted, measured, number, one_line, rough
+from nbci.report.text import counted, listed, measured, number, one_line, rough
 from nbci.report.wording import warnings
 
 if TYPE_CHECKING:
@@ -194,6 +194,4 @@ def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point
 
 
 def _some(names: Iterable[str]) -> str:
-    found = [one_line(name) for name in names]
-    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more}"
+    return listed([one_line(name) for name in names], _NAMED)

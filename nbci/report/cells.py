@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from nbci.report.cell_changes import changes_of_outputs, changes_of_source, gone, mark
 from nbci.report.highlight import revealed, source_code
 from nbci.report.markup import Markup, element, escaped, fragment
-from nbci.report.outputs import INLINE_LIMIT, OutputPlace, rendered
-from nbci.report.page import page, verdict
+from nbci.report.outputs import APART, INLINE_LIMIT, OutputPlace, page_apart, rendered
+from nbci.report.page import verdict
 from nbci.report.pictures import Album
 from nbci.report.plotly_figures import with_plotly_drawn
 from nbci.report.text import counted, duration, shortened
-from nbci.report.untrusted import Surroundings, from_markdown, settled
+from nbci.report.untrusted import Surroundings, from_markdown
 from nbci.report.view import name_of
 
 if TYPE_CHECKING:
@@ -120,24 +120,19 @@ class CellsOfStep:
     def _more_page(self, cell: ShownCell, outputs: Sequence[object], number: int, start: int) -> bytes:
         shown = outputs[start : start + _ON_PAGE]
         ids: set[str] = set()
-        album = Album(root="../../", files=self.album.files)
+        album = Album(root=APART, files=self.album.files)
         place = self._place(cell, album=album, ids=ids)
         title = f"{name_of(cell)} of step {self.step.record.name}"
-        links = [element("a", "back to the cell", href=f"../../steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
+        links = [element("a", "back to the cell", href=f"{APART}steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
         for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
             if other >= 1 and _WITH_CELL + (other - 1) * _ON_PAGE < len(outputs):
                 address = f"{cell.anchor}-page-{other}.html"
                 links.append(element("a", words, href=address, rel=rel))
-        header = fragment(
-            element("nav", element("ul", *(element("li", link) for link in links)), aria_label="Report"),
-            element("h1", title),
-            element("p", f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}"),
-        )
         main = element("div", *rendered(shown, place, first=start + 1), class_="outputs")
         sheet = album.keep_sheet(f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.css")
-        title = f"{title}, page {number}"
-        whole = page(title, root="../../", header=header, main=main, footer=cell.first_line, sheet=sheet)
-        return settled(whole.decode(), ids).encode()
+        intro = f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}"
+        footer = cell.first_line
+        return page_apart(title, links, main, footer=footer, sheet=sheet, ids=ids, number=number, intro=intro)
 
     def _spilled(self, run: CellRun | None) -> Markup | None:
         if run is None or run.spilled is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.report.highlight import source_code
 from nbci.report.markup import Markup, element, folded, fragment
 from nbci.report.page import facts
-from nbci.report.text import as_json, counted, ending, one_line, stream_text
+from nbci.report.text import as_json, counted, ending, listed, one_line, stream_text
 from nbci.sizes import size
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _inputs(step: ShownStep) -> Iterator[tuple[str, Markup]]:
     deps = [f"{ref.path} ({size(ref.bytes)})" for ref in record.deps]
     for name, found in (("Parameters", params), ("Took", values), ("Read", deps)):
         if found:
-            more = f" and {len(found) - _INPUTS:,} more" if len(found) > _INPUTS else ""
-            yield name, fragment(", ".join(one_line(one, 200) for one in found[:_INPUTS]), more)
+            yield name, fragment(listed([one_line(one, 200) for one in found], _INPUTS))
 
 
 def _source(step: ShownStep) -> Markup | None:

@@ -14,6 +14,7 @@ from nbci.report.comparable import BROKEN, Comparable, asked_for, choose
 from nbci.report.kept import Kept, KeptFiles, KeptNotebooks
 from nbci.report.material import Baseline, Material, PastRun, Release, ShownRun
 from nbci.report.released import changed_code
+from nbci.report.text import listed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -62,8 +63,7 @@ def _without_notebook(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
     ran = (step for step in record.steps if step.result in ("passed", "failed"))
     gone = [step.name for step in ran if step.attempts and step.attempts[-1].notebook and step.name not in notebooks]
     if gone:
-        more = f" and {len(gone) - _NAMED:,} more" if len(gone) > _NAMED else ""
-        yield f"the executed notebook is gone or damaged: {', '.join(gone[:_NAMED])}{more}"
+        yield f"the executed notebook is gone or damaged: {listed(gone, _NAMED)}"
 
 
 def _kept(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INLINE_LIMIT = 100_000
+APART = "../../"
+"""Leads from a page of `outputs/` to the report's folder."""
 _TEXT_LIMIT = 30_000
 _PAGE_LIMIT = 5_000_000
 _FOLD_LINES = 40
@@ -135,7 +137,7 @@ class _Rendering:
         if len(source) > _PAGE_LIMIT:
             words = None if is_wordless(text) else self.text(at, text, class_="result", label="Result")
             return fragment(words, self.note(f"The HTML of this output is too large to be shown: {size(len(source))}"))
-        album = Album(root="../../", files=self.place.album.files)
+        album = Album(root=APART, files=self.place.album.files)
         around = Surroundings(album=album, stem=f"images/{self.place.stem}-{at}")
         shown = from_html(source, around)
         if shown is None or (needs_more(source) and not is_readable_alone(shown)):
@@ -145,10 +147,9 @@ class _Rendering:
         path = f"outputs/{self.place.stem}-{at}"
         album.rules.extend(colour_rules(source))
         sheet = album.keep_sheet(f"{path}.css")
-        back = element("a", "back to the cell", href=f"../../{self.place.cell}", rel="up")
-        header = fragment(element("nav", element("ul", element("li", back)), aria_label="Report"), element("h1", title))
-        whole = page(title, root="../../", header=header, main=main, footer=self.place.notebook, sheet=sheet)
-        address = self.place.album.keep_file(f"{path}.html", settled(whole.decode(), around.ids).encode())
+        back = element("a", "back to the cell", href=f"{APART}{self.place.cell}", rel="up")
+        whole = page_apart(title, [back], main, footer=self.place.notebook, sheet=sheet, ids=around.ids)
+        address = self.place.album.keep_file(f"{path}.html", whole)
         return fragment(
             None if is_wordless(text) else self.text(at, text, class_="result", label="Result"),
             element("p", element("a", "The whole output", href=address), " is on a page of its own.", class_="note"),
@@ -215,6 +216,28 @@ class _Rendering:
         address = self.place.album.keep_file(f"outputs/{self.place.stem}-{at}.txt", marked)
         link = element("a", f"the whole output ({size(len(marked))})", href=address)
         return element("p", f"… {left_out:,} characters are left out here: ", link, " …", class_="note")
+
+
+def page_apart(
+    title: str,
+    links: Sequence[Markup],
+    main: Markup,
+    *,
+    footer: str,
+    sheet: str | None,
+    ids: set[str],
+    number: int | None = None,
+    intro: str | None = None,
+) -> bytes:
+    """A page, two folders down, of what is too much for the step's own; `number` is which one it is of several."""
+    header = fragment(
+        element("nav", element("ul", *(element("li", link) for link in links)), aria_label="Report"),
+        element("h1", title),
+        element("p", intro) if intro else None,
+    )
+    name = f"{title}, page {number}" if number is not None else title
+    whole = page(name, root=APART, header=header, main=main, footer=footer, sheet=sheet)
+    return settled(whole.decode(), ids).encode()
 
 
 def _pixels(value: object) -> int | None:

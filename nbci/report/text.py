@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.plain import is_plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -22,13 +24,9 @@ _ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x
 
 def clean(text: str) -> str:
     """The text with everything that cannot be shown replaced by U+FFFD; line ends become newlines."""
-    if text.isascii() and (text.isprintable() or not _has_controls(text.encode())):  # most is, and there is much of it
+    if is_plain(text, _CONTROLS):
         return text
     return _UNSHOWABLE.sub("\ufffd", text.replace("\r\n", "\n").replace("\r", "\n"))
-
-
-def _has_controls(plain: bytes) -> bool:
-    return len(plain.translate(None, _CONTROLS)) < len(plain)
 
 
 def without_ansi(text: str) -> str:
@@ -122,6 +120,12 @@ def duration(seconds: float | None) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """`a, b and 3 more`."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return f"{', '.join(names[:most])}{more}"
 
 
 def counted(count: int, noun: str) -> str:

@@ -185,8 +185,8 @@ def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], bef
 
 def _environments(cache: Cache) -> Iterator[Environments]:
     """Those of this cache, and those that builds of forks made for themselves."""
-    for folder in (cache.root / "environments", *sorted(cache.root.glob("pr/*/environments"))):
-        yield Environments(folder)
+    for each in (cache, *_caches_of_forks(cache)):
+        yield Environments(each.root / "environments")
 
 
 def _remove_older(path: Path, before: float) -> None:

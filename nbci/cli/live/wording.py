@@ -7,6 +7,8 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING
 
+from nbci.plain import is_plain
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -22,13 +24,9 @@ _NO_TEXT = bytes({*range(0x20), 0x7F} - {*b"\t\n\r\b"})
 
 def without_controls(text: str) -> str:
     r"""The text without ANSI codes and control characters; `\n`, `\r`, `\b` and tabs stay."""
-    if text.isascii() and (text.isprintable() or not _has_controls(text.encode())):  # most is, and there may be much
+    if is_plain(text, _NO_TEXT):
         return text
     return _CONTROLS.sub("", _BREAKS.sub(" ", ESCAPE.sub("", text)))
-
-
-def _has_controls(plain: bytes) -> bool:
-    return len(plain.translate(None, _NO_TEXT)) < len(plain)
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
 from nbci.report.markup import Markup, element, folded, fragment, table
 from nbci.report.page import facts, linked, section
-from nbci.report.text import as_json, counted, one_line
+from nbci.report.text import as_json, counted, listed, one_line
 from nbci.report.untrusted import from_markdown
 from nbci.sizes import size
 
@@ -181,9 +181,7 @@ def _step_row(step: EvidenceStep, lineage: Lineage, shown: Mapping[str, ShownSte
 
 
 def _some(names: Iterable[str]) -> str:
-    found = [one_line(name, 120) for name in names]
-    more = f" and {len(found) - _NAMED:,} more" if len(found) > _NAMED else ""
-    return f"{', '.join(found[:_NAMED])}{more}"
+    return listed([one_line(name, 120) for name in names], _NAMED)
 
 
 def _is_made(path: str, made: Sequence[str]) -> bool:
