@@ -1,22 +1,27 @@
 # Needs Python 3.11-3.13, git and make; everything else is installed into $(VENV).
 #   make PYTHON=python3.12 test     with another Python (the environment is made anew when its version changes)
 #   make WORKERS=8 test             with more test processes
+#   make CONSTRAINTS= demo          with the newest packages instead of those that constraints.txt names
 #   make bench                      nbci against its peers; ONLY=plan one benchmark, QUICK=1 a quick look
 PYTHON ?= python3
 VENV ?= .venv
 WORKERS ?= 2
+CONSTRAINTS ?= constraints.txt
 
 MAKEFLAGS += --no-print-directory
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+PINNED_BUILD := $(if $(CONSTRAINTS),--build-constraint $(CONSTRAINTS))
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+OTHER_PYTHONS := $(filter-out $(basename $(VERSION)),3.11 3.12 3.13)
 SUPPORTED := $(filter 3.11.% 3.12.% 3.13.%,$(VERSION))
 MADE := $(VENV)/.made-by-$(VERSION)
 DEMO := $(VENV)/.installed-for-demo
 TEST := $(VENV)/.installed-for-test
 
-.PHONY: install demo test check library soak bench compiled clean
+.PHONY: install demo test test-newest smoke check library soak bench compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -27,6 +32,14 @@ demo: install
 # The closing line of the output is pytest's own, so the checks go first.
 test: $(TEST) compiled check library
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
+
+# Says early what a new release of a package breaks.
+test-newest:
+	$(MAKE) CONSTRAINTS= VENV=.venv-newest test
+
+# A part of the tests with the other Pythons that nbci supports, where uv finds or brings them.
+smoke: $(TEST)
+	@for version in $(OTHER_PYTHONS); do .ci/smoke $(BIN)/uv $$version $(CONSTRAINTS) || exit 1; done
 
 check: $(TEST)
 	$(BIN)/ruff check
@@ -57,22 +70,36 @@ compiled: $(DEMO)
 	@$(BIN)/python -m compileall -q -j 0 nbci
 	@$(BIN)/python -m compileall -q -j 0 $(VENV)/lib > /dev/null || true
 
+# constraints.txt names one version of every package, for each Python and system. `lock` adds what pyproject.toml asks for
+# since, and leaves the other versions as they are; `upgrade` takes the newest of all.
+COMPILE_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+	--custom-compile-command 'make lock' --all-extras --group build --group lock --group test --group check \
+	--output-file constraints.txt pyproject.toml
+
+lock: $(MADE)
+	$(PIP) install --group lock
+	$(COMPILE_LOCK)
+
+upgrade: $(MADE)
+	$(PIP) install --upgrade --group lock
+	$(COMPILE_LOCK) --upgrade
+
 $(MADE):
 ifeq ($(SUPPORTED),)
 	$(error nbci needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $(or $(VERSION),not there): try make PYTHON=python3.12)
 endif
 	$(PYTHON) -m venv --clear $(VENV)
-	$(PIP) install --upgrade 'pip>=25.1'
+	$(PIP) install --upgrade $(if $(CONSTRAINTS),"$$(grep '^pip==' $(CONSTRAINTS))",'pip>=25.3')
 	@touch $@
 
-$(DEMO): pyproject.toml $(MADE)
-	$(PIP) install --editable '.[samples]'
+$(DEMO): pyproject.toml $(CONSTRAINTS) $(MADE)
+	$(PIP) install $(PINNED) $(PINNED_BUILD) --editable '.[samples]'
 	@touch $@
 
 $(TEST): pyproject.toml $(DEMO)
-	$(PIP) install --group test --group check
+	$(PIP) install $(PINNED) --group lock --group test --group check
 	$(BIN)/python -m bash_kernel.install --sys-prefix
 	@touch $@
 
 clean:
-	rm -rf $(VENV) jenkins-plugin-shim/target .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-* jenkins-plugin-shim/target .bench .coverage .coverage.* .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -80,7 +80,6 @@ def test_merge_keys_give_way_to_what_stands_there() -> None:
         ("a: {<<: 3}", "`<<` takes a mapping"),
         ("%YAML 9.9\n---\na", "this is not YAML"),
         ("[" * (MAX_DEPTH + 2), "nested too deeply"),
-        ("[" * 200_000, "nested too deeply"),
         ("- " * 5000 + "a", "nested too deeply"),
     ],
 )  # fmt: skip
@@ -89,6 +88,13 @@ def test_what_is_refused_is_named_with_its_place(text: str, message: str) -> Non
         data(text)
     assert message in str(caught.value)
     assert str(caught.value).startswith("x.yaml")
+
+
+def test_nesting_beyond_all_measure_is_refused_with_its_place() -> None:
+    # libyaml 0.2.6 counts open brackets while it looks ahead, and may refuse before nbci does, in its own words
+    with pytest.raises(UsageError) as caught:
+        data("[" * 200_000)
+    assert str(caught.value).startswith("x.yaml, line 1, column ")
 
 
 @pytest.mark.parametrize("merge", [False, True])
