@@ -73,7 +73,21 @@ print(out, subprocess.run(['sh', '-c', 'exit 3']).returncode)
 %matplotlib --list
 print('to the error stream', file=sys.stderr)
 """
-CELLS = {"surroundings": SURROUNDINGS, "processes": PROCESSES, "console": CONSOLE}
+SET_BETWEEN_IMPORTS = """
+import matplotlib
+import numpy as np
+np.random.seed(0)
+matplotlib.rcParams['backend'] = 'pdf'
+import matplotlib.pyplot
+from sklearn.model_selection import train_test_split
+print(np.random.rand(), matplotlib.rcParams['backend'])
+"""
+CELLS = {
+    "surroundings": SURROUNDINGS,
+    "processes": PROCESSES,
+    "console": CONSOLE,
+    "set between imports": SET_BETWEEN_IMPORTS,
+}
 
 
 def both(make_job: MakeJob, *sources: str, **changes: object) -> tuple[JobOutcome, JobOutcome]:

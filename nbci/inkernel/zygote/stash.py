@@ -41,9 +41,10 @@ class Stash:
         self._files: dict[str, Any] = {}
         self._closures: dict[str, tuple[str, ...]] = {}
         self._base: set[str] = set()
+        self._set_right: set[tuple[int, str]] = set()
         self._restored_hooks = {
             "matplotlib": _choose_backend,
-            "numpy.random": _reseed,
+            "numpy": _reseed,
             "multiprocessing": _alias_main,
         }
 
@@ -188,11 +189,17 @@ class Stash:
             sys.modules.setdefault(name, self.modules[name])
 
     def returned(self, names: tuple[str, ...]) -> None:
-        """Set right, in a kernel, what was decided when these were imported."""
-        for name in names if self.environment else ():
+        """Set right, in a kernel, what was decided when these were imported.
+
+        Once for each: another import comes back with them, too, and what the user's code set since then must stay.
+        """
+        process = os.getpid()
+        first = [name for name in names if (process, name) not in self._set_right and name in sys.modules]
+        self._set_right.update((process, name) for name in first)
+        for name in first if self.environment else ():
             os.environ.update(self.environment.get(name, {}))
         for name, hook in self._restored_hooks.items():
-            if name in names and name in sys.modules:
+            if name in first:
                 hook(sys.modules[name])
 
 
@@ -236,5 +243,11 @@ def _alias_main(_: Any) -> None:
     sys.modules.setdefault("__mp_main__", sys.modules["__main__"])
 
 
-def _reseed(random: Any) -> None:
-    random.seed()
+def _reseed(numpy: Any) -> None:
+    """Seed numpy's global generator as its import does; unlike `seed()`, this leaves it known for one nobody seeded.
+
+    `numpy.random` may be reached as an attribute, without an import of its own.
+    """
+    random = vars(numpy).get("random")
+    if random is not None:
+        random.mtrand._rand.__init__()
