@@ -50,7 +50,9 @@ def decide(
     made: Mapping[str, FileRef] | None = None,
 ) -> Decision:
     """Look for an earlier result of the step with these inputs; `made` are outs that are not put back yet, by path."""
-    parts = (*_with_values(step.parts, inputs.params), *_input_parts(root, step, inputs.values, index, made))
+    named = tuple(_with_values(step.parts, inputs.params))
+    reached = tuple(part for part in inputs.reached if part not in named)
+    parts = (*named, *reached, *_input_parts(root, step, inputs.values, index, made))
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")

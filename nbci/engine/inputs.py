@@ -14,33 +14,51 @@ from nbci.handoff.joins import resolve_join
 from nbci.params.types import MismatchError, conform_metric, type_named
 from nbci.pipeline.expressions import fill
 from nbci.plan.build import restored
+from nbci.plan.definitions import reached
+from nbci.plan.parts import parameter_part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nbci.engine.aliases import Ended
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.model import Part, StepRecord
 
 
 class Inputs(Struct, frozen=True, kw_only=True):
-    """What a step starts with; `along` are values that it does not mention, but whose objects it may change."""
+    """What a step starts with.
+
+    `along` are values that it does not mention, but whose objects it may change; `reached` are the definitions and
+    parameters that the values refer to, as parts of the step's key.
+    """
 
     values: tuple[ValueRef, ...]
     params: dict[str, Any]
     along: tuple[str, ...] = ()
+    reached: tuple[Part, ...] = ()
 
 
 def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
     """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
     values = values_for(step, plan, records)
     along = companions(step, values, plan, records)
+    params = parameters_for(step, records)
     return Inputs(
         values=(*values, *along),
-        params=parameters_for(step, records),
+        params=params,
         along=tuple(ref.name for ref in along),
+        reached=_reached(step, plan, (*values, *along), params),
     )
+
+
+def _reached(step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]) -> tuple[Part, ...]:
+    """What the values bring to the step by name: a class that changed makes the same instance another one."""
+    names = {name for ref in values for name in ref.refs}
+    if not names or plan.definitions is None:
+        return ()
+    found = reached(plan.definitions.get(step.notebook, ()), names, frozenset(params))
+    return (*found.parts, *(parameter_part(name, params[name]) for name in sorted(found.params)))
 
 
 def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:

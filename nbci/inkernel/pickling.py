@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import os
 import sys
@@ -13,6 +14,9 @@ from . import forms
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
 """How the names of cells' code begin; they hold the process id or a count, and digests must repeat."""
+
+CachedFunction = type(functools.lru_cache(maxsize=0)(len))
+"""What `functools.cache` and `lru_cache` make of a function: pickled by its name, like a function."""
 
 state: dict[str, Any] = {"by_reference": frozenset(), "step": ""}
 """The step that runs, and the names of the classes and functions that every step of the notebook can define."""
@@ -65,7 +69,7 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None) -> A
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, (type, types.FunctionType)):
+            if isinstance(obj, (type, types.FunctionType, CachedFunction)):
                 return self.reduce_definition(obj)
             if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
                 obj = obj.replace(co_filename="<step " + state["step"] + ">")

@@ -48,6 +48,8 @@ def build_plan(
         kernel=kernel,
     )
     planned = {name: _planned_step(asked, name, programs[name], after[name]) for name in order}
+    notebook_of = {step.name: step.notebook for step in resolved.steps}
+    definitions = {notebook_of[next(iter(group.steps))]: group.definitions for group in groups if group.definitions}
     return Plan(
         pipeline=resolved.name,
         target=resolved.target,
@@ -62,6 +64,7 @@ def build_plan(
         gates=resolved.gates,
         models=resolved.models,
         triggers=resolved.triggers,
+        definitions=definitions or None,
         warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned), *_surroundings(planned.values())),
     )
 
@@ -198,7 +201,8 @@ def _is_typed(parameter: Parameter, values: Mapping[str, Any]) -> bool:
 
 
 def _same(value: Any, default: Any) -> bool:
-    return type(value) is type(default) and bool(value == default)
+    """Whether no cell can tell the one from the other: nor by an order, nor by 1 for True."""
+    return type(value) is type(default) and repr(value) == repr(default)
 
 
 def _storable(value: Any) -> Any:

@@ -15,6 +15,7 @@ from nbci.dataflow.shape import shape_of
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
+from nbci.plan.definitions import definitions
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
 from nbci.plan.parts import cell_parts, digest_of, statement_part, text_parts
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.flow import Flow, StepFlow
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
+    from nbci.plan.model import Definition
 
 
 class StepProgram(Struct, frozen=True, kw_only=True):
@@ -45,9 +47,10 @@ class StepProgram(Struct, frozen=True, kw_only=True):
 
 
 class GroupProgram(Struct, frozen=True, kw_only=True):
-    """The programs of a notebook's steps by name, and what there is to warn about."""
+    """The programs of a notebook's steps by name, what their values may refer to, and what there is to warn about."""
 
     steps: Mapping[str, StepProgram]
+    definitions: tuple[Definition, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -154,11 +157,18 @@ class _Analysis:
         flowed = {step.name: step for step in flowing.steps}
         return GroupProgram(
             steps={name: self._program(flowed[name], self.metrics[name], used) for name in self.steps},
+            definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
                 *(f"{self._place(u)}: {u.message}" for u in flowing.undefined if u.severity == "warning"),
             ),
         )
+
+    def _definitions(self, flowing: Flow) -> tuple[Definition, ...]:
+        """What values may refer to; nothing where none passes, or there is no class or function to refer to."""
+        if not self.by_reference or not any(step.takes for step in flowing.steps):
+            return ()
+        return definitions(self.prelude, self.parameter_names)
 
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name

@@ -87,6 +87,17 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     parts: tuple[Part, ...] = ()
 
 
+class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A statement of the imports and functions cells that values may refer to, and its part of a key.
+
+    `mentions` are the names of other definitions and of parameters in it, in the bodies of its functions, too.
+    """
+
+    binds: tuple[str, ...]
+    mentions: tuple[str, ...]
+    part: Part
+
+
 class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the branch's commit.
 
@@ -104,7 +115,8 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
     the digest of its text: a run refuses to carry on a plan whose sources have changed. `imports` are `.dvc` files that
-    were brought up to date for it, by path, whatever the commit has.
+    were brought up to date for it, by path, whatever the commit has. `definitions` are those of each Python notebook
+    whose values may refer to any.
     """
 
     pipeline: str
@@ -123,6 +135,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     triggers: Mapping[str, Any] | None = None
     fork: Fork | None = None
     imports: Mapping[str, str] | None = None
+    definitions: Mapping[str, tuple[Definition, ...]] | None = None
     warnings: tuple[str, ...] = ()
 
     @property

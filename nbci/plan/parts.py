@@ -26,7 +26,10 @@ _BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metr
 
 def digest_of(value: Any) -> str:
     """A digest of JSON-like data; equal data has equal digests."""
-    text = json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr)
+    return _digest_of_text(json.dumps(value, sort_keys=True, ensure_ascii=False, default=repr))
+
+
+def _digest_of_text(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
 
 
@@ -66,7 +69,7 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
     """What else is asked of the step: the parameters it names, its outs, environment, kernel and place."""
     params: Mapping[str, Any] = step.params or {}
     return (
-        *(_parameter(name, params[name]) for name in sorted(named) if name in params),
+        *(parameter_part(name, params[name]) for name in sorted(named) if name in params),
         *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
         *(Part(kind="env", label=name, digest=digest_of(value)) for name, value in sorted((step.env or {}).items())),
         *(
@@ -81,14 +84,27 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
     )
 
 
-def _parameter(name: str, value: Any) -> Part:
+def parameter_part(name: str, value: Any) -> Part:
+    """A parameter that the step's result depends on."""
     return Part(kind="parameter", label=name, digest=parameter_digest(value))
 
 
 def parameter_digest(value: Any) -> str:
     """The value itself where it is short, so that a change can be shown; a digest of it otherwise."""
-    text = f"{type(value).__name__} {json.dumps(value, sort_keys=True, default=repr)}"
-    return text if len(text) <= 120 else digest_of([type(value).__name__, value])
+    kind, written = type(value).__name__, _written(value)
+    text = f"{kind} {written}"
+    return text if len(text) <= 120 else _digest_of_text(f"[{json.dumps(kind)}, {written}]")
+
+
+def _written(value: Any) -> str:
+    """The value as text: two values of which a cell may make different things have different texts.
+
+    So the order of a dictionary counts, and what JSON cannot tell apart, such as keys 1 and "1", is written by Python.
+    """
+    text = json.dumps(value, default=repr)
+    if isinstance(value, dict | list | tuple) and repr(json.loads(text)) != repr(value):
+        return repr(value)
+    return text
 
 
 def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:

@@ -230,6 +230,31 @@ def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
     assert plan.steps[0].params == {"C": 1.0, "n": 2}
 
 
+@pytest.mark.parametrize(
+    ("default", "other"),
+    [
+        ("{'a': 1, 'b': 2}", "{'b': 2, 'a': 1}"),
+        ("{'a': [{'b': 1, 'c': 2}]}", "{'a': [{'c': 2, 'b': 1}]}"),
+        ("[1, 0]", "[True, False]"),
+        ("[0.0]", "[-0.0]"),
+        ("{1: 'x'}", "{'1': 'x'}"),
+        ("[(1, 2)]", "[[1, 2]]"),
+    ],
+)
+def test_what_a_cell_can_tell_apart_are_two_values(tmp_path: Path, default: str, other: str) -> None:
+    keys = [
+        key_of(plan_of(tmp_path, [("parameters", f"C = {value}"), "print(C)"]).steps[0].parts)
+        for value in (default, default, other)
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+@pytest.mark.parametrize("value", ['{"b": 2, "a": 1}', '{"a": true, "b": 2}'])
+def test_a_default_in_another_order_or_of_another_type_is_an_override(tmp_path: Path, value: str) -> None:
+    plan = plan_of(tmp_path, [("parameters", "C = {'a': 1, 'b': 2}"), "print(C)"], f"C={value}")
+    assert plan.steps[0].overrides == ("C",)
+
+
 def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", ["x = 1"])
     steps = "".join(f"  {name}: {{notebook: n.ipynb, container: 'python:3'}}\n" for name in "ab")

@@ -1,0 +1,54 @@
+"""What a value refers to by name: definitions of the imports and functions cells, as parts of its taker's key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.plan.model import Definition
+from nbci.plan.parts import statement_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from nbci.dataflow.prelude import Statement
+    from nbci.records.model import Part
+
+
+class Reached(Struct, frozen=True, kw_only=True):
+    """The parts of the definitions that some names lead to, and the parameters that those read."""
+
+    parts: tuple[Part, ...] = ()
+    params: frozenset[str] = frozenset()
+
+
+def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[Definition, ...]:
+    """The imports and definitions of a notebook, for its plan; all other statements count in every step anyway."""
+    kept = [statement for statement in prelude if statement.kind != "other" and statement.binds]
+    known = params.union(*(statement.binds for statement in kept))
+    return tuple(
+        Definition(
+            binds=tuple(sorted(statement.binds)),
+            mentions=tuple(sorted(statement.names.mentions & known - statement.binds)),
+            part=statement_part(statement),
+        )
+        for statement in kept
+    )
+
+
+def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset[str]) -> Reached:
+    """What the names lead to, directly or through other definitions."""
+    binders: dict[str, list[int]] = {}
+    for at, definition in enumerate(known):
+        for name in definition.binds:
+            binders.setdefault(name, []).append(at)
+    pending, seen, found = list(names), set[str](), set[int]()
+    while pending:
+        name = pending.pop()
+        if name not in seen:
+            seen.add(name)
+            for at in binders.get(name, ()):
+                found.add(at)
+                pending.extend(known[at].mentions)
+    return Reached(parts=tuple(known[at].part for at in sorted(found)), params=params & seen)
