@@ -89,7 +89,9 @@ def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
     """The remote's tags of those patterns: what a verdict depends on that no file here tells. None: no answer."""
     import subprocess
 
-    command = ["git", "-C", str(root), "ls-remote", "origin", *patterns]
+    from nbci.commands import git_command
+
+    command = git_command(root, ["ls-remote"], ["origin", *patterns])
     environ = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(

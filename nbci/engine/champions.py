@@ -60,7 +60,7 @@ def promoted_model(
 
 def _may_lack_tags(git: Git) -> bool:
     """Whether the clone was made so that tags are left behind, as CI does it."""
-    if git.is_shallow or git.get("config", f"remote.{REMOTE}.tagOpt") == "--no-tags":
+    if git.is_shallow or git.get("config", "--get", operands=[f"remote.{REMOTE}.tagOpt"]) == "--no-tags":
         return True
     # `git clone` brings all branches; what fetches single ones into an empty repository brings no tags by itself
-    return git.get("config", f"remote.{REMOTE}.fetch") != f"+refs/heads/*:refs/remotes/{REMOTE}/*"
+    return git.get("config", "--get", operands=[f"remote.{REMOTE}.fetch"]) != f"+refs/heads/*:refs/remotes/{REMOTE}/*"

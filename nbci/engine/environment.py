@@ -219,7 +219,7 @@ def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...],
     if uv is not None:
         return (
             (uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)),
-            (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", lock),
+            (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", f"./{lock}"),
         )
     if importlib.util.find_spec("pip") is None:
         raise InstallerFailed(
@@ -228,7 +228,7 @@ def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...],
             hint="install uv",
         )
     pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet")
-    return (sys.executable, "-m", "venv", "--without-pip", str(folder)), (*pip, "-r", lock)
+    return (sys.executable, "-m", "venv", "--without-pip", str(folder)), (*pip, "-r", f"./{lock}")
 
 
 async def _tail_of(process: asyncio.subprocess.Process) -> str:

@@ -85,7 +85,7 @@ def _project(project: Project, git: Git, fork: Fork) -> Project:
     """With the settings of the branch. UsageError where DVC would go to other remotes: it has passwords for its own."""
     folder = dvc_folder(project.root)
     if folder is not None:
-        prefix = git("-C", str(folder), "rev-parse", "--show-prefix")
+        prefix = Git(folder)("rev-parse", "--show-prefix")
         for name in ("config", "config.local"):
             if _blob(git, "HEAD", prefix + name) != _blob(git, fork.commit, prefix + name):
                 raise UsageError(
@@ -123,10 +123,10 @@ def _fork(git: Git, change: Change) -> Fork:
     depth = ["--depth=1"] if git.get("rev-parse", "--is-shallow-repository") == "true" else []
     said = ""
     try:
-        git("fetch", "--no-tags", *depth, REMOTE, f"+refs/heads/{change.branch}:{ref}")
+        git("fetch", "--no-tags", *depth, operands=[REMOTE, f"+refs/heads/{change.branch}:{ref}"])
     except GitFailed as error:  # the checkout may have brought it, with credentials that are gone by now
         said = f" ({error.message})"
-    commit = git.get("rev-parse", "--verify", "--quiet", f"{ref}^{{commit}}")
+    commit = git.get("rev-parse", "--verify", "--quiet", operands=[f"{ref}^{{commit}}"])
     if commit is None:
         raise UsageError(
             f"{change.branch}, where {change.prefix} goes to, is not in this clone{said}",
@@ -142,6 +142,6 @@ def _at(git: Git, commit: str, path: str) -> bytes | None:
 
 def _blob(git: Git, commit: str, path: str) -> bytes | None:
     try:
-        return git.bytes("cat-file", "blob", f"{commit}:{path}")
+        return git.bytes("cat-file", "blob", operands=[f"{commit}:{path}"])
     except GitFailed:
         return None

@@ -19,13 +19,14 @@ def commit_of(git: Git, revision: str) -> str | None:
     if revision.startswith("-"):
         return None
     for name in (revision, f"{REMOTE}/{revision}"):
-        commit = git.get("rev-parse", "--verify", "--quiet", f"{name}^{{commit}}")
+        commit = git.get("rev-parse", "--verify", "--quiet", operands=[f"{name}^{{commit}}"])
         if commit is not None:
             return commit
     if not git.has_remote(REMOTE):
         return None
     depth = ["--depth=1"] if git.is_shallow else []
-    if git.get("fetch", "--no-tags", *depth, REMOTE, revision.removeprefix(f"{REMOTE}/")) is None:
+    branch = revision.removeprefix(f"{REMOTE}/")
+    if git.get("fetch", "--no-tags", *depth, operands=[REMOTE, branch]) is None:
         return None
     return git.get("rev-parse", "--verify", "--quiet", "FETCH_HEAD^{commit}")
 
@@ -36,7 +37,7 @@ def metrics_in_tree(git: Git, commit: str, plan: Plan) -> dict[str, float]:
     metrics: dict[str, float] = {}
     for prefix, path in declared or [("", _FILE)]:
         try:
-            text = git.bytes("cat-file", "blob", f"{commit}:{git.prefix}{path}")
+            text = git.bytes("cat-file", "blob", operands=[f"{commit}:{git.prefix}{path}"])
         except GitFailed:
             continue
         metrics |= {f"{prefix}{metric.name}": metric.value for metric in of_json(text, f"{commit[:10]}:{path}")}

@@ -116,13 +116,13 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
             f"run {record.run} was of a dirty tree: files differed from commit {state.commit[:10]}",
             hint="commit or remove what `git status` shows, and run again",
         )
-    if git.get("cat-file", "-e", f"{state.commit}^{{commit}}") is None:
+    if git.get("cat-file", "-e", operands=[f"{state.commit}^{{commit}}"]) is None:
         raise UsageError(
             f"commit {state.commit[:10]}, which run {record.run} was of, is not in this clone",
             hint=f"git fetch origin {state.commit}",
         )
     outside = [f":(exclude,literal){path}" for path in made]
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", ":/", *outside).splitlines()
+    changed = git("status", "--porcelain", "--untracked-files=no", paths=[":/", *outside]).splitlines()
     if changed:
         raise UsageError(
             f"the working tree is dirty: {', '.join(line[3:] for line in changed[:5])}",

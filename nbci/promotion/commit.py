@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.commands import checked_operand
 from nbci.promotion.publish import NewTag
 from nbci.registry.grammar import tag_name
 
@@ -26,12 +27,12 @@ def write_commit(git: Git, parent: str, files: Mapping[str, str], message: str, 
         blob = git("hash-object", "-w", "--stdin", "--no-filters", stdin=text)
         entries.append(f"100644 {blob}\t{path}\0")
     index = {"GIT_INDEX_FILE": str(folder / "index")}
-    git("read-tree", parent, environ=index)
+    git("read-tree", operands=[parent], environ=index)
     git("update-index", "-z", "--index-info", stdin="".join(entries), environ=index)
     tree = git("write-tree", environ=index)
     identity = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
                 (("NAME", by.name), ("EMAIL", by.email))}  # fmt: skip
-    return git("commit-tree", tree, "-p", parent, "-F", "-", stdin=message, environ=identity)
+    return git("commit-tree", f"-p{checked_operand(parent)}", "-F-", operands=[tree], stdin=message, environ=identity)
 
 
 def write_tag(git: Git, tag: TagName, commit: str, message: str, *, by: Promoter, seconds: int) -> NewTag:

@@ -55,7 +55,7 @@ def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
     import yaml
 
     try:
-        text = git.bytes("cat-file", "blob", f"{commit}:{path}")
+        text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}"])
     except GitFailed:
         return None
     try:
@@ -69,7 +69,7 @@ def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
     """The notebooks as DVC knows files, with the content that the commit has when it is checked out."""
     for notebook in dict.fromkeys(step.notebook for step in plan.steps):
         try:
-            text = git.bytes("cat-file", "--filters", f"{commit}:{git.prefix}{notebook}")
+            text = git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{notebook}"])
         except GitFailed:
             continue
         digest = hashlib.md5(text, usedforsecurity=False).hexdigest()

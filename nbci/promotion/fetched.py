@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nbci.commands import checked_operand
 from nbci.errors import InfrastructureError, IntegrityError, Location, NbciError, UsageError
 from nbci.records.manifest import MANIFEST_PATH
 from nbci.registry.events import Event, fold
@@ -39,6 +40,8 @@ def get_model(reference: Reference, *, url: str | None, folder: Path, target: Pa
     `url` is a git repository; without it, the one that `folder` belongs to. IntegrityError when what comes is not
     what was promoted.
     """
+    if url is not None:
+        checked_operand(url)  # DVC, too, hands it on to other programs
     if url is None:
         git = Git(folder)
         models, source = read_models(git), git("rev-parse", "--show-toplevel")

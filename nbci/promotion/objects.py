@@ -48,7 +48,9 @@ def try_model(
     for path in needed_files(model):
         if not (folder / path).exists():
             with contextlib.suppress(GitFailed):  # what the commit has not either is named by `packaged`
-                write_atomic(folder / path, git.bytes("cat-file", "--filters", f"{commit}:{git.prefix}{path}"))
+                write_atomic(
+                    folder / path, git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"])
+                )
     return packaged(model, folder)
 
 

@@ -272,7 +272,7 @@ def _introduction(case: _Case) -> str | None:
     if case.spec.card is None:
         return None
     try:
-        return case.git("cat-file", "--filters", f"{case.built.commit}:{case.git.prefix}{case.spec.card}")
+        return case.git("cat-file", "--filters", operands=[f"{case.built.commit}:{case.git.prefix}{case.spec.card}"])
     except GitFailed as error:
         raise UsageError(
             f"the commit has no {case.spec.card}, which {case.spec.name} names as its card", hint="write and commit it"

@@ -91,7 +91,7 @@ def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
     leases = [f"--force-with-lease=refs/tags/{tag.name}:" for tag in tags]
     specs = [f"{tag.object}:refs/tags/{tag.name}" for tag in tags]
     try:
-        git("push", "--atomic", "--porcelain", *leases, remote, *specs)
+        git("push", "--atomic", "--porcelain", *leases, operands=[remote, *specs])
     except GitFailed as error:
         return error
     return None
@@ -109,7 +109,7 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
     """Let them appear here, all or none; LostRace when one is here with other content."""
     missing = []
     for tag in tags:
-        present = git.get("rev-parse", "--verify", "--quiet", f"refs/tags/{tag.name}")
+        present = git.get("rev-parse", "--verify", "--quiet", operands=[f"refs/tags/{tag.name}"])
         if present is None:
             missing.append(tag)
         elif present != tag.object:

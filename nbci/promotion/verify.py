@@ -82,13 +82,13 @@ def _release(git: Git, state: ModelState, version: Version, manifest: Manifest) 
     said = (manifest.model, manifest.version)
     if said != (state.model, version.version):
         yield f"its evidence is that of {said[0]} {said[1]}"
-    head = git("cat-file", "commit", version.commit).partition("\n\n")[0].splitlines()
+    head = git("cat-file", "commit", operands=[version.commit]).partition("\n\n")[0].splitlines()
     parents = [line.split()[1] for line in head if line.startswith("parent ")]
     if parents != [manifest.commit]:
         yield f"its commit is no child of {manifest.commit[:10]}, which the evidence names"
     prefix = git.prefix
     try:
-        changed = git("diff-tree", "-r", "--name-only", "-z", manifest.commit, version.commit).split("\0")
+        changed = git("diff-tree", "-r", "--name-only", "-z", operands=[manifest.commit, version.commit]).split("\0")
     except GitFailed:
         changed = []  # a shallow clone does not have the parent
     other = sorted({path for path in changed if path} - {f"{prefix}{name}" for name in _ADDED})
@@ -102,7 +102,7 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
 
     try:
         document, lock = (
-            yaml.safe_load(git.bytes("cat-file", "blob", f"{commit}:{prefix}{name}"))
+            yaml.safe_load(git.bytes("cat-file", "blob", operands=[f"{commit}:{prefix}{name}"]))
             for name in ("dvc.yaml", "dvc.lock")
         )
     except (GitFailed, yaml.YAMLError):

@@ -11,11 +11,12 @@ import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
+from nbci.commands import git_command
 from nbci.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 _CREDENTIALS = re.compile(r"://[^/@\s]+@")
@@ -63,24 +64,43 @@ def _without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Git:
-    """The repository that a folder belongs to."""
+    """The repository that a folder belongs to.
+
+    `words` of a command are nbci's own. What comes from anywhere else, such as a URL, a revision or a name of a file,
+    is among the `operands` or `paths`, which git cannot take for options.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, *words: str, stdin: bytes | str | None = None, environ: Mapping[str, str] | None = None) -> str:
-        """What the command prints; GitFailed when it fails."""
-        return self.bytes(*words, stdin=stdin, environ=environ).decode("utf-8", "surrogateescape").rstrip("\n")
+    def __call__(
+        self,
+        *words: str,
+        operands: Sequence[str] = (),
+        paths: Sequence[str] = (),
+        stdin: bytes | str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> str:
+        """What the command prints; GitFailed when it fails, UsageError for an operand that looks like an option."""
+        printed = self.bytes(*words, operands=operands, paths=paths, stdin=stdin, environ=environ)
+        return printed.decode("utf-8", "surrogateescape").rstrip("\n")
 
-    def bytes(self, *words: str, stdin: bytes | str | None = None, environ: Mapping[str, str] | None = None) -> bytes:
+    def bytes(
+        self,
+        *words: str,
+        operands: Sequence[str] = (),
+        paths: Sequence[str] = (),
+        stdin: bytes | str | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> bytes:
         """What the command prints, as it is."""
         data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
         settings = {**os.environ, **_QUIET, **_without_lfs(os.environ), **(environ or {})}
         try:
             if words[0] in _TALKING:
-                return self._talk(words, settings)
+                return self._talk(words, operands, settings)
             done = subprocess.run(
-                ["git", "-C", str(self.folder), *words],
+                git_command(self.folder, words, operands, paths),
                 input=data or b"",
                 capture_output=True,
                 check=False,
@@ -92,13 +112,12 @@ class Git:
             raise GitFailed(words, done.stderr.decode("utf-8", "replace"))
         return done.stdout
 
-    def _talk(self, words: tuple[str, ...], environ: Mapping[str, str]) -> builtins.bytes:
+    def _talk(self, words: tuple[str, ...], operands: Sequence[str], environ: Mapping[str, str]) -> builtins.bytes:
         """A command that talks to a remote: ended when that is silent for too long. Progress is no silence."""
         asked = [words[0], *(["--progress"] if words[0] != "ls-remote" else []), *words[1:]]
         with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
-            process = subprocess.Popen(
-                ["git", "-C", str(self.folder), *asked], stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ
-            )
+            command = git_command(self.folder, asked, operands)
+            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ)
             try:
                 spoke = _listened(process, (told, said))
             finally:
@@ -115,16 +134,16 @@ class Git:
                 raise GitFailed(words, text)
             return told.read()
 
-    def get(self, *words: str) -> str | None:
+    def get(self, *words: str, operands: Sequence[str] = ()) -> str | None:
         """What the command prints; None when it fails."""
         try:
-            return self(*words)
+            return self(*words, operands=operands)
         except GitFailed:
             return None
 
     def remote_tags(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
         """The remote's tags of those patterns, each with its object; the commit of one is under its name and `^{}`."""
-        listed = self("ls-remote", "--tags", remote, *patterns)
+        listed = self("ls-remote", "--tags", operands=[remote, *patterns])
         pairs = (line.split("\t", 1) for line in listed.splitlines())
         return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
 
@@ -140,7 +159,7 @@ class Git:
 
     def has_remote(self, name: str) -> bool:
         """Whether a remote of that name is known."""
-        return self.get("remote", "get-url", name) is not None
+        return self.get("remote", "get-url", operands=[name]) is not None
 
 
 def _listened(process: subprocess.Popen[bytes], outputs: tuple[IO[bytes], ...]) -> bool:

@@ -89,7 +89,7 @@ def read_manifest(git: Git, commit: str, prefix: str | None = None) -> Manifest 
     """The evidence of a release; None for a commit that nbci did not make. IntegrityError when it is not readable."""
     path = f"{git.prefix if prefix is None else prefix}{MANIFEST_PATH}"
     try:
-        text = git.bytes("cat-file", "blob", f"{commit}:{path}")
+        text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}"])
     except GitFailed:
         return None
     return parse_manifest(text, f"{commit[:10]}:{path}")
@@ -116,7 +116,7 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
     if depth and not git.remote_tags(remote, patterns):
         return  # git fetch --depth fails, without a word, where nothing matches
     try:
-        git("fetch", "--no-tags", "--no-write-fetch-head", *depth, remote, *specs)
+        git("fetch", "--no-tags", "--no-write-fetch-head", *depth, operands=[remote, *specs])
     except GitFailed as error:
         clobbered = [line for line in error.said.splitlines() if "would clobber existing tag" in line]
         if not clobbered:

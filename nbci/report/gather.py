@@ -141,7 +141,7 @@ def _releases(project: Project, run: ShownRun, problems: list[str]) -> tuple[Rel
             stages = {stage.current.commit: name for name, stage in model.stages.items()}
             for version in model.versions:
                 if version.active and version.registered.notes.get("Nbci-Run") == run.record.run:
-                    card = git.get("cat-file", "blob", f"{version.commit}:{git.prefix}{CARD_PATH}")
+                    card = git.get("cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"])
                     stage = stages.get(version.commit)
                     found.append(Release(model=model.model, version=version.version, stage=stage, card=card))
     except BROKEN as error:

@@ -100,7 +100,7 @@ def _of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> 
 
 
 def _read(git: Git, commit: str, path: str) -> bytes:
-    return git.bytes("cat-file", "blob", f"{commit}:{git.prefix}{path}")
+    return git.bytes("cat-file", "blob", operands=[f"{commit}:{git.prefix}{path}"])
 
 
 def _whole(path: str, text: bytes) -> Plan:

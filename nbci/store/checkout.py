@@ -229,7 +229,7 @@ def _is_staged(root: Path, index: Path, commit: str, made: Sequence[str]) -> boo
         remembered = json.loads(memory.read_bytes())
         if remembered["state"] == state:
             return bool(remembered["staged"])
-    staged = _git(root, "diff-index", "--cached", "--quiet", "HEAD", "--", ":/", *_excluded(made)) is None
+    staged = _git(root, "diff-index", "--cached", "--quiet", "HEAD", paths=[":/", *_excluded(made)]) is None
     with contextlib.suppress(OSError):  # in a project that cannot be written git is asked again next time
         if (root / ".nbci").is_dir():
             memory.parent.mkdir(exist_ok=True)
@@ -241,7 +241,7 @@ def _is_staged(root: Path, index: Path, commit: str, made: Sequence[str]) -> boo
 
 def _asked(root: Path, made: Sequence[str]) -> Checkout | None:
     """The same from git itself."""
-    status = _git(root, "status", "--porcelain", "--untracked-files=no", "--", ":/", *_excluded(made))
+    status = _git(root, "status", "--porcelain", "--untracked-files=no", paths=[":/", *_excluded(made)])
     if status is None:
         return None
     commit = _git(root, "rev-parse", "--verify", "-q", "HEAD")
@@ -253,12 +253,14 @@ def _excluded(made: Sequence[str]) -> list[str]:
     return [f":(exclude,literal){path}" for path in made]
 
 
-def _git(root: Path, *words: str) -> str | None:
+def _git(root: Path, *words: str, paths: Sequence[str] = ()) -> str | None:
     import subprocess
+
+    from nbci.commands import git_command
 
     try:
         answer = subprocess.run(
-            ["git", "-C", str(root), *words],
+            git_command(root, words, paths=paths),
             capture_output=True,
             text=True,
             timeout=_GIT_TIMEOUT_SECONDS,

@@ -1,0 +1,47 @@
+"""Command lines of other programs, in which a name from outside is never read as an option."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_END_OF_OPTIONS = "--end-of-options"
+_WITHOUT_IT = "rev-parse"
+"""Until git 2.30 it printed the mark instead of heeding it: https://github.com/git/git/commit/3a1f91cfd9."""
+
+
+def git_command(
+    folder: Path, words: Sequence[str], operands: Sequence[str] = (), paths: Sequence[str] = ()
+) -> list[str]:
+    """The command line of a git command: `words` are nbci's own, `operands` and `paths` may come from anywhere.
+
+    >>> from pathlib import Path
+    >>> git_command(Path("."), ["ls-remote", "--tags"], ["origin"])
+    ['git', '-C', '.', 'ls-remote', '--tags', '--end-of-options', 'origin']
+
+    UsageError for an operand that git could take for an option.
+    """
+    command = ["git", "-C", str(folder), *words]
+    if operands and words[0] != _WITHOUT_IT:
+        command.append(_END_OF_OPTIONS)
+    command += [checked_operand(operand) for operand in operands]
+    if paths:
+        command += ["--", *paths]
+    return command
+
+
+def checked_operand(operand: str) -> str:
+    """A URL, revision, reference or name as it is; UsageError where a program could take it for something else."""
+    if operand.startswith("-"):
+        raise UsageError(
+            f"{operand!r} begins with a dash, so it would be read as an option",
+            hint="a URL, a revision and a name begin with another character; ./ before a folder's name helps",
+        )
+    if "\0" in operand or "\n" in operand:
+        raise UsageError(f"{operand!r} holds a character that no URL, revision or name has")
+    return operand
