@@ -34,7 +34,7 @@ def sync(arguments: argparse.Namespace) -> int:
     project, controller = open_controller()
     controller.version()
     repository = find_repository(project, arguments.repository)
-    items = wanted_items(job_name(project, arguments.job), repository, "the Jenkinsfile", project.jenkins.pull_requests)
+    items = wanted_items(job_name(project, arguments.job), repository, project.jenkins.pull_requests)
     changes = compare(controller, items)
     pending = [change for change in changes if change.action in {"create", "update"}]
     wanted = bool(pending) and not arguments.dry_run

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 from nbci.errors import UsageError
 from nbci.jenkins.github import PLUGIN, on_github, source_dsl
 from nbci.jenkins.groovy import quoted
+from nbci.jenkins.items import description_of_folders, description_of_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -159,10 +160,12 @@ def _node(name: str, labels: str, mode: str) -> dict[str, object]:
 def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
     """In job-dsl; `$` is escaped for Configuration as Code, which would put variables in its place."""
     parts = job.split("/")
-    folders = [f"folder({quoted('/'.join(parts[:depth]))})" for depth in range(1, len(parts))]
+    about_folders = f"description({quoted(description_of_folders())})"
+    folders = [f"folder({quoted('/'.join(parts[:depth]))}) {{ {about_folders} }}" for depth in range(1, len(parts))]
     lines = [
         *folders,
         f"multibranchPipelineJob({quoted(job)}) {{",
+        f"  description({quoted(description_of_job(repository))})",  # by its mark, sync knows it for nbci's own
         *(source_dsl(on_github(repository)) if pull_requests else _git_source(repository)),
         "  factory { workflowBranchProjectFactory { scriptPath('Jenkinsfile') } }",
         "  orphanedItemStrategy { discardOldItems { numToKeep(20) } }",

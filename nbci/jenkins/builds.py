@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError
 from nbci.jenkins.controller import job_path
+from nbci.jenkins.log import agent_waited_for
 from nbci.jenkins.place import find_job
 
 if TYPE_CHECKING:
@@ -15,9 +16,16 @@ if TYPE_CHECKING:
     from nbci.jenkins.controller import Controller
 
 
+_END_OF_LOG_BYTES = 16_384
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
-    """A build, or with no number what waits in the queue; `result` is Jenkins' word, RUNNING or WAITING."""
+    """A build, or with no number what waits in the queue.
+
+    `result` is Jenkins' word, or RUNNING, or WAITING: in the queue, or as a build for an agent; `description` then says
+    for what.
+    """
 
     job: str
     number: int | None
@@ -40,7 +48,7 @@ def builds_of(
         else ()
     )
     numbers = [build["number"] for build in found.get("builds") or ()][:limit]
-    return (*first, *(_read(job, controller.build(job, number), controller.url) for number in numbers))
+    return (*first, *(_read(controller, job, controller.build(job, number)) for number in numbers))
 
 
 def stop_builds(
@@ -63,16 +71,26 @@ def stop_builds(
     return running, [] if waiting is None else [int(waiting)]
 
 
-def _read(job: str, build: Mapping[str, Any], url: str) -> Build:
-    running = bool(build.get("building"))
+def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
+    number = int(build["number"])
+    description = build.get("description")
+    seconds: float | None = None
+    if build.get("building"):
+        # a build that waits for an agent is one that runs, to Jenkins; only its log says what it waits for
+        waits_for = agent_waited_for(controller.log_end(job, number, _END_OF_LOG_BYTES).data)
+        result = "RUNNING" if waits_for is None else "WAITING"
+        description = waits_for or description
+    else:
+        result = str(build.get("result"))
+        seconds = (build.get("duration") or 0) / 1000
     return Build(
         job=job,
-        number=build["number"],
-        result="RUNNING" if running else str(build.get("result")),
+        number=number,
+        result=result,
         began_utc_ms=build.get("timestamp"),
-        seconds=None if running else (build.get("duration") or 0) / 1000,
-        description=build.get("description"),
-        url=f"{url}{job_path(job)}{build['number']}/",
+        seconds=seconds,
+        description=description,
+        url=f"{controller.url}{job_path(job)}{number}/",
     )
 
 

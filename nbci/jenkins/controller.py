@@ -139,7 +139,7 @@ class Controller:
 
     def log(self, name: str, number: int, offset: int) -> Log:
         """The build's log from an offset in bytes on."""
-        path = f"{job_path(name)}{number}/logText/progressiveText?start={offset}"
+        path = _log_path(name, number, offset)
         response = self._call(f"the log of build {number}", lambda: self._request("GET", path))
         size = response.headers.get("X-Text-Size", "")
         return Log(
@@ -147,6 +147,11 @@ class Controller:
             next_offset=int(size) if size.isdigit() else offset + len(response.content),
             more=response.headers.get("X-More-Data") == "true",
         )
+
+    def log_end(self, name: str, number: int, size_bytes: int) -> Log:
+        """The last bytes of the build's log, as it is now."""
+        whole = self.header(_log_path(name, number, 0), "X-Text-Size") or "0"
+        return self.log(name, number, max(int(whole) - size_bytes, 0))
 
     def stages(self, name: str, number: int) -> dict[str, Any] | None:
         """The build's stages; None where the plugin pipeline-rest-api is missing.
@@ -223,14 +228,13 @@ class Controller:
             return ask()
 
 
+def _log_path(name: str, number: int, offset: int) -> str:
+    return f"{job_path(name)}{number}/logText/progressiveText?start={offset}"
+
+
 def job_path(name: str) -> str:
     """The address of a job below the controller's: `a/b` is at `job/a/job/b/`."""
     return "".join(f"job/{quote(part, safe='')}/" for part in name.split("/"))
-
-
-def branch_job(name: str, branch: str) -> str:
-    """The job of a branch in a multibranch job: Jenkins names it by the branch, with `/` as `%2F`."""
-    return f"{name}/{quote(branch, safe='')}"
 
 
 def _server(access: Access) -> Any:

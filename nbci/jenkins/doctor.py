@@ -111,8 +111,20 @@ def _plugins(controller: Controller) -> Iterator[Finding]:
 def _agents(nodes: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Finding]:
     for node in nodes:
         yield _agent(node)
+    yield from _able(nodes)
     for label in wanted:
         yield _label(label, nodes)
+
+
+def _able(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
+    """Whether builds have a place to run at all."""
+    able = [node for node in nodes if node.get("numExecutors")]
+    if not able:
+        advice = "connect one, unless agents are made here when builds ask for them"
+        yield Finding(name="agents", state="note", found="there is none that builds can run on", advice=advice)
+    elif all(node.get("offline") for node in able):
+        found = "every one is offline: builds would wait until one is back"
+        yield Finding(name="agents", state="missing", found=found, advice="bring one of them online")
 
 
 def _agent(node: Mapping[str, Any]) -> Finding:
@@ -141,7 +153,8 @@ def _label(label: str, nodes: Sequence[Mapping[str, Any]]) -> Finding:
         )
     online = [str(node.get("displayName")) for node in carrying if not node.get("offline")]
     if not online:
-        return Finding(name=title, state="note", found="all agents that carry it are offline")
+        found = "all agents that carry it are offline: builds would wait until one is back"
+        return Finding(name=title, state="missing", found=found, advice="bring one of them online")
     return Finding(name=title, state="ok", found=", ".join(online))
 
 
@@ -150,7 +163,9 @@ def _job(controller: Controller, name: str, branch: str | None) -> Iterator[Find
         job, found = find_job(controller, name, None, branch)
     except NbciError as error:
         advice = "nbci jenkins sync makes it; a branch shows once it is pushed"
-        yield Finding(name=f"job {name}", state="note", found=error.message, advice=advice)
+        title = f"job {name}"
+        found_out = error.message.removeprefix(f"{title} ").removeprefix(f"{title}: ")
+        yield Finding(name=title, state="note", found=found_out, advice=advice)
         return
     disabled = found.get("disabled")
     yield Finding(

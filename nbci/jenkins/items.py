@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 MARK = "[made by nbci jenkins sync]"
 """In the description of what nbci made: nothing else is ever touched."""
 
+_SOURCE_ID = "nbci"
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
 _FOLDER = "com.cloudbees.hudson.plugins.folder"
 
@@ -34,7 +35,7 @@ class Item:
     xml: str
 
 
-def wanted_items(job: str, repository: str, pipeline: str, pull_requests: str | None = None) -> tuple[Item, ...]:
+def wanted_items(job: str, repository: str, pull_requests: str | None = None) -> tuple[Item, ...]:
     """The folders that the job lies in, from the outermost, and the multibranch job itself.
 
     With `pull_requests`, which is `github`, it builds these, too.
@@ -42,14 +43,26 @@ def wanted_items(job: str, repository: str, pipeline: str, pull_requests: str | 
     source = source_xml(on_github(repository)) if pull_requests else _git_source(repository)
     parts = job.split("/")
     folders = (
-        Item(name="/".join(parts[:depth]), xml=_folder("Pipelines of notebooks")) for depth in range(1, len(parts))
+        Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders())) for depth in range(1, len(parts))
     )
-    return (*folders, Item(name=job, xml=_multibranch(f"Runs {pipeline} of {repository}", source)))
+    return (*folders, Item(name=job, xml=_multibranch(description_of_job(repository), source)))
+
+
+def description_of_folders() -> str:
+    """What the description of a folder says, with the mark by which nbci knows it for its own."""
+    return f"Pipelines of notebooks {MARK}"
+
+
+def description_of_job(repository: str) -> str:
+    """The same of a job."""
+    return f"Runs the Jenkinsfile of {repository} {MARK}"
 
 
 def is_ours(xml: str) -> bool:
-    """Whether nbci made it."""
-    return MARK in (_parsed(xml).findtext("description") or "")
+    """Whether nbci made it: by its mark, or by the id of its source, as `nbci jenkins init` wrote it without marks."""
+    found = _parsed(xml)
+    is_marked = MARK in (found.findtext("description") or "")
+    return is_marked or any(each.text == _SOURCE_ID for each in found.iterfind("./sources//source/id"))
 
 
 def differences(actual: str, wanted: str) -> tuple[str, ...]:
@@ -126,14 +139,14 @@ def _summary(element: ET.Element) -> str:
 def _folder(description: str) -> str:
     return f"""<?xml version='1.1' encoding='UTF-8'?>
 <{_FOLDER}.Folder>
-  <description>{escape(description)} {MARK}</description>
+  <description>{escape(description)}</description>
 </{_FOLDER}.Folder>
 """
 
 
 def _git_source(repository: str) -> str:
     return f"""<source class="jenkins.plugins.git.GitSCMSource">
-          <id>nbci</id>
+          <id>{_SOURCE_ID}</id>
           <remote>{escape(repository)}</remote>
           <traits>
             <jenkins.plugins.git.traits.BranchDiscoveryTrait/>
@@ -145,7 +158,7 @@ def _multibranch(description: str, source: str) -> str:
     multibranch = "org.jenkinsci.plugins.workflow.multibranch"
     return f"""<?xml version='1.1' encoding='UTF-8'?>
 <{multibranch}.WorkflowMultiBranchProject>
-  <description>{escape(description)} {MARK}</description>
+  <description>{escape(description)}</description>
   <orphanedItemStrategy class="{_FOLDER}.computed.DefaultOrphanedItemStrategy">
     <pruneDeadBranches>true</pruneDeadBranches>
     <daysToKeep>-1</daysToKeep>

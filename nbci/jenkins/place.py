@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from nbci.errors import UsageError, nearest
-from nbci.jenkins.controller import branch_job
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -36,8 +36,10 @@ def find_job(controller: Controller, name: str, branch: str | None, current: str
         if branch is not None:
             raise UsageError(f"job {name} has no branches", hint="leave --branch out")
         return name, found
-    branches = [unquote(str(job["name"])) for job in found["jobs"]]
-    wanted = branch or current
+    jobs = {branch_of(str(job["name"])): str(job["name"]) for job in found["jobs"]}
+    branches = list(jobs)
+    asked_for = branch or current
+    wanted = unicodedata.normalize("NFC", asked_for) if asked_for is not None else None
     if wanted is None:
         raise UsageError(f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}")
     if wanted not in branches:
@@ -46,8 +48,17 @@ def find_job(controller: Controller, name: str, branch: str | None, current: str
             f"job {name} has no branch {wanted!r}",
             hint=f"did you mean {close!r}?" if close else f"push it, or name another; it has {_listed(branches)}",
         )
-    whole = branch_job(name, wanted)
+    whole = f"{name}/{jobs[wanted]}"
     return whole, controller.job(whole)
+
+
+def branch_of(job: str) -> str:
+    """The branch that a job of a multibranch project is for, from the job's own name.
+
+    Jenkins encodes some characters of a branch and leaves others: `a/b#1&c` has the job `a%2Fb%231&c`. Which ones is
+    its own affair (jenkins.branch.NameEncoder), so names are only ever read, never made.
+    """
+    return unicodedata.normalize("NFC", unquote(job))
 
 
 def definitions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | None:

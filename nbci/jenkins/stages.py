@@ -50,7 +50,13 @@ def read_tree(document: Mapping[str, Any]) -> tuple[Stage, ...]:
             seconds=(node.get("totalDurationMillis") or 0) / 1000,
         )
         for node in _flat((document.get("data") or {}).get("stages") or ())
+        if not _is_made_up(node)
     )
+
+
+def _is_made_up(node: Mapping[str, Any]) -> bool:
+    """Whether pipeline-graph-view has made the stage itself, around what stands in none."""
+    return bool(node.get("synthetic")) or node.get("name") == "System Generated"
 
 
 def _flat(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:

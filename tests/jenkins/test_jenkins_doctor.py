@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -166,6 +167,40 @@ def test_status_lists_builds(nbci: Console, jenkins: FakeJenkins, at: dict[str, 
     shown = nbci("jenkins", "status", "--job", "team/train", "-n", "1", env=at).stdout.splitlines()
     assert shown[1].split()[:2] == ["2", "FAILURE"]
     assert len(shown) == 2
+
+
+def test_status_says_what_a_build_waits_for(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+    watching = nbci.start("jenkins", "run", "--job", "team/train", "-p", "NBCI_PARAMS=nolabel", "--no-log", env=at)
+    assert watching.stdout is not None
+    assert any("build 1 began" in line for line in watching.stdout)
+    deadline = time.monotonic() + 30
+    rows: list[dict[str, str]] = [{}]
+    while rows[0].get("result") != "WAITING" and time.monotonic() < deadline:
+        rows = json.loads(nbci("jenkins", "status", "--job", "team/train", "--json", env=at).stdout)
+    nbci("jenkins", "stop", "--job", "team/train", env=at)
+    watching.communicate(timeout=60)
+
+    assert rows[0]["result"] == "WAITING"
+    assert "no-such-label" in rows[0]["description"]
+
+
+def test_every_agent_is_offline(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+    _ask_for(tmp_path, "x")
+    nodes = jenkins.recorded("nodes").document["computer"]
+    for node in nodes:
+        is_controller = "MasterComputer" in node["_class"]
+        node.update({"numExecutors": 0} if is_controller else {"offline": True})
+    jenkins.answers = lambda seen: jenkins.recorded("nodes", computer=nodes) if "computer" in seen.path else None
+
+    found = _findings(nbci, at, code=4)
+
+    assert found["agents"]["state"] == "missing"
+    assert found["label cmd"]["state"] == "missing"
+
+
+def test_the_name_of_the_job_stands_once(nbci: Console, at: dict[str, str]) -> None:
+    done = nbci("jenkins", "doctor", "--job", "team/none", env=at)
+    assert done.stdout.count("team/none") == 1, done.stdout
 
 
 def test_what_has_ended_is_not_stopped(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:

@@ -19,7 +19,7 @@ from support.jenkins import Answer
 from nbci.errors import UsageError
 from nbci.jenkins.bringup import Library, casc, find_library, plugins_text
 from nbci.jenkins.groovy import quoted
-from nbci.jenkins.items import wanted_items
+from nbci.jenkins.items import MARK, is_ours, wanted_items
 from nbci.jenkins.jenkinsfile import generated_part, updated
 from nbci.jenkins.parameters import jenkins_parameter
 from nbci.params.parameter import Parameter
@@ -244,6 +244,21 @@ def test_text_as_groovy_ends_where_it_ends(text: str) -> None:
     assert decoded == text
 
 
+def test_sync_knows_what_configuration_as_code_made(nbci: Console, project: Path) -> None:
+    assert nbci("jenkins", "init", *_LIBRARY, "--job", "team/digits").returncode == 0
+    script = yaml.safe_load((project / "jenkins/casc.yaml").read_text())["jobs"][0]["script"]
+    for item in wanted_items("team/digits", "https://git.example.com/team/digits.git"):
+        description = ET.fromstring(item.xml.partition("?>")[2]).findtext("description")
+        assert f"description('{description}')" in script
+        assert is_ours(item.xml)
+
+
+def test_sync_knows_what_configuration_as_code_made_before_there_were_marks() -> None:
+    *_, item = wanted_items("team/digits", "https://git.example.com/team/digits.git")
+    assert is_ours(item.xml.replace(MARK, ""))
+    assert not is_ours(item.xml.replace(MARK, "").replace("<id>nbci</id>", "<id>another</id>"))
+
+
 def test_a_dollar_is_no_variable_of_configuration_as_code() -> None:
     found = yaml.safe_load(casc("a/b", "https://git.example.com/${x}", Library(url="u"), ()))
     assert "remote('https://git.example.com/^${x}')" in found["jobs"][0]["script"]
@@ -279,7 +294,7 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 def test_pull_requests_of_forks_run_the_jenkinsfile_of_their_target(url: str) -> None:
     fork = "org.jenkinsci.plugins.github__branch__source.ForkPullRequestDiscoveryTrait"
     nobody = "org.jenkinsci.plugins.github_branch_source.ForkPullRequestDiscoveryTrait$TrustNobody"
-    *_, item = wanted_items("a/b", url, "x", "github")
+    *_, item = wanted_items("a/b", url, "github")
     source = ET.fromstring(item.xml.partition("?>")[2]).find("sources/data/jenkins.branch.BranchSource/source")
     assert source is not None
     assert (source.findtext("repoOwner"), source.findtext("repository")) == ("team", "digits")
@@ -296,7 +311,7 @@ def test_pull_requests_that_are_elsewhere(tmp_path: Path) -> None:
     from nbci.config import find_project
 
     with pytest.raises(UsageError, match="is no repository on"):
-        wanted_items("a/b", "https://github.com.evil.example/team/digits", "x", "github")
+        wanted_items("a/b", "https://github.com.evil.example/team/digits", "github")
     (tmp_path / "pyproject.toml").write_text('[tool.nbci]\njenkins.pull_requests = "gitlab"\n')
     with pytest.raises(UsageError, match="is none of: github"):
         find_project(tmp_path)

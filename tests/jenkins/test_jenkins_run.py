@@ -7,6 +7,11 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
+from support.jenkins import MULTIBRANCH_CLASS
+
+from nbci.jenkins.access import Access
+from nbci.jenkins.controller import Controller
+from nbci.jenkins.place import find_job
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +227,27 @@ def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> No
     wrong = nbci("jenkins", "run", "--job", "team/digits", "--branch", "feature/y", env=at)
     assert wrong.returncode == 2
     assert "did you mean 'feature/x'?" in wrong.stderr
+
+
+@pytest.mark.parametrize(
+    ("branch", "job"),
+    [
+        # as a controller with branch-api 1280 named them
+        ("a&b", "a&b"), ("a,b", "a,b"), ("a;b", "a;b"), ("a=b", "a=b"), ("it's", "it's"), ("user@x", "user@x"),
+        ("v1+gpu", "v1+gpu"), ("größe", "größe"), ("feature/größe-x", "feature%2Fgröße-x"), ("fix#12", "fix%2312"),
+        ("feature/x", "feature%2Fx"), ("dots.and-dash_x", "dots.and-dash_x"), ("100%", "100%25"), ("PR-7", "PR-7"),
+    ],
+)  # fmt: skip
+def test_a_branch_is_found_by_what_its_job_calls_itself(jenkins: FakeJenkins, branch: str, job: str) -> None:
+    jenkins.add_job("team/digits", kind=MULTIBRANCH_CLASS)
+    jenkins.add_job(f"team/digits/{job}")
+    jenkins.jobs["team/digits"].kind = MULTIBRANCH_CLASS
+    controller = Controller(Access(url=jenkins.url))
+
+    name, found = find_job(controller, "team/digits", branch, None)
+
+    assert name == f"team/digits/{job}"
+    assert found["name"] == job
 
 
 def test_a_build_that_waits_already_is_not_triggered_twice(

@@ -87,7 +87,7 @@ def test_a_change_by_somebody_else_meanwhile_is_seen(nbci: Console, jenkins: Fak
 
 def test_what_jenkins_adds_is_no_difference(jenkins: FakeJenkins) -> None:
     """As it comes back: XML 1.1, versions of plugins, elements that nobody sent."""
-    *_, item = wanted_items("a/b", "https://git.example.com/a&b.git", "x")
+    *_, item = wanted_items("a/b", "https://git.example.com/a&b.git")
     stored = item.xml.replace("WorkflowMultiBranchProject>", 'WorkflowMultiBranchProject plugin="m@1">', 1).replace(
         "<triggers>", "<properties/><folderViews class='x'/><triggers>"
     )
@@ -101,7 +101,7 @@ def test_what_jenkins_adds_is_no_difference(jenkins: FakeJenkins) -> None:
 
 
 def test_a_part_of_another_class_is_replaced() -> None:
-    *_, item = wanted_items("a/b", _URL, "x")
+    *_, item = wanted_items("a/b", _URL)
     other = item.xml.replace("jenkins.plugins.git.GitSCMSource", "org.example.Source").replace(
         "<id>nbci</id>", "<id>nbci</id><secret>x</secret>"
     )
@@ -112,7 +112,7 @@ def test_a_part_of_another_class_is_replaced() -> None:
 
 
 def test_the_mark_is_in_every_description() -> None:
-    for item in wanted_items("a/b/c", _URL, "x <y>"):
+    for item in wanted_items("a/b/c", "https://git.example.com/x?<y>"):
         found = ET.fromstring(item.xml.partition("?>")[2]).findtext("description")
         assert found is not None
         assert found.endswith(MARK)

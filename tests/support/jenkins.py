@@ -32,7 +32,7 @@ _SCRIPTED: Final = (
     b"'pipeline' step\"]}]}}"
 )
 _FOLDER_CLASS: Final = "com.cloudbees.hudson.plugins.folder.Folder"
-_MULTIBRANCH_CLASS: Final = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
+MULTIBRANCH_CLASS: Final = "org.jenkinsci.plugins.workflow.multibranch.WorkflowMultiBranchProject"
 
 
 _NOTED: Final = re.compile(rb"^\[Pipeline\]|^ERROR|(?<=user )|no-such-label", re.MULTILINE)
@@ -276,7 +276,7 @@ class FakeJenkins:
         if query.get("tree") == "name":
             return Answer(200, {}, json.dumps({"_class": job.kind, "name": short}).encode())
         builds = [{"number": each.number, "queueId": each.item} for each in reversed(job.builds)]
-        if job.kind in {_FOLDER_CLASS, _MULTIBRANCH_CLASS}:
+        if job.kind in {_FOLDER_CLASS, MULTIBRANCH_CLASS}:
             children = [each for each in self.jobs if each.rpartition("/")[0] == name]
             found = {"_class": job.kind, "name": short, "jobs": [{"name": c.rpartition("/")[2]} for c in children]}
             return Answer(200, {}, json.dumps(found).encode())
@@ -369,6 +369,8 @@ class FakeJenkins:
     def log_of(self, build: FakeBuild) -> bytes:
         """The recorded log, with a line in front that is cut in the middle of a character."""
         text = self.recorded(f"{build.outcome} log").body.decode()
+        if build.mode == "nolabel":
+            text = re.sub(r"^Running on .*\n", "", text, flags=re.MULTILINE)
         said = {
             "nolabel": f"Still waiting to schedule task\n{_NO_LABEL}\n",
             "infrastructure": f"ERROR: {self.trouble}\n",
