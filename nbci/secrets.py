@@ -9,8 +9,10 @@ import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
+from nbci.visible import begun, between, has_codes, merged, views
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 SHORTEST = 4
 """Shorter secrets are not masked: they would blank out ordinary text; whoever declares one is warned."""
@@ -18,6 +20,10 @@ SHORTEST = 4
 STARS = "***"
 
 _SHORTEST_ENCODED = 6
+_LINE_CHARACTERS = 1024
+_TAIL_CHARACTERS = 4096
+_SHORT_CODES = "\x1b&%\\"
+_KEPT_CODES = re.compile(r"\x1b\[[\d;:]*m|</?[a-zA-Z][^<>]*>")
 _CREDENTIAL = re.compile(
     r"(^|_)(api_?key|auth|credentials?|passw(or)?d|passphrase|pass|pat|pwd|secret|token)($|_)|(access|account|private|signing)_?key($|_)",
     re.IGNORECASE,
@@ -46,16 +52,19 @@ def credentials(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Mask:
-    """Replaces secrets by `***`, in the forms in which programs print them.
+    """Replaces secrets by `***`, in the forms in which programs print them and in which people see them.
 
-    These are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in base64 also as part of
-    something longer (as in a header `Authorization: Basic`).
+    The forms are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in base64 also as part
+    of something longer (as in a header `Authorization: Basic`). They are looked for in the text as it is, and as it is
+    seen once terminal codes, markup and escapes, of one kind within another, are gone (`nbci.visible`).
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """`secrets` are the values; those shorter than four characters are left out."""
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
+        self._plain_forms = [form for form in self._forms if not has_codes(form)]
+        self._inner_characters = {character for form in self._forms for character in form[:-1]}
 
     @property
     def longest(self) -> int:
@@ -64,10 +73,10 @@ class Mask:
 
     def text(self, text: str) -> str:
         """`text` without secrets."""
-        for form in self._forms:
-            if form in text:
-                text = text.replace(form, STARS)
-        return text
+        if not self._forms:
+            return text
+        text = self._without_plain(text)
+        return _starred(text, self.hidden(text))
 
     def json(self, document: Any) -> Any:
         """A copy of a JSON document, every string in it masked, keys too."""
@@ -83,10 +92,19 @@ class Mask:
         """A masker for text that comes in chunks."""
         return StreamMask(self)
 
+    def after(self, shown: str, text: str, hidden: Sequence[tuple[int, int]]) -> str:
+        """`text` without secrets, nor what makes one of what was shown before it; `hidden` is that of both together."""
+        begin = len(shown)
+        new = [(max(start, begin) - begin, end - begin) for start, end in hidden if end > begin]
+        return self._without_plain(_starred(text, new))
+
     def unfinished(self, text: str) -> int:
         """How many characters at the end of `text` may be the beginning of a secret."""
+        if text[-1:] not in self._inner_characters:
+            return 0
+        text = text[-self.longest :]
         longest = 0
-        for form in self._forms:
+        for form in self._forms_for(text):  # up to its first escape, a form begins as another without any does
             tail = text[-(len(form) - 1) :]
             start = tail.find(form[0])
             while 0 <= start < len(tail) - longest:
@@ -96,17 +114,55 @@ class Mask:
                 start = tail.find(form[0], start + 1)
         return longest
 
-    def cut(self, text: str) -> int:
+    def cut(self, text: str, hidden: Sequence[tuple[int, int]]) -> int:
         """Where `text` may be cut: before a secret's possible beginning, and never within a whole secret."""
         end = len(text) - self.unfinished(text)
-        moved = True
+        whole = len(text) - begun(text)
+        if whole < len(text):
+            end = min(end, whole - self.unfinished(text[:whole]))
+            end = min(end, whole) if text[whole] in _SHORT_CODES else end
+        start = max(0, whole - _TAIL_CHARACTERS)
+        for view in views(text[start:whole]):
+            for length in {len(view.text), len(view.text) - begun(view.text)}:
+                held = self.unfinished(view.text[:length])
+                end = min(end, start + view.span(length - held, length)[0]) if held else end
+        return self._before_whole_ones(text, end, hidden)
+
+    def _before_whole_ones(self, text: str, end: int, hidden: Sequence[tuple[int, int]]) -> int:
+        """The end, moved before secrets that it would cut in two."""
+        forms = self._forms_for(text)
+        moved = end < len(text)
         while moved:
             moved = False
-            for form in self._forms:
+            for form in forms:
                 start = text.find(form, max(0, end - len(form) + 1), end + len(form) - 1)
                 if start >= 0 and start < end < start + len(form):
                     end, moved = start, True
+            for start, finish in hidden:
+                if start < end < finish:
+                    end, moved = start, True
         return end
+
+    def hidden(self, text: str) -> list[tuple[int, int]]:
+        """Where secrets are seen that do not stand there as they are."""
+        return merged(view.span(start, end) for view in views(text) for start, end in self._found(view.text))
+
+    def _without_plain(self, text: str) -> str:
+        for form in self._forms_for(text):
+            if form in text:
+                text = text.replace(form, STARS)
+        return text
+
+    def _forms_for(self, text: str) -> list[str]:
+        """Those that can stand in the text."""
+        return self._forms if has_codes(text) else self._plain_forms
+
+    def _found(self, text: str) -> Iterator[tuple[int, int]]:
+        for form in self._forms_for(text):
+            start = text.find(form)
+            while start >= 0:
+                yield start, start + len(form)
+                start = text.find(form, start + len(form))
 
 
 class StreamMask:
@@ -115,18 +171,38 @@ class StreamMask:
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
         self._held = ""
+        self._line = ""
 
     def feed(self, chunk: str) -> str:
         """The part of what came so far that can be shown."""
-        text = self._held + chunk
-        end = self._mask.cut(text) if self._mask.longest else len(text)
+        if not self._mask.longest:
+            return chunk
+        text = self._line + self._held + chunk
+        hidden = self._mask.hidden(text)
+        end = max(self._mask.cut(text, hidden), len(self._line))
         self._held = text[end:]
-        return self._mask.text(text[:end])
+        return self._shown(text[:end], hidden)
 
     def flush(self) -> str:
         """What was held back, when nothing follows."""
-        text, self._held = self._held, ""
-        return self._mask.text(text)
+        text, self._held = self._line + self._held, ""
+        return self._shown(text, self._mask.hidden(text))
+
+    def _shown(self, text: str, hidden: Sequence[tuple[int, int]]) -> str:
+        """What is new of the text, masked; what moves about in its line may complete what stands there already."""
+        whole = [(start, end) for start, end in hidden if start < len(text)]
+        masked = self._mask.after(self._line, text[len(self._line) :], whole)
+        self._line = text.rpartition("\n")[2][-_LINE_CHARACTERS:]
+        return masked
+
+
+def _starred(text: str, hidden: Sequence[tuple[int, int]]) -> str:
+    """The text with stars for what is hidden; codes and tags within stay, since they count for what follows."""
+    if not hidden:
+        return text
+    kept = [text[start:end] for start, end in between(hidden, len(text))]
+    codes = ["".join(_KEPT_CODES.findall(text[start:end])) for start, end in hidden]
+    return kept[0] + "".join(f"{STARS}{code}{after}" for code, after in zip(codes, kept[1:], strict=True))
 
 
 def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
@@ -139,10 +215,13 @@ def _forms(secret: str) -> set[str]:
         line.strip() for line in secret.splitlines() if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
     }
     escaped = {json.dumps(secret)[1:-1], repr(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    escaped |= {ascii(secret)[1:-1], repr(secret.encode(errors="surrogateescape"))[2:-1]}
     escaped |= {html.escape(secret), html.escape(secret, quote=False)}
     quoted = {urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret), urllib.parse.quote_plus(secret)}
     quoted |= {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
-    return {secret} | lines | escaped | quoted | _encoded(secret.encode(errors="surrogateescape"))
+    seen = {view.text for view in views(secret) if len(view.text) >= max(2 * SHORTEST, len(secret) // 2)}
+    encoded = {code for form in {secret} | escaped for code in _encoded(form.encode(errors="surrogateescape"))}
+    return {secret} | lines | escaped | quoted | seen | encoded
 
 
 def _encoded(secret: bytes) -> set[str]:

@@ -142,7 +142,8 @@ class CellOutputs:
 
     def _masked_display(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """The data and metadata of a display output without secrets and without what no file can hold."""
-        data = self._mask.json(content.get("data") or {})
+        given = {kind: _joined(kind, value) for kind, value in (content.get("data") or {}).items()}
+        data = self._mask.json(given)
         cleaned = {kind: clean(value) if isinstance(value, str) else value for kind, value in data.items()}
         return {"data": cleaned, "metadata": self._mask.json(content.get("metadata") or {})}
 
@@ -202,6 +203,12 @@ class CellOutputs:
 
     def _path_in_step(self, file: IO[str]) -> str:
         return f"{self._spill.parent.name}/{os.path.basename(file.name)}"
+
+
+def _joined(kind: str, value: Any) -> Any:
+    """The lines of a text as one, as whoever shows them joins them; a secret may stand in two of them."""
+    is_lines = isinstance(value, list) and all(isinstance(line, str) for line in value)
+    return "".join(value) if is_lines and not kind.endswith("json") else value
 
 
 def clean(text: str) -> str:

@@ -1,0 +1,295 @@
+"""What a person sees of a text once terminal codes, markup and escapes are gone, and where in the text that stands."""
+
+from __future__ import annotations
+
+import codecs
+import html
+import re
+from bisect import bisect_right
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    Piece = tuple[int, int, int]
+
+# ECMA-48, 5.4: control sequences; 5.6: strings such as titles and links, as xterm ends them
+_CODES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b\n]*(?:\x07|\x1b\\)?|[ -/]*[0-~])")
+_INVISIBLE = re.compile(
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\xad\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff]+"
+)
+_MOVING = re.compile(r"[\b\r]|\x1b\[\d*[CDGK]")
+_ON_A_TERMINAL = re.compile(
+    r"\x1b\[(?P<count>\d*)(?P<move>[CDGK])|(?P<control>[\b\r\n])|(?P<code>" + _CODES.pattern + ")"
+)
+_MARKUP = re.compile(
+    r"<(?:(script|style|template)\b[^<>]*>.*?</\1\s*>|!--.*?-->|/?[a-zA-Z][^<>]*>)|&(?:#\d+|#[xX][0-9a-fA-F]+|\w+);?",
+    re.DOTALL,
+)
+_ESCAPED = re.compile(
+    r"\\(?:x[0-9a-fA-F]{2}(?:\\x[0-9a-fA-F]{2})*|u[0-9a-fA-F]{4}(?:\\u[0-9a-fA-F]{4})*|U[0-9a-fA-F]{8}|[0-7]{3}|.)",
+    re.DOTALL,
+)
+_QUOTED = re.compile("%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*")
+_BREAK = re.compile(r"\n(?=[A-Za-z0-9+/=]|\Z)")
+_BEGUN = re.compile(r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z")
+_PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0"}
+_WRAPPED = frozenset({64, 65, 76, 77})
+"""The lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return."""
+_CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
+_CODE_CHARACTERS = ("\\", "<", "&", "%")
+_LONGEST_BEGUN = 4096
+_DEEPEST = 4
+_MOST = 24
+
+
+class View:
+    """A text as it is seen in one way; it knows where in the text, or in the view below it, everything stands."""
+
+    __slots__ = ("_at", "_made", "_pieces", "_under", "text")
+
+    def __init__(self, text: str, under: View | None = None, made: Callable[[], list[Piece]] | None = None) -> None:
+        """`made` gives the pieces, when somebody asks: from where each is seen, and from where to where it stands."""
+        self.text = text
+        self._under = under
+        self._made = made
+        self._pieces: list[Piece] | None = None
+        self._at: list[int] = []
+
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """From where to where in the text that stands which is seen from `start` to `end` (never nothing)."""
+        if self._under is None or self._made is None:
+            return start, end
+        if self._pieces is None:
+            self._pieces = self._made()
+            self._at = [seen for seen, _, _ in self._pieces]
+        first, last = bisect_right(self._at, start) - 1, bisect_right(self._at, end - 1) - 1
+        begin = min(self._place(number, start)[0] for number in range(first, last + 1))
+        finish = max(self._place(number, end - 1)[1] for number in range(first, last + 1))
+        return self._under.span(begin, finish)
+
+    def _place(self, number: int, at: int) -> tuple[int, int]:
+        """Where the character stands if it is in this piece; else where the whole piece does."""
+        pieces = self._pieces or []
+        seen, begin, finish = pieces[number]
+        length = (pieces[number + 1][0] if number + 1 < len(pieces) else len(self.text)) - seen
+        if length == finish - begin and 0 <= at - seen < length:
+            return begin + at - seen, begin + at - seen + 1
+        return begin, finish
+
+
+def views(text: str) -> Iterator[View]:
+    """The other ways in which the text may be seen: each kind of code taken away or read, also one within another."""
+    if not _is_special(text):
+        return
+    known = {text}
+    last = [View(text)]
+    for _ in range(_DEEPEST):
+        following = []
+        for found in (way(view) for view in last for way in _WAYS):
+            if found is None or found.text in known:
+                continue
+            known.add(found.text)
+            following.append(found)
+            yield found
+            if len(known) > _MOST:
+                return
+        last = following
+
+
+def begun(text: str) -> int:
+    """How many characters at the end of the text may be the beginning of a code."""
+    found = _BEGUN.search(text, max(0, len(text) - _LONGEST_BEGUN))
+    return len(text) - found.start() if found is not None else 0
+
+
+def has_codes(text: str) -> bool:
+    """Whether the text may have escapes of strings, URLs or markup."""
+    return any(character in text for character in _CODE_CHARACTERS)
+
+
+def _is_special(text: str) -> bool:
+    return has_codes(text) or _has_invisible(text) or "\x1b" in text or _is_wrapped(text)
+
+
+def _has_invisible(text: str) -> bool:
+    return not text.isascii() or any(character in text for character in _CONTROLS if character != "\x1b")
+
+
+def _is_wrapped(text: str) -> bool:
+    return "\n" in text and not _WRAPPED.isdisjoint(map(len, text.split("\n")))
+
+
+def _without_codes(view: View) -> View | None:
+    return _replaced(view, _CODES, _nothing) if "\x1b" in view.text else None
+
+
+def _without_invisible(view: View) -> View | None:
+    return _replaced(view, _INVISIBLE, _nothing) if _has_invisible(view.text) else None
+
+
+def _without_markup(view: View) -> View | None:
+    return _replaced(view, _MARKUP, _marked) if "<" in view.text or "&" in view.text else None
+
+
+def _without_escapes(view: View) -> View | None:
+    return _replaced(view, _ESCAPED, _unescaped) if "\\" in view.text else None
+
+
+def _without_quotes(view: View) -> View | None:
+    return _replaced(view, _QUOTED, _unquoted) if "%" in view.text else None
+
+
+def _without_breaks(view: View) -> View | None:
+    return _replaced(view, _BREAK, _nothing) if _is_wrapped(view.text) else None
+
+
+def _replaced(view: View, pattern: re.Pattern[str], seen: Callable[[re.Match[str]], str]) -> View | None:
+    """The view with what the pattern finds replaced by what is seen of it; None where it finds nothing."""
+    shown, count = pattern.subn("" if seen is _nothing else seen, view.text)
+
+    def pieces() -> list[Piece]:
+        made: list[Piece] = []
+        at = length = 0
+        for found in pattern.finditer(view.text):
+            start, end = found.span()
+            made += [(length, at, start)] if at < start else []
+            length += start - at
+            text = seen(found)
+            made += [(length, start, end)] if text else []
+            length += len(text)
+            at = end
+        return [*made, (length, at, len(view.text))] if at < len(view.text) else made
+
+    return View(shown, view, pieces) if count else None
+
+
+def _nothing(found: re.Match[str]) -> str:
+    return ""
+
+
+def _marked(found: re.Match[str]) -> str:
+    word = found[0]
+    return "" if word[0] == "<" else html.unescape(word)
+
+
+def _unquoted(found: re.Match[str]) -> str:
+    return unquote(found[0])
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    """What escapes stand for in JSON, Python's strings and its bytes, whose text is UTF-8."""
+    word = found[0]
+    if len(word) == 2:
+        return _PLAIN_ESCAPES.get(word[1], word[1])
+    if word[1] == "x":
+        data = bytes.fromhex(word.replace("\\x", ""))
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return data.decode("latin-1")
+    try:
+        units = codecs.decode(word, "unicode_escape")
+    except UnicodeDecodeError:  # no character has this number
+        return word
+    return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def _as_on_a_terminal(view: View) -> View | None:
+    """Carriage returns, backspaces and movements within a line carried out."""
+    text = view.text
+    if _MOVING.search(text) is None:
+        return None
+    screen = _Screen()
+    at = 0
+    for found in _ON_A_TERMINAL.finditer(text):
+        screen.write(text, at, found.start())
+        at = found.end()
+        if found["control"] is not None:
+            screen.control(found[0], found.start())
+        elif found["move"] is not None:
+            screen.move(found["move"], found["count"])
+    screen.write(text, at, len(text))
+    characters, places = screen.content()
+    return View("".join(characters), view, lambda: [(seen, at, at + 1) for seen, at in enumerate(places)])
+
+
+class _Screen:
+    """The lines of a terminal that is as wide as it has to be; each character knows where it came from."""
+
+    def __init__(self) -> None:
+        self._done: tuple[list[str], list[int]] = [], []
+        self._characters: list[str] = []
+        self._places: list[int] = []
+        self._column = 0
+
+    def write(self, text: str, start: int, end: int) -> None:
+        missing = self._column - len(self._characters)
+        if missing > 0:
+            self._characters += [" "] * missing
+            self._places += [start] * missing
+        after = self._column + end - start
+        self._characters[self._column : after] = text[start:end]
+        self._places[self._column : after] = range(start, end)
+        self._column = after
+
+    def control(self, character: str, at: int) -> None:
+        if character == "\n":
+            self._column = len(self._characters)
+            self.write("\n", 0, 1)
+            self._places[-1] = at
+            self._end_line()
+        elif character == "\r":
+            self._column = 0
+        else:
+            self._column = max(0, self._column - 1)
+
+    def move(self, direction: str, count: str) -> None:
+        steps = int(count[:3] or 1)
+        if direction == "C":
+            self._column += steps
+        elif direction == "D":
+            self._column = max(0, self._column - steps)
+        elif direction == "G":
+            self._column = max(0, steps - 1)
+        elif count in {"", "0"}:
+            del self._characters[self._column :], self._places[self._column :]
+        elif count == "2":
+            self._characters = [" "] * len(self._characters)
+
+    def content(self) -> tuple[list[str], list[int]]:
+        self._end_line()
+        return self._done
+
+    def _end_line(self) -> None:
+        self._done[0].extend(self._characters)
+        self._done[1].extend(self._places)
+        self._characters, self._places, self._column = [], [], 0
+
+
+_WAYS = (
+    *(_without_codes, _without_invisible, _as_on_a_terminal),
+    *(_without_markup, _without_escapes, _without_quotes, _without_breaks),
+)
+
+
+def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The spans in order, those that touch or overlap made one.
+
+    >>> merged([(4, 6), (0, 2), (5, 9)])
+    [(0, 2), (4, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(spans):
+        if found and start <= found[-1][1]:
+            found[-1] = found[-1][0], max(found[-1][1], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def between(spans: Iterable[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
+    """What lies before, between and after spans that are in order: one more than there are spans."""
+    edges = [0, *(edge for span in spans for edge in span), length]
+    return ((edges[at], edges[at + 1]) for at in range(0, len(edges), 2))
