@@ -16,6 +16,35 @@ if TYPE_CHECKING:
 
     from jsonschema.exceptions import ValidationError
 
+_MEANT = {
+    "min": "at_least",
+    "minimum": "at_least",
+    "above": "at_least",
+    "threshold": "at_least",
+    "ge": "at_least",
+    "gte": "at_least",
+    "max": "at_most",
+    "maximum": "at_most",
+    "below": "at_most",
+    "le": "at_most",
+    "lte": "at_most",
+    "eq": "equals",
+    "equal": "equals",
+    "value": "equals",
+    "range": "between",
+    "max_decrease": "max_drop",
+    "max_increase": "max_rise",
+    "depends_on": "after",
+    "needs": "after",
+    "prev": "after",
+    "inputs": "deps",
+    "outputs": "outs",
+    "parameters": "params",
+    "image": "container",
+    "if": "when",
+}
+"""Keys as other tools call them."""
+
 _FOUND = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
 _WANTED = {
     "object": "a mapping",
@@ -116,11 +145,16 @@ def _unknown_keys(error: ValidationError, path: tuple[str | int, ...]) -> list[V
             path=(*path, key),
             about="key",
             message=f"unknown key {key!r}",
-            suggestion=nearest(key, [name for name in known if name not in instance]),
+            suggestion=_meant(key, [name for name in known if name not in instance]),
         )
         for key in instance
         if key not in known
     ]
+
+
+def _meant(key: str, known: list[str]) -> str | None:
+    same = _MEANT.get(key.lower().replace("-", "_"))
+    return same if same in known else nearest(key, known)
 
 
 def _unmatched(error: ValidationError, path: tuple[str | int, ...]) -> Violation:

@@ -46,6 +46,13 @@ def test_a_violation_reads_as_a_sentence() -> None:
     }
 
 
+def test_a_gate_in_other_tools_words_is_understood_so_far_as_to_name_ours() -> None:
+    gates = [{"metric": "auc", "min": 0.9}, {"metric": "auc", "max": 1}, {"metric": "auc", "mising": "pass"}]
+    found = violations({"steps": {"a": {"notebook": "x"}}, "gates": gates}, "pipeline")
+    unknown = [(violation.path[-1], violation.suggestion) for violation in found if violation.about == "key"]
+    assert unknown == [("min", "at_least"), ("max", "at_most"), ("mising", "missing")]
+
+
 WHOLE: dict[str, Any] = {
     "pipeline": "digits",
     "params": {"C": 1.0, "seed": {"default": 7, "help": "text", "type": "int", "choices": [7, 8]}},

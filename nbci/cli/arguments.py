@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from typing import TYPE_CHECKING
 
 from nbci.durations import parse_duration
@@ -71,3 +72,9 @@ def say_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespace
         import webbrowser
 
         webbrowser.open(page.as_uri())
+
+
+def warn(message: str, hint: str | None = None) -> None:
+    """Say on stderr what may be wrong, without ending the command."""
+    lines = [f"nbci: warning: {message}", *(f"  → {line}" for line in (hint or "").splitlines())]
+    print("\n".join(lines).encode("utf-8", errors="backslashreplace").decode(), file=sys.stderr, flush=True)

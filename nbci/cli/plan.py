@@ -68,11 +68,21 @@ def main(arguments: argparse.Namespace) -> int:
 
         project = project_for(target.project, plan, os.environ)
         decide_before(project, plan, open_store(project, plan, arguments.store), os.environ, Path(arguments.leave))
+    _tell_missing_kernels(plan)
     if arguments.format != "jenkins":
         plan = forecast_here(project_for(target.project, plan, os.environ), plan)
     shown = to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format)
     print(shown + (data_line(polled.seen) if polled is not None and arguments.format == "jenkins" else ""), end="")
     return 0
+
+
+def _tell_missing_kernels(plan: Plan) -> None:
+    """A machine that only plans needs no kernel, so this is no error yet."""
+    from nbci.cli.arguments import warn
+    from nbci.engine.prepare import missing_kernels
+
+    for error in missing_kernels([step for step in plan.steps if step.action != "skip"]):
+        warn(str(error), error.hint)
 
 
 def _polled(project: Project, plan: Plan, seen: str | None) -> Polled | None:

@@ -46,6 +46,10 @@ def _text(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         yield ""
         yield from _step(step)
+    others = list(_other_cells(plan))
+    if others:
+        yield ""
+        yield from others
     for warning in plan.warnings:
         yield ""
         yield f"warning: {warning}"
@@ -73,6 +77,21 @@ def _step(step: PlannedStep) -> Iterator[str]:
 def _cells(step: PlannedStep) -> str:
     numbers = [str(cell.number) for cell in step.cells if cell.role == "step"]
     return f"cell {numbers[0]}" if len(numbers) == 1 else f"cells {', '.join(numbers)}" if numbers else "no cell"
+
+
+def _other_cells(plan: Plan) -> Iterator[str]:
+    """For each notebook where its cells went that are no step's own."""
+    found: dict[str, dict[int, str]] = {}
+    for step in plan.steps:
+        for cell in step.cells:
+            if cell.number is not None and cell.role != "step":
+                place = f"metrics, at the end of {step.name}" if cell.role == "metrics" else cell.role
+                found.setdefault(step.notebook, {}).setdefault(cell.number, place)
+    for out in plan.left_out:
+        found.setdefault(out.notebook, {})[out.cell] = f"not run: {out.reason}"
+    for notebook, places in found.items():
+        shown = ", ".join(f"{number} ({places[number]})" for number in sorted(places))
+        yield f"other cells of {notebook}: {shown}"
 
 
 def _tree(plan: Plan) -> Iterator[str]:

@@ -58,11 +58,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Run, show what happens, write the report; the answer is the exit code."""
-    if (arguments.target is None) == (arguments.resume is None):
-        raise UsageError("name either a TARGET or a run to --resume", hint="nbci run notebooks/digits.ipynb")
+    if arguments.target is not None and arguments.resume is not None:
+        raise UsageError("name either a TARGET or a run to --resume", hint="a run knows its target")
     if arguments.resume:
         return _resume(arguments)
+    arguments.target = arguments.target or _only_target()
     return _start(arguments)
+
+
+def _only_target() -> str:
+    """The pipeline of a project that has one."""
+    from nbci.config import find_project
+    from nbci.store.found import pipelines_of, targets_of
+
+    project = find_project(Path.cwd())
+    pipelines = pipelines_of(project)
+    if len(pipelines) == 1:
+        return pipelines[0]
+    targets = targets_of(project)
+    more = f" and {len(targets) - 10} more" if len(targets) > 10 else ""
+    here = f"this project has {', '.join(targets[:10])}{more}"
+    none = "there is neither a pipeline nor a notebook with step tags here"
+    raise UsageError("name either a TARGET or a run to --resume", hint=here if targets else none)
 
 
 def _start(arguments: argparse.Namespace) -> int:

@@ -10,11 +10,13 @@ from nbci.cli.arguments import add_parameter_arguments
 if TYPE_CHECKING:
     import argparse
 
+    from nbci.plan.model import PlannedStep
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci why`."""
     parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
-    parser.add_argument("step", metavar="STEP", help="a step of it")
+    parser.add_argument("step", metavar="STEP", nargs="?", help="a step of it (default: a line for each)")
     add_parameter_arguments(parser)
 
 
@@ -29,8 +31,13 @@ def main(arguments: argparse.Namespace) -> int:
 
     target = read_target(arguments.target)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
-    step = step_named(forecast_here(target.project, plan), arguments.step)
-    print(f"{step.name}: {step.action}" + (f", {step.reason}" if step.reason else ""))
+    forecast = forecast_here(target.project, plan)
+    if arguments.step is None:
+        for planned in forecast.steps:
+            print(f"{planned.name}: {_action(planned)}")
+        return 0
+    step = step_named(forecast, arguments.step)
+    print(f"{step.name}: {_action(step)}")
     last = last_records(target.project, plan.target)(step.name)
     if last is None:
         print("  it never ran here")
@@ -40,3 +47,7 @@ def main(arguments: argparse.Namespace) -> int:
         for text in texts if texts != [step.reason] else ():
             print(f"  {text}")
     return 0
+
+
+def _action(step: PlannedStep) -> str:
+    return step.action + (f", {step.reason}" if step.reason else "")

@@ -23,7 +23,7 @@ from nbci.store.checkout import read_checkout
 from nbci.store.runs import now_utc, user_name
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.params import Assignment
@@ -70,17 +70,19 @@ def plan_target(
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:
     """UsageError when one of the steps that will run asks for a kernel that is not installed here."""
-    from nbci.kernels.specs import find_spec, is_installed
+    for error in missing_kernels([step for step in steps if step.action == "run"]):
+        raise error
 
-    own = [step for step in steps if step.action == "run" and step.environment is None]
-    wanted = {step.kernel: step.notebook for step in reversed(own)}
+
+def missing_kernels(steps: Sequence[PlannedStep]) -> Iterator[UsageError]:
+    """Each kernel that one of the steps would start here and that is not there, with the notebook that names it."""
+    from nbci.kernels.specs import why_missing
+
+    wanted = {step.kernel: step.notebook for step in reversed(steps) if step.environment is None}
     for kernel, notebook in wanted.items():
-        if is_installed(kernel):
-            continue
-        try:
-            find_spec(kernel)
-        except UsageError as error:
-            raise UsageError(error.message, hint=error.hint, where=Location(notebook)) from error
+        error = why_missing(kernel)
+        if error is not None:
+            yield UsageError(error.message, hint=error.hint, where=Location(notebook))
 
 
 def find_secrets(

@@ -10,6 +10,8 @@ from nbci.errors import UsageError, nearest
 from nbci.lean import lean_import
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nbci.kernels.job import KernelJob
@@ -55,6 +57,17 @@ def is_installed(name: str) -> bool:
     return False
 
 
+def why_missing(name: str) -> UsageError | None:
+    """What is wrong with the kernel of that name on this machine; None where it can be started."""
+    if is_installed(name):
+        return None
+    try:
+        find_spec(name)
+    except UsageError as error:
+        return error
+    return None
+
+
 def spec_of(job: KernelJob) -> KernelSpec:
     """How the job's kernel is started; raises UsageError as `find_spec` does."""
     if job.interpreter is None:
@@ -78,7 +91,15 @@ def find_spec(name: str) -> KernelSpec:
         listed = ", ".join(installed) or "none"
         raise UsageError(
             f"there is no kernel named `{name}`; installed are: {listed}",
-            hint=f"did you mean `{close}`?" if close else "install the kernel, or choose one of these in the notebook",
+            hint=_way_out(close, installed),
         ) from error
     except OSError as error:
         raise UsageError(f"the specification of the kernel `{name}` cannot be read: {error}") from error
+
+
+def _way_out(close: str | None, installed: Sequence[str]) -> str:
+    if not installed:
+        return "install a kernel: `python -m ipykernel install --user`"
+    meant = f"did you mean `{close}`? " if close else ""
+    usual = "python3" if "python3" in installed else installed[0]
+    return f"{meant}`-k {close or usual}` runs every step in that one; or install the kernel"

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
-from nbci.lint.pipelines import composed, named_notebooks, read_pipeline_text
+from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
 from nbci.lint.places import lines_of_cells
-from nbci.lint.rules import NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE
+from nbci.lint.rules import MISSING_KERNEL, NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE
 from nbci.lint.sheet import read_sheet
 from nbci.notebook.read import parse_notebook
 
@@ -31,10 +31,11 @@ _RANK = {"error": 0, "warning": 1, "info": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedNotebook:
-    """A notebook's findings, and the notebook as far as it was understood."""
+    """A notebook's findings, the notebook as far as it was understood, and the kernel that it asks for."""
 
     findings: tuple[Finding, ...]
     tagged: TaggedNotebook | None = None
+    kernel: str | None = None
 
 
 def check_notebook(data: bytes, path: str, *, by_dataflow: bool = False) -> CheckedNotebook:
@@ -49,7 +50,11 @@ def check_notebook(data: bytes, path: str, *, by_dataflow: bool = False) -> Chec
         hits = list(_hits(sheet))
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
     told = [(rule, severity, hit) for rule, severity, hit in hits if not _is_ignored(rule, hit, notebook)]
-    return CheckedNotebook(findings=_placed(told, notebook, data, path), tagged=sheet.tagged if intact else None)
+    return CheckedNotebook(
+        findings=_placed(told, notebook, data, path),
+        tagged=sheet.tagged if intact else None,
+        kernel=notebook.kernel_name,
+    )
 
 
 def _hits(sheet: Sheet) -> Iterable[tuple[str, Severity, Hit]]:
@@ -92,6 +97,11 @@ def _order(finding: Finding) -> tuple[int, int, int, str, str]:
     return finding.cell or 0, line, _RANK[finding.severity], finding.rule, finding.message
 
 
+def missing_kernel(path: str, error: UsageError) -> Finding:
+    """That the notebook's kernel is not on this machine."""
+    return _finding(MISSING_KERNEL, "warning", path, Hit.of(error))
+
+
 def _finding(rule: str, severity: Severity, path: str, hit: Hit, *, file_line: int | None = None) -> Finding:
     return Finding(
         rule=rule,
@@ -106,11 +116,24 @@ def _finding(rule: str, severity: Severity, path: str, hit: Hit, *, file_line: i
     )
 
 
-def orders_by_dataflow(text: str, path: str) -> tuple[bool, tuple[str, ...]]:
-    """Whether a pipeline file derives its order from variables, and the notebooks that it names."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotebooksAsked:
+    """What a pipeline file says of the notebooks that it names; `elsewhere` run in an environment of their own."""
+
+    named: tuple[str, ...]
+    elsewhere: frozenset[str]
+    by_dataflow: bool
+
+
+def notebooks_asked(text: str, path: str) -> NotebooksAsked:
+    """The notebooks that a pipeline file names, as far as it can be read."""
     composition = read_pipeline_text(text, path)
-    named = tuple(notebook for notebook, _ in named_notebooks(composition))
-    return composition.data.get("order") == "dataflow", named
+    named = named_notebooks(composition)
+    return NotebooksAsked(
+        named=tuple(notebook for notebook, _ in named),
+        elsewhere=notebooks_elsewhere(composition),
+        by_dataflow=composition.data.get("order") == "dataflow",
+    )
 
 
 def check_pipeline(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -78,6 +79,17 @@ def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
         (path, Hit(message=f"there is no notebook {path}", line=where.line, column=where.column))
         for path, where in named
     )
+
+
+def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
+    """The notebooks all of whose steps run in an environment of their own, in whatever kernel is in it."""
+    if composition.document is None:
+        return frozenset()
+    here: set[str] = set()
+    elsewhere: set[str] = set()
+    for step in composition.data["steps"].values():
+        (elsewhere if step.get("environment") else here).add(posixpath.normpath(step["notebook"]))
+    return frozenset(elsewhere - here)
 
 
 def composed(

@@ -26,6 +26,7 @@ class Rule(Generic[Subject]):
 
 
 UNREADABLE = "unreadable"
+MISSING_KERNEL = "missing-kernel"
 
 NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "wrong-tag": Rule("error", tags.wrong_tags),
@@ -37,6 +38,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "secret-in-source": Rule("error", leaks.secrets_in_source),
     "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
     "cell-before-tags": Rule("warning", tags.dropped_cells),
+    "cell-behind-metrics": Rule("info", tags.cells_behind_metrics),
     "ignored-tag": Rule("warning", tags.ignored_settings),
     "tag-on-text": Rule("warning", tags.tags_on_text),
     "unsettled-join": Rule("warning", names.joins),
@@ -61,4 +63,4 @@ PIPELINE_RULES: dict[str, Rule[Composition]] = {
     "unmeasured-metric": Rule("warning", pipelines.unmeasured_metrics),
 }
 
-ALL_RULES = (UNREADABLE, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))
+ALL_RULES = (UNREADABLE, MISSING_KERNEL, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from nbci.errors import UsageError
 from nbci.lint.finding import Hit
 from nbci.notebook.tags import read_tags
+from nbci.pipeline.tagged import BEFORE_ANY_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,20 +55,41 @@ def _is_cycle(error: UsageError) -> bool:
 
 def dropped_cells(sheet: Sheet) -> Iterator[Hit]:
     """Cells before the first tag of a notebook with steps: they run in no step."""
-    if sheet.tagged is None or sheet.tagged.whole:
+    for number in sheet.tagged.dropped if sheet.tagged is not None else ():
+        yield Hit(
+            message=f"the cell {BEFORE_ANY_STEP}, so it belongs to no step and does not run",
+            hint="tag it `imports`, `parameters` or `step:NAME`, or `skip` if it is not meant to run",
+            cell=number,
+        )
+
+
+def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
+    """Untagged cells behind a metrics cell: what each belongs to can be seen from what it holds only."""
+    tagged = sheet.tagged
+    if tagged is None or tagged.whole:
         return
-    for cell in sheet.notebook.cells:
-        tags = sheet.tags.get(cell.number)
-        if tags is None or tags.role == "skip":
-            continue
-        if tags.role is not None:
-            return
-        if cell.source.strip():
-            yield Hit(
-                message="the cell stands before the first tag, so it belongs to no step and does not run",
-                hint="tag it `imports`, `parameters` or `step:NAME`, or `skip` if it is not meant to run",
-                cell=cell.number,
-            )
+    behind = False
+    steps_of = {number: step.name for step in tagged.steps for number in step.cells}
+    for number, tags in sheet.tags.items():
+        if tags.role not in {None, "skip"}:
+            behind = tags.role == "metrics"
+        elif behind and tags.role is None and sheet.notebook.cell(number).source.strip():
+            yield _behind_metrics(number, steps_of.get(number), is_metrics=number in tagged.blocks.metrics)
+
+
+def _behind_metrics(number: int, step: str | None, *, is_metrics: bool) -> Hit:
+    if is_metrics:
+        return Hit(
+            message="the cell stands behind a metrics cell and only prints, so it names metrics, too",
+            hint="tag it `metrics` if it does, or `step:NAME`",
+            cell=number,
+        )
+    owner = f"step {step}, which stands before" if step is not None else "what stands before"
+    return Hit(
+        message=f"the cell stands behind a metrics cell and belongs to {owner}: it runs before the metrics do",
+        hint=f"tag it `step:{step or 'NAME'}`, or `metrics` if it names metrics",
+        cell=number,
+    )
 
 
 def ignored_settings(sheet: Sheet) -> Iterator[Hit]:

@@ -1,4 +1,4 @@
-"""Text of a notebook file to a `Notebook`: `.ipynb` as JSON, `.py` (percent) and `.md` through jupytext."""
+"""Text of a notebook file to a `Notebook`: `.ipynb` as JSON, `.py` and `.md` through jupytext."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any, Literal, cast
 from nbci.errors import Location, UsageError
 from nbci.lean import lean_import
 from nbci.notebook.cells import Cell, Notebook
+from nbci.plain import conflict_line
 
 SUFFIXES = (".ipynb", ".py", ".md")
 
@@ -30,7 +31,7 @@ def parse_notebook(data: bytes, path: str) -> Notebook:
     if suffix not in SUFFIXES:
         raise UsageError(
             f"{suffix or 'a file without a suffix'} is no kind of notebook that nbci reads",
-            hint="notebooks are .ipynb, .py (percent format) or .md (jupytext)",
+            hint="notebooks are .ipynb, .py or .md (jupytext)",
             where=Location(path),
         )
     text = _decode(data, path)
@@ -53,6 +54,7 @@ def _parse_json(text: str, path: str) -> dict[str, Any]:
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
+        refuse_conflict(text, path)
         truncated = not text[error.pos :].strip() or error.msg.startswith("Unterminated string")
         what = "the file is cut off" if truncated else f"this is not JSON ({error.msg})"
         raise UsageError(
@@ -63,6 +65,21 @@ def _parse_json(text: str, path: str) -> dict[str, Any]:
     except RecursionError as error:
         raise UsageError("the JSON is nested too deeply for a notebook", where=Location(path)) from error
     return _as_version_4(document, path)
+
+
+def refuse_conflict(text: str, path: str) -> None:
+    """UsageError for a file that git left half merged."""
+    line = conflict_line(text)
+    if line is None:
+        return
+    hint = "settle the merge: `git status` lists the files"
+    if path.endswith(".ipynb"):
+        hint += "; `git checkout --ours` or `--theirs` takes one side, and nbdime can merge notebooks"
+    raise UsageError(
+        "the file holds merge-conflict markers (`<<<<<<<`, `=======`, `>>>>>>>`)",
+        hint=hint,
+        where=Location(path, line=line),
+    )
 
 
 def _as_version_4(document: object, path: str) -> dict[str, Any]:
@@ -96,10 +113,11 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
 
 
 def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
+    refuse_conflict(text, path)
     jupytext = lean_import("jupytext")
 
     try:
-        node = jupytext.reads(text, fmt="py:percent" if suffix == ".py" else "md")
+        node = jupytext.reads(text, fmt=suffix.removeprefix("."))  # which of its formats, jupytext guesses
     except Exception as error:  # jupytext raises several kinds, from YAML's to its own
         raise UsageError(f"jupytext cannot read this as a notebook: {error}", where=Location(path)) from error
     return cast("dict[str, Any]", json.loads(json.dumps(node)))
@@ -117,10 +135,15 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
     return Notebook(
         path=path,
         cells=tuple(_cell(raw, number, document, path) for number, raw in enumerate(cast("list[Any]", cells), start=1)),
-        kernel_name=spec.get("name") or None,
+        kernel_name=native_kernel(spec.get("name")) or None,
         language=str(info.get("name") or spec.get("language") or _language(str(spec.get("name")))).lower(),
         document=document,
     )
+
+
+def native_kernel(name: str | None) -> str | None:
+    """The name as Jupyter takes it: `python` means its own kernel (`_kernel_name_changed` in jupyter_client)."""
+    return "python3" if name == "python" else name
 
 
 def _language(kernel: str) -> str:

@@ -8,16 +8,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NoReturn
 
 from nbci.durations import parse_duration
-from nbci.errors import UsageError
+from nbci.errors import Location, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from nbci.notebook.cells import Cell, Notebook
 
 Role = Literal["step", "skip", "imports", "functions", "parameters", "metrics"]
 
 STEP_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# The name of a secret and the key in it, as `K8sSecretsValidator` of Kale 2.3 allows them.
+_KUBERNETES_SECRET = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?:[A-Za-z0-9._-]+")
+
+Settings = dict[str, "str | int | float | bool | None"]
 
 _SPECIAL: dict[str, Role] = {
     "skip": "skip",
@@ -44,7 +49,7 @@ class CellTags:
     ins: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     secrets: tuple[str, ...] = ()
-    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict, compare=False)
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
@@ -55,21 +60,20 @@ class CellTags:
 class _Reading:
     """The tags of one cell while they are read, one after another."""
 
-    notebook: Notebook
-    cell: Cell
+    where: Location
     steps: list[str] = field(default_factory=list)
     after: list[str] = field(default_factory=list)
     ins: list[str] = field(default_factory=list)
     outs: list[str] = field(default_factory=list)
     secrets: list[str] = field(default_factory=list)
-    settings: dict[str, str | int | float | bool] = field(default_factory=dict)
+    settings: Settings = field(default_factory=dict)
     written: dict[str, str] = field(default_factory=dict)
     annotations: dict[str, str] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
     pipeline: str | None = None
 
     def wrong(self, message: str, hint: str | None = None) -> NoReturn:
-        raise UsageError(message, hint=hint, where=self.notebook.where(self.cell))
+        raise UsageError(message, hint=hint, where=self.where)
 
     def step(self, value: str) -> None:
         if value and self.steps:
@@ -101,8 +105,10 @@ class _Reading:
             self.wrong(
                 f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`"
             )
-        if is_gpu and amount.strip("0"):
-            self.settings.setdefault("agent", "gpu")
+        if is_gpu and not amount.strip("0"):
+            self.settings.setdefault("agent", None)
+        elif is_gpu and self.settings.get("agent") is None:
+            self.settings["agent"] = "gpu"
 
     def switch(self, key: str, value: str) -> None:
         if value not in ("enabled", "disabled"):
@@ -134,12 +140,14 @@ class _Reading:
         self.settings["retries"] = int(value)
 
     def secret(self, value: str) -> None:
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
+        """The variable; Kale names a secret of Kubernetes and the key in it before."""
+        kubernetes, _, variable = value.rpartition(":")
+        if not _VARIABLE.fullmatch(variable) or (kubernetes and not _KUBERNETES_SECRET.fullmatch(kubernetes)):
             self.wrong(
                 f"`secret:{value}` is no name of an environment variable",
-                "write `secret:NAME`, e.g. secret:DB_PASSWORD",
+                "write `secret:NAME`, e.g. secret:DB_PASSWORD, or as Kale does secret:SECRET:KEY:NAME",
             )
-        self.secrets.append(value)
+        self.secrets.append(variable)
 
     def path(self, into: list[str], key: str, value: str) -> None:
         if not value:
@@ -173,6 +181,9 @@ _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
     "secret": _Reading.secret,
 }
 
+# The kinds that Kale 2.3 knows there, as `STEPS_DEFAULTS_LANGUAGE` of its notebook processor lists them.
+DEFAULTS = ("annotation", "label", "limit", "secret", "image", "cache", "report")
+
 _SPELLINGS = (*_SPECIAL, *(f"{prefix}:" for prefix in _PREFIXES), "gpu", "raises-exception")
 
 
@@ -181,7 +192,7 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
     special = next((_SPECIAL[tag] for tag in cell.tags if tag in _SPECIAL), None)
     if special is not None:
         return CellTags(role=special)
-    reading = _Reading(notebook=notebook, cell=cell)
+    reading = _Reading(where=notebook.where(cell))
     for tag in cell.tags:
         before = dict(reading.settings)
         _read_tag(reading, tag)
@@ -201,14 +212,22 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
     )
 
 
-def read_default(notebook: Notebook, tag: str) -> CellTags:
-    """Understand a tag of `metadata.kubeflow_notebook.steps_defaults`, which holds for every step."""
-    nowhere = notebook.cells[0] if notebook.cells else None
-    if nowhere is None or tag.partition(":")[0] not in ("annotation", "label", "limit"):
-        return CellTags()
-    reading = _Reading(notebook=notebook, cell=nowhere)
-    _read_tag(reading, tag)
-    return CellTags(settings=reading.settings, annotations=reading.annotations, labels=reading.labels)
+def is_default(tag: object) -> bool:
+    """Whether `metadata.kubeflow_notebook.steps_defaults` may hold the tag."""
+    return isinstance(tag, str) and tag.partition(":")[0] in DEFAULTS
+
+
+def read_defaults(notebook: Notebook, tags: Sequence[str]) -> CellTags:
+    """Understand Kale's `steps_defaults`: tags that hold for every step, each one of those that `is_default`."""
+    reading = _Reading(where=Location(notebook.path))
+    for tag in tags:
+        _read_tag(reading, tag)
+    return CellTags(
+        secrets=tuple(reading.secrets),
+        settings=reading.settings,
+        annotations=reading.annotations,
+        labels=reading.labels,
+    )
 
 
 def _read_tag(reading: _Reading, tag: str) -> None:

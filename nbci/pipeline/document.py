@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import Location, UsageError
+from nbci.notebook.read import refuse_conflict
 from nbci.params.yaml_text import YamlText, read_yaml
 from nbci.pipeline.paths import project_path
 from nbci.schema import Violation, violations
@@ -38,6 +39,7 @@ class Document(Struct, frozen=True, kw_only=True):
 
 def read_document(text: str, path: str) -> Document:
     """Read and validate a pipeline file; UsageErrors name path, line and column."""
+    refuse_conflict(text, path)
     document = read_yaml(text, path)
     if document.data is None:
         raise UsageError(

@@ -69,7 +69,8 @@ class Step(Struct, frozen=True, kw_only=True):
 class TaggedNotebook(Struct, frozen=True, kw_only=True):
     """A notebook with its tags understood: which cells are steps, which serve all of them.
 
-    `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order.
+    `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order. `dropped` are the
+    numbers of cells that stand before whatever they could belong to.
     """
 
     notebook: Notebook
@@ -78,6 +79,7 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
     blocks: Blocks
     declares_edges: bool
     whole: bool = False
+    dropped: tuple[int, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

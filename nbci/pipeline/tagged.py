@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,13 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, nearest
-from nbci.notebook.tags import CellTags, read_default, read_tags
+from nbci.notebook.tags import DEFAULTS, CellTags, is_default, read_defaults, read_tags
 from nbci.pipeline.model import Blocks, Step, TaggedNotebook
 
 if TYPE_CHECKING:
     from nbci.notebook.cells import Cell, Notebook
 
-_FIRST_CELL_ONLY = ("agent", "timeout_seconds", "retries", "container", "cache", "report")
+BEFORE_ANY_STEP = "stands before the first tag"
 
 
 class _Collected(Struct):
@@ -28,6 +29,7 @@ class _Collected(Struct):
     dropped: list[Cell] = field(default_factory=list)
     current: tuple[str, ...] = ()
     current_role: str = ""
+    behind_metrics: bool = False
     pipeline: str | None = None
 
 
@@ -37,7 +39,7 @@ def understand(notebook: Notebook) -> TaggedNotebook:
     collected = _collect(notebook, tagged)
     if not collected.steps:
         return _one_step(notebook, tagged, collected)
-    default = _defaults(notebook)
+    default = _defaults(notebook, collected)
     declares = any(tags.after for cells in collected.steps.values() for _, tags in cells[:1])
     steps = [_step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()]
     _check_names(notebook, steps, collected)
@@ -49,6 +51,7 @@ def understand(notebook: Notebook) -> TaggedNotebook:
         steps=tuple(steps),
         blocks=Blocks(**{role: tuple(numbers) for role, numbers in collected.blocks.items()}),
         declares_edges=declares,
+        dropped=tuple(cell.number for cell in collected.dropped),
         warnings=tuple(collected.warnings),
     )
 
@@ -61,9 +64,13 @@ def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collec
             continue  # as in Kale, what follows belongs to the block before the skipped cell
         if tags.role == "step":
             collected.current, collected.current_role = tags.steps, "step"
-        elif tags.role is not None:
-            collected.current, collected.current_role = (), tags.role
-        if collected.current_role == "step":
+        elif tags.role not in (None, "metrics"):
+            collected.current, collected.current_role = (), str(tags.role)
+        if tags.role is not None:
+            collected.behind_metrics = tags.role == "metrics"
+        if collected.behind_metrics and (tags.role == "metrics" or _only_names_values(notebook, cell)):
+            collected.blocks.setdefault("metrics", []).append(cell.number)
+        elif collected.current_role == "step":
             for name in collected.current:
                 collected.steps.setdefault(name, []).append((cell, tags))
         elif collected.current_role:
@@ -71,6 +78,28 @@ def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collec
         elif cell.source.strip():
             collected.dropped.append(cell)
     return collected
+
+
+def _only_names_values(notebook: Notebook, cell: Cell) -> bool:
+    """Whether the cell prints or names values and does nothing else.
+
+    A metrics cell of Kale takes the untagged cells behind it, and may hold nothing but `print(NAME)`:
+    `parse_metrics_print_statements` in its `common/astutils.py`.
+    """
+    if notebook.language != "python":
+        return False
+    try:
+        statements = ast.parse(cell.source).body
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return bool(statements) and all(_names_a_value(statement) for statement in statements)
+
+
+def _names_a_value(statement: ast.stmt) -> bool:
+    match statement:
+        case ast.Expr(value=ast.Name() | ast.Call(func=ast.Name(id="print"))):
+            return True
+    return False
 
 
 def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected: _Collected) -> TaggedNotebook:
@@ -88,7 +117,7 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
             collected.warnings.append(
                 f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing in a notebook without step tags"
             )
-    step = replace(_step(notebook, _as_step_name(notebook), cells, _defaults(notebook), collected), after=())
+    step = replace(_step(notebook, _as_step_name(notebook), cells, _defaults(notebook, collected), collected), after=())
     return TaggedNotebook(
         notebook=notebook,
         name=name,
@@ -105,6 +134,7 @@ def _step(
 ) -> Step:
     first = cells[0][1] if cells else CellTags()
     settings: dict[str, Any] = {**default.settings, **first.settings}
+    own_secrets = [secret for _, tags in cells for secret in tags.secrets]
     for cell, tags in cells[1:]:
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
         ignored += [tags.written[key] for key, value in tags.settings.items() if value != first.settings.get(key)]
@@ -118,7 +148,7 @@ def _step(
         after=first.after,
         deps=tuple(dict.fromkeys(path for _, tags in cells for path in tags.ins)),
         outs=tuple(dict.fromkeys(path for _, tags in cells for path in tags.outs)),
-        secrets=tuple(dict.fromkeys(secret for _, tags in cells for secret in tags.secrets)),
+        secrets=tuple(dict.fromkeys((*default.secrets, *own_secrets))),
         annotations={**default.annotations, **first.annotations} or None,
         labels={**default.labels, **first.labels} or None,
         **settings,
@@ -140,24 +170,21 @@ def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -
                 where=notebook.where(notebook.cell(step.cells[0])),
             )
     for cell in collected.dropped:
-        collected.warnings.append(
-            f"{notebook.where(cell)}: stands before the first tag, so it belongs to no step and does not run"
-        )
+        where = notebook.where(cell)
+        collected.warnings.append(f"{where}: {BEFORE_ANY_STEP}, so it belongs to no step and does not run")
 
 
-def _defaults(notebook: Notebook) -> CellTags:
+def _defaults(notebook: Notebook, collected: _Collected) -> CellTags:
     """Kale's `steps_defaults`: tags that hold for every step."""
-    found = CellTags()
     declared = _kale(notebook).get("steps_defaults")
-    for tag in declared if isinstance(declared, list) else ():
-        if isinstance(tag, str):
-            one = read_default(notebook, tag)
-            found = CellTags(
-                settings={**found.settings, **one.settings},
-                annotations={**found.annotations, **one.annotations},
-                labels={**found.labels, **one.labels},
-            )
-    return found
+    tags = declared if isinstance(declared, list) else []
+    collected.warnings += [
+        f"{notebook.path}: {tag!r} in `steps_defaults` holds for no step; those that do are "
+        + ", ".join(f"`{prefix}:`" for prefix in DEFAULTS)
+        for tag in tags
+        if not is_default(tag)
+    ]
+    return read_defaults(notebook, [tag for tag in tags if is_default(tag)])
 
 
 def _kale(notebook: Notebook) -> dict[str, Any]:

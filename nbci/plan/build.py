@@ -12,11 +12,13 @@ from msgspec.structs import replace
 import nbci
 from nbci.errors import Location, UsageError
 from nbci.graph import Cycle, topological
+from nbci.notebook.read import native_kernel
 from nbci.pipeline.compose import notebook_parameters
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse, analysed_alike
+from nbci.plan.left_out import left_out
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
 from nbci.records.model import ParameterValue
@@ -65,6 +67,7 @@ def build_plan(
         models=resolved.models,
         triggers=resolved.triggers,
         definitions=definitions or None,
+        left_out=tuple(left_out(resolved.notebooks, planned.values())),
         warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned), *_surroundings(planned.values())),
     )
 
@@ -159,7 +162,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         name=step.name,
         node=step.node,
         notebook=step.notebook,
-        kernel=asked.kernel or tagged.notebook.kernel_name or "python3",
+        kernel=native_kernel(asked.kernel) or tagged.notebook.kernel_name or "python3",
         language=tagged.notebook.language,
         cells=found.cells,
         after=after,

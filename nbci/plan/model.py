@@ -25,6 +25,14 @@ class Take(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     givers: tuple[str, ...]
 
 
+class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """A code cell of a notebook that no step runs: its number, and why."""
+
+    notebook: str
+    cell: int
+    reason: str
+
+
 class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role and source."""
 
@@ -116,7 +124,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
     the digest of its text: a run refuses to carry on a plan whose sources have changed. `imports` are `.dvc` files that
     were brought up to date for it, by path, whatever the commit has. `definitions` are those of each Python notebook
-    whose values may refer to any.
+    whose values may refer to any. Every code cell of its notebooks is a cell of a step or `left_out`.
     """
 
     pipeline: str
@@ -136,6 +144,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     fork: Fork | None = None
     imports: Mapping[str, str] | None = None
     definitions: Mapping[str, tuple[Definition, ...]] | None = None
+    left_out: tuple[LeftOut, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

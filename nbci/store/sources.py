@@ -16,13 +16,12 @@ from nbci.notebook.read import SUFFIXES, parse_notebook
 from nbci.pipeline.compose import compose, notebook_pipeline
 from nbci.pipeline.document import notebook_paths, read_document
 from nbci.pipeline.tagged import understand
+from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nbci.pipeline.model import Pipeline, TaggedNotebook
-
-_PIPELINE_SUFFIXES = (".yaml", ".yml")
 
 
 class Target(Struct, frozen=True, kw_only=True):
@@ -46,7 +45,7 @@ def read_target(name: str, folder: str | None = None) -> Target:
     if path.is_dir():
         raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
     if not path.exists():
-        raise UsageError("there is no such file", where=Location(name))
+        raise UsageError("there is no such file", hint=did_you_mean(name), where=Location(name))
     project = find_project(path if folder is None else Path(folder))
     relative = project.relative(path)
 
@@ -73,7 +72,7 @@ def read_pipeline(
     `read` gives a file's content, None where there is none; paths are relative to the project's root.
     """
     suffix = Path(path).suffix
-    if suffix not in (*_PIPELINE_SUFFIXES, *SUFFIXES):
+    if suffix not in (*PIPELINE_SUFFIXES, *SUFFIXES):
         raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(path))
     data = read(path)
     if data is None:

@@ -140,7 +140,7 @@ def test_a_notebook_that_was_cut_off_is_not_passed_over(
     ("target", "message"),
     [
         ("nowhere.ipynb", "there is no such file"),
-        ("empty", "this folder holds no pipeline and no notebook with step tags"),
+        ("empty", "this folder holds no pipeline and no notebook"),
         ("data.csv", "this is neither a notebook"),
     ],
 )
@@ -166,3 +166,27 @@ def test_surrogates_are_shown_and_do_not_end_it(nbci: Console, tmp_path: Path) -
     checked = nbci("lint", "a.ipynb")
     assert (checked.returncode, checked.stderr) == (2, "")
     assert "half a surrogate pair" in checked.stdout
+
+
+def test_a_folder_that_is_named_is_checked_whole(nbci: Console, make_notebook: MakeNotebook) -> None:
+    for name, cell in (("tagged", ("step:a", "x = 1")), ("plain", ("", "y = 2")), ("deep/er", ("", "z = 3"))):
+        make_notebook(f"notebooks/{name}.ipynb", [cell])
+    assert "3 files checked" in nbci("lint", "notebooks").stdout
+
+
+def test_a_kernel_that_is_not_here_is_named_before_a_run(nbci: Console, make_notebook: MakeNotebook) -> None:
+    """In an environment of its own a step runs in whatever kernel that brings."""
+    make_notebook("n.ipynb", [("step:a", "x = 1")], kernel="conda-env-churn-py")
+    (nbci.cwd / "pipelines").mkdir()
+    (nbci.cwd / "requirements.lock").write_text("ipykernel==6\n")
+    (nbci.cwd / "pipelines/p.yaml").write_text("steps:\n  a: {notebook: n.ipynb, environment: requirements.lock}\n")
+    checked = nbci("lint", "n.ipynb")
+    assert checked.returncode == 0
+    assert "warning: there is no kernel named `conda-env-churn-py`" in checked.stdout
+    assert "`-k python3` runs every step in that one" in checked.stdout
+    assert "missing-kernel" not in nbci("lint", "pipelines/p.yaml").stdout
+    planned = nbci("plan", "n.ipynb")
+    assert planned.returncode == 0
+    assert "nbci: warning: n.ipynb: there is no kernel named `conda-env-churn-py`" in planned.stderr
+    assert "no kernel named" not in nbci("plan", "n.ipynb", "-k", "python").stderr
+    assert "no kernel named" not in nbci("plan", "pipelines/p.yaml").stderr

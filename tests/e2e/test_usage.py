@@ -158,3 +158,55 @@ def test_runs_and_show_without_any_run(nbci: Console) -> None:
     shown = nbci("show")
     assert shown.returncode == 2
     assert "there is no run" in shown.stderr
+
+
+def _project(nbci: Console, make_notebook: MakeNotebook) -> None:
+    make_notebook("notebooks/02_train.ipynb", _CELLS)
+    (nbci.cwd / "pipelines").mkdir()
+    (nbci.cwd / "pipelines/fraud.yaml").write_text("steps: {train: {notebook: notebooks/02_train.ipynb}}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("fraud", "pipelines/fraud.yaml"),
+        ("pipelines/fruad.yaml", "pipelines/fraud.yaml"),
+        ("notebooks/02_trian.ipynb", "notebooks/02_train.ipynb"),
+        ("02_train", "notebooks/02_train.ipynb"),
+        ("zzz", "there are pipelines/fraud.yaml, notebooks/02_train.ipynb"),
+    ],
+)
+def test_a_target_that_is_not_there_is_guessed(
+    nbci: Console, make_notebook: MakeNotebook, name: str, meant: str
+) -> None:
+    _project(nbci, make_notebook)
+    assert meant in _refused(nbci, name)
+    assert meant in nbci("lint", name).stderr
+
+
+def test_without_a_target_the_only_pipeline_runs_and_more_are_named(nbci: Console, make_notebook: MakeNotebook) -> None:
+    _project(nbci, make_notebook)
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    assert nbci("run").returncode == 0
+    (nbci.cwd / "pipelines/other.yaml").write_text("steps: {train: {notebook: notebooks/02_train.ipynb}}\n")
+    said = _refused(nbci)
+    assert "this project has pipelines/fraud.yaml, pipelines/other.yaml, notebooks/02_train.ipynb" in said
+    told = nbci("why", "pipelines/fraud.yaml").stdout.splitlines()
+    assert [line.partition(", of run")[0] for line in told] == ["train/load: reuse", "train/fit: reuse"]
+
+
+def test_a_plan_says_of_every_code_cell_where_it_went(nbci: Console, make_notebook: MakeNotebook) -> None:
+    cells = [
+        ("", "lost = 1"), ("", " "), ("imports", "import os"), ("markdown", "# words"), ("parameters", "C = 1"),
+        ("step:a", "auc = C"), ("metrics", "print(auc)"), ("", "print(auc)"), ("", "figure = auc"), ("skip", "no"),
+    ]  # fmt: skip
+    make_notebook("n.ipynb", cells)
+    shown = nbci("plan", "n.ipynb").stdout
+    assert "cells    cells 6, 9 of n.ipynb" in shown
+    assert (
+        "other cells of n.ipynb: 1 (not run: stands before the first tag), 2 (not run: empty), 3 (imports), "
+        "5 (parameters), 7 (metrics, at the end of a), 8 (metrics, at the end of a), 10 (not run: tagged `skip`)"
+    ) in shown
+    plan = json.loads(nbci("plan", "n.ipynb", "--json").stdout)
+    placed = {cell["number"] for step in plan["steps"] for cell in step["cells"]}
+    assert placed | {out["cell"] for out in plan["left_out"]} == {*range(1, 11)} - {4}

@@ -126,6 +126,12 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         notebook(("", "print(1)")),
     ),
     (
+        "cell-behind-metrics",
+        notebook(A, ("metrics", "print(x)"), ("", "print(x)"), ("skip", "!"), ("", "y = 1"), USES_X),
+        [(3, None), (5, None)],
+        notebook(A, ("metrics", "print(x)"), ("metrics", "x"), USES_X, ("", "print(x)")),
+    ),
+    (
         "ignored-tag",
         notebook(("step:a", "1"), ("timeout:5m", "2"), ("step:a prev:b", "3"), ("step:b", "4")),
         [(2, None), (3, None)],
@@ -277,7 +283,7 @@ def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
 def test_every_rule_has_a_case() -> None:
     assert {case[0] for case in CASES} == set(NOTEBOOK_RULES)
     assert {case[0] for case in PIPELINES} == set(PIPELINE_RULES)
-    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable"}
+    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable", "missing-kernel"}
 
 
 @pytest.mark.parametrize(

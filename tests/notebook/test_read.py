@@ -31,6 +31,39 @@ def _refusal(data: bytes, path: str = "a.ipynb") -> UsageError:
     return caught.value
 
 
+_CONFLICT = "<<<<<<< HEAD\n{ours}\n=======\n{theirs}\n>>>>>>> feature\n"
+
+
+@pytest.mark.parametrize(
+    ("path", "above"), [("a.ipynb", '{\n "cells": [\n'), ("a.py", "# %%\nx = 1\n"), ("a.md", "# Title\n\n")]
+)
+def test_what_git_left_half_merged_is_named_with_its_line(path: str, above: str) -> None:
+    for newline in ("\n", "\r\n"):
+        text = (above + _CONFLICT.format(ours="1", theirs="2")).replace("\n", newline)
+        refused = _refusal(text.encode(), path)
+        assert "merge-conflict markers" in refused.message
+        assert refused.where is not None
+        assert refused.where.line == above.count("\n") + 1
+    drawn = b"# %%\nx = 1\n# text\n<<<<<<< a\n>>>>>>> b\n"
+    assert len(parse_notebook(drawn, "a.py").cells) == 1
+
+
+def test_jupytext_guesses_which_of_its_formats_a_script_is_in() -> None:
+    light = '# # Title\n\n# + tags=["step:a"]\ny = 1\n\nz = 2\n# -\n\nprint(y)\n'
+    assert [(cell.kind, cell.tags) for cell in parse_notebook(light.encode(), "a.py").cells] == [
+        ("markdown", ()),
+        ("code", ("step:a",)),
+        ("code", ()),
+    ]
+    percent = '# %% tags=["step:a"]\n# + no marker here\ny = 1\n\nz = 2\n'
+    assert [cell.tags for cell in parse_notebook(percent.encode(), "a.py").cells] == [("step:a",)]
+
+
+def test_jupyters_own_kernel_has_two_names() -> None:
+    named = {"kernelspec": {"name": "python", "language": "python", "display_name": "Python"}}
+    assert parse_notebook(_json(metadata=named), "a.ipynb").kernel_name == "python3"
+
+
 @pytest.mark.parametrize(
     ("data", "part"),
     [

@@ -8,7 +8,7 @@ from hypothesis import example, given
 
 from nbci.errors import UsageError
 from nbci.notebook.cells import Cell, Notebook
-from nbci.notebook.tags import CellTags, read_default, read_tags
+from nbci.notebook.tags import CellTags, is_default, read_defaults, read_tags
 
 
 def _read(*tags: str) -> CellTags:
@@ -46,7 +46,7 @@ def _read(*tags: str) -> CellTags:
         (["label:k:"], {"labels": {"k": ""}}),
         (["limit:nvidia.com/gpu:2"], {"settings": {"agent": "gpu"}}),
         (["limit:amd.com/gpu:1"], {"settings": {"agent": "gpu"}}),
-        (["limit:nvidia.com/gpu:0"], {}),
+        (["limit:nvidia.com/gpu:0"], {"settings": {"agent": None}}),
         (["limit:cpu:2", "limit:memory:4Gi"], {}),
         (["agent:big", "limit:nvidia.com/gpu:1"], {"settings": {"agent": "big"}}),
         (["agent:gpu && linux"], {"settings": {"agent": "gpu && linux"}}),
@@ -58,6 +58,7 @@ def _read(*tags: str) -> CellTags:
         (["timeout:1h30m", "retries:2"], {"settings": {"timeout_seconds": 5400.0, "retries": 2}}),
         (["in:data/a b.csv", "out:m.pkl", "out:n.pkl"], {"ins": ("data/a b.csv",), "outs": ("m.pkl", "n.pkl")}),
         (["secret:DB_PASSWORD"], {"secrets": ("DB_PASSWORD",)}),
+        (["secret:db-credentials.v1:pass.word:DB_PASSWORD"], {"secrets": ("DB_PASSWORD",)}),
         (["raises-exception"], {}),
         (["nbval-skip", "nbval-raises-exception", "remove-cell", "hide-input", "slide:x"], {}),
         (["colab_type:code", "id:3", "injected-parameters", "papermill-error-cell-tag"], {}),
@@ -101,6 +102,8 @@ def test_the_grammar(tags: list[str], expected: dict[str, Any]) -> None:
         (["timeout:-3"], "`timeout:-3` is no duration", "30m"),
         (["retries:-1"], "`retries:-1` is no number", "retries:2"),
         (["retries:²"], "`retries:²` is no number", "retries:2"),
+        (["secret:db:DB_PASSWORD"], "no name of an environment variable", "secret:SECRET:KEY:NAME"),
+        (["secret:a:b:c:D"], "no name of an environment variable", "secret:SECRET:KEY:NAME"),
         (["secret:my-token"], "no name of an environment variable", "secret:NAME"),
         (["in:"], "`in:` names no path", "in:PATH"),
         (["out:"], "`out:` names no path", "out:PATH"),
@@ -133,8 +136,23 @@ def test_any_tags_are_understood_or_a_usage_error(tags: list[str]) -> None:
 
 
 def test_defaults_for_every_step_are_kales() -> None:
-    cell = Cell(number=1, kind="code", source="x")
-    notebook = Notebook(path="n.ipynb", cells=(cell,), kernel_name=None, language="python", document={})
-    assert read_default(notebook, "label:access:true").labels == {"access": "true"}
-    assert read_default(notebook, "limit:nvidia.com/gpu:1").settings == {"agent": "gpu"}
-    assert read_default(notebook, "step:all") == CellTags()
+    notebook = Notebook(path="n.ipynb", cells=(), kernel_name=None, language="python", document={})
+    kinds = [
+        "image:python:3.12",
+        "cache:disabled",
+        "report:disabled",
+        "secret:db:pw:DB_PW",
+        "limit:nvidia.com/gpu:1",
+        "label:access:true",
+        "annotation:owner:kids",
+    ]
+    assert all(map(is_default, kinds))
+    assert read_defaults(notebook, kinds) == CellTags(
+        settings={"container": "python:3.12", "cache": False, "report": False, "agent": "gpu"},
+        secrets=("DB_PW",),
+        labels={"access": "true"},
+        annotations={"owner": "kids"},
+    )
+    assert not any(map(is_default, ("step:all", "skip", 7)))
+    with pytest.raises(UsageError, match=r"n\.ipynb: `secret:db:pw` is no name"):
+        read_defaults(notebook, ["secret:db:pw"])

@@ -42,6 +42,29 @@ def test_a_cell_without_a_tag_belongs_to_the_block_before_whatever_its_kind() ->
     assert _cells(tagged) == {"a": (7, 9, 10, 11, 12)}
 
 
+def test_behind_a_metrics_cell_only_what_prints_names_metrics() -> None:
+    """Kale gives it the untagged cells behind it, and refuses what is more than `print(NAME)`."""
+    tagged = _tagged(
+        ("step:a", "auc, err = 0.9, 0.1"), ("metrics", "print(auc)"), ("", "print(err)\nauc"), ("skip", "!"),
+        ("", "figure = [auc]"), ("", "print(figure)"), ("step:b", "1"), ("", "print(auc)"),
+    )  # fmt: skip
+    assert tagged.blocks == Blocks(metrics=(2, 3, 6))
+    assert _cells(tagged) == {"a": (1, 5), "b": (7, 8)}
+    before = _tagged(("imports", "import os"), ("metrics", "a"), ("", "x = (\n"), ("step:a", "1"))
+    assert (before.blocks, _cells(before)) == (Blocks(imports=(1, 3), metrics=(2,)), {"a": (4,)})
+    first = _tagged(("metrics", "a"), ("", "x = 1"), ("step:a", "a = x"))
+    assert (first.blocks.metrics, first.dropped, _cells(first)) == ((1,), (2,), {"a": (3,)})
+
+
+def test_a_step_may_set_aside_what_holds_for_every_step() -> None:
+    kale = {"steps_defaults": ["limit:nvidia.com/gpu:1", "secret:s:k:V", "cache:disabled"]}
+    a, b = _tagged(
+        ("step:a limit:nvidia.com/gpu:0 cache:enabled secret:W", "1"), ("step:b", "2"), kubeflow_notebook=kale
+    ).steps
+    assert (a.agent, a.cache, a.secrets) == (None, True, ("V", "W"))
+    assert (b.agent, b.cache, b.secrets) == ("gpu", False, ("V",))
+
+
 def test_a_skipped_cell_changes_nothing_for_those_after_it() -> None:
     assert _cells(_tagged(("step:a", "1"), ("skip", "2"), ("", "3"), ("skip step:b", "4"))) == {"a": (1, 3)}
 
@@ -126,6 +149,10 @@ def test_kales_own_settings() -> None:
     a, b = tagged.steps
     assert (a.labels, a.annotations, a.agent) == ({"a": "b", "x": "y"}, {"c": "d:e"}, "gpu")
     assert (b.labels, b.agent) == ({"a": "z"}, "small")
+    assert [text.partition(" holds")[0] for text in tagged.warnings] == [
+        "nb/My Notebook.ipynb: 7 in `steps_defaults`",
+        "nb/My Notebook.ipynb: 'skip' in `steps_defaults`",
+    ]
     assert _tagged(("step:a notebook:mine", "1"), kubeflow_notebook=kale).name == "mine"
     assert _tagged(("step:a", "1"), kubeflow_notebook="nonsense").name == "My Notebook"
 

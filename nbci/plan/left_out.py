@@ -1,0 +1,37 @@
+"""The code cells of a plan's notebooks that no step runs, each with the reason."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.notebook.tags import read_tags
+from nbci.pipeline.tagged import BEFORE_ANY_STEP
+from nbci.plan.model import LeftOut
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from nbci.notebook.cells import Cell
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import PlannedStep
+
+
+def left_out(notebooks: Mapping[str, TaggedNotebook], steps: Iterable[PlannedStep]) -> Iterator[LeftOut]:
+    """Every code cell of the notebooks that is in none of the steps."""
+    run: dict[str, set[int | None]] = {path: set() for path in notebooks}
+    for step in steps:
+        run[step.notebook].update(cell.number for cell in step.cells)
+    for path, tagged in notebooks.items():
+        for cell in tagged.notebook.cells:
+            if cell.kind == "code" and cell.number not in run[path]:
+                yield LeftOut(notebook=path, cell=cell.number, reason=_reason(tagged, cell))
+
+
+def _reason(tagged: TaggedNotebook, cell: Cell) -> str:
+    if read_tags(tagged.notebook, cell).role == "skip":
+        return "tagged `skip`"
+    if not cell.source.strip():
+        return "empty"
+    if cell.number in tagged.dropped:
+        return BEFORE_ANY_STEP
+    return "no step uses what it defines"

@@ -1,0 +1,94 @@
+"""The pipelines and notebooks that lie in a project: what a command could have meant."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nbci.config import find_project
+from nbci.errors import nearest
+from nbci.notebook.read import SUFFIXES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.config import Project
+
+PIPELINE_SUFFIXES = (".yaml", ".yml")
+_SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
+_STEP_TAGS = ("step:", "block:", "notebook:")
+
+
+def pipelines_of(project: Project) -> list[str]:
+    """The project's pipeline files, as typed from the current folder."""
+    return [os.path.relpath(path) for path in pipelines_in(project.root / "pipelines")]
+
+
+def targets_of(project: Project) -> list[str]:
+    """What can be run in the project, as typed from the current folder: pipelines and notebooks with step tags."""
+    return [*pipelines_of(project), *(os.path.relpath(path) for path in tagged_notebooks_in(project.root))]
+
+
+def did_you_mean(name: str) -> str | None:
+    """The hint for a target that is not there: the one that was meant, or some that are there."""
+    roots = dict.fromkeys((find_project(Path.cwd()).root, find_project(Path(name)).root))
+    known = list(dict.fromkeys(path for root in roots for path in _known(root)))
+    by_name: dict[str, str] = {}
+    for path in known:
+        file = os.path.basename(path)
+        for spelling in (path, file, os.path.splitext(file)[0]):
+            by_name.setdefault(spelling, path)
+    same = os.path.splitext(os.path.basename(name))[0]
+    meant = by_name.get(same) or by_name.get(nearest(name, by_name) or "") or by_name.get(nearest(same, by_name) or "")
+    if meant is not None:
+        return f"did you mean {meant}?"
+    return f"there are {', '.join(known[:5])}" if known else None
+
+
+def _known(root: Path) -> list[str]:
+    """All pipelines and notebooks, in whatever form, as typed from the current folder."""
+    files = [*sorted(root.glob("*")), *sorted((root / "notebooks").glob("*"))]
+    texts = [path for path in files if path.suffix in SUFFIXES]
+    found = [*pipelines_in(root / "pipelines"), *notebooks_in(root), *texts]
+    return [os.path.relpath(path) for path in found]
+
+
+def pipelines_in(folder: Path) -> list[Path]:
+    """The pipeline files in the folder."""
+    return sorted(path for path in folder.glob("*") if path.suffix in PIPELINE_SUFFIXES and path.is_file())
+
+
+def tagged_notebooks_in(folder: Path) -> list[Path]:
+    """The notebooks in the folder and below it that have step tags."""
+    return [path for path in notebooks_in(folder) if _may_have_steps(path)]
+
+
+def notebooks_in(folder: Path) -> Iterator[Path]:
+    """The notebooks in the folder and below it, but for those of tools and environments."""
+    for top, folders, files in os.walk(folder):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".")
+            and name not in _SKIPPED_FOLDERS
+            and not os.path.exists(os.path.join(top, name, "pyvenv.cfg"))
+        )
+        yield from (Path(top, name) for name in sorted(files) if name.endswith(".ipynb") and not name.startswith("."))
+
+
+def _may_have_steps(path: Path) -> bool:
+    """Whether a tag of the notebook begins a step; of one that cannot be read, whether its text looks like it."""
+    try:
+        text = path.read_bytes().decode("utf-8", errors="replace")
+    except OSError:
+        return False
+    if not any(f'"{prefix}' in text for prefix in _STEP_TAGS):
+        return False
+    try:
+        cells = json.loads(text)["cells"]
+        tags = [tag for cell in cells for tag in cell["metadata"].get("tags", ())]
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return True
+    return any(str(tag).startswith(_STEP_TAGS) for tag in tags)
