@@ -76,7 +76,10 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     }
     files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
     records = [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
-    remember(_state_path(context.project.root, arguments), files, records, summary)
+    observed = [part for step in record.steps for part in step.observed]
+    variables = {part.label for part in observed if part.kind == "variable"}
+    umask = any(part.kind == "umask" for part in observed)
+    remember(_state_path(context.project.root, arguments), files, records, summary, variables=variables, umask=umask)
 
 
 def _state_path(root: Path, arguments: argparse.Namespace) -> Path:
@@ -112,21 +115,18 @@ def _is_here(root: Path, tags: list[str]) -> bool:
 
 def _stands(step: StepRecord) -> bool:
     """Whether the step's result may stand again: it was kept, or the plan leaves the step out."""
-    return step.result == "skipped" or (step.key is not None and not any(p.kind == "network" for p in step.observed))
+    return step.result == "skipped" or (step.key is not None and step.run is not None)
 
 
 def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     """Everything that the results depend on, and the results themselves."""
-    from nbci.store.environments import lock_files
+    from nbci.engine.observed.kinds import Surroundings, files_of
 
     root = context.project.root
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
-    seen = dict.fromkeys(part for step in record.steps for part in step.observed)
-    for part in seen:
-        if part.kind in ("interpreter", "site", "module", "file"):
-            yield os.path.join(root, part.label)
-        elif part.kind == "environment":
-            yield from (os.path.realpath(sys.executable), *map(str, lock_files(root, part.label)))
+    yield os.path.realpath(sys.executable)  # what a step's own environment is made with
+    parts = tuple(part for step in record.steps for part in step.observed)
+    yield from files_of(Surroundings(root=root, index=context.index, environ=context.environ, parts=parts))
     for step in record.steps:
         yield from (context.cache.value_file(ref.object) for ref in step.gives)
         for ref in (*step.deps, *step.outs):

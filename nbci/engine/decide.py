@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nbci.engine.artifacts import stands
 from nbci.engine.deps import dep_refs
-from nbci.engine.observed import first_change
+from nbci.engine.observed.kinds import first_change
 from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
 
@@ -58,7 +58,7 @@ def decide(
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
     reason = "no earlier result has these inputs"
     for record, text in cache.records(key):
-        problem = _problem(root, record, cache, index)
+        problem = _problem(root, step, record, cache, index)
         if problem is None:
             # another pipeline may have the same step under another name
             ours = record if record.name == step.name else replace(record, name=step.name)
@@ -85,11 +85,11 @@ def _input_parts(
     ]
 
 
-def _problem(root: Path, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:
+def _problem(root: Path, step: PlannedStep, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:
     """Why a record cannot be reused, or None."""
-    changed = first_change(root, record.observed, index)
+    changed = first_change(root, step, record, index)
     if changed is not None:
-        return f"{changed.kind} {changed.label} has changed"
+        return changed
     for value in record.gives:
         try:
             path = cache.value_file(value.object)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
-from nbci.engine.observed import first_change
+from nbci.engine.observed.kinds import BY_NAME, first_change
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.context import RunContext
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.model import Part, RunRecord, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
     from nbci.store.runs import RunFolder
@@ -64,12 +64,17 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 def is_kept(step: PlannedStep, record: StepRecord) -> bool:
     """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
-    return step.cache is True or (step.cache is None and not any(part.kind == "network" for part in record.observed))
+    return step.cache is True or (step.cache is None and all(keeps(part) for part in record.observed))
+
+
+def keeps(part: Part) -> bool:
+    """Whether a result with such an observation is kept."""
+    return part.kind not in BY_NAME or BY_NAME[part.kind].keeps
 
 
 def _is_just_not_kept(project: Project, step: PlannedStep, before: StepRecord, index: FileIndex) -> bool:
     """Whether a result would stand, but for being one that every new run makes anew."""
-    return not is_kept(step, before) and first_change(project.root, before.observed, index) is None
+    return not is_kept(step, before) and first_change(project.root, step, before, index) is None
 
 
 def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes = b"") -> StepRecord:

@@ -17,7 +17,8 @@ from nbci.engine.decide import Decision, decide
 from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.inputs import Inputs, inputs_for
-from nbci.engine.observed import observed_parts, outside, undeclared
+from nbci.engine.observed.kinds import VERSION, surroundings_of
+from nbci.engine.observed.record import observed_parts, outside, undeclared
 from nbci.engine.remake import remake
 from nbci.engine.reuse import is_kept, take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
@@ -318,8 +319,9 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     observed: tuple[Part, ...] = ()
     warnings = outcome.warnings
     if seen is not None:
-        seen = outside(seen, context.project.root, context.cache.root)
-        observed = observed_parts(context.project.root, step, seen, outcome.distributions or {}, context.index)
+        seen = outside(seen, context.cache.root)
+        surroundings = surroundings_of(context.project.root, step, (), context.index, context.environ)
+        observed = observed_parts(step, seen, outcome.distributions or {}, surroundings)
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
             warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
@@ -327,6 +329,7 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
     return replace(
         record,
         observed=observed,
+        observed_version=VERSION,
         gives=outcome.gives,
         metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
         scraps=outcome.scraps,

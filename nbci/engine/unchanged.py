@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
-FORMAT = 4
+FORMAT = 5
 # what a gate compares with may depend on them
 _BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH")
 _SETTLED_NS = 50_000_000
@@ -31,16 +31,26 @@ def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[s
     return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
 
 
-def remember(path: Path, files: Iterable[str], records: Iterable[str], summary: Mapping[str, Any]) -> None:
+def remember(
+    path: Path,
+    files: Iterable[str],
+    records: Iterable[str],
+    summary: Mapping[str, Any],
+    *,
+    variables: Iterable[str] = (),
+    umask: bool = False,
+) -> None:
     """Keep how each file (or folder, for its entries) stands now, with what is to be said when nothing has changed.
 
     `records` were written by this process a moment ago, whole: nobody else has had the time to change them in place,
-    so unlike other files they need not be older than a clock tick to be trusted.
+    so unlike other files they need not be older than a clock tick to be trusted. `variables` of the environment, and
+    the `umask`, count as they are now.
     """
     document = {
         "written_ns": time.time_ns(),
         "files": {name: signature(name) for name in dict.fromkeys(files)},
         "records": {name: signature(name) for name in records},
+        "process": _process(variables, umask),
         "summary": dict(summary),
     }
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -60,10 +70,23 @@ def recall(path: Path) -> dict[str, Any] | None:
                 return None
         if any(signature(name) != known for name, known in document["records"].items()):
             return None
+        process = document["process"]
+        if process != _process(process["variables"], process["umask"] is not None):
+            return None
         summary: dict[str, Any] = document["summary"]
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return summary
+
+
+def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
+    """What this process was given; variables as digests, since what they hold may be nobody else's business."""
+    from nbci.engine.observed.process import umask_now, variable_state
+
+    return {
+        "variables": {name: variable_state(name, os.environ) for name in sorted(variables)},
+        "umask": umask_now() if umask else None,
+    }
 
 
 def signature(name: str) -> list[int] | None:

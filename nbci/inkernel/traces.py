@@ -1,89 +1,460 @@
-"""What a step touches beside what it declares: files of the project, modules of its own, the network."""
+"""What a step uses beside what it declares: files, folders, names that were looked for, variables, the network.
+
+Python's audit events tell of opened files, listings and connections, from whatever code; what has no event (`os.stat`,
+`os.environ`, imports) is told by what stands in its place here. Each thing is noted once, at its first use. What the
+interpreter, installed packages and the system have of their own does not count.
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
 import os
+import pathlib
+import site
 import sys
 import sysconfig
-from typing import Any
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
-LOOPBACK = ("127.", "::1", "localhost")
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+SYSTEM = tuple(
+    f"/{name}/" for name in ("usr", "etc", "proc", "sys", "dev", "run", "bin", "sbin", "lib", "lib64", "nix", "System")
+)
+THIS = sys._getframe().f_code.co_filename
+PASSING_ON = frozenset(
+    function.__code__.co_filename
+    for function in (os.makedirs, os.path.exists, os.path.abspath, pathlib.Path.exists, Mapping.get)
+) | {THIS}
+"""Code that looks at files and variables only for whoever calls it."""
+READERS = tuple(os.sep + name for name in ("decouple.py", "environs/", "dotenv/", "pydantic_settings/", "dynaconf/"))
+"""Packages that read variables for whoever calls them."""
+EVERYTHING = ("type", "size", "time", "mode", "links")
+ASKED = {"getsize": ("size",), "getmtime": ("time",), "stat": EVERYTHING, "lstat": EVERYTHING, "access": ("mode",)}
 
-projects: list[str] = []
-read: set[str] = set()
+sights: dict[tuple[str, str], set[str]] = {}
+"""By kind and path: what more was asked."""
+stamps: dict[str, tuple[int, int, int, int]] = {}
 written: set[str] = set()
+variables: set[str] = set()
+set_here: set[str] = set()
+looked: dict[tuple[str, tuple[str, ...]], None] = {}
 network: set[str] = set()
+ports: set[int] = set()
+servers: list[Any] = []
+asked_before: set[tuple[Any, ...]] = set()
+roots: list[str] = []
+foreign: list[str] = []
+hidden: list[str] = []
+real: dict[str, Any] = {}
+noting = threading.local()
+"""Whether this thread is noting something: what that takes is nothing that the step did."""
 
 
 def install(root: str) -> None:
     """Begin to watch; an audit hook cannot be taken away again, so it does as little as it can."""
-    projects[:] = [os.path.join(root, "")]
+    roots[:] = dict.fromkeys((os.path.join(root, ""), os.path.join(os.path.realpath(root), "")))
+    foreign[:] = installed_folders()
+    home = os.path.join(os.path.expanduser("~"), "")
+    hidden[:] = [home + ".", os.path.join(os.environ.get("XDG_CACHE_HOME") or home + ".cache", "")]
+    for name in ("stat", "lstat", "access", "readlink", "getcwd", "umask", "open"):
+        replace(name)
+    watch_environment()
+    sys.meta_path.insert(0, Looked())
     sys.addaudithook(hook)
 
 
 def hook(event: str, arguments: Any) -> None:
-    try:
-        if event == "open":
-            note_open(*arguments)
-        elif event == "sqlite3.connect":
-            note_path(arguments[0], writes=False)
-        elif event == "socket.connect":
-            note_address(arguments[1])
-    except Exception:  # noqa: BLE001  # whatever is odd here must not become the user's error
+    note = EVENTS.get(event)
+    if note is not None:
+        quietly(note, *arguments)
+
+
+def quietly(note: Callable[..., None], *arguments: Any, **named: Any) -> None:
+    """Note something; whatever is odd about it must not become the user's error."""
+    if getattr(noting, "on", False):
         return
+    noting.on = True
+    try:
+        note(*arguments, **named)
+    except Exception:  # noqa: BLE001  # see above
+        pass
+    finally:
+        noting.on = False
 
 
+# ------------------------------------------------------------------------------------------------------ files
 def note_open(path: Any, mode: Any, flags: Any) -> None:
-    writes = any(letter in mode for letter in "wax+") if isinstance(mode, str) else bool(flags & WRITING)
-    note_path(path, writes)
-
-
-def note_path(path: Any, writes: bool) -> None:
     if isinstance(path, int):
         return
-    full = os.path.abspath(os.fsdecode(path))
-    if full.startswith(projects[0]):
-        (written if writes else read).add(full[len(projects[0]) :])
+    if isinstance(mode, str):
+        reads = "r" in mode
+        writes = any(letter in mode for letter in "wax+")
+    else:
+        reads = not flags & (os.O_WRONLY | os.O_TRUNC | os.O_EXCL)
+        writes = bool(flags & WRITING)
+    full = full_path(path)
+    if reads:
+        note_read(full)
+    if writes:
+        written.add(full)
 
 
-def note_address(address: Any) -> None:
-    if isinstance(address, tuple) and not str(address[0]).startswith(LOOPBACK):
-        network.add(str(address[0]))
+def note_read(full: str) -> None:
+    """A file that code opens to read, or would have."""
+    if full in written or ("file", full) in sights:
+        return
+    if full.endswith(".pyc"):
+        full = source_of(full)
+    if not counts(full):
+        return
+    try:
+        found = real["stat"](full)
+    except OSError:
+        see("absent", full)
+        return
+    if found.st_mode & 0o170000 == 0o100000:
+        see("file", full)
+        stamps[full] = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
 
-def own_modules() -> list[str]:
-    """Files of the modules that belong neither to Python nor to an installed distribution."""
-    installed = tuple(os.path.join(folder, "") for folder in {*sysconfig.get_paths().values(), *site_folders()})
-    files = set()
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if isinstance(file, str) and file.endswith(".py") and not os.path.abspath(file).startswith(installed):
-            files.add(os.path.abspath(file))
-    return sorted(files)
+def source_of(path: str) -> str:
+    """The source that a `.pyc` was made from, where it is there."""
+    try:
+        source = importlib.util.source_from_cache(path)
+    except ValueError:
+        return path
+    return source if os.path.isfile(source) else path
+
+
+def note_library(name: Any) -> None:
+    """A shared library that is loaded by its path."""
+    if name is not None and os.sep in os.fsdecode(name):
+        note_read(full_path(name))
+
+
+def note_import(_name: Any, path: Any, *_: Any) -> None:
+    """An extension module that is loaded from its file."""
+    if path:
+        note_read(full_path(path))
+
+
+def note_database(name: Any) -> None:
+    """A database of SQLite, whose files are opened below Python: also what is not yet in the main one."""
+    text = os.fsdecode(name)
+    if text.startswith("file:"):
+        from urllib.parse import unquote, urlsplit
+
+        text = unquote(urlsplit(text).path)
+    if text and text != ":memory:":
+        note_read(full_path(text))
+        for suffix in ("-wal", "-journal"):
+            note_read(full_path(text + suffix))
+
+
+def note_listing(path: Any = None, *_: Any) -> None:
+    if isinstance(path, int) or sys._getframe(3).f_code.co_filename.startswith("<frozen importlib"):
+        return
+    full = full_path("." if path is None else path)
+    if counts(full):
+        see("folder" if os.path.isdir(full) else "absent", full)
+
+
+def note_made(path: Any, *_: Any) -> None:
+    written.add(full_path(path))
+
+
+def note_renamed(_old: Any, new: Any, *_: Any) -> None:
+    written.add(full_path(new))
+
+
+def note_folder_changed(*_: Any) -> None:
+    asked_before.clear()  # relative paths are other ones now
+
+
+def see(kind: str, path: str, more: tuple[str, ...] = ()) -> None:
+    """Note something, unless it is there because the step itself put it there."""
+    known = sights.get((kind, path))
+    if known is None:
+        if path in written:
+            return
+        known = sights[kind, path] = set()
+    known.update(more)
+
+
+def full_path(path: Any, dir_fd: Any = None) -> str:
+    text = os.fsdecode(path)
+    if dir_fd is not None and not os.path.isabs(text):
+        text = os.path.join(real["readlink"]("/proc/self/fd/" + str(dir_fd)), text)
+    full = text if os.path.isabs(text) else os.path.join(real["getcwd"](), text)
+    full = os.path.normpath(full)
+    if len(roots) > 1 and full.startswith(roots[0]):
+        return roots[1] + full[len(roots[0]) :]
+    if not full.startswith(tuple(roots)) and not full.startswith(SYSTEM):
+        there = os.path.realpath(full)
+        return there if there.startswith(tuple(roots)) else full
+    return full
+
+
+def counts(full: str) -> bool:
+    """Whether a path is the project's, or elsewhere and nobody's in particular."""
+    if is_in_project(full):
+        return not is_foreign(full)
+    return not is_foreign(full) and not full.startswith(SYSTEM) and not full.startswith(tuple(hidden))
+
+
+def is_in_project(full: str) -> bool:
+    return full.startswith(tuple(roots)) or full + os.sep in roots
+
+
+def is_foreign(full: str) -> bool:
+    """Whether it is Python's or an installed distribution's; a project may lie in the folder of an interpreter."""
+    inside = [folder for folder in foreign if folder.startswith(tuple(roots))]
+    return full.startswith(tuple(inside if is_in_project(full) else foreign))
+
+
+def installed_folders() -> list[str]:
+    """Where the interpreter and installed distributions lie: what is there counts by versions."""
+    names = ("stdlib", "platstdlib", "purelib", "platlib")
+    known = {path for name, path in sysconfig.get_paths().items() if name in names}
+    known.update(getattr(site, "getsitepackages", list)())
+    known.update(site_folders())
+    known.update((sys.prefix, sys.base_prefix))
+    if hasattr(site, "getusersitepackages"):
+        known.add(site.getusersitepackages())
+    return sorted(os.path.join(folder, "") for folder in known)
 
 
 def site_folders() -> list[str]:
-    """Where distributions are installed."""
-    return [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages"))]
+    """Folders on the path where distributions are installed; not what only bears that name in a project."""
+    return [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages")) and is_environment(entry)]
 
 
-def own(paths: set[str]) -> list[str]:
-    """Those that do not belong to an environment which lies in the project: its packages count by their versions."""
-    environments = {sys.prefix, sys.base_prefix, *site_folders()}
-    inside = tuple(
-        os.path.join(folder, "")[len(projects[0]) :] for folder in environments if folder.startswith(projects[0])
-    )
-    return sorted(path for path in paths if not path.startswith(inside))
+def is_environment(folder: str) -> bool:
+    prefixes = tuple(os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix, "/usr"))
+    above = os.path.dirname(os.path.dirname(folder))  # on Windows; elsewhere there is python3.11 between
+    marks = (os.path.join(place, "pyvenv.cfg") for place in (above, os.path.dirname(above)))
+    return folder.startswith(prefixes) or any(os.path.exists(mark) for mark in marks)
+
+
+# ------------------------------------------------------------------------------- what has no audit event
+def replace(name: str) -> None:
+    """Have a function of `os` note what it is asked."""
+    original = real[name] = getattr(os, name)
+    note = ASKING[name]
+
+    @functools.wraps(original)
+    def in_its_place(*arguments: Any, **named: Any) -> Any:
+        quietly(note, name, *arguments, **named)
+        return original(*arguments, **named)
+
+    in_its_place.__module__ = "os"  # where it is found when it is pickled
+    setattr(os, name, in_its_place)
+    for abilities in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+        if original in abilities:
+            abilities.add(in_its_place)
+
+
+def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> None:
+    """What the file system says of a path: its type, and more where the step's own code asks for more."""
+    frame = sys._getframe(3)
+    by = (name, path, dir_fd, id(frame.f_code), id(frame.f_back.f_code) if frame.f_back is not None else 0)
+    if isinstance(path, int) or by in asked_before:
+        return
+    asked_before.add(by)
+    asked, code = caller()
+    if asked == "realpath" or code.startswith("<frozen importlib"):
+        return
+    full = full_path(path, dir_fd)
+    if not counts(full) or not (is_own(code) or is_in_project(full)):
+        return
+    if not os.path.lexists(full):
+        see("absent", full)
+    else:
+        more = ASKED.get(asked or name, ()) if is_own(code) else ()
+        see("stat", full, (*more, "type"))
+
+
+def note_link(_name: str, path: Any, *_: Any, dir_fd: Any = None) -> None:
+    full = full_path(path, dir_fd)
+    if counts(full) and os.path.islink(full):
+        see("link", full)
+
+
+def note_folder_asked(_name: str) -> None:
+    asked, code = caller()
+    if asked in (None, "cwd") and is_own(code):
+        see("place", "")
+
+
+def note_umask(_name: str, *_: Any) -> None:
+    if is_own(caller()[1]):
+        see("umask", "")
+
+
+def note_open_at(_name: str, path: Any, flags: int, *_: Any, dir_fd: Any = None, **__: Any) -> None:
+    """What the audit event of `os.open` does not tell: the folder that a path is relative to."""
+    if dir_fd is not None:
+        note_open(full_path(path, dir_fd), None, flags)
+
+
+def caller() -> tuple[Any, str]:
+    """The function of Python's own by which it was asked, None if directly, and the file of the code that asks."""
+    frame: Any = sys._getframe(1)
+    name = None
+    while frame is not None and frame.f_code.co_filename in PASSING_ON:
+        if frame.f_code.co_filename != THIS:
+            name = frame.f_code.co_name
+        frame = frame.f_back
+    return name, "" if frame is None else frame.f_code.co_filename
+
+
+ASKING: dict[str, Callable[..., None]] = {
+    "stat": note_asked,
+    "lstat": note_asked,
+    "access": note_asked,
+    "readlink": note_link,
+    "getcwd": note_folder_asked,
+    "umask": note_umask,
+    "open": note_open_at,
+}
+
+
+@functools.lru_cache(maxsize=4096)
+def is_own(file: str) -> bool:
+    """Whether code is of a cell or of a module that no distribution brought."""
+    return not file.startswith(("<frozen", "<nbci")) and file not in PASSING_ON and not is_foreign(file)
+
+
+# ------------------------------------------------------------------------------------------------ environment
+def watch_environment() -> None:
+    """Have `os.environ` note which variables the step's own code reads; those that it set itself are no input."""
+    kind = type(os.environ)
+    get = kind.__getitem__
+    put = kind.__setitem__
+
+    @functools.wraps(get)
+    def getitem(self: Any, key: Any) -> Any:
+        quietly(note_variable, key)
+        return get(self, key)
+
+    @functools.wraps(put)
+    def setitem(self: Any, key: Any, value: Any) -> None:
+        put(self, key, value)
+        set_here.add(os.fsdecode(key))
+
+    kind.__getitem__ = getitem  # type: ignore[method-assign]
+    kind.__setitem__ = setitem  # type: ignore[method-assign]
+
+
+def note_variable(key: Any) -> None:
+    name = os.fsdecode(key)
+    if name not in variables and name not in set_here and reads_for_itself(caller()[1]):
+        variables.add(name)
+
+
+def reads_for_itself(file: str) -> bool:
+    return is_own(file) or any(reader in file for reader in READERS)
+
+
+# ---------------------------------------------------------------------------------------------------- imports
+class Looked:
+    """A finder that finds nothing, and notes what is looked for where."""
+
+    def find_spec(self, name: str, path: Any = None, _target: Any = None) -> None:
+        looked[name, tuple(sys.path if path is None else path)] = None
+
+
+def searched() -> dict[str, set[str]]:
+    """By folder that is no installed one: the modules that were looked for in it."""
+    found: dict[str, set[str]] = {}
+    for name, folders in list(looked):
+        if name.partition(".")[0] in sys.builtin_module_names:
+            continue
+        file = getattr(sys.modules.get(name), "__file__", None) or ""
+        for folder in folders:
+            if is_searchable(folder):
+                found.setdefault(full_path(folder or "."), set()).add(name.rpartition(".")[2])
+            if file.startswith(os.path.join(folder or os.getcwd(), "")):
+                break
+    return found
+
+
+@functools.lru_cache(maxsize=4096)
+def is_searchable(folder: str) -> bool:
+    full = full_path(folder or ".")
+    return counts(full) and os.path.isdir(full)
+
+
+# ---------------------------------------------------------------------------------------------------- network
+def note_address(_socket: Any, address: Any) -> None:
+    if isinstance(address, tuple) and address[1] not in own_ports():
+        network.add(str(address[0]))
+
+
+def note_server(bound: Any, address: Any) -> None:
+    """What the step itself serves is no network."""
+    if isinstance(address, tuple):
+        ports.add(address[1])
+        servers.append(weakref.ref(bound))
+
+
+def own_ports() -> set[int]:
+    """Those that were asked for, and those that the system chose."""
+    for server in servers:
+        bound = server()
+        if bound is not None and bound.fileno() >= 0:
+            ports.add(bound.getsockname()[1])
+    return ports
+
+
+EVENTS: dict[str, Callable[..., None]] = {
+    "open": note_open,
+    "os.listdir": note_listing,
+    "os.scandir": note_listing,
+    "os.mkdir": note_made,
+    "os.rename": note_renamed,
+    "os.link": note_renamed,
+    "os.symlink": note_renamed,
+    "ctypes.dlopen": note_library,
+    "import": note_import,
+    "sqlite3.connect": note_database,
+    "socket.connect": note_address,
+    "socket.bind": note_server,
+    "os.chdir": note_folder_changed,
+}
+
+
+# ------------------------------------------------------------------------------------------------------- told
+def own_modules() -> list[str]:
+    """Files of the modules that belong neither to Python nor to an installed distribution."""
+    files = set()
+    for module in list(sys.modules.values()):
+        file = getattr(module, "__file__", None)
+        full = full_path(file) if isinstance(file, str) else ""
+        if full and not is_foreign(full):
+            files.add(source_of(full) if full.endswith(".pyc") else full)
+    return sorted(files)
 
 
 def seen() -> dict[str, Any]:
     """All of it, in one document."""
+    noting.on = True
+    foreign[:] = installed_folders()
+    told = [[kind, path, sorted(more)] for (kind, path), more in sights.items() if not is_foreign(path)]
+    told += [["import", folder, sorted(names)] for folder, names in searched().items()]
     return {
         "interpreter": sys.executable,
         "site_folders": site_folders(),
         "modules": own_modules(),
-        "read": own(read),
-        "written": own(written),
+        "sights": sorted(told),
+        "stamps": stamps,
+        "written": sorted(path for path in written if not is_foreign(path)),
+        "variables": sorted(variables),
         "network": sorted(network),
     }

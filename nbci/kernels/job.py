@@ -73,14 +73,23 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     interpreter: Path | None = None
 
 
+Sight = tuple[str, str, tuple[str, ...]]
+"""Something that a kernel was seen to look at: the kind of the observation, a path, and what more its kind needs."""
+
+
 class Seen(Struct, frozen=True, kw_only=True):
-    """What a Python kernel touched that no declaration tells: paths in the project are relative to its root."""
+    """What a Python kernel touched that no declaration tells; all paths are absolute.
+
+    `stamps` has inode, size and times of files as they were when they were first opened to be read.
+    """
 
     interpreter: str
     site_folders: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
-    read: tuple[str, ...] = ()
+    sights: tuple[Sight, ...] = ()
+    stamps: Mapping[str, tuple[int, int, int, int]] = {}
     written: tuple[str, ...] = ()
+    variables: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
 
 

@@ -167,8 +167,13 @@ class PythonKernel:
 
 
 def _seen(said: Mapping[str, Any]) -> Seen:
-    names = ("site_folders", "modules", "read", "written", "network")
-    return Seen(interpreter=str(said["interpreter"]), **{name: tuple(said[name]) for name in names})
+    names = ("site_folders", "modules", "written", "variables", "network")
+    return Seen(
+        interpreter=str(said["interpreter"]),
+        sights=tuple((str(kind), str(path), tuple(more)) for kind, path, more in said["sights"]),
+        stamps={str(path): tuple(stamp) for path, stamp in said["stamps"].items()},
+        **{name: tuple(said[name]) for name in names},
+    )
 
 
 class KernelConfused(Exception):

@@ -119,7 +119,10 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran."""
+    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran.
+
+    `observed` is what it was seen to use beside what it declares, and `observed_version` of which list of kinds.
+    """
 
     name: str
     result: StepResult
@@ -134,6 +137,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     key: str | None = None
     parts: tuple[Part, ...] = ()
     observed: tuple[Part, ...] = ()
+    observed_version: int = 1
     params: Mapping[str, Any] | None = None
     attempts: tuple[Attempt, ...] = ()
     takes: tuple[ValueRef, ...] = ()

@@ -116,6 +116,7 @@ def test_a_file_that_no_step_declares_counts(project: Project) -> None:
 def test_files_of_an_environment_in_the_project_are_packages(project: Project) -> None:
     packages = project.folder / ".venv" / "lib" / "site-packages"
     (packages / "lists").mkdir(parents=True)
+    (project.folder / ".venv" / "pyvenv.cfg").touch()
     (packages / "lists" / "numbers.txt").write_text("7", encoding="utf-8")
     lines = (
         f"import sys\nsys.path.append({str(packages)!r})\nn = int(open({str(packages / 'lists/numbers.txt')!r}).read())"

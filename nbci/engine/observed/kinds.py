@@ -1,0 +1,387 @@
+"""The kinds of things that a step is seen to use, and how each is compared before a result is reused.
+
+This is the one list: a kernel notes what a step uses (`inkernel/traces.py`), `record` makes parts of it, each with the
+state that its kind tells here, and before reuse the same functions tell the state again. The table of docs/reuse.md is
+made from it, too.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, TypeVar
+
+from msgspec import Struct
+
+from nbci.engine.observed.process import text_digest, umask_now, variable_state
+from nbci.store.environments import environment_key, lock_files
+from nbci.store.index import SETTLED_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from functools import _lru_cache_wrapper
+    from pathlib import Path
+
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import Part, StepRecord
+    from nbci.store.index import FileIndex
+
+VERSION = 2
+"""Of what is noted; a result for which less was noted may depend on more than its record says, and is not reused."""
+
+GONE = "gone"
+OF_TOOLS = frozenset((".git", ".nbci", ".dvc", ".ipynb_checkpoints", "__pycache__"))
+"""Folders that tools keep beside a project's files; whether they are there tells a step nothing."""
+
+
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What observations are compared with; `parts` are all that were made at the step, `own` the paths it gives."""
+
+    root: Path
+    index: FileIndex
+    environ: Mapping[str, str]
+    own: tuple[str, ...] = ()
+    parts: tuple[Part, ...] = ()
+
+    def place(self, label: str) -> str:
+        """The path of a file: labels are relative to the project for its own files, and absolute for others."""
+        return os.path.join(self.root, label)
+
+
+class Kind(Struct, frozen=True, kw_only=True):
+    """One kind of observation; `noted` and `same` are the columns of the table in docs/reuse.md.
+
+    `state` tells how it stands now; `change` says, for people, that it no longer stands as it did. `files` are those
+    whose entries in the file system are all unchanged only if the state is. A result with an observation that does not
+    `keep` is not kept, unless the step asks for it.
+    """
+
+    name: str
+    noted: str
+    same: str
+    state: Callable[[Surroundings, Part], str]
+    change: str = "{kind} {label} has changed"
+    files: Callable[[Surroundings, Part], Iterable[str]] | None = None
+    keeps: bool = True
+
+
+def first_change(
+    root: Path, step: PlannedStep, record: StepRecord, index: FileIndex, environ: Mapping[str, str] | None = None
+) -> str | None:
+    """What says that an observation no longer stands as it did; None when all do."""
+    if record.observed_version != VERSION:
+        return "the nbci that made its result did not note all that it used"
+    surroundings = surroundings_of(root, step, record.observed, index, environ)
+    for part in record.observed:
+        kind = BY_NAME.get(part.kind)
+        if kind is None:
+            return f"another nbci noted that it used {part.kind} {part.label}"
+        if kind.state(surroundings, part) != part.digest:
+            return kind.change.format(kind=part.kind, label=part.label)
+    return None
+
+
+def surroundings_of(
+    root: Path,
+    step: PlannedStep,
+    parts: tuple[Part, ...],
+    index: FileIndex,
+    environ: Mapping[str, str] | None = None,
+) -> Surroundings:
+    """What the observations at a step are compared with; `environ` is this process's own where none is given."""
+    own = (*step.outs, *step.metrics)
+    return Surroundings(
+        root=root, index=index, environ=os.environ if environ is None else environ, own=own, parts=parts
+    )
+
+
+def _stamp(surroundings: Surroundings, part: Part) -> str:
+    try:
+        found = os.stat(surroundings.place(part.label))
+    except OSError:
+        return GONE
+    return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _as_noted(_: Surroundings, part: Part) -> str:
+    """For what cannot be compared, or is compared by others."""
+    return part.digest
+
+
+def _locked(surroundings: Surroundings, part: Part) -> str:
+    try:
+        return environment_key(surroundings.root, part.label)
+    except OSError:
+        return GONE
+
+
+def _version(surroundings: Surroundings, part: Part) -> str:
+    folders = tuple(other.label for other in surroundings.parts if other.kind == "site")
+    wanted = _plain(part.label)
+    for folder in folders:
+        version = _distributions(folder).get(wanted)
+        if version is not None:
+            return version
+    return GONE
+
+
+def _content(surroundings: Surroundings, part: Part) -> str:
+    place = surroundings.place(part.label)
+    try:
+        return surroundings.index.digest(place)[0] if stat.S_ISREG(os.stat(place).st_mode) else GONE
+    except OSError:
+        return GONE
+
+
+def _presence(surroundings: Surroundings, part: Part) -> str:
+    return "there" if os.path.lexists(surroundings.place(part.label)) else GONE
+
+
+def _listing(surroundings: Surroundings, part: Part) -> str:
+    """The names in a folder, but for those of tools and of what the step itself gives, which is put back."""
+    folder = surroundings.place(part.label)
+    own = _first_names(os.path.relpath(folder, surroundings.root), surroundings.own)
+    try:
+        with os.scandir(folder) as entries:
+            names = [
+                f"{entry.name}{'/' if entry.is_dir() else ''}"
+                for entry in entries
+                if entry.name not in OF_TOOLS and entry.name not in own
+            ]
+    except OSError:
+        return GONE
+    return text_digest("\0".join(sorted(names)))
+
+
+def _first_names(folder: str, paths: Iterable[str]) -> set[str]:
+    """The names in the folder that lead to these paths."""
+    prefix = "" if folder == "." else f"{folder}/"
+    return {path[len(prefix) :].partition("/")[0] for path in paths if path.startswith(prefix)}
+
+
+def facets_of(path: str, facets: Iterable[str]) -> str:
+    """What the file system says of a path: these of `type`, `size`, `time`, `mode` and `links`."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return GONE
+    known = {
+        "type": "folder" if stat.S_ISDIR(found.st_mode) else "file",
+        "size": str(found.st_size),
+        "time": str(found.st_mtime_ns),
+        "mode": f"{found.st_mode:o}",
+        "links": str(found.st_nlink),
+    }
+    return " ".join(f"{facet}={known[facet]}" for facet in sorted(facets))
+
+
+def _facets(surroundings: Surroundings, part: Part) -> str:
+    return facets_of(surroundings.place(part.label), [word.partition("=")[0] for word in part.digest.split()])
+
+
+def _link(surroundings: Surroundings, part: Part) -> str:
+    try:
+        return os.readlink(surroundings.place(part.label))
+    except OSError:
+        return GONE
+
+
+_SUFFIXES = {"": "folder", "py": "source", "pyc": "bytecode", "so": "extension", "pyd": "extension"}
+
+
+def forms_of(folder: str, names: Iterable[str]) -> str:
+    """What an import of each of the names would find in a folder."""
+    found = _of_state(folder, _listed_modules)
+    return " ".join(f"{name}={_form(folder, name, found.get(name, frozenset()))}" for name in sorted(names))
+
+
+def _form(folder: str, name: str, forms: frozenset[str]) -> str:
+    """What an import takes of what there is, in the order in which it looks (importlib's FileFinder)."""
+    is_folder = "folder" in forms and os.path.isdir(os.path.join(folder, name))
+    inits = (os.path.join(folder, name, init) for init in ("__init__.py", "__init__.pyc"))
+    if is_folder and any(os.path.exists(init) for init in inits):
+        return "package"
+    for form in ("extension", "source", "bytecode"):
+        if form in forms:
+            return form
+    return "namespace" if is_folder else ""
+
+
+def _forms(surroundings: Surroundings, part: Part) -> str:
+    names = [word.partition("=")[0] for word in part.digest.split()]
+    return forms_of(surroundings.place(part.label), names)
+
+
+def _variable(surroundings: Surroundings, part: Part) -> str:
+    return variable_state(part.label, surroundings.environ)
+
+
+def _own_folder(surroundings: Surroundings, part: Part) -> str:
+    return "" if str(surroundings.root) == part.label else "elsewhere"
+
+
+def _umask(_: Surroundings, part: Part) -> str:
+    return umask_now()
+
+
+def _itself(surroundings: Surroundings, part: Part) -> Iterator[str]:
+    yield surroundings.place(part.label)
+
+
+def _locks(surroundings: Surroundings, part: Part) -> Iterator[str]:
+    yield from map(str, lock_files(surroundings.root, part.label))
+
+
+def _module_places(surroundings: Surroundings, part: Part) -> Iterator[str]:
+    """A folder on the path, and those in it that are packages or would become some."""
+    folder = surroundings.place(part.label)
+    yield folder
+    for word in part.digest.split():
+        name, _, form = word.partition("=")
+        if form in ("package", "namespace"):
+            yield os.path.join(folder, name)
+
+
+KINDS = (
+    Kind(
+        name="environment",
+        noted="the lock file of the step's `environment`",
+        same="its content; it stands for interpreter and packages",
+        state=_locked,
+        files=_locks,
+    ),
+    Kind(name="interpreter", noted="the interpreter", same="its file", state=_stamp, files=_itself),
+    Kind(name="site", noted="folders of installed packages", same="see packages", state=_as_noted, files=_itself),
+    Kind(name="package", noted="installed packages that were imported", same="their versions", state=_version),
+    Kind(
+        name="module",
+        noted="your own modules that were imported, `.so` and `.pyc` too",
+        same="their content",
+        state=_content,
+        files=_itself,
+    ),
+    Kind(
+        name="import",
+        noted="what imports looked for, found or not",
+        same="which file an import finds: a new module that would be found first counts",
+        state=_forms,
+        change="an import would find something else in {label}",
+        files=_module_places,
+    ),
+    Kind(
+        name="file",
+        noted="files that were read and are not in `deps`, of the project and elsewhere",
+        same="their content",
+        state=_content,
+        files=_itself,
+    ),
+    Kind(
+        name="absent",
+        noted="paths that were looked for and not there",
+        same="that nothing is there",
+        state=_presence,
+        change="{label}, which was not there, is there now",
+        files=_itself,
+    ),
+    Kind(
+        name="folder",
+        noted="folders that were listed (`glob`, `listdir`, `scandir`, `walk`)",
+        same="the names in them",
+        state=_listing,
+        change="the files in folder {label} are others",
+        files=_itself,
+    ),
+    Kind(
+        name="stat",
+        noted="paths that were asked about (`exists`, `getsize`, `stat`)",
+        same="what was asked: the type, also size, time, mode and links where your code asked for them",
+        state=_facets,
+        change="what the file system says of {label} has changed",
+        files=_itself,
+    ),
+    Kind(name="link", noted="links that were read", same="where they lead to", state=_link, files=_itself),
+    Kind(
+        name="written",
+        noted="files of the project that were written and are not in `outs`",
+        same="that they are there; a warning names them",
+        state=_presence,
+        change="{label}, which it wrote, is gone",
+        files=_itself,
+    ),
+    Kind(
+        name="variable",
+        noted="environment variables that cells and modules of yours read, and `TZ`",
+        same="their values, but for those of secrets",
+        state=_variable,
+        change="the environment variable {label} has changed",
+    ),
+    Kind(
+        name="place",
+        noted="the project's own folder, where the step asked for it or used files beside it",
+        same="its path",
+        state=_own_folder,
+        change="it used paths that hold only in {label}",
+    ),
+    Kind(name="umask", noted="the umask, where it was asked for", same="its value", state=_umask),
+    Kind(
+        name="network",
+        noted="hosts that were connected to, this machine too",
+        same="such a result is not kept, unless the step says `cache: enabled`",
+        state=_as_noted,
+        keeps=False,
+    ),
+)
+
+BY_NAME = {kind.name: kind for kind in KINDS}
+
+
+def files_of(surroundings: Surroundings) -> Iterator[str]:
+    """The files whose entries in the file system tell, unchanged, that the observations stand; in no order."""
+    for part in dict.fromkeys(surroundings.parts):
+        files = BY_NAME[part.kind].files if part.kind in BY_NAME else None
+        if files is not None:
+            yield from files(surroundings, part)
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _distributions(folder: str) -> Mapping[str, str]:
+    """Versions in one folder; a thousand steps ask for them, so they are listed once for each state of the folder."""
+    return _of_state(folder, _listed_distributions)
+
+
+_Found = TypeVar("_Found")
+
+
+def _of_state(folder: str, listed: _lru_cache_wrapper[Mapping[str, _Found]]) -> Mapping[str, _Found]:
+    try:
+        changed_ns = os.stat(folder).st_mtime_ns
+        settled = time.time_ns() - changed_ns > SETTLED_NS
+        return listed(folder, changed_ns) if settled else listed.__wrapped__(folder, changed_ns)
+    except OSError:
+        return {}
+
+
+@lru_cache(maxsize=64)
+def _listed_distributions(folder: str, _changed_ns: int) -> Mapping[str, str]:
+    found = {}
+    for name in os.listdir(folder):
+        if name.endswith(".dist-info"):
+            distribution, _, version = name.removesuffix(".dist-info").partition("-")
+            found[_plain(distribution)] = version
+    return found
+
+
+@lru_cache(maxsize=256)
+def _listed_modules(folder: str, _changed_ns: int) -> Mapping[str, frozenset[str]]:
+    found: dict[str, set[str]] = {}
+    for entry in os.listdir(folder):
+        name, _, suffix = entry.partition(".")
+        form = _SUFFIXES.get(suffix, "extension" if suffix.endswith((".so", ".pyd")) else None)
+        if form is not None:
+            found.setdefault(name, set()).add(form)
+    return {name: frozenset(forms) for name, forms in found.items()}

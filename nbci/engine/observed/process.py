@@ -1,0 +1,28 @@
+"""What a process is given by whoever starts it, as far as steps are seen to use it; quick to import."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+def variable_state(name: str, environ: Mapping[str, str]) -> str:
+    """A digest of a variable's value: what it is may be nobody else's business."""
+    value = environ.get(name)
+    return "unset" if value is None else text_digest(value)
+
+
+def umask_now() -> str:
+    """The process's umask, which can only be read by setting it."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return f"{umask:03o}"
+
+
+def text_digest(text: str) -> str:
+    """A digest of text that may hold bytes that are no UTF-8, as names of files do."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

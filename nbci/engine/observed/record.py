@@ -1,0 +1,167 @@
+"""What a step was seen to use beside what it declares, as parts of its record."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.engine.deps import declared
+from nbci.engine.observed.kinds import BY_NAME, GONE, facets_of, forms_of
+from nbci.records.model import Part
+from nbci.secrets import credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.engine.observed.kinds import Surroundings
+    from nbci.kernels.job import Seen, Sight
+    from nbci.plan.model import PlannedStep
+
+_NOT_OUTS = (".git/", ".nbci/", ".ipynb_checkpoints/")
+_OF_THE_KERNEL = frozenset(("NBCI_RUN", "NBCI_STEP", "NBCI_KERNEL", "JPY_PARENT_PID", "JPY_SESSION_NAME"))
+"""Variables that differ for every kernel."""
+_ALWAYS = ("TZ",)
+"""Variables that C code reads wherever a program asks for the local time."""
+
+
+def observed_parts(
+    step: PlannedStep, seen: Seen, distributions: Mapping[str, str], surroundings: Surroundings
+) -> tuple[Part, ...]:
+    """What the step used beside what it declares, each with the state that it is in now, at the step's end.
+
+    For a step with an environment its lock file stands for interpreter and packages, so that it need not be made only
+    to see that nothing has changed.
+    """
+    root, environ = surroundings.root, surroundings.environ
+    labels = _Labels(root, step)
+    named = [
+        *_interpreter(step, seen, distributions),
+        *(("module", labels.of(path), "") for path in seen.modules if os.path.exists(path)),
+        *labels.of_sights(_lasting(seen)),
+        *(("variable", name, "") for name in _variables(step, seen, environ)),
+        *(("written", path, "") for path in undeclared(root, step, seen.written)),
+        *(("network", host, "") for host in seen.network),
+    ]
+    if labels.has_neighbours:
+        named.append(("place", str(root), ""))
+    named = _without_double(named)
+    parts = tuple(Part(kind=kind, label=label, digest=state) for kind, label, state in named)
+    return tuple(_as_it_is(surroundings, part) for part in parts)
+
+
+def _as_it_is(surroundings: Surroundings, part: Part) -> Part:
+    return part if part.digest else replace(part, digest=BY_NAME[part.kind].state(surroundings, part))
+
+
+_Named = tuple[str, str, str]
+"""Kind, label, and the state where its kind cannot tell it without."""
+
+
+def _interpreter(step: PlannedStep, seen: Seen, distributions: Mapping[str, str]) -> Iterator[_Named]:
+    if step.environment is not None:
+        yield ("environment", step.environment, "")
+        return
+    yield ("interpreter", seen.interpreter, "")
+    yield from (("site", folder, "") for folder in seen.site_folders)
+    yield from (("package", name, version) for name, version in distributions.items())
+
+
+def _lasting(seen: Seen) -> Iterator[Sight]:
+    """What was seen, but for what was not there until the step itself made it: that it is there counts then."""
+    written = set(seen.written)
+    yield from (sight for sight in seen.sights if sight[0] != "absent" or sight[1] not in written)
+
+
+def _without_double(named: Iterable[_Named]) -> list[_Named]:
+    """Each once; where the content counts, the same path needs no other observation that says less."""
+    found = dict.fromkeys(named)
+    modules = {label for kind, label, _ in found if kind == "module"}
+    read = modules | {label for kind, label, _ in found if kind in ("file", "folder")}
+    return [
+        entry
+        for entry in found
+        if not (entry[0] == "file" and entry[1] in modules)
+        and not (entry[0] == "stat" and entry[1] in read and entry[2].startswith("type=") and " " not in entry[2])
+    ]
+
+
+class _Labels:
+    """Names files as the records do; `has_neighbours` once a file was named that lies beside the project."""
+
+    def __init__(self, root: Path, step: PlannedStep) -> None:
+        self._root = str(root)
+        self._declared = (*declared(root, step.deps), *step.outs, *step.metrics)
+        self._outs = (*step.outs, *step.metrics)
+        self.has_neighbours = False
+
+    def of(self, path: str) -> str:
+        """Relative to the project for its own files, so that another checkout has them, too; absolute for others."""
+        if path == self._root:
+            return "."
+        if path.startswith(f"{self._root}/"):
+            return path[len(self._root) + 1 :]
+        self.has_neighbours = self.has_neighbours or _is_near(self._root, path)
+        return path
+
+    def of_sights(self, sights: Iterable[Sight]) -> Iterator[_Named]:
+        """Each of them under its name, without what the step declares anyway."""
+        for kind, path, more in sights:
+            if kind in ("place", "umask"):
+                yield (kind, self._root if kind == "place" else "", "")
+                continue
+            known = self._declared if kind in ("file", "absent") else self._outs
+            label = self.of(path)
+            if label.startswith(".nbci/") or _is_in(label, known):
+                continue
+            yield (kind, label, _first_state(kind, path, more))
+
+
+def _first_state(kind: str, path: str, more: tuple[str, ...]) -> str:
+    """The state of what is asked by names of its own: facets of a path, modules of a folder."""
+    if kind == "absent":
+        return GONE
+    if kind == "stat":
+        return facets_of(path, more)
+    return forms_of(path, more) if kind == "import" else ""
+
+
+def _is_near(root: str, path: str) -> bool:
+    """Whether the same code in another folder may lead to another file: they have more in common than the root."""
+    return os.path.commonpath((root, path)) != os.sep
+
+
+def _is_in(label: str, names: Iterable[str]) -> bool:
+    return any(label == name or label.startswith(f"{name}/") for name in names)
+
+
+def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Iterator[str]:
+    """Those that count by their values: not what the step's settings set, which its key has, and no secrets."""
+    unfit = {*_OF_THE_KERNEL, *(step.env or {}), *step.secrets, *credentials(environ)}
+    yield from (name for name in sorted({*seen.variables, *_ALWAYS}) if name not in unfit)
+
+
+def outside(seen: Seen, cache: Path) -> Seen:
+    """What was seen without the values that nbci itself read and wrote."""
+    folder = f"{cache}/"
+    return replace(
+        seen,
+        sights=tuple(sight for sight in seen.sights if not sight[1].startswith(folder)),
+        written=tuple(path for path in seen.written if not path.startswith(folder)),
+    )
+
+
+def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
+    """Those of the project's files that the step does not declare, and that are still there."""
+    known = (*declared(root, step.deps), *step.outs, *step.metrics)
+    inside = [path[len(str(root)) + 1 :] for path in paths if path.startswith(f"{root}/")]
+    return [
+        path
+        for path in sorted(inside)
+        if not path.startswith(_NOT_OUTS)
+        and not path.endswith(".pyc")
+        and not _is_in(path, known)
+        and (root / path).is_file()
+    ]
