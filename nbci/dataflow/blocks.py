@@ -186,3 +186,4 @@ class Blocks(Naming):
             case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[right]):
                 if outside.is_namespace(right):
                     self.read(name, sure=False)
+                    self.followed.add(right)

@@ -29,6 +29,7 @@ class Body(Struct, frozen=True, kw_only=True):
     binds: frozenset[str] = frozenset()
     unbinds: frozenset[str] = frozenset()
     uncertain: tuple[str, ...] = ()
+    any_name: tuple[str, ...] = ()
 
     def without_certainty(self) -> Body:
         """The same where the name may stand for something else when it is called."""
@@ -46,3 +47,4 @@ class Reached(Struct):
     binds: set[str] = field(default_factory=set)
     unbinds: set[str] = field(default_factory=set)
     uncertain: set[str] = field(default_factory=set)
+    any_name: set[str] = field(default_factory=set)

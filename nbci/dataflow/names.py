@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 __all__ = ["Body", "Definitions", "Names", "Position", "names_of"]
 
 
+_TOO_DEEP = "the code is nested too deeply to follow"
+
+
 class Names(Struct, frozen=True, kw_only=True):
     """What code does with the names of its module.
 
@@ -26,6 +29,7 @@ class Names(Struct, frozen=True, kw_only=True):
     `unbinds` are surely deleted at the end, `may_unbind` perhaps.
     `needs` may be read before the code binds them, in the functions that it uses too; `surely_needs` are certain.
     `assumes` are builtin names that the code reads before it binds them.
+    `any_name` says why the code may read names that stand nowhere in it; `in_text` are those in formulas and queries.
     `definitions`: what using the functions, classes and their instances that the code makes reads and binds in turn.
     """
 
@@ -41,6 +45,8 @@ class Names(Struct, frozen=True, kw_only=True):
     mentions: frozenset[str] = frozenset()
     first_use: Mapping[str, Position]
     uncertain: tuple[str, ...] = ()
+    any_name: tuple[str, ...] = ()
+    in_text: frozenset[str] = frozenset()
     definitions: Definitions
     future_annotations: bool = False
 
@@ -82,6 +88,8 @@ def _names(walk: Walk) -> Names:
         mentions=frozenset(walk.mentions),
         first_use=dict(walk.needs),
         uncertain=tuple(dict.fromkeys(walk.uncertain)),
+        any_name=tuple(dict.fromkeys(walk.any_name)),
+        in_text=frozenset(walk.in_text),
         definitions=walk.kept_definitions(),
         future_annotations=walk.future_annotations,
     )
@@ -104,6 +112,7 @@ def _names_of_deep_code(cells: Sequence[ParsedCell]) -> Names:
         needs=frozenset(loaded),
         mentions=frozenset(stored | loaded.keys()),
         first_use=loaded,
-        uncertain=("the code is nested too deeply to follow",),
+        uncertain=(_TOO_DEEP,),
+        any_name=(_TOO_DEEP,),
         definitions={},
     )

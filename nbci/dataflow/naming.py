@@ -42,6 +42,9 @@ class Naming(ast.NodeVisitor):
         self.assigned: set[str] = set()
         self.surely_calls: set[str] = set()
         self.uncertain: list[str] = []
+        self.any_name: list[str] = []
+        self.in_text: set[str] = set()
+        self.followed: set[ast.AST] = set()
         self.yields = False
         self.may_have_returned = False
         self.times_bound: Counter[str] = Counter()
@@ -132,6 +135,7 @@ class Naming(ast.NodeVisitor):
             self.state = self.state.perhaps(events)
             self.events.extend(events)
         self.uncertain.extend(sorted(reached.uncertain))
+        self.any_name.extend(sorted(reached.any_name))
 
     def _reach(self, name: str) -> Reached:
         if name in self._reached:
@@ -143,6 +147,7 @@ class Naming(ast.NodeVisitor):
                 reached.binds |= body.binds
                 reached.unbinds |= body.unbinds
                 reached.uncertain.update(body.uncertain)
+                reached.any_name.update(body.any_name)
                 pending.extend(body.reads - seen)
                 seen |= body.reads
         self._reached[name] = reached

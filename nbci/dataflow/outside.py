@@ -32,6 +32,9 @@ _BEYOND_NAME_ERROR = frozenset(
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException) and not issubclass(NameError, value)
 )
+_NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
+_FRAMES = frozenset({"__globals__", "f_globals", "f_locals", "currentframe", "_getframe", "user_global_ns"})
+_EVALUATORS = frozenset({"query", "eval", "evaluate"})
 _AT_NAME = re.compile(r"(?<![\w.])@([A-Za-z_]\w*)")
 
 
@@ -65,6 +68,51 @@ def unfollowable(call: ast.Call) -> str | None:
         case ast.Attribute(attr=attr, value=value) if is_namespace(value) and attr != "get":
             return f"{ast.unparse(value)}.{attr}() may use any name"
     return None
+
+
+def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
+    """Why the expression may give whoever has its value names of the module that stand nowhere, if so."""
+    match node:
+        case ast.Call(func=ast.Name(id="exec" | "eval" as name)):
+            return f"{name}() may use any name"
+        case ast.Call(func=ast.Name(id="globals" | "vars" | "locals" as name), args=[]):
+            return f"{name}() has every name" if at_module_level or name == "globals" else None
+        case ast.Call(func=ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython")))):
+            return f"get_ipython().{attr}() may use any name" if attr in _SHELL_CALLS else None
+        case ast.Call(func=ast.Attribute(attr=attr)) if attr in _EVALUATORS:
+            return None if _is_given_as_text(node) else f".{attr}() may use any name"
+        case ast.Attribute(attr="user_ns"):
+            return "user_ns has every name"
+        case ast.Attribute(attr=attr) if attr in _FRAMES:
+            return f"{attr} leads to every name"
+        case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__") | ast.Name()):
+            return f"{ast.unparse(node)} has every name"
+    return None
+
+
+def names_in_formula(text: str) -> Iterator[str]:
+    """The names that a library takes from around its caller: all of a formula (`y ~ x`), those behind `@`."""
+    yield from (_NAME if "~" in text else _AT_NAME).findall(text)
+
+
+def names_in_evaluated(call: ast.Call) -> Iterator[str]:
+    """The names in the texts that the call evaluates, as `pandas.eval` and `numexpr.evaluate` do."""
+    match call.func:
+        case ast.Attribute(attr=attr) if attr in _EVALUATORS:
+            for node in (part for arg in call.args for part in ast.walk(arg)):
+                if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                    yield from names_in_expression(node.value)
+
+
+def names_in_expression(text: str) -> Iterator[str]:
+    """The names in a text that is Python's, as in an annotation."""
+    yield from _NAME.findall(text)
+
+
+def _is_given_as_text(call: ast.Call) -> bool:
+    """Whether what the call evaluates, if anything, is a text as it stands there, so that its names can be read."""
+    given = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg in {"expr", "ex"})]
+    return all(isinstance(node, ast.Constant) for node in given)
 
 
 def names_in_query(call: ast.Call) -> Iterator[str]:

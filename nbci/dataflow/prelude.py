@@ -10,9 +10,10 @@ from msgspec import Struct
 
 from nbci.dataflow.code import ParsedCell, parse_cell
 from nbci.dataflow.names import Names, names_of
+from nbci.dataflow.plain import PLAIN_BASES, plain_bases
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence, Set
 
     from nbci.errors import Location
 
@@ -21,6 +22,7 @@ class Statement(Struct, frozen=True, kw_only=True):
     """A top-level statement of an imports or functions cell, with its decorators and the comments right above it.
 
     `line` is where `text` begins in the cell, from 1; `always` marks imports that bind names nobody can list.
+    `plain_bases` are those of a definition that has no effect, if they have none; None for all other statements.
     """
 
     cell: int
@@ -29,8 +31,14 @@ class Statement(Struct, frozen=True, kw_only=True):
     binds: frozenset[str]
     kind: Literal["import", "definition", "other"]
     always: bool = False
+    plain_bases: tuple[str, ...] | None = None
     names: Names
     code: ParsedCell
+
+    @property
+    def mentions(self) -> frozenset[str]:
+        """The names in it, also those in texts that are read as code."""
+        return self.names.mentions | self.names.in_text
 
 
 def split(cell_number: int, source: str, *, where: Location | None = None) -> tuple[Statement, ...]:
@@ -50,20 +58,28 @@ def split(cell_number: int, source: str, *, where: Location | None = None) -> tu
 
 
 def reach(
-    statements: Sequence[Statement], wanted: frozenset[str], named_by_steps: frozenset[str]
+    statements: Sequence[Statement],
+    wanted: frozenset[str],
+    named_by_steps: frozenset[str],
+    *,
+    any_name: bool = False,
 ) -> tuple[Statement, ...]:
     """The statements that a step runs which wants these names, in order.
 
     `named_by_steps` are the names that any step uses, through definitions too (see `named`): an import or definition
-    that binds none of them is there for its effect.
+    that binds none of them is there for its effect, and left out if it has none. `any_name`: the step may use names
+    that stand nowhere in its code.
     """
-    kept = {
+    binders = _binders(statements)
+    unnamed = {
         index
         for index, statement in enumerate(statements)
-        if statement.kind == "other" or statement.always or not statement.binds & named_by_steps
+        if statement.kind != "other" and not statement.always and not statement.binds & named_by_steps
     }
-    binders = _binders(statements)
-    pending = [*wanted, *(name for index in kept for name in statements[index].names.mentions)]
+    idle = set() if any_name else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
+    kept = unnamed - idle
+    kept |= {index for index, statement in enumerate(statements) if statement.kind == "other" or statement.always}
+    pending = [*wanted, *(name for index in kept for name in statements[index].mentions)]
     seen: set[str] = set()
     while pending:
         name = pending.pop()
@@ -72,7 +88,7 @@ def reach(
         seen.add(name)
         for index in binders.get(name, ()):
             kept.add(index)
-            pending.extend(statements[index].names.mentions)
+            pending.extend(statements[index].mentions)
     return tuple(statements[index] for index in sorted(kept))
 
 
@@ -86,8 +102,25 @@ def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset
         if name not in seen:
             seen.add(name)
             for index in binders.get(name, ()):
-                pending.extend(statements[index].names.mentions)
+                pending.extend(statements[index].mentions)
     return frozenset(seen)
+
+
+def _is_idle(
+    index: int, statements: Sequence[Statement], binders: Mapping[str, Sequence[int]], unnamed: Set[int]
+) -> bool:
+    """Whether a definition that no step names has no effect: nor has any class that takes note of its subclasses."""
+    bases = statements[index].plain_bases
+    if bases is None:
+        return False
+    for base in bases:
+        found = binders.get(base, ())
+        if not found and base in PLAIN_BASES:
+            continue
+        earlier = found and max(found) < index and unnamed >= set(found)
+        if not earlier or not all(_is_idle(other, statements, binders, unnamed) for other in found):
+            return False
+    return True
 
 
 def _binders(statements: Sequence[Statement]) -> dict[str, list[int]]:
@@ -111,7 +144,15 @@ def _statement(number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         kind = "definition"
     return Statement(
-        cell=number, line=line, text=text, binds=names.binds, kind=kind, always=always, names=names, code=code
+        cell=number,
+        line=line,
+        text=text,
+        binds=names.binds,
+        kind=kind,
+        always=always,
+        plain_bases=plain_bases(node),
+        names=names,
+        code=code,
     )
 
 

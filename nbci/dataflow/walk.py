@@ -83,9 +83,21 @@ class Walk(Blocks):
             self._change(node)
         if isinstance(node, ast.Subscript) and outside.is_namespace(node.value):
             self._namespace_item(node)
+        reason = outside.reads_any_name(node, at_module_level=self._reads_module())
+        if reason is not None and node not in self.followed:
+            self.any_name.append(reason)
         self.generic_visit(node)
 
     visit_Subscript = visit_Attribute
+
+    def visit_Constant(self, node: ast.Constant) -> None:
+        """A text may be a formula or a query, which libraries read names from."""
+        if isinstance(node.value, str):
+            self.in_text.update(outside.names_in_formula(node.value))
+
+    def _reads_module(self) -> bool:
+        """Whether `locals()` here are the module's names."""
+        return not any(scope.kind == "function" for scope in self.scopes)
 
     def _change(self, node: ast.expr) -> None:
         while isinstance(node, ast.Attribute | ast.Subscript):
@@ -95,6 +107,8 @@ class Walk(Blocks):
 
     def _namespace_item(self, node: ast.Subscript) -> None:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        if isinstance(key, str) or not isinstance(node.ctx, ast.Load):
+            self.followed.add(node.value)
         if not isinstance(key, str):
             self.uncertain.append(f"{ast.unparse(node.value)}[…] may use any name")
         elif isinstance(node.ctx, ast.Load):
@@ -107,6 +121,8 @@ class Walk(Blocks):
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for name in scopes.imported_names(node):
             self.bind(name, imported=True)
+        if any(alias.name == "__main__" for alias in node.names) or getattr(node, "module", "") == "__main__":
+            self.any_name.append("__main__ has every name")
         if isinstance(node, ast.ImportFrom):
             if any(alias.name == "*" for alias in node.names):
                 self.uncertain.append(f"`from {node.module or '.'} import *` may define any name")
@@ -185,6 +201,7 @@ class Walk(Blocks):
         walk.cell, walk.effects = self.cell, self.effects
         walk._run_body(node)
         self.mentions |= walk.mentions
+        self.in_text |= walk.in_text
         self.assumes |= walk.assumes
         self.changes |= walk.changes
         plain = isinstance(node, ast.FunctionDef | ast.Lambda) and not getattr(node, "decorator_list", ())
@@ -197,6 +214,7 @@ class Walk(Blocks):
             binds=frozenset(name for name, bound in walk.events if bound),
             unbinds=frozenset(name for name, bound in walk.events if not bound),
             uncertain=tuple(dict.fromkeys(walk.uncertain)),
+            any_name=tuple(dict.fromkeys(walk.any_name)),
         )
 
     def _run_body(self, node: scopes.FunctionNode) -> None:
@@ -244,6 +262,9 @@ class Walk(Blocks):
                 self._annotation(arg.annotation)
 
     def _annotation(self, node: ast.expr) -> None:
+        for part in ast.walk(node):
+            if isinstance(part, ast.Constant) and isinstance(part.value, str):
+                self.in_text.update(outside.names_in_expression(part.value))
         if self.future_annotations:
             self._mention(node)
         else:
@@ -314,8 +335,13 @@ class Walk(Blocks):
                 outside.is_namespace(value)
             ):
                 self.read(name, sure=False)
+                self.followed.add(value)
         for name in outside.names_in_query(node):
             self.read(name, sure=False)
+        reason = outside.reads_any_name(node, at_module_level=self._reads_module())
+        if reason is not None and node not in self.followed:
+            self.any_name.append(reason)
+        self.in_text.update(outside.names_in_evaluated(node))
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and self._certain and scopes.leads_to_module(node.func.id, self.scopes):
             self.surely_calls.add(node.func.id)
@@ -331,6 +357,7 @@ class Walk(Blocks):
             self.bind(name)
         if effect.uncertain:
             self.uncertain.append(effect.uncertain)
+            self.any_name.append(effect.uncertain)
 
     def _magic_body(self, body: ParsedCell, *, apart: bool) -> None:
         outer, self.effects = self.effects, body.effects

@@ -6,13 +6,15 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.outside import reads_any_name
 from nbci.errors import UsageError
 from nbci.lint.finding import Hit
 from nbci.plan.group import analyse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
+    from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.undefined import Undefined
     from nbci.lint.sheet import Sheet
 
@@ -104,6 +106,35 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
                 cell=where.cell if where else None,
                 line=where.line if where else None,
             )
+
+
+def hidden_names(sheet: Sheet) -> Iterator[Hit]:
+    """Code that may read parameters which stand nowhere in it: every parameter counts for the step's reuse."""
+    if sheet.tagged is None or sheet.declared is None or sheet.flowing is None:
+        return
+    blocks = sheet.tagged.blocks
+    shared = [(number, sheet.cells[number]) for number in (*blocks.imports, *blocks.functions) if number in sheet.cells]
+    parameters = {parameter.name for parameter in sheet.declared.parameters}
+    for step in sheet.steps:
+        found = sheet.flowing.step(step.name).names
+        hidden = sorted(parameters - found.mentions - found.in_text)
+        for reason in found.any_name if hidden else ():
+            cell, line = _place_of(reason, [*sheet.own_cells(step), *shared]) or (step.cells[0], 1)
+            yield Hit(
+                message=f"{reason}: step {step.name} runs again whenever a parameter changes, also `{hidden[0]}`",
+                hint="hand over what is needed by its name, such as `dict(x=x)`, so that only this counts",
+                cell=cell,
+                line=line,
+            )
+
+
+def _place_of(reason: str, cells: Iterable[tuple[int, ParsedCell]]) -> tuple[int, int] | None:
+    """Cell and line of the first code that reads names for this reason."""
+    for number, cell in cells:
+        for node in ast.walk(cell.tree):
+            if isinstance(node, ast.expr) and reads_any_name(node, at_module_level=True) == reason:
+                return number, node.lineno
+    return None
 
 
 def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:

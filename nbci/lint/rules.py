@@ -44,6 +44,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "unsettled-join": Rule("warning", names.joins),
     "unused-parameter": Rule("warning", names.unused_parameters),
     "overwritten-parameter": Rule("warning", names.overwritten_parameters),
+    "hidden-names": Rule("info", names.hidden_names),
     "environment-change": Rule("warning", travel.environment_changes),
     "folder-change": Rule("warning", travel.folder_changes),
     "random-seed": Rule("warning", travel.seeds),

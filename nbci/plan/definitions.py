@@ -30,11 +30,18 @@ def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[D
     return tuple(
         Definition(
             binds=tuple(sorted(statement.binds)),
-            mentions=tuple(sorted(statement.names.mentions & known - statement.binds)),
+            mentions=tuple(sorted(_mentions(statement, params) & known - statement.binds)),
             part=statement_part(statement),
         )
         for statement in kept
     )
+
+
+def _mentions(statement: Statement, params: frozenset[str]) -> frozenset[str]:
+    """The names in the statement; all parameters, too, where using what it defines may read any."""
+    bodies = [body for found in statement.names.definitions.values() for body in found]
+    reads_any = statement.names.any_name or any(body.any_name for body in bodies)
+    return statement.mentions | params if reads_any else statement.mentions
 
 
 def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset[str]) -> Reached:

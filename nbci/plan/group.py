@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
+    from nbci.dataflow.names import Names
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import Definition
@@ -55,11 +57,15 @@ class GroupProgram(Struct, frozen=True, kw_only=True):
 
 
 class _Prelude(Struct, frozen=True, kw_only=True):
-    """What stands before a step's own cells: the cells, the parts of its key, the names that they mention."""
+    """What stands before a step's own cells: the cells, the parts of its key, the names that they mention.
+
+    `any_name`: they, or the step's own, may read names that they do not mention.
+    """
 
     cells: tuple[PlannedCell, ...]
     parts: tuple[Part, ...]
     mentions: frozenset[str]
+    any_name: bool
 
 
 def analyse(tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool) -> GroupProgram:
@@ -117,6 +123,27 @@ def analysed_alike(found: GroupProgram, first: Sequence[Step], steps: Sequence[S
     return GroupProgram(steps=programs)
 
 
+def _mentions(names: Names) -> frozenset[str]:
+    """The names in code and in the texts of it that are read as code."""
+    return names.mentions | names.in_text
+
+
+def _told_apart(programs: Mapping[str, StepProgram]) -> dict[str, StepProgram]:
+    """The programs, with what tells steps of the same text from each other.
+
+    The second runs in a state that the first has left, which may show in nothing that counts, such as random numbers
+    without a seed: what the first came to is not what the second gives.
+    """
+    times: Counter[tuple[str, ...]] = Counter()
+    told = {}
+    for name, program in programs.items():
+        text = tuple(part.digest for part in program.parts)
+        times[text] += 1
+        again = Part(kind="repetition", label=str(times[text]), digest="")
+        told[name] = replace(program, parts=(*program.parts, again)) if times[text] > 1 else program
+    return told
+
+
 class _Analysis:
     """The analysis of one Python notebook's steps."""
 
@@ -127,11 +154,12 @@ class _Analysis:
         self.prelude = prelude_statements(tagged)
         self.made_by_prelude = frozenset().union(*(statement.binds for statement in self.prelude))
         self.by_reference = tuple(sorted({name for s in self.prelude if s.kind != "import" for name in s.binds}))
-        self.preludes: dict[frozenset[str], _Prelude] = {}
+        self.preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
         declared = notebook_parameters(tagged)
         self.parameter_statements = [s for s in declared.statements if not s.literals]
         self.parameter_code = names_of([parse_cell(statement.text) for statement in self.parameter_statements])
         in_parameters_cells = names_of([self._parsed(number) for number in tagged.blocks.parameters])
+        self.in_parameters = _mentions(in_parameters_cells) & self.made_by_prelude
         self.parameter_names = in_parameters_cells.binds | {parameter.name for parameter in declared.parameters}
         # code in a parameters cell may use what imports cells import: then those run first
         self.imports_first = bool(in_parameters_cells.needs & self.made_by_prelude)
@@ -153,10 +181,10 @@ class _Analysis:
             self.prelude,
         )
         self._refuse_undefined(flowing)
-        used = named(self.prelude, frozenset().union(*(flowed.names.mentions for flowed in flowing.steps)))
+        used = named(self.prelude, self.in_parameters.union(*(_mentions(flowed.names) for flowed in flowing.steps)))
         flowed = {step.name: step for step in flowing.steps}
         return GroupProgram(
-            steps={name: self._program(flowed[name], self.metrics[name], used) for name in self.steps},
+            steps=_told_apart({name: self._program(flowed[name], self.metrics[name], used) for name in self.steps}),
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
@@ -172,15 +200,16 @@ class _Analysis:
 
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name
-        prelude = self._prelude(flowed.names.mentions & self.made_by_prelude, used)
+        any_name = bool(flowed.names.any_name)
+        prelude = self._prelude(_mentions(flowed.names) & self.made_by_prelude, used, any_name=any_name)
         cells = self._ordered_cells(name, parts, prelude.cells)
-        mentions = flowed.names.mentions | prelude.mentions
+        mentions = _mentions(flowed.names) | prelude.mentions
         own = dict(zip(self.steps[name].cells, self.own[name], strict=True))
         return StepProgram(
             inside=self.inside[name],
             cells=cells,
             parts=(*prelude.parts, *cell_parts(cells, own)),
-            named_params=tuple(sorted(self.parameter_names & mentions)),
+            named_params=tuple(sorted(self.parameter_names if prelude.any_name else self.parameter_names & mentions)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
             optional_gives=tuple(give.name for give in flowed.gives if give.optional),
@@ -188,18 +217,19 @@ class _Analysis:
             probes=tuple(probe for part in parts for probe in part.probes),
         )
 
-    def _prelude(self, wanted: frozenset[str], used: frozenset[str]) -> _Prelude:
+    def _prelude(self, wanted: frozenset[str], used: frozenset[str], *, any_name: bool) -> _Prelude:
         """The parameters, imports and functions of every step that mentions these of their names."""
-        found = self.preludes.get(wanted)
+        found = self.preludes.get((wanted, any_name))
         if found is None:
-            kept = reach(self.prelude, wanted, used)
-            found = self.preludes[wanted] = _Prelude(
+            kept = reach(self.prelude, wanted | self.in_parameters, used, any_name=any_name)
+            found = self.preludes[wanted, any_name] = _Prelude(
                 cells=(
                     *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
-                    *prelude_cells(self.tagged, self.prelude, kept),
+                    *prelude_cells(self.tagged, self.prelude, self.prelude if self.tagged.whole else kept),
                 ),
                 parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
-                mentions=self.parameter_code.mentions.union(*(s.names.mentions for s in kept)),
+                mentions=_mentions(self.parameter_code).union(*(s.mentions for s in kept)),
+                any_name=any_name or bool(self.parameter_code.any_name) or any(s.names.any_name for s in kept),
             )
         return found
 

@@ -191,6 +191,70 @@ def test_uncertain_code_says_why(source: str, word: str) -> None:
     assert any(word in why for why in of(source).uncertain)
 
 
+@pytest.mark.parametrize(
+    ("source", "word"),
+    [
+        ("eval('C')", "eval"),
+        ("exec(open('s.py').read())", "exec"),
+        ("'{C}'.format(**globals())", "globals()"),
+        ("ns = globals()\nns['C']", "globals()"),
+        ("globals()[name]", "globals()"),
+        ("f'{vars()}'", "vars()"),
+        ("Template('$C').substitute(locals())", "locals()"),
+        ("get_ipython().user_ns[name]", "user_ns"),
+        ("shell.user_ns['C']", "user_ns"),
+        ("get_ipython().ev('C')", "ev"),
+        ("import __main__\n__main__.C", "__main__"),
+        ("from __main__ import C", "__main__"),
+        ("import sys\nsys.modules['__main__'].C", "__main__"),
+        ("f.__globals__['C']", "__globals__"),
+        ("inspect.currentframe().f_back", "currentframe"),
+        ("df.query(text)", "query"),
+        ("df.eval(expr=text)", "eval"),
+        ("%sql select :C", "%sql"),
+        ("def f():\n    return globals()\nf()", "globals()"),
+        ("class K:\n    def g(self):\n        return eval('C')\nk = K()\nk.g()", "eval"),
+    ],
+)
+def test_code_that_may_read_any_name_says_why(source: str, word: str) -> None:
+    assert any(word in why for why in of(source).any_name)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "globals()['C']",
+        "'C' in globals()",
+        "globals().get('C')",
+        "globals()[name] = 1",
+        "dir()",
+        "vars(thing)",
+        "def f(a):\n    return '{a}'.format(**locals())\nf(1)",
+        "def unused():\n    exec('x')",
+        "model.eval()",
+        "df.query('x > @C')",
+        "get_ipython().user_ns_hidden",
+    ],
+)
+def test_code_whose_names_all_stand_in_it(source: str) -> None:
+    assert not of(source).any_name
+
+
+@pytest.mark.parametrize(
+    ("source", "names"),
+    [
+        ("text = 'x > @C and y < @D'", {"C", "D"}),
+        ("ols('y ~ x * C', data)", {"y", "x", "C"}),
+        ("pd.eval('C + x.a')", {"C", "x"}),
+        ("def f(a: 'list[Row]') -> 'Kind': pass", {"list", "Row", "Kind"}),
+        ("mail = 'someone@example.org'", set()),
+        ("print('C is large')", set()),
+    ],
+)
+def test_names_in_texts_that_are_read_as_code(source: str, names: set[str]) -> None:
+    assert of(source).in_text == names
+
+
 def test_builtins_that_are_read_are_assumed() -> None:
     names = of("print(sum(x))\nmax = 3\nmax")
     assert names.assumes == {"print", "sum"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from nbci.dataflow.prelude import Statement, named, reach, split
 
 IMPORTS = split(
@@ -86,6 +88,49 @@ def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
     always = [text for text in texts(IMPORTS) if "np" not in text]
     assert [text for text in reached(all_mentions=("np", "load", "other")) if text in texts(IMPORTS)] == always
     assert "class Unused(Base): pass" in reached()
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def f(a, b=1, *, c=-1.5, d=(1, 'x'), e=None) -> pd.DataFrame: return anything(a)",
+        "async def f(a: int | None = None): await g()",
+        "class A:\n    'doc'\n    x = 1\n    y: list[int] = []\n    def m(self, a=1): return g()",
+        "class A:\n    @property\n    def p(self): return 1\n    @p.setter\n    def p(self, v): pass",
+        "class A:\n    @staticmethod\n    def s(): pass",
+        "class A(ValueError): pass",
+        "class A: pass\nclass B(A): pass",
+    ],
+)
+def test_a_plain_definition_that_nobody_names_is_left_out(source: str) -> None:
+    assert reach(split(1, source), frozenset(), frozenset()) == ()
+    assert texts(reach(split(1, source), frozenset(), frozenset(), any_name=True)) == texts(split(1, source))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@register\ndef f(): pass",
+        "@dataclass\nclass A: pass",
+        "def f(a=g()): pass",
+        "def f(a=LEVEL): pass",
+        "def f(a: Annotated[int, g()]): pass",
+        "class A:\n    x = g()",
+        "class A:\n    @register\n    def f(self): pass",
+        "class A:\n    for x in range(3): pass",
+        "class A(Base): pass",
+        "class A(module.Base): pass",
+        "class A(metaclass=Meta): pass",
+        "class Base:\n    def __init_subclass__(cls): KNOWN.append(cls)\nclass A(Base): pass",
+    ],
+)
+def test_a_definition_that_may_do_more_is_kept(source: str) -> None:
+    assert texts(reach(split(1, source), frozenset(), frozenset())) == texts(split(1, source))
+
+
+def test_a_subclass_of_what_a_step_names_is_kept() -> None:
+    statements = split(1, "class Plugin: pass\nclass One(Plugin): pass\nclass Two(One): pass")
+    assert reach(statements, frozenset({"Plugin"}), frozenset({"Plugin"})) == statements
 
 
 def test_a_step_runs_what_it_wants_and_what_that_wants_in_turn() -> None:

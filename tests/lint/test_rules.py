@@ -147,6 +147,22 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
                  ("step:d prev:b prev:c", "print(x)")),
     ),
     (
+        "hidden-names",
+        notebook(
+            ("parameters", "C = 1\nD = 2"),
+            ("functions", "def shown():\n    return '{C}'.format(**globals())"),
+            ("step:a", "x = D\ny = eval('C')"),
+            ("step:b", "print(shown())"),
+        ),
+        [(2, 2), (3, 2)],
+        notebook(
+            ("parameters", "C = 1"),
+            ("functions", "def f():\n    return locals()"),
+            ("step:a", "x = globals()['C'], 'C' in globals(), f()\nx.query('x > @C')"),
+            ("step:b", "print(C, eval('x'))"),
+        ),
+    ),
+    (
         "unused-parameter",
         notebook(("parameters", "used = 1\nunused = 2"), ("step:a", "print(used)")),
         [(1, 2)],

@@ -10,12 +10,13 @@ from nbci.engine.prepare import plan_target
 from nbci.store.sources import read_target
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from nbci.plan.model import Plan
 
 
-def plan_of(folder: Path, cells: list[str | tuple[str, str]], *pairs: str, **options: Any) -> Plan:
+def plan_of(folder: Path, cells: Sequence[str | tuple[str, str]], *pairs: str, **options: Any) -> Plan:
     """The plan of a notebook of these cells."""
     return planned(write_notebook(folder / "n.ipynb", cells, **options), *pairs)
 

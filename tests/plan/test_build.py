@@ -255,6 +255,61 @@ def test_a_default_in_another_order_or_of_another_type_is_an_override(tmp_path: 
     assert plan.steps[0].overrides == ("C",)
 
 
+def _parameters(plan: Plan, step: str) -> list[str]:
+    return [part.label for part in plan.step(step).parts if part.kind == "parameter"]
+
+
+@pytest.mark.parametrize(
+    ("source", "counted"),
+    [
+        ("print(C)", ["C"]),
+        ("eval(text)", ["C", "D"]),
+        ("print('{D}'.format(**globals()))", ["C", "D"]),
+        ("shown()", ["C", "D"]),
+        ("fit('y ~ D + x')", ["D"]),
+        ("x.query('y > @C')", ["C"]),
+        ("print('C')", []),
+    ],
+)
+def test_parameters_that_code_may_read_by_a_text_count(tmp_path: Path, source: str, counted: list[str]) -> None:
+    cells: list[str | tuple[str, str]] = [
+        ("parameters", "C = 1\nD = 2"),
+        ("functions", "def shown():\n    return eval('C')"),
+        ("step:a", "x = fit = text = print"),
+        ("step:b", source),
+    ]
+    assert _parameters(plan_of(tmp_path, cells), "b") == counted
+
+
+def test_a_definition_that_nobody_uses_is_no_part_of_a_key(tmp_path: Path) -> None:
+    def keys(functions: str, *steps: str) -> list[str]:
+        cells = [(f"step:{name}", source) for name, source in zip("ab", steps, strict=False)]
+        return [key_of(step.parts) for step in plan_of(tmp_path, [("functions", functions), *cells]).steps]
+
+    assert keys("def f(): return 1", "x = 1", "y = 2") == keys("def f(): return 2", "x = 1", "y = 2")
+    assert keys("def f(): return 1", "x = 1") == keys("def f(): return 2", "x = 1")
+    one, other = (keys(f"def f(): return {value}", "x = 1", "y = eval(name)") for value in (1, 2))
+    assert (one[0] == other[0], one[1] == other[1]) == (True, False)
+
+
+def test_a_notebook_that_is_one_step_runs_all_its_functions(tmp_path: Path) -> None:
+    plan = plan_of(tmp_path, [("functions", "def f(): return 1"), "x = 1"])
+    assert [cell.source for cell in plan.steps[0].cells] == ["def f(): return 1", "x = 1"]
+
+
+def test_what_a_parameters_cell_uses_runs_in_every_step(tmp_path: Path) -> None:
+    imports = "import os\ndef base(): return 1"
+    plan = plan_of(tmp_path, [("imports", imports), ("parameters", "C = base()"), ("step:a", "1"), ("step:b", "os")])
+    assert [step.cells[0].source for step in plan.steps] == ["\ndef base(): return 1", imports]
+
+
+def test_steps_of_one_text_have_keys_of_their_own(tmp_path: Path) -> None:
+    cells = [("imports", "import random"), *((f"step:{name}", "print(random.random())") for name in "abc")]
+    parts = [step.parts for step in plan_of(tmp_path, cells).steps]
+    assert len(set(map(key_of, parts))) == 3
+    assert key_of(plan_of(tmp_path, cells[:2]).steps[0].parts) == key_of(parts[0])
+
+
 def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", ["x = 1"])
     steps = "".join(f"  {name}: {{notebook: n.ipynb, container: 'python:3'}}\n" for name in "ab")
