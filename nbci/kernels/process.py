@@ -209,13 +209,17 @@ class KernelProcess:
         return manager
 
     def _provisioner(self, manager: AsyncKernelManager, zygotes: Zygotes) -> Any:
+        from nbci.kernels.zygote.environment_first import changes_environment_first, import_folders
         from nbci.kernels.zygote.imports import imports_of
         from nbci.kernels.zygote.provisioner import ZygoteProvisioner
 
         provisioner = ZygoteProvisioner(kernel_id=self._marker, kernel_spec=manager.kernel_spec, parent=manager)
         provisioner.zygotes = zygotes
         if self._job.language == "python":
-            provisioner.preloads = imports_of(cell.source for cell in self._job.cells)
+            sources = [cell.source for cell in self._job.cells]
+            provisioner.preloads = imports_of(sources)
+            folders = import_folders(self._job.cwd, dict(self._job.env))
+            provisioner.bare = changes_environment_first(sources, folders)
         return provisioner
 
     def _new_client(self, manager: AsyncKernelManager) -> AsyncKernelClient:

@@ -349,11 +349,11 @@ def test_a_changed_pth_file_ends_the_use_of_a_zygote(tmp_path: Path, make_job: M
 def test_the_key_is_what_imports_read() -> None:
     command = ipykernel_command([sys.executable, "-m", "ipykernel_launcher", "-f", "x"])
     assert command is not None
-    plain = key_of(command, {"A": "1"}, debugger=False)
+    plain = key_of(command, {"A": "1"}, "/c", debugger=False)
 
-    assert key_of(command, {"A": "2", "PYTHONHASHSEED": "0"}, debugger=False) == plain
-    assert key_of(command, {"OMP_NUM_THREADS": "1"}, debugger=False) != plain
-    assert import_time_environment({"B": "1", "LC_ALL": "C"}) == {"LC_ALL": "C", "PYTHONHASHSEED": "0"}
+    assert key_of(command, {"A": "2", "PYTHONHASHSEED": "0"}, "/c", debugger=False) == plain
+    assert key_of(command, {"OMP_NUM_THREADS": "1"}, "/c", debugger=False) != plain
+    assert import_time_environment({"B": "1", "LC_ALL": "C"}, "/c") == {"LC_ALL": "C", "PYTHONHASHSEED": "0"}
     assert ipykernel_command(["bash", "-m", "ipykernel_launcher"]) is None
     assert ipykernel_command([sys.executable, "-m", "bash_kernel", "-f", "x"]) is None
     assert ipykernel_command([sys.executable, "run.py", "-m", "ipykernel_launcher", "-f", "x"]) is None

@@ -10,10 +10,13 @@ import signal
 import socket
 import time
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from _nbci_zygote import child, memory, wire  # type: ignore[import-not-found]  # these are there where this runs
 from _nbci_zygote.family import family, kill  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PATIENCE_SECONDS = 10.0
 
@@ -62,13 +65,21 @@ class Kernel:
 class Brood:
     """Forks, hands over and reaps; `spare_argv` is what the next spare is started with."""
 
-    def __init__(self, selector: selectors.BaseSelector, folder: str, settings: dict[str, Any]) -> None:
+    def __init__(
+        self,
+        selector: selectors.BaseSelector,
+        folder: str,
+        settings: dict[str, Any],
+        begin: Callable[[dict[str, Any]], None],
+    ) -> None:
+        """`begin` is called in each kernel when it has taken its order."""
         self.kernels: dict[int, Kernel] = {}
         self.served = 0
         self.last_use = time.monotonic()
         self.close_in_child: list[Any] = []
         self._selector = selector
         self._folder = folder
+        self._begin = begin
         self._count = 0
         self._spares_wanted: int = settings["spares"]
         self._spare_argv: list[str] | None = settings["spare_arguments"]
@@ -162,9 +173,10 @@ class Brood:
             child.detach(zygote)
             self._close_all(order)
             if order is not None:
-                app = child.ordered(argv, link, order.request, [os.dup(number) for number in order.descriptors])
+                descriptors = [os.dup(number) for number in order.descriptors]
+                app = child.ordered(argv, link, order.request, descriptors, self._begin)
             else:
-                app = child.spare(argv, link)
+                app = child.spare(argv, link, self._begin)
             link.close()
             app.start()
         except SystemExit as error:

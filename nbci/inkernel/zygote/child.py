@@ -111,16 +111,17 @@ def _show_marker(value: str) -> None:
         pass
 
 
-def ordered(argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int]) -> Any:
+def ordered(argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int], begin: Any) -> Any:
     """A kernel for whoever asked for it."""
     take_descriptors(descriptors)
     take_surroundings(request)
     app = make_app(argv)
+    begin(request)
     wire.send(link, {"plain": is_plain(app)})
     return app
 
 
-def spare(argv: list[str], link: Any) -> Any:
+def spare(argv: list[str], link: Any, begin: Any) -> Any:
     """A kernel that waits for an order, and takes it."""
     quiet = os.open(os.devnull, os.O_RDWR)
     take_descriptors([os.dup(quiet), os.dup(quiet), os.dup(quiet)])
@@ -135,6 +136,7 @@ def spare(argv: list[str], link: Any) -> Any:
     replace_descriptors(descriptors)
     take_surroundings(request)
     hand_over(app, request)
+    begin(request)
     wire.send(link, {"taken": True})
     return app
 

@@ -42,7 +42,7 @@ class Server:
         self.started = time.time()
         self.selector = selectors.DefaultSelector()
         self.woken, self.wake = socket.socketpair()
-        self.brood = Brood(self.selector, self.folder, settings)
+        self.brood = Brood(self.selector, self.folder, settings, self._begin)
         self.brood.close_in_child = [end for end in (self.woken, self.wake, self.listener, self.owner) if end]
 
     def run(self) -> None:
@@ -164,16 +164,31 @@ class Server:
         """Import ahead of need; spares are made anew with it."""
         self._preload(request["preloads"])
 
+    def _begin(self, request: dict[str, Any]) -> None:
+        """Called in a kernel that has its order."""
+        self.stash.forked([*request["preloads"], *self.known])
+
     def _kernel(self, order: Order) -> None:
-        self._preload(order.request["preloads"])
-        if self.stash.spoilt is None:
+        request = order.request
+        self._preload(request["preloads"])
+        if self.stash.spoilt is not None:
+            culprit, reason = self.stash.spoilt
+            self._refuse(order, {"refused": culprit + ": " + reason, "avoid": culprit})
+            self._stop_serving()  # what is imported stays; another zygote does without
+            return
+        names = [*request["preloads"], *self.known]
+        otherwise = self.stash.otherwise(names, request["env"], request["cwd"])
+        if otherwise is None:
             self.brood.deliver(order)
             return
-        culprit, reason = self.stash.spoilt
+        self._refuse(order, {"otherwise": otherwise})
+        if otherwise["stale"]:
+            self._stop_serving()
+
+    def _refuse(self, order: Order, why: dict[str, Any]) -> None:
         with order.connection as connection:
             order.close_descriptors()
-            wire.send(connection, {"refused": culprit + ": " + reason, "avoid": culprit})
-        self._stop_serving()  # what is imported stays; another zygote does without
+            wire.send(connection, why)
 
     def _preload(self, names: list[str]) -> None:
         if self.stash.preload(names):

@@ -40,10 +40,12 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
         del sys.path[0]
     folders = [folder for folder in sys.path if folder]
     facts = {"pid": os.getpid(), "paths": folders, "installed": fingerprint(folders), "key": settings["key"]}
+    environment = dict(os.environ)
     server = Server(settings)
     write(os.path.join(server.folder, "zygote.json"), facts)
-    import_kernel(settings["debugger"])
-    server.stash.install()
+    with server.stash.readings.noting_variables():
+        import_kernel(settings["debugger"])
+    server.stash.install(settings["cwd"], environment)
     prepare(digest, source)
     rehearse()
     server.stash.put_away()

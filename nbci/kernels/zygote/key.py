@@ -22,7 +22,8 @@ READ_AT_IMPORT = (
 READ_AT_IMPORT_PREFIXES = tuple(
     "PYTHON IPYTHON JUPYTER XDG_ LC_ LD_ MALLOC_ OMP_ GOMP_ KMP_ OPENBLAS_ MKL_ BLIS_ VECLIB_ NUMEXPR_ NPY_ NUMPY_ "
     "NUMBA_ MPL MATPLOTLIB SCIPY_ SKLEARN_ PANDAS_ POLARS_ ARROW_ PYARROW_ JOBLIB_ LOKY_ DASK_ CONDA_ TORCH PYTORCH_ "
-    "TF_ XLA_ JAX_ KERAS_ HF_ HUGGINGFACE_ TRANSFORMERS_ TOKENIZERS_ XGBOOST_ LIGHTGBM_".split()
+    "TF_ XLA_ JAX_ KERAS_ HF_ HUGGINGFACE_ TRANSFORMERS_ TOKENIZERS_ XGBOOST_ LIGHTGBM_ RAYON_ RUST_ TBB_ DNNL_ "
+    "ONEAPI_ GOTO_ FLEXIBLAS CUDA_ NVIDIA_ CUBLAS_ HIP_ ROCR_".split()
 )
 NEVER = ("JUPYTER_TOKEN", "HF_TOKEN", "LINES", "PYTHON_KEYRING_BACKEND")
 """Secret, or of no weight."""
@@ -50,16 +51,29 @@ def ipykernel_command(argv: Sequence[str]) -> Command | None:
     return Command(interpreter=(program, *options), arguments=tuple(arguments)) if program else None
 
 
-def import_time_environment(env: Mapping[str, str]) -> dict[str, str]:
-    """The variables that packages read when they are imported; without a hash seed it is 0, as all forks share one."""
-    return {
+def import_time_environment(env: Mapping[str, str], cwd: str) -> dict[str, str]:
+    """The variables that interpreters and libraries read when they are loaded; `PYTHONPATH` as seen from `cwd`.
+
+    Without a hash seed it is 0, as all forks share one.
+    """
+    found = {
         name: value
         for name, value in sorted({"PYTHONHASHSEED": "0", **env}.items())
         if name not in NEVER and (name in READ_AT_IMPORT or name.startswith(READ_AT_IMPORT_PREFIXES))
     }
+    if found.get("PYTHONPATH"):
+        folders = found["PYTHONPATH"].split(os.pathsep)
+        found["PYTHONPATH"] = os.pathsep.join(os.path.join(cwd, folder) for folder in folders)
+    return found
 
 
-def key_of(command: Command, env: Mapping[str, str], *, debugger: bool) -> str:
+def has_relative_places(env: Mapping[str, str]) -> bool:
+    """Whether the interpreter would look for itself or for libraries in the folder in which it is started."""
+    places = [env.get(name, "") for name in ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH")]
+    return any(part and not os.path.isabs(part) for place in places for part in place.split(os.pathsep))
+
+
+def key_of(command: Command, env: Mapping[str, str], cwd: str, *, debugger: bool) -> str:
     """A name for the zygotes that can fork this kernel, as far as can be told without asking the interpreter."""
     program = command.interpreter[0]
     try:
@@ -67,5 +81,5 @@ def key_of(command: Command, env: Mapping[str, str], *, debugger: bool) -> str:
         identity = [os.path.realpath(program), found.st_mtime_ns, found.st_size, found.st_ino]
     except OSError:
         identity = []
-    facts = [command.interpreter, identity, import_time_environment(env), debugger]
+    facts = [command.interpreter, identity, import_time_environment(env, cwd), debugger]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()[:16]

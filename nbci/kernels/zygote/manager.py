@@ -48,9 +48,10 @@ async def _is_of(read: Any, asked: set[str]) -> bool:
 
 
 class ForkingKernelManager(AsyncKernelManager):
-    """Forks its kernel; `preloads` are imported before."""
+    """Forks its kernel; `preloads` are imported before, unless it is to be `bare`."""
 
     preloads: tuple[str, ...] = ()
+    bare = False
     _folder: PrivateFolder | None = None
 
     async def _async_pre_start_kernel(self, **kw: Any) -> Any:
@@ -63,6 +64,7 @@ class ForkingKernelManager(AsyncKernelManager):
             self.kernel_id = self.kernel_id or self._folder.path.name
             self.provisioner = ZygoteProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
             self.provisioner.preloads = self.preloads
+            self.provisioner.bare = self.bare
         return await super()._async_pre_start_kernel(**kw)
 
     async def _async_cleanup_resources(self, restart: bool = False) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import Any
 
 from papermill.engines import NBClientEngine  # type: ignore[import-untyped]  # papermill has no types
 
+from nbci.kernels.zygote.environment_first import changes_environment_first, import_folders
 from nbci.kernels.zygote.imports import imports_of
 from nbci.kernels.zygote.manager import ForkingKernelManager
 
@@ -16,6 +19,8 @@ class NbciEngine(NBClientEngine):  # type: ignore[misc]  # papermill is untyped
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
         """Run the notebook as papermill would; what it imports is imported before its kernel is forked."""
-        imports = imports_of(cell.source for cell in nb_man.nb.cells if cell.cell_type == "code")
-        manager = type("Manager", (ForkingKernelManager,), {"preloads": imports})
+        sources = [cell.source for cell in nb_man.nb.cells if cell.cell_type == "code"]
+        folders = import_folders(Path(kwargs.get("cwd") or "."), dict(os.environ))
+        wanted = {"preloads": imports_of(sources), "bare": changes_environment_first(sources, folders)}
+        manager = type("Manager", (ForkingKernelManager,), wanted)
         return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 
 from nbci.kernels.zygote.forked import ForkedProcess
-from nbci.kernels.zygote.key import ipykernel_command
+from nbci.kernels.zygote.key import has_relative_places, ipykernel_command
 from nbci.kernels.zygote.zygotes import OFF, NotMeant, Unavailable, Wish, Zygotes
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ class ZygoteProvisioner(LocalProvisioner):
 
     zygotes: Zygotes | None = None
     preloads: tuple[str, ...] = ()
+    bare = False
     process: Any
     _asked_to_end = False
     _launches = 0
@@ -73,6 +74,8 @@ class ZygoteProvisioner(LocalProvisioner):
         cwd = str(kwargs.get("cwd") or os.getcwd())
         if not os.path.isdir(cwd):
             raise NotMeant(f"there is no folder {cwd}")
+        if has_relative_places(env):
+            raise NotMeant("an interpreter's own places are relative to its folder")
         null = os.open(os.devnull, os.O_RDONLY)
         return Wish(
             command=command,
@@ -80,7 +83,8 @@ class ZygoteProvisioner(LocalProvisioner):
             cwd=cwd,
             connection_file=self.parent.connection_file if self.parent else "",
             descriptors=(null, _descriptor(kwargs.get("stdout"), 1), _descriptor(kwargs.get("stderr"), 2)),
-            preloads=self.preloads,
+            preloads=() if self.bare else self.preloads,
+            bare=self.bare,
             spare=self._may_be_a_spare(),
         )
 

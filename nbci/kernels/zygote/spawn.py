@@ -20,7 +20,7 @@ from nbci.kernels.zygote.fingerprint import fingerprint
 from nbci.kernels.zygote.key import import_time_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 SOCKET = "s"
@@ -28,7 +28,19 @@ FACTS = "zygote.json"
 ANSWER_SECONDS = 60.0
 PEER = struct.Struct("3i")
 SHARED = ("wire", "fingerprint")
-OF_THE_ZYGOTE = ("installed", "memory", "watch", "stash", "child", "brood", "server", "start")
+OF_THE_ZYGOTE = (
+    "loading",
+    "installed",
+    "memory",
+    "readings",
+    "effects",
+    "watch",
+    "stash",
+    "child",
+    "brood",
+    "server",
+    "start",
+)
 """Its modules, each after those that it imports."""
 OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
 
@@ -36,12 +48,13 @@ OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "P
 class Settings(Struct, frozen=True, kw_only=True):
     """How a zygote starts; without an owner it ends after `idle_seconds`.
 
-    `spares` kernels wait ahead of need, with the arguments of the last one that was asked for, at first with
-    `spare_arguments`. `avoid` are modules that are never imported ahead. With `orphans`, what kernels left running ends
-    with the zygote.
+    What kernels import is imported in `cwd`. `spares` kernels wait ahead of need, with the arguments of the last one
+    that was asked for, at first with `spare_arguments`. `avoid` are modules that are never imported ahead. With
+    `orphans`, what kernels left running ends with the zygote.
     """
 
     key: str
+    cwd: str
     preloads: tuple[str, ...] = ()
     spares: int = 1
     spare_arguments: tuple[str, ...] | None = None
@@ -64,6 +77,7 @@ def spawn(
             "listener": listener.fileno(),
             "owner": owner.fileno() if owner else None,
             "key": settings.key,
+            "cwd": settings.cwd,
             "preloads": settings.preloads,
             "avoid": settings.avoid,
             "orphans": settings.orphans,
@@ -90,12 +104,18 @@ def spawn(
     return process
 
 
-def environment_of_zygote(ours: Mapping[str, str], kernels: Mapping[str, str]) -> dict[str, str]:
-    """`ours`, but with the kernel's import-time variables, and room for the mark by which a kernel is known."""
-    kept = {name: value for name, value in ours.items() if name not in OF_ONE_KERNEL}
-    for name in import_time_environment(kept):
-        kept.pop(name, None)
-    return kept | import_time_environment(kernels) | {"NBCI_KERNEL": "0" * 32}
+def environment_of_zygote(
+    ours: Mapping[str, str], kernels: Mapping[str, str], cwd: str, read: Iterable[str] = ()
+) -> dict[str, str]:
+    """`ours`, but with the variables of the kernel that are read when modules are imported; others of these are `read`.
+
+    There is room for the mark by which a kernel is known.
+    """
+    of_kernel = import_time_environment(kernels, cwd)
+    of_kernel |= {name: kernels[name] for name in read if name in kernels}
+    left_out = {*OF_ONE_KERNEL, *import_time_environment(ours, cwd), *read}
+    kept = {name: value for name, value in ours.items() if name not in left_out}
+    return kept | of_kernel | {"NBCI_KERNEL": "0" * 32}
 
 
 def connect(folder: Path) -> socket.socket:

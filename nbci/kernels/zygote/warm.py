@@ -39,16 +39,22 @@ def start(
             "only kernels that `python -m ipykernel_launcher` starts can be kept warm",
             hint="others start as they always do, and need nothing",
         )
-    key = key_of(command, env, debugger=True)
+    cwd = os.getcwd()
+    key = key_of(command, env, cwd, debugger=True)
     try:
         with _only_one(key) as folder:
             if not _serves(folder):
                 shutil.rmtree(folder, ignore_errors=True)
                 folder.mkdir(mode=0o700)
                 settings = Settings(
-                    key=key, preloads=preloads, spares=spares, spare_arguments=SPARES, idle_seconds=idle_seconds
+                    key=key,
+                    cwd=cwd,
+                    preloads=preloads,
+                    spares=spares,
+                    spare_arguments=SPARES,
+                    idle_seconds=idle_seconds,
                 )
-                process = spawn(command.interpreter, environment_of_zygote(env, env), folder, settings, None)
+                process = spawn(command.interpreter, environment_of_zygote(env, env, cwd), folder, settings, None)
                 process.returncode = 0  # it outlives this process on purpose
             else:
                 tell(folder, {"do": "prepare", "preloads": preloads})

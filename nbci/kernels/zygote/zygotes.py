@@ -32,6 +32,9 @@ OFF = "NBCI_ZYGOTE"
 LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
 READY_SECONDS = 60.0
 END_SECONDS = 3.0
+MOST_TRIES = 5
+MOST_KINDS = 8
+"""How many surroundings there are zygotes for, each of which holds what it has imported."""
 TROUBLE = (OSError, ValueError, KeyError, wire.Gone)
 """What a zygote that died, or answers nonsense, looks like."""
 
@@ -48,6 +51,16 @@ class _Refused(Exception):
         self.culprit = culprit
 
 
+class _Otherwise(Exception):
+    """What the zygote has imported found other surroundings than the kernel would."""
+
+    def __init__(self, variables: Sequence[str], folder: bool, stale: bool) -> None:
+        super().__init__(", ".join(variables) or "files")
+        self.variables = variables
+        self.folder = folder
+        self.stale = stale
+
+
 class NotMeant(Unavailable):
     """The kernel is none that would be forked: nothing is wrong."""
 
@@ -61,6 +74,8 @@ class Wish(Struct, frozen=True, kw_only=True):
     connection_file: str
     descriptors: tuple[int, int, int]
     preloads: Sequence[str] = ()
+    bare: bool = False
+    """Whether nothing may be imported ahead: its code decides first what the imports find."""
     spare: bool = False
 
 
@@ -89,18 +104,29 @@ class _Own(Struct, kw_only=True):
 
 
 class _Kind(Struct, kw_only=True):
-    """What is known of the zygotes for one key: the one in use, and what must not be tried again."""
+    """What is known of the zygotes for one key and surroundings: the one in use, and what must not be tried again."""
 
+    env: Mapping[str, str]
+    cwd: str
+    bare: bool
     own: _Own | None = None
     avoid: set[str] = field(default_factory=set)
     preloads: bool = True
     given_up: str | None = None
 
 
+class _Read(Struct, kw_only=True):
+    """What packages were seen to read when they were imported, besides what is in the key."""
+
+    variables: set[str] = field(default_factory=set)
+    folder: bool = False
+
+
 class Zygotes(Struct, kw_only=True):
     """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it does.
 
-    `environ` is what zygotes get besides the kernels' import-time variables: nothing in it may be a secret of one step.
+    `environ` is what zygotes get besides the variables of their kernels that imports read: nothing in it may be a
+    secret of one step.
     `as_stock`: kernels can be debugged, and what they leave running outlives them and the zygote.
     """
 
@@ -109,7 +135,8 @@ class Zygotes(Struct, kw_only=True):
     as_stock: bool = False
     noticed: Callable[[str], None] = log.warning
     reasons: list[str] = field(default_factory=list)
-    _kinds: dict[str, _Kind] = field(default_factory=dict)
+    _kinds: dict[str, list[_Kind]] = field(default_factory=dict)
+    _read: dict[str, _Read] = field(default_factory=dict)
     _retired: list[_Own] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -135,18 +162,60 @@ class Zygotes(Struct, kw_only=True):
             self._kinds.clear()
 
     def _all_own(self) -> list[_Own]:
-        return [*self._retired, *(kind.own for kind in self._kinds.values() if kind.own is not None)]
+        kinds = [kind for alike in self._kinds.values() for kind in alike]
+        return [*self._retired, *(kind.own for kind in kinds if kind.own is not None)]
 
     def fork(self, wish: Wish) -> Forked:
         """A kernel whose sockets are bound. Blocks. Raises Unavailable.
 
         A zygote that dies is replaced; one that dies or hangs before it forked any is tried once more without imports.
         """
-        with contextlib.suppress(Unavailable, _Refused, *TROUBLE):
-            warm = _warm_folder(key_of(wish.command, wish.env, debugger=True))
+        with contextlib.suppress(Unavailable, _Refused, _Otherwise, *TROUBLE):
+            warm = None if wish.bare else _warm_folder(key_of(wish.command, wish.env, wish.cwd, debugger=True))
             if warm is not None:
                 return _fork(warm, wish)
-        kind = self._kinds.setdefault(key_of(wish.command, wish.env, debugger=self.as_stock), _Kind())
+        otherwise: Exception | None = None
+        for _ in range(MOST_TRIES):
+            kind = self._kind_for(wish)
+            try:
+                return self._fork_of(kind, wish)
+            except _Otherwise as error:
+                self._note_read(kind, wish, error)
+                otherwise = error
+        raise Unavailable(f"what packages read when they are imported does not stay as it is: {otherwise}")
+
+    def _kind_for(self, wish: Wish) -> _Kind:
+        """The kind whose zygotes import in the surroundings of this kernel, as far as these are known to count."""
+        key = self._key(wish)
+        with self._lock:
+            read = self._read.setdefault(key, _Read())
+            kinds = self._kinds.setdefault(key, [])
+            for kind in kinds:
+                is_place_right = kind.cwd == wish.cwd or not read.folder
+                is_same = all(kind.env.get(name) == wish.env.get(name) for name in read.variables)
+                if kind.bare == wish.bare and is_place_right and is_same:
+                    return kind
+            if len(kinds) >= MOST_KINDS:
+                names = ", ".join(sorted(read.variables)) or "their folders"
+                raise Unavailable(f"they differ too much in what packages read when they are imported ({names})")
+            env = environment_of_zygote(self.environ, wish.env, wish.cwd, read.variables)
+            kinds.append(_Kind(env=env, cwd=wish.cwd, bare=wish.bare))
+            return kinds[-1]
+
+    def _note_read(self, kind: _Kind, wish: Wish, error: _Otherwise) -> None:
+        with self._lock:
+            read = self._read[self._key(wish)]
+            read.variables |= set(error.variables)
+            read.folder = read.folder or error.folder
+            if error.stale and kind.own is not None:
+                self._retire(kind.own)
+                kind.own = None
+
+    def _key(self, wish: Wish) -> str:
+        return key_of(wish.command, wish.env, wish.cwd, debugger=self.as_stock)
+
+    def _fork_of(self, kind: _Kind, wish: Wish) -> Forked:
+        """A kernel of this kind. Raises Unavailable, _Otherwise."""
         while kind.given_up is None:
             try:
                 own = self._own_for(kind, wish)
@@ -165,7 +234,8 @@ class Zygotes(Struct, kw_only=True):
 
     def prepare(self, preloads: Sequence[str]) -> None:
         """Have this process's own zygotes import modules ahead of need."""
-        for own in [kind.own for kind in self._kinds.values() if kind.own is not None and kind.preloads]:
+        kinds = [kind for alike in self._kinds.values() for kind in alike if not kind.bare]
+        for own in [kind.own for kind in kinds if kind.own is not None and kind.preloads]:
             with contextlib.suppress(OSError):
                 tell(own.folder.path, {"do": "prepare", "preloads": preloads})
 
@@ -221,7 +291,8 @@ class Zygotes(Struct, kw_only=True):
         folder = private_folder()
         ours, theirs = socket.socketpair()
         settings = Settings(
-            key=key_of(wish.command, wish.env, debugger=self.as_stock),
+            key=self._key(wish),
+            cwd=kind.cwd,
             preloads=tuple(wish.preloads) if kind.preloads else (),
             avoid=tuple(kind.avoid),
             spares=self.spares,
@@ -232,8 +303,7 @@ class Zygotes(Struct, kw_only=True):
             if not folder.is_short:
                 raise OSError("no temporary folder has a path that is short enough for sockets")
             with theirs:
-                env = environment_of_zygote(self.environ, wish.env)
-                process = spawn(wish.command.interpreter, env, folder.path, settings, theirs)
+                process = spawn(wish.command.interpreter, kind.env, folder.path, settings, theirs)
         except BaseException:
             ours.close()
             folder.remove()
@@ -265,6 +335,8 @@ def _fork(folder: Path, wish: Wish) -> Forked:
     try:
         wire.send(connection, _request(wish), wish.descriptors)
         answer, descriptors = wire.receive(connection)
+        if "otherwise" in answer:
+            raise _Otherwise(**answer["otherwise"])
         if "refused" in answer:
             raise _Refused(answer["refused"], answer["avoid"])
         process = ForkedProcess(connection, int(answer["pid"]), descriptors[0], parent=int(answer["zygote"]))

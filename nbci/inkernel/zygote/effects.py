@@ -1,0 +1,246 @@
+"""What imports print, warn of, and set for the whole process: done again in each kernel that imports the same."""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import logging
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]  # it is there where this runs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+OURS = "<nbci zygote"
+LISTS: list[tuple[Any, str]] = [(sys, "path"), (sys, "meta_path"), (sys, "path_hooks"), (logging.root, "handlers")]
+SETTINGS: list[tuple[Any, str]] = [(sys, "excepthook"), (sys, "displayhook"), (logging.root, "level")]
+
+
+class Effects:
+    """By module, what its import did, in order."""
+
+    def __init__(self) -> None:
+        self._done: dict[str, list[tuple[int, Any]]] = {}
+        self._count = 0
+        self._streams = {name: _Stream(name) for name in ("stdout", "stderr")}
+        warnings_module: Any = warnings
+        self._add_filter = getattr(warnings_module, "_add_filter", None)
+
+    @contextlib.contextmanager
+    def noting(self, name: str) -> Iterator[None]:
+        """Note what is done while this is entered, and take it back; what is nobody's else is done by `name`."""
+        with contextlib.ExitStack() as noting:
+            noting.enter_context(self._noting_settings(name))
+            noting.enter_context(self._noting_descriptors(name))
+            noting.enter_context(self._noting_streams(name))
+            noting.enter_context(self._noting_warnings(name))
+            yield
+
+    def again(self, names: Iterable[str]) -> None:
+        """Do it once more, as the modules do that are imported here now."""
+        done = [effect for name in names for effect in self._done.get(name, ())]
+        for _, redo in sorted(done, key=lambda effect: effect[0]):
+            redo()
+
+    def _note(self, name: str, redo: Any) -> None:
+        self._count += 1
+        self._done.setdefault(module_being_loaded() or name, []).append((self._count, redo))
+
+    @contextlib.contextmanager
+    def _noting_streams(self, name: str) -> Iterator[None]:
+        before = sys.stdout, sys.stderr
+        for stream in self._streams.values():
+            stream.note = lambda stream, text: self._note(name, lambda: stream.write(text))
+        sys.stdout, sys.stderr = self._streams["stdout"], self._streams["stderr"]
+        try:
+            yield
+        finally:
+            sys.stdout, sys.stderr = before
+            for stream in self._streams.values():
+                stream.note = None
+
+    @contextlib.contextmanager
+    def _noting_descriptors(self, name: str) -> Iterator[None]:
+        """What compiled code and child processes print."""
+        kept = {number: (os.dup(number), os.memfd_create("output")) for number in (1, 2)}
+        for number, (_, memory) in kept.items():
+            os.dup2(memory, number)
+        try:
+            yield
+        finally:
+            for number, (before, memory) in kept.items():
+                os.dup2(before, number)
+                os.close(before)
+                text = os.pread(memory, os.fstat(memory).st_size, 0)
+                os.close(memory)
+                if text:
+                    self._note(name, _Written(number, text))
+
+    @contextlib.contextmanager
+    def _noting_warnings(self, name: str) -> Iterator[None]:
+        """All warnings, whatever the filters are here; and new filters, as long as the imports keep them."""
+        module: Any = warnings
+        filters: list[tuple[str, Any, bool]] = []
+
+        def add_filter(*item: Any, append: bool) -> None:
+            filters.append((module_being_loaded() or name, item, append))
+            self._add_filter(*item, append=append)  # type: ignore[misc]  # it is there, or this is not called
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("always")
+            module._showwarnmsg_impl = lambda said: self._note(name, _Warned(said))
+            if self._add_filter is not None:
+                module._add_filter = add_filter
+            try:
+                yield
+            finally:
+                if self._add_filter is not None:
+                    module._add_filter = self._add_filter
+                kept = list(warnings.filters)
+        for owner, item, append in filters:
+            if item in kept:
+                self._count += 1
+                redo = _Filtered(self._add_filter, item, append)
+                self._done.setdefault(owner, []).append((self._count, redo))
+
+    @contextlib.contextmanager
+    def _noting_settings(self, name: str) -> Iterator[None]:
+        lists = [(owner, attribute, list(getattr(owner, attribute))) for owner, attribute in LISTS]
+        settings = [(owner, attribute, getattr(owner, attribute)) for owner, attribute in SETTINGS]
+        names = set(vars(builtins))
+        try:
+            yield
+        finally:
+            for owner, attribute, before in lists:
+                for redo in _take_elements_back(getattr(owner, attribute), before):
+                    self._note(name, redo)
+            for owner, attribute, value in settings:
+                changed = getattr(owner, attribute)
+                if changed is not value:
+                    setattr(owner, attribute, value)
+                    self._note(name, _Set(owner, attribute, changed))
+            for new in set(vars(builtins)) - names:
+                self._note(name, _Set(builtins, new, vars(builtins).pop(new)))
+
+
+class _Stream:
+    """Standard output or error of whoever writes to it: modules may keep it."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.note: Any = None
+
+    def write(self, text: str) -> int:
+        if self.note is None:
+            return int(getattr(sys, self._name).write(text))
+        self.note(self, text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        now = getattr(sys, self._name)
+        return getattr(getattr(sys, "__" + self._name + "__") if now is self else now, name)
+
+
+class _Written:
+    """Output that went past Python."""
+
+    def __init__(self, number: int, text: bytes) -> None:
+        self._number = number
+        self._text = text
+
+    def __call__(self) -> None:
+        os.write(self._number, self._text)
+
+
+class _Warned:
+    """A warning of an import; where it is about whoever imports, that is who imports now."""
+
+    def __init__(self, said: Any) -> None:
+        self._message = said.message
+        self._category = said.category
+        self._place: tuple[str, int, str] | None = (said.filename, said.lineno, _module_at(said.filename))
+        if said.filename.startswith(OURS) or "importlib" in said.filename:
+            self._place = _importer()
+
+    def __call__(self) -> None:
+        filename, line, module = self._place or _importer() or ("sys", 1, "sys")
+        registry = getattr(sys.modules.get(module), "__dict__", {}).setdefault("__warningregistry__", {})
+        warnings.warn_explicit(self._message, self._category, filename, line, module, registry)
+
+
+class _Filtered:
+    """A filter for warnings."""
+
+    def __init__(self, add: Any, item: Any, append: bool) -> None:
+        self._add = add
+        self._item = item
+        self._append = append
+
+    def __call__(self) -> None:
+        self._add(*self._item, append=self._append)
+
+
+class _Set:
+    """An attribute."""
+
+    def __init__(self, owner: Any, name: str, value: Any) -> None:
+        self._owner = owner
+        self._name = name
+        self._value = value
+
+    def __call__(self) -> None:
+        setattr(self._owner, self._name, self._value)
+
+
+class _Inserted:
+    """An element of a list."""
+
+    def __init__(self, elements: list[Any], place: int, element: Any) -> None:
+        self._elements = elements
+        self._place = place
+        self._element = element
+
+    def __call__(self) -> None:
+        self._elements.insert(self._place, self._element)
+
+
+def _take_elements_back(elements: list[Any], before: list[Any]) -> Iterator[_Inserted]:
+    known = {id(element) for element in before}
+    new = [(place, element) for place, element in enumerate(elements) if id(element) not in known]
+    first_known = next((place for place, element in enumerate(elements) if id(element) in known), 0)
+    elements[:] = before
+    for place, element in new:
+        yield _Inserted(elements, place if place < first_known else sys.maxsize, element)
+
+
+def _importer() -> tuple[str, int, str] | None:
+    """Who imports: the first frame behind the import system that is not ours; None in a zygote."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and frame.f_code.co_name != "_load_unlocked":
+        frame = frame.f_back
+    while frame is not None and _is_of_import_system(frame.f_code.co_filename):
+        frame = frame.f_back
+    if frame is None or frame.f_code.co_filename.startswith("<string>"):
+        return None
+    return frame.f_code.co_filename, frame.f_lineno, frame.f_globals.get("__name__", "<sys>")
+
+
+def _is_of_import_system(filename: str) -> bool:
+    return filename.startswith(OURS) or "importlib" in filename
+
+
+def _module_at(filename: str) -> str:
+    frame: Any = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename == filename:
+            return str(frame.f_globals.get("__name__", "<sys>"))
+        frame = frame.f_back
+    return "<sys>"

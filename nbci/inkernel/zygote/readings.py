@@ -1,0 +1,310 @@
+"""What modules ask of their surroundings while they are imported, and whether the answers still hold.
+
+Noted are environment variables, the working folder, and files outside the installed distributions. What compiled code
+asks is not seen: a variable whose name stands in one of its libraries counts as asked for.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import io
+import mmap
+import os
+import stat
+import string
+import sys
+from typing import TYPE_CHECKING, Any
+
+from _nbci_zygote.installed import installed_folders  # type: ignore[import-not-found]  # it is there where this runs
+from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+OF_ONE_KERNEL = frozenset(
+    "JPY_PARENT_PID JPY_SESSION_NAME JPY_INTERRUPT_EVENT PYTEST_CURRENT_TEST "
+    "MPLBACKEND PYTHONHASHSEED PYTHONPATH".split()
+)
+"""Different in every kernel, or in the zygote's key; matplotlib's back end is chosen when it comes back."""
+
+OF_ONE_SHELL = frozenset("_ SHLVL PWD OLDPWD".split())
+"""These count for modules that ask for them by name."""
+
+LOOKED_AT = [
+    (os, "stat"),
+    (os, "lstat"),
+    (os, "access"),
+    (os, "readlink"),
+    (os, "open"),
+    (builtins, "open"),
+    (io, "open"),
+]
+LISTED = [(os, "listdir"), (os, "scandir")]
+WORKING_FOLDER = [(os, "getcwd"), (os, "getcwdb")]
+ABILITIES = [os.supports_dir_fd, os.supports_effective_ids, os.supports_fd, os.supports_follow_symlinks]
+
+WORD = frozenset((string.ascii_letters + string.digits + "_").encode())
+
+
+class Asked:
+    """What one module, or several, asked for."""
+
+    def __init__(self) -> None:
+        self.variables: set[str] = set()
+        self.paths: set[str] = set()
+        self.listings: set[str] = set()
+        self.all_variables = False
+        self.folder = False
+
+    def add(self, other: Asked) -> None:
+        self.variables |= other.variables
+        self.paths |= other.paths
+        self.listings |= other.listings
+        self.all_variables = self.all_variables or other.all_variables
+        self.folder = self.folder or other.folder
+
+
+class Readings:
+    """What each module asked for; the answers are those of `environment`, `states` and `listings`."""
+
+    def __init__(self) -> None:
+        self.by_module: dict[str, Asked] = {}
+        self.environment: dict[str, str] = {}
+        self.states: dict[str, Any] = {}
+        self.listings: dict[str, Any] = {}
+        self._own = tuple({*installed_folders(), *_places_of_the_interpreter(), "/proc/", "/sys/", "/dev/"})
+        self._base_libraries: set[str] = set()
+        self._named: dict[str, bool] = {}
+
+    def begin(self, environment: Mapping[str, str]) -> None:
+        """From now on modules are imported in this environment; libraries that are there are every kernel's."""
+        self.environment = dict(environment)
+        self._base_libraries = _libraries()
+
+    @contextlib.contextmanager
+    def noting_variables(self) -> Iterator[None]:
+        """Note which variables are asked for while this is entered."""
+        environ: Any = type(os.environ)
+        get, iterate = environ.__getitem__, environ.__iter__
+
+        def noting_get(this: Any, name: Any) -> Any:
+            self._note_variable(name)
+            return get(this, name)
+
+        def noting_iterate(this: Any) -> Any:
+            self._note_all_variables()
+            return iterate(this)
+
+        environ.__getitem__, environ.__iter__ = noting_get, noting_iterate
+        try:
+            yield
+        finally:
+            environ.__getitem__, environ.__iter__ = get, iterate
+
+    @contextlib.contextmanager
+    def noting(self) -> Iterator[None]:
+        """Note what is asked while this is entered."""
+        self._named.clear()  # there will be more libraries
+        with contextlib.ExitStack() as patched:
+            patched.enter_context(self.noting_variables())
+            for owner, name in LOOKED_AT:
+                patched.enter_context(_noted(owner, name, self._note_path))
+            for owner, name in LISTED:
+                patched.enter_context(_noted(owner, name, self._note_listing))
+            for owner, name in WORKING_FOLDER:
+                patched.enter_context(_noted(owner, name, self._note_folder))
+            yield
+        for asked in self.by_module.values():
+            for path in asked.paths - self.states.keys():
+                self.states[path] = state_of(path)
+            for path in asked.listings - self.listings.keys():
+                self.listings[path] = listing_of(path)
+
+    def _asked(self) -> Asked | None:
+        module = module_being_loaded()
+        return None if module is None else self.by_module.setdefault(module, Asked())
+
+    def _note_variable(self, name: Any) -> None:
+        asked = self._asked()
+        if asked is not None:
+            asked.variables.add(os.fsdecode(name))
+
+    def _note_all_variables(self) -> None:
+        asked = self._asked()
+        if asked is not None:
+            asked.all_variables = True
+
+    def _note_folder(self, *_: Any) -> None:
+        asked = self._asked()
+        if asked is not None:
+            asked.folder = True
+
+    def _note_path(self, path: Any, mode: Any = "r", *_: Any) -> None:
+        is_replaced = isinstance(mode, str) and mode[:1] in ("w", "x", "a")
+        place = self._place(path)
+        asked = self._asked() if place is not None and not is_replaced else None
+        if asked is not None and place is not None:
+            asked.paths.add(place)
+
+    def _note_listing(self, path: Any = ".", *_: Any) -> None:
+        place = self._place(path)
+        asked = self._asked() if place is not None else None
+        if asked is not None and place is not None:
+            asked.listings.add(place)
+
+    def _place(self, path: Any) -> str | None:
+        """The path as it was given, unless it is a descriptor, or of the interpreter or an installed distribution."""
+        if isinstance(path, int):
+            return None
+        try:
+            place = os.fsdecode(path)
+        except TypeError:
+            return None
+        return None if (place + "/").startswith(self._own) else place
+
+    def of(self, modules: Iterable[str]) -> Asked:
+        """What these asked for together."""
+        together = Asked()
+        for module in modules:
+            asked = self.by_module.get(module)
+            if asked is not None:
+                together.add(asked)
+        return together
+
+    def changed_variables(self, environment: Mapping[str, str]) -> set[str]:
+        """Those that are not as they were, but for what is different in every kernel."""
+        names = set(environment) | set(self.environment)
+        return {name for name in names if environment.get(name) != self.environment.get(name) and _counts(name)}
+
+    def differing_variables(self, asked: Asked, changed: set[str], since_fork: set[str]) -> set[str]:
+        """Those of the changed ones that were asked for; who asked for all has seen those of before the fork."""
+        differing = changed & asked.variables
+        return differing | (since_fork - OF_ONE_SHELL) if asked.all_variables else differing
+
+    def differing_places(self, asked: Asked, folder: str) -> list[str]:
+        """The files and folders that somebody in this working folder finds otherwise."""
+        where = os.path.join
+        found = [path for path in asked.paths if state_of(where(folder, path)) != self.states.get(path)]
+        found += [path for path in asked.listings if listing_of(where(folder, path)) != self.listings.get(path)]
+        return sorted(set(found))
+
+    def named_in_libraries(self, names: set[str]) -> set[str]:
+        """Those names that stand in a library that imports brought with them."""
+        unknown = [name for name in names - OF_ONE_SHELL if name not in self._named]
+        if unknown:
+            libraries = _libraries() - self._base_libraries
+            found = _names_in(libraries, unknown)
+            self._named.update((name, name in found) for name in unknown)
+        return {name for name in names if self._named.get(name)}
+
+
+def _counts(name: str) -> bool:
+    return name not in OF_ONE_KERNEL and not name.startswith(("NBCI_", "PYDEVD_"))  # the debugger sets its own
+
+
+def state_of(path: str) -> Any:
+    """What changes when the file's content may have changed; of a folder that it is one."""
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISREG(found.st_mode):
+        return (found.st_mtime_ns, found.st_size, found.st_ino)
+    return stat.S_IFMT(found.st_mode)
+
+
+def listing_of(path: str) -> Any:
+    try:
+        return sorted(os.listdir(path))
+    except (OSError, ValueError):
+        return None
+
+
+class _Noting:
+    """A function that tells of its calls; like a built-in one, it binds to no class."""
+
+    def __init__(self, function: Any, note: Any) -> None:
+        self._function = function
+        self._note = note
+
+    def __call__(self, *arguments: Any, **named: Any) -> Any:
+        if self._note is not None and arguments:
+            self._note(*arguments)
+        elif self._note is not None:
+            self._note(*[named[name] for name in ("path", "file") if name in named] or ["."])
+        return self._function(*arguments, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._function, name)
+
+    def rest(self) -> None:
+        """Tell no more: a module may have kept it."""
+        self._note = None
+
+
+@contextlib.contextmanager
+def _noted(owner: Any, name: str, note: Any) -> Iterator[None]:
+    function = getattr(owner, name)
+    noting = _Noting(function, note)
+    abilities = [known for known in ABILITIES if function in known]
+    setattr(owner, name, noting)
+    for known in abilities:
+        known.add(noting)  # modules ask whether the function is among them
+    try:
+        yield
+    finally:
+        noting.rest()
+        setattr(owner, name, function)
+        for known in abilities:
+            known.discard(noting)
+
+
+def _places_of_the_interpreter() -> Iterator[str]:
+    for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
+        if prefix not in ("/", "/usr"):
+            yield os.path.join(prefix, "")
+
+
+def _libraries() -> set[str]:
+    """The libraries that are loaded."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        paths = {line.split(None, 5)[5].rstrip("\n") for line in maps if line.count(" /") == 1}
+    return {path for path in paths if ".so" in os.path.basename(path)}
+
+
+def _names_in(libraries: set[str], names: Iterable[str]) -> set[str]:
+    missing = {name: name.encode() for name in names}
+    found: set[str] = set()
+    for library in libraries:
+        for name in _names_in_one(library, missing):
+            found.add(name)
+            del missing[name]
+    return found
+
+
+def _names_in_one(library: str, names: Mapping[str, bytes]) -> list[str]:
+    try:
+        file = os.open(library, os.O_RDONLY)
+    except OSError:
+        return []
+    try:
+        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+            return [name for name, encoded in names.items() if _stands_in(content, encoded)]
+    except (OSError, ValueError):  # it is empty, or no file
+        return []
+    finally:
+        os.close(file)
+
+
+def _stands_in(content: Any, word: bytes) -> bool:
+    """Whether the word is there and no part of a longer one."""
+    place = content.find(word)
+    while place >= 0:
+        end = place + len(word)
+        before = content[place - 1] if place else 0
+        after = content[end] if end < len(content) else 0
+        if before not in WORD and after not in WORD:
+            return True
+        place = content.find(word, end)
+    return False
