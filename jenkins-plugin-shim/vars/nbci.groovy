@@ -32,6 +32,7 @@ def plan(Map options, Closure prepare = null) {
     waiting: [:],   // number -> how many stages it still waits for
     stashed: [:],   // number -> the number under which its results can be fetched; those of plan are 0
     decides: false, // whether nbci looks for stages that need no agent, which takes a shared remote
+    hides: null,    // whether there is a step that hides others from the view of the stages; null: not known yet
     decided: [:],   // number -> why that stage needs no agent
   ]
   refuseLabels(job, [job.label])
@@ -86,10 +87,13 @@ def finish(Map job, Throwable failure = null) {
       retry(count: 2, conditions: [agent(), nonresumable()]) {
         def promote = job.promote instanceof CharSequence ? job.promote.toString() : ''
         def report = env.BUILD_URL ? "${env.BUILD_URL}artifact/${job.folder}/result/report/" : ''
-        inWorkspace(job, job.label, ["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString()]) {
+        def stopped = failure != null && isInterruption(failure) ? "${failure.message ?: 'it was aborted'}" : ''
+        def values = ["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString(),
+          "NBCI_STOPPED=${stopped}".toString()]
+        inWorkspace(job, job.label, values) {
           bring(job, job.order)
           def script = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
-            '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result"' +
+            '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result" ${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"}' +
             (job.promote ? ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}' : '')
           def status = sh(script: script, returnStatus: true, label: 'nbci finish')
           ending = publish(job.folder + '/result', job.reportName, status)
@@ -144,7 +148,10 @@ def publish(String folder, String reportName, int status) {
       describe(fields[1])
     }
   }
-  junit testResults: folder + '/report/junit.xml', allowEmptyResults: true, skipMarkingBuildUnstable: true
+  // The step `junit` would mark this stage UNSTABLE when tests failed, also in a build that failed or was aborted:
+  // https://github.com/jenkinsci/junit-plugin/blob/master/src/main/java/hudson/tasks/junit/pipeline/JUnitResultsStepExecution.java
+  step([$class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml', allowEmptyResults: true,
+    skipMarkingBuildUnstable: true])
   archiveArtifacts artifacts: "${folder}/report/**,${folder}/notebooks/**", allowEmptyArchive: true
   whenThere(['publishHTML']) {
     publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName, keepAll: true,
@@ -238,18 +245,29 @@ def askForStages(Map job) {
       '--store "$NBCI_BUILD/store" --leave "$NBCI_BUILD/left/0" --format jenkins > "$NBCI_BUILD/stages.txt"'
     def status = sh(script: script, returnStatus: true, label: 'nbci plan')
     if (status != 0) {
-      error "nbci plan ended with exit code ${status}: ${meaning(status)}"
+      error "nbci plan ended with exit code ${status}: ${meaning(status)}${planError(job)}"
     }
   }
   readStages(job, readFile(file: job.folder + '/stages.txt', encoding: 'UTF-8'))
   if (job.nothing) {
     return
   }
-  stash name: job.stash, includes: job.folder + '/plan.json'
+  hidden(job) { stash name: job.stash, includes: job.folder + '/plan.json' }
   job.decides = fileExists(job.folder + '/left/0/decided.txt')
   if (job.decides) {
     leave(job, 0)
   }
+}
+
+/** What nbci has against the plan, as it wrote it in the place of the stages; nothing where it did not get that far. */
+def planError(Map job) {
+  for (line in readFile(file: job.folder + '/stages.txt', encoding: 'UTF-8').readLines()) {
+    def fields = line.split('\t', -1)
+    if (fields[0] == 'error') {
+      return ": ${fields[1]}".toString()
+    }
+  }
+  return ''
 }
 
 /** Whether a timer started the build, and nobody else: then it is nbci that knows what the timer is for. */
@@ -429,7 +447,9 @@ def readyAfter(Map job, int number) {
 /** A stage whose agent vanishes runs again, on another one if there is another. */
 def onAgent(Map job, Map chain) {
   retry(count: chain.attempts, conditions: [agent(), nonresumable()]) {
-    inWorkspace(job, labelOf(job, chain), ["NBCI_STAGE=${chain.number}".toString()]) {
+    def lost = chain.tries ?: 0  // a try before this one has ended with its agent
+    chain.tries = lost + 1
+    inWorkspace(job, labelOf(job, chain), ["NBCI_STAGE=${chain.number}".toString(), "NBCI_LOST=${lost}".toString()]) {
       bring(job, chain.needs)
       withSecrets(job, chain.secrets) {
         inContainer(chain.container) {
@@ -444,7 +464,8 @@ def carryOutHere(Map job, Map chain) {
   def status = 1
   try {
     def script = '"$NBCI_COMMAND" step --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
-      '--bring "$NBCI_BUILD/left" --stage "$NBCI_STAGE" --leave "$NBCI_BUILD/left/$NBCI_STAGE"'
+      '--bring "$NBCI_BUILD/left" --stage "$NBCI_STAGE" --lost-attempts "$NBCI_LOST" ' +
+      '--leave "$NBCI_BUILD/left/$NBCI_STAGE"'
     status = sh(script: script, returnStatus: true, label: "nbci step: ${chain.name}".toString())
   } catch (e) {
     try {
@@ -479,16 +500,29 @@ def inWorkspace(Map job, String label, List values = [], Closure body) {
         def prepare = job.prepare
         prepare()
       }
-      dir(job.folder) { deleteDir() }
-      writeFile file: mark, text: job.mark
-      if (job.order) {
-        unstash job.stash
+      hidden(job) {
+        dir(job.folder) { deleteDir() }
+        writeFile file: mark, text: job.mark
+        if (job.order) {
+          unstash job.stash
+        }
       }
       job.places[place] = [:]
     } else if (env.CHANGE_FORK && job.order) {
-      unstash job.stash  // the code of a fork has run beside the plan, and the gates are in it
+      // the code of a fork has run beside the plan, and the gates are in it
+      hidden(job) { unstash job.stash }
     }
     withEnv(["NBCI_COMMAND=${job.command}".toString(), "NBCI_BUILD=${job.folder}".toString()] + values) { body() }
+  }
+}
+
+/** Does what carries files about, out of sight where pipeline-graph-view knows how: nobody looks for it in a stage. */
+def hidden(Map job, Closure body) {
+  if (job.hides == null || job.hides) {
+    job.hides = whenThere(['hideFromView']) { hideFromView { body() } }
+  }
+  if (!job.hides) {
+    body()
   }
 }
 
@@ -507,7 +541,7 @@ def bring(Map job, List numbers) {
   for (number in numbers) {
     def from = job.stashed[number]
     if (from != null && !here[from]) {
-      unstash "${job.stash}-${from}"
+      hidden(job) { unstash "${job.stash}-${from}" }
       here[from] = true
     }
   }
@@ -516,7 +550,7 @@ def bring(Map job, List numbers) {
 /** Makes what this stage did, or plan for 0, available to others: also the record of a failure. */
 def leave(Map job, int number) {
   def left = "${job.folder}/left/${number}".toString()
-  stash name: "${job.stash}-${number}", includes: left + '/**', allowEmpty: true
+  hidden(job) { stash name: "${job.stash}-${number}", includes: left + '/**', allowEmpty: true }
   if (number > 0) {
     job.stashed[number] = number
   }

@@ -11,6 +11,7 @@ from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
 from nbci.report.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.report.text import file_names
+from nbci.report.text import one_line as one_short_line
 from nbci.report.wording import headline
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.runs import NOTEBOOK
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 _FORMAT = "nbci-ending 1"
 _RESULTS = {ExitCode.SUCCESS: ("success", "SUCCESS"), ExitCode.GATE_REFUSED: ("unstable", "FAILURE")}
 _BADGES = {"success": "✅", "unstable": "⚠️", "failure": "❌"}
+_INTERRUPTED_BADGE = "⏹️"
+_LONGEST_REASON = 200
 """Jenkins shows descriptions as plain text in its list of builds."""
 _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
@@ -47,10 +50,11 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
     reason = _reason(record, code)
     title = f"{record.pipeline}: {headline(record)}"
+    badge = _INTERRUPTED_BADGE if record.result == "interrupted" else _BADGES[result]
     lines = (
         (_FORMAT,),
         ("result", result, f"{title}{reason and f': {reason}'}"),
-        ("description", ", ".join(filter(None, (f"{_BADGES[result]} {title}", _metrics(record))))),
+        ("description", ", ".join(filter(None, (f"{badge} {title}", _metrics(record), _first_failure(record))))),
         ("check", conclusion, title),
     )
     text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
@@ -90,6 +94,14 @@ def _reason(record: RunRecord, code: ExitCode) -> str:
     if code == ExitCode.INFRASTRUCTURE:
         said.insert(0, _INFRASTRUCTURE)
     return "; ".join(said)
+
+
+def _first_failure(record: RunRecord) -> str:
+    """The step that failed first, and with what, in a line that fits a list of builds."""
+    for step in record.steps:
+        if step.failure is not None and step.failure.kind != "interrupted":
+            return one_short_line(f"{step.name}: {step.failure.message}", _LONGEST_REASON)
+    return ""
 
 
 def _metrics(record: RunRecord) -> str:

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out", metavar="FOLDER", help="also put report and notebooks there, and how a build is to end"
     )
     parser.add_argument("--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there")
+    parser.add_argument("--stopped-by", metavar="WHAT", help="what stopped the build, for the steps that it cut short")
     parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
                         help="if it passed, and was built on a branch that its models are promoted from, promote this "
@@ -62,7 +63,14 @@ def main(arguments: argparse.Namespace) -> int:
     store = open_store(project, plan, arguments.store)
     if arguments.bring:
         take_in(Path(arguments.bring), store)
-    folder, record = finish(project, plan, store, command=["nbci", *sys.argv[1:]], environ=os.environ)
+    folder, record = finish(
+        project,
+        plan,
+        store,
+        command=["nbci", *sys.argv[1:]],
+        environ=os.environ,
+        stopped_by=arguments.stopped_by,
+    )
     try:
         folder.write_run(record)
         record = Judging(project, plan, os.environ).judged(record)

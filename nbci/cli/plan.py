@@ -43,6 +43,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Print the plan, and write it if asked."""
+    from nbci.cli.plan_text import render_error
+    from nbci.errors import NbciError
+
+    try:
+        return _plan(arguments)
+    except NbciError as error:
+        if arguments.format == "jenkins":
+            print(render_error(error), end="", flush=True)
+        raise
+
+
+def _plan(arguments: argparse.Namespace) -> int:
     from nbci.cli.plan_text import data_line, render_nothing, render_plan
     from nbci.engine.environment import check_environments
     from nbci.engine.forks import project_for

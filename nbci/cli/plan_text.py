@@ -12,6 +12,7 @@ from nbci.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from nbci.errors import NbciError
     from nbci.plan.model import Plan, PlannedStep
 
 _JENKINS_FORMAT = "nbci-plan 1"
@@ -31,6 +32,12 @@ def render_nothing(form: str, seen: Mapping[str, str]) -> str:
     if form != "jenkins":
         return f"{_NO_NEWS}\n"
     return f"{_JENKINS_FORMAT}\n{_fields('nothing', _NO_NEWS)}\n{data_line(seen)}"
+
+
+def render_error(error: NbciError) -> str:
+    """That nothing could be planned, in the form `jenkins`: the library ends its build with this."""
+    said = " ".join(f"{error}".split())
+    return f"{_JENKINS_FORMAT}\n{_fields('error', said)}\n"
 
 
 def data_line(seen: Mapping[str, str]) -> str:

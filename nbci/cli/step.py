@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_store_arguments(parser)
     parser.add_argument("--leave", metavar="FOLDER",
                         help="let this folder hold what these steps make, and nothing else")  # fmt: skip
+    parser.add_argument("--lost-attempts", metavar="N", type=int, default=0,
+                        help="attempts at these steps whose machine vanished with what they did")  # fmt: skip
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--stage", metavar="NUMBER", type=positive,
                       help="the steps of that stage, as `nbci plan --format jenkins` numbers them")  # fmt: skip
@@ -35,7 +37,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the steps; the answer is the exit code of the worst."""
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
-    from nbci.engine.carried import open_store, run_part
+    from nbci.engine.carried import note_lost_attempts, open_store, run_part
     from nbci.engine.forks import project_for
     from nbci.engine.imports import place_imports
     from nbci.engine.leaving import take_in
@@ -51,6 +53,7 @@ def main(arguments: argparse.Namespace) -> int:
     left = Path(arguments.leave) if arguments.leave else None
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
+        note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
         record = run_part(project, plan, store, steps, display=display, environ=os.environ, left=left)
     finally:
         display.close()

@@ -25,6 +25,7 @@ def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
         return ExitCode.INTERRUPTED
     kinds = [step.failure.kind for step in record.steps if step.failure is not None]
     kinds += [record.failure.kind] if record.failure is not None else []
+    kinds = [kind for kind in kinds if kind != "interrupted"]  # stopped because of what is among the others
     if "integrity" in kinds:
         return ExitCode.INTEGRITY
     if kinds and all(kind in _INFRASTRUCTURE for kind in kinds):

@@ -25,10 +25,11 @@ from nbci.errors import UsageError
 from nbci.graph import followers_of, reachable
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
+from nbci.records.model import Attempt, Failure, StepRecord
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.index import project_index
-from nbci.store.runs import RunFolder, new_run
+from nbci.store.runs import RunFolder, new_run, now_utc
 from nbci.store.sources import read_notebooks
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.model import RunRecord
 
 _POLL_SECONDS = 0.2
 _CLOCKS_AGREE_SECONDS = 10.0
@@ -91,6 +92,21 @@ def run_part(
         return record
 
 
+def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
+    """Write down that a step was tried on machines that vanished; not where the store knows of the step itself.
+
+    A CI that carries out a stage again on another machine is the only one that knows of the first try.
+    """
+    if count < 1 or store.read_step(step) is not None:
+        return
+    failure = Failure(kind="infrastructure", message="the machine that it ran on vanished")
+    attempts = tuple(
+        Attempt(number=number, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure)
+        for number in range(1, count + 1)
+    )
+    store.write_step(StepRecord(name=step, result="failed", attempts=attempts))
+
+
 @contextmanager
 def _alone(store: RunFolder, steps: Sequence[PlannedStep], display: TickingListener) -> Iterator[None]:
     """Wait while another process runs one of the steps in this store: it may have outlived its connection to a CI."""
@@ -130,16 +146,25 @@ def _behind(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
 
 
 def finish(
-    project: Project, plan: Plan, store: RunFolder, *, command: Sequence[str], environ: Mapping[str, str]
+    project: Project,
+    plan: Plan,
+    store: RunFolder,
+    *,
+    command: Sequence[str],
+    environ: Mapping[str, str],
+    stopped_by: str | None = None,
 ) -> tuple[RunFolder, RunRecord]:
-    """Gather what the store has into a run of the project. Repeated, it is the same run."""
+    """Gather what the store has into a run of the project. Repeated, it is the same run.
+
+    `stopped_by` is what a CI says of why it stopped the whole.
+    """
     records = [store.read_step(step.name) or unrun(step) for step in plan.steps]
     folder = _run_of(project, store)
     with disk_errors(folder.path):
         for record in records:
             if store.step(record.name).exists():
                 shutil.copytree(store.step(record.name), folder.step(record.name), dirs_exist_ok=True)
-    records = [folder.settle_killed(record) for record in records]
+    records = _with_reason_to_stop([folder.settle_killed(record) for record in records], stopped_by)
     for record in records:
         folder.write_step(record)
     folder.write_plan(plan)
@@ -147,6 +172,28 @@ def finish(
     mask = mask_for(project, plan, environ)
     begun = header(folder.run, plan, project.root, command, mask)
     return folder, _record(begun, plan, records)
+
+
+def _with_reason_to_stop(records: Sequence[StepRecord], stopped_by: str | None) -> list[StepRecord]:
+    """The records, in which steps that were stopped say by what: the CI, or the failure of another step."""
+    failed = [record.name for record in records if record.failure is not None and not _was_stopped(record)]
+    if stopped_by is not None:
+        why = f"the step was stopped: {stopped_by}"
+    elif failed:
+        why = f"the step was stopped, since step {failed[0]} failed"
+    else:
+        return list(records)
+    return [_stopped_because(record, why) if _was_stopped(record) else record for record in records]
+
+
+def _was_stopped(record: StepRecord) -> bool:
+    return record.failure is not None and record.failure.kind == "interrupted"
+
+
+def _stopped_because(record: StepRecord, why: str) -> StepRecord:
+    *before, last = record.attempts
+    failure = replace(last.failure, message=why) if last.failure is not None else None
+    return replace(record, attempts=(*before, replace(last, failure=failure)))
 
 
 def keep_outs(project: Project, record: RunRecord, store: RunFolder, environ: Mapping[str, str]) -> None:

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome
     from nbci.plan.model import PlannedStep
 
+_SIGTERM_SECONDS = 1.0
 _INFRASTRUCTURE = ("kernel-start", "infrastructure")
 _FINAL = ("interrupted", "join", "environment")
 _INFRASTRUCTURE_RETRIES = 2
@@ -233,6 +234,8 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
     finally:
         if lease is not None:
             lease.release()
+    if failure is not None and failure.signal == "SIGTERM" and await _is_cancelled_soon():
+        failure = interruption(context)
     if failure is not None and failure.kind == "interrupted":
         why = interruption(context)
         failure = replace(failure, kind=why.kind, message=why.message)
@@ -251,6 +254,20 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         log="kernel.log" if (context.folder.step(step.name) / "kernel.log").exists() else None,
     )
     return replace(record, result=attempt.result, attempts=(*record.attempts, attempt))
+
+
+async def _is_cancelled_soon() -> bool:
+    """Whether this task is cancelled within a moment, which is then taken back.
+
+    A CI that aborts a build sends SIGTERM to all processes at once, so the kernel may die before nbci has its own.
+    """
+    try:
+        await asyncio.sleep(_SIGTERM_SECONDS)
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None:
+            task.uncancel()
+        return True
+    return False
 
 
 def _of_the_machine(error: InfrastructureError | OSError) -> Failure:

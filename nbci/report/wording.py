@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.pipeline.rules import declared_for
 from nbci.plan.compare import MetricChange
-from nbci.report.text import counted, duration, number
+from nbci.report.text import as_json, counted, duration, number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from nbci.records.verdict import Verdict
     from nbci.report.material import Material
     from nbci.report.view import ShownStep
+
+
+_FROM_OUTSIDE = ("-p", "-f ", "environment ")
+"""How the sources of parameters begin that are in no file of the commit."""
 
 
 def headline(record: RunRecord) -> str:
@@ -77,9 +81,26 @@ def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, st
 
 def run_again(record: RunRecord) -> str:
     """The commands that do the same once more."""
-    command = shlex.join(record.command) if record.command else f"nbci run {shlex.quote(record.target)}"
+    command = shlex.join(record.command if _can_be_repeated(record.command) else _command_of(record))
     commit = record.git.commit if record.git else None
     return f"git checkout {shlex.quote(commit)}\n{command}" if commit else command
+
+
+def _can_be_repeated(command: Sequence[str]) -> bool:
+    """Not what works on the pieces of a run, which are gone with the build that made them."""
+    return bool(command) and "finish" not in command[1:2]
+
+
+def _command_of(record: RunRecord) -> list[str]:
+    """What runs the target with the parameters that were given from outside of it."""
+    given = [value for value in record.params if value.source.startswith(_FROM_OUTSIDE)]
+    pairs = [f"{value.name}={_argument(value.value)}" for value in given]
+    return ["nbci", "run", record.target, *(word for pair in pairs for word in ("-p", pair))]
+
+
+def _argument(value: object) -> str:
+    """The value as `-p` reads it."""
+    return value if isinstance(value, str) else as_json(value)
 
 
 def metric_changes(material: Material) -> tuple[MetricChange, ...]:

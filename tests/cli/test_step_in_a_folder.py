@@ -64,7 +64,7 @@ def test_how_a_build_ends_is_told_in_its_description(
     (tmp_path / "p.yaml").write_text(
         "params: {x: 1}\nsteps: {a: {notebook: a.ipynb, params: {x: '${x}'}}}\ngates: [{metric: x, at_most: 1}]\n"
     )
-    for value, said in (("2", "⚠️ p: refused, x 2"), ("3", "❌ p: failed")):
+    for value, said in (("2", "⚠️ p: refused, x 2"), ("3", "❌ p: failed, a: AssertionError")):
         assert nbci("plan", "p.yaml", "-p", f"x={value}", "--out", "plan.json").returncode == 0
         nbci("step", "--plan", "plan.json")
         nbci("finish", "--plan", "plan.json", "--out", "out")

@@ -59,11 +59,59 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     ending = (tmp_path / "result" / "ending.txt").read_text(encoding="utf-8").splitlines()
     assert ending[0] == "nbci-ending 1"
     assert ending[1].startswith("result\tfailure\tp: failed: step n/fails failed: ValueError: no")
+    assert ending[2] == "description\t❌ p: failed, n/fails: ValueError: no"
+    stopped = json.loads(next((tmp_path / ".nbci/runs").glob("*/steps/m/stubborn/record.json")).read_bytes())
+    message = stopped["attempts"][-1]["failure"]["message"]
+    assert message == "the step was stopped, since step n/fails failed"
     assert (tmp_path / "result" / "report" / "index.html").exists()
     assert {path.name for path in (tmp_path / "result" / "notebooks").iterdir()} == {
         "n__fails.ipynb",
         "m__stubborn.ipynb",
     }
+
+
+def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
+    """A CI sends SIGTERM to the kernel and to nbci at once, and nbci may see the kernel's death first."""
+    (tmp_path / ".git").mkdir()
+    nbci = Console(tmp_path)
+    cell = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    write_notebook(tmp_path / "n.ipynb", [("step:train", cell)])
+    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+    process = nbci.start("step", "--plan", "plan.json", "--store", "store")
+    pid = tmp_path / "pid"
+    while not pid.exists() or not pid.read_text(encoding="utf-8"):
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.05)
+
+    os.kill(int(pid.read_text(encoding="utf-8")), signal.SIGTERM)
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=60)
+    arguments = ("--plan", "plan.json", "--store", "store", "--out", "result", "--stopped-by", "Aborted by ada")
+    finished = nbci("finish", *arguments)
+
+    assert process.returncode == 130
+    assert finished.returncode == 130, finished.stderr
+    record = json.loads(next((tmp_path / ".nbci/runs").glob("*/steps/train/record.json")).read_bytes())
+    failure = record["attempts"][-1]["failure"]
+    assert (failure["kind"], failure["message"]) == ("interrupted", "the step was stopped: Aborted by ada")
+    ending = (tmp_path / "result" / "ending.txt").read_text(encoding="utf-8")
+    assert "⏹️ n: interrupted" in ending
+
+
+def test_attempts_that_vanished_with_their_machine_are_counted(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    nbci = Console(tmp_path)
+    write_notebook(tmp_path / "n.ipynb", [("step:train", "print(1)")])
+    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+
+    done = nbci("step", "--plan", "plan.json", "--store", "store", "--lost-attempts", "1")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads(next((tmp_path / "store").rglob("record.json")).read_bytes())
+    assert record["result"] == "passed"
+    assert [attempt["result"] for attempt in record["attempts"]] == ["failed", "passed"]
+    assert record["attempts"][0]["failure"]["message"] == "the machine that it ran on vanished"
 
 
 @pytest.fixture

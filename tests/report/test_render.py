@@ -142,6 +142,20 @@ def test_killed_run_shows_steps_that_were_not_reached() -> None:
     assert "steps/evaluate.html" in files
 
 
+def test_a_build_is_run_again_from_its_target() -> None:
+    command = ("nbci", "finish", "--plan", ".nbci/build/plan.json", "--store", ".nbci/build/store")
+    params = (
+        ParameterValue(name="C", value=10.0, source="environment NBCI_PARAM_C"),
+        ParameterValue(name="note", value="two words", source="-p"),
+        ParameterValue(name="seed", value=7, source="notebooks/digits.ipynb"),
+    )
+    record = samples.run(samples.TRAIN, result="failed", command=command, params=params)
+    index = pages(render_report(material(record, samples.FAILED_PLAN, {})))["index.html"].text
+    assert "nbci run pipelines/digits.yaml -p C=10.0 -p 'note=two words'" in index
+    assert "--store" not in index
+    assert "--resume" not in index
+
+
 def test_names_of_steps_cannot_leave_the_folder_or_meet() -> None:
     names = ["../../etc/x", "a/b", "a__b", "A__B", "..", "", "é" * 300]
     record = samples.run(*(StepRecord(name=name, result="passed") for name in names))

@@ -62,7 +62,8 @@ def parameters_section(record: RunRecord) -> Markup | None:
 def again_section(record: RunRecord) -> Markup:
     """The exact commands."""
     dirty = record.git is not None and record.git.dirty and record.git.commit is not None
-    is_unfinished = record.result in ("failed", "interrupted")
+    is_here = "finish" not in record.command[1:2]  # the pieces of a build are gone with it
+    is_unfinished = is_here and record.result in ("failed", "interrupted")
     return section(
         "Run this again",
         element("pre", element("code", run_again(record)), tabindex=0),

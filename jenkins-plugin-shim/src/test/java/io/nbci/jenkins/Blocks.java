@@ -87,6 +87,16 @@ final class Blocks {
         }
     }
 
+    /** Changes what is seen of its body, and nothing else. */
+    static final class Hidden extends Wrapper {
+        private static final long serialVersionUID = 1;
+
+        @Override
+        Context context(Engine engine, Context outer) {
+            return outer;
+        }
+    }
+
     static final class InContainer extends Wrapper {
         private static final long serialVersionUID = 1;
 

@@ -26,7 +26,15 @@ final class Publishers {
         return null;
     }
 
-    static Object junit(Engine engine, Context context, Arguments arguments) throws Exception {
+    /** A build step of the times before pipelines; of those that there are, the one that reads test results. */
+    static Object step(Engine engine, Context context, Arguments arguments) throws Exception {
+        if (!"JUnitResultArchiver".equals(arguments.text("$class"))) {
+            throw new IllegalArgumentException("no known implementation of SimpleBuildStep is " + arguments.text("$class"));
+        }
+        return junit(engine, context, arguments);
+    }
+
+    private static Object junit(Engine engine, Context context, Arguments arguments) throws Exception {
         List<Path> files = Patterns.find(Instants.folder(context), arguments.text("testResults"), "");
         if (files.isEmpty() && !arguments.flag("allowEmptyResults")) {
             throw new AbortException("No test report files were found. Configuration error?");
@@ -43,7 +51,6 @@ final class Publishers {
         }
         if (failed > 0 && !arguments.flag("skipMarkingBuildUnstable")) {
             engine.state.worsen("UNSTABLE");
-            Instants.markStage(engine, context, "UNSTABLE");
         }
         engine.jenkins.tests = new Jenkins.Tests(total, failed, skipped);
         return null;

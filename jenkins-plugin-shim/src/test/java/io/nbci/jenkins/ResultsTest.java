@@ -103,6 +103,13 @@ class ResultsTest {
     }
 
     @Test
+    void aPlanThatCannotBeMadeSaysWhy() throws Exception {
+        Graph graph = new Graph(folder).line(1, "error\tunknown parameter 'gama', from -p").file("plan.code", "2");
+        State build = graph.endsWith("FAILURE");
+        assertTrue(build.failure.getMessage().endsWith("configuration: unknown parameter 'gama', from -p"), build.failure.getMessage());
+    }
+
+    @Test
     void aPlanOfAnotherVersionIsRefused() throws Exception {
         State build = new Graph(folder).stage("").line(0, "nbci-plan 9").endsWith("FAILURE");
         assertTrue(build.failure.getMessage().contains("reads 'nbci-plan 1', and nbci wrote 'nbci-plan 9'"));
@@ -121,6 +128,7 @@ class ResultsTest {
         State build = graph.endsWith("ABORTED");
         assertTrue(build.failure instanceof FlowInterruptedException);
         assertTrue(graph.at("interrupted 1") >= 0 && graph.at("interrupted 2") >= 0);
+        assertEquals(1, graph.count("finish stopped by Aborted by anonymous"));
         assertEquals(List.of("1", "2"), graph.had("finish"));
     }
 
@@ -140,6 +148,18 @@ class ResultsTest {
         assertEquals(List.of("start 2 gpu1", "start 2 gpu2"),
                 graph.journal().stream().filter(line -> line.startsWith("start 2")).toList());
         assertEquals(1, graph.count("end 3"));
+        assertEquals(1, graph.count("lost 1 of 2"));
+        assertEquals(1, graph.count("lost"));
+    }
+
+    @Test
+    void testsThatFailedMarkNoStage() throws Exception {
+        Graph graph = new Graph(folder).stage("").file("1.code", "1").file("finish.code", "1");
+        graph.file("finish.junit", "<testsuite name='x'><testcase name='a'><failure/></testcase></testsuite>");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tfailure\tp: failed\n");
+        State build = graph.endsWith("FAILURE");
+        assertEquals(new Jenkins.Tests(1, 1, 0), graph.jenkins.tests);
+        assertEquals("SUCCESS", graph.stages(build).get("finish"));
     }
 
     @Test
@@ -160,7 +180,7 @@ class ResultsTest {
     @Test
     void pluginsThatAreNotThereAreNotMissed() throws Exception {
         Graph graph = new Graph(folder).stage("");
-        graph.jenkins.without("nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
+        graph.jenkins.without("hideFromView", "nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
         graph.options += ", lint: true";
         graph.file("ending.txt", "nbci-ending 1\nresult\tsuccess\tp: passed\ncheck\tSUCCESS\tp: passed\n");
         graph.endsWith("SUCCESS");

@@ -34,8 +34,7 @@ final class Steps {
         add("stash", Instants::stash, "name", "includes", "excludes", "allowEmpty", "useDefaultExcludes");
         add("unstash", Instants::unstash, "name");
         add("archiveArtifacts", Publishers::archive, "artifacts", "excludes", "allowEmptyArchive", "fingerprint");
-        add("junit", Publishers::junit, "testResults", "allowEmptyResults", "skipMarkingBuildUnstable", "keepProperties",
-                "stdioRetention", "skipPublishingChecks");
+        add("step", Publishers::step, "$class", "testResults", "allowEmptyResults", "skipMarkingBuildUnstable");
         add("publishHTML", Publishers::html, "reportDir", "reportFiles", "reportName", "keepAll", "allowMissing",
                 "alwaysLinkToLastBuild");
         add("publishChecks", Publishers::check, "name", "title", "summary", "conclusion", "detailsURL");
@@ -54,6 +53,7 @@ final class Steps {
         block("timeout", Blocks.Timeout::new, "time", "unit", "activity");
         block("node", Blocks.Node::new, "label");
         block("lock", Blocks.Lock::new, "resource");
+        block("hideFromView", Blocks.Hidden::new);
         KINDS.put("parallel", new Kind(Blocks.Parallel::new, Set.of()));
     }
 
