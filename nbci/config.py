@@ -11,7 +11,15 @@ from nbci.errors import Location, UsageError, nearest
 if TYPE_CHECKING:
     from pathlib import Path
 
-_KEYS = {"secrets": list, "jobs": int, "output_cap_bytes": int, "keep": int, "store": dict, "jenkins": dict}
+_KEYS = {
+    "secrets": list,
+    "names": list,
+    "jobs": int,
+    "output_cap_bytes": int,
+    "keep": int,
+    "store": dict,
+    "jenkins": dict,
+}
 
 
 class JenkinsSettings(Struct, frozen=True, kw_only=True):
@@ -31,13 +39,15 @@ class JenkinsSettings(Struct, frozen=True, kw_only=True):
 class Project(Struct, frozen=True, kw_only=True):
     """A project folder.
 
-    `secrets` name environment variables to mask in every step; `jobs` is the default of `-j`; `keep` is the number of
+    `secrets` name environment variables to mask in every step, `names` variables that its kernels bring along. `jobs`
+    is the default of `-j`; `keep` is the number of
     runs that `nbci clean` leaves. `remote`: the DVC remote, by name or URL, through which results are shared.
     `prefix` is set in builds of forks: what they keep and share goes under it.
     """
 
     root: Path
     secrets: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     jobs: int | None = None
     output_cap_bytes: int = 1 << 20
     keep: int = 20
@@ -124,6 +134,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
     return Project(
         root=root,
         secrets=tuple(str(name) for name in table.get("secrets", ())),
+        names=tuple(str(name) for name in table.get("names", ())),
         jobs=table.get("jobs"),
         output_cap_bytes=table.get("output_cap_bytes", 1 << 20),
         keep=table.get("keep", 20),

@@ -89,9 +89,12 @@ def _cells(step: PlannedStep) -> str:
 def _other_cells(plan: Plan) -> Iterator[str]:
     """For each notebook where its cells went that are no step's own."""
     found: dict[str, dict[int, str]] = {}
+    own: dict[str, set[int | None]] = {}
+    for step in plan.steps:
+        own.setdefault(step.notebook, set()).update(cell.number for cell in step.cells if cell.role == "step")
     for step in plan.steps:
         for cell in step.cells:
-            if cell.number is not None and cell.role != "step":
+            if cell.number is not None and cell.role != "step" and cell.number not in own[step.notebook]:
                 place = f"metrics, at the end of {step.name}" if cell.role == "metrics" else cell.role
                 found.setdefault(step.notebook, {}).setdefault(cell.number, place)
     for out in plan.left_out:

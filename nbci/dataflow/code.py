@@ -5,20 +5,21 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
 
 from msgspec import Struct, field
 
 from nbci.dataflow.magics import Effect, effect_of, hidden_code
 from nbci.errors import Location, UsageError
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")
 # A cell of one such word is a magic in IPython (automagic) unless a variable has that name.
 _AUTOMAGIC_WORDS = frozenset({"cd", "hist", "ls", "lsmagic", "pwd", "who", "whos"})
 _AUTOMAGIC_LINE = re.compile(r"(cat|cd|conda|cp|ls|mamba|mkdir|mv|pip|rm|rmdir|uv)\s+[^=\s]")
+
+
+Stars = Mapping[str, tuple[str, ...]]
+"""The names that `from MODULE import *` binds, by module, where they are known."""
 
 
 class ParsedCell(Struct, frozen=True, kw_only=True):
@@ -47,12 +48,27 @@ class CellSyntaxError(UsageError):
         self.column = column
 
 
-def parse_cell(source: str, *, may_fail: bool = False, where: Location | None = None) -> ParsedCell:
-    """The cell as Python, or CellSyntaxError; `where` is the cell's place, for the message."""
+def parse_cell(
+    source: str, *, may_fail: bool = False, where: Location | None = None, stars: Stars | None = None
+) -> ParsedCell:
+    """The cell as Python, or CellSyntaxError; `where` is the cell's place, for the message.
+
+    In its tree, the names that are known stand in the place of a `*`.
+    """
     try:
-        return _parse(source, may_fail=may_fail)
+        parsed = _parse(source, may_fail=may_fail)
+        _name_stars(parsed.tree, stars or {})
+        return parsed
     except _Invalid as error:
         raise CellSyntaxError(error.reason, line=error.line, column=error.column, where=where) from error
+
+
+def _name_stars(tree: ast.Module, stars: Stars) -> None:
+    for node in ast.walk(tree) if stars else ():
+        if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+            names = stars.get("." * node.level + (node.module or ""))
+            if names is not None:
+                node.names = [ast.alias(name=name) for name in names]
 
 
 class _Invalid(Exception):
@@ -111,7 +127,7 @@ def _tree(text: str) -> ast.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code: its kernel shows them
             tree = ast.parse(text)
-            compile(tree, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
+            _compile(tree)
     except SyntaxError as error:
         raise _Invalid(error.msg or "invalid syntax", error.lineno or 1, error.offset or None) from error
     except (RecursionError, MemoryError) as error:
@@ -119,6 +135,16 @@ def _tree(text: str) -> ast.Module:
     except ValueError as error:  # an integer literal of more than 4300 digits, on some versions
         raise _Invalid(str(error), 1, None) from error
     return tree
+
+
+def _compile(tree: ast.Module) -> None:
+    """Compile as IPython does: statement by statement, so that `from __future__` may stand anywhere in a cell."""
+    futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    rest = tree
+    if futures:
+        rest = ast.Module(body=[node for node in tree.body if node not in futures], type_ignores=[])
+    for part in (*(ast.Module(body=[node], type_ignores=[]) for node in futures), rest):
+        compile(part, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
 
 
 def _transformed(text: str) -> str:

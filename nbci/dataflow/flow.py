@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
-from nbci.dataflow.undefined import Origin, Undefined, undefined_names
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought, Origin, Undefined, undefined_names
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 
@@ -22,11 +22,15 @@ if TYPE_CHECKING:
 
 
 class StepCode(Struct, frozen=True, kw_only=True):
-    """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored)."""
+    """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored).
+
+    `future_annotations`: a step before has `from __future__ import annotations`, which holds here, too.
+    """
 
     name: str
     after: tuple[str, ...] = ()
     cells: tuple[ParsedCell, ...] = ()
+    future_annotations: bool = False
 
 
 class Take(Struct, frozen=True, kw_only=True):
@@ -68,10 +72,19 @@ class Flow(Struct, frozen=True, kw_only=True):
         return next(step for step in self.steps if step.name == name)
 
 
-def flow(steps: Sequence[StepCode], params: frozenset[str] = frozenset(), prelude: Sequence[Statement] = ()) -> Flow:
-    """The values that pass between the steps of one notebook; their graph has no cycle."""
+def flow(
+    steps: Sequence[StepCode],
+    params: frozenset[str] = frozenset(),
+    prelude: Sequence[Statement] = (),
+    *,
+    brought: Brought = NOTHING_BROUGHT,
+) -> Flow:
+    """The values that pass between the steps of one notebook; their graph has no cycle.
+
+    `brought` are names that kernels bring.
+    """
     graph = _Graph.of(steps)
-    origin = Origin.of(params, prelude)
+    origin = Origin.of(params, prelude, brought)
     names = analysed(steps, graph.order, origin)
     return _Flowing(graph, origin, names).result()
 
@@ -81,7 +94,8 @@ def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) ->
     known: dict[str, tuple[Body, ...]] = dict(origin.definitions)
     names: list[Names | None] = [None] * len(steps)
     for index in order:
-        found = names_of(steps[index].cells, known=known, future_annotations=origin.future_annotations)
+        future = origin.future_annotations or steps[index].future_annotations
+        found = names_of(steps[index].cells, known=known, future_annotations=future)
         names[index] = found
         for name in found.binds & known.keys():
             known[name] = tuple(body.without_certainty() for body in known[name])
@@ -125,6 +139,7 @@ class _Flowing:
         self.have: list[dict[str, Givers]] = [{} for _ in names]
         self.present: set[tuple[int, str]] = set()
         self.older: dict[tuple[str, int, int], bool] = {}
+        self.nowhere = self._bound_nowhere()
 
     def result(self) -> Flow:
         self._forward()
@@ -140,7 +155,9 @@ class _Flowing:
             )
             for step, name in enumerate(self.graph.steps)
         )
-        undefined = undefined_names(self.graph.steps, self.graph.before, self.names, self.have, self.origin)
+        undefined = undefined_names(
+            self.graph.steps, self.graph.before, self.names, self.have, self.origin, guessed=self.nowhere
+        )
         return Flow(steps=shown, warnings=tuple(self._join_warnings()), undefined=undefined)
 
     def _forward(self) -> None:
@@ -156,7 +173,7 @@ class _Flowing:
     def _through(self, step: int, trie: Trie) -> Trie:
         names, have = self.names[step], self.have[step]
         touched = names.needs | names.assumes | names.binds | names.changes | names.unbinds
-        for name in touched:
+        for name in self.number if names.uncertain else touched:
             number = self.number.get(name)
             if number is None:
                 continue
@@ -165,11 +182,16 @@ class _Flowing:
                 have[name] = givers
             if name in names.unbinds:
                 trie = stored(trie, number, NO_GIVERS, self.levels) if givers else trie
-            elif givers or self.origin.makes_value(name, names):
+            elif givers or self.origin.makes_value(name, names) or (names.uncertain and name in self.nowhere):
                 trie = stored(trie, number, frozenset((step,)), self.levels)
                 if self._is_present(step, name, givers):
                     self.present.add((step, name))
         return trie
+
+    def _bound_nowhere(self) -> frozenset[str]:
+        """Names that no code is seen to bind: steps whose code cannot be followed may give them."""
+        bound = self.origin.own.union(*(names.binds for names in self.names))
+        return frozenset(name for name in self.wanted if name not in bound and not self.origin.has(name))
 
     def _is_present(self, step: int, name: str, givers: Givers) -> bool:
         names = self.names[step]
@@ -259,8 +281,14 @@ def order_from_flow(
     replaced: dict[tuple[str, int], tuple[int, int]] = {}
     edges: defaultdict[int, set[int]] = defaultdict(set)
     version: dict[str, int] = {}
+    bound = origin.own.union(*(found.binds for found in names))
+    uncertain: list[int] = []
     for step, found in enumerate(names):
         read = found.needs | found.assumes
+        if any(name not in bound and not origin.has(name) for name in found.needs):
+            edges[step].update(uncertain)
+        if found.uncertain:
+            uncertain.append(step)
         anew = (found.surely_binds | found.unbinds) - read
         for name in sorted(read | found.binds | found.changes | found.unbinds):
             earlier = last.get(name)

@@ -17,6 +17,10 @@ _DUNDERS = frozenset(
 _IPYTHON = frozenset({"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "open"})
 _HISTORY = re.compile(r"_(i{1,3}|\d+|i\d+|oh|dh|ih|exit_code)")
 PROVIDED = frozenset(dir(builtins)) | _DUNDERS | _IPYTHON
+BROUGHT_BY_SOME_KERNELS = {
+    **dict.fromkeys(("sc", "spark", "sqlContext"), "kernels for Spark bring it"),
+    **dict.fromkeys(("dbutils", "displayHTML", "table"), "Databricks' kernels bring it"),
+}
 NAMESPACES = frozenset({"globals", "locals", "vars", "dir"})
 _SHELL_CALLS = frozenset(
     {"push", "ex", "ev", "run_cell", "run_code", "run_line_magic", "run_cell_magic", "magic", "safe_execfile", "reset"}
@@ -58,11 +62,27 @@ def is_namespace(node: ast.AST) -> bool:
     return False
 
 
+def module_of_names(node: ast.AST) -> str | None:
+    """The module whose attributes are names of every cell, if the expression is one: `__main__`, `builtins`."""
+    match node:
+        case ast.Name(id="__main__" | "builtins" | "__builtin__" | "__builtins__" as name):
+            return name
+        case ast.Subscript(
+            value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__" | "builtins" as name)
+        ):
+            return str(name)
+    return None
+
+
 def unfollowable(call: ast.Call) -> str | None:
     """Why the names that the call reaches cannot be told, if so."""
     match call.func:
         case ast.Name(id="exec" | "eval" as name):
             return f"{name}() may use any name"
+        case ast.Name(id="init_session") | ast.Attribute(attr="init_session"):
+            return "init_session() may define names"
+        case ast.Name(id="setattr" | "delattr" as name) if call.args and module_of_names(call.args[0]):
+            return f"{name}({ast.unparse(call.args[0])}, …) may define or remove names"
         case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if attr in _SHELL_CALLS:
             return f"get_ipython().{attr}() may define names"
         case ast.Attribute(attr=attr, value=value) if is_namespace(value) and attr != "get":

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct
 
-from nbci.dataflow.code import ParsedCell, parse_cell
+from nbci.dataflow.code import ParsedCell, Stars, parse_cell
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.plain import PLAIN_BASES, plain_bases
 
@@ -41,9 +41,11 @@ class Statement(Struct, frozen=True, kw_only=True):
         return self.names.mentions | self.names.in_text
 
 
-def split(cell_number: int, source: str, *, where: Location | None = None) -> tuple[Statement, ...]:
-    """The statements of a cell in order; CellSyntaxError if it is no valid Python."""
-    cell = parse_cell(source, where=where)
+def split(
+    cell_number: int, source: str, *, where: Location | None = None, stars: Stars | None = None
+) -> tuple[Statement, ...]:
+    """The statements of a cell in order; CellSyntaxError if it is no valid Python. `stars` as for `parse_cell`."""
+    cell = parse_cell(source, where=where, stars=stars)
     lines = cell.python.split("\n")
     statements, future = [], False
     body = cell.tree.body

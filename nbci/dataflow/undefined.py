@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
+from nbci.dataflow import outside
 from nbci.dataflow.names import Definitions, Names, Position, names_of
 from nbci.dataflow.outside import PROVIDED, is_history, is_provided
 from nbci.errors import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.dataflow.prelude import Statement
 
@@ -33,8 +34,25 @@ class Undefined(Struct, frozen=True, kw_only=True):
     reason: str | None = None
 
 
+class Brought(Struct, frozen=True, kw_only=True):
+    """Names that kernels bring along: `surely` as somebody declared, `perhaps` for a reason."""
+
+    surely: frozenset[str] = frozenset()
+    perhaps: Mapping[str, str] = field(default_factory=dict)
+
+    def also(self, names: Iterable[str]) -> Brought:
+        """With these declared, too."""
+        return Brought(surely=self.surely.union(names), perhaps=self.perhaps)
+
+
+NOTHING_BROUGHT = Brought()
+
+
 class Origin(Struct, frozen=True, kw_only=True):
-    """What every step has before any value comes: parameters, imports and functions cells, Python itself."""
+    """What every step has before any value comes: parameters, imports and functions cells, Python itself.
+
+    `brought` are names that its kernel may bring, with the reason.
+    """
 
     params: frozenset[str]
     binds: frozenset[str]
@@ -44,9 +62,10 @@ class Origin(Struct, frozen=True, kw_only=True):
     future_annotations: bool
     uncertain: tuple[str, ...]
     own: frozenset[str]
+    brought: Mapping[str, str]
 
     @classmethod
-    def of(cls, params: frozenset[str], prelude: Sequence[Statement]) -> Origin:
+    def of(cls, params: frozenset[str], prelude: Sequence[Statement], brought: Brought = NOTHING_BROUGHT) -> Origin:
         names = names_of([statement.code for statement in prelude])
         variables = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"), params)
         return cls(
@@ -57,7 +76,8 @@ class Origin(Struct, frozen=True, kw_only=True):
             definitions=names.definitions,
             future_annotations=names.future_annotations,
             uncertain=names.uncertain,
-            own=params | names.binds,
+            own=params | names.binds | brought.surely,
+            brought=brought.perhaps,
         )
 
     def has(self, name: str) -> bool:
@@ -79,12 +99,15 @@ def undefined_names(
     names: Sequence[Names],
     have: Sequence[Mapping[str, object]],
     origin: Origin,
+    *,
+    guessed: frozenset[str] = frozenset(),
 ) -> tuple[Undefined, ...]:
-    """What is missing, in the order of the steps and then of their lines."""
+    """What is missing, in the order of the steps and then of their lines; who has a `guessed` name may have it not."""
     missing = _Missing(steps, before, names, origin)
     found: list[Undefined] = []
     for step, found_names in enumerate(names):
-        absent = [name for name in found_names.needs if name not in have[step] and not origin.has(name)]
+        sought = [name for name in found_names.needs if name in guessed or name not in have[step]]
+        absent = [name for name in sought if not origin.has(name)]
         found.extend(missing.entry(step, name) for name in sorted(absent, key=lambda name: missing.place(step, name)))
     return tuple(found)
 
@@ -110,6 +133,7 @@ class _Missing:
             (why for code in (step, *sorted(ancestors)) for why in self.names[code].uncertain),
             next(iter(self.origin.uncertain), None),
         )
+        reason = reason or self.origin.brought.get(name) or outside.BROUGHT_BY_SOME_KERNELS.get(name)
         severity: Literal["error", "warning", "possible"] = "possible"
         if name in self.names[step].surely_needs:
             severity = "error" if reason is None else "warning"

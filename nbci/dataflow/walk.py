@@ -86,6 +86,8 @@ class Walk(Blocks):
         reason = outside.reads_any_name(node, at_module_level=self._reads_module())
         if reason is not None and node not in self.followed:
             self.any_name.append(reason)
+        if isinstance(node, ast.Attribute) and (module := outside.module_of_names(node.value)) is not None:
+            self._name_of_module(node, module)
         self.generic_visit(node)
 
     visit_Subscript = visit_Attribute
@@ -104,6 +106,19 @@ class Walk(Blocks):
             node = node.value
         if isinstance(node, ast.Name) and scopes.leads_to_module(node.id, self.scopes):
             self.changes.add(node.id)
+
+    def _name_of_module(self, node: ast.Attribute, module: str) -> None:
+        """`__main__.x` is the name `x`; what `builtins.x = …` defines is there in this step's kernel only."""
+        if module == "__main__":
+            stored = isinstance(node.ctx, ast.Store)
+            if isinstance(node.ctx, ast.Load):
+                self.read(node.attr, sure=False)
+                return
+            self.mentions.add(node.attr)
+            self.state = self.state.perhaps([(node.attr, stored)])
+            self.events.append((node.attr, stored))
+        elif not isinstance(node.ctx, ast.Load):
+            self.uncertain.append(f"`{module}.{node.attr} = …` defines a name in this step's kernel only")
 
     def _namespace_item(self, node: ast.Subscript) -> None:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 import nbci
 from nbci.errors import Location, UsageError
 from nbci.forks import change_of
+from nbci.kernels.startup import brought_names
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
@@ -65,7 +66,9 @@ def plan_target(
         for name in notebook_parameters(tagged).code_names
     ]
     bound = bind(pipeline.params, layers, code_names=code_names)
-    return replace(build_plan(pipeline, bound, sources=target.sources, kernel=kernel), fork=fork)
+    brought = brought_names(target.project.names, environ)
+    plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
+    return replace(plan, fork=fork)
 
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:

@@ -7,6 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
 from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
@@ -18,6 +19,7 @@ from nbci.notebook.read import parse_notebook
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from nbci.dataflow.code import Stars
     from nbci.lint.finding import Severity
     from nbci.lint.sheet import Sheet
     from nbci.notebook.cells import Notebook
@@ -38,15 +40,25 @@ class CheckedNotebook:
     kernel: str | None = None
 
 
-def check_notebook(data: bytes, path: str, *, by_dataflow: bool = False) -> CheckedNotebook:
-    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the variables."""
+def check_notebook(
+    data: bytes,
+    path: str,
+    *,
+    by_dataflow: bool = False,
+    star_imports: Callable[[Notebook], Stars] = lambda _: {},
+    brought: Brought = NOTHING_BROUGHT,
+) -> CheckedNotebook:
+    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the variables.
+
+    `star_imports` says what those bind, `brought` are the names that kernels bring.
+    """
     try:
         notebook = parse_notebook(data, path)
     except UsageError as error:
         return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # IPython's, about lines that end oddly: the rules say what is wrong with them
-        sheet = read_sheet(notebook, by_dataflow=by_dataflow)
+        sheet = read_sheet(notebook, by_dataflow=by_dataflow, stars=star_imports(notebook), brought=brought)
         hits = list(_hits(sheet))
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
     told = [(rule, severity, hit) for rule, severity, hit in hits if not _is_ignored(rule, hit, notebook)]
@@ -123,6 +135,7 @@ class NotebooksAsked:
     named: tuple[str, ...]
     elsewhere: frozenset[str]
     by_dataflow: bool
+    names: tuple[str, ...]
 
 
 def notebooks_asked(text: str, path: str) -> NotebooksAsked:
@@ -133,6 +146,7 @@ def notebooks_asked(text: str, path: str) -> NotebooksAsked:
         named=tuple(notebook for notebook, _ in named),
         elsewhere=notebooks_elsewhere(composition),
         by_dataflow=composition.data.get("order") == "dataflow",
+        names=tuple(composition.data.get("names", ())),
     )
 
 
@@ -142,6 +156,7 @@ def check_pipeline(
     *,
     exists: Callable[[str], bool],
     notebooks: dict[str, TaggedNotebook | None],
+    brought: Brought = NOTHING_BROUGHT,
 ) -> tuple[Finding, ...]:
     """What the rules find in a pipeline file; of `notebooks`, None are those with mistakes of their own."""
     try:
@@ -154,7 +169,7 @@ def check_pipeline(
     missing = tuple(hit for notebook, hit in named if not exists(notebook))
     understood = {notebook: notebooks[notebook] for notebook, _ in named if notebooks.get(notebook) is not None}
     if len(understood) == len(named) or missing:
-        composition = composed(composition, {k: v for k, v in understood.items() if v is not None}, missing)
+        composition = composed(composition, {k: v for k, v in understood.items() if v is not None}, missing, brought)
     lines = text.split("\n")
     findings = [
         _finding(name, rule.severity, path, hit)

@@ -65,7 +65,7 @@ def _refused(sheet: Sheet) -> Iterator[Hit]:
     if sheet.tagged is None or not sheet.is_python or sheet.declared is None:
         return
     try:
-        analyse(sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow)
+        analyse(sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought)
     except UsageError as error:
         first = (error.hint or "").split("\n")[0]
         hit = Hit.of(error)

@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError, nearest
 from nbci.lint.finding import Hit
 from nbci.params import bind
@@ -93,7 +94,10 @@ def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
 
 
 def composed(
-    composition: Composition, notebooks: Mapping[str, TaggedNotebook], missing: tuple[Hit, ...]
+    composition: Composition,
+    notebooks: Mapping[str, TaggedNotebook],
+    missing: tuple[Hit, ...],
+    brought: Brought = NOTHING_BROUGHT,
 ) -> Composition:
     """The file with its notebooks, planned as far as that goes."""
     document = composition.document
@@ -105,7 +109,7 @@ def composed(
         try:
             notebook_paths(document)
             pipeline = compose(document, notebooks)
-            build_plan(pipeline, bind(pipeline.params, []), sources={})
+            build_plan(pipeline, bind(pipeline.params, []), sources={}, brought=brought)
         except UsageError as error:
             refusals.append(error)
     return Composition(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -9,9 +10,11 @@ from typing import TYPE_CHECKING
 from nbci.config import Project, find_project
 from nbci.errors import Location, UsageError
 from nbci.kernels.specs import why_missing
+from nbci.kernels.startup import brought_names
 from nbci.lint.check import check_notebook, check_pipeline, missing_kernel, notebooks_asked
 from nbci.notebook.read import SUFFIXES
 from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean, notebooks_in, pipelines_in, tagged_notebooks_in
+from nbci.store.sources import project_reader, star_imports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -76,23 +79,36 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
     texts = {path: _read(project, path) for path in pipelines}
     derived: set[str] = set()
     elsewhere: set[str] = set()
+    brought = dict.fromkeys(notebooks, brought_names(project.names, os.environ))
     for path, data in texts.items():
         asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
         present = [name for name in asked.named if (project.root / name).is_file()]
         notebooks.update(dict.fromkeys(present))
         derived.update(present if asked.by_dataflow else ())
         elsewhere |= asked.elsewhere
+        for name in present:
+            brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(asked.names)
     findings: list[Finding] = []
     understood: dict[str, TaggedNotebook | None] = {}
     for path in notebooks:
-        checked = check_notebook(_read(project, path), path, by_dataflow=path in derived)
+        checked = check_notebook(
+            _read(project, path),
+            path,
+            by_dataflow=path in derived,
+            star_imports=lambda notebook: star_imports(notebook, project_reader(project)),
+            brought=brought[path],
+        )
         findings += checked.findings
         if checked.kernel is not None and path not in elsewhere:
             findings += _missing_kernels(path, checked.kernel)
         understood[path] = checked.tagged
     for path, data in texts.items():
         findings += check_pipeline(
-            data, path, exists=lambda name: (project.root / name).is_file(), notebooks=understood
+            data,
+            path,
+            exists=lambda name: (project.root / name).is_file(),
+            notebooks=understood,
+            brought=brought_names(project.names, os.environ),
         )
     return Checked(paths=(*pipelines, *notebooks), findings=tuple(findings))
 

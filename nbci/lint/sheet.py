@@ -10,7 +10,9 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.notebook.tags import read_tags
@@ -21,7 +23,7 @@ from nbci.plan.program import prelude_statements
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nbci.dataflow.code import ParsedCell
+    from nbci.dataflow.code import ParsedCell, Stars
     from nbci.dataflow.flow import Flow
     from nbci.notebook.cells import Cell, Notebook
     from nbci.notebook.tags import CellTags
@@ -47,6 +49,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     declaration_refusal: UsageError | None = None
     flowing: Flow | None = None
     by_dataflow: bool = False
+    brought: Brought = NOTHING_BROUGHT
 
     @property
     def is_python(self) -> bool:
@@ -85,12 +88,20 @@ class Sheet(Struct, frozen=True, kw_only=True):
         return tuple(giver for take in self.flowing.step(step.name).takes for giver in take.givers)
 
 
-def read_sheet(notebook: Notebook, *, by_dataflow: bool = False) -> Sheet:
-    """Read a notebook's tags, cells and flow, each as far as the mistakes before it allow."""
+def read_sheet(
+    notebook: Notebook, *, by_dataflow: bool = False, stars: Stars | None = None, brought: Brought = NOTHING_BROUGHT
+) -> Sheet:
+    """Read a notebook's tags, cells and flow, each as far as the mistakes before it allow.
+
+    `stars` are what its star imports bind, `brought` the names that its kernel brings.
+    """
     readable = replace(notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells))
     tags = {cell.number: read_tags(readable, cell) for cell in readable.cells if cell.kind == "code"}
     tagged, refusals = _understood(readable)
-    sheet = Sheet(notebook=notebook, tags=tags, tagged=tagged, refusals=refusals, by_dataflow=by_dataflow)
+    tagged = replace(tagged, stars=stars) if tagged is not None and stars else tagged
+    sheet = Sheet(
+        notebook=notebook, tags=tags, tagged=tagged, refusals=refusals, by_dataflow=by_dataflow, brought=brought
+    )
     if sheet.is_python:
         sheet = _parsed(sheet)
     return _with_flow(_with_parameters(sheet)) if tagged is not None else sheet
@@ -148,7 +159,10 @@ def _parsed(sheet: Sheet) -> Sheet:
             continue
         try:
             cells[cell.number] = parse_cell(
-                cell.source, may_fail="raises-exception" in cell.tags, where=sheet.notebook.where(cell)
+                cell.source,
+                may_fail="raises-exception" in cell.tags,
+                where=sheet.notebook.where(cell),
+                stars=sheet.tagged.stars if sheet.tagged is not None else None,
             )
         except CellSyntaxError as error:
             broken[cell.number] = error
@@ -193,7 +207,13 @@ def _with_flow(sheet: Sheet) -> Sheet:
     except Cycle:
         return sheet
     by_name = {step.name: step for step in steps}
-    return replace(sheet, flowing=flow([by_name[name] for name in order], names, prelude))
+    handed = handed_down(
+        {step.name: sheet.own_cells(step) for step in sheet.tagged.steps},
+        {step.name: step.after for step in steps},
+        order,
+    )
+    codes = [replace(by_name[name], future_annotations=has_future_annotations(handed.get(name, ()))) for name in order]
+    return replace(sheet, flowing=flow(codes, names, prelude, brought=sheet.brought))
 
 
 def _by_dataflow(tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]) -> list[StepCode]:

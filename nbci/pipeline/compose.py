@@ -100,6 +100,7 @@ def _assembled(
         triggers=_triggers(document),
         builds=data.get("builds"),
         fork_secrets=tuple(data.get("forks", {}).get("secrets", ())),
+        names=tuple(data.get("names", ())),
         order=data.get("order", "declared"),
         keep_going=data.get("keep_going", False),
         shell_errors="ignore" if data.get("shell_errors") == "ignore" else "fail",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from nbci.dataflow.code import Stars
     from nbci.errors import Location
     from nbci.notebook.cells import Notebook
     from nbci.params import Parameter
@@ -70,7 +71,7 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
     """A notebook with its tags understood: which cells are steps, which serve all of them.
 
     `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order. `dropped` are the
-    numbers of cells that stand before whatever they could belong to.
+    numbers of cells that stand before whatever they could belong to; `stars` what its star imports bind.
     """
 
     notebook: Notebook
@@ -80,6 +81,7 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
     declares_edges: bool
     whole: bool = False
     dropped: tuple[int, ...] = ()
+    stars: Stars = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 
@@ -87,7 +89,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path it came from.
 
     `notebooks` holds every notebook that a step runs, by its path relative to the project's root. `fork_secrets` are
-    those that steps get in builds of forks, too.
+    those that steps get in builds of forks, too. `names` are variables that its kernels bring along.
     """
 
     name: str
@@ -102,6 +104,7 @@ class Pipeline(Struct, frozen=True, kw_only=True):
     triggers: Mapping[str, Any] | None = None
     builds: Mapping[str, Any] | None = None
     fork_secrets: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     order: Literal["declared", "dataflow"] = "declared"
     keep_going: bool = False
     shell_errors: Literal["fail", "ignore"] = "fail"

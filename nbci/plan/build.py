@@ -10,6 +10,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 import nbci
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import Location, UsageError
 from nbci.graph import Cycle, topological
 from nbci.notebook.read import native_kernel
@@ -33,11 +34,19 @@ _TEMPLATE = "${}"
 
 
 def build_plan(
-    pipeline: Pipeline, bound: Sequence[BoundParameter], *, sources: Mapping[str, str], kernel: str | None = None
+    pipeline: Pipeline,
+    bound: Sequence[BoundParameter],
+    *,
+    sources: Mapping[str, str],
+    kernel: str | None = None,
+    brought: Brought = NOTHING_BROUGHT,
 ) -> Plan:
-    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps."""
+    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps.
+
+    `brought` are names that kernels bring.
+    """
     resolved = resolve(pipeline, bound)
-    groups = list(_analysed(resolved))
+    groups = list(_analysed(resolved, brought.also(pipeline.names)))
     programs = {name: found for group in groups for name, found in group.steps.items()}
     after = _edges(resolved, groups)
     order = _ordered(resolved, after)
@@ -81,7 +90,7 @@ def _groups(steps: Sequence[Step]) -> list[list[Step]]:
     return list(groups.values())
 
 
-def _analysed(pipeline: Pipeline) -> Iterator[GroupProgram]:
+def _analysed(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgram]:
     """The programs of all steps; a notebook that many nodes or combinations run is analysed once."""
     known: dict[Any, tuple[list[Step], GroupProgram]] = {}
     for steps in _groups(pipeline.steps):
@@ -93,7 +102,7 @@ def _analysed(pipeline: Pipeline) -> Iterator[GroupProgram]:
             yield analysed_alike(found, first, steps)
         else:
             notebook = pipeline.notebooks[steps[0].notebook]
-            found = analyse(notebook, steps, by_dataflow=pipeline.order == "dataflow")
+            found = analyse(notebook, steps, by_dataflow=pipeline.order == "dataflow", brought=brought)
             known[shape] = steps, found
             yield found
 

@@ -10,17 +10,19 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
 from nbci.dataflow.prelude import named, reach
 from nbci.dataflow.shape import shape_of
+from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.definitions import definitions
 from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
-from nbci.plan.parts import cell_parts, digest_of, statement_part, text_parts
-from nbci.plan.program import ordered, prelude_cells, prelude_statements
+from nbci.plan.parts import cell_parts, digest_of, handed_part, statement_part, text_parts
+from nbci.plan.program import imports_handed_down, ordered, prelude_cells, prelude_statements
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
     from nbci.dataflow.names import Names
+    from nbci.dataflow.prelude import Statement
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import Definition
@@ -68,11 +71,16 @@ class _Prelude(Struct, frozen=True, kw_only=True):
     any_name: bool
 
 
-def analyse(tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool) -> GroupProgram:
-    """Programs of the steps that one notebook expanded into; UsageError for names that surely nobody defines."""
+def analyse(
+    tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought = NOTHING_BROUGHT
+) -> GroupProgram:
+    """Programs of the steps that one notebook expanded into; UsageError for names that surely nobody defines.
+
+    `brought` are names that kernels bring.
+    """
     if tagged.notebook.language != "python":
         return _foreign(tagged, steps)
-    return _Analysis(tagged, steps, by_dataflow=by_dataflow).result()
+    return _Analysis(tagged, steps, by_dataflow=by_dataflow, brought=brought).result()
 
 
 def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
@@ -147,8 +155,9 @@ def _told_apart(programs: Mapping[str, StepProgram]) -> dict[str, StepProgram]:
 class _Analysis:
     """The analysis of one Python notebook's steps."""
 
-    def __init__(self, tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool) -> None:
+    def __init__(self, tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought) -> None:
         self.tagged = tagged
+        self.brought = brought
         self.notebook = tagged.notebook
         self.steps = {step.name: step for step in steps}
         self.prelude = prelude_statements(tagged)
@@ -172,13 +181,15 @@ class _Analysis:
             raise UsageError(
                 f"the steps form a cycle: {cycle}", where=self.notebook.where(self.notebook.cell(1))
             ) from cycle
+        self.handed = self._handed_down()
         self.metrics = self._metrics()
 
     def result(self) -> GroupProgram:
         flowing = flow(
-            [StepCode(name=name, after=self.inside[name], cells=tuple(self._cells(name))) for name in self.order],
+            [self._code(name) for name in self.order],
             self.parameter_names,
             self.prelude,
+            brought=self.brought,
         )
         self._refuse_undefined(flowing)
         used = named(self.prelude, self.in_parameters.union(*(_mentions(flowed.names) for flowed in flowing.steps)))
@@ -188,7 +199,7 @@ class _Analysis:
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
-                *(f"{self._place(u)}: {u.message}" for u in flowing.undefined if u.severity == "warning"),
+                *(self._warning(found) for found in flowing.undefined if found.severity == "warning"),
             ),
         )
 
@@ -202,14 +213,15 @@ class _Analysis:
         name = flowed.name
         any_name = bool(flowed.names.any_name)
         prelude = self._prelude(_mentions(flowed.names) & self.made_by_prelude, used, any_name=any_name)
-        cells = self._ordered_cells(name, parts, prelude.cells)
+        handed = self.handed.get(name, ())
+        cells = self._ordered_cells(name, parts, (*prelude.cells, *imports_handed_down(handed)))
         mentions = _mentions(flowed.names) | prelude.mentions
         own = dict(zip(self.steps[name].cells, self.own[name], strict=True))
         return StepProgram(
             inside=self.inside[name],
             cells=cells,
-            parts=(*prelude.parts, *cell_parts(cells, own)),
             named_params=tuple(sorted(self.parameter_names if prelude.any_name else self.parameter_names & mentions)),
+            parts=(*prelude.parts, *map(handed_part, handed), *cell_parts(cells, own)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
             optional_gives=tuple(give.name for give in flowed.gives if give.optional),
@@ -256,7 +268,8 @@ class _Analysis:
 
     def _parsed(self, number: int) -> ParsedCell:
         cell = self.notebook.cell(number)
-        return parse_cell(cell.source, may_fail="raises-exception" in cell.tags, where=self.notebook.where(cell))
+        may_fail = "raises-exception" in cell.tags
+        return parse_cell(cell.source, may_fail=may_fail, where=self.notebook.where(cell), stars=self.tagged.stars)
 
     def _declared_edges(self) -> dict[str, tuple[str, ...]]:
         return {name: tuple(other for other in step.after if other in self.steps) for name, step in self.steps.items()}
@@ -268,6 +281,18 @@ class _Analysis:
         for earlier, later in order_from_flow(codes, self.parameter_names, self.prelude):
             edges[later].append(earlier)
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
+
+    def _handed_down(self) -> dict[str, tuple[Statement, ...]]:
+        own = {name: list(zip(step.cells, self.own[name], strict=True)) for name, step in self.steps.items()}
+        return handed_down(own, self.inside, self.order)
+
+    def _code(self, name: str) -> StepCode:
+        return StepCode(
+            name=name,
+            after=self.inside[name],
+            cells=tuple(self._cells(name)),
+            future_annotations=has_future_annotations(self.handed.get(name, ())),
+        )
 
     def _metrics(self) -> dict[str, list[MetricsPart]]:
         """For each step the metrics cells, or parts of them, that end it."""
@@ -300,6 +325,10 @@ class _Analysis:
             hint="\n".join(hints) or None,
             where=self.notebook.where(cell, line=errors[0].line),
         )
+
+    def _warning(self, found: Undefined) -> str:
+        reason = f" ({found.reason})" if found.reason else ""
+        return f"{self._place(found)}: {found.message}{reason}"
 
     def _number(self, found: Undefined) -> int:
         numbers = [

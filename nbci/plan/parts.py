@@ -6,6 +6,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import replace
+
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.shape import shape_of
 from nbci.records.model import Part
@@ -46,6 +48,11 @@ def statement_part(statement: Statement) -> Part:
         label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
         digest=digest_of(shape_of(statement.code.tree)),
     )
+
+
+def handed_part(statement: Statement) -> Part:
+    """An import of another step's cells, which the step runs, too."""
+    return replace(statement_part(statement), kind="statement")
 
 
 def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -> Iterator[Part]:

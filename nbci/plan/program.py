@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.dataflow.prelude import Statement
+    from nbci.notebook.cells import Cell
     from nbci.pipeline.model import TaggedNotebook
 
 
@@ -49,8 +50,12 @@ def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
     return tuple(
         statement
         for number in (*tagged.blocks.imports, *tagged.blocks.functions)
-        for statement in split(number, notebook.cell(number).source, where=notebook.where(notebook.cell(number)))
+        for statement in _statements(tagged, notebook.cell(number))
     )
+
+
+def _statements(tagged: TaggedNotebook, cell: Cell) -> tuple[Statement, ...]:
+    return split(cell.number, cell.source, where=tagged.notebook.where(cell), stars=tagged.stars)
 
 
 def prelude_cells(
@@ -77,6 +82,16 @@ def prelude_cells(
     return tuple(cells)
 
 
+def imports_handed_down(statements: Sequence[Statement]) -> tuple[PlannedCell, ...]:
+    """Cells of other steps, of which the step runs these imports."""
+    by_cell: dict[int, list[Statement]] = {}
+    for statement in statements:
+        by_cell.setdefault(statement.cell, []).append(statement)
+    return tuple(
+        PlannedCell(role="imports", number=number, source=_at_their_lines(found)) for number, found in by_cell.items()
+    )
+
+
 def _at_their_lines(statements: Sequence[Statement]) -> str:
     """The statements' text, each at its line in the cell, so that a failure names the line that its writer sees."""
     lines: list[str] = []
@@ -90,6 +105,7 @@ def with_definitions(
     tagged: TaggedNotebook, cells: tuple[PlannedCell, ...], also: frozenset[str]
 ) -> tuple[PlannedCell, ...]:
     """The cells with the definitions of `also`, and of what those need, among their imports and functions."""
+    shared = {*tagged.blocks.imports, *tagged.blocks.functions}
     statements = prelude_statements(tagged)
     everything = frozenset().union(*(statement.binds for statement in statements))
     planned = {
@@ -102,7 +118,7 @@ def with_definitions(
     kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
     roles = [cell.role for cell in cells if cell.role in ("parameters", "imports")]
     return ordered(
-        [cell for cell in cells if cell.role not in ("imports", "functions")]
+        [cell for cell in cells if cell.role not in ("imports", "functions") or cell.number not in shared]
         + list(prelude_cells(tagged, statements, kept)),
         imports_first=roles[:1] == ["imports"] and "parameters" in roles,
     )

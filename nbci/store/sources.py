@@ -5,12 +5,15 @@ from __future__ import annotations
 import hashlib
 import itertools
 import os
+import posixpath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.config import Project, find_project
+from nbci.dataflow.stars import stars_of
 from nbci.errors import Location, UsageError
 from nbci.notebook.read import SUFFIXES, parse_notebook
 from nbci.pipeline.compose import compose, notebook_pipeline
@@ -21,6 +24,8 @@ from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from nbci.dataflow.code import Stars
+    from nbci.notebook.cells import Notebook
     from nbci.pipeline.model import Pipeline, TaggedNotebook
 
 
@@ -58,6 +63,16 @@ def read_target(name: str, folder: str | None = None) -> Target:
     return Target(project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root))
 
 
+def project_reader(project: Project) -> Callable[[str], bytes | None]:
+    """Gives the content of files by their paths from the project's root, None where there is none."""
+
+    def read(file: str) -> bytes | None:
+        place = project.root / file
+        return _read(place, file) if place.is_file() else None
+
+    return read
+
+
 def _is_linked(path: Path, root: Path) -> bool:
     here = Path(os.path.abspath(path))
     below = itertools.takewhile(lambda place: place.resolve() != root, (here, *here.parents))
@@ -79,7 +94,7 @@ def read_pipeline(
         raise UsageError("there is no such file", where=Location(path))
     sources = {path: source_digest(data)}
     if suffix in SUFFIXES:
-        return notebook_pipeline(understand(parse_notebook(data, path)), path, folder), sources
+        return notebook_pipeline(_understood(data, path, read, folder), path, folder), sources
     if folder is not None:
         raise UsageError(
             "`--in` is for notebooks", hint="`cwd: project` in a pipeline file says it", where=Location(path)
@@ -95,8 +110,25 @@ def read_pipeline(
         if content is None:
             raise UsageError(f"there is no notebook {notebook}", where=where)
         sources[notebook] = source_digest(content)
-        notebooks[notebook] = understand(parse_notebook(content, notebook))
+        notebooks[notebook] = _understood(content, notebook, read)
     return compose(document, notebooks), sources
+
+
+def _understood(
+    data: bytes, path: str, read: Callable[[str], bytes | None], folder: str | None = None
+) -> TaggedNotebook:
+    """The notebook, with what its star imports of the project's own modules bind."""
+    tagged = understand(parse_notebook(data, path))
+    stars = star_imports(tagged.notebook, read, folder)
+    return replace(tagged, stars=stars) if stars else tagged
+
+
+def star_imports(notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None) -> Stars:
+    """What the notebook's star imports bind; `read` gives files of the project by their paths from its root."""
+    if notebook.language != "python":
+        return {}
+    folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
+    return stars_of([cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read)
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
@@ -112,7 +144,7 @@ def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, Ta
                 where=Location(relative),
             )
         if path.suffix in SUFFIXES:
-            notebooks[relative] = understand(parse_notebook(data, relative))
+            notebooks[relative] = _understood(data, relative, project_reader(project))
     return notebooks
 
 

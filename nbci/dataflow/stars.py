@@ -1,0 +1,104 @@
+"""What `from MODULE import *` binds, where the module is one of the project's own."""
+
+from __future__ import annotations
+
+import ast
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.code import CellSyntaxError, parse_cell
+from nbci.dataflow.names import names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    from nbci.dataflow.code import Stars
+
+_STAR = re.compile(r"^[ \t]*from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]*\(?[ \t]*\*", re.MULTILINE)
+
+
+def stars_of(texts: Iterable[str], folders: Sequence[str], read: Callable[[str], bytes | None]) -> Stars:
+    """The names that the star imports in these texts bind, by module: of those modules that `read` has.
+
+    `folders` are where Python looks for modules of the project, `read` gives the content of a file, None where there is
+    none. A module of which not all is sure is left out.
+    """
+    modules = dict.fromkeys(module for text in texts for module in _STAR.findall(text))
+    if not modules:
+        return {}
+    modules_read = _Modules(folders, read)
+    found = {module: modules_read.public(module) for module in modules}
+    return {module: names for module, names in found.items() if names is not None}
+
+
+class _Modules:
+    def __init__(self, folders: Sequence[str], read: Callable[[str], bytes | None]) -> None:
+        self.folders = folders
+        self.read = read
+        self.pending: set[str] = set()
+
+    def public(self, module: str) -> tuple[str, ...] | None:
+        """The names that a star import of the module binds; None where they cannot be told."""
+        found = self._source(module)
+        if found is None or module in self.pending:
+            return None
+        self.pending.add(module)
+        try:
+            return self._names(module, *found)
+        finally:
+            self.pending.discard(module)
+
+    def _source(self, module: str) -> tuple[str, bool] | None:
+        """The module's text, and whether it is a package."""
+        place = module.replace(".", "/")
+        for folder in self.folders:
+            for path, is_package in ((f"{place}/__init__.py", True), (f"{place}.py", False)):
+                data = self.read(posixpath.normpath(posixpath.join(folder, path)))
+                if data is not None:
+                    return data.decode("utf-8-sig", errors="replace"), is_package
+        return None
+
+    def _names(self, module: str, text: str, is_package: bool) -> tuple[str, ...] | None:
+        try:
+            tree = ast.parse(text)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            return None
+        declared = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"]
+        if declared:
+            return _listed(tree) if len(declared) == 1 else None
+        package = module if is_package else module.rpartition(".")[0]
+        inner: dict[str, tuple[str, ...]] = {}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names):
+                names = self.public(_absolute(node, package))
+                if names is None:
+                    return None
+                inner["." * node.level + (node.module or "")] = names
+        return _bound(text, inner)
+
+
+def _absolute(node: ast.ImportFrom, package: str) -> str:
+    if not node.level:
+        return node.module or ""
+    above = package.split(".")[: len(package.split(".")) - node.level + 1]
+    return ".".join([*above, *([node.module] if node.module else [])])
+
+
+def _listed(tree: ast.Module) -> tuple[str, ...] | None:
+    """What `__all__ = […]` lists."""
+    for node in tree.body:
+        match node:
+            case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List(elts=items) | ast.Tuple(elts=items)):
+                texts = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+                return tuple(texts) if len(texts) == len(items) else None
+    return None
+
+
+def _bound(text: str, inner: Stars) -> tuple[str, ...] | None:
+    try:
+        names = names_of([parse_cell(text, stars=inner)])
+    except CellSyntaxError:
+        return None
+    public = sorted(name for name in names.binds if not name.startswith("_"))
+    return tuple(public) if not names.uncertain and names.surely_binds.issuperset(public) else None
