@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.graph import followers_of, reachable
+from nbci.handoff.values import RANDOM_STATE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -17,25 +18,36 @@ if TYPE_CHECKING:
 class Ended(dict[str, "StepRecord"]):
     """What the steps of a plan have come to so far.
 
-    `along` has, for a value, the steps that took it along; `outs` has every out, by path.
+    `along` has, for a value, the steps that took it along; `outs` has every out, by path; `states` has the random
+    states that steps left, by their names and then by step.
     """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
         super().__init__()
-        self._planned = {step.name: step for step in plan.steps}
+        self.planned = {step.name: step for step in plan.steps}
         self.along: dict[str, list[str]] = {}
         self.outs: dict[str, FileRef] = {}
+        self.states: dict[str, dict[str, ValueRef]] = {}
         for record in records:
             self[record.name] = record
 
     def __setitem__(self, name: str, record: StepRecord) -> None:
         super().__setitem__(name, record)
         self.outs |= {ref.path: ref for ref in record.outs}
-        planned = self._planned.get(name)
+        self._take_states(record)
+        planned = self.planned.get(name)
         if planned is not None:
             for ref in record.gives:
                 if ref.name not in planned.gives and ref.name not in planned.optional_gives:
                     self.along.setdefault(ref.name, []).append(name)
+
+    def _take_states(self, record: StepRecord) -> None:
+        for left in self.states.values():
+            left.pop(record.name, None)
+        if record.name in self.planned:
+            for ref in record.gives:
+                if ref.name.startswith(RANDOM_STATE):
+                    self.states.setdefault(ref.name, {})[record.name] = ref
 
 
 def companions(

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from nbci.engine.artifacts import stands
 from nbci.engine.deps import dep_refs
 from nbci.engine.observed.kinds import first_change
+from nbci.engine.random_states import changed_state, draws
 from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 class Decision(Struct, frozen=True, kw_only=True):
     """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
 
-    `text` is the record as it was written, by a step that may have had another name.
+    `text` is the record as it was written, by a step that may have had another name. `drew`: it depends on the random
+    state that the step begins with.
     """
 
     key: str
@@ -38,6 +40,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     record: StepRecord | None
     reason: str
     text: bytes = b""
+    drew: bool = False
 
 
 def decide(
@@ -56,16 +59,17 @@ def decide(
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
-    reason = "no earlier result has these inputs"
+    reason, drew = "no earlier result has these inputs", False
     for record, text in cache.records(key):
-        problem = _problem(root, step, record, cache, index)
+        drew = drew or draws(record)
+        problem = changed_state(record, inputs.random) or _problem(root, step, record, cache, index)
         if problem is None:
             # another pipeline may have the same step under another name
             ours = record if record.name == step.name else replace(record, name=step.name)
             reason = "nothing that it depends on has changed"
-            return Decision(key=key, parts=parts, record=ours, reason=reason, text=text)
+            return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
         reason = problem
-    return Decision(key=key, parts=parts, record=None, reason=reason)
+    return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew)
 
 
 def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:

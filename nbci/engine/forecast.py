@@ -11,11 +11,12 @@ from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
 from nbci.errors import StepError
+from nbci.graph import reachable
 from nbci.pipeline.paths import overlap
 from nbci.plan.parts import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from nbci.config import Project
     from nbci.engine.decide import Decision
@@ -52,7 +53,11 @@ def forecast(
         except StepError as error:
             steps.append(replace(step, reason=error.message))
             continue
-        if decision.record is not None:
+        waiting = _undecided_before(step, planned, undecided) if decision.drew else None
+        if waiting is not None:
+            undecided.add(step.name)
+            steps.append(replace(step, action="depends", reason=f"on the random state that {waiting} will leave"))
+        elif decision.record is not None:
             settled[step.name] = decision.record
             steps.append(replace(step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"))
         else:
@@ -62,6 +67,14 @@ def forecast(
             reason = "" if last is None else "; ".join(changed) or _unchanged(last, decision)
             steps.append(replace(step, reason=reason) if reason else step)
     return replace(plan, steps=tuple(steps))
+
+
+def _undecided_before(step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]) -> str | None:
+    """A step before it in its notebook whose end is not known, and with it the random state."""
+    before = reachable(step.after, {name: one.after for name, one in planned.items()})
+    return next(
+        (name for name in planned if name in before & undecided and planned[name].notebook == step.notebook), None
+    )
 
 
 def _unchanged(last: StepRecord, decision: Decision) -> str:

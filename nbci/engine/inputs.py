@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.engine.aliases import companions, givers
+from nbci.engine.random_states import RandomStates, states_for
 from nbci.errors import StepError, UsageError
 from nbci.handoff.joins import resolve_join
 from nbci.params.types import MismatchError, conform_metric, type_named
@@ -31,12 +32,19 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
     `along` are values that it does not mention, but whose objects it may change; `reached` are the definitions and
     parameters that the values refer to, as parts of the step's key.
+    Random states count for the key of no step, but for the result of one that was seen to draw from them.
     """
 
     values: tuple[ValueRef, ...]
     params: dict[str, Any]
     along: tuple[str, ...] = ()
     reached: tuple[Part, ...] = ()
+    random: RandomStates = RandomStates()
+
+    @property
+    def loaded(self) -> tuple[ValueRef, ...]:
+        """All that the step's kernel reads."""
+        return (*self.values, *self.random.refs)
 
 
 def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
@@ -49,6 +57,7 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
         params=params,
         along=tuple(ref.name for ref in along),
         reached=_reached(step, plan, (*values, *along), params),
+        random=states_for(step, records),
     )
 
 

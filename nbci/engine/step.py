@@ -19,6 +19,8 @@ from nbci.engine.environment import InstallerFailed, LockRefused, environment_va
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed.kinds import VERSION, surroundings_of
 from nbci.engine.observed.record import observed_parts, outside, undeclared
+from nbci.engine.random_states import observed_use
+from nbci.engine.random_states import warnings as random_warnings
 from nbci.engine.remake import remake
 from nbci.engine.reuse import is_kept, take_over
 from nbci.errors import InfrastructureError, IntegrityError, StepError, UsageError
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.engine.gpu import Lease
     from nbci.kernels.job import JobOutcome
-    from nbci.plan.model import PlannedStep
+    from nbci.plan.model import Plan, PlannedStep
 
 _SIGTERM_SECONDS = 1.0
 _INFRASTRUCTURE = ("kernel-start", "infrastructure")
@@ -141,14 +143,14 @@ def _refuse_withheld(step: PlannedStep) -> None:
 
 async def _remade(context: RunContext, inputs: Inputs, again: bool) -> bool:
     """See to it that the values are here and whole; True when some had to be made again."""
-    context.cache.bring_values(ref.object for ref in inputs.values)
+    context.cache.bring_values(ref.object for ref in inputs.loaded)
     async with contextlib.nullcontext() if again else context.remaking:
-        return await remake(context, inputs.values, partial(run_step, again=True))
+        return await remake(context, inputs.loaded, partial(run_step, again=True))
 
 
 async def _with_inputs(context: RunContext, step: PlannedStep, record: StepRecord, looked: Looked) -> StepRecord:
     inputs, decision = looked
-    record = replace(record, takes=inputs.values, params=inputs.params, key=decision.key, parts=decision.parts)
+    record = replace(record, takes=inputs.loaded, params=inputs.params, key=decision.key, parts=decision.parts)
     return await _tries(context, step, inputs, record)
 
 
@@ -240,7 +242,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         why = interruption(context)
         failure = replace(failure, kind=why.kind, message=why.message)
     if outcome is not None:
-        record = _with_outcome(context, step, record, outcome)
+        record = _with_outcome(context, step, inputs, record, outcome)
     if failure is None:
         record, failure = _collect(context, step, record)
     attempt = Attempt(
@@ -313,7 +315,9 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         log_path=folder / "kernel.log",
         journal_path=folder / JOURNAL,
         takes=inputs.values,
-        verified=context.whole_values(inputs.values),
+        random_states=inputs.random.refs,
+        followed=_is_followed(context.plan, step),
+        verified=context.whole_values(inputs.loaded),
         gives=step.gives,
         optional_gives=(*step.optional_gives, *inputs.along),
         consumers=context.consumers(step.name),
@@ -327,7 +331,16 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
     )
 
 
-def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, outcome: JobOutcome) -> StepRecord:
+def _is_followed(plan: Plan, step: PlannedStep) -> bool:
+    """Whether other steps stand behind it in the notebook, and would see there what it leaves in its process."""
+    end = max((cell.number or 0 for cell in step.cells if cell.role == "step"), default=0)
+    others = (other for other in plan.steps if (other.node, other.notebook) == (step.node, step.notebook))
+    return any((cell.number or 0) > end for other in others for cell in other.cells if cell.role == "step")
+
+
+def _with_outcome(
+    context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord, outcome: JobOutcome
+) -> StepRecord:
     """The record with what the kernel told; the executed notebook is written beside it."""
     context.folder.write_executed(step.name, outcome.notebook)
     for ref in outcome.gives:
@@ -342,6 +355,12 @@ def _with_outcome(context: RunContext, step: PlannedStep, record: StepRecord, ou
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
             warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+        observed += observed_use(outcome.random, inputs.random)
+        warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
+        warnings += tuple(
+            f"{what}, which later steps do not see: set it in a cell tagged `imports`, which every step runs"
+            for what in outcome.left
+        )
         warnings += tuple(f"the step wrote {path}, which it does not declare" for path in wrote)
     return replace(
         record,

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+RANDOM_STATE = "random state of "
+"""How the names begin of what is handed on beside variables: the states of the global random generators."""
+
 
 class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A saved variable: `object` is the digest of the file that holds it, together with its alias `group`.

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nbci.handoff.answers import Refusal
 from nbci.kernels import explain
 from nbci.kernels.document import executed_notebook, new_document, unrunnable
-from nbci.kernels.job import JobOutcome
+from nbci.kernels.job import JobOutcome, RandomUse
 from nbci.kernels.journal import Journal
 from nbci.kernels.outputs import CellOutputs
 from nbci.kernels.process import KernelProcess, StartFailed
@@ -25,7 +25,7 @@ from nbci.records.model import Failure, Scrap, Usage
 from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Iterable
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
@@ -319,21 +319,25 @@ class Attempt:
             failure=failure,
             notebook=self.executed.notebook,
             cells=tuple(self.executed.runs),
-            gives=self.gives if failure is None else (),
+            gives=(*self.gives, *(facts.random.gives if facts else ())) if failure is None else (),
             probes=facts.probes if facts else (),
             scraps=last_of_each_name(self.scraps),
             distributions=facts.distributions if facts else None,
             kernel_version=self.version,
             usage=usage,
             seen=facts.seen if facts else None,
+            random=facts.random if facts else RandomUse(),
+            left=tuple(self.mask.text(text) for text in self._placed(facts.left if facts else ())),
             warnings=tuple(self.mask.text(text) for text in self.warnings + self._asides()),
         )
 
     def _asides(self) -> list[str]:
-        if self.facts is None:
-            return []
+        return self._placed(self.facts.asides) if self.facts is not None else []
+
+    def _placed(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:
+        """Texts with the cells that they belong to."""
         said = []
-        for count, text in self.facts.asides:
+        for count, text in texts:
             number = self.counts.get(count) if count is not None else None
             said.append(f"cell {number}: {text}" if number is not None else text)
         return said

@@ -11,7 +11,21 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
-PARTS = ("failures", "traces", "facts", "forms", "pickling", "value_files", "sharing", "untouched", "values")
+PARTS = (
+    "failures",
+    "traces",
+    "facts",
+    "forms",
+    "pickling",
+    "value_files",
+    "sharing",
+    "untouched",
+    "values",
+    "arrivals",
+    "random_state",
+    "process_state",
+    "boundary",
+)
 """In the order in which they are registered: each imports only those before it."""
 ANSWER = "text/x-nbci"
 

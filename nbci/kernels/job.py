@@ -39,6 +39,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
 
     `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
     cells, then `takes` are loaded from `values_folder`, then step and metrics cells, then `gives` are saved there.
+    `random_states` are set with them. `followed`: other steps see what the step leaves.
     `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
     `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
     when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
@@ -59,6 +60,8 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     log_path: Path
     journal_path: Path | None = None
     takes: tuple[ValueRef, ...] = ()
+    random_states: tuple[ValueRef, ...] = ()
+    followed: bool = False
     verified: frozenset[str] = frozenset()
     gives: tuple[str, ...] = ()
     optional_gives: tuple[str, ...] = ()
@@ -93,8 +96,19 @@ class Seen(Struct, frozen=True, kw_only=True):
     network: tuple[str, ...] = ()
 
 
+class RandomUse(Struct, frozen=True, kw_only=True):
+    """Which random states of its process the step drew from or seeded, those that nobody seeded, and what it left."""
+
+    drew: tuple[str, ...] = ()
+    unseeded: tuple[str, ...] = ()
+    gives: tuple[ValueRef, ...] = ()
+
+
 class JobOutcome(Struct, frozen=True, kw_only=True):
-    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen."""
+    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen.
+
+    `left` are settings of its process that the step changed, for people.
+    """
 
     failure: Failure | None
     notebook: Mapping[str, Any]
@@ -106,6 +120,8 @@ class JobOutcome(Struct, frozen=True, kw_only=True):
     kernel_version: str | None = None
     usage: Usage | None = None
     seen: Seen | None = None
+    random: RandomUse = RandomUse()
+    left: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import InfrastructureError
-from nbci.handoff.answers import decode_load, decode_save, encode_ref
+from nbci.handoff.answers import decode_load, decode_ref, decode_save, encode_ref
 from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
-from nbci.kernels.job import Seen
+from nbci.kernels.job import RandomUse, Seen
 from nbci.kernels.process import StartFailed
 from nbci.kernels.value_digests import blake3_extension, whole, with_digests
 from nbci.records.model import Metric, Usage
@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
 
 class Facts(Struct, frozen=True, kw_only=True):
-    """What a kernel said at its end; `asides` are execution counts with warnings."""
+    """What a kernel said at its end; `asides` and `left` are execution counts with texts."""
 
     probes: tuple[Metric, ...]
     usage: Usage
     distributions: Mapping[str, str]
     seen: Seen
     asides: tuple[tuple[int | None, str], ...]
+    random: RandomUse
+    left: tuple[tuple[int | None, str], ...]
 
 
 class PythonKernel:
@@ -63,24 +65,34 @@ class PythonKernel:
         await self._execute(bootstrap.start_source())
 
     async def load(self) -> Refusal | None:
-        """Load the values that the step takes."""
+        """Load the values that the step takes, and the random states that it goes on from."""
         await self._provide_cloudpickle()
-        unsure = {ref.object for ref in self._job.takes} - self._job.verified
-        verified = self._job.verified
+        job = self._job
+        unsure = {ref.object for ref in (*job.takes, *job.random_states)} - job.verified
+        verified = job.verified
         if unsure:
-            verified |= await asyncio.to_thread(whole, self._job.values_folder, unsure)
+            verified |= await asyncio.to_thread(whole, job.values_folder, unsure)
         answer = await self._ask(
-            "values.load",
+            "boundary.begin",
             {
-                "folder": str(self._job.values_folder),
-                "takes": [[ref.name, ref.object] for ref in self._job.takes],
-                "gives": [*self._job.gives, *self._job.optional_gives],
-                "by_reference": sorted(self._job.defined_by_reference),
-                "step": self._job.step,
+                "load": self._load_arguments(verified),
+                "folder": str(job.values_folder),
+                "states": [[ref.name, ref.object] for ref in job.random_states],
                 "verified": sorted(verified),
+                "followed": job.followed,
             },
         )
         return decode_load(answer)
+
+    def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
+        return {
+            "folder": str(self._job.values_folder),
+            "takes": [[ref.name, ref.object] for ref in self._job.takes],
+            "gives": [*self._job.gives, *self._job.optional_gives],
+            "by_reference": sorted(self._job.defined_by_reference),
+            "step": self._job.step,
+            "verified": sorted(verified),
+        }
 
     async def save(self) -> tuple[ValueRef, ...] | Refusal:
         """Save the values that the step gives."""
@@ -107,7 +119,14 @@ class PythonKernel:
     async def finish(self) -> Facts:
         """Evaluate the metrics and read what the kernel knows about itself."""
         probes = self._job.probes
-        said = await self._ask("facts.finish", {"probes": [probe.expression for probe in probes]})
+        said = await self._ask(
+            "boundary.finish",
+            {
+                "probes": [probe.expression for probe in probes],
+                "folder": str(self._job.values_folder),
+                "blake3": blake3_extension(),
+            },
+        )
         metrics, asides = [], [(count, str(text)) for count, text in said["warnings"]]
         for probe, answer in zip(probes, said["probes"], strict=True):
             if "value" in answer:
@@ -126,6 +145,17 @@ class PythonKernel:
             distributions=distributions_of(said["modules"], said["path"]),
             seen=_seen(said["seen"]),
             asides=tuple(asides),
+            random=await self._random_use(said["random"]),
+            left=tuple((count, str(text)) for count, text in said["left"]),
+        )
+
+    async def _random_use(self, said: dict[str, Any]) -> RandomUse:
+        if said["undigested"]:
+            said = await asyncio.to_thread(with_digests, said, self._job.values_folder)
+        return RandomUse(
+            drew=tuple(said["drew"]),
+            unseeded=tuple(said["unseeded"]),
+            gives=tuple(decode_ref(ref) for ref in said["gives"]),
         )
 
     async def _provide_cloudpickle(self) -> None:

@@ -324,6 +324,13 @@ KINDS = (
         state=_own_folder,
         change="it used paths that hold only in {label}",
     ),
+    Kind(
+        name="random",
+        noted="the global random generators that were drawn from or seeded",
+        same="the state that earlier steps left them in",
+        state=_as_noted,
+        change="the {label}, which it draws from, has changed",
+    ),
     Kind(name="umask", noted="the umask, where it was asked for", same="its value", state=_umask),
     Kind(
         name="network",

@@ -22,9 +22,14 @@ class Limit(Struct, frozen=True, kw_only=True):
 
 LIMITS = (
     Limit(
-        what="the clock, and random numbers without a seed",
-        why="most steps read the clock somewhere, and few depend on it",
+        what="the clock",
+        why="most steps read it somewhere, and few depend on it",
         said="nothing: `cache: disabled` for a step that does",
+    ),
+    Limit(
+        what="random numbers that nobody seeded",
+        why="they are others each time, and whoever seeds them wants them kept",
+        said="a warning at the step that draws from `random`, `numpy.random` or torch",
     ),
     Limit(
         what="comments, layout and line numbers that code reads of itself",
