@@ -24,13 +24,16 @@ if TYPE_CHECKING:
 class StepCode(Struct, frozen=True, kw_only=True):
     """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored).
 
-    `future_annotations`: a step before has `from __future__ import annotations`, which holds here, too.
+    `future_annotations`: a step before has `from __future__ import annotations`, which holds here, too. `own` names are
+    made by imports and functions cells of its `notebook`: no step of another one gives them.
     """
 
     name: str
     after: tuple[str, ...] = ()
     cells: tuple[ParsedCell, ...] = ()
     future_annotations: bool = False
+    notebook: str = ""
+    own: frozenset[str] = frozenset()
 
 
 class Take(Struct, frozen=True, kw_only=True):
@@ -86,7 +89,7 @@ def flow(
     graph = _Graph.of(steps)
     origin = Origin.of(params, prelude, brought)
     names = analysed(steps, graph.order, origin)
-    return _Flowing(graph, origin, names).result()
+    return _Flowing(graph, origin, names, steps).result()
 
 
 def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
@@ -127,7 +130,8 @@ class _Graph(Struct, frozen=True, kw_only=True):
 class _Flowing:
     """One computation of a flow: forward for who has what, backward for who needs it."""
 
-    def __init__(self, graph: _Graph, origin: Origin, names: Sequence[Names]) -> None:
+    def __init__(self, graph: _Graph, origin: Origin, names: Sequence[Names], steps: Sequence[StepCode]) -> None:
+        self.steps = steps
         self.graph = graph
         self.origin = origin
         self.names = names
@@ -178,6 +182,8 @@ class _Flowing:
             if number is None:
                 continue
             givers = lookup(trie, number, self.levels)
+            if name in self.steps[step].own:
+                givers = self._of_the_same_notebook(step, givers)
             if givers:
                 have[name] = givers
             if name in names.unbinds:
@@ -187,6 +193,10 @@ class _Flowing:
                 if self._is_present(step, name, givers):
                     self.present.add((step, name))
         return trie
+
+    def _of_the_same_notebook(self, step: int, givers: Givers) -> Givers:
+        notebook = self.steps[step].notebook
+        return frozenset(giver for giver in givers if self.steps[giver].notebook == notebook)
 
     def _bound_nowhere(self) -> frozenset[str]:
         """Names that no code is seen to bind: steps whose code cannot be followed may give them."""

@@ -79,7 +79,7 @@ def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[s
     carriers = records.along.get(take.name)
     if not carriers:
         return take.givers
-    planned = {one.name for one in plan.steps if (one.node, one.notebook) == (step.node, step.notebook)}
+    planned = {one.name for one in plan.steps if one.node == step.node}
     along = [name for name in dict.fromkeys(carriers) if name in planned]
     if not along:
         return take.givers

@@ -12,7 +12,7 @@ from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
 from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
 from nbci.lint.places import lines_of_cells
-from nbci.lint.rules import MISSING_KERNEL, NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE
+from nbci.lint.rules import MISSING_KERNEL, NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE, WRONG_COMPOSITION
 from nbci.lint.sheet import read_sheet
 from nbci.notebook.read import parse_notebook
 
@@ -47,10 +47,11 @@ def check_notebook(
     by_dataflow: bool = False,
     star_imports: Callable[[Notebook], Stars] = lambda _: {},
     brought: Brought = NOTHING_BROUGHT,
+    composed: bool = False,
 ) -> CheckedNotebook:
     """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the variables.
 
-    `star_imports` says what those bind, `brought` are the names that kernels bring.
+    `star_imports` says what those bind, `brought` are the names that kernels bring. `composed`: others refer to it.
     """
     try:
         notebook = parse_notebook(data, path)
@@ -58,7 +59,8 @@ def check_notebook(
         return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # IPython's, about lines that end oddly: the rules say what is wrong with them
-        sheet = read_sheet(notebook, by_dataflow=by_dataflow, stars=star_imports(notebook), brought=brought)
+        stars = star_imports(notebook)
+        sheet = read_sheet(notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed)
         hits = list(_hits(sheet))
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
     told = [(rule, severity, hit) for rule, severity, hit in hits if not _is_ignored(rule, hit, notebook)]
@@ -107,6 +109,11 @@ def _placed(hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: byt
 def _order(finding: Finding) -> tuple[int, int, int, str, str]:
     line = finding.line if finding.line is not None else 0
     return finding.cell or 0, line, _RANK[finding.severity], finding.rule, finding.message
+
+
+def wrong_composition(error: UsageError, path: str) -> Finding:
+    """What keeps a notebook and those that it refers to from being one pipeline, where it stands."""
+    return _finding(WRONG_COMPOSITION, "error", error.where.path if error.where else path, Hit.of(error))
 
 
 def missing_kernel(path: str, error: UsageError) -> Finding:

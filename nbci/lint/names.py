@@ -42,7 +42,7 @@ def maybe_undefined_names(sheet: Sheet) -> Iterator[Hit]:
 
 
 def _undefined(sheet: Sheet, severity: str) -> Iterator[Hit]:
-    for found in sheet.flowing.undefined if sheet.flowing else ():
+    for found in sheet.flowing.undefined if sheet.flowing and not sheet.composed else ():
         if found.severity == severity and not _named_in_broken(sheet, found.name):
             reason = f" ({found.reason})" if found.reason else ""
             yield Hit(
@@ -62,7 +62,7 @@ def _named_in_broken(sheet: Sheet, name: str) -> bool:
 
 def _refused(sheet: Sheet) -> Iterator[Hit]:
     """What the plan refuses and the steps' own flow does not show, as in metrics cells."""
-    if sheet.tagged is None or not sheet.is_python or sheet.declared is None:
+    if sheet.tagged is None or not sheet.is_python or sheet.declared is None or sheet.composed:
         return
     try:
         analyse(sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought)
@@ -86,7 +86,7 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
 
 def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
     """Parameters that no other code of the notebook mentions."""
-    if sheet.tagged is None or sheet.declared is None:
+    if sheet.tagged is None or sheet.declared is None or sheet.composed:
         return
     numbers = sheet.tagged.blocks.parameters
     elsewhere = "\n".join(cell.source for cell in sheet.notebook.cells if cell.number not in numbers)

@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.config import Project, find_project
+from nbci.dataflow.undefined import NOTHING_BROUGHT
 from nbci.errors import Location, UsageError
 from nbci.kernels.specs import why_missing
 from nbci.kernels.startup import brought_names
 from nbci.lint.check import check_notebook, check_pipeline, missing_kernel, notebooks_asked
+from nbci.lint.compositions import check_compositions, referred_to
 from nbci.notebook.read import SUFFIXES
 from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean, notebooks_in, pipelines_in, tagged_notebooks_in
 from nbci.store.sources import project_reader, star_imports
@@ -79,6 +81,7 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
     texts = {path: _read(project, path) for path in pipelines}
     derived: set[str] = set()
     elsewhere: set[str] = set()
+    composed: set[str] = set()
     brought = dict.fromkeys(notebooks, brought_names(project.names, os.environ))
     for path, data in texts.items():
         asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
@@ -88,6 +91,10 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
         elsewhere |= asked.elsewhere
         for name in present:
             brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(asked.names)
+    for path in list(notebooks):
+        named = [name for name in referred_to(path, _read(project, path)) if (project.root / name).is_file()]
+        notebooks.update(dict.fromkeys(named))
+        composed.update(named)
     findings: list[Finding] = []
     understood: dict[str, TaggedNotebook | None] = {}
     for path in notebooks:
@@ -96,12 +103,14 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
             path,
             by_dataflow=path in derived,
             star_imports=lambda notebook: star_imports(notebook, project_reader(project)),
-            brought=brought[path],
+            brought=brought.get(path, NOTHING_BROUGHT),
+            composed=path in composed,
         )
         findings += checked.findings
         if checked.kernel is not None and path not in elsewhere:
             findings += _missing_kernels(path, checked.kernel)
         understood[path] = checked.tagged
+    findings += check_compositions(understood, brought, lambda name: (project.root / name).is_file())
     for path, data in texts.items():
         findings += check_pipeline(
             data,

@@ -27,6 +27,7 @@ class Rule(Generic[Subject]):
 
 UNREADABLE = "unreadable"
 MISSING_KERNEL = "missing-kernel"
+WRONG_COMPOSITION = "wrong-composition"
 
 NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "wrong-tag": Rule("error", tags.wrong_tags),
@@ -64,4 +65,4 @@ PIPELINE_RULES: dict[str, Rule[Composition]] = {
     "unmeasured-metric": Rule("warning", pipelines.unmeasured_metrics),
 }
 
-ALL_RULES = (UNREADABLE, MISSING_KERNEL, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))
+ALL_RULES = (UNREADABLE, MISSING_KERNEL, WRONG_COMPOSITION, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))

@@ -36,7 +36,8 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
     `tags` are those that can be read; `refusals` are what understanding them together met with. `cells` are the Python
     cells that run, by number; `broken` those that do not parse. `declared` and `flowing` are None where mistakes, or
-    another language, leave nothing to say; `flow_refusal` is what computing the flow met with.
+    another language, leave nothing to say; `flow_refusal` is what computing the flow met with. `composed`: it refers to
+    other notebooks, or another to it, so variables may come from there.
     """
 
     notebook: Notebook
@@ -50,6 +51,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
     flowing: Flow | None = None
     by_dataflow: bool = False
     brought: Brought = NOTHING_BROUGHT
+    composed: bool = False
 
     @property
     def is_python(self) -> bool:
@@ -89,7 +91,12 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
 
 def read_sheet(
-    notebook: Notebook, *, by_dataflow: bool = False, stars: Stars | None = None, brought: Brought = NOTHING_BROUGHT
+    notebook: Notebook,
+    *,
+    by_dataflow: bool = False,
+    stars: Stars | None = None,
+    brought: Brought = NOTHING_BROUGHT,
+    composed: bool = False,
 ) -> Sheet:
     """Read a notebook's tags, cells and flow, each as far as the mistakes before it allow.
 
@@ -102,6 +109,7 @@ def read_sheet(
     sheet = Sheet(
         notebook=notebook, tags=tags, tagged=tagged, refusals=refusals, by_dataflow=by_dataflow, brought=brought
     )
+    sheet = replace(sheet, composed=composed or bool(tagged is not None and tagged.references))
     if sheet.is_python:
         sheet = _parsed(sheet)
     return _with_flow(_with_parameters(sheet)) if tagged is not None else sheet

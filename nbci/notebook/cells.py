@@ -13,12 +13,16 @@ if TYPE_CHECKING:
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts them."""
+    """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts them.
+
+    `notebook_path` is the notebook that Kale's metadata lets it refer to.
+    """
 
     number: int
     kind: Literal["code", "markdown", "raw"]
     source: str
     tags: tuple[str, ...] = ()
+    notebook_path: str | None = None
 
     @property
     def first_line(self) -> str:

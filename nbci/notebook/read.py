@@ -166,7 +166,13 @@ def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell
         kind=cast("Literal['code', 'markdown', 'raw']", raw["cell_type"]),
         source=source.replace("\r\n", "\n"),
         tags=tuple(tag.strip() for tag in tags if tag.strip()),
+        notebook_path=_notebook_path(raw.get("metadata", {})),
     )
+
+
+def _notebook_path(metadata: dict[str, Any]) -> str | None:
+    path = metadata.get("notebook_path")
+    return path.strip() if isinstance(path, str) and path.strip() else None
 
 
 def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nbci.notebook.cells import Cell, Notebook
 
-Role = Literal["step", "skip", "imports", "functions", "parameters", "metrics"]
+Role = Literal["step", "skip", "imports", "functions", "parameters", "metrics", "reference"]
 
 STEP_NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -39,6 +39,7 @@ _SPECIAL: dict[str, Role] = {
 class CellTags:
     """What the tags of one cell say. `role` None: the cell belongs to the block before it.
 
+    `pipeline` is the pipeline's name, or that of the notebook that a reference stands for.
     `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report); `written` says for
     each the tag that set it.
     """
@@ -197,6 +198,9 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
         before = dict(reading.settings)
         _read_tag(reading, tag)
         reading.written |= {key: tag for key, value in reading.settings.items() if before.get(key) != value}
+    if reading.pipeline is not None and cell.notebook_path is not None:
+        _check_reference(reading, cell)
+        return CellTags(role="reference", pipeline=reading.pipeline)
     return CellTags(
         role="step" if reading.steps else None,
         steps=tuple(dict.fromkeys(reading.steps)),
@@ -210,6 +214,19 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
         labels=reading.labels,
         pipeline=reading.pipeline,
     )
+
+
+def _check_reference(reading: _Reading, cell: Cell) -> None:
+    """A reference to another notebook, as Kale's `NotebookProcessor` takes it."""
+    reading.name(reading.pipeline or "")
+    if reading.steps:
+        reading.wrong("a cell that refers to a notebook is no step", "give the step a cell of its own")
+    lines = [line.strip() for line in cell.source.splitlines()]
+    if any(line and not line.startswith("#") for line in lines):
+        reading.wrong(
+            f"this cell refers to the notebook {cell.notebook_path}, and holds code of its own, which would not run",
+            "move the code to a cell tagged `step:NAME`",
+        )
 
 
 def is_default(tag: object) -> bool:

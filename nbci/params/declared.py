@@ -93,7 +93,7 @@ def declared_parameters(
 
 
 def override_cells(declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = "") -> OverriddenCells:
-    """The cells to run so that `overrides` (declared names only) hold, in the order that the author wrote.
+    """The cells to run so that `overrides` hold, in the order that the author wrote; others than declared come first.
 
     Code after the first overridden literal moves behind the injected values, so it sees them and runs once.
     """
@@ -105,7 +105,8 @@ def override_cells(declared: Declared, overrides: Mapping[str, Any], *, kernel_n
         return OverriddenCells(cells=declared.cells, injected=injected)
     kept, moved = declared.statements[:moved_from], declared.statements[moved_from:]
     assigned_before = {name for statement in kept for name in statement.literals}
-    first = {name: value for name, value in overrides.items() if name in assigned_before}
+    assigned = {name for statement in declared.statements for name in statement.literals}
+    first = {name: value for name, value in overrides.items() if name in assigned_before or name not in assigned}
     future = [statement.text for statement in moved if statement.future]
     parts = [*future, translation(first, language=declared.language, kernel_name=kernel_name)]
     for statement in moved:

@@ -52,11 +52,15 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
 
     Its cells run in `folder`, by default in the notebook's own.
     """
-    place = folder or posixpath.dirname(path) or "."
-    steps = tuple(replace(rooted(step, place, Location(path)), notebook=path, folder=folder) for step in tagged.steps)
+    notebooks = {**tagged.parts, path: tagged}
+    steps = tuple(
+        replace(rooted(step, folder or posixpath.dirname(step.notebook) or ".", Location(step.notebook)), folder=folder)
+        for step in tagged.steps
+    )
 
     def where(step: Step) -> Location:
-        return tagged.notebook.where(tagged.notebook.cell(step.cells[0])) if step.cells else Location(path)
+        notebook = notebooks[step.notebook].notebook
+        return notebook.where(notebook.cell(step.cells[0])) if step.cells else Location(step.notebook)
 
     refuse_cycle(steps, where)
     refuse_shared_outs(steps, where)
@@ -64,10 +68,10 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
         name=tagged.name,
         target=path,
         steps=steps,
-        params=notebook_parameters(tagged).parameters,
-        notebooks={path: tagged},
+        params=composed_parameters(tagged).parameters,
+        notebooks=notebooks,
         metrics={},
-        warnings=tagged.warnings,
+        warnings=tuple(warning for one in notebooks.values() for warning in one.warnings),
     )
 
 
@@ -78,6 +82,27 @@ def notebook_parameters(tagged: TaggedNotebook) -> Declared:
     return declared_parameters(cells, path=notebook.path, language=notebook.language)
 
 
+def composed_parameters(tagged: TaggedNotebook) -> Declared:
+    """What the notebook declares, and what those that it refers to declare besides."""
+    own = notebook_parameters(tagged)
+    return _with_others(own, [notebook_parameters(part) for part in tagged.parts.values()])
+
+
+def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declared:
+    """What the step's notebook declares; the notebook that refers to it hands down what it declares itself."""
+    own = notebook_parameters(notebooks[step.notebook])
+    if step.composition in ("", step.notebook):
+        return own
+    return _with_others(notebook_parameters(notebooks[step.composition]), [own])
+
+
+def _with_others(declared: Declared, others: Sequence[Declared]) -> Declared:
+    found = {parameter.name: parameter for one in reversed(others) for parameter in one.parameters}
+    found |= {parameter.name: parameter for parameter in declared.parameters}
+    names = dict.fromkeys(parameter.name for one in (declared, *others) for parameter in one.parameters)
+    return replace(declared, parameters=tuple(found[name] for name in names))
+
+
 def _assembled(
     document: Document,
     parameters: tuple[Parameter, ...],
@@ -86,7 +111,9 @@ def _assembled(
 ) -> Pipeline:
     data = document.data
     metrics = read_metrics(document)
-    used = {step.notebook: notebooks[step.notebook] for step in steps}
+    everything = {path: part for tagged in notebooks.values() for path, part in tagged.parts.items()} | {**notebooks}
+    named = dict.fromkeys(path for step in steps for path in (step.composition or step.notebook, step.notebook))
+    used = {path: everything[path] for path in named}
     return Pipeline(
         name=document.name,
         target=document.path,
@@ -125,7 +152,7 @@ def _expanded(document: Document, node: str, notebooks: Mapping[str, TaggedNoteb
     path = project_path(document.data["steps"][node]["notebook"], ".", where)
     if path not in notebooks:
         raise UsageError(f"there is no notebook {path}", where=where)
-    return expand(document, node, path, notebooks[path])
+    return expand(document, node, notebooks[path])
 
 
 def _parameters(document: Document) -> tuple[Parameter, ...]:
@@ -193,14 +220,14 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
 
 def _check_parameters(document: Document, pipeline: Pipeline) -> None:
     """What the steps hand to their notebooks fits, as far as the defaults tell."""
-    declared = {path: notebook_parameters(tagged) for path, tagged in pipeline.notebooks.items()}
     defaults = bind(pipeline.params, [])
-    checked: set[tuple[str, str]] = set()
+    checked: set[tuple[str, str, str]] = set()
     for step in pipeline.steps:
-        if (step.node, repr(step.matrix)) not in checked:
-            checked.add((step.node, repr(step.matrix)))
+        one = (step.node, step.notebook, repr(step.matrix))
+        if one not in checked:
+            checked.add(one)
             with located(document.where, "steps", step.node, "params"):
-                step_parameters(pipeline, step, defaults, declared[step.notebook])
+                step_parameters(pipeline, step, defaults, step_declared(step, pipeline.notebooks))
 
 
 _SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")

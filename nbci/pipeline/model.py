@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct, field
 
+from nbci.notebook.tags import CellTags
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     from nbci.notebook.cells import Notebook
     from nbci.params import Parameter
     from nbci.pipeline.rules import DeclaredMetric, Gate
+
+
+NO_DEFAULTS = CellTags()
 
 
 class Blocks(Struct, frozen=True, kw_only=True):
@@ -31,7 +36,8 @@ class Step(Struct, frozen=True, kw_only=True):
     `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
     notebook that is a pipeline by itself has none, the pipeline's parameters are the notebook's own.
     Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`. `withheld` are secrets that it
-    asks for and does not get. Its cells run in `folder` where that is given, whatever `cwd` says.
+    asks for and does not get. Its cells run in `folder` where that is given, whatever `cwd` says. `composition`
+    is the notebook that refers to its own, or is its own and refers to others: values pass between all of their steps.
     """
 
     name: str
@@ -60,6 +66,7 @@ class Step(Struct, frozen=True, kw_only=True):
     report: bool = True
     annotations: Mapping[str, str] | None = None
     labels: Mapping[str, str] | None = None
+    composition: str = ""
 
     @property
     def wants_gpu(self) -> bool:
@@ -67,11 +74,21 @@ class Step(Struct, frozen=True, kw_only=True):
         return self.agent is not None and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
 
 
+class Reference(Struct, frozen=True, kw_only=True):
+    """A cell that stands for another notebook: `path` is relative to the notebook's own folder."""
+
+    name: str
+    path: str
+    cell: int
+
+
 class TaggedNotebook(Struct, frozen=True, kw_only=True):
     """A notebook with its tags understood: which cells are steps, which serve all of them.
 
     `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order. `dropped` are the
-    numbers of cells that stand before whatever they could belong to; `stars` what its star imports bind.
+    numbers of cells that stand before whatever they could belong to; `stars` what its star imports bind. `defaults`
+    hold for every step. Once `references` are followed (`composition.unfold`), the notebooks that they name are
+    `parts`, by path from the project's root, and their steps are among `steps`.
     """
 
     notebook: Notebook
@@ -82,6 +99,9 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
     whole: bool = False
     dropped: tuple[int, ...] = ()
     stars: Stars = field(default_factory=dict)
+    defaults: CellTags = field(default_factory=lambda: NO_DEFAULTS)
+    references: tuple[Reference, ...] = ()
+    parts: Mapping[str, TaggedNotebook] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
 

@@ -59,10 +59,10 @@ class located:  # noqa: N801 - a context manager, which generators make at ten t
             raise UsageError(error.message, hint=error.hint, where=self._where(*self._path)) from error
 
 
-def expand(document: Document, node: str, notebook: str, tagged: TaggedNotebook) -> tuple[Group, ...]:
+def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group, ...]:
     """The node's steps, in one group for each combination of its matrix (a single one without)."""
     entry = document.data["steps"][node]
-    steps = _steps_of(document, node, notebook, tagged)
+    steps = _steps_of(document, node, tagged)
     groups = []
     for suffix, matrix in combinations(document, node, entry.get("matrix")):
         name = f"{node}/{suffix}" if suffix else node
@@ -132,20 +132,22 @@ def _with_matrix(
     return settings
 
 
-def _steps_of(document: Document, node: str, notebook: str, tagged: TaggedNotebook) -> list[Step]:
+def _steps_of(document: Document, node: str, tagged: TaggedNotebook) -> list[Step]:
     """The notebook's steps with paths relative to the root; edges that only follow notebook order may be dropped."""
     entry = document.data["steps"][node]
-    folder = "." if entry.get("cwd") == "project" else posixpath.dirname(notebook) or "."
     undirected = document.data.get("order") == "dataflow" and not tagged.declares_edges
     return [
         replace(
-            _escaped_paths(rooted(step, folder, document.where("steps", node, "notebook"))),
-            notebook=notebook,
+            _escaped_paths(rooted(step, _folder(entry, step), document.where("steps", node, "notebook"))),
             node=node,
             after=() if undirected else step.after,
         )
         for step in tagged.steps
     ]
+
+
+def _folder(entry: Mapping[str, Any], step: Step) -> str:
+    return "." if entry.get("cwd") == "project" else posixpath.dirname(step.notebook) or "."
 
 
 def rooted(step: Step, folder: str, where: Location) -> Step:

@@ -46,7 +46,8 @@ def step_parameters(
     A value that waits for a metric is a MetricTemplate.
     """
     if step.params is None:
-        return tuple(bound)
+        known = {parameter.name for parameter in declared.parameters}
+        return tuple(parameter for parameter in bound if not step.composition or parameter.name in known)
     values = {parameter.name: parameter.value for parameter in bound}
     known = {parameter.name for parameter in declared.parameters}
     waiting: dict[str, BoundParameter] = {}

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from nbci.errors import Location, UsageError, nearest
 from nbci.notebook.tags import DEFAULTS, CellTags, is_default, read_defaults, read_tags
-from nbci.pipeline.model import Blocks, Step, TaggedNotebook
+from nbci.pipeline.model import Blocks, Reference, Step, TaggedNotebook
 
 if TYPE_CHECKING:
     from nbci.notebook.cells import Cell, Notebook
@@ -30,6 +30,8 @@ class _Collected(Struct):
     current: tuple[str, ...] = ()
     current_role: str = ""
     behind_metrics: bool = False
+    references: list[Reference] = field(default_factory=list)
+    behind_reference: list[tuple[Cell, CellTags]] | None = None
     pipeline: str | None = None
 
 
@@ -37,13 +39,13 @@ def understand(notebook: Notebook) -> TaggedNotebook:
     """Read every cell's tags. Paths of `in:` and `out:` stay relative to where the step's cells run."""
     tagged = [(cell, read_tags(notebook, cell)) for cell in notebook.cells if cell.kind == "code"]
     collected = _collect(notebook, tagged)
-    if not collected.steps:
+    if not collected.steps and not collected.references:
         return _one_step(notebook, tagged, collected)
     default = _defaults(notebook, collected)
     declares = any(tags.after for cells in collected.steps.values() for _, tags in cells[:1])
     steps = [_step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()]
     _check_names(notebook, steps, collected)
-    if not declares:
+    if not declares and not collected.references:
         steps = [replace(step, after=(steps[at - 1].name,) if at else ()) for at, step in enumerate(steps)]
     return TaggedNotebook(
         notebook=notebook,
@@ -52,6 +54,8 @@ def understand(notebook: Notebook) -> TaggedNotebook:
         blocks=Blocks(**{role: tuple(numbers) for role, numbers in collected.blocks.items()}),
         declares_edges=declares,
         dropped=tuple(cell.number for cell in collected.dropped),
+        defaults=default,
+        references=tuple(collected.references),
         warnings=tuple(collected.warnings),
     )
 
@@ -59,9 +63,11 @@ def understand(notebook: Notebook) -> TaggedNotebook:
 def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collected:
     collected = _Collected()
     for cell, tags in tagged:
-        collected.pipeline = collected.pipeline or tags.pipeline
+        collected.pipeline = collected.pipeline or (tags.pipeline if tags.role != "reference" else None)
         if tags.role == "skip":
             continue  # as in Kale, what follows belongs to the block before the skipped cell
+        if _is_taken_apart(notebook, collected, cell, tags):
+            continue
         if tags.role == "step":
             collected.current, collected.current_role = tags.steps, "step"
         elif tags.role not in (None, "metrics"):
@@ -72,12 +78,42 @@ def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collec
             collected.blocks.setdefault("metrics", []).append(cell.number)
         elif collected.current_role == "step":
             for name in collected.current:
-                collected.steps.setdefault(name, []).append((cell, tags))
+                collected.steps.setdefault(name, []).extend((*(collected.behind_reference or ()), (cell, tags)))
+            collected.behind_reference = None
         elif collected.current_role:
             collected.blocks.setdefault(collected.current_role, []).append(cell.number)
         elif cell.source.strip():
             collected.dropped.append(cell)
+    _refuse_ownerless(notebook, collected)
     return collected
+
+
+def _is_taken_apart(notebook: Notebook, collected: _Collected, cell: Cell, tags: CellTags) -> bool:
+    """Whether the cell refers to a notebook, or stands untagged behind one that does and waits for the next step."""
+    if tags.role == "reference":
+        _refuse_ownerless(notebook, collected)
+        collected.references.append(_reference(cell, tags))
+        collected.behind_reference = []
+        return True
+    if collected.behind_reference is None or tags.role is not None:
+        return False
+    if cell.source.strip():
+        collected.behind_reference.append((cell, tags))
+    return True
+
+
+def _reference(cell: Cell, tags: CellTags) -> Reference:
+    return Reference(name=str(tags.pipeline), path=str(cell.notebook_path), cell=cell.number)
+
+
+def _refuse_ownerless(notebook: Notebook, collected: _Collected) -> None:
+    """A reference ends the block before it, so a cell behind it belongs to the step below, as in Kale."""
+    if collected.behind_reference:
+        raise UsageError(
+            "this cell stands behind a reference to a notebook, and no step below takes it",
+            hint="tag it `step:NAME`, or `skip` if it is not meant to run",
+            where=notebook.where(collected.behind_reference[0][0]),
+        )
 
 
 def _only_names_values(notebook: Notebook, cell: Cell) -> bool:
@@ -132,10 +168,12 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
 def _step(
     notebook: Notebook, name: str, cells: list[tuple[Cell, CellTags]], default: CellTags, collected: _Collected
 ) -> Step:
-    first = cells[0][1] if cells else CellTags()
+    first = next((tags for _, tags in cells if tags.role == "step"), cells[0][1] if cells else CellTags())
     settings: dict[str, Any] = {**default.settings, **first.settings}
     own_secrets = [secret for _, tags in cells for secret in tags.secrets]
-    for cell, tags in cells[1:]:
+    for cell, tags in cells:
+        if tags is first:
+            continue
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
         ignored += [tags.written[key] for key, value in tags.settings.items() if value != first.settings.get(key)]
         collected.warnings += [
@@ -156,7 +194,7 @@ def _step(
 
 
 def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
-    names = {step.name: step for step in steps}
+    names = [*(step.name for step in steps), *(reference.name for reference in collected.references)]
     for step in steps:
         for after in step.after:
             if after in names and after != step.name:

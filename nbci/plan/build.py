@@ -14,11 +14,11 @@ from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import Location, UsageError
 from nbci.graph import Cycle, topological
 from nbci.notebook.read import native_kernel
-from nbci.pipeline.compose import notebook_parameters
+from nbci.pipeline.compose import notebook_parameters, step_declared
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
-from nbci.plan.group import GroupProgram, StepProgram, analyse, analysed_alike
+from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composition, analysed_alike
 from nbci.plan.left_out import left_out
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
@@ -82,11 +82,11 @@ def build_plan(
 
 
 def _groups(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps that one notebook expanded into: values pass within each of these, and not between them."""
+    """The steps that one notebook, or a composition of some, expanded into: values pass within each of these only."""
     groups: dict[tuple[str, str, str], list[Step]] = {}
     for step in steps:
         matrix = json.dumps(step.matrix, sort_keys=True, default=str) if step.matrix else ""
-        groups.setdefault((step.node, step.notebook, matrix), []).append(step)
+        groups.setdefault((step.node, step.composition or step.notebook, matrix), []).append(step)
     return list(groups.values())
 
 
@@ -94,6 +94,9 @@ def _analysed(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgram]:
     """The programs of all steps; a notebook that many nodes or combinations run is analysed once."""
     known: dict[Any, tuple[list[Step], GroupProgram]] = {}
     for steps in _groups(pipeline.steps):
+        if steps[0].composition:
+            yield from analyse_composition(pipeline.notebooks, steps, brought=brought)
+            continue
         position = {step.name: at for at, step in enumerate(steps)}
         edges = [[position[other] for other in step.after if other in position] for step in steps]
         shape = (steps[0].notebook, tuple((step.cells, *before) for step, before in zip(steps, edges, strict=True)))
@@ -164,7 +167,8 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
     step = asked.resolved_steps[name]
     tagged = asked.resolved.notebooks[step.notebook]
     declared = asked.declared[step.notebook]
-    params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, declared)
+    known = step_declared(step, asked.resolved.notebooks) if step.composition else declared
+    params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, known)
     defaults = {parameter.name: parameter.default for parameter in declared.parameters}
     values = {parameter.name: _storable(parameter.value) for parameter in params}
     planned = PlannedStep(
@@ -178,7 +182,7 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         params=values or None,
         param_sources={parameter.name: parameter.source for parameter in params} or None,
         param_types={p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)} or None,
-        overrides=tuple(p.name for p in params if p.overridden and not _same(p.value, defaults.get(p.name))),
+        overrides=tuple(p.name for p in params if _is_override(p, defaults, composed=bool(step.composition))),
         takes=found.takes,
         gives=found.gives,
         optional_gives=found.optional_gives,
@@ -202,6 +206,13 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         report=step.report,
     )
     return replace(planned, parts=(*found.parts, *setting_parts(planned, found.named_params)))
+
+
+def _is_override(parameter: BoundParameter, defaults: Mapping[str, Any], *, composed: bool) -> bool:
+    """Whether the notebook's own literal does not stand; in a composition another notebook's may."""
+    if composed and parameter.name not in defaults:
+        return True
+    return (composed or parameter.overridden) and not _same(parameter.value, defaults.get(parameter.name))
 
 
 def _is_typed(parameter: Parameter, values: Mapping[str, Any]) -> bool:

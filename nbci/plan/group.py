@@ -26,7 +26,7 @@ from nbci.plan.program import imports_handed_down, ordered, prelude_cells, prelu
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
@@ -81,6 +81,34 @@ def analyse(
     if tagged.notebook.language != "python":
         return _foreign(tagged, steps)
     return _Analysis(tagged, steps, by_dataflow=by_dataflow, brought=brought).result()
+
+
+def analyse_composition(
+    notebooks: Mapping[str, TaggedNotebook], steps: Sequence[Step], *, brought: Brought = NOTHING_BROUGHT
+) -> list[GroupProgram]:
+    """Programs of the steps of notebooks that are composed: values pass between all of them, imports do not."""
+    of_notebook: dict[str, list[Step]] = {}
+    for step in steps:
+        of_notebook.setdefault(step.notebook, []).append(step)
+    root = notebooks[steps[0].composition]
+    handed = frozenset(parameter.name for parameter in notebook_parameters(root).parameters)
+    analyses, found = [], []
+    for path, own in of_notebook.items():
+        if notebooks[path].notebook.language == "python":
+            analysis = _Analysis(notebooks[path], own, by_dataflow=False, brought=brought)
+            analysis.join(handed, {step.name: step.after for step in own})
+            analyses.append(analysis)
+        else:
+            found.append(_foreign(notebooks[path], own))
+    codes = [code for analysis in analyses for code in analysis.codes()]
+    flowing = flow(
+        codes,
+        frozenset().union(*(analysis.parameter_names for analysis in analyses)),
+        [statement for analysis in analyses for statement in analysis.prelude],
+        brought=brought,
+    )
+    everything = frozenset().union(*(analysis.given for analysis in analyses))
+    return [*found, *(analysis.programs(flowing, everything - analysis.given) for analysis in analyses)]
 
 
 def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
@@ -181,25 +209,39 @@ class _Analysis:
             raise UsageError(
                 f"the steps form a cycle: {cycle}", where=self.notebook.where(self.notebook.cell(1))
             ) from cycle
+        self.beyond: Mapping[str, tuple[str, ...]] = {}
         self.handed = self._handed_down()
         self.metrics = self._metrics()
 
     def result(self) -> GroupProgram:
-        flowing = flow(
-            [self._code(name) for name in self.order],
-            self.parameter_names,
-            self.prelude,
-            brought=self.brought,
-        )
+        return self.programs(flow(self.codes(), self.parameter_names, self.prelude, brought=self.brought))
+
+    def join(self, handed: frozenset[str], after: Mapping[str, tuple[str, ...]]) -> None:
+        """Become a part of a composition, with parameters `handed` down and steps that also come `after` others'."""
+        self.parameter_names |= handed
+        self.beyond = {name: tuple(one for one in before if one not in self.steps) for name, before in after.items()}
+
+    def codes(self) -> list[StepCode]:
+        """The steps' code in an order in which they may run."""
+        return [self._code(name) for name in self.order]
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names that all of the notebook's steps have before any value comes."""
+        return self.parameter_names | self.made_by_prelude
+
+    def programs(self, flowing: Flow, elsewhere: frozenset[str] = frozenset()) -> GroupProgram:
+        """The steps' programs; `flowing` may have steps of other notebooks, too, which alone are given `elsewhere`."""
         self._refuse_undefined(flowing)
-        used = named(self.prelude, self.in_parameters.union(*(_mentions(flowed.names) for flowed in flowing.steps)))
-        flowed = {step.name: step for step in flowing.steps}
+        flowed = {step.name: step for step in flowing.steps if step.name in self.steps}
+        self._refuse_others_names(flowed.values(), elsewhere)
+        used = named(self.prelude, self.in_parameters.union(*(_mentions(one.names) for one in flowed.values())))
         return GroupProgram(
             steps=_told_apart({name: self._program(flowed[name], self.metrics[name], used) for name in self.steps}),
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
-                *(self._warning(found) for found in flowing.undefined if found.severity == "warning"),
+                *(self._warning(found) for found in self._undefined(flowing) if found.severity == "warning"),
             ),
         )
 
@@ -218,7 +260,7 @@ class _Analysis:
         mentions = _mentions(flowed.names) | prelude.mentions
         own = dict(zip(self.steps[name].cells, self.own[name], strict=True))
         return StepProgram(
-            inside=self.inside[name],
+            inside=(*self.inside[name], *self.beyond.get(name, ())),
             cells=cells,
             named_params=tuple(sorted(self.parameter_names if prelude.any_name else self.parameter_names & mentions)),
             parts=(*prelude.parts, *map(handed_part, handed), *cell_parts(cells, own)),
@@ -289,8 +331,10 @@ class _Analysis:
     def _code(self, name: str) -> StepCode:
         return StepCode(
             name=name,
-            after=self.inside[name],
+            after=(*self.inside[name], *self.beyond.get(name, ())),
             cells=tuple(self._cells(name)),
+            notebook=self.notebook.path,
+            own=self.made_by_prelude if self.beyond else frozenset(),
             future_annotations=has_future_annotations(self.handed.get(name, ())),
         )
 
@@ -314,7 +358,7 @@ class _Analysis:
         return [*self.own[name], *(parse_cell(part.cell.source) for part in self.metrics[name])]
 
     def _refuse_undefined(self, flowing: Flow) -> None:
-        errors = [found for found in flowing.undefined if found.severity == "error"]
+        errors = [found for found in self._undefined(flowing) if found.severity == "error"]
         if not errors:
             return
         others = [f"{self._place(found)}: {found.message}" for found in errors[1:6]]
@@ -326,16 +370,32 @@ class _Analysis:
             where=self.notebook.where(cell, line=errors[0].line),
         )
 
+    def _undefined(self, flowing: Flow) -> list[Undefined]:
+        return [found for found in flowing.undefined if found.step in self.steps]
+
+    def _refuse_others_names(self, flowed: Iterable[StepFlow], elsewhere: frozenset[str]) -> None:
+        """Refuse names that only another notebook's parameters, imports or functions cells make."""
+        for step in flowed:
+            found = (step.names.surely_needs & elsewhere) - {take.name for take in step.takes}
+            for name in sorted(found):
+                position = step.names.first_use[name]
+                number = self._numbers(step.name)[position.cell]
+                raise UsageError(
+                    f"`{name}` is used by step {step.name}, and only another notebook's imports, functions or "
+                    "parameters cells define it",
+                    hint="these hold in their own notebook: define it here, too",
+                    where=self.notebook.where(self.notebook.cell(number), line=position.line),
+                )
+
     def _warning(self, found: Undefined) -> str:
         reason = f" ({found.reason})" if found.reason else ""
         return f"{self._place(found)}: {found.message}{reason}"
 
     def _number(self, found: Undefined) -> int:
-        numbers = [
-            *self.steps[found.step].cells,
-            *(part.cell.number or 1 for part in self.metrics[found.step]),
-        ]
-        return numbers[found.cell]
+        return self._numbers(found.step)[found.cell]
+
+    def _numbers(self, step: str) -> list[int]:
+        return [*self.steps[step].cells, *(part.cell.number or 1 for part in self.metrics[step])]
 
     def _place(self, found: Undefined) -> str:
         return str(self.notebook.where(self.notebook.cell(self._number(found)), line=found.line))

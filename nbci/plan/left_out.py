@@ -30,6 +30,10 @@ def left_out(notebooks: Mapping[str, TaggedNotebook], steps: Iterable[PlannedSte
 def _reason(tagged: TaggedNotebook, cell: Cell) -> str:
     if read_tags(tagged.notebook, cell).role == "skip":
         return "tagged `skip`"
+    if cell.number in {reference.cell for reference in tagged.references}:
+        return f"stands for {cell.notebook_path}"
+    if tagged.references and cell.number in tagged.blocks.parameters:
+        return "parameters of the notebooks that it refers to"
     if not cell.source.strip():
         return "empty"
     if cell.number in tagged.dropped:

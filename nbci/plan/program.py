@@ -33,6 +33,8 @@ def program(
     overridden = override_cells(declared, overrides, kernel_name=step.kernel)
     sources = dict(overridden.cells)
     result: list[PlannedCell] = []
+    if overridden.injected is not None and not any(cell.role == "parameters" for cell in cells):
+        result.append(PlannedCell(role="injected", number=None, source=overridden.injected))
     last = max((at for at, cell in enumerate(cells) if cell.role == "parameters"), default=-1)
     for at, cell in enumerate(cells):
         if cell.role == "parameters" and cell.number is not None:

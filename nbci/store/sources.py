@@ -17,6 +17,7 @@ from nbci.dataflow.stars import stars_of
 from nbci.errors import Location, UsageError
 from nbci.notebook.read import SUFFIXES, parse_notebook
 from nbci.pipeline.compose import compose, notebook_pipeline
+from nbci.pipeline.composition import references, unfold
 from nbci.pipeline.document import notebook_paths, read_document
 from nbci.pipeline.tagged import understand
 from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean
@@ -94,7 +95,8 @@ def read_pipeline(
         raise UsageError("there is no such file", where=Location(path))
     sources = {path: source_digest(data)}
     if suffix in SUFFIXES:
-        return notebook_pipeline(_understood(data, path, read, folder), path, folder), sources
+        tagged = _unfolded(_understood(data, path, read, folder), read, sources)
+        return notebook_pipeline(tagged, path, folder), sources
     if folder is not None:
         raise UsageError(
             "`--in` is for notebooks", hint="`cwd: project` in a pipeline file says it", where=Location(path)
@@ -110,7 +112,7 @@ def read_pipeline(
         if content is None:
             raise UsageError(f"there is no notebook {notebook}", where=where)
         sources[notebook] = source_digest(content)
-        notebooks[notebook] = _understood(content, notebook, read)
+        notebooks[notebook] = _unfolded(_understood(content, notebook, read), read, sources)
     return compose(document, notebooks), sources
 
 
@@ -121,6 +123,19 @@ def _understood(
     tagged = understand(parse_notebook(data, path))
     stars = star_imports(tagged.notebook, read, folder)
     return replace(tagged, stars=stars) if stars else tagged
+
+
+def _unfolded(tagged: TaggedNotebook, read: Callable[[str], bytes | None], sources: dict[str, str]) -> TaggedNotebook:
+    """The notebook with those that it refers to; their digests are put into `sources`."""
+    others = {}
+    for path, reference in references(tagged).items():
+        data = read(path)
+        if data is None:
+            where = tagged.notebook.where(tagged.notebook.cell(reference.cell))
+            raise UsageError(f"there is no notebook {path}", hint=did_you_mean(path), where=where)
+        sources[path] = source_digest(data)
+        others[path] = _understood(data, path, read)
+    return unfold(tagged, others)
 
 
 def star_imports(notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None) -> Stars:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from shown import document, results, run_folder
+from support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,3 +190,118 @@ def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(nbci: Console, 
     assert shown["result"] == "passed", shown
     assert shown["metrics"] == {"join:total": 76.0}
     assert "join asks for a GPU; this machine shows none" in completed.stderr
+
+
+def _composition(folder: Path) -> None:
+    """Notebooks of the shape of Kale 2.3's composition examples: who uses a variable comes after who makes it."""
+    make = write_notebook
+    make(
+        folder / "a.ipynb",
+        [
+            ("pipeline-parameters", "size = 3\nscale = 2"),
+            ("step:names", "names = ['x', 'y']"),
+            ("step:generate", "rows = list(range(size))"),
+            ("step:assemble prev:generate prev:names", "dataset = [row * scale for row in rows]"),
+            ("step:weights prev:generate", "weights = [1] * size"),
+        ],
+    )
+    make(
+        folder / "b.ipynb",
+        [
+            ("imports", "import math"),
+            ("functions", "def rows(values):\n    return math.fsum(values)"),
+            ("step:fit", "model = rows(dataset) + offset"),
+            ("step:aggregate", "weight_total = sum(weights)"),
+        ],
+    )
+    make(
+        folder / "c.ipynb",
+        [
+            ("step:predict", "prediction = model * weight_total"),
+            ("step:report prev:predict", "print('REPORT', names, prediction)"),
+            ("pipeline-metrics", "print(prediction)"),
+        ],
+    )
+    references = [_reference(name) for name in "abc"]
+    parameters = _code("size = 4\noffset = 1", tags=["pipeline-parameters"])
+    final = _code("print('FINAL', prediction)", tags=["step:final"])
+    for name, cells in (("main", [parameters, *references]), ("mixed", [parameters, *references, final])):
+        document = {"nbformat": 4, "nbformat_minor": 5, "metadata": _KALE, "cells": cells}
+        (folder / f"{name}.ipynb").write_text(json.dumps(document))
+
+
+def _reference(name: str) -> dict[str, Any]:
+    return _code("# stands for a notebook", tags=[f"notebook:{name}"], notebook_path=f"./{name}.ipynb")
+
+
+def _code(source: str, **metadata: Any) -> dict[str, Any]:
+    return {
+        "cell_type": "code",
+        "id": f"c{abs(hash(source + str(metadata)))}"[:16],
+        "metadata": metadata,
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
+
+
+def test_a_composition_runs_what_it_refers_to(nbci: Console) -> None:
+    """The root's parameters are everybody's; a function of one notebook hides no variable of another."""
+    _composition(nbci.cwd / "nb")
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    shown = document(nbci("run", "nb/mixed.ipynb", "--json"))
+    assert results(shown) == dict.fromkeys(
+        ("a/names", "a/generate", "a/assemble", "a/weights", "b/fit", "b/aggregate", "c/predict", "c/report", "final"),
+        "passed",
+    )
+    assert shown["metrics"] == {"c/report:prediction": 52.0}  # (2 * (0 + 1 + 2 + 3) + 1) * 4
+    again = nbci("run", "nb/main.ipynb", "-p", "offset=2", "-p", "scale=1")
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "REPORT ['x', 'y'] 32.0" in again.stdout
+    assert "nothing to say" in nbci("lint", "nb").stdout
+    planned = nbci("plan", "nb/main.ipynb").stdout
+    assert "other cells of nb/main.ipynb: 1 (not run: empty" not in planned
+    assert "2 (not run: stands for ./a.ipynb)" in planned
+
+
+def test_a_pipeline_file_and_single_steps_know_compositions(nbci: Console) -> None:
+    _composition(nbci.cwd / "nb")
+    (nbci.cwd / "pipelines").mkdir()
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    (nbci.cwd / "pipelines/p.yaml").write_text(
+        "params: {n: 2}\nsteps:\n"
+        "  all: {notebook: nb/mixed.ipynb, params: {size: '${n}'}}\n"
+        "  then: {notebook: nb/a.ipynb, after: [all]}\n"
+    )
+    assert "error" not in nbci("lint", "pipelines/p.yaml").stdout
+    planned = nbci("plan", "pipelines/p.yaml", "--out", "plan.json")
+    assert planned.returncode == 0, planned.stderr
+    for step in json.loads((nbci.cwd / "plan.json").read_text())["steps"]:
+        if step["name"].startswith("all/"):
+            ran = nbci("step", step["name"], "--plan", "plan.json", "--store", "store")
+            assert ran.returncode == 0, ran.stdout + ran.stderr
+    assert "FINAL 6.0" in ran.stdout  # (2 * (0 + 1) + 1) * 2
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([("gone", "./gone.ipynb")], "there is no notebook nb/gone.ipynb"),
+        ([("b", "./b.ipynb")], "`dataset` is used by step b/fit and defined nowhere"),
+        ([("helper", "./helper.ipynb"), ("user", "./user.ipynb")], "these hold in their own notebook"),
+    ],
+)
+def test_a_composition_that_cannot_run_is_refused_before_it_does(
+    nbci: Console, cells: list[tuple[str, str]], said: str
+) -> None:
+    _composition(nbci.cwd / "nb")
+    (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
+    write_notebook(nbci.cwd / "nb/helper.ipynb", [("functions", "def helper():\n    return 1"), ("step:a", "x = 1")])
+    write_notebook(nbci.cwd / "nb/user.ipynb", [("step:b", "print(helper(), x)")])
+    made = [_code("", tags=[f"notebook:{name}"], notebook_path=path) for name, path in cells]
+    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}
+    (nbci.cwd / "nb/root.ipynb").write_text(json.dumps(document))
+    for command in ("plan", "lint"):
+        refused = nbci(command, "nb/root.ipynb")
+        assert refused.returncode == 2, refused.stdout + refused.stderr
+        assert said in refused.stdout + refused.stderr

@@ -299,7 +299,7 @@ def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
 def test_every_rule_has_a_case() -> None:
     assert {case[0] for case in CASES} == set(NOTEBOOK_RULES)
     assert {case[0] for case in PIPELINES} == set(PIPELINE_RULES)
-    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable", "missing-kernel"}
+    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable", "missing-kernel", "wrong-composition"}
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,62 @@
+"""Notebooks that refer to others, checked together with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.undefined import NOTHING_BROUGHT
+from nbci.errors import UsageError
+from nbci.lint.check import wrong_composition
+from nbci.notebook.read import parse_notebook
+from nbci.params import bind
+from nbci.pipeline.compose import notebook_pipeline
+from nbci.pipeline.composition import references, unfold
+from nbci.pipeline.tagged import understand
+from nbci.plan.build import build_plan
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from nbci.dataflow.undefined import Brought
+    from nbci.lint.finding import Finding
+    from nbci.pipeline.model import TaggedNotebook
+
+
+def referred_to(path: str, data: bytes) -> tuple[str, ...]:
+    """The notebooks that this one refers to, as far as it can be read."""
+    if b'"notebook_path"' not in data:
+        return ()
+    try:
+        return tuple(references(understand(parse_notebook(data, path))))
+    except UsageError:  # its own findings say what is wrong
+        return ()
+
+
+def composition(
+    tagged: TaggedNotebook, understood: Mapping[str, TaggedNotebook | None], exists: Callable[[str], bool]
+) -> TaggedNotebook | None:
+    """The notebook with those that it refers to; None where one of them has mistakes of its own."""
+    named = references(tagged)
+    for path, reference in named.items():
+        if not exists(path):
+            where = tagged.notebook.where(tagged.notebook.cell(reference.cell))
+            raise UsageError(f"there is no notebook {path}", where=where)
+    others = {path: other for path in named if (other := understood.get(path)) is not None}
+    return unfold(tagged, others) if len(others) == len(named) else None
+
+
+def check_compositions(
+    understood: dict[str, TaggedNotebook | None], brought: Mapping[str, Brought], exists: Callable[[str], bool]
+) -> Iterator[Finding]:
+    """What the notebooks that refer to others come to with them, which `understood` then has in their places."""
+    for path, tagged in list(understood.items()):
+        if tagged is None or not tagged.references:
+            continue
+        try:
+            found = understood[path] = composition(tagged, understood, exists)
+            if found is not None:
+                pipeline = notebook_pipeline(found, path)
+                build_plan(pipeline, bind(pipeline.params, []), sources={}, brought=brought.get(path, NOTHING_BROUGHT))
+        except UsageError as error:
+            understood[path] = None
+            yield wrong_composition(error, path)
