@@ -10,6 +10,7 @@ import sys
 
 def main() -> int:
     """Run the command line; the answer is the exit code."""
+    _open_what_was_closed()
     from nbci.cli.main import run
 
     code = run(sys.argv[1:])
@@ -18,6 +19,28 @@ def main() -> int:
     if (alone or _is_interrupted(code)) and not is_watched:
         _leave(code)
     return code
+
+
+def _open_what_was_closed() -> None:
+    """Give standard streams that were closed a place, or the next file to be opened would be taken for them."""
+    for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
+        if getattr(sys, name) is not None:
+            continue
+        nowhere = os.open(os.devnull, os.O_RDWR)
+        if nowhere > number and not _is_open(number):
+            os.dup2(nowhere, number)
+            os.close(nowhere)
+            nowhere = number
+        os.set_inheritable(nowhere, True)
+        setattr(sys, name, open(nowhere, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+
+
+def _is_open(descriptor: int) -> bool:
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _is_interrupted(code: int) -> bool:

@@ -12,6 +12,7 @@ from typing import NoReturn
 
 from nbci.cli.main import COMMANDS
 from nbci.errors import ExitCode, NbciError
+from nbci.home import ensure_home
 
 
 class _Parser(argparse.ArgumentParser):
@@ -50,6 +51,7 @@ def call(command: str, argv: list[str]) -> int:
     # plans and records live to the end and hold no cycles: Python's own rhythm spends two fifths of a plan on them
     gc.set_threshold(100_000, 20, 100)
     try:
+        ensure_home(os.environ)
         return _run(command, argv)
     except NbciError as error:
         _say(f"nbci: error: {error}")

@@ -1,10 +1,12 @@
 """Lay out a project that runs at once: a notebook, a pipeline, what git is to ignore.
 
-Files that are there already are left as they are.
+Files that are there already are left as they are. Where there are notebooks, no other one is put beside them.
 """
 
 from __future__ import annotations
 
+import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +16,9 @@ if TYPE_CHECKING:
     import argparse
 
 _TEMPLATE = Path(__file__).parent / "project_template"
+_DEMO = ("notebooks/first.ipynb", "pipelines/first.yaml")
+_NOT_LOOKED_AT = ("node_modules", "venv", "env", "build", "dist")
+_MOST_SHOWN = 10
 _FILES = {
     "notebooks/first.ipynb": "first.ipynb",
     "pipelines/first.yaml": "first.yaml",
@@ -32,18 +37,49 @@ def main(arguments: argparse.Namespace) -> int:
     """Write what is missing, and say what was written and what comes next."""
     folder = Path(arguments.folder)
     _refuse(folder)
+    found = _notebooks(folder)
+    wanted = {name: template for name, template in _FILES.items() if not found or name not in _DEMO}
     try:
-        made = [name for name, template in _FILES.items() if _write_new(folder / name, template)]
+        made = [name for name, template in wanted.items() if _write_new(folder / name, template)]
         ignored = _add_ignored(folder / ".gitignore")
     except OSError as error:
         raise InfrastructureError(
             f"cannot be written: {error.strerror}", where=Location(str(error.filename))
         ) from error
-    for name in _FILES:
+    for path in found[:_MOST_SHOWN]:
+        print(f"  found       {path}: {_steps_of(folder / path)}")
+    if len(found) > _MOST_SHOWN:
+        print(f"  found       {len(found) - _MOST_SHOWN} more notebooks")
+    for name in wanted:
         print(f"  {'made' if name in made else 'left alone':10}  {name}")
     print(f"  added to    .gitignore: {', '.join(ignored)}" if ignored else "  left alone  .gitignore")
-    print("\n".join(_next_commands(arguments.folder)))
+    print("\n".join(_next_commands(arguments.folder, found)))
     return ExitCode.SUCCESS
+
+
+def _notebooks(folder: Path) -> list[str]:
+    """The project's own notebooks, by their paths in it; those that `nbci init` made are none."""
+    found = []
+    for where, folders, files in os.walk(folder):
+        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")) and name not in _NOT_LOOKED_AT)
+        if Path(where).joinpath("pyvenv.cfg").exists():
+            folders.clear()
+            continue
+        found += [Path(where, name).relative_to(folder).as_posix() for name in sorted(files) if name.endswith(".ipynb")]
+    return [path for path in found if path not in _DEMO]
+
+
+def _steps_of(path: Path) -> str:
+    """How many steps the tags of its cells make, in words."""
+    try:
+        cells = json.loads(path.read_bytes())["cells"]
+        tags = [tag for cell in cells for tag in cell.get("metadata", {}).get("tags", ())]
+        steps = {tag for tag in tags if isinstance(tag, str) and tag.startswith("step:")}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return "it cannot be read as a notebook"
+    if not steps:
+        return "no step tags yet, so it runs as one step"
+    return "1 step" if len(steps) == 1 else f"{len(steps)} steps"
 
 
 def _refuse(folder: Path) -> None:
@@ -90,10 +126,13 @@ def _add_ignored(path: Path) -> list[str]:
     return added
 
 
-def _next_commands(folder: str) -> list[str]:
+def _next_commands(folder: str, notebooks: list[str]) -> list[str]:
     import shlex
 
     enter = [] if folder == "." else [f"  cd {shlex.quote(folder)}"]
+    if notebooks:
+        target = shlex.quote(notebooks[0])
+        return ["", "Next:", *enter, "  nbci lint", f"  nbci plan {target}", f"  nbci run {target}"]
     return [
         "",
         "Next:",

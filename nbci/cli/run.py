@@ -167,6 +167,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.engine.ready import make_ready
     from nbci.engine.reuse import KnownOuts, recall_results, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
+    from nbci.kernels.descriptors import kernels_at_once
     from nbci.plan.select import named_steps
     from nbci.store.run_index import note_run
 
@@ -186,9 +187,12 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         runs_folder=shown_path(project.runs_folder),
     )
     judging = Judging(project, plan, os.environ)
+    jobs = arguments.jobs or project.jobs or os.cpu_count() or 1
+    if any(step.action in ("run", "depends") for step in plan.steps):
+        jobs = kernels_at_once(min(jobs, len(plan.steps)))
     folder = make_folder()
     options = RunOptions(
-        jobs=arguments.jobs or project.jobs or os.cpu_count() or 1,
+        jobs=jobs,
         keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
         taken_over=taken_over,
         tick=display.tick,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -79,7 +80,9 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     observed = [part for step in record.steps for part in step.observed]
     variables = {part.label for part in observed if part.kind == "variable"}
     umask = any(part.kind == "umask" for part in observed)
-    remember(_state_path(context.project.root, arguments), files, records, summary, variables=variables, umask=umask)
+    state = _state_path(context.project.root, arguments)
+    with contextlib.suppress(OSError):  # it only spares the next run some time
+        remember(state, files, records, summary, variables=variables, umask=umask)
 
 
 def _state_path(root: Path, arguments: argparse.Namespace) -> Path:

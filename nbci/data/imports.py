@@ -5,13 +5,13 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nbci.data.repository import dvc_folder
 from nbci.data.tracked import SUFFIX, tracked
 from nbci.errors import InfrastructureError, Location, UsageError
+from nbci.silence import without_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -101,10 +101,8 @@ def _dvc(names: Sequence[str]) -> Iterator[None]:
     """DVC's errors as ours, and nothing of what it prints."""
     from dvc.exceptions import DvcException
 
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with without_logs(), contextlib.redirect_stdout(io.StringIO()):
             yield
     except (DvcException, OSError) as error:
         raise InfrastructureError(
@@ -112,8 +110,6 @@ def _dvc(names: Sequence[str]) -> Iterator[None]:
             where=Location(", ".join(names)),
             hint="dvc update says more",
         ) from error
-    finally:
-        logging.disable(level)
 
 
 def _open(folder: Path) -> Any:

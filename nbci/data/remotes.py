@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import logging
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from msgspec import Struct
 
 from nbci.data.repository import data_settings, dvc_config, dvc_folder
 from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
+from nbci.silence import without_logs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -151,10 +151,9 @@ class Remote(Struct, frozen=True):
     @contextlib.contextmanager
     def _talking(self, doing: str) -> Iterator[None]:
         """Whatever goes wrong with a remote, in one form: its libraries raise all kinds of things."""
-        level = logging.root.manager.disable
-        logging.disable(logging.CRITICAL)  # they log what they raise
         try:
-            yield
+            with without_logs():  # they log what they raise
+                yield
         except NbciError:
             raise
         except Exception as error:
@@ -163,8 +162,6 @@ class Remote(Struct, frozen=True):
                 where=Location(self.shown),
                 hint="nothing is lost: `nbci push` or `nbci pull` go on where this ended",
             ) from error
-        finally:
-            logging.disable(level)
 
 
 def default_remote(project: Project) -> Remote:

@@ -23,6 +23,7 @@ from nbci.engine.ready import make_ready
 from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
 from nbci.graph import followers_of, reachable
+from nbci.kernels.descriptors import kernels_at_once
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import Attempt, Failure, StepRecord
@@ -69,6 +70,7 @@ def run_part(
         notebooks = read_notebooks(project, plan.sources or {})
         cache = carried_cache(project, store.path)
         share(project, cache, environ, travels=True)
+        kernels_at_once(1)
         ready = make_ready(project, plan, notebooks, cache=cache, environ=environ, part=steps)
         ahead = Ahead(project.root, plan, store, cache, ready.index)
         ahead.settle(_before(plan, steps))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import re
 import tempfile
@@ -12,6 +11,7 @@ from urllib.parse import quote
 
 from nbci.errors import InfrastructureError, UsageError
 from nbci.jenkins.failures import MissingError, StaleCrumbError, explained, python_jenkins, refuse_other_origin
+from nbci.silence import without_logs
 from nbci.store.files import disk_errors
 
 if TYPE_CHECKING:
@@ -239,12 +239,8 @@ def job_path(name: str) -> str:
 
 def _server(access: Access) -> Any:
     library = python_jenkins()
-    level = logging.root.manager.disable
-    logging.disable(logging.CRITICAL)  # it would log what JENKINS_API_EXTRA_HEADERS holds
-    try:
+    with without_logs():  # it would log what JENKINS_API_EXTRA_HEADERS holds
         return library.Jenkins(access.url, access.user, access.token, timeout=_REQUEST_SECONDS)
-    finally:
-        logging.disable(level)
 
 
 def _linted(error: object) -> list[str]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import sys
 import time
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -208,8 +210,19 @@ class Attempt:
             return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
         except CellExecutionError as error:
             reply = {"ename": error.ename, "evalue": error.evalue, "traceback": self._traceback(error)}
-            return self._masked(explain.failure_of_error(cell, reply, node.execution_count))
+            failure = explain.failure_of_error(cell, reply, node.execution_count)
+            return self._masked(replace(failure, hint=failure.hint or self._missing_module(failure)))
         return None
+
+    def _missing_module(self, failure: Failure) -> str | None:
+        spec = self.process.manager.kernel_spec
+        if self.job.language != "python" or spec is None or not spec.argv:
+            return None
+        locked = self.job.interpreter is not None
+        program = spec.argv[0]
+        if program.startswith("python") and not os.path.isabs(program):
+            program = sys.executable  # as jupyter_client has it
+        return explain.missing_module_hint(failure, self.job.kernel_name, program, locked=locked)
 
     def _traceback(self, error: Any) -> list[str]:
         shown = [output for output in self.executed.outputs if output["output_type"] == "error"]

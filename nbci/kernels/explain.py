@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, Any
 
 from nbci.records.model import Failure
@@ -15,6 +16,20 @@ if TYPE_CHECKING:
 
 ANSI = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)|\x1b[@-Z\\-_]")
 EXITS = ("SystemExit", "CellExit")
+DISTRIBUTIONS = {
+    "sklearn": "scikit-learn",
+    "skimage": "scikit-image",
+    "cv2": "opencv-python-headless",
+    "PIL": "pillow",
+    "yaml": "PyYAML",
+    "bs4": "beautifulsoup4",
+    "dotenv": "python-dotenv",
+    "dateutil": "python-dateutil",
+    "git": "GitPython",
+    "umap": "umap-learn",
+    "faiss": "faiss-cpu",
+}
+"""Modules that are installed under another name."""
 
 
 def first_line(source: str) -> str:
@@ -32,10 +47,11 @@ def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | N
     name, value = str(error.get("ename") or ""), plain(str(error.get("evalue") or ""))
     traceback = plain("\n".join(str(line) for line in error.get("traceback") or ())) or None
     exits = name in EXITS
+    hint = "let the cell end by itself; what follows the call would not have run" if exits else None
     return Failure(
         kind="exit" if exits else "exception",
         message=_exit_message(name, value) if exits else _message(name, value),
-        hint="let the cell end by itself; what follows the call would not have run" if exits else None,
+        hint=hint,
         cell=cell.number,
         first_line=first_line(cell.source),
         line=_line(traceback or "", count),
@@ -43,6 +59,25 @@ def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | N
         traceback=traceback,
         exit_code=_exit_code(value) if exits else _status(name, value),
     )
+
+
+def missing_module_hint(failure: Failure, kernel: str, interpreter: str, *, locked: bool) -> str | None:
+    """Which Python lacks the module, and how it gets there; `locked`: it is of an environment with a lock file."""
+    found = re.search(r"No module named '([^']+)'", failure.message)
+    if failure.error != "ModuleNotFoundError" or found is None:
+        return None
+    module = found[1]
+    who = f"the kernel `{kernel}` runs {interpreter}"
+    if "." in module or "is not a package" in failure.message:
+        return f"{who}; the version that is installed there may have no {module}"
+    if locked:
+        return f"{who}, of the step's `environment:`: add {_distribution(module)} to its lock file"
+    install = f"{shlex.quote(interpreter)} -m pip install {_distribution(module)}"
+    return f"{who}; install it there: {install}, or give the step an `environment:` that has it"
+
+
+def _distribution(module: str) -> str:
+    return DISTRIBUTIONS.get(module, module)
 
 
 def failure_of_death(cell: ProgramCell | None, death: Death, log: str) -> Failure:

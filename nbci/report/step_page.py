@@ -63,7 +63,7 @@ def step_page(
         _metrics(step),
         charts_section(charts, root=ROOT),
         _changes(was, step, comparisons),
-        section("Cells", _whence(step), *cells, anchor="cells"),
+        section("Cells", _whence(record, step), *cells, anchor="cells"),
         _attempts(step),
         _parameters(step),
         _files(step),
@@ -114,12 +114,16 @@ def _changes(was: ComparedStep | None, step: ShownStep, comparisons: Sequence[Ce
     return section("Changes since the baseline", found, anchor="changes")
 
 
-def _whence(step: ShownStep) -> Markup | None:
+def _whence(record: RunRecord, step: ShownStep) -> Markup | None:
     """Why cells are shown without what they printed, where they are."""
     if step.is_from_notebook:
         return None
     if step.record.result == "reused" and step.record.run:
-        return element("p", f"What these cells printed is in run {step.record.run}.", class_="note")
+        said = (
+            f"What these cells printed is in run {step.record.run}, and not on this machine. If it was pushed there, "
+        )
+        fetch = element("code", f"nbci pull {record.run} && nbci report {record.run}")
+        return element("p", said, fetch, " fetches and shows it.", class_="note")
     return element("p", "There is no executed notebook of this step; these are its cells as planned.", class_="note")
 
 

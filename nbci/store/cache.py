@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 from msgspec.structs import replace
 
 from nbci.errors import IntegrityError, Location, UsageError
+from nbci.home import private_folder
 from nbci.records.codec import from_json, to_json_line
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import Artifacts
@@ -196,11 +197,22 @@ class Cache:
         return f"{self._results}/{key[:2]}/{key[2:]}"
 
 
+def _cache_folder(environ: Mapping[str, str]) -> Path:
+    """In the XDG cache folder; without a home that can be written to, in a private folder for temporary files."""
+    base = environ.get("XDG_CACHE_HOME")
+    if base:
+        return Path(base) / "nbci"
+    home = Path(os.path.expanduser("~"))
+    folder = home / ".cache" / "nbci"
+    if home.is_absolute() and (folder.is_dir() or os.access(home, os.W_OK)):
+        return folder
+    return private_folder() / "cache"
+
+
 def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Cache:
     """The cache of this user: `NBCI_CACHE`, else in the XDG cache folder; `objects` as in `Cache`."""
     named = environ.get("NBCI_CACHE")
-    base = environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    folder = Path(named) if named else Path(base) / "nbci"
+    folder = Path(named) if named else _cache_folder(environ)
     if folder.exists() and not folder.is_dir():
         raise UsageError("the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder")
     return Cache(folder, objects)

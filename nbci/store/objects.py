@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from nbci.errors import UsageError
 from nbci.store.files import disk_errors
+from nbci.umask import current_umask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,8 +28,6 @@ _CLONE = 0x40049409
 _numbers = itertools.count()
 _without_clones: set[tuple[int, int]] = set()
 """Pairs of file systems that were found to share no blocks: to try costs as much as a small file."""
-_umask = os.umask(0)
-os.umask(_umask)
 
 
 class Altered(Exception):
@@ -102,7 +101,7 @@ class Objects(Struct, frozen=True):
                 shutil.copyfile(source, place)
             if kind in ("copy", "reflink"):
                 found = os.stat(source)
-                os.chmod(place, 0o666 & ~_umask)
+                os.chmod(place, 0o666 & ~current_umask())
                 os.utime(place, ns=(found.st_atime_ns, found.st_mtime_ns))
             return
         raise UsageError(

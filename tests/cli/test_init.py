@@ -68,6 +68,27 @@ def test_a_repository_with_files_in_it_becomes_a_project(nbci: Console, tmp_path
     assert nbci("plan", "pipelines/first.yaml").returncode == 0
 
 
+def test_notebooks_that_are_there_are_found_and_get_no_demo_beside_them(nbci: Console, tmp_path: Path) -> None:
+    cells = [{"cell_type": "code", "metadata": {"tags": [tag]}, "source": "1"} for tag in ("step:a", "step:b", "gpu")]
+    (tmp_path / "work").mkdir()
+    (tmp_path / "work" / "train.ipynb").write_text(json.dumps({"cells": cells}))
+    (tmp_path / "eda.ipynb").write_text('{"cells": []}')
+    (tmp_path / "torn.ipynb").write_text("{")
+    (tmp_path / ".venv" / "lib").mkdir(parents=True)
+    (tmp_path / ".venv" / "lib" / "theirs.ipynb").write_text("{}")
+    made = nbci("init")
+
+    assert made.stdout.splitlines()[:5] == [
+        "  found       eda.ipynb: no step tags yet, so it runs as one step",
+        "  found       torn.ipynb: it cannot be read as a notebook",
+        "  found       work/train.ipynb: 2 steps",
+        "  made        pyproject.toml",
+        "  added to    .gitignore: .nbci/, .ipynb_checkpoints/",
+    ]
+    assert made.stdout.endswith("  nbci lint\n  nbci plan eda.ipynb\n  nbci run eda.ipynb\n")
+    assert not (tmp_path / "notebooks").exists()
+
+
 def test_a_folder_whose_project_would_be_another_is_refused(nbci: Console, tmp_path: Path) -> None:
     subprocess.run(["git", "init", "-q", tmp_path], check=True)
     (tmp_path / "sub").mkdir()

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nbci.cli.live import LineDisplay, NullDisplay, QuietDisplay, TreeDisplay, choose_display
 from nbci.cli.live.printed import LONGEST_LINE, PrintedLines
-from nbci.cli.live.summary import failure_cause, failure_lines
+from nbci.cli.live.summary import failure_cause, failure_lines, traceback_lines
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.records.model import Attempt, CellRun, Failure, Metric, RunRecord, StepRecord
 
@@ -408,3 +408,17 @@ def test_a_shell_command_and_its_output_stand_on_lines_of_their_own() -> None:
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=0.0, failure=failure)
     lines = failure_lines(StepRecord(name="build", result="failed", attempts=(attempt,)))
     assert lines == ["FAILED build", "  error   command ended with status 1: make", "  output  no rule stop"]
+
+
+def test_a_long_line_is_cut_and_the_file_named_that_has_all_of_it() -> None:
+    failure = Failure(kind="exception", message="no", error="E", traceback="E: " + "t" * 9000)
+    attempt = Attempt(number=1, result="failed", started_utc="", seconds=0.0, failure=failure)
+    record = StepRecord(name="build", result="failed", attempts=(attempt,))
+    lines = failure_lines(record, tail=("short", "y" * 9000), run_folder=Path("runs/R1"))
+
+    assert lines[-3:] == [
+        "    | short",
+        f"    | {'y' * 300}… (8700 more characters)",
+        "    all of it is in runs/R1/steps/build/notebook.ipynb",
+    ]
+    assert traceback_lines(failure) == [f"E: {'t' * 297}… (8703 more characters)"]

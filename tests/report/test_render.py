@@ -320,4 +320,4 @@ def test_very_long_prose_is_shortened() -> None:
 
 def test_reused_step_tells_where_its_outputs_are() -> None:
     page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
-    assert "What these cells printed is in run 20260101-000000-ffff." in page.text
+    assert "What these cells printed is in run 20260101-000000-ffff, and not on this machine" in page.text

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 TRACEBACK_LINES = 60
 LONGEST_CAUSE = 500  # characters
+LONGEST_PRINTED = 300
 
 
 def failure_place(failure: Failure) -> str:
@@ -59,7 +60,7 @@ def _tail(text: str | None) -> list[str]:
     lines = without_controls((text or "").replace("\r", "\n").replace("\b", "")).rstrip().split("\n")
     left_out = len(lines) - TRACEBACK_LINES
     head = [f"... {counted(left_out, 'line')} left out ..."] if left_out > 0 else []
-    return [*head, *lines[-TRACEBACK_LINES:]] if lines != [""] else []
+    return [*head, *map(_shortened, lines[-TRACEBACK_LINES:])] if lines != [""] else []
 
 
 def ended_words(record: StepRecord) -> str:
@@ -73,8 +74,13 @@ def ended_words(record: StepRecord) -> str:
     return f"{'skipped' if record.result == 'skipped' else 'FAILED'}{reason}"
 
 
-def failure_lines(step: StepRecord, *, plan: Plan | None = None, tail: Sequence[str] = ()) -> list[str]:
-    """A failed step for the end of the run: where, what, what to do, and what it printed last."""
+def failure_lines(
+    step: StepRecord, *, plan: Plan | None = None, tail: Sequence[str] = (), run_folder: Path | None = None
+) -> list[str]:
+    """A failed step for the end of the run: where, what, what to do, and what it printed last.
+
+    The run's folder is where the rest of long lines is.
+    """
     failure = step.failure
     if failure is None:
         return [f"FAILED {step.name}", f"  {one_line(step.reason or 'no reason is recorded')}"]
@@ -89,7 +95,17 @@ def failure_lines(step: StepRecord, *, plan: Plan | None = None, tail: Sequence[
     if failure.hint:
         rows.append(("hint", one_line(failure.hint)))
     lines = [f"FAILED {step.name}", *(f"  {line}" for line in table(rows))]
-    return [*lines, "  printed last", *(f"    | {line}" for line in tail)] if tail else lines
+    if not tail:
+        return lines
+    lines += ["  printed last", *(f"    | {_shortened(line)}" for line in tail)]
+    if run_folder is not None and any(len(line) > LONGEST_PRINTED for line in tail):
+        lines.append(f"    all of it is in {run_folder / 'steps' / step.name / 'notebook.ipynb'}")
+    return lines
+
+
+def _shortened(line: str) -> str:
+    left_out = len(line) - LONGEST_PRINTED
+    return line if left_out <= 0 else f"{line[:LONGEST_PRINTED]}… ({counted(left_out, 'more character')})"
 
 
 def run_failure_lines(failure: Failure) -> list[str]:
@@ -130,6 +146,11 @@ def result_line(record: RunRecord) -> str:
     return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "") + gates_word(record.verdict)
 
 
+def _failed_step(step: StepRecord, progress: RunProgress, folder: Path) -> list[str]:
+    tail = tuple(progress.step(step.name).tail)
+    return failure_lines(step, plan=progress.plan, tail=tail, run_folder=folder)
+
+
 def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -> list[str]:
     """The end of the run; the last lines say what a person does next."""
     folder = runs_folder / record.run
@@ -140,7 +161,7 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
         lines += [*verdict, ""]
     for step in record.steps:
         if step.result == "failed":
-            lines += [*failure_lines(step, plan=progress.plan, tail=tuple(progress.step(step.name).tail)), ""]
+            lines += [*_failed_step(step, progress, folder), ""]
     if record.failure is not None:
         lines += [*run_failure_lines(record.failure), ""]
     lines += [result_line(record), f"  record: {folder}", f"  page:   {folder / 'report' / 'index.html'}"]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from typing import TYPE_CHECKING
+
+from nbci.umask import current_umask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,10 +18,8 @@ def variable_state(name: str, environ: Mapping[str, str]) -> str:
 
 
 def umask_now() -> str:
-    """The process's umask, which can only be read by setting it."""
-    umask = os.umask(0o077)
-    os.umask(umask)
-    return f"{umask:03o}"
+    """The process's umask."""
+    return f"{current_umask():03o}"
 
 
 def text_digest(text: str) -> str:

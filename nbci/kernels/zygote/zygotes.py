@@ -17,6 +17,7 @@ from nbci.kernels.zygote import home, wire
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.key import key_of
 from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, connect, environment_of_zygote, is_current, spawn, tell
+from nbci.umask import current_umask
 
 if TYPE_CHECKING:
     import subprocess
@@ -356,15 +357,9 @@ def _request(wish: Wish) -> dict[str, Any]:
         "argv": wish.command.arguments,
         "env": dict(wish.env),
         "cwd": wish.cwd,
-        "umask": _umask(),
+        "umask": current_umask(),
         "limits": {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS},
         "connection_file": wish.connection_file,
         "preloads": wish.preloads,
         "spare": wish.spare,
     }
-
-
-def _umask() -> int:
-    """The umask of nbci's own process; asking the other way would change it for a moment, for all threads."""
-    with open("/proc/self/status", encoding="utf-8") as status:
-        return next(int(line.split()[1], 8) for line in status if line.startswith("Umask:"))
