@@ -15,6 +15,7 @@ from nbci.errors import Location, UsageError
 _UNENCODABLE = re.compile("[\0\ud800-\udfff]")
 # A cell of one such word is a magic in IPython (automagic) unless a variable has that name.
 _AUTOMAGIC_WORDS = frozenset({"cd", "hist", "ls", "lsmagic", "pwd", "who", "whos"})
+_PASTED_PROMPT = re.compile(r"\s*(?:[^\n]*\n)?(?:\[(?:ins|nav)\] )?In \[\d+\]: ")
 _AUTOMAGIC_LINE = re.compile(r"(cat|cd|conda|cp|ls|mamba|mkdir|mv|pip|rm|rmdir|uv)\s+[^=\s]")
 
 
@@ -53,13 +54,16 @@ def parse_cell(
 ) -> ParsedCell:
     """The cell as Python, or CellSyntaxError; `where` is the cell's place, for the message.
 
-    In its tree, the names that are known stand in the place of a `*`.
+    In its tree, the names that are known stand in the place of a `*`. A cell that `may_fail` may be no Python at all:
+    then IPython runs nothing of it, and here it is empty.
     """
     try:
         parsed = _parse(source, may_fail=may_fail)
         _name_stars(parsed.tree, stars or {})
         return parsed
     except _Invalid as error:
+        if may_fail and not isinstance(error, _UnsendableError):
+            return ParsedCell(source=source, python=source, tree=ast.Module([], []), may_fail=True)
         raise CellSyntaxError(error.reason, line=error.line, column=error.column, where=where) from error
 
 
@@ -79,7 +83,11 @@ class _Invalid(Exception):
         self.column = column
 
 
-class _TooDeepError(_Invalid):
+class _UnsendableError(_Invalid):
+    """No kernel can be given it, or none should."""
+
+
+class _TooDeepError(_UnsendableError):
     pass
 
 
@@ -88,15 +96,17 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     if text.strip() in _AUTOMAGIC_WORDS or _is_automagic_line(text):
         text = "%" + text.strip()
-    try:
-        return ParsedCell(source=source, python=text, tree=_tree(text), may_fail=may_fail)
-    except _TooDeepError:  # the transformation parses too, and crashes Python 3.12.1 on such code
-        raise
-    except _Invalid:
-        python = _transformed(text)
-        if python.strip() == text.strip() and "get_ipython" not in text:
+    python = _transformed(text) if _PASTED_PROMPT.match(text) else None  # that is Python: an annotation of `In[1]`
+    if python is None:
+        try:
+            return ParsedCell(source=source, python=text, tree=_tree(text, may_fail=may_fail), may_fail=may_fail)
+        except _TooDeepError:  # the transformation parses too, and crashes Python 3.12.1 on such code
             raise
-    tree = _tree(python)
+        except _Invalid:
+            python = _transformed(text)
+            if python.rstrip() == text.rstrip() and "get_ipython" not in text:  # IPython takes indentation away
+                raise
+    tree = _tree(python, may_fail=may_fail)
     return ParsedCell(source=source, python=python, tree=tree, effects=_effects(tree), may_fail=may_fail)
 
 
@@ -106,7 +116,7 @@ def _refuse_unencodable(source: str) -> None:
         return
     before = source[: found.start()]
     what = "a NUL character" if found.group() == "\0" else f"half a surrogate pair (U+{ord(found.group()):04X})"
-    raise _Invalid(f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n"))
+    raise _UnsendableError(f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n"))
 
 
 def _is_automagic_line(text: str) -> bool:
@@ -121,13 +131,14 @@ def _parses(text: str) -> bool:
     return True
 
 
-def _tree(text: str) -> ast.Module:
+def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
     """The syntax tree, compiled once as well: that finds what the grammar alone lets pass, like a lone `return`."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code: its kernel shows them
             tree = ast.parse(text)
-            _compile(tree)
+            if not may_fail:  # what stands before a statement that does not compile is run
+                _compile(tree)
     except SyntaxError as error:
         raise _Invalid(error.msg or "invalid syntax", error.lineno or 1, error.offset or None) from error
     except (RecursionError, MemoryError) as error:

@@ -89,6 +89,46 @@ def test_ipython_syntax_is_no_error(source: str) -> None:
     assert isinstance(parse_cell(source).tree, ast.Module)
 
 
+@pytest.mark.parametrize(
+    "source",
+    [
+        " x = 1",
+        "    x = 1\n    y = 2",
+        "\n\n  x = 1\n  %time y = 2",
+        "In [1]: x = 1",
+        "\n[ins] In [1]: x = 1",
+        "In [12]: x = [\n    ...:     1]",
+        ">>> x = [\n...     1]",
+        "import os\nfrom __future__ import annotations\nx = 1",
+    ],
+)
+def test_what_ipython_runs_is_no_error(source: str) -> None:
+    assigned = [node for node in ast.walk(parse_cell(source).tree) if isinstance(node, ast.Assign)]
+    assert [target.id for target in assigned[0].targets if isinstance(target, ast.Name)] == ["x"]
+
+
+def test_an_unknown_future_is_an_error() -> None:
+    with pytest.raises(CellSyntaxError):
+        parse_cell("x = 1\nfrom __future__ import nothing_of_the_kind")
+
+
+@pytest.mark.parametrize("source", ["x[(:,1)]", "x = 1\nx = = 2", "%%time\nx = = 2", "x = " + "9" * 5000])
+def test_a_cell_that_may_fail_may_be_no_python(source: str) -> None:
+    cell = parse_cell(source, may_fail=True)
+    if sys.version_info < (3, 14) or "9" not in source:  # where the limit on digits moved
+        assert cell.tree.body == []
+
+
+def test_what_runs_before_a_lone_return_counts() -> None:
+    assert isinstance(parse_cell("x = 1\nreturn x", may_fail=True).tree.body[0], ast.Assign)
+
+
+@pytest.mark.parametrize("source", ["a = '\0'", "-" * 200_000 + "1"])
+def test_what_no_kernel_takes_is_an_error_anyway(source: str) -> None:
+    with pytest.raises(CellSyntaxError):
+        parse_cell(source, may_fail=True)
+
+
 def test_an_empty_cell() -> None:
     assert parse_cell("").tree.body == []
     assert parse_cell("# only a comment\n\n").tree.body == []
