@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
@@ -63,12 +63,22 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
                 target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
+    _merge_widgets(merged["metadata"], [document.get("metadata", {}) for document in executed.values()])
     # cells have ids since nbformat 4.5, and there they must
     has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
     for number in sorted(injected, reverse=True):
         cell = {key: value for key, value in injected[number].items() if key != "id"}
         cells.insert(number, {**cell, "id": f"nbci-after-{number}"} if has_ids else cell)
     return merged
+
+
+def _merge_widgets(metadata: dict[str, Any], executed: Sequence[Mapping[str, Any]]) -> None:
+    """Keep the state of the widgets of all steps, in the place of what the source has of an earlier execution."""
+    metadata.pop("widgets", None)
+    for each in executed:
+        for kind, kept in each.get("widgets", {}).items():
+            widgets = metadata.setdefault("widgets", {}).setdefault(kind, {**kept, "state": {}})
+            widgets["state"].update(kept["state"])
 
 
 def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:

@@ -58,6 +58,7 @@ def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
     """Start all parts; gives what is known at once."""
     import importlib.util
 
+    sys.modules["_nbci.streams"].install()
     sys.modules["_nbci.failures"].install(shell_errors)
     known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)
     sys.modules["_nbci.traces"].install(project)

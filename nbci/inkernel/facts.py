@@ -10,9 +10,11 @@ import platform
 import signal
 import sys
 import threading
+import time
 from typing import Any
 
 PR_SET_PDEATHSIG = 1
+THREADS_SECONDS = 5.0
 OF_THE_KERNEL = ("ipykernel", "tornado", "zmq", "jupyter_client", "anyio", "IPython")
 
 asides: list[list[Any]] = []
@@ -110,6 +112,29 @@ def watch_threads() -> None:
         original(args)
 
     threading.excepthook = hook
+
+
+def await_threads() -> list[str]:
+    """Let threads end that would keep a program alive, for a while; the names of those that go on."""
+    deadline = time.monotonic() + THREADS_SECONDS
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    if pools is not None and pools._threads_queues:  # their threads wait for work until they are told of the end
+        ending = threading.Thread(target=pools._python_exit, daemon=True)
+        ending.start()
+        ending.join(THREADS_SECONDS)
+    for thread in lasting_threads():
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return [thread.name for thread in lasting_threads()]
+
+
+def lasting_threads() -> list[threading.Thread]:
+    """Threads of the user's that a program would wait for at its end."""
+    exempt = (threading.main_thread(), threading.current_thread())
+    return [
+        thread
+        for thread in threading.enumerate()
+        if not thread.daemon and thread not in exempt and not type(thread).__module__.startswith(OF_THE_KERNEL)
+    ]
 
 
 def watch_unraisable() -> None:
@@ -212,13 +237,19 @@ def finish(probes: list[str]) -> dict[str, Any]:
     """Everything that is known at the end, in one document."""
     import resource
 
+    answers = [probe(expression) for expression in probes]
+    threads = await_threads()
+    told = (
+        " was still running " + format(THREADS_SECONDS, "g") + " seconds after the last cell, and ended with the kernel"
+    )
+    asides.extend([None, "the thread " + name + told] for name in threads)
+    asides.extend([None, text] for text in forgotten_tasks())
     own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
     unit = 1 if sys.platform == "darwin" else 1024
-    answers = [probe(expression) for expression in probes]
-    asides.extend([None, text] for text in forgotten_tasks())
     return {
         "probes": answers,
         "warnings": asides,
+        "threads": threads,
         "modules": sorted(set(top_levels()) - baseline),
         "path": [str(entry) for entry in sys.path],
         "seen": sys.modules["_nbci.traces"].seen(),

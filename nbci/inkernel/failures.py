@@ -45,7 +45,9 @@ def watch_tracebacks(shell: Any) -> None:
 
     def showtraceback(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> Any:
         value = (exc_tuple or sys.exc_info())[1]
-        if value is not None:
+        if value is not None and is_of_widgets(sys._getframe(1)):
+            sys.modules["_nbci.facts"].note("an exception was shown in a widget, and the cell went on: " + told(value))
+        elif value is not None:
             shown.append(value)
         return original(exc_tuple, *args, **kwargs)
 
@@ -60,6 +62,16 @@ def watch_tracebacks(shell: Any) -> None:
 
     shell.showtraceback = showtraceback
     shell.events.register("post_run_cell", after_cell)
+
+
+def is_of_widgets(frame: Any) -> bool:
+    """Whether this is code of ipywidgets: an `Output` and an `interact` show what is raised in them, and go on."""
+    return str(frame.f_globals.get("__name__")).startswith("ipywidgets.")
+
+
+def told(error: BaseException) -> str:
+    text = str(error)
+    return type(error).__name__ + (": " + text if text else "")
 
 
 def watch_magics(shell: Any) -> None:

@@ -23,11 +23,11 @@ from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
 from nbci.lean import lean_import
 from nbci.records.codec import plain
-from nbci.records.model import Failure, Scrap, Usage
+from nbci.records.model import Failure, Usage
 from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable
+    from collections.abc import Awaitable, Iterable, Mapping
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
@@ -45,6 +45,7 @@ GRACE_WHEN_STOPPED_SECONDS = 0.5
 OBEY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 QUIET_SECONDS = 0.1
+OUTPUT_LOST = "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
 
 
 class KernelDied(Exception):
@@ -70,7 +71,7 @@ class Attempt:
         self.document = new_document(job, display_name)
         self.executed = executed_notebook(self.document, job, self.mask)
         self.journal = Journal(job.journal_path, self.executed)
-        self.scraps: list[Scrap] = []
+        self.outputs: list[CellOutputs] = []
         self.gives: tuple[ValueRef, ...] = ()
         self.facts: Facts | None = None
         self.version: str | None = None
@@ -131,7 +132,8 @@ class Attempt:
         if self.process.language_info:
             self.executed.notebook["metadata"]["language_info"] = self.mask.json(self.process.language_info)
         self.journal.open()
-        self._client = StepClient(nbformat.from_dict(self.document), self.process.manager, self.process.client)
+        document, process = nbformat.from_dict(self.document), self.process
+        self._client = StepClient(document, process.manager, process.client, process.greetings)
         self._client.reset_execution_trackers()
         if self.job.language == "python":
             self._python = PythonKernel(self.job, self.process)
@@ -154,6 +156,7 @@ class Attempt:
     async def _finish(self) -> None:
         if self._python is not None and self.stopping is None:
             self.facts = await self._alive(self._python.finish())
+            await self._alive(self._ready_client().hear_all(self._python.asked))
 
     def _refused(self, refusal: Refusal | None) -> bool:
         if refusal is not None:
@@ -168,7 +171,8 @@ class Attempt:
         self.listener.cell_started(cell, index, len(self.job.cells))
         name = f"cell-{cell.number or index + 1:03d}-output"
         spill = self.job.spill_folder / name
-        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, spill, self.journal, self._said)
+        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, spill, self.journal, self._said, index=index)
+        self.outputs.append(outputs)
         started, clock = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), time.monotonic()
         self.journal.add({"do": "start", "cell": index, "started_utc": started})
         failure: Failure | None = None
@@ -185,7 +189,6 @@ class Attempt:
 
     def _note_run(self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, clock: float) -> None:
         outputs.finish()
-        self.scraps.extend(outputs.scraps)
         self.counts[self.executed.notebook["cells"][index]["execution_count"] or 0] = cell.number
         seconds = round(time.monotonic() - clock, 6)
         run = replace(self.executed.runs[index], result="failed" if failed else "passed", seconds=seconds)
@@ -194,25 +197,23 @@ class Attempt:
         self.listener.cell_ended(cell, run)
 
     async def _execute(self, cell: ProgramCell, index: int, outputs: CellOutputs) -> Failure | None:
-        from nbclient.exceptions import CellExecutionError
-
         problem = unrunnable(cell.source)
         if problem is not None:
             line = explain.first_line(cell.source.split("\0")[0])
             return Failure(kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line)
         client = self._ready_client()
-        client.outputs, client.cell_number = outputs, cell.number
-        node = client.nb.cells[index]
         try:
-            await self._within_time(client.async_execute_cell(node, index), cell, self.job.cell_timeout_seconds)
+            running = client.run_cell(index, cell.number, outputs)
+            reply = await self._within_time(running, cell, self.job.cell_timeout_seconds)
         except TimedOut as error:
             line = explain.first_line(cell.source)
             return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
-        except CellExecutionError as error:
-            reply = {"ename": error.ename, "evalue": error.evalue, "traceback": self._traceback(error)}
-            failure = explain.failure_of_error(cell, reply, node.execution_count)
-            return self._masked(replace(failure, hint=failure.hint or self._missing_module(failure)))
-        return None
+        if reply is None or reply["status"] != "error" or client.allows_errors(index):
+            return None
+        shown = {**reply, "traceback": self._traceback(reply)}
+        count = self.executed.notebook["cells"][index]["execution_count"]
+        failure = explain.failure_of_error(cell, shown, count)
+        return self._masked(replace(failure, hint=failure.hint or self._missing_module(failure)))
 
     def _missing_module(self, failure: Failure) -> str | None:
         spec = self.process.manager.kernel_spec
@@ -224,14 +225,14 @@ class Attempt:
             program = sys.executable  # as jupyter_client has it
         return explain.missing_module_hint(failure, self.job.kernel_name, program, locked=locked)
 
-    def _traceback(self, error: Any) -> list[str]:
+    def _traceback(self, reply: Mapping[str, Any]) -> list[str]:
         shown = [output for output in self.executed.outputs if output["output_type"] == "error"]
-        return list(shown[-1]["traceback"]) if shown else [str(error.traceback)]
+        return list(shown[-1]["traceback"] if shown else reply.get("traceback") or ())
 
-    async def _within_time(self, cell_run: Awaitable[Any], cell: ProgramCell, seconds: float | None) -> None:
+    async def _within_time(self, cell_run: Awaitable[Answer], cell: ProgramCell, seconds: float | None) -> Answer:
         task = asyncio.ensure_future(cell_run)
         try:
-            await self._alive(task, seconds)
+            return await self._alive(task, seconds)
         except TimeoutError:
             message = f"cell {cell.number or 'of the parameters'} took longer than {seconds:g} seconds"
             await self.process.interrupt()
@@ -316,12 +317,23 @@ class Attempt:
     async def close(self) -> None:
         """End the kernel and everything that it started."""
         timed_out = self.failure is not None and self.failure.kind == "timeout"
+        waited = self.facts is not None and self.facts.has_unended_threads
         stopped = self.stopping is not None or timed_out or self.journal.failed.done()
         grace = GRACE_SECONDS if self.job.language == "python" else GRACE_OF_OTHERS_SECONDS
         try:
-            await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped else grace)
+            await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped or waited else grace)
         finally:
+            if self._client is not None:
+                self._client.stop()
+                self._keep_widgets(self._client)
+            for outputs in self.outputs:
+                outputs.finish()
             self.journal.close()
+
+    def _keep_widgets(self, client: StepClient) -> None:
+        widgets = client.widgets()
+        if widgets is not None:
+            self.executed.notebook["metadata"]["widgets"] = self.mask.json(widgets)
 
     def outcome(self) -> JobOutcome:
         """What is known, after `close`."""
@@ -334,7 +346,7 @@ class Attempt:
             cells=tuple(self.executed.runs),
             gives=(*self.gives, *(facts.random.gives if facts else ())) if failure is None else (),
             probes=facts.probes if facts else (),
-            scraps=last_of_each_name(self.scraps),
+            scraps=last_of_each_name(scrap for outputs in self.outputs for scrap in outputs.scraps),
             distributions=facts.distributions if facts else None,
             kernel_version=self.version,
             usage=usage,
@@ -345,7 +357,9 @@ class Attempt:
         )
 
     def _asides(self) -> list[str]:
-        return self._placed(self.facts.asides) if self.facts is not None else []
+        incomplete = self._client.incomplete if self._client is not None else ()
+        lost = [f"cell {number}: {OUTPUT_LOST}" for number in incomplete]
+        return lost + (self._placed(self.facts.asides) if self.facts is not None else [])
 
     def _placed(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:
         """Texts with the cells that they belong to."""

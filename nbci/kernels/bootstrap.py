@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 PARTS = (
+    "streams",
     "failures",
     "traces",
     "facts",

@@ -1,70 +1,174 @@
-"""nbclient's client, whose outputs are masked, capped and passed on as they come."""
+"""Executes cells: what the kernel says is read all the time, and goes to the cell that it is about."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
 from nbclient import NotebookClient
+from nbclient.client import timestamp
+from nbclient.exceptions import CellExecutionComplete
 
 from nbci.kernels.process import quiet
+from nbci.kernels.widgets import OUTPUT_WIDGETS, widgets_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
     from nbformat import NotebookNode
 
     from nbci.kernels.outputs import CellOutputs
 
 SHOWN = ("display_data", "execute_result", "update_display_data")
-IOPUB_TIMEOUT_SECONDS = 3600
+OF_THE_LATEST = ("stream", "clear_output", *SHOWN, "comm_open", "comm_msg", "comm_close")
+CAPTURED = ("stream", "clear_output", "display_data", "execute_result", "error")
+QUIET_SECONDS = 2.0
+"""How long nothing may come from a kernel that has replied before it is asked whether it has said all."""
+
+
+class RanCell(Struct, frozen=True, kw_only=True):
+    """A cell that was sent to the kernel, and where its outputs go; `number` is the notebook's."""
+
+    node: NotebookNode
+    index: int
+    number: int | None
+    outputs: CellOutputs
 
 
 class StepClient(NotebookClient):
-    """Executes cells; what a cell prints goes through `outputs`, which is set for each cell."""
+    """One task reads what the kernel says, for as long as the kernel lives.
 
-    outputs: CellOutputs
-    cell_number: int | None
-    messages_seen: int
+    Outputs are those of the cell whose request they answer, also when it has ended: a thread may print later. What
+    answers none of the cells' requests, but nbci's own questions or a message of a widget's, is of the latest cell.
+    What a kernel says when it starts is of none, and stands in its log.
+    """
 
-    def __init__(self, nb: NotebookNode, km: Any, kc: Any) -> None:
-        super().__init__(nb, km=km, log=quiet, timeout=None, iopub_timeout=IOPUB_TIMEOUT_SECONDS)
-        self.kc = kc
-        self.cell_number = None
+    def __init__(self, nb: NotebookNode, km: Any, kc: Any, greetings: Collection[str] = ()) -> None:
+        super().__init__(nb, km=km, log=quiet, timeout=None)
+        self.kc: Any = kc
         self.messages_seen = 0
-        self.on_cell_error = note_raised
+        self.incomplete: list[int | None] = []
+        """Cells whose end was not heard of."""
+        self.widget_registry = OUTPUT_WIDGETS
+        self._cells: dict[str, RanCell] = {}
+        self._latest: RanCell | None = None
+        self._greetings = {"", *greetings}
+        self._ends: dict[str, asyncio.Future[None]] = {}
+        self._reading = asyncio.ensure_future(self._read())
 
-    async def _async_poll_kernel_alive(self) -> None:
-        """Nothing: whoever runs this client watches the process itself, more often than each second."""
+    def stop(self) -> None:
+        """Read no more."""
+        self._reading.cancel()
 
-    def process_message(self, msg: dict[str, Any], cell: NotebookNode, cell_index: int) -> NotebookNode | None:
-        """As nbclient does, but outputs go to `outputs`; what the disk refuses ends the step, not this task."""
-        self.messages_seen += 1
-        try:
-            if self.output_hook_stack[msg["parent_header"].get("msg_id")]:
-                msg["content"] = self.outputs.masked(msg["content"])
-            elif self._is_taken(msg["msg_type"], msg["content"]):
-                return None
-        except OSError as error:
-            self.outputs.fail(error)
+    async def run_cell(self, index: int, number: int | None, outputs: CellOutputs) -> dict[str, Any] | None:
+        """Run the cell at `index`; the kernel's reply once all outputs are there, None where nothing is to be run."""
+        node = self.nb.cells[index]
+        tags = node.metadata.get("tags", [])
+        if not node.source.strip() or self.skip_cells_with_tag in tags:
             return None
-        answer: NotebookNode | None = super().process_message(msg, cell, cell_index)
-        return answer
+        node.metadata["execution"] = {}
+        asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
+        self._latest = self._cells[asked] = RanCell(node=node, index=index, number=number, outputs=outputs)
+        reply = await self._reply(asked)
+        node.metadata["execution"]["shell.execute_reply"] = timestamp(reply)
+        content: dict[str, Any] = reply["content"]
+        if content["status"] == "error":
+            node.metadata.setdefault("nbci", {})["raised"] = str(content.get("ename") or "error")
+        if not await self.hear_all(asked):
+            self.incomplete.append(number)
+        return content
 
-    def _is_taken(self, kind: str, content: dict[str, Any]) -> bool:
-        """Whether the message was an output of the cell's, which is now in the notebook."""
-        if kind == "stream":
-            self.outputs.text(content["name"], content["text"])
-        elif kind in SHOWN:
-            self.outputs.show(kind, content, self.cell_number)
-        elif kind == "error":
-            self.outputs.error(content)
-        elif kind == "clear_output":
-            self.outputs.clear(wait=bool(content.get("wait")))
-        else:
-            if kind == "execute_input":
-                self.outputs.count(content.get("execution_count"))
-            return False
+    def allows_errors(self, index: int) -> bool:
+        """Whether the cell at `index` may raise."""
+        return "raises-exception" in self.nb.cells[index].metadata.get("tags", [])
+
+    async def hear_all(self, asked: str) -> bool:
+        """Wait until the kernel, which has replied to `asked`, has said all about it; whether its last word came.
+
+        Without that, other words may be lost as well: a queue was full. A kernel that is quiet is asked something else,
+        and what it says of that comes behind all that it said before.
+        """
+        end = self._end(asked)
+        questions: list[asyncio.Future[None]] = []
+        while not end.done():
+            seen = self.messages_seen
+            known = [end, self._reading, *questions]
+            await asyncio.wait(known, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if self._reading.done():
+                self._reading.result()
+            if any(question.done() for question in questions):
+                return end.done()
+            if self.messages_seen == seen:
+                questions.append(self._end(self.kc.kernel_info()))
         return True
 
+    def widgets(self) -> dict[str, Any] | None:
+        """The state of all widgets, as a notebook's metadata keep it."""
+        return widgets_metadata(self)
 
-def note_raised(cell: NotebookNode, cell_index: int, execute_reply: dict[str, Any]) -> None:
-    """Say in the cell's metadata that it raised, which matters where a tag allows it to."""
-    cell.metadata.setdefault("nbci", {})["raised"] = str(execute_reply["content"].get("ename") or "error")
+    async def _reply(self, asked: str) -> dict[str, Any]:
+        while True:
+            reply: dict[str, Any] = await self.kc.shell_channel.get_msg()
+            if reply["parent_header"].get("msg_id") == asked:
+                return reply
+
+    async def _read(self) -> None:
+        while True:
+            message = await self.kc.iopub_channel.get_msg()
+            self.messages_seen += 1
+            asked = message["parent_header"].get("msg_id", "")
+            cell = self._cells.get(asked)
+            if cell is not None:
+                self._take(message, cell)
+            elif self._latest is not None and asked not in self._greetings and message["msg_type"] in OF_THE_LATEST:
+                self._take(message, self._latest)
+            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                self._note_end(asked)
+
+    def _take(self, message: dict[str, Any], cell: RanCell) -> None:
+        """Take in one message; what the disk refuses ends the step, not the reading."""
+        content = message["content"]
+        try:
+            if self._is_captured(message):
+                message["content"] = cell.outputs.masked(content)
+            elif take_output(message["msg_type"], content, cell):
+                return
+        except OSError as error:
+            cell.outputs.fail(error)
+            return
+        try:
+            self.process_message(message, cell.node, cell.index)
+        except CellExecutionComplete:
+            return
+
+    def _is_captured(self, message: dict[str, Any]) -> bool:
+        """Whether an output widget takes this output; one that is full leaves it to the cell."""
+        hooks: Any = self.output_hook_stack[message["parent_header"].get("msg_id")]
+        return bool(hooks) and message["msg_type"] in CAPTURED and hooks[-1].has_room
+
+    def _end(self, asked: str) -> asyncio.Future[None]:
+        if asked not in self._ends:
+            self._ends[asked] = asyncio.get_running_loop().create_future()
+        return self._ends[asked]
+
+    def _note_end(self, asked: str) -> None:
+        if not self._end(asked).done():
+            self._end(asked).set_result(None)
+
+
+def take_output(kind: str, content: Mapping[str, Any], cell: RanCell) -> bool:
+    """Whether the message was an output, which is now among the cell's."""
+    if kind == "stream":
+        cell.outputs.text(content["name"], content["text"])
+    elif kind in SHOWN:
+        cell.outputs.show(kind, content, cell.number)
+    elif kind == "error":
+        cell.outputs.error(content)
+    elif kind == "clear_output":
+        cell.outputs.clear(wait=bool(content.get("wait")))
+    else:
+        if kind == "execute_input":
+            cell.outputs.count(content.get("execution_count"))
+        return False
+    return True

@@ -70,6 +70,11 @@ class Journal:
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self.flush)
 
+    def turn(self, cell: int) -> None:
+        """Let what follows be of the cell at this index, which may have ended before the one that runs."""
+        if self.executed.current != cell:
+            self.add({"do": "turn", "cell": cell})
+
     def write_with(self, file: IO[str]) -> None:
         """Flush this file, too, whenever the journal is written."""
         self._beside.append(file)
@@ -101,6 +106,7 @@ class Journal:
 
     def close(self) -> None:
         """Write what waits; nothing follows."""
+        self.executed.complete()
         self.flush()
         if self._file is not None:
             os.close(self._file)

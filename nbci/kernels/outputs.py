@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from typing import IO, TYPE_CHECKING, Any, Literal
 
 from nbci.kernels.scraps import scrap_of
@@ -19,18 +18,34 @@ if TYPE_CHECKING:
 Stream = Literal["stdout", "stderr"]
 
 MOST_OUTPUTS = 2000
+TEXT, SHOWN = ".txt", ".jsonl"
+"""The suffixes of spill files."""
 LONGEST_TRACEBACK = 100_000
 PIECE_CHARACTERS = 64 << 10
 """What is masked, checked and written at once: kernels send 100 MB in one message when that much is printed."""
 
 
 class CellOutputs:
-    """The outputs of one cell as they come; time and memory grow with what is kept, not with what is printed."""
+    """The outputs of one cell as they come; time and memory grow with what is kept, not with what is printed.
+
+    They may come after the cell's end, from its threads; `finish` then completes them once more.
+    """
 
     def __init__(
-        self, mask: Mask, cap_bytes: int, spill: Path, journal: Journal, said: Callable[[str, Stream], None]
+        self,
+        mask: Mask,
+        cap_bytes: int,
+        spill: Path,
+        journal: Journal,
+        said: Callable[[str, Stream], None],
+        *,
+        index: int,
     ) -> None:
-        """`spill` is the path of the spill files without their suffix; `said` is called with masked text."""
+        """Of the journal's cell at `index`; `spill` is the path of the spill files without their suffix.
+
+        `said` is called with masked text.
+        """
+        self._index = index
         self._mask = mask
         self._cap_bytes = cap_bytes
         self._spill = spill
@@ -40,12 +55,13 @@ class CellOutputs:
         self._kept_bytes = 0
         self._display_bytes: dict[str, int] = {}
         self._clear_at_next = False
-        self._text_file: IO[str] | None = None
-        self._shown_file: IO[str] | None = None
+        self._files: dict[str, IO[str]] = {}
+        self._is_told = False
         self.scraps: list[Scrap] = []
 
     def count(self, count: int | None) -> None:
         """The kernel gave the cell this execution count."""
+        self._journal.turn(self._index)
         self._journal.add({"do": "count", "count": count})
 
     def fail(self, error: OSError) -> None:
@@ -54,6 +70,7 @@ class CellOutputs:
 
     def text(self, name: str, chunk: str) -> None:
         """The cell printed `chunk` to the stream `name`."""
+        self._journal.turn(self._index)
         self._clear_if_asked()
         mask = self._streams.setdefault(name, self._mask.stream())
         for at in range(0, len(chunk), PIECE_CHARACTERS):
@@ -61,6 +78,7 @@ class CellOutputs:
 
     def flush(self) -> None:
         """Nothing is held back any more: another kind of output follows, or the end."""
+        self._journal.turn(self._index)
         for name, mask in self._streams.items():
             self._keep_text(name, mask.flush())
 
@@ -113,21 +131,24 @@ class CellOutputs:
     def finish(self) -> None:
         """The cell ended: complete its outputs, and say where the rest is."""
         self.flush()
-        files = [file for file in (self._text_file, self._shown_file) if file is not None]
         try:
-            for file in files:
+            for file in self._files.values():
                 file.close()
         except OSError as error:
             self._journal.fail(error)
-        if files:
-            paths = " and ".join(self._path_in_step(file) for file in files)
-            kept = _readable(self._cap_bytes)
-            notice = self._mask.text(
-                f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {paths}"
-                " in the step's folder of the run\n"
-            )
-            self._journal.add({"do": "show", "output": {"output_type": "stream", "name": "stderr", "text": notice}})
-            self._said(notice, "stderr")
+        if self._files and not self._is_told:
+            self._is_told = True
+            self._tell_of_files()
+
+    def _tell_of_files(self) -> None:
+        paths = " and ".join(self._path_in_step(suffix) for suffix in sorted(self._files, reverse=True))
+        kept = _readable(self._cap_bytes)
+        notice = self._mask.text(
+            f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {paths}"
+            " in the step's folder of the run\n"
+        )
+        self._journal.add({"do": "show", "output": {"output_type": "stream", "name": "stderr", "text": notice}})
+        self._said(notice, "stderr")
 
     def _clear_if_asked(self) -> None:
         if self._clear_at_next:
@@ -160,23 +181,22 @@ class CellOutputs:
         return True
 
     def _spill_display(self, output: Mapping[str, Any]) -> None:
-        if self._shown_file is None:
-            self._shown_file = self._open_spill(".jsonl")
-        self._shown_file.write(json.dumps({"data": output["data"], "metadata": output["metadata"]}) + "\n")
+        line = json.dumps({"data": output["data"], "metadata": output["metadata"]}) + "\n"
+        self._spill_file(SHOWN).write(line)
 
     def _keep_text(self, name: str, text: str) -> None:
         if not text:
             return
         text = clean(text)
-        if self._text_file is not None:
-            self._text_file.write(text)
+        if TEXT in self._files:
+            self._spill_file(TEXT).write(text)
         name = name if name == "stderr" else "stdout"
         room = self._cap_bytes - self._kept_bytes
         size = len(text) if text.isascii() else len(text.encode())
         executed = self._journal.executed
         is_one_too_many = executed.open_stream != name and executed.pieces >= MOST_OUTPUTS
         if size > room or is_one_too_many:
-            if self._text_file is None:
+            if TEXT not in self._files:
                 self._begin_spill(text)
             text = "" if is_one_too_many else text.encode()[: max(room, 0)].decode(errors="ignore")
             size = room
@@ -187,22 +207,26 @@ class CellOutputs:
 
     def _begin_spill(self, text: str) -> None:
         """Start the spill file with all that was printed before, so that it holds the whole."""
-        self._text_file = self._open_spill(".txt")
+        file = self._spill_file(TEXT)
         for output in self._journal.executed.outputs:
             if output.get("output_type") == "stream":
-                self._text_file.write(output["text"])
-        self._text_file.write(text)
+                file.write(output["text"])
+        file.write(text)
 
-    def _open_spill(self, suffix: str) -> IO[str]:
+    def _spill_file(self, suffix: str) -> IO[str]:
+        """The file that takes what goes over the cap; it is opened again for what comes after the cell's end."""
+        file = self._files.get(suffix)
+        if file is not None and not file.closed:
+            return file
         path = self._spill.with_name(self._spill.name + suffix)
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w", encoding="utf-8")
-        self._journal.write_with(file)
-        self._journal.add({"do": "spill", "path": self._path_in_step(file)})
-        return file
+        self._files[suffix] = path.open("w" if file is None else "a", encoding="utf-8")
+        self._journal.write_with(self._files[suffix])
+        self._journal.add({"do": "spill", "path": self._path_in_step(suffix)})
+        return self._files[suffix]
 
-    def _path_in_step(self, file: IO[str]) -> str:
-        return f"{self._spill.parent.name}/{os.path.basename(file.name)}"
+    def _path_in_step(self, suffix: str) -> str:
+        return f"{self._spill.parent.name}/{self._spill.name}{suffix}"
 
 
 def _joined(kind: str, value: Any) -> Any:

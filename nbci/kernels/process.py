@@ -34,6 +34,10 @@ CHILDREN_SECONDS = 0.5
 MEMORY_POLLS = 5
 LOG_TAIL_CHARACTERS = 8000
 READ_BYTES = 1 << 16
+MOST_MESSAGES = 16
+"""How many wait for nbci in its own process."""
+
+LAST_WORDS_SECONDS = 1.0
 WELCOME = "iopub_welcome"
 """What a kernel says first to a client whose subscription has come; older kernels do not."""
 
@@ -67,6 +71,8 @@ class KernelProcess:
         self.peak_memory_bytes = 0
         self.died: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self.language_info: dict[str, Any] = {}
+        self.greetings: set[str] = set()
+        """Requests that only asked whether the kernel was there."""
 
     @property
     def manager(self) -> AsyncKernelManager:
@@ -100,7 +106,7 @@ class KernelProcess:
         self._watch = asyncio.ensure_future(self._watch_process())
         self._hear_of_end()
         self.client = self._new_client(self._manager)
-        self._unlimit_queue()
+        self._limit_queue()
         self.client.start_channels(hb=False)  # its process is watched itself
         self.client.allow_stdin = False
         await self._wait_until_ready()
@@ -229,18 +235,22 @@ class KernelProcess:
         client.shell_channel_class = client.iopub_channel_class = PatientChannel
         return client
 
-    def _unlimit_queue(self) -> None:
-        """Let no output be dropped, however fast it comes; must precede the connection."""
+    def _limit_queue(self) -> None:
+        """Let no output be dropped, however fast it comes; must precede the connection.
+
+        A Python kernel waits until there is room, see `inkernel.streams`. Others drop what finds none.
+        """
         import zmq
 
         channel = self.client.iopub_channel if self.client is not None else None
         if channel is not None and channel.socket is not None:
-            channel.socket.setsockopt(zmq.RCVHWM, 0)
+            most = MOST_MESSAGES if self._job.language == "python" else 0
+            channel.socket.setsockopt(zmq.RCVHWM, most)
 
     async def _wait_until_ready(self) -> None:
         """Ask until the kernel has answered, and greeted or echoed on iopub too: then no output can be missed."""
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
-        asked: set[str] = set()
+        asked = self.greetings
         answered = echoed = False
         while not (answered and echoed):
             if self.died.done():
@@ -344,7 +354,8 @@ class KernelLog:
         """Read what is left and finish."""
         if not self._open:
             return
-        while self._read():
+        deadline = time.monotonic() + LAST_WORDS_SECONDS  # what escaped its end may write on
+        while self._read() and time.monotonic() < deadline:
             pass
         asyncio.get_running_loop().remove_reader(self._source)
         os.close(self._source)

@@ -40,6 +40,7 @@ class Facts(Struct, frozen=True, kw_only=True):
     asides: tuple[tuple[int | None, str], ...]
     random: RandomUse
     left: tuple[tuple[int | None, str], ...]
+    has_unended_threads: bool = False
 
 
 class PythonKernel:
@@ -49,6 +50,8 @@ class PythonKernel:
         self._job = job
         self._process = process
         self._has_cloudpickle = True
+        self.asked = ""
+        """The id of the last request."""
 
     async def install(self) -> str:
         """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
@@ -147,6 +150,7 @@ class PythonKernel:
             asides=tuple(asides),
             random=await self._random_use(said["random"]),
             left=tuple((count, str(text)) for count, text in said["left"]),
+            has_unended_threads=bool(said["threads"]),
         )
 
     async def _random_use(self, said: dict[str, Any]) -> RandomUse:
@@ -178,7 +182,7 @@ class PythonKernel:
 
     async def _execute(self, code: str, expressions: dict[str, str] | None = None) -> dict[str, Any]:
         client = self._client()
-        asked = client.execute(
+        self.asked = asked = client.execute(
             code, silent=True, store_history=False, user_expressions=expressions, allow_stdin=False, stop_on_error=False
         )
         while True:

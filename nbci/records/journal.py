@@ -28,7 +28,7 @@ class ExecutedNotebook:
 
     The events, by their `do`: `begin` (notebook, and `cells`, the CellRuns), `start` (a cell), then for that cell
     `count`, `text`, `show` (an output, with the id of a display), `update` (every output of that id), `clear`, `spill`
-    and `end` (its CellRun and metadata).
+    and `end` (its CellRun and metadata). `turn` (to a cell): what follows is of that one, which has started before.
     """
 
     def __init__(self, notebook: dict[str, Any], runs: Sequence[CellRun]) -> None:
@@ -85,6 +85,8 @@ class ExecutedNotebook:
                 self._cell["execution_count"] = event["count"]
             case "spill":
                 self._note(spilled=str(event["path"]))
+            case "turn":
+                self._turn(int(event["cell"]))
             case "start":
                 self._start(int(event["cell"]), str(event["started_utc"]))
             case "end":
@@ -92,12 +94,23 @@ class ExecutedNotebook:
 
     def cut_short(self) -> CellRun | None:
         """The engine was killed: mark and give the cell that was running, if one was."""
-        if self.current is None or "result" in self._cell["metadata"].get("nbci", {}):
+        running = self._running()
+        if running is None:
             return None
+        self._turn(running)
         self._show({"output_type": "stream", "name": "stderr", "text": CUT_SHORT}, None)
-        run = replace(self.runs[self.current], result="failed")
+        run = replace(self.runs[running], result="failed")
         self._end(plain(run), self._cell["metadata"])
         return run
+
+    def _running(self) -> int | None:
+        """The cell that has started and not ended."""
+        if self.current is not None and not _has_ended(self._cell):
+            return self.current
+        for index, (run, cell) in enumerate(zip(self.runs, self.notebook["cells"], strict=True)):
+            if run.started_utc is not None and not _has_ended(cell):
+                return index
+        return None
 
     @property
     def _cell(self) -> dict[str, Any]:
@@ -112,12 +125,25 @@ class ExecutedNotebook:
         self.current = index
         self._note(started_utc=started_utc)
 
+    def _turn(self, index: int) -> None:
+        self.complete()
+        if index not in range(len(self.runs)):
+            raise IndexError("no such cell")
+        self.current = index
+
     def _text(self, stream: str, text: str) -> None:
         if self._open is None or self._open[0]["name"] != stream:
             self.settle()
-            self._open = ({"output_type": "stream", "name": stream, "text": ""}, [])
-            self._cell["outputs"].append(self._open[0])
+            self._open = self._reopened(stream)
         self._open[1].append(str(text))
+
+    def _reopened(self, stream: str) -> tuple[Output, list[str]]:
+        """The cell's last output if it is of this stream, which is so after a turn to another cell; else a new one."""
+        outputs: list[Output] = self._cell["outputs"]
+        if outputs and outputs[-1].get("output_type") == "stream" and outputs[-1].get("name") == stream:
+            return outputs[-1], [outputs[-1]["text"]]
+        outputs.append({"output_type": "stream", "name": stream, "text": ""})
+        return outputs[-1], []
 
     def _show(self, output: Output, display: str | None) -> None:
         self.settle()
@@ -132,12 +158,15 @@ class ExecutedNotebook:
 
     def _end(self, run: dict[str, Any], metadata: dict[str, Any]) -> None:
         self.settle()
-        for output in self._cell["outputs"]:
-            if output.get("output_type") == "stream":
-                output["text"] = without_overwritten(output["text"])
+        self._tidy()
         kept = self.runs[self.current or 0] = _cell_run(run)
         times = {"seconds": kept.seconds, "started_utc": kept.started_utc, "result": kept.result}
         self._cell["metadata"] = {**metadata, "nbci": {**metadata.get("nbci", {}), **times}}
+
+    def _tidy(self) -> None:
+        for output in self._cell["outputs"]:
+            if output.get("output_type") == "stream":
+                output["text"] = without_overwritten(output["text"])
 
     def _note(self, **changes: Any) -> None:
         if self.current is not None:
@@ -154,6 +183,12 @@ class ExecutedNotebook:
         """Complete the text that is open; what is printed next becomes another output."""
         self._join()
         self._open = None
+
+    def complete(self) -> None:
+        """Complete the cell's outputs: another cell's follow, or none."""
+        self.settle()
+        if self.current is not None and _has_ended(self._cell):
+            self._tidy()
 
     def take_state(self, event: Event) -> None:
         """Go on from what `begin` told beside the notebook."""
@@ -176,7 +211,8 @@ def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
             elif executed is not None:
                 executed.apply(event)
     if executed is not None:
-        executed.settle()
+        with suppress(*_DAMAGED):
+            executed.complete()
     return executed
 
 
@@ -208,6 +244,10 @@ def _begun(event: Event) -> ExecutedNotebook:
     executed = ExecutedNotebook(notebook, runs)
     executed.take_state(event)
     return executed
+
+
+def _has_ended(cell: dict[str, Any]) -> bool:
+    return "result" in cell["metadata"].get("nbci", {})
 
 
 def _cell_run(document: dict[str, Any]) -> CellRun:

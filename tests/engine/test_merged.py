@@ -56,3 +56,14 @@ def test_injected_parameters_stand_where_they_ran_and_once() -> None:
 def test_a_step_that_never_ran_leaves_the_source() -> None:
     merged = merge(_source("code"), {})
     assert merged["cells"][0]["outputs"] == []
+
+
+def test_the_state_of_widgets_of_all_steps_is_kept() -> None:
+    def widgets(*models: str) -> dict[str, Any]:
+        return {"widgets": {"state+json": {"version_major": 2, "state": {model: {"n": 1} for model in models}}}}
+
+    source = _source("code", "code") | {"metadata": widgets("stale")}
+    executed = {"a": _ran((1, "a")) | {"metadata": widgets("x")}, "b": _ran((2, "b")) | {"metadata": widgets("y", "z")}}
+    kept = merge(source, executed)["metadata"]["widgets"]["state+json"]
+    assert kept == {"version_major": 2, "state": {"x": {"n": 1}, "y": {"n": 1}, "z": {"n": 1}}}
+    assert "widgets" not in merge(source, {"a": _ran((1, "a"))})["metadata"]

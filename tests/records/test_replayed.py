@@ -36,15 +36,18 @@ of_a_cell = st.one_of(
     st.just({"do": "clear"}),
     st.just({"do": "spill", "path": "files/x.txt"}),
 )
-cells = st.lists(st.lists(of_a_cell, max_size=8), min_size=1, max_size=CELLS)
+late = st.builds(lambda event: {**event, "late": True}, of_a_cell)
+cells = st.lists(st.lists(of_a_cell | late, max_size=8), min_size=1, max_size=CELLS)
 
 
 def story(cells: list[list[Event]], *, ends: bool) -> list[Event]:
-    """What happens when these cells run; the last one ends or not."""
+    """What happens when these cells run; the last one ends or not. What is late is of the cell before."""
     events: list[Event] = []
     for index, happens in enumerate(cells):
         events.append({"do": "start", "cell": index, "started_utc": "2026-01-01T00:00:00.000Z"})
-        events += happens
+        for event in happens:
+            there, here = ({"do": "turn", "cell": place} for place in (max(index - 1, 0), index))
+            events += [there, event, here] if event.get("late") else [event]
         if ends or index + 1 < len(cells):
             run = {"role": "step", "number": index + 1, "first_line": "", "result": "passed", "seconds": 0.5}
             events.append({"do": "end", "run": run, "metadata": {"tags": ["t"]}})
@@ -60,7 +63,7 @@ def happened(events: list[Event]) -> ExecutedNotebook:
 
 def seen(executed: ExecutedNotebook | None) -> Any:
     assert executed is not None
-    executed.settle()
+    executed.complete()
     return executed.notebook, executed.runs, executed.current
 
 
@@ -102,7 +105,7 @@ keys = (
     "notebook",
     "cells",
 )
-kinds = st.sampled_from(["begin", "start", "text", "show", "update", "clear", "count", "spill", "end", "other"])
+kinds = st.sampled_from(["begin", "start", "text", "show", "update", "clear", "count", "spill", "end", "turn", "other"])
 strange = st.builds(lambda do, rest: {**rest, "do": do}, kinds, st.dictionaries(st.sampled_from(keys), anything))
 garbage = st.one_of(st.binary(max_size=20), st.builds(lambda event: json.dumps(event).encode(), strange))
 
@@ -128,6 +131,17 @@ def test_the_cell_that_ran_is_marked() -> None:
     assert executed.cut_short() is None
     assert happened(story([[], [text]], ends=True)).cut_short() is None
     assert empty().cut_short() is None
+
+
+def test_what_is_late_is_of_its_own_cell() -> None:
+    """A thread of the first cell prints while the second runs; the running one is still known after a kill."""
+    text = {"do": "text", "stream": "stdout", "text": "10%\r20%"}
+    executed = happened(story([[text], [text, {**text, "late": True}, text]], ends=False)[:-1])
+    texts = [[output["text"] for output in cell["outputs"]] for cell in executed.notebook["cells"]]
+    assert texts == [["20%"], ["10%\r20%"], []]
+    cell = happened(story([[text], [{**text, "late": True}]], ends=False)[:-1]).cut_short()
+    assert cell is not None
+    assert cell.number == 2
 
 
 def test_many_small_prints_take_time_in_proportion() -> None:
