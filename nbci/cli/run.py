@@ -121,6 +121,7 @@ def _start(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
+    from nbci.engine.resuming import refuse_changed
     from nbci.store.runs import find_run
     from nbci.store.sources import read_notebooks
 
@@ -135,6 +136,7 @@ def _resume(arguments: argparse.Namespace) -> int:
     plan = folder.read_plan()
     project = _project_for(project, plan)
     request = Request(project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {}))
+    refuse_changed(project, plan, folder, os.environ)
     return _carry_out(arguments, request, lambda: folder)
 
 

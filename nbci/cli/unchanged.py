@@ -58,6 +58,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     from nbci.cli.live.gates import gates_word, verdict_lines
     from nbci.cli.live.summary import metric_lines
     from nbci.cli.verdict import exit_code
+    from nbci.engine.as_used import is_as_used
 
     remote = _remote(context.project.root, list(judging.remote_tags)) if judging.remote_tags else None
     if judging.remote_tags and (remote is None or not _is_here(context.project.root, remote[1])):
@@ -75,6 +76,9 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "remote": remote,
         "made": [path for step in context.plan.steps for path in (*step.outs, *step.metrics)],
     }
+    as_of_ns = time.time_ns()
+    if not is_as_used(context, record, arguments.file):
+        return
     files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
     records = [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
     observed = [part for step in record.steps for part in step.observed]
@@ -82,7 +86,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     umask = any(part.kind == "umask" for part in observed)
     state = _state_path(context.project.root, arguments)
     with contextlib.suppress(OSError):  # it only spares the next run some time
-        remember(state, files, records, summary, variables=variables, umask=umask)
+        remember(state, files, records, summary, as_of_ns=as_of_ns, variables=variables, umask=umask)
 
 
 def _state_path(root: Path, arguments: argparse.Namespace) -> Path:

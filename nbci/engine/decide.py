@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nbci.engine.artifacts import stands
 from nbci.engine.deps import dep_refs
-from nbci.engine.observed.kinds import first_change
+from nbci.engine.observed.kinds import WRITTEN, first_change
 from nbci.engine.random_states import changed_state, draws
 from nbci.plan.parts import key_of, parameter_digest
 from nbci.records.model import Part
@@ -32,7 +32,8 @@ class Decision(Struct, frozen=True, kw_only=True):
     """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
 
     `text` is the record as it was written, by a step that may have had another name. `drew`: it depends on the random
-    state that the step begins with.
+    state that the step begins with. `gone` are files that the step wrote without declaring them, so that only running
+    it again brings them back.
     """
 
     key: str
@@ -41,6 +42,7 @@ class Decision(Struct, frozen=True, kw_only=True):
     reason: str
     text: bytes = b""
     drew: bool = False
+    gone: tuple[str, ...] = ()
 
 
 def decide(
@@ -59,7 +61,7 @@ def decide(
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
-    reason, drew = "no earlier result has these inputs", False
+    reason, drew, gone = "no earlier result has these inputs", False, tuple[str, ...]()
     for record, text in cache.records(key):
         drew = drew or draws(record)
         problem = changed_state(record, inputs.random) or _problem(root, step, record, cache, index)
@@ -68,8 +70,13 @@ def decide(
             ours = record if record.name == step.name else replace(record, name=step.name)
             reason = "nothing that it depends on has changed"
             return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
-        reason = problem
-    return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew)
+        reason, gone = problem, _gone(root, record)
+    return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew, gone=gone)
+
+
+def _gone(root: Path, record: StepRecord) -> tuple[str, ...]:
+    written = (part.label for part in record.observed if part.kind == WRITTEN)
+    return tuple(path for path in written if not (root / path).exists())
 
 
 def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:

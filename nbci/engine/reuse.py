@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
-from nbci.engine.observed.kinds import BY_NAME, first_change
+from nbci.engine.observed.kinds import BY_NAME, CHANGED, first_change
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
@@ -63,7 +63,12 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 
 def is_kept(step: PlannedStep, record: StepRecord) -> bool:
-    """Whether the result may stand for later runs; what came over the network may be another tomorrow."""
+    """Whether the result may stand for later runs; what came over the network may be another tomorrow.
+
+    What a step read and is no longer so cannot be compared, whatever the step asks for.
+    """
+    if any(part.kind == CHANGED for part in record.observed):
+        return False
     return step.cache is True or (step.cache is None and all(keeps(part) for part in record.observed))
 
 

@@ -18,6 +18,7 @@ from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed.kinds import VERSION, surroundings_of
+from nbci.engine.observed.meanwhile import changed_deps, changed_meanwhile, changed_outs, noted
 from nbci.engine.observed.record import observed_parts, outside, undeclared
 from nbci.engine.random_states import observed_use
 from nbci.engine.random_states import warnings as random_warnings
@@ -104,6 +105,10 @@ async def run_step(
             taken = reused(context, step, (inputs, decision))
             if taken is not None:
                 return taken
+        if decision.gone and not again:
+            context.listener.noticed(
+                f"step {step.name} runs again: {', '.join(decision.gone)}, which it wrote, is gone"
+            )
         if await _remade(context, inputs, again):
             inputs, decision = _look(context, step)
         _refuse_withheld(step)
@@ -214,7 +219,7 @@ def _set_aside_last_try(folder: Path, record: StepRecord) -> None:
 
 
 async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:
-    started_utc, started = now_utc(), time.monotonic()
+    started_utc, started, since_ns = now_utc(), time.monotonic(), time.time_ns()
     failure: Failure | None
     outcome: JobOutcome | None = None
     lease: Lease | None = None
@@ -243,6 +248,9 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         failure = replace(failure, kind=why.kind, message=why.message)
     if outcome is not None:
         record = _with_outcome(context, step, inputs, record, outcome)
+        if outcome.seen is not None:
+            around = surroundings_of(context.project.root, step, record.observed, context.index, context.environ)
+            record = noted(record, changed_meanwhile(step, outside(outcome.seen, context.cache.root), around, since_ns))
     if failure is None:
         record, failure = _collect(context, step, record)
     attempt = Attempt(
@@ -392,7 +400,9 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
         deps += tuple(context.index.fingerprint(root, path) for path in tracking_files(root, step.deps))
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
-    return replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps), None
+    record = replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps)
+    earlier = (done for name, done in context.records.items() if name != step.name)
+    return noted(record, (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))), None
 
 
 def _kept_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:

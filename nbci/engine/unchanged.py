@@ -37,6 +37,7 @@ def remember(
     records: Iterable[str],
     summary: Mapping[str, Any],
     *,
+    as_of_ns: int | None = None,
     variables: Iterable[str] = (),
     umask: bool = False,
 ) -> None:
@@ -44,10 +45,10 @@ def remember(
 
     `records` were written by this process a moment ago, whole: nobody else has had the time to change them in place,
     so unlike other files they need not be older than a clock tick to be trusted. `variables` of the environment, and
-    the `umask`, count as they are now.
+    the `umask`, count as they are now. `as_of_ns` is when the files were seen to be what the run used, now by default.
     """
     document = {
-        "written_ns": time.time_ns(),
+        "written_ns": time.time_ns() if as_of_ns is None else as_of_ns,
         "files": {name: signature(name) for name in dict.fromkeys(files)},
         "records": {name: signature(name) for name in records},
         "process": _process(variables, umask),

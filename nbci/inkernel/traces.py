@@ -120,7 +120,12 @@ def note_read(full: str) -> None:
         return
     if found.st_mode & 0o170000 == 0o100000:
         see("file", full)
-        stamps[full] = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+        stamp(full, found)
+
+
+def stamp(full: str, found: Any) -> None:
+    """Keep what the file system says of a file when it is first read: until the step's end it may change."""
+    stamps.setdefault(full, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
 
 def source_of(path: str) -> str:
@@ -161,8 +166,13 @@ def note_listing(path: Any = None, *_: Any) -> None:
     if isinstance(path, int) or sys._getframe(3).f_code.co_filename.startswith("<frozen importlib"):
         return
     full = full_path("." if path is None else path)
-    if counts(full):
-        see("folder" if os.path.isdir(full) else "absent", full)
+    if not counts(full):
+        return
+    if os.path.isdir(full):
+        see("folder", full)
+        stamp(full, real["stat"](full))
+    else:
+        see("absent", full)
 
 
 def note_made(path: Any, *_: Any) -> None:

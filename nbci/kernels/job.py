@@ -83,7 +83,7 @@ Sight = tuple[str, str, tuple[str, ...]]
 class Seen(Struct, frozen=True, kw_only=True):
     """What a Python kernel touched that no declaration tells; all paths are absolute.
 
-    `stamps` has inode, size and times of files as they were when they were first opened to be read.
+    `stamps` has inode, size and times of files and folders as they were when they were first read.
     """
 
     interpreter: str

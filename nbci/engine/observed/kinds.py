@@ -32,6 +32,10 @@ VERSION = 2
 """Of what is noted; a result for which less was noted may depend on more than its record says, and is not reused."""
 
 GONE = "gone"
+WRITTEN = "written"
+"""The kind of files that reuse does not bring back."""
+CHANGED = "changed"
+"""The kind of what was not, at a step's end, what the step had read."""
 OF_TOOLS = frozenset((".git", ".nbci", ".dvc", ".ipynb_checkpoints", "__pycache__"))
 """Folders that tools keep beside a project's files; whether they are there tells a step nothing."""
 
@@ -103,6 +107,11 @@ def _stamp(surroundings: Surroundings, part: Part) -> str:
     except OSError:
         return GONE
     return f"{found.st_size}-{found.st_mtime_ns}"
+
+
+def _anew(_: Surroundings, part: Part) -> str:
+    """For what nothing can be compared with."""
+    return f"not {part.digest}"
 
 
 def _as_noted(_: Surroundings, part: Part) -> str:
@@ -303,12 +312,20 @@ KINDS = (
     ),
     Kind(name="link", noted="links that were read", same="where they lead to", state=_link, files=_itself),
     Kind(
-        name="written",
+        name=WRITTEN,
         noted="files of the project that were written and are not in `outs`",
         same="that they are there; a warning names them",
         state=_presence,
         change="{label}, which it wrote, is gone",
         files=_itself,
+    ),
+    Kind(
+        name=CHANGED,
+        noted="files that the step read, and that changed while it ran, by its own hand or another's",
+        same="such a result is never kept; a warning names them",
+        state=_anew,
+        change="{label} changed while it ran",
+        keeps=False,
     ),
     Kind(
         name="variable",
