@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -73,9 +74,19 @@ class Project(Struct, frozen=True, kw_only=True):
     def relative(self, path: Path) -> str:
         """The path relative to the root, with `/`; UsageError when it lies outside."""
         try:
-            return path.resolve().relative_to(self.root).as_posix()
+            found = path.resolve().relative_to(self.root).as_posix()
         except ValueError:
             raise UsageError(f"{path} lies outside the project {self.root}") from None
+        try:
+            found.encode()
+        except UnicodeEncodeError:
+            shown = os.fsencode(found).decode(errors="backslashreplace")
+            raise UsageError(
+                "this file's name is no UTF-8, which records are written in",
+                where=Location(shown),
+                hint="give it another name",
+            ) from None
+        return found
 
 
 def find_project(target: Path) -> Project:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,7 @@ from nbci.errors import nearest
 from nbci.lean import lean_import
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from jsonschema.exceptions import ValidationError
 
@@ -88,9 +89,20 @@ def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
     if is_fine(document, schema_name):
         return ()
     jsonschema = lean_import("jsonschema")
-    validator = jsonschema.Draft202012Validator(load(schema_name))
+    validator = _thorough_look(jsonschema)(load(schema_name))
     found = [violation for error in validator.iter_errors(document) for violation in _explained(error)]
     return tuple(dict.fromkeys(found))
+
+
+@functools.cache
+def _thorough_look(jsonschema: Any) -> Any:
+    """The validator of jsonschema, but a pattern's `$` matches at the end only: Python's does before a newline, too."""
+
+    def pattern(validator: Any, rule: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
+        if isinstance(instance, str) and re.search(rule.replace("$", r"\Z"), instance) is None:
+            yield jsonschema.ValidationError(f"{instance!r} does not match {rule!r}")
+
+    return jsonschema.validators.extend(jsonschema.Draft202012Validator, {"pattern": pattern})
 
 
 def is_fine(document: Any, schema_name: str) -> bool:

@@ -56,8 +56,10 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _plan(arguments: argparse.Namespace) -> int:
     from nbci.cli.plan_text import data_line, render_nothing, render_plan
+    from nbci.data.repository import project_cache
     from nbci.engine.environment import check_environments
     from nbci.engine.forks import project_for
+    from nbci.engine.places import check_places
     from nbci.engine.prepare import mask_for, plan_target, refuse_written_secrets
     from nbci.records.codec import to_json
     from nbci.store.files import write_atomic
@@ -67,6 +69,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
     refuse_written_secrets(plan, mask_for(target.project, plan, os.environ))
     check_environments(target.project.root, plan.steps)
+    check_places(target.project.root, plan.steps, project_cache(target.project, os.environ).object_folders)
     polled = _polled(target.project, plan, arguments.poll)
     if polled is not None and not polled.texts:
         print(render_nothing(arguments.format, polled.seen), end="")

@@ -16,6 +16,7 @@ from nbci.records.codec import from_json
 from nbci.records.model import StepRecord
 from nbci.store.cache import VALUE_HASH, user_cache
 from nbci.store.files import disk_errors, write_atomic
+from nbci.store.objects import checked_name
 from nbci.store.seen import md5_of
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ class Sharing:
         for name in names:
             place = self.cache.root / folder / name
             beside = f"{name.removesuffix('.json')}.kept"
-            if not name.endswith(".json") or place.exists():
+            if not name.endswith(".json") or "/" in name or place.exists():
                 continue
             data = remote.read(f"{folder}/{name}")
             try:
@@ -145,7 +146,7 @@ class Sharing:
     def _take(self, folder: str, names: Iterable[str], keep: Callable[[str, Path], None]) -> list[str]:
         if self.trouble is not None:
             raise self.trouble
-        missing = list(dict.fromkeys(names))
+        missing = [checked_name(name) for name in dict.fromkeys(names)]
         altered: list[str] = []
         incoming = self.cache.root / "incoming" / f"{os.getpid()}-{next(_numbers)}"
         try:

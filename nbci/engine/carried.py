@@ -30,6 +30,7 @@ from nbci.records.model import Attempt, Failure, StepRecord
 from nbci.store.cache import Cache
 from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.index import project_index
+from nbci.store.places import checked_run
 from nbci.store.runs import RunFolder, new_run, now_utc
 from nbci.store.sources import read_notebooks
 
@@ -231,7 +232,7 @@ def _run_of(project: Project, store: RunFolder) -> RunFolder:
     """The run that this store became before, or a new one."""
     marker = store.path / "finished.json"
     if marker.exists():
-        folder = RunFolder(project.runs_folder / json.loads(marker.read_bytes())["run"])
+        folder = RunFolder(project.runs_folder / checked_run(json.loads(marker.read_bytes())["run"]))
         if folder.path.exists() and folder.hold():
             return folder
     folder = new_run(project)

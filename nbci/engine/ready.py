@@ -10,6 +10,7 @@ from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
 from nbci.engine.environment import StepEnvironments, check_environments
 from nbci.engine.events import EventLog, Listeners
+from nbci.engine.places import check_places
 from nbci.engine.prepare import check_kernels, find_secrets, mask_of, refuse_written_secrets
 from nbci.store.cache import user_cache
 from nbci.store.environments import Environments
@@ -84,6 +85,7 @@ def make_ready(
     steps = plan.steps if part is None else part
     check_kernels(steps)
     check_environments(project.root, steps)
+    check_places(project.root, steps, cache.object_folders)
     secrets = find_secrets(plan, project.secrets, environ, steps)
     mask = mask_of(secrets, environ)
     refuse_written_secrets(plan, mask)

@@ -8,6 +8,17 @@ import types
 from typing import Any
 
 
+class _Encoder(json.JSONEncoder):
+    """The encoder as it was before any cell ran, whatever the cells do to `json`."""
+
+    encode = json.JSONEncoder.encode
+    iterencode = json.JSONEncoder.iterencode
+
+
+_encode = _Encoder().encode
+_decode = json.JSONDecoder().decode
+
+
 class Answer:
     """A JSON document that survives IPython's formatters, whatever the user did to them."""
 
@@ -15,7 +26,7 @@ class Answer:
         self.document = document
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        return {"text/x-nbci": json.dumps(self.document)}
+        return {"text/x-nbci": _encode(self.document)}
 
 
 def register(name: str, source: str) -> None:
@@ -45,7 +56,7 @@ def call(function: str, argument: str) -> Answer:
     part, _, name = function.partition(".")
     try:
         module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]
-        return Answer({"ok": getattr(module, name or part)(**json.loads(argument))})
+        return Answer({"ok": getattr(module, name or part)(**_decode(argument))})
     except OSError as error:
         return Answer({"os_error": str(error)})
     except Exception:  # noqa: BLE001  # user code can raise anything

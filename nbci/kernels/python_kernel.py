@@ -173,6 +173,8 @@ class PythonKernel:
         said = reply["user_expressions"].get("nbci", {})
         if said.get("status") != "ok":
             raise KernelConfused(f"{said.get('ename')}: {said.get('evalue')}")
+        if bootstrap.ANSWER not in said["data"]:
+            raise KernelConfused("IPython kept the answer: a cell changed how objects are shown")
         answer = json.loads(said["data"][bootstrap.ANSWER])
         if "os_error" in answer:
             raise InfrastructureError(f"the kernel could not read or write values: {answer['os_error']}")

@@ -17,6 +17,7 @@ from nbci.notebook.read import native_kernel
 from nbci.pipeline.compose import notebook_parameters, step_declared
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.gates_document import check_known
+from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composition, analysed_alike
 from nbci.plan.left_out import left_out
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import Pipeline, Step
 
 _TEMPLATE = "${}"
+_LONGEST_STEP_NAME = 200
 
 
 def build_plan(
@@ -59,6 +61,10 @@ def build_plan(
         kernel=kernel,
     )
     planned = {name: _planned_step(asked, name, programs[name], after[name]) for name in order}
+    for step in planned.values():
+        _check_length(step)
+        for path in (*step.outs, *step.metrics):
+            check_out(path, step.name, sources, Location(step.notebook))
     notebook_of = {step.name: step.notebook for step in resolved.steps}
     definitions = {notebook_of[next(iter(group.steps))]: group.definitions for group in groups if group.definitions}
     return Plan(
@@ -79,6 +85,16 @@ def build_plan(
         left_out=tuple(left_out(resolved.notebooks, planned.values())),
         warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned), *_surroundings(planned.values())),
     )
+
+
+def _check_length(step: PlannedStep) -> None:
+    """UsageError where no folder can have the step's name."""
+    if any(len(part) > _LONGEST_STEP_NAME for part in step.name.split("/")):
+        raise UsageError(
+            f"the name of step {step.name[:40]}... has {len(step.name)} characters",
+            hint=f"a folder is named after it: use at most {_LONGEST_STEP_NAME}",
+            where=Location(step.notebook),
+        )
 
 
 def _groups(steps: Sequence[Step]) -> list[list[Step]]:

@@ -17,6 +17,7 @@ from nbci.registry.git import Git
 from nbci.registry.grammar import parse_tag, tag_patterns
 from nbci.registry.read import find_commit, find_model, parse_manifest, read_models
 from nbci.store.index import FileIndex
+from nbci.store.places import place_inside
 
 if TYPE_CHECKING:
     from nbci.records.manifest import Manifest
@@ -77,8 +78,9 @@ def _download(source: str, commit: str, prefix: str, folder: Path) -> Manifest:
         with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True) as repo:
             manifest = parse_manifest(_read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}")
             for ref in manifest.files:
-                (folder / ref.path).parent.mkdir(parents=True, exist_ok=True)
-                repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(folder / ref.path), recursive=True)
+                place = place_inside(folder, ref.path)
+                place.parent.mkdir(parents=True, exist_ok=True)
+                repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(place), recursive=True)
     except NbciError:
         raise
     except FileNotFoundError as error:

@@ -11,6 +11,7 @@ from nbci.pipeline.models import models_of
 from nbci.plan.compare import Compared
 from nbci.registry.branches import built_branch, champions_branch
 from nbci.report.released import of_manifest
+from nbci.store.places import checked_run
 from nbci.store.run_index import find_runs
 from nbci.store.runs import RunFolder
 
@@ -118,7 +119,7 @@ class _Search:
 
     def run(self, run: str, title: str) -> Comparable | None:
         """The run if it is one of this pipeline and can be read."""
-        folder = RunFolder(self.project.runs_folder / run)
+        folder = RunFolder(self.project.runs_folder / checked_run(run))
         try:
             record = folder.read_header()
             if record.pipeline != self.record.pipeline or run == self.record.run:

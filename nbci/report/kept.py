@@ -70,7 +70,7 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
         record, cache = self._records[name], self._kept.cache
         if record.result != "reused" or not record.run:
             return None
-        made = RunFolder(self._folder.path.parent / record.run).step(name) / NOTEBOOK
+        made = self._folder.beside(record.run).step(name) / NOTEBOOK
         place = made if made.is_file() else cache and cache.notebook_of(record, self._kept.index)
         return executed_notebook(place.read_bytes()) if place else None
 

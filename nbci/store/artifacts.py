@@ -16,6 +16,7 @@ from nbci.errors import IntegrityError, Location, StepError
 from nbci.store.files import disk_errors, remove
 from nbci.store.index import FOLDER_SUFFIX, SETTLED_NS, listing_bytes
 from nbci.store.objects import Altered, Objects
+from nbci.store.places import place_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -79,7 +80,7 @@ class Artifacts(Struct, frozen=True):
 
     def restore(self, root: Path, ref: FileRef, index: FileIndex) -> None:
         """Put an artifact whose objects are all here where it belongs; what differs there is replaced."""
-        place = root / ref.path
+        place = place_inside(root, ref.path)
         listing = self.listing(ref.digest)
         with disk_errors(place):
             if place.is_symlink() or (place.exists() and place.is_dir() != (listing is not None)):
@@ -140,10 +141,18 @@ class Artifacts(Struct, frozen=True):
             (place / name).unlink()
         for name, digest in wanted.items():
             if found.get(name) != digest:
+                _unlink_folders(place, name)
                 if (place / name).is_dir():
                     remove(place / name)
                 (place / name).parent.mkdir(parents=True, exist_ok=True)
                 self.objects.place(digest, place / name)
+
+
+def _unlink_folders(place: Path, name: str) -> None:
+    """Let no folder on the way to a file be a link: what is written stays below the place."""
+    for parent in list(PurePosixPath(name).parents)[-2::-1]:
+        if (place / parent).is_symlink():
+            remove(place / parent)
 
 
 def read_listing(place: Path) -> dict[str, str]:

@@ -17,7 +17,8 @@ from nbci.records.codec import from_json, to_json_line
 from nbci.records.model import StepRecord
 from nbci.store.artifacts import Artifacts
 from nbci.store.files import link_or_copy, write_atomic
-from nbci.store.objects import Objects
+from nbci.store.objects import Objects, checked_name
+from nbci.store.places import checked_run
 from nbci.store.seen import Seen
 
 if TYPE_CHECKING:
@@ -74,6 +75,11 @@ class Cache:
         self.own = Objects(root / "files" / "md5")
         self.artifacts = Artifacts(objects or self.own, self.seen, ((self.own,) if objects else ()) + others)
 
+    @property
+    def object_folders(self) -> tuple[Path, ...]:
+        """Where the objects of artifacts lie on this machine."""
+        return tuple(objects.root for objects in (self.artifacts.objects, *self.artifacts.others))
+
     def share(self, elsewhere: Elsewhere) -> None:
         """Take from there what is not here."""
         self.elsewhere = elsewhere
@@ -85,7 +91,7 @@ class Cache:
 
     def value_file(self, digest: str) -> str:
         """The same, for where there are many."""
-        return f"{self.values}/{digest[:2]}/{digest[2:]}"
+        return f"{self.values}/{checked_name(digest)[:2]}/{digest[2:]}"
 
     def artifacts_of(self, record: StepRecord) -> Artifacts:
         """Where the outs of a record lie: here, or where the checkout that made them keeps its own."""
@@ -180,7 +186,7 @@ class Cache:
 
     def _entry(self, record: StepRecord) -> str:
         stamp = "".join(filter(str.isalnum, record.ended_utc or ""))
-        return f"{self._folder(record.key or '')}/{stamp}-{record.run}.json"
+        return f"{self._folder(record.key or '')}/{stamp}-{checked_run(str(record.run))}.json"
 
     def save(self) -> None:
         """Keep what was learnt of the objects for the next process."""
@@ -194,6 +200,8 @@ class Cache:
         return kept
 
     def _folder(self, key: str) -> str:
+        if key:
+            checked_name(key)
         return f"{self._results}/{key[:2]}/{key[2:]}"
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.errors import UsageError
+from nbci.errors import IntegrityError, UsageError
 from nbci.store.files import disk_errors
 from nbci.umask import current_umask
 
@@ -34,6 +34,18 @@ class Altered(Exception):
     """A file is no longer what it was when its digest was taken."""
 
 
+def checked_name(name: str) -> str:
+    """A digest as it is; IntegrityError for what is none: records and remotes say what objects are called.
+
+    >>> checked_name("d41d8cd98f00b204e9800998ecf8427e.dir")
+    'd41d8cd98f00b204e9800998ecf8427e.dir'
+    """
+    if name.removesuffix(".dir").isalnum() and name.isascii():
+        return name
+    hint = "what names it was altered, or nbci did not write it"
+    raise IntegrityError(f"{name!r} is no name of an object", hint=hint)
+
+
 class Objects(Struct, frozen=True):
     """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known by MD5.
 
@@ -46,8 +58,8 @@ class Objects(Struct, frozen=True):
     shared: bool = False
 
     def path(self, name: str) -> Path:
-        """Where the object of that name lies."""
-        return self.root / name[:2] / name[2:]
+        """Where the object of that name lies; IntegrityError when it is no name of one."""
+        return self.root / checked_name(name)[:2] / name[2:]
 
     def add_bytes(self, name: str, data: bytes) -> None:
         """Keep these bytes, whose digest the caller knows."""

@@ -14,12 +14,14 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
+from nbci.pipeline.paths import leaves_project
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json, to_json_line
 from nbci.records.journal import replayed
 from nbci.records.model import FORMAT as RECORD_FORMAT
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
+from nbci.store.places import checked_run
 from nbci.store.reused import ReusedSteps
 
 if TYPE_CHECKING:
@@ -56,7 +58,13 @@ class RunFolder:
 
     def step(self, name: str) -> Path:
         """The folder of a step."""
+        if leaves_project(name):
+            raise IntegrityError(f"{name!r} is no name of a step", where=Location(str(self.path)))
         return self.path / "steps" / name
+
+    def beside(self, run: str) -> RunFolder:
+        """Another run of the same project, as a record names it."""
+        return RunFolder(self.path.parent / checked_run(run))
 
     def hold(self) -> bool:
         """Mark the run as going on, until `release` or the end of this process; False when another process holds it."""
@@ -103,7 +111,7 @@ class RunFolder:
 
     def read_plan(self) -> Plan:
         """The plan that this run carries out."""
-        return read_plan(self.made_by(self.read_header()).path / "plan.json")
+        return _decoded_plan(self.made_by(self.read_header()).path / "plan.json")
 
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own.
@@ -283,7 +291,7 @@ class RunFolder:
 
     def made_by(self, header: RunRecord) -> RunFolder:
         """The run that has the plan and the steps: this one, unless it is all reuse of another."""
-        return self if header.same_as is None else RunFolder(self.path.parent / header.same_as)
+        return self if header.same_as is None else self.beside(header.same_as)
 
     def read(self) -> RunRecord:
         """The record of the run, whatever became of it: of a killed one, what it had done until then."""
@@ -418,7 +426,16 @@ def find_run(project: Project, run: str) -> RunFolder:
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan; UsageError when another version of nbci wrote it in another form."""
+    """Read a plan that came from elsewhere, to be carried out; UsageError when another version of nbci wrote it.
+
+    IntegrityError when a step would write where none may.
+    """
+    plan = _decoded_plan(path)
+    _refuse_other_places(plan, path)
+    return plan
+
+
+def _decoded_plan(path: Path) -> Plan:
     try:
         text = path.read_bytes()
     except FileNotFoundError:
@@ -427,6 +444,22 @@ def read_plan(path: Path) -> Plan:
         ) from None
     _refuse_other_format(text, FORMAT, "the plan", path)
     return from_json(text, Plan, str(path))
+
+
+def _refuse_other_places(plan: Plan, path: Path) -> None:
+    """What a plan says is written to is in the project, and outside what git, DVC and nbci have there."""
+    for step in plan.steps:
+        cwd = step.cwd if step.cwd != "." else "cwd"
+        for place in (step.name, step.notebook, cwd, *step.outs, *step.metrics):
+            if leaves_project(place):
+                raise IntegrityError(
+                    f"step {step.name!r} names {place!r}, which is no place inside the project",
+                    where=Location(str(path)),
+                    hint="the plan was altered, or an older nbci made it: make it again",
+                )
+    for place in plan.imports or {}:
+        if leaves_project(place):
+            raise IntegrityError(f"it would write {place!r}, outside the project", where=Location(str(path)))
 
 
 def _refuse_other_format(text: bytes, known: int, what: str, path: Path) -> None:
