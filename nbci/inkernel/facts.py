@@ -212,14 +212,31 @@ def probe(expression: str) -> dict[str, Any]:
         value = eval(expression, sys.modules["__main__"].__dict__)
     except Exception as error:  # noqa: BLE001  # user code can raise anything
         return {"problem": described(type(error), error)}
+    kind = type(value).__name__
     try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
+        if _is_masked(value):
+            return {"problem": "it is masked, so there is no number"}
         if hasattr(value, "item") and not isinstance(value, (int, float)):
             value = value.item()
-        return {"value": float(value)}
-    except Exception:  # noqa: BLE001  # user code can raise anything
-        return {"problem": "a value of type " + type(value).__name__ + " is no number"}
+        if _is_number(value):
+            return {"value": float(value)}
+    except Exception:  # noqa: BLE001, S110  # user code can raise anything, and there is no number then
+        pass
+    return {"problem": "a value of type " + kind + " is no number"}
+
+
+def _is_number(value: Any) -> bool:
+    """Also a Fraction or Decimal; what else can be made a float, such as text, is none."""
+    import decimal
+    import numbers
+
+    return isinstance(value, (numbers.Real, decimal.Decimal))
+
+
+def _is_masked(value: Any) -> bool:
+    """Whether numpy's masked arrays have a gap for a number: what stands below the mask is none."""
+    is_maskable = any(base.__name__ == "MaskedArray" for base in type(value).__mro__)
+    return is_maskable and bool(value.mask.any())
 
 
 def gpu() -> dict[str, Any]:

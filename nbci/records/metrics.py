@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, StepError, nearest
@@ -35,9 +36,15 @@ def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
 
 
 def as_number(value: Any) -> float | None:
-    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as strict JSON needs."""
+    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as strict JSON needs.
+
+    A truth value is no number, though Python counts with it; nor is a whole one that no float can hold.
+    """
+    if isinstance(value, bool):
+        return None
     if isinstance(value, int | float):
-        return float(value)
+        with suppress(OverflowError):
+            return float(value)
     if isinstance(value, str) and value in ("NaN", "Infinity", "-Infinity"):
         return float(value)
     return None

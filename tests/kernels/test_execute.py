@@ -136,6 +136,19 @@ def test_failures_say_where_and_what(make_job: MakeJob) -> None:
         json.dumps(outcome.notebook).encode()
 
 
+NO_NUMBERS = {
+    "masked": "__import__('numpy').ma.masked",
+    "gap": "__import__('numpy').ma.masked_array([1.0], [True])",
+    "missing": "__import__('pandas').NA",
+    "no_time": "__import__('pandas').NaT",
+    "text_in_an_array": "__import__('numpy').array('0.9')",
+    "span": "__import__('numpy').timedelta64(5, 's')",
+    "many": "__import__('numpy').array([1.0, 2.0])",
+    "too_large": "10 ** 400",
+    "floatable": "type('F', (), {'__float__': lambda self: 0.5})()",
+}
+
+
 def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> None:
     job = make_job(
         "import threading\nt = threading.Thread(target=lambda: 1/0, name='worker')\nt.start(); t.join()",
@@ -148,6 +161,7 @@ def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> Non
             MetricProbe(name="inf", expression="-float('inf')", cell=1),
             MetricProbe(name="yes", expression="True", cell=1),
             MetricProbe(name="text", expression="'0.5'", cell=1),
+            *(MetricProbe(name=name, expression=text, cell=1) for name, text in NO_NUMBERS.items()),
             MetricProbe(name="gone", expression="nosuch", cell=1),
         ),
     )
@@ -161,7 +175,8 @@ def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> Non
     assert "the asyncio task `held` failed and nobody awaited it: OSError: lost" in said
     assert "an asyncio task failed: OSError: lost" in said
     assert "the asyncio task long() was still pending at the end" in said
-    assert "the metric `text` has no value" in said
+    for name in ("text", *NO_NUMBERS):
+        assert f"the metric `{name}` has no value" in said
     assert "the metric `gone` has no value: NameError" in said
     values = {metric.name: metric.value for metric in outcome.probes}
     assert str(values) == "{'nan': nan, 'inf': -inf, 'yes': 1.0}"
