@@ -71,6 +71,11 @@ class Project(Struct, frozen=True, kw_only=True):
         """What nbci remembers of this checkout to be quick; nothing is lost when it is removed."""
         return self.root / ".nbci" / "state"
 
+    @property
+    def displaced_folder(self) -> Path:
+        """What `nbci checkout` moved out of the way, and is kept nowhere else; nothing removes it."""
+        return self.root / ".nbci" / "displaced"
+
     def relative(self, path: Path) -> str:
         """The path relative to the root, with `/`; UsageError when it lies outside."""
         try:

@@ -11,7 +11,12 @@ from typing import TYPE_CHECKING
 from nbci.cli.arguments import positive, shown_path
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nbci.config import Project
     from nbci.store.clean import Removable
+
+_NAMED = 5
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,6 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="with --cache: what was not made or used for so long goes, such as 12h or 90d (default: 30d); "
         "never what is younger than a day",
     )  # fmt: skip
+    parser.add_argument(
+        "--displaced",
+        action="store_true",
+        help="also remove runs that hold files which they moved out of a step's way, and which are kept nowhere else",
+    )
     parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would go, and what that would free")
 
 
@@ -41,6 +51,7 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.store.clean import (
         YOUNGEST_SECONDS,
         Removable,
+        displaced_files,
         freed_bytes,
         known_runs,
         never_begun,
@@ -55,15 +66,20 @@ def main(arguments: argparse.Namespace) -> int:
     before = time.time() - max(arguments.older, YOUNGEST_SECONDS)
     unneeded = unneeded_runs(known, arguments.keep or project.keep)
     unneeded += never_begun(project, time.time() - YOUNGEST_SECONDS)
+    holding = {run: files for run in unneeded if (files := displaced_files(project, run))}
+    if not arguments.displaced:
+        unneeded = tuple(run for run in unneeded if run not in holding)
     cache = project_cache(project, os.environ)
     kept = [one.run for one in known if one.run not in set(unneeded)]
     removable = unneeded_results(cache, project, kept, before) if arguments.cache else Removable()
     freed = freed_bytes([*(project.runs_folder / run for run in unneeded), *removable.paths])
     if not arguments.dry_run:
-        unneeded = remove_runs(project, unneeded)
+        unneeded = remove_runs(project, unneeded, displaced_too=arguments.displaced)
         if arguments.cache:
             remove_results(cache, project, kept, before)
     done = "would remove" if arguments.dry_run else "removed"
+    for line in _said_of_displaced(project, holding, arguments):
+        print(line)
     print(f"{done} {_runs(unneeded)} in {shown_path(project.runs_folder)}")
     if arguments.cache:
         print(f"{done} {_results(removable)} in {cache.root}")
@@ -78,6 +94,20 @@ def _age(text: str) -> float:
         return parse_duration(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 30d") from None
+
+
+def _said_of_displaced(
+    project: Project, holding: Mapping[str, Sequence[str]], arguments: argparse.Namespace
+) -> Iterator[str]:
+    """Each run that holds somebody's files, with the first of them, and what becomes of it."""
+    from nbci.store.runs import DISPLACED
+
+    done = "would remove" if arguments.dry_run else "removed"
+    for run, files in holding.items():
+        named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED} more" if len(files) > _NAMED else "")
+        place = shown_path(project.runs_folder / run / DISPLACED)
+        what = f"{named} in {place}, moved out of a step's way and kept nowhere else"
+        yield f"{done} {what}" if arguments.displaced else f"run {run} stays: it holds {what} (--displaced removes it)"
 
 
 def _runs(runs: tuple[str, ...]) -> str:

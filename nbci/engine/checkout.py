@@ -50,7 +50,7 @@ def check_out(
     artifacts = _all_places(cache, record)
     index = project_index(project)
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
-    aside = project.state_folder / "displaced"
+    aside = project.displaced_folder
     _refuse_unkept(record, refs, changed, artifacts)
     displaced = restore_artifacts(root, refs, KnownOuts(project), aside, Files(artifacts, index))
     index.save()

@@ -13,6 +13,7 @@ from nbci.engine.interruption import without_waiting
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
 from nbci.secrets import credentials
+from nbci.store.runs import DISPLACED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -133,7 +134,7 @@ class RunContext(Struct, kw_only=True):
 
     @property
     def _aside(self) -> Path:
-        return self.folder.path / "displaced"
+        return self.folder.path / DISPLACED
 
     @property
     def _known(self) -> Container[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
@@ -29,6 +30,17 @@ class Refused(NbciError):
     exit_code = ExitCode.GATE_REFUSED
 
 
+def _word(plan: Plan) -> str:
+    """What a model of the pipeline could be called."""
+    return re.sub(r"[^a-zA-Z0-9_-]+", "-", plan.pipeline).strip("-_") or "NAME"
+
+
+def _out(plan: Plan) -> str:
+    """A file that a step makes, the last one's first; a word for one where none is declared."""
+    outs = [path for step in reversed(plan.steps) for path in step.outs if path not in step.metrics]
+    return outs[0] if outs else "OUT_OF_A_STEP"
+
+
 def pick_model(plan: Plan, name: str | None) -> Model:
     """The model of that name; without one, the only one there is."""
     models = {model.name: model for model in models_of(plan.models)}
@@ -40,7 +52,7 @@ def pick_model(plan: Plan, name: str | None) -> Model:
     if not models:
         raise UsageError(
             f"the pipeline {plan.pipeline} declares no model",
-            hint="in the pipeline file: models: {digits: {path: models/svm.onnx, stage: production}}",
+            hint=f"in the pipeline file: models: {{{_word(plan)}: {{path: {_out(plan)}, stage: production}}}}",
             where=Location(plan.target),
         )
     if name is None:

@@ -52,7 +52,7 @@ def get_model(reference: Reference, *, url: str | None, folder: Path, target: Pa
     commit = find_commit(state, reference)
     prefix = f"{state.model.rpartition(':')[0]}/" if ":" in state.model else ""
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
-        manifest = _download(source, commit, prefix, Path(name))
+        manifest = download(source, commit, prefix, Path(name))
         files = _put(manifest, Path(name), target, force=force)
     return Fetched(model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files)))
 
@@ -68,16 +68,24 @@ def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
     return fold(events)
 
 
-def _download(source: str, commit: str, prefix: str, folder: Path) -> Manifest:
-    """The release's manifest; its files lie in `folder` then, under their paths in the project."""
+def download(source: str, commit: str, prefix: str, folder: Path, *, content: bool = True) -> Manifest:
+    """The release's manifest; its files lie in `folder` then, under their paths in the project.
+
+    Without `content`, the files are only looked for where they would come from.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
 
     try:
         with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True) as repo:
+            if not repo.config["core"].get("remote"):
+                raise IntegrityError(
+                    "the release's commit names no default remote of DVC, from which its files would come",
+                    where=Location(source),
+                )
             manifest = parse_manifest(_read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}")
-            for ref in manifest.files:
+            for ref in manifest.files if content else ():
                 place = place_inside(folder, ref.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(place), recursive=True)
@@ -100,9 +108,8 @@ def _read(repo: Any, path: str) -> bytes:
     return text
 
 
-def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:
-    single = len(manifest.files) == 1
-    places = []
+def check_files(manifest: Manifest, folder: Path) -> None:
+    """IntegrityError where what lies in the folder is not what was promoted."""
     index = FileIndex(folder / ".digests")
     for ref in manifest.files:
         found = index.fingerprint(folder, ref.path)
@@ -111,6 +118,13 @@ def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list
                 f"what came for {ref.path} is not what was promoted: {found.digest} instead of {ref.digest}",
                 hint="the object on the DVC remote was altered: nbci models verify",
             )
+
+
+def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:
+    check_files(manifest, folder)
+    single = len(manifest.files) == 1
+    places = []
+    for ref in manifest.files:
         inside = target.is_dir() or not single
         place = (target / (Path(ref.path).name if single else ref.path)) if inside else target
         if place.exists() and not force:

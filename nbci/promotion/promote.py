@@ -19,6 +19,7 @@ from nbci.promotion.facts import ElsewhereError, build_url, check_branch, find_p
 from nbci.promotion.objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
+from nbci.promotion.road import check_remote_of
 from nbci.promotion.workroom import workroom
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
@@ -211,6 +212,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     """A new version: objects first, then a commit and tags that nobody sees, then the tags for all to see."""
     version = _version(state, request)
     remote = default_remote(case.project)
+    check_remote_of(case.git, case.project, case.built.commit or "")
     refs = [*case.outs, *_metrics_files(case)]
     check_kept(case.artifacts, case.project.root, refs, project_index(case.project))
     tried = _tried(case, room)

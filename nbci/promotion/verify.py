@@ -5,10 +5,14 @@ from __future__ import annotations
 import contextlib
 import json
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from nbci.data.remotes import ARTIFACTS, default_remote
-from nbci.errors import IntegrityError
+from nbci.errors import IntegrityError, NbciError
+from nbci.promotion.fetched import check_files, download
+from nbci.promotion.road import clone_of
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.champion import REMOTE
 from nbci.registry.git import GitFailed
@@ -17,7 +21,7 @@ from nbci.registry.read import read_manifest
 from nbci.store.artifacts import is_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.data.remotes import Remote
@@ -60,7 +64,42 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
         for ref, (model, name) in files.items():
             problems = list(_objects(remote, ref, content=content))
             found += (Finding(model=model, version=name, problem=f"{ref.path}: {problem}") for problem in problems)
+    damaged = {(finding.model, finding.version) for finding in found}
+    whole = [
+        (state, version)
+        for state in states
+        for version in state.versions
+        if (state.model, version.version) not in damaged
+    ]
+    found += _roads(git, whole, content=content)
     return tuple(found)
+
+
+def _roads(git: Git, releases: Sequence[tuple[ModelState, Version]], *, content: bool) -> list[Finding]:
+    """Those of the releases that `nbci models get` cannot bring to somebody who has the repository only."""
+    found: list[Finding] = []
+    if not releases:
+        return found
+    fetched: set[FileRef] = set()
+    with clone_of(git) as url:
+        for state, version in releases:
+            manifest = read_manifest(git, version.commit)
+            is_new = manifest is not None and not fetched.issuperset(manifest.files)
+            try:
+                _take_road(git, url, version.commit, content=content and is_new)
+            except NbciError as error:
+                problem = f"it cannot be fetched from a clone: {error.message}"
+                found.append(Finding(model=state.model, version=version.version, problem=problem))
+            fetched.update(manifest.files if manifest is not None else ())
+    return found
+
+
+def _take_road(git: Git, url: str, commit: str, *, content: bool) -> None:
+    """As `nbci models get` does it; without `content`, up to the remote that it would come from."""
+    with TemporaryDirectory(prefix="nbci-") as name:
+        manifest = download(url, commit, git.prefix, Path(name), content=content)
+        if content:
+            check_files(manifest, Path(name))
 
 
 def _tags(git: Git, state: ModelState) -> Iterator[Finding]:

@@ -17,7 +17,7 @@ from nbci.store.cache import Cache
 from nbci.store.environments import Environments
 from nbci.store.files import disk_errors, remove, try_lock
 from nbci.store.index import FOLDER_SUFFIX
-from nbci.store.runs import RunFolder, all_runs
+from nbci.store.runs import DISPLACED, RunFolder, all_runs
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -74,22 +74,31 @@ def _same_as(folder: RunFolder) -> str | None:
     return named if isinstance(named, str) else None
 
 
+def displaced_files(project: Project, run: str) -> tuple[str, ...]:
+    """What stood where steps of the run were to write, was no run's, and was moved into its folder: the only copy."""
+    folder = project.runs_folder / run / DISPLACED
+    there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
+    return tuple(sorted(path.relative_to(folder).as_posix() for path in there))
+
+
 def never_begun(project: Project, before: float) -> tuple[str, ...]:
     """Folders in which no run ever began, last changed before that time: nbci was killed while it made them."""
     known = (entry for entry in _files(project.runs_folder, depth=0) if not (entry / "run.json").exists())
     return tuple(entry.name for entry in known if _is_older(entry, before) and not RunFolder(entry).is_going_on)
 
 
-def remove_runs(project: Project, runs: Iterable[str]) -> tuple[str, ...]:
+def remove_runs(project: Project, runs: Iterable[str], *, displaced_too: bool = False) -> tuple[str, ...]:
     """Remove them, and give those that were removed: a run that somebody resumes or names meanwhile stays.
 
-    Each goes aside first, so that no other process can take half of it for a run.
+    One that holds displaced files stays, unless those are asked for. Each goes aside first, so that no other process
+    can take half of it for a run.
     """
     lock = try_lock(project.locks_folder / "clean.lock")
     if lock is None:
         raise UsageError("another `nbci clean` is at work in this project", hint="wait until it has ended")
     try:
-        return _remove_runs(project, runs, project.root / ".nbci" / "removed")
+        allowed = [run for run in runs if displaced_too or not displaced_files(project, run)]
+        return _remove_runs(project, allowed, project.root / ".nbci" / "removed")
     finally:
         os.close(lock)
 

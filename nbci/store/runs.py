@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
-from nbci.pipeline.paths import leaves_project
+from nbci.pipeline.paths import is_outside, leaves_project
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json, to_json_line
 from nbci.records.journal import replayed
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 NOTEBOOK = "notebook.ipynb"
 JOURNAL = "outputs.jsonl"
 SEAL = "seal.json"
+DISPLACED = "displaced"
+"""What stood where a step was to write and no run had made; it is kept nowhere else."""
 REUSED = "reused.jsonl"
 _RESERVE_BYTES = 256 << 10
 
@@ -58,7 +60,7 @@ class RunFolder:
 
     def step(self, name: str) -> Path:
         """The folder of a step."""
-        if leaves_project(name):
+        if is_outside(name):
             raise IntegrityError(f"{name!r} is no name of a step", where=Location(str(self.path)))
         return self.path / "steps" / name
 
@@ -449,14 +451,14 @@ def _decoded_plan(path: Path) -> Plan:
 def _refuse_other_places(plan: Plan, path: Path) -> None:
     """What a plan says is written to is in the project, and outside what git, DVC and nbci have there."""
     for step in plan.steps:
-        cwd = step.cwd if step.cwd != "." else "cwd"
-        for place in (step.name, step.notebook, cwd, *step.outs, *step.metrics):
-            if leaves_project(place):
-                raise IntegrityError(
-                    f"step {step.name!r} names {place!r}, which is no place inside the project",
-                    where=Location(str(path)),
-                    hint="the plan was altered, or an older nbci made it: make it again",
-                )
+        read = (step.name, step.notebook, *((step.cwd,) if step.cwd != "." else ()))
+        written = (*step.outs, *step.metrics)
+        for place in (*filter(is_outside, read), *filter(leaves_project, written)):
+            raise IntegrityError(
+                f"step {step.name!r} names {place!r}, which is no place inside the project",
+                where=Location(str(path)),
+                hint="the plan was altered, or an older nbci made it: make it again",
+            )
     for place in plan.imports or {}:
         if leaves_project(place):
             raise IntegrityError(f"it would write {place!r}, outside the project", where=Location(str(path)))

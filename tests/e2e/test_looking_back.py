@@ -120,7 +120,7 @@ def test_what_somebody_wrote_by_hand_is_kept(runs: TwoRuns) -> None:
     (runs.folder / "note.txt").write_text("mine")
     said = runs("checkout", runs.first, "note.txt")
     assert (runs.folder / "note.txt").read_text() == "first"
-    kept = runs.folder / ".nbci" / "state" / "displaced" / "note.txt"
+    kept = runs.folder / ".nbci" / "displaced" / "note.txt"
     assert kept.read_text() == "mine"
     assert "note.txt" in said
 

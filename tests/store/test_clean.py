@@ -20,6 +20,7 @@ from nbci.records.model import RunRecord, StepRecord
 from nbci.store.cache import Cache
 from nbci.store.clean import (
     KnownRun,
+    displaced_files,
     freed_bytes,
     known_runs,
     never_begun,
@@ -219,3 +220,16 @@ def test_a_file_with_another_name_elsewhere_frees_nothing(tmp_path: Path) -> Non
     assert freed_bytes([folder]) == 5
     assert freed_bytes([folder, tmp_path / "elsewhere"]) == 8
     assert freed_bytes([tmp_path / "nothing"]) == 0
+
+
+def test_a_run_that_holds_displaced_files_stays_unless_they_are_asked_for(project: Project) -> None:
+    run = make_run(project).run
+    place = project.runs_folder / run / "displaced" / "data" / "typed.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("typed by hand", encoding="utf-8")
+
+    assert displaced_files(project, run) == ("data/typed.txt",)
+    assert remove_runs(project, [run]) == ()
+    assert place.read_text(encoding="utf-8") == "typed by hand"
+    assert remove_runs(project, [run], displaced_too=True) == (run,)
+    assert not place.exists()

@@ -1,0 +1,73 @@
+"""The way to a release for somebody who has its commit only: the DVC remote that the commit itself names."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nbci.data.repository import dvc_config, dvc_folder
+from nbci.errors import UsageError
+from nbci.registry.git import Git, GitFailed
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.config import Project
+
+_LEVELS_OF_OTHERS = ("global", "system")
+"""Configuration outside the repository, which a group may share in its own ways."""
+
+
+def check_remote_of(git: Git, project: Project, commit: str) -> None:
+    """UsageError where the commit does not name the DVC remote that the model goes to: nobody could fetch it."""
+    folder = dvc_folder(project.root)
+    if folder is None:
+        return
+    config = dvc_config(folder)
+    here, there = _address(config.read("repo")), _address(_at(git, folder, commit))
+    outside = next((url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None)
+    if there == here and (there or outside):
+        return
+    hint = "commit .dvc/config, and run again: a release is a child of the commit that ran"
+    if there is None:
+        raise UsageError(
+            f"commit {commit[:10]} names no default remote of DVC, so nobody could fetch a release of it", hint=hint
+        )
+    raise UsageError(f"commit {commit[:10]} names another DVC remote than the one the model would go to", hint=hint)
+
+
+def _at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
+    """The repository's configuration of DVC in that commit."""
+    from dvc.config import Config
+
+    top = git("rev-parse", "--show-toplevel")
+    path = os.path.relpath(os.path.realpath(folder), os.path.realpath(top))
+    try:
+        text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}/config"])
+    except GitFailed:
+        return {}
+    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
+        (Path(name) / "config").write_bytes(text)
+        found: Mapping[str, Any] = Config(dvc_dir=name).read("repo")
+        return found
+
+
+def _address(config: Mapping[str, Any]) -> str | None:
+    """The URL of the default remote that one level of configuration names."""
+    name = (config.get("core") or {}).get("remote")
+    remote = (config.get("remote") or {}).get(name) or {}
+    url = remote.get("url")
+    return None if url is None else f"{name} at {url}"
+
+
+@contextmanager
+def clone_of(git: Git) -> Iterator[str]:
+    """The URL of a clone that has the commits and tags of this repository, and nothing else of this checkout."""
+    top = git("rev-parse", "--show-toplevel")
+    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
+        place = Path(name) / "clone.git"
+        git("clone", "--quiet", "--bare", "--shared", operands=[top, str(place)])
+        yield place.as_uri()
