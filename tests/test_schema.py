@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
@@ -122,7 +123,10 @@ def test_the_quick_look_allows_what_the_schema_allows(document: Any) -> None:
         assert errors != []
 
 
-def test_what_a_quick_look_leaves_open_is_looked_at_again() -> None:
-    document = {"steps": {"a": {"notebook": "n"}}, "run_timeout": "30m\n"}
+@pytest.mark.parametrize(
+    "document",
+    [{"steps": {"a": {"notebook": "n"}}, "run_timeout": "30m\n"}, {"steps": {"a\n": {"notebook": "n"}}}],
+)
+def test_a_pattern_does_not_end_before_a_newline(document: Any) -> None:
     assert not is_fine(document, "pipeline")
-    assert violations(document, "pipeline") == ()
+    assert len(violations(document, "pipeline")) == 1

@@ -63,11 +63,11 @@ def main(arguments: argparse.Namespace) -> int:
         folder.release()
     if arguments.json:
         document = plain(record.verdict) if record.verdict else None
-        print(json.dumps({"run": record.run, "result": record.result, "verdict": document}, indent=1))
+        print(json.dumps({"run": record.run, "result": record.outcome, "verdict": document}, indent=1))
         return exit_code(record)
     for line in verdict_lines(record.verdict):
         print(line)
-    print(f"{record.pipeline} {record.run} {record.result}{gates_word(record.verdict) or _unjudged(record, plan)}")
+    print(f"{record.pipeline} {record.run} {record.outcome}{gates_word(record.verdict) or _unjudged(record, plan)}")
     return exit_code(record)
 
 

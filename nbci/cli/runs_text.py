@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from nbci.store.run_index import RunRow
 
 _METRICS_SHOWN = 4
-_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics")
+_FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")
+_PARAMETERS_SHOWN = 4
+_LONGEST_VALUE = 24
 
 
 def short_metrics(metrics: Mapping[str, float]) -> dict[str, str]:
@@ -27,7 +29,9 @@ def render_runs(rows: Sequence[RunRow]) -> str:
     """The runs as a table."""
     if not rows:
         return "no runs yet; start one with: nbci run TARGET\n"
-    head = ("run", "pipeline", "result", "started (UTC)", "took", "metrics")
+    differing = _differing(rows)
+    asked = ("parameters",) if any(differing.values()) else ()
+    head = ("run", "pipeline", "result", "started (UTC)", "took", *asked, "metrics")
     cells = [
         (
             row.run,
@@ -35,11 +39,35 @@ def render_runs(rows: Sequence[RunRow]) -> str:
             row.result,
             moment(row.started_utc),
             "" if row.seconds is None else duration(row.seconds),
+            *((_parameters_cell(row, differing[row.pipeline]),) if asked else ()),
             _metrics_cell(row.metrics),
         )
         for row in rows
     ]
     return _lines(table([head, *cells], right=frozenset({4})))
+
+
+def _differing(rows: Sequence[RunRow]) -> dict[str, list[str]]:
+    """For each pipeline, the parameters that its runs do not all have alike: what tells them apart."""
+    found: dict[str, list[str]] = {}
+    for pipeline in {row.pipeline for row in rows}:
+        runs = [row.params for row in rows if row.pipeline == pipeline]
+        names = dict.fromkeys(name for params in runs for name in params)
+        found[pipeline] = [name for name in names if len({params.get(name) for params in runs}) > 1]
+    return found
+
+
+def _parameters_cell(row: RunRow, names: Sequence[str]) -> str:
+    shown = [f"{one_line(name)}={_value(row.params[name])}" for name in names if name in row.params]
+    more = len(shown) - _PARAMETERS_SHOWN
+    return " ".join(shown[:_PARAMETERS_SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _value(value: float | str | None) -> str:
+    if isinstance(value, float):
+        return number(value)
+    text = one_line(str(value))
+    return text if len(text) <= _LONGEST_VALUE else f"{text[:_LONGEST_VALUE]}…"
 
 
 def _metrics_cell(metrics: Mapping[str, float]) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from nbci.records.model import RunRecord, StepRecord
 
+_CUT = ("failed", "interrupted")
 _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
 
 
@@ -32,7 +33,7 @@ def render_show(record: RunRecord) -> str:
         metric_lines(record.metrics),
         verdict_lines(record.verdict),
         [f"warning: {one_line(text)}" for text in _warnings(record)],
-        *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) == "failed"),
+        *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) in _CUT),
         run_failure_lines(record.failure) if record.failure else [],
     ]
     return "\n".join(_joined(block) for block in blocks if block)
@@ -40,14 +41,14 @@ def render_show(record: RunRecord) -> str:
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     took = "" if record.seconds is None else f", took {duration(record.seconds)}"
-    where = ", ".join(part for part in (record.user, record.host, record.platform) if part)
+    where = ", ".join(part for part in (record.by or record.user, record.host, record.platform) if part)
     git = record.git
     changes = ", with uncommitted changes" if git and git.dirty else ""
     facts = [
         ("run", record.run),
         ("pipeline", record.pipeline),
         ("target", record.target),
-        ("result", f"{record.result}{gates_word(record.verdict)}"),
+        ("result", f"{record.outcome}{gates_word(record.verdict)}"),
         ("started", f"{moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
         ("on", where),
         ("python", record.python or ""),
@@ -104,13 +105,13 @@ def _warnings(record: RunRecord) -> list[str]:
 
 
 def _result(record: RunRecord, step: StepRecord) -> str:
-    """The step's result; nothing runs any more in a run that has ended."""
-    return "failed" if step.result == "running" and record.result != "running" else step.result
+    """What became of the step; nothing runs any more in a run that has ended."""
+    return "interrupted" if step.result == "running" and record.result != "running" else step.outcome
 
 
 def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
     """The step as `_result` has it, with the failure that goes with it."""
-    if step.result == _result(record, step):
+    if step.outcome == _result(record, step):
         return step
     from msgspec.structs import replace
 
@@ -133,7 +134,7 @@ def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict
             "run": record.run,
             "pipeline": record.pipeline,
             "target": record.target,
-            "result": record.result,
+            "result": record.outcome,
             "nbci": record.nbci,
             "command": list(record.command),
             "started_utc": record.started_utc,
@@ -141,6 +142,7 @@ def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict
             "seconds": record.seconds,
             "host": record.host,
             "user": record.user,
+            "by": record.by,
             "platform": record.platform,
             "python": record.python,
             "git": {"commit": record.git.commit, "branch": record.git.branch, "dirty": record.git.dirty}

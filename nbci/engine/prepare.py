@@ -158,6 +158,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         started_utc=now_utc(),
         host=platform.node(),
         user=user_name(),
+        by=_name_in_git(root),
         platform=platform.platform(),
         python=platform.python_version(),
         git=checkout_of(root, plan),
@@ -165,6 +166,19 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         sources=plan.sources,
         warnings=plan.warnings,
     )
+
+
+def _name_in_git(root: Path) -> str | None:
+    """Who is at work as commits and releases name them; None where git does not know."""
+    named = os.environ.get("GIT_COMMITTER_NAME")
+    if named or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return named
+    from nbci.registry.git import Git
+
+    try:
+        return Git(root).get("config", "--get", operands=["user.name"]) or None
+    except UsageError:  # git is not installed
+        return None
 
 
 def checkout_of(root: Path, plan: Plan) -> GitState | None:

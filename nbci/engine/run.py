@@ -170,7 +170,7 @@ class _Run:
                 self.tasks[asyncio.create_task(run_step(self.context, step, looked), name=name)] = name
                 continue
             self._ended(record)
-            self._skip(schedule.end(name, record.result), f"step {name} failed")
+            self._skip(schedule.end(name, record.result), _why_not(record))
             if time.monotonic() - began > _LONGEST_TURN_SECONDS:
                 self._tell_reused()
                 await asyncio.sleep(0)  # the kernels that run, and signals, have their turn
@@ -184,7 +184,7 @@ class _Run:
         except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
             record = self._broken_off(name, error)
         self._ended(record)
-        self._skip(schedule.end(name, record.result), f"step {name} failed")
+        self._skip(schedule.end(name, record.result), _why_not(record))
 
     def _broken_off(self, name: str, error: Exception) -> StepRecord:
         self.trouble = self.trouble or error
@@ -318,3 +318,8 @@ def _with_edges_inside(steps: tuple[PlannedStep, ...]) -> Iterator[PlannedStep]:
 
 def _written(steps: Iterable[PlannedStep]) -> set[str]:
     return {path for step in steps if step.action == "run" for path in (*step.outs, *step.metrics)}
+
+
+def _why_not(record: StepRecord) -> str:
+    """Why steps behind this one do not run."""
+    return f"step {record.name} {'was interrupted' if record.outcome == 'interrupted' else 'failed'}"

@@ -220,7 +220,7 @@ def probe(expression: str) -> dict[str, Any]:
             value = value.item()
         if _is_number(value):
             return {"value": float(value)}
-    except Exception:  # noqa: BLE001, S110  # user code can raise anything, and there is no number then
+    except Exception:  # noqa: BLE001  # user code can raise anything, and there is no number then
         pass
     return {"problem": "a value of type " + kind + " is no number"}
 

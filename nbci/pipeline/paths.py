@@ -38,10 +38,14 @@ def leaves_project(path: str) -> bool:
     >>> [leaves_project(path) for path in ("models/a.bin", "../a", "/etc/a", ".", "a/../..", ".git/config", ".nbci")]
     [False, True, True, True, True, True, True]
     """
+    return is_outside(path) or posixpath.normpath(path).partition("/")[0].lower() in TOOLS
+
+
+def is_outside(path: str) -> bool:
+    """Whether a recorded path is none of something that lies below the folder it is relative to."""
     if _NORMAL.fullmatch(path):
         return False
-    parts = posixpath.normpath(path).split("/")
-    return not path or "\0" in path or parts[0] in ("", ".", "..") or parts[0].lower() in TOOLS
+    return not path or "\0" in path or posixpath.normpath(path).partition("/")[0] in ("", ".", "..")
 
 
 def check_out(path: str, step: str, sources: Iterable[str], where: Location) -> None:

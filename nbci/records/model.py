@@ -15,6 +15,8 @@ FORMAT = 1
 
 StepResult = Literal["passed", "failed", "reused", "skipped", "running"]
 RunResult = Literal["passed", "failed", "interrupted", "running"]
+StepOutcome = Literal["passed", "failed", "interrupted", "reused", "skipped", "running"]
+RunOutcome = Literal["passed", "refused", "failed", "interrupted", "running"]
 FailureKind = Literal[
     "exception",  # a cell raised, a magic failed, a shell command ended with a non-zero status
     "exit",  # a cell ended its own kernel with exit()
@@ -155,6 +157,12 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
         """The failure of the last attempt, when the step failed."""
         return self.attempts[-1].failure if self.result == "failed" and self.attempts else None
 
+    @property
+    def outcome(self) -> StepOutcome:
+        """What people are told that became of it: a step that was stopped did not fail."""
+        stopped = self.failure is not None and self.failure.kind == "interrupted"
+        return "interrupted" if stopped else self.result
+
 
 class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A parameter as the run had it; `source` says where the value came from, e.g. `-p` or a file's path."""
@@ -167,6 +175,8 @@ class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
 
+    `result` is what became of its steps, `outcome` of the whole. `by` is who ran it as git names them, `user` as the
+    system does.
     `same_as` is the run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
     gates made of it; None where there are none, or where it was not judged.
     """
@@ -183,6 +193,7 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     seconds: float | None = None
     host: str | None = None
     user: str | None = None
+    by: str | None = None
     platform: str | None = None
     python: str | None = None
     git: GitState | None = None
@@ -197,6 +208,12 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     def step(self, name: str) -> StepRecord | None:
         """The record of that step, or None."""
         return next((step for step in self.steps if step.name == name), None)
+
+    @property
+    def outcome(self) -> RunOutcome:
+        """What people are told that became of it: a run that a gate refused did not pass."""
+        refused = self.result == "passed" and self.verdict is not None and self.verdict.refuses
+        return "refused" if refused else self.result
 
     @property
     def metrics(self) -> dict[str, float]:

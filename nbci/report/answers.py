@@ -181,7 +181,7 @@ def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point
     git = record.git
     if git is not None and git.commit is not None and not git.dirty:
         yield Point(text=f"made from commit {git.commit[:10]}, with nothing uncommitted", sign="good", anchor="again")
-    ran = sum(step.record.result == "passed" for step in steps)
+    ran = sum(step.record.result in ("passed", "failed") for step in steps)
     reused = [step for step in steps if step.record.result == "reused"]
     if reused:
         runs = {step.record.run for step in reused}

@@ -72,7 +72,7 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
         time(record.started_utc) if record.started_utc else None,
         fragment("run ", element("code", record.run)),
         fragment("commit ", element("code", commit), f" on {branch}" if branch else "") if commit else None,
-        f"by {record.user}" if record.user else None,
+        f"by {record.by or record.user}" if record.by or record.user else None,
     )
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),

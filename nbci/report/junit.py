@@ -90,6 +90,9 @@ def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
 
 def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None) -> None:
     result, failure = step.record.result, step.failure
+    if step.record.outcome == "interrupted":
+        _add_interrupted(suite, step, class_name)
+        return
     if result in ("skipped", "running"):
         _skip(_case(suite, class_name, "step", None), step.record.reason or result)
         return
@@ -107,6 +110,18 @@ def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None
         _fail(_case(suite, class_name, "step", step.record.seconds), failure, None, _address(url, step))
     if len(suite) == 0:
         _case(suite, class_name, "step", step.record.seconds)
+
+
+def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
+    """The cells of a step that was stopped: what had passed, and that the others were cut short; nothing failed."""
+    said = step.failure.message if step.failure else "interrupted"
+    for cell in step.cells:
+        if cell.run is not None:
+            case = _case(suite, class_name, case_name(cell.run), cell.run.seconds)
+            if cell.run.result != "passed":
+                _skip(case, f"interrupted: {said}")
+    if len(suite) == 0:
+        _skip(_case(suite, class_name, "step", step.record.seconds), f"interrupted: {said}")
 
 
 def case_name(run: CellRun) -> str:

@@ -54,7 +54,7 @@ def step_page(
     main = fragment(
         element("p", step.record.reason, class_="reason") if step.record.reason else None,
         _about(step),
-        section("What failed", explained(step, root=ROOT, on_page=True), anchor="failure", class_="failed")
+        section(_what(step), explained(step, root=ROOT, on_page=True), anchor="failure", class_="failed")
         if step.record.result == "failed"
         else None,
         section("Warnings", element("ul", *(element("li", text) for text in step.record.warnings)), anchor="warnings")
@@ -81,6 +81,10 @@ def _neighbours(record: RunRecord, before: ShownStep | None, after: ShownStep | 
         if step:
             links.append(element("a", f"{words}{step.record.name}", href=f"{step.stem}.html", rel=rel))
     return element("ul", *(element("li", link) for link in links))
+
+
+def _what(step: ShownStep) -> str:
+    return "Where it was interrupted" if step.word == "interrupted" else "What failed"
 
 
 def _about(step: ShownStep) -> Markup:

@@ -58,7 +58,7 @@ def summary(
     The figures are shown where the report has an address: a comment has no files beside it.
     """
     record = material.run.record
-    failed = [step for step in steps if step.record.result == "failed"]
+    failed = [step for step in steps if step.record.outcome == "failed"]
     difference = material.baseline.difference if material.baseline else None
     blocks = [
         f"## {_SIGNS[headline(record)]} {prose(record.pipeline)}: {headline(record)}",

@@ -53,7 +53,7 @@ class ShownStep:
     @property
     def word(self) -> str:
         """What became of it in a word."""
-        return "waiting" if self.is_waiting else self.record.result
+        return "waiting" if self.is_waiting else self.record.outcome
 
     @property
     def is_unwanted(self) -> bool:

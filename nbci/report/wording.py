@@ -32,7 +32,7 @@ def headline(record: RunRecord) -> str:
 
 def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
     """The result in a sentence, such as "The run failed: 1 of 4 steps failed in 12.3 s"."""
-    counts = {result: sum(step.record.result == result for step in steps) for result in ("failed", "reused", "skipped")}
+    counts: Counter[str] = Counter(step.record.outcome for step in steps)
     took = f" in {duration(record.seconds)}" if record.seconds is not None else ""
     total = counted(len(steps), "step")
     match record.result:
@@ -45,10 +45,10 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
         case "interrupted":
             words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
         case _:
-            counts = dict(Counter(step.word for step in steps))
+            counts = Counter(step.word for step in steps)
             words = f"The run is still going on: {total}"
-    ends = record.result != "running"
-    extra = [f"{count} {result}" for result, count in counts.items() if count and not (ends and result == "failed")]
+    others = ("interrupted", "reused", "skipped") if record.result != "running" else tuple(counts)
+    extra = [f"{counts[result]} {result}" for result in others if counts[result]]
     return f"{words}; {', '.join(extra)}." if extra else f"{words}."
 
 

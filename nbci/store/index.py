@@ -7,6 +7,7 @@ import json
 import os
 import stat
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -114,7 +115,8 @@ class FileIndex:
     def save(self) -> None:
         """Keep what was learnt for the next process."""
         for path in self._changed:
-            write_atomic(path, msgspec.json.encode(self._tables[path]))
+            with suppress(UnicodeEncodeError):  # names that are no UTF-8 are looked at again each time
+                write_atomic(path, msgspec.json.encode(self._tables[path]))
         self._changed.clear()
 
     def _folder(self, folder: Path) -> tuple[str, dict[str, _Entry]]:
@@ -200,23 +202,12 @@ def _written(place: Path, digest: str) -> _Entry:
     return (*signature, read_at, digest)
 
 
-def _refuse_other_encoding(entry: os.DirEntry[str]) -> None:
-    """StepError for a name that is no UTF-8: neither DVC nor a record can hold it."""
-    if not entry.name.isascii():
-        try:
-            entry.name.encode()
-        except UnicodeEncodeError:
-            where = Location(os.fsencode(entry.path).decode(errors="backslashreplace"))
-            raise StepError("this file's name is no UTF-8", where=where, hint="give it another name") from None
-
-
 def _below(folder: str, prefix: str) -> Iterator[tuple[str, str, os.stat_result]]:
     """Every file in the folder: its path in it, its path, and what it is."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name in _OF_THE_TOOLS:
                 continue
-            _refuse_other_encoding(entry)
             if entry.is_dir(follow_symlinks=False):
                 yield from _below(entry.path, f"{prefix}{entry.name}/")
             elif not entry.is_symlink():

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbci.records.model import RunRecord
     from nbci.store.search import Query
 
-FORMAT = 2
+FORMAT = 3
 _BUSY_SECONDS = 20
 _SETTLED_NS = 50_000_000
 _AT_ONCE = 500
@@ -50,7 +50,10 @@ CREATE TABLE seen (listed_ns INTEGER, changed_ns INTEGER);
 
 
 class RunRow(Struct, frozen=True, kw_only=True):
-    """A run as the index has it; metrics by their full names. `problem`: why its record cannot be read."""
+    """A run as the index has it; metrics by their full names, parameters as numbers or text.
+
+    `problem`: why its record cannot be read.
+    """
 
     run: str
     pipeline: str
@@ -58,6 +61,7 @@ class RunRow(Struct, frozen=True, kw_only=True):
     started_utc: str | None = None
     seconds: float | None = None
     metrics: dict[str, float]
+    params: dict[str, float | str | None] = {}
     problem: str | None = None
 
 
@@ -130,6 +134,7 @@ class RunIndex:
                 started_utc=started,
                 seconds=seconds,
                 metrics=self._metrics(key),
+                params=self._params(key),
                 problem=problem,
             )
             for key, run, pipeline, result, started, seconds, problem in rows
@@ -150,6 +155,14 @@ class RunIndex:
             (key,),
         )
         return {name: math.nan if value is None else value for name, value in rows}
+
+    def _params(self, key: int) -> dict[str, float | str | None]:
+        rows = self._connection.execute(
+            "SELECT names.name, number, text FROM params JOIN names ON names.id = params.name WHERE run = ?"
+            " ORDER BY names.name",
+            (key,),
+        )
+        return {name: text if number is None else number for name, number, text in rows}
 
     def _listed(self) -> tuple[tuple[int, int], set[str]] | None:
         """The runs that there are, and when the folder was listed and had changed; None when nothing has changed."""
@@ -199,7 +212,7 @@ class RunIndex:
         cursor = self._connection.execute(
             'INSERT INTO runs (run, pipeline, target, result, started, seconds, "commit", branch, dirty, user, host,'
             " stamp) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (record.run, record.pipeline, record.target, record.result, record.started_utc, record.seconds,
+            (record.run, record.pipeline, record.target, record.outcome, record.started_utc, record.seconds,
              git and git.commit, git and git.branch, git and git.dirty, record.user, record.host,
              self._stamp(record.run)),
         )  # fmt: skip

@@ -155,10 +155,10 @@ def test_nothing_runs_in_a_run_that_was_killed(attempts: Any) -> None:
     killed = RunRecord(run="R1", pipeline="p", target="t", result="interrupted", nbci="0", steps=(running,))
     document = show_document(killed)
     Draft202012Validator(SCHEMA).validate(document)
-    assert document["steps"][0]["result"] == "failed"
+    assert document["steps"][0]["result"] == "interrupted"
     assert document["steps"][0]["failure"]["kind"] == "interrupted"
     assert document["steps"][0]["attempts"] == len(attempts)
-    assert "FAILED train" in render_show(killed)
+    assert "INTERRUPTED train" in render_show(killed)
 
 
 def test_a_step_runs_in_a_run_that_runs() -> None:

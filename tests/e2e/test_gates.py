@@ -60,7 +60,7 @@ def test_a_run_is_judged_and_refused_until_somebody_signs_for_it(nbci: Console, 
     completed = nbci("run", "p.yaml", "--json")
     assert completed.returncode == 3, completed.stderr
     shown = document(completed)
-    assert shown["result"] == "passed"
+    assert shown["result"] == "refused"
     assert gates(shown["verdict"]) == {
         "accuracy at least 0.9": ("failed", "misses by 0.4"),
         "no worse": ("passed", "first run: there is no file best.json"),

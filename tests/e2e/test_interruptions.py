@@ -88,7 +88,7 @@ def test_an_interrupted_run_leaves_no_kernel_and_goes_on_later(
     assert psutil.wait_procs(kernels, timeout=0)[1] == []
     shown = json.loads(stdout)
     assert shown["result"] == "interrupted"
-    assert results(shown) == {"quick": "passed", "slow": "failed", "last": "skipped"}
+    assert results(shown) == {"quick": "passed", "slow": "interrupted", "last": "skipped"}
     assert failure(shown, "slow")["kind"] == "interrupted"
     kept = nbci.cwd / ".nbci/runs" / shown["run"] / "steps/slow/notebook.ipynb"
     assert "I began" in kept.read_text(encoding="utf-8")

@@ -77,7 +77,7 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert _SECRET[5:].encode() not in journal
     shown = document(nbci("show", "--json"))
     assert shown["result"] == "interrupted"
-    assert results(shown) == {"quiet": "passed", "loud": "failed"}
+    assert results(shown) == {"quiet": "passed", "loud": "interrupted"}
     found = failure(shown, "loud")
     assert (found["kind"], found["cell"], found["first_line"]) == ("interrupted", 3, "import os, sys, time")
     assert (killed / "steps/loud/outputs.jsonl").read_bytes() == journal

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress, StepProgress
-from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
 from nbci.cli.live.wording import counted, duration, one_line
 
 if TYPE_CHECKING:
@@ -131,7 +131,7 @@ class LineDisplay:
         return f"still running{where}, {duration(step.seconds(self._now()) or 0.0)}{shown}"
 
     def _say_failure(self, step: str, failure: Failure) -> None:
-        self._say(step, f"FAILED: {failure_headline(failure)}")
+        self._say(step, f"{failed_word(failure)}: {failure_headline(failure)}")
         for line in traceback_lines(failure):
             self._say(step, f"  {line}".rstrip())
         if failure.hint:

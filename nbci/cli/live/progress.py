@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.records.model import StepRecord
 
-State = Literal["waiting", "running", "passed", "failed", "reused", "skipped"]
+State = Literal["waiting", "running", "passed", "failed", "interrupted", "reused", "skipped"]
 TAIL_LINES = 10
 
 
@@ -96,7 +96,7 @@ class RunProgress:
         """A step ended."""
         step = self.step(record.name)
         step.record = record
-        step.state = "failed" if record.result == "running" else record.result
+        step.state = "failed" if record.result == "running" else record.outcome
         self.ended.append(record.name)
         return step
 

@@ -15,11 +15,19 @@ if TYPE_CHECKING:
 
     from nbci.cli.live.progress import RunProgress
     from nbci.plan.model import Plan
-    from nbci.records.model import Failure, RunRecord, StepRecord
+    from nbci.records.model import Failure, RunOutcome, RunRecord, StepRecord
 
 TRACEBACK_LINES = 60
 LONGEST_CAUSE = 500  # characters
 LONGEST_PRINTED = 300
+_ENDED = {"skipped": "skipped", "interrupted": "interrupted"}
+_RESULTS: Mapping[RunOutcome, str] = {
+    "passed": "passed",
+    "refused": "REFUSED",
+    "failed": "FAILED",
+    "interrupted": "INTERRUPTED",
+    "running": "still runs",
+}
 
 
 def failure_place(failure: Failure) -> str:
@@ -43,6 +51,11 @@ def _said_and_output(failure: Failure) -> tuple[str, str]:
         return failure.message, ""
     said, _, output = failure.message.partition("\n")
     return said, output
+
+
+def failed_word(failure: Failure) -> str:
+    """`FAILED`, or what is said of a step that was stopped."""
+    return "INTERRUPTED" if failure.kind == "interrupted" else "FAILED"
 
 
 def failure_headline(failure: Failure) -> str:
@@ -71,7 +84,7 @@ def ended_words(record: StepRecord) -> str:
         return f"passed{tries}" + (f" in {duration(record.seconds)}" if record.seconds is not None else "")
     if record.result == "reused":
         return f"reused from run {record.run}{reason}" if record.run else f"reused{reason}"
-    return f"{'skipped' if record.result == 'skipped' else 'FAILED'}{reason}"
+    return f"{_ENDED.get(record.outcome, 'FAILED')}{reason}"
 
 
 def failure_lines(
@@ -82,6 +95,7 @@ def failure_lines(
     The run's folder is where the rest of long lines is.
     """
     failure = step.failure
+    word = "FAILED" if failure is None else failed_word(failure)
     if failure is None:
         return [f"FAILED {step.name}", f"  {one_line(step.reason or 'no reason is recorded')}"]
     rows = [("notebook", _notebook(plan, step.name))] if plan else []
@@ -94,7 +108,7 @@ def failure_lines(
         rows.append(("output", output if len(output) <= LONGEST_CAUSE else f"…{output[-LONGEST_CAUSE:]}"))
     if failure.hint:
         rows.append(("hint", one_line(failure.hint)))
-    lines = [f"FAILED {step.name}", *(f"  {line}" for line in table(rows))]
+    lines = [f"{word} {step.name}", *(f"  {line}" for line in table(rows))]
     if not tail:
         return lines
     lines += ["  printed last", *(f"    | {_shortened(line)}" for line in tail)]
@@ -137,11 +151,10 @@ def metric_lines(metrics: Mapping[str, float]) -> list[str]:
 
 def result_line(record: RunRecord) -> str:
     """`digits passed in 12 s: 4 passed, 1 reused; gates passed`."""
-    counts = Counter("failed" if step.result == "running" else step.result for step in record.steps)
-    shown = ", ".join(f"{counts[word]} {word}" for word in ("passed", "reused", "failed", "skipped") if counts[word])
-    result = {"passed": "passed", "failed": "FAILED", "interrupted": "INTERRUPTED", "running": "still runs"}[
-        record.result
-    ]
+    counts: Counter[str] = Counter("failed" if step.result == "running" else step.outcome for step in record.steps)
+    words = ("passed", "reused", "failed", "interrupted", "skipped")
+    shown = ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
+    result = _RESULTS[record.outcome]
     time = "" if record.seconds is None else f" in {duration(record.seconds)}"
     return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "") + gates_word(record.verdict)
 

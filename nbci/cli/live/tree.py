@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress
-from nbci.cli.live.summary import ended_words, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
 from nbci.cli.live.wording import duration, one_line
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
 
 REDRAW_SECONDS = 0.1
+_BAD = ("FAILED", "REFUSED", "INTERRUPTED")
 
 
 class TreeDisplay:
@@ -140,7 +141,7 @@ class TreeDisplay:
         self._closed = True
 
     def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
-        lines = [self._text(f"{step} FAILED: {failure_headline(failure)}", "bold red")]
+        lines = [self._text(f"{step} {failed_word(failure)}: {failure_headline(failure)}", "bold red")]
         lines += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
         return [*lines, self._text(f"  hint: {one_line(failure.hint)}", "yellow")] if failure.hint else lines
 
@@ -179,6 +180,6 @@ class TreeDisplay:
 
 
 def _summary_style(line: str) -> str:
-    if line.startswith("FAILED ") or (" FAILED" in line and not line.startswith(" ")):
+    if line.startswith(_BAD) or (any(f" {word}" in line for word in _BAD) and not line.startswith(" ")):
         return "bold red"
     return "bold" if line and not line.startswith(" ") else ""

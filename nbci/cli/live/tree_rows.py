@@ -27,6 +27,7 @@ _SIGNS: dict[State, tuple[str, str]] = {
     "running": ("▶", "bold cyan"),
     "passed": ("✓", "green"),
     "failed": ("✗", "bold red"),
+    "interrupted": ("■", "yellow"),
     "reused": ("↺", "green"),
     "skipped": ("-", "yellow"),
 }
@@ -157,7 +158,7 @@ def _detail(step: StepProgress, columns: _Columns) -> str:
 
 def _counts(progress: RunProgress, shown: int) -> Text:
     counts = progress.counts()
-    states: tuple[State, ...] = ("running", "failed", "passed", "reused", "skipped", "waiting")
+    states: tuple[State, ...] = ("running", "failed", "interrupted", "passed", "reused", "skipped", "waiting")
     said = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     hidden = len(progress.steps) - shown
     more = f" ({hidden} not shown)" if hidden else ""

@@ -23,7 +23,7 @@ _NAME_SIZE, _STATE_SIZE = 13, 12
 _MARGIN = 6
 _LONGEST_NAME = 30
 _NAMED = 5
-_WORST_FIRST = ("failed", "running", "passed", "reused", "waiting", "skipped")
+_WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting", "skipped")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +112,7 @@ def _single(step: ShownStep, earlier: Iterable[str]) -> _Box:
     waits = ", ".join(earlier)
     return _Box(
         name=record.name,
-        state="skipped" if step.is_waiting else record.result,
+        state="skipped" if step.is_waiting else record.outcome,
         lines=(state,),
         said=f"{record.name}: {step.word}{f' in {took}' if took else ''}{f', after {waits}' if waits else ''}",
         link=step.page,
@@ -151,7 +151,7 @@ def _said(
     steps: Sequence[ShownStep], after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]] | None
 ) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in _counts(steps).items())
-    failed = [step.record.name for step in steps if step.record.result == "failed"]
+    failed = [step.record.name for step in steps if step.record.outcome == "failed"]
     named = f" (failed: {', '.join(failed[:_NAMED])}{' and more' if len(failed) > _NAMED else ''})" if failed else ""
     folded = f", shown as {counted(len(groups), 'group')}" if groups else ""
     stage_count = counted(max(stages(after).values()), "stage")

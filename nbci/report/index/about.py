@@ -22,12 +22,12 @@ def about_section(record: RunRecord, problems: Sequence[str]) -> Markup:
         "About this run",
         facts(
             (
-                ("Result", verdict(record.result)),
+                ("Result", verdict(record.outcome)),
                 ("Started", time(record.started_utc)),
                 ("Took", duration(record.seconds)),
                 ("Target", element("code", record.target)),
                 ("Commit", commit(record)),
-                ("By", record.user),
+                ("By", record.by or record.user),
                 ("Host", record.host),
                 ("Platform", record.platform),
                 ("Python", record.python),

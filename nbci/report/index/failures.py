@@ -34,7 +34,7 @@ def _of_run(record: RunRecord) -> Markup | None:
 
 
 def _of_step(step: ShownStep) -> Markup:
-    title = fragment("Step ", linked(step), " failed")
+    title = fragment("Step ", linked(step), " was interrupted" if step.word == "interrupted" else " failed")
     return section(title, explained(step, root=""), anchor=f"failure-{step.stem}", class_="failed")
 
 
