@@ -72,6 +72,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
         "metrics": metric_lines(record.metrics),
         "verdict": verdict_lines(record.verdict),
         "gates": gates_word(record.verdict),
+        "outcome": record.outcome,
         "exit_code": exit_code(record, gates=not arguments.no_gate),
         "remote": remote,
         "made": [path for step in context.plan.steps for path in (*step.outs, *step.metrics)],
@@ -173,7 +174,8 @@ def _say(arguments: argparse.Namespace, run: Path, summary: dict[str, Any], seco
     here = os.path.relpath(run.parent)
     shown = here if not here.startswith("..") else str(run.parent)
     counts = f"{summary['steps']} reused" + (f", {summary['skipped']} skipped" if summary["skipped"] else "")
-    result = f"{summary['header']['pipeline']} passed in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
+    word = "REFUSED" if summary.get("outcome") == "refused" else "passed"
+    result = f"{summary['header']['pipeline']} {word} in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
     result += summary["gates"]
     if arguments.quiet:
         print(result)

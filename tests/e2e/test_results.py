@@ -38,12 +38,15 @@ def test_a_refused_run_is_refused_everywhere(nbci: Console, make_notebook: MakeN
     assert done.returncode == 3
     assert "\np REFUSED in " in done.stdout
     assert "passed in" not in done.stdout.split("\np REFUSED")[1]
+    quick = nbci("run", "p.yaml")
+    assert quick.returncode == 3
+    assert "\np REFUSED in " in quick.stdout
     again = nbci("run", "p.yaml", "--json")
     document = json.loads(again.stdout)
     assert (again.returncode, document["result"]) == (3, "refused")
     assert json.loads(nbci("show", "latest", "--json").stdout)["result"] == "refused"
     assert "result    refused" in nbci("show").stdout
-    assert [row["result"] for row in json.loads(nbci("runs", "--json").stdout)] == ["refused", "refused"]
+    assert [row["result"] for row in json.loads(nbci("runs", "--json").stdout)] == ["refused"] * 3
     assert nbci("runs", "--where", "result == 'passed'").stdout == "no run is like that\n"
     assert json.loads(nbci("gate", "latest", "--json").stdout)["result"] == "refused"
     assert "verdict refused" in page(nbci, document["run"])
