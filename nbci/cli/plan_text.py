@@ -50,9 +50,10 @@ def _text(plan: Plan) -> Iterator[str]:
     if plan.params:
         yield ""
         yield from table([("parameter", "value", "from"), *((p.name, repr(p.value), p.source) for p in plan.params)])
+    given = _surely_given(plan)
     for step in plan.steps:
         yield ""
-        yield from _step(step)
+        yield from _step(step, given)
     others = list(_other_cells(plan))
     if others:
         yield ""
@@ -62,16 +63,27 @@ def _text(plan: Plan) -> Iterator[str]:
         yield f"warning: {warning}"
 
 
-def _step(step: PlannedStep) -> Iterator[str]:
+def _surely_given(plan: Plan) -> frozenset[str]:
+    return frozenset(name for step in plan.steps for name in step.gives)
+
+
+def _passes(step: PlannedStep, name: str, given: frozenset[str]) -> bool:
+    """Whether to say that a value passes: what cells of all steps make mostly stays as it is."""
+    return name in given or name not in step.defined_by_reference
+
+
+def _step(step: PlannedStep, given: frozenset[str]) -> Iterator[str]:
     place = f"agent {step.agent}" if step.agent else ""
     kind = "" if step.kernel == "python3" else f"kernel {step.kernel}"
     action = step.action + (f": {step.reason}" if step.reason else "")
     yield f"{step.name}  {'  '.join(part for part in (f'[{action}]', place, kind) if part)}"
+    takes = [take for take in step.takes if _passes(step, take.name, given)]
+    perhaps = [name for name in step.optional_gives if _passes(step, name, given)]
     rows = (
         ("after", ", ".join(step.after)),
         ("cells", f"{_cells(step)} of {step.notebook}"),
-        ("takes", ", ".join(f"{take.name} (from {' or '.join(take.givers)})" for take in step.takes)),
-        ("gives", ", ".join((*step.gives, *(f"{name} (perhaps)" for name in step.optional_gives)))),
+        ("takes", ", ".join(f"{take.name} (from {' or '.join(take.givers)})" for take in takes)),
+        ("gives", ", ".join((*step.gives, *(f"{name} (perhaps)" for name in perhaps)))),
         ("reads", ", ".join(step.deps)),
         ("writes", ", ".join((*step.outs, *step.metrics))),
         ("metrics", ", ".join(dict.fromkeys(probe.name for probe in step.probes))),
@@ -132,9 +144,11 @@ def _mermaid(plan: Plan) -> Iterator[str]:
     for step in plan.steps:
         agent = f"<br/>{_quoted(step.agent)}" if step.agent else ""
         yield f'  {ids[step.name]}["{_quoted(step.name)}{agent}"]'
+    given = _surely_given(plan)
     for step in plan.steps:
         for before in step.after:
-            names = [take.name for take in step.takes if before in take.givers]
+            takes = [take for take in step.takes if _passes(step, take.name, given)]
+            names = [take.name for take in takes if before in take.givers]
             label = f"|{_quoted(', '.join(names))}|" if names else ""
             yield f"  {ids[before]} -->{label} {ids[step.name]}"
 

@@ -80,14 +80,16 @@ def flow(
     params: frozenset[str] = frozenset(),
     prelude: Sequence[Statement] = (),
     *,
+    settled: frozenset[str] = frozenset(),
     brought: Brought = NOTHING_BROUGHT,
 ) -> Flow:
     """The values that pass between the steps of one notebook; their graph has no cycle.
 
-    `brought` are names that kernels bring.
+    `settled` are those of the parameters whose objects nobody can change, such as numbers; `brought` are names that
+    kernels bring.
     """
     graph = _Graph.of(steps)
-    origin = Origin.of(params, prelude, brought)
+    origin = Origin.of(params, prelude, settled, brought)
     names = analysed(steps, graph.order, origin)
     return _Flowing(graph, origin, names, steps).result()
 
@@ -136,7 +138,8 @@ class _Flowing:
         self.origin = origin
         self.names = names
         self.rank = {step: rank for rank, step in enumerate(graph.order)}
-        wanted = sorted(set().union(*(step.needs | step.assumes for step in names)))
+        self.uses = [origin.with_companions(step.needs | step.assumes) for step in names]
+        wanted = sorted(set().union(*self.uses))
         self.number = {name: number for number, name in enumerate(wanted)}
         self.wanted = wanted
         self.levels = height(len(wanted))
@@ -176,8 +179,8 @@ class _Flowing:
 
     def _through(self, step: int, trie: Trie) -> Trie:
         names, have = self.names[step], self.have[step]
-        touched = names.needs | names.assumes | names.binds | names.changes | names.unbinds
-        for name in self.number if names.uncertain else touched:
+        touched = self.uses[step] | names.binds | names.changes | names.unbinds
+        for name in self.number if names.uncertain else self.origin.with_companions(touched):
             number = self.number.get(name)
             if number is None:
                 continue
@@ -254,7 +257,7 @@ class _Flowing:
         gives: list[set[str]] = [set() for _ in self.names]
         for step in reversed(self.graph.order):
             names, have = self.names[step], self.have[step]
-            needed = (names.needs | names.assumes) & have.keys()
+            needed = self.uses[step] & have.keys()
             passed = (gives[step] - names.surely_binds) & have.keys()
             for name in needed | passed:
                 givers = have[name]
@@ -263,6 +266,10 @@ class _Flowing:
                 for giver in givers:
                     gives[giver].add(name)
         return takes, gives
+
+    def _is_made(self, name: str, makers: Givers) -> bool:
+        """Whether the steps surely make values of the name; what cells of all steps made may be as it was."""
+        return name not in self.origin.carried or all((maker, name) in self.present for maker in makers)
 
     def _join_warnings(self) -> Iterable[str]:
         origins: dict[tuple[int, str], Givers] = {}
@@ -273,7 +280,7 @@ class _Flowing:
                 makers = self._nearest(name, makers)
                 if name not in names.binds:
                     origins[step, name] = makers
-                if len(givers) > 1 and len(makers) > 1 and name in names.needs | names.assumes:
+                if len(givers) > 1 and len(makers) > 1 and name in self.uses[step] and self._is_made(name, makers):
                     shown = " and ".join(self.graph.steps[maker] for maker in sorted(makers))
                     yield (
                         f"`{name}`, which {self.graph.steps[step]} uses, is made by {shown}, and neither comes before "
@@ -282,10 +289,14 @@ class _Flowing:
 
 
 def order_from_flow(
-    steps: Sequence[StepCode], params: frozenset[str] = frozenset(), prelude: Sequence[Statement] = ()
+    steps: Sequence[StepCode],
+    params: frozenset[str] = frozenset(),
+    prelude: Sequence[Statement] = (),
+    *,
+    settled: frozenset[str] = frozenset(),
 ) -> tuple[tuple[str, str], ...]:
-    """The edges (earlier, later) that variables ask for, with the steps in notebook order."""
-    origin = Origin.of(params, prelude)
+    """The edges (earlier, later) that variables ask for, with the steps in notebook order; `settled` as for `flow`."""
+    origin = Origin.of(params, prelude, settled)
     names = analysed(steps, range(len(steps)), origin)
     last: dict[str, int] = {}
     replaced: dict[tuple[str, int], tuple[int, int]] = {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from nbci.dataflow.code import ParsedCell, Stars, parse_cell
+from nbci.dataflow.effects import may_have_effect
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.plain import PLAIN_BASES, plain_bases
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 class Statement(Struct, frozen=True, kw_only=True):
     """A top-level statement of an imports or functions cell, with its decorators and the comments right above it.
 
-    `line` is where `text` begins in the cell, from 1; `always` marks imports that bind names nobody can list.
+    `line` is where `text` begins in the cell, from 1; `always` marks imports that every step runs: they bind names that
+    nobody can list, or may have an effect.
     `plain_bases` are those of a definition that has no effect, if they have none; None for all other statements.
     """
 
@@ -142,7 +144,8 @@ def _statement(number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line
     if isinstance(node, ast.Import | ast.ImportFrom):
         kind = "import"
         future_import = isinstance(node, ast.ImportFrom) and node.module == "__future__"
-        always = future_import or any(alias.name == "*" for alias in node.names)
+        star = any(alias.name == "*" for alias in node.names)
+        always = future_import or star or may_have_effect(node)
     elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         kind = "definition"
     return Statement(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 from nbci.dataflow import outside
+from nbci.dataflow.carried import carried_names
 from nbci.dataflow.names import Definitions, Names, Position, names_of
 from nbci.dataflow.outside import PROVIDED, is_history, is_provided
 from nbci.errors import nearest
@@ -51,7 +52,8 @@ NOTHING_BROUGHT = Brought()
 class Origin(Struct, frozen=True, kw_only=True):
     """What every step has before any value comes: parameters, imports and functions cells, Python itself.
 
-    `brought` are names that its kernel may bring, with the reason.
+    `carried` are names of theirs whose objects a step may change; where it does, they are values from there on. Each
+    leads to the names that may share objects with it. `brought` are names that its kernel may bring, with the reason.
     """
 
     params: frozenset[str]
@@ -62,10 +64,17 @@ class Origin(Struct, frozen=True, kw_only=True):
     future_annotations: bool
     uncertain: tuple[str, ...]
     own: frozenset[str]
+    carried: Mapping[str, frozenset[str]]
     brought: Mapping[str, str]
 
     @classmethod
-    def of(cls, params: frozenset[str], prelude: Sequence[Statement], brought: Brought = NOTHING_BROUGHT) -> Origin:
+    def of(
+        cls,
+        params: frozenset[str],
+        prelude: Sequence[Statement],
+        settled: frozenset[str] = frozenset(),
+        brought: Brought = NOTHING_BROUGHT,
+    ) -> Origin:
         names = names_of([statement.code for statement in prelude])
         variables = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"), params)
         return cls(
@@ -77,6 +86,7 @@ class Origin(Struct, frozen=True, kw_only=True):
             future_annotations=names.future_annotations,
             uncertain=names.uncertain,
             own=params | names.binds | brought.surely,
+            carried=carried_names(params - settled, prelude),
             brought=brought.perhaps,
         )
 
@@ -90,7 +100,11 @@ class Origin(Struct, frozen=True, kw_only=True):
             return False
         if name in names.binds:
             return not (name in self.imports and name in names.imports)
-        return name in names.changes and name in self.variables
+        return name in self.carried
+
+    def with_companions(self, names: Iterable[str]) -> frozenset[str]:
+        """The names, and those that share objects with them."""
+        return frozenset(names).union(*(self.carried[name] for name in names if name in self.carried))
 
 
 def undefined_names(

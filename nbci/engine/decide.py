@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.engine.inputs import Inputs
-    from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
     from nbci.records.model import FileRef, StepRecord
     from nbci.store.cache import Cache
@@ -57,7 +56,7 @@ def decide(
     """Look for an earlier result of the step with these inputs; `made` are outs that are not put back yet, by path."""
     named = tuple(_with_values(step.parts, inputs.params))
     reached = tuple(part for part in inputs.reached if part not in named)
-    parts = (*named, *reached, *_input_parts(root, step, inputs.values, index, made))
+    parts = (*named, *reached, *_input_parts(root, step, inputs, index, made))
     key = key_of(parts)
     if step.cache is False:
         return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
@@ -86,9 +85,14 @@ def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[P
 
 
 def _input_parts(
-    root: Path, step: PlannedStep, takes: Iterable[ValueRef], index: FileIndex, made: Mapping[str, FileRef] | None
+    root: Path, step: PlannedStep, inputs: Inputs, index: FileIndex, made: Mapping[str, FileRef] | None
 ) -> list[Part]:
-    parts = [Part(kind="value", label=ref.name, digest=ref.object) for ref in sorted(takes, key=lambda ref: ref.name)]
+    takes = sorted(inputs.values, key=lambda ref: ref.name)
+    known = {ref.name for ref in takes}
+    parts = [
+        *(Part(kind="value", label=ref.name, digest=ref.object) for ref in takes),
+        *(Part(kind="along", label=name, digest="") for name in inputs.along if name not in known),
+    ]
     named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
     return [
         *parts,

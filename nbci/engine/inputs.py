@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.engine.aliases import companions, givers
+from nbci.engine.aliases import companions, givers, last_givers, passing_by
 from nbci.engine.random_states import RandomStates, states_for
 from nbci.errors import StepError, UsageError
 from nbci.handoff.joins import resolve_join
@@ -19,7 +19,7 @@ from nbci.plan.definitions import reached
 from nbci.plan.parts import parameter_part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.engine.aliases import Ended
     from nbci.handoff.values import ValueRef
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 class Inputs(Struct, frozen=True, kw_only=True):
     """What a step starts with.
 
-    `along` are values that it does not mention, but whose objects it may change; `reached` are the definitions and
+    `along` are names that it does not mention, but whose values it may change; `reached` are the definitions and
     parameters that the values refer to, as parts of the step's key.
     Random states count for the key of no step, but for the result of one that was seen to draw from them.
     """
@@ -49,14 +49,16 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
 def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
     """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
-    values = values_for(step, plan, records)
-    along = companions(step, values, plan, records)
+    taken = values_for(step, plan, records)
+    looked_at = looked_up(step, taken, plan, records)
+    along = companions(step, (*taken, *looked_at), plan, records)
+    values = (*taken, *looked_at, *along)
     params = parameters_for(step, records)
     return Inputs(
-        values=(*values, *along),
+        values=values,
         params=params,
-        along=tuple(ref.name for ref in along),
-        reached=_reached(step, plan, (*values, *along), params),
+        along=may_change(step, values, (*looked_at, *along), plan, records),
+        reached=_reached(step, plan, values, params),
         random=states_for(step, records),
     )
 
@@ -79,6 +81,39 @@ def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
         if gave:
             found.append(resolve_join(take.name, None, _latest(take.name, gave, records)))
     return tuple(found)
+
+
+def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
+    """The values that functions in those taken look up by name when they are called, as the last step left each."""
+    found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
+    pending = [name for ref in taken for name in ref.reads]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        sources = last_givers(step, name, plan, records)
+        gave = {giver: ref for giver in sources if (ref := _named(records, giver, name, "gives"))}
+        if gave:
+            found[name] = resolve_join(name, None, _latest(name, gave, records))
+            pending += found[name].reads
+    own = {ref.name for ref in taken}
+    return tuple(found[name] for name in sorted(found) if name not in own)
+
+
+def may_change(
+    step: PlannedStep, values: Iterable[ValueRef], along: Iterable[ValueRef], plan: Plan, records: Ended
+) -> tuple[str, ...]:
+    """Names that the step hands on where it changed what they stand for, though its plan does not say so.
+
+    Those that came along; what the values refer to; and what functions in values that pass by here look up.
+    """
+    names = {ref.name for ref in along}
+    for ref in (*values, *passing_by(step, plan, records)):
+        names.update(ref.refs, ref.reads)
+    names -= {*step.gives, *step.optional_gives}
+    if not names or not any(step.name in other.after for other in plan.steps):
+        return ()
+    return tuple(sorted(names))
 
 
 def _latest(name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]) -> dict[str, ValueRef]:

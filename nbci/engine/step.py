@@ -375,6 +375,7 @@ def _with_outcome(
         observed=observed,
         observed_version=VERSION,
         gives=outcome.gives,
+        deleted=outcome.deleted,
         metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
         scraps=outcome.scraps,
         distributions=outcome.distributions,

@@ -31,6 +31,8 @@ def encode_ref(ref: ValueRef) -> dict[str, Any]:
         "type": ref.type,
         "group": list(ref.group),
         "refs": list(ref.refs),
+        "reads": list(ref.reads),
+        "called": ref.called,
     }
 
 
@@ -43,6 +45,8 @@ def decode_ref(document: Mapping[str, Any]) -> ValueRef:
         type=str(document["type"]),
         group=tuple(document["group"]),
         refs=tuple(document["refs"]),
+        reads=tuple(document.get("reads", ())),
+        called=bool(document.get("called", False)),
     )
 
 
@@ -90,6 +94,20 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
             f"{_named([problem], step, consumers)}: {problem['why'].rstrip('.')}" for problem in problems
         ),
         hint="make it in the step that uses it, from things that can be saved (a path, the data, its settings)",
+    )
+
+
+def decode_lost(answer: Mapping[str, Any], consumers: Mapping[str, str]) -> tuple[str, ...]:
+    """A sentence for each change to what parameters, imports and functions cells made that cannot be handed on."""
+    return tuple(_lost(one, consumers) for one in answer.get("lost", ()))
+
+
+def _lost(one: Mapping[str, str], consumers: Mapping[str, str]) -> str:
+    consumer = consumers.get(one["name"])
+    later = f"step `{consumer}`" if consumer else "a later step"
+    return (
+        f"the step changed `{one['name']}` (type {one['type']}), which cannot be saved ({one['why'].rstrip('.')}), so "
+        f"{later} has it as its cell makes it; change it in an imports or functions cell, which every step runs"
     )
 
 

@@ -23,6 +23,10 @@ def resolve_join(name: str, took: ValueRef | None, gave: Mapping[str, ValueRef])
             raise StepError(f"nobody gives `{name}`")
         return took
     changed = {giver: ref for giver, ref in gave.items() if took is None or ref.object != took.object}
+    firm = {giver: ref for giver, ref in changed.items() if not ref.called}
+    if changed and not firm:  # what is in a cache is computed again where it is missing
+        return changed[min(changed)]
+    changed = firm
     if not changed:
         return next(iter(gave.values()))
     if len({ref.object for ref in changed.values()}) > 1:

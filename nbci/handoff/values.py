@@ -11,8 +11,10 @@ RANDOM_STATE = "random state of "
 class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A saved variable: `object` is the digest of the file that holds it, together with its alias `group`.
 
-    `refs` are the classes and functions of the notebook's imports and functions cells that the bytes name by reference:
-    whoever loads the value must have run their definitions. `type` is the qualified type name, for people.
+    `refs` are names of what the notebook's parameters, imports and functions cells made and the bytes only name:
+    whoever loads the value must have run their definitions. `reads` are names that functions in it look up when they
+    are called. `called`: it differs from what those cells made only in how often cached functions were called. `type`
+    is the qualified type name, for people.
     """
 
     name: str
@@ -21,3 +23,5 @@ class ValueRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     type: str
     group: tuple[str, ...]
     refs: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    called: bool = False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import functools
+import builtins
 import io
 import os
 import sys
@@ -10,16 +10,13 @@ import tempfile
 import types
 from typing import Any
 
-from . import forms
+from . import definitions, forms, objects
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
 """How the names of cells' code begin; they hold the process id or a count, and digests must repeat."""
 
-CachedFunction = type(functools.lru_cache(maxsize=0)(len))
-"""What `functools.cache` and `lru_cache` make of a function: pickled by its name, like a function."""
-
-state: dict[str, Any] = {"by_reference": frozenset(), "step": ""}
-"""The step that runs, and the names of the classes and functions that every step of the notebook can define."""
+state: dict[str, Any] = {"step": ""}
+"""The step that runs."""
 
 
 class Refused(Exception):
@@ -47,64 +44,115 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     """Fill in a function as cloudpickle does, but leave names alone that the notebook has already."""
     from cloudpickle.cloudpickle import _function_setstate  # type: ignore[import-untyped]  # it has no types
 
-    plain, slots = parts
+    plain, slots = parts[:2]
     slots = dict(slots)
-    for name, value in slots.get("__globals__", {}).items():
-        if name != "__builtins__":
-            function.__globals__.setdefault(name, value)
-    slots["__globals__"] = {}
+    for cell, held in zip(function.__closure__ or (), parts[2] if len(parts) > 2 else ()):
+        if held:
+            cell.cell_contents = held[0]
+    if function.__globals__ is main():
+        for name, value in slots.get("__globals__", {}).items():
+            if name != "__builtins__":
+                function.__globals__.setdefault(name, value)
+        slots["__globals__"] = {}
     _function_setstate(function, (plain, slots))
 
 
-def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None) -> Any:
+def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, named: bool = False) -> Any:
     """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after this module.
 
     `shared` are ids of numpy base arrays whose views keep sharing; `picture` takes note of the large arrays instead of
-    writing them, in a form that reading a table does not change. Afterwards `refs` has the definitions that are named,
-    `copied` the bytes of arrays that had to be copied, `seen` the ids of what pandas tables share among themselves.
+    writing them, in a form that reading a table does not change. `named`: plain lists and the like that the notebook's
+    cells made are named, too. Afterwards `refs` has the names of what those cells made that is only named, `reads` the
+    names that functions in it look up when they are called, `copied` the bytes of arrays that had to be copied, `seen`
+    the ids of what is not part of the value, such as what pandas tables share among themselves, and `held` the classes
+    and functions that it holds.
     """
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
     import cloudpickle  # type: ignore[import-untyped]  # it has no types
+    from cloudpickle import cloudpickle as inner
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped
         def reducer_override(self, obj: Any) -> Any:
-            if isinstance(obj, (type, types.FunctionType, CachedFunction)):
+            address = definitions.addresses.get(id(obj))
+            if address is not None:
+                return definitions.find, self.noted(address, obj)
+            if isinstance(obj, (type, types.FunctionType)):
                 return self.reduce_definition(obj)
+            if isinstance(obj, definitions.CELL):
+                return objects.empty_cell, ()
             if isinstance(obj, types.CodeType) and obj.co_filename.startswith(CELL_FILES):
                 obj = obj.replace(co_filename="<step " + state["step"] + ">")
                 return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
             special = forms.form_of(self, obj)
+            if special is None:
+                special = objects.form_of(obj)
             return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
 
+        def noted(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
+            self.refs.add(address[0])
+            self.seen.add(id(obj))
+            return address
+
         def reduce_definition(self, obj: Any) -> Any:
-            if obj.__module__ == "__main__":
-                first = obj.__qualname__.partition(".")[0]
-                if first in state["by_reference"] and found(obj):
-                    self.refs.add(first)
-                    return NotImplemented
-                if isinstance(obj, type):
-                    repeatable_id(obj)
+            special = objects.form_of_definition(obj)
+            if special is not None:
+                self.held.add(id(obj))
+                return special
+            if isinstance(obj, type) and obj.__module__ == "__main__":
+                repeatable_id(obj)
             reduced = cloudpickle.Pickler.reducer_override(self, obj)
-            if isinstance(obj, types.FunctionType) and obj.__globals__ is main() and len(reduced) == 6:
-                arguments = (reduced[1][0], MainGlobals(), *reduced[1][2:])
-                return (reduced[0], arguments, *reduced[2:5], set_function)
+            if not isinstance(reduced, tuple) or len(reduced) != 6:
+                return reduced
+            self.held.add(id(obj))
+            if isinstance(obj, types.FunctionType):
+                return self.reduce_function(obj, reduced)
+            if reduced[0] is inner._make_skeleton_class:
+                return (objects.class_without_effects, *reduced[1:])
             return reduced
 
+        def reduce_function(self, function: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
+            code, space, *settings, _ = reduced[1]
+            plain, slots = reduced[2]
+            slots = {**slots, "__closure__": None}
+            if function.__globals__ is main():
+                space = MainGlobals()
+                slots["__globals__"] = self.imported_globals(function, slots["__globals__"])
+            contents = tuple(map(objects.content_of, function.__closure__ or ()))
+            arguments = (code, space, *settings, function.__closure__)
+            return (reduced[0], arguments, (plain, slots, contents), None, None, set_function)
+
+        def imported_globals(self, function: Any, found: dict[str, Any]) -> dict[str, Any]:
+            """The globals that come with the function; the others are values, or made by cells of all steps."""
+            names = set(inner._extract_code_globals(function.__code__))
+            unknown = {name for name in names - main().keys() if not hasattr(builtins, name)}
+            imported = {name for name in names & main().keys() if is_imported(main()[name])}
+            self.reads |= unknown | (names & main().keys()) - imported
+            self.refs |= names & definitions.made.keys()
+            return {name: value for name, value in found.items() if name in imported}
+
+    if named:
+
+        def persistent_id(self: Any, obj: Any) -> Any:
+            if id(obj) in definitions.containers:
+                return self.noted(definitions.addresses[id(obj)], obj)
+            return None
+
+        Pickler.persistent_id = persistent_id
+
     made = Pickler(file, protocol=5, buffer_callback=buffers)
-    made.refs, made.copied, made.seen = set(), 0, set()
+    made.refs, made.reads, made.copied, made.seen, made.held = set(), set(), 0, set(), set()
     made.shared, made.picture = shared, picture
     return made
 
 
-def found(obj: Any) -> bool:
-    """Whether the notebook's namespace has this very class or function under its name."""
-    here = main().get(obj.__qualname__.partition(".")[0])
-    for part in obj.__qualname__.split(".")[1:]:
-        here = getattr(here, part, None)
-    return here is obj
+def is_imported(value: Any) -> bool:
+    """Whether the value is a module, or what every step can import from one."""
+    if isinstance(value, (type, types.FunctionType)):
+        return definitions.is_importable(value)
+    return isinstance(value, (types.ModuleType, types.BuiltinFunctionType))
 
 
 def repeatable_id(obj: type) -> None:

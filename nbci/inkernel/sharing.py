@@ -5,6 +5,7 @@ from __future__ import annotations
 import types
 from typing import Any
 
+from . import definitions
 from .forms import base_of
 from .pickling import pickler
 from .value_files import Stream
@@ -44,10 +45,14 @@ class Parts:
 
     def __init__(self, made: Any) -> None:
         self.keep = made.memo.copy()
+        self.reads = set(made.reads)
         self.parts: set[int] = set()
         self.arrays: list[Any] = []
         kinds: dict[type, Any] = dict.fromkeys(PLAIN, False)
         for _, obj in self.keep.values():
+            if id(obj) in made.held:
+                self.parts.add(id(obj))
+                continue
             mutable = kinds.get(type(obj))
             if mutable is None:
                 mutable = is_mutable(obj)
@@ -63,12 +68,22 @@ class Probe(Parts):
     """One value as a trial dump sees it; `dumped` is that dump, where it need not be made again."""
 
     def __init__(self, name: str, value: Any) -> None:
-        stream = Stream()
-        made = pickler(stream, stream.add_buffer)
-        made.dump({name: value})
-        stream.refs = sorted(made.refs)
-        self.dumped: Any = stream if stream.nbytes + made.copied <= KEPT_BYTES else None
+        stream, made = dump({name: value}, named=False)
         super().__init__(made)
+        self.named = not self.parts.isdisjoint(definitions.containers)
+        if self.named:
+            stream, made = dump({name: value}, named=True)
+            super().__init__(made)
+        self.dumped: Any = stream if stream.nbytes + made.copied <= KEPT_BYTES else None
+
+
+def dump(values: dict[str, Any], shared: Any = (), *, named: bool) -> tuple[Any, Any]:
+    """The values as a stream, and the pickler that wrote it."""
+    stream = Stream()
+    made = pickler(stream, stream.add_buffer, shared, named=named)
+    made.dump(values)
+    stream.refs, stream.reads, stream.named = sorted(made.refs), sorted(made.reads), named
+    return stream, made
 
 
 def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
@@ -117,8 +132,6 @@ class Groups:
         probe = self.probes[names[0]]
         if len(names) == 1 and getattr(probe, "dumped", None) is not None and not self.bases(names[0]):
             return probe.dumped
-        stream = Stream()
-        made = pickler(stream, stream.add_buffer, self.shared)
-        made.dump({name: values[name] for name in names})
-        stream.refs = sorted(made.refs)
+        named = any(getattr(self.probes[name], "named", False) for name in names)
+        stream, _ = dump({name: values[name] for name in names}, self.shared, named=named)
         return stream

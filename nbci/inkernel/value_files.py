@@ -6,6 +6,7 @@ import concurrent.futures
 import functools
 import importlib.machinery
 import importlib.util
+import io
 import mmap
 import os
 import pickle
@@ -13,10 +14,13 @@ import struct
 import tempfile
 from typing import Any
 
+from .definitions import find
 from .forms import SMALL_BYTES
 from .pickling import Refused
 
 MAGIC = b"NBCIVAL2"
+NAMED = b"NBCIVAL3"
+"""How a file begins whose pickle names lists and the like that the notebook's cells made."""
 HEAD = struct.Struct("<8sQQ")
 ENTRY = struct.Struct("<QQ")
 ALIGNMENT = 64
@@ -34,6 +38,8 @@ class Stream:
         self.nbytes = 0
         self.buffers: list[Any] = []
         self.refs: list[str] = []
+        self.reads: list[str] = []
+        self.named = False
 
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
@@ -62,7 +68,7 @@ class Stream:
         self.flush()
         raws = [buffer.raw() for buffer in self.buffers]
         offset = HEAD.size + ENTRY.size * len(raws) + self.nbytes
-        head = [HEAD.pack(MAGIC, self.nbytes, len(raws))]
+        head = [HEAD.pack(NAMED if self.named else MAGIC, self.nbytes, len(raws))]
         body: list[Any] = []
         for raw in raws:
             start = -(-offset // ALIGNMENT) * ALIGNMENT
@@ -223,7 +229,8 @@ class Mapped:
         except (OSError, ValueError) as error:
             why = getattr(error, "strerror", None) or str(error)
             raise Refused("missing: " + self.path + " (" + why + ")") from None
-        if not whole or self.data[: len(MAGIC)] != MAGIC:
+        self.kind = self.data[: len(MAGIC)]
+        if not whole or self.kind not in (MAGIC, NAMED):
             raise Refused("altered: " + self.path)
         self.length, self.count = HEAD.unpack_from(self.data)[1:]
 
@@ -235,5 +242,17 @@ class Mapped:
         for number in range(self.count):
             offset, size = ENTRY.unpack_from(self.data, HEAD.size + ENTRY.size * number)
             buffers.append(whole[offset : offset + size])
-        group: dict[str, Any] = pickle.loads(whole[start : start + self.length], buffers=buffers)
+        text = whole[start : start + self.length]
+        group: dict[str, Any] = (
+            Loader(io.BytesIO(text), buffers=buffers).load()
+            if self.kind == NAMED
+            else pickle.loads(text, buffers=buffers)
+        )
         return group
+
+
+class Loader(pickle.Unpickler):
+    """Finds what the notebook's cells made by its address."""
+
+    def persistent_load(self, address: Any) -> Any:
+        return find(*address)

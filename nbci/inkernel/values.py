@@ -7,6 +7,7 @@ import gc
 import sys
 from typing import TYPE_CHECKING, Any
 
+from . import definitions
 from .pickling import Refused, main, state
 from .sharing import Groups, Parts, Probe
 from .untouched import Kept, MappedFile, Picture
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 
 loaded: dict[tuple[str, ...], Kept] = {}
 """What loading leaves for saving: the values that the step both takes and gives, by the names that came together."""
+
+called_before: dict[str, definitions.Walk] = {}
+"""Functions with a cache that only calls had changed when they came, and all that they lead to."""
 
 
 @contextlib.contextmanager
@@ -35,11 +39,16 @@ def no_collecting() -> Iterator[None]:
 def load(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str, takes: list[Any], gives: list[Any], by_reference: list[Any], step: str, verified: list[str]
 ) -> dict[str, Any]:
-    """Put the named values into the user's namespace; `takes` are `[name, digest]`, `verified` those that hold."""
+    """Put the named values into the user's namespace; `verified` are the digests that hold.
+
+    `takes` are names, digests, and whether only cached functions were called. `by_reference` are the names that the
+    cells before the step's own bind.
+    """
     seen = frozenset(verified)
-    state["by_reference"], state["step"] = frozenset(by_reference), step
+    state["step"] = step
+    definitions.remember(main(), by_reference if takes or gives else ())
     wanted: dict[str, list[str]] = {}
-    for name, digest in takes:
+    for name, digest, _ in takes:
         wanted.setdefault(digest, []).append(name)
     arrived: dict[str, Any] = {}
     loaded.clear()
@@ -54,6 +63,10 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
             return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
         keep(mapped, {name: group[name] for name in sorted(names) if name in set(gives)})
     main().update(arrived)
+    called_before.clear()
+    called_before.update({name: definitions.Walk(arrived[name]) for name, _, called in takes if called})
+    for walk in definitions.made.values():
+        walk.let_go()
     return {}
 
 
@@ -71,15 +84,16 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     gives: list[str],
     optional: list[str],
     secrets: list[str],
-    by_reference: list[str],
     step: str,
     blake3: list[str],
 ) -> dict[str, Any]:
     """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change.
 
-    `undigested` in the answer names files that are still to be named by their digests; see `Files`.
+    `optional` may be missing; and what the cells before the step's own made is not saved as long as it is what it was.
+    `undigested` in the answer names files that are still to be named by their digests; see `Files`. `warnings` tells
+    of changes that cannot be handed on.
     """
-    state["by_reference"], state["step"] = frozenset(by_reference), step
+    state["step"] = step
     files = Files(folder, blake3)
     answer: dict[str, Any] = {}
     try:
@@ -91,15 +105,18 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
 
 
 def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]) -> dict[str, Any]:
-    values = {name: main()[name] for name in list(gives) + list(optional) if name in main()}
-    missing = [name for name in gives if name not in values]
+    missing = [name for name in gives if name not in main()]
     if missing:
         return {"missing": missing}
     taken = {ref["name"]: ref for ref in takes}
-    same = {name: parts for name, parts in unchanged(values).items() if has_file(files.folder, taken[name]["object"])}
-    probes, problems = probed({name: value for name, value in values.items() if name not in same})
-    if problems:
-        return {"unsaveable": problems}
+    different, called = definitions.changed(main())
+    as_made = set(definitions.made) - different
+    wanted = [*gives, *(name for name in optional if name in taken or name not in as_made)]
+    found = Collected(wanted, as_made, files.folder, taken)
+    values, same, probes = found.values, found.same, found.probes
+    lost = [one for one in found.problems if one["name"] in different and one["name"] in set(optional)]
+    if len(lost) < len(found.problems):
+        return {"unsaveable": [one for one in found.problems if one not in lost]}
     groups = Groups({**probes, **same})
     refs: list[Any] = []
     for names in groups.names:
@@ -113,9 +130,38 @@ def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str],
             digest, size = files.write(stream)
         except OSError as error:
             return {"unwritten": described(names, values), "folder": files.folder, "why": error.strerror or str(error)}
-        common = {"object": digest, "bytes": size, "group": names, "refs": stream.refs}
+        common = {"object": digest, "bytes": size, "group": names, "refs": stream.refs, "reads": stream.reads}
         refs.extend({"name": name, "type": qualified(values[name]), **common} for name in names)
-    return {"gives": refs, "undigested": files.undigested}
+    called |= {name for name, walk in called_before.items() if name in values and walk.is_like_now(values[name])}
+    for ref in refs:
+        if ref["name"] in called:
+            ref["called"] = True
+    deleted = sorted(taken.keys() - main().keys())
+    return {"gives": refs, "undigested": files.undigested, "lost": lost, "deleted": deleted}
+
+
+class Collected:
+    """The values of the wanted names, and of those that functions in them look up when they are called.
+
+    Those of `same` are what they were when they came; `problems` are the names that cannot be dumped.
+    """
+
+    def __init__(self, wanted: list[str], as_made: set[str], folder: str, taken: dict[str, Any]) -> None:
+        self.values: dict[str, Any] = {}
+        self.same: dict[str, Parts] = {}
+        self.probes: dict[str, Any] = {}
+        self.problems: list[Any] = []
+        while wanted:
+            found = {name: main()[name] for name in wanted if name in main()}
+            same = unchanged(found)
+            same = {name: parts for name, parts in same.items() if has_file(folder, taken[name]["object"])}
+            probes, problems = probed({name: value for name, value in found.items() if name not in same})
+            self.values.update(found)
+            self.same.update(same)
+            self.probes.update(probes)
+            self.problems += problems
+            reads = {name for parts in (*same.values(), *probes.values()) for name in parts.reads}
+            wanted = sorted((reads - self.values.keys() - as_made) & main().keys())
 
 
 def probed(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:

@@ -148,6 +148,7 @@ class Attempt:
         if self._python is None or self.stopping is not None:
             return self.stopping is None
         answer = await self._alive(self._python.save())
+        self.warnings += self._python.lost
         if isinstance(answer, Refusal):
             return not self._refused(answer)
         self.gives = answer
@@ -345,6 +346,7 @@ class Attempt:
             notebook=self.executed.notebook,
             cells=tuple(self.executed.runs),
             gives=(*self.gives, *(facts.random.gives if facts else ())) if failure is None else (),
+            deleted=self._python.deleted if self._python is not None else (),
             probes=facts.probes if facts else (),
             scraps=last_of_each_name(scrap for outputs in self.outputs for scrap in outputs.scraps),
             distributions=facts.distributions if facts else None,

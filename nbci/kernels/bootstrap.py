@@ -12,20 +12,9 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 PARTS = (
-    "streams",
-    "failures",
-    "traces",
-    "facts",
-    "forms",
-    "pickling",
-    "value_files",
-    "sharing",
-    "untouched",
-    "values",
-    "arrivals",
-    "random_state",
-    "process_state",
-    "boundary",
+    *("streams", "failures", "traces", "facts", "definitions", "forms", "objects", "pickling"),
+    *("value_files", "sharing", "untouched", "values"),
+    *("arrivals", "random_state", "process_state", "boundary"),
 )
 """In the order in which they are registered: each imports only those before it."""
 ANSWER = "text/x-nbci"

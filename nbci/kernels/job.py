@@ -114,6 +114,7 @@ class JobOutcome(Struct, frozen=True, kw_only=True):
     notebook: Mapping[str, Any]
     cells: tuple[CellRun, ...]
     gives: tuple[ValueRef, ...] = ()
+    deleted: tuple[str, ...] = ()
     probes: tuple[Metric, ...] = ()
     scraps: tuple[Scrap, ...] = ()
     distributions: Mapping[str, str] | None = None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 
 from nbci.errors import InfrastructureError
-from nbci.handoff.answers import decode_load, decode_ref, decode_save, encode_ref
+from nbci.handoff.answers import decode_load, decode_lost, decode_ref, decode_save, encode_ref
 from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
 from nbci.kernels.job import RandomUse, Seen
@@ -52,6 +52,8 @@ class PythonKernel:
         self._has_cloudpickle = True
         self.asked = ""
         """The id of the last request."""
+        self.lost: tuple[str, ...] = ()
+        self.deleted: tuple[str, ...] = ()
 
     async def install(self) -> str:
         """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
@@ -90,7 +92,7 @@ class PythonKernel:
     def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
         return {
             "folder": str(self._job.values_folder),
-            "takes": [[ref.name, ref.object] for ref in self._job.takes],
+            "takes": [[ref.name, ref.object, ref.called] for ref in self._job.takes],
             "gives": [*self._job.gives, *self._job.optional_gives],
             "by_reference": sorted(self._job.defined_by_reference),
             "step": self._job.step,
@@ -98,7 +100,10 @@ class PythonKernel:
         }
 
     async def save(self) -> tuple[ValueRef, ...] | Refusal:
-        """Save the values that the step gives."""
+        """Save the values that the step gives; `lost` then says what could not be handed on.
+
+        `deleted` are names of those taken that no longer have a value.
+        """
         job = self._job
         if not job.gives and not job.optional_gives:
             return ()
@@ -110,13 +115,14 @@ class PythonKernel:
                 "gives": list(job.gives),
                 "optional": list(job.optional_gives),
                 "secrets": [value for value in (job.secrets or {}).values() if len(value) >= SHORTEST],
-                "by_reference": sorted(job.defined_by_reference),
                 "step": job.step,
                 "blake3": blake3_extension(),
             },
         )
         if answer.get("undigested"):
             answer = await asyncio.to_thread(with_digests, answer, job.values_folder)
+        self.deleted = tuple(answer.get("deleted", ()))
+        self.lost = decode_lost(answer, job.consumers or {})
         return decode_save(answer, job.step, job.consumers or {})
 
     async def finish(self) -> Facts:

@@ -12,6 +12,7 @@ from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
+from nbci.dataflow.outside import BROUGHT_BY_SOME_KERNELS
 from nbci.dataflow.prelude import named, reach
 from nbci.dataflow.shape import shape_of
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from nbci.dataflow.undefined import Undefined
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import Definition
+
+
+_SETTLED = (bool, int, float, str, bytes, type(None))
+"""Types of parameters whose objects nobody can change."""
 
 
 class StepProgram(Struct, frozen=True, kw_only=True):
@@ -69,6 +74,7 @@ class _Prelude(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...]
     mentions: frozenset[str]
     any_name: bool
+    kept: tuple[Statement, ...]
 
 
 def analyse(
@@ -190,7 +196,6 @@ class _Analysis:
         self.steps = {step.name: step for step in steps}
         self.prelude = prelude_statements(tagged)
         self.made_by_prelude = frozenset().union(*(statement.binds for statement in self.prelude))
-        self.by_reference = tuple(sorted({name for s in self.prelude if s.kind != "import" for name in s.binds}))
         self.preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
         declared = notebook_parameters(tagged)
         self.parameter_statements = [s for s in declared.statements if not s.literals]
@@ -198,6 +203,9 @@ class _Analysis:
         in_parameters_cells = names_of([self._parsed(number) for number in tagged.blocks.parameters])
         self.in_parameters = _mentions(in_parameters_cells) & self.made_by_prelude
         self.parameter_names = in_parameters_cells.binds | {parameter.name for parameter in declared.parameters}
+        self.settled = frozenset(p.name for p in declared.parameters if isinstance(p.default, _SETTLED))
+        made = self.parameter_names.union(*(s.binds for s in self.prelude if s.kind != "import"))
+        self.by_reference = tuple(sorted(made))
         # code in a parameters cell may use what imports cells import: then those run first
         self.imports_first = bool(in_parameters_cells.needs & self.made_by_prelude)
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
@@ -214,7 +222,9 @@ class _Analysis:
         self.metrics = self._metrics()
 
     def result(self) -> GroupProgram:
-        return self.programs(flow(self.codes(), self.parameter_names, self.prelude, brought=self.brought))
+        return self.programs(
+            flow(self.codes(), self.parameter_names, self.prelude, settled=self.settled, brought=self.brought)
+        )
 
     def join(self, handed: frozenset[str], after: Mapping[str, tuple[str, ...]]) -> None:
         """Become a part of a composition, with parameters `handed` down and steps that also come `after` others'."""
@@ -254,7 +264,9 @@ class _Analysis:
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name
         any_name = bool(flowed.names.any_name)
-        prelude = self._prelude(_mentions(flowed.names) & self.made_by_prelude, used, any_name=any_name)
+        wanted = _mentions(flowed.names).union(give.name for give in flowed.gives) & self.made_by_prelude
+        prelude = self._prelude(wanted, used, any_name=any_name)
+        self._refuse_two_meanings(name, prelude.kept)
         handed = self.handed.get(name, ())
         cells = self._ordered_cells(name, parts, (*prelude.cells, *imports_handed_down(handed)))
         mentions = _mentions(flowed.names) | prelude.mentions
@@ -276,6 +288,7 @@ class _Analysis:
         found = self.preludes.get((wanted, any_name))
         if found is None:
             kept = reach(self.prelude, wanted | self.in_parameters, used, any_name=any_name)
+            self._refuse_early(kept)
             found = self.preludes[wanted, any_name] = _Prelude(
                 cells=(
                     *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
@@ -284,6 +297,7 @@ class _Analysis:
                 parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
                 mentions=_mentions(self.parameter_code).union(*(s.mentions for s in kept)),
                 any_name=any_name or bool(self.parameter_code.any_name) or any(s.names.any_name for s in kept),
+                kept=kept,
             )
         return found
 
@@ -320,7 +334,7 @@ class _Analysis:
         """The order from the variables, and as declared."""
         codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self.own.items()]
         edges = {name: list(declared.get(name, ())) for name in self.steps}
-        for earlier, later in order_from_flow(codes, self.parameter_names, self.prelude):
+        for earlier, later in order_from_flow(codes, self.parameter_names, self.prelude, settled=self.settled):
             edges[later].append(earlier)
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
 
@@ -390,6 +404,46 @@ class _Analysis:
     def _warning(self, found: Undefined) -> str:
         reason = f" ({found.reason})" if found.reason else ""
         return f"{self._place(found)}: {found.message}{reason}"
+
+    def _refuse_early(self, kept: Sequence[Statement]) -> None:
+        """Refuse imports and functions cells that surely use a name while they run which only a step's cells bind."""
+        if self.tagged.whole:
+            return
+        names = names_of([statement.code for statement in kept])
+        given = (
+            self.parameter_names | self.brought.surely | self.brought.perhaps.keys() | BROUGHT_BY_SOME_KERNELS.keys()
+        )
+        missing = [name for name in names.first_use if name in names.surely_needs - given]
+        if not missing or names.uncertain:
+            return
+        name, position = missing[0], names.first_use[missing[0]]
+        cell = self.notebook.cell(kept[position.cell].cell)
+        makers = [step for step in self.order if name in names_of(self.own[step]).binds]
+        made = f"step {makers[0]} makes it" if makers else "nothing defines it"
+        raise UsageError(
+            f"`{name}` is used while this cell runs, which is before every step's own cells, and {made}",
+            hint=f"define `{name}` in an imports or functions cell, or tag this cell as one of the step's",
+            where=self.notebook.where(cell, line=position.line),
+        )
+
+    def _refuse_two_meanings(self, name: str, kept: Sequence[Statement]) -> None:
+        """Refuse a name that cells of all steps define twice, with a step's cell that uses it between them."""
+        if self.tagged.whole:
+            return
+        bound: dict[str, list[Statement]] = {}
+        for statement in kept:
+            for one in statement.binds if statement.kind != "import" else ():
+                bound.setdefault(one, []).append(statement)
+        for one, statements in bound.items():
+            first, last = statements[0], statements[-1]
+            between = [n for n in self.steps[name].cells if first.cell < n < last.cell]
+            if between and digest_of(shape_of(first.code.tree)) != digest_of(shape_of(last.code.tree)):
+                raise UsageError(
+                    f"`{one}` is defined in cell {first.cell} and again here, and step {name}, whose cell {between[0]} "
+                    "stands between them, would see the second",
+                    hint=f"give the two different names, or define `{one}` again in the step that wants it",
+                    where=self.notebook.where(self.notebook.cell(last.cell), line=last.line),
+                )
 
     def _number(self, found: Undefined) -> int:
         return self._numbers(found.step)[found.cell]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
     from nbci.plan.model import PlannedCell, PlannedStep
 
-CODEC = "1"
+CODEC = "2"
 """The version of the form in which values are saved; a new one makes every step run again."""
 
 _BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metrics", "probe")
@@ -149,5 +149,11 @@ def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
 
 
 def _name(kind: str, label: str) -> str:
-    words = {"cell": "", "definition": "definition of", "import": "import of", "gives": "what later steps need of it"}
+    words = {
+        "cell": "",
+        "definition": "definition of",
+        "import": "import of",
+        "gives": "what later steps need of it",
+        "along": "handing on",
+    }
     return f"{words.get(kind, kind)} {label}".strip()

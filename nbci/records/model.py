@@ -124,6 +124,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran.
 
     `observed` is what it was seen to use beside what it declares, and `observed_version` of which list of kinds.
+    `deleted` are names that it took and that had no value at its end.
     """
 
     name: str
@@ -144,6 +145,7 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     attempts: tuple[Attempt, ...] = ()
     takes: tuple[ValueRef, ...] = ()
     gives: tuple[ValueRef, ...] = ()
+    deleted: tuple[str, ...] = ()
     deps: tuple[FileRef, ...] = ()
     outs: tuple[FileRef, ...] = ()
     metrics: tuple[Metric, ...] = ()

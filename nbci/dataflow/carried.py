@@ -1,0 +1,63 @@
+"""Names that parameters, imports and functions cells bind to objects that a step may change."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.dataflow.prelude import Statement
+
+
+def carried_names(params: frozenset[str], prelude: Sequence[Statement]) -> Mapping[str, frozenset[str]]:
+    """Each of the names, with all that may share objects with it, itself included.
+
+    A statement ties the names that it binds to those that it uses at once: `log = REGISTRY`, `def f(x=DEFAULT)`,
+    `class B(A)`.
+    """
+    changeable = {name for statement in prelude for name in _changeable(statement)} | params
+    groups: dict[str, set[str]] = {name: {name} for name in changeable}
+    for statement in prelude:
+        tied = (statement.binds | statement.names.needs) & changeable
+        _tie(groups, sorted(tied))
+    frozen = {id(group): frozenset(group) for group in groups.values()}
+    return {name: frozen[id(group)] for name, group in groups.items()}
+
+
+def _tie(groups: dict[str, set[str]], names: Iterable[str]) -> None:
+    found = {id(groups[name]): groups[name] for name in names}
+    if len(found) < 2:
+        return
+    together = set().union(*found.values())
+    for name in together:
+        groups[name] = together
+
+
+def _changeable(statement: Statement) -> frozenset[str]:
+    if statement.kind == "import":
+        return frozenset()
+    for node in statement.code.tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_constant(node.value):
+            return frozenset()
+    return statement.binds
+
+
+def _is_constant(value: ast.expr) -> bool:
+    """Whether the value is one that nobody can change: numbers, text, and what operators make of them."""
+    return all(
+        isinstance(
+            node,
+            ast.Constant
+            | ast.Tuple
+            | ast.UnaryOp
+            | ast.BinOp
+            | ast.JoinedStr
+            | ast.FormattedValue
+            | ast.expr_context
+            | ast.operator
+            | ast.unaryop,
+        )
+        for node in ast.walk(value)
+    )

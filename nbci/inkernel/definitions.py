@@ -1,0 +1,340 @@
+"""What parameters, imports and functions cells made: whether it still is what it was, and where it is found again.
+
+Every step runs these cells, so a value names what they made instead of holding it, as long as nobody changed it. What
+was changed is a value like any other.
+"""
+
+from __future__ import annotations
+
+import collections
+import functools
+import sys
+import types
+import weakref
+from typing import Any
+
+ATOMS = frozenset(
+    (type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), type(NotImplemented)),
+)
+LEAVES = (
+    types.CodeType,
+    types.GetSetDescriptorType,
+    types.MemberDescriptorType,
+    types.ModuleType,
+    types.WrapperDescriptorType,
+    types.MethodDescriptorType,
+    types.ClassMethodDescriptorType,
+    types.MethodWrapperType,
+    types.CoroutineType,
+    types.FrameType,
+    types.TracebackType,
+    weakref.ref,
+    weakref.WeakKeyDictionary,
+    weakref.WeakValueDictionary,
+    weakref.WeakSet,
+)
+LEAF_HOMES = frozenset(
+    "_nbci _thread datetime decimal fractions logging pathlib re threading typing uuid zoneinfo".split(),
+)
+"""Modules whose objects do not change, or belong to their process."""
+CONTAINERS = (list, dict, set, frozenset, bytearray)
+"""Pickle does not ask how exact instances of these are written; they are named by a persistent id."""
+MOST_OBJECTS = 100_000
+"""So many objects of one name are compared; what lies behind them is not."""
+
+CELL = types.CellType
+CACHED = type(functools.lru_cache(maxsize=None)(len))
+
+made: dict[str, Walk] = {}
+"""What each name of those cells led to when they had run."""
+addresses: dict[int, tuple[str, int]] = {}
+"""Where each object is found again, by its id: a name, and the number in its walk. Only what is as it was."""
+containers: set[int] = set()
+"""Those of the addresses that only a persistent id can name."""
+
+
+class Walk:
+    """All objects that a value leads to, in an order that repeats, and what each of them looks like.
+
+    `calls` are how often cached functions were called, which is no change as long as they have no effect.
+    """
+
+    def __init__(self, value: Any) -> None:
+        self.root = mark(value)
+        self.objects: list[Any] = []
+        self.numbers: dict[int, int] = {}
+        self.looks: list[Any] = []
+        self.calls: list[Any] = []
+        self.unordered: set[int] = set()
+        self.keep: list[Any] = []
+        pending = [(value, True)]
+        while pending and len(self.objects) < MOST_OBJECTS:
+            obj, ordered = pending.pop()
+            if id(obj) in self.numbers:
+                continue
+            if is_leaf(obj):
+                self.keep.append(obj)
+                continue
+            self.numbers[id(obj)] = len(self.objects)
+            self.objects.append(obj)
+            if not ordered:
+                self.unordered.add(id(obj))
+            try:
+                look, parts = look_of(obj, self.calls)
+            except Exception:  # noqa: BLE001  # user code can raise anything, also when it is only looked at
+                look, parts = None, []
+            self.looks.append((id(type(obj)), look))
+            ordered = ordered and not isinstance(obj, (set, frozenset))
+            pending.extend((part, ordered) for part in reversed(parts) if type(part) not in ATOMS)
+
+    def is_like(self, other: Walk) -> bool:
+        """Whether both are of the same objects, which look the same."""
+        return self.root == other.root and self.numbers == other.numbers and self.looks == other.looks
+
+    def is_like_now(self, value: Any) -> bool:
+        """Whether the value still looks like this."""
+        return self.is_like(Walk(value))
+
+    def let_go(self) -> None:
+        """Hold no arrays: numpy resizes none in place that somebody else holds."""
+        for number, obj in enumerate(self.objects):
+            if type(obj).__name__ == "ndarray":
+                self.objects[number] = None
+
+
+def remember(space: dict[str, Any], names: Any) -> None:
+    """Take note of what these names lead to now that all cells before the step's own have run."""
+    made.clear()
+    addresses.clear()
+    for name in sorted(names):
+        if name in space:
+            made[name] = Walk(space[name])
+    note_addresses(made)
+
+
+def changed(space: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """The names that lead to something else than they did, and those of them for which only calls were counted.
+
+    A name that is gone is none of them.
+    """
+    different: set[str] = set()
+    called: set[str] = set()
+    addresses.clear()
+    for name, before in made.items():
+        if name not in space:
+            different.add(name)
+            continue
+        now = Walk(space[name])
+        if not before.is_like(now):
+            different.add(name)
+        elif before.calls != now.calls:
+            called.add(name)
+    note_addresses({name: walk for name, walk in made.items() if name not in different | called})
+    return different | called, called
+
+
+def note_addresses(walks: dict[str, Walk]) -> None:
+    """Where objects are found again; a name's own object rather by that name than through another."""
+    addresses.clear()
+    containers.clear()
+    found: list[Any] = []
+    for name, walk in walks.items():
+        for key, number in walk.numbers.items():
+            if key not in walk.unordered:
+                obj = walk.objects[number]
+                named = isinstance(obj, (type, types.FunctionType))
+                own = number == 0 and (not named or obj.__name__ == name)
+                found.append((0 if own else min(number, 1) + 1, name, number, key, type(obj)))
+    found.sort(key=lambda entry: entry[:3])
+    for _, name, number, key, kind in found:
+        if kind is tuple or kind is frozenset:
+            continue
+        addresses.setdefault(key, (name, number))
+        if kind in CONTAINERS:
+            containers.add(key)
+
+
+def find(name: str, number: int) -> Any:
+    """The object at that address."""
+    walk = made.get(name)
+    if walk is None or number >= len(walk.objects):
+        raise LookupError("what the notebook's cells made as `" + name + "` is not there")
+    return walk.objects[number]
+
+
+def mark(obj: Any) -> Any:
+    """What tells an object from another: its value where that cannot change."""
+    return (type(obj), obj) if type(obj) in ATOMS else id(obj)
+
+
+def is_leaf(obj: Any) -> bool:
+    """Whether the object has no state of its own that a step could change, or none that can be seen."""
+    if type(obj) in ATOMS or isinstance(obj, LEAVES):
+        return True
+    if isinstance(obj, types.BuiltinFunctionType):
+        return obj.__self__ is None or isinstance(obj.__self__, (type, types.ModuleType))
+    if isinstance(obj, (type, types.FunctionType)):
+        return is_importable(obj)
+    return (type(obj).__module__ or "").partition(".")[0] in LEAF_HOMES
+
+
+def is_importable(obj: Any) -> bool:
+    """Whether a module has the class or function under its name, so that every step has it."""
+    module = obj.__module__
+    if module == "__main__" or not isinstance(module, str):
+        return False
+    here: Any = sys.modules.get(module)
+    for part in obj.__qualname__.split("."):
+        here = getattr(here, part, None)
+    return here is obj
+
+
+def look_of(obj: Any, calls: list[Any]) -> tuple[Any, list[Any]]:
+    """What the object holds, in a form that can be compared, and the objects that it leads to."""
+    if isinstance(obj, type):
+        return look_of_class(obj)
+    if isinstance(obj, types.FunctionType):
+        return look_of_function(obj)
+    if type(obj) is CELL:
+        held = [obj.cell_contents] if holds_something(obj) else []
+        return marks(held), held
+    if isinstance(obj, types.GeneratorType):
+        return obj.gi_frame and obj.gi_frame.f_lasti, []
+    if type(obj) is CACHED:
+        calls.append(obj.cache_info())
+        parts = [obj.__wrapped__, *vars(obj).values()]
+        return marks(parts), parts
+    if has_own_pickle(obj) and type(obj).__module__ != "__main__":
+        return opaque_state(obj), []
+    parts = parts_of(obj)
+    look: Any = marks(parts)
+    if isinstance(obj, (set, frozenset)):
+        look = frozenset(mark(part) for part in obj)
+    return (look, opaque_state(obj)), [*parts, type(obj)]
+
+
+def marks(parts: list[Any]) -> Any:
+    kinds = tuple(map(type, parts))
+    if ATOMS.issuperset(kinds):
+        return kinds, tuple(parts)
+    return kinds, tuple(part if kind in ATOMS else id(part) for kind, part in zip(kinds, parts))
+
+
+def holds_something(cell: Any) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018  # asking is the only way to know
+    except ValueError:
+        return False
+    return True
+
+
+def look_of_function(function: Any) -> tuple[Any, list[Any]]:
+    """Its globals are not part of it: it finds them by their names when it is called."""
+    parts = [
+        *(function.__defaults__ or ()),
+        *(function.__kwdefaults__ or {}).values(),
+        *function.__dict__.values(),
+        *(function.__closure__ or ()),
+    ]
+    return (id(function.__code__), tuple(function.__dict__), marks(parts)), parts
+
+
+def look_of_class(kind: Any) -> tuple[Any, list[Any]]:
+    """Its attributes without what Python and libraries note there themselves."""
+    attributes = {}
+    for name, value in vars(kind).items():
+        plain = isinstance(value, (types.FunctionType, classmethod, staticmethod, property))
+        noted = name.startswith("_abc_") or name == "_value2member_map_"
+        if plain or not (noted or (name.startswith("__") and name.endswith("__"))):
+            attributes[name] = value
+    registered = registered_classes(kind)
+    parts = [*attributes.values(), *kind.__bases__, type(kind), *registered]
+    return (tuple(attributes), marks(parts)), parts
+
+
+def registered_classes(kind: Any) -> list[Any]:
+    """The classes that an abstract base class was told of by `register`."""
+    import abc
+
+    if not isinstance(kind, abc.ABCMeta):
+        return []
+    try:
+        found = [reference() for reference in abc._get_dump(kind)[0]]  # type: ignore[attr-defined]  # as cloudpickle does
+    except (AttributeError, TypeError):
+        return []
+    return sorted((one for one in found if one is not None), key=lambda one: one.__qualname__)
+
+
+def parts_of(obj: Any) -> list[Any]:
+    """The objects that an instance holds."""
+    parts: list[Any] = []
+    if isinstance(obj, dict):
+        parts += [*obj, *dict.values(obj)]
+    elif isinstance(obj, (list, tuple, set, frozenset, collections.deque)):
+        parts += obj
+    elif isinstance(obj, types.MethodType):
+        return [obj.__self__, obj.__func__]
+    elif isinstance(obj, types.BuiltinFunctionType):
+        return [obj.__self__]
+    elif isinstance(obj, functools.partial):
+        parts += [obj.func, *obj.args, *obj.keywords, *obj.keywords.values()]
+    elif isinstance(obj, property):
+        return [obj.fget, obj.fset, obj.fdel]
+    elif isinstance(obj, (staticmethod, classmethod)):
+        return [obj.__func__]
+    if isinstance(obj, collections.defaultdict):
+        parts.append(obj.default_factory)
+    own = getattr(obj, "__dict__", None)
+    if type(own) is dict:
+        parts += [*own, *own.values()]
+    for kind in type(obj).__mro__:
+        for name in slots_of(kind):
+            parts.append(getattr(obj, name, None))
+    return parts
+
+
+def slots_of(kind: type) -> list[str]:
+    slots = kind.__dict__.get("__slots__", ())
+    names = [slots] if isinstance(slots, str) else list(slots)
+    return [name for name in names if isinstance(kind.__dict__.get(name), types.MemberDescriptorType)]
+
+
+WALKED = (
+    dict,
+    list,
+    tuple,
+    set,
+    frozenset,
+    collections.deque,
+    functools.partial,
+    property,
+    staticmethod,
+    classmethod,
+    types.MethodType,
+    types.BuiltinFunctionType,
+    types.SimpleNamespace,
+)
+
+
+def has_own_pickle(obj: Any) -> bool:
+    """Whether its class says how it is pickled: what it holds besides is its own business."""
+    kind = type(obj)
+    if isinstance(obj, WALKED) or hasattr(kind, "_member_map_"):
+        return False
+    if getattr(kind, "__getstate__", None) is not getattr(object, "__getstate__", None):
+        return True
+    plain: Any = object
+    return kind.__reduce_ex__ is not plain.__reduce_ex__ or kind.__reduce__ is not plain.__reduce__
+
+
+def opaque_state(obj: Any) -> Any:
+    """A digest of what only the object's own pickle tells of it; None where nothing but its parts can change."""
+    if not has_own_pickle(obj):
+        return None
+    from .untouched import Picture, content_digest
+
+    try:
+        picture = Picture({"": obj})
+        return picture.digest, [content_digest(array) for array in picture.arrays]
+    except Exception:  # noqa: BLE001  # what cannot be pickled stays in its process, and user code can raise anything
+        return None

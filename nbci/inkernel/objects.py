@@ -1,0 +1,273 @@
+"""Forms of plain Python objects whose own pickles lose something, or cannot be read again."""
+
+from __future__ import annotations
+
+import functools
+import gc
+import types
+from typing import Any
+
+from .definitions import CACHED, holds_something, is_importable
+
+
+def form_of(obj: Any) -> Any:
+    """How the object is reduced, or None: as it says itself."""
+    if type(obj) is CACHED:
+        return None if is_importable(obj) else cached_form(obj)
+    if isinstance(obj, BaseException):
+        return exception_form(obj)
+    if type(obj) is memoryview:
+        return view_form(obj)
+    return None
+
+
+def form_of_definition(obj: Any) -> Any:
+    """How a function or a class is reduced that Python itself made from a user's, or None."""
+    if isinstance(obj, types.FunctionType) and obj.__globals__ is vars(functools) and "registry" in vars(obj):
+        return dispatch_form(obj)
+    return None
+
+
+# closures
+
+
+def empty_cell() -> Any:
+    """The variable that closures share, before one of them fills it."""
+    return types.CellType()
+
+
+def content_of(cell: Any) -> tuple[Any, ...]:
+    return (cell.cell_contents,) if holds_something(cell) else ()
+
+
+# functions with a cache
+
+
+def cached_form(function: Any) -> tuple[Any, ...]:
+    """With what is in the cache, and how often it was asked: a result is not computed again in a later step."""
+    info = function.cache_info()
+    settings: Any = getattr(function, "cache_parameters", dict)()
+    attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
+    filled = (attributes, entries_of(function, info), info.hits, info.misses)
+    arguments = (function.__wrapped__, info.maxsize, settings.get("typed", False))
+    return (cached, arguments, filled, None, None, fill_cache)
+
+
+def cached(function: Any, maxsize: Any, typed: bool) -> Any:
+    """The function with an empty cache."""
+    return functools.lru_cache(maxsize=maxsize, typed=typed)(function)
+
+
+def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
+    """Arguments and results in the cache, the one used longest ago first; none where they cannot be told.
+
+    The cache is C's own (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector sees into it.
+    """
+    settings: Any = getattr(function, "cache_parameters", dict)()
+    if not info.currsize or settings.get("typed") or type(function.__wrapped__) is not types.FunctionType:
+        return []
+    held = gc.get_referents(function)
+    tables = [one for one in held if type(one) is dict and one is not vars(function) and len(one) == info.currsize]
+    if len(tables) != 1:
+        return []
+    pairs = list(tables[0].items())
+    if info.maxsize is not None:
+        before = held[: next(at for at, one in enumerate(held) if one is tables[0])]
+        linked = [one for one in before if getattr(one, "__name__", "") != "_lru_list_elem" and one is not CACHED]
+        pairs = list(zip(linked[::2], linked[1::2]))
+    if len(pairs) != info.currsize or any(key not in tables[0] for key, _ in pairs):
+        return []
+    mark = next((one for one in held if type(one) is object), None)
+    return [(*arguments_of(key, mark), result) for key, result in pairs]
+
+
+def arguments_of(key: Any, mark: Any) -> tuple[Any, ...]:
+    """The arguments that a key was made of: `functools._make_key`, the other way round."""
+    if type(key) in (int, str):
+        return (key,), {}
+    positional = []
+    parts = iter(key)
+    for part in parts:
+        if part is mark:
+            break
+        positional.append(part)
+    named = list(parts)
+    return tuple(positional), dict(zip(named[::2], named[1::2]))
+
+
+results: list[Any] = []
+"""What a function whose cache is being filled gives, the next one last."""
+
+
+def fill_cache(function: Any, filled: tuple[Any, ...]) -> None:
+    """Put results into the cache by calling the function while its code only hands them out."""
+    attributes, entries, hits, misses = filled
+    vars(function).update(attributes)
+    if not entries:
+        return
+    wrapped = function.__wrapped__
+    code = wrapped.__code__
+    evicted = misses - len(entries) if len(entries) == function.cache_info().maxsize else 0
+    calls = [((fill_cache, number), {}, None) for number in range(evicted)] + entries
+    try:
+        wrapped.__code__ = handing_out(len(code.co_freevars))
+        results.extend(result for _, _, result in reversed(calls))
+        for positional, named, _ in calls + entries[-1:] * hits:
+            function(*positional, **named)
+    finally:
+        wrapped.__code__ = code
+        results.clear()
+
+
+def handing_out(free: int) -> types.CodeType:
+    """Code that gives the next of the results, with as many free variables as the code that it stands for."""
+    names = ["v%d" % number for number in range(free)]
+    source = (
+        "def outer():\n"
+        + "".join("    " + name + " = None\n" for name in names)
+        + "    def inner(*positional, **named):\n        "
+        + "".join(name + "; " for name in names)
+        + "return __import__('sys').modules["
+        + repr(__name__)
+        + "].results.pop()\n    return inner"
+    )
+    space: dict[str, Any] = {}
+    exec(source, space)
+    code: types.CodeType = space["outer"]().__code__
+    return code
+
+
+# functions that choose by the type of their argument
+
+
+def dispatch_form(function: Any) -> tuple[Any, ...]:
+    """`functools.singledispatch`: the functions by type; what it remembers of calls is left out."""
+    registry = dict(function.registry)
+    noted = ("register", "dispatch", "registry", "_clear_cache", "__wrapped__")
+    attributes = {name: value for name, value in vars(function).items() if name not in noted}
+    filled = (attributes, list(registry.items()))
+    return (functools.singledispatch, (function.__wrapped__,), filled, None, None, fill_registry)
+
+
+def fill_registry(function: Any, filled: tuple[Any, ...]) -> None:
+    attributes, registered = filled
+    vars(function).update(attributes)
+    for kind, one in registered:
+        function.register(kind, one)
+
+
+# exceptions
+
+
+def exception_form(error: BaseException) -> Any:
+    """Without its constructor, which may want other arguments than it passed on; with its cause and context."""
+    kind: Any = type(error)
+    if kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__:
+        return None
+    chain = (error.__cause__, error.__context__, error.__suppress_context__)
+    return (exception, (kind, error.args), (dict(vars(error)), chain), None, None, fill_exception)
+
+
+def exception(kind: Any, arguments: tuple[Any, ...]) -> Any:
+    """The exception as its first base in C makes it."""
+    base = next(one for one in kind.__mro__ if "__init__" in vars(one) and not is_pythons(vars(one)["__init__"]))
+    maker = next(one for one in kind.__mro__ if "__new__" in vars(one) and not is_pythons(vars(one)["__new__"]))
+    error = maker.__new__(kind, *arguments)
+    base.__init__(error, *arguments)
+    return error
+
+
+def is_pythons(method: Any) -> bool:
+    return isinstance(method, (types.FunctionType, staticmethod))
+
+
+def fill_exception(error: BaseException, filled: tuple[Any, ...]) -> None:
+    attributes, (cause, context, suppressed) = filled
+    vars(error).update(attributes)
+    error.__cause__, error.__context__ = cause, context
+    error.__suppress_context__ = suppressed
+
+
+# classes
+
+
+def class_without_effects(  # noqa: PLR0917  # called as cloudpickle's own function is
+    kind: Any, name: str, bases: Any, settings: Any, identity: Any, extra: Any
+) -> Any:
+    """The class as cloudpickle begins it, but its metaclass and bases are not told again: they were, in their time."""
+    from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # it has no types
+
+    known = inner._DYNAMIC_CLASS_TRACKER_BY_ID.get(identity)
+    if known is not None:
+        return known
+    if kind is not type and kind.__module__ == "__main__":
+        kind_of_library = next(one for one in kind.__mro__ if one.__module__ != "__main__")
+    else:
+        kind_of_library = kind
+    with Silenced(bases):
+        if kind_of_library is kind:
+            return inner._make_skeleton_class(kind, name, bases, settings, identity, extra)
+        made = kind_of_library.__new__(kind, name, types.resolve_bases(bases), dict(settings))
+    return inner._lookup_class_or_track(identity, made)
+
+
+class Silenced:
+    """For a while the hooks of the notebook's own base classes do nothing."""
+
+    def __init__(self, bases: Any) -> None:
+        found = [one for base in bases for one in getattr(base, "__mro__", ())]
+        self.hooks = [
+            (one, vars(one)["__init_subclass__"])
+            for one in dict.fromkeys(found)
+            if one.__module__ == "__main__" and "__init_subclass__" in vars(one)
+        ]
+
+    def __enter__(self) -> None:
+        for kind, _ in self.hooks:
+            type.__setattr__(kind, "__init_subclass__", classmethod(does_nothing))
+
+    def __exit__(self, *error: Any) -> None:
+        for kind, hook in self.hooks:
+            type.__setattr__(kind, "__init_subclass__", hook)
+
+
+def does_nothing(kind: Any, /, **settings: Any) -> None:
+    """Stands for `__init_subclass__`."""
+
+
+# views
+
+
+def view_form(view: memoryview) -> tuple[Any, ...]:
+    """A view of the same object, which goes with it; the form and the place are counted in bytes."""
+    if not view.contiguous or view.ndim != 1:
+        raise TypeError("a memoryview of several dimensions or with gaps cannot be saved")
+    whole = memoryview(view.obj).cast("B")
+    start = address_of(view) - address_of(whole)
+    return (view_of, (view.obj, start, view.nbytes, view.format, view.readonly))
+
+
+def view_of(held: Any, start: int, size: int, form: Any, readonly: bool) -> Any:
+    """The view of so many bytes."""
+    view = memoryview(held).cast("B")[start : start + size].cast(form)
+    return view.toreadonly() if readonly else view
+
+
+def address_of(view: memoryview) -> int:
+    """Where in memory the view begins; asked of a copy of its description, since a view does not tell."""
+    import ctypes
+
+    class Buffer(ctypes.Structure):
+        """The head of `Py_buffer`, as in Include/cpython/pybuffer.h."""
+
+        _fields_ = (("buf", ctypes.c_void_p), ("obj", ctypes.py_object), ("len", ctypes.c_ssize_t))
+
+    get, release = ctypes.pythonapi.PyObject_GetBuffer, ctypes.pythonapi.PyBuffer_Release
+    room = ctypes.create_string_buffer(256)
+    get.argtypes = (ctypes.py_object, ctypes.c_void_p, ctypes.c_int)
+    release.argtypes = (ctypes.c_void_p,)
+    get(view, room, 0x11C)  # PyBUF_FULL_RO
+    try:
+        return int(Buffer.from_buffer(room).buf or 0)
+    finally:
+        release(room)

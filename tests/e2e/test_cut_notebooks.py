@@ -1,0 +1,89 @@
+"""A notebook cut into steps prints what it prints whole: known cases, and random notebooks."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from cut_notebooks import cells_of, printed_whole, without_addresses
+from flow_cases import CASES
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from support.console import Console
+from support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+EXAMPLES = int(os.environ.get("NBCI_SOAK_EXAMPLES", "100"))
+Cells = list[tuple[str, str]]
+
+
+class Cut:
+    """Notebooks that ran as one pipeline; of each, what it printed, and what was said of it."""
+
+    def __init__(self, folder: Path, notebooks: dict[str, Cells]) -> None:
+        for name, cells in notebooks.items():
+            write_notebook(folder / f"{name}.ipynb", cells)
+        nodes = {name: {"notebook": f"{name}.ipynb"} for name in notebooks}
+        (folder / "all.yaml").write_text(yaml.safe_dump({"steps": nodes}), encoding="utf-8")
+        done = Console(folder)(
+            "run", "all.yaml", "--json", "--force", "--keep-going", "-j", "2", env={"NBCI_CACHE": str(folder / "cache")}
+        )
+        assert done.returncode in (0, 1), done.stderr
+        self.document: dict[str, Any] = json.loads(done.stdout)
+        self.run = folder / ".nbci" / "runs" / self.document["run"]
+
+    def steps(self, name: str) -> list[dict[str, Any]]:
+        return [step for step in self.document["steps"] if step["name"].partition("/")[0] == name]
+
+    def printed(self, name: str) -> str:
+        texts = []
+        for step in self.steps(name):
+            executed = json.loads((self.run / "steps" / step["name"] / "notebook.ipynb").read_text(encoding="utf-8"))
+            outputs = [output for cell in executed["cells"] for output in cell.get("outputs", ())]
+            texts += ["".join(one["text"]) for one in outputs if one.get("name") == "stdout"]
+        return without_addresses("".join(texts))
+
+    def failure(self, name: str) -> str:
+        failures = [step["failure"]["message"] for step in self.steps(name) if step.get("failure")]
+        return "\n".join(failures)
+
+
+@pytest.fixture(scope="module")
+def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
+    """All known cases, run once."""
+    cases = {f"n{at}": case.cells for at, case in enumerate(CASES)}
+    return Cut(tmp_path_factory.mktemp("cut"), cases)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_a_cut_notebook_prints_what_the_whole_one_prints(cut: Cut, case: Any) -> None:
+    name = f"n{CASES.index(case)}"
+    assert cut.failure(name) == ""
+    assert cut.printed(name) == printed_whole(case.cells)
+
+
+def check_random_notebooks(folder: Path, seed: int, count: int) -> None:
+    chance = random.Random(seed)  # for variety, not for secrecy
+    notebooks = {f"n{at}": cells_of(chance, chance.randint(8, 14), chance.randint(3, 7)) for at in range(count)}
+    cut = Cut(folder, notebooks)
+    for name, cells in notebooks.items():
+        text = "\n".join(f"# %% {tags}\n{source}" for tags, source in cells)
+        assert cut.failure(name) == "", text
+        assert cut.printed(name) == printed_whole(cells), text
+
+
+def test_random_notebooks(tmp_path: Path) -> None:
+    check_random_notebooks(tmp_path, seed=12, count=8)
+
+
+@pytest.mark.soak
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+@given(seed=st.integers(0, 2**32))
+def test_many_random_notebooks(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
+    check_random_notebooks(tmp_path_factory.mktemp("random"), seed, count=20)
