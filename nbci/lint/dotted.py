@@ -54,9 +54,17 @@ def calls(trees: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[tuple[
 def magics(tree: ast.AST) -> Iterator[tuple[str, str, int]]:
     """The line magics of a cell after IPython's transformation: name, argument, line."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Call(
-                func=ast.Attribute(attr="run_line_magic"),
-                args=[ast.Constant(value=str(name)), ast.Constant(value=str(argument)), *_],
-            ):
-                yield name, argument, node.lineno
+        found = magic(node)
+        if found is not None and isinstance(node, ast.Call):
+            yield *found, node.lineno
+
+
+def magic(node: ast.AST) -> tuple[str, str] | None:
+    """Name and argument of the line magic that the node is, after IPython's transformation."""
+    match node:
+        case ast.Call(
+            func=ast.Attribute(attr="run_line_magic"),
+            args=[ast.Constant(value=str(name)), ast.Constant(value=str(argument)), *_],
+        ):
+            return name, argument
+    return None

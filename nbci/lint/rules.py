@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from nbci.lint import leaks, names, outputs, pipelines, tags, travel, values
+from nbci.lint import leaks, names, outputs, pipelines, randomness, settings, tags, travel, values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -48,7 +48,9 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "hidden-names": Rule("info", names.hidden_names),
     "environment-change": Rule("warning", travel.environment_changes),
     "folder-change": Rule("warning", travel.folder_changes),
-    "random-seed": Rule("warning", travel.seeds),
+    "random-seed": Rule("warning", randomness.seeds),
+    "unseeded-random": Rule("warning", randomness.unseeded),
+    "process-state": Rule("warning", settings.process_state),
     "plot-settings": Rule("warning", travel.plot_settings),
     "large-output": Rule("warning", outputs.large_outputs),
     "cells-out-of-order": Rule("warning", outputs.cells_out_of_order),

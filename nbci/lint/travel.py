@@ -1,4 +1,4 @@
-"""Rules about what stays in one kernel: environment, folder, random state, settings of plots, absolute paths."""
+"""Rules about what stays in one kernel: environment, folder, settings of plots; and about absolute paths."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ if TYPE_CHECKING:
 
 Names = dict[str, str]
 
-_SEEDS = {
-    "random.seed": "random.",
-    "numpy.random.seed": "numpy.random.",
-    "torch.manual_seed": "torch.",
-    "tensorflow.random.set_seed": "tensorflow.",
-}
-_OWN_GENERATORS = ("numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState",
-                   "numpy.random.SeedSequence", "random.Random", "random.SystemRandom")  # fmt: skip
 _PLOT_STYLE_CALLS = (
     "matplotlib.pyplot.style.use",
     "matplotlib.style.use",
@@ -106,33 +98,6 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
     for name, _, line in magics(cell.tree):
         if name in {"cd", "pushd", "popd"}:
             yield line, f"`%{name}`"
-
-
-def seeds(sheet: Sheet) -> Iterator[Hit]:
-    """A seed set in one step, while a later one draws from the same generator without setting it."""
-    names = imported(sheet)
-    for step in sheet.steps:
-        for number, cell in sheet.own_cells(step):
-            for name, call in calls([cell.tree], names):
-                family = _SEEDS.get(name)
-                drawing = [other.name for other in sheet.steps_after(step)
-                           if family and _draws(sheet, other, family, names)]  # fmt: skip
-                if drawing:
-                    yield Hit(
-                        message=f"`{name}` in step {step.name} does not reach step {', '.join(drawing)}, which draws "
-                        "from that generator",
-                        hint="set the seed in each step, or pass on `rng = numpy.random.default_rng(seed)`",
-                        cell=number,
-                        line=call.lineno,
-                    )
-
-
-def _draws(sheet: Sheet, step: Step, family: str, names: Mapping[str, str]) -> bool:
-    """Whether the step calls functions of the family and never seeds it."""
-    called = [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
-    if any(_SEEDS.get(name) == family for name in called):
-        return False
-    return any(name.startswith(family) and not name.startswith(_OWN_GENERATORS) for name in called)
 
 
 def plot_settings(sheet: Sheet) -> Iterator[Hit]:

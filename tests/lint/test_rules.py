@@ -49,6 +49,25 @@ def places(data: bytes, rule: str) -> list[tuple[int | None, int | None]]:
 A = ("step:a", "x = 1")
 USES_X = ("step:b", "print(x)")
 MPL = ("imports", "import matplotlib.pyplot as plt\nimport numpy as np\nimport random, os")
+STATE = (
+    "import decimal, locale, logging, sys, warnings\nimport numpy as np\nimport pandas as pd\nimport sklearn\n"
+    "from tqdm.auto import tqdm"
+)
+CHANGES = """pd.set_option('display.precision', 2)
+pd.options.display.max_rows = 5
+np.set_printoptions(precision=2)
+sklearn.set_config(display='text')
+warnings.filterwarnings('ignore')
+logging.basicConfig(level=10)
+logging.getLogger('x').setLevel(10)
+locale.setlocale(locale.LC_ALL, 'C')
+decimal.getcontext().prec = 5
+sys.path.append('lib')
+sys.stdout = None
+pd.DataFrame.mine = len
+tqdm.pandas()
+%precision 3
+del np.float_"""
 
 # rule, what breaks it, where it is found, what does not break it
 CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
@@ -188,10 +207,46 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "random-seed",
-        notebook(MPL, ("step:a", "np.random.seed(0)"), ("step:b", "x = np.random.rand(2)")),
+        notebook(MPL, ("step:a", "1"), ("step:b prev:a", "np.random.seed(0)"),
+                 ("step:c prev:a", "x = np.random.rand(2)")),
+        [(3, 1)],
+        notebook(MPL, ("step:a", "np.random.seed(0)\nrandom.seed(0)"), ("step:b", "x = np.random.rand(2)"),
+                 ("step:c", "np.random.seed(0)\nx = np.random.rand(2), np.random.default_rng(1)")),
+    ),
+    (
+        "random-seed",
+        notebook(("imports", "import tensorflow as tf"), ("step:a", "tf.random.set_seed(0)"),
+                 ("step:b", "x = tf.random.uniform((2,))")),
         [(2, 1)],
-        notebook(MPL, ("step:a", "np.random.seed(0)\nrandom.seed(0)"),
-                 ("step:b", "np.random.seed(0)\nx = np.random.rand(2), np.random.default_rng(1)")),
+        notebook(("imports", "import tensorflow as tf\ntf.random.set_seed(0)"),
+                 ("step:a", "1"), ("step:b", "x = tf.random.uniform((2,))")),
+    ),
+    (
+        "unseeded-random",
+        notebook(MPL, ("imports", "from sklearn.model_selection import train_test_split as split"),
+                 ("step:a", "x = np.random.rand(2)\ny = split(x)"), ("step:b", "random.shuffle(y)")),
+        [(3, 1), (3, 2), (4, 1)],
+        notebook(MPL, ("imports", "from sklearn.model_selection import train_test_split as split"),
+                 ("step:a", ("rng = np.random.default_rng(1)\nx = split(rng.random(9), random_state=1)\n"
+                            "y = split(x, shuffle=False)\nz = random.Random(1).random()")),
+                 ("step:b", "1")),
+    ),
+    (
+        "unseeded-random",
+        notebook(("imports", "import random"), ("step:a", "x = random.random()")),
+        [(2, 1)],
+        notebook(("imports", "import random\nfrom mine import seed_everything"),
+                 ("step:a", "seed_everything(3)\nx = random.random()")),
+    ),
+    (
+        "process-state",
+        notebook(("imports", STATE), ("step:a", CHANGES), ("step:b", "1")),
+        [(2, line) for line in range(1, CHANGES.count("\n") + 2)],
+        notebook(("imports", f"{STATE}\npd.set_option('display.precision', 2)"),
+                 ("step:a", ("with pd.option_context('display.precision', 2):\n    pd.set_option('x', 1)\n"
+                            "with warnings.catch_warnings():\n    warnings.simplefilter('ignore')\n"
+                            "own = type('Own', (), {})()\nown.level = 3\nprint(sys.path, decimal.getcontext().prec)")),
+                 ("step:b", CHANGES)),
     ),
     (
         "plot-settings",

@@ -1,0 +1,118 @@
+"""Rules about random numbers: seeds that do not reach who draws, and draws that nobody seeded."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from nbci.lint.dotted import calls, imported
+from nbci.lint.finding import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.lint.sheet import Sheet
+    from nbci.pipeline.model import Step
+
+_SEEDS = {
+    "random.seed": "random.",
+    "numpy.random.seed": "numpy.random.",
+    "torch.manual_seed": "torch.",
+    "tensorflow.random.set_seed": "tensorflow.",
+    "cupy.random.seed": "cupy.random.",
+    "polars.set_random_seed": "polars.",
+}
+_HANDED_ON = frozenset({"random.", "numpy.random.", "torch."})
+"""Whose state passes from step to step."""
+_SEED_ALL = ("seed_everything", "set_seed", "set_random_seed", "seed_all", "fix_seed", "fix_seeds", "set_seeds")
+_OWN_GENERATORS = ("numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState",
+                   "numpy.random.SeedSequence", "numpy.random.PCG64", "numpy.random.MT19937", "numpy.random.Philox",
+                   "numpy.random.SFC64", "random.Random", "random.SystemRandom")  # fmt: skip
+_NO_DRAWS = frozenset({"getstate", "setstate", "get_state", "set_state", "set_bit_generator", "get_bit_generator"})
+_TORCH_DRAWS = ("torch.rand", "torch.normal", "torch.bernoulli", "torch.multinomial")
+_WITHOUT_STATE = (
+    "sklearn.model_selection.train_test_split",
+    "sklearn.model_selection.ShuffleSplit",
+    "sklearn.model_selection.StratifiedShuffleSplit",
+    "sklearn.utils.shuffle",
+    "sklearn.utils.resample",
+    "sklearn.datasets.make_",
+    "sklearn.ensemble.RandomForest",
+    "sklearn.ensemble.ExtraTrees",
+    "sklearn.neural_network.MLP",
+    "sklearn.cluster.KMeans",
+    "sklearn.cluster.MiniBatchKMeans",
+)
+"""What draws from numpy's global generator where it is given no `random_state`."""
+
+
+def seeds(sheet: Sheet) -> Iterator[Hit]:
+    """A seed set in one step, while another that draws from the same generator does not come after it."""
+    names = imported(sheet)
+    for place, step in enumerate(sheet.steps):
+        for number, cell in sheet.own_cells(step):
+            for name, call in calls([cell.tree], names):
+                family = _SEEDS.get(name)
+                if family is None:
+                    continue
+                reached = {other.name for other in sheet.steps_after(step)} if family in _HANDED_ON else frozenset()
+                drawing = [
+                    other.name
+                    for other in sheet.steps[place + 1 :]
+                    if other.name not in reached and _draws(sheet, other, family, names)
+                ]
+                if drawing:
+                    yield Hit(
+                        message=f"`{name}` in step {step.name} does not reach step {', '.join(drawing)}, which draws "
+                        "from that generator",
+                        hint="set the seed in each step, or let the one come after the other (`prev:`)"
+                        if family in _HANDED_ON
+                        else "set the seed in each step",
+                        cell=number,
+                        line=call.lineno,
+                    )
+
+
+def _draws(sheet: Sheet, step: Step, family: str, names: Mapping[str, str]) -> bool:
+    """Whether the step calls functions of the family and never seeds it."""
+    called = [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
+    if any(_SEEDS.get(name) == family for name in called):
+        return False
+    return any(_is_draw(name, family) for name in called)
+
+
+def _is_draw(name: str, family: str) -> bool:
+    if family == "torch.":
+        return name.startswith(_TORCH_DRAWS)
+    is_other = name.startswith(_OWN_GENERATORS) or name.rpartition(".")[2] in _NO_DRAWS or name in _SEEDS
+    return name.startswith(family) and not is_other
+
+
+def unseeded(sheet: Sheet) -> Iterator[Hit]:
+    """A step draws from a generator of its process, and nothing that can be seen seeds one: each run gives others."""
+    names = imported(sheet)
+    called = [(number, name, call) for number, cell in sheet.cells.items() for name, call in calls([cell.tree], names)]
+    if any(name in _SEEDS or name.rpartition(".")[2] in _SEED_ALL for _, name, _ in called):
+        return
+    first: dict[str, Hit] = {}
+    for number, name, call in called:
+        if _is_unseeded_draw(name, call) and name not in first:
+            first[name] = Hit(
+                message=f"`{name}` draws from a generator that nothing seeds: each run gives other numbers",
+                hint="give it `random_state=`, or a generator of your own, or set a seed in an early cell"
+                if name.startswith("sklearn.")
+                else "set a seed in an early cell, or use `rng = numpy.random.default_rng(seed)`",
+                cell=number,
+                line=call.lineno,
+            )
+    yield from first.values()
+
+
+def _is_unseeded_draw(name: str, call: ast.Call) -> bool:
+    if name.startswith(_WITHOUT_STATE):
+        return not any(keyword.arg in {None, "random_state"} or _is_off(keyword) for keyword in call.keywords)
+    return any(_is_draw(name, family) for family in _HANDED_ON)
+
+
+def _is_off(keyword: ast.keyword) -> bool:
+    return keyword.arg == "shuffle" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False
