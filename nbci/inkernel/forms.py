@@ -16,6 +16,8 @@ def form_of(pickler: Any, obj: Any) -> Any:
     """How the object is reduced, or None: as it says itself."""
     kind = type(obj)
     home = str(kind.__module__)
+    if kind is memoryview:
+        return memory_view_form(obj)
     if home == "numpy" and kind.__name__ in ("ndarray", "memmap"):
         return array_form(pickler, obj)
     if home.startswith("numpy.ma") and kind.__name__ == "MaskedArray":
@@ -27,6 +29,36 @@ def form_of(pickler: Any, obj: Any) -> Any:
     if home.startswith("scipy.sparse") and pickler.picture is not None:
         return sparse_form(obj)
     return None
+
+
+def memory_view_form(view: memoryview) -> tuple[Any, ...]:
+    """A view of the same object, which travels with it; cloudpickle would make bytes of it without a word."""
+    if not view.c_contiguous:
+        raise TypeError("a memoryview with gaps cannot be passed on; pass on the object that it looks into")
+    whole = memoryview(view.obj)
+    if view.nbytes == whole.nbytes:
+        start = 0
+    elif view.readonly:
+        if not whole.readonly:
+            raise TypeError("a read-only memoryview of a part of an object cannot be passed on")
+        return (memory_view, (bytes(view), (0, view.nbytes), view.format, view.shape, True))
+    else:
+        start = address(view) - address(whole)
+    return (memory_view, (view.obj, (start, start + view.nbytes), view.format, view.shape, view.readonly))
+
+
+def address(view: memoryview) -> int:
+    import ctypes
+
+    return ctypes.addressof(ctypes.c_char.from_buffer(view))
+
+
+def memory_view(obj: Any, place: tuple[int, int], form: str, shape: tuple[int, ...], readonly: bool) -> memoryview:
+    """The view of an object's bytes from the first place to the second."""
+    view = memoryview(obj).cast("B")[slice(*place)]
+    if form != "B" or len(shape) != 1:
+        view = view.cast(form, shape)  # type: ignore[call-overload]  # any format
+    return view.toreadonly() if readonly else view
 
 
 def array_form(pickler: Any, array: Any) -> Any:

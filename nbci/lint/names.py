@@ -6,6 +6,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.history import lost_history
+from nbci.dataflow.names import names_of
 from nbci.dataflow.outside import reads_any_name
 from nbci.errors import UsageError
 from nbci.lint.finding import Hit
@@ -106,6 +108,19 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
                 cell=where.cell if where else None,
                 line=where.line if where else None,
             )
+
+
+def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
+    """`Out[3]` and the like: the numbers are others in a step."""
+    if sheet.tagged is None or sheet.tagged.whole:
+        return
+    shared = (*sheet.tagged.blocks.imports, *sheet.tagged.blocks.functions)
+    given = names_of([sheet.cells[number] for number in shared if number in sheet.cells]).binds
+    for step in sheet.steps:
+        own = list(sheet.own_cells(step))
+        for lost in lost_history([cell for _, cell in own], given):
+            if not lost.surely:
+                yield Hit(message=lost.message, hint=lost.hint, cell=own[lost.cell][0], line=lost.line)
 
 
 def hidden_names(sheet: Sheet) -> Iterator[Hit]:

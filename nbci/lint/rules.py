@@ -37,6 +37,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "undefined-name": Rule("error", names.undefined_names),
     "unsaveable-value": Rule("error", values.unsaveable_values),
     "secret-in-source": Rule("error", leaks.secrets_in_source),
+    "numbered-output": Rule("warning", names.numbered_outputs),
     "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
     "cell-before-tags": Rule("warning", tags.dropped_cells),
     "cell-behind-metrics": Rule("info", tags.cells_behind_metrics),

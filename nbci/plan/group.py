@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.handed import handed_down, has_future_annotations
+from nbci.dataflow.history import lost_history
 from nbci.dataflow.names import names_of
 from nbci.dataflow.outside import BROUGHT_BY_SOME_KERNELS
 from nbci.dataflow.prelude import named, reach
@@ -27,7 +28,7 @@ from nbci.plan.program import imports_handed_down, ordered, prelude_cells, prelu
 from nbci.records.model import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
@@ -243,6 +244,7 @@ class _Analysis:
     def programs(self, flowing: Flow, elsewhere: frozenset[str] = frozenset()) -> GroupProgram:
         """The steps' programs; `flowing` may have steps of other notebooks, too, which alone are given `elsewhere`."""
         self._refuse_undefined(flowing)
+        lost = () if self.tagged.whole else tuple(self._lost_history())
         flowed = {step.name: step for step in flowing.steps if step.name in self.steps}
         self._refuse_others_names(flowed.values(), elsewhere)
         used = named(self.prelude, self.in_parameters.union(*(_mentions(one.names) for one in flowed.values())))
@@ -252,6 +254,7 @@ class _Analysis:
             warnings=(
                 *flowing.warnings,
                 *(self._warning(found) for found in self._undefined(flowing) if found.severity == "warning"),
+                *lost,
             ),
         )
 
@@ -383,6 +386,16 @@ class _Analysis:
             hint="\n".join(hints) or None,
             where=self.notebook.where(cell, line=errors[0].line),
         )
+
+    def _lost_history(self) -> Iterator[str]:
+        """What to warn of; UsageError for a last value that a step surely has not."""
+        for name, cells in self.own.items():
+            for lost in lost_history(cells, self.given):
+                cell = self.notebook.cell(self.steps[name].cells[lost.cell])
+                where = self.notebook.where(cell, line=lost.line)
+                if lost.surely:
+                    raise UsageError(f"in step {name}, {lost.message}", hint=lost.hint, where=where)
+                yield f"{where}: {lost.message}: {lost.hint}"
 
     def _undefined(self, flowing: Flow) -> list[Undefined]:
         return [found for found in flowing.undefined if found.step in self.steps]

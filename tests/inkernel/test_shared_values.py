@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import concurrent.futures
 import os
 import subprocess
@@ -60,6 +61,27 @@ def test_names_over_one_object_stay_so(case: str, tmp_path: Path) -> None:
     values = make()
     assert groups_of(values).names == [tuple(sorted(values))]
     assert still_share(read(tmp_path, write(tmp_path, values)[0]))
+
+
+def test_a_memoryview_still_looks_into_its_object(tmp_path: Path) -> None:
+    text, numbers = bytearray(b"abcdef"), array.array("d", [1, 2, 3])
+    values: dict[str, Any] = {
+        "text": text,
+        "whole": memoryview(text),
+        "part": memoryview(text)[2:4],
+        "fixed": memoryview(text).toreadonly(),
+        "numbers": numbers,
+        "rest": memoryview(numbers)[1:],
+        "of_bytes": memoryview(b"xyz")[1:],
+    }
+    digest, _ = write(tmp_path, values)
+    came = read(tmp_path, digest)
+    came["whole"][2] = ord("X")
+    came["rest"][0] = 9.0
+    assert (came["text"], bytes(came["part"]), bytes(came["fixed"])) == (b"abXdef", b"Xd", b"abXdef")
+    assert (came["numbers"].tolist(), came["fixed"].readonly, bytes(came["of_bytes"])) == ([1.0, 9.0, 3.0], True, b"yz")
+    with pytest.raises(TypeError, match="gaps"):
+        write(tmp_path, {"gaps": memoryview(text)[::2]})
 
 
 def test_an_alias_that_ends_is_a_change(tmp_path: Path) -> None:

@@ -239,6 +239,12 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
                  ("step:a", "seed_everything(3)\nx = random.random()")),
     ),
     (
+        "numbered-output",
+        notebook(("step:a", "1 + 1"), ("step:b", "print(Out[1],\n_1)")),
+        [(2, 1), (2, 2)],
+        notebook(("step:a", "Out = [1]\nprint(Out[0])"), ("step:b", "1 + 1"), ("", "print(_)")),
+    ),
+    (
         "process-state",
         notebook(("imports", STATE), ("step:a", CHANGES), ("step:b", "1")),
         [(2, line) for line in range(1, CHANGES.count("\n") + 2)],
