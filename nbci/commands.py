@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
 _END_OF_OPTIONS = "--end-of-options"
@@ -45,3 +46,16 @@ def checked_operand(operand: str) -> str:
     if "\0" in operand or "\n" in operand:
         raise UsageError(f"{operand!r} holds a character that no URL, revision or name has")
     return operand
+
+
+def without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
+    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers: settings of git."""
+    if shutil.which("git-lfs") is not None:
+        return {}
+    known = environ.get("GIT_CONFIG_COUNT", "")
+    first = int(known) if known.isdecimal() else 0
+    settings = {"required": "false", "clean": "", "smudge": "", "process": ""}
+    given = {"GIT_CONFIG_COUNT": str(first + len(settings))}
+    for number, (name, value) in enumerate(settings.items(), first):
+        given |= {f"GIT_CONFIG_KEY_{number}": f"filter.lfs.{name}", f"GIT_CONFIG_VALUE_{number}": value}
+    return given

@@ -148,6 +148,7 @@ def refuse_written_secrets(plan: Plan, mask: Mask) -> None:
 
 def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask) -> RunRecord:
     """The record of a run that begins now."""
+    git, doubts = _checkout(root, plan)
     return RunRecord(
         run=run,
         pipeline=plan.pipeline,
@@ -161,10 +162,10 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
         by=_name_in_git(root),
         platform=platform.platform(),
         python=platform.python_version(),
-        git=checkout_of(root, plan),
+        git=git,
         params=plan.params,
         sources=plan.sources,
-        warnings=plan.warnings,
+        warnings=(*plan.warnings, *doubts),
     )
 
 
@@ -181,13 +182,18 @@ def _name_in_git(root: Path) -> str | None:
         return None
 
 
-def checkout_of(root: Path, plan: Plan) -> GitState | None:
-    """What git has checked out, as the record of the plan's run will have it; CI says of which branch a commit is."""
+def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]:
+    """What git has checked out, and a warning where it would not say; CI says of which branch a commit is."""
     made = (*(path for step in plan.steps for path in (*step.outs, *step.metrics)), *(plan.imports or {}))
     found = read_checkout(root, tuple(plan.sources or {}), made)
     if found is None:
-        return None
-    return GitState(commit=found.commit, branch=built_branch(found.branch, os.environ), dirty=found.dirty)
+        return None, ()
+    state = GitState(commit=found.commit, branch=built_branch(found.branch, os.environ), dirty=found.dirty)
+    if found.problem is None:
+        return state, ()
+    said = f"git does not say whether files differ from the commit, so that they count as changed: {found.problem}"
+    trusted = f" (git config --global --add safe.directory {root})" if "dubious ownership" in found.problem else ""
+    return state, (said + trusted,)
 
 
 def _read_text(name: str) -> str:

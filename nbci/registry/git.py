@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
 import subprocess
 import tempfile
 import time
 from typing import IO, TYPE_CHECKING
 
-from nbci.commands import git_command
+from nbci.commands import git_command, without_lfs
 from nbci.errors import InfrastructureError, UsageError
 
 if TYPE_CHECKING:
@@ -50,19 +49,6 @@ class GitFailed(InfrastructureError):
         self.said = said
 
 
-def _without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers: settings of git."""
-    if shutil.which("git-lfs") is not None:
-        return {}
-    known = environ.get("GIT_CONFIG_COUNT", "")
-    first = int(known) if known.isdecimal() else 0
-    settings = {"required": "false", "clean": "", "smudge": "", "process": ""}
-    given = {"GIT_CONFIG_COUNT": str(first + len(settings))}
-    for number, (name, value) in enumerate(settings.items(), first):
-        given |= {f"GIT_CONFIG_KEY_{number}": f"filter.lfs.{name}", f"GIT_CONFIG_VALUE_{number}": value}
-    return given
-
-
 class Git:
     """The repository that a folder belongs to.
 
@@ -95,7 +81,7 @@ class Git:
     ) -> bytes:
         """What the command prints, as it is."""
         data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
-        settings = {**os.environ, **_QUIET, **_without_lfs(os.environ), **(environ or {})}
+        settings = {**os.environ, **_QUIET, **without_lfs(os.environ), **(environ or {})}
         try:
             if words[0] in _TALKING:
                 return self._talk(words, operands, settings)

@@ -1,17 +1,18 @@
 """What git has checked out, read from its files: starting git costs more than a run with nothing to do.
 
-Only whether something is staged needs git's object database: git is asked that once for each state of its index.
+Git itself is asked whether something is staged, and of every file that the file system does not show to be as the index
+has it: filters, ends of lines and modes are its own affair. What it said is remembered for that state of things.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
 import stat
 import struct
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,28 @@ class Checkout(NamedTuple):
     commit: str | None
     branch: str | None
     dirty: bool
+    problem: str | None = None
+    """Why git could not say whether it is dirty; it counts as dirty then."""
+
+
+class _Doubt(NamedTuple):
+    """A file that may differ, by its path in hexadecimal, and what the file system says of it (not of a submodule)."""
+
+    path: str
+    found: tuple[int, ...]
+
+
+class _Answer(NamedTuple):
+    dirty: bool
+    problem: str | None = None
+
+
+class _Said(NamedTuple):
+    """How git ended (-1: not at all), what it printed, and what it complained of."""
+
+    status: int
+    said: str
+    problem: str
 
 
 class _Entry(NamedTuple):
@@ -71,15 +94,16 @@ def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] =
         commit, branch = _head(folder, common)
         entries = _index(folder / "index", 32 if _SHA256.search(_read(common / "config")) else _SHA1_BYTES)
         written_ns = os.stat(folder / "index").st_mtime_ns if entries else 0
+        counted = [entry for entry in entries if not _lies_in(entry.path, out_of_count)]
         names = {os.fsencode(os.path.normpath(os.path.join(here, path))) for path in sources}
-        differs = not names <= {entry.path for entry in entries} or any(
-            _differs(top, entry, written_ns) for entry in entries if not _lies_in(entry.path, out_of_count)
-        )
+        is_known_dirty = not names <= {entry.path for entry in entries} or any(entry.unmerged for entry in counted)
+        doubts = [doubt for entry in counted if (doubt := _doubt(top, entry, written_ns)) is not None]
     except (_Unreadable, OSError, ValueError, struct.error, IndexError):
         return _asked(root, made)
-    if not differs:
-        differs = bool(entries) if commit is None else _is_staged(root, folder / "index", commit, made)
-    return Checkout(commit=commit, branch=branch, dirty=differs)
+    if is_known_dirty or commit is None:
+        return Checkout(commit=commit, branch=branch, dirty=is_known_dirty or bool(entries))
+    answer = _differs(root, [folder / "index", common / "config", common / "info/attributes"], commit, made, doubts)
+    return Checkout(commit=commit, branch=branch, dirty=answer.dirty, problem=answer.problem)
 
 
 def _lies_in(path: bytes, places: Sequence[bytes]) -> bool:
@@ -189,84 +213,108 @@ def _extensions(data: bytes, at: int, digest_bytes: int) -> Iterator[bytes]:
         at += 8 + size
 
 
-def _differs(top: Path, entry: _Entry, index_written_ns: int) -> bool:
-    """Whether the file is another than the index has; read only where the file system does not tell."""
-    if entry.unmerged or not entry.watched:
-        return entry.unmerged
+def _doubt(top: Path, entry: _Entry, index_written_ns: int) -> _Doubt | None:
+    """What the file system says of a file that may be another than the index has; None where it is surely the same.
+
+    Filters, ends of lines, file modes that do not count: only git tells what another content comes to.
+    """
+    if not entry.watched:
+        return None
     place = Path(top, os.fsdecode(entry.path))
     if entry.mode == _GITLINK:
-        return _is_elsewhere(place, entry.digest.hex())
+        found = _git_folders(place)
+        return _Doubt(entry.path.hex(), ()) if found is not None and found[0] == place else None
     try:
-        found = place.lstat()
-        kind, runs = stat.S_IFMT(found.st_mode), bool(found.st_mode & stat.S_IXUSR)
-        if kind != stat.S_IFMT(entry.mode) or (kind == stat.S_IFREG and runs != bool(entry.mode & stat.S_IXUSR)):
-            return True
-        times = (*divmod(found.st_ctime_ns, _SECOND_NS), *divmod(found.st_mtime_ns, _SECOND_NS))
-        same = times == entry.times and found.st_size & 0xFFFFFFFF == entry.size
-        if same and found.st_mtime_ns < index_written_ns:
-            return False
-        content = os.fsencode(place.readlink()) if kind == stat.S_IFLNK else place.read_bytes()
+        now = place.lstat()
     except OSError:
-        return True
-    digest = hashlib.sha1(usedforsecurity=False) if len(entry.digest) == _SHA1_BYTES else hashlib.sha256()
-    digest.update(b"blob %d\0" % len(content) + content)
-    return digest.digest() != entry.digest
+        return _Doubt(entry.path.hex(), (0,))
+    times = (*divmod(now.st_ctime_ns, _SECOND_NS), *divmod(now.st_mtime_ns, _SECOND_NS))
+    same_kind = stat.S_IFMT(now.st_mode) == stat.S_IFMT(entry.mode)
+    same_mode = same_kind and (stat.S_ISLNK(now.st_mode) or not (now.st_mode ^ entry.mode) & stat.S_IXUSR)
+    same = same_mode and times == entry.times and now.st_size & 0xFFFFFFFF == entry.size
+    if same and now.st_mtime_ns < index_written_ns:
+        return None
+    return _Doubt(entry.path.hex(), (now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
 
 
-def _is_elsewhere(submodule: Path, commit: str) -> bool:
-    """Whether a submodule that was fetched is at another commit."""
-    found = _git_folders(submodule)
-    return found is not None and found[0] == submodule and _head(found[1], found[2])[0] != commit
+def _differs(
+    root: Path, settings: Sequence[Path], commit: str, made: Sequence[str], doubts: Sequence[_Doubt]
+) -> _Answer:
+    """Whether anything differs from the commit: as git said when it was asked about this state of things.
 
-
-def _is_staged(root: Path, index: Path, commit: str, made: Sequence[str]) -> bool:
-    """Whether the index differs from the commit: as git said when it was asked about this state of the index."""
+    `settings` are files of git's that its answer depends on, the index first.
+    """
     memory = root / ".nbci" / "state" / "git.json"
-    found = os.stat(index) if index.exists() else None
-    times = [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns] if found is not None else []
-    state = [commit, times, list(made)]
+    state = [commit, [_signature(path) for path in settings], list(made), [list(doubt) for doubt in doubts]]
+    known = json.loads(json.dumps(state))
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         remembered = json.loads(memory.read_bytes())
-        if remembered["state"] == state:
-            return bool(remembered["staged"])
-    staged = _git(root, "diff-index", "--cached", "--quiet", "HEAD", paths=[":/", *_excluded(made)]) is None
-    with contextlib.suppress(OSError):  # in a project that cannot be written git is asked again next time
-        if (root / ".nbci").is_dir():
-            memory.parent.mkdir(exist_ok=True)
-            temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-            temporary.write_text(json.dumps({"state": state, "staged": staged}), encoding="utf-8")
-            temporary.replace(memory)
-    return staged
+        if remembered["state"] == known:
+            return _Answer(bool(remembered["dirty"]))
+    answer = _answer_of_git(root, made, bool(doubts))
+    if answer.problem is None and _is_settled(doubts):
+        with contextlib.suppress(OSError):  # in a project that cannot be written git is asked again next time
+            if (root / ".nbci").is_dir():
+                memory.parent.mkdir(exist_ok=True)
+                temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
+                temporary.write_text(json.dumps({"state": known, "dirty": answer.dirty}), encoding="utf-8")
+                temporary.replace(memory)
+    return answer
+
+
+def _signature(path: Path) -> list[int]:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return []
+    return [found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns]
+
+
+def _is_settled(doubts: Sequence[_Doubt]) -> bool:
+    """Whether all that was in doubt would show that it changes again; a submodule never does."""
+    latest = time.time_ns() - _SECOND_NS
+    return all(doubt.found and max(doubt.found[-2:]) < latest for doubt in doubts)
+
+
+def _answer_of_git(root: Path, made: Sequence[str], whole: bool) -> _Answer:
+    """Git's own word: of the whole working tree, or only of what is staged."""
+    paths = [":/", *_excluded(made)]
+    if whole:
+        asked = _git(root, "status", "--porcelain=v2", "--untracked-files=no", paths=paths)
+        return _Answer(bool(asked.said)) if asked.status == 0 else _Answer(True, asked.problem)
+    asked = _git(root, "diff-index", "--cached", "--quiet", "HEAD", paths=paths)
+    return _Answer(asked.status == 1) if asked.status in (0, 1) else _Answer(True, asked.problem)
 
 
 def _asked(root: Path, made: Sequence[str]) -> Checkout | None:
-    """The same from git itself."""
-    status = _git(root, "status", "--porcelain", "--untracked-files=no", paths=[":/", *_excluded(made)])
-    if status is None:
-        return None
+    """The same from git itself; None where it has no word for it."""
+    answer = _answer_of_git(root, made, whole=True)
     commit = _git(root, "rev-parse", "--verify", "-q", "HEAD")
     branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
-    return Checkout(commit=commit or None, branch=branch or None, dirty=bool(status))
+    if answer.problem is not None and commit.status != 0:
+        return None
+    return Checkout(commit=commit.said or None, branch=branch.said or None, dirty=answer.dirty, problem=answer.problem)
 
 
 def _excluded(made: Sequence[str]) -> list[str]:
     return [f":(exclude,literal){path}" for path in made]
 
 
-def _git(root: Path, *words: str, paths: Sequence[str] = ()) -> str | None:
+def _git(root: Path, *words: str, paths: Sequence[str] = ()) -> _Said:
     import subprocess
 
-    from nbci.commands import git_command
+    from nbci.commands import git_command, without_lfs
 
     try:
         answer = subprocess.run(
             git_command(root, words, paths=paths),
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=_GIT_TIMEOUT_SECONDS,
             check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **without_lfs(os.environ)},
         )
-    except (OSError, subprocess.TimeoutExpired):
-        return None
-    return answer.stdout.strip() if answer.returncode == 0 else None
+    except (OSError, subprocess.TimeoutExpired) as error:
+        return _Said(-1, "", str(error))
+    return _Said(answer.returncode, answer.stdout.strip(), answer.stderr.strip().partition("\n")[0])

@@ -7,6 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from nbci.store.checkout import Checkout, read_checkout
 
@@ -235,3 +237,106 @@ def test_what_steps_make_does_not_count(repository: Path, bring_about: Callable[
     within = read_checkout(repository / "data", made=["other"])
     assert within is not None
     assert within.dirty
+
+
+ATTRIBUTES = [
+    "text eol=crlf",
+    "text eol=lf",
+    "text=auto",
+    "-text",
+    "ident",
+    "filter=shout",
+    "working-tree-encoding=UTF-16",
+]
+SETTINGS = {
+    "core.autocrlf": ["true", "input", "false"],
+    "core.fileMode": ["true", "false"],
+    "core.trustctime": ["true", "false"],
+    "core.checkStat": ["default", "minimal"],
+}
+CONTENTS = ["a\nb\n", "a\r\nb\r\n", "a\r\nb\n", "$Id$\n", "LOUD\n", "quiet\n", ""]
+
+
+def rewritten(place: Path) -> None:
+    """As an editor saves it: the same bytes in another file."""
+    content = place.read_bytes()
+    place.unlink()
+    place.write_bytes(content)
+
+
+def with_other_ends(place: Path) -> None:
+    content = place.read_bytes()
+    swapped = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content.replace(b"\n", b"\r\n")
+    place.write_bytes(swapped)
+
+
+def in_other_case(place: Path) -> None:
+    place.write_bytes(place.read_bytes().swapcase())
+
+
+OPERATIONS: dict[str, Callable[[Path], object]] = {
+    "nothing": lambda place: None,
+    "touched": os.utime,
+    "rewritten": rewritten,
+    "ends": with_other_ends,
+    "case": in_other_case,
+    "mode": lambda place: place.chmod(0o755),
+    "longer": lambda place: place.write_bytes(place.read_bytes() + b"x"),
+    "gone": lambda place: place.unlink(),
+}
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_it_says_what_git_says_with_attributes_and_filters(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    folder = tmp_path_factory.mktemp("filtered")
+    git(folder, "init", "-q", "-b", "main")
+    git(folder, "config", "filter.shout.clean", "tr a-z A-Z")
+    git(folder, "config", "filter.shout.smudge", "tr A-Z a-z")
+    for name, values in SETTINGS.items():
+        git(folder, "config", name, data.draw(st.sampled_from(values), label=name))
+    attributes = {f"{number}.txt": data.draw(st.sampled_from(ATTRIBUTES)) for number in range(3)}
+    for name, value in attributes.items():
+        encoding = "utf-16" if "encoding" in value else "utf-8"
+        (folder / name).write_bytes(data.draw(st.sampled_from(CONTENTS)).encode(encoding))
+    lines = "".join(f"{name} {value}\n" for name, value in attributes.items())
+    (folder / ".gitattributes").write_text(lines, encoding="utf-8")
+    git(folder, "add", "--all")
+    git(folder, "commit", "-qm", "one")
+    if data.draw(st.booleans(), label="checked out anew"):
+        git(folder, "rm", "-rq", ".")
+        git(folder, "reset", "-q", "--hard")
+    (folder / ".nbci").mkdir()
+    for name in attributes:
+        OPERATIONS[data.draw(st.sampled_from(sorted(OPERATIONS)))](folder / name)
+    said = truth(folder)
+
+    assert read_checkout(folder) == said
+    assert read_checkout(folder) == said  # now from memory, where git was asked
+
+
+def test_a_copy_of_a_checkout_is_as_clean(repository: Path, tmp_path: Path) -> None:
+    subprocess.run(["cp", "-a", repository, tmp_path / "copy"], check=True)
+    assert read_checkout(tmp_path / "copy") == truth(tmp_path / "copy")
+    assert not truth(tmp_path / "copy").dirty
+
+
+def test_a_change_within_a_submodule_is_one(repository: Path, tmp_path: Path) -> None:
+    git(tmp_path, "init", "-q", "-b", "main", "part")
+    with_history(tmp_path / "part")
+    git(repository, "submodule", "add", "-q", str(tmp_path / "part"), "part")
+    git(repository, "commit", "-qm", "part")
+    assert read_checkout(repository) == truth(repository)
+    (repository / "part" / "a.txt").write_text("other")
+    assert read_checkout(repository) == truth(repository)
+    assert truth(repository).dirty
+
+
+def test_what_git_refuses_to_say_is_told(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    found = read_checkout(repository)
+    assert found is not None
+    assert found.dirty
+    assert "dubious ownership" in (found.problem or "")
