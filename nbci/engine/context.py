@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbci.engine.aliases import Ended
     from nbci.engine.environment import StepEnvironments
     from nbci.engine.listener import RunListener
+    from nbci.engine.observed.opens import Opens
     from nbci.handoff.values import ValueRef
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
@@ -76,6 +77,7 @@ class RunContext(Struct, kw_only=True):
     known_outs: Container[tuple[str, str]] = ()
     stop_reason: str | None = None
     zygotes: Zygotes | None = None
+    opens: Opens | None = None
     said_no_gpu: bool = False
     remaking: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
-from nbci.engine.observed.kinds import BY_NAME, CHANGED, first_change
+from nbci.engine.observed.kinds import BY_NAME, first_change
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.parts import changes
 from nbci.records.codec import to_json_line
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.context import RunContext
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import Part, RunRecord, StepRecord
+    from nbci.records.model import RunRecord, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.index import FileIndex
     from nbci.store.runs import RunFolder
@@ -67,14 +67,10 @@ def is_kept(step: PlannedStep, record: StepRecord) -> bool:
 
     What a step read and is no longer so cannot be compared, whatever the step asks for.
     """
-    if any(part.kind == CHANGED for part in record.observed):
+    kept = {BY_NAME[part.kind].kept for part in record.observed}
+    if "never" in kept or step.cache is False:
         return False
-    return step.cache is True or (step.cache is None and all(keeps(part) for part in record.observed))
-
-
-def keeps(part: Part) -> bool:
-    """Whether a result with such an observation is kept."""
-    return part.kind not in BY_NAME or BY_NAME[part.kind].keeps
+    return step.cache is True or ("if asked" not in kept and ("with deps" not in kept or bool(step.deps)))
 
 
 def _is_just_not_kept(project: Project, step: PlannedStep, before: StepRecord, index: FileIndex) -> bool:

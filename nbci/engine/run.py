@@ -147,6 +147,7 @@ class _Run:
         """Have kernels forked where that can be; as many wait ahead as can be needed at once."""
         to_run = sum(step.action in ("run", "depends") for step in self.steps.values())
         if to_run:
+            from nbci.engine.observed.opens import Opens
             from nbci.kernels.zygote.zygotes import Zygotes
 
             context = self.context
@@ -155,6 +156,8 @@ class _Run:
                 environ=environ, spares=min(self.options.jobs, to_run - 1), noticed=context.listener.noticed
             )
             context.zygotes = opened.enter_context(zygotes)
+            context.opens = Opens(context.project.root)
+            opened.callback(context.opens.close)
 
     async def _fill(self, schedule: Schedule) -> None:
         """Start steps until all slots are taken or none may start; those whose result stands end at once."""

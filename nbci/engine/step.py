@@ -17,6 +17,7 @@ from nbci.engine.decide import Decision, decide
 from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.inputs import Inputs, inputs_for
+from nbci.engine.observed.below import paths_named, told_by, with_opened
 from nbci.engine.observed.kinds import VERSION, surroundings_of
 from nbci.engine.observed.meanwhile import changed_deps, changed_meanwhile, changed_outs, noted
 from nbci.engine.observed.record import observed_parts, outside, undeclared
@@ -39,7 +40,8 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.engine.gpu import Lease
-    from nbci.kernels.job import JobOutcome
+    from nbci.engine.observed.opens import Window
+    from nbci.kernels.job import JobOutcome, Seen
     from nbci.plan.model import Plan, PlannedStep
 
 _SIGTERM_SECONDS = 1.0
@@ -230,7 +232,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
             lease = await context.lease_gpu(step)
             context.clear_outs(step)
             job = _in_environment(_job(context, step, inputs, lease), place)
-            outcome = await run_job(job, _StepListener(context, step.name), context.zygotes)
+            outcome = await _run_watched(context, step, job)
             failure = outcome.failure
     except (InfrastructureError, OSError) as error:
         failure = _of_the_machine(error)
@@ -278,6 +280,24 @@ async def _is_cancelled_soon() -> bool:
             task.uncancel()
         return True
     return False
+
+
+async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -> JobOutcome:
+    """Run the step, and note what was opened meanwhile by code in which Python sees nothing."""
+    opens = context.opens
+    if opens is not None:
+        opens.start()
+    listener = _StepListener(context, step)
+    seen: Seen | None = None
+    try:
+        outcome = await run_job(job, listener, context.zygotes)
+        seen = outcome.seen
+    finally:
+        if opens is not None and listener.window is not None:
+            opens.end(listener.window, told_by(seen) if seen is not None else ())
+    if opens is None or listener.window is None or seen is None:
+        return outcome
+    return replace(outcome, seen=with_opened(seen, opens, listener.window))
 
 
 def _of_the_machine(error: InfrastructureError | OSError) -> Failure:
@@ -363,6 +383,7 @@ def _with_outcome(
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
             warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+        warnings += _unkept(step, seen)
         observed += observed_use(outcome.random, inputs.random)
         warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
         warnings += tuple(
@@ -383,6 +404,16 @@ def _with_outcome(
         usage=outcome.usage,
         warnings=warnings,
     )
+
+
+def _unkept(step: PlannedStep, seen: Seen) -> tuple[str, ...]:
+    """Why a step that says nothing of what it uses runs every time."""
+    if step.cache is not None or step.deps:
+        return ()
+    remedy = "so it runs every time; `deps` for what it reads, or `cache: enabled`, lets it be reused"
+    started = f"the step started {', '.join(seen.programs)}, which may read what nbci does not see, {remedy}"
+    unseen = f"{', '.join(seen.unwatched)} may have read files of which the system does not tell, {remedy}"
+    return (*((started,) if seen.programs else ()), *((unseen,) if seen.unwatched else ()))
 
 
 def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tuple[StepRecord, Failure | None]:
@@ -421,13 +452,21 @@ def _failed_before(record: StepRecord, failure: Failure) -> StepRecord:
 
 
 class _StepListener:
-    """Passes what a step's kernel tells on to the run's listener, with the step's name."""
+    """Passes what a step's kernel tells on to the run's listener, with the step's name.
 
-    def __init__(self, context: RunContext, step: str) -> None:
+    `window` is open from the first cell on: until then the kernel starts, and the project's folders are looked up.
+    """
+
+    def __init__(self, context: RunContext, step: PlannedStep) -> None:
         self._listener = context.listener
-        self._step = step
+        self._step = step.name
+        self._opens = context.opens
+        self._elsewhere = partial(paths_named, step, context.project.root)
+        self.window: Window | None = None
 
     def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:
+        if self.window is None and self._opens is not None:
+            self.window = self._opens.begin(self._elsewhere())
         first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
         self._listener.cell_started(self._step, cell.number, first_line, index, total)
 

@@ -72,10 +72,10 @@ def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
     sys.modules["_nbci.streams"].install()
     sys.modules["_nbci.failures"].install(shell_errors)
     known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)
-    sys.modules["_nbci.traces"].install(project)
     sys.modules["_nbci.random_state"].install()
     try:
         known["cloudpickle"] = importlib.util.find_spec("cloudpickle") is not None
     except ImportError:
         known["cloudpickle"] = False
+    sys.modules["_nbci.traces"].install(project)
     return known

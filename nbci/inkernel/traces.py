@@ -34,6 +34,13 @@ PASSING_ON = frozenset(
 """Code that looks at files and variables only for whoever calls it."""
 READERS = tuple(os.sep + name for name in ("decouple.py", "environs/", "dotenv/", "pydantic_settings/", "dynaconf/"))
 """Packages that read variables for whoever calls them."""
+SHELLS = ("sh", "bash", "zsh", "dash")
+OF_THE_MACHINE = frozenset(
+    """
+    arch cc fc-list gcc getconf hostname ifconfig ip ld ldconfig lscpu lsb_release nproc nvidia-smi sysctl uname
+    """.split()
+)
+"""Programs that packages ask for the machine that they run on."""
 EVERYTHING = ("type", "size", "time", "mode", "links")
 ASKED = {"getsize": ("size",), "getmtime": ("time",), "stat": EVERYTHING, "lstat": EVERYTHING, "access": ("mode",)}
 
@@ -45,12 +52,16 @@ variables: set[str] = set()
 set_here: set[str] = set()
 looked: dict[tuple[str, tuple[str, ...]], None] = {}
 network: set[str] = set()
+native: set[str] = set()
+programs: set[str] = set()
+workers: set[str] = set()
 ports: set[int] = set()
 servers: list[Any] = []
 asked_before: set[tuple[Any, ...]] = set()
 roots: list[str] = []
 foreign: list[str] = []
 hidden: list[str] = []
+search_path: list[str] = []
 real: dict[str, Any] = {}
 noting = threading.local()
 """Whether this thread is noting something: what that takes is nothing that the step did."""
@@ -64,6 +75,7 @@ def install(root: str) -> None:
     hidden[:] = [home + ".", os.path.join(os.environ.get("XDG_CACHE_HOME") or home + ".cache", "")]
     for name in ("stat", "lstat", "access", "readlink", "getcwd", "umask", "open"):
         replace(name)
+    search_path[:] = sys.path
     watch_environment()
     sys.meta_path.insert(0, Looked())
     sys.addaudithook(hook)
@@ -138,7 +150,8 @@ def source_of(path: str) -> str:
 
 
 def note_library(name: Any) -> None:
-    """A shared library that is loaded by its path."""
+    """A shared library that is loaded: what its functions open, Python does not see."""
+    native.add(package_of(caller()[1]) or "ctypes")
     if name is not None and os.sep in os.fsdecode(name):
         note_read(full_path(name))
 
@@ -151,6 +164,7 @@ def note_import(_name: Any, path: Any, *_: Any) -> None:
 
 def note_database(name: Any) -> None:
     """A database of SQLite, whose files are opened below Python: also what is not yet in the main one."""
+    native.add("sqlite3")
     text = os.fsdecode(name)
     if text.startswith("file:"):
         from urllib.parse import unquote, urlsplit
@@ -163,7 +177,7 @@ def note_database(name: Any) -> None:
 
 
 def note_listing(path: Any = None, *_: Any) -> None:
-    if isinstance(path, int) or sys._getframe(3).f_code.co_filename.startswith("<frozen importlib"):
+    if isinstance(path, int) or is_importing(sys._getframe(3).f_code.co_filename):
         return
     full = full_path("." if path is None else path)
     if not counts(full):
@@ -173,6 +187,11 @@ def note_listing(path: Any = None, *_: Any) -> None:
         stamp(full, real["stat"](full))
     else:
         see("absent", full)
+
+
+def is_importing(file: str) -> bool:
+    """Whether code looks for modules or distributions, wherever these may be."""
+    return file.startswith("<frozen importlib") or any(name in file for name in ("/importlib/", "/pkg_resources/"))
 
 
 def note_made(path: Any, *_: Any) -> None:
@@ -278,7 +297,7 @@ def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> 
         return
     asked_before.add(by)
     asked, code = caller()
-    if asked == "realpath" or code.startswith("<frozen importlib"):
+    if asked == "realpath" or is_importing(code):
         return
     full = full_path(path, dir_fd)
     if not counts(full) or not (is_own(code) or is_in_project(full)):
@@ -292,7 +311,9 @@ def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> 
 
 def note_link(_name: str, path: Any, *_: Any, dir_fd: Any = None) -> None:
     full = full_path(path, dir_fd)
-    if counts(full) and os.path.islink(full):
+    asked, code = caller()
+    is_wanted = is_in_project(full) or (asked is None and is_own(code))
+    if is_wanted and counts(full) and os.path.islink(full):
         see("link", full)
 
 
@@ -386,13 +407,19 @@ def searched() -> dict[str, set[str]]:
     for name, folders in list(looked):
         if name.partition(".")[0] in sys.builtin_module_names:
             continue
-        file = getattr(sys.modules.get(name), "__file__", None) or ""
+        place = place_of(getattr(sys.modules.get(name), "__file__", None) or "")
         for folder in folders:
             if is_searchable(folder):
                 found.setdefault(full_path(folder or "."), set()).add(name.rpartition(".")[2])
-            if file.startswith(os.path.join(folder or os.getcwd(), "")):
+            if os.path.abspath(folder) == place:
                 break
     return found
+
+
+def place_of(file: str) -> str:
+    """The folder in which a module was found."""
+    folder = os.path.dirname(os.path.abspath(file))
+    return os.path.dirname(folder) if os.path.basename(file).startswith("__init__.") else folder
 
 
 @functools.lru_cache(maxsize=4096)
@@ -423,6 +450,70 @@ def own_ports() -> set[int]:
     return ports
 
 
+# -------------------------------------------------------------------------------------- what Python does not see
+def note_program(program: Any, words: Any = (), *_: Any) -> None:
+    """A program that was started, but for those by which packages look at the machine."""
+    if isinstance(words, (str, bytes)):
+        words = [words]
+    names = [os.fsdecode(word) for word in words or [program]]
+    if len(names) > 2 and names[1] == "-c" and os.path.basename(names[0]) in SHELLS:
+        names = names[2].split() or names
+    name = os.path.basename(names[0])
+    if name not in OF_THE_MACHINE or is_own(starter()):
+        programs.add(name)
+
+
+def note_command(command: Any) -> None:
+    note_program(None, os.fsdecode(command).split()[:1])
+
+
+def note_terminal(*_: Any) -> None:
+    programs.add("a shell command")
+
+
+def note_worker(*_: Any) -> None:
+    workers.add("fork")
+
+
+def starter() -> str:
+    """The file of the code that starts a program, by whatever Python has for that."""
+    frame: Any = sys._getframe(1)
+    while frame is not None and (frame.f_code.co_filename in PASSING_ON or is_starting(frame.f_code.co_filename)):
+        frame = frame.f_back
+    return "" if frame is None else frame.f_code.co_filename
+
+
+def is_starting(file: str) -> bool:
+    name = os.path.basename(file)
+    return name in ("subprocess.py", "pty.py") or os.sep + "asyncio" + os.sep in file
+
+
+def native_packages() -> set[str]:
+    """Packages that were imported and have machine code; of what Python itself brings, what was noted."""
+    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
+    files = {file for file in files if file.endswith((".so", ".pyd"))}
+    try:
+        with open("/proc/self/maps", "rb") as maps:
+            files.update(os.fsdecode(line.split(None, 5)[5].strip()) for line in maps if b".so" in line)
+    except (OSError, IndexError):
+        pass  # elsewhere than on Linux: what is loaded by its path is noted then
+    return {name for name in map(package_of, files) if name in sys.modules} | native
+
+
+def package_of(file: str) -> str:
+    """The installed package that a file is of; its libraries may lie in a folder beside it."""
+    for folder in site_folders():
+        if file.startswith(os.path.join(folder, "")):
+            return file[len(folder) + 1 :].partition(os.sep)[0].partition(".")[0]
+    return ""
+
+
+def has_workers() -> bool:
+    """Whether the step's own code ran in other processes, too."""
+    ways = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver", "multiprocessing.popen_fork")
+    return bool(workers) or any(name in sys.modules for name in (*ways, "joblib.externals.loky.process_executor"))
+
+
 EVENTS: dict[str, Callable[..., None]] = {
     "open": note_open,
     "os.listdir": note_listing,
@@ -437,6 +528,13 @@ EVENTS: dict[str, Callable[..., None]] = {
     "socket.connect": note_address,
     "socket.bind": note_server,
     "os.chdir": note_folder_changed,
+    "subprocess.Popen": note_program,
+    "os.posix_spawn": note_program,
+    "os.exec": note_program,
+    "os.spawn": lambda _mode, path, words, *_: note_program(path, words),
+    "os.system": note_command,
+    "os.forkpty": note_terminal,
+    "os.fork": note_worker,
 }
 
 
@@ -461,10 +559,14 @@ def seen() -> dict[str, Any]:
     return {
         "interpreter": sys.executable,
         "site_folders": site_folders(),
+        "search_path": search_path,
         "modules": own_modules(),
         "sights": sorted(told),
         "stamps": stamps,
         "written": sorted(path for path in written if not is_foreign(path)),
         "variables": sorted(variables),
         "network": sorted(network),
+        "native": sorted(native_packages()),
+        "programs": sorted(programs),
+        "has_workers": has_workers(),
     }

@@ -83,17 +83,25 @@ Sight = tuple[str, str, tuple[str, ...]]
 class Seen(Struct, frozen=True, kw_only=True):
     """What a Python kernel touched that no declaration tells; all paths are absolute.
 
-    `stamps` has inode, size and times of files and folders as they were when they were first read.
+    `search_path` is where it looked for modules before the step's code put anything on it. `stamps` has inode, size and
+    times of files and folders as they were when they were first read. `native` are packages with code in which Python
+    sees no file opened, `programs` what else was started; `has_workers` when there were child processes that run the
+    step's own code. `unwatched` are those of `native` that may have opened what the system did not tell of.
     """
 
     interpreter: str
     site_folders: tuple[str, ...] = ()
+    search_path: tuple[str, ...] = ()
     modules: tuple[str, ...] = ()
     sights: tuple[Sight, ...] = ()
     stamps: Mapping[str, tuple[int, int, int, int]] = {}
     written: tuple[str, ...] = ()
     variables: tuple[str, ...] = ()
     network: tuple[str, ...] = ()
+    native: tuple[str, ...] = ()
+    programs: tuple[str, ...] = ()
+    has_workers: bool = False
+    unwatched: tuple[str, ...] = ()
 
 
 class RandomUse(Struct, frozen=True, kw_only=True):

@@ -209,10 +209,11 @@ class PythonKernel:
 
 
 def _seen(said: Mapping[str, Any]) -> Seen:
-    names = ("site_folders", "modules", "written", "variables", "network")
+    names = ("site_folders", "search_path", "modules", "written", "variables", "network", "native", "programs")
     return Seen(
         interpreter=str(said["interpreter"]),
         sights=tuple((str(kind), str(path), tuple(more)) for kind, path, more in said["sights"]),
+        has_workers=bool(said["has_workers"]),
         stamps={str(path): tuple(stamp) for path, stamp in said["stamps"].items()},
         **{name: tuple(said[name]) for name in names},
     )

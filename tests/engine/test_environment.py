@@ -36,7 +36,8 @@ def project(tmp_path: Path) -> Path:
     root = tmp_path / "project"
     (root / ".git").mkdir(parents=True)
     write_notebook(root / "n.ipynb", [("step:n", _CELL)])
-    nodes = "".join(f"  {name}: {{notebook: n.ipynb, environment: r.lock}}\n" for name in "ab")
+    settings = "environment: r.lock, cache: enabled"  # its cell starts another program
+    nodes = "".join(f"  {name}: {{notebook: n.ipynb, {settings}}}\n" for name in "ab")
     (root / "p.yaml").write_text(f"pipeline: p\nsteps:\n{nodes}", encoding="utf-8")
     make_ipykernel_wheel(root / "wheels")
     for version in ("1.0", "2.0"):

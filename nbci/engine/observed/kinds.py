@@ -11,7 +11,7 @@ import os
 import stat
 import time
 from functools import lru_cache
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
@@ -58,8 +58,8 @@ class Kind(Struct, frozen=True, kw_only=True):
     """One kind of observation; `noted` and `same` are the columns of the table in docs/reuse.md.
 
     `state` tells how it stands now; `change` says, for people, that it no longer stands as it did. `files` are those
-    whose entries in the file system are all unchanged only if the state is. A result with an observation that does not
-    `keep` is not kept, unless the step asks for it.
+    whose entries in the file system are all unchanged only if the state is. A result with such an observation is `kept`
+    in any case, only where the step says by `deps` what it uses, only where the step asks for it, or never.
     """
 
     name: str
@@ -68,7 +68,7 @@ class Kind(Struct, frozen=True, kw_only=True):
     state: Callable[[Surroundings, Part], str]
     change: str = "{kind} {label} has changed"
     files: Callable[[Surroundings, Part], Iterable[str]] | None = None
-    keeps: bool = True
+    kept: Literal["always", "with deps", "if asked", "never"] = "always"
 
 
 def first_change(
@@ -281,7 +281,8 @@ KINDS = (
     ),
     Kind(
         name="file",
-        noted="files that were read and are not in `deps`, of the project and elsewhere",
+        noted="files that were read and are not in `deps`, of the project and elsewhere; in the project also by "
+        "libraries below Python and by child processes",
         same="their content",
         state=_content,
         files=_itself,
@@ -325,7 +326,7 @@ KINDS = (
         same="such a result is never kept; a warning names them",
         state=_anew,
         change="{label} changed while it ran",
-        keeps=False,
+        kept="never",
     ),
     Kind(
         name="variable",
@@ -354,7 +355,23 @@ KINDS = (
         noted="hosts that were connected to, this machine too",
         same="such a result is not kept, unless the step says `cache: enabled`",
         state=_as_noted,
-        keeps=False,
+        kept="if asked",
+    ),
+    Kind(
+        name="program",
+        noted="other programs that were started (`!command`, `%%bash`, `subprocess`)",
+        same="what they read in the project; since they may read more, such a result is not kept, unless the step has "
+        "`deps` or says `cache: enabled`",
+        state=_as_noted,
+        kept="with deps",
+    ),
+    Kind(
+        name="unwatched",
+        noted="libraries that read files below Python, where the system does not tell what is opened (it is not Linux, "
+        "or has no more inotify watches)",
+        same="such a result is not kept, unless the step has `deps` or says `cache: enabled`",
+        state=_as_noted,
+        kept="with deps",
     ),
 )
 

@@ -36,7 +36,7 @@ def observed_parts(
     to see that nothing has changed.
     """
     root, environ = surroundings.root, surroundings.environ
-    labels = _Labels(root, step)
+    labels = _Labels(root, step, seen.search_path)
     named = [
         *_interpreter(step, seen, distributions),
         *(("module", labels.of(path), "") for path in seen.modules if os.path.exists(path)),
@@ -44,6 +44,8 @@ def observed_parts(
         *(("variable", name, "") for name in _variables(step, seen, environ)),
         *(("written", path, "") for path in undeclared(root, step, seen.written)),
         *(("network", host, "") for host in seen.network),
+        *(("program", name, "") for name in seen.programs),
+        *(("unwatched", name, "") for name in seen.unwatched),
     ]
     if labels.has_neighbours:
         named.append(("place", str(root), ""))
@@ -91,10 +93,11 @@ def _without_double(named: Iterable[_Named]) -> list[_Named]:
 class _Labels:
     """Names files as the records do; `has_neighbours` once a file was named that lies beside the project."""
 
-    def __init__(self, root: Path, step: PlannedStep) -> None:
+    def __init__(self, root: Path, step: PlannedStep, search_path: Iterable[str]) -> None:
         self._root = str(root)
         self._declared = (*declared(root, step.deps), *step.outs, *step.metrics)
         self._outs = (*step.outs, *step.metrics)
+        self._certain = tuple(f"{folder}/" for folder in search_path if folder)
         self.has_neighbours = False
 
     def of(self, path: str) -> str:
@@ -103,7 +106,8 @@ class _Labels:
             return "."
         if path.startswith(f"{self._root}/"):
             return path[len(self._root) + 1 :]
-        self.has_neighbours = self.has_neighbours or _is_near(self._root, path)
+        if not f"{path}/".startswith(self._certain):
+            self.has_neighbours = self.has_neighbours or _is_near(self._root, path)
         return path
 
     def of_sights(self, sights: Iterable[Sight]) -> Iterator[_Named]:

@@ -37,6 +37,22 @@ LIMITS = (
         said="nothing",
     ),
     Limit(
+        what="files outside the project that libraries open below Python, or workers of `multiprocessing` and joblib "
+        "open, by paths that stand in none of the step's cells and parameters",
+        why="Linux tells what is opened only in folders that were named before",
+        said="nothing: `deps`, or a path in the step's code",
+    ),
+    Limit(
+        what="that libraries below Python or child processes looked for a file in vain, or asked for its size",
+        why="the system tells only of what was opened",
+        said="nothing: `deps`",
+    ),
+    Limit(
+        what="which of several steps at once opened a file below Python",
+        why="the system does not tell the process",
+        said="nothing: the file counts for all that may have, so they may run once more than they must",
+    ),
+    Limit(
         what="variables that C code and installed packages read",
         why="hundreds are read, and nearly all are settings of the packages",
         said="nothing: name it in the step's `env`",

@@ -1,0 +1,79 @@
+"""What a step opened below Python, as far as the system tells, put with what its kernel told."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from nbci.engine.observed.opens import Opens, Window
+    from nbci.kernels.job import Seen, Sight
+    from nbci.plan.model import PlannedStep
+
+_THROUGH_PYTHON = frozenset(
+    (
+        *("numpy", "scipy", "pandas", "sklearn", "matplotlib", "contourpy", "kiwisolver", "PIL", "yaml", "msgspec"),
+        *("zmq", "tornado", "psutil", "debugpy", "markupsafe", "charset_normalizer", "_cffi_backend", "cryptography"),
+        *("rpds", "regex", "threadpoolctl", "joblib", "IPython", "ipykernel", "wrapt", "orjson", "ujson", "_nbci"),
+    )
+)
+"""Packages with machine code that open files by Python, which tells of it."""
+_SOURCES = (".py", ".pyc", ".ipynb", ".md", ".rst", ".html", ".css", ".js", ".ts", ".toml", ".lock", ".swp", "~")
+"""What editors open beside a run, and no library reads by itself."""
+_OF_THE_SYSTEM = ("/usr/", "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/bin/", "/sbin/", "/lib/", "/lib64/")
+_QUOTED = re.compile(r"""["']([^"'\n]*/[^"'\n]*)["']""")
+
+
+def readers(seen: Seen) -> list[str]:
+    """What may have opened files that Python did not see."""
+    return [name for name in seen.native if name not in _THROUGH_PYTHON]
+
+
+def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
+    """What was seen, with what was opened in that time and nobody else told of."""
+    others = seen.has_workers or bool(seen.programs)
+    if not others and not readers(seen):
+        return seen
+    if opens.trouble is not None or window.lost:
+        seen = replace(seen, unwatched=tuple(readers(seen)))
+    known = {*told_by(seen), *window.told}
+    listed = {path for kind, path, _ in seen.sights if kind in ("folder", "import")}  # an import lists, too
+    unseen = (path for path in window.read - known if others or not path.endswith(_SOURCES))
+    read = {path for path in unseen if os.path.isfile(path)}
+    written = {path for path in window.written - window.told if others or not path.endswith(_SOURCES)}
+    folders = {os.path.dirname(path) for path in read} & window.folders - listed
+    sights: tuple[Sight, ...] = (
+        *(("file", path, ()) for path in sorted(read)),
+        *(("folder", path, ()) for path in sorted(folders)),
+    )
+    return replace(seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written})))
+
+
+def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
+    """Files and folders elsewhere that the step's code or its parameters name, and that it may open."""
+    texts = [text for cell in step.cells for text in _QUOTED.findall(cell.source)]
+    texts += [value for value in (step.params or {}).values() if isinstance(value, str) and "/" in value]
+    for text in dict.fromkeys(texts):
+        path = os.path.normpath(os.path.join(root, step.cwd, os.path.expanduser(text.removeprefix("file://"))))
+        if _may_be_watched(path, str(root)):
+            yield path
+
+
+def _may_be_watched(path: str, root: str) -> bool:
+    """Not the project's own or the system's, and no folder that has the project in it, or all that a user has."""
+    around = (root, os.path.expanduser("~"), f"{tempfile.gettempdir()}/.")
+    is_around = any(f"{other}/".startswith(f"{path.rstrip('/')}/") for other in around)
+    is_elsewhere = not f"{path}/".startswith((f"{root}/", *_OF_THE_SYSTEM))
+    return is_elsewhere and not is_around and os.path.exists(path)
+
+
+def told_by(seen: Seen) -> Iterable[str]:
+    """The files of which the kernel told itself."""
+    return [*(path for kind, path, _ in seen.sights if kind == "file"), *seen.written, *seen.modules]

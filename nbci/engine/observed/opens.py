@@ -1,0 +1,217 @@
+"""Files of the project that are opened by code in which Python sees nothing: libraries and child processes.
+
+Linux tells of them through inotify, to whoever may read the folders (https://man7.org/linux/man-pages/man7/inotify.7.html).
+It does not tell who opened a file, so what is opened counts for every step that runs at that time, but for what another
+one told of itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import select
+import struct
+import sys
+import threading
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
+
+from nbci.engine.observed.kinds import OF_TOOLS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+_OPEN, _MODIFY, _CREATE, _MOVED_TO = 0x20, 0x2, 0x100, 0x80
+_MASK = _OPEN | _MODIFY | _CREATE | _MOVED_TO
+_IS_FOLDER, _OVERFLOW = 0x40000000, 0x4000
+_EVENT = struct.Struct("iIII")
+_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # IN_NONBLOCK and IN_CLOEXEC are the same numbers
+_READ_BYTES = 1 << 16
+_LONGEST_SECONDS = 3.0
+"""To find all folders; a project in which that takes longer is not watched to its end."""
+_LEAF_LINKS = 2
+"""Links to a folder without folders, where the file system counts them: itself and its own `.`."""
+
+
+class Window(Struct):
+    """What was opened while a step ran, but for files that were made in that time, which are in `written`.
+
+    `told` is what other steps said they had opened meanwhile; what happened is not known in full when it is `lost`.
+    """
+
+    read: set[str] = field(default_factory=set)
+    folders: set[str] = field(default_factory=set)
+    made: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+    told: set[str] = field(default_factory=set)
+    lost: bool = False
+
+
+class Opens:
+    """Watches the folders of a project from `start` to `close`; `trouble` says why not all can be watched."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = str(root)
+        self.trouble: str | None = None
+        self._folders: dict[int, str] = {}
+        self._windows: list[Window] = []
+        self._lock = threading.Lock()
+        self._ready = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._descriptor = -1
+        self._wake: tuple[int, int] | None = None
+        self._is_started = False
+
+    def start(self) -> None:
+        """Begin, in a thread of its own: kernels take longer to start than folders to be found."""
+        if self._is_started:
+            return
+        self._is_started = True
+        if not sys.platform.startswith("linux"):
+            self.trouble = f"{sys.platform} does not tell which files are opened"
+            self._ready.set()
+            return
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = self._libc.inotify_init1(_FLAGS)
+        if self._descriptor < 0:
+            self.trouble = f"the system gives no inotify: {os.strerror(ctypes.get_errno())}"
+            self._ready.set()
+            return
+        self._wake = os.pipe()
+        self._thread = threading.Thread(target=self._watch, name="nbci-opens", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """End the thread, and let go of the watches."""
+        if self._thread is not None and self._wake is not None:
+            os.write(self._wake[1], b"x")
+            self._thread.join()
+            for descriptor in (*self._wake, self._descriptor):
+                os.close(descriptor)
+            self._thread = None
+
+    def begin(self, more: Iterable[str] = ()) -> Window:
+        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is watched."""
+        self._ready.wait()
+        for path in more:
+            self._add_elsewhere(path)
+        self._drain()
+        window = Window()
+        with self._lock:
+            self._windows.append(window)
+        return window
+
+    def end(self, window: Window, told: Iterable[str] = ()) -> None:
+        """Until now; `told` are the files that the step told of, which count for no other one."""
+        self._drain()
+        with self._lock:
+            self._windows = [other for other in self._windows if other is not window]
+            for other in self._windows:
+                other.told.update(told)
+
+    def _watch(self) -> None:
+        leaves = self._add_tree(self._root, time.monotonic() + _LONGEST_SECONDS)
+        self._ready.set()
+        for folder in leaves:
+            self._add_links(folder)
+        wake = self._wake[0] if self._wake is not None else -1
+        while wake not in select.select([self._descriptor, wake], [], [])[0]:
+            self._drain()
+
+    def _add_tree(self, top: str, until: float) -> list[str]:
+        """Watch a folder and all below; the folders that have none, as far as the file system tells that quickly."""
+        leaves, waiting, visited = [], [top], set()
+        while waiting:
+            folder = waiting.pop()
+            found = _identity(folder)
+            if found is None or found[:2] in visited or not self._add(folder):
+                continue
+            visited.add(found[:2])
+            if found[2] == _LEAF_LINKS:
+                leaves.append(folder)
+                continue
+            waiting += self._below(folder)
+            if time.monotonic() > until:
+                self.trouble = "it has too many folders to watch them all"
+                break
+        return leaves
+
+    def _below(self, folder: str) -> Iterator[str]:
+        """The folders in it, through links, too; links to files are watched, since they lie elsewhere."""
+        try:
+            with os.scandir(folder) as found:
+                entries = [entry for entry in found if entry.name not in OF_TOOLS]
+        except OSError:
+            return
+        if any(entry.name == "pyvenv.cfg" for entry in entries):
+            return  # an environment: its packages count by their versions
+        for entry in entries:
+            if entry.is_dir():
+                yield entry.path
+            elif entry.is_symlink():
+                self._add(entry.path)
+
+    def _add_links(self, folder: str) -> None:
+        for _ in self._below(folder):
+            pass
+
+    def _add_elsewhere(self, path: str) -> None:
+        if os.path.isdir(path):
+            self._add_tree(path, time.monotonic() + 1.0)
+        elif os.path.isfile(path):
+            self._add(path)
+
+    def _add(self, path: str) -> bool:
+        number = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK)
+        if number >= 0:
+            self._folders[number] = path
+        elif ctypes.get_errno() == 28:  # ENOSPC
+            self.trouble = "the system allows no more watches (fs.inotify.max_user_watches)"
+        return bool(number >= 0)
+
+    def _drain(self) -> None:
+        """Take in what has happened."""
+        if self._thread is None:
+            return
+        with self._lock, suppress(BlockingIOError):
+            while True:
+                events = os.read(self._descriptor, _READ_BYTES)
+                for path, mask in self._decoded(events):
+                    self._note(path, mask)
+
+    def _decoded(self, events: bytes) -> Iterator[tuple[str, int]]:
+        place = 0
+        while place < len(events):
+            number, mask, _, length = _EVENT.unpack_from(events, place)
+            name = events[place + _EVENT.size : place + _EVENT.size + length].rstrip(b"\0")
+            place += _EVENT.size + length
+            folder = self._folders.get(number, "")
+            yield (f"{folder}/{os.fsdecode(name)}" if name else folder), mask
+
+    def _note(self, path: str, mask: int) -> None:
+        if mask & _OVERFLOW:
+            for window in self._windows:
+                window.lost = True
+            return
+        if mask & _IS_FOLDER and mask & (_CREATE | _MOVED_TO) and os.path.basename(path) not in OF_TOOLS:
+            self._add_tree(path, time.monotonic() + 1.0)
+        for window in self._windows:
+            if mask & _OPEN:
+                opened = window.folders if mask & _IS_FOLDER else window.read
+                opened.update(() if path in window.made else (path,))
+            else:
+                window.made.update(() if path in window.read or mask & _MODIFY else (path,))
+                window.written.add(path)
+
+
+def _identity(folder: str) -> tuple[int, int, int] | None:
+    """Device, inode and links of a folder."""
+    try:
+        found = os.stat(folder)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_nlink

@@ -1,0 +1,238 @@
+"""What a step was seen to use, however it used it, makes it run again when it changes; nothing else does.
+
+One notebook has a step for each way; it runs once, everything changes, and the plan says why each step runs again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import py_compile
+import sqlite3
+import subprocess
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from support.console import Console
+from support.notebooks import write_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+FOPEN = "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.fopen.restype = ctypes.c_void_p\nfile = libc.fopen(b'{}', b'r')"
+WORKER = """
+import multiprocessing
+from pathlib import Path
+with multiprocessing.get_context('{}').Pool(1) as pool:
+    pool.map(Path.read_text, [Path('{}')])
+"""
+SERVER = "import socket\ns = socket.create_server(('127.0.0.1', 0))\nsocket.create_connection(s.getsockname())"
+
+
+@dataclass(frozen=True)
+class Way:
+    """A way to use something: the step's code, and what the plan says once that has changed."""
+
+    name: str
+    code: str
+    reason: str
+
+
+WAYS = (
+    Way("glob", "import glob\nglob.glob('globbed/*.txt')", "the files in folder globbed are others"),
+    Way("listdir", "import os\nos.listdir('listed')", "the files in folder listed are others"),
+    Way(
+        "rglob", "from pathlib import Path\nlist(Path('deep').rglob('*'))", "the files in folder deep/below are others"
+    ),
+    Way("exists", "import os\nos.path.exists('flag')", "flag, which was not there, is there now"),
+    Way("opened", "try:\n    open('maybe.txt')\nexcept OSError:\n    pass", "maybe.txt, which was not there"),
+    Way("getsize", "import os\nos.path.getsize('sized.txt')", "what the file system says of sized.txt has changed"),
+    Way("getmtime", "from pathlib import Path\nPath('touched.txt').stat().st_mtime", "says of touched.txt has changed"),
+    Way("access", "import os\nos.access('mode.sh', os.X_OK)", "what the file system says of mode.sh has changed"),
+    Way("readlink", "import os\nos.readlink('link')", "link link has changed"),
+    Way(
+        "optional",
+        "try:\n    import optional\nexcept ImportError:\n    pass",
+        "would find something else in .",
+    ),
+    Way("first", "import sys\nsys.path.append('lib')\nimport shadowed", "would find something else in ."),
+    Way("namespace", "import spaces.inner", "would find something else in ."),
+    Way("bytecode", "import compiled, sys\ndel sys.modules['compiled']", "file compiled.pyc has changed"),
+    Way("forgotten", "import forgotten, sys\ndel sys.modules['forgotten']", "file forgotten.py has changed"),
+    Way(
+        "vendored",
+        "import sys\nsys.path.append('vendor/site-packages')\nimport vendored",
+        "module vendor/site-packages/vendored.py has changed",
+    ),
+    Way("elsewhere", "open('../elsewhere.txt').read()", "elsewhere.txt has changed"),
+    Way("linked", "open('../way/linked.txt').read()", "file linked.txt has changed"),
+    Way("updated", "open('updated.txt', 'r+').read()", "file updated.txt has changed"),
+    Way(
+        "at",
+        "import os\nfolder = os.open('listed', os.O_RDONLY)\nos.open('a.txt', os.O_RDONLY, dir_fd=folder)",
+        "file listed/a.txt has changed",
+    ),
+    Way("git", "open('.git/description').read()", "file .git/description has changed"),
+    Way("variable", "import os\nos.environ.get('FLAVOUR')", "the environment variable FLAVOUR has changed"),
+    Way("home", "import os\nos.path.expanduser('~')", "the environment variable HOME has changed"),
+    Way("of_a_module", "import settings", "the environment variable SETTING has changed"),
+    Way("umask", "import os\nos.umask(0o22)", "umask  has changed"),
+    Way("sqlite", "import sqlite3\nsqlite3.connect('file:k.db?mode=ro', uri=True)", "file k.db has changed"),
+    Way(
+        "attached",
+        "import sqlite3\nsqlite3.connect(':memory:').execute(\"attach 'a.db' as a\").execute('select * from a.t')",
+        "file a.db has changed",
+    ),
+    Way("fopen", FOPEN.format("native.txt"), "file native.txt has changed"),
+    Way("far_fopen", FOPEN.format("../native.txt"), "native.txt has changed"),
+    Way("forked", WORKER.format("fork", "forked.txt"), "file forked.txt has changed"),
+    Way("spawned", WORKER.format("spawn", "spawned.txt"), "file spawned.txt has changed"),
+    Way("written", "open('written.txt', 'w').write('x')", "written.txt, which it wrote, is gone"),
+    Way("made_below", FOPEN.format("made.txt").replace("b'r'", "b'w'"), "made.txt, which it wrote, is gone"),
+)
+UNTOUCHED = (
+    Way("plain", "r = 1", ""),
+    Way("makes_folders", "import os\nos.makedirs('made/by/me', exist_ok=True)\nos.listdir('made')", ""),
+    Way("serves_itself", SERVER, ""),
+    Way("of_the_machine", "import platform\nplatform.platform()", ""),
+)
+
+
+class Project:
+    """A project that has run once."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "project"
+        self.root.mkdir()
+        subprocess.run(["git", "init", "-q", self.root], check=True)
+        self.nbci = Console(self.root)
+        self.env = {"NBCI_CACHE": str(folder / "cache"), "FLAVOUR": "sweet", "SETTING": "low"}
+        self.lay_out("1")
+        write_notebook(self.root / "n.ipynb", [(f"step:{way.name}", way.code) for way in (*WAYS, *UNTOUCHED)])
+
+    def lay_out(self, version: str) -> None:
+        """Everything that the steps use, as it is in the first or the second version."""
+        for name in ("sized", "touched", "mode", "linked", "updated", "native", "forked", "spawned", "globbed/a"):
+            self.write(f"{name}.txt" if name != "mode" else "mode.sh", version * int(version))
+        for name in ("listed/a.txt", "deep/below/a.txt", ".git/description", "../elsewhere.txt", "../native.txt"):
+            self.write(name, version)
+        for name in ("forgotten", "vendor/site-packages/vendored"):
+            self.write(f"{name}.py", f"VERSION = {version}{' ' * int(version)}")
+        for name in ("lib/shadowed", "spaces/inner"):
+            self.write(f"{name}.py", "")
+        self.write("settings.py", "import os\nos.environ['SETTING']")
+        (self.root / "source.txt").write_text(f"VERSION = {version}", encoding="utf-8")
+        py_compile.compile(str(self.root / "source.txt"), cfile=str(self.root / "compiled.pyc"))
+        for name in ("k", "a"):
+            self.make_database(f"{name}.db", version)
+        for link, target in (("link", f"v{version}"), ("../way", str(self.root))):
+            (self.root / link).unlink(missing_ok=True)
+            (self.root / link).symlink_to(target)
+
+    def change(self) -> None:
+        self.lay_out("2")
+        for name in ("globbed/b.txt", "listed/b.txt", "deep/below/b.txt", "flag", "maybe.txt"):
+            self.write(name, "new")
+        for name in ("optional", "shadowed", "spaces/__init__"):
+            self.write(f"{name}.py", "")
+        (self.root / "mode.sh").chmod(0o755)
+        for name in ("written.txt", "made.txt"):
+            (self.root / name).unlink()
+        self.env |= {"FLAVOUR": "sour", "SETTING": "high", "HOME": str(self.root.parent)}
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def make_database(self, name: str, version: str) -> None:
+        (self.root / name).unlink(missing_ok=True)
+        with sqlite3.connect(self.root / name) as database:
+            database.execute("create table t(x)")
+            database.execute("insert into t values (?)", (version,))
+        database.close()
+
+    def run(self) -> dict[str, Any]:
+        done = self.nbci("run", "n.ipynb", "--json", "--jobs", "1", env=self.env)
+        assert done.returncode == 0, done.stderr
+        shown: dict[str, Any] = json.loads(done.stdout)
+        return {step["name"]: step for step in shown["steps"]}
+
+    def planned(self) -> dict[str, tuple[str, str]]:
+        """What would be done with each step, and why."""
+        done = self.nbci("plan", "n.ipynb", "--format", "json", env=self.env)
+        assert done.returncode == 0, done.stderr
+        return {
+            step["name"]: (step.get("action", "run"), step.get("reason", ""))
+            for step in json.loads(done.stdout)["steps"]
+        }
+
+
+SAID = "the step started {}, which may read what nbci does not see, so it runs every time"
+
+
+@pytest.mark.parametrize(
+    ("tags", "code", "kept"),
+    [
+        ("", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", False),
+        ("", "lines = !cat d.txt", False),
+        ("in:d.txt", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
+        ("cache:enabled", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
+    ],
+)
+def test_what_other_programs_read_must_be_said(tmp_path: Path, tags: str, code: str, kept: bool) -> None:
+    project = Project(tmp_path)
+    project.write("d.txt", "1")
+    write_notebook(project.root / "n.ipynb", [(f"step:a {tags}", code)])
+    warnings = project.run()["a"].get("warnings", [])
+    assert any(SAID.format("cat") in warning for warning in warnings) != kept
+    assert (project.planned()["a"][0] == "reuse") == kept
+    project.write("d.txt", "2")
+    assert project.planned()["a"][0] == "run"
+
+
+def test_the_same_code_beside_other_files_runs(tmp_path: Path) -> None:
+    for name, content in (("one", "1"), ("two", "2")):
+        (tmp_path / name).mkdir()
+        project = Project(tmp_path / name)
+        project.env["NBCI_CACHE"] = str(tmp_path / "cache")
+        project.write("../beside.txt", content)
+        write_notebook(project.root / "n.ipynb", [("step:a", "open('../beside.txt').read()")])
+        assert project.run()["a"]["result"] == "passed"
+        assert project.run()["a"]["result"] == "reused"
+
+
+@pytest.fixture(scope="module")
+def plans(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[dict[str, tuple[str, str]]]]:
+    """The plan after a run, and after everything has changed."""
+    project = Project(tmp_path_factory.mktemp("observed"))
+    project.run()
+    before = project.planned()
+    time.sleep(0.1)
+    project.change()
+    umask = os.umask(0o027)
+    try:
+        yield [before, project.planned()]
+    finally:
+        os.umask(umask)
+
+
+@pytest.mark.parametrize("way", [*WAYS, *UNTOUCHED], ids=lambda way: way.name)
+def test_nothing_changed(plans: list[dict[str, tuple[str, str]]], way: Way) -> None:
+    action, reason = plans[0][way.name]
+    assert (action, way.name) == ("reuse", way.name), reason
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
+def test_a_change_is_seen(plans: list[dict[str, tuple[str, str]]], way: Way) -> None:
+    action, reason = plans[1][way.name]
+    assert action == "run"
+    assert way.reason in reason
+
+
+@pytest.mark.parametrize("way", UNTOUCHED, ids=lambda way: way.name)
+def test_what_others_use_changes_nothing(plans: list[dict[str, tuple[str, str]]], way: Way) -> None:
+    assert plans[1][way.name][0] == "reuse"
