@@ -368,6 +368,7 @@ def watch_environment() -> None:
     kind = type(os.environ)
     get = kind.__getitem__
     put = kind.__setitem__
+    iterate = kind.__iter__
 
     @functools.wraps(get)
     def getitem(self: Any, key: Any) -> Any:
@@ -379,14 +380,48 @@ def watch_environment() -> None:
         put(self, key, value)
         set_here.add(os.fsdecode(key))
 
+    @functools.wraps(iterate)
+    def iteration(self: Any) -> Any:
+        quietly(note_variables)
+        return iterate(self)
+
     kind.__getitem__ = getitem  # type: ignore[method-assign]
+    kind.__iter__ = iteration  # type: ignore[method-assign]
     kind.__setitem__ = setitem  # type: ignore[method-assign]
 
 
 def note_variable(key: Any) -> None:
     name = os.fsdecode(key)
-    if name not in variables and name not in set_here and reads_for_itself(caller()[1]):
+    if name in variables or name in set_here:
+        return
+    file = caller()[1]
+    if reads_for_itself(file):
         variables.add(name)
+    elif name.startswith(family := family_of(reading_package(file))):
+        variables.add(family + "*")
+
+
+def note_variables() -> None:
+    """All are gone through: by a package, those that bear its name are what it looks for."""
+    package = reading_package(caller()[1])
+    if package:
+        variables.add(family_of(package) + "*")
+
+
+def note_variables_of(packages: Any) -> None:
+    """What these were seen to look for when they were imported before this kernel was forked."""
+    variables.update(family_of(package) + "*" for package in packages)
+
+
+def family_of(package: str) -> str:
+    """How the names of a package's own variables begin."""
+    return package.upper() + "_" if package else "\0"
+
+
+@functools.lru_cache(maxsize=4096)
+def reading_package(file: str) -> str:
+    """The installed package whose code reads, if any."""
+    return package_of(file)
 
 
 def reads_for_itself(file: str) -> bool:

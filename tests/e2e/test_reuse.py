@@ -274,3 +274,24 @@ def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
     clean("--keep", "1", "--cache", "--older", "1s")
     assert [path.name for path in runs.iterdir()] == [newest]
     assert project.run() == NONE
+
+
+def test_what_a_package_reads_when_it_is_imported_counts(tmp_path: Path) -> None:
+    """Also in kernels into which it was imported ahead."""
+    folder = tmp_path / "plots"
+    folder.mkdir()
+    source = "import matplotlib\nfrom tqdm import tqdm\nprint(matplotlib.rcParams['figure.dpi'])"
+    write_notebook(folder / "n.ipynb", [("step:plot", source)])
+    nbci = Console(folder)
+    env = {"NBCI_CACHE": str(tmp_path / "cache")}
+
+    def result(**variables: str) -> str:
+        done = nbci("run", "n.ipynb", "--json", env={**env, **variables})
+        assert done.returncode == 0, done.stderr
+        return str(json.loads(done.stdout)["steps"][0]["result"])
+
+    assert [result(), result()] == ["passed", "reused"]
+    (folder / "matplotlibrc").write_text("figure.dpi: 111\n")
+    assert [result(), result()] == ["passed", "reused"]
+    (folder / "matplotlibrc").write_text("figure.dpi: 112\n")
+    assert [result(), result(TQDM_DISABLE="1")] == ["passed", "passed"]

@@ -177,3 +177,23 @@ def test_what_changes_the_environment_before_it_imports(tmp_path: Path, sources:
     (tmp_path / "through.py").write_text("from own import *")
 
     assert changes_environment_first(sources, [tmp_path]) is first
+
+
+def test_what_imports_looked_at_is_seen_at_the_step(make_job: MakeJob, installed: Path) -> None:
+    (installed / "loud.py").write_text("import os\nX = os.environ.get('LOUD_LEVEL', '1')")
+    (installed / "going_through.py").write_text("import os\nX = [name for name in os.environ if name[:3] == 'GOI']")
+    env = {"PYTHONPATH": str(installed)}
+    source = "import configured, listed, loud, going_through, named"
+    jobs = [make_job(source, env={**env, **off}) for off in ({}, {"NBCI_ZYGOTE": "off"})]
+    for job in jobs:
+        (job.cwd / "rc").write_text("1")
+    outcomes, reasons = series(make_job(source, env=env), *jobs)
+
+    assert reasons == []
+    for job, outcome in zip(jobs, outcomes[1:], strict=True):
+        assert outcome.seen is not None
+        sights = {sight[:2] for sight in outcome.seen.sights}
+        assert {("file", str(job.cwd / "rc")), ("folder", str(job.cwd))} <= sights
+    assert outcomes[1].seen is not None
+    assert {"LOUD_*", "GOING_THROUGH_*"} <= set(outcomes[1].seen.variables)
+    assert "SHADE" not in outcomes[1].seen.variables

@@ -330,7 +330,8 @@ KINDS = (
     ),
     Kind(
         name="variable",
-        noted="environment variables that cells and modules of yours read, and `TZ`",
+        noted="environment variables that cells and modules of yours read, `TZ`, and those that bear the name of a "
+        "package that reads them (`TQDM_DISABLE`)",
         same="their values, but for those of secrets",
         state=_variable,
         change="the environment variable {label} has changed",

@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
 
 def variable_state(name: str, environ: Mapping[str, str]) -> str:
-    """A digest of a variable's value: what it is may be nobody else's business."""
+    """A digest of a variable's value: what it is may be nobody else's business. `TQDM_*` are all that begin so."""
+    if name.endswith("*"):
+        from nbci.secrets import credentials
+
+        secret = credentials(environ)
+        found = sorted(f"{key}={environ[key]}" for key in environ if key.startswith(name[:-1]) and key not in secret)
+        return text_digest("\0".join(found)) if found else "unset"
     value = environ.get(name)
     return "unset" if value is None else text_digest(value)
 

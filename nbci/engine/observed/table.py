@@ -53,7 +53,7 @@ LIMITS = (
         said="nothing: the file counts for all that may have, so they may run once more than they must",
     ),
     Limit(
-        what="variables that C code and installed packages read",
+        what="other variables that C code and installed packages read",
         why="hundreds are read, and nearly all are settings of the packages",
         said="nothing: name it in the step's `env`",
     ),

@@ -9,14 +9,13 @@ from __future__ import annotations
 import builtins
 import contextlib
 import io
-import mmap
 import os
 import stat
-import string
 import sys
 from typing import TYPE_CHECKING, Any
 
 from _nbci_zygote.installed import installed_folders  # type: ignore[import-not-found]  # it is there where this runs
+from _nbci_zygote.libraries import loaded_libraries, names_in  # type: ignore[import-not-found]
 from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
@@ -43,8 +42,6 @@ LOOKED_AT = [
 LISTED = [(os, "listdir"), (os, "scandir")]
 WORKING_FOLDER = [(os, "getcwd"), (os, "getcwdb")]
 ABILITIES = [os.supports_dir_fd, os.supports_effective_ids, os.supports_fd, os.supports_follow_symlinks]
-
-WORD = frozenset((string.ascii_letters + string.digits + "_").encode())
 
 
 class Asked:
@@ -80,7 +77,7 @@ class Readings:
     def begin(self, environment: Mapping[str, str]) -> None:
         """From now on modules are imported in this environment; libraries that are there are every kernel's."""
         self.environment = dict(environment)
-        self._base_libraries = _libraries()
+        self._base_libraries = loaded_libraries()
 
     @contextlib.contextmanager
     def noting_variables(self) -> Iterator[None]:
@@ -172,6 +169,27 @@ class Readings:
                 together.add(asked)
         return together
 
+    def look_again(self, modules: Iterable[str]) -> None:
+        """Look at the files and folders as these modules did."""
+        asked = self.of(modules)
+        for path in asked.paths:
+            with contextlib.suppress(OSError, ValueError):
+                if stat.S_ISREG(os.stat(path).st_mode):
+                    open(path, "rb").close()
+        for path in asked.listings:
+            listing_of(path)
+
+    def of_their_own(self, modules: Iterable[str]) -> set[str]:
+        """The packages of these modules that asked for variables that bear their name, or might."""
+        found = set()
+        for module in modules:
+            asked = self.by_module.get(module)
+            package = module.partition(".")[0]
+            prefix = package.upper() + "_"
+            if asked and (asked.all_variables or any(name.startswith(prefix) for name in asked.variables)):
+                found.add(package)
+        return found
+
     def changed_variables(self, environment: Mapping[str, str]) -> set[str]:
         """Those that are not as they were, but for what is different in every kernel."""
         names = set(environment) | set(self.environment)
@@ -193,8 +211,8 @@ class Readings:
         """Those names that stand in a library that imports brought with them."""
         unknown = [name for name in names - OF_ONE_SHELL if name not in self._named]
         if unknown:
-            libraries = _libraries() - self._base_libraries
-            found = _names_in(libraries, unknown)
+            libraries = loaded_libraries() - self._base_libraries
+            found = names_in(libraries, unknown)
             self._named.update((name, name in found) for name in unknown)
         return {name for name in names if self._named.get(name)}
 
@@ -264,47 +282,3 @@ def _places_of_the_interpreter() -> Iterator[str]:
     for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
         if prefix not in ("/", "/usr"):
             yield os.path.join(prefix, "")
-
-
-def _libraries() -> set[str]:
-    """The libraries that are loaded."""
-    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
-        paths = {line.split(None, 5)[5].rstrip("\n") for line in maps if line.count(" /") == 1}
-    return {path for path in paths if ".so" in os.path.basename(path)}
-
-
-def _names_in(libraries: set[str], names: Iterable[str]) -> set[str]:
-    missing = {name: name.encode() for name in names}
-    found: set[str] = set()
-    for library in libraries:
-        for name in _names_in_one(library, missing):
-            found.add(name)
-            del missing[name]
-    return found
-
-
-def _names_in_one(library: str, names: Mapping[str, bytes]) -> list[str]:
-    try:
-        file = os.open(library, os.O_RDONLY)
-    except OSError:
-        return []
-    try:
-        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
-            return [name for name, encoded in names.items() if _stands_in(content, encoded)]
-    except (OSError, ValueError):  # it is empty, or no file
-        return []
-    finally:
-        os.close(file)
-
-
-def _stands_in(content: Any, word: bytes) -> bool:
-    """Whether the word is there and no part of a longer one."""
-    place = content.find(word)
-    while place >= 0:
-        end = place + len(word)
-        before = content[place - 1] if place else 0
-        after = content[end] if end < len(content) else 0
-        if before not in WORD and after not in WORD:
-            return True
-        place = content.find(word, end)
-    return False

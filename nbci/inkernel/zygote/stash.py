@@ -324,10 +324,18 @@ class Stash:
         if is_unchanged:
             self._raw_as_forked = _raw_environment()
         if self._is_kernel():
+            self._tell_what_was_read(names)
             self.effects.again(names)
         for name, hook in self._restored_hooks.items():
             if name in names:
                 hook(sys.modules[name])
+
+    def _tell_what_was_read(self, names: tuple[str, ...]) -> None:
+        """Show whoever watches this kernel what its imports would have looked at."""
+        self.readings.look_again(names)
+        watching = sys.modules.get("_nbci.traces")
+        if watching is not None:
+            watching.note_variables_of(self.readings.of_their_own(names))
 
 
 class _Returns:

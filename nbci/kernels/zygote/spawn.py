@@ -30,6 +30,7 @@ PEER = struct.Struct("3i")
 SHARED = ("wire", "fingerprint")
 OF_THE_ZYGOTE = (
     "loading",
+    "libraries",
     "installed",
     "memory",
     "readings",

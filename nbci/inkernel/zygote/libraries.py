@@ -1,0 +1,98 @@
+"""Names of environment variables in the libraries that a process has loaded.
+
+What compiled code asks of the environment is not seen, but the name of what it asks for stands among the constants of a
+library that uses `getenv`. The layout of the files: https://refspecs.linuxfoundation.org/elf/elf.pdf, for 64 bits.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+import string
+import struct
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+MAGIC = b"\x7fELF\x02\x01"
+"""64 bits, least significant byte first."""
+HEADER = struct.Struct("<40xQ10xHH2x")
+"""Where the sections are described, how long a description is, how many there are."""
+SECTION = struct.Struct("<4xIQ8xQQ")
+"""Type, flags, offset and size."""
+WITHOUT_CONTENT = 8
+STRINGS = 3
+LOADED, WRITABLE, EXECUTABLE = 2, 1, 4
+
+WORD = frozenset((string.ascii_letters + string.digits + "_").encode())
+
+
+def loaded_libraries() -> set[str]:
+    """The files of the libraries that this process has loaded."""
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        paths = {line.split(None, 5)[5].rstrip("\n") for line in maps if line.count(" /") == 1}
+    return {path for path in paths if ".so" in os.path.basename(path)}
+
+
+def names_in(libraries: Iterable[str], names: Iterable[str]) -> set[str]:
+    """Those names that stand, as whole words, among the constants of a library that asks for variables."""
+    missing = {name: name.encode() for name in names}
+    found: set[str] = set()
+    for library in libraries:
+        for name in _names_in_one(library, missing):
+            found.add(name)
+            del missing[name]
+        if not missing:
+            break
+    return found
+
+
+def _names_in_one(library: str, names: dict[str, bytes]) -> list[str]:
+    try:
+        file = os.open(library, os.O_RDONLY)
+    except OSError:
+        return []
+    try:
+        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
+            places = list(_constants(content))
+            return [name for name, word in names.items() if any(_stands_in(content, word, *place) for place in places)]
+    except (OSError, ValueError, struct.error):  # it is empty, or no such file
+        return []
+    finally:
+        os.close(file)
+
+
+def _constants(content: Any) -> Iterator[tuple[int, int]]:
+    """Where the constants begin and end; nowhere in a library that asks for no variable, all of an odd file."""
+    if content[: len(MAGIC)] != MAGIC:
+        yield 0, len(content)
+        return
+    sections = list(_sections(content))
+    strings = [place for kind, flags, *place in sections if kind == STRINGS and flags & LOADED]
+    if not any(content.find(b"getenv\0", start, end) >= 0 for start, end in strings):
+        return
+    for kind, flags, start, end in sections:
+        if flags & LOADED and not flags & (WRITABLE | EXECUTABLE) and kind not in (STRINGS, WITHOUT_CONTENT):
+            yield start, end
+
+
+def _sections(content: Any) -> Iterator[tuple[int, int, int, int]]:
+    """Type, flags, start and end of each section."""
+    table, length, count = HEADER.unpack_from(content)
+    for number in range(count):
+        kind, flags, offset, size = SECTION.unpack_from(content, table + number * length)
+        yield kind, flags, offset, offset + size
+
+
+def _stands_in(content: Any, word: bytes, start: int, end: int) -> bool:
+    """Whether the word is there and no part of a longer one."""
+    place = content.find(word, start, end)
+    while place >= 0:
+        after = place + len(word)
+        before_it = content[place - 1] if place else 0
+        behind_it = content[after] if after < len(content) else 0
+        if before_it not in WORD and behind_it not in WORD:
+            return True
+        place = content.find(word, after, end)
+    return False
