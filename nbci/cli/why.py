@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print what the step would do, and each reason on a line of its own."""
     from nbci.cli.plan import forecast_here
+    from nbci.engine.inputs import reached_parts
     from nbci.engine.prepare import plan_target
     from nbci.engine.reuse import last_records
     from nbci.plan.parts import changes
@@ -43,7 +44,8 @@ def main(arguments: argparse.Namespace) -> int:
         print("  it never ran here")
     elif step.action == "run":
         known = [part for part in last.parts if part.kind not in ("value", "file")]
-        texts = changes(known, step.parts)
+        now = (*step.parts, *reached_parts(step, plan, last.takes, step.params or {}))
+        texts = changes(known, tuple(dict.fromkeys(now)))
         for text in texts if texts != [step.reason] else ():
             print(f"  {text}")
     return 0

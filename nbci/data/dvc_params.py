@@ -42,12 +42,14 @@ def section_values(record: RunRecord) -> dict[str, Any]:
 
 
 def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[str, dict[str, Any]]:
-    """For each step the keys of params.yaml that it depends on, with their values."""
+    """For each step the keys of params.yaml that it depends on, with their values; also through values that it took."""
     section, values = section_of(plan.pipeline), section_values(record)
     steps = {step.name: step for step in pipeline.steps}
+    recorded = {step.name: step.parts for step in record.steps}
     found = {}
     for planned in plan.steps:
-        named = {part.label for part in planned.parts if part.kind == "parameter"}
+        known = (*planned.parts, *recorded.get(planned.name, ()))
+        named = {part.label for part in known if part.kind == "parameter"}
         step = steps.get(planned.name)
         if step is not None and step.params is not None:
             named = set(_named_by(step, named))

@@ -39,6 +39,9 @@ _BEYOND_NAME_ERROR = frozenset(
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
 _FRAMES = frozenset({"__globals__", "f_globals", "f_locals", "currentframe", "_getframe", "user_global_ns"})
 _EVALUATORS = frozenset({"query", "eval", "evaluate"})
+_FINDING = re.compile(
+    r"pickle|joblib|\bdill\b|shelve|torch\.load|load_model|mlflow|testmod|unittest|pytest|__subclasses__|\bdir\(\)"
+)
 _AT_NAME = re.compile(r"(?<![\w.])@([A-Za-z_]\w*)")
 
 
@@ -108,6 +111,11 @@ def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
         case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__") | ast.Name()):
             return f"{ast.unparse(node)} has every name"
     return None
+
+
+def finds_definitions(source: str) -> bool:
+    """Whether the code may come upon functions and classes that it does not name: pickles, tests, listings."""
+    return _FINDING.search(source) is not None
 
 
 def names_in_formula(text: str) -> Iterator[str]:

@@ -66,13 +66,13 @@ def reach(
     wanted: frozenset[str],
     named_by_steps: frozenset[str],
     *,
-    any_name: bool = False,
+    complete: bool = False,
 ) -> tuple[Statement, ...]:
     """The statements that a step runs which wants these names, in order.
 
     `named_by_steps` are the names that any step uses, through definitions too (see `named`): an import or definition
-    that binds none of them is there for its effect, and left out if it has none. `any_name`: the step may use names
-    that stand nowhere in its code.
+    that binds none of them is there for its effect, and left out if it has none. `complete`: nothing is left out, as
+    the step may come upon what it does not name.
     """
     binders = _binders(statements)
     unnamed = {
@@ -80,7 +80,7 @@ def reach(
         for index, statement in enumerate(statements)
         if statement.kind != "other" and not statement.always and not statement.binds & named_by_steps
     }
-    idle = set() if any_name else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
+    idle = set() if complete else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
     kept = unnamed - idle
     kept |= {index for index, statement in enumerate(statements) if statement.kind == "other" or statement.always}
     pending = [*wanted, *(name for index in kept for name in statements[index].mentions)]

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.engine.observed.kinds import Surroundings
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.model import Part, RunRecord, StepRecord
+
+_SEEN_BY_STEP = frozenset(("folder", "package"))
+"""Kinds whose state depends on the step, or on what else was seen there."""
 
 
 def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> bool:
@@ -28,13 +31,17 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
             return False
         if any(_is_touched(name, began_ns) for name in (*given, str(root / "pyproject.toml"))):
             return False
-        return all(
-            _is_as_observed(surroundings_of(root, planned[step.name], step.observed, index, context.environ), began_ns)
-            and _has_its_files(context, step)
-            for step in record.steps
-        )
+        known: set[Part] = set()
+        for step in record.steps:
+            # steps share most of what they use: each thing is looked at once
+            parts = tuple(part for part in step.observed if part not in known)
+            around = surroundings_of(root, planned[step.name], parts, index, context.environ)
+            if not _is_as_observed(around, began_ns) or not _has_its_files(context, step):
+                return False
+            known.update(part for part in parts if part.kind not in _SEEN_BY_STEP)
     except (OSError, StepError):
         return False
+    return True
 
 
 def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
@@ -43,7 +50,8 @@ def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
         kind = BY_NAME[part.kind]
         files = kind.files(surroundings, part) if kind.files is not None else ()
         doubtful = any(not os.path.exists(name) or _is_touched(name, began_ns) for name in files)
-        if doubtful and kind.state(surroundings, part) != part.digest:
+        # which packages a folder has is told by the packages that were used, at the next run
+        if doubtful and (part.kind == "site" or kind.state(surroundings, part) != part.digest):
             return False
     return True
 

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from nbci.engine.aliases import Ended
 from nbci.engine.decide import decide
 from nbci.engine.inputs import inputs_for
+from nbci.engine.observed.kinds import CHANGED
 from nbci.errors import StepError
 from nbci.graph import reachable
 from nbci.pipeline.paths import overlap
@@ -79,7 +80,13 @@ def _undecided_before(step: PlannedStep, planned: Mapping[str, PlannedStep], und
 
 def _unchanged(last: StepRecord, decision: Decision) -> str:
     """Why a step runs although its inputs are as they were."""
-    return decision.reason if last.result in ("passed", "reused") else "it did not pass when it last ran"
+    if last.result not in ("passed", "reused"):
+        return "it did not pass when it last ran"
+    if last.key == decision.key and last.run is None:
+        changed = next((part.label for part in last.observed if part.kind == CHANGED), None)
+        if changed is not None:
+            return f"{changed} changed while it ran, so its result was not kept"
+    return decision.reason
 
 
 def _needs(step: PlannedStep, before: PlannedStep) -> bool:

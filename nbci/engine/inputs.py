@@ -58,12 +58,14 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
         values=values,
         params=params,
         along=may_change(step, values, (*looked_at, *along), plan, records),
-        reached=_reached(step, plan, values, params),
+        reached=reached_parts(step, plan, values, params),
         random=states_for(step, records),
     )
 
 
-def _reached(step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]) -> tuple[Part, ...]:
+def reached_parts(
+    step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]
+) -> tuple[Part, ...]:
     """What the values bring to the step by name: a class that changed makes the same instance another one."""
     names = {name for ref in values for name in ref.refs}
     if not names or plan.definitions is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.engine.observed.kinds import BY_NAME, WRITTEN, surroundings_of
+from nbci.engine.observed.kinds import BY_NAME, CHANGED, WRITTEN, surroundings_of
 from nbci.errors import Location, StepError, UsageError
 from nbci.store.index import project_index
 
@@ -25,11 +25,14 @@ def refuse_changed(project: Project, plan: Plan, folder: RunFolder, environ: Map
     """UsageError naming the first file that an ended step of the run used, and that is another now."""
     index = project_index(project)
     found = ((step, folder.read_step(step.name)) for step in plan.steps)
-    ended = [(step, record) for step, record in found if record is not None and record.result in ("passed", "reused")]
-    written = {part.label for _, record in ended for part in record.observed if part.kind == WRITTEN}
-    for step, record in ended:
+    records = [(step, record) for step, record in found if record is not None]
+    written = {step.name: set(_written(record)) for step, record in records}
+    for step, record in records:
+        if record.result not in ("passed", "reused"):
+            continue
+        others = set[str]().union(*(paths for name, paths in written.items() if name != step.name))
         surroundings = surroundings_of(project.root, step, record.observed, index, environ)
-        changed = next(_changes(record, surroundings, written), None)
+        changed = next(_changes(record, surroundings, others), None)
         if changed is not None:
             raise UsageError(
                 f"{changed} has changed since step {step.name} used it: what it gave would not fit the rest",
@@ -38,13 +41,22 @@ def refuse_changed(project: Project, plan: Plan, folder: RunFolder, environ: Map
             )
 
 
+def _written(record: StepRecord) -> Iterator[str]:
+    """What the step itself is known to have written, declared or not."""
+    yield from (part.label for part in record.observed if part.kind in (WRITTEN, CHANGED))
+    yield from (ref.path for ref in record.outs)
+
+
 def _changes(record: StepRecord, surroundings: Surroundings, written: set[str]) -> Iterator[str]:
+    """What was changed by others than the run's other steps, which wrote these."""
     for part in record.observed:
         if part.kind in _COMPARED and part.label not in written:
             kind = BY_NAME[part.kind]
             if kind.state(surroundings, part) != part.digest:
                 yield f"the environment variable {part.label}" if part.kind == "variable" else part.label
     for ref in (*record.deps, *record.outs):
+        if ref.path in written:
+            continue
         try:
             digest = surroundings.index.fingerprint(surroundings.root, ref.path).digest
         except StepError:

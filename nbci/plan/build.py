@@ -12,7 +12,7 @@ from msgspec.structs import replace
 import nbci
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import Location, UsageError
-from nbci.graph import Cycle, topological
+from nbci.graph import Cycle, reachable, topological
 from nbci.notebook.read import native_kernel
 from nbci.pipeline.compose import notebook_parameters, step_declared
 from nbci.pipeline.expressions import MetricTemplate
@@ -23,7 +23,7 @@ from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composit
 from nbci.plan.left_out import left_out
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
-from nbci.records.model import ParameterValue
+from nbci.records.model import ParameterValue, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -65,6 +65,7 @@ def build_plan(
         _check_length(step)
         for path in (*step.outs, *step.metrics):
             check_out(path, step.name, sources, Location(step.notebook))
+    planned = _told_apart(planned, {name: at for at, group in enumerate(groups) for name in group.steps})
     notebook_of = {step.name: step.notebook for step in resolved.steps}
     definitions = {notebook_of[next(iter(group.steps))]: group.definitions for group in groups if group.definitions}
     return Plan(
@@ -264,6 +265,28 @@ def restored(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(restored(item) for item in value)
     return value
+
+
+def _told_apart(planned: Mapping[str, PlannedStep], group_of: Mapping[str, int]) -> dict[str, PlannedStep]:
+    """The steps, with what tells those whose keys are alike from each other.
+
+    The second runs in a state that the first has left, which may show in nothing that counts, such as random numbers
+    without a seed: what the first came to is not what the second gives. Combinations of a matrix, and other notebooks
+    of which none comes after the other, share what they have in common.
+    """
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, step in planned.items():
+        alike.setdefault(tuple(part.digest or part.label for part in step.parts), []).append(name)
+    told = dict(planned)
+    edges = {name: step.after for name, step in planned.items()}
+    for names in alike.values():
+        for at, name in enumerate(names):
+            before = reachable([name], edges) if at else set()
+            times = sum(other in before or group_of[other] == group_of[name] for other in names[:at])
+            if times:
+                again = Part(kind="repetition", label=str(times + 1), digest="")
+                told[name] = replace(planned[name], parts=(*planned[name].parts, again))
+    return told
 
 
 def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]) -> list[PlannedStep]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -13,7 +12,7 @@ from nbci.dataflow.flow import StepCode, flow, order_from_flow
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.history import lost_history
 from nbci.dataflow.names import names_of
-from nbci.dataflow.outside import BROUGHT_BY_SOME_KERNELS
+from nbci.dataflow.outside import BROUGHT_BY_SOME_KERNELS, finds_definitions
 from nbci.dataflow.prelude import named, reach
 from nbci.dataflow.shape import shape_of
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
@@ -68,7 +67,7 @@ class GroupProgram(Struct, frozen=True, kw_only=True):
 class _Prelude(Struct, frozen=True, kw_only=True):
     """What stands before a step's own cells: the cells, the parts of its key, the names that they mention.
 
-    `any_name`: they, or the step's own, may read names that they do not mention.
+    `any_name`: they may read names that they do not mention.
     """
 
     cells: tuple[PlannedCell, ...]
@@ -171,22 +170,6 @@ def _mentions(names: Names) -> frozenset[str]:
     return names.mentions | names.in_text
 
 
-def _told_apart(programs: Mapping[str, StepProgram]) -> dict[str, StepProgram]:
-    """The programs, with what tells steps of the same text from each other.
-
-    The second runs in a state that the first has left, which may show in nothing that counts, such as random numbers
-    without a seed: what the first came to is not what the second gives.
-    """
-    times: Counter[tuple[str, ...]] = Counter()
-    told = {}
-    for name, program in programs.items():
-        text = tuple(part.digest for part in program.parts)
-        times[text] += 1
-        again = Part(kind="repetition", label=str(times[text]), digest="")
-        told[name] = replace(program, parts=(*program.parts, again)) if times[text] > 1 else program
-    return told
-
-
 class _Analysis:
     """The analysis of one Python notebook's steps."""
 
@@ -249,7 +232,7 @@ class _Analysis:
         self._refuse_others_names(flowed.values(), elsewhere)
         used = named(self.prelude, self.in_parameters.union(*(_mentions(one.names) for one in flowed.values())))
         return GroupProgram(
-            steps=_told_apart({name: self._program(flowed[name], self.metrics[name], used) for name in self.steps}),
+            steps={name: self._program(flowed[name], self.metrics[name], used) for name in self.steps},
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
@@ -266,9 +249,10 @@ class _Analysis:
 
     def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
         name = flowed.name
-        any_name = bool(flowed.names.any_name)
+        complete = bool(flowed.names.any_name) or any(finds_definitions(cell.source) for cell in self._cells(name))
         wanted = _mentions(flowed.names).union(give.name for give in flowed.gives) & self.made_by_prelude
-        prelude = self._prelude(wanted, used, any_name=any_name)
+        prelude = self._prelude(wanted, used, complete=complete)
+        any_name = prelude.any_name or bool(flowed.names.any_name)
         self._refuse_two_meanings(name, prelude.kept)
         handed = self.handed.get(name, ())
         cells = self._ordered_cells(name, parts, (*prelude.cells, *imports_handed_down(handed)))
@@ -277,7 +261,7 @@ class _Analysis:
         return StepProgram(
             inside=(*self.inside[name], *self.beyond.get(name, ())),
             cells=cells,
-            named_params=tuple(sorted(self.parameter_names if prelude.any_name else self.parameter_names & mentions)),
+            named_params=tuple(sorted(self.parameter_names if any_name else self.parameter_names & mentions)),
             parts=(*prelude.parts, *map(handed_part, handed), *cell_parts(cells, own)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
@@ -286,20 +270,26 @@ class _Analysis:
             probes=tuple(probe for part in parts for probe in part.probes),
         )
 
-    def _prelude(self, wanted: frozenset[str], used: frozenset[str], *, any_name: bool) -> _Prelude:
-        """The parameters, imports and functions of every step that mentions these of their names."""
-        found = self.preludes.get((wanted, any_name))
+    def _prelude(self, wanted: frozenset[str], used: frozenset[str], *, complete: bool) -> _Prelude:
+        """The parameters, imports and functions of every step that mentions these of their names.
+
+        `complete`: such a step may come upon definitions that it does not mention.
+        """
+        found = self.preludes.get((wanted, complete))
         if found is None:
-            kept = reach(self.prelude, wanted | self.in_parameters, used, any_name=any_name)
+            everything = wanted | self.in_parameters
+            kept = reach(self.prelude, everything, used, complete=complete)
+            if not complete and any(finds_definitions(statement.text) for statement in kept):
+                kept = reach(self.prelude, everything, used, complete=True)
             self._refuse_early(kept)
-            found = self.preludes[wanted, any_name] = _Prelude(
+            found = self.preludes[wanted, complete] = _Prelude(
                 cells=(
                     *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
                     *prelude_cells(self.tagged, self.prelude, self.prelude if self.tagged.whole else kept),
                 ),
                 parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
                 mentions=_mentions(self.parameter_code).union(*(s.mentions for s in kept)),
-                any_name=any_name or bool(self.parameter_code.any_name) or any(s.names.any_name for s in kept),
+                any_name=bool(self.parameter_code.any_name) or any(s.names.any_name for s in kept),
                 kept=kept,
             )
         return found

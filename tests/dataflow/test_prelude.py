@@ -104,7 +104,7 @@ def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
 )
 def test_a_plain_definition_that_nobody_names_is_left_out(source: str) -> None:
     assert reach(split(1, source), frozenset(), frozenset()) == ()
-    assert texts(reach(split(1, source), frozenset(), frozenset(), any_name=True)) == texts(split(1, source))
+    assert texts(reach(split(1, source), frozenset(), frozenset(), complete=True)) == texts(split(1, source))
 
 
 @pytest.mark.parametrize(

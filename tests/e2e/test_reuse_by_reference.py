@@ -112,6 +112,8 @@ def test_who_takes_a_value_depends_on_what_it_refers_to(project: Project) -> Non
     second, results = project.run(2)
     assert second == {**dict.fromkeys(VALUES, 2), STEADY: 7, "inherited": 1}
     assert results[STEADY] == "reused"
+    why = project.nbci("why", "n.ipynb", "inherited", env=project.env).stdout
+    assert (why.startswith("inherited: reuse"), "gone" in why) == (True, False)
     _, results = project.run(2)
     assert set(results.values()) == {"reused"}
     third, results = project.run(2, "-p", "FACTOR=5")

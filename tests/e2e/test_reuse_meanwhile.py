@@ -126,6 +126,8 @@ def test_a_step_that_rewrites_its_input(project: Project, rewrite: str) -> None:
     code, said = project.run()
     assert (code, "warning: " in said, "d.txt" in said, "not kept" in said) == (0, True, True, True)
     project.write("d.txt", "1")
+    why = project.nbci("why", "n.ipynb", "a", env=project.env).stdout
+    assert "a: run, d.txt changed while it ran, so its result was not kept" in why
     assert project.results() == {"a": "passed"}
 
 
@@ -156,4 +158,15 @@ def test_a_run_does_not_go_on_with_other_files(project: Project, name: str, text
     refused = project.nbci("run", "--resume", "latest", env=project.env)
     assert (refused.returncode, f"{name} has changed since step a used it" in refused.stderr) == (2, True)
     project.write(name, before)
+    assert project.nbci("run", "--resume", "latest", env=project.env).returncode == 0
+
+
+def test_what_the_run_itself_has_changed_is_no_obstacle_to_going_on(project: Project) -> None:
+    project.notebook(
+        ("step:a", "x = open('d.txt').read()"),
+        ("step:b", "x\nopen('d.txt', 'w').write('9')"),
+        ("step:c", "assert os.path.exists('fine')"),
+    )
+    assert project.run()[0] == 1
+    (project.folder / "fine").touch()
     assert project.nbci("run", "--resume", "latest", env=project.env).returncode == 0

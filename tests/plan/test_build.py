@@ -310,6 +310,33 @@ def test_steps_of_one_text_have_keys_of_their_own(tmp_path: Path) -> None:
     assert key_of(plan_of(tmp_path, cells[:2]).steps[0].parts) == key_of(parts[0])
 
 
+@pytest.mark.parametrize(
+    ("steps", "different"),
+    [
+        ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb, after: [a]}", 2),
+        ("a: {notebook: n.ipynb}\n  b: {notebook: m.ipynb, after: [a]}\n  c: {notebook: n.ipynb, after: [b]}", 3),
+        ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb}", 1),
+        ("a: {notebook: n.ipynb, matrix: {x: [1, 2]}}", 1),
+    ],
+)
+def test_a_notebook_that_runs_after_itself_is_another_step(tmp_path: Path, steps: str, different: int) -> None:
+    write_notebook(tmp_path / "n.ipynb", ["print(1)"])
+    write_notebook(tmp_path / "m.ipynb", ["print(2)"])
+    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n  {steps}\n")
+    assert len({key_of(step.parts) for step in planned(tmp_path / "p.yaml").steps}) == different
+
+
+@pytest.mark.parametrize(
+    ("source", "counts"), [("pickle.load(open('m.pkl', 'rb'))", True), ("load('m.pkl')", True), ("print(1)", False)]
+)
+def test_who_loads_pickles_may_come_upon_any_definition(tmp_path: Path, source: str, counts: bool) -> None:
+    def key(value: int) -> str:
+        cells = [("imports", "import pickle\nfrom joblib import load"), ("functions", f"class Model:\n    x = {value}")]
+        return key_of(plan_of(tmp_path, [*cells, ("step:a", source), ("step:b", "pickle, load")]).step("a").parts)
+
+    assert (key(1) != key(2)) == counts
+
+
 def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", ["x = 1"])
     steps = "".join(f"  {name}: {{notebook: n.ipynb, container: 'python:3'}}\n" for name in "ab")

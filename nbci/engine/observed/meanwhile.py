@@ -56,7 +56,7 @@ def changed_meanwhile(step: PlannedStep, seen: Seen, surroundings: Surroundings,
     unseen = {surroundings.place(part.label) for part in surroundings.parts if part.kind in _CONTENT}
     unseen -= {*seen.stamps, *seen.written}
     found |= {path for path in unseen if _touched_since(path, since_ns)}
-    for path in sorted(found):
+    for path in sorted(path for path in found if "/__pycache__/" not in path):
         label = os.path.relpath(path, root) if path.startswith(f"{root}/") else path
         yield Change(label, _said(step, label, by_itself=_is_in(path, seen.written)))
 
