@@ -6,11 +6,13 @@ state that nobody seeded is not handed on: it stays as unpredictable as in a not
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import pickle
+import sys
 from typing import Any
 
-from . import arrivals
+from . import arrivals, traces
 from .pickling import Refused
 from .value_files import Files, Mapped, Stream
 
@@ -18,7 +20,10 @@ PREFIX = "random state of "
 """How the names of these values begin; no variable has such a name."""
 NO_SEED = 1 << 32
 """Seeds that people choose are smaller; torch draws its own from 53 or 64 bits."""
+WORDS_AN_IMPORT = 2
 
+known: set[str] = set()
+"""The modules that every kernel has."""
 begun: dict[str, bytes] = {}
 """Each generator's state before the step's own cells, by its module."""
 incoming: dict[str, bytes] = {}
@@ -45,6 +50,17 @@ class Random:
     def is_seeded(self, random: Any) -> bool:
         return seeded.get(self.module, False)
 
+    def is_of_imports(self, random: Any, start: bytes, state: bytes) -> bool:
+        """Whether no more was drawn than modules draw once, when they are imported (rich, for the ids of styles)."""
+        drawers = [module for name, module in list(sys.modules.items()) if name not in known and holds(random, module)]
+        generator = random.Random()
+        generator.setstate(pickle.loads(start))
+        for _ in range(WORDS_AN_IMPORT * len(drawers)):
+            generator.getrandbits(32)
+            if pickle.dumps(generator.getstate(), 4) == state:
+                return True
+        return False
+
 
 class NumpyRandom:
     """The generator behind `numpy.random.rand()`; scikit-learn, pandas and scipy use it where they are given none."""
@@ -63,6 +79,9 @@ class NumpyRandom:
         if random.get_state(legacy=False)["bit_generator"] != found["bit_generator"]:
             random.set_bit_generator(getattr(random, found["bit_generator"])())
         random.set_state(found)
+
+    def is_of_imports(self, random: Any, start: bytes, state: bytes) -> bool:
+        return False
 
     def is_seeded(self, random: Any) -> bool:
         """Also by somebody who took `seed` before it was watched: numpy forgets the entropy that it began with."""
@@ -91,8 +110,19 @@ class Torch:
         for number, gpu in enumerate(gpus[: torch.cuda.device_count()] if gpus else ()):
             torch.cuda.set_rng_state(torch.tensor(list(gpu), dtype=torch.uint8), number)
 
+    def is_of_imports(self, torch: Any, start: bytes, state: bytes) -> bool:
+        return False
+
     def is_seeded(self, torch: Any) -> bool:
         return bool(torch.initial_seed() < NO_SEED)
+
+
+def holds(random: Any, module: Any) -> bool:
+    """Whether an installed module has a function of the global generator among its names."""
+    space = getattr(module, "__dict__", {})
+    if traces.is_own(str(space.get("__file__") or "<frozen")):
+        return False
+    return any(getattr(value, "__self__", None) is random._inst for value in list(space.values()) if callable(value))
 
 
 def numbers(tensor: Any) -> bytes:
@@ -118,6 +148,7 @@ def note_calls(module: str, holder: Any, name: str, seeds: bool) -> None:
 
 def install() -> None:
     """Watch the generators from before any code of the step."""
+    known.update(sys.modules)
     for generator in GENERATORS:
         arrivals.watch(generator.module, functools.partial(arrived, generator))
 
@@ -155,13 +186,13 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
     answer: dict[str, Any] = {"drew": [], "unseeded": [], "gives": []}
     files = Files(folder, blake3)
     for generator in GENERATORS:
-        start, module = begun.get(generator.module), arrivals.here(generator.module)
-        state = generator.read(module) if start is not None and module is not None else start
-        if state is None or state == start:
+        name, state, is_known = PREFIX + generator.module, None, False
+        with contextlib.suppress(Exception):  # whatever the user's code made of the module
+            state, is_known = left_by_step(generator)
+        if state is None:
             continue
-        name = PREFIX + generator.module
         answer["drew"].append(name)
-        if generator.module in incoming or generator.is_seeded(module):
+        if is_known:
             stream = Stream()
             stream.write(pickle.dumps({"state": state}, 4))
             digest, size = files.write(stream)
@@ -172,3 +203,14 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
             answer["unseeded"].append(name)
     answer["undigested"] = files.undigested
     return answer
+
+
+def left_by_step(generator: Any) -> tuple[Any, bool]:
+    """The state that the step left, None where it is what it was; and whether another run would leave the same."""
+    start, module = begun.get(generator.module), arrivals.here(generator.module)
+    state = generator.read(module) if start is not None and module is not None else start
+    if state == start:
+        return None, False
+    if generator.module in incoming or generator.is_seeded(module):
+        return state, True
+    return (None if generator.is_of_imports(module, start, state) else state), False
