@@ -61,7 +61,8 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
         if (planned[giver].node, planned[giver].notebook) == (step.node, step.notebook)
     }
     found: list[str] = []
-    pending, seen = list(step.after) if left else [], set()
+    # in a run of a part, the step itself no longer says what it comes after elsewhere
+    pending, seen = list(planned[step.name].after) if left else [], set()
     while pending:
         other = pending.pop()
         if other in left:

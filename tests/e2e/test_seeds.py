@@ -15,6 +15,8 @@ from nbci.inkernel.value_files import MAGIC
 from nbci.store.cache import user_cache
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import MakeNotebook
     from support.console import Console
 
@@ -132,4 +134,14 @@ def test_a_state_that_is_gone_is_made_again(nbci: Console, make_notebook: MakeNo
         file.unlink()
     done = nbci("run", notebook)
     assert done.returncode == 0, done.stderr
+    assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == numbers
+
+
+def test_the_state_is_carried_to_another_machine(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+    numbers, _ = shown(nbci, make_notebook("n.ipynb", [("step:a", SEED), ("step:b", DRAW)]))
+    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+    for step in "ab":
+        cache = {"NBCI_CACHE": str(tmp_path / f"cache-of-{step}")}
+        done = nbci("step", "--plan", "plan.json", "--store", "store", step, env=cache)
+        assert done.returncode == 0, done.stderr
     assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == numbers
