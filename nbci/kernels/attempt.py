@@ -45,7 +45,6 @@ GRACE_WHEN_STOPPED_SECONDS = 0.5
 OBEY_SECONDS = 2.0
 DRAIN_SECONDS = 2.0
 QUIET_SECONDS = 0.1
-OUTPUT_LOST = "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
 
 
 class KernelDied(Exception):
@@ -359,8 +358,7 @@ class Attempt:
         )
 
     def _asides(self) -> list[str]:
-        incomplete = self._client.incomplete if self._client is not None else ()
-        lost = [f"cell {number}: {OUTPUT_LOST}" for number in incomplete]
+        lost = self._client.asides if self._client is not None else []
         return lost + (self._placed(self.facts.asides) if self.facts is not None else [])
 
     def _placed(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:

@@ -26,6 +26,11 @@ CAPTURED = ("stream", "clear_output", "display_data", "execute_result", "error")
 QUIET_SECONDS = 2.0
 """How long nothing may come from a kernel that has replied before it is asked whether it has said all."""
 
+END_LOST = "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
+STOPPED = (
+    "it printed faster than nbci could take in; its kernel, which drops what finds no room, may have lost some of it"
+)
+
 
 class RanCell(Struct, frozen=True, kw_only=True):
     """A cell that was sent to the kernel, and where its outputs go; `number` is the notebook's."""
@@ -48,8 +53,8 @@ class StepClient(NotebookClient):
         super().__init__(nb, km=km, log=quiet, timeout=None)
         self.kc: Any = kc
         self.messages_seen = 0
-        self.incomplete: list[int | None] = []
-        """Cells whose end was not heard of."""
+        self.asides: list[str] = []
+        """What to warn of."""
         self.widget_registry = OUTPUT_WIDGETS
         self._cells: dict[str, RanCell] = {}
         self._latest: RanCell | None = None
@@ -68,6 +73,7 @@ class StepClient(NotebookClient):
         if not node.source.strip() or self.skip_cells_with_tag in tags:
             return None
         node.metadata["execution"] = {}
+        stops = self._stops()
         asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
         self._latest = self._cells[asked] = RanCell(node=node, index=index, number=number, outputs=outputs)
         reply = await self._reply(asked)
@@ -76,8 +82,13 @@ class StepClient(NotebookClient):
         if content["status"] == "error":
             node.metadata.setdefault("nbci", {})["raised"] = str(content.get("ename") or "error")
         if not await self.hear_all(asked):
-            self.incomplete.append(number)
+            self.asides.append(f"cell {number}: {END_LOST}")
+        elif self._stops() > stops:
+            self.asides.append(f"cell {number}: {STOPPED}")
         return content
+
+    def _stops(self) -> int:
+        return getattr(self.kc.iopub_channel, "stops", 0)
 
     def allows_errors(self, index: int) -> bool:
         """Whether the cell at `index` may raise."""

@@ -7,6 +7,7 @@ import codecs
 import contextlib
 import logging
 import os
+import signal
 import time
 import uuid
 from typing import TYPE_CHECKING, Any
@@ -110,6 +111,9 @@ class KernelProcess:
         self.client.start_channels(hb=False)  # its process is watched itself
         self.client.allow_stdin = False
         await self._wait_until_ready()
+        begin = getattr(self.client.iopub_channel, "begin", None)
+        if begin is not None:
+            begin(self._stop)
 
     @property
     def pid(self) -> int:
@@ -145,6 +149,7 @@ class KernelProcess:
 
     async def interrupt(self) -> None:
         """Interrupt what the kernel is doing; it may not obey."""
+        self._let_run()
         with contextlib.suppress(Exception):
             await self.manager.interrupt_kernel()
 
@@ -157,6 +162,7 @@ class KernelProcess:
         """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove its traces."""
         try:
             if self.pid and not self.died.done() and grace_seconds > 0:
+                self._let_run()
                 with contextlib.suppress(Exception):
                     await self.manager.request_shutdown()
                 await self._await_end(grace_seconds)
@@ -229,16 +235,29 @@ class KernelProcess:
         return provisioner
 
     def _new_client(self, manager: AsyncKernelManager) -> AsyncKernelClient:
-        from nbci.kernels.channels import PatientChannel
+        from nbci.kernels.channels import PatientChannel, StoppingChannel
 
+        iopub: Any = PatientChannel if self._job.language == "python" else StoppingChannel
         client = manager.client()
-        client.shell_channel_class = client.iopub_channel_class = PatientChannel
+        client.shell_channel_class = PatientChannel
+        client.iopub_channel_class = iopub
         return client
+
+    def _stop(self, stopped: bool) -> None:
+        """Have the process stand still, or go on."""
+        if self.pid and not self.died.done():
+            with contextlib.suppress(OSError):
+                os.kill(self.pid, signal.SIGSTOP if stopped else signal.SIGCONT)
+
+    def _let_run(self) -> None:
+        let_run = getattr(self.client and self.client.iopub_channel, "let_run", None)
+        if let_run is not None:
+            let_run()
 
     def _limit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection.
 
-        A Python kernel waits until there is room, see `inkernel.streams`. Others drop what finds none.
+        A Python kernel waits until there is room, see `inkernel.streams`. Others drop what finds none, and are stopped.
         """
         import zmq
 

@@ -49,6 +49,14 @@ FAILING = {
     "quit": ("quit()\nprint('after')", "CellExit"),
     "sys.exit": ("import sys; sys.exit(0)\nprint('after')", "SystemExit"),
     "await": ("import asyncio\nawait asyncio.sleep(0)\nraise OSError('late')\nprint('after')", "OSError"),
+    "own handler": (
+        "get_ipython().set_custom_exc((Exception,), lambda *args, **kwargs: print('oh'))\nraise ValueError('bad')",
+        "ValueError",
+    ),
+    "own traceback": (  # the last, for what it does to the kernel
+        "get_ipython().showtraceback = lambda *args, **kwargs: print('oh')\nraise ValueError('bad')",
+        "ValueError",
+    ),
 }
 
 PASSING = {

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 from real_kernels import printed, run_all
 
+from nbci.kernels.channels import StoppingChannel
 from nbci.kernels.specs import installed_kernels, kernel_language
 
 if TYPE_CHECKING:
@@ -54,3 +55,34 @@ def test_bash_runs_fails_dies_and_times_out(make_job: MakeJob, bash: dict[str, A
     assert (slow.failure.kind, slow.failure.cell) == ("timeout", 1)
     for outcome in (fine, fails, dies, slow):
         nbformat.validate(outcome.notebook)
+
+
+def test_a_kernel_that_would_drop_its_outputs_is_stopped_meanwhile(
+    make_job: MakeJob, bash: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It prints into a queue; while much waits there, its process stands still."""
+    stops: list[bool] = []
+    begin = StoppingChannel.begin
+
+    def observed(self: StoppingChannel, stop_kernel: Callable[[bool], object]) -> None:
+        def stop_and_note(stopped: bool) -> None:
+            stops.append(stopped)
+            stop_kernel(stopped)
+
+        begin(self, stop_and_note)
+
+    monkeypatch.setattr(StoppingChannel, "begin", observed)
+    monkeypatch.setattr("nbci.kernels.channels.MOST_WAITING_BYTES", 2000)
+    lines = {f"line {n}" for n in range(1, 1001)}
+    counted, endless = run_all(
+        make_job("for n in $(seq 1000); do echo line $n; done", **bash),
+        make_job("yes", cell_timeout_seconds=2, **bash),
+    )
+
+    assert stops[:2] == [True, False]
+    assert counted.failure is None
+    assert set(printed(counted, 0).splitlines()) <= lines  # on a busy machine it drops some as it goes on
+    (warning,) = counted.warnings
+    assert warning.startswith("cell 1: it printed faster than nbci could take in")
+    assert endless.failure is not None
+    assert endless.failure.kind == "timeout"
