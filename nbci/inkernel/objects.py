@@ -191,6 +191,19 @@ def fill_exception(error: BaseException, filled: tuple[Any, ...]) -> None:
 # classes
 
 
+def own_attributes(kind: Any) -> dict[str, Any]:
+    """Attributes that cloudpickle takes for inherited ones, because a base has the very same object.
+
+    The base may get another one later (`_extract_class_dict` in cloudpickle.py).
+    """
+    bases = [vars(base) for base in kind.__mro__[1:]]
+    return {
+        "".join(name): value
+        for name, value in sorted(vars(kind).items())
+        if not name.startswith("__") and any(name in base and base[name] is value for base in bases)
+    }
+
+
 def class_without_effects(  # noqa: PLR0917  # called as cloudpickle's own function is
     kind: Any, name: str, bases: Any, settings: Any, identity: Any, extra: Any
 ) -> Any:

@@ -110,7 +110,9 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
             if isinstance(obj, types.FunctionType):
                 return self.reduce_function(obj, reduced)
             if reduced[0] is inner._make_skeleton_class:
-                return (objects.class_without_effects, *reduced[1:])
+                attributes, slots = reduced[2]
+                own = {**objects.own_attributes(obj), **attributes}
+                return (objects.class_without_effects, reduced[1], (own, slots), *reduced[3:])
             return reduced
 
         def reduce_function(self, function: Any, reduced: tuple[Any, ...]) -> tuple[Any, ...]:
