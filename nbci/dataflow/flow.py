@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dataflow.alterations import altered_names, called_names, is_flat
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought, Origin, Undefined, undefined_names
@@ -304,6 +305,7 @@ def order_from_flow(
     version: dict[str, int] = {}
     bound = origin.own.union(*(found.binds for found in names))
     uncertain: list[int] = []
+    altered = _altered(steps, names, origin, prelude)
     for step, found in enumerate(names):
         read = found.needs | found.assumes
         if any(name not in bound and not origin.has(name) for name in found.needs):
@@ -311,8 +313,12 @@ def order_from_flow(
         if found.uncertain:
             uncertain.append(step)
         anew = (found.surely_binds | found.unbinds) - read
-        for name in sorted(read | found.binds | found.changes | found.unbinds):
+        writes = altered[step] | found.binds | found.changes | found.unbinds
+        for name in sorted(read | writes):
             earlier = last.get(name)
+            if name in origin.carried and name not in writes:
+                edges[step].update(() if earlier is None else (earlier,))
+                continue
             if earlier is not None and name not in anew:
                 edges[step].add(earlier)
                 _keep_replaced_apart(name, version[name], replaced, edges)
@@ -326,6 +332,29 @@ def order_from_flow(
     return tuple(
         (steps[earlier].name, steps[step].name) for step in range(len(steps)) for earlier in sorted(edges[step])
     )
+
+
+def _altered(
+    steps: Sequence[StepCode], names: Sequence[Names], origin: Origin, prelude: Sequence[Statement]
+) -> list[frozenset[str]]:
+    """For each step the names of what all steps make that it may change, by what its code and what it calls shows."""
+    by_definition: defaultdict[str, set[str]] = defaultdict(set)
+    flat = frozenset(name for statement in prelude if is_flat(statement.code) for name in statement.binds)
+    defined = [(statement.code, statement.binds) for statement in prelude if statement.kind != "import"]
+    for step, found in zip(steps, names, strict=True):
+        defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
+    for code, binds in defined:
+        found_there = altered_names(code, flat)
+        for name in binds:
+            by_definition[name] |= found_there
+    objects = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"))
+    altered = []
+    for step, found in zip(steps, names, strict=True):
+        own = frozenset().union(*(altered_names(cell, flat) for cell in step.cells))
+        called = frozenset().union(*(called_names(cell) for cell in step.cells)) & objects
+        through = (by_definition[name] for name in found.needs & by_definition.keys())
+        altered.append(origin.with_companions(own.union(called, *through) & origin.carried.keys()))
+    return altered
 
 
 def _keep_replaced_apart(

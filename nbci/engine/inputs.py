@@ -86,9 +86,9 @@ def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
 
 
 def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """The values that functions in those taken look up by name when they are called, as the last step left each."""
+    """Values that those taken refer to, or that functions in them look up when called, as the last step left each."""
     found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
-    pending = [name for ref in taken for name in ref.reads]
+    pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
     while pending:
         name = pending.pop()
         if name in found:
@@ -97,7 +97,7 @@ def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records:
         gave = {giver: ref for giver in sources if (ref := _named(records, giver, name, "gives"))}
         if gave:
             found[name] = resolve_join(name, None, _latest(name, gave, records))
-            pending += found[name].reads
+            pending += (*found[name].reads, *found[name].refs)
     own = {ref.name for ref in taken}
     return tuple(found[name] for name in sorted(found) if name not in own)
 

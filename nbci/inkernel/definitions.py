@@ -49,6 +49,8 @@ made: dict[str, Walk] = {}
 """What each name of those cells led to when they had run."""
 addresses: dict[int, tuple[str, int]] = {}
 """Where each object is found again, by its id: a name, and the number in its walk. Only what is as it was."""
+moved: dict[str, dict[int, Any]] = {}
+"""Of names that arrived as values, the objects that stand for those that this kernel's own cells made, by number."""
 containers: set[int] = set()
 """Those of the addresses that only a persistent id can name."""
 
@@ -105,6 +107,7 @@ class Walk:
 def remember(space: dict[str, Any], names: Any) -> None:
     """Take note of what these names lead to now that all cells before the step's own have run."""
     made.clear()
+    moved.clear()
     addresses.clear()
     for name in sorted(names):
         if name in space:
@@ -156,10 +159,40 @@ def note_addresses(walks: dict[str, Walk]) -> None:
 
 def find(name: str, number: int) -> Any:
     """The object at that address."""
+    if number in moved.get(name, ()):
+        return moved[name][number]
     walk = made.get(name)
     if walk is None or number >= len(walk.objects):
         raise LookupError("what the notebook's cells made as `" + name + "` is not there")
     return walk.objects[number]
+
+
+STANDING_FOR = "what stands for "
+"""How the entries of a group begin that say where objects went; no variable has such a name."""
+
+
+def places(values: dict[str, Any], made_of: Any) -> dict[str, Any]:
+    """For each value that was changed, what it still holds of the objects that earlier values may name by addresses.
+
+    `made_of` gives the ids of all objects in the values.
+    """
+    different = [name for name, value in values.items() if name in made and id(value) not in addresses]
+    ids = made_of() if different else ()
+    found: dict[str, Any] = {}
+    for name in different:
+        objects = dict(enumerate(made[name].objects))
+        objects.update(moved.get(name, {}))
+        kept = {number: one for number, one in objects.items() if id(one) in ids and not isinstance(one, tuple)}
+        if kept:
+            found[STANDING_FOR + name] = kept
+    return found
+
+
+def take_places(group: dict[str, Any]) -> None:
+    """Note where the objects of the group's names are now."""
+    for key, objects in group.items():
+        if key.startswith(STANDING_FOR):
+            moved[key[len(STANDING_FOR) :]] = objects
 
 
 def mark(obj: Any) -> Any:

@@ -79,6 +79,12 @@ class Probe(Parts):
 
 def dump(values: dict[str, Any], shared: Any = (), *, named: bool) -> tuple[Any, Any]:
     """The values as a stream, and the pickler that wrote it."""
+    stream, made = dump_once(values, shared, named)
+    places = definitions.places(values, lambda: {id(obj) for _, obj in made.memo.copy().values()})
+    return dump_once({**values, **places}, shared, named) if places else (stream, made)
+
+
+def dump_once(values: dict[str, Any], shared: Any, named: bool) -> tuple[Any, Any]:
     stream = Stream()
     made = pickler(stream, stream.add_buffer, shared, named=named)
     made.dump(values)

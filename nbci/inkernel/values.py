@@ -41,21 +41,19 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
 ) -> dict[str, Any]:
     """Put the named values into the user's namespace; `verified` are the digests that hold.
 
-    `takes` are names, digests, and whether only cached functions were called. `by_reference` are the names that the
-    cells before the step's own bind.
+    `takes` are names, digests, whether only cached functions were called, and names that the bytes refer to.
+    `by_reference` are the names that the cells before the step's own bind.
     """
     seen = frozenset(verified)
     state["step"] = step
     definitions.remember(main(), by_reference if takes or gives else ())
-    wanted: dict[str, list[str]] = {}
-    for name, digest, _ in takes:
-        wanted.setdefault(digest, []).append(name)
     arrived: dict[str, Any] = {}
     loaded.clear()
-    for digest, names in sorted(wanted.items()):
+    for digest, names in in_order(takes):
         try:
             mapped = Mapped(folder, digest, digest in seen)
             group = mapped.load()
+            definitions.take_places(group)
             arrived.update({name: group[name] for name in names})
         except Refused as error:
             return {"integrity": str(error), "names": names}
@@ -64,10 +62,26 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
         keep(mapped, {name: group[name] for name in sorted(names) if name in set(gives)})
     main().update(arrived)
     called_before.clear()
-    called_before.update({name: definitions.Walk(arrived[name]) for name, _, called in takes if called})
+    called_before.update({take[0]: definitions.Walk(arrived[take[0]]) for take in takes if take[2]})
     for walk in definitions.made.values():
         walk.let_go()
     return {}
+
+
+def in_order(takes: list[Any]) -> Iterator[tuple[str, list[str]]]:
+    """The digests and their names: what others refer to comes before them."""
+    names: dict[str, list[str]] = {}
+    refers: dict[str, set[str]] = {}
+    for name, digest, _, refs in sorted(takes):
+        names.setdefault(digest, []).append(name)
+        refers.setdefault(digest, set()).update(refs)
+    pending = sorted(names)
+    while pending:
+        here = {name: digest for digest in pending for name in names[digest]}
+        ready = [one for one in pending if {here.get(name, one) for name in refers[one]} <= {one}]
+        chosen = ready or pending[:1]
+        yield from ((digest, names[digest]) for digest in chosen)
+        pending = [digest for digest in pending if digest not in chosen]
 
 
 def keep(mapped: Mapped, values: dict[str, Any]) -> None:

@@ -92,7 +92,7 @@ class PythonKernel:
     def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
         return {
             "folder": str(self._job.values_folder),
-            "takes": [[ref.name, ref.object, ref.called] for ref in self._job.takes],
+            "takes": [[ref.name, ref.object, ref.called, list(ref.refs)] for ref in self._job.takes],
             "gives": [*self._job.gives, *self._job.optional_gives],
             "by_reference": sorted(self._job.defined_by_reference),
             "step": self._job.step,

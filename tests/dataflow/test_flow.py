@@ -242,12 +242,12 @@ def test_dataflow_order_gives_every_step_what_notebook_order_gives_it(seed: int)
     chain = [
         StepCode(name=s.name, after=tuple(p.name for p in steps[:i][-1:]), cells=s.cells) for i, s in enumerate(steps)
     ]
-    edges = order_from_flow(steps, frozenset("c"))
+    edges = order_from_flow(steps, frozenset("c"), settled=frozenset("c"))
     derived = [
         StepCode(name=s.name, after=tuple(early for early, late in edges if late == s.name), cells=s.cells)
         for s in steps
     ]
-    declared, free = flow(chain, frozenset("c")), flow(derived, frozenset("c"))
+    declared, free = (flow(each, frozenset("c"), settled=frozenset("c")) for each in (chain, derived))
     for each in steps:
         want, got = (
             {take.name: take.givers for take in found.step(each.name).takes if take.needed}
