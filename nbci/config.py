@@ -20,6 +20,7 @@ _KEYS = {
     "keep": int,
     "store": dict,
     "jenkins": dict,
+    "signers": str,
 }
 
 
@@ -43,7 +44,8 @@ class Project(Struct, frozen=True, kw_only=True):
     `secrets` name environment variables to mask in every step, `names` variables that its kernels bring along. `jobs`
     is the default of `-j`; `keep` is the number of
     runs that `nbci clean` leaves. `remote`: the DVC remote, by name or URL, through which results are shared.
-    `prefix` is set in builds of forks: what they keep and share goes under it.
+    `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the file, relative to the
+    root, that says whose signatures of runs count.
     """
 
     root: Path
@@ -55,6 +57,12 @@ class Project(Struct, frozen=True, kw_only=True):
     remote: str | None = None
     jenkins: JenkinsSettings = JenkinsSettings()
     prefix: str | None = None
+    signers: str | None = None
+
+    @property
+    def signers_file(self) -> Path | None:
+        """Who may sign runs that are promoted; None where they need no signature."""
+        return self.root / self.signers if self.signers is not None else None
 
     @property
     def runs_folder(self) -> Path:
@@ -156,6 +164,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
         keep=table.get("keep", 20),
         remote=_remote(table.get("store", {}), where),
         jenkins=_jenkins(table.get("jenkins", {}), where),
+        signers=table.get("signers"),
     )
 
 

@@ -34,6 +34,7 @@ STARTED = {
     "promotion/packaging.py": "our own module, with absolute paths",
     "registry/git.py": "git_command",
     "store/checkout.py": "git_command",
+    "store/signing.py": "ssh-keygen with fixed options, absolute paths and a checked name",
 }
 """Every module that starts a process, and why nothing from outside is an option there."""
 

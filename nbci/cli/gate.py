@@ -50,7 +50,7 @@ def main(arguments: argparse.Namespace) -> int:
         folder.settle()
         record, plan = folder.read(), folder.read_plan()
         if record.result == "passed":
-            folder.check_seal()
+            folder.check_seal(project.signers_file)
         if record.result == "passed" and plan.gates and not plan.leaves_out:
             judging = Judging(project, plan, os.environ)
             record = judging.judged(record, record.verdict.overrides if record.verdict else ())

@@ -14,6 +14,7 @@ from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
 from nbci.secrets import credentials
 from nbci.store.runs import DISPLACED
+from nbci.store.signing import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
@@ -166,6 +167,7 @@ class RunContext(Struct, kw_only=True):
             hidden -= set(self.project.secrets)
         else:
             hidden |= set(credentials(self.environ)) - set(step.secrets)
+        hidden.add(KEY)
         variables = {name: value for name, value in self.environ.items() if name not in hidden}
         variables.setdefault("PYTHONHASHSEED", "0")
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}

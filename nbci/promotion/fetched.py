@@ -20,6 +20,8 @@ from nbci.store.index import FileIndex
 from nbci.store.places import place_inside
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nbci.records.manifest import Manifest
     from nbci.registry.events import ModelState
     from nbci.registry.grammar import Reference
@@ -68,17 +70,28 @@ def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
     return fold(events)
 
 
-def download(source: str, commit: str, prefix: str, folder: Path, *, content: bool = True) -> Manifest:
+def download(
+    source: str,
+    commit: str,
+    prefix: str,
+    folder: Path,
+    *,
+    content: bool = True,
+    config: Mapping[str, Any] | None = None,
+) -> Manifest:
     """The release's manifest; its files lie in `folder` then, under their paths in the project.
 
-    Without `content`, the files are only looked for where they would come from.
+    Without `content`, the files are only looked for where they would come from. `config` adds to what the commit has of
+    DVC's configuration.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
     from dvc.scm import SCMError
+    from dvc_data.index import DataIndexError
 
     try:
-        with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True) as repo:
+        added = {} if config is None else {"config": config}
+        with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True, **added) as repo:
             if not repo.config["core"].get("remote"):
                 raise IntegrityError(
                     "the release's commit names no default remote of DVC, from which its files would come",
@@ -95,7 +108,7 @@ def download(source: str, commit: str, prefix: str, folder: Path, *, content: bo
         raise IntegrityError(
             f"the release lacks something: {error}", hint="nbci models verify says what", where=Location(source)
         ) from error
-    except (DvcException, SCMError, OSError) as error:
+    except (DvcException, SCMError, DataIndexError, OSError) as error:
         raise InfrastructureError(
             f"the model could not be brought: {str(error) or type(error).__name__}", where=Location(source)
         ) from error

@@ -123,6 +123,7 @@ class _Case:
     by: Promoter
     build: str | None
     seal: str
+    signature: str | None
     outs: tuple[FileRef, ...]
     artifacts: Artifacts
 
@@ -140,7 +141,7 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
             hint=f"promote the build of {plan.fork.branch} once the change is merged",
         )
     check_passed(plan, record)
-    seal = folder.check_seal()
+    seal = folder.check_seal(project.signers_file)
     git = open_git(project.root)
     made = [path for step in plan.steps for path in (*step.outs, *step.metrics)]
     built = check_clean(git, record, [*made, *(plan.imports or {})])
@@ -162,6 +163,7 @@ def _checked(project: Project, folder: RunFolder, request: Request, environ: Map
         by=find_promoter(git, environ),
         build=build_url(environ),
         seal=seal,
+        signature=folder.signature,
         outs=model_outs(spec, record),
         artifacts=_artifacts(project, environ),
     )
@@ -315,6 +317,7 @@ def _manifest(case: _Case, version: str, tried: Packaged) -> Manifest:
         build_url=case.build,
         nbci=nbci.__version__,
         seal=case.seal,
+        seal_signature=case.signature,
         files=case.outs,
         details=plain(tried),
         sources=record.sources,

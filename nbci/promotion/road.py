@@ -63,6 +63,21 @@ def _address(config: Mapping[str, Any]) -> str | None:
     return None if url is None else f"{name} at {url}"
 
 
+def access_of(project: Project) -> dict[str, Any]:
+    """What DVC is told outside the repository, credentials above all: a clone would have to be given that, too."""
+    folder = dvc_folder(project.root)
+    found: dict[str, Any] = {"core": {}, "remote": {}}
+    if folder is None:
+        return found
+    config = dvc_config(folder)
+    for level in (*reversed(_LEVELS_OF_OTHERS), "local"):
+        said = config.read(level)
+        found["core"] |= said.get("core") or {}
+        for name, settings in (said.get("remote") or {}).items():
+            found["remote"][name] = {**found["remote"].get(name, {}), **settings}
+    return found
+
+
 @contextmanager
 def clone_of(git: Git) -> Iterator[str]:
     """The URL of a clone that has the commits and tags of this repository, and nothing else of this checkout."""

@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 from nbci.data.remotes import ARTIFACTS, default_remote
 from nbci.errors import IntegrityError, NbciError
 from nbci.promotion.fetched import check_files, download
-from nbci.promotion.road import clone_of
+from nbci.promotion.road import access_of, clone_of
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
 from nbci.registry.champion import REMOTE
 from nbci.registry.git import GitFailed
 from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import read_manifest
 from nbci.store.artifacts import is_folder
+from nbci.store.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -59,6 +60,8 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
             found += (Finding(model=state.model, version=version.version, problem=problem) for problem in problems)
             for ref in manifest.files if manifest is not None else ():
                 files.setdefault(ref, (state.model, version.version))
+    if project.signers_file is not None:
+        found += _signatures(git, states, project.signers_file)
     if files:
         remote = default_remote(project)
         for ref, (model, name) in files.items():
@@ -71,35 +74,51 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
         for version in state.versions
         if (state.model, version.version) not in damaged
     ]
-    found += _roads(git, whole, content=content)
+    found += _roads(git, project, whole, content=content)
     return tuple(found)
 
 
-def _roads(git: Git, releases: Sequence[tuple[ModelState, Version]], *, content: bool) -> list[Finding]:
+def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
+    """Releases whose run nobody signed who may; those from before a model's first signed one need no signature."""
+    for state in states:
+        is_signed = False
+        for version in state.versions:
+            manifest = None
+            with contextlib.suppress(IntegrityError):  # told of already
+                manifest = read_manifest(git, version.commit)
+            if manifest is None or (manifest.seal_signature is None and not is_signed):
+                continue
+            is_signed = True
+            try:
+                check_signature(manifest.seal or "", manifest.seal_signature, signers)
+            except IntegrityError as error:
+                yield Finding(model=state.model, version=version.version, problem=error.message)
+
+
+def _roads(
+    git: Git, project: Project, releases: Sequence[tuple[ModelState, Version]], *, content: bool
+) -> list[Finding]:
     """Those of the releases that `nbci models get` cannot bring to somebody who has the repository only."""
     found: list[Finding] = []
     if not releases:
         return found
     fetched: set[FileRef] = set()
+    access = access_of(project)
     with clone_of(git) as url:
         for state, version in releases:
             manifest = read_manifest(git, version.commit)
             is_new = manifest is not None and not fetched.issuperset(manifest.files)
             try:
-                _take_road(git, url, version.commit, content=content and is_new)
+                with TemporaryDirectory(prefix="nbci-") as name:
+                    is_wanted = content and is_new
+                    taken = download(url, version.commit, git.prefix, Path(name), content=is_wanted, config=access)
+                    if is_wanted:
+                        check_files(taken, Path(name))
             except NbciError as error:
                 problem = f"it cannot be fetched from a clone: {error.message}"
                 found.append(Finding(model=state.model, version=version.version, problem=problem))
             fetched.update(manifest.files if manifest is not None else ())
     return found
-
-
-def _take_road(git: Git, url: str, commit: str, *, content: bool) -> None:
-    """As `nbci models get` does it; without `content`, up to the remote that it would come from."""
-    with TemporaryDirectory(prefix="nbci-") as name:
-        manifest = download(url, commit, git.prefix, Path(name), content=content)
-        if content:
-            check_files(manifest, Path(name))
 
 
 def _tags(git: Git, state: ModelState) -> Iterator[Finding]:

@@ -54,7 +54,8 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
 
-    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records.
+    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records,
+    which `seal_signature` signs (an SSH signature) where the run was signed.
     `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit, direction), `verdict`
     what the gates said. `details` is what was found out when the model was tried: its framework, signature, how it
     answered.
@@ -74,6 +75,7 @@ class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     stage: str | None = None
     build_url: str | None = None
     seal: str | None = None
+    seal_signature: str | None = None
     files: tuple[FileRef, ...] = ()
     sources: Mapping[str, str] | None = None
     params: tuple[ParameterValue, ...] = ()

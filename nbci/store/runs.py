@@ -23,6 +23,7 @@ from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.places import checked_run
 from nbci.store.reused import ReusedSteps
+from nbci.store.signing import check_signature, sign
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 NOTEBOOK = "notebook.ipynb"
 JOURNAL = "outputs.jsonl"
 SEAL = "seal.json"
+SIGNATURE = "seal.sig"
 DISPLACED = "displaced"
 """What stood where a step was to write and no run had made; it is kept nowhere else."""
 REUSED = "reused.jsonl"
@@ -129,7 +131,12 @@ class RunFolder:
         own = (_place(step.name) for step in record.steps if step.name.partition("/")[0] in there)
         names = ["run.json", "plan.json", REUSED, *own]
         found = {name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None}
-        write_atomic(self.path / SEAL, json.dumps(found, indent=1) + "\n")
+        text = json.dumps(found, indent=1) + "\n"
+        write_atomic(self.path / SEAL, text)
+        (self.path / SIGNATURE).unlink(missing_ok=True)
+        signature = sign(hashlib.sha256(text.encode()).hexdigest(), os.environ)
+        if signature is not None:
+            write_atomic(self.path / SIGNATURE, signature)
 
     def _folders_of_steps(self) -> frozenset[str]:
         """The first part of the names of all steps that have a folder: of a thousand that were reused, none has."""
@@ -138,8 +145,11 @@ class RunFolder:
         except FileNotFoundError:
             return frozenset()
 
-    def check_seal(self) -> str:
-        """The digest of the seal; IntegrityError that names the record which is not what was written."""
+    def check_seal(self, signers: Path | None = None) -> str:
+        """The digest of the seal; IntegrityError that names the record which is not what was written.
+
+        Where there are `signers`, one of them must have signed it.
+        """
         where = Location(str(self.path / SEAL))
         try:
             text = (self.path / SEAL).read_bytes()
@@ -150,11 +160,25 @@ class RunFolder:
             self._refuse_altered(self.path / name, digest)
         made = self.made_by(self.read_header())
         if made is not self:
-            return made.check_seal()
+            self._check_signature(text, signers)
+            return made.check_seal(signers)
         for name in (REUSED, *(_place(step.name) for step in self.read_plan().steps)):
             if name not in sealed and (self.path / name).exists():
                 raise _no_evidence("the record was added after the run", self.path / name)
+        self._check_signature(text, signers)
         return hashlib.sha256(text).hexdigest()
+
+    @property
+    def signature(self) -> str | None:
+        """The signature of the seal of the run whose results stand for this one; None where it has none."""
+        place = self.made_by(self.read_header()).path / SIGNATURE
+        return place.read_text(encoding="utf-8") if place.exists() else None
+
+    def _check_signature(self, seal: bytes, signers: Path | None) -> None:
+        if signers is not None:
+            place = self.path / SIGNATURE
+            signature = place.read_text(encoding="utf-8") if place.exists() else None
+            check_signature(hashlib.sha256(seal).hexdigest(), signature, signers)
 
     def _refuse_altered(self, place: Path, sealed: str) -> None:
         digest = _digest(place)
