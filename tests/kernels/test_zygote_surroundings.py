@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     MakeJob = Callable[..., KernelJob]
 
 PACKAGES = {
+    "dask": "import os\nX = sorted(os.environ[k] for k, v in os.environ.items() if k.startswith('DASK_'))",
     "named": "import os\nX = os.environ.get('SHADE', 'plain')",
     "asked": "import os\nX = 'SHADE' in os.environ",
     "prefixed": "import os\nX = sorted(v for k, v in os.environ.items() if k.startswith('SHA'))",
@@ -47,6 +48,8 @@ ALL = (
     "\n".join(f"import {name}; print('{name}', {name}.X)" for name in PACKAGES)
     + """
 import builtins, logging, warnings
+import multiprocessing.process
+print(multiprocessing.process.ORIGINAL_DIR == remembering.CWD())
 print(builtins.extra, len(warnings.filters), remembering.CWD() == remembering.OPEN('here').read())
 warnings.warn('noise'); logging.warning('kept')
 """
@@ -85,8 +88,8 @@ def test_imports_find_what_they_would_find_in_a_started_kernel(make_job: MakeJob
     (other / "rc").write_text("mine")
     (other / "a.cfg").write_text("")
     (other / "here").write_text(str(other))
-    changed = {"cwd": other, "env": {**env, "SHADE": "dark"}}
-    started = {"cwd": other, "env": {**env, "SHADE": "dark", "NBCI_ZYGOTE": "off"}}
+    changed = {"cwd": other, "env": {**env, "SHADE": "dark", "DASK_X": "1"}}
+    started = {"cwd": other, "env": {**env, "SHADE": "dark", "DASK_X": "1", "NBCI_ZYGOTE": "off"}}
     plain = make_job(WHO, "\n".join(f"import {name}" for name in PACKAGES), env=env)
     outcomes, reasons = series(plain, *(make_job(WHO, ALL, **where) for where in (changed, changed, started)))
 

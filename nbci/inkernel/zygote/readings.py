@@ -41,6 +41,10 @@ LOOKED_AT = [
 ]
 LISTED = [(os, "listdir"), (os, "scandir")]
 WORKING_FOLDER = [(os, "getcwd"), (os, "getcwdb")]
+BY_PREFIX = {"tqdm": "TQDM_", "fsspec": "FSSPEC_", "dask": "DASK_"}
+"""Packages that go through all variables for those that begin so."""
+FOLDER_KEPT = {"multiprocessing.process": "ORIGINAL_DIR", "rich": "_IMPORT_CWD"}
+"""Modules that ask for the working folder only to keep it there: that is set right when they come back."""
 ABILITIES = [os.supports_dir_fd, os.supports_effective_ids, os.supports_fd, os.supports_follow_symlinks]
 
 
@@ -49,6 +53,7 @@ class Asked:
 
     def __init__(self) -> None:
         self.variables: set[str] = set()
+        self.prefixes: set[str] = set()
         self.paths: set[str] = set()
         self.listings: set[str] = set()
         self.all_variables = False
@@ -56,6 +61,7 @@ class Asked:
 
     def add(self, other: Asked) -> None:
         self.variables |= other.variables
+        self.prefixes |= other.prefixes
         self.paths |= other.paths
         self.listings |= other.listings
         self.all_variables = self.all_variables or other.all_variables
@@ -124,18 +130,25 @@ class Readings:
 
     def _note_variable(self, name: Any) -> None:
         asked = self._asked()
-        if asked is not None:
+        goes_through_all = sys._getframe(2).f_code.co_name == "__iter__"
+        if asked is not None and not goes_through_all:
             asked.variables.add(os.fsdecode(name))
 
     def _note_all_variables(self) -> None:
-        asked = self._asked()
-        if asked is not None:
+        module = module_being_loaded()
+        if module is None:
+            return
+        asked = self.by_module.setdefault(module, Asked())
+        prefix = BY_PREFIX.get(module.partition(".")[0])
+        if prefix is None:
             asked.all_variables = True
+        else:
+            asked.prefixes.add(prefix)
 
     def _note_folder(self, *_: Any) -> None:
-        asked = self._asked()
-        if asked is not None:
-            asked.folder = True
+        module = module_being_loaded()
+        if module is not None and module not in FOLDER_KEPT:
+            self.by_module.setdefault(module, Asked()).folder = True
 
     def _note_path(self, path: Any, mode: Any = "r", *_: Any) -> None:
         is_replaced = isinstance(mode, str) and mode[:1] in ("w", "x", "a")
@@ -186,7 +199,10 @@ class Readings:
             asked = self.by_module.get(module)
             package = module.partition(".")[0]
             prefix = package.upper() + "_"
-            if asked and (asked.all_variables or any(name.startswith(prefix) for name in asked.variables)):
+            if asked is None:
+                continue
+            is_open = asked.all_variables or asked.prefixes
+            if is_open or any(name.startswith(prefix) for name in asked.variables):
                 found.add(package)
         return found
 
@@ -198,6 +214,7 @@ class Readings:
     def differing_variables(self, asked: Asked, changed: set[str], since_fork: set[str]) -> set[str]:
         """Those of the changed ones that were asked for; who asked for all has seen those of before the fork."""
         differing = changed & asked.variables
+        differing |= {name for name in changed if name.startswith(tuple(asked.prefixes))}
         return differing | (since_fork - OF_ONE_SHELL) if asked.all_variables else differing
 
     def differing_places(self, asked: Asked, folder: str) -> list[str]:

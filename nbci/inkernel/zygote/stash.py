@@ -24,7 +24,7 @@ from _nbci_zygote.installed import (  # type: ignore[import-not-found]
     why_not,
 )
 from _nbci_zygote.memory import side_by_side  # type: ignore[import-not-found]
-from _nbci_zygote.readings import Readings  # type: ignore[import-not-found]
+from _nbci_zygote.readings import FOLDER_KEPT, Readings  # type: ignore[import-not-found]
 from _nbci_zygote.watch import Watch  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
@@ -326,6 +326,8 @@ class Stash:
         if self._is_kernel():
             self._tell_what_was_read(names)
             self.effects.again(names)
+        for name in FOLDER_KEPT.keys() & set(names):
+            setattr(sys.modules[name], FOLDER_KEPT[name], os.getcwd())
         for name, hook in self._restored_hooks.items():
             if name in names:
                 hook(sys.modules[name])
