@@ -87,3 +87,36 @@ def test_random_notebooks(tmp_path: Path) -> None:
 @given(seed=st.integers(0, 2**32))
 def test_many_random_notebooks(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
     check_random_notebooks(tmp_path_factory.mktemp("random"), seed, count=20)
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [
+        ([("step:a", "T = int"), ("functions", "def f(x: T): pass"), ("step:b", "f(1)")], "`T` is used while"),
+        ([("step:a", "T = 1"), ("functions", "def f(x=T): pass"), ("step:b", "f()")], "step a makes it"),
+        ([("step:a", "class A: pass"), ("functions", "class B(A): pass"), ("step:b", "B()")], "`A` is used while"),
+        (
+            [
+                ("functions", "def f(): return 1"),
+                ("step:a", "f()"),
+                ("functions", "def f(): return 2"),
+                ("step:b", "f()"),
+            ],
+            "`f` is defined in cell 1 and again here",
+        ),
+    ],
+)
+def test_cells_of_all_steps_that_cannot_mean_what_the_whole_does_are_refused(
+    nbci: Console, tmp_path: Path, cells: Cells, said: str
+) -> None:
+    write_notebook(tmp_path / "n.ipynb", cells)
+    done = nbci("plan", "n.ipynb")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
+def test_a_change_that_cannot_be_handed_on_is_a_warning(tmp_path: Path) -> None:
+    cells = [("functions", "numbers = (n for n in range(9))"), ("step:a", "next(numbers)"), ("step:b", "next(numbers)")]
+    cut = Cut(tmp_path, {"n": cells})
+    record = json.loads((cut.run / "steps" / "n" / "a" / "record.json").read_text(encoding="utf-8"))
+    assert ["`numbers`" in warning and "`n/b`" in warning for warning in record["warnings"]] == [True]
