@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
+_MOST_GUESSES = 100_000
+
+
 class StepCode(Struct, frozen=True, kw_only=True):
     """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored).
 
@@ -171,17 +174,28 @@ class _Flowing:
     def _forward(self) -> None:
         """For each step the givers of every name it touches, walking in an order where givers come first."""
         after: list[Trie] = [None] * len(self.names)
+        last = self._last_uses()
+        live: set[str] = set()
         for step in self.graph.order:
+            live = {name for name in live if last[name] >= self.rank[step]} if self.names[step].uncertain else live
             trie, differing = merged([after[before] for before in self.graph.before[step]])
             for number in differing:
                 givers = self._nearest(self.wanted[number], lookup(trie, number, self.levels))
                 trie = stored(trie, number, givers, self.levels)
-            after[step] = self._through(step, trie)
+            after[step] = self._through(step, trie, live)
 
-    def _through(self, step: int, trie: Trie) -> Trie:
+    def _last_uses(self) -> dict[str, int]:
+        """For each name the rank of the last step that uses it."""
+        last: dict[str, int] = {}
+        for step in self.graph.order:
+            last.update(dict.fromkeys(self.uses[step], self.rank[step]))
+        return last
+
+    def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
+        """The givers behind the step. Where its code is uncertain it may change all that is `live`: used later."""
         names, have = self.names[step], self.have[step]
-        touched = self.uses[step] | names.binds | names.changes | names.unbinds
-        for name in self.number if names.uncertain else self.origin.with_companions(touched):
+        touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds)
+        for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)
             if number is None:
                 continue
@@ -194,6 +208,7 @@ class _Flowing:
                 trie = stored(trie, number, NO_GIVERS, self.levels) if givers else trie
             elif givers or self.origin.makes_value(name, names) or (names.uncertain and name in self.nowhere):
                 trie = stored(trie, number, frozenset((step,)), self.levels)
+                live.add(name)
                 if self._is_present(step, name, givers):
                     self.present.add((step, name))
         return trie
@@ -203,9 +218,14 @@ class _Flowing:
         return frozenset(giver for giver in givers if self.steps[giver].notebook == notebook)
 
     def _bound_nowhere(self) -> frozenset[str]:
-        """Names that no code is seen to bind: steps whose code cannot be followed may give them."""
+        """Names that no code is seen to bind: steps whose code cannot be followed may give them.
+
+        None where there are very many, which costs more than it helps: a step that lacks its name fails by itself.
+        """
         bound = self.origin.own.union(*(names.binds for names in self.names))
-        return frozenset(name for name in self.wanted if name not in bound and not self.origin.has(name))
+        found = frozenset(name for name in self.wanted if name not in bound and not self.origin.has(name))
+        uncertain = sum(bool(names.uncertain) for names in self.names)
+        return found if len(found) * uncertain <= _MOST_GUESSES else frozenset()
 
     def _is_present(self, step: int, name: str, givers: Givers) -> bool:
         names = self.names[step]
@@ -310,6 +330,7 @@ def order_from_flow(
         read = found.needs | found.assumes
         if any(name not in bound and not origin.has(name) for name in found.needs):
             edges[step].update(uncertain)
+            uncertain = [] if found.uncertain else uncertain
         if found.uncertain:
             uncertain.append(step)
         anew = (found.surely_binds | found.unbinds) - read

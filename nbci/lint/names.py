@@ -131,7 +131,7 @@ def hidden_names(sheet: Sheet) -> Iterator[Hit]:
     shared = [(number, sheet.cells[number]) for number in (*blocks.imports, *blocks.functions) if number in sheet.cells]
     parameters = {parameter.name for parameter in sheet.declared.parameters}
     for step in sheet.steps:
-        found = sheet.flowing.step(step.name).names
+        found = sheet.flow_of(step).names
         hidden = sorted(parameters - found.mentions - found.in_text)
         for reason in found.any_name if hidden else ():
             cell, line = _place_of(reason, [*sheet.own_cells(step), *shared]) or (step.cells[0], 1)
@@ -158,7 +158,7 @@ def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
         return
     parameters = {parameter.name for parameter in sheet.declared.parameters}
     for step in sheet.steps:
-        bound = sheet.flowing.step(step.name).names.binds & parameters
+        bound = sheet.flow_of(step).names.binds & parameters
         for name in sorted(bound):
             for number, cell in sheet.own_cells(step):
                 lines = [

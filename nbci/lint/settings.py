@@ -54,7 +54,7 @@ def process_state(sheet: Sheet) -> Iterator[Hit]:
     """Settings that a step changes and the steps after it do not see."""
     names = imported(sheet)
     for step in sheet.steps:
-        if not sheet.steps_after(step):
+        if sheet.is_last(step):
             continue
         for number, cell in sheet.own_cells(step):
             for line, what in dict.fromkeys(_changes(cell.tree, names)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
-from nbci.graph import Cycle, topological
+from nbci.graph import Cycle, followers_of, reachable, topological
 from nbci.notebook.tags import read_tags
 from nbci.pipeline.compose import notebook_parameters, notebook_pipeline
 from nbci.pipeline.tagged import understand
@@ -24,14 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.dataflow.code import ParsedCell, Stars
-    from nbci.dataflow.flow import Flow
+    from nbci.dataflow.flow import Flow, StepFlow
     from nbci.notebook.cells import Cell, Notebook
     from nbci.notebook.tags import CellTags
     from nbci.params import Declared
     from nbci.pipeline.model import Step, TaggedNotebook
 
 
-class Sheet(Struct, frozen=True, kw_only=True):
+class Sheet(Struct, frozen=True, kw_only=True, dict=True):
     """A notebook and what could be understood of it.
 
     `tags` are those that can be read; `refusals` are what understanding them together met with. `cells` are the Python
@@ -58,7 +59,7 @@ class Sheet(Struct, frozen=True, kw_only=True):
         """Whether its cells are read as Python."""
         return self.notebook.language == "python"
 
-    @property
+    @functools.cached_property
     def steps(self) -> tuple[Step, ...]:
         """The steps in the order that they run where that is known, else in the notebook's."""
         if self.tagged is None:
@@ -77,17 +78,31 @@ class Sheet(Struct, frozen=True, kw_only=True):
 
     def steps_after(self, step: Step) -> tuple[Step, ...]:
         """The steps that run after this one has ended, because they wait for it."""
-        later = {step.name}
-        for other in self.steps:
-            if later.intersection(self.before(other)):
-                later.add(other.name)
+        later = reachable([step.name], self._followers)
         return tuple(other for other in self.steps if other.name in later and other is not step)
 
-    def before(self, step: Step) -> tuple[str, ...]:
+    def is_last(self, step: Step) -> bool:
+        """Whether no step waits for this one."""
+        return not self._followers.get(step.name)
+
+    def flow_of(self, step: Step) -> StepFlow:
+        """What passes into and out of the step; only where `flowing` is known."""
+        return self._flows[step.name]
+
+    @functools.cached_property
+    def _flows(self) -> dict[str, StepFlow]:
+        return {step.name: step for step in self.flowing.steps} if self.flowing is not None else {}
+
+    @functools.cached_property
+    def _followers(self) -> dict[str, list[str]]:
+        before = {step.name: self._before(step) for step in self.steps}
+        return followers_of({name: [one for one in others if one in before] for name, others in before.items()})
+
+    def _before(self, step: Step) -> tuple[str, ...]:
         """The steps that this one comes right after."""
         if self.flowing is None or not self.by_dataflow:
             return step.after
-        return tuple(giver for take in self.flowing.step(step.name).takes for giver in take.givers)
+        return tuple(giver for take in self.flow_of(step).takes for giver in take.givers)
 
 
 def read_sheet(

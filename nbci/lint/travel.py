@@ -10,7 +10,7 @@ from nbci.lint.dotted import calls, dotted, imported, magics
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from nbci.dataflow.code import ParsedCell
     from nbci.lint.sheet import Sheet
@@ -69,7 +69,7 @@ def _in_steps_before_others(
 ) -> Iterator[tuple[Step, _Place]]:
     names = imported(sheet)
     for step in sheet.steps:
-        if sheet.steps_after(step):
+        if not sheet.is_last(step):
             for number, cell in sheet.own_cells(step):
                 for line, text in look(cell, names):
                     yield step, _Place(number, line, text)
@@ -100,24 +100,38 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
             yield line, f"`%{name}`"
 
 
+def _called(sheet: Sheet, names: Names) -> dict[str, list[str]]:
+    """What each step calls, by the library's names."""
+    return {
+        step.name: [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
+        for step in sheet.steps
+    }
+
+
+def _later(sheet: Sheet, step: Step, among: set[str]) -> list[str]:
+    """Those of the steps that run after this one."""
+    return [other.name for other in sheet.steps_after(step) if other.name in among] if among else []
+
+
 def plot_settings(sheet: Sheet) -> Iterator[Hit]:
     """Styles of plots set in one step, while a later one plots too."""
     names = imported(sheet)
-    for step in sheet.steps:
-        plotting = [other.name for other in sheet.steps_after(step) if _plots(sheet, other, names)]
-        for number, cell in sheet.own_cells(step) if plotting else ():
+    plotting = {name for name, found in _called(sheet, names).items() if any(map(_plots, found))}
+    for step in sheet.steps if plotting else ():
+        for number, cell in sheet.own_cells(step):
             for line, text in _styles(cell, names):
-                yield Hit(
-                    message=f"{text} in step {step.name} does not reach step {', '.join(plotting)}, which plots",
-                    hint="put it in a cell tagged `imports`, which every step runs",
-                    cell=number,
-                    line=line,
-                )
+                later = _later(sheet, step, plotting)
+                if later:
+                    yield Hit(
+                        message=f"{text} in step {step.name} does not reach step {', '.join(later)}, which plots",
+                        hint="put it in a cell tagged `imports`, which every step runs",
+                        cell=number,
+                        line=line,
+                    )
 
 
-def _plots(sheet: Sheet, step: Step, names: Mapping[str, str]) -> bool:
-    called = (name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names))
-    return any(name.startswith(_PLOTTING) and name not in _PLOT_STYLE_CALLS for name in called)
+def _plots(name: str) -> bool:
+    return name.startswith(_PLOTTING) and name not in _PLOT_STYLE_CALLS
 
 
 def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:

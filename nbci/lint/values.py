@@ -64,7 +64,7 @@ def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
         return
     names = imported(sheet)
     for step in sheet.steps:
-        flowed = sheet.flowing.step(step.name)
+        flowed = sheet.flow_of(step)
         trees = [(number, cell.tree) for number, cell in sheet.own_cells(step)]
         for give in flowed.gives:
             found = _last_value(give.name, trees)

@@ -182,6 +182,10 @@ class _PythonReader:
             return source, _parsed(source)
         except SyntaxError:
             from IPython.core.inputtransformer2 import TransformerManager
+        except (RecursionError, MemoryError) as error:
+            raise UsageError(
+                "this cell cannot be read as Python: it is nested too deeply", where=self._where(number, source)
+            ) from error
         except ValueError as error:  # NUL, lone surrogates
             raise UsageError(
                 f"this cell cannot be read as Python: {error}", where=self._where(number, source)

@@ -210,3 +210,15 @@ def test_a_plan_says_of_every_code_cell_where_it_went(nbci: Console, make_notebo
     plan = json.loads(nbci("plan", "n.ipynb", "--json").stdout)
     placed = {cell["number"] for step in plan["steps"] for cell in step["cells"]}
     assert placed | {out["cell"] for out in plan["left_out"]} == {*range(1, 11)} - {4}
+
+
+@pytest.mark.parametrize("tag", ["parameters", "imports", "functions", "metrics", "step:b"])
+@pytest.mark.parametrize("text", ["x = " + " + ".join(["1"] * 3000), "x = a" + ".b" * 3000, "x = " + "-" * 3000 + "1"])
+def test_code_that_is_nested_too_deeply_is_no_bug_of_ours(
+    nbci: Console, make_notebook: MakeNotebook, tag: str, text: str
+) -> None:
+    make_notebook("n.ipynb", [("step:a", "a = 1"), (tag, text), ("step:c", "print(1)")])
+    refused = nbci("plan", "n.ipynb")
+    assert refused.returncode == 2
+    assert "nested too deeply" in refused.stderr
+    assert "cell 2" in refused.stderr

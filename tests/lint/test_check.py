@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
@@ -141,3 +142,23 @@ def test_a_notebook_of_50_megabytes_is_checked() -> None:
     first = {**cell, "metadata": {"tags": ["step:a"]}}
     data = json.dumps({"nbformat": 4, "metadata": {}, "cells": [first, *[cell] * 49]}).encode()
     assert {finding.rule for finding in check_notebook(data, "a.ipynb").findings} == {"large-output"}
+
+
+def _chain(length: int) -> bytes:
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": [f"step:s{at}"]}, "source": f"x{at} = {f'x{at - 1}' if at else 0}"}
+        for at in range(length)
+    ]
+    return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
+
+
+def test_a_long_chain_of_steps_costs_as_much_as_it_is_long() -> None:
+    """Once it was the cube: each step looked through all behind it for each of them."""
+
+    def seconds(length: int) -> float:
+        data, start = _chain(length), time.process_time()
+        assert not check_notebook(data, "chain.ipynb").findings
+        return time.process_time() - start
+
+    seconds(10)  # imports
+    assert seconds(1200) < 20 * seconds(150)  # linear: 8; quadratic: 64
