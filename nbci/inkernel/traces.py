@@ -151,7 +151,7 @@ def source_of(path: str) -> str:
 
 def note_library(name: Any) -> None:
     """A shared library that is loaded: what its functions open, Python does not see."""
-    native.add(package_of(caller()[1]) or "ctypes")
+    native.add(package_of(caller()[1], site_folders()) or "ctypes")
     if name is not None and os.sep in os.fsdecode(name):
         note_read(full_path(name))
 
@@ -442,18 +442,25 @@ def searched() -> dict[str, set[str]]:
     for name, folders in list(looked):
         if name.partition(".")[0] in sys.builtin_module_names:
             continue
+        if not any(map(is_searchable, folders)):
+            continue
         place = place_of(getattr(sys.modules.get(name), "__file__", None) or "")
         for folder in folders:
             if is_searchable(folder):
                 found.setdefault(full_path(folder or "."), set()).add(name.rpartition(".")[2])
-            if os.path.abspath(folder) == place:
+            if absolute(folder) == place:
                 break
     return found
 
 
+@functools.lru_cache(maxsize=4096)
+def absolute(folder: str) -> str:
+    return os.path.abspath(folder)
+
+
 def place_of(file: str) -> str:
     """The folder in which a module was found."""
-    folder = os.path.dirname(os.path.abspath(file))
+    folder = absolute(os.path.dirname(file))
     return os.path.dirname(folder) if os.path.basename(file).startswith("__init__.") else folder
 
 
@@ -529,15 +536,18 @@ def native_packages() -> set[str]:
     files = {file for file in files if file.endswith((".so", ".pyd"))}
     try:
         with open("/proc/self/maps", "rb") as maps:
-            files.update(os.fsdecode(line.split(None, 5)[5].strip()) for line in maps if b".so" in line)
+            files.update(
+                os.fsdecode(line.split(None, 5)[5].strip()) for line in maps if b" r-xp " in line and b".so" in line
+            )
     except (OSError, IndexError):
         pass  # elsewhere than on Linux: what is loaded by its path is noted then
-    return {name for name in map(package_of, files) if name in sys.modules} | native
+    folders = site_folders()
+    return {name for name in (package_of(file, folders) for file in files) if name in sys.modules} | native
 
 
-def package_of(file: str) -> str:
+def package_of(file: str, folders: list[str]) -> str:
     """The installed package that a file is of; its libraries may lie in a folder beside it."""
-    for folder in site_folders():
+    for folder in folders:
         if file.startswith(os.path.join(folder, "")):
             return file[len(folder) + 1 :].partition(os.sep)[0].partition(".")[0]
     return ""
@@ -577,10 +587,13 @@ EVENTS: dict[str, Callable[..., None]] = {
 def own_modules() -> list[str]:
     """Files of the modules that belong neither to Python nor to an installed distribution."""
     files = set()
+    elsewhere = tuple(foreign)
     for module in list(sys.modules.values()):
         file = getattr(module, "__file__", None)
-        full = full_path(file) if isinstance(file, str) else ""
-        if full and not is_foreign(full):
+        if not isinstance(file, str) or (file.startswith(elsewhere) and not is_in_project(file)):
+            continue  # at once: most are, and there may be thousands
+        full = full_path(file)
+        if not is_foreign(full):
             files.add(source_of(full) if full.endswith(".pyc") else full)
     return sorted(files)
 
