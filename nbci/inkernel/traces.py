@@ -75,7 +75,7 @@ def install(root: str) -> None:
     hidden[:] = [home + ".", os.path.join(os.environ.get("XDG_CACHE_HOME") or home + ".cache", "")]
     for name in ("stat", "lstat", "access", "readlink", "getcwd", "umask", "open"):
         replace(name)
-    search_path[:] = sys.path
+    search_path[:] = map(os.path.abspath, sys.path)
     watch_environment()
     sys.meta_path.insert(0, Looked())
     sys.addaudithook(hook)

@@ -23,6 +23,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FOPEN = "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.fopen.restype = ctypes.c_void_p\nfile = libc.fopen(b'{}', b'r')"
+OPENDIR = f"""
+try:
+    import nothing
+except ImportError:
+    pass
+{FOPEN.format("a.dat")}
+libc.opendir(b'.')
+"""
 WORKER = """
 import multiprocessing
 from pathlib import Path
@@ -87,6 +95,8 @@ WAYS = (
         "file a.db has changed",
     ),
     Way("fopen", FOPEN.format("native.txt"), "file native.txt has changed"),
+    Way("opendir", f"{FOPEN.format('below/a.dat')}\nlibc.opendir(b'below')", "the files in folder below are others"),
+    Way("opendir_on_the_path", OPENDIR, "the files in folder . are others"),
     Way("far_fopen", FOPEN.format("../native.txt"), "native.txt has changed"),
     Way("forked", WORKER.format("fork", "forked.txt"), "file forked.txt has changed"),
     Way("spawned", WORKER.format("spawn", "spawned.txt"), "file spawned.txt has changed"),
@@ -121,8 +131,8 @@ class Project:
             self.write(name, version)
         for name in ("forgotten", "vendor/site-packages/vendored"):
             self.write(f"{name}.py", f"VERSION = {version}{' ' * int(version)}")
-        for name in ("lib/shadowed", "spaces/inner"):
-            self.write(f"{name}.py", "")
+        for name in ("lib/shadowed.py", "spaces/inner.py", "below/a.dat", "a.dat"):
+            self.write(name, "")
         self.write("settings.py", "import os\nos.environ['SETTING']")
         (self.root / "source.txt").write_text(f"VERSION = {version}", encoding="utf-8")
         py_compile.compile(str(self.root / "source.txt"), cfile=str(self.root / "compiled.pyc"))
@@ -134,7 +144,7 @@ class Project:
 
     def change(self) -> None:
         self.lay_out("2")
-        for name in ("globbed/b.txt", "listed/b.txt", "deep/below/b.txt", "flag", "maybe.txt"):
+        for name in ("below/b.dat", "b.dat", "globbed/b.txt", "listed/b.txt", "deep/below/b.txt", "flag", "maybe.txt"):
             self.write(name, "new")
         for name in ("optional", "shadowed", "spaces/__init__"):
             self.write(f"{name}.py", "")

@@ -44,16 +44,29 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
     if opens.trouble is not None or window.lost:
         seen = replace(seen, unwatched=tuple(readers(seen)))
     known = {*told_by(seen), *window.told}
-    listed = {path for kind, path, _ in seen.sights if kind in ("folder", "import")}  # an import lists, too
+    listed = {path for kind, path, _ in seen.sights if kind == "folder"}
     unseen = (path for path in window.read - known if others or not path.endswith(_SOURCES))
     read = {path for path in unseen if os.path.isfile(path)}
     written = {path for path in window.written - window.told if others or not path.endswith(_SOURCES)}
+    if seen.has_workers:
+        listed.update(seen.search_path)  # a Python that starts lists them, whatever it is for
     folders = {os.path.dirname(path) for path in read} & window.folders - listed
     sights: tuple[Sight, ...] = (
         *(("file", path, ()) for path in sorted(read)),
-        *(("folder", path, ()) for path in sorted(folders)),
+        *(("folder", path, _suffixes(path, read, seen)) for path in sorted(folders)),
     )
     return replace(seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written})))
+
+
+def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
+    """Of the names that count in a folder; all, where none is given.
+
+    An import lists a folder as a library's glob does. Where there were imports, what is like the files that were read
+    counts, as far as a name tells that.
+    """
+    if ("import", folder) not in {sight[:2] for sight in seen.sights}:
+        return ()
+    return tuple(sorted({os.path.splitext(path)[1] for path in read if os.path.dirname(path) == folder}))
 
 
 def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:

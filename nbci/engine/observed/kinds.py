@@ -149,7 +149,11 @@ def _presence(surroundings: Surroundings, part: Part) -> str:
 
 
 def _listing(surroundings: Surroundings, part: Part) -> str:
-    """The names in a folder, but for those of tools and of what the step itself gives, which is put back."""
+    """The names in a folder, but for those of tools and of what the step itself gives, which is put back.
+
+    Before a `|` stand the suffixes of those that count, where not all do.
+    """
+    suffixes, bar, _ = part.digest.rpartition("|")
     folder = surroundings.place(part.label)
     own = _first_names(os.path.relpath(folder, surroundings.root), surroundings.own)
     try:
@@ -158,10 +162,11 @@ def _listing(surroundings: Surroundings, part: Part) -> str:
                 f"{entry.name}{'/' if entry.is_dir() else ''}"
                 for entry in entries
                 if entry.name not in OF_TOOLS and entry.name not in own
+                if not bar or os.path.splitext(entry.name)[1] in suffixes.split("|")
             ]
     except OSError:
         return GONE
-    return text_digest("\0".join(sorted(names)))
+    return f"{suffixes}{bar}{text_digest(chr(0).join(sorted(names)))}"
 
 
 def _first_names(folder: str, paths: Iterable[str]) -> set[str]:

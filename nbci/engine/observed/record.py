@@ -55,7 +55,8 @@ def observed_parts(
 
 
 def _as_it_is(surroundings: Surroundings, part: Part) -> Part:
-    return part if part.digest else replace(part, digest=BY_NAME[part.kind].state(surroundings, part))
+    is_whole = part.digest and not part.digest.endswith("|")
+    return part if is_whole else replace(part, digest=BY_NAME[part.kind].state(surroundings, part))
 
 
 _Named = tuple[str, str, str]
@@ -129,6 +130,8 @@ def _first_state(kind: str, path: str, more: tuple[str, ...]) -> str:
         return GONE
     if kind == "stat":
         return facets_of(path, more)
+    if kind == "folder":
+        return "|".join((*more, "")) if more else ""
     return forms_of(path, more) if kind == "import" else ""
 
 
