@@ -421,7 +421,7 @@ def family_of(package: str) -> str:
 @functools.lru_cache(maxsize=4096)
 def reading_package(file: str) -> str:
     """The installed package whose code reads, if any."""
-    return package_of(file)
+    return package_of(file, site_folders())
 
 
 def reads_for_itself(file: str) -> bool:
