@@ -20,7 +20,7 @@ from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed.below import paths_named, told_by, with_opened
 from nbci.engine.observed.kinds import VERSION, surroundings_of
 from nbci.engine.observed.meanwhile import changed_deps, changed_meanwhile, changed_outs, noted
-from nbci.engine.observed.record import observed_parts, outside, undeclared
+from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
 from nbci.engine.random_states import observed_use
 from nbci.engine.random_states import warnings as random_warnings
 from nbci.engine.remake import remake
@@ -252,7 +252,7 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
         record = _with_outcome(context, step, inputs, record, outcome)
         if outcome.seen is not None:
             around = surroundings_of(context.project.root, step, record.observed, context.index, context.environ)
-            record = noted(record, changed_meanwhile(step, outside(outcome.seen, context.cache.root), around, since_ns))
+            record = noted(record, changed_meanwhile(step, _of_the_step(context, outcome.seen), around, since_ns))
     if failure is None:
         record, failure = _collect(context, step, record)
     attempt = Attempt(
@@ -377,12 +377,15 @@ def _with_outcome(
     observed: tuple[Part, ...] = ()
     warnings = outcome.warnings
     if seen is not None:
-        seen = outside(seen, context.cache.root)
+        seen = _of_the_step(context, seen)
         surroundings = surroundings_of(context.project.root, step, (), context.index, context.environ)
         observed = observed_parts(step, seen, outcome.distributions or {}, surroundings)
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
             warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+        if seen.has_secret_paths and step.cache is None:
+            why = "the step used a file whose path is a secret, so it runs every time"
+            warnings += (f"{why}; `cache: enabled` lets it be reused",)
         warnings += _unkept(step, seen)
         observed += observed_use(outcome.random, inputs.random)
         warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
@@ -404,6 +407,11 @@ def _with_outcome(
         usage=outcome.usage,
         warnings=warnings,
     )
+
+
+def _of_the_step(context: RunContext, seen: Seen) -> Seen:
+    """What was seen that may stand in a record, and is the step's own doing."""
+    return without_secret_paths(outside(seen, context.cache.root), context.mask)
 
 
 def _unkept(step: PlannedStep, seen: Seen) -> tuple[str, ...]:

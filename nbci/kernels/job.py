@@ -87,6 +87,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     times of files and folders as they were when they were first read. `native` are packages with code in which Python
     sees no file opened, `programs` what else was started; `has_workers` when there were child processes that run the
     step's own code. `unwatched` are those of `native` that may have opened what the system did not tell of.
+    `has_secret_paths` when paths were left out, since they are secrets.
     """
 
     interpreter: str
@@ -102,6 +103,7 @@ class Seen(Struct, frozen=True, kw_only=True):
     programs: tuple[str, ...] = ()
     has_workers: bool = False
     unwatched: tuple[str, ...] = ()
+    has_secret_paths: bool = False
 
 
 class RandomUse(Struct, frozen=True, kw_only=True):

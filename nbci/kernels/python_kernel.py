@@ -214,6 +214,7 @@ def _seen(said: Mapping[str, Any]) -> Seen:
         interpreter=str(said["interpreter"]),
         sights=tuple((str(kind), str(path), tuple(more)) for kind, path, more in said["sights"]),
         has_workers=bool(said["has_workers"]),
+        has_secret_paths=False,  # the kernel does not know which are
         stamps={str(path): tuple(stamp) for path, stamp in said["stamps"].items()},
         **{name: tuple(said[name]) for name in names},
     )

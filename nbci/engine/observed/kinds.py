@@ -379,6 +379,13 @@ KINDS = (
         state=_as_noted,
         kept="with deps",
     ),
+    Kind(
+        name="secret path",
+        noted="files at paths that hold a secret, as the address of a database may",
+        same="such a result is not kept, unless the step says `cache: enabled`: the path is not written down",
+        state=_as_noted,
+        kept="if asked",
+    ),
 )
 
 BY_NAME = {kind.name: kind for kind in KINDS}

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from nbci.engine.observed.kinds import Surroundings
     from nbci.kernels.job import Seen, Sight
     from nbci.plan.model import PlannedStep
+    from nbci.secrets import Mask
 
 _NOT_OUTS = (".git/", ".nbci/", ".ipynb_checkpoints/")
 _OF_THE_KERNEL = frozenset(("NBCI_RUN", "NBCI_STEP", "NBCI_KERNEL", "JPY_PARENT_PID", "JPY_SESSION_NAME"))
@@ -46,6 +47,7 @@ def observed_parts(
         *(("network", host, "") for host in seen.network),
         *(("program", name, "") for name in seen.programs),
         *(("unwatched", name, "") for name in seen.unwatched),
+        *((("secret path", "", ""),) if seen.has_secret_paths else ()),
     ]
     if labels.has_neighbours:
         named.append(("place", str(root), ""))
@@ -158,6 +160,22 @@ def outside(seen: Seen, cache: Path) -> Seen:
         sights=tuple(sight for sight in seen.sights if not sight[1].startswith(folder)),
         written=tuple(path for path in seen.written if not path.startswith(folder)),
     )
+
+
+def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
+    """What was seen at paths that hold no secret, as the address of a database in a file may be one."""
+
+    def is_fit(path: str) -> bool:
+        return mask.text(path) == path
+
+    fit = replace(
+        seen,
+        modules=tuple(filter(is_fit, seen.modules)),
+        sights=tuple(sight for sight in seen.sights if is_fit(sight[1])),
+        stamps={path: stamp for path, stamp in seen.stamps.items() if is_fit(path)},
+        written=tuple(filter(is_fit, seen.written)),
+    )
+    return replace(fit, has_secret_paths=fit != seen)
 
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
