@@ -20,6 +20,8 @@ SUPPORTED := $(filter 3.11.% 3.12.% 3.13.%,$(VERSION))
 MADE := $(VENV)/.made-by-$(VERSION)
 DEMO := $(VENV)/.installed-for-demo
 TEST := $(VENV)/.installed-for-test
+# apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
+UV := $(VENV)-uv/bin/uv
 
 .PHONY: install demo test test-newest smoke check library soak bench compiled lock upgrade clean
 .NOTPARALLEL:
@@ -38,8 +40,8 @@ test-newest:
 	$(MAKE) CONSTRAINTS= VENV=.venv-newest test
 
 # A part of the tests with the other Pythons that nbci supports, where uv finds or brings them.
-smoke: $(TEST)
-	@for version in $(OTHER_PYTHONS); do .ci/smoke $(BIN)/uv $$version $(CONSTRAINTS) || exit 1; done
+smoke: $(UV)
+	@for version in $(OTHER_PYTHONS); do .ci/smoke $(UV) $$version $(CONSTRAINTS) || exit 1; done
 
 check: $(TEST)
 	$(BIN)/ruff check
@@ -72,17 +74,20 @@ compiled: $(DEMO)
 
 # constraints.txt names one version of every package, for each Python and system. `lock` adds what pyproject.toml asks for
 # since, and leaves the other versions as they are; `upgrade` takes the newest of all.
-COMPILE_LOCK = $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --no-annotate \
+COMPILE_LOCK = $(UV) pip compile --quiet --universal --python-version 3.11 --no-annotate \
 	--custom-compile-command 'make lock' --all-extras --group build --group lock --group test --group check \
 	--output-file constraints.txt pyproject.toml
 
-lock: $(MADE)
-	$(PIP) install --group lock
+lock: $(UV)
 	$(COMPILE_LOCK)
 
-upgrade: $(MADE)
-	$(PIP) install --upgrade --group lock
+upgrade: $(UV)
 	$(COMPILE_LOCK) --upgrade
+
+$(UV): pyproject.toml
+	$(PYTHON) -m venv --clear $(VENV)-uv
+	$(VENV)-uv/bin/python -m pip --quiet --disable-pip-version-check install $(PINNED) uv
+	@touch $@
 
 $(MADE):
 ifeq ($(SUPPORTED),)
@@ -97,7 +102,7 @@ $(DEMO): pyproject.toml $(CONSTRAINTS) $(MADE)
 	@touch $@
 
 $(TEST): pyproject.toml $(DEMO)
-	$(PIP) install $(PINNED) --group lock --group test --group check
+	$(PIP) install $(PINNED) --group test --group check
 	$(BIN)/python -m bash_kernel.install --sys-prefix
 	@touch $@
 

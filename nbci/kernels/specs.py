@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import sys
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError, nearest
@@ -15,6 +17,13 @@ if TYPE_CHECKING:
     from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 
     from nbci.kernels.job import KernelJob
+
+
+_OWN_PYTHON = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+"""For these in a specification Jupyter starts the interpreter that it runs in itself.
+
+https://github.com/jupyter/jupyter_client/blob/main/jupyter_client/manager.py: format_kernel_cmd
+"""
 
 
 def installed_kernels() -> tuple[str, ...]:
@@ -55,6 +64,33 @@ def is_installed(name: str) -> bool:
             if os.path.isdir(folder):
                 return False
     return False
+
+
+@lru_cache(maxsize=64)
+def program_of(name: str) -> str | None:
+    """The program that a kernel of that name is started with; None where its specification cannot be read.
+
+    A thousand steps ask for the same few, so each is looked for once.
+    """
+    for place in specification_places(name):
+        try:
+            with open(place, encoding="utf-8") as file:
+                program = str(json.load(file)["argv"][0])
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+        return sys.executable if program in _OWN_PYTHON else program
+    # without a specification, Jupyter has one of its own for `python3`: ipykernel beside it
+    return sys.executable if name in ("python", "python3") else None
+
+
+def specification_places(name: str) -> tuple[str, ...]:
+    """Where Jupyter looks for a kernel's specification, in its order."""
+    from jupyter_core.paths import jupyter_path
+
+    names = dict.fromkeys((name, name.lower()))
+    return tuple(os.path.join(folder, each, "kernel.json") for folder in jupyter_path("kernels") for each in names)
 
 
 def why_missing(name: str) -> UsageError | None:

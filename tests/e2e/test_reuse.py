@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -295,3 +296,26 @@ def test_what_a_package_reads_when_it_is_imported_counts(tmp_path: Path) -> None
     assert [result(), result()] == ["passed", "reused"]
     (folder / "matplotlibrc").write_text("figure.dpi: 112\n")
     assert [result(), result(TQDM_DISABLE="1")] == ["passed", "passed"]
+
+
+def test_another_interpreter_under_the_same_kernel_runs_again(nbci: Console, tmp_path: Path) -> None:
+    """As when the same project is run from another environment: what is installed there may be something else."""
+    write_notebook(tmp_path / "n.ipynb", ["import sys", "print(sys.executable)"])
+    other = tmp_path / "other-python"
+    other.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")
+    other.chmod(0o755)
+    specification = tmp_path / "jupyter/kernels/python3/kernel.json"
+    specification.parent.mkdir(parents=True)
+    env = {"JUPYTER_PATH": str(tmp_path / "jupyter")}
+    found = []
+
+    for program in (sys.executable, sys.executable, str(other)):
+        argv = [program, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        document = json.dumps({"argv": argv, "display_name": "Python 3", "language": "python"})
+        if not specification.exists() or specification.read_text(encoding="utf-8") != document:
+            specification.write_text(document, encoding="utf-8")
+        done = nbci("run", "n.ipynb", env=env)
+        assert done.returncode == 0, done.stdout + done.stderr
+        found.append("reused" in done.stdout)
+
+    assert found == [False, True, False]

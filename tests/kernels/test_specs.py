@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import json
+import os
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nbci.errors import UsageError
-from nbci.kernels.specs import find_spec, is_installed
+from nbci.kernels.specs import find_spec, is_installed, program_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,3 +58,24 @@ def test_a_kernel_that_is_nowhere_is_refused_by_name(kernels: Path) -> None:
         find_spec("pyton3")
     assert refused.value.hint is not None
     assert refused.value.hint.startswith("did you mean `python3`? `-k python3` runs every step in that one")
+
+
+def _specification(folder: Path, name: str, program: str) -> None:
+    place = folder / "kernels" / name / "kernel.json"
+    place.parent.mkdir(parents=True)
+    place.write_text(json.dumps({"argv": [program, "-m", "x"], "display_name": "X", "language": "python"}))
+
+
+def test_the_program_of_a_kernel_is_that_of_the_first_specification(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program_of.cache_clear()
+    _specification(tmp_path / "first", "mine", "/opt/first/bin/python")
+    _specification(tmp_path / "second", "mine", "/opt/second/bin/python")
+    _specification(tmp_path / "second", "plain", "python")
+    monkeypatch.setenv("JUPYTER_PATH", f"{tmp_path / 'first'}{os.pathsep}{tmp_path / 'second'}")
+
+    assert program_of("mine") == "/opt/first/bin/python"
+    assert program_of("plain") == sys.executable
+    assert program_of("none-such") is None
+    program_of.cache_clear()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from nbci.records.model import Part, StepRecord
     from nbci.store.index import FileIndex
 
-VERSION = 2
+VERSION = 3
 """Of what is noted; a result for which less was noted may depend on more than its record says, and is not reused."""
 
 GONE = "gone"
@@ -244,6 +244,18 @@ def _itself(surroundings: Surroundings, part: Part) -> Iterator[str]:
     yield surroundings.place(part.label)
 
 
+def _program(_: Surroundings, part: Part) -> str:
+    from nbci.kernels.specs import program_of
+
+    return program_of(part.label) or GONE
+
+
+def _specifications(_: Surroundings, part: Part) -> Iterator[str]:
+    from nbci.kernels.specs import specification_places
+
+    yield from specification_places(part.label)
+
+
 def _locks(surroundings: Surroundings, part: Part) -> Iterator[str]:
     yield from map(str, lock_files(surroundings.root, part.label))
 
@@ -265,6 +277,14 @@ KINDS = (
         same="its content; it stands for interpreter and packages",
         state=_locked,
         files=_locks,
+    ),
+    Kind(
+        name="kernel",
+        noted="the kernel's specification",
+        same="the program that it starts: another environment with a kernel of that name is another one",
+        state=_program,
+        change="the kernel {label} is another program now",
+        files=_specifications,
     ),
     Kind(name="interpreter", noted="the interpreter", same="its file", state=_stamp, files=_itself),
     Kind(name="site", noted="folders of installed packages", same="see packages", state=_as_noted, files=_itself),

@@ -69,6 +69,7 @@ def _interpreter(step: PlannedStep, seen: Seen, distributions: Mapping[str, str]
     if step.environment is not None:
         yield ("environment", step.environment, "")
         return
+    yield ("kernel", step.kernel, "")
     yield ("interpreter", seen.interpreter, "")
     yield from (("site", folder, "") for folder in seen.site_folders)
     yield from (("package", name, version) for name, version in distributions.items())
