@@ -12,6 +12,10 @@ EXPORTED = "biufcSU"
 """Kinds of numpy's types whose arrays it puts beside the pickle by itself; times and structures it would copy."""
 
 
+class Refused(Exception):
+    """A value that must not be saved, or a file of one that must not be loaded."""
+
+
 def form_of(pickler: Any, obj: Any) -> Any:
     """How the object is reduced, or None: as it says itself."""
     kind = type(obj)

@@ -10,17 +10,14 @@ import tempfile
 import types
 from typing import Any
 
-from . import definitions, forms, objects
+from . import definitions, forms, learning, objects
+from .forms import Refused
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
 """How the names of cells' code begin; they hold the process id or a count, and digests must repeat."""
 
 state: dict[str, Any] = {"step": ""}
 """The step that runs."""
-
-
-class Refused(Exception):
-    """A value that must not be saved, though it could be."""
 
 
 def main() -> dict[str, Any]:
@@ -87,6 +84,8 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
             special = forms.form_of(self, obj)
+            if special is None:
+                special = learning.form_of(obj)
             if special is None:
                 special = objects.form_of(obj)
             return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)

@@ -13,7 +13,7 @@ import sys
 from typing import Any
 
 from . import arrivals, traces
-from .pickling import Refused
+from .forms import Refused
 from .value_files import Files, Mapped, Stream
 
 PREFIX = "random state of "

@@ -15,8 +15,7 @@ import tempfile
 from typing import Any
 
 from .definitions import find
-from .forms import SMALL_BYTES
-from .pickling import Refused
+from .forms import SMALL_BYTES, Refused
 
 MAGIC = b"NBCIVAL2"
 NAMED = b"NBCIVAL3"

@@ -8,7 +8,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from . import definitions
-from .pickling import Refused, main, state
+from .forms import Refused
+from .pickling import main, state
 from .sharing import Groups, Parts, Probe
 from .untouched import Kept, MappedFile, Picture
 from .value_files import Files, Mapped, has_file

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 PARTS = (
-    *("streams", "failures", "traces", "facts", "definitions", "forms", "objects", "pickling"),
+    *("streams", "failures", "traces", "facts", "definitions", "forms", "learning", "objects", "pickling"),
     *("value_files", "sharing", "untouched", "values"),
     *("arrivals", "random_state", "process_state", "boundary"),
 )

@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as of_numpy
 from value_tools import Taken, groups_of, read, write
 
 from nbci.inkernel import value_files
-from nbci.inkernel.pickling import Refused
+from nbci.inkernel.forms import Refused
 from nbci.kernels.value_digests import blake3_extension
 
 if TYPE_CHECKING:

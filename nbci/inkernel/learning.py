@@ -1,0 +1,90 @@
+"""Models and data sets of machine-learning libraries whose own pickles fail, or fail where they are loaded."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import shutil
+import tempfile
+from typing import Any
+
+from .forms import Refused
+
+BOUND_TO_PROCESS = {
+    "DatasetV2": "a tf.data set is bound to the TensorFlow of its process; pass on the arrays or paths that it is "
+    "made of, and make the data set in the step that uses it",
+    "IteratorBase": "an iterator of a tf.data set is bound to the TensorFlow of its process; pass on the arrays or "
+    "paths that the set is made of, and make both in the step that uses them",
+    "BaseSession": "an open TensorFlow session belongs to its process; save what it holds to a file, and open one in "
+    "the step that uses it",
+    "Graph": "a TensorFlow graph is bound to its process; save it to a file, or build it in the step that uses it",
+    "Operation": "an operation is bound to the TensorFlow graph of its process; build it in the step that uses it",
+    "SymbolicTensor": "a symbolic tensor is bound to the TensorFlow graph of its process; pass on its value as an "
+    "array, or build it in the step that uses it",
+    "ConcreteFunction": "a traced TensorFlow function is bound to the graph of its process; pass on the Python "
+    "function, or save it with `tf.saved_model.save`",
+}
+"""Classes of TensorFlow, and why what is of them stays where it is."""
+
+NOT_WRITTEN = (
+    "xgboost writes no {name} of this kind to a file; pass on the arrays and labels, "
+    "and make the {name} in the step that uses it"
+)
+
+
+def form_of(obj: Any) -> Any:
+    """How the object is reduced, or None: as it says itself. Raises Refused for what cannot leave its process."""
+    package = (type(obj).__module__ or "").partition(".")[0]
+    if package == "xgboost":
+        return matrix_form(obj) if hasattr(obj, "save_binary") else None
+    if package == "tensorflow":
+        refuse_bound(obj)
+    return None
+
+
+def refuse_bound(obj: Any) -> None:
+    for kind in type(obj).__mro__:
+        if kind.__name__ in BOUND_TO_PROCESS and kind.__module__.startswith("tensorflow."):
+            raise Refused(BOUND_TO_PROCESS[kind.__name__])
+
+
+# xgboost
+
+
+def matrix_form(matrix: Any) -> tuple[Any, ...]:
+    """A `DMatrix` as xgboost's own binary file, which has labels, weights, and names and types of features, too."""
+    kind = type(matrix)
+    if kind.__name__ != "DMatrix":  # the others hold an iterator or quantiles, which the file has not
+        raise Refused(NOT_WRITTEN.format(name=kind.__name__))
+    settings = {name: value for name, value in vars(matrix).items() if name != "handle"}
+    return (matrix_of, (kind, pickle.PickleBuffer(binary_of(matrix)), settings))
+
+
+def binary_of(matrix: Any) -> bytes:
+    """What xgboost writes; it writes to paths only."""
+    folder = tempfile.mkdtemp(prefix="nbci-")
+    path = os.path.join(folder, "matrix")
+    try:
+        matrix.save_binary(path)
+        with open(path, "rb") as file:
+            return file.read()
+    except OSError:
+        raise
+    except Exception as error:  # its errors are of a class that this module must not import
+        raise Refused(NOT_WRITTEN.format(name=type(matrix).__name__)) from error
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
+    """The matrix that xgboost wrote."""
+    folder = tempfile.mkdtemp(prefix="nbci-")
+    path = os.path.join(folder, "matrix")
+    try:
+        with open(path, "wb") as file:
+            file.write(binary)
+        matrix = kind(path, silent=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    vars(matrix).update(settings)
+    return matrix
