@@ -64,7 +64,7 @@ def _top_level_help(argv: list[str]) -> int:
     width = max(map(len, COMMANDS))
     lines = [_USAGE, "", "Tagged Jupyter notebooks run as pipelines.", "", "commands:"]
     lines += [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    lines += ["", "nbci COMMAND --help says more about each. A first try: nbci run notebooks/digits.ipynb"]
+    lines += ["", "nbci COMMAND --help says more about each. A first try, with your notebook: nbci run NOTEBOOK.ipynb"]
     return _print("\n".join(lines))
 
 

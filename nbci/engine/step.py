@@ -18,7 +18,7 @@ from nbci.engine.deps import dep_refs, tracking_files
 from nbci.engine.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.inputs import Inputs, inputs_for
 from nbci.engine.observed.below import paths_named, told_by, with_opened
-from nbci.engine.observed.kinds import VERSION, surroundings_of
+from nbci.engine.observed.kinds import RUN_ID, VERSION, surroundings_of
 from nbci.engine.observed.meanwhile import changed_deps, changed_meanwhile, changed_outs, noted
 from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
 from nbci.engine.random_states import observed_use
@@ -383,6 +383,9 @@ def _with_outcome(
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
             warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+        if step.cache is None and any(part.kind == RUN_ID for part in observed):
+            why = "the step read NBCI_RUN, which is another in every run, so it runs every time"
+            warnings += (f"{why}; `cache: enabled` lets it be reused",)
         if seen.has_secret_paths and step.cache is None:
             why = "the step used a file whose path is a secret, so it runs every time"
             warnings += (f"{why}; `cache: enabled` lets it be reused",)

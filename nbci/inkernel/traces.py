@@ -42,6 +42,11 @@ OF_THE_MACHINE = frozenset(
 )
 """Programs that packages ask for the machine that they run on."""
 EVERYTHING = ("type", "size", "time", "mode", "links")
+LOGGING = ("/dev/log", "/run/systemd/", "/var/run/systemd/", "/var/run/syslog")
+"""Sockets by which programs tell the system what they do; nothing of a step comes from there."""
+OF_WORKERS = ("/pymp-", "\0listener-")
+"""What the names of the sockets have by which `multiprocessing` reaches its own processes."""
+RUN_ID = "NBCI_RUN"
 ASKED = {"getsize": ("size",), "getmtime": ("time",), "stat": EVERYTHING, "lstat": EVERYTHING, "access": ("mode",)}
 
 sights: dict[tuple[str, str], set[str]] = {}
@@ -50,6 +55,8 @@ stamps: dict[str, tuple[int, int, int, int]] = {}
 written: set[str] = set()
 variables: set[str] = set()
 set_here: set[str] = set()
+gone_through: set[tuple[int, int]] = set()
+"""Where, by frame and instruction, all variables were read at once."""
 looked: dict[tuple[str, tuple[str, ...]], None] = {}
 network: set[str] = set()
 native: set[str] = set()
@@ -392,7 +399,7 @@ def watch_environment() -> None:
 
 def note_variable(key: Any) -> None:
     name = os.fsdecode(key)
-    if name in variables or name in set_here:
+    if name in variables or name in set_here or (name == RUN_ID and reading_place() in gone_through):
         return
     file = caller()[1]
     if reads_for_itself(file):
@@ -402,10 +409,22 @@ def note_variable(key: Any) -> None:
 
 
 def note_variables() -> None:
-    """All are gone through: by a package, those that bear its name are what it looks for."""
+    """All are gone through: by a package, those that bear its name are what it looks for.
+
+    Mostly they are passed on to another program (`{**os.environ}`), which asks nothing for the run's id.
+    """
+    gone_through.add(reading_place())
     package = reading_package(caller()[1])
     if package:
         variables.add(family_of(package) + "*")
+
+
+def reading_place() -> tuple[int, int]:
+    """The frame that reads variables, and its instruction: by one, `dict(os.environ)` lists and reads them all."""
+    frame: Any = sys._getframe(1)
+    while frame.f_back is not None and frame.f_code.co_filename in (THIS, Mapping.get.__code__.co_filename):
+        frame = frame.f_back
+    return id(frame), frame.f_lasti
 
 
 def note_variables_of(packages: Any) -> None:
@@ -472,8 +491,29 @@ def is_searchable(folder: str) -> bool:
 
 # ---------------------------------------------------------------------------------------------------- network
 def note_address(_socket: Any, address: Any) -> None:
-    if isinstance(address, tuple) and address[1] not in own_ports():
-        network.add(str(address[0]))
+    if isinstance(address, tuple):
+        if address[1] not in own_ports():
+            network.add(str(address[0]))
+    elif isinstance(address, (str, bytes)):
+        note_socket_file(os.fsdecode(address))
+
+
+def note_socket_file(name: str) -> None:
+    """A server on this machine, by the path of its socket, or by a name that is no file (unix(7), abstract)."""
+    path = "@" + name[1:] if name.startswith("\0") else full_path(name)
+    is_known = path.startswith(LOGGING) or any(mark in name for mark in OF_WORKERS)
+    if not is_known and not is_made_here(path):
+        network.add(path)
+
+
+def is_made_here(path: str) -> bool:
+    """Whether the step made it, or a folder that it lies in."""
+    while path not in written:
+        above = os.path.dirname(path)
+        if above == path or not above:
+            return False
+        path = above
+    return True
 
 
 def note_server(bound: Any, address: Any) -> None:
@@ -481,6 +521,9 @@ def note_server(bound: Any, address: Any) -> None:
     if isinstance(address, tuple):
         ports.add(address[1])
         servers.append(weakref.ref(bound))
+    elif isinstance(address, (str, bytes)) and address:
+        name = os.fsdecode(address)
+        written.add("@" + name[1:] if name.startswith("\0") else full_path(name))
 
 
 def own_ports() -> set[int]:

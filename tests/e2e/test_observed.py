@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import py_compile
+import socket
 import sqlite3
 import subprocess
 import time
@@ -246,3 +247,47 @@ def test_a_change_is_seen(plans: list[dict[str, tuple[str, str]]], way: Way) -> 
 @pytest.mark.parametrize("way", UNTOUCHED, ids=lambda way: way.name)
 def test_what_others_use_changes_nothing(plans: list[dict[str, tuple[str, str]]], way: Way) -> None:
     assert plans[1][way.name][0] == "reuse"
+
+
+SERVE = "import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('{0}')\ns.listen()\n"
+CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        (CONNECT.format("'../server'"), "the step used the network"),
+        (CONNECT.format(r"b'\0nbci-test-server'"), "the step used the network"),
+        (SERVE.format("mine") + CONNECT.format("'mine'"), ""),
+        ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
+        ("import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\nexcept OSError:\n    pass", ""),
+        ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),
+        ("run = os.getenv('NBCI_RUN')", "the step read NBCI_RUN, which is another in every run"),
+        ("run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\nrun = dict(os.environ)", ""),
+        ("name = os.environ['NBCI_STEP']", ""),
+    ],
+)
+def test_a_result_of_a_server_or_of_its_run_is_not_kept(tmp_path: Path, code: str, said: str) -> None:
+    project = Project(tmp_path)
+    write_notebook(project.root / "n.ipynb", [("step:a", f"import os\n{code}")])
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as nameless:
+        server.bind(str(project.root.parent / "server"))
+        nameless.bind(b"\0nbci-test-server")
+        server.listen()
+        nameless.listen()
+        warnings = project.run()["a"].get("warnings", [])
+    assert [warning for warning in warnings if said and warning.startswith(said)] == (warnings if said else [])
+    assert bool(warnings) == bool(said), warnings
+    assert (project.planned()["a"][0] == "reuse") == (not said)
+
+
+@pytest.mark.parametrize(
+    ("code", "action"), [("import os\nname = os.environ['NBCI_STEP']", "run"), ("name = 1", "reuse")]
+)
+def test_a_result_that_has_its_steps_name_is_for_no_other(tmp_path: Path, code: str, action: str) -> None:
+    project = Project(tmp_path)
+    write_notebook(project.root / "n.ipynb", [("step:a", code)])
+    project.run()
+    assert project.planned()["a"][0] == "reuse"
+    write_notebook(project.root / "n.ipynb", [("step:b", code)])
+    assert project.planned()["b"][0] == action

@@ -36,17 +36,24 @@ WRITTEN = "written"
 """The kind of files that reuse does not bring back."""
 CHANGED = "changed"
 """The kind of what was not, at a step's end, what the step had read."""
+RUN_ID = "run id"
+"""The kind of what every run has its own."""
+STEP_NAME = "step name"
 OF_TOOLS = frozenset((".git", ".nbci", ".dvc", ".ipynb_checkpoints", "__pycache__"))
 """Folders that tools keep beside a project's files; whether they are there tells a step nothing."""
 
 
 class Surroundings(Struct, frozen=True, kw_only=True):
-    """What observations are compared with; `parts` are all that were made at the step, `own` the paths it gives."""
+    """What observations are compared with.
+
+    `parts` are all that were made at the step, `own` the paths it gives, `step` is its name.
+    """
 
     root: Path
     index: FileIndex
     environ: Mapping[str, str]
     own: tuple[str, ...] = ()
+    step: str = ""
     parts: tuple[Part, ...] = ()
 
     def place(self, label: str) -> str:
@@ -97,7 +104,12 @@ def surroundings_of(
     """What the observations at a step are compared with; `environ` is this process's own where none is given."""
     own = (*step.outs, *step.metrics)
     return Surroundings(
-        root=root, index=index, environ=os.environ if environ is None else environ, own=own, parts=parts
+        root=root,
+        index=index,
+        environ=os.environ if environ is None else environ,
+        own=own,
+        step=step.name,
+        parts=parts,
     )
 
 
@@ -230,6 +242,10 @@ def _forms(surroundings: Surroundings, part: Part) -> str:
 
 def _variable(surroundings: Surroundings, part: Part) -> str:
     return variable_state(part.label, surroundings.environ)
+
+
+def _step_name(surroundings: Surroundings, _: Part) -> str:
+    return surroundings.step
 
 
 def _own_folder(surroundings: Surroundings, part: Part) -> str:
@@ -377,8 +393,23 @@ KINDS = (
     ),
     Kind(name="umask", noted="the umask, where it was asked for", same="its value", state=_umask),
     Kind(
+        name=STEP_NAME,
+        noted="the step's own name, where cells and modules of yours read `NBCI_STEP`",
+        same="the name",
+        state=_step_name,
+        change="it read its step's name in {label}, which was another",
+    ),
+    Kind(
+        name=RUN_ID,
+        noted="the run's id, where cells and modules of yours read `NBCI_RUN`",
+        same="such a result is not kept, unless the step says `cache: enabled`; a warning says so",
+        state=_as_noted,
+        kept="if asked",
+    ),
+    Kind(
         name="network",
-        noted="hosts that were connected to, this machine too",
+        noted="hosts that were connected to, this machine too; servers that were reached by the path of their socket "
+        "(`/run/docker.sock`), but for the system's log",
         same="such a result is not kept, unless the step says `cache: enabled`",
         state=_as_noted,
         kept="if asked",

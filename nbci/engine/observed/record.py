@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.engine.deps import declared
-from nbci.engine.observed.kinds import BY_NAME, GONE, facets_of, forms_of
+from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
 from nbci.records.model import Part
 from nbci.secrets import credentials
 
@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from nbci.secrets import Mask
 
 _NOT_OUTS = (".git/", ".nbci/", ".ipynb_checkpoints/")
-_OF_THE_KERNEL = frozenset(("NBCI_RUN", "NBCI_STEP", "NBCI_KERNEL", "JPY_PARENT_PID", "JPY_SESSION_NAME"))
+OF_NBCI = {"NBCI_RUN": RUN_ID, "NBCI_STEP": STEP_NAME}
+"""Variables that nbci sets for a step, each with the kind of what it tells."""
+_OF_THE_KERNEL = frozenset((*OF_NBCI, "NBCI_KERNEL", "JPY_PARENT_PID", "JPY_SESSION_NAME"))
 """Variables that differ for every kernel."""
 _ALWAYS = ("TZ",)
 """Variables that C code reads wherever a program asks for the local time."""
@@ -44,6 +46,7 @@ def observed_parts(
         *labels.of_sights(_lasting(seen)),
         *(("variable", name, "") for name in _variables(step, seen, environ)),
         *(("written", path, "") for path in undeclared(root, step, seen.written)),
+        *((OF_NBCI[name], name, "") for name in seen.variables if name in OF_NBCI and name not in (step.env or {})),
         *(("network", host, "") for host in seen.network),
         *(("program", name, "") for name in seen.programs),
         *(("unwatched", name, "") for name in seen.unwatched),
@@ -175,6 +178,7 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
         sights=tuple(sight for sight in seen.sights if is_fit(sight[1])),
         stamps={path: stamp for path, stamp in seen.stamps.items() if is_fit(path)},
         written=tuple(filter(is_fit, seen.written)),
+        network=tuple(filter(is_fit, seen.network)),
     )
     return replace(fit, has_secret_paths=fit != seen)
 

@@ -58,6 +58,21 @@ LIMITS = (
         said="nothing: name it in the step's `env`",
     ),
     Limit(
+        what="connections that libraries make below Python (`libpq`, gRPC, `curl`), or worker processes",
+        why="Python tells only of its own sockets, in the step's own process",
+        said="nothing: `cache: disabled` for a step that asks a server",
+    ),
+    Limit(
+        what="variables that worker processes read",
+        why="nbci looks at variables in the step's own process",
+        said="nothing: name it in the step's `env`",
+    ),
+    Limit(
+        what="the run's id, where code reads all variables at once (`dict(os.environ)`)",
+        why="mostly they are passed on to another program",
+        said="nothing: `cache: disabled` for a step whose result has them",
+    ),
+    Limit(
         what="values of secrets",
         why="a secret opens the way to data, and is not data; not even its digest is written down",
         said="nothing: a parameter for what decides the result",
