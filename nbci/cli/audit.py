@@ -24,10 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print what was done, the oldest first."""
     from nbci.cli.models import known_models
+    from nbci.config import find_project
+    from nbci.promotion.verify import describe_signature
     from nbci.registry.queries import deeds
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
-    done = deeds(git, models)
+    signers = find_project(Path.cwd()).signers_file
+    done = deeds(git, models, lambda manifest: describe_signature(manifest, signers))
     if arguments.json:
         print(json.dumps([asdict(deed) for deed in done], indent=1, ensure_ascii=False))
     else:
@@ -46,6 +49,8 @@ def lines(done: Iterable[Deed]) -> Iterable[str]:
         details = [
             f"{key} {value}" for key, value in (("run", deed.run), ("build", deed.build), ("tag", deed.tag)) if value
         ]
+        if deed.signature:
+            details.append(deed.signature)
         yield f"    {', '.join(details)}"
         if deed.reason:
             yield f"    because: {' '.join(deed.reason.split())}"

@@ -78,6 +78,18 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
     return tuple(found)
 
 
+def describe_signature(manifest: Manifest, signers: Path | None) -> str:
+    """Whether a release's run was signed, and by whom, in the words of `nbci audit`."""
+    if manifest.seal_signature is None:
+        return "not signed"
+    if signers is None:
+        return "signed; the project names no `signers` to check it"
+    try:
+        return f"signed by {check_signature(manifest.seal or '', manifest.seal_signature, signers)}"
+    except IntegrityError as error:
+        return f"not vouched for: {error.message}"
+
+
 def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
     """Releases whose run nobody signed who may; those from before a model's first signed one need no signature."""
     for state in states:

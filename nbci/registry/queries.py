@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from nbci.registry.read import read_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbci.records.manifest import Manifest
     from nbci.registry.events import Event, ModelState
@@ -51,7 +51,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Something that somebody did to a model. `tag` is the tag that proves it, `reason` is what was said of it."""
+    """Something that somebody did to a model. `tag` is the tag that proves it, `reason` is what was said of it.
+
+    `signature` says of a release whether its run was signed, and by whom.
+    """
 
     at_utc: str
     model: str
@@ -65,6 +68,7 @@ class Deed:
     build: str | None = None
     reason: str | None = None
     gate: str | None = None
+    signature: str | None = None
 
 
 def placed(git: Git, models: Iterable[ModelState]) -> tuple[Placed, ...]:
@@ -107,16 +111,21 @@ def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> Placed
     )
 
 
-def deeds(git: Git, models: Iterable[ModelState]) -> tuple[Deed, ...]:
+def deeds(
+    git: Git, models: Iterable[ModelState], say_signature: Callable[[Manifest], str] | None = None
+) -> tuple[Deed, ...]:
     """Everything that was done, in order: events of the tags, and the gates that were overridden for a release."""
-    found = [deed for model in models for deed in _deeds(git, model)]
+    found = [deed for model in models for deed in _deeds(git, model, say_signature)]
     return tuple(sorted(found, key=lambda deed: deed.at_utc))
 
 
-def _deeds(git: Git, model: ModelState) -> Iterator[Deed]:
+def _deeds(git: Git, model: ModelState, say_signature: Callable[[Manifest], str] | None) -> Iterator[Deed]:
     for event in model.events:
         notes = event.notes
         manifest = read_manifest(git, event.commit)
+        signature = None
+        if event.action == "register" and manifest is not None and say_signature is not None:
+            signature = say_signature(manifest)
         if event.action == "register" and manifest is not None:
             yield from _overrides(event, manifest)
         yield Deed(
@@ -131,6 +140,7 @@ def _deeds(git: Git, model: ModelState) -> Iterator[Deed]:
             run=notes.get("Nbci-Run") or (manifest.run if manifest else None),
             build=notes.get("Nbci-Build"),
             reason=_reason(event),
+            signature=signature,
         )
 
 
