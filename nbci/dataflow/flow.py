@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 
 _MOST_GUESSES = 100_000
+_NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
 
 class StepCode(Struct, frozen=True, kw_only=True):
@@ -59,19 +61,27 @@ class Give(Struct, frozen=True, kw_only=True):
 
 
 class StepFlow(Struct, frozen=True, kw_only=True):
-    """What passes into and out of one step, sorted by name."""
+    """What passes into and out of one step, sorted by name.
+
+    `makes` are names never the same twice that it hands on to all others, though it may not change them.
+    """
 
     name: str
     takes: tuple[Take, ...] = ()
     gives: tuple[Give, ...] = ()
     names: Names
+    makes: frozenset[str] = frozenset()
 
 
 class Flow(Struct, frozen=True, kw_only=True):
-    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives."""
+    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives.
+
+    `apart` says which names never the same twice several steps make, each for itself.
+    """
 
     steps: tuple[StepFlow, ...]
     warnings: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     undefined: tuple[Undefined, ...] = ()
 
     def step(self, name: str) -> StepFlow:
@@ -86,16 +96,17 @@ def flow(
     *,
     settled: frozenset[str] = frozenset(),
     brought: Brought = NOTHING_BROUGHT,
+    fresh: Mapping[str, str] = _NONE_FRESH,
 ) -> Flow:
     """The values that pass between the steps of one notebook; their graph has no cycle.
 
     `settled` are those of the parameters whose objects nobody can change, such as numbers; `brought` are names that
-    kernels bring.
+    kernels bring; `fresh` are names bound to what is never the same twice, with the place.
     """
     graph = _Graph.of(steps)
     origin = Origin.of(params, prelude, settled, brought)
     names = analysed(steps, graph.order, origin)
-    return _Flowing(graph, origin, names, steps).result()
+    return _Flowing(graph, origin, names, steps, fresh).result()
 
 
 def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
@@ -136,7 +147,14 @@ class _Graph(Struct, frozen=True, kw_only=True):
 class _Flowing:
     """One computation of a flow: forward for who has what, backward for who needs it."""
 
-    def __init__(self, graph: _Graph, origin: Origin, names: Sequence[Names], steps: Sequence[StepCode]) -> None:
+    def __init__(
+        self,
+        graph: _Graph,
+        origin: Origin,
+        names: Sequence[Names],
+        steps: Sequence[StepCode],
+        fresh: Mapping[str, str],
+    ) -> None:
         self.steps = steps
         self.graph = graph
         self.origin = origin
@@ -151,6 +169,8 @@ class _Flowing:
         self.present: set[tuple[int, str]] = set()
         self.older: dict[tuple[str, int, int], bool] = {}
         self.nowhere = self._bound_nowhere()
+        self.fresh = fresh
+        self.makers = self._makers()
 
     def result(self) -> Flow:
         self._forward()
@@ -163,13 +183,50 @@ class _Flowing:
                     Give(name=given, optional=(step, given) not in self.present) for given in sorted(gives[step])
                 ),
                 names=self.names[step],
+                makes=frozenset(made for made, maker in self.makers.items() if maker == step),
             )
             for step, name in enumerate(self.graph.steps)
         )
         undefined = undefined_names(
             self.graph.steps, self.graph.before, self.names, self.have, self.origin, guessed=self.nowhere
         )
-        return Flow(steps=shown, warnings=tuple(self._join_warnings()), undefined=undefined)
+        warnings, apart = tuple(self._join_warnings()), tuple(self._made_apart())
+        return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
+
+    def _makers(self) -> dict[str, int]:
+        """For each of the names never the same twice that several steps use, the step from which all others have it."""
+        makers: dict[str, int] = {}
+        for name in self.fresh:
+            users = self._users(name)
+            if len(users) < 2:
+                continue
+            first = self.graph.order[0]
+            candidates = dict.fromkeys((first, users[0]))
+            found = [step for step in candidates if self._behind(step).issuperset(users)]
+            makers.update(dict.fromkeys([name], found[0]) if found else {})
+        return makers
+
+    def _users(self, name: str) -> list[int]:
+        return [step for step in self.graph.order if name in self.uses[step]]
+
+    def _behind(self, first: int) -> set[int]:
+        """The step and all that come after it."""
+        found = {first}
+        for step in self.graph.order:
+            if not found.isdisjoint(self.graph.before[step]):
+                found.add(step)
+        return found
+
+    def _made_apart(self) -> Iterable[str]:
+        for name, place in self.fresh.items():
+            users = self._users(name)
+            if name not in self.makers and len(users) > 1:
+                shown = ", ".join(self.graph.steps[user] for user in users)
+                yield (
+                    f"`{name}` ({place}) is never the same twice, and each of the steps {shown} makes its own, as "
+                    f"none of them comes before all others: "
+                    "bind it in a step that they come after, or make it a parameter"
+                )
 
     def _forward(self) -> None:
         """For each step the givers of every name it touches, walking in an order where givers come first."""
@@ -194,7 +251,8 @@ class _Flowing:
     def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
         """The givers behind the step. Where its code is uncertain it may change all that is `live`: used later."""
         names, have = self.names[step], self.have[step]
-        touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds)
+        made = {name for name, maker in self.makers.items() if maker == step}
+        touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds | made)
         for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)
             if number is None:
@@ -315,8 +373,12 @@ def order_from_flow(
     prelude: Sequence[Statement] = (),
     *,
     settled: frozenset[str] = frozenset(),
+    fresh: Mapping[str, str] = _NONE_FRESH,
 ) -> tuple[tuple[str, str], ...]:
-    """The edges (earlier, later) that variables ask for, with the steps in notebook order; `settled` as for `flow`."""
+    """The edges (earlier, later) that variables ask for, with the steps in notebook order.
+
+    `settled` and `fresh` are as for `flow`: others have the `fresh` names from the first step that uses them.
+    """
     origin = Origin.of(params, prelude, settled)
     names = analysed(steps, range(len(steps)), origin)
     last: dict[str, int] = {}
@@ -337,6 +399,9 @@ def order_from_flow(
         writes = altered[step] | found.binds | found.changes | found.unbinds
         for name in sorted(read | writes):
             earlier = last.get(name)
+            if name in fresh and earlier is None:
+                last[name] = version[name] = step
+                continue
             if name in origin.carried and name not in writes:
                 edges[step].update(() if earlier is None else (earlier,))
                 continue

@@ -51,6 +51,8 @@ addresses: dict[int, tuple[str, int]] = {}
 """Where each object is found again, by its id: a name, and the number in its walk. Only what is as it was."""
 moved: dict[str, dict[int, Any]] = {}
 """Of names that arrived as values, the objects that stand for those that this kernel's own cells made, by number."""
+there: set[str] = set()
+"""All names that the cells before the step's own bound."""
 containers: set[int] = set()
 """Those of the addresses that only a persistent id can name."""
 
@@ -109,6 +111,8 @@ def remember(space: dict[str, Any], names: Any) -> None:
     made.clear()
     moved.clear()
     addresses.clear()
+    there.clear()
+    there.update(space)
     for name in sorted(names):
         if name in space:
             made[name] = Walk(space[name])

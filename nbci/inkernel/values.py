@@ -129,7 +129,8 @@ def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str],
     wanted = [*gives, *(name for name in optional if name in taken or name not in as_made)]
     found = Collected(wanted, as_made, files.folder, taken)
     values, same, probes = found.values, found.same, found.probes
-    lost = [one for one in found.problems if one["name"] in different and one["name"] in set(optional)]
+    anyway = different | (definitions.there - taken.keys())
+    lost = [one for one in found.problems if one["name"] in anyway and one["name"] in set(optional)]
     if len(lost) < len(found.problems):
         return {"unsaveable": [one for one in found.problems if one not in lost]}
     groups = Groups({**probes, **same})

@@ -5,6 +5,8 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
+from nbci.dataflow.dotted import dotted
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -28,19 +30,6 @@ def imported(sheet: Sheet) -> dict[str, str]:
                 case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
                     others.add(name)
     return {name: meaning for name, meaning in found.items() if name not in others}
-
-
-def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
-    """The library's name of what the expression refers to; a builtin stands for itself, other variables for nothing."""
-    parts: list[str] = []
-    while isinstance(node, ast.Attribute):
-        parts.append(node.attr)
-        node = node.value
-    if not isinstance(node, ast.Name):
-        return None
-    if node.id in names:
-        return ".".join([names[node.id], *reversed(parts)])
-    return node.id if not parts else None
 
 
 def calls(trees: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[tuple[str, ast.Call]]:

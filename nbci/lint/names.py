@@ -82,8 +82,13 @@ def _refused(sheet: Sheet) -> Iterator[Hit]:
 
 def joins(sheet: Sheet) -> Iterator[Hit]:
     """Values that reach a step from two others, neither of which comes first."""
-    for warning in sheet.flowing.warnings if sheet.flowing else ():
+    if sheet.flowing is None:
+        return
+    for warning in sheet.flowing.warnings:
         yield Hit(message=warning, hint="let one of the steps come after the other, or use two names")
+    for warning in sheet.flowing.apart:
+        message, _, remedy = warning.rpartition(": ")
+        yield Hit(message=message, hint=remedy)
 
 
 def unused_parameters(sheet: Sheet) -> Iterator[Hit]:

@@ -6,7 +6,8 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from nbci.lint.dotted import dotted, imported, magic
+from nbci.dataflow.dotted import dotted
+from nbci.lint.dotted import imported, magic
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
@@ -215,6 +216,10 @@ def _with_flow(sheet: Sheet) -> Sheet:
     code = names_of([sheet.cells[number] for number in sheet.tagged.blocks.parameters if number in sheet.cells])
     names = parameters | code.binds
     prelude = prelude_statements(sheet.tagged)
+    in_parameters = [
+        (number, sheet.cells[number]) for number in sheet.tagged.blocks.parameters if number in sheet.cells
+    ]
+    fresh = fresh_names([*in_parameters, *((statement.cell, statement.code) for statement in prelude)])
     steps = [
         StepCode(
             name=step.name,
@@ -224,7 +229,7 @@ def _with_flow(sheet: Sheet) -> Sheet:
         for step in sheet.tagged.steps
     ]
     if sheet.by_dataflow:
-        steps = _by_dataflow(sheet.tagged, steps, order_from_flow(steps, names, prelude))
+        steps = _by_dataflow(sheet.tagged, steps, order_from_flow(steps, names, prelude, fresh=fresh))
     try:
         order = topological({step.name: step.after for step in steps})
     except Cycle:
@@ -236,7 +241,7 @@ def _with_flow(sheet: Sheet) -> Sheet:
         order,
     )
     codes = [replace(by_name[name], future_annotations=has_future_annotations(handed.get(name, ()))) for name in order]
-    return replace(sheet, flowing=flow(codes, names, prelude, brought=sheet.brought))
+    return replace(sheet, flowing=flow(codes, names, prelude, brought=sheet.brought, fresh=fresh))
 
 
 def _by_dataflow(tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]) -> list[StepCode]:

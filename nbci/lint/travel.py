@@ -6,7 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
-from nbci.lint.dotted import calls, dotted, imported, magics
+from nbci.dataflow.dotted import dotted
+from nbci.lint.dotted import calls, imported, magics
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:

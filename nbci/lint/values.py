@@ -6,7 +6,8 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.lint.dotted import dotted, imported
+from nbci.dataflow.dotted import dotted
+from nbci.lint.dotted import imported
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:

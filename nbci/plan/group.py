@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.history import lost_history
 from nbci.dataflow.names import names_of
@@ -190,6 +191,8 @@ class _Analysis:
         self.settled = frozenset(p.name for p in declared.parameters if isinstance(p.default, _SETTLED))
         made = self.parameter_names.union(*(s.binds for s in self.prelude if s.kind != "import"))
         self.by_reference = tuple(sorted(made))
+        in_parameters = [(number, self._parsed(number)) for number in tagged.blocks.parameters]
+        self.fresh = fresh_names([*in_parameters, *((s.cell, s.code) for s in self.prelude)])
         # code in a parameters cell may use what imports cells import: then those run first
         self.imports_first = bool(in_parameters_cells.needs & self.made_by_prelude)
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
@@ -207,7 +210,14 @@ class _Analysis:
 
     def result(self) -> GroupProgram:
         return self.programs(
-            flow(self.codes(), self.parameter_names, self.prelude, settled=self.settled, brought=self.brought)
+            flow(
+                self.codes(),
+                self.parameter_names,
+                self.prelude,
+                settled=self.settled,
+                brought=self.brought,
+                fresh=self.fresh,
+            )
         )
 
     def join(self, handed: frozenset[str], after: Mapping[str, tuple[str, ...]]) -> None:
@@ -236,6 +246,7 @@ class _Analysis:
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
+                *flowing.apart,
                 *(self._warning(found) for found in self._undefined(flowing) if found.severity == "warning"),
                 *lost,
             ),
@@ -266,7 +277,7 @@ class _Analysis:
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
             optional_gives=tuple(give.name for give in flowed.gives if give.optional),
-            defined_by_reference=self.by_reference,
+            defined_by_reference=tuple(one for one in self.by_reference if one not in flowed.makes),
             probes=tuple(probe for part in parts for probe in part.probes),
         )
 
@@ -327,9 +338,12 @@ class _Analysis:
         """The order from the variables, and as declared."""
         codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self.own.items()]
         edges = {name: list(declared.get(name, ())) for name in self.steps}
-        for earlier, later in order_from_flow(codes, self.parameter_names, self.prelude, settled=self.settled):
+        for earlier, later in self._edges_of_variables(codes):
             edges[later].append(earlier)
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
+
+    def _edges_of_variables(self, codes: Sequence[StepCode]) -> tuple[tuple[str, str], ...]:
+        return order_from_flow(codes, self.parameter_names, self.prelude, settled=self.settled, fresh=self.fresh)
 
     def _handed_down(self) -> dict[str, tuple[Statement, ...]]:
         own = {name: list(zip(step.cells, self.own[name], strict=True)) for name, step in self.steps.items()}

@@ -1,0 +1,36 @@
+"""Dotted names in code, as the libraries spell them: `np.random.seed` is `numpy.random.seed`."""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+
+def meanings(trees: Iterable[ast.AST]) -> dict[str, str]:
+    """What each name that the code imports stands for."""
+    found: dict[str, str] = {}
+    for tree in trees:
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    root = alias.name.partition(".")[0]
+                    found[alias.asname or root] = alias.name if alias.asname else root
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                found.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+    return found
+
+
+def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
+    """The library's name of what the expression refers to; a builtin stands for itself, other variables for nothing."""
+    parts: list[str] = []
+    while isinstance(node, ast.Attribute):
+        parts.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return None
+    if node.id in names:
+        return ".".join([names[node.id], *reversed(parts)])
+    return node.id if not parts else None

@@ -1,0 +1,84 @@
+"""Names that parameters, imports and functions cells bind to what is never the same twice: times, ids, draws.
+
+Every step runs these cells, and a notebook whose cells share a kernel runs them once.
+"""
+
+from __future__ import annotations
+
+import ast
+from typing import TYPE_CHECKING
+
+from nbci.dataflow.dotted import dotted, meanings
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from nbci.dataflow.code import ParsedCell
+
+_NEVER_TWICE = frozenset(
+    "datetime.date.today datetime.datetime.now datetime.datetime.today datetime.datetime.utcnow "
+    "os.getpid os.getppid os.times os.urandom "
+    "pandas.Timestamp.now pandas.Timestamp.today pandas.Timestamp.utcnow "
+    "pendulum.now pendulum.today arrow.now arrow.utcnow "
+    "tempfile.mkdtemp tempfile.mkstemp tempfile.mktemp "
+    "threading.get_ident threading.get_native_id "
+    "time.clock_gettime time.clock_gettime_ns time.monotonic time.monotonic_ns time.perf_counter "
+    "time.perf_counter_ns time.process_time time.process_time_ns time.thread_time time.time time.time_ns "
+    "uuid.uuid1 uuid.uuid4 uuid.uuid6 uuid.uuid7".split()
+)
+_WITHOUT_ARGUMENTS = frozenset(
+    "numpy.random.PCG64 numpy.random.RandomState numpy.random.SeedSequence numpy.random.default_rng "
+    "random.Random random.SystemRandom time.ctime time.gmtime time.localtime".split()
+)
+"""What is the same again where it is told from what."""
+_DRAWING_MODULES = ("random.", "numpy.random.", "secrets.", "torch.rand")
+_NO_DRAWS = frozenset(
+    "seed setstate getstate set_state get_state compare_digest Generator MT19937 PCG64 PCG64DXSM Philox "
+    "RandomState SFC64 SeedSequence default_rng Random SystemRandom".split()
+)
+
+
+def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
+    """The names that cells (number, code) bind to what is never the same twice, or to what is made of it.
+
+    Each comes with its place. It is followed through assignments, and through functions of these cells.
+    """
+    known = meanings(cell.tree for _, cell in cells)
+    found: dict[str, str] = {}
+    makers: set[str] = set()
+    for number, cell in cells:
+        for node in cell.tree.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                makers |= {node.name} if any(_draws(part, known, makers) for part in ast.walk(node)) else set()
+            elif not isinstance(node, ast.ClassDef) and _is_fresh(node, known, makers, found):
+                found.update(dict.fromkeys(_bound(node), f"cell {number}"))
+    return found
+
+
+def _is_fresh(node: ast.stmt, known: Mapping[str, str], makers: set[str], found: Mapping[str, str]) -> bool:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id in found:
+            return True
+        if _draws(part, known, makers):
+            return True
+    return False
+
+
+def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
+    if not isinstance(node, ast.Call):
+        return False
+    if isinstance(node.func, ast.Name) and node.func.id in makers:
+        return True
+    name = dotted(node.func, known) or ""
+    if name == "time.strftime":
+        return len(node.args) == 1
+    if name in _WITHOUT_ARGUMENTS:
+        return not node.args and not node.keywords
+    drawn = name.startswith(_DRAWING_MODULES) and name.rpartition(".")[2] not in _NO_DRAWS
+    return drawn or name in _NEVER_TWICE
+
+
+def _bound(node: ast.stmt) -> Iterator[str]:
+    for part in ast.walk(node):
+        if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
+            yield part.id
