@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copyreg
 import functools
 import gc
+import inspect
 import types
 from typing import Any
 
 from .definitions import CACHED, holds_something, is_importable
+from .forms import Refused
 
 
 def form_of(obj: Any) -> Any:
@@ -64,7 +67,7 @@ def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
     The cache is C's own (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector sees into it.
     """
     settings: Any = getattr(function, "cache_parameters", dict)()
-    if not info.currsize or settings.get("typed") or type(function.__wrapped__) is not types.FunctionType:
+    if not info.currsize or type(function.__wrapped__) is not types.FunctionType:
         return []
     held = gc.get_referents(function)
     tables = [one for one in held if type(one) is dict and one is not vars(function) and len(one) == info.currsize]
@@ -78,7 +81,18 @@ def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
     if len(pairs) != info.currsize or any(key not in tables[0] for key, _ in pairs):
         return []
     mark = next((one for one in held if type(one) is object), None)
+    if settings.get("typed"):
+        pairs = [(without_types(key, mark), result) for key, result in pairs]
     return [(*arguments_of(key, mark), result) for key, result in pairs]
+
+
+def without_types(key: Any, mark: Any) -> Any:
+    """A key of a cache that tells types apart as one that does not: the types of all arguments stand at its end."""
+    parts = list(key)
+    positional = next((at for at, part in enumerate(parts) if part is mark), len(parts) // 2)
+    named = max(0, len(parts) - 1 - 2 * positional) // 3
+    types_count = positional + named
+    return tuple(parts[: len(parts) - types_count])
 
 
 def arguments_of(key: Any, mark: Any) -> tuple[Any, ...]:
@@ -246,6 +260,67 @@ class Silenced:
 
 def does_nothing(kind: Any, /, **settings: Any) -> None:
     """Stands for `__init_subclass__`."""
+
+
+# objects whose classes say how they are made again
+
+REMAKING = ("__new__", "__reduce__", "__reduce_ex__", "__getattr__")
+"""Methods that, written in Python, may not go together with how a pickle is read."""
+
+
+def checked_form(obj: Any) -> Any:
+    """As the object says itself, once it is sure that this can be read: else the next step would fail, not this one.
+
+    Nothing of the user's is called but what says how the object is reduced: its constructor may count or register.
+    """
+    kind = type(obj)
+    if not any(is_pythons(getattr(kind, name, None)) for name in REMAKING):
+        return None
+    reduced = obj.__reduce_ex__(5)
+    if isinstance(reduced, tuple) and len(reduced) > 1 and isinstance(reduced[1], tuple):
+        check_arguments(*reduced[:2])
+        if len(reduced) > 2 and reduced[2] is not None:
+            check_attributes(kind, reduced[0])
+    return reduced
+
+
+def check_arguments(maker: Any, arguments: tuple[Any, ...]) -> None:
+    """Refuse what is made again with other arguments than its maker takes."""
+    named: dict[str, Any] = {}
+    remedy = "let `__reduce__` return the arguments that it takes"
+    if getattr(maker, "__name__", "") in ("__newobj__", "__newobj_ex__") and arguments:
+        if maker.__name__ == "__newobj_ex__":
+            kind, arguments, named = arguments
+            arguments = (kind, *arguments)
+        maker = arguments[0].__new__
+        remedy = "let `__getnewargs__` return the arguments that it takes"
+        if not is_pythons(maker):
+            return
+    elif isinstance(maker, type) and type(maker) is not type:  # its metaclass makes it as it likes
+        return
+    try:
+        signature = inspect.signature(maker)
+    except (TypeError, ValueError):  # written in C, and says nothing
+        return
+    try:
+        signature.bind(*arguments, **named)
+    except TypeError as error:
+        label = getattr(maker, "__qualname__", type(maker).__name__)
+        raise Refused("it could not be loaded again: `%s`: %s; %s" % (label, error, remedy)) from None
+
+
+def check_attributes(kind: Any, maker: Any) -> None:
+    """Refuse a `__getattr__` that fails on an object that has no attributes yet, which a pickle asks first."""
+    bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
+    if not bare or not is_pythons(getattr(kind, "__getattr__", None)) or hasattr(kind, "__setstate__"):
+        return
+    try:
+        getattr(kind.__new__(kind), "__setstate__", None)
+    except Exception as error:  # noqa: BLE001  # user code can raise anything
+        raise Refused(
+            "it could not be loaded again: `%s.__getattr__` raises %s on an object that has no attributes yet; let it "
+            "raise AttributeError for names that begin with two underscores" % (kind.__qualname__, type(error).__name__)
+        ) from None
 
 
 # views

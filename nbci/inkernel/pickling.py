@@ -88,6 +88,10 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
                 special = learning.form_of(obj)
             if special is None:
                 special = objects.form_of(obj)
+            if special is None and picture is None and type(obj) not in self.checked:
+                self.checked.add(type(obj))
+                if type(obj) not in self.dispatch_table:
+                    special = objects.checked_form(obj)
             return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
 
         def noted(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
@@ -145,7 +149,7 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
 
     made = Pickler(file, protocol=5, buffer_callback=buffers)
     made.refs, made.reads, made.copied, made.seen, made.held = set(), set(), 0, set(), set()
-    made.shared, made.picture = shared, picture
+    made.shared, made.picture, made.checked = shared, picture, set()
     return made
 
 
