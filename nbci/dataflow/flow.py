@@ -76,7 +76,8 @@ class StepFlow(Struct, frozen=True, kw_only=True):
 class Flow(Struct, frozen=True, kw_only=True):
     """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives.
 
-    `apart` says which names never the same twice several steps make, each for itself.
+    `apart` says what steps make each for itself though the whole notebook would not: names never the same twice, and
+    names that an earlier step deleted.
     """
 
     steps: tuple[StepFlow, ...]
@@ -190,7 +191,7 @@ class _Flowing:
         undefined = undefined_names(
             self.graph.steps, self.graph.before, self.names, self.have, self.origin, guessed=self.nowhere
         )
-        warnings, apart = tuple(self._join_warnings()), tuple(self._made_apart())
+        warnings, apart = tuple(self._join_warnings()), (*self._made_apart(), *self._deleted())
         return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
     def _makers(self) -> dict[str, int]:
@@ -216,6 +217,22 @@ class _Flowing:
             if not found.isdisjoint(self.graph.before[step]):
                 found.add(step)
         return found
+
+    def _deleted(self) -> Iterable[str]:
+        """Names of what all steps make that a step deletes, and a later one uses: it has made them again."""
+        for step, names in enumerate(self.names):
+            for name in sorted((names.unbinds | names.may_unbind) & self.origin.own):
+                later = self._behind(step) - {step}
+                again = [user for user in self._users(name) if user in later and self._has_own(user, name, step)]
+                if again:
+                    shown = ", ".join(self.graph.steps[user] for user in again)
+                    yield (
+                        f"step {self.graph.steps[step]} deletes `{name}`, which every step makes: the later steps "
+                        f"{shown} make it again: do not delete it, or make it in a step"
+                    )
+
+    def _has_own(self, user: int, name: str, deleting: int) -> bool:
+        return self.have[user].get(name, NO_GIVERS) <= {deleting}
 
     def _made_apart(self) -> Iterable[str]:
         for name, place in self.fresh.items():

@@ -80,3 +80,14 @@ def test_one_that_cannot_be_handed_on_is_a_warning(nbci: Console, make_notebook:
     done = nbci("run", "n.ipynb")
     assert done.returncode == 0, done.stdout
     assert re.search(r"warning: .*`clock`", done.stdout)
+
+
+def test_a_deleted_name_that_later_steps_make_again_is_a_warning(nbci: Console, make_notebook: MakeNotebook) -> None:
+    made = "def helper(): return 1\ndef other(): return 2\ndef unused(): return 3"
+    deletes = "if other() == 3:\n    del other\ndel helper, unused"
+    make_notebook("n.ipynb", [("functions", made), ("step:a", deletes), ("step:b", "helper(); other()")])
+    for command in ("plan", "lint"):
+        said = nbci(command, "n.ipynb").stdout
+        assert "step a deletes `helper`, which every step makes: the later steps b make it again" in said
+        assert "step a deletes `other`" in said
+        assert "`unused`" not in said
