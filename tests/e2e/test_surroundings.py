@@ -279,6 +279,29 @@ def test_a_hand_made_out_is_kept(nbci: Console, make_notebook: MakeNotebook) -> 
     assert not (run_folder(nbci.cwd, document(again)) / "displaced").exists()
 
 
+@pytest.mark.parametrize("code", ["open('metrics.json', 'w').write('{\"a\": 1}')", "raise ValueError"])
+@pytest.mark.parametrize("staged", [False, True])
+def test_a_tracked_file_that_was_changed_is_kept(
+    nbci: Console, make_notebook: MakeNotebook, code: str, *, staged: bool
+) -> None:
+    def git(*words: str) -> None:
+        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=nbci.cwd, check=True)
+
+    notebook = make_notebook("out.ipynb", [("step:w out:metrics.json", code)])
+    metrics = nbci.cwd / "metrics.json"
+    metrics.write_text("committed")
+    git("init", "-q")
+    git("add", ".")
+    git("commit", "-qm", "metrics in git")
+    metrics.write_text("changed by hand")
+    if staged:
+        git("add", ".")
+    completed = nbci("run", notebook, "--json")
+    kept = run_folder(nbci.cwd, document(completed)) / "displaced/metrics.json"
+    assert kept.read_text() == "changed by hand"
+    assert str(kept) in completed.stderr
+
+
 def test_output_to_a_reader_that_went_away(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
         "n.ipynb", [("step:a", "x = 1"), ("step:b", "x"), ("step:c", "open('ended', 'w').close()")]

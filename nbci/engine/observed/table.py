@@ -48,6 +48,11 @@ LIMITS = (
         said="nothing: `deps`",
     ),
     Limit(
+        what="the size and the time that code asks of an entry of a listing (`os.scandir`, `DirEntry.stat`)",
+        why="Python does not tell of it, and listings count by names, and by which of them are folders",
+        said="nothing: `deps`; `os.stat`, `os.path.getsize` and `Path.stat` count",
+    ),
+    Limit(
         what="which of several steps at once opened a file below Python",
         why="the system does not tell the process",
         said="nothing: the file counts for all that may have, so they may run once more than they must",
