@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import shutil
 import tempfile
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from . import traces
 from .forms import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BOUND_TO_PROCESS = {
     "DatasetV2": "a tf.data set is bound to the TensorFlow of its process; pass on the arrays or paths that it is "
@@ -62,29 +67,35 @@ def matrix_form(matrix: Any) -> tuple[Any, ...]:
 
 def binary_of(matrix: Any) -> bytes:
     """What xgboost writes; it writes to paths only."""
-    folder = tempfile.mkdtemp(prefix="nbci-")
-    path = os.path.join(folder, "matrix")
-    try:
-        matrix.save_binary(path)
+    with passing_file() as path:
+        try:
+            matrix.save_binary(path)
+        except OSError:
+            raise
+        except Exception as error:  # its errors are of a class that this module must not import
+            raise Refused(NOT_WRITTEN.format(name=type(matrix).__name__)) from error
         with open(path, "rb") as file:
             return file.read()
-    except OSError:
-        raise
-    except Exception as error:  # its errors are of a class that this module must not import
-        raise Refused(NOT_WRITTEN.format(name=type(matrix).__name__)) from error
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
     """The matrix that xgboost wrote."""
-    folder = tempfile.mkdtemp(prefix="nbci-")
-    path = os.path.join(folder, "matrix")
-    try:
+    with passing_file() as path:
         with open(path, "wb") as file:
             file.write(binary)
         matrix = kind(path, silent=True)
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
     vars(matrix).update(settings)
     return matrix
+
+
+@contextlib.contextmanager
+def passing_file() -> Iterator[str]:
+    """A path for a moment; the file is nbci's, so the traces do not take it for one that the step read or wrote."""
+    before = getattr(traces.noting, "on", False)
+    traces.noting.on = True
+    folder = tempfile.mkdtemp(prefix="nbci-")
+    try:
+        yield os.path.join(folder, "matrix")
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        traces.noting.on = before
