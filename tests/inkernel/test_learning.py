@@ -51,6 +51,7 @@ def matrix_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
         return pytest.importorskip("xgboost", reason="too large to be a dependency of the tests").DMatrix
     module: Any = ModuleType("xgboost.stand_in")
     module.DMatrix = DMatrix
+    monkeypatch.setitem(sys.modules, "xgboost", ModuleType("xgboost"))
     monkeypatch.setitem(sys.modules, "xgboost.stand_in", module)
     return DMatrix
 

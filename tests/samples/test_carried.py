@@ -76,10 +76,20 @@ def differences(one: Any, other: Any, place: str = "") -> Iterator[str]:
 
 def without(value: Any) -> Any:
     if isinstance(value, dict):
-        return {key: without(item) for key, item in value.items() if key not in _TIMES_AND_PLACES}
+        fit = {key: without(item) for key, item in value.items() if key not in _TIMES_AND_PLACES}
+        if "observed" in fit:
+            fit["observed"] = of_the_project(fit["observed"])
+        return fit
     if isinstance(value, list):
         return [without(item) for item in value]
     return value
+
+
+def of_the_project(parts: list[dict[str, str]]) -> list[dict[str, str]]:
+    """What a step used of the project's own; what else it met depends on the folder and on what was there before."""
+    kinds = {"file", "module", "package"}
+    found = [part for part in parts if part["kind"] in kinds and not part["label"].startswith("/")]
+    return sorted(found, key=lambda part: (part["kind"], part["label"]))
 
 
 def test_a_step_is_refused_before_those_it_comes_after(checkout: Callable[[str], Path]) -> None:
