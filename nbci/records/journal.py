@@ -75,6 +75,8 @@ class ExecutedNotebook:
             case "text":
                 self._text(event["stream"], event["text"])
             case "show":
+                if not isinstance(event["output"], dict):
+                    raise TypeError("an output is a mapping")
                 self._show(event["output"], event.get("id"))
             case "update":
                 self._update(event["id"], event["output"])
