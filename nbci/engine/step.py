@@ -473,11 +473,12 @@ class _StepListener:
         self._step = step.name
         self._opens = context.opens
         self._elsewhere = partial(paths_named, step, context.project.root)
+        self._outs = [str(context.project.root / path) for path in (*step.outs, *step.metrics)]
         self.window: Window | None = None
 
     def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:
         if self.window is None and self._opens is not None:
-            self.window = self._opens.begin(self._elsewhere())
+            self.window = self._opens.begin(self._elsewhere(), self._outs)
         first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
         self._listener.cell_started(self._step, cell.number, first_line, index, total)
 

@@ -88,6 +88,19 @@ def test_what_another_step_told_of_is_its_own(opens: Opens, tmp_path: Path) -> N
     assert with_opened(NATIVE, opens, windows[1]).sights == ()
 
 
+@pytest.mark.parametrize("ends_first", [0, 1])
+def test_what_a_step_declares_to_make_was_written_by_no_other(opens: Opens, tmp_path: Path, ends_first: int) -> None:
+    root = tmp_path / "project"
+    outs = [str(root / "plots.json"), str(root / "data" / "deep")]
+    windows = opens.begin(outs=outs), opens.begin()
+    subprocess.run(["sh", "-c", "echo > plots.json; echo > data/deep/new.bin; echo > stray.bin"], cwd=root, check=True)
+    opens.end(windows[ends_first])
+    opens.end(windows[1 - ends_first])
+    written = {str(root / name) for name in ("plots.json", "data/deep/new.bin", "stray.bin")}
+    assert set(with_opened(NATIVE, opens, windows[0]).written) & written == written
+    assert set(with_opened(NATIVE, opens, windows[1]).written) & written == {str(root / "stray.bin")}
+
+
 def test_a_step_in_which_python_sees_all_has_only_what_it_tells(opens: Opens, tmp_path: Path) -> None:
     seen = Seen(interpreter=sys.executable, native=("numpy",))
     window = opens.begin()

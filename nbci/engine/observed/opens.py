@@ -40,8 +40,11 @@ _LEAF_LINKS = 2
 class Window(Struct):
     """What was opened while a step ran, but for files that were made in that time, which are in `written`.
 
-    `told` is what other steps said they had opened meanwhile; what happened is not known in full when it is `lost`.
+    `outs` are the paths that the step declares to make; `told` is what other steps said they had opened meanwhile, or
+    declared to make; what happened is not known in full when it is `lost`.
     """
+
+    outs: tuple[str, ...] = ()
 
     read: set[str] = field(default_factory=set)
     folders: set[str] = field(default_factory=set)
@@ -94,13 +97,16 @@ class Opens:
                 os.close(descriptor)
             self._thread = None
 
-    def begin(self, more: Iterable[str] = ()) -> Window:
-        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is watched."""
+    def begin(self, more: Iterable[str] = (), outs: Iterable[str] = ()) -> Window:
+        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is watched.
+
+        `outs` are the paths that it declares to make, which no step that runs meanwhile can be said to have written.
+        """
         self._ready.wait()
         for path in more:
             self._add_elsewhere(path)
         self._drain()
-        window = Window()
+        window = Window(outs=tuple(outs))
         with self._lock:
             self._windows.append(window)
         return window
@@ -111,7 +117,8 @@ class Opens:
         with self._lock:
             self._windows = [other for other in self._windows if other is not window]
             for other in self._windows:
-                other.told.update(told)
+                other.told.update(told, _made_by(window, other))
+                window.told.update(_made_by(other, window))
 
     def _watch(self) -> None:
         leaves = self._add_tree(self._root, time.monotonic() + _LONGEST_SECONDS)
@@ -206,6 +213,15 @@ class Opens:
             else:
                 window.made.update(() if path in window.read or mask & _MODIFY else (path,))
                 window.written.add(path)
+
+
+def _made_by(step: Window, other: Window) -> list[str]:
+    """What was written while the other step ran, and this one declares to make: the system does not tell who wrote."""
+    return [path for path in other.written if path in step.outs or path.startswith(_folders(step.outs))]
+
+
+def _folders(paths: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{path}/" for path in paths)
 
 
 def _identity(folder: str) -> tuple[int, int, int] | None:
