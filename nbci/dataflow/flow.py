@@ -11,6 +11,8 @@ from msgspec import Struct
 from nbci.dataflow.alterations import altered_names, called_names, is_flat
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
+from nbci.dataflow.outside import SUBCLASSES
+from nbci.dataflow.subclasses import defined_classes, makes_unnamed_classes, with_subclasses
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought, Origin, Undefined, undefined_names
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
@@ -77,7 +79,7 @@ class Flow(Struct, frozen=True, kw_only=True):
     """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives.
 
     `apart` says what steps make each for itself though the whole notebook would not: names never the same twice, and
-    names that an earlier step deleted.
+    names that an earlier step deleted; and which steps may lack subclasses that the whole notebook has.
     """
 
     steps: tuple[StepFlow, ...]
@@ -161,7 +163,7 @@ class _Flowing:
         self.origin = origin
         self.names = names
         self.rank = {step: rank for rank, step in enumerate(graph.order)}
-        self.uses = [origin.with_companions(step.needs | step.assumes) for step in names]
+        self.uses = [origin.with_companions(used) for used in with_subclasses(names)]
         wanted = sorted(set().union(*self.uses))
         self.number = {name: number for number, name in enumerate(wanted)}
         self.wanted = wanted
@@ -191,7 +193,7 @@ class _Flowing:
         undefined = undefined_names(
             self.graph.steps, self.graph.before, self.names, self.have, self.origin, guessed=self.nowhere
         )
-        warnings, apart = tuple(self._join_warnings()), (*self._made_apart(), *self._deleted())
+        warnings, apart = tuple(self._join_warnings()), (*self._made_apart(), *self._deleted(), *self._subclasses())
         return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
     def _makers(self) -> dict[str, int]:
@@ -230,6 +232,22 @@ class _Flowing:
                         f"step {self.graph.steps[step]} deletes `{name}`, which every step makes: the later steps "
                         f"{shown} make it again: do not delete it, or make it in a step"
                     )
+
+    def _subclasses(self) -> Iterable[str]:
+        """Steps that ask for subclasses, where that may give others than in the whole notebook."""
+        for step, names in enumerate(self.names):
+            if SUBCLASSES not in names.needs:
+                continue
+            before = [other for other in self.graph.order if other != step and step in self._behind(other)]
+            defined = [other for other in before for _ in defined_classes(self.names[other])]
+            unnamed = [other for other in before if makes_unnamed_classes(self.steps[other].cells)]
+            if len(defined) > 1 or unnamed:
+                shown = ", ".join(self.graph.steps[other] for other in dict.fromkeys(sorted([*defined, *unnamed])))
+                yield (
+                    f"step {self.graph.steps[step]} asks for `__subclasses__()`: of the classes that steps before "
+                    f"it make ({shown}) it has those that still have a name, in no certain order: "
+                    "define them in a functions cell, or note them in a list"
+                )
 
     def _has_own(self, user: int, name: str, deleting: int) -> bool:
         return self.have[user].get(name, NO_GIVERS) <= {deleting}
@@ -405,8 +423,7 @@ def order_from_flow(
     bound = origin.own.union(*(found.binds for found in names))
     uncertain: list[int] = []
     altered = _altered(steps, names, origin, prelude)
-    for step, found in enumerate(names):
-        read = found.needs | found.assumes
+    for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
         if any(name not in bound and not origin.has(name) for name in found.needs):
             edges[step].update(uncertain)
             uncertain = [] if found.uncertain else uncertain

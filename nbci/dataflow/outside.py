@@ -21,6 +21,8 @@ BROUGHT_BY_SOME_KERNELS = {
     **dict.fromkeys(("sc", "spark", "sqlContext"), "kernels for Spark bring it"),
     **dict.fromkeys(("dbutils", "displayHTML", "table"), "Databricks' kernels bring it"),
 }
+SUBCLASSES = "__subclasses__"
+"""Stands among the names that code reads for all classes: who asks for subclasses names none of them."""
 NAMESPACES = frozenset({"globals", "locals", "vars", "dir"})
 _SHELL_CALLS = frozenset(
     {"push", "ex", "ev", "run_cell", "run_code", "run_line_magic", "run_cell_magic", "magic", "safe_execfile", "reset"}

@@ -92,7 +92,7 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     def has(self, name: str) -> bool:
         """Whether a step has the name without any value from another step."""
-        return name in self.own or is_provided(name)
+        return name in self.own or is_provided(name) or name == outside.SUBCLASSES
 
     def makes_value(self, name: str, names: Names) -> bool:
         """Whether the code makes a value of the name, for later steps, out of nothing or of what all steps have."""

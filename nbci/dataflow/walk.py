@@ -88,6 +88,8 @@ class Walk(Blocks):
             self.any_name.append(reason)
         if isinstance(node, ast.Attribute) and (module := outside.module_of_names(node.value)) is not None:
             self._name_of_module(node, module)
+        if isinstance(node, ast.Attribute) and node.attr == outside.SUBCLASSES:
+            self.read(node.attr, sure=False)
         self.generic_visit(node)
 
     visit_Subscript = visit_Attribute

@@ -120,3 +120,13 @@ def test_a_change_that_cannot_be_handed_on_is_a_warning(tmp_path: Path) -> None:
     cut = Cut(tmp_path, {"n": cells})
     record = json.loads((cut.run / "steps" / "n" / "a" / "record.json").read_text(encoding="utf-8"))
     assert ["`numbers`" in warning and "`n/b`" in warning for warning in record["warnings"]] == [True]
+
+
+def test_a_step_that_asks_for_subclasses_may_lack_some_and_this_is_a_warning(nbci: Console, tmp_path: Path) -> None:
+    made = "def make():\n    class Hidden(Base): pass\n    return Hidden()"
+    cells = [("functions", "class Base: pass"), ("step:a", made), ("step:b", "held = make()")]
+    write_notebook(tmp_path / "n.ipynb", [*cells, ("step:c", "print(Base.__subclasses__())")])
+    write_notebook(tmp_path / "none.ipynb", [*cells, ("step:c", "print(Base.__name__)")])
+    for command in ("plan", "lint"):
+        assert "step c asks for `__subclasses__()`: of the classes that" in nbci(command, "n.ipynb").stdout
+        assert "__subclasses__" not in nbci(command, "none.ipynb").stdout
