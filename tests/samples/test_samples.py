@@ -21,6 +21,14 @@ def test_digits_are_read_well(digits: SampleRun) -> None:
     ]
 
 
+@pytest.mark.parametrize("sample", ["digits", "wine"])
+def test_a_sample_is_no_example_of_what_nbci_warns_of(sample: str, request: pytest.FixtureRequest) -> None:
+    run: SampleRun = request.getfixturevalue(sample)
+    records = [json.loads(path.read_bytes()) for path in (run.folder / "steps").glob("**/record.json")]
+    assert len(records) >= 5
+    assert [warning for record in records for warning in record.get("warnings", ())] == []
+
+
 def test_digits_draw_their_figures(digits: SampleRun) -> None:
     merged = json.loads((digits.folder / "notebooks" / "digits.ipynb").read_bytes())
     nbformat.validate(nbformat.from_dict(merged))
