@@ -31,6 +31,7 @@ _WITHOUT_ARGUMENTS = frozenset(
     "random.Random random.SystemRandom time.ctime time.gmtime time.localtime".split()
 )
 """What is the same again where it is told from what."""
+_DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DRAWING_MODULES = ("random.", "numpy.random.", "secrets.", "torch.rand")
 _NO_DRAWS = frozenset(
     "seed setstate getstate set_state get_state compare_digest Generator MT19937 PCG64 PCG64DXSM Philox "
@@ -41,22 +42,22 @@ _NO_DRAWS = frozenset(
 def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
     """The names that cells (number, code) bind to what is never the same twice, or to what is made of it.
 
-    Each comes with its place. It is followed through assignments, and through functions of these cells.
+    Each comes with its place. It is followed through assignments, and through functions and classes of these cells.
     """
     known = meanings(cell.tree for _, cell in cells)
     found: dict[str, str] = {}
     makers: set[str] = set()
     for number, cell in cells:
         for node in cell.tree.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                makers |= {node.name} if any(_draws(part, known, makers) for part in ast.walk(node)) else set()
-            elif not isinstance(node, ast.ClassDef) and _is_fresh(node, known, makers, found):
+            if _is_fresh(node, known, makers, found):
                 found.update(dict.fromkeys(_bound(node), f"cell {number}"))
+            if isinstance(node, _DEFINITIONS) and any(_draws(part, known, makers) for part in ast.walk(node)):
+                makers.add(node.name)
     return found
 
 
 def _is_fresh(node: ast.stmt, known: Mapping[str, str], makers: set[str], found: Mapping[str, str]) -> bool:
-    for part in ast.walk(node):
+    for part in _run_at_once(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id in found:
             return True
         if _draws(part, known, makers):
@@ -64,7 +65,21 @@ def _is_fresh(node: ast.stmt, known: Mapping[str, str], makers: set[str], found:
     return False
 
 
+def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
+    """The parts of a statement that run with it: of a function its decorators and defaults, not its body."""
+    pending = [node]
+    while pending:
+        part = pending.pop()
+        yield part
+        if isinstance(part, ast.FunctionDef | ast.AsyncFunctionDef):
+            pending += [*part.decorator_list, part.args]
+        else:
+            pending += ast.iter_child_nodes(part)
+
+
 def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
+    if isinstance(node, ast.keyword):  # a dataclass calls it for each instance
+        return node.arg == "default_factory" and (dotted(node.value, known) or "") in _NEVER_TWICE
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name) and node.func.id in makers:
@@ -79,6 +94,9 @@ def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
 
 
 def _bound(node: ast.stmt) -> Iterator[str]:
+    if isinstance(node, _DEFINITIONS):
+        yield node.name
+        return
     for part in ast.walk(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
             yield part.id

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from support.console import Console
 
 IMPORTS = (
-    "import os, random, secrets, tempfile, time, uuid\nimport numpy as np\nimport datetime as dt\n"
+    "import dataclasses, os, random, secrets, tempfile, time, uuid\nimport numpy as np\nimport datetime as dt\n"
     "from time import time as now"
 )
 MADE = """
@@ -20,10 +20,17 @@ def new(): return uuid.uuid4().hex
 T0, PID = time.time(), os.getpid()
 RUN_ID: str = str(uuid.uuid4())
 NAME = f"run-{RUN_ID}"
+class Made:
+    at, again = time.time(), RUN_ID
+    def __init__(self): self.id = uuid.uuid4()
+@dataclasses.dataclass
+class Row: id: object = dataclasses.field(default_factory=uuid.uuid4)
+def stamped(at=uuid.uuid4()): return at
+one, row = Made(), Row()
 many = [now(), dt.datetime.now(), dt.date.today(), random.random(), secrets.token_hex(), new()]
 many += [np.random.rand(), np.random.default_rng().random(), tempfile.mkdtemp()]
 """
-PRINTS = "print('OUT', T0, PID, RUN_ID, label(), many)"
+PRINTS = "print('OUT', T0, PID, RUN_ID, label(), many, Made.at, Made.again, one.id, row, stamped(), type(one) is Made)"
 
 
 def outputs(text: str) -> list[str]:
