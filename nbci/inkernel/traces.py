@@ -491,6 +491,7 @@ def is_searchable(folder: str) -> bool:
 
 # ---------------------------------------------------------------------------------------------------- network
 def note_address(_socket: Any, address: Any) -> None:
+    """Whom a socket reaches: None where that was told before, when it was connected."""
     if isinstance(address, tuple):
         if address[1] not in own_ports():
             network.add(str(address[0]))
@@ -614,6 +615,8 @@ EVENTS: dict[str, Callable[..., None]] = {
     "import": note_import,
     "sqlite3.connect": note_database,
     "socket.connect": note_address,
+    "socket.sendto": note_address,
+    "socket.sendmsg": note_address,
     "socket.bind": note_server,
     "os.chdir": note_folder_changed,
     "subprocess.Popen": note_program,

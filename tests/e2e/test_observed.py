@@ -250,6 +250,7 @@ def test_what_others_use_changes_nothing(plans: list[dict[str, tuple[str, str]]]
 
 
 SERVE = "import socket\ns = socket.socket(socket.AF_UNIX)\ns.bind('{0}')\ns.listen()\n"
+DATAGRAM = "__import__('socket').socket(type=2)"
 CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
 
 
@@ -259,6 +260,10 @@ CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
         (CONNECT.format("'../server'"), "the step used the network"),
         (CONNECT.format(r"b'\0nbci-test-server'"), "the step used the network"),
         (SERVE.format("mine") + CONNECT.format("'mine'"), ""),
+        (f"{DATAGRAM}.sendto(b'x', ('127.0.0.1', 9))", "the step used the network"),
+        (f"{DATAGRAM}.sendmsg([b'x'], [], 0, ('127.0.0.1', 9))", "the step used the network"),
+        (f"r = {DATAGRAM}\nr.bind(('127.0.0.1', 0))\n{DATAGRAM}.sendto(b'x', r.getsockname())", ""),
+        ("import socket\na, b = socket.socketpair()\na.sendmsg([b'x'])", ""),
         ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
         ("import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\nexcept OSError:\n    pass", ""),
         ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),

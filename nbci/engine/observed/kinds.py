@@ -408,8 +408,8 @@ KINDS = (
     ),
     Kind(
         name="network",
-        noted="hosts that were connected to, this machine too; servers that were reached by the path of their socket "
-        "(`/run/docker.sock`), but for the system's log",
+        noted="hosts that were connected to or sent datagrams, this machine too; servers that were reached by the path "
+        "of their socket (`/run/docker.sock`), but for the system's log",
         same="such a result is not kept, unless the step says `cache: enabled`",
         state=_as_noted,
         kept="if asked",
