@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import ast
+from bisect import bisect_right
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from nbci.lint.dotted import calls, imported
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.lint.sheet import Sheet
     from nbci.pipeline.model import Step
@@ -49,36 +51,58 @@ _WITHOUT_STATE = (
 def seeds(sheet: Sheet) -> Iterator[Hit]:
     """A seed set in one step, while another that draws from the same generator does not come after it."""
     names = imported(sheet)
+    found = {step.name: _calls_of(sheet, step, names) for step in sheet.steps}
+    drawing = _drawing(sheet.steps, found)
     for place, step in enumerate(sheet.steps):
-        for number, cell in sheet.own_cells(step):
-            for name, call in calls([cell.tree], names):
-                family = _SEEDS.get(name)
-                if family is None:
-                    continue
-                reached = {other.name for other in sheet.steps_after(step)} if family in _HANDED_ON else frozenset()
-                drawing = [
-                    other.name
-                    for other in sheet.steps[place + 1 :]
-                    if other.name not in reached and _draws(sheet, other, family, names)
-                ]
-                if drawing:
-                    yield Hit(
-                        message=f"`{name}` in step {step.name} does not reach step {', '.join(drawing)}, which draws "
-                        "from that generator",
-                        hint="set the seed in each step, or let the one come after the other (`prev:`)"
-                        if family in _HANDED_ON
-                        else "set the seed in each step",
-                        cell=number,
-                        line=call.lineno,
-                    )
+        missed: dict[str, list[str]] = {}
+        for number, name, call in found[step.name]:
+            family = _SEEDS.get(name)
+            if family is None:
+                continue
+            if family not in missed:
+                missed[family] = _missed(sheet, step, family, _behind(place, drawing[family]))
+            if missed[family]:
+                yield Hit(
+                    message=f"`{name}` in step {step.name} does not reach step {', '.join(missed[family])}, which "
+                    "draws from that generator",
+                    hint="set the seed in each step, or let the one come after the other (`prev:`)"
+                    if family in _HANDED_ON
+                    else "set the seed in each step",
+                    cell=number,
+                    line=call.lineno,
+                )
 
 
-def _draws(sheet: Sheet, step: Step, family: str, names: Mapping[str, str]) -> bool:
-    """Whether the step calls functions of the family and never seeds it."""
-    called = [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
-    if any(_SEEDS.get(name) == family for name in called):
-        return False
-    return any(_is_draw(name, family) for name in called)
+def _calls_of(sheet: Sheet, step: Step, names: Mapping[str, str]) -> list[tuple[int, str, ast.Call]]:
+    """What the step calls, with the numbers of the cells."""
+    return [(number, name, call) for number, cell in sheet.own_cells(step) for name, call in calls([cell.tree], names)]
+
+
+def _drawing(
+    steps: Sequence[Step], found: Mapping[str, Sequence[tuple[int, str, ast.Call]]]
+) -> dict[str, list[tuple[int, str]]]:
+    """For each family the steps, with their places, that call functions of it and never seed it."""
+    drawing: dict[str, list[tuple[int, str]]] = {family: [] for family in _SEEDS.values()}
+    for place, step in enumerate(steps):
+        called = {name for _, name, _ in found[step.name]}
+        seeded = {_SEEDS[name] for name in called if name in _SEEDS}
+        for family in drawing.keys() - seeded:
+            if any(_is_draw(name, family) for name in called):
+                drawing[family].append((place, step.name))
+    return drawing
+
+
+def _behind(place: int, steps: Sequence[tuple[int, str]]) -> list[str]:
+    """Those that stand behind the place; the steps are in order."""
+    return [name for _, name in steps[bisect_right(steps, place, key=itemgetter(0)) :]]
+
+
+def _missed(sheet: Sheet, step: Step, family: str, drawing: Sequence[str]) -> list[str]:
+    """The steps that draw and are not given what this one seeded."""
+    if not drawing or family not in _HANDED_ON:
+        return list(drawing)
+    reached = {other.name for other in sheet.steps_after(step)}
+    return [name for name in drawing if name not in reached]
 
 
 def _is_draw(name: str, family: str) -> bool:
