@@ -49,8 +49,9 @@ def quick_run(arguments: argparse.Namespace) -> int | None:
         return None
     if summary["remote"] is not None and summary["remote"] != _remote(root, summary["remote"][0]):
         return None
-    run = _write_run(source, summary, started)
-    _say(arguments, run, summary, time.time() - started)
+    folder = _new_folder(source, started)
+    is_written = _write_run(folder, source, summary, started)
+    _say(arguments, folder if is_written else None, source, summary, time.time() - started)
     return int(summary["exit_code"])
 
 
@@ -147,17 +148,40 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
                 yield from (str(file) for file in place.rglob("*"))
 
 
-def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
-    """The folder of a run that is all reuse: one record, which names the run whose results stand."""
-    now = time.gmtime(started)
-    millisecond = int(started % 1 * 1000)
-    # the same form of id as nbci.store.runs gives, which is too heavy to import here
-    folder = source.parent / f"{time.strftime('%Y%m%d-%H%M%S', now)}-{millisecond:03d}{os.urandom(2).hex()}"
-    folder.mkdir()
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", now) + f".{millisecond:03d}Z"
+def _new_folder(source: Path, started: float) -> Path:
+    """Where the run has its record; the same form of id as nbci.store.runs gives, which is too heavy to import here."""
+    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started))
+    return source.parent / f"{stamp}-{int(started % 1 * 1000):03d}{os.urandom(2).hex()}"
+
+
+def _write_run(folder: Path, source: Path, summary: dict[str, Any], started: float) -> bool:
+    """Write the record of a run that is all reuse, which names the run whose results stand.
+
+    False, with a warning, where it cannot be written (a read-only project, a full disk): the results stand even so.
+    """
+    text = json.dumps(_record(folder, source, summary, started)).encode()
+    try:
+        folder.mkdir()
+        (folder / "seal.json").write_text(json.dumps({"run.json": hashlib.sha256(text).hexdigest()}), encoding="utf-8")
+        temporary = folder / ".run.json"
+        temporary.write_bytes(text)
+        temporary.replace(folder / "run.json")
+    except OSError as error:
+        import shutil
+
+        from nbci.cli.arguments import warn
+
+        shutil.rmtree(folder, ignore_errors=True)
+        warn(f"this run leaves no record: {folder} cannot be written: {error.strerror}")
+        return False
+    return True
+
+
+def _record(folder: Path, source: Path, summary: dict[str, Any], started: float) -> dict[str, Any]:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z"
     git = read_checkout(source.parents[2], tuple(summary["header"].get("sources") or {}), summary["made"])
     state = git and {**git._asdict(), "branch": built_branch(git.branch, os.environ)}
-    record = {
+    return {
         **summary["header"],
         "git": state,
         "run": folder.name,
@@ -165,17 +189,13 @@ def _write_run(source: Path, summary: dict[str, Any], started: float) -> Path:
         "ended_utc": stamp,
         "seconds": round(time.time() - started, 3),
     }
-    text = json.dumps(record).encode()
-    (folder / "seal.json").write_text(json.dumps({"run.json": hashlib.sha256(text).hexdigest()}), encoding="utf-8")
-    temporary = folder / ".run.json"
-    temporary.write_bytes(text)
-    temporary.replace(folder / "run.json")
-    return folder
 
 
-def _say(arguments: argparse.Namespace, run: Path, summary: dict[str, Any], seconds: float) -> None:
-    here = os.path.relpath(run.parent)
-    shown = here if not here.startswith("..") else str(run.parent)
+def _say(
+    arguments: argparse.Namespace, run: Path | None, source: Path, summary: dict[str, Any], seconds: float
+) -> None:
+    here = os.path.relpath(source.parent)
+    shown = here if not here.startswith("..") else str(source.parent)
     counts = f"{summary['steps']} reused" + (f", {summary['skipped']} skipped" if summary["skipped"] else "")
     word = "REFUSED" if summary.get("outcome") == "refused" else "passed"
     result = f"{summary['header']['pipeline']} {word} in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
@@ -186,4 +206,6 @@ def _say(arguments: argparse.Namespace, run: Path, summary: dict[str, Any], seco
     lines = [*summary["metrics"], "" if summary["metrics"] else "nothing has changed"]
     lines += [*summary["verdict"], ""] if summary["verdict"] else []
     print(*lines, result, sep="\n")
-    print(f"  record: {shown}/{run.name}\n  page:   {shown}/{summary['run']}/report/index.html")
+    if run is not None:
+        print(f"  record: {shown}/{run.name}")
+    print(f"  page:   {shown}/{summary['run']}/report/index.html")
