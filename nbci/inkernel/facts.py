@@ -218,8 +218,6 @@ def probe(expression: str) -> dict[str, Any]:
             return {"problem": "it is masked, so there is no number"}
         if hasattr(value, "item") and not isinstance(value, (int, float)):
             value = value.item()
-        if isinstance(value, bool):
-            return {"problem": "a truth value is no number; assign `int(...)` of it to a name if it is to count"}
         if _is_number(value):
             return {"value": float(value)}
     except Exception:  # noqa: BLE001  # user code can raise anything, and there is no number then
