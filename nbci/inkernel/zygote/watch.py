@@ -7,6 +7,8 @@ import importlib
 import sys
 from typing import Any
 
+from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]  # it is there where this runs
+
 
 class Anything:
     """Lets itself be asked and called."""
@@ -110,10 +112,5 @@ class Watch:
         """
         if asker is None or not (asker.startswith("importlib.") or asker in self._settled):
             return asker
-        frame: Any = sys._getframe(2)
-        while frame is not None:
-            if frame.f_code.co_name == "_load_unlocked":
-                loading: str = frame.f_locals["spec"].name
-                return loading
-            frame = frame.f_back
-        return None
+        loading: str | None = module_being_loaded()
+        return loading
