@@ -485,8 +485,9 @@ def place_of(file: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def is_searchable(folder: str) -> bool:
+    """Whether modules of the project or of anybody else's may be found there; the folder need not be there yet."""
     full = full_path(folder or ".")
-    return counts(full) and os.path.isdir(full)
+    return counts(full) and not os.path.isfile(full)
 
 
 # ---------------------------------------------------------------------------------------------------- network

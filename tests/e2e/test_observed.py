@@ -13,15 +13,16 @@ import sqlite3
 import subprocess
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import markupsafe._speedups as markupsafe_extension
 import pytest
 from support.console import Console
 from support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 FOPEN = "import ctypes\nlibc = ctypes.CDLL(None)\nlibc.fopen.restype = ctypes.c_void_p\nfile = libc.fopen(b'{}', b'r')"
 OPENDIR = f"""
@@ -75,6 +76,12 @@ WAYS = (
         "vendored",
         "import sys\nsys.path.append('vendor/site-packages')\nimport vendored",
         "module vendor/site-packages/vendored.py has changed",
+    ),
+    Way("extension", "import _speedups", "module _speedups.so has changed"),
+    Way(
+        "forgotten_extension",
+        "import _speedups, sys\ndel sys.modules['_speedups']",
+        "file _speedups.so has changed",
     ),
     Way("elsewhere", "open('../elsewhere.txt').read()", "elsewhere.txt has changed"),
     Way("linked", "open('../way/linked.txt').read()", "file linked.txt has changed"),
@@ -134,6 +141,8 @@ class Project:
             self.write(f"{name}.py", f"VERSION = {version}{' ' * int(version)}")
         for name in ("lib/shadowed.py", "spaces/inner.py", "below/a.dat", "a.dat"):
             self.write(name, "")
+        extension = Path(markupsafe_extension.__file__).read_bytes()
+        (self.root / "_speedups.so").write_bytes(extension + version.encode())
         self.write("settings.py", "import os\nos.environ['SETTING']")
         (self.root / "source.txt").write_text(f"VERSION = {version}", encoding="utf-8")
         py_compile.compile(str(self.root / "source.txt"), cfile=str(self.root / "compiled.pyc"))
@@ -166,15 +175,15 @@ class Project:
             database.execute("insert into t values (?)", (version,))
         database.close()
 
-    def run(self) -> dict[str, Any]:
-        done = self.nbci("run", "n.ipynb", "--json", "--jobs", "1", env=self.env)
+    def run(self, target: str = "n.ipynb") -> dict[str, Any]:
+        done = self.nbci("run", target, "--json", "--jobs", "1", env=self.env)
         assert done.returncode == 0, done.stderr
         shown: dict[str, Any] = json.loads(done.stdout)
         return {step["name"]: step for step in shown["steps"]}
 
-    def planned(self) -> dict[str, tuple[str, str]]:
+    def planned(self, target: str = "n.ipynb") -> dict[str, tuple[str, str]]:
         """What would be done with each step, and why."""
-        done = self.nbci("plan", "n.ipynb", "--format", "json", env=self.env)
+        done = self.nbci("plan", target, "--format", "json", env=self.env)
         assert done.returncode == 0, done.stderr
         return {
             step["name"]: (step.get("action", "run"), step.get("reason", ""))
@@ -214,6 +223,35 @@ def test_the_same_code_beside_other_files_runs(tmp_path: Path) -> None:
         write_notebook(project.root / "n.ipynb", [("step:a", "open('../beside.txt').read()")])
         assert project.run()["a"]["result"] == "passed"
         assert project.run()["a"]["result"] == "reused"
+
+
+PIPELINE = """
+pipeline: p
+steps:
+  p: {notebook: n.ipynb, cwd: project, env: {PYTHONPATH: "none:first:lib"}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("changed", "reason"),
+    [
+        ("lib/found.py", "module lib/found.py has changed"),
+        ("first/found.py", "an import would find something else in first"),
+        ("none/found.py", "an import would find something else in none"),
+    ],
+)
+def test_modules_on_a_path_of_the_steps_own(tmp_path: Path, changed: str, reason: str) -> None:
+    project = Project(tmp_path)
+    write_notebook(project.root / "n.ipynb", [("step:a", "import found")])
+    project.write("p.yaml", PIPELINE)
+    project.write("lib/found.py", "")
+    project.write("first/other.py", "")
+    project.run("p.yaml")
+    assert project.planned("p.yaml")["p/a"][0] == "reuse"
+    project.write(changed, "VERSION = 2")
+    action, said = project.planned("p.yaml")["p/a"]
+    assert action == "run"
+    assert reason in said
 
 
 @pytest.fixture(scope="module")
