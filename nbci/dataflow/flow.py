@@ -173,7 +173,7 @@ class _Flowing:
         self.older: dict[tuple[str, int, int], bool] = {}
         self.nowhere = self._bound_nowhere()
         self.fresh = fresh
-        self.makers = self._makers()
+        self.makers = {(name, self._maker(users)) for name, users in self._fresh_users()}
 
     def result(self) -> Flow:
         self._forward()
@@ -186,7 +186,7 @@ class _Flowing:
                     Give(name=given, optional=(step, given) not in self.present) for given in sorted(gives[step])
                 ),
                 names=self.names[step],
-                makes=frozenset(made for made, maker in self.makers.items() if maker == step),
+                makes=frozenset(made for made, maker in self.makers if maker == step),
             )
             for step, name in enumerate(self.graph.steps)
         )
@@ -196,18 +196,20 @@ class _Flowing:
         warnings, apart = tuple(self._join_warnings()), (*self._made_apart(), *self._deleted(), *self._subclasses())
         return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
-    def _makers(self) -> dict[str, int]:
-        """For each of the names never the same twice that several steps use, the step from which all others have it."""
-        makers: dict[str, int] = {}
+    def _fresh_users(self) -> Iterable[tuple[str, list[int]]]:
+        """Each of the names never the same twice, with the steps of one notebook that use it: several."""
         for name in self.fresh:
-            users = self._users(name)
-            if len(users) < 2:
-                continue
-            first = self.graph.order[0]
-            candidates = dict.fromkeys((first, users[0]))
-            found = [step for step in candidates if self._behind(step).issuperset(users)]
-            makers.update(dict.fromkeys([name], found[0]) if found else {})
-        return makers
+            of_notebook: dict[str, list[int]] = {}
+            for step in self._users(name):
+                of_notebook.setdefault(self.steps[step].notebook, []).append(step)
+            yield from ((name, users) for users in of_notebook.values() if len(users) > 1)
+
+    def _maker(self, users: Sequence[int]) -> int | None:
+        """The step from which all these users have what is never the same twice: the first of their notebook."""
+        notebook = self.steps[users[0]].notebook
+        first = next(step for step in self.graph.order if self.steps[step].notebook == notebook)
+        candidates = dict.fromkeys((first, users[0]))
+        return next((step for step in candidates if self._behind(step).issuperset(users)), None)
 
     def _users(self, name: str) -> list[int]:
         return [step for step in self.graph.order if name in self.uses[step]]
@@ -253,13 +255,12 @@ class _Flowing:
         return self.have[user].get(name, NO_GIVERS) <= {deleting}
 
     def _made_apart(self) -> Iterable[str]:
-        for name, place in self.fresh.items():
-            users = self._users(name)
-            if name not in self.makers and len(users) > 1:
+        for name, users in self._fresh_users():
+            if self._maker(users) is None:
                 shown = ", ".join(self.graph.steps[user] for user in users)
                 yield (
-                    f"`{name}` ({place}) is never the same twice, and each of the steps {shown} makes its own, as "
-                    f"none of them comes before all others: "
+                    f"`{name}` ({self.fresh[name]}) is never the same twice, and each of the steps {shown} makes its "
+                    "own, as none of them comes before all others: "
                     "bind it in a step that they come after, or make it a parameter"
                 )
 
@@ -286,7 +287,7 @@ class _Flowing:
     def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
         """The givers behind the step. Where its code is uncertain it may change all that is `live`: used later."""
         names, have = self.names[step], self.have[step]
-        made = {name for name, maker in self.makers.items() if maker == step}
+        made = {name for name, maker in self.makers if maker == step}
         touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds | made)
         for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)

@@ -113,6 +113,7 @@ def analyse_composition(
         frozenset().union(*(analysis.parameter_names for analysis in analyses)),
         [statement for analysis in analyses for statement in analysis.prelude],
         brought=brought,
+        fresh=dict(item for analysis in analyses for item in analysis.fresh.items()),
     )
     everything = frozenset().union(*(analysis.given for analysis in analyses))
     return [*found, *(analysis.programs(flowing, everything - analysis.given) for analysis in analyses)]

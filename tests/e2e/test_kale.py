@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -262,6 +263,19 @@ def test_a_composition_runs_what_it_refers_to(nbci: Console) -> None:
     planned = nbci("plan", "nb/main.ipynb").stdout
     assert "other cells of nb/main.ipynb: 1 (not run: empty" not in planned
     assert "2 (not run: stands for ./a.ipynb)" in planned
+
+
+def test_each_notebook_of_a_composition_makes_once_what_is_never_the_same_twice(nbci: Console) -> None:
+    _composition(nbci.cwd / "nb")
+    made = [("imports", "import uuid"), ("functions", "RUN = uuid.uuid4()\nclass C: id = uuid.uuid4()")]
+    for name in "abc":
+        steps = [(f"step:s{at}", f"print('OUT', '{name}', RUN, C.id)") for at in range(2)]
+        write_notebook(nbci.cwd / f"nb/{name}.ipynb", [*made, *steps])
+    done = nbci("run", "nb/main.ipynb")
+    assert done.returncode == 0, done.stdout
+    shown = re.findall(r"\[(\w)/s\d\] (OUT .*)", done.stdout)
+    assert len(shown) == 6
+    assert len(set(shown)) == len({printed for _, printed in shown}) == 3
 
 
 def test_a_pipeline_file_and_single_steps_know_compositions(nbci: Console) -> None:
