@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -54,6 +55,22 @@ def test_a_build_keeps_one_comment_on_its_pull_request(
     assert json.loads(nbci("comment", earlier, "--json", env=environ).stdout)["comment"] == "older"
     everything = b"".join(path.read_bytes() for path in nbci.cwd.rglob("*") if path.is_file())
     assert forge.token.encode() not in everything
+
+
+def test_a_comment_stays_below_what_forges_take(nbci: Console) -> None:
+    """GitHub takes 65,536 characters: https://github.com/iterative/cml/issues/1350"""
+    names = "{f'metric_{n}_' + 'x' * 60: n / 7 for n in range(1500)}"
+    cells = [f"# %% tags=['step:a', 'out:m.json']\nimport json\njson.dump({names}, open('m.json', 'w'))"]
+    error = "'| @all #1 <b>x</b> ' + 'e' * 6000 + '\\n```\\n# big'"
+    cells += [f"# %% tags=['step:s{n}', 'prev:a']\nraise ValueError({error})" for n in range(12)]
+    (nbci.cwd / "n.py").write_text("\n".join(cells))
+    (nbci.cwd / "p.yaml").write_text("steps:\n  n: {notebook: n.py, metrics: [m.json]}\n")
+    assert nbci("run", "p.yaml", "--keep-going", "-j", "2", "--quiet").returncode == 1
+
+    comment = nbci("comment", "--dry-run", "--change", "https://github.com/o/r/pull/5").stdout
+    assert 500 < len(comment) < 65_000
+    outside_of_code = re.sub(r"^````.*?^````", "", comment, flags=re.MULTILINE | re.DOTALL)
+    assert "@all" not in outside_of_code
 
 
 def test_what_is_missing_is_said(nbci: Console, make_notebook: MakeNotebook) -> None:

@@ -40,6 +40,32 @@ def test_a_later_step_has_them_as_the_whole_notebook_would(
     assert printed in ran.stdout
 
 
+def test_names_of_an_init_session_pass_and_are_warned_of(nbci: Console) -> None:
+    """As SymPy's does: it puts names into the shell that called it."""
+    (nbci.cwd / "tools.py").write_text(
+        "from IPython import get_ipython\ndef init_session():\n    get_ipython().user_ns['y'] = 5\n"
+    )
+    started = "from tools import init_session\ninit_session()"
+    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\n{started}\n# %% tags=['step:b']\nprint('OUT', y)\n")
+    assert "`y` is used by step b and defined nowhere (init_session() may define names)" in nbci("lint", "n.py").stdout
+    assert "OUT 5" in nbci("run", "n.py").stdout
+
+
+@pytest.mark.parametrize("module", ["builtins", "sys.modules['builtins']"])
+def test_a_builtin_that_a_step_defines_is_told_by_name(nbci: Console, module: str) -> None:
+    define = f"import builtins, sys\n{module}.y = 5"
+    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\n{define}\n# %% tags=['step:b']\nprint('OUT', y)\n")
+    linted = nbci("lint", "n.py").stdout
+    assert "`y` is used by step b and defined nowhere (`builtins.y = …` defines a name in this step's kernel" in linted
+    ran = nbci("run", "n.py")
+    assert ran.returncode == 1
+    assert "it changed the builtins (y), which later steps do not see" in ran.stdout
+
+    remedied = f"# %% tags=['imports']\n{define}\n# %% tags=['step:a']\nx = 1\n# %% tags=['step:b']\nprint('OUT', y)\n"
+    (nbci.cwd / "n.py").write_text(remedied)
+    assert "OUT 5" in nbci("run", "n.py").stdout
+
+
 def test_an_imports_cells_future_holds_in_steps(nbci: Console, make_notebook: MakeNotebook) -> None:
     tree = "class Tree:\n    left: Tree | None = None\nprint('OUT', Tree.__annotations__)"
     make_notebook("n.ipynb", [("imports", "from __future__ import annotations"), ("step:a", "1"), ("step:b", tree)])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 from shown import document, failure, results, run_folder
@@ -276,6 +277,37 @@ def test_odd_sources(nbci: Console, make_notebook: MakeNotebook) -> None:
         completed = nbci("run", f"{name}.ipynb")
         assert completed.returncode in {1, 2}, completed.stderr
         assert "cell 1" in completed.stdout + completed.stderr
+
+
+def test_characters_that_xml_cannot_hold_leave_the_report_readable(nbci: Console) -> None:
+    """https://github.com/jupyter/notebook/issues/2680"""
+    odd = r"nul \x00 esc \x1b[31mred\x1b[0m vt \x0b fffe \ufffe ]]> <x> bad \udcc3 name"
+    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\nprint('{odd}')\n# %%\nraise ValueError('{odd}')\n")
+    completed = nbci("run", "n.py", "--json")
+    assert completed.returncode == 1, completed.stderr
+
+    folder = run_folder(nbci.cwd, document(completed))
+    tests = ElementTree.parse(folder / "report/junit.xml")
+    (failed,) = tests.iter("failure")
+    assert "]]> <x>" in (failed.text or "")
+    (executed,) = (folder / "notebooks").glob("*.ipynb")
+    cells = json.loads(executed.read_text(encoding="utf-8"))["cells"]
+    assert "]]> <x> bad" in "".join(cells[0]["outputs"][0]["text"])
+
+
+def test_runs_at_once_that_write_one_file_see_their_own_each(nbci: Console) -> None:
+    """https://github.com/treeverse/dvc/issues/1599"""
+    write = "import time\nopen('o.txt', 'w').write(str(i))\ntime.sleep(0.3)"
+    (nbci.cwd / "n.py").write_text(
+        f"# %% tags=['parameters']\ni = 0\n# %% tags=['step:a', 'out:o.txt']\n{write}\n"
+        "# %% tags=['step:b', 'prev:a', 'in:o.txt']\ngot = int(open('o.txt').read())\nassert got == i, (got, i)\n"
+        "# %% tags=['metrics']\nprint(got)\n"
+    )
+    started = [nbci.start("run", "n.py", "-p", f"i={number}", "--quiet") for number in range(1, 4)]
+    ended = [process.communicate(timeout=240) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], ended
+    runs = json.loads(nbci("runs", "--json").stdout)
+    assert sorted(run["metrics"]["b:got"] for run in runs) == [1, 2, 3]
 
 
 def test_a_flood_of_output_is_capped_and_spilled(nbci: Console, make_notebook: MakeNotebook) -> None:

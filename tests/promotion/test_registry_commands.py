@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,6 @@ from nbci.registry.git import Git
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from support.releases import Released
 
@@ -144,6 +144,26 @@ def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
         assert "is not on the DVC remote" in said(history, "models", "verify", "--quick", code=5)
     finally:
         stored.write_bytes(whole)
+
+
+def test_a_release_whose_own_remote_is_gone_is_no_sound_one(history: Released, tmp_path: Path) -> None:
+    """Storage moved: this checkout knows where to, a clone of the release does not."""
+    made = copy_of(history, tmp_path / "moved")
+    config = made.project / ".dvc/config"
+    url = config.read_text().partition("url = ")[2].strip()
+    config.write_text(config.read_text().replace(url, str(made.remote)))
+    Path(url).rename(tmp_path / "linked")
+    try:
+        told = said(made, "models", "verify", code=5).splitlines()
+        place = ("--url", str(made.origin), tmp_path / "got.bin")
+        got = said(made, "models", "get", "digits@1.1.0", *place, code=5, cwd=tmp_path)
+    finally:
+        (tmp_path / "linked").rename(url)
+    assert [line.partition(": ")[0] for line in told] == ["digits v1.0.0", "digits v1.1.0"]
+    for line in told:
+        assert "it cannot be fetched from a clone" in line
+    assert "the release lacks something" in got
+    assert said(made, "models", "verify") == "2 releases are what they say\n"
 
 
 def test_moved_tags_and_foreign_commits_are_named(history: Released, tmp_path: Path) -> None:

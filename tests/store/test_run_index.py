@@ -248,6 +248,24 @@ def test_a_place_where_no_index_can_be_is_searched_all_the_same(project: Project
     assert found(project, "accuracy > 0") == [1]
 
 
+def test_an_index_that_another_process_holds_neither_fails_nor_loses_a_run(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As a backup does, or a copy on a share."""
+    monkeypatch.setattr("nbci.store.run_index._BUSY_SECONDS", 0.1)
+    write(project, record_of(1, accuracy=0.9))
+    assert found(project, "accuracy > 0") == [1]
+    holder = sqlite3.connect(project.root / ".nbci" / "index.sqlite", isolation_level=None)
+    try:
+        holder.execute("BEGIN EXCLUSIVE")
+        write(project, record_of(2, accuracy=0.8))
+        note_run(project, record_of(2, accuracy=0.8))
+        assert found(project, "accuracy > 0") == [2, 1]
+    finally:
+        holder.close()
+    assert found(project, "accuracy > 0") == [2, 1]
+
+
 def test_rebuilding_gives_the_same(project: Project) -> None:
     for number in (1, 2):
         write(project, record_of(number, {"C": number}, accuracy=number / 10))
