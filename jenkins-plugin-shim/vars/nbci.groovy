@@ -86,7 +86,8 @@ def finish(Map job, Throwable failure = null) {
     stage('finish') {
       retry(count: 2, conditions: [agent(), nonresumable()]) {
         def promote = job.promote instanceof CharSequence ? job.promote.toString() : ''
-        def report = env.BUILD_URL ? "${env.BUILD_URL}artifact/${job.folder}/result/report/" : ''
+        def page = hasStep('publishHTML') ? pageOf(job.reportName) : "artifact/${job.folder}/result/report/"
+        def report = env.BUILD_URL ? "${env.BUILD_URL}${page}" : ''
         def stopped = failure != null && isInterruption(failure) ? "${failure.message ?: 'it was aborted'}" : ''
         def values = ["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString(),
           "NBCI_STOPPED=${stopped}".toString()]
@@ -152,7 +153,9 @@ def publish(String folder, String reportName, int status) {
   // https://github.com/jenkinsci/junit-plugin/blob/master/src/main/java/hudson/tasks/junit/pipeline/JUnitResultsStepExecution.java
   step([$class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml', allowEmptyResults: true,
     skipMarkingBuildUnstable: true])
-  archiveArtifacts artifacts: "${folder}/report/**,${folder}/notebooks/**", allowEmptyArchive: true
+  // where the report has a page of its own, its files are one archive, and do not crowd the page of the build
+  def files = hasStep('publishHTML') ? "${folder}/report.zip" : "${folder}/report/**,${folder}/notebooks/**"
+  archiveArtifacts artifacts: files, allowEmptyArchive: true
   whenThere(['publishHTML']) {
     publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName, keepAll: true,
       allowMissing: true, alwaysLinkToLastBuild: true)
@@ -223,6 +226,35 @@ def whenThere(List steps, Closure body) {
     }
     throw e
   }
+}
+
+/** Whether there is a step, without calling it: the error about one that is not there names those that are. */
+def hasStep(String name) {
+  try {
+    nbciNamesNoStepLikeThis()
+  } catch (NoSuchMethodError e) {
+    return "${e.message}".tokenize(' [,]').contains(name)
+  }
+  return false
+}
+
+/**
+ * The page of a build that htmlpublisher gives a report of this name: each character but letters, digits and `-` is `_`
+ * and its bytes, https://github.com/jenkinsci/htmlpublisher-plugin/blob/master/src/main/java/htmlpublisher/HtmlPublisherTarget.java
+ */
+def pageOf(String reportName) {
+  def page = ''
+  def bytes = reportName.trim().getBytes('UTF-8')
+  for (int i = 0; i < bytes.length; i++) {
+    def text = bytes[i] < 0 ? '' : String.format('%c', bytes[i])
+    if (text.matches('[a-zA-Z0-9-]')) {
+      page += text
+    } else {
+      def goesOn = bytes[i] < -64  // not the first byte of its character
+      page += (goesOn ? '' : '_') + String.format('%02x', bytes[i])
+    }
+  }
+  return page + '/'
 }
 
 def checkFormat(String found, String expected) {

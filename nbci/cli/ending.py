@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import zipfile
 from typing import TYPE_CHECKING
 
 from nbci.cli.live.wording import number, one_line
@@ -35,6 +36,7 @@ _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
     """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds nothing else.
 
+    `report.zip` has report and notebooks once more, for pages that list every file singly.
     `ending.txt` has the format's version, then lines of fields with tabs between them: `result` (`success`, `unstable`
     or `failure`) and its reason; `description`, a line for the build; `check`, the conclusion and title for the commit.
     """
@@ -46,6 +48,7 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
             executed = folder.step(name) / NOTEBOOK
             if executed.is_file():
                 shutil.copyfile(executed, place / "notebooks" / f"{stem}.ipynb")
+        _archive(place, place / "report.zip")
     code = exit_code(record, gates=gates)
     result, conclusion = _RESULTS.get(code, ("failure", "FAILURE"))
     reason = _reason(record, code)
@@ -59,6 +62,15 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     )
     text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
     write_atomic(place / "ending.txt", text)
+
+
+def _archive(place: Path, archive: Path) -> None:
+    """Put all files of a folder into one, under the names that they have there."""
+    files = sorted(file for file in place.rglob("*") if file.is_file())
+    # not strict: no archive can hold a time before 1980, and such a file is no reason to have no report
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
+        for file in files:
+            packed.write(file, file.relative_to(place))
 
 
 def write_shown(place: Path, folder: RunFolder, plan: Plan) -> None:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from pathlib import PurePosixPath
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from nbci.errors import UsageError, nearest
+from nbci.errors import IntegrityError, UsageError, nearest
+from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
 
     from nbci.config import Project
     from nbci.jenkins.controller import Controller
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 _REPORT = "report"
+_ARCHIVE = "report.zip"
 
 
 def job_name(project: Project, given: str | None = None) -> str:
@@ -92,12 +96,11 @@ def checked_parameters(job: Mapping[str, Any], name: str, pairs: Sequence[str]) 
     return None if declared is None else values
 
 
-def report_files(build: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
-    """The artifacts that belong to the report, each with where it goes below the folder for it.
+def report_files(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """The files of a build that belong to the report, each with where it goes below the folder for it.
 
     UsageError when one would land outside; what stands before `report/` is left out when it is the same for all.
     """
-    paths = [str(artifact["relativePath"]) for artifact in build.get("artifacts") or ()]
     split = {path: PurePosixPath(path).parts for path in paths if _REPORT in PurePosixPath(path).parts}
     heads = {parts[: parts.index(_REPORT)] for parts in split.values()}
     found = []
@@ -110,11 +113,33 @@ def report_files(build: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
 
 
 def fetch_report(controller: Controller, job: str, number: int, folder: Path) -> tuple[str, ...]:
-    """Write the report's files into a folder; their names there."""
-    files = report_files(controller.build(job, number))
+    """Write the report's files into a folder, wherever they are: artifacts, or in one; their names there."""
+    paths = [str(artifact["relativePath"]) for artifact in controller.build(job, number).get("artifacts") or ()]
+    archives = [path for path in paths if PurePosixPath(path).name == _ARCHIVE]
+    with TemporaryDirectory() as place:
+        packed: dict[str, bytes] = {}
+        for at, path in enumerate(archives):
+            archive = Path(place) / f"{at}.zip"
+            controller.fetch(job, number, path, archive)
+            packed |= _unpacked(path, archive)
+    files = report_files([*paths, *packed])
     for path, below in files:
-        controller.fetch(job, number, path, folder / below)
+        if path in packed:
+            write_atomic(folder / below, packed[path])
+        else:
+            controller.fetch(job, number, path, folder / below)
     return tuple(below for _, below in files)
+
+
+def _unpacked(path: str, archive: Path) -> dict[str, bytes]:
+    """The files of an archive, by the names that they would have as artifacts beside it."""
+    beside = PurePosixPath(path).parent
+    try:
+        with zipfile.ZipFile(archive) as packed:
+            members = [member for member in packed.infolist() if not member.is_dir()]
+            return {str(beside / member.filename): packed.read(member) for member in members}
+    except (zipfile.BadZipFile, zlib.error) as error:
+        raise IntegrityError(f"the artifact {path} is no archive that can be read: {error}") from error
 
 
 def _pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:

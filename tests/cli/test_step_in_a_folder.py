@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -70,3 +71,16 @@ def test_how_a_build_ends_is_told_in_its_description(
         nbci("finish", "--plan", "plan.json", "--out", "out")
         lines = (tmp_path / "out/ending.txt").read_text(encoding="utf-8").splitlines()
         assert next(line for line in lines if line.startswith("description\t")).partition("\t")[2].startswith(said)
+
+
+def test_what_a_build_shows_is_one_archive_too(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+    make_notebook("größe.ipynb", [("step:one", "x = 1"), ("step:two", "print(x)")])
+    assert nbci("plan", "größe.ipynb", "--out", "plan.json").returncode == 0
+    assert nbci("step", "--plan", "plan.json").returncode == 0
+    for _ in range(2):  # the second time, the folder is there
+        assert nbci("finish", "--plan", "plan.json", "--out", "out").returncode == 0
+    shown = [file for folder in ("report", "notebooks") for file in (tmp_path / "out" / folder).rglob("*")]
+    files = {file.relative_to(tmp_path / "out").as_posix(): file.read_bytes() for file in shown if file.is_file()}
+    assert {"report/index.html", "notebooks/one.ipynb", "notebooks/two.ipynb"} <= files.keys()
+    with zipfile.ZipFile(tmp_path / "out" / "report.zip") as packed:
+        assert {name: packed.read(name) for name in packed.namelist()} == files

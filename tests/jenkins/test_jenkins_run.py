@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import threading
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +16,7 @@ from nbci.jenkins.controller import Controller
 from nbci.jenkins.place import find_job
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from support.console import Console
@@ -73,6 +76,49 @@ def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "here/report.json").read_text()) == {"verdict": "passed"}
     assert "Started by user" not in done.stdout
+
+
+@pytest.mark.parametrize("beside", ["", ".nbci/build/p.yaml/result/"])
+def test_the_report_is_fetched_from_an_archive(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path, beside: str
+) -> None:
+    packed = {"report/index.html": "<p>", "report/cells/größe.html": "<b>", "notebooks/a.ipynb": "{}"}
+    jenkins.artifacts = {f"{beside}report.zip": zipped(packed)}
+    done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
+    assert done.returncode == 0, done.stderr
+    assert "2 files of the report" in done.stdout
+    assert (tmp_path / "here/index.html").read_text() == "<p>"
+    assert (tmp_path / "here/cells/größe.html").read_text() == "<b>"
+    assert not (tmp_path / "here/notebooks").exists()
+
+
+def test_the_reports_of_two_pipelines_are_fetched(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
+    jenkins.artifacts = {f"{name}/report.zip": zipped({"report/index.html": name}) for name in ("a", "b")}
+    assert nbci(*_RUN, "--fetch", "here", "--no-log", env=at).returncode == 0
+    assert [(tmp_path / f"here/{name}/report/index.html").read_text() for name in ("a", "b")] == ["a", "b"]
+
+
+def test_an_archive_that_is_none(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+    jenkins.artifacts = {"report.zip": b"PK of no archive"}
+    done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
+    assert done.returncode == 5
+    assert "the artifact report.zip is no archive" in done.stderr
+    jenkins.artifacts = {"report.zip": zipped({"../report/../../evil": "x"})}
+    done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
+    assert done.returncode == 2
+    assert "is no name of a file below a folder" in done.stderr
+    assert not [path for path in (tmp_path.parent, tmp_path) if (path / "evil").exists()]
+
+
+def zipped(files: Mapping[str, str]) -> bytes:
+    """An archive of these files."""
+    whole = io.BytesIO()
+    with zipfile.ZipFile(whole, "w") as packed:
+        for name, text in files.items():
+            packed.writestr(name, text)
+    return whole.getvalue()
 
 
 def test_the_end_as_json(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:

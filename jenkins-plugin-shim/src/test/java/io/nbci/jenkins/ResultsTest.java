@@ -70,8 +70,7 @@ class ResultsTest {
         assertEquals("FAILURE", build.checks.get(0).get("conclusion"));
         assertEquals("summary\n", build.checks.get(0).get("summary"));
         assertTrue(Files.exists(folder.resolve("jenkins/html/Notebook report/index.html")));
-        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/report/index.html")));
-        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/notebooks/a.ipynb")));
+        assertEquals(List.of("report.zip"), archived());
         assertEquals(new Jenkins.Tests(1, 0, 0), graph.jenkins.tests);
     }
 
@@ -183,9 +182,25 @@ class ResultsTest {
         graph.jenkins.without("hideFromView", "nodesByLabel", "publishHTML", "publishChecks", "recordIssues", "issues", "withCredentials", "docker", "lock");
         graph.options += ", lint: true";
         graph.file("ending.txt", "nbci-ending 1\nresult\tsuccess\tp: passed\ncheck\tSUCCESS\tp: passed\n");
+        graph.jenkins.job.put("BUILD_URL", "https://jenkins/job/a/1/");
         graph.endsWith("SUCCESS");
-        assertTrue(Files.exists(folder.resolve("jenkins/archive/.nbci/build/p.yaml/result/report/index.html")));
+        assertEquals(List.of("notebooks/a.ipynb", "report/index.html", "report/junit.xml", "report/summary.md"), archived());
+        String report = "https://jenkins/job/a/1/artifact/.nbci/build/p.yaml/result/report/";
+        assertEquals(report, Files.readString(graph.files.resolve("finish.report")));
         assertFalse(graph.jenkins.logged("No such DSL method"));
+    }
+
+    /** The pages are what `sanitizeReportName` of htmlpublisher makes of the names. */
+    @ParameterizedTest
+    @CsvSource({"Notebook report,Notebook_20report", "My_report-2.0,My_5freport-2_2e0", "Größe 🦊,Gr_c3b6_c39fe_20_f09fa68a"})
+    void theReportIsReadOnThePageOfItsName(String name, String page) throws Exception {
+        Graph graph = new Graph(folder).stage("");
+        graph.jenkins.job.put("BUILD_URL", "https://jenkins/job/a/1/");
+        graph.options += ", reportName: '" + name + "'";
+        graph.endsWith("SUCCESS");
+        assertEquals("https://jenkins/job/a/1/" + page + "/", Files.readString(graph.files.resolve("finish.report")));
+        assertTrue(Files.exists(folder.resolve("jenkins/html").resolve(name).resolve("index.html")));
+        assertEquals(List.of("report.zip"), archived());
     }
 
     @Test
@@ -213,7 +228,7 @@ class ResultsTest {
         graph.jenkins.job.putAll(Map.of("CHANGE_ID", "12", "BUILD_URL", "https://jenkins/job/a/1/"));
         graph.options += ", comment: 'forge'";
         graph.endsWith("SUCCESS");
-        String report = "https://jenkins/job/a/1/artifact/.nbci/build/p.yaml/result/report/";
+        String report = "https://jenkins/job/a/1/Notebook_20report/";
         assertEquals(1, graph.count("comment with t0ken for " + report));
         assertTrue(graph.jenkins.logged("has no comment of this build"));
     }
@@ -306,6 +321,12 @@ class ResultsTest {
         graph.endsWith("ABORTED");
         assertEquals(1, graph.count("interrupted 1"));
         assertEquals(1, graph.count("finish"));
+    }
+
+    /** The files of the build that its page lists. */
+    private List<String> archived() throws java.io.IOException {
+        Path result = folder.resolve("jenkins/archive/.nbci/build/p.yaml/result");
+        return Patterns.find(result, "**", "").stream().map(file -> result.relativize(file).toString()).toList();
     }
 
     private static void write(Path file) {

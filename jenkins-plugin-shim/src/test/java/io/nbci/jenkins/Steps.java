@@ -4,6 +4,7 @@ import java.util.HashMap;
 import java.util.LinkedHashSet;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeSet;
 import java.util.function.Supplier;
 
 /** The steps that there are, with the arguments that they know. */
@@ -73,10 +74,17 @@ final class Steps {
         return SYMBOLS.contains(name);
     }
 
+    private static Set<String> names(Jenkins jenkins) {
+        Set<String> names = new TreeSet<>(KINDS.keySet());
+        names.removeIf(name -> !jenkins.has(name));
+        return names;
+    }
+
     static Step create(Jenkins jenkins, String name, Object[] given) {
         Kind kind = jenkins.has(name) ? KINDS.get(name) : null;
         if (kind == null) {
-            throw new NoSuchMethodError("No such DSL method '" + name + "' found among steps [archive, bat, build, ...]");
+            throw new NoSuchMethodError("No such DSL method '" + name + "' found among steps " + names(jenkins)
+                    + " or symbols [agent, any] or globals [currentBuild, env]");
         }
         Step step = kind.make().get();
         step.name = name;
