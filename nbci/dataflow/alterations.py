@@ -19,6 +19,10 @@ READING_METHODS = frozenset(
 )
 """Methods of Python's own types that change nothing."""
 _CHANGING_BUILTINS = frozenset({"delattr", "exec", "eval", "next", "setattr", "vars"})
+_GIVING_NO_PARTS = frozenset(
+    "abs all any ascii bin bool bytes callable chr complex dir divmod float format hasattr hash help hex id input int "
+    "isinstance issubclass len oct open ord pow print range repr round str type".split()
+)
 READING_FUNCTIONS = frozenset(dir(builtins)) - _CHANGING_BUILTINS
 
 
@@ -50,7 +54,11 @@ def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
                 yield from _roots(node)
             case ast.Call():
                 yield from _by_call(node, flat)
-            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.NamedExpr(value=value):
+                yield from _handed_on(value, flat)
+            case ast.For(iter=value) | ast.AsyncFor(iter=value):
+                yield from _parts_of(value, flat)
+            case ast.withitem(context_expr=value):
                 yield from _handed_on(value, flat)
             case ast.Return(value=ast.expr() as value):
                 yield from _handed_on(value, flat)
@@ -67,10 +75,17 @@ def called_names(cell: ParsedCell) -> frozenset[str]:
     return frozenset(function.id for function in calls if isinstance(function, ast.Name))
 
 
+def instantiated(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
+    """Those of the classes that the code uses: whoever uses its objects may call their methods."""
+    used = {node.id for node in ast.walk(cell.tree) if isinstance(node, ast.Name)}
+    return sorted(used & classes)
+
+
 def _by_call(call: ast.Call, flat: frozenset[str]) -> Iterator[str]:
     function = call.func
     if isinstance(function, ast.Attribute) and function.attr not in READING_METHODS:
         yield from _roots(function.value)
+        yield from _handed_on(function.value, flat)
     if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS:
         return
     for argument in (*call.args, *(keyword.value for keyword in call.keywords)):
@@ -82,8 +97,8 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
     match value:
         case ast.Name(id=name):
             yield name
-        case ast.Attribute() | ast.Subscript():
-            yield from (name for name in _roots(value) if name not in flat)
+        case ast.Attribute() | ast.Subscript() | ast.Call():
+            yield from _parts_of(value, flat)
         case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
             for part in parts:
                 yield from _handed_on(part, flat)
@@ -91,6 +106,20 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
             yield from _handed_on(inner, flat)
         case ast.IfExp(body=body, orelse=orelse):
             yield from (*_handed_on(body, flat), *_handed_on(orelse, flat))
+
+
+def _parts_of(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
+    """The names whose parts the value gives: by iteration, or as a method or function that only reads gives them."""
+    match value:
+        case ast.Call(func=ast.Attribute(value=held)):
+            yield from _parts_of(held, flat)
+        case ast.Call(func=ast.Name(id=name), args=arguments) if name in READING_FUNCTIONS - _GIVING_NO_PARTS:
+            for argument in arguments:
+                yield from _parts_of(argument, flat)
+        case ast.Attribute(value=held) | ast.Subscript(value=held):
+            yield from _parts_of(held, flat)
+        case ast.Name(id=name) if name not in flat:
+            yield name
 
 
 def _roots(node: ast.expr) -> Iterator[str]:

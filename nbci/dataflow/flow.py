@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.dataflow.alterations import altered_names, called_names, is_flat
+from nbci.dataflow.alterations import altered_names, called_names, instantiated, is_flat
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.outside import SUBCLASSES
@@ -462,10 +462,11 @@ def _altered(
     by_definition: defaultdict[str, set[str]] = defaultdict(set)
     flat = frozenset(name for statement in prelude if is_flat(statement.code) for name in statement.binds)
     defined = [(statement.code, statement.binds) for statement in prelude if statement.kind != "import"]
+    classes = frozenset().union(*map(defined_classes, names), *(defined_classes(one.names) for one in prelude))
     for step, found in zip(steps, names, strict=True):
         defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
     for code, binds in defined:
-        found_there = altered_names(code, flat)
+        found_there = altered_names(code, flat).union(*(by_definition[name] for name in instantiated(code, classes)))
         for name in binds:
             by_definition[name] |= found_there
     objects = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"))

@@ -17,6 +17,14 @@ def add(x): REGISTRY.append(x)
 class Counted:
     n = 0
     def __init__(self): Counted.n += 1
+NESTED = {"a": []}
+class Noting:
+    def __enter__(self): REGISTRY.append(1)
+    def __exit__(self, *error): pass
+    def __add__(self, other): REGISTRY.append(2)
+    @property
+    def value(self): REGISTRY.append(3)
+noting = Noting()
 def counter(): return lambda: 1
 count = counter()
 """
@@ -33,6 +41,18 @@ count = counter()
         ("SETTINGS['x'] = 2", "print(SETTINGS)", True),
         ("print(SETTINGS)", "SETTINGS['x'] = 2", False),
         ("count()", "count()", True),
+        ("found = NESTED.get('a')\nfound.append(1)", "print(NESTED)", True),
+        ("for found in NESTED.values(): found.append(1)", "print(NESTED)", True),
+        ("sorted(NESTED.items())[0][1].append(1)", "print(NESTED)", True),
+        ("(found := NESTED['a']).append(1)", "print(NESTED)", True),
+        ("getattr(noting, 'value').append(1)", "print(noting)", True),
+        ("print(NESTED.get('a'), len(NESTED), sorted(NESTED))", "print(NESTED)", False),
+        ("size = len(NESTED)\nrate = SETTINGS.get('x')", "print(NESTED, SETTINGS)", False),
+        ("for name in sorted(SETTINGS): print(name)", "print(SETTINGS)", False),
+        ("with noting: pass", "print(REGISTRY)", True),
+        ("noting + 1", "print(REGISTRY)", True),
+        ("noting.value", "print(REGISTRY)", True),
+        ("mine = Noting()", "print(REGISTRY)", True),
     ],
 )
 def test_a_step_waits_for_those_that_may_change_what_it_uses(first: str, second: str, ordered: bool) -> None:
