@@ -11,6 +11,7 @@ import functools
 import importlib.util
 import os
 import pathlib
+import re
 import site
 import sys
 import sysconfig
@@ -46,6 +47,8 @@ LOGGING = ("/dev/log", "/run/systemd/", "/var/run/systemd/", "/var/run/syslog")
 """Sockets by which programs tell the system what they do; nothing of a step comes from there."""
 OF_WORKERS = ("/pymp-", "\0listener-")
 """What the names of the sockets have by which `multiprocessing` reaches its own processes."""
+LIBRARY = re.compile(rb" r-xp [^/\n]*(/[^\n]*\.so[^\n]*)")
+"""A library with machine code in `/proc/self/maps`, by its path: proc(5)."""
 RUN_ID = "NBCI_RUN"
 ASKED = {"getsize": ("size",), "getmtime": ("time",), "stat": EVERYTHING, "lstat": EVERYTHING, "access": ("mode",)}
 
@@ -575,16 +578,13 @@ def is_starting(file: str) -> bool:
     return name in ("subprocess.py", "pty.py") or os.sep + "asyncio" + os.sep in file
 
 
-def native_packages() -> set[str]:
+def native_packages(module_files: list[str]) -> set[str]:
     """Packages that were imported and have machine code; of what Python itself brings, what was noted."""
-    files = {getattr(module, "__file__", None) or "" for module in list(sys.modules.values())}
-    files = {file for file in files if file.endswith((".so", ".pyd"))}
+    files = {file for file in module_files if file.endswith((".so", ".pyd"))}
     try:
         with open("/proc/self/maps", "rb") as maps:
-            files.update(
-                os.fsdecode(line.split(None, 5)[5].strip()) for line in maps if b" r-xp " in line and b".so" in line
-            )
-    except (OSError, IndexError):
+            files.update(map(os.fsdecode, LIBRARY.findall(maps.read())))
+    except OSError:
         pass  # elsewhere than on Linux: what is loaded by its path is noted then
     folders = site_folders()
     return {name for name in (package_of(file, folders) for file in files) if name in sys.modules} | native
@@ -631,13 +631,19 @@ EVENTS: dict[str, Callable[..., None]] = {
 
 
 # ------------------------------------------------------------------------------------------------------- told
-def own_modules() -> list[str]:
+def files_of_modules() -> list[str]:
+    """Looked at once: in a forked kernel, each module that is touched has memory copied."""
+    files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
+    return [file for file in files if isinstance(file, str)]
+
+
+def own_modules(module_files: list[str]) -> list[str]:
     """Files of the modules that belong neither to Python nor to an installed distribution."""
     files = set()
     elsewhere = tuple(foreign)
-    for module in list(sys.modules.values()):
-        file = getattr(module, "__file__", None)
-        if not isinstance(file, str) or (file.startswith(elsewhere) and not is_in_project(file)):
+    inside = tuple(roots)
+    for file in module_files:
+        if file.startswith(elsewhere) and not file.startswith(inside):
             continue  # at once: most are, and there may be thousands
         full = full_path(file)
         if not is_foreign(full):
@@ -649,19 +655,20 @@ def seen() -> dict[str, Any]:
     """All of it, in one document."""
     noting.on = True
     foreign[:] = installed_folders()
+    module_files = files_of_modules()
     told = [[kind, path, sorted(more)] for (kind, path), more in sights.items() if not is_foreign(path)]
     told += [["import", folder, sorted(names)] for folder, names in searched().items()]
     return {
         "interpreter": sys.executable,
         "site_folders": site_folders(),
         "search_path": search_path,
-        "modules": own_modules(),
+        "modules": own_modules(module_files),
         "sights": sorted(told),
         "stamps": stamps,
         "written": sorted(path for path in written if not is_foreign(path)),
         "variables": sorted(variables),
         "network": sorted(network),
-        "native": sorted(native_packages()),
+        "native": sorted(native_packages(module_files)),
         "programs": sorted(programs),
         "has_workers": has_workers(),
     }
