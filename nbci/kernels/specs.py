@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError, nearest
 from nbci.lean import lean_import
@@ -33,11 +33,8 @@ def installed_kernels() -> tuple[str, ...]:
 
 def spec_manager() -> KernelSpecManager:
     """Jupyter's own, which would import IPython whole to be told where its folder is."""
-    from jupyter_core.paths import jupyter_path
-
     manager: KernelSpecManager = lean_import("jupyter_client.kernelspec").KernelSpecManager()
-    of_ipython = os.environ.get("IPYTHONDIR") or os.path.join("~", ".ipython")
-    manager.kernel_dirs = [*jupyter_path("kernels"), os.path.join(os.path.expanduser(of_ipython), "kernels")]
+    manager.kernel_dirs = kernel_folders()
     return manager
 
 
@@ -49,21 +46,13 @@ def kernel_language(name: str) -> str:
 def is_installed(name: str) -> bool:
     """Whether there is such a kernel for sure, told in the time that importing Jupyter's client would take ten times.
 
-    Looks where Jupyter looks, in its order. False where anything is out of the ordinary: `find_spec` knows.
+    False where anything is out of the ordinary: `find_spec` knows.
     """
-    from jupyter_core.paths import jupyter_path
-
-    for folder in jupyter_path("kernels"):
-        try:
-            found = next((entry for entry in os.listdir(folder) if entry.lower() == name.lower()), None)
-            if found is not None and os.path.isfile(f"{folder}/{found}/kernel.json"):
-                with open(f"{folder}/{found}/kernel.json", encoding="utf-8") as file:
-                    spec = json.load(file)
-                return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get("metadata", {})
-        except (OSError, ValueError, AttributeError, TypeError):
-            if os.path.isdir(folder):
-                return False
-    return False
+    try:
+        spec = _specification(name)
+        return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get("metadata", {})
+    except (OSError, ValueError, LookupError, AttributeError, TypeError):
+        return False
 
 
 @lru_cache(maxsize=64)
@@ -72,25 +61,57 @@ def program_of(name: str) -> str | None:
 
     A thousand steps ask for the same few, so each is looked for once.
     """
+    try:
+        spec = _specification(name)
+    except NoSpecification:
+        # Jupyter has one of its own for `python3` then: ipykernel beside it
+        return sys.executable if name in ("python", "python3") else None
+    except (OSError, ValueError):
+        return None
+    try:
+        program = str(spec["argv"][0])
+    except (LookupError, TypeError):
+        return None
+    return sys.executable if program in _OWN_PYTHON else program
+
+
+class NoSpecification(LookupError):
+    """There is none of that name."""
+
+
+def _specification(name: str) -> Any:
+    """The first that Jupyter would find, whatever JSON it is."""
     for place in specification_places(name):
         try:
             with open(place, encoding="utf-8") as file:
-                program = str(json.load(file)["argv"][0])
-        except FileNotFoundError:
+                return json.load(file)
+        except (FileNotFoundError, NotADirectoryError):
             continue
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
-        return sys.executable if program in _OWN_PYTHON else program
-    # without a specification, Jupyter has one of its own for `python3`: ipykernel beside it
-    return sys.executable if name in ("python", "python3") else None
+    raise NoSpecification(name)
 
 
 def specification_places(name: str) -> tuple[str, ...]:
-    """Where Jupyter looks for a kernel's specification, in its order."""
+    """Where Jupyter looks for a kernel's specification, in its order; the case of its folder does not matter."""
+    return tuple(
+        os.path.join(folder, each, "kernel.json")
+        for folder in kernel_folders()
+        for each in dict.fromkeys((*_names_like(folder, name), name, name.lower()))
+    )
+
+
+def _names_like(folder: str, name: str) -> list[str]:
+    try:
+        return [entry for entry in os.listdir(folder) if entry.lower() == name.lower()]
+    except OSError:
+        return []
+
+
+def kernel_folders() -> list[str]:
+    """Jupyter's, and IPython's own, of which Jupyter would ask IPython."""
     from jupyter_core.paths import jupyter_path
 
-    names = dict.fromkeys((name, name.lower()))
-    return tuple(os.path.join(folder, each, "kernel.json") for folder in jupyter_path("kernels") for each in names)
+    of_ipython = os.environ.get("IPYTHONDIR") or os.path.join("~", ".ipython")
+    return [*jupyter_path("kernels"), os.path.join(os.path.expanduser(of_ipython), "kernels")]
 
 
 def why_missing(name: str) -> UsageError | None:

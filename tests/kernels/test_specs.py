@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.errors import UsageError
-from nbci.kernels.specs import find_spec, is_installed, program_of
+from nbci.kernels.specs import find_spec, is_installed, program_of, specification_places
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,4 +78,16 @@ def test_the_program_of_a_kernel_is_that_of_the_first_specification(
     assert program_of("mine") == "/opt/first/bin/python"
     assert program_of("plain") == sys.executable
     assert program_of("none-such") is None
+    program_of.cache_clear()
+
+
+def test_the_program_is_that_of_the_kernel_that_jupyter_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program_of.cache_clear()
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "of-ipython"))
+    _specification(tmp_path / "of-ipython", "Mine-Only", "/opt/mine/bin/python")
+
+    assert is_installed("mine-only")
+    assert find_spec("mine-only").argv[0] == "/opt/mine/bin/python"
+    assert program_of("mine-only") == "/opt/mine/bin/python"
+    assert str(tmp_path / "of-ipython" / "kernels" / "Mine-Only" / "kernel.json") in specification_places("mine-only")
     program_of.cache_clear()
