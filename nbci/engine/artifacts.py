@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -16,11 +18,13 @@ from nbci.store.files import disk_errors, remove
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
-    from pathlib import Path
 
     from nbci.records.model import FileRef
     from nbci.store.artifacts import Artifacts
     from nbci.store.index import FileIndex
+
+
+_OBJECT = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class Files(Struct, frozen=True):
@@ -69,19 +73,38 @@ def clear_outs(
     `known` holds (path, digest) of what nbci has recorded. Any other content that is kept nowhere was made by somebody
     else: it is moved to the folder `aside` instead; the answer names those paths.
     """
-    return [path for path in paths if os.path.lexists(root / path) and _clear(root, path, known, aside, files)]
+    there = [path for path in paths if os.path.lexists(root / path)]
+    # told of all before any is touched: one of them may be a link to another
+    foreign = {path for path in there if not _is_ours(root, path, known, files)}
+    moved = []
+    for path in there:
+        if path not in foreign:
+            remove(root / path)
+        elif os.path.lexists(root / path):  # it has not gone with a folder that it lies in
+            _move_aside(root / path, aside / path)
+            moved.append(path)
+    return moved
 
 
-def _clear(root: Path, path: str, known: Container[tuple[str, str]], aside: Path, files: Files) -> bool:
+def _is_ours(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:
+    """Whether what stands there, a link that leads nowhere included, is nbci's to clear."""
     place = root / path
-    if not place.exists() or _is_stored(root, path, known, files):
-        remove(place)
-        return False
-    with disk_errors(aside):
-        target = _free_place(aside / path)
+    return _is_stored(root, path, known, files) if place.exists() else _leads_to_object(place)
+
+
+def _move_aside(place: Path, kept: Path) -> None:
+    with disk_errors(kept):
+        target = _free_place(kept)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.move(place, target)
-    return True
+
+
+def _leads_to_object(link: Path) -> bool:
+    """Whether a link that leads nowhere led into a cache, nbci's or DVC's, where `cache.type` is `symlink`."""
+    if not link.is_symlink():  # it is gone by now
+        return True
+    target = Path(os.readlink(link))
+    return _OBJECT.fullmatch(f"{target.parent.name}{target.name}") is not None
 
 
 def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:

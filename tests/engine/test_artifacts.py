@@ -72,6 +72,34 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     assert "gone.csv, lost" in out.message
 
 
+@pytest.mark.parametrize(
+    ("target", "is_kept"),
+    [
+        ("data/not-mounted", True),
+        ("link", True),
+        ("/c/files/md5/0a/" + "b" * 30, False),
+        ("/c/files/md5/0a/" + "b" * 30 + ".dir", False),
+    ],
+)
+def test_a_link_that_leads_nowhere_is_kept_unless_it_led_into_a_cache(
+    tmp_path: Path, target: str, is_kept: bool
+) -> None:
+    (tmp_path / "link").symlink_to(target)
+    moved = clear_outs(tmp_path, ["link"], frozenset(), tmp_path / "aside", _files(tmp_path))
+    assert not (tmp_path / "link").is_symlink()
+    assert moved == (["link"] if is_kept else [])
+    if is_kept:
+        assert (tmp_path / "aside/link").readlink() == Path(target)
+
+
+def test_a_link_to_another_out_is_cleared_with_it(tmp_path: Path) -> None:
+    _written(tmp_path / "model-1", "one")
+    (tmp_path / "latest").symlink_to("model-1")
+    known = {(name, _index().fingerprint(tmp_path, name).digest) for name in ("model-1", "latest")}
+    assert clear_outs(tmp_path, ["model-1", "latest"], known, tmp_path / "aside", _files(tmp_path)) == []
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_nbci_made_is_cleared_and_what_somebody_edited_is_kept(tmp_path: Path) -> None:
     root, aside = tmp_path / "project", tmp_path / "aside"
     _written(root / "made.txt", "by a run")
