@@ -58,6 +58,34 @@ UNSAVEABLE = {
     "weakref.ref": "a weak reference",
 }
 
+_DATA_SET = "a tf.data set"
+_MATRIX = "a matrix that xgboost writes to no file"
+
+# As above, of libraries that are bound to their process; the kernel's module `learning` refuses the same.
+UNSAVEABLE_OF_LIBRARIES = {
+    "xgboost.QuantileDMatrix": _MATRIX,
+    "xgboost.ExtMemQuantileDMatrix": _MATRIX,
+    "tensorflow.Graph": "a TensorFlow graph",
+    "tensorflow.compat.v1.Session": "an open TensorFlow session",
+    "tensorflow.compat.v1.InteractiveSession": "an open TensorFlow session",
+    "tensorflow.data.Dataset.from_tensor_slices": _DATA_SET,
+    "tensorflow.data.Dataset.from_tensors": _DATA_SET,
+    "tensorflow.data.Dataset.from_generator": _DATA_SET,
+    "tensorflow.data.Dataset.list_files": _DATA_SET,
+    "tensorflow.data.Dataset.range": _DATA_SET,
+    "tensorflow.data.Dataset.zip": _DATA_SET,
+    "tensorflow.data.TFRecordDataset": _DATA_SET,
+    "tensorflow.data.TextLineDataset": _DATA_SET,
+    "tensorflow.keras.utils.image_dataset_from_directory": _DATA_SET,
+    "tensorflow.keras.utils.text_dataset_from_directory": _DATA_SET,
+}
+
+# What these methods of a tf.data set return is a tf.data set.
+_OF_DATA_SETS = frozenset(
+    ("batch", "cache", "concatenate", "enumerate", "filter", "flat_map", "interleave", "map", "padded_batch",
+     "prefetch", "repeat", "shard", "shuffle", "skip", "take", "unbatch", "window", "with_options")
+)  # fmt: skip
+
 
 def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
     """Names that pass to a later step and whose last value in a step is a generator, an open file, a lock."""
@@ -136,8 +164,20 @@ def _kind(found: _Bound, names: Mapping[str, str], bound: frozenset[str]) -> str
         return "a generator"
     if not isinstance(found.value, ast.Call):
         return None
-    name = dotted(found.value.func, names)
-    if name is None or (name == "open" and "open" in bound):
+    name = dotted(_maker(found.value).func, names)
+    if name in UNSAVEABLE_OF_LIBRARIES:
+        return UNSAVEABLE_OF_LIBRARIES[name]
+    if _maker(found.value) is not found.value or name is None or (name == "open" and "open" in bound):
         return None
     kind = UNSAVEABLE.get(name)
     return None if kind == _LOCK and found.entered else kind
+
+
+def _maker(call: ast.Call) -> ast.Call:
+    """The call that a chain of a data set's methods begins with."""
+    while True:
+        match call.func:
+            case ast.Attribute(value=ast.Call() as inner, attr=method) if method in _OF_DATA_SETS:
+                call = inner
+            case _:
+                return call

@@ -134,6 +134,18 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
     ),
     (
         "unsaveable-value",
+        notebook(("imports", "import tensorflow as tf\nimport xgboost as xgb"),
+                 ("step:a", ("ds = tf.data.Dataset.from_tensor_slices([1]).shuffle(9).batch(2)\n"
+                            "m = xgb.QuantileDMatrix(1)\ng = tf.Graph()")),
+                 ("step:b", "print(ds, m, g)")),
+        [(2, 1), (2, 2), (2, 3)],
+        notebook(("imports", "import tensorflow as tf\nimport xgboost as xgb"),
+                 ("step:a", ("n = tf.data.Dataset.range(3).reduce(0, max)\nm = xgb.DMatrix(1)\n"
+                            "x = list(tf.data.Dataset.range(3))\nparts = open('f').read().map()")),
+                 ("step:b", "print(n, m, x, parts)")),
+    ),
+    (
+        "unsaveable-value",
         notebook(("step:a", "f = open('f')"), ("step:b", "f.read()")),
         [(1, 1)],
         notebook(("step:a", "def open(name):\n    return 1\nf = open('f')"), ("step:b", "print(f)")),
