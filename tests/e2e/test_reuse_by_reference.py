@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
 from support.notebooks import write_notebook
+from support.projects import Project
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,15 +69,8 @@ VALUES = {
 STEADY = "steady"
 
 
-class Project:
+class ProjectOfValues(Project):
     """A notebook whose first step makes values of all kinds; another step asks each of them."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        self.nbci = Console(folder)
-        self.env = {"NBCI_CACHE": str(cache)}
-        folder.mkdir()
-        subprocess.run(["git", "init", "-q", folder], check=True)
 
     def run(self, version: int, *arguments: str) -> tuple[dict[str, float], dict[str, str]]:
         """The metrics and the results of the steps, by the name of the value."""
@@ -101,12 +93,12 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> ProjectOfValues:
     """A project that has not run yet."""
-    return Project(tmp_path / "project", tmp_path / "cache")
+    return ProjectOfValues(tmp_path / "project", tmp_path / "cache")
 
 
-def test_who_takes_a_value_depends_on_what_it_refers_to(project: Project) -> None:
+def test_who_takes_a_value_depends_on_what_it_refers_to(project: ProjectOfValues) -> None:
     first, _ = project.run(1)
     assert first == {name: 7 if name == STEADY else 1 for name in VALUES}
     second, results = project.run(2)

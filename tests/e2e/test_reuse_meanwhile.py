@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import Console
 from support.notebooks import write_notebook
+from support.projects import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,15 +19,8 @@ WAIT = "open('started', 'w').close()\nwhile not os.path.exists('go'):\n    time.
 LONGEST_SECONDS = 120
 
 
-class Project:
+class ChangingProject(Project):
     """A project whose notebook is written by each test."""
-
-    def __init__(self, folder: Path, cache: Path) -> None:
-        self.folder = folder
-        self.nbci = Console(folder)
-        self.env = {"NBCI_CACHE": str(cache)}
-        folder.mkdir()
-        subprocess.run(["git", "init", "-q", folder], check=True)
 
     def write(self, name: str, text: str) -> None:
         (self.folder / name).write_text(text, encoding="utf-8")
@@ -47,7 +39,7 @@ class Project:
         assert done.returncode == 0, done.stderr
         return {step["name"]: step["result"] for step in json.loads(done.stdout)["steps"]}
 
-    def run_and_meanwhile(self, change: Callable[[Project], object]) -> str:
+    def run_and_meanwhile(self, change: Callable[[ChangingProject], object]) -> str:
         """What a run prints during which something changes, once a step of it waits."""
 
         def meanwhile() -> None:
@@ -66,9 +58,9 @@ class Project:
 
 
 @pytest.fixture
-def project(tmp_path: Path) -> Project:
+def project(tmp_path: Path) -> ChangingProject:
     """A project with a module, a file of data and a folder."""
-    made = Project(tmp_path / "project", tmp_path / "cache")
+    made = ChangingProject(tmp_path / "project", tmp_path / "cache")
     made.write("helper.py", "X = 1\n")
     made.write("d.txt", "1")
     (made.folder / "many").mkdir()
@@ -89,7 +81,7 @@ READ = "import helper\nx = helper.X + int(open('d.txt').read()) + len(os.listdir
         ("cache:enabled", READ, "d.txt", "2"),
     ],
 )
-def test_what_changes_while_a_step_runs(project: Project, tags: str, read: str, changed: str, new: str) -> None:
+def test_what_changes_while_a_step_runs(project: ChangingProject, tags: str, read: str, changed: str, new: str) -> None:
     project.notebook((f"step:a {tags}", f"{read}\n{WAIT}"), ("metrics", "print(x)"))
     said = project.run_and_meanwhile(lambda project: project.write(changed, new))
     label = "many" if changed.startswith("many/") else changed
@@ -106,7 +98,9 @@ def test_what_changes_while_a_step_runs(project: Project, tags: str, read: str, 
         lambda project: project.notebook(("step:a", "x = 5"), ("step:b", f"print(x)\n{WAIT}")),
     ],
 )
-def test_what_changes_after_its_step_while_the_run_goes_on(project: Project, change: Callable[[Project], None]) -> None:
+def test_what_changes_after_its_step_while_the_run_goes_on(
+    project: ChangingProject, change: Callable[[ChangingProject], None]
+) -> None:
     project.notebook(("step:a", "x = open('d.txt').read() if os.path.exists('d.txt') else 0"), ("step:b", WAIT))
     project.run_and_meanwhile(change)
     assert "nothing has changed" not in project.run()[1]
@@ -121,7 +115,7 @@ def test_what_changes_after_its_step_while_the_run_goes_on(project: Project, cha
         "!echo 1 >> d.txt",
     ],
 )
-def test_a_step_that_rewrites_its_input(project: Project, rewrite: str) -> None:
+def test_a_step_that_rewrites_its_input(project: ChangingProject, rewrite: str) -> None:
     project.notebook(("step:a in:d.txt", f"x = len(open('d.txt').read())\n{rewrite}"), ("metrics", "print(x)"))
     code, said = project.run()
     assert (code, "warning: " in said, "d.txt" in said, "not kept" in said) == (0, True, True, True)
@@ -131,7 +125,7 @@ def test_a_step_that_rewrites_its_input(project: Project, rewrite: str) -> None:
     assert project.results() == {"a": "passed"}
 
 
-def test_what_a_step_wrote_and_is_gone_is_told(project: Project) -> None:
+def test_what_a_step_wrote_and_is_gone_is_told(project: ChangingProject) -> None:
     project.notebook(("step:a", "open('m.txt', 'w').write('1')"), ("step:b", "print(2)"))
     project.run()
     project.results()
@@ -145,7 +139,7 @@ def test_what_a_step_wrote_and_is_gone_is_told(project: Project) -> None:
 @pytest.mark.parametrize(
     ("name", "text"), [("helper.py", "X = 2\n"), ("d.txt", "2"), ("dep.txt", "2"), ("out.txt", "2")]
 )
-def test_a_run_does_not_go_on_with_other_files(project: Project, name: str, text: str) -> None:
+def test_a_run_does_not_go_on_with_other_files(project: ChangingProject, name: str, text: str) -> None:
     project.write("dep.txt", "1")
     project.notebook(
         ("step:a in:dep.txt out:out.txt", f"{READ}\nopen('out.txt', 'w').write(open('dep.txt').read())"),
@@ -161,7 +155,7 @@ def test_a_run_does_not_go_on_with_other_files(project: Project, name: str, text
     assert project.nbci("run", "--resume", "latest", env=project.env).returncode == 0
 
 
-def test_what_the_run_itself_has_changed_is_no_obstacle_to_going_on(project: Project) -> None:
+def test_what_the_run_itself_has_changed_is_no_obstacle_to_going_on(project: ChangingProject) -> None:
     project.notebook(
         ("step:a", "x = open('d.txt').read()"),
         ("step:b", "x\nopen('d.txt', 'w').write('9')"),
