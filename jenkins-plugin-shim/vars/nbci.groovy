@@ -243,18 +243,25 @@ def hasStep(String name) {
  * and its bytes, https://github.com/jenkinsci/htmlpublisher-plugin/blob/master/src/main/java/htmlpublisher/HtmlPublisherTarget.java
  */
 def pageOf(String reportName) {
+  def name = reportName.trim()
   def page = ''
-  def bytes = reportName.trim().getBytes('UTF-8')
-  for (int i = 0; i < bytes.length; i++) {
-    def text = bytes[i] < 0 ? '' : String.format('%c', bytes[i])
-    if (text.matches('[a-zA-Z0-9-]')) {
-      page += text
-    } else {
-      def goesOn = bytes[i] < -64  // not the first byte of its character
-      page += (goesOn ? '' : '_') + String.format('%02x', bytes[i])
-    }
+  for (int i = 0; i < name.length(); i = name.offsetByCodePoints(i, 1)) {
+    page += inPage(name.substring(i, name.offsetByCodePoints(i, 1)))
   }
   return page + '/'
+}
+
+/** One character as it stands in the address of a report's page. */
+def inPage(String character) {
+  if (character.matches('[a-zA-Z0-9-]')) {
+    return character
+  }
+  def escaped = '_'
+  def bytes = character.getBytes('UTF-8')
+  for (int i = 0; i < bytes.length; i++) {
+    escaped += String.format('%02x', bytes[i])
+  }
+  return escaped
 }
 
 def checkFormat(String found, String expected) {
