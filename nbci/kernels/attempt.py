@@ -17,7 +17,7 @@ from nbci.kernels import explain
 from nbci.kernels.document import executed_notebook, new_document, unrunnable
 from nbci.kernels.job import JobOutcome, RandomUse
 from nbci.kernels.journal import Journal
-from nbci.kernels.outputs import CellOutputs
+from nbci.kernels.outputs import CellOutputs, bearable
 from nbci.kernels.process import KernelProcess, StartFailed
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
@@ -291,9 +291,9 @@ class Attempt:
         text = self.mask.text
         return replace(
             failure,
-            message=text(failure.message),
+            message=bearable(failure.message, self.mask),
             first_line=text(failure.first_line) if failure.first_line else None,
-            traceback=text(failure.traceback) if failure.traceback else None,
+            traceback=bearable(failure.traceback, self.mask) if failure.traceback else None,
             log=text(failure.log) if failure.log else None,
         )
 

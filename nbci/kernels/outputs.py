@@ -118,13 +118,12 @@ class CellOutputs:
         """The cell raised; what is shown of it is masked and of bearable length."""
         self.flush()
         self._clear_if_asked()
-        lines = [_shortened(str(line)) for line in content.get("traceback") or ()]
-        masked = [self._mask.text(line) for line in lines]
+        lines = [bearable(str(line), self._mask) for line in content.get("traceback") or ()]
         output = {
             "output_type": "error",
             "ename": self._mask.text(clean(str(content.get("ename") or "Error"))),
-            "evalue": self._mask.text(clean(_shortened(str(content.get("evalue") or "")))),
-            "traceback": [clean(line) for line in masked],
+            "evalue": bearable(clean(str(content.get("evalue") or "")), self._mask),
+            "traceback": [clean(line) for line in lines],
         }
         self._journal.add({"do": "show", "output": output})
 
@@ -244,10 +243,18 @@ def clean(text: str) -> str:
     return text
 
 
-def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_TRACEBACK:
+def bearable(text: str, mask: Mask) -> str:
+    """What an exception says, masked, and without its middle where it has more than LONGEST_TRACEBACK characters.
+
+    Half a secret at a cut would not be masked, so more than is kept is masked before the cut.
+    """
+    return _without_middle(mask.text(_without_middle(text, 2 * LONGEST_TRACEBACK)), LONGEST_TRACEBACK)
+
+
+def _without_middle(text: str, longest: int) -> str:
+    if len(text) <= longest:
         return text
-    half = LONGEST_TRACEBACK // 2
+    half = longest // 2
     return f"{text[:half]}\n[...]\n{text[-half:]}"
 
 

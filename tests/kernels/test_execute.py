@@ -157,6 +157,18 @@ NO_NUMBERS = {
 }
 
 
+def test_an_exception_that_says_too_much_loses_its_middle(make_job: MakeJob) -> None:
+    text = "'a' * 49_990 + 'this-is-secret' * 10 + 'b' * 30_000_000 + 'the end'"
+    outcome = run(make_job(f"raise ValueError({text})", secrets={"TOKEN": "this-is-secret"}))
+    assert outcome.failure is not None
+    told = [outcome.failure.message, outcome.failure.traceback or ""]
+    (shown,) = outcome.notebook["cells"][0]["outputs"]
+    for said in (*told, shown["evalue"], *shown["traceback"]):
+        assert len(said) < 101_000
+        assert "this-is" not in said
+    assert all(said.endswith("the end") for said in (*told, shown["evalue"]))
+
+
 def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> None:
     job = make_job(
         "import threading\nt = threading.Thread(target=lambda: 1/0, name='worker')\nt.start(); t.join()",
