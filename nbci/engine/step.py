@@ -348,6 +348,7 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         verified=context.whole_values(inputs.loaded),
         gives=step.gives,
         optional_gives=(*step.optional_gives, *inputs.along),
+        givers={take.name: "` or `".join(take.givers) for take in step.takes},
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
         probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),

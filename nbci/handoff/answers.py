@@ -50,9 +50,17 @@ def decode_ref(document: Mapping[str, Any]) -> ValueRef:
     )
 
 
-def decode_load(answer: Mapping[str, Any]) -> Refusal | None:
-    """None when all values were loaded. Raises IntegrityError when a file is gone or not what it was."""
-    names = ", ".join(f"`{name}`" for name in answer.get("names", ()))
+_OF_IMPORTS = ("ImportError", "ModuleNotFoundError", "AttributeError")
+_TO_IMPORT = "this step's kernel must be able to import what the value is made of"
+_TO_RESTORE = "a class in it raised while it was restored: see its `__setstate__`, or hand on what it is made from"
+
+
+def decode_load(answer: Mapping[str, Any], givers: Mapping[str, str]) -> Refusal | None:
+    """None when all values were loaded; `givers` maps names to the steps that gave them.
+
+    Raises IntegrityError when a file is gone or not what it was.
+    """
+    names = ", ".join(f"`{name}`{_from(name, givers)}" for name in answer.get("names", ()))
     if "integrity" in answer:
         problem, _, path = answer["integrity"].partition(": ")
         raise IntegrityError(
@@ -60,11 +68,12 @@ def decode_load(answer: Mapping[str, Any]) -> Refusal | None:
             hint="run the step that gives it again",
         )
     if "unloadable" in answer:
+        error = str(answer["unloadable"]).partition(":")[0]
         return Refusal(
             kind="exception",
             message=f"the value {names} cannot be loaded: {answer['unloadable']}",
-            hint="this step's kernel must be able to import what the value is made of",
-            error=str(answer["unloadable"]).partition(":")[0],
+            hint=_TO_IMPORT if error in _OF_IMPORTS else _TO_RESTORE,
+            error=error,
         )
     return None
 
@@ -120,6 +129,10 @@ def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str,
 
 def _needed(name: str, consumers: Mapping[str, str]) -> str:
     return f", which step `{consumers[name]}` needs" if name in consumers else ""
+
+
+def _from(name: str, givers: Mapping[str, str]) -> str:
+    return f" (from step `{givers[name]}`)" if name in givers else ""
 
 
 def _missing(names: list[str], step: str, consumers: Mapping[str, str]) -> Refusal:

@@ -39,7 +39,8 @@ class KernelJob(Struct, frozen=True, kw_only=True):
 
     `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
     cells, then `takes` are loaded from `values_folder`, then step and metrics cells, then `gives` are saved there.
-    `random_states` are set with them. `followed`: other steps see what the step leaves.
+    `random_states` are set with them. For messages, `givers` maps the names of what is taken to the steps that gave it,
+    and `consumers` the names of what is given to steps that take it. `followed`: other steps see what the step leaves.
     `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
     `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
     when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
@@ -65,6 +66,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
     verified: frozenset[str] = frozenset()
     gives: tuple[str, ...] = ()
     optional_gives: tuple[str, ...] = ()
+    givers: Mapping[str, str] | None = None
     consumers: Mapping[str, str] | None = None
     defined_by_reference: frozenset[str] = frozenset()
     probes: tuple[MetricProbe, ...] = ()

@@ -87,7 +87,7 @@ class PythonKernel:
                 "followed": job.followed,
             },
         )
-        return decode_load(answer)
+        return decode_load(answer, job.givers or {})
 
     def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
         return {

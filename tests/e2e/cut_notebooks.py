@@ -18,7 +18,13 @@ Made = tuple[str, dict[str, str | None]]
 """A statement, and the kinds that names have after it; None where a name is gone."""
 
 PARAMETERS = "columns = ['x']\noptions = {'depth': 1, 'seen': []}\nrate = 3"
-IMPORTS = "import collections, enum, functools\nqueue = collections.deque([1])\nby_name = collections.defaultdict(list)"
+IMPORTS = """\
+import collections, enum, functools, random
+import numpy as np
+queue = collections.deque([1])
+by_name = collections.defaultdict(list)
+"""
+SEEDS = "random.seed(1)\nnp.random.seed(2)"
 FUNCTIONS = """\
 REGISTRY = []
 BY_NAME = {}
@@ -37,6 +43,8 @@ def helper():
     return LIMIT
 def calls_helper():
     return helper() + 1
+def draw():
+    return random.randint(0, 9) + int(np.random.randint(9))
 def absent(x=MISSING):
     return x is MISSING
 @functools.lru_cache
@@ -117,6 +125,8 @@ class Writer:
             options += [f"{called}()"]
         if held:
             options += [f"{held}.v", f"{held}.get()"]
+        if star := self.pick("of a star import"):
+            options += [f"round({star}(0.2, 0.4, 0.6)[1] * 9)"]
         return self.chance.choice(options)
 
     def shown(self) -> str:
@@ -162,6 +172,7 @@ _SHOWN_AS = {
     "class": "{0}.made",
     "table": "[_f() for _f in {0}]",
     "dict of functions": "[_f() for _f in {0}.values()]",
+    "of a star import": "{0}(0.2, 0.4, 0.6)",
 }
 
 STATEMENTS: list[Callable[[Writer, int], Made | None]] = []
@@ -174,12 +185,13 @@ def statement(make: Callable[[Writer, int], Made | None]) -> Callable[[Writer, i
 
 
 def cells_of(chance: random.Random, count: int, steps: int) -> list[tuple[str, str]]:
-    """Tags and source of each cell: those of all steps, then `count` cells in so many steps."""
+    """Tags and source of each cell: those of all steps, then `count` cells in so many steps; some seed and draw."""
     while True:
         writer = Writer(chance)
         first = [("parameters", PARAMETERS), ("imports", IMPORTS), ("functions", FUNCTIONS)]
         assert all(writer.works(source) for _, source in first)
-        sources: list[str] = []
+        sources: list[str] = [SEEDS]
+        assert writer.works(SEEDS)
         while len(sources) < count and (source := writer.cell(chance.randint(1, 4))) is not None:
             sources.append(source)
         if len(sources) == count:
@@ -233,6 +245,26 @@ def change_a_list(w: Writer, u: int) -> Made | None:
 def remove(w: Writer, u: int) -> Made | None:
     name = w.pick("number", "list", "function", "object")
     return (f"del {name}", {name: None}) if name and w.chance.random() < 0.3 else None
+
+
+# random numbers, and names that no code binds by itself
+
+
+@statement
+def a_seed(w: Writer, u: int) -> Made | None:
+    return (w.chance.choice((f"random.seed({u})", f"np.random.seed({u})")), {}) if w.chance.random() < 0.3 else None
+
+
+@statement
+def a_drawn_number(w: Writer, u: int) -> Made:
+    name = w.name()
+    drawn = ("random.randint(0, 99)", "int(np.random.randint(99))", "round(random.gauss(0, 9))", "draw()")
+    return f"{name} = {w.chance.choice(drawn)}", {name: "number"}
+
+
+@statement
+def a_star_import(w: Writer, u: int) -> Made:
+    return "from colorsys import *", {"rgb_to_hsv": "of a star import"}
 
 
 # functions, alone and in containers

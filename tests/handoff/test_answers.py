@@ -22,13 +22,19 @@ def test_references_survive_their_json_form(
 
 
 def test_loading_is_fine_refused_or_a_matter_of_integrity() -> None:
-    assert decode_load({}) is None
-    refusal = decode_load({"unloadable": "ImportError: no x", "names": ["a", "b"]})
+    assert decode_load({}, {}) is None
+    refusal = decode_load({"unloadable": "ImportError: no x", "names": ["a", "b"]}, {"a": "first"})
     assert refusal is not None
-    assert refusal.message == "the value `a`, `b` cannot be loaded: ImportError: no x"
-    assert refusal.error == "ImportError"
+    assert refusal.message == "the value `a` (from step `first`), `b` cannot be loaded: ImportError: no x"
+    assert (refusal.error, refusal.hint) == (
+        "ImportError",
+        "this step's kernel must be able to import what the value is made of",
+    )
+    raised = decode_load({"unloadable": "ValueError: no way back", "names": ["a"]}, {})
+    assert raised is not None
+    assert "`__setstate__`" in (raised.hint or "")
     with pytest.raises(IntegrityError, match="the file of the value `a` is altered: /v/aa/bb"):
-        decode_load({"integrity": "altered: /v/aa/bb", "names": ["a"]})
+        decode_load({"integrity": "altered: /v/aa/bb", "names": ["a"]}, {})
 
 
 def test_saving_names_variable_type_maker_and_user() -> None:
