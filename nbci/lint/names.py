@@ -86,6 +86,12 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
         return
     for warning in sheet.flowing.warnings:
         yield Hit(message=warning, hint="let one of the steps come after the other, or use two names")
+
+
+def not_handed_on(sheet: Sheet) -> Iterator[Hit]:
+    """What a step would find in one kernel and does not in its own: deletions, subclasses, what differs each time."""
+    if sheet.flowing is None:
+        return
     for warning in sheet.flowing.apart:
         message, _, remedy = warning.rpartition(": ")
         yield Hit(message=message, hint=remedy)

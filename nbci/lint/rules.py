@@ -44,6 +44,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "ignored-tag": Rule("warning", tags.ignored_settings),
     "tag-on-text": Rule("warning", tags.tags_on_text),
     "unsettled-join": Rule("warning", names.joins),
+    "not-handed-on": Rule("warning", names.not_handed_on),
     "unused-parameter": Rule("warning", names.unused_parameters),
     "overwritten-parameter": Rule("warning", names.overwritten_parameters),
     "hidden-names": Rule("info", names.hidden_names),

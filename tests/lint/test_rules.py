@@ -48,6 +48,7 @@ def places(data: bytes, rule: str) -> list[tuple[int | None, int | None]]:
 
 A = ("step:a", "x = 1")
 USES_X = ("step:b", "print(x)")
+MAKE_HIDDEN = "def make():\n    class Hidden(Base): pass\n    return Hidden()"
 MPL = ("imports", "import matplotlib.pyplot as plt\nimport numpy as np\nimport random, os")
 STATE = (
     "import decimal, locale, logging, sys, warnings\nimport numpy as np\nimport pandas as pd\nimport sklearn\n"
@@ -176,6 +177,14 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
         [(None, None)],
         notebook(("step:a", "0"), ("step:b prev:a", "x = 1"), ("step:c prev:a", "y = 2"),
                  ("step:d prev:b prev:c", "print(x)")),
+    ),
+    (
+        "not-handed-on",
+        notebook(("functions", "class Base: pass"), ("step:a", MAKE_HIDDEN),
+                 ("step:b prev:a", "held = make()"), ("step:c prev:b", "print(Base.__subclasses__())")),
+        [(None, None)],
+        notebook(("functions", "class Base: pass"), ("step:a", MAKE_HIDDEN),
+                 ("step:b prev:a", "held = make()"), ("step:c prev:b", "print(Base.__name__)")),
     ),
     (
         "hidden-names",
