@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 class Ended(dict[str, "StepRecord"]):
     """What the steps of a plan have come to so far.
 
-    `along` has, for a value, the steps that took it along; `lending` the values with functions that look up names;
-    `outs` has every out, by path; `states` has the random states that steps left, by their names and then by step.
+    `along` has, for a value, the steps that took it along; `lending` the values that refer to what cells of all steps
+    made, or have functions that look up names; `outs` has every out, by path; `states` has the random states that steps
+    left, by their names and then by step.
     """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
@@ -36,7 +37,7 @@ class Ended(dict[str, "StepRecord"]):
         super().__setitem__(name, record)
         self.outs |= {ref.path: ref for ref in record.outs}
         self._take_states(record)
-        lending = [ref for ref in record.gives if ref.reads]
+        lending = [ref for ref in record.gives if ref.reads or ref.refs]
         if lending:
             self.lending[name] = lending
         planned = self.planned.get(name)
@@ -99,7 +100,11 @@ def _has_to_do_with(record: StepRecord, name: str) -> bool:
 
 
 def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """What the steps before it hand on, to whomever, that holds functions which look up names."""
+    """What the steps before it hand on, to whomever, that leads to names: by functions, or by what cells made.
+
+    After `mine = REGISTRY`, a later step that has `mine` sees what steps between changed in `REGISTRY`, which neither
+    of them may mention.
+    """
     if not records.lending:
         return ()
     ancestors = _ancestors(step, plan)
