@@ -173,7 +173,7 @@ class _Flowing:
         self.older: dict[tuple[str, int, int], bool] = {}
         self.nowhere = self._bound_nowhere()
         self.fresh = fresh
-        self.makers = {(name, self._maker(users)) for name, users in self._fresh_users()}
+        self.shared = [(name, users, self._maker(users)) for name, users in self._fresh_users()]
 
     def result(self) -> Flow:
         self._forward()
@@ -186,7 +186,7 @@ class _Flowing:
                     Give(name=given, optional=(step, given) not in self.present) for given in sorted(gives[step])
                 ),
                 names=self.names[step],
-                makes=frozenset(made for made, maker in self.makers if maker == step),
+                makes=self._made_once(step),
             )
             for step, name in enumerate(self.graph.steps)
         )
@@ -210,6 +210,10 @@ class _Flowing:
         first = next(step for step in self.graph.order if self.steps[step].notebook == notebook)
         candidates = dict.fromkeys((first, users[0]))
         return next((step for step in candidates if self._behind(step).issuperset(users)), None)
+
+    def _made_once(self, step: int) -> frozenset[str]:
+        """The names never the same twice that the step makes for all others that use them."""
+        return frozenset(name for name, _, maker in self.shared if maker == step)
 
     def _users(self, name: str) -> list[int]:
         return [step for step in self.graph.order if name in self.uses[step]]
@@ -255,8 +259,8 @@ class _Flowing:
         return self.have[user].get(name, NO_GIVERS) <= {deleting}
 
     def _made_apart(self) -> Iterable[str]:
-        for name, users in self._fresh_users():
-            if self._maker(users) is None:
+        for name, users, maker in self.shared:
+            if maker is None:
                 shown = ", ".join(self.graph.steps[user] for user in users)
                 yield (
                     f"`{name}` ({self.fresh[name]}) is never the same twice, and each of the steps {shown} makes its "
@@ -287,7 +291,7 @@ class _Flowing:
     def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
         """The givers behind the step. Where its code is uncertain it may change all that is `live`: used later."""
         names, have = self.names[step], self.have[step]
-        made = {name for name, maker in self.makers if maker == step}
+        made = self._made_once(step)
         touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds | made)
         for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)
