@@ -50,7 +50,7 @@ def getting_ready(plan: Plan) -> Iterator[None]:
 
     yield
     source_code("0", plan.steps[0].language if plan.steps else "")
-    if len(plan.steps) > 1:
+    if 1 < len(plan.steps) <= _STEPS_AT_ONCE:
         yield
         importlib.import_module("grandalf.layouts")
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 _LAST = {"_": 1, "__": 2, "___": 3}
 """The values shown last, and how many must have been shown for there to be one."""
 _NUMBERED = re.compile(r"Out|_oh|_\d+")
+_MENTIONED = re.compile(r"\b(?:_{1,3}|Out|_oh|_\d+)\b")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -42,6 +43,8 @@ class Lost(Struct, frozen=True, kw_only=True):
 
 def lost_history(cells: Sequence[ParsedCell], given: frozenset[str] = frozenset()) -> Iterator[Lost]:
     """The reads in a step's cells that no cell of the step answers; `given` are names that every step binds."""
+    if not any(_may_read(cell) for cell in cells):
+        return
     shown, bound = 0, set(given)
     for index, cell in enumerate(cells):
         bound |= _bound(cell.tree)
@@ -53,6 +56,11 @@ def lost_history(cells: Sequence[ParsedCell], given: frozenset[str] = frozenset(
             elif _NUMBERED.fullmatch(node.id):
                 yield Lost(name=node.id, cell=index, line=node.lineno, surely=False)
         shown += _shows(cell)
+
+
+def _may_read(cell: ParsedCell) -> bool:
+    """Whether its text has a word that could be such a read. Python reads other letters than ASCII's as these, too."""
+    return not cell.python.isascii() or _MENTIONED.search(cell.python) is not None
 
 
 def _bound(tree: ast.AST) -> set[str]:

@@ -16,8 +16,9 @@ def variable_state(name: str, environ: Mapping[str, str]) -> str:
     if name.endswith("*"):
         from nbci.secrets import credentials
 
-        secret = credentials(environ)
-        found = sorted(f"{key}={environ[key]}" for key in environ if key.startswith(name[:-1]) and key not in secret)
+        begun = {key: environ[key] for key in environ if key.startswith(name[:-1])}
+        secret = credentials(begun)  # of these alone: a thousand steps ask, and each variable is judged by itself
+        found = sorted(f"{key}={value}" for key, value in begun.items() if key not in secret)
         return text_digest("\0".join(found)) if found else "unset"
     value = environ.get(name)
     return "unset" if value is None else text_digest(value)
