@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from nbci.errors import UsageError
 from nbci.jenkins.controller import job_path
-from nbci.jenkins.log import agent_waited_for
 from nbci.jenkins.place import find_job
 
 if TYPE_CHECKING:
@@ -16,15 +16,12 @@ if TYPE_CHECKING:
     from nbci.jenkins.controller import Controller
 
 
-_END_OF_LOG_BYTES = 16_384
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Build:
     """A build, or with no number what waits in the queue.
 
     `result` is Jenkins' word, or RUNNING, or WAITING: in the queue, or as a build for an agent; `description` then says
-    for what.
+    for what. It also does when a stage waits while others run.
     """
 
     job: str
@@ -73,13 +70,15 @@ def stop_builds(
 
 def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
     number = int(build["number"])
+    result, seconds = "RUNNING", None
     description = build.get("description")
-    seconds: float | None = None
     if build.get("building"):
-        # a build that waits for an agent is one that runs, to Jenkins; only its log says what it waits for
-        waits_for = agent_waited_for(controller.log_end(job, number, _END_OF_LOG_BYTES).data)
-        result = "RUNNING" if waits_for is None else "WAITING"
-        description = waits_for or description
+        # to Jenkins, a build that waits for an agent is one that runs; its stages stand in the queue, each by itself
+        path = f"{job_path(job)}{number}/"
+        waits_for = [why for why, url in controller.waiting_stages() if _is_at(url, path)]
+        if waits_for:
+            result = "RUNNING" if any(_is_at(url, path) for url in controller.running_stages()) else "WAITING"
+            description = "; ".join(dict.fromkeys(waits_for))
     else:
         result = str(build.get("result"))
         seconds = (build.get("duration") or 0) / 1000
@@ -92,6 +91,15 @@ def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
         description=description,
         url=f"{controller.url}{job_path(job)}{number}/",
     )
+
+
+def _is_at(url: str, path: str) -> bool:
+    """Whether an address, whole or below the controller's, is of that path: Jenkins escapes fewer characters."""
+    return _job_and_number(url) == _job_and_number(path)
+
+
+def _job_and_number(url: str) -> str:
+    return unquote(f"/{urlsplit(url).path}").partition("/job/")[2]
 
 
 def _began(item: Mapping[str, Any]) -> int | None:

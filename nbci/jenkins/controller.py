@@ -119,6 +119,19 @@ class Controller:
         """What waits."""
         return list(self._call("the queue", self._server.get_queue_info))
 
+    def waiting_stages(self) -> list[tuple[str, str]]:
+        """What waits for an agent: why, and the address of the build below the controller's."""
+        tree = "queue/api/json?tree=items[why,task[url]]"
+        items = self._call("the queue", lambda: self._request("GET", tree).json()).get("items", [])
+        return [(item["why"], item["task"]["url"]) for item in items if item.get("why") and _url_of(item.get("task"))]
+
+    def running_stages(self) -> list[str]:
+        """The addresses of the builds that have an executor of an agent."""
+        tree = "computer/api/json?tree=computer[executors[currentExecutable[url]]]"
+        nodes = self._call("the agents", lambda: self._request("GET", tree).json()).get("computer", [])
+        executors = [executor for node in nodes for executor in node.get("executors") or ()]
+        return [url for executor in executors if (url := _url_of(executor.get("currentExecutable")))]
+
     def cancel(self, number: int) -> None:
         """Take an item out of the queue."""
         self._call(f"queue item {number}", lambda: self._server.cancel_queue(number))
@@ -139,7 +152,7 @@ class Controller:
 
     def log(self, name: str, number: int, offset: int) -> Log:
         """The build's log from an offset in bytes on."""
-        path = _log_path(name, number, offset)
+        path = f"{job_path(name)}{number}/logText/progressiveText?start={offset}"
         response = self._call(f"the log of build {number}", lambda: self._request("GET", path))
         size = response.headers.get("X-Text-Size", "")
         return Log(
@@ -147,11 +160,6 @@ class Controller:
             next_offset=int(size) if size.isdigit() else offset + len(response.content),
             more=response.headers.get("X-More-Data") == "true",
         )
-
-    def log_end(self, name: str, number: int, size_bytes: int) -> Log:
-        """The last bytes of the build's log, as it is now."""
-        whole = self.header(_log_path(name, number, 0), "X-Text-Size") or "0"
-        return self.log(name, number, max(int(whole) - size_bytes, 0))
 
     def stages(self, name: str, number: int) -> dict[str, Any] | None:
         """The build's stages; None where the plugin pipeline-rest-api is missing.
@@ -228,10 +236,6 @@ class Controller:
             return ask()
 
 
-def _log_path(name: str, number: int, offset: int) -> str:
-    return f"{job_path(name)}{number}/logText/progressiveText?start={offset}"
-
-
 def job_path(name: str) -> str:
     """The address of a job below the controller's: `a/b` is at `job/a/job/b/`."""
     return "".join(f"job/{quote(part, safe='')}/" for part in name.split("/"))
@@ -241,6 +245,10 @@ def _server(access: Access) -> Any:
     library = python_jenkins()
     with without_logs():  # it would log what JENKINS_API_EXTRA_HEADERS holds
         return library.Jenkins(access.url, access.user, access.token, timeout=_REQUEST_SECONDS)
+
+
+def _url_of(found: Mapping[str, Any] | None) -> str:
+    return str((found or {}).get("url") or "")
 
 
 def _linted(error: object) -> list[str]:

@@ -166,7 +166,7 @@ def _multibranch(description: str, source: str) -> str:
   </orphanedItemStrategy>
   <triggers>
     <{_FOLDER}.computed.PeriodicFolderTrigger>
-      <spec>H/5 * * * *</spec>
+      <spec>* * * * *</spec>
       <interval>300000</interval>
     </{_FOLDER}.computed.PeriodicFolderTrigger>
   </triggers>

@@ -21,9 +21,6 @@ _NOTE_BEGINS, _NOTE_ENDS = "\x1b[8mha:", "\x1b[0m"
 _NOTE = re.compile(f"{re.escape(_NOTE_BEGINS)}.*?{re.escape(_NOTE_ENDS)}", re.DOTALL)
 
 
-_AGENT_EVENT = re.compile(r"^(?:Running on .+ in .+|Still waiting to schedule task\n(?P<why>.+))$", re.MULTILINE)
-
-
 class LogReader:
     """Turns pieces of a log into text, and notices the lines that matter."""
 
@@ -54,15 +51,6 @@ def missing_label(text: str) -> str | None:
     """The label that no node has, when Jenkins says so."""
     found = _NO_NODE.search(text)
     return found[1] if found else None
-
-
-def agent_waited_for(log: bytes) -> str | None:
-    """Why a build waits for an agent, from the end of its log; None when the last that it asked for is there."""
-    text, _ = _without_notes(log.decode(errors="replace"))
-    why: str | None = None
-    for event in _AGENT_EVENT.finditer(text):
-        why = event["why"]
-    return why
 
 
 def _without_notes(text: str) -> tuple[str, str]:

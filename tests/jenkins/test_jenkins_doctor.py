@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.jenkins import Answer
+from support.jenkins import Answer, FakeBuild
 
 from nbci.jenkins.agents import Agent, agent_findings
 from nbci.jenkins.doctor import carries, wanted_labels
@@ -169,19 +168,32 @@ def test_status_lists_builds(nbci: Console, jenkins: FakeJenkins, at: dict[str, 
     assert len(shown) == 2
 
 
-def test_status_says_what_a_build_waits_for(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
-    watching = nbci.start("jenkins", "run", "--job", "team/train", "-p", "NBCI_PARAMS=nolabel", "--no-log", env=at)
-    assert watching.stdout is not None
-    assert any("build 1 began" in line for line in watching.stdout)
-    deadline = time.monotonic() + 30
-    rows: list[dict[str, str]] = [{}]
-    while rows[0].get("result") != "WAITING" and time.monotonic() < deadline:
-        rows = json.loads(nbci("jenkins", "status", "--job", "team/train", "--json", env=at).stdout)
-    nbci("jenkins", "stop", "--job", "team/train", env=at)
-    watching.communicate(timeout=60)
+def _waits(jenkins: FakeJenkins, job: str) -> FakeBuild:
+    """A build of a job that waits for an agent."""
+    build = FakeBuild(number=1, item=1, mode="nolabel")
+    jenkins.add_job(job).builds.append(build)
+    return build
 
-    assert rows[0]["result"] == "WAITING"
-    assert "no-such-label" in rows[0]["description"]
+
+@pytest.mark.parametrize("job", ["team/waits", "team/mb/feature%2Fa&b", "team/mb/gr\u00f6\u00dfe"])
+def test_status_says_what_a_build_waits_for(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], job: str) -> None:
+    _waits(jenkins, job)
+    _waits(jenkins, f"elsewhere/{job}").mode = "sleep"
+    [row] = json.loads(nbci("jenkins", "status", "--job", job, "--json", env=at).stdout)
+    assert row["result"] == "WAITING"
+    assert "no-such-label" in row["description"]
+    [other] = json.loads(nbci("jenkins", "status", "--job", f"elsewhere/{job}", "--json", env=at).stdout)
+    assert other["result"] == "RUNNING"
+
+
+def test_status_says_what_a_stage_waits_for_beside_others(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    """The log does not tell: it ends with what the other stages say."""
+    _waits(jenkins, "team/waits").beside = True
+    [row] = json.loads(nbci("jenkins", "status", "--job", "team/waits", "--json", env=at).stdout)
+    assert row["result"] == "RUNNING"
+    assert "no-such-label" in row["description"]
 
 
 def test_every_agent_is_offline(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:

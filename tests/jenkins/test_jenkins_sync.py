@@ -100,6 +100,24 @@ def test_what_jenkins_adds_is_no_difference(jenkins: FakeJenkins) -> None:
         merged(recorded, item.xml)
 
 
+def test_what_job_dsl_made_of_casc_yaml_is_known_and_gets_what_it_lacks() -> None:
+    """As job-dsl writes it from what `nbci jenkins init` wrote, and Jenkins computes the trigger's times of `5m`.
+
+    https://github.com/jenkinsci/job-dsl-plugin/blob/master/job-dsl-core/src/main/groovy/javaposse/jobdsl/dsl/helpers/workflow/BranchSourcesContext.groovy
+    https://github.com/jenkinsci/cloudbees-folder-plugin/blob/master/src/main/java/com/cloudbees/hudson/plugins/folder/computed/PeriodicFolderTrigger.java
+    """
+    *_, item = wanted_items("a/b", _URL)
+    traits = item.xml[item.xml.index("<traits>") : item.xml.index("</traits>") + len("</traits>")]
+    rest = (
+        "<credentialsId/><includes>*</includes><excludes/><ignoreOnPushNotifications>false</ignoreOnPushNotifications>"
+    )
+    found = item.xml.replace(traits, rest)
+    assert "<spec>* * * * *</spec>" in item.xml
+    assert is_ours(found)
+    assert [line.rpartition(": ")[2] for line in differences(found, item.xml)] == ["traits is not there → made"]
+    assert differences(merged(found, item.xml), item.xml) == ()
+
+
 def test_a_part_of_another_class_is_replaced() -> None:
     *_, item = wanted_items("a/b", _URL)
     other = item.xml.replace("jenkins.plugins.git.GitSCMSource", "org.example.Source").replace(

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.jenkins.controller import Log
-from nbci.jenkins.log import LogReader, agent_waited_for
+from nbci.jenkins.log import LogReader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,19 +39,3 @@ def test_notes_are_taken_out_wherever_the_log_is_cut(cuts: list[int]) -> None:
     assert said == _SHOWN
     assert log.missing_label == "tpu"
     assert log.infrastructure == "stage a ended with exit code 4: infrastructure: try again"
-
-
-@pytest.mark.parametrize(
-    ("log", "why"),
-    [
-        ("Still waiting to schedule task\n\u2018gpu1\u2019 is offline\n", "\u2018gpu1\u2019 is offline"),
-        (f"{_NOTE}[Pipeline] node\r\nStill waiting to schedule task\r\n{_NOTE}\u2018gpu1\u2019 is offline\r\n",
-         "\u2018gpu1\u2019 is offline"),
-        ("Running on a in /w\n+ x\nStill waiting to schedule task\nAll nodes of label \u2018g\u2019 are offline\n",
-         "All nodes of label \u2018g\u2019 are offline"),
-        ("Still waiting to schedule task\n\u2018a\u2019 is offline\nRunning on a in /w\n+ train\n", None),
-        ("+ echo hello\n", None),
-    ],
-)  # fmt: skip
-def test_what_a_build_waits_for(log: str, why: str | None) -> None:
-    assert agent_waited_for(log.encode()) == why

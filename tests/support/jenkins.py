@@ -14,7 +14,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
@@ -36,6 +36,11 @@ MULTIBRANCH_CLASS: Final = "org.jenkinsci.plugins.workflow.multibranch.WorkflowM
 
 
 _NOTED: Final = re.compile(rb"^\[Pipeline\]|^ERROR|(?<=user )|no-such-label", re.MULTILINE)
+
+
+def _address(job: str) -> str:
+    """Below the controller's, in Jenkins' way, which leaves the likes of `&` and `'` as they are."""
+    return "".join(f"job/{quote(part, safe='&,;=@+$!()~')}/" for part in job.split("/"))
 
 
 def _noted(log: bytes) -> bytes:
@@ -64,6 +69,7 @@ class FakeBuild:
     mode: str
     told: int = 0  # slices of the log that were asked for
     stopped: bool = False
+    beside: bool = False  # whether another stage runs while one waits
 
     @property
     def outcome(self) -> str:
@@ -71,8 +77,16 @@ class FakeBuild:
 
     @property
     def over(self) -> bool:
-        waits = self.mode in {"sleep", "nolabel"} and not self.stopped
-        return not waits and self.told >= _SLICES
+        endless = self.mode in {"sleep", "nolabel"} and not self.stopped
+        return not endless and self.told >= _SLICES
+
+    @property
+    def waits(self) -> bool:
+        return self.mode == "nolabel" and not self.stopped
+
+    @property
+    def runs(self) -> bool:
+        return not self.over and (self.beside or not self.waits)
 
 
 @dataclass
@@ -227,19 +241,40 @@ class FakeJenkins:
             case "me/api/json":
                 return self.recorded("user" if self.users else "nobody")
             case "computer/api/json":
-                return self.recorded("nodes")
+                return self._executors() if "tree" in query else self.recorded("nodes")
             case "pluginManager/api/json":
                 return self.recorded("plugins")
             case "pipeline-model-converter/validateJenkinsfile":
                 return self.linter
             case "queue/api/json":
-                waits = any(b.mode == "nolabel" and not b.stopped for job in self.jobs.values() for b in job.builds)
-                return self.recorded("queue") if waits else self.recorded("queue", items=[])
+                return self._waiting_stages() if "tree" in query else self._queue()
             case "queue/cancelItem":
                 self.items[int(query["id"])]["cancelled"] = True
                 return Answer(204)
             case _:
                 return self.recorded("missing")
+
+    def _queue(self) -> Answer:
+        waits = any(build.waits for _, build in self._builds())
+        return self.recorded("queue") if waits else self.recorded("queue", items=[])
+
+    def _waiting_stages(self) -> Answer:
+        """What waits for an agent, with the addresses that `ExecutorStepExecution.PlaceholderTask` gives: relative."""
+        recorded = self.recorded("queue").document["items"][0]
+        waiting = [f"{_address(name)}{build.number}/" for name, build in self._builds() if build.waits]
+        tasks = [{"_class": recorded["task"]["_class"], "url": url} for url in waiting]
+        items = [{"_class": recorded["_class"], "task": task, "why": recorded["why"]} for task in tasks]
+        return Answer(200, {}, json.dumps({"_class": "hudson.model.Queue", "items": items}).encode())
+
+    def _executors(self) -> Answer:
+        """What runs on agents, with whole addresses."""
+        running = [f"{self.url}{_address(name)}{build.number}/" for name, build in self._builds() if build.runs]
+        executors: list[dict[str, Any]] = [{"currentExecutable": {"url": url}} for url in running]
+        nodes = [{"executors": [*executors, {"currentExecutable": None}, {}]}, {"executors": []}]
+        return Answer(200, {}, json.dumps({"_class": "hudson.model.ComputerSet", "computer": nodes}).encode())
+
+    def _builds(self) -> list[tuple[str, FakeBuild]]:
+        return [(name, build) for name, job in self.jobs.items() for build in job.builds]
 
     def _about_job(self, name: str, rest: str, query: dict[str, str], seen: Seen) -> Answer:
         job = self.jobs[name]
