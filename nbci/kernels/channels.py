@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections import deque
+from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 import zmq
 from jupyter_client.channels import AsyncZMQSocketChannel
+
+from nbci.kernels.sender_queue import SenderQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +21,7 @@ TURN_SECONDS = 0.01
 """How long messages may be taken in a row before other tasks, and timers, have their turn."""
 
 LOOK_AGAIN_SECONDS = 2.0
+CLOSING_SECONDS = 0.05
 MOST_WAITING_BYTES = 16 << 20
 
 
@@ -83,66 +88,107 @@ class PatientChannel(AsyncZMQSocketChannel):
 class StoppingChannel(PatientChannel):
     """For a kernel that drops what finds no room: all that comes is taken in at once, and too much stops the kernel.
 
-    It may still drop some when it goes on: `stops` says how often that was.
+    A thread takes it in, since the event loop may be busy for longer than the kernel's queue has room. The socket is
+    that thread's alone. What may have been dropped nevertheless is counted by `dropped`.
     """
 
-    stops = 0
+    dropped = 0
+    """How many messages found the kernel's queue so full that one behind them may have been dropped."""
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
-        self._waiting: deque[list[bytes]] = deque()
-        self._waiting_bytes = 0
+        self._waiting: deque[tuple[float, list[bytes]]] = deque()
+        self._queue = SenderQueue()
+        self._taken_bytes = self._given_bytes = 0
         self._news = asyncio.Event()
-        self._taking: asyncio.Task[None] | None = None
-        self._stop_kernel: Callable[[bool], object] = bool
+        self._loop = asyncio.get_running_loop()
+        self._stop_kernel: Callable[[bool], object] | None = None
         self._is_stopped = False
+        self._stopping = threading.Lock()
+        self._is_closed = False
+        self._taking = threading.Thread(target=self._take_in, name="nbci-iopub", daemon=True)
+
+    def start(self) -> None:
+        """Take in all from now on."""
+        self._taking.start()
 
     def begin(self, stop_kernel: Callable[[bool], object]) -> None:
-        """Take in all from now on; `stop_kernel` has the kernel's process stand still, or go on."""
+        """The kernel is there; `stop_kernel` has its process stand still, or go on."""
         self._stop_kernel = stop_kernel
-        self._taking = asyncio.ensure_future(self._take_in())
 
     def let_run(self) -> None:
         """Do not stop the kernel any more: it is to end."""
-        self._set_stopped(False)
-        self._stop_kernel = bool
+        with self._stopping:
+            self._set_stopped(False)
+            self._stop_kernel = None
+
+    def ask(self) -> None:
+        """A cell is about to be sent, and all that was said before it has been read."""
+        self._queue.ask(time.time())
 
     async def get_msg(  # type: ignore[override]  # as in its parent, which breaks with its own
         self,
         timeout: float | None = None,  # noqa: ASYNC109  # as jupyter_client calls it
     ) -> dict[str, Any]:
         """The next message; raises Empty when none comes in time."""
-        if self._taking is None:
-            return await super().get_msg(timeout)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._something_waits()
+        except TimeoutError:
+            raise Empty from None
+        arrived, parts = self._waiting.popleft()
+        self._given_bytes += sum(map(len, parts))
+        if self._is_stopped:
+            self._go_on()
+        message = self._message(parts)
+        self.dropped += self._queue.may_have_dropped(message, arrived)
+        return message
+
+    async def _something_waits(self) -> None:
         await self._give_others_a_turn()
         while not self._waiting:
             self._news.clear()
+            if self._waiting:  # since it was looked at
+                return
+            self._go_on()
             await self._news.wait()
-        parts = self._waiting.popleft()
-        self._waiting_bytes -= sum(map(len, parts))
-        if self._is_stopped and self._waiting_bytes < MOST_WAITING_BYTES // 2:
-            self._set_stopped(False)
-        return self._message(parts)
 
     def close(self) -> None:
         """Take in no more."""
-        if self._taking is not None:
-            self._taking.cancel()
+        self._is_closed = True
+        if self._taking.is_alive():
+            self._taking.join()
         super().close()
 
     stop = close
 
-    async def _take_in(self) -> None:
-        while True:
-            parts = await self._next_parts()
-            self._waiting.append(parts)
-            self._waiting_bytes += sum(map(len, parts))
-            self._news.set()
-            if self._waiting_bytes > MOST_WAITING_BYTES and not self._is_stopped:
+    def _take_in(self) -> None:
+        own: zmq.Socket[bytes] = zmq.Socket.shadow(self.socket)
+        while not self._is_closed:
+            if not own.poll(int(CLOSING_SECONDS * 1000)):
+                continue
+            parts = own.recv_multipart()
+            self._waiting.append((time.time(), parts))
+            self._taken_bytes += sum(map(len, parts))
+            if not self._news.is_set():
+                self._loop.call_soon_threadsafe(self._news.set)
+            if not self._is_stopped and self._waiting_bytes() > MOST_WAITING_BYTES:
+                self._stand_still()
+
+    def _waiting_bytes(self) -> int:
+        return self._taken_bytes - self._given_bytes
+
+    def _stand_still(self) -> None:
+        with self._stopping:
+            if self._waiting_bytes() > MOST_WAITING_BYTES:
                 self._set_stopped(True)
 
+    def _go_on(self) -> None:
+        with self._stopping:
+            if self._waiting_bytes() < MOST_WAITING_BYTES // 2:
+                self._set_stopped(False)
+
     def _set_stopped(self, stopped: bool) -> None:
-        if stopped != self._is_stopped:
+        if stopped != self._is_stopped and self._stop_kernel is not None:
             self._is_stopped = stopped
-            self.stops += stopped
             self._stop_kernel(stopped)

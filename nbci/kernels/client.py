@@ -27,8 +27,9 @@ QUIET_SECONDS = 2.0
 """How long nothing may come from a kernel that has replied before it is asked whether it has said all."""
 
 END_LOST = "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
-STOPPED = (
-    "it printed faster than nbci could take in; its kernel, which drops what finds no room, may have lost some of it"
+DROPPED = (
+    "it printed faster than its kernel could send, and this kernel drops what finds no room in its queue: some of what"
+    " was printed may be lost; print less, or more at once"
 )
 
 
@@ -58,6 +59,7 @@ class StepClient(NotebookClient):
         self.widget_registry = OUTPUT_WIDGETS
         self._cells: dict[str, RanCell] = {}
         self._latest: RanCell | None = None
+        self._dropped = 0
         self._greetings = {"", *greetings}
         self._ends: dict[str, asyncio.Future[None]] = {}
         self._reading = asyncio.ensure_future(self._read())
@@ -73,7 +75,9 @@ class StepClient(NotebookClient):
         if not node.source.strip() or self.skip_cells_with_tag in tags:
             return None
         node.metadata["execution"] = {}
-        stops = self._stops()
+        ask = getattr(self.kc.iopub_channel, "ask", None)
+        if ask is not None:
+            ask()
         asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
         self._latest = self._cells[asked] = RanCell(node=node, index=index, number=number, outputs=outputs)
         reply = await self._reply(asked)
@@ -83,12 +87,7 @@ class StepClient(NotebookClient):
             node.metadata.setdefault("nbci", {})["raised"] = str(content.get("ename") or "error")
         if not await self.hear_all(asked):
             self.asides.append(f"cell {number}: {END_LOST}")
-        elif self._stops() > stops:
-            self.asides.append(f"cell {number}: {STOPPED}")
         return content
-
-    def _stops(self) -> int:
-        return getattr(self.kc.iopub_channel, "stops", 0)
 
     def allows_errors(self, index: int) -> bool:
         """Whether the cell at `index` may raise."""
@@ -130,12 +129,22 @@ class StepClient(NotebookClient):
             self.messages_seen += 1
             asked = message["parent_header"].get("msg_id", "")
             cell = self._cells.get(asked)
+            self._note_dropped(cell or self._latest)
             if cell is not None:
                 self._take(message, cell)
             elif self._latest is not None and asked not in self._greetings and message["msg_type"] in OF_THE_LATEST:
                 self._take(message, self._latest)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 self._note_end(asked)
+
+    def _note_dropped(self, cell: RanCell | None) -> None:
+        """Warn once a cell where the kernel may have dropped what it printed."""
+        dropped = getattr(self.kc.iopub_channel, "dropped", 0)
+        if dropped > self._dropped and cell is not None:
+            warning = f"cell {cell.number}: {DROPPED}"
+            if warning not in self.asides:
+                self.asides.append(warning)
+        self._dropped = dropped
 
     def _take(self, message: dict[str, Any], cell: RanCell) -> None:
         """Take in one message; what the disk refuses ends the step, not the reading."""

@@ -237,7 +237,7 @@ class KernelProcess:
     def _new_client(self, manager: AsyncKernelManager) -> AsyncKernelClient:
         from nbci.kernels.channels import PatientChannel, StoppingChannel
 
-        iopub: Any = PatientChannel if self._job.language == "python" else StoppingChannel
+        iopub: Any = PatientChannel if self._waits_for_room() else StoppingChannel
         client = manager.client()
         client.shell_channel_class = PatientChannel
         client.iopub_channel_class = iopub
@@ -254,16 +254,22 @@ class KernelProcess:
         if let_run is not None:
             let_run()
 
+    def _waits_for_room(self) -> bool:
+        """Whether it is ipykernel; there are other kernels for Python, such as xeus-python."""
+        spec = self.manager.kernel_spec
+        words = spec.argv if spec is not None else ()
+        return self._job.language == "python" and any("ipykernel" in word for word in words)
+
     def _limit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection.
 
-        A Python kernel waits until there is room, see `inkernel.streams`. Others drop what finds none, and are stopped.
+        ipykernel waits until there is room, see `inkernel.streams`. Others drop what finds none, and are stopped.
         """
         import zmq
 
         channel = self.client.iopub_channel if self.client is not None else None
         if channel is not None and channel.socket is not None:
-            most = MOST_MESSAGES if self._job.language == "python" else 0
+            most = MOST_MESSAGES if self._waits_for_room() else 0
             channel.socket.setsockopt(zmq.RCVHWM, most)
 
     async def _wait_until_ready(self) -> None:
