@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -65,6 +66,19 @@ def test_a_link_to_a_file_leads_to_it(opens: Opens, tmp_path: Path) -> None:
     opened(opens, tmp_path / "project")  # by then, the links have been looked for
     seen = opened(opens, tmp_path / "project", "data/deep/f.bin")
     assert ("file", str(tmp_path / "project" / "data" / "deep" / "f.bin"), ()) in seen.sights
+
+
+def test_a_link_that_leads_round_and_round_keeps_nothing_from_being_watched(tmp_path: Path) -> None:
+    (tmp_path / "deep" / "deeper").mkdir(parents=True)
+    (tmp_path / "deep" / "deeper" / "a.bin").touch()
+    for name in ("round", "deep/round", "deep/deeper/round"):
+        (tmp_path / name).symlink_to("round")
+    (tmp_path / "deep" / "deeper" / "top").symlink_to(tmp_path)
+    with closing(Opens(tmp_path)) as opens:
+        opens.start()
+        seen = opened(opens, tmp_path, "deep/deeper/a.bin")
+    assert seen.unwatched == ()
+    assert [path for kind, path, _ in seen.sights if kind == "file"] == [str(tmp_path / "deep" / "deeper" / "a.bin")]
 
 
 def test_what_is_made_meanwhile_is_written_and_not_read(opens: Opens, tmp_path: Path) -> None:

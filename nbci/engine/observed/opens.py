@@ -8,13 +8,14 @@ one told of itself.
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import select
 import struct
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
@@ -31,6 +32,8 @@ _IS_FOLDER, _OVERFLOW = 0x40000000, 0x4000
 _EVENT = struct.Struct("iIII")
 _FLAGS = os.O_NONBLOCK | os.O_CLOEXEC  # IN_NONBLOCK and IN_CLOEXEC are the same numbers
 _READ_BYTES = 1 << 16
+_NO_WATCH = -1
+_OF_TOOLS = frozenset(map(os.fsencode, OF_TOOLS))
 _LONGEST_SECONDS = 3.0
 """To find all folders; a project in which that takes longer is not watched to its end."""
 _LEAF_LINKS = 2
@@ -58,9 +61,9 @@ class Opens:
     """Watches the folders of a project from `start` to `close`; `trouble` says why not all can be watched."""
 
     def __init__(self, root: Path) -> None:
-        self._root = str(root)
+        self._root = os.fsencode(root)
         self.trouble: str | None = None
-        self._folders: dict[int, str] = {}
+        self._folders: dict[int, bytes] = {}
         self._windows: list[Window] = []
         self._lock = threading.Lock()
         self._ready = threading.Event()
@@ -129,56 +132,69 @@ class Opens:
         while wake not in select.select([self._descriptor, wake], [], [])[0]:
             self._drain()
 
-    def _add_tree(self, top: str, until: float) -> list[str]:
-        """Watch a folder and all below; the folders that have none, as far as the file system tells that quickly."""
-        leaves, waiting, visited = [], [top], set()
+    def _add_tree(self, top: bytes, until: float) -> list[bytes]:
+        """Watch a folder and all below; the folders that have none, as far as the file system tells that quickly.
+
+        Each costs two system calls. A folder that is reached again, through a link, gives the watch that it has.
+        """
+        watch = self._add(top)
+        leaves: list[bytes] = []
+        waiting = [top] if watch != _NO_WATCH else []
+        seen = {watch, _NO_WATCH}
         while waiting:
             folder = waiting.pop()
-            found = _identity(folder)
-            if found is None or found[:2] in visited or not self._add(folder):
-                continue
-            visited.add(found[:2])
-            if found[2] == _LEAF_LINKS:
-                leaves.append(folder)
-                continue
-            waiting += self._below(folder)
-            if time.monotonic() > until:
-                self.trouble = "it has too many folders to watch them all"
-                break
+            with suppress(OSError), _opened(folder) as descriptor:
+                for entry in self._below(folder):
+                    watch = self._watch_for(entry.path)
+                    if watch in seen:
+                        continue
+                    seen.add(watch)
+                    self._folders[watch] = entry.path
+                    # only now: a folder that is made in it from here on is told of
+                    is_leaf = _links(entry.name, descriptor) == _LEAF_LINKS
+                    (leaves if is_leaf else waiting).append(entry.path)
+                    if time.monotonic() > until:
+                        self.trouble = "it has too many folders to watch them all"
+                        return leaves
         return leaves
 
-    def _below(self, folder: str) -> Iterator[str]:
+    def _below(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
         """The folders in it, through links, too; links to files are watched, since they lie elsewhere."""
         try:
             with os.scandir(folder) as found:
-                entries = [entry for entry in found if entry.name not in OF_TOOLS]
+                entries = [entry for entry in found if entry.name not in _OF_TOOLS]
         except OSError:
             return
-        if any(entry.name == "pyvenv.cfg" for entry in entries):
+        if any(entry.name == b"pyvenv.cfg" for entry in entries):
             return  # an environment: its packages count by their versions
         for entry in entries:
-            if entry.is_dir():
-                yield entry.path
+            if _is_folder(entry):
+                yield entry
             elif entry.is_symlink():
                 self._add(entry.path)
 
-    def _add_links(self, folder: str) -> None:
+    def _add_links(self, folder: bytes) -> None:
         for _ in self._below(folder):
             pass
 
     def _add_elsewhere(self, path: str) -> None:
         if os.path.isdir(path):
-            self._add_tree(path, time.monotonic() + 1.0)
+            self._add_tree(os.fsencode(path), time.monotonic() + 1.0)
         elif os.path.isfile(path):
-            self._add(path)
+            self._add(os.fsencode(path))
 
-    def _add(self, path: str) -> bool:
-        number = self._libc.inotify_add_watch(self._descriptor, os.fsencode(path), _MASK)
-        if number >= 0:
-            self._folders[number] = path
-        elif ctypes.get_errno() == 28:  # ENOSPC
+    def _add(self, path: bytes) -> int:
+        watch = self._watch_for(path)
+        if watch != _NO_WATCH:
+            self._folders[watch] = path
+        return watch
+
+    def _watch_for(self, path: bytes) -> int:
+        """Watch what lies there; a number that is the same for every path that leads to it, or `_NO_WATCH`."""
+        watch: int = self._libc.inotify_add_watch(self._descriptor, path, _MASK)
+        if watch == _NO_WATCH and ctypes.get_errno() == errno.ENOSPC:
             self.trouble = "the system allows no more watches (fs.inotify.max_user_watches)"
-        return bool(number >= 0)
+        return watch
 
     def _drain(self) -> None:
         """Take in what has happened."""
@@ -196,8 +212,8 @@ class Opens:
             number, mask, _, length = _EVENT.unpack_from(events, place)
             name = events[place + _EVENT.size : place + _EVENT.size + length].rstrip(b"\0")
             place += _EVENT.size + length
-            folder = self._folders.get(number, "")
-            yield (f"{folder}/{os.fsdecode(name)}" if name else folder), mask
+            folder = self._folders.get(number, b"")
+            yield os.fsdecode(b"%b/%b" % (folder, name) if name else folder), mask
 
     def _note(self, path: str, mask: int) -> None:
         if mask & _OVERFLOW:
@@ -205,7 +221,7 @@ class Opens:
                 window.lost = True
             return
         if mask & _IS_FOLDER and mask & (_CREATE | _MOVED_TO) and os.path.basename(path) not in OF_TOOLS:
-            self._add_tree(path, time.monotonic() + 1.0)
+            self._add_tree(os.fsencode(path), time.monotonic() + 1.0)
         for window in self._windows:
             if mask & _OPEN:
                 opened = window.folders if mask & _IS_FOLDER else window.read
@@ -224,10 +240,30 @@ def _folders(paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(f"{path}/" for path in paths)
 
 
-def _identity(folder: str) -> tuple[int, int, int] | None:
-    """Device, inode and links of a folder."""
+@contextmanager
+def _opened(folder: bytes) -> Iterator[int]:
+    """A descriptor of the folder to look for others from, which is quicker than by their whole paths.
+
+    It opens nothing as inotify has it.
+    """
+    descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     try:
-        found = os.stat(folder)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _is_folder(entry: os.DirEntry[bytes]) -> bool:
+    """Whether it is one, or leads to one; a link that leads round and round does not."""
+    try:
+        return entry.is_dir()
     except OSError:
-        return None
-    return found.st_dev, found.st_ino, found.st_nlink
+        return False
+
+
+def _links(name: bytes, folder: int) -> int:
+    """How many links there are to what has this name in an open folder."""
+    try:
+        return os.stat(name, dir_fd=folder).st_nlink
+    except OSError:
+        return 0
