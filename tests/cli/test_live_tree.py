@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-import time
 from pathlib import Path
 from typing import Any
 
@@ -171,10 +170,8 @@ def test_text_does_not_draw_faster_than_the_eye_sees() -> None:
     display, stream = tree(clock=clock)
     display.run_started("R1", FORK)
     display.step_started("load", 1)
-    before = time.process_time()
     for _ in range(20_000):
         display.text_printed("load", "flood\n", "stdout")
-    assert time.process_time() - before < 5
     assert len(WIPE.findall(stream.getvalue())) <= 2
 
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from typing import TYPE_CHECKING, Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from support.work import lines_run
 
 from nbci.lint.check import check_notebook, check_pipeline
 from nbci.lint.places import lines_of_cells
@@ -155,10 +155,9 @@ def _chain(length: int) -> bytes:
 def test_a_long_chain_of_steps_costs_as_much_as_it_is_long() -> None:
     """Once it was the cube: each step looked through all behind it for each of them."""
 
-    def seconds(length: int) -> float:
-        data, start = _chain(length), time.process_time()
-        assert not check_notebook(data, "chain.ipynb").findings
-        return time.process_time() - start
+    def lines(length: int) -> int:
+        data = _chain(length)
+        assert not check_notebook(data, "chain.ipynb").findings  # what it imports, it has imported then
+        return lines_run(lambda: check_notebook(data, "chain.ipynb"))
 
-    seconds(10)  # imports
-    assert seconds(1200) < 20 * seconds(150)  # linear: 8; quadratic: 64
+    assert lines(400) < 6 * lines(100)  # linear: 4; quadratic: 16

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
-import time
+from typing import TYPE_CHECKING
+
+from support.work import lines_run
 
 from nbci.lint.randomness import seeds
 from nbci.lint.sheet import read_sheet
 from nbci.notebook.read import parse_notebook
 
-_STEPS = 1000
+if TYPE_CHECKING:
+    from nbci.lint.sheet import Sheet
 
 
-def test_many_steps_that_seed_are_looked_at_once_each() -> None:
+def _sheet(steps: int) -> Sheet:
+    """Of a notebook in which each step seeds a generator and draws from it, but the last, which only draws."""
     drawing = "tf.random.set_seed({0})\nx{0} = tf.random.uniform((3,))"
     cells = [(["imports"], "import tensorflow as tf"), (["step:s0"], drawing.format(0))]
-    cells += [([f"step:s{number}", "prev:s0"], drawing.format(number)) for number in range(1, _STEPS)]
+    cells += [([f"step:s{number}", "prev:s0"], drawing.format(number)) for number in range(1, steps)]
     cells.append((["step:last", "prev:s0"], "y = tf.random.uniform((3,))"))
     document = {
         "nbformat": 4,
@@ -32,11 +36,13 @@ def test_many_steps_that_seed_are_looked_at_once_each() -> None:
             for tags, source in cells
         ],
     }
-    sheet = read_sheet(parse_notebook(json.dumps(document).encode(), "n.ipynb"))
+    return read_sheet(parse_notebook(json.dumps(document).encode(), "n.ipynb"))
 
-    began = time.process_time()
-    hits = list(seeds(sheet))
-    assert time.process_time() - began < 2  # it takes a tenth; all against all, six times that
 
-    assert [hit.cell for hit in hits] == list(range(2, _STEPS + 2))
+def test_many_steps_that_seed_are_looked_at_once_each() -> None:
+    few, many = _sheet(50), _sheet(200)
+    assert lines_run(lambda: list(seeds(many))) < 6 * lines_run(lambda: list(seeds(few)))  # all against all: 16
+
+    hits = list(seeds(many))
+    assert [hit.cell for hit in hits] == list(range(2, 202))
     assert hits[0].message.endswith("in step s0 does not reach step last, which draws from that generator")
