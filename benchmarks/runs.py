@@ -11,7 +11,7 @@ from benchmarks.surroundings import nbci, of_nbci
 from nbci.config import Project
 from nbci.records.codec import to_json_line
 from nbci.records.model import Metric, ParameterValue, RunRecord, StepRecord
-from nbci.store.run_index import RunIndex
+from nbci.runs.index import RunIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

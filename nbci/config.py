@@ -197,3 +197,13 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
             where=where,
         )
     return JenkinsSettings(**table)
+
+
+def dvc_folder(root: Path) -> Path | None:
+    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's repository begins."""
+    for folder in (root, *root.parents):
+        if (folder / ".dvc").is_dir():
+            return folder / ".dvc"
+        if (folder / ".git").exists():
+            return None
+    return None

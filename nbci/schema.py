@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.errors import nearest
-from nbci.lean import lean_import
+from nbci.light_imports import lean_import
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

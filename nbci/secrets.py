@@ -9,7 +9,7 @@ import re
 import urllib.parse
 from typing import TYPE_CHECKING, Any
 
-from nbci.visible import begun, between, has_codes, merged, views
+from nbci.formatting.visible import begun, between, has_codes, merged, views
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -56,7 +56,7 @@ class Mask:
 
     The forms are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in base64 also as part
     of something longer (as in a header `Authorization: Basic`). They are looked for in the text as it is, and as it is
-    seen once terminal codes, markup and escapes, of one kind within another, are gone (`nbci.visible`).
+    seen once terminal codes, markup and escapes, of one kind within another, are gone (`nbci.formatting.visible`).
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:

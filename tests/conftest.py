@@ -8,16 +8,23 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import hypothesis
 import pytest
-from support.console import Console
-from support.guards import end_strays, forbid_network, isolate_environment, listen_to_interrupts
-from support.notebooks import write_notebook
-from support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_out
+
+from tests.support.console import Console
+from tests.support.guards import end_strays, forbid_network, isolate_environment, listen_to_interrupts
+from tests.support.notebooks import write_notebook
+from tests.support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-pytest_plugins = ["support.browser", "support.jenkins", "support.jobs", "support.releases", "support.samples"]
+pytest_plugins = [
+    "tests.support.browser",
+    "tests.support.jenkins",
+    "tests.support.jobs",
+    "tests.support.releases",
+    "tests.support.samples",
+]
 
 _LEFT_OUT = "left out: "
 # read now: the guards remove nbci's own variables

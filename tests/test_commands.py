@@ -13,9 +13,9 @@ import pytest
 import nbci
 from nbci.cli.main import run
 from nbci.commands import checked_operand, git_command
-from nbci.engine.revisions import commit_of
 from nbci.errors import UsageError
-from nbci.registry.git import Git
+from nbci.gates.revisions import commit_of
+from nbci.git.process import Git
 from nbci.registry.read import fetch_models
 
 if TYPE_CHECKING:
@@ -27,14 +27,14 @@ STARTERS = {"run", "Popen", "create_subprocess_exec", "call", "check_call", "che
 STARTED = {
     "cli/machine.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
     "cli/unchanged.py": "git_command",
-    "engine/environment.py": "uv, venv or pip; the lock file's path begins with ./",
-    "engine/gpu.py": "nvidia-smi with fixed words",
+    "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",
+    "engine/steps/gpu.py": "nvidia-smi with fixed words",
     "inkernel/failures.py": "what the user's own cell says after `!`",
     "kernels/zygote/spawn.py": "the interpreter of a kernelspec",
     "promotion/packaging.py": "our own module, with absolute paths",
-    "registry/git.py": "git_command",
-    "store/checkout.py": "git_command",
-    "store/signing.py": "ssh-keygen with fixed options, absolute paths and a checked name",
+    "git/process.py": "git_command",
+    "git/checkout.py": "git_command",
+    "runs/seal.py": "ssh-keygen with fixed options, absolute paths and a checked name",
 }
 """Every module that starts a process, and why nothing from outside is an option there."""
 

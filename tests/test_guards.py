@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 import nbformat
 import pytest
 from jupyter_client.kernelspec import KernelSpecManager
-from support.guards import end_strays
-from support.tools import reason_to_leave_out
+
+from tests.support.guards import end_strays
+from tests.support.tools import reason_to_leave_out
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
+    from tests.conftest import MakeNotebook
 
 
 def test_home_is_an_empty_folder_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> None:

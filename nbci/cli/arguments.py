@@ -8,7 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from nbci.durations import parse_duration
+from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

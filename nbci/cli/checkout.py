@@ -20,9 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Put them back and say which."""
     from nbci.config import find_project
-    from nbci.engine.checkout import check_out
-    from nbci.sizes import size
-    from nbci.store.runs import find_run
+    from nbci.engine.restore import check_out
+    from nbci.formatting.sizes import size
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)

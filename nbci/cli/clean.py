@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.config import Project
-    from nbci.store.clean import Removable
+    from nbci.runs.clean import Removable
 
 _NAMED = 5
 
@@ -46,9 +46,9 @@ def main(arguments: argparse.Namespace) -> int:
     """Remove, or say what would be removed."""
     from nbci.config import find_project
     from nbci.data.repository import project_cache
+    from nbci.formatting.sizes import size
     from nbci.registry.evidence import promoted_runs
-    from nbci.sizes import size
-    from nbci.store.clean import (
+    from nbci.runs.clean import (
         YOUNGEST_SECONDS,
         Removable,
         displaced_files,
@@ -88,7 +88,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 
 def _age(text: str) -> float:
-    from nbci.durations import parse_duration
+    from nbci.formatting.durations import parse_duration
 
     try:
         return parse_duration(text)
@@ -100,7 +100,7 @@ def _said_of_displaced(
     project: Project, holding: Mapping[str, Sequence[str]], arguments: argparse.Namespace
 ) -> Iterator[str]:
     """Each run that holds somebody's files, with the first of them, and what becomes of it."""
-    from nbci.store.runs import DISPLACED
+    from nbci.runs.folder import DISPLACED
 
     done = "would remove" if arguments.dry_run else "removed"
     for run, files in holding.items():
@@ -117,7 +117,7 @@ def _runs(runs: tuple[str, ...]) -> str:
 
 
 def _results(removable: Removable) -> str:
-    from nbci.report.text import counted
+    from nbci.formatting.text import counted
 
     results = sum(1 for path in removable.results if path.suffix == ".json")
     return ", ".join(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Write the comment."""
     from nbci.config import find_project
-    from nbci.report.gather import REPORT_URL
-    from nbci.store.runs import find_run
+    from nbci.report.data.gather import REPORT_URL
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
@@ -64,10 +64,10 @@ def _text(project: Project, folder: RunFolder, report: str | None) -> str:
     from dataclasses import replace
 
     from nbci.engine.prepare import mask_for
-    from nbci.report.figures import figures_of
-    from nbci.report.gather import gather
+    from nbci.report.charts import figures_of
+    from nbci.report.data.gather import gather
+    from nbci.report.data.view import shown_steps
     from nbci.report.summary import summary
-    from nbci.report.view import shown_steps
 
     record, plan = folder.read(), folder.read_plan()
     notebooks = folder.executed(plan)

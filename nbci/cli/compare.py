@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Compare; both being equal is no failure, nor is the opposite."""
     from nbci.config import find_project
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     if not arguments.html:
         if arguments.open:
@@ -47,11 +47,11 @@ def main(arguments: argparse.Namespace) -> int:
 def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
     """Write the pages into the later run's folder, beside its own report."""
     from nbci.cli.publish import rendered
-    from nbci.engine.reuse import bring_notebooks
-    from nbci.report.gather import gather
+    from nbci.engine.caching.reuse import bring_notebooks
+    from nbci.report.data.gather import gather
     from nbci.report.write import write_report
     from nbci.store.cache import user_cache
-    from nbci.store.index import project_index
+    from nbci.store.file_index import project_index
 
     if before.run == after.run:
         raise UsageError(f"run {after.run} is the same as itself", hint="name another run: `nbci runs` lists them")

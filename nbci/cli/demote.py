@@ -16,7 +16,7 @@ from nbci.cli.promote import add_publish_arguments
 if TYPE_CHECKING:
     import argparse
 
-    from nbci.promotion.stages import Move, Moved
+    from nbci.promotion.stage_changes import Move, Moved
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +34,7 @@ def add_move_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Demote and say so."""
-    from nbci.promotion.stages import demote
+    from nbci.promotion.stage_changes import demote
 
     show(arguments, demote(Path.cwd(), move_of(arguments), os.environ))
     return 0
@@ -42,7 +42,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def move_of(arguments: argparse.Namespace) -> Move:
     """What is asked for."""
-    from nbci.promotion.stages import Move
+    from nbci.promotion.stage_changes import Move
 
     return Move(
         model=arguments.model,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.live.wording import counted, number, one_line, table
-from nbci.sizes import size
+from nbci.formatting.sizes import size
+from nbci.formatting.terminal import counted, number, one_line, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

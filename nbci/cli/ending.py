@@ -7,22 +7,22 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
-from nbci.cli.live.wording import number, one_line
 from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
-from nbci.report.pictures import SUFFIXES, BrokenPicture, picture
-from nbci.report.text import file_names
-from nbci.report.text import one_line as one_short_line
-from nbci.report.wording import headline
+from nbci.formatting.terminal import number, one_line
+from nbci.formatting.text import file_names
+from nbci.formatting.text import one_line as one_short_line
+from nbci.report.data.wording import headline
+from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
+from nbci.runs.folder import NOTEBOOK
 from nbci.store.files import disk_errors, write_atomic
-from nbci.store.runs import NOTEBOOK
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 _FORMAT = "nbci-ending 1"
 _RESULTS = {ExitCode.SUCCESS: ("success", "SUCCESS"), ExitCode.GATE_REFUSED: ("unstable", "FAILURE")}

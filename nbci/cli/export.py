@@ -23,7 +23,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Write, and say what."""
     from nbci.config import find_project
     from nbci.data.dvc_export import newest_whole, prepare_export, write_export
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     folder = newest_whole(project) if arguments.run is None else find_run(project, arguments.run)

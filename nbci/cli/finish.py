@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
     from nbci.records.model import RunRecord
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,15 +46,15 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.publish import publish
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.engine.carried import finish, keep_outs, open_store
-    from nbci.engine.forks import project_for
+    from nbci.engine.distributed.handover import take_in
+    from nbci.engine.distributed.run_parts import finish, keep_outs, open_store
     from nbci.engine.imports import place_imports
-    from nbci.engine.judging import Judging
-    from nbci.engine.leaving import take_in
     from nbci.errors import ExitCode
-    from nbci.store.run_index import note_run
-    from nbci.store.runs import read_plan
-    from nbci.store.sources import read_notebooks
+    from nbci.gates.judging import Judging
+    from nbci.project.sources import read_notebooks
+    from nbci.runs.folder import read_plan
+    from nbci.runs.index import note_run
+    from nbci.trust.target_branch import project_for
 
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)
@@ -126,10 +126,10 @@ def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[P
 def _bring_notebooks(project: Project, folder: RunFolder, record: RunRecord, store: RunFolder) -> None:
     """Of reused steps; what cannot be brought now is missed in the report, and nowhere else."""
     from nbci.data.sharing import share
-    from nbci.engine.reuse import bring_notebooks
+    from nbci.engine.caching.reuse import bring_notebooks
     from nbci.errors import InfrastructureError, IntegrityError
     from nbci.store.cache import Cache
-    from nbci.store.index import project_index
+    from nbci.store.file_index import project_index
 
     cache = Cache(store.path)
     try:

@@ -37,9 +37,9 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.publish import publish_report
     from nbci.cli.verdict import exit_code
     from nbci.config import find_project
-    from nbci.engine.judging import Judging
+    from nbci.gates.judging import Judging
     from nbci.records.codec import plain
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     _check(arguments)
     project = find_project(Path.cwd())
@@ -87,7 +87,7 @@ def _unjudged(record: RunRecord, plan: Plan) -> str:
 def _override(arguments: argparse.Namespace, project: Project, verdict: Verdict) -> Override:
     """The override that is asked for; UsageError where there is nothing to override."""
     from nbci.records.verdict import Override
-    from nbci.store.runs import now_utc
+    from nbci.runs.folder import now_utc
 
     gate = _gate(arguments.override, verdict)
     if gate.result != "failed":
@@ -121,8 +121,8 @@ def _gate(name: str, verdict: Verdict) -> GateResult:
 
 
 def _user(project: Project) -> str:
-    from nbci.registry.git import Git
-    from nbci.store.runs import user_name
+    from nbci.git.process import Git
+    from nbci.runs.folder import user_name
 
     name = Git(project.root).get("config", "user.name") or user_name()
     if name is None:

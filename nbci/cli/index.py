@@ -17,9 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Make it anew."""
-    from nbci.cli.live.wording import counted
     from nbci.config import find_project
-    from nbci.store.run_index import RunIndex
+    from nbci.formatting.terminal import counted
+    from nbci.runs.index import RunIndex
 
     with RunIndex(find_project(Path.cwd())) as index:
         print(f"{counted(index.rebuild(), 'run')} in the index")

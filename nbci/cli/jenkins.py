@@ -12,7 +12,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nbci.durations import parse_duration
+from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
     from nbci.config import Project
@@ -100,7 +100,7 @@ def open_controller() -> tuple[Project, Controller]:
 
 def current_branch(project: Project) -> str | None:
     """The branch that is checked out, if any."""
-    from nbci.store.checkout import read_checkout
+    from nbci.git.checkout import read_checkout
 
     state = read_checkout(project.root)
     return state.branch if state else None

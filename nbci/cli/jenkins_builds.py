@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nbci.cli.jenkins import current_branch, open_controller
-from nbci.cli.live.wording import duration, one_line, table
+from nbci.formatting.terminal import duration, one_line, table
 
 if TYPE_CHECKING:
     import argparse

@@ -59,7 +59,7 @@ def _of_agents(controller: Controller, job: str, command: str) -> Iterator[Findi
 def _asked_for(project: Project) -> tuple[list[str], str]:
     """The labels of the pipeline that the Jenkinsfile runs, and its text; nothing where there is none."""
     from nbci.jenkins.jenkinsfile import target_of
-    from nbci.store.sources import read_target
+    from nbci.project.sources import read_target
 
     path = project.root / "Jenkinsfile"
     if not path.exists():

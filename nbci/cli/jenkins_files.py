@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
-    from nbci.store.sources import Target
+    from nbci.project.sources import Target
 
 _JENKINSFILE = "Jenkinsfile"
 
@@ -69,7 +69,7 @@ def check(arguments: argparse.Namespace) -> int:
 def _linted(text: str) -> bool:
     """Ask the linter, and print what it says; whether it found something."""
     from nbci.cli.jenkins import open_controller
-    from nbci.cli.live.wording import one_line
+    from nbci.formatting.terminal import one_line
     from nbci.jenkins.check import lint
 
     _, controller = open_controller()
@@ -83,7 +83,7 @@ def _linted(text: str) -> bool:
 def _target(project: Project, given: str | None, jenkinsfile: str | None) -> Target:
     """The notebook or pipeline: as given, as the Jenkinsfile says, or the only one in pipelines/."""
     from nbci.jenkins.jenkinsfile import target_of
-    from nbci.store.sources import read_target
+    from nbci.project.sources import read_target
 
     if given is not None:
         here = Path(given)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.cli.jenkins import current_branch, open_controller
-from nbci.cli.live.wording import duration, one_line, table, without_controls
 from nbci.errors import UsageError
+from nbci.formatting.terminal import duration, one_line, table, without_controls
 
 if TYPE_CHECKING:
     import argparse

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nbci.cli.arguments import positive
-from nbci.durations import parse_duration
+from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
     import argparse

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from nbci.config import Project
+    from nbci.git.process import Git
     from nbci.records.manifest import Manifest
     from nbci.registry.events import ModelState
-    from nbci.registry.git import Git
     from nbci.registry.lineage import Lineage, Node
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,7 +46,7 @@ def _find(project: Project, what: str) -> tuple[Lineage, list[str]]:
     from nbci.errors import UsageError
     from nbci.registry.grammar import parse_reference
     from nbci.registry.read import find_commit, find_model, read_manifest
-    from nbci.store.runs import all_runs, find_run
+    from nbci.runs.folder import all_runs, find_run
 
     names = {folder.run for folder in all_runs(project)}
     if what == "latest" or any(name.startswith(what) for name in names if len(what) >= 8):
@@ -69,7 +69,7 @@ def _find(project: Project, what: str) -> tuple[Lineage, list[str]]:
 def _all(project: Project, git: Git, models: Iterable[ModelState]) -> Iterator[Lineage]:
     """What is known of files: of the runs that are here, the newest first, then of the releases."""
     from nbci.registry.read import read_manifest
-    from nbci.store.runs import all_runs
+    from nbci.runs.folder import all_runs
 
     yield from map(_of_run, all_runs(project))
     versions = [version for model in models for version in model.versions]
@@ -80,7 +80,7 @@ def _all(project: Project, git: Git, models: Iterable[ModelState]) -> Iterator[L
 
 
 def _released(project: Project) -> tuple[Git, tuple[ModelState, ...]]:
-    from nbci.registry.git import Git
+    from nbci.git.process import Git
     from nbci.registry.read import read_models
 
     git = Git(project.root)

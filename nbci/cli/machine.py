@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal
 import nbci
 from nbci.config import find_project
 from nbci.errors import NbciError
-from nbci.sizes import size
+from nbci.formatting.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,8 +18,8 @@ from nbci.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from nbci.git.process import Git
     from nbci.registry.events import ModelState
-    from nbci.registry.git import Git
     from nbci.registry.queries import Placed
 
 
@@ -63,8 +63,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def known_models(folder: Path, name: str | None, *, fetch: bool) -> tuple[Git, tuple[ModelState, ...]]:
     """The repository of the folder, and its models, or only the one of that name."""
-    from nbci.registry.champion import REMOTE
-    from nbci.registry.git import open_git
+    from nbci.git.process import REMOTE, open_git
     from nbci.registry.read import fetch_models, find_model, read_models
 
     git = open_git(folder)
@@ -100,7 +99,7 @@ def _table(rows: Sequence[Placed]) -> Iterator[str]:
 
 
 def _metrics(metrics: Any) -> str:
-    from nbci.cli.live.wording import number
+    from nbci.formatting.terminal import number
 
     return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items())
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
-    from nbci.data.imports import Polled
+    from nbci.data.dvc_imports import Polled
     from nbci.plan.model import Plan
 
 
@@ -57,13 +57,13 @@ def main(arguments: argparse.Namespace) -> int:
 def _plan(arguments: argparse.Namespace) -> int:
     from nbci.cli.plan_text import data_line, render_nothing, render_plan
     from nbci.data.repository import project_cache
-    from nbci.engine.environment import check_environments
-    from nbci.engine.forks import project_for
-    from nbci.engine.places import check_places
     from nbci.engine.prepare import mask_for, plan_target, refuse_written_secrets
+    from nbci.engine.steps.environment import check_environments
+    from nbci.engine.write_places import check_places
+    from nbci.project.sources import read_target
     from nbci.records.codec import to_json
     from nbci.store.files import write_atomic
-    from nbci.store.sources import read_target
+    from nbci.trust.target_branch import project_for
 
     target = read_target(arguments.target, arguments.folder)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
@@ -79,7 +79,7 @@ def _plan(arguments: argparse.Namespace) -> int:
     if arguments.out:
         write_atomic(Path(arguments.out), to_json(plan))
     if arguments.leave:
-        from nbci.engine.carried import decide_before, open_store
+        from nbci.engine.distributed.run_parts import decide_before, open_store
 
         project = project_for(target.project, plan, os.environ)
         decide_before(project, plan, open_store(project, plan, arguments.store), os.environ, Path(arguments.leave))
@@ -104,7 +104,7 @@ def _polled(project: Project, plan: Plan, seen: str | None) -> Polled | None:
     """What became of the imported data that the steps depend on; None where nobody asks."""
     if seen is None or plan.fork is not None or "data" not in (plan.triggers or {}):
         return None
-    from nbci.data.imports import poll, seen_in
+    from nbci.data.dvc_imports import poll, seen_in
 
     return poll(project, [dep for step in plan.steps for dep in step.deps], seen_in(seen))
 
@@ -113,10 +113,10 @@ def forecast_here(project: Project, plan: Plan) -> Plan:
     """The plan with what would run and what earlier results of this machine would be reused."""
     from nbci.data.repository import project_cache
     from nbci.data.sharing import share
-    from nbci.engine.forecast import forecast
-    from nbci.engine.reuse import last_records
+    from nbci.engine.caching.forecast import forecast
+    from nbci.engine.caching.reuse import last_records
     from nbci.errors import InfrastructureError
-    from nbci.store.index import project_index
+    from nbci.store.file_index import project_index
 
     index = project_index(project)
     cache = project_cache(project, os.environ)

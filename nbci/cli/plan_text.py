@@ -6,8 +6,8 @@ import json
 import math
 from typing import TYPE_CHECKING
 
-from nbci.cli.live.wording import counted, table
 from nbci.errors import UsageError
+from nbci.formatting.terminal import counted, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

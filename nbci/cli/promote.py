@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.promotion.promote import Promotion, Request
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Promote and say what was made."""
     from nbci.config import find_project
     from nbci.promotion.promote import Request
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     request = Request(
@@ -63,8 +63,8 @@ def main(arguments: argparse.Namespace) -> int:
 
 def promote_run(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> Promotion:
     """Promote, with all that is here to look baselines up in."""
-    from nbci.engine.baselines import Search, find_baseline
     from nbci.gates.baseline import Baseline
+    from nbci.gates.baselines import Search, find_baseline
     from nbci.promotion.promote import promote
 
     def look(asked: str) -> tuple[str, str | None]:

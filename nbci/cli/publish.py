@@ -14,22 +14,22 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
-    from nbci.report.material import Material
+    from nbci.report.data.material import Material
+    from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask
-    from nbci.store.runs import RunFolder
 
 
 _IMPORTED = (
     "nbci.engine.merged",
     "xml.etree.ElementTree",
-    "nbci.report.markup",
-    "nbci.report.figures.recorded",
-    "nbci.report.index.metrics",
-    "nbci.report.index.model",
-    "nbci.report.index.gallery",
-    "nbci.report.figures.graph",
-    "nbci.report.index_page",
-    "nbci.report.step_page",
+    "nbci.report.html.markup",
+    "nbci.report.charts.recorded",
+    "nbci.report.pages.index.metrics_table",
+    "nbci.report.pages.index.models_section",
+    "nbci.report.pages.index.gallery",
+    "nbci.report.charts.graph",
+    "nbci.report.pages.index_page",
+    "nbci.report.pages.step_page",
     "nbci.report.render",
     "nbci.report.write",
 )
@@ -46,7 +46,7 @@ def getting_ready(plan: Plan) -> Iterator[None]:
     for name in _IMPORTED:
         yield
         importlib.import_module(name)
-    from nbci.report.highlight import source_code
+    from nbci.report.html.highlight import source_code
 
     yield
     source_code("0", plan.steps[0].language if plan.steps else "")
@@ -98,12 +98,12 @@ def _write_report(
     from nbci.report.write import write_report
 
     if reused_too or len(plan.steps) <= _STEPS_AT_ONCE:
-        from nbci.report.gather import gather
+        from nbci.report.data.gather import gather
 
         material = gather(project, record, plan, executed, environ=os.environ)
         material = replace(material, reused_too=reused_too, is_brief=is_brief)
     else:
-        from nbci.report.material import Material, ShownRun
+        from nbci.report.data.material import Material, ShownRun
 
         later = f"with {len(plan.steps):,} steps that is left for later: nbci report {record.run}"
         run = ShownRun(record=record, plan=plan, notebooks=executed)

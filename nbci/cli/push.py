@@ -59,7 +59,7 @@ def open_sharing(arguments: argparse.Namespace) -> tuple[Project, Sharing]:
 
 def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
     """The steps of the runs that came to something, each once."""
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     found = {}
     for run in runs:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.config import Project
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Write it, and say where it is."""
     from nbci.config import find_project
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.run)
@@ -41,11 +41,11 @@ def main(arguments: argparse.Namespace) -> int:
 def write(project: Project, folder: RunFolder) -> None:
     """Write the pages and the notebooks of all steps into the run's folder."""
     from nbci.cli.publish import publish
-    from nbci.engine.reuse import bring_notebooks
+    from nbci.engine.caching.reuse import bring_notebooks
     from nbci.errors import UsageError
+    from nbci.project.sources import read_notebooks
     from nbci.store.cache import user_cache
-    from nbci.store.index import project_index
-    from nbci.store.sources import read_notebooks
+    from nbci.store.file_index import project_index
 
     plan = folder.read_plan()
     is_held = folder.hold()

@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Roll back and say so."""
-    from nbci.promotion.stages import rollback
+    from nbci.promotion.stage_changes import rollback
 
     show(arguments, rollback(Path.cwd(), move_of(arguments), os.environ, to=arguments.to))
     return 0

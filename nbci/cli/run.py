@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
 from nbci.cli.verdict import exit_code
 from nbci.errors import UsageError
-from nbci.forks import change_of
+from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     import argparse
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.params import Assignment
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -69,7 +69,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _only_target() -> str:
     """The pipeline of a project that has one."""
     from nbci.config import find_project
-    from nbci.store.found import pipelines_of, targets_of
+    from nbci.project.targets import pipelines_of, targets_of
 
     project = find_project(Path.cwd())
     pipelines = pipelines_of(project)
@@ -89,13 +89,13 @@ def _start(arguments: argparse.Namespace) -> int:
         return code
     from nbci.engine.prepare import plan_target
     from nbci.plan.select import Selection, limited, select
-    from nbci.store.runs import new_run
-    from nbci.store.sources import read_target
+    from nbci.project.sources import read_target
+    from nbci.runs.folder import new_run
 
     target = read_target(arguments.target)
     exported: tuple[Assignment, ...] = ()
     if arguments.dvc:
-        from nbci.engine.stage import exported_params
+        from nbci.engine.dvc_stage import exported_params
 
         exported = exported_params(target.project, target.pipeline)
     plan = plan_target(
@@ -109,7 +109,7 @@ def _start(arguments: argparse.Namespace) -> int:
     project = _project_for(target.project, plan)
     selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
     if arguments.dvc and not (selection.first or selection.until):
-        from nbci.engine.stage import select_stage
+        from nbci.engine.dvc_stage import select_stage
 
         plan = select_stage(project, plan, selection.only, os.environ)
     else:
@@ -121,9 +121,9 @@ def _start(arguments: argparse.Namespace) -> int:
 
 def _resume(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
-    from nbci.engine.resuming import refuse_changed
-    from nbci.store.runs import find_run
-    from nbci.store.sources import read_notebooks
+    from nbci.engine.observed.before_resume import refuse_changed
+    from nbci.project.sources import read_notebooks
+    from nbci.runs.folder import find_run
 
     if arguments.param or arguments.file or arguments.first or arguments.until or arguments.only or arguments.kernel:
         raise UsageError(
@@ -144,7 +144,7 @@ def _project_for(project: Project, plan: Plan) -> Project:
     """The project as a build of a fork has it; most runs are none, and need nothing of git."""
     if plan.fork is None and change_of(os.environ) is None:
         return project
-    from nbci.engine.forks import project_for
+    from nbci.trust.target_branch import project_for
 
     return project_for(project, plan, os.environ)
 
@@ -164,14 +164,14 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     from nbci.cli.unchanged import remember_run
     from nbci.data.repository import project_cache
     from nbci.data.sharing import share
-    from nbci.engine.judging import Judging
+    from nbci.engine.caching.reuse import KnownOuts, recall_results, results_to_take_over
     from nbci.engine.prepare import header
     from nbci.engine.ready import make_ready
-    from nbci.engine.reuse import KnownOuts, recall_results, results_to_take_over
     from nbci.engine.run import RunOptions, run_plan
+    from nbci.gates.judging import Judging
     from nbci.kernels.descriptors import kernels_at_once
     from nbci.plan.select import named_steps
-    from nbci.store.run_index import note_run
+    from nbci.runs.index import note_run
 
     plan, project = request.plan, request.project
     again = named_steps(plan, arguments.force_step)
@@ -210,7 +210,7 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
         begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
         record = run_plan(context, begun, options)
         if arguments.dvc:
-            from nbci.engine.stage import write_notes_of
+            from nbci.engine.dvc_stage import write_notes_of
 
             write_notes_of(project, plan, record, arguments.only)
         elif not arguments.resume and plan.fork is None:

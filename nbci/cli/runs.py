@@ -26,7 +26,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print them."""
     from nbci.cli.runs_text import as_json, render_runs
     from nbci.config import find_project
-    from nbci.store.run_index import find_runs
+    from nbci.runs.index import find_runs
 
     rows = find_runs(find_project(Path.cwd()), where=arguments.where, sort=arguments.sort, limit=arguments.limit)
     for row in rows:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from nbci.cli.live.wording import duration, number, one_line, table
+from nbci.formatting.terminal import duration, number, one_line, table
 from nbci.pipeline.metric_names import short_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.store.run_index import RunRow
+    from nbci.runs.index import RunRow
 
 _METRICS_SHOWN = 4
 _FIELDS = ("run", "pipeline", "result", "started_utc", "seconds", "metrics", "params")

@@ -22,7 +22,7 @@ def main(arguments: argparse.Namespace) -> int:
     """Print it."""
     from nbci.cli.show_text import render_show, show_document
     from nbci.config import find_project
-    from nbci.store.runs import find_run
+    from nbci.runs.folder import find_run
 
     project = find_project(Path.cwd())
     record = find_run(project, arguments.run).read()

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.cli.live.gates import gates_word, verdict_lines
 from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, run_failure_lines, traceback_lines
-from nbci.cli.live.wording import duration, one_line, table
 from nbci.cli.runs_text import moment, short_metrics
+from nbci.formatting.terminal import duration, one_line, table
 from nbci.records.codec import plain
 from nbci.records.model import Failure
 

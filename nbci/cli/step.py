@@ -37,11 +37,11 @@ def main(arguments: argparse.Namespace) -> int:
     """Run the steps; the answer is the exit code of the worst."""
     from nbci.cli.live import LineDisplay
     from nbci.config import find_project
-    from nbci.engine.carried import note_lost_attempts, open_store, run_part
-    from nbci.engine.forks import project_for
+    from nbci.engine.distributed.handover import take_in
+    from nbci.engine.distributed.run_parts import note_lost_attempts, open_store, run_part
     from nbci.engine.imports import place_imports
-    from nbci.engine.leaving import take_in
-    from nbci.store.runs import read_plan
+    from nbci.runs.folder import read_plan
+    from nbci.trust.target_branch import project_for
 
     plan = read_plan(Path(arguments.plan))
     project = project_for(find_project(Path.cwd()), plan, os.environ)

@@ -11,18 +11,18 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.engine.unchanged import recall, remember, state_path
-from nbci.forks import change_of
-from nbci.registry.branches import built_branch
-from nbci.store.checkout import read_checkout
-from nbci.store.signing import KEY
+from nbci.engine.caching.last_run import recall, remember, state_path
+from nbci.git.branches import built_branch
+from nbci.git.checkout import read_checkout
+from nbci.runs.seal import KEY
+from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterator
 
     from nbci.engine.context import RunContext
-    from nbci.engine.judging import Judging
+    from nbci.gates.judging import Judging
     from nbci.records.model import RunRecord, StepRecord
 
 _REMOTE_SECONDS = 10
@@ -62,7 +62,7 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     from nbci.cli.live.gates import gates_word, verdict_lines
     from nbci.cli.live.summary import metric_lines
     from nbci.cli.verdict import exit_code
-    from nbci.engine.as_used import is_as_used
+    from nbci.engine.observed.until_end import is_as_used
 
     remote = _remote(context.project.root, list(judging.remote_tags)) if judging.remote_tags else None
     if judging.remote_tags and (remote is None or not _is_here(context.project.root, remote[1])):
@@ -119,7 +119,7 @@ def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
 
 def _is_here(root: Path, tags: list[str]) -> bool:
     """Whether the repository has these tags as the remote has them; otherwise one came after the run was judged."""
-    from nbci.registry.git import Git
+    from nbci.git.process import Git
 
     here = set((Git(root).get("show-ref", "-d") or "").splitlines())
     return all(line.replace("\t", " ") in here for line in tags)
@@ -149,7 +149,7 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
 
 
 def _new_folder(source: Path, started: float) -> Path:
-    """Where the run has its record; the same form of id as nbci.store.runs gives, which is too heavy to import here."""
+    """Where the run has its record; the same form of id as nbci.runs.folder gives, too heavy to import here."""
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started))
     return source.parent / f"{stamp}-{int(started % 1 * 1000):03d}{os.urandom(2).hex()}"
 

@@ -23,12 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Print what the step would do, and each reason on a line of its own."""
     from nbci.cli.plan import forecast_here
-    from nbci.engine.inputs import reached_parts
+    from nbci.engine.caching.reuse import last_records
     from nbci.engine.prepare import plan_target
-    from nbci.engine.reuse import last_records
+    from nbci.engine.steps.inputs import reached_parts
     from nbci.plan.parts import changes
     from nbci.plan.select import step_named
-    from nbci.store.sources import read_target
+    from nbci.project.sources import read_target
 
     target = read_target(arguments.target)
     plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)

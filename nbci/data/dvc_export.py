@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.config import dvc_folder
 from nbci.data.dvc_files import (
     PARAMS_FILE,
     Exported,
@@ -21,13 +22,13 @@ from nbci.data.dvc_files import (
 )
 from nbci.data.dvc_merge import merged_documents, own_stages, owned_outs
 from nbci.data.dvc_params import merged_params, params_by_step
-from nbci.data.repository import dvc_folder, project_cache
+from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, Location, StepError, UsageError
+from nbci.project.sources import read_target
 from nbci.records.model import FileRef
+from nbci.runs.folder import all_runs
+from nbci.store.file_index import project_index
 from nbci.store.files import write_atomic
-from nbci.store.index import project_index
-from nbci.store.runs import all_runs
-from nbci.store.sources import read_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.plan.model import Plan
     from nbci.records.model import RunRecord
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 _OURS = {".nbci", "/.nbci", ".nbci/", "/.nbci/"}
 _SPECIAL = re.compile(r"([\\*?\[\]])")

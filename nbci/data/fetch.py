@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.data.repository import dvc_folder
+from nbci.config import dvc_folder
 from nbci.errors import InfrastructureError, Location
 
 if TYPE_CHECKING:

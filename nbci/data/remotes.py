@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from msgspec import Struct
 
-from nbci.data.repository import data_settings, dvc_config, dvc_folder
+from nbci.config import dvc_folder
+from nbci.data.repository import data_settings, dvc_config
 from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
 from nbci.silence import without_logs
 

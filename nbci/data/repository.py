@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Struct
 
+from nbci.config import dvc_folder
 from nbci.errors import InfrastructureError, Location, UsageError
-from nbci.forks import change_of
 from nbci.store.cache import Cache, user_cache
 from nbci.store.files import write_atomic
 from nbci.store.objects import LINKS, Objects
+from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,16 +43,6 @@ class _Remembered(msgspec.Struct):
     format: int
     files: dict[str, tuple[int, int, int] | None]
     settings: DataSettings
-
-
-def dvc_folder(root: Path) -> Path | None:
-    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's repository begins."""
-    for folder in (root, *root.parents):
-        if (folder / ".dvc").is_dir():
-            return folder / ".dvc"
-        if (folder / ".git").exists():
-            return None
-    return None
 
 
 def data_settings(project: Project) -> DataSettings | None:

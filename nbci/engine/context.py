@@ -8,33 +8,33 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from nbci.data.fetch import fetch_tracked
-from nbci.engine import artifacts, deps, gpu
 from nbci.engine.interruption import without_waiting
+from nbci.engine.steps import declared_files, deps, gpu
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.model import Failure
+from nbci.runs.folder import DISPLACED
+from nbci.runs.seal import KEY
 from nbci.secrets import credentials
-from nbci.store.runs import DISPLACED
-from nbci.store.signing import KEY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterable, Mapping
     from pathlib import Path
 
     from nbci.config import Project
-    from nbci.engine.aliases import Ended
-    from nbci.engine.environment import StepEnvironments
     from nbci.engine.listener import RunListener
     from nbci.engine.observed.opens import Opens
+    from nbci.engine.steps.aliases import Ended
+    from nbci.engine.steps.environment import StepEnvironments
     from nbci.handoff.values import ValueRef
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import FileRef, StepRecord
+    from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask
     from nbci.store.artifacts import Artifacts
     from nbci.store.cache import Cache
-    from nbci.store.index import FileIndex
-    from nbci.store.runs import RunFolder
+    from nbci.store.file_index import FileIndex
 
 _GPU_POLL_SECONDS = 0.2
 
@@ -108,14 +108,14 @@ class RunContext(Struct, kw_only=True):
     def clear_outs(self, step: PlannedStep) -> None:
         """Clear the places of what a step is about to write."""
         paths = (*step.outs, *step.metrics)
-        artifacts.make_ready(self.project.root, paths)
-        files = artifacts.Files(self.cache.artifacts, self.index)
-        self._say_displaced(artifacts.clear_outs(self.project.root, paths, self._known, self._aside, files))
+        declared_files.make_ready(self.project.root, paths)
+        files = declared_files.Files(self.cache.artifacts, self.index)
+        self._say_displaced(declared_files.clear_outs(self.project.root, paths, self._known, self._aside, files))
 
     def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
         """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or damaged."""
-        files = artifacts.Files(kept, self.index)
-        self._say_displaced(artifacts.restore_artifacts(self.project.root, refs, self._known, self._aside, files))
+        files = declared_files.Files(kept, self.index)
+        self._say_displaced(declared_files.restore_artifacts(self.project.root, refs, self._known, self._aside, files))
 
     def bring_deps(self, step: PlannedStep) -> Failure | None:
         """See to it that the dependencies are there, tracked data as its `.dvc` file says; the failure if not."""
@@ -133,7 +133,7 @@ class RunContext(Struct, kw_only=True):
                 hint="dvc pull",
             )
         failure = deps.altered(root, step.deps, self.index)
-        return failure or artifacts.missing_deps(root, deps.declared(root, step.deps))
+        return failure or declared_files.missing_deps(root, deps.declared(root, step.deps))
 
     @property
     def _aside(self) -> Path:

@@ -6,8 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, Literal
 
 from nbci.records.codec import plain
+from nbci.runs.folder import now_utc
 from nbci.store.files import disk_errors, write_whole
-from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.data.tracked import tracked
-from nbci.engine.artifacts import stands
+from nbci.engine.steps.declared_files import stands
+from nbci.store.file_index import project_index
 from nbci.store.files import disk_errors, remove, write_atomic
-from nbci.store.index import project_index
 
 if TYPE_CHECKING:
     from nbci.config import Project

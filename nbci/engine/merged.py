@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.store.runs import RunFolder
+    from nbci.runs.folder import RunFolder
 
 
 def write_merged(

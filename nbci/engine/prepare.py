@@ -11,17 +11,17 @@ from msgspec.structs import replace
 
 import nbci
 from nbci.errors import Location, UsageError
-from nbci.forks import change_of
+from nbci.git.branches import built_branch
+from nbci.git.checkout import read_checkout
 from nbci.kernels.startup import brought_names
 from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_command_line, bind
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
 from nbci.records.model import RunRecord
-from nbci.registry.branches import built_branch
+from nbci.runs.folder import now_utc, user_name
 from nbci.secrets import Mask, credentials
-from nbci.store.checkout import read_checkout
-from nbci.store.runs import now_utc, user_name
+from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.params import Assignment
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.store.sources import Target
+    from nbci.project.sources import Target
 
 _NO_MASK = Mask(())
 
@@ -49,7 +49,7 @@ def plan_target(
     """
     fork = None
     if change_of(environ) is not None:
-        from nbci.engine.forks import target_of_change
+        from nbci.trust.target_branch import target_of_change
 
         target, fork = target_of_change(target, environ)
     layers = [
@@ -174,7 +174,7 @@ def _name_in_git(root: Path) -> str | None:
     named = os.environ.get("GIT_COMMITTER_NAME")
     if named or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return named
-    from nbci.registry.git import Git
+    from nbci.git.process import Git
 
     try:
         return Git(root).get("config", "--get", operands=["user.name"]) or None

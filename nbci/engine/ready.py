@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.engine.aliases import Ended
 from nbci.engine.context import RunContext
-from nbci.engine.environment import StepEnvironments, check_environments
 from nbci.engine.events import EventLog, Listeners
-from nbci.engine.places import check_places
 from nbci.engine.prepare import check_kernels, find_secrets, mask_of, refuse_written_secrets
+from nbci.engine.steps.aliases import Ended
+from nbci.engine.steps.environment import StepEnvironments, check_environments
+from nbci.engine.write_places import check_places
 from nbci.store.cache import user_cache
 from nbci.store.environments import Environments
-from nbci.store.index import FileIndex, project_index
+from nbci.store.file_index import FileIndex, project_index
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
+    from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask
     from nbci.store.cache import Cache
-    from nbci.store.runs import RunFolder
 
 
 class Ready(Struct, frozen=True, kw_only=True):

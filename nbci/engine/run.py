@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from nbci.engine.caching.reuse import take_over
 from nbci.engine.interruption import interruptible
-from nbci.engine.reuse import take_over
 from nbci.engine.schedule import Schedule
-from nbci.engine.step import broken_off, look, reused, run_step
+from nbci.engine.steps.step import broken_off, look, reused, run_step
 from nbci.records.metrics import missing_metrics
 from nbci.records.model import Failure, RunRecord, StepRecord
+from nbci.runs.folder import now_utc
 from nbci.store.files import try_lock
-from nbci.store.runs import now_utc
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping

@@ -182,7 +182,7 @@ def _git_source(repository: str) -> list[str]:
 
 def _origin(root: Path) -> str | None:
     from nbci.errors import NbciError
-    from nbci.registry.git import open_git
+    from nbci.git.process import open_git
 
     try:
         return open_git(root).get("remote", "get-url", "origin")

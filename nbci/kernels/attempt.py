@@ -21,7 +21,7 @@ from nbci.kernels.outputs import CellOutputs, bearable
 from nbci.kernels.process import KernelProcess, StartFailed
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
-from nbci.lean import lean_import
+from nbci.light_imports import lean_import
 from nbci.records.codec import plain
 from nbci.records.model import Failure, Usage
 from nbci.secrets import Mask, credentials, too_short

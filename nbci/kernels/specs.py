@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError, nearest
-from nbci.lean import lean_import
+from nbci.light_imports import lean_import
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

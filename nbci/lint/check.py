@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
+from nbci.lint.notebook_facts import read_sheet
 from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
-from nbci.lint.places import lines_of_cells
 from nbci.lint.rules import MISSING_KERNEL, NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE, WRONG_COMPOSITION
-from nbci.lint.sheet import read_sheet
+from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import Stars
     from nbci.lint.finding import Severity
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
     from nbci.notebook.cells import Notebook
     from nbci.pipeline.model import TaggedNotebook
 

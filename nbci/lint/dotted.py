@@ -10,7 +10,7 @@ from nbci.dataflow.dotted import dotted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 
 def imported(sheet: Sheet) -> dict[str, str]:

@@ -10,7 +10,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 # Detectors that know what a service's tokens look like, and one for literals given to names such as `password`. Those
 # that go by randomness alone take every digest for a secret.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.undefined import Undefined
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 
 def syntax_errors(sheet: Sheet) -> Iterator[Hit]:

@@ -15,8 +15,8 @@ from nbci.kernels.startup import brought_names
 from nbci.lint.check import check_notebook, check_pipeline, missing_kernel, notebooks_asked
 from nbci.lint.compositions import check_compositions, referred_to
 from nbci.notebook.read import SUFFIXES
-from nbci.store.found import PIPELINE_SUFFIXES, did_you_mean, notebooks_in, pipelines_in, tagged_notebooks_in
-from nbci.store.sources import project_reader, star_imports
+from nbci.project.sources import project_reader, star_imports
+from nbci.project.targets import PIPELINE_SUFFIXES, did_you_mean, notebooks_in, pipelines_in, tagged_notebooks_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

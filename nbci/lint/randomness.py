@@ -13,7 +13,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
     from nbci.pipeline.model import Step
 
 _SEEDS = {

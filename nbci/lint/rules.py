@@ -5,14 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from nbci.lint import leaks, names, outputs, pipelines, randomness, settings, tags, travel, values
+from nbci.lint import (
+    committed_outputs,
+    leaks,
+    names,
+    pipelines,
+    process_effects,
+    randomness,
+    settings,
+    tags,
+    unsaveable,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from nbci.lint.finding import Hit, Severity
+    from nbci.lint.notebook_facts import Sheet
     from nbci.lint.pipelines import Composition
-    from nbci.lint.sheet import Sheet
 
 Subject = TypeVar("Subject")
 
@@ -35,7 +45,7 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "cycle": Rule("error", tags.cycles),
     "syntax-error": Rule("error", names.syntax_errors),
     "undefined-name": Rule("error", names.undefined_names),
-    "unsaveable-value": Rule("error", values.unsaveable_values),
+    "unsaveable-value": Rule("error", unsaveable.unsaveable_values),
     "secret-in-source": Rule("error", leaks.secrets_in_source),
     "numbered-output": Rule("warning", names.numbered_outputs),
     "maybe-undefined-name": Rule("warning", names.maybe_undefined_names),
@@ -48,15 +58,15 @@ NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
     "unused-parameter": Rule("warning", names.unused_parameters),
     "overwritten-parameter": Rule("warning", names.overwritten_parameters),
     "hidden-names": Rule("info", names.hidden_names),
-    "environment-change": Rule("warning", travel.environment_changes),
-    "folder-change": Rule("warning", travel.folder_changes),
+    "environment-change": Rule("warning", process_effects.environment_changes),
+    "folder-change": Rule("warning", process_effects.folder_changes),
     "random-seed": Rule("warning", randomness.seeds),
     "unseeded-random": Rule("warning", randomness.unseeded),
     "process-state": Rule("warning", settings.process_state),
-    "plot-settings": Rule("warning", travel.plot_settings),
-    "large-output": Rule("warning", outputs.large_outputs),
-    "cells-out-of-order": Rule("warning", outputs.cells_out_of_order),
-    "absolute-path": Rule("info", travel.absolute_paths),
+    "plot-settings": Rule("warning", process_effects.plot_settings),
+    "large-output": Rule("warning", committed_outputs.large_outputs),
+    "cells-out-of-order": Rule("warning", committed_outputs.cells_out_of_order),
+    "absolute-path": Rule("info", process_effects.absolute_paths),
 }
 
 PIPELINE_RULES: dict[str, Rule[Composition]] = {

@@ -13,7 +13,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 _SETTERS = frozenset(
     """

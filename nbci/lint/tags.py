@@ -14,7 +14,7 @@ from nbci.pipeline.tagged import BEFORE_ANY_STEP
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 _ON_FIRST_CELL = ("agent", "timeout", "retries", "image", "cache", "report", "gpu", "prev", "after", "limit")
 

@@ -8,9 +8,9 @@ from pathlib import PurePosixPath
 from typing import Any, Literal, cast
 
 from nbci.errors import Location, UsageError
-from nbci.lean import lean_import
+from nbci.formatting.plain import conflict_line
+from nbci.light_imports import lean_import
 from nbci.notebook.cells import Cell, Notebook
-from nbci.plain import conflict_line
 
 SUFFIXES = (".ipynb", ".py", ".md")
 

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NoReturn
 
-from nbci.durations import parse_duration
 from nbci.errors import Location, UsageError
+from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

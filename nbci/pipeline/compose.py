@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from nbci.durations import parse_duration
 from nbci.errors import Location, UsageError
+from nbci.formatting.durations import parse_duration
 from nbci.params import Declared, Parameter, bind, declared_parameters
 from nbci.params.types import MismatchError, conform, type_named, type_of
 from nbci.pipeline.conditions import check_condition

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.durations import parse_duration
 from nbci.errors import UsageError
+from nbci.formatting.durations import parse_duration
 from nbci.pipeline.expressions import as_text, escaped, substitute_matrix
 from nbci.pipeline.paths import project_path
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nbci.sizes import size
+from nbci.formatting.sizes import size
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

@@ -6,19 +6,19 @@ import re
 from typing import TYPE_CHECKING
 
 from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
+from nbci.git.branches import champions_branch
 from nbci.pipeline.models import models_of
-from nbci.registry.branches import champions_branch
 from nbci.registry.champion import champion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from nbci.git.process import Git
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.git_state import GitState
     from nbci.records.model import FileRef, RunRecord
     from nbci.records.verdict import BaselineUsed
-    from nbci.registry.git import Git
 
     Look = Callable[[str], tuple[str, str | None]]
     """What a `baseline:` names now: its source, or why there is none, and its identity."""

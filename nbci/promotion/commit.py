@@ -12,8 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from nbci.git.process import Git
     from nbci.records.manifest import Promoter
-    from nbci.registry.git import Git
     from nbci.registry.grammar import TagName
 
 

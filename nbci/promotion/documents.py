@@ -9,19 +9,19 @@ from typing import TYPE_CHECKING, Any
 from nbci.data.dvc_files import dvc_stages, given_params
 from nbci.data.dvc_merge import merged_documents, own_stages, owned_outs, without_outs
 from nbci.errors import Location, UsageError
+from nbci.git.process import GitFailed
 from nbci.records.codec import to_json
 from nbci.records.manifest import MANIFEST_PATH
 from nbci.records.model import FileRef
-from nbci.registry.git import GitFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from nbci.git.process import Git
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.manifest import Manifest
     from nbci.records.model import RunRecord
-    from nbci.registry.git import Git
 
 
 def release_documents(git: Git, plan: Plan, record: RunRecord, *, spec: Model, manifest: Manifest) -> dict[str, str]:

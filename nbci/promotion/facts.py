@@ -6,16 +6,16 @@ import platform
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
-from nbci.forks import change_of
+from nbci.git.branches import allows
+from nbci.git.process import GitFailed
 from nbci.records.manifest import Promoter
-from nbci.registry.branches import allows
-from nbci.registry.git import GitFailed
-from nbci.store.runs import user_name
+from nbci.runs.folder import user_name
+from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.registry.git import Git
+    from nbci.git.process import Git
 
 _NO_IDENTITY_HINT = (
     'git config --global user.name "Your Name"; git config --global user.email you@example.com\n'

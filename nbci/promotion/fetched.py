@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.commands import checked_operand
 from nbci.errors import InfrastructureError, IntegrityError, Location, NbciError, UsageError
+from nbci.git.process import Git
 from nbci.records.manifest import MANIFEST_PATH
 from nbci.registry.events import Event, fold
-from nbci.registry.git import Git
 from nbci.registry.grammar import parse_tag, tag_patterns
 from nbci.registry.read import find_commit, find_model, parse_manifest, read_models
-from nbci.store.index import FileIndex
-from nbci.store.places import place_inside
+from nbci.store.file_index import FileIndex
+from nbci.store.safe_paths import place_inside
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -10,34 +10,35 @@ from nbci.data.remotes import default_remote
 from nbci.data.repository import project_cache
 from nbci.data.sharing import share
 from nbci.errors import UsageError
+from nbci.git.branches import built_branch
+from nbci.git.process import REMOTE, GitFailed, open_git
+from nbci.promotion.assignments import NewEvent, assigning, names_of, registering, write_events
 from nbci.promotion.card import card
 from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.commit import message_of, write_commit
 from nbci.promotion.documents import release_documents
-from nbci.promotion.events import NewEvent, assigning, names_of, registering, write_events
 from nbci.promotion.facts import ElsewhereError, build_url, check_branch, find_promoter
-from nbci.promotion.objects import check_kept, push_objects, try_model
+from nbci.promotion.model_objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
 from nbci.promotion.road import check_remote_of
-from nbci.promotion.workroom import workroom
+from nbci.promotion.scratch_folder import workroom
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
-from nbci.registry.branches import built_branch
-from nbci.registry.champion import REMOTE, registry_name
+from nbci.registry.champion import registry_name
 from nbci.registry.events import ModelState, next_version
 from nbci.registry.evidence import evidence_steps
-from nbci.registry.git import GitFailed, open_git
 from nbci.registry.grammar import check_model_name, check_version
 from nbci.registry.read import fetch_models, read_models
-from nbci.store.index import project_index
-from nbci.store.runs import now_utc
+from nbci.runs.folder import now_utc
+from nbci.store.file_index import project_index
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.git.process import Git
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.promotion.checks import Look
@@ -46,9 +47,8 @@ if TYPE_CHECKING:
     from nbci.records.manifest import Promoter
     from nbci.records.model import FileRef, RunRecord
     from nbci.registry.events import Version
-    from nbci.registry.git import Git
+    from nbci.runs.folder import RunFolder
     from nbci.store.artifacts import Artifacts
-    from nbci.store.runs import RunFolder
 
 Part = Literal["major", "minor", "patch"]
 

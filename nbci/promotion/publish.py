@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nbci.errors import InfrastructureError, NbciError, UsageError
-from nbci.registry.champion import REMOTE
-from nbci.registry.git import GitFailed
+from nbci.git.process import REMOTE, GitFailed
 from nbci.registry.read import fetch_models, read_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from nbci.git.process import Git
     from nbci.registry.events import ModelState
-    from nbci.registry.git import Git
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.2

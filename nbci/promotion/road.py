@@ -8,9 +8,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nbci.data.repository import dvc_config, dvc_folder
+from nbci.config import dvc_folder
+from nbci.data.repository import dvc_config
 from nbci.errors import UsageError
-from nbci.registry.git import Git, GitFailed
+from nbci.git.process import Git, GitFailed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

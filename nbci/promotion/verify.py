@@ -11,25 +11,24 @@ from typing import TYPE_CHECKING
 
 from nbci.data.remotes import ARTIFACTS, default_remote
 from nbci.errors import IntegrityError, NbciError
+from nbci.git.process import REMOTE, GitFailed
 from nbci.promotion.fetched import check_files, download
 from nbci.promotion.road import access_of, clone_of
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH
-from nbci.registry.champion import REMOTE
-from nbci.registry.git import GitFailed
 from nbci.registry.grammar import tag_patterns
 from nbci.registry.read import read_manifest
+from nbci.runs.seal import check_signature
 from nbci.store.artifacts import is_folder
-from nbci.store.signing import check_signature
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.config import Project
     from nbci.data.remotes import Remote
+    from nbci.git.process import Git
     from nbci.records.manifest import Manifest
     from nbci.records.model import FileRef
     from nbci.registry.events import ModelState, Version
-    from nbci.registry.git import Git
 
 _ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH)
 

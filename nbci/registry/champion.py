@@ -6,7 +6,7 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.registry.git import Git, GitFailed
+from nbci.git.process import REMOTE, Git, GitFailed
 from nbci.registry.read import fetch_models, read_manifest, read_models
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.registry.events import ModelState
-
-REMOTE = "origin"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, UsageError
+from nbci.git.process import open_git
 from nbci.records.manifest import EvidenceStep
-from nbci.registry.git import open_git
 from nbci.registry.read import read_manifest, read_models
 
 if TYPE_CHECKING:

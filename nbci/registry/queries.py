@@ -11,9 +11,9 @@ from nbci.registry.read import read_manifest
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    from nbci.git.process import Git
     from nbci.records.manifest import Manifest
     from nbci.registry.events import Event, ModelState
-    from nbci.registry.git import Git
 
 _ACTIONS = {
     "register": "released",

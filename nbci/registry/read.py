@@ -6,16 +6,16 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, Location, UsageError, nearest
+from nbci.git.process import GitFailed
 from nbci.records.codec import from_json
 from nbci.records.manifest import FORMAT, MANIFEST_PATH, Manifest
 from nbci.registry.events import Event, ModelState, fold
-from nbci.registry.git import GitFailed
 from nbci.registry.grammar import parse_tag, tag_patterns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nbci.registry.git import Git
+    from nbci.git.process import Git
     from nbci.registry.grammar import Reference
 
 _FIELDS = (

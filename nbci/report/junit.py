@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from nbci.report.text import clean, ending, number, one_line, without_ansi
+from nbci.formatting.text import clean, ending, number, one_line, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.records.model import CellRun, Failure, RunRecord
     from nbci.records.verdict import Verdict
-    from nbci.report.view import ShownCell, ShownStep
+    from nbci.report.data.view import ShownCell, ShownStep
 
 # The plugin cuts output at 100,032 characters; what it would cut is better cut at its beginning.
 _OUTPUT_BYTES = 90_000

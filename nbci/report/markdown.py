@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from nbci.report.text import clean, one_line, without_ansi
+from nbci.formatting.text import clean, one_line, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -5,18 +5,18 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from nbci.report.figures import figures_of
-from nbci.report.index_page import index_page
+from nbci.report.charts import figures_of
+from nbci.report.data.view import shown_steps
 from nbci.report.junit import junit
-from nbci.report.step_page import ComparedStep, step_page
+from nbci.report.pages.index_page import index_page
+from nbci.report.pages.step_page import ComparedStep, step_page
 from nbci.report.summary import summary
-from nbci.report.view import shown_steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nbci.report.material import Baseline, Material
-    from nbci.report.view import ShownStep
+    from nbci.report.data.material import Baseline, Material
+    from nbci.report.data.view import ShownStep
 
 
 def render_report(material: Material) -> Mapping[str, bytes]:

@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.formatting.text import as_json, duration, ending, measured, moment, number, one_line
 from nbci.pipeline.metric_names import short_name, step_of
-from nbci.report.answers import answers
-from nbci.report.changes import cell_title, grouped, moved
-from nbci.report.failure import last_output, place
+from nbci.report.data.wording import commit, gate_rows, headline, metric_changes, outcome, run_again, warnings
 from nbci.report.markdown import bullets, code, details, fenced, image, link, prose, section, table
-from nbci.report.text import as_json, duration, ending, measured, moment, number, one_line
-from nbci.report.wording import commit, gate_rows, headline, metric_changes, outcome, run_again, warnings
+from nbci.report.pages.answers import answers
+from nbci.report.pages.changes import cell_title, grouped, moved
+from nbci.report.pages.failure import last_output, place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.plan.compare import DataChange, RunDifference
     from nbci.records.model import RunRecord
-    from nbci.report.answers import Answer
-    from nbci.report.figures import Figure
-    from nbci.report.material import Material
-    from nbci.report.view import ShownStep
+    from nbci.report.charts import Figure
+    from nbci.report.data.material import Material
+    from nbci.report.data.view import ShownStep
+    from nbci.report.pages.answers import Answer
 
 LIMIT_BYTES = 60_000
 _ROWS = 100

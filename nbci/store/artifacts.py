@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.errors import IntegrityError, Location, StepError
+from nbci.store.file_index import FOLDER_SUFFIX, SETTLED_NS, listing_bytes
 from nbci.store.files import disk_errors, remove
-from nbci.store.index import FOLDER_SUFFIX, SETTLED_NS, listing_bytes
 from nbci.store.objects import Altered, Objects
-from nbci.store.places import place_inside
+from nbci.store.safe_paths import place_inside
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from nbci.records.model import FileRef
     from nbci.store.cache import Elsewhere
-    from nbci.store.index import FileIndex
+    from nbci.store.file_index import FileIndex
     from nbci.store.seen import Seen
 
 _TRIES = 3

@@ -18,15 +18,14 @@ from nbci.records.model import StepRecord
 from nbci.store.artifacts import Artifacts
 from nbci.store.files import link_or_copy, write_atomic
 from nbci.store.objects import Objects, checked_name
-from nbci.store.places import checked_run
+from nbci.store.safe_paths import checked_run
 from nbci.store.seen import Seen
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.errors import InfrastructureError
-    from nbci.store.index import FileIndex
-    from nbci.store.reused import ReusedSteps
+    from nbci.store.file_index import FileIndex
 
 VALUE_HASH = "blake3"
 """The digest that names values (see nbci.digests)."""
@@ -115,10 +114,10 @@ class Cache:
                 if name not in tried:
                     yield from self._read_entry(key, name)
 
-    def recall(self, reused: ReusedSteps) -> None:
-        """Know what a run took from here, so that it need not be looked up; what has come or gone since is seen."""
-        self._recent = {record.key: (record, text) for record, text in reused.originals() if record.key is not None}
-        self._recent_ns = reused.written_ns
+    def recall(self, results: Iterable[tuple[StepRecord, bytes]], taken_ns: int) -> None:
+        """Know what a run took from here at that time, so that it need not be looked up; what changed since is seen."""
+        self._recent = {record.key: (record, text) for record, text in results if record.key is not None}
+        self._recent_ns = taken_ns
 
     def _is_settled(self, key: str) -> bool:
         """Whether the results for a key are those that the recalled run had before it."""

@@ -14,7 +14,7 @@ from nbci.cli.machine import Check
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
+    from tests.support.console import Console
 
 _NAMES = [
     *("Python", "nbci", "kernel python3", "project", "disk", "temporary", "runtime", "shared memory", "locale"),

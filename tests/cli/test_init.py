@@ -11,7 +11,7 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
+    from tests.support.console import Console
 
 OUTPUT = """\
   made        notebooks/first.ipynb

@@ -13,8 +13,8 @@ from nbci.schema import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 WRONG: list[str | tuple[str, str]] = [
     "print('before')",
@@ -101,7 +101,7 @@ def test_warnings_alone_are_no_failure_unless_asked_for(nbci: Console, make_note
 
 
 def test_the_samples_have_nothing_to_be_told(nbci: Console) -> None:
-    from support.console import ROOT
+    from tests.support.console import ROOT
 
     checked = nbci("lint", "--strict", cwd=ROOT)
     assert checked.returncode == 0, checked.stdout

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from nbci.cli.door import call
 from nbci.config import Project
 from nbci.records.model import Metric, RunRecord, StepRecord
-from nbci.store.run_index import note_run
+from nbci.runs.index import note_run
 
 if TYPE_CHECKING:
     from pathlib import Path

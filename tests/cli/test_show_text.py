@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from msgspec.structs import replace
 
-from nbci.cli.live.wording import duration, number, width
 from nbci.cli.runs_text import render_runs, short_metrics
 from nbci.cli.show_text import render_show, show_document
+from nbci.formatting.terminal import duration, number, width
 from nbci.records.git_state import GitState
 from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
-from nbci.store.run_index import RunRow
+from nbci.runs.index import RunRow
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "show.schema.json").read_text())
 

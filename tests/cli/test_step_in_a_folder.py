@@ -10,13 +10,13 @@ import pytest
 
 from nbci.errors import UsageError
 from nbci.notebook.read import parse_notebook
-from nbci.store.sources import read_target
+from nbci.project.sources import read_target
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 
 def test_a_notebook_runs_in_another_folder_and_leaves_what_it_showed(

@@ -8,8 +8,9 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import ROOT, Console
-from support.notebooks import write_notebook
+
+from tests.support.console import ROOT, Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path

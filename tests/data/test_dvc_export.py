@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import ROOT, Console
-from support.dvc import make_repository
-from support.notebooks import write_notebook
 
 from nbci.config import find_project
 from nbci.data.dvc_export import Export, newest_whole, prepare_export
 from nbci.errors import UsageError
-from nbci.store.runs import all_runs, find_run
+from nbci.runs.folder import all_runs, find_run
+from tests.support.console import ROOT, Console
+from tests.support.dvc import make_repository
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable

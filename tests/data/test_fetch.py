@@ -7,13 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.dvc import dvc, make_repository
 
 from nbci.config import Project
 from nbci.data.fetch import fetch_tracked
 from nbci.data.repository import project_cache
 from nbci.data.tracked import tracked
 from nbci.errors import InfrastructureError
+from tests.support.dvc import dvc, make_repository
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,12 +8,12 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.console import ROOT
-from support.dvc import dvc, make_repository
 
 from nbci.config import Project
 from nbci.data.repository import DataSettings, data_settings, project_cache
 from nbci.errors import UsageError
+from tests.support.console import ROOT
+from tests.support.dvc import dvc, make_repository
 
 
 def project_at(root: Path) -> Project:

@@ -7,8 +7,6 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from support.dvc import dvc, make_repository
-from support.s3 import Wire, s3_server, s3_settings
 
 from nbci.config import Project
 from nbci.data.repository import project_cache
@@ -17,7 +15,9 @@ from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, UsageError
 from nbci.handoff.values import ValueRef
 from nbci.records.model import StepRecord
-from nbci.store.index import FileIndex
+from nbci.store.file_index import FileIndex
+from tests.support.dvc import dvc, make_repository
+from tests.support.s3 import Wire, s3_server, s3_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

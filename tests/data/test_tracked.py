@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from support.dvc import dvc, make_repository
 
 from nbci.data.tracked import tracked, tracking_file
 from nbci.errors import UsageError
-from nbci.store.index import FileIndex
+from nbci.store.file_index import FileIndex
+from tests.support.dvc import dvc, make_repository
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,10 +9,10 @@ from typing import Any
 
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from random_programs import NAMES, Given, Programs, Recording, with_globals
 
 from nbci.dataflow.code import CellSyntaxError, ParsedCell, parse_cell
 from nbci.dataflow.names import Names, names_of
+from tests.dataflow.random_programs import NAMES, Given, Programs, Recording, with_globals
 
 EXAMPLES = int(os.environ.get("NBCI_SOAK_EXAMPLES", "300"))
 WORLD = {"suppress": contextlib.suppress, "apply": lambda function: (function(), function)[1]}

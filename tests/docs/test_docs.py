@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import pytest
-from support.console import ROOT, Console
 
 from nbci.cli.main import COMMANDS
 from nbci.notebook.tags import _SPELLINGS
 from nbci.records.model import FailureKind
+from tests.support.console import ROOT, Console
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,13 +8,13 @@ import resource
 import time
 from typing import TYPE_CHECKING
 
-from support.console import ROOT
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _AN_HOUR_BEHIND = """
 import datetime, platform, time

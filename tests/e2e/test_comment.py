@@ -7,13 +7,14 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.forge import FakeForge, serve
+
+from tests.support.forge import FakeForge, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from cut_notebooks import cells_of, printed_whole, without_addresses
-from flow_cases import CASES
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.console import Console
-from support.notebooks import write_notebook
+
+from tests.e2e.cut_notebooks import cells_of, printed_whole, without_addresses
+from tests.e2e.flow_cases import CASES
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,11 +8,11 @@ import stat
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
-from support.dvc import dvc, make_repository
-from support.notebooks import write_notebook
 
-from nbci.store.index import FileIndex
+from nbci.store.file_index import FileIndex
+from tests.support.console import Console
+from tests.support.dvc import dvc, make_repository
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
-from shown import document, failure, results, run_folder
+
+from tests.e2e.shown import document, failure, results, run_folder
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 # step: (source, expected kind, expected line in the cell or None, part of the message)
 _BAD: Final[dict[str, tuple[str, str, int | None, str]]] = {
@@ -33,8 +34,8 @@ _BAD: Final[dict[str, tuple[str, str, int | None, str]]] = {
 
 @pytest.fixture(scope="module")
 def shown(tmp_path_factory: pytest.TempPathFactory) -> tuple[Console, dict[str, Any]]:
-    from support.console import Console
-    from support.notebooks import write_notebook
+    from tests.support.console import Console
+    from tests.support.notebooks import write_notebook
 
     folder = tmp_path_factory.mktemp("failures")
     (folder / "script_that_raises.py").write_text("{}['absent']\n")

@@ -8,17 +8,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
 
 from nbci.config import find_project
-from nbci.engine.baselines import Search, find_baseline
-from nbci.engine.forks import project_for
 from nbci.engine.prepare import plan_target
 from nbci.errors import UsageError
 from nbci.gates.baseline import Baseline, NoBaseline
+from nbci.gates.baselines import Search, find_baseline
+from nbci.git.process import Git
+from nbci.project.sources import read_target
 from nbci.records.codec import to_json
-from nbci.registry.git import Git
-from nbci.store.sources import read_target
+from nbci.trust.target_branch import project_for
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 IMPORTS = (
     "import dataclasses, os, random, secrets, tempfile, time, uuid\nimport numpy as np\nimport datetime as dt\n"

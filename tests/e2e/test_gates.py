@@ -8,17 +8,16 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from shown import document, run_folder
-from support.console import Console
-
+from nbci.git.process import Git
 from nbci.records.codec import to_json
 from nbci.records.manifest import Manifest, Promoter
-from nbci.registry.git import Git
+from tests.e2e.shown import document, run_folder
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
+    from tests.conftest import MakeNotebook
 
 _PIPELINE = """\
 pipeline: judged

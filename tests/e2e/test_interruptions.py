@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from shown import document, failure, results
+
+from tests.e2e.shown import document, failure, results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
     from subprocess import Popen
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _DEADLINE_SECONDS = 60
 

@@ -7,14 +7,15 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from shown import document, results, run_folder
-from support.notebooks import write_notebook
+
+from tests.e2e.shown import document, results, run_folder
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _KALE: dict[str, Any] = {
     "kubeflow_notebook": {

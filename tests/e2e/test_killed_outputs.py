@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from shown import document, failure, results
 
-from nbci.store.runs import RunFolder
+from nbci.runs.folder import RunFolder
+from tests.e2e.shown import document, failure, results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _DEADLINE_SECONDS = 60
 _SECRET = "open-sesame-1234"

@@ -7,8 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
-from support.notebooks import write_notebook
+
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 FEATURES = "import math\nTABLE = {'a': 1}\ndef clean(x):\n    return x + TABLE['a']\n"
 

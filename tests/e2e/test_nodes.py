@@ -8,10 +8,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import Console
-from support.dvc import make_repository
-from support.notebooks import write_notebook
-from support.s3 import s3_server, s3_settings
+
+from tests.support.console import Console
+from tests.support.dvc import make_repository
+from tests.support.notebooks import write_notebook
+from tests.support.s3 import s3_server, s3_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

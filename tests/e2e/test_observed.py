@@ -18,8 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 import markupsafe._speedups as markupsafe_extension
 import pytest
-from support.console import Console
-from support.notebooks import write_notebook
+
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

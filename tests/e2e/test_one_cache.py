@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from shown import results
-from support.console import Console
-from support.notebooks import write_notebook
 
 from nbci.config import Project
 from nbci.digests import file_digest
+from nbci.runs.clean import remove_results, unneeded_results
 from nbci.store.cache import Cache
-from nbci.store.clean import remove_results, unneeded_results
+from tests.e2e.shown import results
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from shown import document, results, run_folder
+
+from tests.e2e.shown import document, results, run_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _PIPELINE = """\
 pipeline: whole

@@ -12,15 +12,14 @@ import pytest
 
 from nbci.errors import IntegrityError
 from nbci.records.model import FileRef
+from nbci.runs.folder import RunFolder
 from nbci.store.cache import Cache
-from nbci.store.index import FileIndex
-from nbci.store.runs import RunFolder
+from nbci.store.file_index import FileIndex
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
-
     from nbci.store.artifacts import Artifacts
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 
 def git(folder: Path, *words: str) -> str:

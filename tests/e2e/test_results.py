@@ -8,12 +8,11 @@ import time
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
-from support.console import Console  # noqa: TC002 - a fixture's type
-
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 PIPELINE = """\
 pipeline: p

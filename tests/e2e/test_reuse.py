@@ -9,10 +9,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
-from support.notebooks import write_notebook
 
 from nbci.store.cache import VALUE_HASH
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,9 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.notebooks import write_notebook
-from support.projects import Project
+
+from tests.support.notebooks import write_notebook
+from tests.support.projects import Project
 
 if TYPE_CHECKING:
     from pathlib import Path

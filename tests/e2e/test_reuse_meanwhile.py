@@ -8,8 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from support.notebooks import write_notebook
-from support.projects import Project
+
+from tests.support.notebooks import write_notebook
+from tests.support.projects import Project
 
 if TYPE_CHECKING:
     from collections.abc import Callable

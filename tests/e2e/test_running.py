@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 import pytest
-from shown import document, failure, results, run_folder
+
+from tests.e2e.shown import document, failure, results, run_folder
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 
 def test_a_papermill_notebook_with_every_source_of_parameters(nbci: Console, make_notebook: MakeNotebook) -> None:

@@ -9,16 +9,16 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from shown import document, results
 
 from nbci.inkernel.value_files import MAGIC
 from nbci.store.cache import user_cache
+from tests.e2e.shown import document, results
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
     Cells = list[tuple[str, str]]
 

@@ -7,9 +7,10 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
-from support.dvc import make_repository
-from support.notebooks import write_notebook
+
+from tests.support.console import Console
+from tests.support.dvc import make_repository
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from pathlib import Path

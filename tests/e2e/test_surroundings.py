@@ -12,12 +12,13 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from shown import document, failure, results, run_folder
-from support.console import ROOT
+
+from tests.e2e.shown import document, failure, results, run_folder
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _SECRET = 's3cr3t-«Pass/word»+"x"\\y'
 

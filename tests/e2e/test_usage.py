@@ -10,8 +10,8 @@ import pytest
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import MakeNotebook
-    from support.console import Console
+    from tests.conftest import MakeNotebook
+    from tests.support.console import Console
 
 _CELLS = [
     ("parameters", "C = 1.0\nname = 'svm'\nnow = str(C)"),
@@ -145,9 +145,8 @@ def test_unknown_commands_and_help(nbci: Console) -> None:
 
 
 def test_the_table_of_exit_codes_is_the_one_in_use() -> None:
-    from support.console import ROOT
-
     from nbci.errors import ExitCode
+    from tests.support.console import ROOT
 
     table: dict[str, Any] = json.loads((ROOT / "schemas/exit-codes.json").read_text())
     assert {row["name"]: row["code"] for row in table["exit_codes"]} == {code.name: code.value for code in ExitCode}

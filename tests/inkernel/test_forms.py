@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from value_tools import Taken, groups_of, read, write
 
 from nbci.inkernel import untouched
+from tests.inkernel.value_tools import Taken, groups_of, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from types import ModuleType
 from typing import Any, ClassVar
 
 import pytest
-from value_tools import Taken, groups_of, write
 
 from nbci.inkernel.forms import Refused
+from tests.inkernel.value_tools import Taken, groups_of, write
 
 ROWS = [[float(row * column) for column in range(3)] for row in range(500)]
 LABELS = [float(row) for row in range(500)]

@@ -6,9 +6,9 @@ import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from value_tools import groups_of, read, write
 
 from nbci.inkernel.forms import Refused
+from tests.inkernel.value_tools import groups_of, read, write
 
 if TYPE_CHECKING:
     from pathlib import Path

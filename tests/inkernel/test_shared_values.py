@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from value_tools import Taken, groups_of, read, write
+
+from tests.inkernel.value_tools import Taken, groups_of, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -99,7 +100,7 @@ def test_an_alias_that_ends_is_a_change(tmp_path: Path) -> None:
 MADE = """
 import sys
 sys.path.insert(0, sys.argv[2])
-from value_tools import write
+from tests.inkernel.value_tools import write
 import numpy as np
 words = {"one", "two", "three"} | {str(n) for n in range(50)}
 print(write(sys.argv[1], {"words": words, "table": {"b": 1, "a": np.arange(500), "f": lambda n: n + 1}})[0])

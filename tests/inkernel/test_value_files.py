@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as of_numpy
-from value_tools import Taken, groups_of, read, write
 
 from nbci.inkernel import value_files
 from nbci.inkernel.forms import Refused
 from nbci.kernels.value_digests import blake3_extension
+from tests.inkernel.value_tools import Taken, groups_of, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable

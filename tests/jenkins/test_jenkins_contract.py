@@ -16,15 +16,16 @@ from typing import TYPE_CHECKING
 from xml.sax.saxutils import escape
 
 import pytest
-from support.console import ROOT
-from support.tools import JENKINS
+
+from tests.support.console import ROOT
+from tests.support.tools import JENKINS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.console import Console
-    from support.jenkins import FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeJenkins
 
 _SCRIPT = """
 def mode = params.NBCI_PARAMS

@@ -7,16 +7,17 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.jenkins import Answer, FakeBuild
+from tests.support.jenkins import Answer, FakeBuild
 
 from nbci.jenkins.agents import Agent, agent_findings
 from nbci.jenkins.doctor import carries, wanted_labels
+from tests.support.jenkins import Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
-    from support.jenkins import FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeJenkins
 
 _DOCTOR = ("jenkins", "doctor", "--job", "team/train", "--json")
 

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from support.jenkins import Answer, FakeJenkins
+
+from tests.support.jenkins import Answer, FakeJenkins
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
+    from tests.support.console import Console
 
 TOKEN = "11fa-very-secret-token-0c"
 _STATUS = ("jenkins", "status", "--job", "team/train")

@@ -13,8 +13,6 @@ import hypothesis.strategies as st
 import pytest
 import yaml
 from hypothesis import given
-from support.console import ROOT
-from support.jenkins import Answer
 
 from nbci.errors import UsageError
 from nbci.jenkins.bringup import Library, casc, find_library, plugins_text
@@ -24,13 +22,15 @@ from nbci.jenkins.jenkinsfile import generated_part, updated
 from nbci.jenkins.parameters import jenkins_parameter
 from nbci.params.parameter import Parameter
 from nbci.params.types import ParameterType, parse_text, type_named, type_of
-from nbci.store.sources import read_target
+from nbci.project.sources import read_target
+from tests.support.console import ROOT
+from tests.support.jenkins import Answer
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
-    from support.jenkins import FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeJenkins
 
 _LIBRARY = ("--library", "https://git.example.com/nbci.git@v1")
 _VALUES = st.one_of(

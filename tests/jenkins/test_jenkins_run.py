@@ -9,18 +9,18 @@ import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
-from support.jenkins import MULTIBRANCH_CLASS
 
 from nbci.jenkins.access import Access
 from nbci.jenkins.controller import Controller
 from nbci.jenkins.place import find_job
+from tests.support.jenkins import MULTIBRANCH_CLASS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from support.console import Console
-    from support.jenkins import FakeBuild, FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeBuild, FakeJenkins
 
 _RUN = ("jenkins", "run", "--job", "team/train")
 

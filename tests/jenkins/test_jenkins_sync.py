@@ -12,8 +12,8 @@ from nbci.errors import UsageError
 from nbci.jenkins.items import MARK, differences, is_ours, merged, wanted_items
 
 if TYPE_CHECKING:
-    from support.console import Console
-    from support.jenkins import FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeJenkins
 
 _URL = "https://git.example.com/a.git"
 _SYNC = ("jenkins", "sync", "--job", "new/deep/digits", "--repository", _URL)

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.console import Console
-    from support.jenkins import FakeJenkins
+    from tests.support.console import Console
+    from tests.support.jenkins import FakeJenkins
 
 _INTERRUPT = b"\x03"
 

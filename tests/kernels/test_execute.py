@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from real_kernels import Recorder, cells, printed, run, run_all
 
 from nbci.errors import UsageError
 from nbci.kernels.job import MetricProbe, ProgramCell
+from tests.kernels.real_kernels import Recorder, cells, printed, run, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import psutil
 import pytest
-from real_kernels import Recorder, printed, run, zygotes
 
 from nbci.kernels.execute import run_job
+from tests.kernels.real_kernels import Recorder, printed, run, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

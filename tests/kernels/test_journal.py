@@ -9,13 +9,13 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_kernels import run
 
 from nbci.errors import InfrastructureError
 from nbci.kernels import journal as journals
 from nbci.kernels.journal import Journal
 from nbci.records.journal import ExecutedNotebook, replayed
 from nbci.records.model import CellRun
+from tests.kernels.real_kernels import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from real_kernels import Recorder, printed, run, run_all
+from tests.kernels.real_kernels import Recorder, printed, run, run_all
 
 from nbci.kernels.channels import StoppingChannel
 from nbci.kernels.specs import installed_kernels, kernel_language
+from tests.kernels.real_kernels import printed, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

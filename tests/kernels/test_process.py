@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from real_kernels import Recorder, is_alive, printed, run, run_all
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.process import KernelProcess
 from nbci.kernels.python_kernel import PythonKernel
 from nbci.secrets import Mask
+from tests.kernels.real_kernels import Recorder, is_alive, printed, run, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from msgspec.structs import replace
-from real_kernels import printed, run, run_all
 
 from nbci.digests import file_digest
 from nbci.errors import IntegrityError
 from nbci.kernels.job import ProgramCell
+from tests.kernels.real_kernels import printed, run, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from real_kernels import printed, run
+
+from tests.kernels.real_kernels import printed, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from real_kernels import Recorder, is_alive, printed, zygotes
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.zygote import home, warm
 from nbci.kernels.zygote.imports import imports_of
 from nbci.kernels.zygote.key import import_time_environment, ipykernel_command, key_of
+from tests.kernels.real_kernels import Recorder, is_alive, printed, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from real_kernels import Recorder, is_alive, printed, zygotes
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.private import private_folder, sweep
 from nbci.kernels.zygote.spawn import ask
+from tests.kernels.real_kernels import Recorder, is_alive, printed, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -153,7 +153,7 @@ ENGINE = """
 import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
-from real_kernels import *
+from tests.kernels.real_kernels import *
 from nbci.kernels.job import KernelJob
 folder = Path({folder!r})
 class Says(Recorder):
@@ -182,7 +182,7 @@ def test_nothing_outlives_an_engine_that_is_killed(
 ) -> None:
     """A zygote sees to it at once; without one, the next run ends what can still be known as a kernel's."""
     monkeypatch.setenv("NBCI_ZYGOTE", zygote)
-    path = [str(ROOT), str(ROOT / "tests" / "kernels")]
+    path = [str(ROOT)]
     script = ENGINE.format(path=path, folder=str(tmp_path), source=LEAVES.replace("ENV", env))
     engine = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True)
     assert engine.stdout is not None

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from jupyter_client.manager import AsyncKernelManager
-from real_kernels import Recorder, printed, zygotes
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.provisioner import ZygoteProvisioner
+from tests.kernels.real_kernels import Recorder, printed, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,10 +7,10 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from real_kernels import Recorder, printed, zygotes
 
 from nbci.kernels.execute import run_job
 from nbci.kernels.zygote.environment_first import changes_environment_first
+from tests.kernels.real_kernels import Recorder, printed, zygotes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

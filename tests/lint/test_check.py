@@ -12,10 +12,10 @@ from jsonschema import Draft202012Validator
 from support.work import lines_run
 
 from nbci.lint.check import check_notebook, check_pipeline
-from nbci.lint.places import lines_of_cells
 from nbci.lint.project import Checked
 from nbci.lint.render import as_data, as_issues, as_text
 from nbci.lint.rules import ALL_RULES
+from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 from nbci.schema import load
 

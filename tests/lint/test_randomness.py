@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from support.work import lines_run
 
+from nbci.lint.notebook_facts import read_sheet
 from nbci.lint.randomness import seeds
-from nbci.lint.sheet import read_sheet
 from nbci.notebook.read import parse_notebook
 
 if TYPE_CHECKING:

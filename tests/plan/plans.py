@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from support.notebooks import write_notebook
-
 from nbci.engine.prepare import plan_target
-from nbci.store.sources import read_target
+from nbci.project.sources import read_target
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
-from plans import plan_of, planned
-from support.notebooks import write_notebook
 
 from nbci.errors import UsageError
 from nbci.plan.model import Plan
 from nbci.plan.parts import changes, key_of
 from nbci.records.codec import from_json, to_json
+from tests.plan.plans import plan_of, planned
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

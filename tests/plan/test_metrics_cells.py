@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from plans import plan_of
+
+from tests.plan.plans import plan_of
 
 if TYPE_CHECKING:
     from pathlib import Path

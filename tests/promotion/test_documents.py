@@ -12,17 +12,17 @@ import yaml
 from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.errors import UsageError
+from nbci.git.process import Git
 from nbci.promotion.promote import Request
 from nbci.registry.champion import champion
-from nbci.registry.git import Git
 from nbci.registry.read import read_manifest
-from nbci.store.runs import find_run
+from nbci.runs.folder import find_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 MODEL = "models/digits model.bin"
 

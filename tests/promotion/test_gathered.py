@@ -7,16 +7,16 @@ import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
-from support.console import Console
-
-from nbci.registry.git import Git
+from nbci.git.process import Git
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     import pytest
-    from support.releases import Released
+
+    from tests.support.releases import Released
 
 MODEL = "models/digits model.bin"
 

@@ -9,17 +9,17 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import Console
-from support.notebooks import write_notebook
 
-from nbci.registry.git import Git
+from nbci.git.process import Git
 from nbci.registry.read import find_model, read_models
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 
 def said(released: Released, *words: str | Path, code: int = 0) -> str:

@@ -12,25 +12,25 @@ from typing import TYPE_CHECKING
 
 import pytest
 from msgspec.structs import replace
-from support.console import ROOT
 
 from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, IntegrityError, NbciError, UsageError
+from nbci.git.process import Git
 from nbci.promotion.checks import Refused
 from nbci.promotion.promote import Promotion, Request
 from nbci.promotion.publish import LostRace
-from nbci.promotion.stages import Move, demote, rollback
-from nbci.registry.git import Git
+from nbci.promotion.stage_changes import Move, demote, rollback
 from nbci.registry.queries import deeds
 from nbci.registry.read import find_model, read_manifest, read_models
-from nbci.store.runs import find_run
+from nbci.runs.folder import find_run
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 MODEL = "models/digits model.bin"
 

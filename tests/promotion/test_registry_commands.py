@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from support.releases import copy_of
 
-from nbci.registry.git import Git
+from nbci.git.process import Git
+from tests.support.releases import copy_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 MODEL = "models/digits model.bin"
 

@@ -10,22 +10,22 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import ROOT
-from support.notebooks import write_notebook
-from support.s3 import BUCKET, Wire, s3_server
 
 from nbci.cli.promote import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.promotion.promote import Promotion, Request
-from nbci.promotion.workroom import workroom
-from nbci.store.runs import find_run
+from nbci.promotion.scratch_folder import workroom
+from nbci.runs.folder import find_run
+from tests.support.console import ROOT
+from tests.support.notebooks import write_notebook
+from tests.support.s3 import BUCKET, Wire, s3_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 PARTS = 4
 PART_BYTES = 200_000

@@ -9,8 +9,8 @@ import pytest
 
 from nbci.config import Project
 from nbci.errors import UsageError
+from nbci.git.process import Git
 from nbci.promotion.road import access_of, check_remote_of
-from nbci.registry.git import Git
 
 if TYPE_CHECKING:
     from pathlib import Path

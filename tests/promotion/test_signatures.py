@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.store.signing import KEY
+from nbci.runs.seal import KEY
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.releases import Released
+    from tests.support.releases import Released
 
 
 @pytest.fixture

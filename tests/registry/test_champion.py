@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.errors import IntegrityError
+from nbci.git.process import Git
 from nbci.records.codec import to_json
 from nbci.records.manifest import Manifest, Promoter
 from nbci.registry.champion import champion
-from nbci.registry.git import Git
 
 if TYPE_CHECKING:
     from pathlib import Path

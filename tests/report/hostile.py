@@ -6,16 +6,16 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import report_samples as samples
 from msgspec.structs import replace
 
 from nbci.plan.compare import Compared, difference
 from nbci.plan.model import PlannedCell
 from nbci.records.git_state import GitState
 from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
-from nbci.report.material import Baseline, Material, ShownRun
+from nbci.report.data.material import Baseline, Material, ShownRun
 from nbci.report.render import render_report
 from nbci.report.write import write_report
+from tests.report import report_samples as samples
 
 if TYPE_CHECKING:
     from nbci.plan.model import Plan

@@ -28,7 +28,7 @@ from nbci.records.model import (
     Usage,
 )
 from nbci.records.verdict import GateResult, Verdict
-from nbci.report.material import Baseline, Material, PastRun, ShownRun
+from nbci.report.data.material import Baseline, Material, PastRun, ShownRun
 
 TRACEBACK = (
     "---------------------------------------------------------------------------\n"

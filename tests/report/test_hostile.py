@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 
 import html5lib
 import pytest
-from hostile import NOTEBOOKS, OUTSIDE, hostile_material, render_corpus
 
 from nbci.report.render import render_report
+from tests.report.hostile import NOTEBOOKS, OUTSIDE, hostile_material, render_corpus
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -6,18 +6,18 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
-from hostile import render_corpus
-from report_samples import charted
-from support.browser import SCREENSHOTS, WIDTHS
-from test_render import RUNS
 
 from nbci.report.render import render_report
 from nbci.report.write import write_report
+from tests.report.hostile import render_corpus
+from tests.report.report_samples import charted
+from tests.report.test_render import RUNS
+from tests.support.browser import SCREENSHOTS, WIDTHS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from support.browser import Reader, Reading
+    from tests.support.browser import Reader, Reading
 
 pytestmark = pytest.mark.needs("chromium")
 

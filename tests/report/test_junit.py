@@ -2,13 +2,12 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-import report_samples as samples
-
 from nbci.plan.model import PlannedCell
 from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
+from nbci.report.data.view import shown_steps
 from nbci.report.junit import junit
-from nbci.report.view import shown_steps
+from tests.report import report_samples as samples
 
 
 def suites(record: RunRecord, **notebooks: object) -> dict[str, ElementTree.Element]:

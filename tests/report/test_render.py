@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 import pytest
-import report_samples as samples
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from report_pages import pages
 
 from nbci.records.model import Attempt, Failure, Metric, ParameterValue, StepRecord
-from nbci.report.material import Material, ShownRun
+from nbci.report.data.material import Material, ShownRun
 from nbci.report.render import render_report
+from tests.report import report_samples as samples
+from tests.report.report_pages import pages
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

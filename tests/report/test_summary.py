@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import report_samples as samples
-
+from nbci.formatting.text import MINUS
 from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
 from nbci.records.model import Attempt, Failure, FileRef, ParameterValue, RunRecord, StepRecord
-from nbci.report.figures import Figure
-from nbci.report.material import Baseline, Material, ShownRun
+from nbci.report.charts import Figure
+from nbci.report.data.material import Baseline, Material, ShownRun
+from nbci.report.data.view import shown_steps
 from nbci.report.summary import summary
-from nbci.report.text import MINUS
-from nbci.report.view import shown_steps
+from tests.report import report_samples as samples
 
 
 def read(record: RunRecord) -> str:

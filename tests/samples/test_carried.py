@@ -8,13 +8,14 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from support.console import Console
+
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from support.samples import SampleRun
+    from tests.support.samples import SampleRun
 
 _TIMES_AND_PLACES = {"started_utc", "ended_utc", "seconds", "host", "usage", "run", "command", "git", "judged_utc"}
 

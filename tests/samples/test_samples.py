@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import nbformat
 import pytest
-from support.console import Console
+
+from tests.support.console import Console
 
 if TYPE_CHECKING:
-    from support.samples import SampleRun
+    from tests.support.samples import SampleRun
 
 
 def test_digits_are_read_well(digits: SampleRun) -> None:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.console import ROOT
 
 from nbci.errors import IntegrityError, StepError
 from nbci.store.artifacts import Artifacts, read_listing
 from nbci.store.cache import Cache
-from nbci.store.index import FileIndex, listing_bytes, listing_digest
+from nbci.store.file_index import FileIndex, listing_bytes, listing_digest
 from nbci.store.objects import Altered, Objects
 from nbci.store.seen import Seen, md5_of
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -240,7 +240,7 @@ import resource, signal, sys
 from pathlib import Path
 from nbci.errors import InfrastructureError
 from nbci.store.artifacts import Artifacts
-from nbci.store.index import FileIndex
+from nbci.store.file_index import FileIndex
 from nbci.store.objects import Objects
 from nbci.store.seen import Seen
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))

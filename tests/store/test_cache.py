@@ -10,9 +10,9 @@ from msgspec.structs import replace
 
 from nbci.records.codec import to_json_line
 from nbci.records.model import Metric, StepRecord
+from nbci.runs.reused import ReusedSteps
 from nbci.store.cache import Cache
-from nbci.store.index import FileIndex
-from nbci.store.reused import ReusedSteps
+from nbci.store.file_index import FileIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,7 +53,7 @@ def found(cache: Cache) -> list[StepRecord]:
 
 
 def test_what_was_taken_is_known_without_a_look(cache: Cache, reused: ReusedSteps) -> None:
-    cache.recall(reused)
+    cache.recall(reused.originals(), reused.written_ns)
     cache.entry(_RECORD).write_text("what is kept is not read")
     record, text = next(cache.records(_KEY))
     assert record == _RECORD
@@ -61,19 +61,19 @@ def test_what_was_taken_is_known_without_a_look(cache: Cache, reused: ReusedStep
 
 
 def test_a_newer_result_goes_first(cache: Cache, reused: ReusedSteps, tmp_path: Path) -> None:
-    cache.recall(reused)
+    cache.recall(reused.originals(), reused.written_ns)
     keep(cache, _LATER, tmp_path)
     assert found(cache) == [_LATER, _RECORD]
 
 
 def test_a_result_that_was_removed_is_gone(cache: Cache, reused: ReusedSteps) -> None:
-    cache.recall(reused)
+    cache.recall(reused.originals(), reused.written_ns)
     cache.entry(_RECORD).unlink()
     assert found(cache) == []
 
 
 def test_a_cache_that_was_removed_is_gone(cache: Cache, reused: ReusedSteps) -> None:
-    cache.recall(reused)
+    cache.recall(reused.originals(), reused.written_ns)
     (cache.root / "results").rename(cache.root / "elsewhere")
     assert found(cache) == []
 
@@ -84,5 +84,5 @@ def test_what_holds_nan_is_looked_up(cache: Cache, reused: ReusedSteps, tmp_path
     reused.flush()
     assert [record.key for record, _ in reused.originals()] == [_KEY]
     keep(cache, odd, tmp_path)
-    cache.recall(reused)
+    cache.recall(reused.originals(), reused.written_ns)
     assert [record.name for record, _ in cache.records("cd" * 32)] == ["s"]

@@ -9,10 +9,10 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from support.console import ROOT
 
 from nbci.errors import ExitCode, InfrastructureError
 from nbci.store.files import remove, try_lock, write_atomic
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from support.console import ROOT
-from support.tools import reason_to_leave_out
+from tests.support.console import ROOT
+from tests.support.tools import reason_to_leave_out
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

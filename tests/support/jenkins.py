@@ -18,7 +18,7 @@ from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 import pytest
 
-from support.console import ROOT
+from tests.support.console import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from support.console import Console
+from tests.support.console import Console
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.registry.git import Git
-from support.console import Console
-from support.notebooks import write_notebook
+from nbci.git.process import Git
+from tests.support.console import Console
+from tests.support.notebooks import write_notebook
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from support.console import ROOT, Console
+from tests.support.console import ROOT, Console
 
 if TYPE_CHECKING:
     from collections.abc import Callable

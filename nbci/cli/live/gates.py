@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.cli.live.wording import counted, number, one_line, table
+from nbci.formatting.terminal import counted, number, one_line, table
 
 if TYPE_CHECKING:
     from nbci.records.verdict import GateResult, Verdict

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress, StepProgress
 from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
-from nbci.cli.live.wording import counted, duration, one_line
+from nbci.formatting.terminal import counted, duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

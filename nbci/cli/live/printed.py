@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from nbci.cli.live.wording import without_controls
+from nbci.formatting.terminal import without_controls
 
 LONGEST_LINE = 8000  # characters: a longer line is shown as several, so that nothing piles up in memory
 _LONGEST_ESCAPE = 1000  # a longer "escape sequence" is none

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct, field
 
 from nbci.cli.live.printed import PrintedLines
-from nbci.cli.live.wording import one_line
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.cli.live.gates import gates_word, verdict_lines
-from nbci.cli.live.wording import counted, duration, number, one_line, table, without_controls
+from nbci.formatting.terminal import counted, duration, number, one_line, table, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress
 from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
-from nbci.cli.live.wording import duration, one_line
+from nbci.formatting.terminal import duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

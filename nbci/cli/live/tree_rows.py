@@ -9,7 +9,7 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from nbci.cli.live.summary import failure_headline
-from nbci.cli.live.wording import duration, one_line
+from nbci.formatting.terminal import duration, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from nbci.engine.observed.process import text_digest, umask_now, variable_state
 from nbci.store.environments import environment_key, lock_files
-from nbci.store.index import SETTLED_NS
+from nbci.store.file_index import SETTLED_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from nbci.plan.model import PlannedStep
     from nbci.records.model import Part, StepRecord
-    from nbci.store.index import FileIndex
+    from nbci.store.file_index import FileIndex
 
 VERSION = 3
 """Of what is noted; a result for which less was noted may depend on more than its record says, and is not reused."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.engine.deps import declared
 from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
+from nbci.engine.steps.deps import declared
 from nbci.records.model import Part
 from nbci.secrets import credentials
 

@@ -1,0 +1,122 @@
+"""Whether a step needs to run, or an earlier result of it still stands."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nbci.engine.observed.kinds import WRITTEN, first_change
+from nbci.engine.steps.declared_files import stands
+from nbci.engine.steps.deps import dep_refs
+from nbci.engine.steps.random_states import changed_state, draws
+from nbci.plan.parts import key_of, parameter_digest
+from nbci.records.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.engine.steps.inputs import Inputs
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import FileRef, StepRecord
+    from nbci.store.cache import Cache
+    from nbci.store.file_index import FileIndex
+
+
+class Decision(Struct, frozen=True, kw_only=True):
+    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
+
+    `text` is the record as it was written, by a step that may have had another name. `drew`: it depends on the random
+    state that the step begins with. `gone` are files that the step wrote without declaring them, so that only running
+    it again brings them back.
+    """
+
+    key: str
+    parts: tuple[Part, ...]
+    record: StepRecord | None
+    reason: str
+    text: bytes = b""
+    drew: bool = False
+    gone: tuple[str, ...] = ()
+
+
+def decide(
+    root: Path,
+    step: PlannedStep,
+    inputs: Inputs,
+    cache: Cache,
+    index: FileIndex,
+    *,
+    made: Mapping[str, FileRef] | None = None,
+) -> Decision:
+    """Look for an earlier result of the step with these inputs; `made` are outs that are not put back yet, by path."""
+    named = tuple(_with_values(step.parts, inputs.params))
+    reached = tuple(part for part in inputs.reached if part not in named)
+    parts = (*named, *reached, *_input_parts(root, step, inputs, index, made))
+    key = key_of(parts)
+    if step.cache is False:
+        return Decision(key=key, parts=parts, record=None, reason="its cache is disabled")
+    reason, drew, gone = "no earlier result has these inputs", False, tuple[str, ...]()
+    for record, text in cache.records(key):
+        drew = drew or draws(record)
+        problem = changed_state(record, inputs.random) or _problem(root, step, record, cache, index)
+        if problem is None:
+            # another pipeline may have the same step under another name
+            ours = record if record.name == step.name else replace(record, name=step.name)
+            reason = "nothing that it depends on has changed"
+            return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
+        reason, gone = problem, _gone(root, record)
+    return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew, gone=gone)
+
+
+def _gone(root: Path, record: StepRecord) -> tuple[str, ...]:
+    written = (part.label for part in record.observed if part.kind == WRITTEN)
+    return tuple(path for path in written if not (root / path).exists())
+
+
+def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:
+    """The parts with the parameters as they are now that metrics they waited for are known."""
+    for part in parts:
+        yield replace(part, digest=parameter_digest(params[part.label])) if part.kind == "parameter" else part
+
+
+def _input_parts(
+    root: Path, step: PlannedStep, inputs: Inputs, index: FileIndex, made: Mapping[str, FileRef] | None
+) -> list[Part]:
+    takes = sorted(inputs.values, key=lambda ref: ref.name)
+    known = {ref.name for ref in takes}
+    parts = [
+        *(Part(kind="value", label=ref.name, digest=ref.object) for ref in takes),
+        *(Part(kind="along", label=name, digest="") for name in inputs.along if name not in known),
+    ]
+    named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
+    return [
+        *parts,
+        *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in dep_refs(root, tuple(named), index, made)),
+    ]
+
+
+def _problem(root: Path, step: PlannedStep, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:
+    """Why a record cannot be reused, or None."""
+    changed = first_change(root, step, record, index)
+    if changed is not None:
+        return changed
+    for value in record.gives:
+        try:
+            path = cache.value_file(value.object)
+            if index.digest(path)[0] != value.object:
+                with suppress(FileNotFoundError):
+                    os.unlink(path)
+                return f"its value {value.name} was damaged on disk, and is made again"
+        except FileNotFoundError:
+            if not cache.offers_value(value.object):
+                return f"its value {value.name} is no longer kept"
+    artifacts = cache.artifacts_of(record) if record.outs else cache.artifacts
+    for out in record.outs:
+        if not stands(root, out, index) and not artifacts.has(out):
+            return f"its out {out.path} is no longer kept"
+    return None

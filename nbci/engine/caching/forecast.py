@@ -1,0 +1,98 @@
+"""What a plan will do: for each step run, reuse, or depends on another; decided with what is known before it runs."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.engine.caching.decide import decide
+from nbci.engine.observed.kinds import CHANGED
+from nbci.engine.steps.aliases import Ended
+from nbci.engine.steps.inputs import inputs_for
+from nbci.errors import StepError
+from nbci.graph import reachable
+from nbci.pipeline.paths import overlap
+from nbci.plan.parts import changes
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbci.config import Project
+    from nbci.engine.caching.decide import Decision
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import StepRecord
+    from nbci.store.cache import Cache
+    from nbci.store.file_index import FileIndex
+
+
+def forecast(
+    plan: Plan,
+    project: Project,
+    cache: Cache,
+    index: FileIndex,
+    last_record: Callable[[str], StepRecord | None],
+) -> Plan:
+    """The plan with each step's action and the reason for it; `last_record` is what the step came to last."""
+    settled = Ended(plan)
+    steps: list[PlannedStep] = []
+    undecided: set[str] = set()
+    planned = {step.name: step for step in plan.steps}
+    for step in plan.steps:
+        if step.action != "run":
+            steps.append(step)
+            continue
+        unknown = [name for name in step.after if name in undecided and _needs(step, planned[name])]
+        if unknown:
+            undecided.add(step.name)
+            steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
+            continue
+        try:
+            inputs = inputs_for(step, plan, settled)
+            decision = decide(project.root, step, inputs, cache, index, made=settled.outs)
+        except StepError as error:
+            steps.append(replace(step, reason=error.message))
+            continue
+        waiting = _undecided_before(step, planned, undecided) if decision.drew else None
+        if waiting is not None:
+            undecided.add(step.name)
+            steps.append(replace(step, action="depends", reason=f"on the random state that {waiting} will leave"))
+        elif decision.record is not None:
+            settled[step.name] = decision.record
+            steps.append(replace(step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"))
+        else:
+            undecided.add(step.name)
+            last = last_record(step.name)
+            changed = changes(last.parts, decision.parts)[:3] if last is not None else ()
+            reason = "" if last is None else "; ".join(changed) or _unchanged(last, decision)
+            steps.append(replace(step, reason=reason) if reason else step)
+    return replace(plan, steps=tuple(steps))
+
+
+def _undecided_before(step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]) -> str | None:
+    """A step before it in its notebook whose end is not known, and with it the random state."""
+    before = reachable(step.after, {name: one.after for name, one in planned.items()})
+    return next(
+        (name for name in planned if name in before & undecided and planned[name].notebook == step.notebook), None
+    )
+
+
+def _unchanged(last: StepRecord, decision: Decision) -> str:
+    """Why a step runs although its inputs are as they were."""
+    if last.result not in ("passed", "reused"):
+        return "it did not pass when it last ran"
+    if last.key == decision.key and last.run is None:
+        changed = next((part.label for part in last.observed if part.kind == CHANGED), None)
+        if changed is not None:
+            return f"{changed} changed while it ran, so its result was not kept"
+    return decision.reason
+
+
+def _needs(step: PlannedStep, before: PlannedStep) -> bool:
+    """Whether what `before` comes to is part of the step's key: its values, its files or its metrics."""
+    if any(before.name in take.givers for take in step.takes):
+        return True
+    if f"${{{before.name}" in json.dumps(step.params, default=str):
+        return True
+    return any(overlap(dep, out) for dep in step.deps for out in before.outs)

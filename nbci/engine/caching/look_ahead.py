@@ -1,0 +1,119 @@
+"""Steps whose earlier results stand, told before anybody looks for a machine to run them on."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.engine.caching.decide import decide
+from nbci.engine.steps.aliases import Ended
+from nbci.engine.steps.inputs import inputs_for
+from nbci.errors import NbciError
+from nbci.plan.stages import stages
+from nbci.records.model import StepRecord
+from nbci.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Sequence
+    from pathlib import Path
+
+    from nbci.engine.caching.decide import Decision
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.runs.folder import RunFolder
+    from nbci.store.cache import Cache
+    from nbci.store.file_index import FileIndex
+
+DECIDED = "decided.txt"
+_MANY = 8
+FINE = ("passed", "reused", "skipped")
+_FORMAT = "nbci-decided 1"
+
+
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """Looks ahead in a plan that is carried out in pieces.
+
+    Only a shared cache can have results that this run does not have. Nothing is put back or brought here: whoever needs
+    what the steps made takes it then.
+    """
+
+    root: Path
+    plan: Plan
+    store: RunFolder
+    cache: Cache
+    index: FileIndex
+
+    def settle(self, among: Collection[str]) -> tuple[PlannedStep, ...]:
+        """Of these steps those whose result stands and that come after none still to run: their records are written."""
+        if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
+            return ()
+        settled = Ended(self.plan, ended_records(self.plan, self.store))
+        found = []
+        waiting = [s for s in self.plan.steps if s.name in among and s.name not in settled and s.action == "run"]
+        while wave := [step for step in waiting if _is_next(step, settled)]:
+            waiting = [step for step in waiting if step not in wave]
+            for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
+                if decision is not None and decision.record is not None:
+                    settled[step.name] = replace(decision.record, result="reused", reason=decision.reason)
+                    self.store.write_step(settled[step.name])
+                    self.cache.mark_used(decision.record)
+                    found.append(step)
+        return tuple(found)
+
+    def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
+        """What is known of each; side by side, since a remote takes its time for every answer."""
+        if len(wave) < _MANY:
+            return [self._decision(step, settled) for step in wave]
+        with ThreadPoolExecutor(_MANY) as pool:
+            return list(pool.map(lambda step: self._decision(step, settled), wave))
+
+    def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
+        """Name in a file those stages that need no machine: all of their steps have ended, and some are among `ahead`.
+
+        The file has the format's version, then lines with a stage's number, a tab, and the reason in words. It is there
+        wherever there is a remote: whoever finds none after planning need not look for it after each stage.
+        """
+        names = {step.name for step in ahead}
+        ended = {record.name: record for record in ended_records(self.plan, self.store) if record.result in FINE}
+        lines = [_FORMAT]
+        for stage in stages(self.plan) if names else ():
+            own = [step.name for step in stage.steps]
+            if names.intersection(own) and all(name in ended for name in own):
+                runs = dict.fromkeys(ended[name].run or "" for name in own)
+                lines.append(f"{stage.number}\tits results stand, of run {', '.join(runs)}")
+        if len(lines) > 1 or self.cache.elsewhere is not None:
+            write_atomic(left / DECIDED, "\n".join(lines) + "\n")
+
+    def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
+        """What is known of the step; None where something is in the way, which whoever runs the step comes upon."""
+        try:
+            inputs = inputs_for(step, self.plan, settled)
+            return decide(self.root, step, inputs, self.cache, self.index, made=settled.outs)
+        except NbciError:
+            return None
+
+
+def _is_next(step: PlannedStep, settled: Ended) -> bool:
+    return all(name in settled and settled[name].result in FINE for name in step.after)
+
+
+def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:
+    """What the store has of the plan's steps; those that the plan skips have ended, too."""
+    found = []
+    for step in plan.steps:
+        record = store.read_step(step.name)
+        if record is None and step.action == "skip":
+            record = unrun(step)
+        if record is not None:
+            found.append(record)
+    return tuple(found)
+
+
+def unrun(step: PlannedStep) -> StepRecord:
+    """The record of a step that did not run."""
+    return StepRecord(
+        name=step.name, result="skipped", reason=step.reason if step.action == "skip" else "it was not run"
+    )

@@ -1,0 +1,83 @@
+"""What the parts of a run leave for each other: only what each has made itself, so that little travels."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from nbci.engine.caching.look_ahead import DECIDED
+from nbci.store.files import disk_errors, link_or_copy
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import StepRecord
+    from nbci.runs.folder import RunFolder
+    from nbci.store.cache import Cache
+
+
+def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
+    """Let the folder hold what these steps have come to, and nothing else, to be brought to other stores.
+
+    Objects that lie on a remote are left out: whoever needs them takes them from there.
+    """
+    shutil.rmtree(folder, ignore_errors=True)
+    with disk_errors(folder):
+        folder.mkdir(parents=True)
+    leave_more(store, cache, steps, folder)
+
+
+def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
+    """Add what these have come to."""
+    root = store.path.parent
+    with disk_errors(folder):
+        for step in steps:
+            # the record first: the disk may have no room for the rest
+            for path in sorted(store.step(step.name).rglob("*"), key=lambda path: (path.name != "record.json", path)):
+                if path.is_file():
+                    _copy(path, folder / path.relative_to(root))
+            record = store.read_step(step.name)
+            for path in _kept(cache, record) if record is not None else ():
+                if path.is_file():
+                    link_or_copy(path, folder / path.relative_to(root))
+
+
+def take_in(folder: Path, store: RunFolder) -> None:
+    """Move what other parts left, each in a folder of its own below this one, into the store."""
+    root = store.path.parent
+    with disk_errors(root):
+        for part in sorted(folder.iterdir()) if folder.is_dir() else ():
+            for path in sorted(part.rglob("*")):
+                if path.is_file() and path != part / DECIDED:
+                    target = root / path.relative_to(part)
+                    target.parent.mkdir(parents=True, exist_ok=True)
+                    os.replace(path, target)
+            shutil.rmtree(part)
+
+
+def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
+    """The files of the cache that belong to a record."""
+    notebook = cache.notebook_digest(record)
+    if record.key is not None:
+        yield cache.entry(record)
+        yield cache.entry(record).with_suffix(".kept")
+    if cache.elsewhere is not None and cache.elsewhere.trouble is None:
+        return
+    for digest in {ref.object for ref in record.gives} | ({notebook} if notebook else set()):
+        yield cache.value_path(digest)
+    for ref in record.outs:
+        yield cache.own.path(ref.digest)
+        yield from (cache.own.path(name) for name in (cache.artifacts.listing(ref.digest) or {}).values())
+
+
+def _copy(source: Path, target: Path) -> None:
+    """A copy, because the original may still be written to."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copy2(source, target)
+    except OSError:  # half a file is worse than none
+        target.unlink(missing_ok=True)
+        raise

@@ -1,0 +1,74 @@
+"""Whether all that a run used still stands when it ends: who edits a file while it runs is not told "no change"."""
+
+from __future__ import annotations
+
+import os
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from nbci.engine.observed.kinds import BY_NAME, surroundings_of
+from nbci.errors import StepError
+from nbci.project.sources import source_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbci.engine.context import RunContext
+    from nbci.engine.observed.kinds import Surroundings
+    from nbci.records.model import Part, RunRecord, StepRecord
+
+_SEEN_BY_STEP = frozenset(("folder", "package"))
+"""Kinds whose state depends on the step, or on what else was seen there."""
+
+
+def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> bool:
+    """Whether the notebooks, the files `given` to the command and what the steps used are as the run found them."""
+    root, index = context.project.root, context.index
+    began_ns = int(datetime.fromisoformat(record.started_utc or "").timestamp() * 1e9)
+    planned = {step.name: step for step in context.plan.steps}
+    try:
+        if any(source_digest((root / name).read_bytes()) != digest for name, digest in (record.sources or {}).items()):
+            return False
+        if any(_is_touched(name, began_ns) for name in (*given, str(root / "pyproject.toml"))):
+            return False
+        known: set[Part] = set()
+        for step in record.steps:
+            # steps share most of what they use: each thing is looked at once
+            parts = tuple(part for part in step.observed if part not in known)
+            around = surroundings_of(root, planned[step.name], parts, index, context.environ)
+            if not _is_as_observed(around, began_ns) or not _has_its_files(context, step):
+                return False
+            known.update(part for part in parts if part.kind not in _SEEN_BY_STEP)
+    except (OSError, StepError):
+        return False
+    return True
+
+
+def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
+    """Whether what was touched since the run began is in the state that was noted at the step's end."""
+    for part in surroundings.parts:
+        kind = BY_NAME[part.kind]
+        files = kind.files(surroundings, part) if kind.files is not None else ()
+        doubtful = any(not os.path.exists(name) or _is_touched(name, began_ns) for name in files)
+        # which packages a folder has is told by the packages that were used, at the next run
+        if doubtful and (part.kind == "site" or kind.state(surroundings, part) != part.digest):
+            return False
+    return True
+
+
+def _has_its_files(context: RunContext, step: StepRecord) -> bool:
+    root = context.project.root
+    for ref in (*step.deps, *step.outs):
+        if step.result == "reused" and not (root / ref.path).exists():
+            continue  # tracked data that nobody needed
+        if context.index.fingerprint(root, ref.path).digest != ref.digest:
+            return False
+    return True
+
+
+def _is_touched(name: str, since_ns: int) -> bool:
+    try:
+        found = os.stat(name)
+    except FileNotFoundError:
+        return False
+    return max(found.st_mtime_ns, found.st_ctime_ns) > since_ns

@@ -1,0 +1,82 @@
+"""The files that a step depends on, and the data that DVC tracks among them."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from nbci.data.tracked import tracked, tracking_file
+from nbci.engine.steps.declared_files import stands
+from nbci.errors import StepError
+from nbci.records.model import Failure
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from nbci.records.model import FileRef
+    from nbci.store.artifacts import Artifacts
+    from nbci.store.file_index import FileIndex
+
+
+def dep_refs(
+    root: Path, paths: Iterable[str], index: FileIndex, made: Mapping[str, FileRef] | None = None
+) -> Iterator[FileRef]:
+    """Each dependency as it stands, or, where it is tracked data that is not there, as it will.
+
+    A `.dvc` file stands for the data that it tracks. `made` are outs that stand in the workspace by then, by path.
+    """
+    for path in paths:
+        if made and path in made:
+            yield made[path]
+            continue
+        dvc_file = tracking_file(root, path)
+        if dvc_file is not None:
+            for ref in tracked(root, dvc_file):
+                yield index.fingerprint(root, ref.path) if (root / ref.path).exists() else ref
+        elif (root / path).exists():
+            yield index.fingerprint(root, path)
+
+
+def tracking_files(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
+    """The `.dvc` files among the dependencies, or beside them."""
+    return tuple(name for path in paths if (name := tracking_file(root, path)) is not None)
+
+
+def declared(root: Path, paths: Iterable[str]) -> Iterator[str]:
+    """The dependencies, with the data that `.dvc` files among them stand for."""
+    for path in paths:
+        yield path
+        dvc_file = tracking_file(root, path)
+        if dvc_file is not None:
+            yield from (ref.path for ref in tracked(root, dvc_file))
+
+
+def absent(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
+    """The tracked data that is not in the workspace."""
+    refs = [ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)]
+    return tuple(ref for ref in refs if not (root / ref.path).exists())
+
+
+def outdated(root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts) -> tuple[FileRef, ...]:
+    """The tracked data in whose place stands what an earlier commit tracked: it is kept, and can be put back."""
+    found = []
+    for ref in (ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)):
+        if (root / ref.path).exists() and not stands(root, ref, index):
+            with contextlib.suppress(StepError):
+                there = index.fingerprint(root, ref.path)
+                found += [ref] if artifacts.has(there) and not artifacts.lacking(there.digest) else []
+    return tuple(found)
+
+
+def altered(root: Path, paths: Iterable[str], index: FileIndex) -> Failure | None:
+    """The failure of a step whose tracked data is not what its `.dvc` file says."""
+    for dvc_file in tracking_files(root, paths):
+        for ref in tracked(root, dvc_file):
+            if (root / ref.path).exists() and not stands(root, ref, index):
+                return Failure(
+                    kind="missing",
+                    message=f"{ref.path} is not what {dvc_file} says",
+                    hint=f"track it as it is with `dvc add {ref.path}`, or go back with `dvc checkout {dvc_file}`",
+                )
+    return None

@@ -1,0 +1,180 @@
+"""What a step gets from the steps before it: values, and numbers in its parameters."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct
+
+from nbci.engine.steps.aliases import companions, givers, last_givers, passing_by
+from nbci.engine.steps.random_states import RandomStates, states_for
+from nbci.errors import StepError, UsageError
+from nbci.handoff.joins import resolve_join
+from nbci.params.types import MismatchError, conform_metric, type_named
+from nbci.pipeline.expressions import fill
+from nbci.plan.build import restored
+from nbci.plan.definitions import reached
+from nbci.plan.parts import parameter_part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from nbci.engine.steps.aliases import Ended
+    from nbci.handoff.values import ValueRef
+    from nbci.plan.model import Plan, PlannedStep
+    from nbci.records.model import Part, StepRecord
+
+
+class Inputs(Struct, frozen=True, kw_only=True):
+    """What a step starts with.
+
+    `along` are names that it does not mention, but whose values it may change; `reached` are the definitions and
+    parameters that the values refer to, as parts of the step's key.
+    Random states count for the key of no step, but for the result of one that was seen to draw from them.
+    """
+
+    values: tuple[ValueRef, ...]
+    params: dict[str, Any]
+    along: tuple[str, ...] = ()
+    reached: tuple[Part, ...] = ()
+    random: RandomStates = RandomStates()
+
+    @property
+    def loaded(self) -> tuple[ValueRef, ...]:
+        """All that the step's kernel reads."""
+        return (*self.values, *self.random.refs)
+
+
+def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
+    """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
+    taken = values_for(step, plan, records)
+    looked_at = looked_up(step, taken, plan, records)
+    along = companions(step, (*taken, *looked_at), plan, records)
+    values = (*taken, *looked_at, *along)
+    params = parameters_for(step, records)
+    return Inputs(
+        values=values,
+        params=params,
+        along=may_change(step, values, (*looked_at, *along), plan, records),
+        reached=reached_parts(step, plan, values, params),
+        random=states_for(step, records),
+    )
+
+
+def reached_parts(
+    step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]
+) -> tuple[Part, ...]:
+    """What the values bring to the step by name: a class that changed makes the same instance another one."""
+    names = {name for ref in values for name in ref.refs}
+    if not names or plan.definitions is None:
+        return ()
+    found = reached(plan.definitions.get(step.notebook, ()), names, frozenset(params))
+    return (*found.parts, *(parameter_part(name, params[name]) for name in sorted(found.params)))
+
+
+def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
+    """The values that the step takes; StepError where two branches changed one."""
+    found = []
+    for take in step.takes:
+        sources = givers(step, take, plan, records)
+        gave = {giver: ref for giver in sources if (ref := _named(records, giver, take.name, "gives"))}
+        if gave:
+            found.append(resolve_join(take.name, None, _latest(take.name, gave, records)))
+    return tuple(found)
+
+
+def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
+    """Values that those taken refer to, or that functions in them look up when called, as the last step left each."""
+    found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
+    pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        sources = last_givers(step, name, plan, records)
+        gave = {giver: ref for giver in sources if (ref := _named(records, giver, name, "gives"))}
+        if gave:
+            found[name] = resolve_join(name, None, _latest(name, gave, records))
+            pending += (*found[name].reads, *found[name].refs)
+    own = {ref.name for ref in taken}
+    return tuple(found[name] for name in sorted(found) if name not in own)
+
+
+def may_change(
+    step: PlannedStep, values: Iterable[ValueRef], along: Iterable[ValueRef], plan: Plan, records: Ended
+) -> tuple[str, ...]:
+    """Names that the step hands on where it changed what they stand for, though its plan does not say so.
+
+    Those that came along; what the values refer to; and what functions in values that pass by here look up.
+    """
+    names = {ref.name for ref in along}
+    for ref in (*values, *passing_by(step, plan, records)):
+        names.update(ref.refs, ref.reads)
+    names -= {*step.gives, *step.optional_gives}
+    if not names or not any(step.name in other.after for other in plan.steps):
+        return ()
+    return tuple(sorted(names))
+
+
+def _latest(name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]) -> dict[str, ValueRef]:
+    """Without the givers whose version is what another giver's version was made from: those left it as it was."""
+    if len({ref.object for ref in gave.values()}) == 1:
+        return dict(gave)
+    past = {giver: _past(name, giver, records) for giver in gave}
+    latest = {
+        giver: ref
+        for giver, ref in gave.items()
+        if not any(ref.object in past[other] and ref.object != gave[other].object for other in gave)
+    }
+    return latest or dict(gave)
+
+
+def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
+    """The versions of a value that the giver's was made from."""
+    objects: set[str] = set()
+    steps = [giver]
+    while steps:
+        ref = _named(records, steps.pop(), name, "takes")
+        if ref is not None and ref.object not in objects:
+            objects.add(ref.object)
+            steps += [
+                other for other in records if (g := _named(records, other, name, "gives")) and g.object == ref.object
+            ]
+    return objects
+
+
+def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict[str, Any]:
+    """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that step."""
+    known: dict[str, Any] = {}
+    asked = "${" in repr(step.params)
+    for name, record in records.items() if asked else ():
+        known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
+        known |= {f"{name}:{scrap.name}": scrap.data for scrap in record.scraps}
+    try:
+        values = {name: fill(restored(value), known) for name, value in (step.params or {}).items()}
+    except UsageError as error:
+        raise StepError(f"a parameter of step {step.name}: {error.message}", hint=error.hint) from error
+    return {name: _conformed(step, name, value) for name, value in values.items()}
+
+
+def _conformed(step: PlannedStep, name: str, value: Any) -> Any:
+    """A parameter that waited for a metric, as the notebook declares it: metrics are floats, whatever they count."""
+    wanted = type_named((step.param_types or {}).get(name, ""))
+    if wanted is None:
+        return value
+    try:
+        return conform_metric(value, wanted)
+    except MismatchError as error:
+        asked = ", ".join(dict.fromkeys(re.findall(r"\$\{[^}]+\}", json.dumps((step.params or {})[name], default=str))))
+        raise StepError(
+            f"the parameter {name} of step {step.name} takes {error}, which {asked} came to",
+            hint=f"round it in the step that makes it, or declare {name} as what it is",
+        ) from error
+
+
+def _named(records: Mapping[str, StepRecord], step: str, name: str, side: str) -> ValueRef | None:
+    record = records.get(step)
+    refs: tuple[ValueRef, ...] = getattr(record, side) if record is not None else ()
+    return next((ref for ref in refs if ref.name == name), None)

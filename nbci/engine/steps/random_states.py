@@ -1,0 +1,122 @@
+"""The state of the random generators as a step begins: what the nearest steps before it that drew from them left."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.engine.observed.kinds import BY_NAME
+from nbci.graph import reachable
+from nbci.handoff.values import RANDOM_STATE
+from nbci.records.model import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from nbci.engine.steps.aliases import Ended
+    from nbci.handoff.values import ValueRef
+    from nbci.kernels.job import RandomUse
+    from nbci.plan.model import PlannedStep
+    from nbci.records.model import StepRecord
+
+_KIND = "random"
+
+
+class Disputed(Struct, frozen=True, kw_only=True):
+    """A state that two branches left differently: the later one of the notebook's steps counts."""
+
+    state: str
+    steps: tuple[str, str]
+
+
+class RandomStates(Struct, frozen=True, kw_only=True):
+    """What a step begins with, and what of it branches did not agree about."""
+
+    refs: tuple[ValueRef, ...] = ()
+    disputed: tuple[Disputed, ...] = ()
+
+
+def states_for(step: PlannedStep, records: Ended) -> RandomStates:
+    """The states that the steps before it in its notebook left. Where one of two branches drew, its state counts."""
+    refs, disputed = [], []
+    for name in sorted(records.states):
+        givers = _nearest(step, name, records)
+        if not givers:
+            continue
+        left = records.states[name]
+        refs.append(left[givers[-1]])
+        differing = [giver for giver in givers if left[giver].object != left[givers[-1]].object]
+        if differing:
+            disputed.append(Disputed(state=name, steps=(differing[0], givers[-1])))
+    return RandomStates(refs=tuple(refs), disputed=tuple(disputed))
+
+
+def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
+    """The steps before this one that left such a state, and that no other of them comes after; in the plan's order."""
+    planned = records.planned
+    left = {
+        giver
+        for giver in records.states[name]
+        if (planned[giver].node, planned[giver].notebook) == (step.node, step.notebook)
+    }
+    found: list[str] = []
+    # in a run of a part, the step itself no longer says what it comes after elsewhere
+    pending, seen = list(planned[step.name].after) if left else [], set()
+    while pending:
+        other = pending.pop()
+        if other in left:
+            found.append(other)
+        elif other not in seen and other in planned:
+            pending.extend(planned[other].after)
+        seen.add(other)
+    found = list(dict.fromkeys(found))
+    if len(found) > 1:
+        before = {one: planned[one].after for one in planned}
+        behind = {giver: reachable(before[giver], before) for giver in found}
+        found = [giver for giver in found if not any(giver in behind[other] for other in found)]
+    order = {one: place for place, one in enumerate(planned)}
+    return sorted(found, key=order.__getitem__)
+
+
+def observed_use(use: RandomUse, states: RandomStates) -> tuple[Part, ...]:
+    """What the step drew from, as it was before: its result stands only for the same."""
+    known = {ref.name: ref.object for ref in states.refs}
+    return tuple(Part(kind=_KIND, label=name, digest=known.get(name, "")) for name in use.drew)
+
+
+def draws(record: StepRecord) -> bool:
+    """Whether the step was seen to draw from a generator of its process."""
+    return any(part.kind == _KIND for part in record.observed)
+
+
+def changed_state(record: StepRecord, states: RandomStates) -> str | None:
+    """Why a result that was drawn from a state is not this one's; None where it stands."""
+    known = {ref.name: ref.object for ref in states.refs}
+    for part in record.observed:
+        if part.kind == _KIND and known.get(part.label, "") != part.digest:
+            return BY_NAME[_KIND].change.format(label=part.label)
+    return None
+
+
+def warnings(use: RandomUse, states: RandomStates, step: str) -> Iterable[str]:
+    """What the record says of numbers that another run, or the notebook as a whole, would not give."""
+    for name in use.unseeded:
+        yield (
+            f"the step drew from the {name}, which nothing had seeded: each run gives other numbers. Seed it in an "
+            f"early cell ({_SEEDING[name]}), or hand on a generator of your own"
+        )
+    for dispute in states.disputed:
+        if dispute.state in use.drew:
+            first, second = dispute.steps
+            yield (
+                f"the steps {first} and {second} both drew from the {dispute.state}, and {step} goes on from what "
+                f"{second} left; let one come after the other, or seed it in {step}"
+            )
+
+
+_SEEDING: Mapping[str, str] = {
+    f"{RANDOM_STATE}random": "`random.seed(0)`",
+    f"{RANDOM_STATE}numpy.random": "`numpy.random.seed(0)`, or `random_state=0` where it is drawn",
+    f"{RANDOM_STATE}torch": "`torch.manual_seed(0)`",
+}

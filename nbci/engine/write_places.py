@@ -1,0 +1,84 @@
+"""Where steps may write: looked at before anything runs, since what stands in an out's place makes way for it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from nbci.errors import Location, UsageError
+from nbci.git.process import Git, GitFailed
+from nbci.pipeline.paths import check_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from nbci.plan.model import PlannedStep
+
+_SHOWN = 3
+
+
+def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path]) -> None:
+    """UsageError where an out leaves the project through a link, or is a folder in which git tracks files.
+
+    `kept` are folders of objects, to which nbci and DVC may have linked an out.
+    """
+    for step in steps:
+        for path in (*step.outs, *step.metrics):
+            check_out(path, step.name, (), Location(step.notebook))
+    written = [(step, path) for step in steps if step.action != "skip" for path in (*step.outs, *step.metrics)]
+    _refuse_links(root, written, kept)
+    _refuse_tracked(root, written)
+
+
+def _refuse_links(root: Path, written: Sequence[tuple[PlannedStep, str]], kept: Sequence[Path]) -> None:
+    inside = (os.path.realpath(root), *map(os.path.realpath, kept))
+    known: dict[str, bool] = {}
+    for step, path in written:
+        place = os.path.join(root, path)
+        folder = os.path.dirname(place)
+        if folder not in known:
+            known[folder] = _lies_in(os.path.realpath(folder), inside[:1])
+        if not known[folder] or (os.path.islink(place) and not _lies_in(os.path.realpath(place), inside)):
+            raise UsageError(
+                f"the out {path} of step {step.name} leads out of the project through a link, to "
+                f"{os.path.realpath(place)}",
+                where=Location(step.notebook),
+                hint="let the step write inside the project, or to a place that a parameter names",
+            )
+
+
+def _lies_in(place: str, folders: Sequence[str]) -> bool:
+    return any(place == folder or place.startswith(f"{folder}/") for folder in folders)
+
+
+def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> None:
+    folders = {path: step for step, path in written if os.path.isdir(root / path)}
+    tracked = _tracked(root, sorted(folders))
+    for path, step in folders.items():
+        found = [name for name in tracked if name.startswith(f"{path}/")]
+        if not found:
+            continue
+        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+        raise UsageError(
+            f"the folder {path} is an out of step {step.name}, which is cleared before it runs, and git tracks files "
+            f"in it: {', '.join(found[:_SHOWN])}{more}",
+            where=Location(step.notebook),
+            hint="declare the files that the step writes (their folder is made for it), or a folder of its own; or let "
+            "git forget them: git rm -r --cached",
+        )
+
+
+def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
+    """The files in these folders that git tracks; none where there is no repository, or git refuses to tell."""
+    if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
+        return ()
+    try:
+        listed = Git(root)("ls-files", "-z", paths=[f":(literal){path}" for path in folders])
+    except (GitFailed, UsageError):
+        return ()
+    return tuple(_names(listed))
+
+
+def _names(listed: str) -> Iterator[str]:
+    return filter(None, listed.split("\0"))

@@ -1,0 +1,60 @@
+"""Rules about what is committed with the notebook: its outputs and the order in which they came about."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from nbci.formatting.sizes import size
+from nbci.lint.finding import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.lint.notebook_facts import Sheet
+
+CELL_BYTES = 1_000_000
+NOTEBOOK_BYTES = 5_000_000
+
+
+def large_outputs(sheet: Sheet) -> Iterator[Hit]:
+    """Outputs too large to commit, in one cell or all together."""
+    total, named = 0, False
+    for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
+        outputs = raw.get("outputs")
+        taken = len(json.dumps(outputs)) if outputs else 0
+        total += taken
+        if taken > CELL_BYTES:
+            named = True
+            yield Hit(
+                message=f"the cell's outputs take {size(taken)}; the limit is {size(CELL_BYTES)}",
+                hint="clear them before you commit: a run's own record keeps its outputs",
+                cell=number,
+            )
+    if total > NOTEBOOK_BYTES and not named:
+        yield Hit(
+            message=f"the notebook's outputs take {size(total)}; the limit is {size(NOTEBOOK_BYTES)}",
+            hint="clear them before you commit: a run's own record keeps its outputs",
+        )
+
+
+def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
+    """The first cell that ran before the one above it: what is shown may not be what a run from the top gives."""
+    highest, above = 0, 0
+    for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
+        count = _count(raw)
+        if count is None:
+            continue
+        if count <= highest:
+            yield Hit(
+                message=f"the cell ran as number {count}, after cell {above} above it had run as number {highest}",
+                hint="restart the kernel and run all cells, or clear the outputs",
+                cell=number,
+            )
+            return
+        highest, above = count, number
+
+
+def _count(raw: Any) -> int | None:
+    count = raw.get("execution_count") if raw.get("cell_type") == "code" else None
+    return count if isinstance(count, int) and not isinstance(count, bool) else None

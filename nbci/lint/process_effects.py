@@ -1,0 +1,171 @@
+"""Rules about what stays in one kernel: environment, folder, settings of plots; and about absolute paths."""
+
+from __future__ import annotations
+
+import ast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeGuard
+
+from nbci.dataflow.dotted import dotted
+from nbci.lint.dotted import calls, imported, magics
+from nbci.lint.finding import Hit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.lint.notebook_facts import Sheet
+    from nbci.pipeline.model import Step
+
+Names = dict[str, str]
+
+_PLOT_STYLE_CALLS = (
+    "matplotlib.pyplot.style.use",
+    "matplotlib.style.use",
+    "matplotlib.rc",
+    "matplotlib.pyplot.rc",
+    "matplotlib.rcParams.update",
+    "matplotlib.pyplot.rcParams.update",
+    "seaborn.set_theme",
+    "seaborn.set",
+    "seaborn.set_style",
+    "seaborn.set_context",
+    "seaborn.set_palette",
+)
+_ON_EVERY_MACHINE = ("/dev/", "/proc/", "/tmp", "/etc/")  # noqa: S108 - compared with a user's text, never opened
+_PLOTTING = ("matplotlib.pyplot.", "seaborn.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    number: int
+    line: int
+    text: str
+
+
+def environment_changes(sheet: Sheet) -> Iterator[Hit]:
+    """Environment variables that a step sets and a later step will not see."""
+    for step, place in _in_steps_before_others(sheet, _environment):
+        yield Hit(
+            message=f"{place.text} holds in step {step.name} only, not in the steps after it",
+            hint="set it with `env:` in the pipeline file, or in a cell tagged `imports`",
+            cell=place.number,
+            line=place.line,
+        )
+
+
+def folder_changes(sheet: Sheet) -> Iterator[Hit]:
+    """Changes of the working folder, which the next step does not see."""
+    for step, place in _in_steps_before_others(sheet, _folder):
+        yield Hit(
+            message=f"{place.text} changes the folder of step {step.name} only, not of the steps after it",
+            hint="use paths relative to the notebook's folder, or `cwd: project` in the pipeline file",
+            cell=place.number,
+            line=place.line,
+        )
+
+
+def _in_steps_before_others(
+    sheet: Sheet, look: Callable[[ParsedCell, Names], Iterator[tuple[int, str]]]
+) -> Iterator[tuple[Step, _Place]]:
+    names = imported(sheet)
+    for step in sheet.steps:
+        if not sheet.is_last(step):
+            for number, cell in sheet.own_cells(step):
+                for line, text in look(cell, names):
+                    yield step, _Place(number, line, text)
+
+
+def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for node in ast.walk(cell.tree):
+        if _is_changed_item(node) and dotted(node.value, names) == "os.environ":
+            yield node.lineno, "a change of `os.environ`"
+    for name, call in calls([cell.tree], names):
+        if name in {"os.putenv", "os.environ.update", "os.environ.setdefault", "os.environ.pop", "os.unsetenv"}:
+            yield call.lineno, f"`{name}`"
+    for name, argument, line in magics(cell.tree):
+        if name == "set_env" or (name == "env" and ("=" in argument or " " in argument.strip())):
+            yield line, f"`%{name}`"
+
+
+def _is_changed_item(node: ast.AST) -> TypeGuard[ast.Subscript]:
+    return isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load)
+
+
+def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls([cell.tree], names):
+        if name == "os.chdir":
+            yield call.lineno, "`os.chdir`"
+    for name, _, line in magics(cell.tree):
+        if name in {"cd", "pushd", "popd"}:
+            yield line, f"`%{name}`"
+
+
+def _called(sheet: Sheet, names: Names) -> dict[str, list[str]]:
+    """What each step calls, by the library's names."""
+    return {
+        step.name: [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
+        for step in sheet.steps
+    }
+
+
+def _later(sheet: Sheet, step: Step, among: set[str]) -> list[str]:
+    """Those of the steps that run after this one."""
+    return [other.name for other in sheet.steps_after(step) if other.name in among] if among else []
+
+
+def plot_settings(sheet: Sheet) -> Iterator[Hit]:
+    """Styles of plots set in one step, while a later one plots too."""
+    names = imported(sheet)
+    plotting = {name for name, found in _called(sheet, names).items() if any(map(_plots, found))}
+    for step in sheet.steps if plotting else ():
+        for number, cell in sheet.own_cells(step):
+            for line, text in _styles(cell, names):
+                later = _later(sheet, step, plotting)
+                if later:
+                    yield Hit(
+                        message=f"{text} in step {step.name} does not reach step {', '.join(later)}, which plots",
+                        hint="put it in a cell tagged `imports`, which every step runs",
+                        cell=number,
+                        line=line,
+                    )
+
+
+def _plots(name: str) -> bool:
+    return name.startswith(_PLOTTING) and name not in _PLOT_STYLE_CALLS
+
+
+def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
+    for name, call in calls([cell.tree], names):
+        if name in _PLOT_STYLE_CALLS:
+            yield call.lineno, f"`{name}`"
+    for node in ast.walk(cell.tree):
+        if _is_changed_item(node) and (dotted(node.value, names) or "").endswith(".rcParams"):
+            yield node.lineno, "a change of `rcParams`"
+
+
+def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
+    """Literal paths that exist on one machine only."""
+    names = imported(sheet)
+    for number, cell in sheet.cells.items():
+        for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
+            name = dotted(call.func, names) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
+            path = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+            if isinstance(path, str) and _opens(name) and _is_absolute(path):
+                yield Hit(
+                    message=f"{path!r} is an absolute path, which another machine may not have",
+                    hint="use a path relative to the notebook, or a parameter",
+                    cell=number,
+                    line=call.lineno,
+                )
+
+
+def _opens(name: str) -> bool:
+    last = name.rpartition(".")[2]
+    return name in {"open", "pathlib.Path", "io.open"} or last.startswith(("read_", "to_", "load", "save"))
+
+
+def _is_absolute(path: str) -> bool:
+    if path.startswith("/"):
+        return not path.startswith(_ON_EVERY_MACHINE)
+    return path.startswith("~") or (path[1:3] in {":\\", ":/"} and path[0].isalpha())

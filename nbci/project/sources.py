@@ -1,0 +1,184 @@
+"""A target on disk, read: the pipeline, its project, and digests of the files it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import os
+import posixpath
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from nbci.config import Project, find_project
+from nbci.dataflow.stars import stars_of
+from nbci.errors import Location, UsageError
+from nbci.notebook.read import SUFFIXES, parse_notebook
+from nbci.pipeline.compose import compose, notebook_pipeline
+from nbci.pipeline.composition import references, unfold
+from nbci.pipeline.document import notebook_paths, read_document
+from nbci.pipeline.tagged import understand
+from nbci.project.targets import PIPELINE_SUFFIXES, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbci.dataflow.code import Stars
+    from nbci.notebook.cells import Notebook
+    from nbci.pipeline.model import Pipeline, TaggedNotebook
+
+
+class Target(Struct, frozen=True, kw_only=True):
+    """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes.
+
+    `linked`: a link in the project led to it.
+    """
+
+    project: Project
+    pipeline: Pipeline
+    sources: Mapping[str, str]
+    linked: bool = False
+
+
+def read_target(name: str, folder: str | None = None) -> Target:
+    """Read a notebook or a pipeline file, and every notebook that it names.
+
+    `folder` is where the cells of a notebook run, by default its own; the project is then the one that this lies in.
+    """
+    path = Path(name)
+    if path.is_dir():
+        raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
+    if not path.exists():
+        raise UsageError("there is no such file", hint=did_you_mean(name), where=Location(name))
+    project = find_project(path if folder is None else Path(folder))
+    relative = project.relative(path)
+
+    def read(file: str) -> bytes | None:
+        place = project.root / file
+        return _read(place, file) if place.is_file() or file == relative else None
+
+    place = project.relative(Path(folder)) if folder is not None else None
+    pipeline, sources = read_pipeline(relative, read, folder=place)
+    return Target(project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root))
+
+
+def project_reader(project: Project) -> Callable[[str], bytes | None]:
+    """Gives the content of files by their paths from the project's root, None where there is none."""
+
+    def read(file: str) -> bytes | None:
+        place = project.root / file
+        return _read(place, file) if place.is_file() else None
+
+    return read
+
+
+def _is_linked(path: Path, root: Path) -> bool:
+    here = Path(os.path.abspath(path))
+    below = itertools.takewhile(lambda place: place.resolve() != root, (here, *here.parents))
+    return any(place.is_symlink() for place in below)
+
+
+def read_pipeline(
+    path: str, read: Callable[[str], bytes | None], *, folder: str | None = None
+) -> tuple[Pipeline, dict[str, str]]:
+    """The pipeline of a file, and the digests of all files that it came from.
+
+    `read` gives a file's content, None where there is none; paths are relative to the project's root.
+    """
+    suffix = Path(path).suffix
+    if suffix not in (*PIPELINE_SUFFIXES, *SUFFIXES):
+        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(path))
+    data = read(path)
+    if data is None:
+        raise UsageError("there is no such file", where=Location(path))
+    sources = {path: source_digest(data)}
+    if suffix in SUFFIXES:
+        tagged = _unfolded(_understood(data, path, read, folder), read, sources)
+        return notebook_pipeline(tagged, path, folder), sources
+    if folder is not None:
+        raise UsageError(
+            "`--in` is for notebooks", hint="`cwd: project` in a pipeline file says it", where=Location(path)
+        )
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(path)) from error
+    document = read_document(text, path)
+    notebooks = {}
+    for notebook, where in notebook_paths(document):
+        content = read(notebook)
+        if content is None:
+            raise UsageError(f"there is no notebook {notebook}", where=where)
+        sources[notebook] = source_digest(content)
+        notebooks[notebook] = _unfolded(_understood(content, notebook, read), read, sources)
+    return compose(document, notebooks), sources
+
+
+def _understood(
+    data: bytes, path: str, read: Callable[[str], bytes | None], folder: str | None = None
+) -> TaggedNotebook:
+    """The notebook, with what its star imports of the project's own modules bind."""
+    tagged = understand(parse_notebook(data, path))
+    stars = star_imports(tagged.notebook, read, folder)
+    return replace(tagged, stars=stars) if stars else tagged
+
+
+def _unfolded(tagged: TaggedNotebook, read: Callable[[str], bytes | None], sources: dict[str, str]) -> TaggedNotebook:
+    """The notebook with those that it refers to; their digests are put into `sources`."""
+    others = {}
+    for path, reference in references(tagged).items():
+        data = read(path)
+        if data is None:
+            where = tagged.notebook.where(tagged.notebook.cell(reference.cell))
+            raise UsageError(f"there is no notebook {path}", hint=did_you_mean(path), where=where)
+        sources[path] = source_digest(data)
+        others[path] = _understood(data, path, read)
+    return unfold(tagged, others)
+
+
+def star_imports(notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None) -> Stars:
+    """What the notebook's star imports bind; `read` gives files of the project by their paths from its root."""
+    if notebook.language != "python":
+        return {}
+    folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
+    return stars_of([cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read)
+
+
+def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
+    """The notebooks of a stored plan; UsageError when one of its files is no longer what the plan was made of."""
+    notebooks = {}
+    for relative, digest in sources.items():
+        path = project.root / relative
+        data = _read(path, relative) if path.exists() else b""
+        if source_digest(data) != digest:
+            raise UsageError(
+                "the file has changed since the plan was made" if path.exists() else "the file has gone",
+                hint="plan and run again",
+                where=Location(relative),
+            )
+        if path.suffix in SUFFIXES:
+            notebooks[relative] = _understood(data, relative, project_reader(project))
+    return notebooks
+
+
+def _read(path: Path, shown: str) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
+
+
+def source_digest(data: bytes) -> str:
+    """What tells one state of a notebook or pipeline file from another."""
+    return hashlib.blake2b(data, digest_size=32).hexdigest()
+
+
+def _inside(folder: Path) -> str:
+    found = [
+        str(path)
+        for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb")
+        for path in sorted(folder.glob(pattern))
+    ]
+    return f"name one of its files: {', '.join(found[:5])}" if found else "name a notebook or a pipeline file"

@@ -1,0 +1,80 @@
+"""The model's objects: those that the run kept, and on their way to the DVC remote."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from nbci.data.remotes import ARTIFACTS
+from nbci.errors import InfrastructureError, IntegrityError, Location
+from nbci.git.process import GitFailed
+from nbci.promotion.packaging import needed_files, packaged
+from nbci.store.file_index import FileIndex
+from nbci.store.files import write_atomic
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from nbci.data.remotes import Remote
+    from nbci.git.process import Git
+    from nbci.pipeline.models import Model
+    from nbci.promotion.packaging import Packaged
+    from nbci.records.model import FileRef
+    from nbci.store.artifacts import Artifacts
+
+
+def check_kept(artifacts: Artifacts, root: Path, refs: Iterable[FileRef], index: FileIndex) -> None:
+    """Every object of these outs is here and whole, or is in the workspace still; IntegrityError that names one."""
+    for ref in refs:
+        if not artifacts.lacking(ref.digest):
+            continue
+        place = root / ref.path
+        if place.exists() and index.fingerprint(root, ref.path).digest == ref.digest:
+            artifacts.keep(root, ref.path, index)
+            continue
+        raise IntegrityError(
+            "what the run made is not here any more, or was altered", where=Location(ref.path), hint="run again"
+        )
+
+
+def try_model(
+    model: Model, refs: Sequence[FileRef], *, artifacts: Artifacts, git: Git, commit: str, folder: Path
+) -> Packaged:
+    """The model's files are tried in an empty folder, as the run made them and as the commit has them."""
+    index = FileIndex(folder / ".digests")
+    for ref in refs:
+        artifacts.restore(folder, ref, index)
+    for path in needed_files(model):
+        if not (folder / path).exists():
+            with contextlib.suppress(GitFailed):  # what the commit has not either is named by `packaged`
+                write_atomic(
+                    folder / path, git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"])
+                )
+    return packaged(model, folder)
+
+
+def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) -> None:
+    """Bring the objects to the remote; what is there already stays. IntegrityError when that is not what it says."""
+    files: dict[str, Path] = {}
+    for ref in refs:
+        names = [ref.digest, *(artifacts.listing(ref.digest) or {}).values()]
+        files |= {name: artifacts.objects.path(name) for name in names}
+    try:
+        there = remote.present(ARTIFACTS, files)
+        altered = sorted(remote.altered(ARTIFACTS, there))
+        if not altered:
+            remote.send(ARTIFACTS, {name: path for name, path in files.items() if name not in there})
+    except InfrastructureError as error:
+        raise InfrastructureError(
+            f"the model could not be brought to the DVC remote: {error.message}",
+            where=error.where,
+            hint="nothing was promoted; try again: what arrived is not sent twice",
+        ) from error
+    if altered:
+        others = f", and {len(altered) - 1} more" if len(altered) > 1 else ""
+        raise IntegrityError(
+            f"this object on the DVC remote was altered{others}",
+            where=Location(remote.address(ARTIFACTS, altered[0])),
+            hint="find out who did it; once it is removed there, a new promotion brings the right one",
+        )

@@ -1,0 +1,125 @@
+"""Taking a model out of a stage, and going back to the version before: new events, nothing is rewritten."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import UsageError
+from nbci.git.process import REMOTE, open_git
+from nbci.promotion.assignments import NewEvent, assigning, emptying, names_of, write_events
+from nbci.promotion.facts import build_url, find_promoter
+from nbci.promotion.publish import publish
+from nbci.registry.grammar import check_version
+from nbci.registry.read import fetch_models, find_model, read_models
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from nbci.git.process import Git
+    from nbci.registry.events import ModelState
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Move:
+    """What is asked for: of which model, in which stage (the only one, when none is named), and why."""
+
+    model: str
+    stage: str | None = None
+    reason: str | None = None
+    push: bool = True
+    dry_run: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moved:
+    """What came of it: `before` was in the stage, `now` is; None when nothing is."""
+
+    model: str
+    stage: str
+    before: str | None
+    now: str | None
+    tags: tuple[str, ...]
+    pushed: bool
+    dry_run: bool
+
+
+def demote(root: Path, move: Move, environ: Mapping[str, str]) -> Moved:
+    """Take the model out of the stage, which is empty then."""
+    git, state, stage = _found(root, move)
+    if stage not in state.stages:
+        raise UsageError(f"nothing of {state.model} is in stage {stage}")
+    events = emptying(state, stage)
+    return _move(git, state, move, stage=stage, events=events, now=None, event="demote", environ=environ)
+
+
+def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None = None) -> Moved:
+    """Put the version that was in the stage before, or the named one, into the stage again."""
+    git, state, stage = _found(root, move)
+    wanted = check_version(to) if to is not None else state.before(stage)
+    if wanted is None:
+        raise UsageError(
+            f"no other version of {state.model} was in stage {stage} before",
+            hint=_instead(state, move.model, stage),
+        )
+    version = state.version(wanted)
+    if version is None or not version.active:
+        known = ", ".join(each.version for each in state.versions if each.active)
+        raise UsageError(f"{state.model} has no version {wanted}", hint=f"its versions are: {known}")
+    if stage in state.stages and state.stages[stage].current.version == wanted:
+        raise UsageError(f"{state.model} {wanted} is in stage {stage} already")
+    events = assigning(state, wanted, version.commit, stage)
+    return _move(git, state, move, stage=stage, events=events, now=wanted, event="rollback", environ=environ)
+
+
+def _instead(state: ModelState, model: str, stage: str) -> str | None:
+    if stage in state.stages:
+        return f"nbci demote {model} empties it"
+    latest = state.latest
+    return f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it" if latest else None
+
+
+def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:
+    git = open_git(root)
+    if move.push:
+        if not git.has_remote(REMOTE):
+            raise UsageError(f"the repository has no remote {REMOTE}", hint="change the tags here only with --no-push")
+        fetch_models(git, REMOTE, [move.model])
+    state = find_model(read_models(git), move.model)
+    if move.stage is not None:
+        return git, state, move.stage
+    stages = dict.fromkeys(event.stage for event in state.events if event.stage is not None)
+    if len(stages) != 1:
+        raise UsageError(
+            f"{state.model} is in {len(stages)} stages" if stages else f"{state.model} was never in a stage",
+            hint=f"name one with --stage: {', '.join(stages)}" if stages else None,
+        )
+    return git, state, next(iter(stages))
+
+
+def _move(
+    git: Git,
+    state: ModelState,
+    move: Move,
+    *,
+    stage: str,
+    events: list[NewEvent],
+    now: str | None,
+    event: str,
+    environ: Mapping[str, str],
+) -> Moved:
+    there = state.stages.get(stage)
+    by = find_promoter(git, environ)
+    if not move.dry_run:
+        notes = {"Nbci-Event": event, "Nbci-Build": build_url(environ)}
+        publish(git, state, write_events(git, state, events, by=by, notes=notes, reason=move.reason), push=move.push)
+    return Moved(
+        model=state.model,
+        stage=stage,
+        before=there.current.version if there is not None else None,
+        now=now,
+        tags=tuple(names_of(events)),
+        pushed=move.push,
+        dry_run=move.dry_run,
+    )

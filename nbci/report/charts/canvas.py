@@ -1,0 +1,126 @@
+"""Where matplotlib draws: colours for light and dark pages, settings that never change, and the file."""
+
+from __future__ import annotations
+
+import io
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from nbci.report.charts.svg import FONT
+
+TEXT, QUIET, GRID, OTHERS = "#1d2329", "#59636e", "#d5dbe1", "#8f98a1"
+COLOURS = ("#0a5cad", "#b3470e", "#17692f", "#8250a8")
+ON_DARK_CELL = "#fffffe"
+LEVELS = ("#eaf1f8", "#d6e4f2", "#bcd4ea", "#9bbfe0", "#3876b3", "#2a6bab", "#195696", "#0b407a")
+_DARK = {
+    TEXT: "#dce2e8",
+    QUIET: "#9aa5b0",
+    GRID: "#363e46",
+    OTHERS: "#78838e",
+    **dict(zip(COLOURS, ("#7db6f0", "#f0a070", "#6cc788", "#cfa5ee"), strict=True)),
+    ON_DARK_CELL: "#0e1216",
+    **dict(
+        zip(
+            LEVELS,
+            ("#1a232c", "#1e2d3a", "#22384a", "#27455e", "#6fa5d8", "#86b7e5", "#9dc8f0", "#b6d8f8"),
+            strict=True,
+        )
+    ),
+}
+LETTERS = 12
+SMALL = 11
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Drawing:
+    """An SVG file and its natural size."""
+
+    content: bytes
+    width: int
+    height: int
+
+
+def settings() -> Any:
+    import matplotlib as mpl
+
+    return mpl.rc_context(
+        {
+            **{
+                key: value
+                for key, value in mpl.rcParamsDefault.items()
+                if not key.startswith(("backend", "interactive"))
+            },
+            "svg.fonttype": "none",
+            "svg.hashsalt": "nbci",
+            "text.parse_math": False,  # a dollar in a label is a dollar
+            "text.color": TEXT,
+            "axes.edgecolor": QUIET,
+            "axes.labelcolor": TEXT,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.axisbelow": True,
+            "axes.formatter.use_mathtext": False,
+            "axes.unicode_minus": True,
+            "grid.color": GRID,
+            "xtick.color": QUIET,
+            "ytick.color": QUIET,
+            "xtick.labelcolor": QUIET,
+            "ytick.labelcolor": QUIET,
+            "font.size": LETTERS,
+            "xtick.labelsize": SMALL,
+            "ytick.labelsize": SMALL,
+        }
+    )
+
+
+def canvas(width: float, height: float, box: tuple[float, float, float, float]) -> tuple[Any, Any]:
+    """A figure of that many pixels with axes in `box`: left, top, width, height."""
+    from matplotlib.figure import Figure
+
+    width, height = math.ceil(width), math.ceil(height)
+    figure = Figure(figsize=(width / 72, height / 72), dpi=72)
+    left, top, across, down = box
+    axes = figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
+    return figure, axes
+
+
+def saved(figure: Any) -> Drawing:
+    width, height = (round(72 * side) for side in figure.get_size_inches())
+    stream = io.StringIO()
+    figure.savefig(
+        stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+    )
+    return Drawing(content=_for_pages(stream.getvalue()).encode(), width=width, height=height)
+
+
+def _for_pages(text: str) -> str:
+    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark pages."""
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
+    text = re.sub(r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1)
+    text = re.sub(r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1)
+    text = re.sub(r' style="([^"]*)"', _as_attributes, text)
+    dark = "".join(
+        f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'
+        for light, shade in _DARK.items()
+        if light in text
+    )
+    style = f"text{{font-family:{FONT}}}@media(prefers-color-scheme:dark){{{dark}}}"
+    return text.replace("</style>", f"{style}</style>", 1)
+
+
+def _as_attributes(found: re.Match[str]) -> str:
+    written = []
+    for declaration in found[1].split(";"):
+        name, _, value = (part.strip() for part in declaration.partition(":"))
+        if name == "font":
+            size = re.search(r"([\d.]+)px", value)
+            written.append(f'font-size="{size[1] if size else LETTERS}"')
+            if "bold" in value or re.match(r"[6-9]00\b", value):
+                written.append('font-weight="600"')
+        elif name == "font-family" or not name:
+            continue
+        else:
+            written.append(f'{name}="{value}"')
+    return "".join(f" {attribute}" for attribute in written)

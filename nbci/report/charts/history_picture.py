@@ -1,0 +1,243 @@
+"""A metric's history drawn: a small line for a table's row; a picture with the gates' bounds and the baseline."""
+
+from __future__ import annotations
+
+import math
+import sys
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import moment, number
+from nbci.pipeline.metric_names import short_name
+from nbci.report.charts.figure import Figure, Numbers
+from nbci.report.charts.history import said
+from nbci.report.charts.svg import FONT, middle_cut, short, svg_file, text_width
+from nbci.report.html.markup import Markup, element, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from nbci.report.charts.history import Bound, History
+
+_WIDTH, _HEIGHT = 320, 168
+_LEFT, _RIGHT, _TOP, _BOTTOM = 54.0, 256.0, 14.0, 138.0
+_ROWS = 12
+_Point = tuple[float, float]
+_LETTERS = 11
+STYLE = (
+    f"text{{font:{_LETTERS}px {FONT};fill:#59636e}}.grid{{stroke:#d5dbe1}}"
+    ".line{fill:none;stroke:#0a5cad;stroke-width:2}.dot{fill:#0a5cad}"
+    ".hollow{fill:#fff;stroke:#0a5cad;stroke-width:1.5}.now{font-weight:600;fill:#0a5cad}"
+    ".label{paint-order:stroke;stroke:#fff;stroke-width:2px;stroke-linejoin:round}"
+    ".refused{fill:#b3261e;fill-opacity:.1}.bound{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:6 3}"
+    ".asked{fill:#b3261e}.base{stroke:#59636e;stroke-width:1.5;stroke-dasharray:1.5 3}"
+    "@media(prefers-color-scheme:dark){text{fill:#9aa5b0}.grid{stroke:#363e46}.line{stroke:#7db6f0}.dot{fill:#7db6f0}"
+    ".hollow{fill:#14181c;stroke:#7db6f0}.now{fill:#7db6f0}.label{stroke:#14181c}"
+    ".refused{fill:#ff9a90;fill-opacity:.13}.bound{stroke:#ff9a90}.asked{fill:#ff9a90}.base{stroke:#9aa5b0}}"
+)
+
+
+def sparkline(history: History) -> Markup | None:
+    """The history as a line of text's height, as part of a page; None where there is only one point."""
+    if not history.is_drawable:
+        return None
+    values = history.values
+    scale = _Scale.of([value for value in values if value is not None], 3, 21)
+    step = 84 / (len(values) - 1)
+    points = [None if value is None else (4 + at * step, scale(value)) for at, value in enumerate(values)]
+    last = next((point for point in reversed(points) if point), (0.0, 0.0))
+    return element(
+        "svg",
+        element("path", d=_path(points), class_="line"),
+        element("circle", cx=short(last[0]), cy=short(last[1]), r="2.5", class_="dot"),
+        class_="sparkline",
+        role="img",
+        aria_label=said(history),
+        width=92,
+        height=24,
+        viewBox="0 0 92 24",
+    )
+
+
+def history_figure(history: History, path: str) -> Figure | None:
+    """The picture of it, to be written to `path`; None where there is only one point."""
+    if not history.is_drawable:
+        return None
+    alt = said(history)
+    content = svg_file(_picture(history), width=_WIDTH, height=_HEIGHT, style=STYLE, title=alt)
+    unit = f" ({history.unit})" if history.unit else ""
+    return Figure(
+        name=history.metric,
+        title=f"{history.metric}{unit}",
+        alt=alt,
+        path=path,
+        content=content,
+        width=_WIDTH,
+        height=_HEIGHT,
+        numbers=_numbers(history),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scale:
+    """Heights on paper for values: `low` stands at `bottom`, `high` at `top`."""
+
+    low: float
+    high: float
+    top: float
+    bottom: float
+
+    @classmethod
+    def of(cls, values: Sequence[float], top: float, bottom: float) -> _Scale:
+        low, high = min(values), max(values)
+        # halves, since the difference of two great numbers may be none
+        if (room := high / 2 - low / 2) <= abs(high) * 1e-12:
+            room = abs(high) * 0.05 or 0.5
+            low, high = max(low - room, -sys.float_info.max), min(high + room, sys.float_info.max)
+        return cls(low=low, high=high, top=top, bottom=bottom)
+
+    def __call__(self, value: float) -> float:
+        share = (value / 2 - self.low / 2) / (self.high / 2 - self.low / 2)
+        return self.bottom - share * (self.bottom - self.top)
+
+
+def _picture(history: History) -> Markup:
+    values = history.values
+    finite = [value for value in values if value is not None]
+    near = [bound for bound in history.bounds if _is_near(bound.value, finite)]
+    beside = [history.baseline] if history.baseline is not None and _is_near(history.baseline, finite) else []
+    scale = _Scale.of([*finite, *(bound.value for bound in near), *beside], _TOP + 8, _BOTTOM - 8)
+    step = (_RIGHT - _LEFT - 12) / (len(values) - 1)
+    points = [None if value is None else (_LEFT + 6 + at * step, scale(value)) for at, value in enumerate(values)]
+    return fragment(
+        *(_bound(bound, scale) for bound in near),
+        *_axis(history, scale),
+        *(_across(scale(value), "base") for value in beside),
+        element("path", d=_path(points), class_="line"),
+        *_dots(history, points),
+        *_dates(history),
+        *_labels(near, beside, scale, points),
+        *_far(history, finite),
+    )
+
+
+def _is_near(value: float, values: Sequence[float]) -> bool:
+    """Whether showing it leaves the values a fair share of the height."""
+    low, high = min(values), max(values)
+    span = max(high / 2 - low / 2, abs(high) * 0.025, abs(low) * 0.025)
+    return low - 8 * span <= value <= high + 8 * span if math.isfinite(8 * span) else True
+
+
+def _axis(history: History, scale: _Scale) -> Iterator[Markup]:
+    for value in dict.fromkeys((scale.low, scale.high)):
+        y = scale(value)
+        yield element("line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_="grid")
+        text = middle_cut(f"{value:.4g}" if history.unit != "%" else f"{value:.4g} %", 8)
+        yield element("text", text, x=short(_LEFT - 6), y=short(y + 4), text_anchor="end")
+
+
+def _across(y: float, kind: str) -> Markup:
+    return element("line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_=kind)
+
+
+def _bound(bound: Bound, scale: _Scale) -> Markup:
+    """The line, and the side of it that the gate refuses."""
+    y = scale(bound.value)
+    top, bottom = _TOP - 8, _BOTTOM + 2
+    area = (y, bottom) if bound.low else (top, y) if bound.high else None
+    size = {"x": short(_LEFT), "width": short(_RIGHT - _LEFT)}
+    return fragment(
+        element("rect", y=short(area[0]), height=short(area[1] - area[0]), class_="refused", **size) if area else None,
+        _across(y, "bound"),
+    )
+
+
+def _labels(
+    bounds: Sequence[Bound],
+    baselines: Sequence[float],
+    scale: _Scale,
+    points: Sequence[_Point | None],
+) -> Iterator[Markup]:
+    """What the lines are, each at the end and on the side of its line where it covers least."""
+    lines = [(bound.words, bound.value, "label asked") for bound in bounds]
+    lines += [(f"baseline {number(value)}", value, "label") for value in baselines]
+    drawn = list(_sampled(points))
+    for _, value, _ in lines:
+        drawn += [(_LEFT + at, scale(value)) for at in range(0, int(_RIGHT - _LEFT), 4)]
+    for words, value, kind in lines:
+        width, y = text_width(words, _LETTERS), scale(value)
+        places = [(x, y + down) for down in (-4, 12) for x in (_LEFT + 4, _RIGHT - width - 8)]
+        x, y = min(places, key=lambda place: _covered(place, width, drawn))
+        drawn += [(x + at, y - 4) for at in range(0, int(width), 2)]
+        yield element("text", words, x=short(x), y=short(y), class_=kind)
+
+
+def _sampled(points: Sequence[_Point | None]) -> Iterator[_Point]:
+    """Points along the line, close to each other."""
+    for before, after in pairwise(points):
+        if before and after:
+            yield from (
+                (before[0] + (after[0] - before[0]) * at / 16, before[1] + (after[1] - before[1]) * at / 16)
+                for at in range(17)
+            )
+
+
+def _covered(place: _Point, width: float, drawn: Sequence[_Point]) -> int:
+    x, y = place
+    return sum(x - 2 <= other[0] <= x + width + 2 and y - _LETTERS <= other[1] <= y + 2 for other in drawn)
+
+
+def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
+    """Bounds that are too far off to be drawn, by an arrow in their direction."""
+    for at, bound in enumerate(bound for bound in history.bounds if not _is_near(bound.value, values)):
+        is_above = bound.value > max(values)
+        y = _TOP + 12 * at if is_above else _BOTTOM - 12 * at
+        arrow = "↑" if is_above else "↓"
+        yield element("text", f"{arrow} {bound.words}", x=short(_LEFT + 4), y=short(y), class_="label asked")
+
+
+def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]:
+    """A dot for each run while there is room: hollow for one that did not pass; the last of them with its value."""
+    crowded = len(points) > 30
+    for one, point in zip(history.moments[:-1], points[:-1], strict=True):
+        if point is not None and not crowded:
+            kind = "dot" if one.result == "passed" else "hollow"
+            yield element("circle", cx=short(point[0]), cy=short(point[1]), r="2.5", class_=kind)
+    if (last := points[-1]) is not None and (value := history.values[-1]) is not None:
+        yield element("circle", cx=short(last[0]), cy=short(last[1]), r="4", class_="dot")
+        shown = middle_cut(number(value), 9)
+        yield element("text", shown, x=short(_RIGHT + 3), y=short(last[1] + 4), class_="now")
+
+
+def _dates(history: History) -> Iterator[Markup]:
+    """When the first and the last run were; by the clock, where all were on one day."""
+    first, last = (moment(one.started_utc) for one in (history.moments[0], history.moments[-1]))
+    if first[:10] == last[:10]:
+        first, last = first[11:16], last[:16]
+    y = short(_BOTTOM + 20)
+    yield element("text", first[:10], x=short(_LEFT), y=y)
+    yield element("text", last[:10] if len(last) > 16 else last, x=short(_RIGHT), y=y, text_anchor="end")
+
+
+def _path(points: Sequence[_Point | None]) -> str:
+    """A line through the points, with a gap where one is missing."""
+    written, is_on = [], False
+    for point in points:
+        if point is not None:
+            written.append(f"{'L' if is_on else 'M'}{short(point[0])} {short(point[1])}")
+        is_on = point is not None
+    return "".join(written)
+
+
+def _numbers(history: History) -> Numbers:
+    shown = history.moments[-_ROWS:]
+    rows = tuple(
+        (moment(one.started_utc), one.run, one.result, "" if one.value is None else number(one.value))
+        for one in reversed(shown)
+    )
+    return Numbers(
+        heads=("Started", "Run", "Result", short_name(history.metric)),
+        rows=rows,
+        left_out=len(history.moments) - len(shown),
+    )

@@ -1,0 +1,49 @@
+"""SVG as text: what files of pictures begin with, how wide text will be, and how numbers are written."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import clean
+from nbci.report.html.markup import element
+
+if TYPE_CHECKING:
+    from nbci.report.html.markup import Markup
+
+FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans-serif'
+
+
+def svg_file(content: Markup, *, width: float, height: float, style: str, title: str) -> bytes:
+    """The file of a picture that a page shows by `<img>`; a style of its own works there, scripts and links do not."""
+    root = element(
+        "svg",
+        element("title", title),
+        element("style", style),
+        content,
+        xmlns="http://www.w3.org/2000/svg",
+        width=short(width),
+        height=short(height),
+        viewBox=f"0 0 {short(width)} {short(height)}",
+    )
+    return f"<?xml version='1.0' encoding='utf-8'?>\n{root}\n".encode()
+
+
+def short(value: float) -> str:
+    """A coordinate to a tenth of a pixel, as short as it can be written."""
+    return f"{value:.1f}".removesuffix(".0").replace("-0", "0") if value > -0.05 else f"{value:.1f}".removesuffix(".0")
+
+
+def text_width(text: str, font_size: float) -> float:
+    """About how many pixels the text takes in a sans-serif font; rather too many than too few."""
+    units = sum(1.7 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
+    return 0.57 * font_size * units
+
+
+def middle_cut(text: str, limit: int) -> str:
+    """The text on one line; of a longer one, its beginning and its end, since names differ there."""
+    line = " ".join(clean(text).split())
+    if len(line) <= limit:
+        return line
+    tail = limit // 2
+    return f"{line[: limit - tail - 1]}…{line[-tail:]}"

@@ -1,0 +1,151 @@
+"""Which run a report compares its run with: the one behind its gates, else the last one that passed."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from nbci.errors import NbciError
+from nbci.git.branches import built_branch, champions_branch
+from nbci.pipeline.models import models_of
+from nbci.plan.compare import Compared
+from nbci.report.data.released import of_manifest
+from nbci.runs.folder import RunFolder
+from nbci.runs.index import find_runs
+from nbci.store.safe_paths import checked_run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.records.manifest import Manifest
+    from nbci.records.model import RunRecord
+    from nbci.records.verdict import BaselineUsed
+
+_TRIED = 5
+BROKEN = (NbciError, OSError, ValueError, TypeError, KeyError, sqlite3.Error)
+"""What a record, an index or an object that is gone or damaged raises; the report does without it, and says so."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparable:
+    """A run to compare with, and which it is and why that one.
+
+    Of a release whose run is not here, its `manifest` and its commit.
+    """
+
+    title: str
+    run: Compared
+    folder: RunFolder | None = None
+    manifest: Manifest | None = None
+    release: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """What was found; `problems` say what was passed over and why."""
+
+    found: Comparable | None
+    problems: tuple[str, ...]
+
+
+def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> Choice:
+    """The run whose metrics the gates compared with, else the last that passed on the target branch, else anywhere."""
+    search = _Search(project, record, plan, environ)
+    try:
+        found = next(search.candidates(), None)
+    except BROKEN as error:
+        search.problems.append(f"the earlier runs cannot be searched: {error}")
+        found = None
+    return Choice(found=found, problems=tuple(dict.fromkeys(search.problems)))
+
+
+def asked_for(folder: RunFolder) -> Choice:
+    """The run that somebody names."""
+    run = Compared(record=folder.read(), plan=folder.read_plan())
+    return Choice(found=Comparable(title=f"run {folder.run}, as asked for", run=run, folder=folder), problems=())
+
+
+class _Search:
+    def __init__(self, project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> None:
+        self.project, self.record, self.plan, self.environ = project, record, plan, environ
+        self.problems: list[str] = []
+
+    def candidates(self) -> Iterator[Comparable]:
+        for used in self.record.verdict.baselines if self.record.verdict else ():
+            if used.identity is not None and (found := self.behind(used)) is not None:
+                yield found
+        branch = self.target_branch()
+        if branch is not None:
+            yield from self.passed(f"branch == {branch!r}", f"the last one that passed on {branch}")
+        yield from self.passed(None, "the last one that passed")
+
+    def behind(self, used: BaselineUsed) -> Comparable | None:
+        """The run whose metrics stood behind a `baseline:`, where a run did."""
+        kind, identity = used.asked.partition(":")[0], used.identity or ""
+        try:
+            if kind == "run":
+                return self.run(identity, f"run {identity}, which the gates compared with")
+            if kind == "champion":
+                return self.release(used.source, identity.rpartition(" ")[2])
+            if kind == "rev":
+                where = f"commit == {identity!r} and dirty == 0"
+                return next(self.passed(where, f"of {used.source}, which the gates compared with"), None)
+        except BROKEN as error:
+            self.problems.append(f"{used.source} cannot be compared with: {error}")
+        return None
+
+    def release(self, source: str, commit: str) -> Comparable | None:
+        from nbci.git.process import Git
+        from nbci.registry.read import read_manifest
+
+        manifest = read_manifest(Git(self.project.root), commit)
+        if manifest is None or manifest.run == self.record.run:
+            return None
+        title = f"{source}, which the gates compared with: run {manifest.run}"
+        if (self.project.runs_folder / manifest.run / "run.json").exists():
+            if (found := self.run(manifest.run, title)) is not None:
+                return found
+        elif manifest.pipeline == self.record.pipeline:
+            return Comparable(
+                title=f"{title}, known from the release alone",
+                run=of_manifest(manifest),
+                manifest=manifest,
+                release=commit,
+            )
+        return None
+
+    def run(self, run: str, title: str) -> Comparable | None:
+        """The run if it is one of this pipeline and can be read."""
+        folder = RunFolder(self.project.runs_folder / checked_run(run))
+        try:
+            record = folder.read_header()
+            if record.pipeline != self.record.pipeline or run == self.record.run:
+                return None
+            return Comparable(title=title, run=Compared(record=folder.read(), plan=folder.read_plan()), folder=folder)
+        except FileNotFoundError:
+            self.problems.append(f"run {run} is not here any more")
+        except BROKEN as error:
+            self.problems.append(f"run {run} cannot be compared with: {error}")
+        return None
+
+    def passed(self, where: str | None, why: str) -> Iterator[Comparable]:
+        """Earlier runs, whole and not refused by their gates, the newest first."""
+        asked = [f"pipeline == {self.record.pipeline!r}", "result == 'passed'", f"run < {self.record.run!r}"]
+        rows = find_runs(self.project, where=" and ".join([*asked, *([where] if where else [])]), limit=_TRIED)
+        for row in rows:
+            found = self.run(row.run, f"run {row.run}, {why}")
+            if found is not None and not found.run.plan.leaves_out:
+                verdict = found.run.record.verdict
+                if verdict is None or not verdict.refuses:
+                    yield found
+
+    def target_branch(self) -> str | None:
+        """The branch that the work goes to, as the gates have it; where the models name none, the run's own."""
+        if target := self.environ.get("CHANGE_TARGET"):
+            return target
+        own = built_branch(self.record.git.branch if self.record.git else None, self.environ)
+        declared = tuple(branch for model in models_of(self.plan.models) for branch in model.branches)
+        return champions_branch(declared, own) or own

@@ -1,0 +1,149 @@
+"""Bring together what a report is made of: the run, the run to compare with, those before it, its releases.
+
+Only the run itself must be there. Whatever else is gone or damaged is left out, and the page says so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.formatting.text import listed
+from nbci.plan.compare import Compared, difference
+from nbci.report.data.comparable import BROKEN, Comparable, asked_for, choose
+from nbci.report.data.kept import Kept, KeptFiles, KeptNotebooks
+from nbci.report.data.material import Baseline, Material, PastRun, Release, ShownRun
+from nbci.report.data.released import changed_code
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from nbci.config import Project
+    from nbci.plan.compare import RunDifference
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+    from nbci.report.data.material import Notebooks
+    from nbci.runs.folder import RunFolder
+
+PAST_RUNS = 20
+_NAMED = 5
+REPORT_URL = "NBCI_REPORT_URL"
+
+
+def gather(
+    project: Project,
+    record: RunRecord,
+    plan: Plan,
+    notebooks: Notebooks,
+    *,
+    environ: Mapping[str, str],
+    against: RunFolder | None = None,
+) -> Material:
+    """The material of a run's report; `notebooks` are its executed ones, `against` is the run to compare with."""
+    problems = [*_without_notebook(record, notebooks)]
+    kept = _kept(project, environ, problems)
+    files = KeptFiles(kept, record)
+    run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within)
+    choice = asked_for(against) if against else choose(project, record, plan, environ)
+    problems += choice.problems
+    baseline = _baseline(project, run, kept, choice.found, problems)
+    return Material(
+        run=run,
+        baseline=baseline,
+        no_baseline=None if baseline else f"no earlier run of {record.pipeline} that passed is here",
+        history=_history(project, record, problems),
+        releases=_releases(project, run, problems),
+        problems=tuple(dict.fromkeys(problems)),
+        url=environ.get(REPORT_URL),
+    )
+
+
+def _without_notebook(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
+    ran = (step for step in record.steps if step.result in ("passed", "failed"))
+    gone = [step.name for step in ran if step.attempts and step.attempts[-1].notebook and step.name not in notebooks]
+    if gone:
+        yield f"the executed notebook is gone or damaged: {listed(gone, _NAMED)}"
+
+
+def _kept(project: Project, environ: Mapping[str, str], problems: list[str]) -> Kept:
+    from nbci.data.repository import project_cache
+    from nbci.store.file_index import project_index
+
+    try:
+        cache = project_cache(project, environ)
+    except BROKEN as error:
+        problems.append(f"the cache cannot be used: {error}")
+        cache = None
+    return Kept(root=project.root, cache=cache, index=project_index(project))
+
+
+def _baseline(
+    project: Project, run: ShownRun, kept: Kept, found: Comparable | None, problems: list[str]
+) -> Baseline | None:
+    if found is None:
+        return None
+    record = found.run.record
+    files = KeptFiles(kept, record)
+    shown = ShownRun(
+        record=record,
+        plan=found.run.plan,
+        notebooks=KeptNotebooks(kept, found.folder, record) if found.folder is not None else {},
+        read_file=files,
+        list_files=files.within,
+    )
+    return Baseline(title=found.title, run=shown, difference=_difference(project, run, found, kept, problems))
+
+
+def _difference(project: Project, run: ShownRun, found: Comparable, kept: Kept, problems: list[str]) -> RunDifference:
+    differing = difference(found.run, Compared(record=run.record, plan=run.plan), kept.listing)
+    if found.manifest is None:
+        return differing
+    try:
+        code = changed_code(project.root, found.release, found.manifest, run.record, run.plan)
+    except BROKEN as error:
+        problems.append(
+            f"what code changed since {found.manifest.model}@{found.manifest.version} is not known: {error}"
+        )
+        code = ()
+    return replace(differing, code=code, used=())  # a release does not tell which modules were used
+
+
+def _history(project: Project, record: RunRecord, problems: list[str]) -> tuple[PastRun, ...]:
+    from nbci.runs.index import find_runs
+
+    where = f"pipeline == {record.pipeline!r} and run < {record.run!r}"
+    try:
+        rows = find_runs(project, where=where, limit=PAST_RUNS)
+    except BROKEN as error:
+        problems.append(f"the earlier runs are not known: {error}")
+        return ()
+    return tuple(
+        PastRun(run=row.run, started_utc=row.started_utc, result=row.result, metrics=row.metrics)
+        for row in reversed(rows)
+    )
+
+
+def _releases(project: Project, run: ShownRun, problems: list[str]) -> tuple[Release, ...]:
+    """The releases that were made of the run."""
+    if not run.plan.models or run.record.result != "passed":
+        return ()
+    from nbci.git.process import Git
+    from nbci.records.manifest import CARD_PATH
+    from nbci.registry.read import read_models
+
+    git = Git(project.root)
+    found: list[Release] = []
+    try:
+        if git.get("rev-parse", "--git-dir") is None:
+            return ()
+        for model in read_models(git):
+            stages = {stage.current.commit: name for name, stage in model.stages.items()}
+            for version in model.versions:
+                if version.active and version.registered.notes.get("Nbci-Run") == run.record.run:
+                    card = git.get("cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"])
+                    stage = stages.get(version.commit)
+                    found.append(Release(model=model.model, version=version.version, stage=stage, card=card))
+    except BROKEN as error:
+        problems.append(f"the releases cannot be read: {error}")
+    return tuple(found)

@@ -1,0 +1,123 @@
+"""What runs left behind: executed notebooks and outs, read when a page asks for them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from nbci.errors import NbciError
+from nbci.runs.folder import NOTEBOOK, RunFolder, executed_notebook
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from nbci.records.model import FileRef, RunRecord
+    from nbci.store.cache import Cache
+    from nbci.store.file_index import FileIndex
+
+_LIMIT_BYTES = 32_000_000
+_GONE = (NbciError, OSError, ValueError)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """Where the things lie that runs of a project made; no cache where it cannot be used."""
+
+    root: Path
+    cache: Cache | None
+    index: FileIndex
+
+    def listing(self, ref: FileRef) -> dict[str, str] | None:
+        """The files of a folder, each with its digest; None for a file, and where they are no longer known."""
+        try:
+            return self.cache.artifacts.listing(ref.digest) if self.cache is not None else None
+        except _GONE:
+            return None
+
+
+class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
+    """The executed notebooks of a run, also of steps that it reused. One that is gone or damaged is not there."""
+
+    def __init__(self, kept: Kept, folder: RunFolder, record: RunRecord) -> None:
+        self._kept, self._folder = kept, folder
+        self._records = {step.name: step for step in record.steps}
+        self._found: dict[str, Mapping[str, Any] | None] = {}
+
+    def __getitem__(self, name: str) -> Mapping[str, Any]:
+        if name not in self._found:
+            self._found[name] = self._read(name) if name in self._records else None
+        found = self._found[name]
+        if found is None:
+            raise KeyError(name)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._records if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _read(self, name: str) -> Mapping[str, Any] | None:
+        try:
+            return self._folder.read_executed(name) or self._of_reused(name)
+        except _GONE:
+            return None
+
+    def _of_reused(self, name: str) -> Mapping[str, Any] | None:
+        record, cache = self._records[name], self._kept.cache
+        if record.result != "reused" or not record.run:
+            return None
+        made = self._folder.beside(record.run).step(name) / NOTEBOOK
+        place = made if made.is_file() else cache and cache.notebook_of(record, self._kept.index)
+        return executed_notebook(place.read_bytes()) if place else None
+
+
+class KeptFiles:
+    """The content of a run's outs and metrics files by path, as the run recorded them; huge ones are not read."""
+
+    def __init__(self, kept: Kept, record: RunRecord) -> None:
+        self._kept = kept
+        self._refs = {ref.path: ref for step in record.steps for ref in step.outs}
+
+    def __call__(self, path: str) -> bytes | None:
+        """The file's bytes, None where it is gone; `folder/file` for a file of a folder that is an out."""
+        ref = self._refs.get(path)
+        digest = ref.digest if ref is not None else self._within(path)
+        if digest is None or (ref is not None and ref.bytes > _LIMIT_BYTES):
+            return None
+        return self._stored(digest) or self._still_there(path, digest)
+
+    def within(self, folder: str) -> tuple[str, ...]:
+        """The files of a folder that is an out, by their paths in it."""
+        ref = self._refs.get(folder)
+        return tuple(self._kept.listing(ref) or ()) if ref is not None else ()
+
+    def _within(self, path: str) -> str | None:
+        for folder, ref in self._refs.items():
+            if path.startswith(f"{folder}/") and (listing := self._kept.listing(ref)) is not None:
+                return listing.get(path.removeprefix(f"{folder}/"))
+        return None
+
+    def _stored(self, digest: str) -> bytes | None:
+        artifacts = self._kept.cache.artifacts if self._kept.cache is not None else None
+        for objects in (artifacts.objects, *artifacts.others) if artifacts is not None else ():
+            content = _read(objects.path(digest), digest)
+            if content is not None:
+                return content
+        return None
+
+    def _still_there(self, path: str, digest: str) -> bytes | None:
+        """What is not kept, of a step without cache, may still stand where the step wrote it."""
+        return _read(self._kept.root / path, digest)
+
+
+def _read(place: Path, digest: str) -> bytes | None:
+    try:
+        content = place.read_bytes() if place.stat().st_size <= _LIMIT_BYTES else None
+    except OSError:
+        return None
+    is_whole = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest
+    return content if is_whole else None

@@ -1,0 +1,120 @@
+"""HTML built from values: whatever is not markup already is escaped."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import clean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_VOID = frozenset({"br", "hr", "img", "link", "meta"})
+
+
+class Markup(str):
+    """Text that is HTML; made by `element`, by `fragment`, and by what escapes or filters text itself."""
+
+    __slots__ = ()
+
+
+def escaped(text: str) -> Markup:
+    """The text as HTML; markup stays as it is."""
+    return text if isinstance(text, Markup) else Markup(html.escape(clean(text)))
+
+
+def fragment(*parts: str | None) -> Markup:
+    """The parts one after another, escaped where they are no markup; None is left out."""
+    return Markup("".join(_written(parts)))
+
+
+def _written(parts: Iterable[str | None]) -> list[str]:
+    return [escaped(part) for part in parts if part is not None]
+
+
+def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
+    """An element. `class_` stands for `class`, `_` within a name for `-`; attributes of None and False are left out."""
+    written = "".join(
+        f" {name.strip('_').replace('_', '-')}" + ("" if value is True else f'="{escaped(str(value))}"')
+        for name, value in attributes.items()
+        if value is not None and value is not False
+    )
+    if tag in _VOID:
+        return Markup(f"<{tag}{written}>")
+    # A parser drops the first newline of a <pre>, so one more keeps the text as it was.
+    start = "\n" if tag == "pre" else ""
+    return Markup("".join([f"<{tag}{written}>{start}", *_written(children), f"</{tag}>"]))
+
+
+def table(
+    caption: str,
+    heads: Iterable[str],
+    rows: Iterable[Iterable[str]],
+    *,
+    class_: str | None = None,
+    is_stacked: bool = False,
+) -> Markup:
+    """A table whose rows are headed by their first cell; columns without any content are left out.
+
+    It scrolls in a box of its own when the page is narrow; with `is_stacked`, a phone shows each cell on a line.
+    """
+    titles, kept = _with_content(list(heads), [list(row) for row in rows])
+    if is_stacked:
+        inner = _stacked(caption, titles, kept, f"stacked {class_ or ''}".strip())
+    else:
+        head = element("tr", *(element("th", text, scope="col") for text in titles))
+        inner = element(
+            "table",
+            element("caption", caption, class_="unseen"),
+            element("thead", head),
+            element("tbody", *(_row(*row) for row in kept)),
+            class_=class_,
+        )
+    return element("div", inner, class_="scroll", tabindex=0, role="region", aria_label=caption)
+
+
+def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], list[list[str]]]:
+    empty = {at for at in range(1, len(heads)) if rows and not any(row[at] for row in rows)}
+    if not empty:
+        return heads, rows
+    left = [at for at in range(len(heads)) if at not in empty]
+    return [heads[at] for at in left], [[row[at] for at in left] for row in rows]
+
+
+def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
+    """Roles are written out, since cells that are no table cells to the style sheet would lose theirs."""
+    head = element("tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row")
+    body = [
+        element(
+            "tr",
+            element("th", row[0], scope="row", role="rowheader"),
+            *(
+                element(
+                    "td", element("span", head, class_="head", aria_hidden="true"), element("span", cell), role="cell"
+                )
+                for head, cell in zip(heads[1:], row[1:], strict=True)
+            ),
+            role="row",
+        )
+        for row in rows
+    ]
+    return element(
+        "table",
+        element("caption", caption, class_="unseen"),
+        element("thead", head, role="rowgroup"),
+        element("tbody", *body, role="rowgroup"),
+        class_=class_,
+        role="table",
+    )
+
+
+def _row(first: str, *cells: str) -> Markup:
+    """Written out, since a table may have thousands."""
+    others = "".join([f"<td>{escaped(cell)}</td>" for cell in cells])
+    return Markup(f'<tr><th scope="row">{escaped(first)}</th>{others}</tr>')
+
+
+def folded(summary: str, *content: str | None, is_open: bool = False) -> Markup:
+    """Content that a click on `summary` unfolds."""
+    return element("details", element("summary", summary), *content, open=is_open)

@@ -1,0 +1,92 @@
+"""What every page of the report has: the frame, and how results, times and lists of facts look."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import moment
+from nbci.report.html.markup import Markup, element, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from nbci.report.data.view import ShownStep
+
+SIGNS = {
+    "passed": "✓",
+    "failed": "✗",
+    "reused": "↺",
+    "skipped": "○",
+    "running": "…",
+    "waiting": "○",
+    "interrupted": "■",
+    "not run": "○",
+    "refused": "✗",
+    "warned": "!",
+    "overridden": "!",
+    "left out": "○",
+}
+
+
+def page(
+    title: str,
+    *,
+    root: str,
+    header: Markup,
+    main: Markup,
+    footer: str,
+    contents: Markup | None = None,
+    sheet: str | None = None,
+) -> bytes:
+    """A whole page; `root` leads from it to the report's folder, `contents` to its own parts.
+
+    `sheet` is the address of a style sheet of its own.
+    """
+    head = element(
+        "head",
+        element("meta", charset="utf-8"),
+        element("title", title),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("meta", name="color-scheme", content="light dark"),
+        element("link", rel="stylesheet", href=f"{root}style.css"),
+        element("link", rel="stylesheet", href=sheet) if sheet else None,
+    )
+    body = element(
+        "body",
+        element("a", "Skip to the content", href="#content", class_="skip"),
+        element("header", header),
+        contents,
+        element("main", main, id="content"),
+        element("footer", element("p", footer)),
+        class_="with-contents" if contents else None,
+    )
+    return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
+
+
+def verdict(result: str) -> Markup:
+    """A result as a word with a sign; its colour only repeats it."""
+    sign = element("span", SIGNS.get(result, ""), aria_hidden="true")
+    return element("span", sign, " ", result, class_=f"verdict {result.replace(' ', '-')}")
+
+
+def time(utc: str | None) -> Markup:
+    """A moment of the record."""
+    shown = moment(utc)
+    return element("time", shown, datetime=utc) if utc and shown != utc else fragment(shown)
+
+
+def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
+    """A list of names with what they are; pairs without a second part are left out."""
+    shown = [element("div", element("dt", name), element("dd", what)) for name, what in pairs if what]
+    return element("dl", *shown, class_="facts")
+
+
+def linked(step: ShownStep) -> Markup | str:
+    """The step's name; a link to its page, where it has one, from the report's folder."""
+    return element("a", step.record.name, href=step.page) if step.page is not None else step.record.name
+
+
+def section(title: str, *content: str | None, anchor: str, class_: str | None = None) -> Markup:
+    """A part of the page under a heading of its own."""
+    heading = element("h2", title, id=f"{anchor}-title")
+    return element("section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title")

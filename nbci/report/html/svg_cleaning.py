@@ -1,0 +1,94 @@
+"""SVG from a notebook, reduced to a drawing: nothing in it acts, and nothing outside it is asked for."""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from nbci.formatting.text import clean
+
+_SVG = "http://www.w3.org/2000/svg"
+_XLINK = "http://www.w3.org/1999/xlink"
+_STYLE = f"{{{_SVG}}}style"
+_DRAWS = frozenset(
+    (
+        "a circle clipPath defs desc ellipse feBlend feColorMatrix feComponentTransfer feComposite feConvolveMatrix"
+        " feDiffuseLighting feDisplacementMap feDistantLight feDropShadow feFlood feFuncA feFuncB feFuncG feFuncR"
+        " feGaussianBlur feMerge feMergeNode feMorphology feOffset fePointLight feSpecularLighting feSpotLight feTile"
+        " feTurbulence filter g image line linearGradient marker mask path pattern polygon polyline radialGradient rect"
+        " stop style svg switch symbol text textPath title tspan use view"
+    ).split()
+)
+_PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)
+_INSIDE = re.compile(r"#[^\s\"'()<>\\]+")
+# In CSS anything may be written with escapes, so a style sheet with a backslash is not read at all.
+_ASKS = re.compile(
+    r"\\|@import|@namespace|@font-face|expression\s*\(|javascript:|image-set\s*\(|-moz-binding", re.IGNORECASE
+)
+_URL = re.compile(r"url\s*\(", re.IGNORECASE)
+_TELLING = re.compile(r"[\\(:@]")
+
+
+class NoDrawing(Exception):
+    """The text is no SVG that can be shown; the message says why."""
+
+
+def drawing(text: str) -> bytes:
+    """The drawing as a file of its own. Raises NoDrawing."""
+    if "<!ENTITY" in text:
+        raise NoDrawing("it declares entities")
+    try:
+        root = ElementTree.fromstring(clean(text).strip())  # noqa: S314 - no entities, and expat fetches nothing
+        _in_namespace(root)
+        if root.tag != f"{{{_SVG}}}svg":
+            raise NoDrawing("it is no SVG")
+        _reduce(root)
+        ElementTree.register_namespace("", _SVG)
+        ElementTree.register_namespace("xlink", _XLINK)
+        written = ElementTree.tostring(root, encoding="unicode")
+    except ElementTree.ParseError as error:
+        raise NoDrawing(f"it is not well formed: {error}") from error
+    except (RecursionError, ValueError) as error:
+        raise NoDrawing("it cannot be written again") from error
+    return b"<?xml version='1.0' encoding='utf-8'?>\n" + written.encode()
+
+
+def _in_namespace(root: ElementTree.Element) -> None:
+    """As HTML has it, SVG may stand without its namespace; a file of its own needs it."""
+    for node in root.iter():
+        if not node.tag.startswith("{"):
+            node.tag = f"{{{_SVG}}}{node.tag}"
+
+
+def _reduce(root: ElementTree.Element) -> None:
+    for node in root.iter():
+        for child in list(node):
+            if not _draws(child) or (child.tag == _STYLE and not _is_harmless(child.text or "")):
+                node.remove(child)
+        for name, value in list(node.attrib.items()):
+            if not _is_kept(node, name, value):
+                del node.attrib[name]
+
+
+def _draws(node: ElementTree.Element) -> bool:
+    namespace, _, name = str(node.tag).rpartition("}")
+    return namespace == "{" + _SVG and name in _DRAWS
+
+
+def _is_kept(node: ElementTree.Element, name: str, value: str) -> bool:
+    local = name.rpartition("}")[2].lower()
+    if local.startswith("on") or local in ("base", "target", "ping", "download", "attributename"):
+        return False
+    if local in ("href", "src"):
+        is_image = node.tag == f"{{{_SVG}}}image"
+        return bool(_INSIDE.fullmatch(value.strip()) or (is_image and _PICTURE.fullmatch(value.strip())))
+    return _is_harmless(value)
+
+
+def _is_harmless(text: str) -> bool:
+    """Whether a style sheet or a single value asks for nothing outside the drawing."""
+    if not _TELLING.search(text):
+        return True
+    bare = "".join([text.partition("/*")[0], *(part.partition("*/")[2] for part in text.split("/*")[1:])])
+    asked = [part.partition(")")[0].strip(" \t\n'\"") for part in _URL.split(bare)[1:]]
+    return not _ASKS.search(bare) and all(_INSIDE.fullmatch(address) for address in asked)

@@ -1,0 +1,112 @@
+"""A difference of two texts as it is shown: lines that went and came, and in them the words that differ."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+from nbci.formatting.text import counted
+from nbci.report.html.markup import Markup, element, fragment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+_LINES = 400
+_LONGEST = 2_000
+_PAIRS = 400
+_ALIKE = 0.5
+_WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
+_HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
+
+
+def diff_block(lines: Sequence[str], *, label: str = "Difference") -> Markup:
+    """The lines of a unified diff, without its file names, in a box; of a very long one, the beginning."""
+    shown = list(_blocks(lines[:_LINES]))
+    if len(lines) > _LINES:
+        shown.append(element("span", f"… {counted(len(lines) - _LINES, 'line')} more of this difference …\n"))
+    return element("pre", element("code", *shown), class_="diff", tabindex=0, role="region", aria_label=label)
+
+
+def counts(lines: Iterable[str]) -> tuple[int, int]:
+    """How many lines came, and how many went."""
+    signs = [line[:1] for line in lines]
+    return signs.count("+"), signs.count("-")
+
+
+def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
+    gone: list[str] = []
+    for sign, group in groupby(lines, key=lambda line: line[:1]):
+        block = list(group)
+        if sign != "+":
+            yield from _changed(gone, [])
+            gone = []
+        match sign:
+            case "-":
+                gone = block
+            case "+":
+                yield from _changed(gone, block)
+                gone = []
+            case "@":
+                yield from (hunk for line in block if (hunk := _hunk(line)))
+            case _:
+                yield fragment(*(f"{_cut(line)}\n" for line in block))
+    yield from _changed(gone, [])
+
+
+def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
+    """Lines that went and those that came in their place; the words of those that are alike are compared."""
+    pairs = _alike([line[1:] for line in gone], [line[1:] for line in come])
+    back = {new: old for old, new in pairs.items()}
+    for at, line in enumerate(gone):
+        yield _line("del", line, _marked(line[1:], come[pairs[at]][1:]) if at in pairs else None)
+    for at, line in enumerate(come):
+        yield _line("ins", line, _marked(line[1:], gone[back[at]][1:]) if at in back else None)
+
+
+def _alike(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
+    """Which line became which, in order."""
+    if not gone or not come or len(gone) * len(come) > _PAIRS:
+        return {}
+    found: dict[int, int] = {}
+    begin = 0
+    for at, old in enumerate(gone):
+        ratios = [(_ratio(old, new), -number) for number, new in enumerate(come[begin:], begin)]
+        best, where = max(ratios, default=(0.0, 0))
+        if best >= _ALIKE:
+            found[at] = -where
+            begin = -where + 1
+    return found
+
+
+def _ratio(old: str, new: str) -> float:
+    if max(len(old), len(new)) > _LONGEST:
+        return 0.0
+    return difflib.SequenceMatcher(None, _WORDS.findall(old), _WORDS.findall(new), autojunk=False).ratio()
+
+
+def _line(tag: str, line: str, content: Markup | None) -> Markup:
+    return element(tag, line[:1], content if content is not None else _cut(line[1:]), "\n")
+
+
+def _hunk(line: str) -> Markup | None:
+    """Where a later part of the text begins; nothing for a text's beginning."""
+    found = _HUNK.match(line)
+    first = max(int(found[1]), int(found[3])) if found else 0
+    return element("span", f"line {found[3]}\n", class_="hunk") if found and first > 1 else None
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"
+
+
+def _marked(mine: str, other: str) -> Markup:
+    """A line with the words marked that its counterpart has not."""
+    words, others = _WORDS.findall(mine), _WORDS.findall(other)
+    matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
+    parts: list[str] = []
+    for tag, begin, end, _, _ in matcher.get_opcodes():
+        text = "".join(words[begin:end])
+        parts.append(element("mark", text) if tag != "equal" and text else text)
+    return fragment(*parts)

@@ -1,0 +1,318 @@
+"""HTML and Markdown that a notebook brought along, reduced to what can be shown and cannot do anything."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from nbci.formatting.text import clean, joined, one_line
+from nbci.report.html.markup import Markup, element
+from nbci.report.html.mathml import mathml
+from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from markdown_it.token import Token
+
+    Keep = Callable[[str, str, str], str | None]
+
+_TAGS = set(
+    (
+        "a abbr b bdi blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure"
+        " h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td"
+        " tfoot th thead tr u ul var wbr"
+    ).split()
+)
+# What these hold is no text for a reader.
+_EMPTIED = set(
+    (
+        "script style template noscript iframe object embed applet svg math canvas audio video textarea select button"
+        " title head noembed noframes xmp plaintext frameset"
+    ).split()
+)
+_ATTRIBUTES = {
+    "*": {"class", "id", "style"},
+    "a": {"href"},
+    "img": {"src", "alt", "width", "height"},
+    "ol": {"start"},
+    "td": {"colspan", "rowspan"},
+    "th": {"colspan", "rowspan"},
+}
+_VALUES = {"th": {"scope": {"row", "col", "rowgroup", "colgroup"}}, "details": {"open": {"", "open"}}}
+_CLASSES = {"alert", "alert-info", "alert-warning", "alert-danger", "alert-success", "to-right", "to-center"}
+_LOOK = re.compile(r"u-look-[0-9]+")
+_STYLED = re.compile(rf' style="({_LOOK.pattern})"')
+_WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
+_DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
+_SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
+_SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
+_NESTED = re.compile(r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]", re.IGNORECASE)
+_DEEPEST = 500
+_LONGEST_STYLE = 1_000
+_IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
+_ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
+_EMPTY_LINK = re.compile(r'<a href="[^"]*"(?: class="[^"]*")?>\s*</a>')
+_HEADING = re.compile(r"<(/?)h([1-6])\b")
+_FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
+_OWN = ("\ufdd0", "\ufdd1")
+_OWN_PART = re.compile("\ufdd0(\\d+)\ufdd1")
+_MOST_PASSES = 5
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """The page around untrusted markup: where pictures go, which ids are taken, what a cell has attached.
+
+    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of ours does.
+    """
+
+    album: Album
+    stem: str
+    ids: set[str] = field(default_factory=set)
+    attachments: Mapping[str, Any] = field(default_factory=dict)
+    pictures: int = 0
+
+    def picture(self, mime: str, data: str) -> str | None:
+        """The address of a picture that stood within the markup."""
+        if mime not in SUFFIXES:
+            return None
+        self.pictures += 1
+        try:
+            return self.album.keep(f"{self.stem}-{self.pictures}", mime, data)
+        except BrokenPicture:
+            return None
+
+
+def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
+    """The HTML without what acts or asks for anything; None when nothing is left that could be read or seen."""
+    shown = _sanitised(clean(source), around, [])
+    return shown if _says_something(shown) else None
+
+
+def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
+    """Markdown as HTML, the HTML within it sanitised, its formulas as MathML."""
+    formulas: list[Markup] = []
+    parser = _parser()
+    tokens = parser.parse(clean(source))
+    _prepare(tokens, formulas)
+    return _sanitised(parser.renderer.render(tokens, parser.options, {}), around, formulas)
+
+
+def settled(page: str, ids: set[str]) -> str:
+    """The page with links into itself only where what they lead to is there."""
+    return _FRAGMENT.sub(lambda found: found[0] if found[1] in ids else "", page)
+
+
+def _says_something(shown: str) -> bool:
+    return bool(re.search(r"<(?:img|math|hr)\b", shown) or re.sub(r"<[^>]*>", "", shown).replace("&nbsp;", "").strip())
+
+
+def _title(svg: str) -> str:
+    found = re.search(r"<title[^>]*>([^<]*)</title>", svg)
+    return one_line(found[1]) if found else ""
+
+
+def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
+    """Sanitised until nothing changes any more, so that a browser reads it just as it was left.
+
+    `parts` are put in at their places afterwards; drawings that stand within the markup join them.
+    """
+    source = _with_drawings_placed(source, around, parts)
+    if _is_deep(source):
+        return element("pre", source)
+    shown = _cleaned(source, lambda _tag, name, value: _attribute(name, clean(value), around))
+    shown = _STYLED.sub(r' class="\1"', shown)
+    for _ in range(_MOST_PASSES):
+        again = _cleaned(shown, lambda _tag, name, value: value if _is_ours(name, value) else None)
+        if again == shown:
+            return _finished(shown, parts)
+        shown = again
+    return element("pre", source)
+
+
+def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[Markup]) -> str:
+    """The source with a place to be filled for each `<svg>`, which becomes a file."""
+    written: list[str] = []
+    at = 0
+    while (start := _SVG_START.search(source, at)) and (end := _SVG_END.search(source, start.end())):
+        drawn = source[start.start() : end.end()]
+        address = around.picture("image/svg+xml", drawn) if around else None
+        parts.append(element("img", src=address, alt=_title(drawn) or "Drawing") if address else Markup())
+        written += [source[at : start.start()], f"{_OWN[0]}{len(parts) - 1}{_OWN[1]}"]
+        at = end.end()
+    return "".join([*written, source[at:]])
+
+
+def _is_deep(source: str) -> bool:
+    """Whether elements may be nested deeper than browsers follow; a parser's time grows with the square of it."""
+    depth = 0
+    for found in _NESTED.finditer(source):
+        depth = max(0, depth - 1) if found[1] else depth + 1
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+def _cleaned(source: str, keep: Keep) -> str:
+    import nh3
+
+    return nh3.clean(
+        source,
+        tags=_TAGS,
+        clean_content_tags=_EMPTIED,
+        attributes=_ATTRIBUTES,
+        attribute_filter=keep,
+        tag_attribute_values=_VALUES,
+        url_schemes={"http", "https", "mailto", "data", "attachment"},
+        link_rel=None,
+    )
+
+
+def _is_ours(name: str, value: str) -> bool:
+    """Whether a first pass may have left this; what a second one finds anew has not been looked at."""
+    match name:
+        case "href":
+            return bool(_WEB.fullmatch(value)) or value.startswith("#u-")
+        case "src":
+            return bool(_ADDRESS.fullmatch(value))
+        case "id":
+            return value.startswith("u-")
+        case "class":
+            return all(word in _CLASSES or _LOOK.fullmatch(word) for word in value.split())
+        case "style":
+            return False
+    return True
+
+
+def _attribute(name: str, value: str, around: Surroundings | None) -> str | None:
+    match name:
+        case "href":
+            return _link(value, around)
+        case "src":
+            return _source(value, around)
+        case "id":
+            return _identity(value, around)
+        case "class":
+            return " ".join(word for word in value.split() if word in _CLASSES) or None
+        case "style":
+            return around.album.class_for(value) if around and len(value) < _LONGEST_STYLE else None
+        case "colspan" | "rowspan" | "width" | "height" | "start":
+            return value if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000 else None
+        case "alt":
+            return one_line(value, 300)
+    return value
+
+
+def _link(value: str, around: Surroundings | None) -> str | None:
+    if _WEB.fullmatch(value.strip()):
+        return value.strip()
+    if value.startswith("#") and around is not None:
+        return f"#{_own_id(value[1:])}"
+    return None
+
+
+def _own_id(text: str) -> str:
+    from urllib.parse import unquote
+
+    return "u-" + re.sub(r"[^\w.-]+", "-", clean(unquote(text)))[:100]
+
+
+def _identity(value: str, around: Surroundings | None) -> str | None:
+    if around is None or not value.strip():
+        return None
+    own = _own_id(value)
+    if own in around.ids:
+        return None
+    around.ids.add(own)
+    return own
+
+
+def _source(value: str, around: Surroundings | None) -> str | None:
+    """The address of the picture as a file of ours; None for one that is elsewhere."""
+    if around is None:
+        return None
+    if inline := _DATA.fullmatch(value):
+        mime = inline[1].lower().replace("image/jpg", "image/jpeg")
+        return around.picture(mime, _svg_text(inline[2]) if mime == "image/svg+xml" else inline[2])
+    if value.startswith("attachment:"):
+        return _attached(value.removeprefix("attachment:"), around)
+    return None
+
+
+def _svg_text(data: str) -> str:
+    import base64
+    import binascii
+
+    try:
+        return base64.b64decode(data).decode()
+    except (binascii.Error, ValueError):
+        return ""
+
+
+def _attached(name: str, around: Surroundings) -> str | None:
+    from urllib.parse import unquote
+
+    forms = around.attachments.get(unquote(name), around.attachments.get(name))
+    if not isinstance(forms, dict):
+        return None
+    found = [(mime, joined(forms[mime])) for mime in SUFFIXES if mime in forms]
+    mime, data = found[0] if found else ("", "")
+    return around.picture(mime, data if mime != "image/svg+xml" or "<" in data else _svg_text(data))
+
+
+def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
+    """Headings stand below the page's own, pictures that are not to be had are told, formulas are put in."""
+    shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
+    shown = _IMG.sub(_image, shown)
+    shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
+    shown = _OWN_PART.sub(lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown)
+    return Markup(clean(shown))
+
+
+def _image(found: re.Match[str]) -> str:
+    attributes = dict(re.findall(r' ([a-z]+)="([^"]*)"', found[1]))
+    alt = attributes.get("alt", "")
+    if "src" not in attributes:
+        return f"[picture: {alt}]" if alt else "[picture]"
+    if alt:
+        return found[0]
+    without = found[1].replace(' alt=""', "")
+    return f'<img alt="Picture in the notebook"{without}>'
+
+
+@cache
+def _parser() -> Any:
+    from markdown_it import MarkdownIt
+    from mdit_py_plugins.amsmath import amsmath_plugin
+    from mdit_py_plugins.dollarmath import dollarmath_plugin
+
+    parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    # Which links and pictures are shown is decided after it, for Markdown and HTML alike.
+    parser.validateLink = lambda url: True  # type: ignore[method-assign]  # it is made to be
+    return parser.use(dollarmath_plugin, allow_labels=False, allow_digits=False, double_inline=True).use(amsmath_plugin)
+
+
+def _prepare(tokens: Sequence[Token], formulas: list[Markup]) -> None:
+    """Formulas become places to be filled, headings get the ids that Jupyter gives, alignment becomes a class."""
+    for at, token in enumerate(tokens):
+        if token.type.startswith(("math", "amsmath")):
+            formulas.append(_formula(token))
+            token.type, token.content = "html_block", f"{_OWN[0]}{len(formulas) - 1}{_OWN[1]}"
+        elif token.type == "heading_open":
+            token.attrs["id"] = tokens[at + 1].content.replace(" ", "-")
+        elif token.type in ("th_open", "td_open") and (style := str(token.attrs.pop("style", ""))):
+            token.attrs |= {"class": style.replace("text-align:", "to-")}
+        elif token.children:
+            _prepare(token.children, formulas)
+
+
+def _formula(token: Token) -> Markup:
+    block = token.type not in ("math_inline", "math_single")
+    shown = mathml(token.content, block=block)
+    if shown is None:
+        text = token.content if token.type == "amsmath" else f"{token.markup}{token.content}{token.markup}"
+        return element("code", text)
+    return element("div", shown, class_="math") if block and token.type != "math_inline_double" else shown

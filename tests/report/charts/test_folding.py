@@ -1,0 +1,99 @@
+"""Folding many steps into groups."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nbci.graph import find_cycle, followers_of, reachable
+from nbci.report.charts.folding import SHOWN_SINGLY, between, folded_steps, stages, without_detours
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GRAPHS = st.integers(1, 12).flatmap(
+    lambda size: st.fixed_dictionaries(
+        {
+            str(at): st.lists(st.sampled_from([str(n) for n in range(at)] or ["0"]), max_size=4 if at else 0)
+            for at in range(size)
+        }
+    )
+)
+
+
+def chain(count: int, name: Callable[[int], str] = str) -> dict[str, tuple[str, ...]]:
+    return {name(at): (name(at - 1),) if at else () for at in range(count)}
+
+
+@given(GRAPHS)
+def test_without_detours_everything_is_still_reached(after: dict[str, list[str]]) -> None:
+    spare = without_detours(after)
+    assert all(set(spare[name]) <= set(after[name]) for name in after)
+    before, now = followers_of(after), followers_of(spare)
+    for name in after:
+        assert reachable([name], now) == reachable([name], before)
+        for other in now[name]:  # and no line can be spared
+            fewer = {**now, name: [follower for follower in now[name] if follower != other]}
+            assert other not in reachable([name], fewer)
+
+
+@given(GRAPHS)
+def test_a_stage_comes_after_all_that_its_steps_wait_for(after: dict[str, list[str]]) -> None:
+    found = stages(after)
+    assert all(found[name] == 1 + max((found[other] for other in after[name]), default=0) for name in after)
+
+
+def test_few_steps_are_not_folded() -> None:
+    assert folded_steps(chain(SHOWN_SINGLY), {}) is None
+
+
+@pytest.mark.parametrize(
+    ("after", "nodes", "titles"),
+    [
+        (
+            {f"{node}/{at}": () for node in ("load", "train", "score") for at in range(100)},
+            {f"{node}/{at}": node for node in ("load", "train", "score") for at in range(100)},
+            ["load", "train", "score"],
+        ),
+        (
+            {f"{name}-{at}": () for name in ("load", "train", "score") for at in range(100)},
+            {},
+            ["load-*", "train-*", "score-*"],
+        ),
+        (
+            # parts are loaded and cleaned in turn: by name, the two groups would wait for each other
+            {
+                f"{('load', 'clean')[at % 2]}-{at}": (f"{('load', 'clean')[1 - at % 2]}-{at - 1}",) if at else ()
+                for at in range(300)
+            },
+            {},
+            ["stages 1 to 3", "stages 4 to 6"],
+        ),
+    ],
+)
+def test_groups_are_named_by_what_their_steps_share(
+    after: dict[str, tuple[str, ...]], nodes: dict[str, str], titles: list[str]
+) -> None:
+    groups = folded_steps(after, nodes)
+    assert groups is not None
+    assert list(groups)[: len(titles)] == titles
+    assert [name for members in groups.values() for name in members] == list(after)
+    assert find_cycle(between(after, groups)) is None
+
+
+@given(st.integers(0, 2**32), st.integers(SHOWN_SINGLY + 1, 600))
+def test_any_graph_folds_into_few_groups_that_do_not_wait_for_each_other(seed: int, count: int) -> None:
+    after = {f"{'abc'[(seed >> at % 32) % 3]}/{at}": () for at in range(count)}
+    names = list(after)
+    linked: dict[str, tuple[str, ...]] = {
+        name: tuple({names[(seed * (at + 1) + step) % at] for step in range(2)}) if at else ()
+        for at, name in enumerate(names)
+    }
+    groups = folded_steps(linked, {})
+    assert groups is not None
+    assert 1 <= len(groups) <= 120
+    assert sorted(name for members in groups.values() for name in members) == sorted(names)
+    assert find_cycle(between(linked, groups)) is None

@@ -1,0 +1,235 @@
+"""Which runs and results are removed, and which are not."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from msgspec.structs import replace
+
+from nbci.config import Project
+from nbci.digests import file_digest
+from nbci.errors import UsageError
+from nbci.handoff.values import ValueRef
+from nbci.plan.model import Plan
+from nbci.records.model import RunRecord, StepRecord
+from nbci.runs.clean import (
+    KnownRun,
+    displaced_files,
+    freed_bytes,
+    known_runs,
+    never_begun,
+    remove_results,
+    remove_runs,
+    unneeded_results,
+    unneeded_runs,
+)
+from nbci.runs.folder import RunFolder, new_run
+from nbci.store.cache import Cache
+from nbci.store.file_index import FileIndex
+from nbci.store.files import try_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SOON = time.time() + 1000
+"""Everything that a test makes is older than this."""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project without runs."""
+    return Project(root=tmp_path / "project")
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Cache:
+    """An empty cache."""
+    return Cache(tmp_path / "cache")
+
+
+def make_run(project: Project, *steps: StepRecord, same_as: str | None = None, going_on: bool = False) -> RunFolder:
+    folder = new_run(project)
+    folder.free_reserve()
+    folder.write_plan(Plan(pipeline="p", target="n", steps=()))
+    folder.write_run(RunRecord(run=folder.run, pipeline="p", target="n", result="passed", nbci="1", same_as=same_as))
+    for step in steps:
+        folder.write_step(step)
+    if not going_on:
+        folder.release()
+    return folder
+
+
+def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[ValueRef, ...] = ()) -> StepRecord:
+    """A step's result in the cache: a value, an out and a notebook."""
+    place = project.root / name
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text(f"what {name} wrote", encoding="utf-8")
+    digest, _ = file_digest(place)
+    index = FileIndex(project.root / "index.json")
+    out = cache.artifacts.keep(project.root, name, index)
+    value = ValueRef(name=name, object=file_digest(place)[0][::-1], bytes=3, type="str", group=(name,))
+    cache.value_path(value.object).parent.mkdir(parents=True, exist_ok=True)
+    cache.value_path(value.object).write_bytes(b"abc")
+    notebook = project.root / f"{name}.ipynb"
+    notebook.write_text(f"notebook of {name}", encoding="utf-8")
+    record = StepRecord(
+        name=name, result="passed", key=digest, run="r", ended_utc="2026-01-01T00:00:00.000Z",
+        takes=takes, gives=(value,), outs=(out,),
+    )  # fmt: skip
+    cache.keep(record, notebook, index)
+    return record
+
+
+def is_whole(cache: Cache, record: StepRecord) -> bool:
+    parts = [cache.value_path(ref.object) for ref in record.gives] + [cache.own.path(ref.digest) for ref in record.outs]
+    notebook = cache.notebook_of(record, FileIndex(cache.root / "index"))
+    there = [*(path.exists() for path in parts), notebook is not None, cache.entry(record).exists()]
+    assert len(set(there)) == 1, there
+    return there[0]
+
+
+@given(st.data())
+def test_the_newest_runs_stay_and_what_they_name(data: st.DataObject) -> None:
+    count = data.draw(st.integers(0, 12))
+    runs = []
+    for number in range(count):
+        older = data.draw(st.none() | st.integers(number + 1, count - 1)) if number < count - 1 else None
+        same_as = None if older is None else f"r{older}"
+        runs.append(
+            KnownRun(
+                run=f"r{number}", going_on=data.draw(st.booleans()), promoted=data.draw(st.booleans()), same_as=same_as
+            )
+        )
+    keep = data.draw(st.integers(1, 5))
+    gone = set(unneeded_runs(runs, keep))
+    assert not gone & {known.run for known in runs[:keep]}
+    assert not gone & {known.run for known in runs if known.going_on or known.promoted}
+    kept = [known for known in runs if known.run not in gone]
+    assert not gone & {known.same_as for known in kept}
+    needed = keep + sum(
+        known.going_on or known.promoted or any(one.same_as == known.run for one in runs) for known in runs
+    )
+    assert len(kept) <= needed
+
+
+def test_removed_runs_leave_nothing_behind(project: Project) -> None:
+    old, named, going_on = (make_run(project), make_run(project), make_run(project, going_on=True))
+    newest = make_run(project, same_as=named.run)
+    unneeded = unneeded_runs(known_runs(project), 1)
+    assert unneeded == (old.run,)
+    assert remove_runs(project, unneeded) == (old.run,)
+    assert sorted(os.listdir(project.runs_folder)) == sorted([named.run, going_on.run, newest.run])
+    assert not (project.root / ".nbci" / "removed").exists()
+    going_on.release()
+
+
+def test_a_run_that_is_taken_up_meanwhile_stays(project: Project) -> None:
+    resumed, named, old = make_run(project), make_run(project), make_run(project)
+    assert resumed.hold()
+    make_run(project, same_as=named.run)
+    assert remove_runs(project, [old.run, named.run, resumed.run]) == (old.run,)
+    assert (named.path / "run.json").exists()
+    assert (resumed.path / "run.json").exists()
+    resumed.release()
+
+
+def test_one_clean_at_a_time(project: Project) -> None:
+    lock = try_lock(project.locks_folder / "clean.lock")
+    assert lock is not None
+    with pytest.raises(UsageError, match="another `nbci clean`"):
+        remove_runs(project, [])
+    os.close(lock)
+
+
+def test_a_folder_in_which_no_run_began_goes_when_it_is_old(project: Project) -> None:
+    begun, stub, going_on = make_run(project), new_run(project), new_run(project)
+    stub.release()
+    assert never_begun(project, SOON) == (stub.run,)
+    assert never_begun(project, time.time() - 1000) == ()
+    assert remove_runs(project, [stub.run]) == (stub.run,)
+    assert begun.path.exists()
+    going_on.release()
+
+
+def test_results_of_kept_runs_stay_and_all_that_is_young(project: Project, cache: Cache) -> None:
+    kept, other = make_result(project, cache, "kept"), make_result(project, cache, "other")
+    run = make_run(project, replace(kept, result="reused"))
+    young = unneeded_results(cache, project, [run.run], time.time() - 1000)
+    assert young.paths == ()
+    old = unneeded_results(cache, project, [run.run], SOON)
+    assert (len(old.results), len(old.values), len(old.artifacts)) == (2, 2, 1)
+    remove_results(cache, project, [run.run], SOON)
+    assert is_whole(cache, kept)
+    assert not is_whole(cache, other)
+    assert list(cache.records(other.key or "")) == []
+
+
+def test_a_result_that_is_used_stays_with_what_it_took_and_gave(
+    project: Project, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nbci.store.cache.MARKED_AGAIN_SECONDS", 0.0)
+    gone = make_result(project, cache, "gone")
+    used = make_result(project, cache, "used", takes=gone.gives)
+    time.sleep(0.05)  # the clock of the file system is coarse
+    before = time.time() - 0.02
+    cache.mark_used(used)
+    remove_results(cache, project, (), before)
+    assert is_whole(cache, used)
+    assert cache.value_path(gone.gives[0].object).exists()
+    assert not cache.entry(gone).exists()
+
+
+def test_what_builds_of_forks_keep_goes_as_well(project: Project, cache: Cache) -> None:
+    trusted, fork = make_result(project, cache, "trusted"), Cache(cache.root / "pr/12")
+    theirs = make_result(project, fork, "theirs")
+    assert not unneeded_results(cache, project, [], time.time() - 1000).paths
+    run = make_run(project, trusted)
+    remove_results(cache, project, [run.run], SOON)
+    assert is_whole(cache, trusted)
+    assert not fork.entry(theirs).exists()
+
+
+def test_what_a_killed_process_left_goes(project: Project, cache: Cache) -> None:
+    kept = make_result(project, cache, "kept")
+    run = make_run(project, kept)
+    left = [
+        cache.root / "incoming/7-1/object",
+        cache.root / "outgoing/7-1",
+        cache.values / ".value-7-1",
+        cache.own.path(kept.outs[0].digest).with_name(".nbci-7-1"),
+    ]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    remove_results(cache, project, [run.run], SOON)
+    assert not any(path.exists() for path in left)
+    assert is_whole(cache, kept)
+
+
+def test_a_file_with_another_name_elsewhere_frees_nothing(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "own").write_bytes(b"12345")
+    (tmp_path / "elsewhere").write_bytes(b"123")
+    os.link(tmp_path / "elsewhere", folder / "shared")
+    assert freed_bytes([folder]) == 5
+    assert freed_bytes([folder, tmp_path / "elsewhere"]) == 8
+    assert freed_bytes([tmp_path / "nothing"]) == 0
+
+
+def test_a_run_that_holds_displaced_files_stays_unless_they_are_asked_for(project: Project) -> None:
+    run = make_run(project).run
+    place = project.runs_folder / run / "displaced" / "data" / "typed.txt"
+    place.parent.mkdir(parents=True)
+    place.write_text("typed by hand", encoding="utf-8")
+
+    assert displaced_files(project, run) == ("data/typed.txt",)
+    assert remove_runs(project, [run]) == ()
+    assert place.read_text(encoding="utf-8") == "typed by hand"
+    assert remove_runs(project, [run], displaced_too=True) == (run,)
+    assert not place.exists()
