@@ -1,4 +1,6 @@
-"""Measure nbci against its peers: `python -m benchmarks [NAME …]`, or `make bench`, `make bench ONLY=plan QUICK=1`."""
+"""Measure nbci against its peers: `python -m benchmarks [NAME …]`, or `make bench`, `make bench
+ONLY=plan QUICK=1`.
+"""
 
 from __future__ import annotations
 
@@ -51,18 +53,26 @@ def main() -> int:
 
 
 def _compile() -> None:
-    """Have bytecode of nbci and of all that it runs with, as pip leaves it: else each process would compile anew."""
+    """Have bytecode of nbci and of all that it runs with, as pip leaves it: else each process would
+    compile anew.
+    """
     command = [sys.executable, "-m", "compileall", "-q"]
     subprocess.run([*command, ROOT / "nbci"], check=True)
-    subprocess.run([*command, "-j", "0", sysconfig.get_path("purelib")], check=False, capture_output=True)
+    subprocess.run(
+        [*command, "-j", "0", sysconfig.get_path("purelib")], check=False, capture_output=True
+    )
 
 
-def _write(arguments: argparse.Namespace, groups: dict[str, list[Row]], titles: dict[str, str]) -> None:
+def _write(
+    arguments: argparse.Namespace, groups: dict[str, list[Row]], titles: dict[str, str]
+) -> None:
     """Keep what there is so far: a long run that breaks has not been in vain."""
     arguments.json.parent.mkdir(exist_ok=True)
     arguments.json.write_text(as_json(groups, arguments.quick), encoding="utf-8")
     if arguments.markdown:
-        arguments.markdown.write_text(as_markdown(groups, titles, arguments.quick), encoding="utf-8")
+        arguments.markdown.write_text(
+            as_markdown(groups, titles, arguments.quick), encoding="utf-8"
+        )
 
 
 def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
@@ -74,11 +84,15 @@ def _measured(name: str, arguments: argparse.Namespace) -> list[Row]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"of {', '.join(NAMES)} (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="few rounds and small sizes")
     parser.add_argument("--json", type=Path, default=ROOT / ".bench" / "results.json", metavar="FILE",
                         help="where the figures go (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--markdown", type=Path, metavar="FILE", help="write the tables as a page, too")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write the tables as a page, too"
+    )
     parser.add_argument("--peers", type=Path, default=ROOT / ".bench", metavar="FOLDER",
                         help="where the peers' environments are kept (default: %(default)s)")  # fmt: skip
     return parser

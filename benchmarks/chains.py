@@ -1,4 +1,6 @@
-"""Ten chained notebooks, each reading a file that the one before wrote: Ploomber, and DVC with papermill."""
+"""Ten chained notebooks, each reading a file that the one before wrote: Ploomber, and DVC with
+papermill.
+"""
 
 from __future__ import annotations
 
@@ -36,14 +38,19 @@ def rows(bench: Bench) -> Iterator[Row]:
     cold: dict[str, Way] = {
         "nbci": nbci_way([*run, "--force"], f"{COUNT} passed"),
         "Ploomber": ploomber_way([build, "build", "--force"], "True"),
-        "dvc repro with papermill": dvc_way([repro, "repro", "--force"], f"Running stage 's{COUNT - 1}'"),
+        "dvc repro with papermill": dvc_way(
+            [repro, "repro", "--force"], f"Running stage 's{COUNT - 1}'"
+        ),
     }
     nothing: dict[str, Way] = {
         "nbci": nbci_way(run, f"{COUNT} reused"),
         "Ploomber": ploomber_way([build, "build"], "False"),
         "dvc repro with papermill": dvc_way([repro, "repro"], "Data and pipelines are up to date"),
     }
-    for work, ways in ((f"{COUNT} chained notebooks, all run", cold), (f"{COUNT}, nothing to do", nothing)):
+    for work, ways in (
+        (f"{COUNT} chained notebooks, all run", cold),
+        (f"{COUNT}, nothing to do", nothing),
+    ):
         seen = take_turns(ways, rounds=bench.pick(3, 1), warmups=0 if ways is cold else 1)
         for name in ("Ploomber", "dvc repro with papermill"):
             yield compared(work, seen["nbci"], name, seen[name])

@@ -1,4 +1,6 @@
-"""Ten import-heavy notebook steps (numpy, pandas, scikit-learn), a kernel each, whole commands, one after another."""
+"""Ten import-heavy notebook steps (numpy, pandas, scikit-learn), a kernel each, whole commands, one
+after another.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def rows(bench: Bench) -> Iterator[Row]:
         seconds_of(nbci("kernels", "stop", "--now"), cwd=project, env=warm, expect="stopped: 1")
 
 
-def _measured(bench: Bench, project: Path, notebooks: list[Path], envs: dict[str, dict[str, str]]) -> Iterator[Row]:
+def _measured(
+    bench: Bench, project: Path, notebooks: list[Path], envs: dict[str, dict[str, str]]
+) -> Iterator[Row]:
     others, bin_folder = of_others(bench.folder), papermill(bench.peers)
 
     def bare() -> float:
@@ -58,7 +62,10 @@ def _measured(bench: Bench, project: Path, notebooks: list[Path], envs: dict[str
         "papermill": partial(peer, "papermill", "{source}", "{made}", "--no-progress-bar"),
         "nbclient": partial(peer, "jupyter-execute", "{source}", "--output={made}"),
         **{name: partial(_by_nbci, one_by_one, project, env, count) for name, env in envs.items()},
-        **{f"{name}, at once": partial(_by_nbci, force, project, env, count) for name, env in envs.items()},
+        **{
+            f"{name}, at once": partial(_by_nbci, force, project, env, count)
+            for name, env in envs.items()
+        },
     }
     seen = take_turns(ways, rounds=bench.pick(3, 1), warmups=0)
     scripts = f"{count} python scripts"
@@ -67,7 +74,9 @@ def _measured(bench: Bench, project: Path, notebooks: list[Path], envs: dict[str
                        at_most=None if bench.quick else most)  # fmt: skip
         yield compared(f"nbci run, kernels {name}", seen[f"{name}, at once"], scripts, seen["bare"])
         for tool in ("papermill", "nbclient"):
-            yield compared(f"nbci run -j 1, kernels {name}", seen[name], f"{tool}, {count} times", seen[tool])
+            yield compared(
+                f"nbci run -j 1, kernels {name}", seen[name], f"{tool}, {count} times", seen[tool]
+            )
     for tool in ("papermill", "nbclient"):
         yield compared(f"({tool}, {count} times)", seen[tool], scripts, seen["bare"])
     argv = [str(bin_folder / "papermill"), notebooks[0].name, "watched.ipynb", "--no-progress-bar"]
@@ -100,7 +109,9 @@ def _by_nbci(argv: list[str], project: Path, env: dict[str, str], count: int) ->
     return seconds
 
 
-def _by_peer(folder: Path, argv: tuple[str, ...], project: Path, env: dict[str, str], notebook: Path) -> float:
+def _by_peer(
+    folder: Path, argv: tuple[str, ...], project: Path, env: dict[str, str], notebook: Path
+) -> float:
     made = project / "made.ipynb"
     made.unlink(missing_ok=True)
     command, *rest = (part.format(source=notebook, made=made) for part in argv)

@@ -1,4 +1,6 @@
-"""Kernel start to first result, and eight kernels at once: nbci's forked kernels and stock jupyter_client."""
+"""Kernel start to first result, and eight kernels at once: nbci's forked kernels and stock
+jupyter_client.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,9 @@ async def forked(code: str, *, folder: Path, zygotes: Zygotes) -> Kernel:
     await process.start()
     assert process.client is not None
     asked = process.client.execute(code)
-    while (reply := await process.client.get_shell_msg(timeout=60))["parent_header"].get("msg_id") != asked:
+    while (reply := await process.client.get_shell_msg(timeout=60))["parent_header"].get(
+        "msg_id"
+    ) != asked:
         pass
     _must_be_fine(reply)
     seconds = time.perf_counter() - began
@@ -110,7 +114,9 @@ def _starts(bench: Bench, runner: asyncio.Runner) -> Iterator[Row]:
     yield compared(f"{work}, with spares", seen["spare"], "stock", seen["stock"], at_most=0.06)
 
 
-def _start_and_end(runner: asyncio.Runner, start: Callable[[str], Awaitable[Kernel]], code: str) -> float:
+def _start_and_end(
+    runner: asyncio.Runner, start: Callable[[str], Awaitable[Kernel]], code: str
+) -> float:
     async def one() -> float:
         kernel = await start(code)
         await kernel.end()
@@ -147,7 +153,9 @@ async def _several(start: Callable[[str], Awaitable[Kernel]], memory: list[float
     began = time.perf_counter()
     kernels = await asyncio.gather(*(start(IMPORTS) for _ in range(COUNT)))
     seconds = time.perf_counter() - began
-    memory.append(float(sum(shared_bytes(child.pid) for child in psutil.Process().children(recursive=True))))
+    memory.append(
+        float(sum(shared_bytes(child.pid) for child in psutil.Process().children(recursive=True)))
+    )
     for kernel in kernels:
         await kernel.end()
     return seconds

@@ -1,6 +1,8 @@
-"""How things are measured: in turns, in pairs, medians first. Every way checks its own result or raises `Wrong`.
+"""How things are measured: in turns, in pairs, medians first. Every way checks its own result or
+raises `Wrong`.
 
-Absolute times belong to a machine; what travels is the ratio between two ways that took turns in one run.
+Absolute times belong to a machine; what travels is the ratio between two ways that took turns in
+one run.
 """
 
 from __future__ import annotations
@@ -32,7 +34,8 @@ class Wrong(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bench:
-    """What a benchmark is given: an empty folder of its own, a place for the peers' environments, and how thorough.
+    """What a benchmark is given: an empty folder of its own, a place for the peers' environments,
+    and how thorough.
 
     `folder` is for all that it makes; `peers` stays between runs.
     """
@@ -58,7 +61,11 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """The spread of these; one value alone has none."""
-        quartiles = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
+        quartiles = (
+            statistics.quantiles(values, n=4, method="inclusive")
+            if len(values) > 1
+            else [values[0]] * 3
+        )
         low, median, high = quartiles
         return cls(median=median, low=low, high=high, rounds=len(values))
 
@@ -73,7 +80,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One line of the table. `ratio` is nbci's figure divided by the peer's, taken in pairs; small is good."""
+    """One line of the table.
+
+    `ratio` is nbci's figure divided by the peer's, taken in pairs; small is good.
+    """
 
     work: str
     figure: Spread
@@ -93,8 +103,13 @@ class Row:
         return judged.median <= self.target.at_most
 
 
-def take_turns(ways: Mapping[str, Way], *, rounds: int, warmups: int = 1) -> dict[str, tuple[float, ...]]:
-    """Let every way do its work once a round; who comes first changes with the round. Warm-ups do not count."""
+def take_turns(
+    ways: Mapping[str, Way], *, rounds: int, warmups: int = 1
+) -> dict[str, tuple[float, ...]]:
+    """Let every way do its work once a round; who comes first changes with the round.
+
+    Warm-ups do not count.
+    """
     seen: dict[str, list[float]] = {name: [] for name in ways}
     names = list(ways)
     for number in range(-warmups, rounds):
@@ -116,7 +131,8 @@ def compared(
     figure_at_most: float | None = None,
     unit: Unit = "s",
 ) -> Row:
-    """A row for figures that come from the same rounds; `at_most` is the target for the ratio, or one for our figure.
+    """A row for figures that come from the same rounds; `at_most` is the target for the ratio, or
+    one for our figure.
 
     >>> compared("sleeping", [1.0, 2.0, 3.0], "a cat", [4.0, 8.0, 4.0], at_most=0.3).met
     True
@@ -135,14 +151,21 @@ def compared(
     )
 
 
-def figure(work: str, values: Sequence[float], *, at_most: float | None = None, unit: Unit = "s") -> Row:
+def figure(
+    work: str, values: Sequence[float], *, at_most: float | None = None, unit: Unit = "s"
+) -> Row:
     """A row without a peer; `at_most` is the target in its unit."""
     target = None if at_most is None else Target(at_most=at_most, of="figure")
     return Row(work=work, figure=Spread.of(values), unit=unit, target=target)
 
 
 def seconds_of(
-    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], expect: str = "", status: int = 0
+    argv: Sequence[str | Path],
+    *,
+    cwd: Path,
+    env: Mapping[str, str],
+    expect: str = "",
+    status: int = 0,
 ) -> float:
     """Seconds that a whole command took, from before it starts until it has ended.
 
@@ -151,19 +174,34 @@ def seconds_of(
     with tempfile.TemporaryFile() as output:
         began = time.perf_counter()
         code = subprocess.run(
-            list(map(str, argv)), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output, check=False
+            list(map(str, argv)),
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            check=False,
         ).returncode
         seconds = time.perf_counter() - began
         _check(argv, code == status, _all_of(output), expect, f"ended with {code}")
     return seconds
 
 
-def peak_memory_of(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], expect: str = "") -> float:
-    """Most bytes (PSS) that a command and its descendants held at once, as sampled; slows it, so is never timed."""
+def peak_memory_of(
+    argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str], expect: str = ""
+) -> float:
+    """Most bytes (PSS) that a command and its descendants held at once, as sampled; slows it, so is
+    never timed.
+    """
     peak = 0
     with tempfile.TemporaryFile() as output:
         process = psutil.Popen(
-            list(map(str, argv)), cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            list(map(str, argv)),
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
         )
         try:
             while process.poll() is None:
@@ -180,7 +218,10 @@ def peak_memory_of(argv: Sequence[str | Path], *, cwd: Path, env: Mapping[str, s
 
 
 def shared_bytes(pid: int) -> int:
-    """Memory of a process (PSS): what it shares is divided among those that share it. 0 when it has gone."""
+    """Memory of a process (PSS): what it shares is divided among those that share it.
+
+    0 when it has gone.
+    """
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -193,7 +234,9 @@ def _all_of(file: IO[bytes]) -> bytes:
     return file.read()
 
 
-def _check(argv: Sequence[str | Path], ended_well: bool, output: bytes, expect: str, problem: str) -> None:
+def _check(
+    argv: Sequence[str | Path], ended_well: bool, output: bytes, expect: str, problem: str
+) -> None:
     if ended_well and expect.encode() in output:
         return
     command = " ".join(os.fspath(part) for part in argv)

@@ -28,7 +28,14 @@ def rows(bench: Bench) -> Iterator[Row]:
         _notebook(project, cells)
     env, others = of_nbci(bench.folder), of_others(bench.folder)
     command = papermill(bench.peers) / "papermill"
-    peer: list[str | Path] = [command, project / f"{few}.ipynb", out, "-k", "python3", "--no-progress-bar"]
+    peer: list[str | Path] = [
+        command,
+        project / f"{few}.ipynb",
+        out,
+        "-k",
+        "python3",
+        "--no-progress-bar",
+    ]
 
     def theirs() -> float:
         seconds = seconds_of(peer, cwd=project, env=others)
@@ -40,14 +47,23 @@ def rows(bench: Bench) -> Iterator[Row]:
         _check(newest_run(project) / f"steps/{cells}/notebook.ipynb", cells)
         return seconds
 
-    ways: dict[str, Way] = {"nbci": partial(ours, few), "twice": partial(ours, 2 * few), "papermill": theirs}
+    ways: dict[str, Way] = {
+        "nbci": partial(ours, few),
+        "twice": partial(ours, 2 * few),
+        "papermill": theirs,
+    }
     seen = take_turns(ways, rounds=bench.pick(3, 1))
     work = f"cells that print {LINES * (len(LINE) + 1) // 1000} kB"
     yield compared(f"{few} {work}", seen["nbci"], "papermill", seen["papermill"],
                    at_most=None if bench.quick else AT_MOST)  # fmt: skip
     yield compared(f"{2 * few} {work}", seen["twice"], f"{few} cells", seen["nbci"])
-    memory = {cells: [peak_memory_of(_run(cells), cwd=project, env=env, expect="1 passed")] for cells in (few, 2 * few)}
-    yield compared(f"{2 * few} {work}, peak memory", memory[2 * few], f"{few} cells", memory[few], unit="bytes")
+    memory = {
+        cells: [peak_memory_of(_run(cells), cwd=project, env=env, expect="1 passed")]
+        for cells in (few, 2 * few)
+    }
+    yield compared(
+        f"{2 * few} {work}, peak memory", memory[2 * few], f"{few} cells", memory[few], unit="bytes"
+    )
 
 
 def _run(cells: int) -> Sequence[str]:
@@ -57,7 +73,9 @@ def _run(cells: int) -> Sequence[str]:
 def _notebook(project: Path, cells: int) -> None:
     (project / ".git").mkdir(parents=True, exist_ok=True)
     source = f"for _ in range({LINES}): print({LINE!r})"
-    write_notebook(project / f"{cells}.ipynb", [(f"{source}  # {number}", ()) for number in range(cells)])
+    write_notebook(
+        project / f"{cells}.ipynb", [(f"{source}  # {number}", ()) for number in range(cells)]
+    )
 
 
 def _check(notebook: Path, cells: int) -> None:

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 MOST_SECONDS = 1.5
 LINEAR = 1.2
-"""Time may grow by this factor more than the number of steps does before it counts as more than linear."""
+"""Time may grow by this factor more than the number of steps does before it counts as more than
+linear.
+"""
 
 
 def rows(bench: Bench) -> Iterator[Row]:
@@ -28,14 +30,22 @@ def rows(bench: Bench) -> Iterator[Row]:
         for size in sizes:
             project = bench.folder / f"{make.__name__}-{size}"
             argv = nbci("plan", make(project, size))
-            ways[f"{size}"] = partial(seconds_of, argv, cwd=project, env=env, expect=f": {size} steps")
-            watched[f"{size}"] = partial(peak_memory_of, argv, cwd=project, env=env, expect=f": {size} steps")
+            ways[f"{size}"] = partial(
+                seconds_of, argv, cwd=project, env=env, expect=f": {size} steps"
+            )
+            watched[f"{size}"] = partial(
+                peak_memory_of, argv, cwd=project, env=env, expect=f": {size} steps"
+            )
         seen = take_turns(ways, rounds=bench.pick(3, 1))
         small, *_, large = sizes
         yield from (figure(f"plan {size:,} steps, {form}", seen[f"{size}"]) for size in sizes[:-1])
-        yield figure(f"plan {large:,} steps, {form}", seen[f"{large}"], at_most=MOST_SECONDS * large / 10_000)
+        yield figure(
+            f"plan {large:,} steps, {form}", seen[f"{large}"], at_most=MOST_SECONDS * large / 10_000
+        )
         growth = LINEAR * large / small
-        memory = take_turns({size: watched[size] for size in (f"{small}", f"{large}")}, rounds=1, warmups=0)
+        memory = take_turns(
+            {size: watched[size] for size in (f"{small}", f"{large}")}, rounds=1, warmups=0
+        )
         yield compared(f"from {small:,} to {large:,} steps, {form}", seen[f"{large}"], f"{small:,} steps",
                        seen[f"{small}"], at_most=growth)  # fmt: skip
         yield compared(f"from {small:,} to {large:,} steps, {form}, memory", memory[f"{large}"], f"{small:,} steps",

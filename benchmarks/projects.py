@@ -20,12 +20,16 @@ def write_notebook(path: Path, cells: Iterable[tuple[str, tuple[str, ...]]]) -> 
     ]  # fmt: skip
     kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
     metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
-    path.write_text(json.dumps({"cells": found, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5}))
+    path.write_text(
+        json.dumps({"cells": found, "metadata": metadata, "nbformat": 4, "nbformat_minor": 5})
+    )
     return path
 
 
 def chain(project: Path, steps: int) -> Path:
-    """One notebook of so many trivial steps, each of which takes a value from the one before and gives one."""
+    """One notebook of so many trivial steps, each of which takes a value from the one before and
+    gives one.
+    """
     (project / ".git").mkdir(parents=True)
     first = ("x0 = 0", ("step:s0",))
     rest = ((f"x{n} = x{n - 1} + 1", (f"step:s{n}",)) for n in range(1, steps))
@@ -33,13 +37,17 @@ def chain(project: Path, steps: int) -> Path:
 
 
 def listed(project: Path, steps: int) -> Path:
-    """A pipeline file of so many steps, each with a file that it reads and one that it writes, ten in a row."""
+    """A pipeline file of so many steps, each with a file that it reads and one that it writes, ten
+    in a row.
+    """
     (project / ".git").mkdir(parents=True)
     write_notebook(project / "step.ipynb", [("n = 0", ("parameters",)), ("print(n)", ())])
     lines = ["steps:"]
     for n in range(steps):
         dep = f"out/{n - 1}.txt" if n % 10 else f"in/{n // 10}.txt"
-        lines.append(f"  s{n}: {{notebook: step.ipynb, params: {{n: {n}}}, deps: [{dep}], outs: [out/{n}.txt]}}")
+        lines.append(
+            f"  s{n}: {{notebook: step.ipynb, params: {{n: {n}}}, deps: [{dep}], outs: [out/{n}.txt]}}"
+        )
         if not n % 10:
             source = project / f"in/{n // 10}.txt"
             source.parent.mkdir(exist_ok=True)

@@ -36,7 +36,9 @@ def rows(bench: Bench) -> Iterator[Row]:
 def _of_cells(bench: Bench) -> Iterator[Row]:
     project, env, others = bench.folder / "cells", of_nbci(bench.folder), of_others(bench.folder)
     (project / ".git").mkdir(parents=True)
-    write_notebook(project / "n.ipynb", [(f"# {n}\n{_KINDS[n % len(_KINDS)]}", ()) for n in range(CELLS)])
+    write_notebook(
+        project / "n.ipynb", [(f"# {n}\n{_KINDS[n % len(_KINDS)]}", ()) for n in range(CELLS)]
+    )
     for _ in range(2):  # so that there is something to compare with
         seconds_of(nbci("run", "n.ipynb", "--force"), cwd=project, env=env, expect="1 passed")
     run = newest_run(project)
@@ -46,7 +48,14 @@ def _of_cells(bench: Bench) -> Iterator[Row]:
         "nbci": partial(seconds_of, nbci("report"), cwd=project, env=env, expect="index.html"),
         "nbconvert": partial(
             seconds_of,
-            [nbconvert(bench.peers) / "jupyter-nbconvert", "--to", "html", "--output", page, executed],
+            [
+                nbconvert(bench.peers) / "jupyter-nbconvert",
+                "--to",
+                "html",
+                "--output",
+                page,
+                executed,
+            ],
             cwd=project,
             env=others,
         ),
@@ -65,22 +74,36 @@ def _of_steps(bench: Bench) -> Iterator[Row]:
     chain(project, steps)
     seconds_of(nbci("run", "chain.ipynb"), cwd=project, env=env, expect=f"{steps} passed")
     report = partial(seconds_of, nbci("report"), cwd=project, env=env, expect="index.html")
-    yield figure(f"nbci report, {steps:,} steps", [report() for _ in range(bench.pick(3, 1))], at_most=20.0)
+    yield figure(
+        f"nbci report, {steps:,} steps", [report() for _ in range(bench.pick(3, 1))], at_most=20.0
+    )
     index = newest_run(project) / "report/index.html"
-    yield figure(f"index of {steps:,} steps shown by Chromium", _shown_seconds(index, bench.pick(5, 2)), at_most=1.0)
+    yield figure(
+        f"index of {steps:,} steps shown by Chromium",
+        _shown_seconds(index, bench.pick(5, 2)),
+        at_most=1.0,
+    )
 
 
 def _bytes_without_pictures(report: Path) -> float:
-    return float(sum(p.stat().st_size for p in report.rglob("*") if p.is_file() and p.suffix not in _PICTURES))
+    return float(
+        sum(
+            p.stat().st_size for p in report.rglob("*") if p.is_file() and p.suffix not in _PICTURES
+        )
+    )
 
 
 def _shown_seconds(page: Path, rounds: int) -> list[float]:
-    """Seconds from asking for the page until it and its pictures are there, each time in a new window."""
+    """Seconds from asking for the page until it and its pictures are there, each time in a new
+    window.
+    """
     from playwright.sync_api import sync_playwright
 
     found = []
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
+        browser = playwright.chromium.launch(
+            executable_path="/usr/bin/chromium", args=["--no-sandbox"]
+        )
         for _ in range(rounds + 1):
             window = browser.new_page()
             began = time.perf_counter()

@@ -50,7 +50,9 @@ def _with_runs(project: Path, count: int) -> None:
 
 
 def _record(number: int, draw: random.Random) -> RunRecord:
-    metrics = tuple(Metric(name=name, value=draw.random(), source="cell") for name in ("accuracy", "f1", "loss"))
+    metrics = tuple(
+        Metric(name=name, value=draw.random(), source="cell") for name in ("accuracy", "f1", "loss")
+    )
     return RunRecord(
         run=f"20261121-{number:06}-000abcd",
         pipeline="digits",

@@ -1,4 +1,6 @@
-"""A stage on Jenkins: what `nbci step` takes beside the kernel, where Jenkins would run a bare `sh`."""
+"""A stage on Jenkins: what `nbci step` takes beside the kernel, where Jenkins would run a bare
+`sh`.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,18 @@ def rows(bench: Bench) -> Iterator[Row]:
     project, env = bench.folder / "project", of_nbci(bench.folder)
     chain(project, STEPS)
     seconds_of(
-        nbci("plan", "chain.ipynb", "--out", "plan.json", "--format", "jenkins"), cwd=project, env=env, expect="stage"
+        nbci("plan", "chain.ipynb", "--out", "plan.json", "--format", "jenkins"),
+        cwd=project,
+        env=env,
+        expect="stage",
     )
     store = project / "store"
 
     def stage() -> float:
         shutil.rmtree(store, ignore_errors=True)
-        command = nbci("step", "--plan", "plan.json", "--store", store, "--leave", project / "left", "s0")
+        command = nbci(
+            "step", "--plan", "plan.json", "--store", store, "--leave", project / "left", "s0"
+        )
         seconds = seconds_of(["sh", "-c", '"$@"', "sh", *command], cwd=project, env=env)
         records = [json.loads(path.read_bytes()) for path in store.rglob("record.json")]
         if [record["result"] for record in records] != ["passed"]:

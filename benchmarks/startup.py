@@ -32,7 +32,10 @@ def rows(bench: Bench) -> Iterator[Row]:
         "runs": partial(command, nbci("runs"), expect=newest),
     }
     seen = take_turns(ways, rounds=bench.pick(21, 7), warmups=2)
-    for work, name, most in (("nbci --help", "help", 0.060), (f"nbci runs, with {RUNS:,} runs", "runs", 0.150)):
+    for work, name, most in (
+        ("nbci --help", "help", 0.060),
+        (f"nbci runs, with {RUNS:,} runs", "runs", 0.150),
+    ):
         yield compared(work, seen[name], "python -c pass", seen["python"], figure_at_most=most)
 
 

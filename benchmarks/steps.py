@@ -1,4 +1,6 @@
-"""1,000 trivial steps: what nbci adds to a step, a run with nothing to do, a run with one changed step."""
+"""1,000 trivial steps: what nbci adds to a step, a run with nothing to do, a run with one changed
+step.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ def rows(bench: Bench) -> Iterator[Row]:
     run = partial(seconds_of, cwd=project, env=envs[steps])
     nothing = partial(run, nbci("run", "chain.ipynb"), expect=f"{steps} reused")
     seen = take_turns(
-        {"nbci": lambda: statistics.median(nothing() for _ in range(5)), "dvc": _dvc_repro(bench, steps)},
+        {
+            "nbci": lambda: statistics.median(nothing() for _ in range(5)),
+            "dvc": _dvc_repro(bench, steps),
+        },
         rounds=bench.pick(3, 1),
     )
     yield compared(f"nothing to do, {steps:,} steps", seen["nbci"], "dvc repro", seen["dvc"],
@@ -49,12 +54,16 @@ def rows(bench: Bench) -> Iterator[Row]:
 def _added(project: Path, env: Mapping[str, str], steps: int) -> float:
     """Seconds a step of a whole first run, less the time from its kernel's start to its exit."""
     chain(project, steps)
-    seconds = seconds_of(nbci("run", "chain.ipynb", "-j", "1"), cwd=project, env=env, expect=f"{steps} passed")
+    seconds = seconds_of(
+        nbci("run", "chain.ipynb", "-j", "1"), cwd=project, env=env, expect=f"{steps} passed"
+    )
     return (seconds - sum(_step_seconds(newest_run(project)).values())) / steps
 
 
 def _one_changed(project: Path, run: partial[float], steps: int, number: int) -> float:
-    """Seconds of a run in which one step's code is new and its value as before, less that step's own."""
+    """Seconds of a run in which one step's code is new and its value as before, less that step's
+    own.
+    """
     notebook, name = project / "chain.ipynb", f"s{steps // 2 + number}"
     content = json.loads(notebook.read_bytes())
     content["cells"][steps // 2 + number]["source"] += " + 0"
@@ -99,7 +108,11 @@ def _stages(project: Path, steps: int) -> None:
         (project / out).write_text(f"{number}\n")
         command = f"echo {number} | tee -a ran > {out}"
         stages[f"s{number}"] = {"cmd": command, "deps": [last], "outs": [out]}
-        locked[f"s{number}"] = {"cmd": command, "deps": [_locked(project, last)], "outs": [_locked(project, out)]}
+        locked[f"s{number}"] = {
+            "cmd": command,
+            "deps": [_locked(project, last)],
+            "outs": [_locked(project, out)],
+        }
         last = out
     (project / "dvc.yaml").write_text(json.dumps({"stages": stages}))
     (project / "dvc.lock").write_text(json.dumps({"schema": "2.0", "stages": locked}))
@@ -107,4 +120,9 @@ def _stages(project: Path, steps: int) -> None:
 
 def _locked(project: Path, path: str) -> dict[str, object]:
     content = (project / path).read_bytes()
-    return {"path": path, "hash": "md5", "md5": hashlib.md5(content).hexdigest(), "size": len(content)}
+    return {
+        "path": path,
+        "hash": "md5",
+        "md5": hashlib.md5(content).hexdigest(),
+        "size": len(content),
+    }

@@ -1,4 +1,6 @@
-"""Where the measured commands run: nbci with a cache and warm kernels of its own, each peer in its own environment."""
+"""Where the measured commands run: nbci with a cache and warm kernels of its own, each peer in its
+own environment.
+"""
 
 from __future__ import annotations
 
@@ -19,14 +21,18 @@ PYTHON = Path(sys.executable)
 
 
 def nbci(*arguments: str | Path) -> list[str]:
-    """The command line of nbci: the installed command, or where only its package is on the path, the module."""
+    """The command line of nbci: the installed command, or where only its package is on the path,
+    the module.
+    """
     command = PYTHON.parent / "nbci"
     start = [str(command)] if command.exists() else [str(PYTHON), "-m", "nbci"]
     return [*start, *map(str, arguments)]
 
 
 def of_nbci(folder: Path) -> dict[str, str]:
-    """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps is in the folder."""
+    """Environment variables for nbci: nothing of the user's is read or changed; all that it keeps
+    is in the folder.
+    """
     runtime = folder / "run"
     folder.mkdir(exist_ok=True)
     runtime.mkdir(exist_ok=True, mode=0o700)
@@ -37,8 +43,17 @@ def of_nbci(folder: Path) -> dict[str, str]:
 
 def of_others(folder: Path) -> dict[str, str]:
     """Environment variables for a peer: none of this Python's own, and no home but the folder."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith(("NBCI_", "PYTHON", "VIRTUAL_"))}
-    return {**kept, "HOME": str(folder), "IPYTHONDIR": str(folder / ".ipython"), "DVC_NO_ANALYTICS": "1"}
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("NBCI_", "PYTHON", "VIRTUAL_"))
+    }
+    return {
+        **kept,
+        "HOME": str(folder),
+        "IPYTHONDIR": str(folder / ".ipython"),
+        "DVC_NO_ANALYTICS": "1",
+    }
 
 
 def same_versions(*names: str) -> list[str]:
@@ -47,14 +62,18 @@ def same_versions(*names: str) -> list[str]:
 
 
 def peer(places: Path, name: str, requirements: Sequence[str]) -> Path:
-    """The folder of a peer's commands; its environment is made once for these requirements and this Python."""
+    """The folder of a peer's commands; its environment is made once for these requirements and this
+    Python.
+    """
     wanted = "\n".join([sys.version, *requirements])
     place = places / f"{name}-{hashlib.sha256(wanted.encode()).hexdigest()[:12]}"
     if not (place / "made").exists():
         print(f"… making an environment for {name} in {place}", file=sys.stderr, flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", place], check=True)
         pip = [str(place / "bin" / "pip"), "--quiet", "--disable-pip-version-check"]
-        if subprocess.run([*pip, "install", *requirements], check=False, env=of_others(place)).returncode:
+        if subprocess.run(
+            [*pip, "install", *requirements], check=False, env=of_others(place)
+        ).returncode:
             raise Wrong(f"pip could not install {' '.join(requirements)}: is there a network?")
         (place / "made").write_text(wanted, encoding="utf-8")
     return place / "bin"
@@ -62,7 +81,11 @@ def peer(places: Path, name: str, requirements: Sequence[str]) -> Path:
 
 def papermill(places: Path) -> Path:
     """Papermill and nbclient, with the kernel and the packages that nbci's kernels have."""
-    return peer(places, "papermill", ["papermill", *same_versions("ipykernel", "numpy", "pandas", "scikit-learn")])
+    return peer(
+        places,
+        "papermill",
+        ["papermill", *same_versions("ipykernel", "numpy", "pandas", "scikit-learn")],
+    )
 
 
 def nbconvert(places: Path) -> Path:

@@ -25,7 +25,15 @@ def cells(row: Row) -> tuple[str, ...]:
     """A row as the table shows it."""
     met = {True: "yes", False: "no", None: ""}[row.met]
     theirs = amount(row.peer_figure.median, row.unit) if row.peer_figure else ""
-    return (row.work, amount(row.figure.median, row.unit), theirs, row.peer or "", _spread(row.ratio), goal(row), met)
+    return (
+        row.work,
+        amount(row.figure.median, row.unit),
+        theirs,
+        row.peer or "",
+        _spread(row.ratio),
+        goal(row),
+        met,
+    )
 
 
 def amount(value: float, unit: Unit) -> str:
@@ -49,7 +57,13 @@ def share(value: float) -> str:
     >>> share(0.254), share(1 / 168.2), share(12.3)
     ('0.25', '1/168', '12.3')
     """
-    return f"1/{1 / value:.0f}" if 0 < value < 0.02 else f"{value:.2f}" if value < 10 else f"{value:.3g}"
+    return (
+        f"1/{1 / value:.0f}"
+        if 0 < value < 0.02
+        else f"{value:.2f}"
+        if value < 10
+        else f"{value:.3g}"
+    )
 
 
 def _spread(ratio: Spread | None) -> str:
@@ -63,7 +77,11 @@ def goal(row: Row) -> str:
     """The target in words."""
     if row.target is None:
         return ""
-    most = share(row.target.at_most) if row.target.of == "ratio" else amount(row.target.at_most, row.unit)
+    most = (
+        share(row.target.at_most)
+        if row.target.of == "ratio"
+        else amount(row.target.at_most, row.unit)
+    )
     return f"≤ {most}"
 
 
@@ -72,7 +90,8 @@ def as_text(rows: Sequence[Row]) -> str:
     lines = [HEAD, *map(cells, rows)]
     widths = [max(len(line[column]) for line in lines) for column in range(len(HEAD))]
     return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines
+        "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        for line in lines
     )
 
 
@@ -92,8 +111,17 @@ def as_markdown(groups: Mapping[str, Iterable[Row]], titles: Mapping[str, str], 
 
 def as_json(groups: Mapping[str, Iterable[Row]], quick: bool) -> str:
     """Everything for programs: figures in seconds or bytes."""
-    rows = [{"benchmark": name, **asdict(row), "met": row.met} for name, group in groups.items() for row in group]
-    return json.dumps({"machine": machine(), "quick": quick, "rows": rows}, indent=1, ensure_ascii=False) + "\n"
+    rows = [
+        {"benchmark": name, **asdict(row), "met": row.met}
+        for name, group in groups.items()
+        for row in group
+    ]
+    return (
+        json.dumps(
+            {"machine": machine(), "quick": quick, "rows": rows}, indent=1, ensure_ascii=False
+        )
+        + "\n"
+    )
 
 
 def machine() -> str:

@@ -1,4 +1,6 @@
-"""Values from step to step: written with their digest and touched by a reader, against writing the bare bytes."""
+"""Values from step to step: written with their digest and touched by a reader, against writing the
+bare bytes.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ SEEN_SECONDS = 0.005
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """Arrays of growing size and a table, in memory and on disk; then what it costs to take one that is there."""
+    """Arrays of growing size and a table, in memory and on disk; then what it costs to take one
+    that is there.
+    """
     for place in (MEMORY, bench.folder):
         if not place.is_dir():
             continue
@@ -85,7 +89,11 @@ def touch(value: Any) -> float:
 
 
 def parts(value: Any) -> list[Any]:
-    return [value] if isinstance(value, numpy.ndarray) else [value[name].to_numpy() for name in value.columns]
+    return (
+        [value]
+        if isinstance(value, numpy.ndarray)
+        else [value[name].to_numpy() for name in value.columns]
+    )
 
 
 def bare(folder: Path, value: Any) -> float:

@@ -35,14 +35,19 @@ print('bytes', total)
 
 
 def rows(bench: Bench) -> Iterator[Row]:
-    """Setting the watches, and a whole run of a step that opens 5,000 files, against a project without the folders."""
+    """Setting the watches, and a whole run of a step that opens 5,000 files, against a project
+    without the folders.
+    """
     folders = bench.pick(10_000, 2000)
     large = _project(bench.folder / "large", folders)
     small = _project(bench.folder / "small", 0)
 
     folders_found = [os.fsencode(folder) for folder, _, _ in os.walk(large)]
     watched = take_turns(
-        {"nbci": partial(_seconds_to_watch, large), "calls": partial(_seconds_of_calls, folders_found)},
+        {
+            "nbci": partial(_seconds_to_watch, large),
+            "calls": partial(_seconds_of_calls, folders_found),
+        },
         rounds=bench.pick(9, 3),
     )
     yield compared(f"watches for {folders:,} folders, processor time", watched["nbci"],
@@ -90,7 +95,9 @@ def _seconds_of_calls(folders: Sequence[bytes]) -> float:
 
 
 def _project(project: Path, folders: int) -> Path:
-    """One step that opens its data again and again, beside so many folders in which nothing happens."""
+    """One step that opens its data again and again, beside so many folders in which nothing
+    happens.
+    """
     (project / ".git").mkdir(parents=True)
     (project / "data").mkdir()
     for number in range(FILES):

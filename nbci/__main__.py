@@ -15,14 +15,18 @@ def main() -> int:
 
     code = run(sys.argv[1:])
     alone = "threading" not in sys.modules or sys.modules["threading"].active_count() == 1
-    is_watched = sys.gettrace() is not None or sys.getprofile() is not None  # by what has to write down what it saw
+    is_watched = (
+        sys.gettrace() is not None or sys.getprofile() is not None
+    )  # by what has to write down what it saw
     if (alone or _is_interrupted(code)) and not is_watched:
         _leave(code)
     return code
 
 
 def _open_what_was_closed() -> None:
-    """Give standard streams that were closed a place, or the next file to be opened would be taken for them."""
+    """Give standard streams that were closed a place, or the next file to be opened would be taken
+    for them.
+    """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is not None:
             continue
@@ -32,7 +36,10 @@ def _open_what_was_closed() -> None:
             os.close(nowhere)
             nowhere = number
         os.set_inheritable(nowhere, True)
-        setattr(sys, name, open(nowhere, mode, encoding="utf-8", errors="backslashreplace", closefd=False))  # noqa: SIM115
+        stream = open(  # noqa: SIM115 - it stays open as long as the process lives
+            nowhere, mode, encoding="utf-8", errors="backslashreplace", closefd=False
+        )
+        setattr(sys, name, stream)
 
 
 def _is_open(descriptor: int) -> bool:
@@ -51,7 +58,9 @@ def _is_interrupted(code: int) -> bool:
 
 
 def _leave(code: int) -> None:
-    """End at once, with nothing left undone: taking all objects apart would take as long as a small command."""
+    """End at once, with nothing left undone: taking all objects apart would take as long as a small
+    command.
+    """
     atexit._run_exitfuncs()  # noqa: SLF001 - what Python does first when it ends; there is no other name for it
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):

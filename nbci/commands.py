@@ -13,13 +13,16 @@ if TYPE_CHECKING:
 
 _END_OF_OPTIONS = "--end-of-options"
 _WITHOUT_IT = "rev-parse"
-"""Until git 2.30 it printed the mark instead of heeding it: https://github.com/git/git/commit/3a1f91cfd9."""
+"""Until git 2.30 it printed the mark instead of heeding it:
+https://github.com/git/git/commit/3a1f91cfd9.
+"""
 
 
 def git_command(
     folder: Path, words: Sequence[str], operands: Sequence[str] = (), paths: Sequence[str] = ()
 ) -> list[str]:
-    """The command line of a git command: `words` are nbci's own, `operands` and `paths` may come from anywhere.
+    """The command line of a git command: `words` are nbci's own, `operands` and `paths` may come
+    from anywhere.
 
     >>> from pathlib import Path
     >>> git_command(Path("."), ["ls-remote", "--tags"], ["origin"])
@@ -37,7 +40,9 @@ def git_command(
 
 
 def checked_operand(operand: str) -> str:
-    """A URL, revision, reference or name as it is; UsageError where a program could take it for something else."""
+    """A URL, revision, reference or name as it is; UsageError where a program could take it for
+    something else.
+    """
     if operand.startswith("-"):
         raise UsageError(
             f"{operand!r} begins with a dash, so it would be read as an option",
@@ -49,7 +54,9 @@ def checked_operand(operand: str) -> str:
 
 
 def without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers: settings of git."""
+    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers:
+    settings of git.
+    """
     if shutil.which("git-lfs") is not None:
         return {}
     known = environ.get("GIT_CONFIG_COUNT", "")
@@ -57,5 +64,8 @@ def without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
     settings = {"required": "false", "clean": "", "smudge": "", "process": ""}
     given = {"GIT_CONFIG_COUNT": str(first + len(settings))}
     for number, (name, value) in enumerate(settings.items(), first):
-        given |= {f"GIT_CONFIG_KEY_{number}": f"filter.lfs.{name}", f"GIT_CONFIG_VALUE_{number}": value}
+        given |= {
+            f"GIT_CONFIG_KEY_{number}": f"filter.lfs.{name}",
+            f"GIT_CONFIG_VALUE_{number}": value,
+        }
     return given

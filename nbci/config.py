@@ -27,8 +27,9 @@ _KEYS = {
 class JenkinsSettings(Struct, frozen=True, kw_only=True):
     """`[tool.nbci] jenkins`: the controller's address, and what stands on it for this project.
 
-    `job` is a path through folders; `repository` and `library` are URLs of git, the latter with `@VERSION` if need be.
-    `pull_requests` names what holds them: `github`, or nothing where the job builds branches only.
+    `job` is a path through folders; `repository` and `library` are URLs of git, the latter with
+    `@VERSION` if need be. `pull_requests` names what holds them: `github`, or nothing where the job
+    builds branches only.
     """
 
     url: str | None = None
@@ -41,11 +42,11 @@ class JenkinsSettings(Struct, frozen=True, kw_only=True):
 class Project(Struct, frozen=True, kw_only=True):
     """A project folder.
 
-    `secrets` name environment variables to mask in every step, `names` variables that its kernels bring along. `jobs`
-    is the default of `-j`; `keep` is the number of
-    runs that `nbci clean` leaves. `remote`: the DVC remote, by name or URL, through which results are shared.
-    `prefix` is set in builds of forks: what they keep and share goes under it. `signers` is the file, relative to the
-    root, that says whose signatures of runs count.
+    `secrets` name environment variables to mask in every step, `names` variables that its kernels
+    bring along. `jobs` is the default of `-j`; `keep` is the number of runs that `nbci clean`
+    leaves. `remote`: the DVC remote, by name or URL, through which results are shared. `prefix` is
+    set in builds of forks: what they keep and share goes under it. `signers` is the file, relative
+    to the root, that says whose signatures of runs count.
     """
 
     root: Path
@@ -105,7 +106,8 @@ class Project(Struct, frozen=True, kw_only=True):
 def find_project(target: Path) -> Project:
     """The project that a file or folder belongs to.
 
-    The root is the nearest folder upwards with `.git` or a `[tool.nbci]` table, else the target's own folder.
+    The root is the nearest folder upwards with `.git` or a `[tool.nbci]` table, else the target's
+    own folder.
     """
     start = target.resolve() if target.is_dir() else target.resolve().parent
     for folder in (start, *start.parents):
@@ -152,7 +154,9 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
                 where=where,
             )
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
-            raise UsageError(f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where)
+            raise UsageError(
+                f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where
+            )
         if isinstance(value, int) and value < 1:
             raise UsageError(f"[tool.nbci] {key}: {value} is not at least 1", where=where)
     return Project(
@@ -172,9 +176,14 @@ def _remote(store: dict[str, Any], where: Location) -> str | None:
     """`store.remote`; there is no other key."""
     for key, value in store.items():
         if key != "remote":
-            raise UsageError(f"[tool.nbci] store has no key {key!r}", hint="its only key is remote", where=where)
+            raise UsageError(
+                f"[tool.nbci] store has no key {key!r}", hint="its only key is remote", where=where
+            )
         if not isinstance(value, str) or not value:
-            raise UsageError(f"[tool.nbci] store.remote: {value!r} is no name or URL of a DVC remote", where=where)
+            raise UsageError(
+                f"[tool.nbci] store.remote: {value!r} is no name or URL of a DVC remote",
+                where=where,
+            )
     return store.get("remote")
 
 
@@ -185,7 +194,9 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
             close = nearest(key, keys)
             raise UsageError(
                 f"[tool.nbci] jenkins has no key {key!r}",
-                hint=f"did you mean {close!r}?" if close else f"the keys are {', '.join(keys)}; a token is never one",
+                hint=f"did you mean {close!r}?"
+                if close
+                else f"the keys are {', '.join(keys)}; a token is never one",
                 where=where,
             )
         if not isinstance(value, str) or not value.strip():
@@ -200,7 +211,9 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
 
 
 def dvc_folder(root: Path) -> Path | None:
-    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's repository begins."""
+    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's
+    repository begins.
+    """
     for folder in (root, *root.parents):
         if (folder / ".dvc").is_dir():
             return folder / ".dvc"

@@ -1,4 +1,6 @@
-"""The digest by which values, notebooks and the files that steps were seen to read are known: BLAKE3."""
+"""The digest by which values, notebooks and the files that steps were seen to read are known:
+BLAKE3.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ _PIECE_BYTES = 1 << 20
 def file_digest(path: Path | str) -> tuple[str, int]:
     """The digest of the file's bytes in hex, and their number.
 
-    The file is read, not mapped: to map what somebody else cuts short meanwhile would be the end of this process.
+    The file is read, not mapped: to map what somebody else cuts short meanwhile would be the end of
+    this process.
     """
     from blake3 import blake3
 

@@ -1,4 +1,6 @@
-"""What can go wrong, grouped by who must act; the command line turns these into output and an exit code."""
+"""What can go wrong, grouped by who must act; the command line turns these into output and an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,9 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """The answer of a command to its shell; `schemas/exit-codes.json` holds the same table for others."""
+    """The answer of a command to its shell; `schemas/exit-codes.json` holds the same table for
+    others.
+    """
 
     SUCCESS = 0
     STEP_FAILED = 1
@@ -38,7 +42,8 @@ class Location:
         column: int | None = None,
         find: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it by.
+        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it
+        by.
 
         `find` gives line and column, when somebody wants to know.
         """
@@ -77,12 +82,15 @@ class Location:
 class NbciError(Exception):
     """The root: what happened, where, and what to do about it.
 
-    `message` is one sentence without a final full stop; `hint` says what to do, `where` names the place.
+    `message` is one sentence without a final full stop; `hint` says what to do, `where` names the
+    place.
     """
 
     exit_code = ExitCode.BUG
 
-    def __init__(self, message: str, *, hint: str | None = None, where: Location | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, where: Location | None = None
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -117,7 +125,9 @@ class IntegrityError(NbciError):
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `name` was probably meant to be, or None when nothing is close; case does not count."""
+    """The candidate that `name` was probably meant to be, or None when nothing is close; case does
+    not count.
+    """
     folded: dict[str, str] = {}
     for candidate in candidates:
         folded.setdefault(candidate.casefold(), candidate)

@@ -19,7 +19,8 @@ class Cycle(Exception):
 
 
 def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The nodes, each behind all that it comes after; where the graph leaves a choice, in the mapping's order.
+    """The nodes, each behind all that it comes after; where the graph leaves a choice, in the
+    mapping's order.
 
     >>> topological({"report": ["train"], "load": [], "train": ["load"]})
     ('load', 'train', 'report')
@@ -65,7 +66,8 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
-    """A cycle from that of its nodes which the mapping has first, with it again at the end; None when there is none.
+    """A cycle from that of its nodes which the mapping has first, with it again at the end; None
+    when there is none.
 
     >>> find_cycle({"a": ["b"], "b": ["a"], "c": ["a"]})
     ('a', 'b', 'a')

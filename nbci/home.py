@@ -35,6 +35,12 @@ def private_folder() -> Path:
             f"there is no home folder, and {folder} cannot be made: {error.strerror}", hint=hint
         ) from error
     found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077:
-        raise InfrastructureError(f"there is no home folder, and {folder} is no private one of this user's", hint=hint)
+    if (
+        not stat.S_ISDIR(found.st_mode)
+        or found.st_uid != os.getuid()
+        or stat.S_IMODE(found.st_mode) & 0o077
+    ):
+        raise InfrastructureError(
+            f"there is no home folder, and {folder} is no private one of this user's", hint=hint
+        )
     return folder

@@ -46,7 +46,13 @@ _MEANT = {
 }
 """Keys as other tools call them."""
 
-_FOUND = {dict: "a mapping", list: "a list", str: "text", bool: "true or false", type(None): "nothing"}
+_FOUND = {
+    dict: "a mapping",
+    list: "a list",
+    str: "text",
+    bool: "true or false",
+    type(None): "nothing",
+}
 _WANTED = {
     "object": "a mapping",
     "array": "a list",
@@ -60,7 +66,8 @@ _WANTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One thing wrong: the keys and indexes that lead there, what it is, and the spelling that was probably meant.
+    """One thing wrong: the keys and indexes that lead there, what it is, and the spelling that was
+    probably meant.
 
     `about` says whether the value at `path` is wrong, its key is, or something is missing in it.
     """
@@ -80,7 +87,9 @@ def load(name: str) -> dict[str, Any]:
     here = Path(__file__).parent
     installed = here / "schemas"
     folder = installed if installed.is_dir() else here.parent / "schemas"
-    schema: dict[str, Any] = json.loads((folder / f"{name}.schema.json").read_text(encoding="utf-8"))
+    schema: dict[str, Any] = json.loads(
+        (folder / f"{name}.schema.json").read_text(encoding="utf-8")
+    )
     return schema
 
 
@@ -90,13 +99,17 @@ def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
         return ()
     jsonschema = lean_import("jsonschema")
     validator = _thorough_look(jsonschema)(load(schema_name))
-    found = [violation for error in validator.iter_errors(document) for violation in _explained(error)]
+    found = [
+        violation for error in validator.iter_errors(document) for violation in _explained(error)
+    ]
     return tuple(dict.fromkeys(found))
 
 
 @functools.cache
 def _thorough_look(jsonschema: Any) -> Any:
-    """The validator of jsonschema, but a pattern's `$` matches at the end only: Python's does before a newline, too."""
+    """The validator of jsonschema, but a pattern's `$` matches at the end only: Python's does
+    before a newline, too.
+    """
 
     def pattern(validator: Any, rule: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
         if isinstance(instance, str) and re.search(rule.replace("$", r"\Z"), instance) is None:
@@ -106,7 +119,9 @@ def _thorough_look(jsonschema: Any) -> Any:
 
 
 def is_fine(document: Any, schema_name: str) -> bool:
-    """Whether a quick look finds nothing that the schema does not allow; what it finds may be allowed."""
+    """Whether a quick look finds nothing that the schema does not allow; what it finds may be
+    allowed.
+    """
     import fastjsonschema
 
     try:
@@ -118,10 +133,14 @@ def is_fine(document: Any, schema_name: str) -> bool:
 
 @functools.cache
 def _quick_look(name: str) -> Callable[[Any], Any]:
-    """A validator that stops at the first violation: much faster than the one that explains them all."""
+    """A validator that stops at the first violation: much faster than the one that explains them
+    all.
+    """
     import fastjsonschema
 
-    look: Callable[[Any], Any] = fastjsonschema.compile(load(name), use_default=False, detailed_exceptions=False)
+    look: Callable[[Any], Any] = fastjsonschema.compile(
+        load(name), use_default=False, detailed_exceptions=False
+    )
     return look
 
 
@@ -132,20 +151,26 @@ def _explained(error: ValidationError) -> list[Violation]:
         return _unknown_keys(error, path)
     if error.validator == "required":
         missing = [key for key in rule if key not in instance]
-        return [Violation(path=path, message=f"{key!r} is missing", about="missing") for key in missing]
+        return [
+            Violation(path=path, message=f"{key!r} is missing", about="missing") for key in missing
+        ]
     if error.validator == "enum":
         known = [str(value) for value in rule]
         message = f"expected {_listed(known)}, found {_shown(instance)}"
         return [Violation(path=path, message=message, suggestion=nearest(str(instance), known))]
     if error.validator in {"type", "minItems", "maxItems", "minProperties", "minLength"}:
-        return [Violation(path=path, message=f"expected {_expected(error)}, found {_found(instance)}")]
+        return [
+            Violation(path=path, message=f"expected {_expected(error)}, found {_found(instance)}")
+        ]
     if error.validator == "pattern":
         return [_unmatched(error, path)]
     return [Violation(path=path, message=error.message)]
 
 
 def _rule_and_instance(error: ValidationError) -> tuple[Any, Any]:
-    """What the schema demands and what it was demanded of; jsonschema's types allow neither to be there."""
+    """What the schema demands and what it was demanded of; jsonschema's types allow neither to be
+    there.
+    """
     return error.validator_value, error.instance
 
 
@@ -175,7 +200,9 @@ def _unmatched(error: ValidationError, path: tuple[str | int, ...]) -> Violation
         message = f"{instance!r} is no name for this: {_name_rule(str(rule))}"
         return Violation(path=(*path, str(instance)), message=message, about="key")
     if isinstance(error.schema, dict) and error.schema.get("title") == "Duration":
-        return Violation(path=path, message=f"{instance!r} is no duration: write 90s, 30m, 2h or 1h30m")
+        return Violation(
+            path=path, message=f"{instance!r} is no duration: write 90s, 30m, 2h or 1h30m"
+        )
     return Violation(path=path, message=f"{instance!r} does not match {rule}")
 
 

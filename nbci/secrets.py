@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 SHORTEST = 4
-"""Shorter secrets are not masked: they would blank out ordinary text; whoever declares one is warned."""
+"""Shorter secrets are not masked: they would blank out ordinary text; whoever declares one is
+warned.
+"""
 
 STARS = "***"
 
@@ -37,26 +39,34 @@ _ORDINARY = re.compile(r"[a-z]{1,11}|\d{1,7}|(.)\1*|.{1,7}", re.IGNORECASE | re.
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """What looks like a credential in an environment, by the variable's name: tokens, keys, passwords, also in URLs.
+    """What looks like a credential in an environment, by the variable's name: tokens, keys,
+    passwords, also in URLs.
 
-    Left out is what may well be an ordinary word or number, since masking it would blank out ordinary text.
+    Left out is what may well be an ordinary word or number, since masking it would blank out
+    ordinary text.
     """
     found = {}
     for name, value in environ.items():
         in_url = _URL_PASSWORD.match(value)
         if in_url:
             found[name] = urllib.parse.unquote(in_url[1])
-        elif _CREDENTIAL.search(name) and not _NO_CREDENTIAL.search(name) and not value.startswith("/"):
+        elif (
+            _CREDENTIAL.search(name)
+            and not _NO_CREDENTIAL.search(name)
+            and not value.startswith("/")
+        ):
             found[name] = value
     return {name: value for name, value in found.items() if not _ORDINARY.fullmatch(value)}
 
 
 class Mask:
-    """Replaces secrets by `***`, in the forms in which programs print them and in which people see them.
+    """Replaces secrets by `***`, in the forms in which programs print them and in which people see
+    them.
 
-    The forms are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in base64 also as part
-    of something longer (as in a header `Authorization: Basic`). They are looked for in the text as it is, and as it is
-    seen once terminal codes, markup and escapes, of one kind within another, are gone (`nbci.formatting.visible`).
+    The forms are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in
+    base64 also as part of something longer (as in a header `Authorization: Basic`). They are looked
+    for in the text as it is, and as it is seen once terminal codes, markup and escapes, of one kind
+    within another, are gone (`nbci.formatting.visible`).
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
@@ -93,7 +103,9 @@ class Mask:
         return StreamMask(self)
 
     def after(self, shown: str, text: str, hidden: Sequence[tuple[int, int]]) -> str:
-        """`text` without secrets, nor what makes one of what was shown before it; `hidden` is that of both together."""
+        """`text` without secrets, nor what makes one of what was shown before it; `hidden` is that
+        of both together.
+        """
         begin = len(shown)
         new = [(max(start, begin) - begin, end - begin) for start, end in hidden if end > begin]
         return self._without_plain(_starred(text, new))
@@ -104,7 +116,9 @@ class Mask:
             return 0
         text = text[-self.longest :]
         longest = 0
-        for form in self._forms_for(text):  # up to its first escape, a form begins as another without any does
+        for form in self._forms_for(
+            text
+        ):  # up to its first escape, a form begins as another without any does
             tail = text[-(len(form) - 1) :]
             start = tail.find(form[0])
             while 0 <= start < len(tail) - longest:
@@ -115,7 +129,9 @@ class Mask:
         return longest
 
     def cut(self, text: str, hidden: Sequence[tuple[int, int]]) -> int:
-        """Where `text` may be cut: before a secret's possible beginning, and never within a whole secret."""
+        """Where `text` may be cut: before a secret's possible beginning, and never within a whole
+        secret.
+        """
         end = len(text) - self.unfinished(text)
         whole = len(text) - begun(text)
         if whole < len(text):
@@ -145,7 +161,9 @@ class Mask:
 
     def hidden(self, text: str) -> list[tuple[int, int]]:
         """Where secrets are seen that do not stand there as they are."""
-        return merged(view.span(start, end) for view in views(text) for start, end in self._found(view.text))
+        return merged(
+            view.span(start, end) for view in views(text) for start, end in self._found(view.text)
+        )
 
     def _without_plain(self, text: str) -> str:
         for form in self._forms_for(text):
@@ -166,7 +184,9 @@ class Mask:
 
 
 class StreamMask:
-    """Masks text that comes in chunks: what may be the beginning of a secret waits for the next chunk."""
+    """Masks text that comes in chunks: what may be the beginning of a secret waits for the next
+    chunk.
+    """
 
     def __init__(self, mask: Mask) -> None:
         self._mask = mask
@@ -189,7 +209,9 @@ class StreamMask:
         return self._shown(text, self._mask.hidden(text))
 
     def _shown(self, text: str, hidden: Sequence[tuple[int, int]]) -> str:
-        """What is new of the text, masked; what moves about in its line may complete what stands there already."""
+        """What is new of the text, masked; what moves about in its line may complete what stands
+        there already.
+        """
         whole = [(start, end) for start, end in hidden if start < len(text)]
         masked = self._mask.after(self._line, text[len(self._line) :], whole)
         self._line = text.rpartition("\n")[2][-_LINE_CHARACTERS:]
@@ -197,12 +219,16 @@ class StreamMask:
 
 
 def _starred(text: str, hidden: Sequence[tuple[int, int]]) -> str:
-    """The text with stars for what is hidden; codes and tags within stay, since they count for what follows."""
+    """The text with stars for what is hidden; codes and tags within stay, since they count for what
+    follows.
+    """
     if not hidden:
         return text
     kept = [text[start:end] for start, end in between(hidden, len(text))]
     codes = ["".join(_KEPT_CODES.findall(text[start:end])) for start, end in hidden]
-    return kept[0] + "".join(f"{STARS}{code}{after}" for code, after in zip(codes, kept[1:], strict=True))
+    return kept[0] + "".join(
+        f"{STARS}{code}{after}" for code, after in zip(codes, kept[1:], strict=True)
+    )
 
 
 def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
@@ -212,22 +238,40 @@ def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
 
 def _forms(secret: str) -> set[str]:
     lines = {
-        line.strip() for line in secret.splitlines() if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
+        line.strip()
+        for line in secret.splitlines()
+        if "\n" in secret.strip() and len(line.strip()) >= 2 * SHORTEST
     }
-    escaped = {json.dumps(secret)[1:-1], repr(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    escaped = {
+        json.dumps(secret)[1:-1],
+        repr(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+    }
     escaped |= {ascii(secret)[1:-1], repr(secret.encode(errors="surrogateescape"))[2:-1]}
     escaped |= {html.escape(secret), html.escape(secret, quote=False)}
-    quoted = {urllib.parse.quote(secret, safe=""), urllib.parse.quote(secret), urllib.parse.quote_plus(secret)}
+    quoted = {
+        urllib.parse.quote(secret, safe=""),
+        urllib.parse.quote(secret),
+        urllib.parse.quote_plus(secret),
+    }
     quoted |= {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
-    seen = {view.text for view in views(secret) if len(view.text) >= max(2 * SHORTEST, len(secret) // 2)}
-    encoded = {code for form in {secret} | escaped for code in _encoded(form.encode(errors="surrogateescape"))}
+    seen = {
+        view.text for view in views(secret) if len(view.text) >= max(2 * SHORTEST, len(secret) // 2)
+    }
+    encoded = {
+        code
+        for form in {secret} | escaped
+        for code in _encoded(form.encode(errors="surrogateescape"))
+    }
     return {secret} | lines | escaped | quoted | seen | encoded
 
 
 def _encoded(secret: bytes) -> set[str]:
     """Base64 and hexadecimal, where they are long enough not to be met by chance."""
     found = {secret.hex(), secret.hex().upper(), base64.encodebytes(secret).decode().strip()}
-    for before in range(3):  # how much of something longer comes before it, as far as that matters to base64
+    for before in range(
+        3
+    ):  # how much of something longer comes before it, as far as that matters to base64
         whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
         inner = whole[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
         found |= {inner, inner.translate(str.maketrans("+/", "-_"))}

@@ -1,4 +1,6 @@
-"""Silence for libraries that log what they raise: it lasts as long as anybody asks for it, in whatever thread."""
+"""Silence for libraries that log what they raise: it lasts as long as anybody asks for it, in
+whatever thread.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,8 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _asking: list[int] = []
-"""The level that was in force when each of those who ask came: the first one's is the user's own."""
+"""The level that was in force when each of those who ask came: the first one's is the user's own.
+"""
 
 
 @contextlib.contextmanager

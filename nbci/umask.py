@@ -10,8 +10,8 @@ _STATUS = "/proc/self/status"
 def current_umask() -> int:
     """As it is now.
 
-    Python can only ask by setting another, which for a moment holds for the files of all threads: so the system is
-    asked first.
+    Python can only ask by setting another, which for a moment holds for the files of all threads:
+    so the system is asked first.
     """
     try:
         with open(_STATUS, encoding="utf-8", errors="replace") as status:

@@ -10,7 +10,12 @@ import hypothesis
 import pytest
 
 from tests.support.console import Console
-from tests.support.guards import end_strays, forbid_network, isolate_environment, listen_to_interrupts
+from tests.support.guards import (
+    end_strays,
+    forbid_network,
+    isolate_environment,
+    listen_to_interrupts,
+)
 from tests.support.notebooks import write_notebook
 from tests.support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_leave_out
 
@@ -33,7 +38,9 @@ _NOTHING_LEFT_OUT = os.environ.get(LEAVE_NOTHING_OUT, "") not in {"", "0"}
 # A loaded machine is slow at times; that is no defect of a property.
 _SLOW_IS_FINE = (hypothesis.HealthCheck.too_slow,)
 hypothesis.settings.register_profile("default", deadline=None, suppress_health_check=_SLOW_IS_FINE)
-hypothesis.settings.register_profile("soak", deadline=None, suppress_health_check=_SLOW_IS_FINE, max_examples=5000)
+hypothesis.settings.register_profile(
+    "soak", deadline=None, suppress_health_check=_SLOW_IS_FINE, max_examples=5000
+)
 hypothesis.settings.load_profile("default")
 
 
@@ -41,7 +48,10 @@ class MakeNotebook(Protocol):
     """`support.notebooks.write_notebook`, with a path relative to the test's own folder."""
 
     def __call__(
-        self, path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any
+        self,
+        path: str | Path,
+        cells: Iterable[str | tuple[str | Iterable[str], str]],
+        **options: Any,
     ) -> Path: ...
 
 
@@ -64,7 +74,9 @@ def _no_strays(_guards: None) -> Iterator[None]:
 @pytest.fixture(autouse=True)
 def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reuses the results of another."""
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}"))
+    monkeypatch.setenv(
+        "XDG_CACHE_HOME", str(tmp_path_factory.getbasetemp() / f"cache-{secrets.token_hex(6)}")
+    )
 
 
 @pytest.fixture
@@ -75,7 +87,9 @@ def nbci(tmp_path: Path) -> Console:
 
 @pytest.fixture
 def make_notebook(tmp_path: Path) -> MakeNotebook:
-    def make(path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any) -> Path:
+    def make(
+        path: str | Path, cells: Iterable[str | tuple[str | Iterable[str], str]], **options: Any
+    ) -> Path:
         return write_notebook(tmp_path / path, cells, **options)
 
     return make

@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PACKAGE = Path(nbci.__file__).parent
-STARTERS = {"run", "Popen", "create_subprocess_exec", "call", "check_call", "check_output", "system", "execvp"}
+STARTERS = {
+    "run",
+    "Popen",
+    "create_subprocess_exec",
+    "call",
+    "check_call",
+    "check_output",
+    "system",
+    "execvp",
+}
 
 STARTED = {
     "cli/machine.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
@@ -65,7 +74,11 @@ def asks_git(call: ast.Call) -> bool:
     if isinstance(function, ast.Attribute) and function.attr in {"get", "bytes"}:
         function = function.value
     named = function.id if isinstance(function, ast.Name) else getattr(function, "attr", None)
-    made = function.func.id if isinstance(function, ast.Call) and isinstance(function.func, ast.Name) else None
+    made = (
+        function.func.id
+        if isinstance(function, ast.Call) and isinstance(function.func, ast.Name)
+        else None
+    )
     return named in {"git", "_git"} or made in {"Git", "open_git"}
 
 
@@ -91,7 +104,9 @@ def is_ours(word: ast.expr, assigned: dict[str, ast.expr]) -> bool:
 
 
 def test_whatever_starts_a_process_is_known_here() -> None:
-    found = {name for name, tree in modules() if any(starts_a_process(call) for call in calls(tree))}
+    found = {
+        name for name, tree in modules() if any(starts_a_process(call) for call in calls(tree))
+    }
     assert found == set(STARTED)
 
 
@@ -105,14 +120,22 @@ def test_git_is_started_with_a_command_line_that_was_checked(name: str) -> None:
 def test_every_word_of_a_git_command_is_ours() -> None:
     others, count = [], 0
     for name, tree in modules():
-        for function in (node for node in ast.walk(tree) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))):
+        for function in (
+            node
+            for node in ast.walk(tree)
+            if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))
+        ):
             assigned: dict[str, Any] = {
                 node.targets[0].id: node.value
                 for node in ast.walk(function)
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
             }
             for call in filter(asks_git, calls(function)):
-                words = [word for word in call.args if ast.unparse(word) not in {"here", "root", "project.root"}]
+                words = [
+                    word
+                    for word in call.args
+                    if ast.unparse(word) not in {"here", "root", "project.root"}
+                ]
                 count += 1
                 foreign = [word for word in words if not is_ours(word, assigned)]
                 others += [f"{name}:{word.lineno}: {ast.unparse(word)}" for word in foreign]
@@ -144,7 +167,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Git:
 
 
 def hostile(mark: Path) -> list[str]:
-    return [f"--upload-pack=touch {mark}", f"-utouch {mark}", f"--output={mark}", f"--exec=touch {mark}"]
+    return [
+        f"--upload-pack=touch {mark}",
+        f"-utouch {mark}",
+        f"--output={mark}",
+        f"--exec=touch {mark}",
+    ]
 
 
 def test_nothing_that_is_asked_for_runs_or_writes(repository: Git, tmp_path: Path) -> None:

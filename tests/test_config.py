@@ -36,4 +36,9 @@ def test_settings_are_read(tmp_path: Path) -> None:
         '[tool.nbci]\nkeep = 3\nsecrets = ["A"]\nstore.remote = "team"\n', encoding="utf-8"
     )
     project = find_project(tmp_path)
-    assert (project.keep, project.secrets, project.jobs, project.remote) == (3, ("A",), None, "team")
+    assert (project.keep, project.secrets, project.jobs, project.remote) == (
+        3,
+        ("A",),
+        None,
+        "team",
+    )

@@ -1,4 +1,6 @@
-"""constraints.txt is what `make lock` makes of pyproject.toml, so it has a version for all that is asked for there."""
+"""constraints.txt is what `make lock` makes of pyproject.toml, so it has a version for all that is
+asked for there.
+"""
 
 from __future__ import annotations
 
@@ -48,6 +50,8 @@ def test_what_pyproject_asks_for_has_one_version(text: str, python: str) -> None
         and (pin.marker is None or pin.marker.evaluate(surroundings))
     ]
 
-    assert len(pinned) == 1, f"{asked.name} has {len(pinned)} versions in constraints.txt: run `make lock`"
+    assert len(pinned) == 1, (
+        f"{asked.name} has {len(pinned)} versions in constraints.txt: run `make lock`"
+    )
     (version,) = (specifier.version for specifier in pinned[0].specifier)
     assert asked.specifier.contains(version), f"{text} does not allow {version}: run `make lock`"

@@ -15,5 +15,7 @@ from nbci.errors import nearest
         ("c", [], None),
     ],
 )
-def test_the_nearest_name_is_found_whatever_its_case(name: str, known: list[str], meant: str | None) -> None:
+def test_the_nearest_name_is_found_whatever_its_case(
+    name: str, known: list[str], meant: str | None
+) -> None:
     assert nearest(name, known) == meant

@@ -20,7 +20,8 @@ def acyclic(draw: st.DrawFn) -> dict[str, list[str]]:
     """A graph without a cycle, its nodes in any order."""
     names = draw(st.permutations(_NAMES[: draw(st.integers(0, 8))]))
     after = {
-        name: draw(st.lists(st.sampled_from(names[:at]), max_size=4)) if at else [] for at, name in enumerate(names)
+        name: draw(st.lists(st.sampled_from(names[:at]), max_size=4)) if at else []
+        for at, name in enumerate(names)
     }
     return {name: after[name] for name in draw(st.permutations(names))}
 
@@ -37,7 +38,9 @@ def test_every_node_stands_behind_what_it_comes_after(after: dict[str, list[str]
     order = topological(after)
     assert sorted(order) == sorted(after)
     position = {name: at for at, name in enumerate(order)}
-    assert all(position[before] < position[name] for name, befores in after.items() for before in befores)
+    assert all(
+        position[before] < position[name] for name, befores in after.items() for before in befores
+    )
 
 
 @given(acyclic())
@@ -84,7 +87,11 @@ def test_a_step_after_itself_is_a_cycle() -> None:
 
 
 def test_followers_are_named_once_and_in_order() -> None:
-    assert followers_of({"c": ["a", "a"], "a": [], "b": ["a", "c"]}) == {"c": ["b"], "a": ["c", "b"], "b": []}
+    assert followers_of({"c": ["a", "a"], "a": [], "b": ["a", "c"]}) == {
+        "c": ["b"],
+        "a": ["c", "b"],
+        "b": [],
+    }
 
 
 def test_ten_thousand_steps_in_a_row() -> None:

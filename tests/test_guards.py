@@ -26,7 +26,9 @@ def test_home_is_an_empty_folder_of_the_tests(tmp_path_factory: pytest.TempPathF
 
 
 def test_git_knows_the_tester_and_not_the_user() -> None:
-    shown = subprocess.run(["git", "config", "user.name"], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["git", "config", "user.name"], capture_output=True, text=True, check=True
+    )
     assert shown.stdout == "A Tester\n"
 
 
@@ -35,12 +37,18 @@ def test_kernels_of_the_environment_are_still_found() -> None:
 
 
 def test_network_is_out_of_reach() -> None:
-    with socket.socket() as client, pytest.raises(pytest.fail.Exception, match=r"tried to reach 192\.0\.2\.1:80"):
+    with (
+        socket.socket() as client,
+        pytest.raises(pytest.fail.Exception, match=r"tried to reach 192\.0\.2\.1:80"),
+    ):
         client.connect(("192.0.2.1", 80))
 
 
 def test_loopback_is_in_reach() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as server, socket.create_connection(server.getsockname()):
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        socket.create_connection(server.getsockname()),
+    ):
         pass
 
 
@@ -60,7 +68,9 @@ def test_a_missing_tool_is_named() -> None:
 
 
 def test_a_built_notebook_is_valid(make_notebook: MakeNotebook) -> None:
-    path = make_notebook("sub/a.ipynb", ["x = 1", ("step:a prev:b", "y = 2\nz = 3"), (["markdown"], "# Title")])
+    path = make_notebook(
+        "sub/a.ipynb", ["x = 1", ("step:a prev:b", "y = 2\nz = 3"), (["markdown"], "# Title")]
+    )
     notebook = nbformat.read(path, as_version=4)
     nbformat.validate(notebook)
     assert [cell.cell_type for cell in notebook.cells] == ["code", "code", "markdown"]

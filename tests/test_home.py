@@ -22,7 +22,9 @@ def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / f"nbci-{os.getuid()}"
 
 
-def test_a_user_whom_nobody_knows_gets_a_private_folder(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_whom_nobody_knows_gets_a_private_folder(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os.path, "expanduser", lambda path: path)
     environ: dict[str, str] = {}
     ensure_home(environ)
@@ -39,13 +41,17 @@ def test_a_home_stays(temporary: Path) -> None:
     assert not temporary.exists()
 
 
-def test_the_cache_of_a_user_whose_home_is_not_there(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cache_of_a_user_whose_home_is_not_there(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME", str(temporary / "gone"))
 
     assert user_cache({}).root == temporary / "cache"
 
 
-def test_a_folder_that_others_can_enter_is_refused(temporary: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_others_can_enter_is_refused(
+    temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     temporary.mkdir(mode=0o755)
     monkeypatch.setenv("HOME", str(temporary / "gone"))
     with pytest.raises(InfrastructureError, match="is no private one"):

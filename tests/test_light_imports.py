@@ -23,6 +23,10 @@ print(rfc3987_syntax.__file__)
 def test_checkers_of_formats_are_not_imported_and_can_be_later(tmp_path: Path) -> None:
     checker = tmp_path / "rfc3987_syntax.py"
     checker.write_text("def is_valid_syntax(*_): return True\n")
-    command = [sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{_PROGRAM}"]
+    command = [
+        sys.executable,
+        "-c",
+        f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{_PROGRAM}",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["False", str(checker)]

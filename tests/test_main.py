@@ -25,7 +25,9 @@ sys.exit(main())
 def test_what_is_to_be_done_at_the_end_is_done(tmp_path: Path, argument: str, code: int) -> None:
     marker = tmp_path / "marker"
     command = [sys.executable, "-c", _START.format(marker=str(marker)), argument]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, cwd=tmp_path, env=os.environ
+    )
     assert done.returncode == code, done.stderr
     assert (done.stdout or done.stderr).endswith("\n")
     assert marker.read_text() == "ended"
@@ -52,7 +54,9 @@ def test_a_state_that_cannot_be_written_costs_only_time(tmp_path: Path) -> None:
     env = {**os.environ, "NBCI_CACHE": str(tmp_path / "cache")}
     command = [sys.executable, "-m", "nbci", "run", "n.py", "--force"]
     for _ in range(2):
-        done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env)
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, cwd=tmp_path, env=env
+        )
         assert done.returncode == 0, done.stderr
         [state] = (tmp_path / ".nbci" / "state").glob("run-*.json")
         if state.is_file():

@@ -21,13 +21,17 @@ SCHEMAS = Path(__file__).parent.parent / "schemas"
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
     table = json.loads((SCHEMAS / "exit-codes.json").read_text(encoding="utf-8"))["exit_codes"]
-    assert {(row["name"], row["code"]) for row in table} == {(code.name, code.value) for code in ExitCode}
+    assert {(row["name"], row["code"]) for row in table} == {
+        (code.name, code.value) for code in ExitCode
+    }
 
 
 def test_the_pipeline_schema_is_a_schema_and_explains_every_key() -> None:
     schema = load("pipeline")
     jsonschema.Draft202012Validator.check_schema(schema)
-    unexplained = [name for name, described in _properties(schema) if "description" not in described]
+    unexplained = [
+        name for name, described in _properties(schema) if "description" not in described
+    ]
     assert unexplained == []
 
 
@@ -48,9 +52,17 @@ def test_a_violation_reads_as_a_sentence() -> None:
 
 
 def test_a_gate_in_other_tools_words_is_understood_so_far_as_to_name_ours() -> None:
-    gates = [{"metric": "auc", "min": 0.9}, {"metric": "auc", "max": 1}, {"metric": "auc", "mising": "pass"}]
+    gates = [
+        {"metric": "auc", "min": 0.9},
+        {"metric": "auc", "max": 1},
+        {"metric": "auc", "mising": "pass"},
+    ]
     found = violations({"steps": {"a": {"notebook": "x"}}, "gates": gates}, "pipeline")
-    unknown = [(violation.path[-1], violation.suggestion) for violation in found if violation.about == "key"]
+    unknown = [
+        (violation.path[-1], violation.suggestion)
+        for violation in found
+        if violation.about == "key"
+    ]
     assert unknown == [("min", "at_least"), ("max", "at_most"), ("mising", "missing")]
 
 
@@ -83,7 +95,22 @@ values: st.SearchStrategy[Any] = st.sampled_from([
     {"default": 1}, {"notebook": "n"},
 ]).map(copy.deepcopy)  # fmt: skip
 names = st.sampled_from(
-    ["a", "A", "1", "a b", "", "-", "a\n", "path", "paths", "metric", "expr", "default", "notebook", "steps"]
+    [
+        "a",
+        "A",
+        "1",
+        "a b",
+        "",
+        "-",
+        "a\n",
+        "path",
+        "paths",
+        "metric",
+        "expr",
+        "default",
+        "notebook",
+        "steps",
+    ]
 )
 
 
@@ -101,7 +128,11 @@ def changed_documents(draw: st.DrawFn) -> Any:
     document = copy.deepcopy(WHOLE)
     for _ in range(draw(st.integers(0, 2))):
         place = draw(st.sampled_from(list(_inside(document))))
-        key = draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place)))) if place else None
+        key = (
+            draw(st.sampled_from(list(place) if isinstance(place, dict) else range(len(place))))
+            if place
+            else None
+        )
         if isinstance(place, dict) and (key is None or draw(st.booleans())):
             key = draw(names)
         if key is None:
@@ -119,13 +150,18 @@ def test_the_quick_look_allows_what_the_schema_allows(document: Any) -> None:
     errors = list(jsonschema.Draft202012Validator(load("pipeline")).iter_errors(document))
     if is_fine(document, "pipeline"):
         assert errors == []
-    elif "\\n" not in json.dumps(document):  # `$` in a pattern allows a line's end, which the quick look leaves open
+    elif "\\n" not in json.dumps(
+        document
+    ):  # `$` in a pattern allows a line's end, which the quick look leaves open
         assert errors != []
 
 
 @pytest.mark.parametrize(
     "document",
-    [{"steps": {"a": {"notebook": "n"}}, "run_timeout": "30m\n"}, {"steps": {"a\n": {"notebook": "n"}}}],
+    [
+        {"steps": {"a": {"notebook": "n"}}, "run_timeout": "30m\n"},
+        {"steps": {"a\n": {"notebook": "n"}}},
+    ],
 )
 def test_a_pattern_does_not_end_before_a_newline(document: Any) -> None:
     assert not is_fine(document, "pipeline")

@@ -41,7 +41,10 @@ def test_text_without_secrets_passes_unchanged(text: str, cuts: list[int]) -> No
     assert "".join(stream.feed(piece) for piece in pieces) + stream.flush() == text
 
 
-@given(st.text(min_size=4).filter(lambda text: len(text.strip()) >= 4 and "*" not in text), st.integers(0, 50))
+@given(
+    st.text(min_size=4).filter(lambda text: len(text.strip()) >= 4 and "*" not in text),
+    st.integers(0, 50),
+)
 def test_a_secret_is_masked_in_two_chunks(secret: str, cut: int) -> None:
     stream = Mask([secret]).stream()
     text = f"<<{secret}>>"
@@ -56,7 +59,9 @@ def test_forms_in_which_programs_print_secrets() -> None:
     assert mask.text("u=p%22ss%2Fw%20rd%0A") == "u=***"
     assert mask.text(repr('p"ss/w rd\n')) == "'***'"
     assert mask.text("line-of-key") == "***"
-    assert mask.json({"k": ['p"ss/w rd\n', 1, None, {"x": 2.5}]}) == {"k": ["***", 1, None, {"x": 2.5}]}
+    assert mask.json({"k": ['p"ss/w rd\n', 1, None, {"x": 2.5}]}) == {
+        "k": ["***", 1, None, {"x": 2.5}]
+    }
 
 
 def test_short_secrets_are_named_instead_of_masked() -> None:
@@ -87,7 +92,10 @@ def test_other_encodings() -> None:
     assert mask.text(b'p<ss>/w"rd+1'.hex()) == "***"
     assert mask.text(html.escape('p<ss>/w"rd+1')) == "***"
     assert mask.text("p%3css%3e%2fw%22rd%2b1") == "***"
-    assert mask.text(base64.urlsafe_b64encode(b'p<ss>/w"rd+1').decode().rstrip("=")) in ("***", "***Q")
+    assert mask.text(base64.urlsafe_b64encode(b'p<ss>/w"rd+1').decode().rstrip("=")) in (
+        "***",
+        "***Q",
+    )
 
 
 def test_what_looks_like_a_credential_in_an_environment() -> None:
@@ -131,11 +139,15 @@ def each_way(text: str, secret: str) -> list[str]:
     "text",
     [
         pytest.param("\x1b[1mpw=S3cr\x1b[0m3tValue99", id="colour"),
-        pytest.param("".join(f"\x1b[3{at % 8}m{letter}" for at, letter in enumerate(SECRET)), id="rainbow"),
+        pytest.param(
+            "".join(f"\x1b[3{at % 8}m{letter}" for at, letter in enumerate(SECRET)), id="rainbow"
+        ),
         pytest.param("S3cr\x1b]8;;http://x\x1b\\3tValue99\x1b]8;;\x07", id="link"),
         pytest.param("S3cr\x9b3tValue99".replace("\x9b", "\x1b[38;5;12m"), id="256 colours"),
         pytest.param("xx\b\bS3cq\br3tValue99", id="backspace"),
-        pytest.param("".join(f"{letter}\b{letter}" for letter in SECRET), id="bold by overstriking"),
+        pytest.param(
+            "".join(f"{letter}\b{letter}" for letter in SECRET), id="bold by overstriking"
+        ),
         pytest.param("XXXX3tValue99\rS3cr", id="carriage return"),
         pytest.param("loading\r\x1b[KS3cr\x1b[2C\x1b[2D3tValue99", id="cursor"),
         pytest.param("S3cr\u200b3t\u2060Value\u00ad99", id="zero width"),
@@ -176,9 +188,17 @@ def in_json(text: str) -> str:
         pytest.param(lambda text: in_json(in_json(text)), id="JSON in JSON"),
         pytest.param(lambda text: in_json(in_json(in_json(text))), id="JSON thrice"),
         pytest.param(lambda text: repr(in_json(text).encode()), id="repr of JSON's bytes"),
-        pytest.param(lambda text: base64.b64encode(in_json(text).encode()).decode(), id="base64 of JSON"),
-        pytest.param(lambda text: base64.urlsafe_b64encode(b"user:" + text.encode()).decode(), id="base64 for URLs"),
-        pytest.param(lambda text: base64.encodebytes(b"y" * 50 + text.encode()).decode(), id="base64 in lines"),
+        pytest.param(
+            lambda text: base64.b64encode(in_json(text).encode()).decode(), id="base64 of JSON"
+        ),
+        pytest.param(
+            lambda text: base64.urlsafe_b64encode(b"user:" + text.encode()).decode(),
+            id="base64 for URLs",
+        ),
+        pytest.param(
+            lambda text: base64.encodebytes(b"y" * 50 + text.encode()).decode(),
+            id="base64 in lines",
+        ),
         pytest.param(lambda text: html.escape(in_json(text)), id="JSON in HTML"),
         pytest.param(lambda text: html.escape(html.escape(text)), id="HTML in HTML"),
         pytest.param(lambda text: urllib.parse.quote(in_json(text)), id="JSON in a URL"),
@@ -187,7 +207,9 @@ def in_json(text: str) -> str:
     ],
 )
 @pytest.mark.parametrize("secret", [SECRET, ODD])
-def test_every_form_in_which_code_prints_is_masked(printed: Callable[[str], str], secret: str) -> None:
+def test_every_form_in_which_code_prints_is_masked(
+    printed: Callable[[str], str], secret: str
+) -> None:
     wrong = [shown for shown in each_way(printed(secret), secret) if "***" not in shown]
     assert wrong == []
 
@@ -198,21 +220,43 @@ def test_a_secret_that_has_codes_itself_is_masked_without_them() -> None:
 
 
 CODED = st.sampled_from(
-    ["\x1b[31m", "\x1b[0m", "<i>", "</i>", "\\n", "%20", "&amp;", "\r", "\b", "é", "x", "S3", " ", "\n"]
+    [
+        "\x1b[31m",
+        "\x1b[0m",
+        "<i>",
+        "</i>",
+        "\\n",
+        "%20",
+        "&amp;",
+        "\r",
+        "\b",
+        "é",
+        "x",
+        "S3",
+        " ",
+        "\n",
+    ]
 )
 
 
 @given(st.lists(CODED, max_size=30), st.lists(st.integers(0, 60), max_size=4))
-def test_codes_without_secrets_pass_unchanged_however_they_are_cut(parts: list[str], cuts: list[int]) -> None:
+def test_codes_without_secrets_pass_unchanged_however_they_are_cut(
+    parts: list[str], cuts: list[int]
+) -> None:
     text = "".join(parts)
     stream = Mask(["zzzz-secret"]).stream()
     places = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
 
-    assert "".join(stream.feed(text[start:end]) for start, end in pairwise(places)) + stream.flush() == text
+    assert (
+        "".join(stream.feed(text[start:end]) for start, end in pairwise(places)) + stream.flush()
+        == text
+    )
 
 
 @given(
-    st.lists(st.sampled_from(["\x1b[31m", "<i>", "\u200b", "\x1b[0m", ""]), min_size=14, max_size=14),
+    st.lists(
+        st.sampled_from(["\x1b[31m", "<i>", "\u200b", "\x1b[0m", ""]), min_size=14, max_size=14
+    ),
     st.integers(0, 80),
 )
 def test_codes_between_the_letters_of_a_secret_hide_nothing(codes: list[str], cut: int) -> None:

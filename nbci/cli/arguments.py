@@ -17,18 +17,27 @@ if TYPE_CHECKING:
 
 def add_parameter_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare how parameters are given, and the kernel."""
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter")
+    parser.add_argument(
+        "-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="set a parameter"
+    )
     parser.add_argument("-f", "--file", action="append", default=[], metavar="FILE",
                         help="set parameters from a YAML or JSON file; -p is stronger, then later files")  # fmt: skip
     parser.add_argument(
-        "-k", "--kernel", metavar="NAME", help="run every step in this kernel, whatever its notebook says"
+        "-k",
+        "--kernel",
+        metavar="NAME",
+        help="run every step in this kernel, whatever its notebook says",
     )
 
 
 def add_run_argument(parser: argparse.ArgumentParser) -> None:
     """Declare which run of the project is meant."""
     parser.add_argument(
-        "run", metavar="RUN", nargs="?", default="latest", help="a run's id, its beginning, or `latest`"
+        "run",
+        metavar="RUN",
+        nargs="?",
+        default="latest",
+        help="a run's id, its beginning, or `latest`",
     )
 
 
@@ -44,12 +53,18 @@ def seconds(text: str) -> float:
     try:
         return parse_duration(text)
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is no duration such as 90s, 30m or 1h30m") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no duration such as 90s, 30m or 1h30m"
+        ) from None
 
 
 def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the plan that is carried out piece by piece, and the folder that carries what the pieces make."""
-    parser.add_argument("--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote")
+    """Declare the plan that is carried out piece by piece, and the folder that carries what the
+    pieces make.
+    """
+    parser.add_argument(
+        "--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote"
+    )
     parser.add_argument("--store", metavar="FOLDER",
                         help="the folder that carries results (default: .nbci/store in the project)")  # fmt: skip
     parser.add_argument("--bring", metavar="FOLDER",
@@ -77,4 +92,8 @@ def say_page(page: Path, about: Mapping[str, str], arguments: argparse.Namespace
 def warn(message: str, hint: str | None = None) -> None:
     """Say on stderr what may be wrong, without ending the command."""
     lines = [f"nbci: warning: {message}", *(f"  → {line}" for line in (hint or "").splitlines())]
-    print("\n".join(lines).encode("utf-8", errors="backslashreplace").decode(), file=sys.stderr, flush=True)
+    print(
+        "\n".join(lines).encode("utf-8", errors="backslashreplace").decode(),
+        file=sys.stderr,
+        flush=True,
+    )

@@ -1,4 +1,6 @@
-"""List who promoted, overrode, rolled back and demoted what, when, and from which build: from git tags alone."""
+"""List who promoted, overrode, rolled back and demoted what, when, and from which build: from git
+tags alone.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +49,9 @@ def lines(done: Iterable[Deed]) -> Iterable[str]:
         by = f"{deed.by} <{deed.email}>" if deed.email else deed.by
         yield f"{deed.at_utc}  {what}{where}: {deed.action}{gate}, by {by}"
         details = [
-            f"{key} {value}" for key, value in (("run", deed.run), ("build", deed.build), ("tag", deed.tag)) if value
+            f"{key} {value}"
+            for key, value in (("run", deed.run), ("build", deed.build), ("tag", deed.tag))
+            if value
         ]
         if deed.signature:
             details.append(deed.signature)

@@ -13,8 +13,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci checkout`."""
     parser.add_argument("run", metavar="RUN", help="a run's id, its beginning, or `latest`")
-    parser.add_argument("paths", metavar="PATH", nargs="*", help="only these, or what lies in them (default: all outs)")
-    parser.add_argument("--to", metavar="FOLDER", type=Path, help="put them below this folder instead")
+    parser.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="*",
+        help="only these, or what lies in them (default: all outs)",
+    )
+    parser.add_argument(
+        "--to", metavar="FOLDER", type=Path, help="put them below this folder instead"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -29,13 +36,17 @@ def main(arguments: argparse.Namespace) -> int:
     wanted = [_in_project(project.root, path) for path in arguments.paths]
     done = check_out(project, folder, wanted, os.environ, to=arguments.to)
     for ref in done.refs:
-        print(f"{ref.path}  {size(ref.bytes)}{'' if ref.path in done.changed else ' (stood there already)'}")
+        print(
+            f"{ref.path}  {size(ref.bytes)}{'' if ref.path in done.changed else ' (stood there already)'}"
+        )
     for path in done.displaced:
         print(f"what stood at {path} is kept nowhere else: it is now in {done.aside / path}")
     return 0
 
 
 def _in_project(root: Path, path: str) -> str:
-    """The path as records have it; outside the project it stays as it is, and is found in no record."""
+    """The path as records have it; outside the project it stays as it is, and is found in no
+    record.
+    """
     place = Path(os.path.normpath(Path.cwd() / path))
     return place.relative_to(root).as_posix() if place.is_relative_to(root) else path

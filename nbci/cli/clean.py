@@ -1,4 +1,6 @@
-"""Remove old runs, and with --cache old results: what the newest and promoted runs need stays, as does what is used."""
+"""Remove old runs, and with --cache old results: what the newest and promoted runs need stays, as
+does what is used.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="also remove runs that hold files which they moved out of a step's way, and which are kept nowhere else",
     )
-    parser.add_argument("--dry-run", "-n", action="store_true", help="only say what would go, and what that would free")
+    parser.add_argument(
+        "--dry-run",
+        "-n",
+        action="store_true",
+        help="only say what would go, and what that would free",
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -104,10 +111,16 @@ def _said_of_displaced(
 
     done = "would remove" if arguments.dry_run else "removed"
     for run, files in holding.items():
-        named = ", ".join(files[:_NAMED]) + (f" and {len(files) - _NAMED} more" if len(files) > _NAMED else "")
+        named = ", ".join(files[:_NAMED]) + (
+            f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
+        )
         place = shown_path(project.runs_folder / run / DISPLACED)
         what = f"{named} in {place}, moved out of a step's way and kept nowhere else"
-        yield f"{done} {what}" if arguments.displaced else f"run {run} stays: it holds {what} (--displaced removes it)"
+        yield (
+            f"{done} {what}"
+            if arguments.displaced
+            else f"run {run} stays: it holds {what} (--displaced removes it)"
+        )
 
 
 def _runs(runs: tuple[str, ...]) -> str:

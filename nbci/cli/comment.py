@@ -1,4 +1,5 @@
-"""Put the summary of a run on the pull request that it was for: one comment, which each later run writes anew.
+"""Put the summary of a run on the pull request that it was for: one comment, which each later run
+writes anew.
 
 The token is taken from NBCI_FORGE_TOKEN, GITHUB_TOKEN, GH_TOKEN or GITLAB_TOKEN, and shown nowhere.
 """
@@ -26,8 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "(default: the one that Jenkins, GitHub Actions or GitLab CI is building)")  # fmt: skip
     parser.add_argument("--report", metavar="URL", help="where the report is to be read, for links and pictures "
                         "(default: NBCI_REPORT_URL; else the build's page)")  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="print the comment, and send nothing")
-    parser.add_argument("--json", action="store_true", help="print a JSON document with what became of it")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print the comment, and send nothing"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON document with what became of it"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -52,15 +57,30 @@ def main(arguments: argparse.Namespace) -> int:
     record = folder.read_header()
     posted = keep_one(forge, record.pipeline, folder.run, text)
     if arguments.json:
-        print(json.dumps({"run": folder.run, "change": change.title, "comment": posted.what, "page": posted.page}))
+        print(
+            json.dumps(
+                {
+                    "run": folder.run,
+                    "change": change.title,
+                    "comment": posted.what,
+                    "page": posted.page,
+                }
+            )
+        )
     else:
-        said = {"created": "commented", "updated": "comment updated", "older": "left: a later run has commented"}
+        said = {
+            "created": "commented",
+            "updated": "comment updated",
+            "older": "left: a later run has commented",
+        }
         print(f"{change.title}: {said[posted.what]}\n  {posted.page}")
     return 0
 
 
 def _text(project: Project, folder: RunFolder, report: str | None) -> str:
-    """The summary of the run, which holds no secret: once more without what this very environment holds."""
+    """The summary of the run, which holds no secret: once more without what this very environment
+    holds.
+    """
     from dataclasses import replace
 
     from nbci.engine.prepare import mask_for
@@ -72,7 +92,10 @@ def _text(project: Project, folder: RunFolder, report: str | None) -> str:
     record, plan = folder.read(), folder.read_plan()
     notebooks = folder.executed(plan)
     material = replace(gather(project, record, plan, notebooks, environ=os.environ), url=report)
-    links = {"Report": f"{report.rstrip('/')}/index.html" if report else None, "Build": os.environ.get("BUILD_URL")}
+    links = {
+        "Report": f"{report.rstrip('/')}/index.html" if report else None,
+        "Build": os.environ.get("BUILD_URL"),
+    }
     text = summary(
         material,
         shown_steps(record, plan, notebooks),

@@ -1,7 +1,7 @@
 """Say what differs between two runs, as `nbci diff` does; with --html as pages.
 
-The pages are the report of the later run, with the earlier one as what everything is compared with: code, parameters,
-data, metrics, figures, outputs.
+The pages are the report of the later run, with the earlier one as what everything is compared with:
+code, parameters, data, metrics, figures, outputs.
 """
 
 from __future__ import annotations
@@ -25,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci compare`."""
     diff.add_arguments(parser)
     parser.add_argument("--html", action="store_true", help="write pages, and say where they are")
-    parser.add_argument("--open", action="store_true", help="show the pages in the browser (with --html)")
+    parser.add_argument(
+        "--open", action="store_true", help="show the pages in the browser (with --html)"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,10 +56,15 @@ def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
     from nbci.store.file_index import project_index
 
     if before.run == after.run:
-        raise UsageError(f"run {after.run} is the same as itself", hint="name another run: `nbci runs` lists them")
+        raise UsageError(
+            f"run {after.run} is the same as itself",
+            hint="name another run: `nbci runs` lists them",
+        )
     record, plan = after.read(), after.read_plan()
     bring_notebooks(after, record, user_cache(os.environ), project_index(project))
-    material = gather(project, record, plan, after.executed(plan), environ=os.environ, against=before)
+    material = gather(
+        project, record, plan, after.executed(plan), environ=os.environ, against=before
+    )
     pages = after.path / "compared" / before.run
     write_report(pages, rendered(project, material))
     return pages

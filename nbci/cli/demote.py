@@ -1,6 +1,7 @@
 """Take a model out of a stage. The tags of releases stay; a new tag says that it is out.
 
-Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change was there first.
+Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change
+was there first.
 """
 
 from __future__ import annotations
@@ -27,8 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def add_move_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare which model moves, where, and why."""
     parser.add_argument("model", metavar="M", help="the model")
-    parser.add_argument("--stage", metavar="S", help="the stage (default: the only one it was ever in)")
-    parser.add_argument("--reason", metavar="TEXT", help="why; it stands in the tag, and in `nbci audit`")
+    parser.add_argument(
+        "--stage", metavar="S", help="the stage (default: the only one it was ever in)"
+    )
+    parser.add_argument(
+        "--reason", metavar="TEXT", help="why; it stands in the tag, and in `nbci audit`"
+    )
     add_publish_arguments(parser)
 
 

@@ -19,8 +19,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci diff`."""
-    parser.add_argument("before", metavar="A", help="the earlier run: its id or the beginning of it")
-    parser.add_argument("after", metavar="B", nargs="?", default="latest", help="the later run (default: latest)")
+    parser.add_argument(
+        "before", metavar="A", help="the earlier run: its id or the beginning of it"
+    )
+    parser.add_argument(
+        "after", metavar="B", nargs="?", default="latest", help="the later run (default: latest)"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 

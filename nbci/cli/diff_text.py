@@ -27,7 +27,9 @@ def render_difference(found: RunDifference) -> str:
     lines += _section("code", [line for change in found.code for line in _cell(change)])
     lines += _section("modules and undeclared files", [_used(change) for change in found.used])
     lines += _section("data", [line for change in found.data for line in _data(change)])
-    lines += _section("metrics", table([_metric(change) for change in found.metrics]) if found.metrics else ())
+    lines += _section(
+        "metrics", table([_metric(change) for change in found.metrics]) if found.metrics else ()
+    )
     lines += _section("environment", _changes(found.environment))
     return "\n".join(lines) + "\n"
 
@@ -37,7 +39,10 @@ def _section(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _changes(changes: Sequence[Change]) -> list[str]:
-    rows = [(one_line(change.name), f"{_value(change.before)} → {_value(change.after)}") for change in changes]
+    rows = [
+        (one_line(change.name), f"{_value(change.before)} → {_value(change.after)}")
+        for change in changes
+    ]
     return table(rows) if rows else []
 
 
@@ -52,7 +57,11 @@ def _used(change: Change) -> str:
 
 
 def _cell(change: CellChange) -> Iterator[str]:
-    numbers = [f"cell {number}" for number in dict.fromkeys((change.before, change.after)) if number is not None]
+    numbers = [
+        f"cell {number}"
+        for number in dict.fromkeys((change.before, change.after))
+        if number is not None
+    ]
     yield f"{change.step}  {change.notebook}, {' → '.join(numbers)} {change.kind}"
     yield from (f"  {line}" for line in change.diff)
 
@@ -60,7 +69,11 @@ def _cell(change: CellChange) -> Iterator[str]:
 def _data(change: DataChange) -> Iterator[str]:
     what = "read" if change.role == "in" else "written"
     yield f"{change.path} ({what})  {change.kind}: {_content(change.before)} → {_content(change.after)}"
-    for word, names in (("added", change.added), ("removed", change.removed), ("changed", change.changed)):
+    for word, names in (
+        ("added", change.added),
+        ("removed", change.removed),
+        ("changed", change.changed),
+    ):
         if names:
             more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
             yield f"  {counted(len(names), 'file')} {word}: {', '.join(map(one_line, names[:_NAMES_SHOWN]))}{more}"
@@ -74,7 +87,9 @@ def _content(ref: FileRef | None) -> str:
 
 
 def _metric(change: MetricChange) -> tuple[str, ...]:
-    values = [_NOT_THERE if value is None else number(value) for value in (change.before, change.after)]
+    values = [
+        _NOT_THERE if value is None else number(value) for value in (change.before, change.after)
+    ]
     unit = f" {change.unit}" if change.unit else ""
     difference = change.difference
     moved = "" if not difference else f"{'+' if difference > 0 else ''}{number(difference)}"

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci doctor`."""
-    parser.add_argument("--start", action="store_true", help="also start each installed kernel, which takes a while")
+    parser.add_argument(
+        "--start", action="store_true", help="also start each installed kernel, which takes a while"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
@@ -36,7 +38,11 @@ def main(arguments: argparse.Namespace) -> int:
     else:
         text = rendered(checks)
         sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
-    return ExitCode.INFRASTRUCTURE if any(check.state == "missing" for check in checks) else ExitCode.SUCCESS
+    return (
+        ExitCode.INFRASTRUCTURE
+        if any(check.state == "missing" for check in checks)
+        else ExitCode.SUCCESS
+    )
 
 
 def rendered(checks: Sequence[Check]) -> str:

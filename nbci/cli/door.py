@@ -30,7 +30,10 @@ class NbciUsage(NbciError):
 
 
 class _Help(argparse.HelpFormatter):
-    """As wide as the terminal. argparse makes one for each argument, and would import shutil to ask for the width."""
+    """As wide as the terminal.
+
+    argparse makes one for each argument, and would import shutil to ask for the width.
+    """
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, width=_terminal_columns() - 2)
@@ -48,7 +51,8 @@ def _terminal_columns() -> int:
 
 def call(command: str, argv: list[str]) -> int:
     """Run a subcommand; every error of nbci's ends here."""
-    # plans and records live to the end and hold no cycles: Python's own rhythm spends two fifths of a plan on them
+    # plans and records live to the end and hold no cycles: Python's own rhythm spends two fifths of
+    # a plan on them
     gc.set_threshold(100_000, 20, 100)
     try:
         ensure_home(os.environ)
@@ -106,7 +110,9 @@ def _bug(command: str, argv: list[str], error: BaseException) -> int:
             "".join(traceback.format_exception(error)),
         )
     )
-    with tempfile.NamedTemporaryFile("w", prefix="nbci-bug-", suffix=".txt", delete=False, errors="replace") as file:
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="nbci-bug-", suffix=".txt", delete=False, errors="replace"
+    ) as file:
         file.write(log)
     _say(f"nbci: this is a bug in nbci: {type(error).__name__}: {error}")
     _say(f"  → a log to attach to a report is in {file.name}")

@@ -1,4 +1,6 @@
-"""How a build ends that a run was the whole of: what an engine's library shows, without deciding anything itself."""
+"""How a build ends that a run was the whole of: what an engine's library shows, without deciding
+anything itself.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ if TYPE_CHECKING:
     from nbci.runs.folder import RunFolder
 
 _FORMAT = "nbci-ending 1"
-_RESULTS = {ExitCode.SUCCESS: ("success", "SUCCESS"), ExitCode.GATE_REFUSED: ("unstable", "FAILURE")}
+_RESULTS = {
+    ExitCode.SUCCESS: ("success", "SUCCESS"),
+    ExitCode.GATE_REFUSED: ("unstable", "FAILURE"),
+}
 _BADGES = {"success": "✅", "unstable": "⚠️", "failure": "❌"}
 _INTERRUPTED_BADGE = "⏹️"
 _LONGEST_REASON = 200
@@ -34,11 +39,13 @@ _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
 def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
-    """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds nothing else.
+    """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds
+    nothing else.
 
     `report.zip` has report and notebooks once more, for pages that list every file singly.
-    `ending.txt` has the format's version, then lines of fields with tabs between them: `result` (`success`, `unstable`
-    or `failure`) and its reason; `description`, a line for the build; `check`, the conclusion and title for the commit.
+    `ending.txt` has the format's version, then lines of fields with tabs between them: `result`
+    (`success`, `unstable` or `failure`) and its reason; `description`, a line for the build;
+    `check`, the conclusion and title for the commit.
     """
     with disk_errors(place):
         shutil.rmtree(place, ignore_errors=True)
@@ -57,7 +64,10 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
     lines = (
         (_FORMAT,),
         ("result", result, f"{title}{reason and f': {reason}'}"),
-        ("description", ", ".join(filter(None, (f"{badge} {title}", _metrics(record), _first_failure(record))))),
+        (
+            "description",
+            ", ".join(filter(None, (f"{badge} {title}", _metrics(record), _first_failure(record)))),
+        ),
         ("check", conclusion, title),
     )
     text = "".join("\t".join(one_line(field) for field in line) + "\n" for line in lines)
@@ -67,7 +77,8 @@ def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bo
 def _archive(place: Path, archive: Path) -> None:
     """Put all files of a folder into one, under the names that they have there."""
     files = sorted(file for file in place.rglob("*") if file.is_file())
-    # not strict: no archive can hold a time before 1980, and such a file is no reason to have no report
+    # not strict: no archive can hold a time before 1980, and such a file is no reason to have no
+    # report
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED, strict_timestamps=False) as packed:
         for file in files:
             packed.write(file, file.relative_to(place))
@@ -88,16 +99,22 @@ def write_shown(place: Path, folder: RunFolder, plan: Plan) -> None:
             continue
         text = "".join(data[mime])
         with contextlib.suppress(BrokenPicture):
-            content = text.encode("utf-8", "replace") if mime == "text/html" else picture(mime, text)
+            content = (
+                text.encode("utf-8", "replace") if mime == "text/html" else picture(mime, text)
+            )
             write_atomic(place / f"{at}.{SUFFIXES.get(mime, 'html')}", content)
 
 
 def _reason(record: RunRecord, code: ExitCode) -> str:
     """Which gates refused, or which steps failed and why."""
     if code == ExitCode.GATE_REFUSED and record.verdict is not None:
-        return "; ".join(f"{gate.gate}: {gate.explanation}" for gate in record.verdict.gates if gate.refuses)
+        return "; ".join(
+            f"{gate.gate}: {gate.explanation}" for gate in record.verdict.gates if gate.refuses
+        )
     said = [
-        f"step {step.name} failed: {step.failure.message}" if step.failure is not None else f"step {step.name} failed"
+        f"step {step.name} failed: {step.failure.message}"
+        if step.failure is not None
+        else f"step {step.name} failed"
         for step in record.steps
         if step.result == "failed"
     ]
@@ -119,5 +136,9 @@ def _first_failure(record: RunRecord) -> str:
 def _metrics(record: RunRecord) -> str:
     """The metrics that gates judged."""
     judged = record.verdict.gates if record.verdict is not None else ()
-    found = {gate.metric: gate.found for gate in judged if gate.metric is not None and gate.found is not None}
+    found = {
+        gate.metric: gate.found
+        for gate in judged
+        if gate.metric is not None and gate.found is not None
+    }
     return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in found.items())

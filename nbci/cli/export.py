@@ -1,4 +1,6 @@
-"""Write a run as files of other tools: `dvc` writes dvc.yaml, dvc.lock and params.yaml for DVC's own commands."""
+"""Write a run as files of other tools: `dvc` writes dvc.yaml, dvc.lock and params.yaml for DVC's
+own commands.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci export`."""
     parser.add_argument("form", metavar="dvc", choices=("dvc",), help="the tool to write for")
     parser.add_argument(
-        "run", metavar="RUN", nargs="?", help="a run's id, or its beginning (default: the newest whole one)"
+        "run",
+        metavar="RUN",
+        nargs="?",
+        help="a run's id, or its beginning (default: the newest whole one)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="show what would change, and change nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="show what would change, and change nothing"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -30,12 +37,18 @@ def main(arguments: argparse.Namespace) -> int:
     export = prepare_export(project, folder)
     changed = [document for document in export.documents if document.text != document.before]
     if arguments.dry_run:
-        print("".join(document.diff() for document in changed) or f"nothing changes for run {export.run}\n", end="")
+        print(
+            "".join(document.diff() for document in changed)
+            or f"nothing changes for run {export.run}\n",
+            end="",
+        )
         return 0
     write_export(project, export, os.environ)
     print(f"run {export.run} in {len(export.stages)} stages: {', '.join(export.stages)}")
     for document in changed:
         print(f"  {'wrote' if document.before is None else 'changed'} {document.path}")
     for path in export.altered:
-        print(f"  {path} here is not what the run made: nbci checkout {export.run} {path}, or dvc checkout")
+        print(
+            f"  {path} here is not what the run made: nbci checkout {export.run} {path}, or dvc checkout"
+        )
     return 0

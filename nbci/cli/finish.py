@@ -1,7 +1,9 @@
-"""Gather the steps that `nbci step` ran into a run of this project, with its report; promote its model, if asked to.
+"""Gather the steps that `nbci step` ran into a run of this project, with its report; promote its
+model, if asked to.
 
-Safe to repeat: the same store becomes the same run. The exit code is the run's; of a run that passed, its promotion's.
-On a branch that nothing is promoted from, --promote says so and changes nothing.
+Safe to repeat: the same store becomes the same run. The exit code is the run's; of a run that
+passed, its promotion's. On a branch that nothing is promoted from, --promote says so and changes
+nothing.
 """
 
 from __future__ import annotations
@@ -30,15 +32,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci finish`."""
     add_store_arguments(parser)
     parser.add_argument(
-        "--out", metavar="FOLDER", help="also put report and notebooks there, and how a build is to end"
+        "--out",
+        metavar="FOLDER",
+        help="also put report and notebooks there, and how a build is to end",
     )
-    parser.add_argument("--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there")
-    parser.add_argument("--stopped-by", metavar="WHAT", help="what stopped the build, for the steps that it cut short")
-    parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
+    parser.add_argument(
+        "--shown", metavar="FOLDER", help="also put the pictures and HTML that cells showed there"
+    )
+    parser.add_argument(
+        "--stopped-by",
+        metavar="WHAT",
+        help="what stopped the build, for the steps that it cut short",
+    )
+    parser.add_argument(
+        "--no-gate", action="store_true", help="judge, but let no gate refuse the run"
+    )
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
                         help="if it passed, and was built on a branch that its models are promoted from, promote this "
                         "model (without M: the only one that there is)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
+    parser.add_argument(
+        "--json", action="store_true", help="print the JSON that schemas/show.schema.json describes"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -92,7 +106,11 @@ def main(arguments: argparse.Namespace) -> int:
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
             document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
-            print(json.dumps(document | ({"promotion": plain(promotion)} if promotion else {}), indent=1))
+            print(
+                json.dumps(
+                    document | ({"promotion": plain(promotion)} if promotion else {}), indent=1
+                )
+            )
         else:
             print("\n".join(filter(None, (render_show(record), said))))
     return code
@@ -108,8 +126,12 @@ def _leave(arguments: argparse.Namespace, folder: RunFolder, plan: Plan, record:
         write_shown(Path(arguments.shown), folder, plan)
 
 
-def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[Promotion | None, str]:
-    """What was promoted, in words; a job of all branches asks for it on all of them, and only some promote."""
+def _promoted(
+    project: Project, folder: RunFolder, model: str | None
+) -> tuple[Promotion | None, str]:
+    """What was promoted, in words; a job of all branches asks for it on all of them, and only some
+    promote.
+    """
     from nbci.cli.promote import promote_run, render
     from nbci.cli.publish import publish_report
     from nbci.promotion.facts import ElsewhereError
@@ -119,11 +141,15 @@ def _promoted(project: Project, folder: RunFolder, model: str | None) -> tuple[P
         done = promote_run(project, folder, Request(model=model), os.environ)
     except ElsewhereError as error:
         return None, f"not promoted: {error.message}"
-    publish_report(project, folder, folder.read_plan(), folder.read(), reused_too=True)  # now with the release's card
+    publish_report(
+        project, folder, folder.read_plan(), folder.read(), reused_too=True
+    )  # now with the release's card
     return done, render(done)
 
 
-def _bring_notebooks(project: Project, folder: RunFolder, record: RunRecord, store: RunFolder) -> None:
+def _bring_notebooks(
+    project: Project, folder: RunFolder, record: RunRecord, store: RunFolder
+) -> None:
     """Of reused steps; what cannot be brought now is missed in the report, and nowhere else."""
     from nbci.data.sharing import share
     from nbci.engine.caching.reuse import bring_notebooks

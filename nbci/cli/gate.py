@@ -1,4 +1,5 @@
-"""Judge a run once more by the gates of its own plan: what was asked, found, compared with, and what came of it.
+"""Judge a run once more by the gates of its own plan: what was asked, found, compared with, and
+what came of it.
 
 Exit codes: 0 the gates let it pass, 3 one refused, 1 the run itself failed.
 """
@@ -25,9 +26,13 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci gate`."""
     add_run_argument(parser)
-    parser.add_argument("--override", metavar="GATE", help="let the run pass this gate, by its name or number")
+    parser.add_argument(
+        "--override", metavar="GATE", help="let the run pass this gate, by its name or number"
+    )
     parser.add_argument("--reason", metavar="TEXT", help="why it may pass; stays in the evidence")
-    parser.add_argument("--by", metavar="NAME", help="who says so (default: git's user.name, else the user)")
+    parser.add_argument(
+        "--by", metavar="NAME", help="who says so (default: git's user.name, else the user)"
+    )
     parser.add_argument("--json", action="store_true", help="print the verdict as JSON")
 
 
@@ -63,17 +68,23 @@ def main(arguments: argparse.Namespace) -> int:
         folder.release()
     if arguments.json:
         document = plain(record.verdict) if record.verdict else None
-        print(json.dumps({"run": record.run, "result": record.outcome, "verdict": document}, indent=1))
+        print(
+            json.dumps({"run": record.run, "result": record.outcome, "verdict": document}, indent=1)
+        )
         return exit_code(record)
     for line in verdict_lines(record.verdict):
         print(line)
-    print(f"{record.pipeline} {record.run} {record.outcome}{gates_word(record.verdict) or _unjudged(record, plan)}")
+    print(
+        f"{record.pipeline} {record.run} {record.outcome}{gates_word(record.verdict) or _unjudged(record, plan)}"
+    )
     return exit_code(record)
 
 
 def _check(arguments: argparse.Namespace) -> None:
     if arguments.override is None and (arguments.reason or arguments.by):
-        raise UsageError("--reason and --by go with --override", hint="name the gate: --override GATE")
+        raise UsageError(
+            "--reason and --by go with --override", hint="name the gate: --override GATE"
+        )
     if arguments.override is not None and not (arguments.reason or "").strip():
         raise UsageError("an override needs a reason", hint='--reason "why the run may pass"')
 
@@ -81,7 +92,11 @@ def _check(arguments: argparse.Namespace) -> None:
 def _unjudged(record: RunRecord, plan: Plan) -> str:
     if record.result != "passed":
         return "; only a run that passed is judged"
-    return "; not judged: it leaves out steps that were not asked for" if plan.gates else "; there are no gates"
+    return (
+        "; not judged: it leaves out steps that were not asked for"
+        if plan.gates
+        else "; there are no gates"
+    )
 
 
 def _override(arguments: argparse.Namespace, project: Project, verdict: Verdict) -> Override:
@@ -92,7 +107,8 @@ def _override(arguments: argparse.Namespace, project: Project, verdict: Verdict)
     gate = _gate(arguments.override, verdict)
     if gate.result != "failed":
         raise UsageError(
-            f"the gate {gate.gate!r} does not refuse the run", hint="only a gate that failed is overridden"
+            f"the gate {gate.gate!r} does not refuse the run",
+            hint="only a gate that failed is overridden",
         )
     return Override(
         gate=gate.gate,

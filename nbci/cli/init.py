@@ -1,6 +1,7 @@
 """Lay out a project that runs at once: a notebook, a pipeline, what git is to ignore.
 
-Files that are there already are left as they are. Where there are notebooks, no other one is put beside them.
+Files that are there already are left as they are. Where there are notebooks, no other one is put
+beside them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,11 @@ _FILES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci init`."""
     parser.add_argument(
-        "folder", metavar="FOLDER", nargs="?", default=".", help="where (default: here); made if need be"
+        "folder",
+        metavar="FOLDER",
+        nargs="?",
+        default=".",
+        help="where (default: here); made if need be",
     )
 
 
@@ -52,7 +57,9 @@ def main(arguments: argparse.Namespace) -> int:
         print(f"  found       {len(found) - _MOST_SHOWN} more notebooks")
     for name in wanted:
         print(f"  {'made' if name in made else 'left alone':10}  {name}")
-    print(f"  added to    .gitignore: {', '.join(ignored)}" if ignored else "  left alone  .gitignore")
+    print(
+        f"  added to    .gitignore: {', '.join(ignored)}" if ignored else "  left alone  .gitignore"
+    )
     print("\n".join(_next_commands(arguments.folder, found)))
     return ExitCode.SUCCESS
 
@@ -61,11 +68,19 @@ def _notebooks(folder: Path) -> list[str]:
     """The project's own notebooks, by their paths in it; those that `nbci init` made are none."""
     found = []
     for where, folders, files in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith((".", "_")) and name not in _NOT_LOOKED_AT)
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith((".", "_")) and name not in _NOT_LOOKED_AT
+        )
         if Path(where).joinpath("pyvenv.cfg").exists():
             folders.clear()
             continue
-        found += [Path(where, name).relative_to(folder).as_posix() for name in sorted(files) if name.endswith(".ipynb")]
+        found += [
+            Path(where, name).relative_to(folder).as_posix()
+            for name in sorted(files)
+            if name.endswith(".ipynb")
+        ]
     return [path for path in found if path not in _DEMO]
 
 
@@ -89,7 +104,9 @@ def _refuse(folder: Path) -> None:
             raise UsageError("this is a file, not a folder", where=Location(str(place)))
     for name in ("notebooks", "pipelines"):
         if (folder / name).exists() and not (folder / name).is_dir():
-            raise UsageError("this is a file where a project has a folder", where=Location(str(folder / name)))
+            raise UsageError(
+                "this is a file where a project has a folder", where=Location(str(folder / name))
+            )
     if (folder / "pyproject.toml").exists():
         from nbci.config import find_project
 
@@ -122,7 +139,10 @@ def _add_ignored(path: Path) -> list[str]:
     added = [line for line in wanted if line.strip("/") not in present]
     if added:
         with path.open("a", encoding="utf-8") as file:
-            file.write(("\n" if text and not text.endswith("\n") else "") + "".join(f"{line}\n" for line in added))
+            file.write(
+                ("\n" if text and not text.endswith("\n") else "")
+                + "".join(f"{line}\n" for line in added)
+            )
     return added
 
 

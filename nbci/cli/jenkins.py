@@ -1,7 +1,7 @@
 """Bring a pipeline to Jenkins, keep it in step there, run it and watch it from here.
 
-The address is `jenkins.url` in [tool.nbci] or NBCI_JENKINS_URL; user and token are NBCI_JENKINS_USER and
-NBCI_JENKINS_TOKEN, or stand in the keyring or in ~/.netrc.
+The address is `jenkins.url` in [tool.nbci] or NBCI_JENKINS_URL; user and token are
+NBCI_JENKINS_USER and NBCI_JENKINS_TOKEN, or stand in the keyring or in ~/.netrc.
 """
 
 from __future__ import annotations
@@ -32,11 +32,25 @@ _ACTIONS = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci jenkins`."""
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
-    _add_init(actions.add_parser("init", help="write Jenkinsfile, jenkins/casc.yaml and jenkins/plugins.txt"))
-    actions.add_parser("check", help="say whether the Jenkinsfile's generated part is up to date; ask the linter")
-    sync = actions.add_parser("sync", help="make or change the folders and the job on the controller")
-    sync.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
-    sync.add_argument("--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)")
+    _add_init(
+        actions.add_parser(
+            "init", help="write Jenkinsfile, jenkins/casc.yaml and jenkins/plugins.txt"
+        )
+    )
+    actions.add_parser(
+        "check", help="say whether the Jenkinsfile's generated part is up to date; ask the linter"
+    )
+    sync = actions.add_parser(
+        "sync", help="make or change the folders and the job on the controller"
+    )
+    sync.add_argument(
+        "--job",
+        metavar="PATH",
+        help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)",
+    )
+    sync.add_argument(
+        "--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)"
+    )
     sync.add_argument("--yes", action="store_true", help="do it without asking")
     sync.add_argument("--dry-run", action="store_true", help="only show what would change")
     sync.add_argument("--json", action="store_true", help="print JSON")
@@ -47,39 +61,79 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     status.add_argument("--json", action="store_true", help="print JSON")
     stop = actions.add_parser("stop", help="interrupt a build, or take it out of the queue")
     _add_job(stop)
-    stop.add_argument("number", type=int, nargs="?", metavar="NUMBER", help="the build (default: all that run or wait)")
+    stop.add_argument(
+        "number",
+        type=int,
+        nargs="?",
+        metavar="NUMBER",
+        help="the build (default: all that run or wait)",
+    )
     stop.add_argument("--json", action="store_true", help="print JSON")
     doctor = actions.add_parser("doctor", help="say what the controller lacks")
     _add_job(doctor)
     doctor.add_argument("--agents", action="store_true",
                         help="also ask each agent for its nbci, kernels and GPUs, by a build of its own")  # fmt: skip
-    doctor.add_argument("--command", default="nbci", metavar="PATH", help="where nbci is on the agents (nbci)")
+    doctor.add_argument(
+        "--command", default="nbci", metavar="PATH", help="where nbci is on the agents (nbci)"
+    )
     doctor.add_argument("--json", action="store_true", help="print a JSON list")
 
 
 def _add_job(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
-    parser.add_argument("--branch", metavar="NAME", help="of a job that builds branches (default: the one checked out)")
+    parser.add_argument(
+        "--job",
+        metavar="PATH",
+        help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)",
+    )
+    parser.add_argument(
+        "--branch",
+        metavar="NAME",
+        help="of a job that builds branches (default: the one checked out)",
+    )
 
 
 def _add_init(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("target", metavar="TARGET", nargs="?", help="a notebook or a pipeline (default: the only one)")
-    parser.add_argument("--job", metavar="PATH", help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)")
-    parser.add_argument("--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)")
-    parser.add_argument("--library", metavar="URL[@VERSION]", help="the repository of nbci's shared library")
+    parser.add_argument(
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="a notebook or a pipeline (default: the only one)",
+    )
+    parser.add_argument(
+        "--job",
+        metavar="PATH",
+        help="the job (default: jenkins.job in [tool.nbci], or nbci/FOLDER)",
+    )
+    parser.add_argument(
+        "--repository", metavar="URL", help="where Jenkins clones from (default: the remote origin)"
+    )
+    parser.add_argument(
+        "--library", metavar="URL[@VERSION]", help="the repository of nbci's shared library"
+    )
     parser.add_argument("--force", action="store_true", help="replace the files in jenkins/, too")
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
     _add_job(parser)
-    parser.add_argument("-p", "--param", action="append", default=[], metavar="NAME=VALUE", help="a parameter's value")
-    parser.add_argument("--fetch", metavar="FOLDER", help="bring the report here when the build has ended")
+    parser.add_argument(
+        "-p",
+        "--param",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a parameter's value",
+    )
+    parser.add_argument(
+        "--fetch", metavar="FOLDER", help="bring the report here when the build has ended"
+    )
     parser.add_argument("--no-log", action="store_true", help="show the stages only")
     parser.add_argument("--away", default="5m", type=_duration, metavar="TIME",
                         help="how long the controller may not answer, as when it restarts (5m)")  # fmt: skip
     parser.add_argument("--no-agent", default="1m", type=_duration, metavar="TIME",
                         help="how long the build may wait for a label that no agent has (1m)")  # fmt: skip
-    parser.add_argument("--json", action="store_true", help="print how it ended as JSON, and the log to stderr")
+    parser.add_argument(
+        "--json", action="store_true", help="print how it ended as JSON, and the log to stderr"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

@@ -38,7 +38,11 @@ def status(arguments: argparse.Namespace) -> int:
             )
             for build in builds
         ]
-        print("\n".join(line.rstrip() for line in table([("build", "result", "began", "took", ""), *rows])))
+        print(
+            "\n".join(
+                line.rstrip() for line in table([("build", "result", "began", "took", ""), *rows])
+            )
+        )
     return 0
 
 
@@ -49,7 +53,9 @@ def stop(arguments: argparse.Namespace) -> int:
 
     project, controller = open_controller()
     controller.version()
-    job, found = find_job(controller, job_name(project, arguments.job), arguments.branch, current_branch(project))
+    job, found = find_job(
+        controller, job_name(project, arguments.job), arguments.branch, current_branch(project)
+    )
     stopped, cancelled = stop_builds(controller, job, found, arguments.number)
     if arguments.json:
         print(json.dumps({"job": job, "stopped": stopped, "cancelled": cancelled}, indent=1))

@@ -29,15 +29,24 @@ def doctor(arguments: argparse.Namespace) -> int:
     project, controller = open_controller()
     branch = arguments.branch or current_branch(project)
     labels, jenkinsfile = _asked_for(project)
-    found = examine(controller, job_name(project, arguments.job), branch, labels=labels, jenkinsfile=jenkinsfile)
+    found = examine(
+        controller, job_name(project, arguments.job), branch, labels=labels, jenkinsfile=jenkinsfile
+    )
     if arguments.agents:
         found += tuple(_of_agents(controller, job_name(project, arguments.job), arguments.command))
     if arguments.json:
         print(json.dumps([asdict(finding) for finding in found], indent=1, ensure_ascii=False))
     else:
-        checks = [Check(name=each.name, state=each.state, found=each.found, advice=each.advice) for each in found]
+        checks = [
+            Check(name=each.name, state=each.state, found=each.found, advice=each.advice)
+            for each in found
+        ]
         sys.stdout.buffer.write(f"{rendered(checks)}\n".encode("utf-8", errors="backslashreplace"))
-    return ExitCode.INFRASTRUCTURE if any(each.state == "missing" for each in found) else ExitCode.SUCCESS
+    return (
+        ExitCode.INFRASTRUCTURE
+        if any(each.state == "missing" for each in found)
+        else ExitCode.SUCCESS
+    )
 
 
 def _of_agents(controller: Controller, job: str, command: str) -> Iterator[Finding]:
@@ -49,7 +58,10 @@ def _of_agents(controller: Controller, job: str, command: str) -> Iterator[Findi
     names = askable(nodes)
     if not names:
         yield Finding(
-            name="agents", state="missing", found="there is none that builds can run on", advice="connect one"
+            name="agents",
+            state="missing",
+            found="there is none that builds can run on",
+            advice="connect one",
         )
         return
     gpus = [str(node.get("displayName")) for node in nodes if carries(node, "gpu")]
@@ -57,7 +69,9 @@ def _of_agents(controller: Controller, job: str, command: str) -> Iterator[Findi
 
 
 def _asked_for(project: Project) -> tuple[list[str], str]:
-    """The labels of the pipeline that the Jenkinsfile runs, and its text; nothing where there is none."""
+    """The labels of the pipeline that the Jenkinsfile runs, and its text; nothing where there is
+    none.
+    """
     from nbci.jenkins.jenkinsfile import target_of
     from nbci.project.sources import read_target
 

@@ -28,12 +28,16 @@ def init(arguments: argparse.Namespace) -> int:
     old = _text(project.root / _JENKINSFILE)
     pipeline = _target(project, arguments.target, old).pipeline
     library = find_library(project, arguments.library)
-    labels = tuple(sorted({step.agent for step in pipeline.steps if step.agent and step.agent.isidentifier()}))
+    labels = tuple(
+        sorted({step.agent for step in pipeline.steps if step.agent and step.agent.isidentifier()})
+    )
     repository = find_repository(project, arguments.repository)
     pull_requests = project.jenkins.pull_requests
     files = {
         _JENKINSFILE: whole_file(pipeline, library.line) if old is None else updated(old, pipeline),
-        "jenkins/casc.yaml": casc(job_name(project, arguments.job), repository, library, labels, pull_requests),
+        "jenkins/casc.yaml": casc(
+            job_name(project, arguments.job), repository, library, labels, pull_requests
+        ),
         "jenkins/plugins.txt": plugins_text(pull_requests),
     }
     for name, text in files.items():
@@ -43,7 +47,9 @@ def init(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """Say whether the generated part is what it would be now, and what the controller's linter says."""
+    """Say whether the generated part is what it would be now, and what the controller's linter
+    says.
+    """
     from nbci.config import find_project
     from nbci.jenkins.access import address
     from nbci.jenkins.jenkinsfile import changes, target_of, updated
@@ -51,7 +57,9 @@ def check(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     old = _text(project.root / _JENKINSFILE)
     if old is None:
-        raise UsageError("there is no Jenkinsfile", hint="nbci jenkins init", where=Location(str(project.root)))
+        raise UsageError(
+            "there is no Jenkinsfile", hint="nbci jenkins init", where=Location(str(project.root))
+        )
     target = target_of(old)
     new = updated(old, _target(project, target, old).pipeline)
     difference = changes(old, new, _JENKINSFILE)
@@ -93,7 +101,9 @@ def _target(project: Project, given: str | None, jenkinsfile: str | None) -> Tar
     found = sorted((project.root / "pipelines").glob("*.y*ml"))
     if len(found) != 1:
         shown = ", ".join(path.name for path in found) or "nothing"
-        raise UsageError("which pipeline is it?", hint=f"nbci jenkins init TARGET; pipelines/ holds {shown}")
+        raise UsageError(
+            "which pipeline is it?", hint=f"nbci jenkins init TARGET; pipelines/ holds {shown}"
+        )
     return read_target(str(found[0]))
 
 

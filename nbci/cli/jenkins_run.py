@@ -21,7 +21,13 @@ if TYPE_CHECKING:
     from nbci.jenkins.stages import Stage
     from nbci.jenkins.watch import Ended, Event
 
-_STYLES = {"SUCCESS": "green", "FAILED": "red", "UNSTABLE": "yellow", "ABORTED": "magenta", "IN_PROGRESS": "cyan"}
+_STYLES = {
+    "SUCCESS": "green",
+    "FAILED": "red",
+    "UNSTABLE": "yellow",
+    "ABORTED": "magenta",
+    "IN_PROGRESS": "cyan",
+}
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -31,7 +37,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     project, controller = open_controller()
     controller.version()
-    job, found = find_job(controller, job_name(project, arguments.job), arguments.branch, current_branch(project))
+    job, found = find_job(
+        controller, job_name(project, arguments.job), arguments.branch, current_branch(project)
+    )
     _refuse_folder(arguments.fetch)
     item = controller.trigger(job, checked_parameters(found, job, arguments.param))
     display = _display(sys.stderr if arguments.json else sys.stdout, log=not arguments.no_log)
@@ -60,7 +68,9 @@ def _follow(events: Any, display: Display, job: str) -> Ended:
             display.show(event)
     except KeyboardInterrupt:
         which = f" {number}" if number is not None else ""
-        display.note(f"no longer watched; the build goes on: `nbci jenkins stop --job {job}{which}` ends it")
+        display.note(
+            f"no longer watched; the build goes on: `nbci jenkins stop --job {job}{which}` ends it"
+        )
         raise
     raise AssertionError("a watch ends with an end")
 
@@ -79,7 +89,11 @@ def _tell(arguments: argparse.Namespace, controller: Controller, job: str, ended
     if arguments.fetch and ended.number is not None:
         files = fetch_report(controller, job, ended.number, Path(arguments.fetch))
         if not arguments.json:
-            print(f"  {len(files)} files of the report in {arguments.fetch}" if files else "  it left no report")
+            print(
+                f"  {len(files)} files of the report in {arguments.fetch}"
+                if files
+                else "  it left no report"
+            )
     if arguments.json:
         document = {
             "job": job,
@@ -88,7 +102,9 @@ def _tell(arguments: argparse.Namespace, controller: Controller, job: str, ended
             "exit_code": int(ended.exit_code),
             "why": ended.why,
             "url": url,
-            "fetched": [str(Path(arguments.fetch) / name) for name in files] if arguments.fetch else None,
+            "fetched": [str(Path(arguments.fetch) / name) for name in files]
+            if arguments.fetch
+            else None,
         }
         print(json.dumps(document, indent=1, ensure_ascii=False))
 
@@ -96,7 +112,8 @@ def _tell(arguments: argparse.Namespace, controller: Controller, job: str, ended
 def stage_rows(stages: Sequence[Stage]) -> list[tuple[str, str, str, str]]:
     """A row for each stage: status, name, time, error."""
     return [
-        (stage.status, one_line(stage.name), duration(stage.seconds), one_line(stage.error or "")) for stage in stages
+        (stage.status, one_line(stage.name), duration(stage.seconds), one_line(stage.error or ""))
+        for stage in stages
     ]
 
 
@@ -131,7 +148,11 @@ class Display:
             case StagesChanged(stages=stages):
                 self._change(stages)
             case Away(why=why):
-                self.note("the controller answers again" if why is None else f"{one_line(why)}; still watching")
+                self.note(
+                    "the controller answers again"
+                    if why is None
+                    else f"{one_line(why)}; still watching"
+                )
             case _:
                 pass
 
@@ -160,7 +181,11 @@ class Display:
 
     def _write(self, text: str) -> None:
         encoding = self._stream.encoding or "utf-8"
-        print(text.encode(encoding, errors="backslashreplace").decode(encoding), file=self._stream, flush=True)
+        print(
+            text.encode(encoding, errors="backslashreplace").decode(encoding),
+            file=self._stream,
+            flush=True,
+        )
 
 
 class LiveDisplay(Display):
@@ -197,13 +222,18 @@ class LiveDisplay(Display):
         shown = self._stages[-max(self._console.height - 4, 4) :]
         for stage, row in zip(shown, stage_rows(shown), strict=True):
             grid.add_row(
-                *(Text(cell, style=_STYLES.get(stage.status, "") if at == 0 else "") for at, cell in enumerate(row))
+                *(
+                    Text(cell, style=_STYLES.get(stage.status, "") if at == 0 else "")
+                    for at, cell in enumerate(row)
+                )
             )
         return grid
 
 
 def _numbered(stages: Sequence[Stage]) -> dict[tuple[str, int], Stage]:
-    """The stages by name, and the how-many-th of that name: what begins may stand between what is known."""
+    """The stages by name, and the how-many-th of that name: what begins may stand between what is
+    known.
+    """
     count: Counter[str] = Counter()
     found = {}
     for stage in stages:

@@ -34,7 +34,9 @@ def sync(arguments: argparse.Namespace) -> int:
     project, controller = open_controller()
     controller.version()
     repository = find_repository(project, arguments.repository)
-    items = wanted_items(job_name(project, arguments.job), repository, project.jenkins.pull_requests)
+    items = wanted_items(
+        job_name(project, arguments.job), repository, project.jenkins.pull_requests
+    )
     changes = compare(controller, items)
     pending = [change for change in changes if change.action in {"create", "update"}]
     wanted = bool(pending) and not arguments.dry_run
@@ -46,7 +48,9 @@ def sync(arguments: argparse.Namespace) -> int:
     if done:
         apply(controller, changes)
     if arguments.json:
-        rows = [{"item": c.item.name, "action": c.action, "changes": list(c.lines)} for c in changes]
+        rows = [
+            {"item": c.item.name, "action": c.action, "changes": list(c.lines)} for c in changes
+        ]
         print(json.dumps({"changes": rows, "done": done}, indent=1, ensure_ascii=False))
     elif done:
         print(f"done: {len(pending)} of {len(changes)} changed")
@@ -64,5 +68,7 @@ def _show(changes: Sequence[Change]) -> None:
 
 def _agreed() -> bool:
     if not sys.stdin.isatty():
-        raise UsageError("nobody is there to ask", hint="add --yes to do it, or --dry-run to look only")
+        raise UsageError(
+            "nobody is there to ask", hint="add --yes to do it, or --dry-run to look only"
+        )
     return input("do it? [y/N] ").strip().lower() in {"y", "yes"}

@@ -22,11 +22,21 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci kernels`."""
     parser.add_argument("action", choices=("start", "status", "stop"))
-    parser.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="start: import what these import")
-    parser.add_argument("-k", "--kernel", default="python3", metavar="NAME", help="start: for this kernel")
-    parser.add_argument("--preload", action="append", default=[], metavar="MODULE", help="start: import it ahead")
-    parser.add_argument("--spares", type=positive, default=2, metavar="N", help="start: kernels ready ahead (2)")
-    parser.add_argument("--idle", default="30m", metavar="TIME", help="start: end after so long without use (30m)")
+    parser.add_argument(
+        "notebooks", nargs="*", metavar="NOTEBOOK", help="start: import what these import"
+    )
+    parser.add_argument(
+        "-k", "--kernel", default="python3", metavar="NAME", help="start: for this kernel"
+    )
+    parser.add_argument(
+        "--preload", action="append", default=[], metavar="MODULE", help="start: import it ahead"
+    )
+    parser.add_argument(
+        "--spares", type=positive, default=2, metavar="N", help="start: kernels ready ahead (2)"
+    )
+    parser.add_argument(
+        "--idle", default="30m", metavar="TIME", help="start: end after so long without use (30m)"
+    )
     parser.add_argument("--now", action="store_true", help="stop: end the kernels that run, too")
     parser.add_argument("--json", action="store_true", help="print JSON")
 
@@ -58,7 +68,11 @@ def _argv(argv: list[str]) -> list[str]:
     """The command with jupyter_client's own reading of `python`."""
     import sys
 
-    plain = {"python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}"}
+    plain = {
+        "python",
+        f"python{sys.version_info[0]}",
+        f"python{sys.version_info[0]}.{sys.version_info[1]}",
+    }
     return [sys.executable if argv[0] in plain else argv[0], *argv[1:]]
 
 
@@ -82,7 +96,10 @@ def _status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(found, indent=1))
     else:
-        print("\n".join(map(_described, found)) or "no kernels are kept warm; `nbci kernels start` does it")
+        print(
+            "\n".join(map(_described, found))
+            or "no kernels are kept warm; `nbci kernels start` does it"
+        )
     return 0
 
 
@@ -103,5 +120,8 @@ def _described(said: dict[str, Any]) -> str:
         f"  kernels: {len(said['kernels'])} running, {len(said['spares'])} ready, {said['served']} served",
         f"  imported ahead: {', '.join(said['preloads']) or 'nothing'}",
     ]
-    lines += [f"  not imported ahead: {name}: {reason}" for name, reason in sorted(said["left_out"].items())]
+    lines += [
+        f"  not imported ahead: {name}: {reason}"
+        for name, reason in sorted(said["left_out"].items())
+    ]
     return "\n".join(lines)

@@ -23,7 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci lineage`."""
     parser.add_argument("what", metavar="WHAT",
                         help="a model (digits, digits@v1.2.0, digits#production), a file, or a run")  # fmt: skip
-    parser.add_argument("--format", choices=("text", "json", "mermaid"), default="text", help="(default: text)")
+    parser.add_argument(
+        "--format", choices=("text", "json", "mermaid"), default="text", help="(default: text)"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -54,11 +56,18 @@ def _find(project: Project, what: str) -> tuple[Lineage, list[str]]:
         return lineage, [name for name in lineage.nodes if not lineage.next_to(name, up=False)]
     git, models = _released(project)
     for lineage in _all(project, git, models):
-        found = [node.id for node in lineage.nodes.values() if node.name == what and node.kind in ("file", "code")]
+        found = [
+            node.id
+            for node in lineage.nodes.values()
+            if node.name == what and node.kind in ("file", "code")
+        ]
         if found:
             return lineage, found
     if not models:
-        raise UsageError(f"{what} is no run, no file of a run, and no released model", hint="nbci runs; nbci models")
+        raise UsageError(
+            f"{what} is no run, no file of a run, and no released model",
+            hint="nbci runs; nbci models",
+        )
     reference = parse_reference(what)
     manifest = read_manifest(git, find_commit(find_model(models, reference.model), reference))
     if manifest is None:
@@ -98,7 +107,10 @@ def _of_run(folder: RunFolder) -> Lineage:
 def _of_release(manifest: Manifest) -> Lineage:
     from nbci.registry.lineage import lineage_of
 
-    return lineage_of(manifest.steps, {f"{manifest.model}@{manifest.version}": [ref.path for ref in manifest.files]})
+    return lineage_of(
+        manifest.steps,
+        {f"{manifest.model}@{manifest.version}": [ref.path for ref in manifest.files]},
+    )
 
 
 def _models(plan: object) -> dict[str, list[str]]:
@@ -110,7 +122,10 @@ def _models(plan: object) -> dict[str, list[str]]:
 
 
 def text(lineage: Lineage, start: str) -> Iterator[str]:
-    """The node, its causes as a tree below `←`, its effects as one below `→`. What was shown is not shown again."""
+    """The node, its causes as a tree below `←`, its effects as one below `→`.
+
+    What was shown is not shown again.
+    """
     yield shown(lineage.nodes[start])
     seen = {start}
     yield from _tree(lineage, start, up=True, depth=1, seen=seen)

@@ -1,7 +1,8 @@
 """Check notebooks and pipelines without running them.
 
-Without TARGET: every pipelines/*.yaml of the project, the notebooks that they name, and every other notebook with step
-tags. Exit codes: 0 no error was found (with --strict: no warning either), 2 otherwise.
+Without TARGET: every pipelines/*.yaml of the project, the notebooks that they name, and every other
+notebook with step tags. Exit codes: 0 no error was found (with --strict: no warning either), 2
+otherwise.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--format", choices=("text", "json", "issues"), default="text",
                       help="issues: what Jenkins' warnings plugin reads (recordIssues tool: issues())")  # fmt: skip
-    form.add_argument("--json", dest="format", action="store_const", const="json", help="print a JSON list")
+    form.add_argument(
+        "--json", dest="format", action="store_const", const="json", help="print a JSON list"
+    )
     parser.add_argument("--strict", action="store_true", help="let warnings count as errors do")
 
 
@@ -38,6 +41,14 @@ def main(arguments: argparse.Namespace) -> int:
         text = as_text(checked)
         sys.stdout.buffer.write(f"{text}\n".encode("utf-8", errors="backslashreplace"))
     else:
-        print(json.dumps(as_data(checked) if arguments.format == "json" else as_issues(checked), indent=1))
+        print(
+            json.dumps(
+                as_data(checked) if arguments.format == "json" else as_issues(checked), indent=1
+            )
+        )
     counting = {"error", "warning"} if arguments.strict else {"error"}
-    return ExitCode.USAGE if any(finding.severity in counting for finding in checked.findings) else ExitCode.SUCCESS
+    return (
+        ExitCode.USAGE
+        if any(finding.severity in counting for finding in checked.findings)
+        else ExitCode.SUCCESS
+    )

@@ -33,7 +33,10 @@ _OWN_INTERPRETER = ("python", "python3", f"python3.{sys.version_info[1]}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What was looked at and found. `missing`: runs will fail; `note`: some will, or go another way."""
+    """What was looked at and found.
+
+    `missing`: runs will fail; `note`: some will, or go another way.
+    """
 
     name: str
     state: Literal["ok", "note", "missing"]
@@ -66,7 +69,9 @@ def _python() -> Check:
     found = f"{platform.python_version()} at {sys.executable}"
     if _OLDEST <= sys.version_info[:2] <= _NEWEST:
         return Check(name="Python", state="ok", found=found)
-    return Check(name="Python", state="missing", found=found, advice="nbci needs Python 3.11, 3.12 or 3.13")
+    return Check(
+        name="Python", state="missing", found=found, advice="nbci needs Python 3.11, 3.12 or 3.13"
+    )
 
 
 def _kernels(*, start: bool) -> Iterator[Check]:
@@ -79,7 +84,12 @@ def _kernels(*, start: bool) -> Iterator[Check]:
         try:
             check = _kernel(name, manager.get_kernel_spec(name), start=start)
         except Exception as error:  # noqa: BLE001 - a specification is another tool's file, and anything can be wrong with it
-            check = Check(name=f"kernel {name}", state="note", found=f"{folder}: {error}", advice="install it anew")
+            check = Check(
+                name=f"kernel {name}",
+                state="note",
+                found=f"{folder}: {error}",
+                advice="install it anew",
+            )
         usable += check.state == "ok"
         yield check
     if not usable:
@@ -107,10 +117,14 @@ def _kernel(name: str, spec: KernelSpec, *, start: bool) -> Check:
     if "ipykernel_launcher" in spec.argv or "ipykernel" in spec.argv:
         found += f", ipykernel {_ipykernel_version(program) or 'not there'}"
         if found.endswith("not there"):
-            return Check(name=title, state="note", found=found, advice=f"{program} -m pip install ipykernel")
+            return Check(
+                name=title, state="note", found=found, advice=f"{program} -m pip install ipykernel"
+            )
     problem = _started(name) if start else None
     if problem is not None:
-        return Check(name=title, state="note", found=f"does not start: {problem}", advice="install it anew")
+        return Check(
+            name=title, state="note", found=f"does not start: {problem}", advice="install it anew"
+        )
     return Check(name=title, state="ok", found=found + (", starts" if start else ""))
 
 
@@ -120,7 +134,9 @@ def _ipykernel_version(program: str) -> str | None:
             return metadata.version("ipykernel")
         except metadata.PackageNotFoundError:
             return None
-    return _answer([program, "-c", "from importlib.metadata import version; print(version('ipykernel'))"])
+    return _answer(
+        [program, "-c", "from importlib.metadata import version; print(version('ipykernel'))"]
+    )
 
 
 def _started(name: str) -> str | None:
@@ -146,7 +162,10 @@ def _project(here: Path) -> Check:
     if _is_writable(place):
         return Check(name="project", state="ok", found=str(project.root))
     return Check(
-        name="project", state="missing", found=f"{place} cannot be written", advice="run where you may write files"
+        name="project",
+        state="missing",
+        found=f"{place} cannot be written",
+        advice="run where you may write files",
     )
 
 
@@ -164,7 +183,10 @@ def _disk(here: Path) -> Check:
     if free >= _LITTLE_DISK_BYTES:
         return Check(name="disk", state="ok", found=f"{size(free)} free")
     return Check(
-        name="disk", state="note", found=f"only {size(free)} free", advice="runs keep values and notebooks in .nbci"
+        name="disk",
+        state="note",
+        found=f"only {size(free)} free",
+        advice="runs keep values and notebooks in .nbci",
     )
 
 
@@ -172,7 +194,12 @@ def _temporary() -> Check:
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
-        return Check(name="temporary", state="missing", found=str(error), advice="set TMPDIR to a folder you may write")
+        return Check(
+            name="temporary",
+            state="missing",
+            found=str(error),
+            advice="set TMPDIR to a folder you may write",
+        )
     return Check(name="temporary", state="ok", found=str(folder))
 
 
@@ -195,7 +222,10 @@ def _shared_memory() -> Check:
     place = Path("/dev/shm")  # noqa: S108 - where Linux keeps shared memory; nothing is written
     if not place.is_dir():
         return Check(
-            name="shared memory", state="note", found="no /dev/shm", advice="data loaders with workers need it"
+            name="shared memory",
+            state="note",
+            found="no /dev/shm",
+            advice="data loaders with workers need it",
         )
     total = shutil.disk_usage(place).total
     if total > _LITTLE_SHARED_BYTES:
@@ -211,9 +241,14 @@ def _shared_memory() -> Check:
 def _locale() -> Check:
     encoding = sys.getfilesystemencoding()
     shown = f"{encoding}, output {sys.stdout.encoding}"
-    if encoding.lower().replace("-", "") == "utf8" and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8":
+    if (
+        encoding.lower().replace("-", "") == "utf8"
+        and (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+    ):
         return Check(name="locale", state="ok", found=shown)
-    return Check(name="locale", state="note", found=shown, advice="set LC_ALL=C.UTF-8, or PYTHONUTF8=1")
+    return Check(
+        name="locale", state="note", found=shown, advice="set LC_ALL=C.UTF-8, or PYTHONUTF8=1"
+    )
 
 
 def _processors() -> Check:
@@ -236,15 +271,26 @@ def _quota() -> float | None:
     words = (_text("/sys/fs/cgroup/cpu.max") or "max").split()
     if len(words) == 2 and words[0].isdigit() and words[1].isdigit():
         return int(words[0]) / int(words[1])
-    quota, period = _text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"), _text("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
-    return int(quota) / int(period) if quota and period and quota.isdigit() and period.isdigit() else None
+    quota, period = (
+        _text("/sys/fs/cgroup/cpu/cpu.cfs_quota_us"),
+        _text("/sys/fs/cgroup/cpu/cpu.cfs_period_us"),
+    )
+    return (
+        int(quota) / int(period)
+        if quota and period and quota.isdigit() and period.isdigit()
+        else None
+    )
 
 
 def _memory() -> Check:
     import psutil
 
     total = psutil.virtual_memory().total
-    limit = _text("/sys/fs/cgroup/memory.max") or _text("/sys/fs/cgroup/memory/memory.limit_in_bytes") or "max"
+    limit = (
+        _text("/sys/fs/cgroup/memory.max")
+        or _text("/sys/fs/cgroup/memory/memory.limit_in_bytes")
+        or "max"
+    )
     if limit.isdigit() and int(limit) < total:
         return Check(
             name="memory",
@@ -265,11 +311,18 @@ def _git(here: Path) -> Check:
     version = _answer(["git", "--version"])
     if version is None:
         return Check(
-            name="git", state="note", found="not there", advice="install git: records name the commit that ran"
+            name="git",
+            state="note",
+            found="not there",
+            advice="install git: records name the commit that ran",
         )
     who = [_answer(["git", "-C", str(here), "config", key]) for key in ("user.name", "user.email")]
     if all(who):
-        return Check(name="git", state="ok", found=f"{version.removeprefix('git version ')}, {who[0]} <{who[1]}>")
+        return Check(
+            name="git",
+            state="ok",
+            found=f"{version.removeprefix('git version ')}, {who[0]} <{who[1]}>",
+        )
     return Check(
         name="git",
         state="note",
@@ -284,7 +337,11 @@ def _installer() -> Check:
     if uv is not None:
         return Check(name="environments", state="ok", found=f"made by {uv}")
     try:
-        return Check(name="environments", state="ok", found=f"made by pip {metadata.version('pip')}; uv is quicker")
+        return Check(
+            name="environments",
+            state="ok",
+            found=f"made by pip {metadata.version('pip')}; uv is quicker",
+        )
     except metadata.PackageNotFoundError:
         return Check(
             name="environments",
@@ -300,7 +357,10 @@ def _gpu() -> Check:
         return Check(name="GPU", state="ok", found=", ".join(listed.splitlines()))
     if Path("/proc/driver/nvidia/version").exists():
         return Check(
-            name="GPU", state="note", found="a driver, but nvidia-smi names no GPU", advice="see nvidia-smi's message"
+            name="GPU",
+            state="note",
+            found="a driver, but nvidia-smi names no GPU",
+            advice="see nvidia-smi's message",
         )
     return Check(name="GPU", state="ok", found="none; steps that ask for one run without")
 
@@ -316,7 +376,12 @@ def _answer(command: list[str]) -> str | None:
         return None
     try:
         done = subprocess.run(
-            command, capture_output=True, encoding="utf-8", errors="replace", timeout=_COMMAND_SECONDS, check=False
+            command,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=_COMMAND_SECONDS,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

@@ -1,4 +1,6 @@
-"""The command line: finds the subcommand's module, calls it, and turns what goes wrong into output and an exit code."""
+"""The command line: finds the subcommand's module, calls it, and turns what goes wrong into output
+and an exit code.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ import sys
 
 import nbci
 
-# Each subcommand is a module of this package with `add_arguments(parser)` and `main(arguments) -> int`. Their help
-# stands here so that `nbci --help` imports none of them.
+# Each subcommand is a module of this package with `add_arguments(parser)` and `main(arguments) ->
+# int`. Their help stands here so that `nbci --help` imports none of them.
 COMMANDS = {
     "run": "run a notebook or a pipeline",
     "plan": "show what a run would do, without starting a kernel",
@@ -64,7 +66,10 @@ def _top_level_help(argv: list[str]) -> int:
     width = max(map(len, COMMANDS))
     lines = [_USAGE, "", "Tagged Jupyter notebooks run as pipelines.", "", "commands:"]
     lines += [f"  {name:{width}}  {text}" for name, text in COMMANDS.items()]
-    lines += ["", "nbci COMMAND --help says more about each. A first try, with your notebook: nbci run NOTEBOOK.ipynb"]
+    lines += [
+        "",
+        "nbci COMMAND --help says more about each. A first try, with your notebook: nbci run NOTEBOOK.ipynb",
+    ]
     return _print("\n".join(lines))
 
 

@@ -15,10 +15,16 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci metrics`."""
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    history = actions.add_parser("history", help="a metric in each run that has it, the newest first")
+    history = actions.add_parser(
+        "history", help="a metric in each run that has it, the newest first"
+    )
     history.add_argument("metric", metavar="METRIC", help="its name: METRIC, or STEP:METRIC")
-    history.add_argument("--where", metavar="CONDITION", help="only runs for which this holds, as for `nbci runs`")
-    history.add_argument("--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)")
+    history.add_argument(
+        "--where", metavar="CONDITION", help="only runs for which this holds, as for `nbci runs`"
+    )
+    history.add_argument(
+        "--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)"
+    )
     history.add_argument("--json", action="store_true", help="print a JSON list")
 
 
@@ -28,11 +34,18 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.runs.index import find_runs
 
-    rows = find_runs(find_project(Path.cwd()), where=arguments.where, having=arguments.metric, limit=arguments.limit)
+    rows = find_runs(
+        find_project(Path.cwd()),
+        where=arguments.where,
+        having=arguments.metric,
+        limit=arguments.limit,
+    )
     if arguments.json:
         fields = ("run", "pipeline", "result", "started_utc")
         listed = [
-            {name: getattr(row, name) for name in fields} | {"value": value_in(row, arguments.metric)} for row in rows
+            {name: getattr(row, name) for name in fields}
+            | {"value": value_in(row, arguments.metric)}
+            for row in rows
         ]
         print(json.dumps(listed, indent=1))
     else:

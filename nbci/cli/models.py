@@ -1,7 +1,7 @@
 """The models that were released: what is in each stage, since when, by whom, with which metrics.
 
-`nbci models history M` tells what was done to one, `nbci models get M@v1.2.0 PATH` brings one here, and
-`nbci models verify` holds every release against its evidence.
+`nbci models history M` tells what was done to one, `nbci models get M@v1.2.0 PATH` brings one here,
+and `nbci models verify` holds every release against its evidence.
 """
 
 from __future__ import annotations
@@ -27,24 +27,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci models`."""
     _add_common(parser, default=False)
     commands = parser.add_subparsers(dest="query", metavar="QUERY")
-    history = commands.add_parser("history", help="what was done to a model, and its versions with their metrics")
+    history = commands.add_parser(
+        "history", help="what was done to a model, and its versions with their metrics"
+    )
     history.add_argument("model", metavar="M")
     _add_common(history)
     get = commands.add_parser("get", help="bring a released model here")
-    get.add_argument("reference", metavar="M", help="digits, digits@v1.2.0, digits@latest or digits#production")
+    get.add_argument(
+        "reference", metavar="M", help="digits, digits@v1.2.0, digits@latest or digits#production"
+    )
     get.add_argument("path", metavar="PATH", help="where to: a name for the file, or a folder")
     get.add_argument("--url", metavar="GIT_URL", help="of this repository; no checkout is needed")
     get.add_argument("--force", action="store_true", help="replace what is there")
     _add_common(get)
     verify = commands.add_parser("verify", help="hold every release against its evidence")
     verify.add_argument("model", metavar="M", nargs="?", help="this model only")
-    verify.add_argument("--quick", action="store_true", help="look whether objects are there, do not read them")
+    verify.add_argument(
+        "--quick", action="store_true", help="look whether objects are there, do not read them"
+    )
     _add_common(verify)
 
 
 def _add_common(parser: argparse.ArgumentParser, default: object = argparse.SUPPRESS) -> None:
     """The query's own default would hide what stands before its name."""
-    parser.add_argument("--fetch", action="store_true", default=default, help="bring the tags of `origin` first")
+    parser.add_argument(
+        "--fetch", action="store_true", default=default, help="bring the tags of `origin` first"
+    )
     parser.add_argument("--json", action="store_true", default=default, help="print JSON")
 
 
@@ -61,7 +69,9 @@ def main(arguments: argparse.Namespace) -> int:
             return _list(arguments)
 
 
-def known_models(folder: Path, name: str | None, *, fetch: bool) -> tuple[Git, tuple[ModelState, ...]]:
+def known_models(
+    folder: Path, name: str | None, *, fetch: bool
+) -> tuple[Git, tuple[ModelState, ...]]:
     """The repository of the folder, and its models, or only the one of that name."""
     from nbci.git.process import REMOTE, open_git
     from nbci.registry.read import fetch_models, find_model, read_models
@@ -90,18 +100,29 @@ def _table(rows: Sequence[Placed]) -> Iterator[str]:
         return
     cells = [("model", "stage", "version", "since", "by", "metrics")]
     cells += [
-        (row.model, row.stage or "-", row.version, row.since_utc[:16].replace("T", " "), row.by, _metrics(row.metrics))
+        (
+            row.model,
+            row.stage or "-",
+            row.version,
+            row.since_utc[:16].replace("T", " "),
+            row.by,
+            _metrics(row.metrics),
+        )
         for row in rows
     ]
     widths = [max(len(line[column]) for line in cells) for column in range(len(cells[0]))]
     for line in cells:
-        yield "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
+        yield "  ".join(
+            cell.ljust(width) for cell, width in zip(line, widths, strict=True)
+        ).rstrip()
 
 
 def _metrics(metrics: Any) -> str:
     from nbci.formatting.terminal import number
 
-    return ", ".join(f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items())
+    return ", ".join(
+        f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items()
+    )
 
 
 def _history(arguments: argparse.Namespace) -> int:
@@ -112,7 +133,9 @@ def _history(arguments: argparse.Namespace) -> int:
     rows = version_rows(git, models[0])
     done = deeds(git, models)
     if arguments.json:
-        _print_json({"versions": [asdict(row) for row in rows], "events": [asdict(deed) for deed in done]})
+        _print_json(
+            {"versions": [asdict(row) for row in rows], "events": [asdict(deed) for deed in done]}
+        )
     else:
         print("\n".join((*_table(rows), "", *lines(done))))
     return 0
@@ -124,7 +147,11 @@ def _get(arguments: argparse.Namespace) -> int:
 
     reference = parse_reference(arguments.reference)
     fetched = get_model(
-        reference, url=arguments.url, folder=Path.cwd(), target=Path(arguments.path), force=arguments.force
+        reference,
+        url=arguments.url,
+        folder=Path.cwd(),
+        target=Path(arguments.path),
+        force=arguments.force,
     )
     if arguments.json:
         _print_json(asdict(fetched))

@@ -1,4 +1,6 @@
-"""Show what a run would do, without starting a kernel: steps, order, agents, the values and files that pass."""
+"""Show what a run would do, without starting a kernel: steps, order, agents, the values and files
+that pass.
+"""
 
 from __future__ import annotations
 
@@ -21,10 +23,15 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci plan`."""
-    parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
+    parser.add_argument(
+        "target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)"
+    )
     add_parameter_arguments(parser)
     parser.add_argument(
-        "--in", dest="folder", metavar="FOLDER", help="run a notebook's cells there, not in its own folder"
+        "--in",
+        dest="folder",
+        metavar="FOLDER",
+        help="run a notebook's cells there, not in its own folder",
     )
     shown = parser.add_mutually_exclusive_group()
     shown.add_argument("--format", choices=("text", "tree", "mermaid", "json", "jenkins"), default="text",
@@ -35,8 +42,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="for a timer: where the pipeline has `triggers: {data: ...}`, bring imported data up to "
                         "date that has changed at its source and is not SEEN, the `data` line of an earlier plan; plan "
                         "nothing where none has")  # fmt: skip
-    parser.add_argument("--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`")
-    parser.add_argument("--store", metavar="FOLDER", help="with --leave: the folder that carries results")
+    parser.add_argument(
+        "--out", metavar="FILE", help="write the plan for `nbci step` and `nbci finish`"
+    )
+    parser.add_argument(
+        "--store", metavar="FOLDER", help="with --leave: the folder that carries results"
+    )
     parser.add_argument("--leave", metavar="FOLDER",
                         help="let this folder hold what `store.remote` has of the plan's steps already")  # fmt: skip
 
@@ -66,10 +77,18 @@ def _plan(arguments: argparse.Namespace) -> int:
     from nbci.trust.target_branch import project_for
 
     target = read_target(arguments.target, arguments.folder)
-    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    plan = plan_target(
+        target,
+        environ=os.environ,
+        files=arguments.file,
+        pairs=arguments.param,
+        kernel=arguments.kernel,
+    )
     refuse_written_secrets(plan, mask_for(target.project, plan, os.environ))
     check_environments(target.project.root, plan.steps)
-    check_places(target.project.root, plan.steps, project_cache(target.project, os.environ).object_folders)
+    check_places(
+        target.project.root, plan.steps, project_cache(target.project, os.environ).object_folders
+    )
     polled = _polled(target.project, plan, arguments.poll)
     if polled is not None and not polled.texts:
         print(render_nothing(arguments.format, polled.seen), end="")
@@ -82,12 +101,22 @@ def _plan(arguments: argparse.Namespace) -> int:
         from nbci.engine.distributed.run_parts import decide_before, open_store
 
         project = project_for(target.project, plan, os.environ)
-        decide_before(project, plan, open_store(project, plan, arguments.store), os.environ, Path(arguments.leave))
+        decide_before(
+            project,
+            plan,
+            open_store(project, plan, arguments.store),
+            os.environ,
+            Path(arguments.leave),
+        )
     _tell_missing_kernels(plan)
     if arguments.format != "jenkins":
         plan = forecast_here(project_for(target.project, plan, os.environ), plan)
     shown = to_json(plan) if arguments.format == "json" else render_plan(plan, arguments.format)
-    print(shown + (data_line(polled.seen) if polled is not None and arguments.format == "jenkins" else ""), end="")
+    print(
+        shown
+        + (data_line(polled.seen) if polled is not None and arguments.format == "jenkins" else ""),
+        end="",
+    )
     return 0
 
 
@@ -122,7 +151,9 @@ def forecast_here(project: Project, plan: Plan) -> Plan:
     cache = project_cache(project, os.environ)
     share(project, cache, os.environ)
     found = forecast(plan, project, cache, index, last_records(project, plan.target))
-    with contextlib.suppress(InfrastructureError):  # where nothing can be written, one may still look
+    with contextlib.suppress(
+        InfrastructureError
+    ):  # where nothing can be written, one may still look
         index.save()
         cache.save()
     return found

@@ -49,7 +49,12 @@ def _text(plan: Plan) -> Iterator[str]:
     yield f"{plan.pipeline} ({plan.target}): {counted(len(plan.steps), 'step')}"
     if plan.params:
         yield ""
-        yield from table([("parameter", "value", "from"), *((p.name, repr(p.value), p.source) for p in plan.params)])
+        yield from table(
+            [
+                ("parameter", "value", "from"),
+                *((p.name, repr(p.value), p.source) for p in plan.params),
+            ]
+        )
     given = _surely_given(plan)
     for step in plan.steps:
         yield ""
@@ -95,7 +100,13 @@ def _step(step: PlannedStep, given: frozenset[str]) -> Iterator[str]:
 
 def _cells(step: PlannedStep) -> str:
     numbers = [str(cell.number) for cell in step.cells if cell.role == "step"]
-    return f"cell {numbers[0]}" if len(numbers) == 1 else f"cells {', '.join(numbers)}" if numbers else "no cell"
+    return (
+        f"cell {numbers[0]}"
+        if len(numbers) == 1
+        else f"cells {', '.join(numbers)}"
+        if numbers
+        else "no cell"
+    )
 
 
 def _other_cells(plan: Plan) -> Iterator[str]:
@@ -103,11 +114,19 @@ def _other_cells(plan: Plan) -> Iterator[str]:
     found: dict[str, dict[int, str]] = {}
     own: dict[str, set[int | None]] = {}
     for step in plan.steps:
-        own.setdefault(step.notebook, set()).update(cell.number for cell in step.cells if cell.role == "step")
+        own.setdefault(step.notebook, set()).update(
+            cell.number for cell in step.cells if cell.role == "step"
+        )
     for step in plan.steps:
         for cell in step.cells:
-            if cell.number is not None and cell.role != "step" and cell.number not in own[step.notebook]:
-                place = f"metrics, at the end of {step.name}" if cell.role == "metrics" else cell.role
+            if (
+                cell.number is not None
+                and cell.role != "step"
+                and cell.number not in own[step.notebook]
+            ):
+                place = (
+                    f"metrics, at the end of {step.name}" if cell.role == "metrics" else cell.role
+                )
                 found.setdefault(step.notebook, {}).setdefault(cell.number, place)
     for out in plan.left_out:
         found.setdefault(out.notebook, {})[out.cell] = f"not run: {out.reason}"
@@ -135,7 +154,10 @@ def _tree(plan: Plan) -> Iterator[str]:
         mark = "" if step.action == "run" else f"  [{step.action}]"
         yield f"{indent}{'└─ ' if last else '├─ '}{step.name}{mark}{also}"
         below = indent + ("   " if last else "│  ")
-        stack += [(child, below, at == 0) for at, child in enumerate(reversed(children.get(step.name, [])))]
+        stack += [
+            (child, below, at == 0)
+            for at, child in enumerate(reversed(children.get(step.name, [])))
+        ]
 
 
 def _mermaid(plan: Plan) -> Iterator[str]:
@@ -164,11 +186,15 @@ def _quoted(text: str) -> str:
 
 
 def _jenkins(plan: Plan) -> Iterator[str]:
-    """What the shared library reads: the format's version, how to carry on, then a line for each stage."""
+    """What the shared library reads: the format's version, how to carry on, then a line for each
+    stage.
+    """
     from nbci.plan.stages import ATTEMPTS, stages
 
     yield _JENKINS_FORMAT
-    yield _fields("run", "keep-going" if plan.keep_going else "fail-fast", _whole(plan.run_timeout_seconds))
+    yield _fields(
+        "run", "keep-going" if plan.keep_going else "fail-fast", _whole(plan.run_timeout_seconds)
+    )
     for stage in stages(plan):
         yield _fields(
             "stage",
@@ -193,5 +219,7 @@ def _fields(*fields: object) -> str:
     texts = [str(field) for field in fields]
     for text in texts:
         if any(character in text for character in "\t\r\n"):
-            raise UsageError(f"this has a tab or a line break in it, and Jenkins reads lines: {text!r}")
+            raise UsageError(
+                f"this has a tab or a line break in it, and Jenkins reads lines: {text!r}"
+            )
     return "\t".join(texts)

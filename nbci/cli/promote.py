@@ -1,6 +1,8 @@
-"""Promote a model of a run that its gates let pass: a release commit and tags that git, DVC and GTO understand.
+"""Promote a model of a run that its gates let pass: a release commit and tags that git, DVC and GTO
+understand.
 
-Exit codes: 0 promoted, 2 wrong usage or refused by the server, 3 the gates do not let it, 4 try again, 5 altered.
+Exit codes: 0 promoted, 2 wrong usage or refused by the server, 3 the gates do not let it, 4 try
+again, 5 altered.
 """
 
 from __future__ import annotations
@@ -24,11 +26,18 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci promote`."""
     parser.add_argument("run", metavar="RUN", help="a run's id, its beginning, or `latest`")
-    parser.add_argument("--model", metavar="M", help="the model (default: the only one that the pipeline declares)")
-    parser.add_argument("--stage", metavar="S", help="put it into this stage (default: the model's own)")
+    parser.add_argument(
+        "--model", metavar="M", help="the model (default: the only one that the pipeline declares)"
+    )
+    parser.add_argument(
+        "--stage", metavar="S", help="put it into this stage (default: the model's own)"
+    )
     which = parser.add_mutually_exclusive_group()
     which.add_argument(
-        "--bump", choices=("major", "minor", "patch"), default="patch", help="which number goes up (default: patch)"
+        "--bump",
+        choices=("major", "minor", "patch"),
+        default="patch",
+        help="which number goes up (default: patch)",
     )
     which.add_argument("--version", metavar="V", help="this version, e.g. 2.0.0")
     add_publish_arguments(parser)
@@ -36,8 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare what happens to the tags, and how the answer is printed."""
-    parser.add_argument("--dry-run", action="store_true", help="check everything and say what would happen")
-    parser.add_argument("--no-push", dest="push", action="store_false", help="make the tags here only")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="check everything and say what would happen"
+    )
+    parser.add_argument(
+        "--no-push", dest="push", action="store_false", help="make the tags here only"
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON document")
 
 
@@ -61,7 +74,9 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def promote_run(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> Promotion:
+def promote_run(
+    project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]
+) -> Promotion:
     """Promote, with all that is here to look baselines up in."""
     from nbci.gates.baseline import Baseline
     from nbci.gates.baselines import Search, find_baseline
@@ -70,7 +85,9 @@ def promote_run(project: Project, folder: RunFolder, request: Request, environ: 
     def look(asked: str) -> tuple[str, str | None]:
         search = Search(project=project, plan=folder.read_plan(), run=folder.run, environ=environ)
         found = find_baseline(asked, search).baseline
-        return (found.source, found.identity) if isinstance(found, Baseline) else (found.reason, None)
+        return (
+            (found.source, found.identity) if isinstance(found, Baseline) else (found.reason, None)
+        )
 
     return promote(project, folder, request, environ, look)
 
@@ -82,7 +99,9 @@ def render(done: Promotion) -> str:
         return f"{done.model} {done.version} is{stage or ' released'} already, from run {done.run}"
     would = "would be" if done.dry_run else "is"
     before = f", where {done.before} was" if done.before else ""
-    lines = [f"{done.model} {done.version} {would}{stage or ' released'}{before}, from run {done.run}"]
+    lines = [
+        f"{done.model} {done.version} {would}{stage or ' released'}{before}, from run {done.run}"
+    ]
     lines += [f"  {file.path}  {file.digest}" for file in done.files]
     lines.append(f"  tags:   {' '.join(done.tags)}")
     if done.commit:

@@ -37,8 +37,9 @@ _IMPORTED = (
 _PIXELS = (".png", ".jpg", ".gif", ".webp")
 _STEPS_AT_ONCE = 50
 _SECONDS_WORTH_DRAWING = 10
-# A run's end waits for its report. What would take long beside the run is left to `nbci report`: with more steps than
-# that the baseline and the graph, after a shorter run than that the charts, for which matplotlib is imported.
+# A run's end waits for its report. What would take long beside the run is left to `nbci report`:
+# with more steps than that the baseline and the graph, after a shorter run than that the charts,
+# for which matplotlib is imported.
 
 
 def getting_ready(plan: Plan) -> Iterator[None]:
@@ -66,7 +67,8 @@ def publish(
 ) -> None:
     """Write the merged notebooks and `report/` into the run's folder.
 
-    Reused steps whose notebooks are not in the run's folder are left for later, unless they are asked for.
+    Reused steps whose notebooks are not in the run's folder are left for later, unless they are
+    asked for.
     """
     from nbci.engine.merged import write_merged
 
@@ -112,7 +114,9 @@ def _write_report(
 
 
 def rendered(project: Project, material: Material) -> Mapping[str, bytes]:
-    """The report's files. Records hold no secret, but what charts and changes show of a step's own files may."""
+    """The report's files. Records hold no secret, but what charts and changes show of a step's own
+    files may.
+    """
     from nbci.engine.prepare import mask_for
     from nbci.report.render import render_report
 
@@ -120,7 +124,10 @@ def rendered(project: Project, material: Material) -> Mapping[str, bytes]:
     mask = mask_for(project, material.run.plan, os.environ)
     if not mask.longest:
         return files
-    return {path: content if path.endswith(_PIXELS) else _masked(content, mask) for path, content in files.items()}
+    return {
+        path: content if path.endswith(_PIXELS) else _masked(content, mask)
+        for path, content in files.items()
+    }
 
 
 def _masked(content: bytes, mask: Mask) -> bytes:

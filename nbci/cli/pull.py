@@ -1,4 +1,5 @@
-"""Bring what runs made from the remote of the project into the caches of this machine: values, artifacts, results.
+"""Bring what runs made from the remote of the project into the caches of this machine: values,
+artifacts, results.
 
 Safe to repeat: only what is missing here moves.
 """

@@ -1,4 +1,5 @@
-"""Send what runs made to the remote of the project: values, artifacts and results; only what is missing moves.
+"""Send what runs made to the remote of the project: values, artifacts and results; only what is
+missing moves.
 
 Safe to repeat: a push that was cut off goes on where it ended.
 """
@@ -19,8 +20,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci push`, and of `nbci pull`."""
-    parser.add_argument("runs", metavar="RUN", nargs="*", default=["latest"], help="runs (default: latest)")
-    parser.add_argument("--remote", metavar="NAME|URL", help="the DVC remote (default: store.remote in [tool.nbci])")
+    parser.add_argument(
+        "runs", metavar="RUN", nargs="*", default=["latest"], help="runs (default: latest)"
+    )
+    parser.add_argument(
+        "--remote", metavar="NAME|URL", help="the DVC remote (default: store.remote in [tool.nbci])"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

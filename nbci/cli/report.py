@@ -1,6 +1,8 @@
-"""Write the report of a run with the pages and notebooks of all its steps, also of those that it reused.
+"""Write the report of a run with the pages and notebooks of all its steps, also of those that it
+reused.
 
-Works on a run that goes on, and on one that was killed: its notebooks are made of what was printed until then.
+Works on a run that goes on, and on one that was killed: its notebooks are made of what was printed
+until then.
 """
 
 from __future__ import annotations
@@ -23,7 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci report`."""
     add_run_argument(parser)
     parser.add_argument("--open", action="store_true", help="show it in the browser")
-    parser.add_argument("--json", action="store_true", help="print a JSON document with the run and its page")
+    parser.add_argument(
+        "--json", action="store_true", help="print a JSON document with the run and its page"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

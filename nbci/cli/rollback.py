@@ -1,6 +1,7 @@
 """Put the version of a model that was in a stage before into it again, as a new event.
 
-Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change was there first.
+Exit codes: 0 done, 2 wrong usage or refused by the server, 4 try again, also when another change
+was there first.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci rollback`."""
     add_move_arguments(parser)
-    parser.add_argument("--to", metavar="V", help="this version (default: the one that was there before)")
+    parser.add_argument(
+        "--to", metavar="V", help="this version (default: the one that was there before)"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:

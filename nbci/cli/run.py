@@ -1,6 +1,8 @@
-"""Run a notebook or a pipeline: its steps in kernels of their own, side by side where nothing stands between them.
+"""Run a notebook or a pipeline: its steps in kernels of their own, side by side where nothing
+stands between them.
 
-Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 3 a gate refused, 4 the machine failed, 130 interrupted.
+Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 3 a gate refused, 4 the machine
+failed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,30 +32,73 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci run`."""
     parser.add_argument(
-        "target", metavar="TARGET", nargs="?", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)"
+        "target",
+        metavar="TARGET",
+        nargs="?",
+        help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)",
     )
     add_parameter_arguments(parser)
     parser.add_argument(
-        "-j", "--jobs", type=positive, metavar="N", help="steps at once at most (default: the processors)"
+        "-j",
+        "--jobs",
+        type=positive,
+        metavar="N",
+        help="steps at once at most (default: the processors)",
     )
     parser.add_argument("--from", dest="first", action="append", default=[], metavar="STEP",
                         help="begin at this step; what it needs comes from the last run that has it")  # fmt: skip
-    parser.add_argument("--until", action="append", default=[], metavar="STEP", help="end with this step")
-    parser.add_argument("--only", action="append", default=[], metavar="STEP", help="run just this step")
+    parser.add_argument(
+        "--until", action="append", default=[], metavar="STEP", help="end with this step"
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="STEP", help="run just this step"
+    )
     going = parser.add_mutually_exclusive_group()
     going.add_argument(
-        "--keep-going", action="store_true", default=None, help="after a failure run what does not need it"
+        "--keep-going",
+        action="store_true",
+        default=None,
+        help="after a failure run what does not need it",
     )
-    going.add_argument("--fail-fast", dest="keep_going", action="store_false", help="start nothing new after a failure")
-    parser.add_argument("--force", action="store_true", help="run every step, whatever earlier results there are")
-    parser.add_argument("--force-step", action="append", default=[], metavar="STEP", help="run this step in any case")
-    parser.add_argument("--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h")
-    parser.add_argument("--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m")
-    parser.add_argument("--no-gate", action="store_true", help="judge, but let no gate refuse the run")
-    parser.add_argument("--resume", metavar="RUN", help="carry on a run that failed or was interrupted (or `latest`)")
-    parser.add_argument("--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote")
-    parser.add_argument("--quiet", "-q", action="store_true", help="print failures and the result only")
-    parser.add_argument("--json", action="store_true", help="print one JSON document at the end; all else to stderr")
+    going.add_argument(
+        "--fail-fast",
+        dest="keep_going",
+        action="store_false",
+        help="start nothing new after a failure",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="run every step, whatever earlier results there are"
+    )
+    parser.add_argument(
+        "--force-step",
+        action="append",
+        default=[],
+        metavar="STEP",
+        help="run this step in any case",
+    )
+    parser.add_argument(
+        "--run-timeout", type=seconds, metavar="TIME", help="stop the whole run after this, e.g. 2h"
+    )
+    parser.add_argument(
+        "--cell-timeout", type=seconds, metavar="TIME", help="no cell may take longer, e.g. 20m"
+    )
+    parser.add_argument(
+        "--no-gate", action="store_true", help="judge, but let no gate refuse the run"
+    )
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        help="carry on a run that failed or was interrupted (or `latest`)",
+    )
+    parser.add_argument(
+        "--dvc", action="store_true", help="run as a stage that `nbci export dvc` wrote"
+    )
+    parser.add_argument(
+        "--quiet", "-q", action="store_true", help="print failures and the result only"
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document at the end; all else to stderr"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -107,7 +152,9 @@ def _start(arguments: argparse.Namespace) -> int:
         exported=exported,
     )
     project = _project_for(target.project, plan)
-    selection = Selection(first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only))
+    selection = Selection(
+        first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only)
+    )
     if arguments.dvc and not (selection.first or selection.until):
         from nbci.engine.dvc_stage import select_stage
 
@@ -125,9 +172,17 @@ def _resume(arguments: argparse.Namespace) -> int:
     from nbci.project.sources import read_notebooks
     from nbci.runs.folder import find_run
 
-    if arguments.param or arguments.file or arguments.first or arguments.until or arguments.only or arguments.kernel:
+    if (
+        arguments.param
+        or arguments.file
+        or arguments.first
+        or arguments.until
+        or arguments.only
+        or arguments.kernel
+    ):
         raise UsageError(
-            "a resumed run carries on its own plan", hint="leave out -p, -f, --from, --until, --only, --kernel"
+            "a resumed run carries on its own plan",
+            hint="leave out -p, -f, --from, --until, --only, --kernel",
         )
     project = find_project(Path.cwd())
     folder = find_run(project, arguments.resume)
@@ -135,7 +190,9 @@ def _resume(arguments: argparse.Namespace) -> int:
         raise UsageError(f"run {folder.run} is still going on")
     plan = folder.read_plan()
     project = _project_for(project, plan)
-    request = Request(project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {}))
+    request = Request(
+        project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {})
+    )
     refuse_changed(project, plan, folder, os.environ)
     return _carry_out(arguments, request, lambda: folder)
 
@@ -157,7 +214,9 @@ class Request(NamedTuple):
     notebooks: Mapping[str, TaggedNotebook]
 
 
-def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Callable[[], RunFolder]) -> int:
+def _carry_out(
+    arguments: argparse.Namespace, request: Request, make_folder: Callable[[], RunFolder]
+) -> int:
     """Everything is checked before the run gets its folder."""
     from nbci.cli.live import choose_display
     from nbci.cli.publish import getting_ready, publish
@@ -223,5 +282,9 @@ def _carry_out(arguments: argparse.Namespace, request: Request, make_folder: Cal
     if arguments.json:
         from nbci.cli.show_text import show_document
 
-        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
+        print(
+            json.dumps(
+                show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1
+            )
+        )
     return exit_code(record, gates=not (arguments.no_gate or arguments.dvc))

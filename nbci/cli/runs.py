@@ -17,8 +17,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci runs`."""
     parser.add_argument("--where", metavar="CONDITION",
                         help="only those for which this holds, such as 'accuracy > 0.9 and C == 10'")  # fmt: skip
-    parser.add_argument("--sort", metavar="NAME", help="by a metric, parameter or field; -NAME for the largest first")
-    parser.add_argument("--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)")
+    parser.add_argument(
+        "--sort",
+        metavar="NAME",
+        help="by a metric, parameter or field; -NAME for the largest first",
+    )
+    parser.add_argument(
+        "--limit", "-n", type=positive, default=20, metavar="N", help="how many (default: 20)"
+    )
     parser.add_argument("--json", action="store_true", help="print a JSON list")
 
 
@@ -28,7 +34,9 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.config import find_project
     from nbci.runs.index import find_runs
 
-    rows = find_runs(find_project(Path.cwd()), where=arguments.where, sort=arguments.sort, limit=arguments.limit)
+    rows = find_runs(
+        find_project(Path.cwd()), where=arguments.where, sort=arguments.sort, limit=arguments.limit
+    )
     for row in rows:
         if row.problem is not None:
             print(f"nbci: run {row.run} is left out: {row.problem}", file=sys.stderr)

@@ -72,7 +72,10 @@ def _value(value: float | str | None) -> str:
 
 def _metrics_cell(metrics: Mapping[str, float]) -> str:
     short = {full: name for name, full in short_metrics(metrics).items()}
-    shown = [f"{short.get(full, full)} {number(value)}" for full, value in list(metrics.items())[:_METRICS_SHOWN]]
+    shown = [
+        f"{short.get(full, full)} {number(value)}"
+        for full, value in list(metrics.items())[:_METRICS_SHOWN]
+    ]
     more = len(metrics) - len(shown)
     return ", ".join(shown) + (f", and {more} more" if more > 0 else "")
 
@@ -82,7 +85,10 @@ def render_history(rows: Sequence[RunRow], name: str) -> str:
     if not rows:
         return "no run has it\n"
     head = ("run", "pipeline", "started (UTC)", name)
-    cells = [(row.run, one_line(row.pipeline), moment(row.started_utc), number(value_in(row, name))) for row in rows]
+    cells = [
+        (row.run, one_line(row.pipeline), moment(row.started_utc), number(value_in(row, name)))
+        for row in rows
+    ]
     return _lines(table([head, *cells], right=frozenset({3})))
 
 

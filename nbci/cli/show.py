@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci show`."""
     add_run_argument(parser)
-    parser.add_argument("--json", action="store_true", help="print the JSON that schemas/show.schema.json describes")
+    parser.add_argument(
+        "--json", action="store_true", help="print the JSON that schemas/show.schema.json describes"
+    )
 
 
 def main(arguments: argparse.Namespace) -> int:
@@ -27,7 +29,11 @@ def main(arguments: argparse.Namespace) -> int:
     project = find_project(Path.cwd())
     record = find_run(project, arguments.run).read()
     if arguments.json:
-        print(json.dumps(show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1))
+        print(
+            json.dumps(
+                show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1
+            )
+        )
     else:
         print(render_show(record), end="")
     return 0

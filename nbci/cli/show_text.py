@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from nbci.cli.live.gates import gates_word, verdict_lines
-from nbci.cli.live.summary import failure_headline, failure_lines, metric_lines, run_failure_lines, traceback_lines
+from nbci.cli.live.summary import (
+    failure_headline,
+    failure_lines,
+    metric_lines,
+    run_failure_lines,
+    traceback_lines,
+)
 from nbci.cli.runs_text import moment, short_metrics
 from nbci.formatting.terminal import duration, one_line, table
 from nbci.records.codec import plain
@@ -33,7 +39,11 @@ def render_show(record: RunRecord) -> str:
         metric_lines(record.metrics),
         verdict_lines(record.verdict),
         [f"warning: {one_line(text)}" for text in _warnings(record)],
-        *(_failure_block(_ended(record, step)) for step in record.steps if _result(record, step) in _CUT),
+        *(
+            _failure_block(_ended(record, step))
+            for step in record.steps
+            if _result(record, step) in _CUT
+        ),
         run_failure_lines(record.failure) if record.failure else [],
     ]
     return "\n".join(_joined(block) for block in blocks if block)
@@ -41,7 +51,9 @@ def render_show(record: RunRecord) -> str:
 
 def _facts(record: RunRecord) -> list[tuple[str, str]]:
     took = "" if record.seconds is None else f", took {duration(record.seconds)}"
-    where = ", ".join(part for part in (record.by or record.user, record.host, record.platform) if part)
+    where = ", ".join(
+        part for part in (record.by or record.user, record.host, record.platform) if part
+    )
     git = record.git
     changes = ", with uncommitted changes" if git and git.dirty else ""
     facts = [
@@ -52,7 +64,10 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("started", f"{moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
         ("on", where),
         ("python", record.python or ""),
-        ("commit", f"{git.commit or 'none yet'} on {git.branch or 'no branch'}{changes}" if git else ""),
+        (
+            "commit",
+            f"{git.commit or 'none yet'} on {git.branch or 'no branch'}{changes}" if git else "",
+        ),
         ("command", " ".join(record.command)),
         ("nbci", record.nbci),
     ]
@@ -91,7 +106,9 @@ def _remark(step: StepRecord) -> str:
 def _parameter_lines(record: RunRecord) -> list[str]:
     if not record.params:
         return []
-    rows = [(param.name, one_line(repr(param.value)), one_line(param.source)) for param in record.params]
+    rows = [
+        (param.name, one_line(repr(param.value)), one_line(param.source)) for param in record.params
+    ]
     return table([("parameter", "value", "from"), *rows])
 
 
@@ -101,12 +118,17 @@ def _failure_block(step: StepRecord) -> list[str]:
 
 
 def _warnings(record: RunRecord) -> list[str]:
-    return [*record.warnings, *(f"{step.name}: {text}" for step in record.steps for text in step.warnings)]
+    return [
+        *record.warnings,
+        *(f"{step.name}: {text}" for step in record.steps for text in step.warnings),
+    ]
 
 
 def _result(record: RunRecord, step: StepRecord) -> str:
     """What became of the step; nothing runs any more in a run that has ended."""
-    return "interrupted" if step.result == "running" and record.result != "running" else step.outcome
+    return (
+        "interrupted" if step.result == "running" and record.result != "running" else step.outcome
+    )
 
 
 def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
@@ -119,7 +141,9 @@ def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
 
     cut = Attempt(number=1, result="failed", started_utc=step.started_utc or "", seconds=0.0)
     before, last = step.attempts[:-1], step.attempts[-1] if step.attempts else cut
-    return replace(step, result="failed", attempts=(*before, replace(last, failure=last.failure or _CUT_SHORT)))
+    return replace(
+        step, result="failed", attempts=(*before, replace(last, failure=last.failure or _CUT_SHORT))
+    )
 
 
 def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict[str, Any]:
@@ -145,10 +169,17 @@ def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict
             "by": record.by,
             "platform": record.platform,
             "python": record.python,
-            "git": {"commit": record.git.commit, "branch": record.git.branch, "dirty": record.git.dirty}
+            "git": {
+                "commit": record.git.commit,
+                "branch": record.git.branch,
+                "dirty": record.git.dirty,
+            }
             if record.git
             else None,
-            "params": {param.name: {"value": plain(param.value), "source": param.source} for param in record.params},
+            "params": {
+                param.name: {"value": plain(param.value), "source": param.source}
+                for param in record.params
+            },
             "steps": [_step_document(record, step) for step in record.steps],
             "metrics": record.metrics,
             "short_metrics": short_metrics(record.metrics),

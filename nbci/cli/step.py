@@ -1,4 +1,5 @@
-"""Run steps of a stored plan here, and leave their results in a store folder, to be carried to the steps after them.
+"""Run steps of a stored plan here, and leave their results in a store folder, to be carried to the
+steps after them.
 
 Safe to repeat: a step that already passed in this store is not run again.
 """
@@ -54,7 +55,9 @@ def main(arguments: argparse.Namespace) -> int:
     display = LineDisplay(sys.stdout, runs_folder=store.path.parent, summary=False)
     try:
         note_lost_attempts(store, steps[0].name, arguments.lost_attempts)
-        record = run_part(project, plan, store, steps, display=display, environ=os.environ, left=left)
+        record = run_part(
+            project, plan, store, steps, display=display, environ=os.environ, left=left
+        )
     finally:
         display.close()
     return exit_code(record)
@@ -71,4 +74,6 @@ def _asked_for(plan: Plan, arguments: argparse.Namespace) -> tuple[PlannedStep, 
     for stage in stages(plan):
         if stage.number == arguments.stage:
             return stage.steps
-    raise UsageError(f"the plan has no stage {arguments.stage}", hint="nbci plan --format jenkins numbers them")
+    raise UsageError(
+        f"the plan has no stage {arguments.stage}", hint="nbci plan --format jenkins numbers them"
+    )

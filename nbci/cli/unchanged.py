@@ -1,4 +1,6 @@
-"""`nbci run` when there is nothing to do: a record that names the run whose results stand, and a few lines."""
+"""`nbci run` when there is nothing to do: a record that names the run whose results stand, and a
+few lines.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +32,22 @@ _OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only", "no_g
 
 
 def quick_run(arguments: argparse.Namespace) -> int | None:
-    """Write the record of a run that reuses everything, and say so; None when there may be something to do."""
-    if arguments.force or arguments.force_step or arguments.first or arguments.only or arguments.json:
+    """Write the record of a run that reuses everything, and say so; None when there may be
+    something to do.
+    """
+    if (
+        arguments.force
+        or arguments.force_step
+        or arguments.first
+        or arguments.only
+        or arguments.json
+    ):
         return None
     if os.environ.get(KEY):  # each record is signed, which takes longer
         return None
-    if change_of(os.environ) is not None:  # whose rules are another branch's, wherever that is by now
+    if (
+        change_of(os.environ) is not None
+    ):  # whose rules are another branch's, wherever that is by now
         return None
     started = time.time()
     for root in Path(arguments.target).resolve().parents:
@@ -55,16 +67,24 @@ def quick_run(arguments: argparse.Namespace) -> int | None:
     return int(summary["exit_code"])
 
 
-def remember_run(arguments: argparse.Namespace, context: RunContext, record: RunRecord, judging: Judging) -> None:
+def remember_run(
+    arguments: argparse.Namespace, context: RunContext, record: RunRecord, judging: Judging
+) -> None:
     """After a run that passed: keep what the next one must look at to see that nothing has changed."""
-    if record.result != "passed" or not all(_stands(step) for step in record.steps) or judging.files is None:
+    if (
+        record.result != "passed"
+        or not all(_stands(step) for step in record.steps)
+        or judging.files is None
+    ):
         return
     from nbci.cli.live.gates import gates_word, verdict_lines
     from nbci.cli.live.summary import metric_lines
     from nbci.cli.verdict import exit_code
     from nbci.engine.observed.until_end import is_as_used
 
-    remote = _remote(context.project.root, list(judging.remote_tags)) if judging.remote_tags else None
+    remote = (
+        _remote(context.project.root, list(judging.remote_tags)) if judging.remote_tags else None
+    )
     if judging.remote_tags and (remote is None or not _is_here(context.project.root, remote[1])):
         return
     folder = context.folder.path
@@ -84,14 +104,23 @@ def remember_run(arguments: argparse.Namespace, context: RunContext, record: Run
     as_of_ns = time.time_ns()
     if not is_as_used(context, record, arguments.file):
         return
-    files = [*_files(context, record), *judging.files, *(str(Path(name).resolve()) for name in arguments.file)]
-    records = [str(folder / "run.json"), str(folder / "plan.json")]  # the record of the next run only names this one
+    files = [
+        *_files(context, record),
+        *judging.files,
+        *(str(Path(name).resolve()) for name in arguments.file),
+    ]
+    records = [
+        str(folder / "run.json"),
+        str(folder / "plan.json"),
+    ]  # the record of the next run only names this one
     observed = [part for step in record.steps for part in step.observed]
     variables = {part.label for part in observed if part.kind == "variable"}
     umask = any(part.kind == "umask" for part in observed)
     state = _state_path(context.project.root, arguments)
     with contextlib.suppress(OSError):  # it only spares the next run some time
-        remember(state, files, records, summary, as_of_ns=as_of_ns, variables=variables, umask=umask)
+        remember(
+            state, files, records, summary, as_of_ns=as_of_ns, variables=variables, umask=umask
+        )
 
 
 def _state_path(root: Path, arguments: argparse.Namespace) -> Path:
@@ -101,7 +130,10 @@ def _state_path(root: Path, arguments: argparse.Namespace) -> Path:
 
 
 def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
-    """The remote's tags of those patterns: what a verdict depends on that no file here tells. None: no answer."""
+    """The remote's tags of those patterns: what a verdict depends on that no file here tells.
+
+    None: no answer.
+    """
     import subprocess
 
     from nbci.commands import git_command
@@ -110,7 +142,12 @@ def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
     environ = {**os.environ, "GIT_TERMINAL_PROMPT": "0"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, env=environ, check=False, timeout=_REMOTE_SECONDS
+            command,
+            capture_output=True,
+            text=True,
+            env=environ,
+            check=False,
+            timeout=_REMOTE_SECONDS,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None
@@ -118,7 +155,9 @@ def _remote(root: Path, patterns: list[str]) -> list[Any] | None:
 
 
 def _is_here(root: Path, tags: list[str]) -> bool:
-    """Whether the repository has these tags as the remote has them; otherwise one came after the run was judged."""
+    """Whether the repository has these tags as the remote has them; otherwise one came after the
+    run was judged.
+    """
     from nbci.git.process import Git
 
     here = set((Git(root).get("show-ref", "-d") or "").splitlines())
@@ -138,7 +177,9 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
     yield from (str(root / name) for name in ("pyproject.toml", *(record.sources or {})))
     yield os.path.realpath(sys.executable)  # what a step's own environment is made with
     parts = tuple(part for step in record.steps for part in step.observed)
-    yield from files_of(Surroundings(root=root, index=context.index, environ=context.environ, parts=parts))
+    yield from files_of(
+        Surroundings(root=root, index=context.index, environ=context.environ, parts=parts)
+    )
     for step in record.steps:
         yield from (context.cache.value_file(ref.object) for ref in step.gives)
         for ref in (*step.deps, *step.outs):
@@ -149,7 +190,9 @@ def _files(context: RunContext, record: RunRecord) -> Iterator[str]:
 
 
 def _new_folder(source: Path, started: float) -> Path:
-    """Where the run has its record; the same form of id as nbci.runs.folder gives, too heavy to import here."""
+    """Where the run has its record; the same form of id as nbci.runs.folder gives, too heavy to
+    import here.
+    """
     stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(started))
     return source.parent / f"{stamp}-{int(started % 1 * 1000):03d}{os.urandom(2).hex()}"
 
@@ -157,12 +200,15 @@ def _new_folder(source: Path, started: float) -> Path:
 def _write_run(folder: Path, source: Path, summary: dict[str, Any], started: float) -> bool:
     """Write the record of a run that is all reuse, which names the run whose results stand.
 
-    False, with a warning, where it cannot be written (a read-only project, a full disk): the results stand even so.
+    False, with a warning, where it cannot be written (a read-only project, a full disk): the
+    results stand even so.
     """
     text = json.dumps(_record(folder, source, summary, started)).encode()
     try:
         folder.mkdir()
-        (folder / "seal.json").write_text(json.dumps({"run.json": hashlib.sha256(text).hexdigest()}), encoding="utf-8")
+        (folder / "seal.json").write_text(
+            json.dumps({"run.json": hashlib.sha256(text).hexdigest()}), encoding="utf-8"
+        )
         temporary = folder / ".run.json"
         temporary.write_bytes(text)
         temporary.replace(folder / "run.json")
@@ -178,8 +224,13 @@ def _write_run(folder: Path, source: Path, summary: dict[str, Any], started: flo
 
 
 def _record(folder: Path, source: Path, summary: dict[str, Any], started: float) -> dict[str, Any]:
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started)) + f".{int(started % 1 * 1000):03d}Z"
-    git = read_checkout(source.parents[2], tuple(summary["header"].get("sources") or {}), summary["made"])
+    stamp = (
+        time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(started))
+        + f".{int(started % 1 * 1000):03d}Z"
+    )
+    git = read_checkout(
+        source.parents[2], tuple(summary["header"].get("sources") or {}), summary["made"]
+    )
     state = git and {**git._asdict(), "branch": built_branch(git.branch, os.environ)}
     return {
         **summary["header"],
@@ -192,11 +243,17 @@ def _record(folder: Path, source: Path, summary: dict[str, Any], started: float)
 
 
 def _say(
-    arguments: argparse.Namespace, run: Path | None, source: Path, summary: dict[str, Any], seconds: float
+    arguments: argparse.Namespace,
+    run: Path | None,
+    source: Path,
+    summary: dict[str, Any],
+    seconds: float,
 ) -> None:
     here = os.path.relpath(source.parent)
     shown = here if not here.startswith("..") else str(source.parent)
-    counts = f"{summary['steps']} reused" + (f", {summary['skipped']} skipped" if summary["skipped"] else "")
+    counts = f"{summary['steps']} reused" + (
+        f", {summary['skipped']} skipped" if summary["skipped"] else ""
+    )
     word = "REFUSED" if summary.get("outcome") == "refused" else "passed"
     result = f"{summary['header']['pipeline']} {word} in {seconds * 1000:.0f} ms: {counts} from run {summary['run']}"
     result += summary["gates"]

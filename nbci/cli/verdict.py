@@ -15,8 +15,8 @@ _INFRASTRUCTURE = ("kernel-start", "infrastructure")
 def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
     """0 passed, 3 a gate refused (where `gates` count), 130 interrupted, else what failed.
 
-    That is 5 when something stored is damaged, 4 when only the machine failed, 2 when only lock files are wrong, and 1
-    for the rest.
+    That is 5 when something stored is damaged, 4 when only the machine failed, 2 when only lock
+    files are wrong, and 1 for the rest.
     """
     if record.result == "passed":
         refused = gates and record.verdict is not None and record.verdict.refuses
@@ -25,7 +25,9 @@ def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:
         return ExitCode.INTERRUPTED
     kinds = [step.failure.kind for step in record.steps if step.failure is not None]
     kinds += [record.failure.kind] if record.failure is not None else []
-    kinds = [kind for kind in kinds if kind != "interrupted"]  # stopped because of what is among the others
+    kinds = [
+        kind for kind in kinds if kind != "interrupted"
+    ]  # stopped because of what is among the others
     if "integrity" in kinds:
         return ExitCode.INTEGRITY
     if kinds and all(kind in _INFRASTRUCTURE for kind in kinds):

@@ -15,8 +15,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `nbci why`."""
-    parser.add_argument("target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)")
-    parser.add_argument("step", metavar="STEP", nargs="?", help="a step of it (default: a line for each)")
+    parser.add_argument(
+        "target", metavar="TARGET", help="a notebook (.ipynb, .py, .md) or a pipeline (.yaml)"
+    )
+    parser.add_argument(
+        "step", metavar="STEP", nargs="?", help="a step of it (default: a line for each)"
+    )
     add_parameter_arguments(parser)
 
 
@@ -31,7 +35,13 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.project.sources import read_target
 
     target = read_target(arguments.target)
-    plan = plan_target(target, environ=os.environ, files=arguments.file, pairs=arguments.param, kernel=arguments.kernel)
+    plan = plan_target(
+        target,
+        environ=os.environ,
+        files=arguments.file,
+        pairs=arguments.param,
+        kernel=arguments.kernel,
+    )
     forecast = forecast_here(target.project, plan)
     if arguments.step is None:
         for planned in forecast.steps:

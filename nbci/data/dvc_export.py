@@ -1,4 +1,6 @@
-"""A run as DVC's own files in the project: dvc.yaml, dvc.lock, params.yaml, and what is ignored by git."""
+"""A run as DVC's own files in the project: dvc.yaml, dvc.lock, params.yaml, and what is ignored by
+git.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,10 @@ class Document:
 
     def diff(self) -> str:
         """What changes, as `diff -u` shows it."""
-        old, new = (self.before or "").splitlines(keepends=True), self.text.splitlines(keepends=True)
+        old, new = (
+            (self.before or "").splitlines(keepends=True),
+            self.text.splitlines(keepends=True),
+        )
         name = "/dev/null" if self.before is None else f"a/{self.path}"
         return "".join(difflib.unified_diff(old, new, name, f"b/{self.path}"))
 
@@ -61,7 +66,8 @@ class Document:
 class Export:
     """What is to be written for a run.
 
-    `notes` are the texts of files for DVC alone; `altered` are outs that are not what the run made of them.
+    `notes` are the texts of files for DVC alone; `altered` are outs that are not what the run made
+    of them.
     """
 
     run: str
@@ -77,18 +83,27 @@ def newest_whole(project: Project) -> RunFolder:
     for folder in all_runs(project):
         if folder.read_header().result == "passed" and not folder.read_plan().leaves_out:
             return folder
-    raise UsageError("there is no run to export: none passed with all its steps", hint="nbci run TARGET")
+    raise UsageError(
+        "there is no run to export: none passed with all its steps", hint="nbci run TARGET"
+    )
 
 
 def prepare_export(project: Project, folder: RunFolder) -> Export:
-    """Find out what DVC's files have to say so that `dvc status` finds the run's state; nothing is written."""
+    """Find out what DVC's files have to say so that `dvc status` finds the run's state; nothing is
+    written.
+    """
     place = dvc_folder(project.root)
     if place is None:
-        raise UsageError("this is no DVC repository", hint="dvc init, where .git is, makes it one; then export again")
+        raise UsageError(
+            "this is no DVC repository",
+            hint="dvc init, where .git is, makes it one; then export again",
+        )
     record, plan = folder.read(), folder.read_plan()
     if record.result != "passed" or plan.leaves_out:
         why = "did not pass" if record.result != "passed" else "leaves steps out"
-        raise UsageError(f"run {record.run} {why}, and DVC wants whole pipelines", hint=f"nbci run {plan.target}")
+        raise UsageError(
+            f"run {record.run} {why}, and DVC wants whole pipelines", hint=f"nbci run {plan.target}"
+        )
     return _Exporting(project, plan, record).prepared()
 
 
@@ -100,7 +115,9 @@ def write_export(project: Project, export: Export, environ: Mapping[str, str]) -
         write_notes(project, export.notes)
         notes = [(path, index.fingerprint(project.root, path)) for path in export.notes]
         for path, ref in [*notes, *((ref.path, ref) for ref in export.outs)]:
-            with contextlib.suppress(StepError):  # gone from the workspace; what the run kept of it is what counts
+            with contextlib.suppress(
+                StepError
+            ):  # gone from the workspace; what the run kept of it is what counts
                 if artifacts.lacking(ref.digest):
                     artifacts.keep(project.root, path, index)
         for document in export.documents:
@@ -140,15 +157,23 @@ class _Exporting:
         exported = Exported(
             params=params_by_step(self.target.pipeline, self.plan, self.record),
             notes=self._kinds(notes),
-            committed=frozenset(path for path in made if scm is not None and scm.is_tracked(self._place(path))),
+            committed=frozenset(
+                path for path in made if scm is not None and scm.is_tracked(self._place(path))
+            ),
         )
         files = {ref.path: ref for ref in (*self._sources(), *map(_note_ref, notes.items()))}
         stages = dvc_stages(
             self.plan, self.record, files=files, taken=others, params="--dvc", exported=exported
         )  # fmt: skip
-        document, locked = merged_documents(stages, target=self.plan.target, own=own, own_lock=lock, artifacts={})
+        document, locked = merged_documents(
+            stages, target=self.plan.target, own=own, own_lock=lock, artifacts={}
+        )
         documents = [
-            Document(path="dvc.yaml", before=self._text("dvc.yaml"), text=self._brought_to("dvc.yaml", document)),
+            Document(
+                path="dvc.yaml",
+                before=self._text("dvc.yaml"),
+                text=self._brought_to("dvc.yaml", document),
+            ),
             Document(path="dvc.lock", before=self._text("dvc.lock"), text=dumps_yaml(locked)),
         ]
         if self.record.params:
@@ -165,7 +190,9 @@ class _Exporting:
         )
 
     def _notes(self) -> dict[str, str]:
-        """Those notes that say something: values for steps that come after, metrics where there are any."""
+        """Those notes that say something: values for steps that come after, metrics where there are
+        any.
+        """
         waited_for = {giver for step in self.plan.steps for giver in givers_of(step)}
         notes: dict[str, str] = {}
         for step in self.steps:
@@ -183,14 +210,23 @@ class _Exporting:
         return kinds
 
     def _sources(self) -> Iterator[FileRef]:
-        """The notebooks, modules and undeclared files that the run used; UsageError when one is not what it was."""
+        """The notebooks, modules and undeclared files that the run used; UsageError when one is not
+        what it was.
+        """
         root, sources = self.project.root, self.record.sources or {}
         for path, digest in self.target.sources.items():
             if sources.get(path) != digest:
                 raise self._changed(path)
-        yield from (self.index.fingerprint(root, path) for path in {step.notebook for step in self.plan.steps})
-        used = [part for step in self.steps for part in step.observed if part.kind in ("module", "file")]
-        for path, digest in {part.label: part.digest for part in used if not os.path.isabs(part.label)}.items():
+        yield from (
+            self.index.fingerprint(root, path)
+            for path in {step.notebook for step in self.plan.steps}
+        )
+        used = [
+            part for step in self.steps for part in step.observed if part.kind in ("module", "file")
+        ]
+        for path, digest in {
+            part.label: part.digest for part in used if not os.path.isabs(part.label)
+        }.items():
             if not (root / path).is_file() or self.index.digest(root / path)[0] != digest:
                 raise self._changed(path)
             yield self.index.fingerprint(root, path)
@@ -222,7 +258,9 @@ class _Exporting:
         """The .gitignore files that take up what DVC keeps, as `dvc add` would write them."""
         entries: dict[str, list[str]] = {}
         if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
-            entries[".gitignore"] = ["/.nbci"]  # in a clone, DVC puts notes there before nbci was ever there
+            entries[".gitignore"] = [
+                "/.nbci"
+            ]  # in a clone, DVC puts notes there before nbci was ever there
         for path in paths:
             if scm is not None and not scm.is_ignored(self._place(path)):
                 folder, name = posixpath.split(path)
@@ -231,7 +269,9 @@ class _Exporting:
         for path, names in sorted(entries.items()):
             before = self._text(path)
             start = f"{before}\n" if before and not before.endswith("\n") else before or ""
-            yield Document(path=path, before=before, text=start + "".join(f"{name}\n" for name in names))
+            yield Document(
+                path=path, before=before, text=start + "".join(f"{name}\n" for name in names)
+            )
 
     def _place(self, path: str) -> str:
         return os.fspath(self.project.root / path)
@@ -253,7 +293,9 @@ class _Exporting:
         try:
             document = parse_yaml(text, path)
         except ParseError as error:
-            raise UsageError(f"this is no YAML: {error.__cause__ or error}", where=Location(path)) from error
+            raise UsageError(
+                f"this is no YAML: {error.__cause__ or error}", where=Location(path)
+            ) from error
         if not isinstance(document, dict):
             raise UsageError("this is no mapping, as DVC has it", where=Location(path))
         return document
@@ -281,7 +323,9 @@ def _bring(document: Any, wanted: Mapping[str, Any]) -> None:
 
 def _note_ref(note: tuple[str, str]) -> FileRef:
     data = note[1].encode()
-    return FileRef(path=note[0], digest=hashlib.md5(data, usedforsecurity=False).hexdigest(), bytes=len(data))
+    return FileRef(
+        path=note[0], digest=hashlib.md5(data, usedforsecurity=False).hexdigest(), bytes=len(data)
+    )
 
 
 def _scm(project: Project) -> Any:

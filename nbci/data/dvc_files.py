@@ -1,6 +1,8 @@
-"""A run as DVC writes pipelines: the stages of `dvc.yaml`, and what they were made of and made, as in `dvc.lock`.
+"""A run as DVC writes pipelines: the stages of `dvc.yaml`, and what they were made of and made, as
+in `dvc.lock`.
 
-Values in, values out: `nbci.data` reads and writes elsewhere. The form is that of DVC's own schema 2.0.
+Values in, values out: `nbci.data` reads and writes elsewhere. The form is that of DVC's own schema
+2.0.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ _NOT_IN_STAGE_NAMES = re.compile(r"[^\w-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DvcStages:
-    """`stages` as in dvc.yaml and `locked` as in dvc.lock, by stage name; paths are relative to the project's root."""
+    """`stages` as in dvc.yaml and `locked` as in dvc.lock, by stage name; paths are relative to the
+    project's root.
+    """
 
     stages: Mapping[str, Mapping[str, Any]]
     locked: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -42,8 +46,9 @@ class DvcStages:
 class Exported:
     """What stages say when they stand in the project itself, to be run by DVC.
 
-    By step: `params` are the values of params.yaml that it depends on, by their keys; `notes` the files that nbci
-    writes for DVC, each with its kind. `committed` are outs that git has, of which DVC keeps nothing.
+    By step: `params` are the values of params.yaml that it depends on, by their keys; `notes` the
+    files that nbci writes for DVC, each with its kind. `committed` are outs that git has, of which
+    DVC keeps nothing.
     """
 
     params: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -62,8 +67,9 @@ def dvc_stages(
 ) -> DvcStages:
     """The steps that have a result as stages of DVC.
 
-    `files` are facts on files that no step declares, the notebooks above all, with MD5 digests; it also stands in for
-    what the record says of a file. `taken` are names that stages of others have, `params` is added to each command.
+    `files` are facts on files that no step declares, the notebooks above all, with MD5 digests; it
+    also stands in for what the record says of a file. `taken` are names that stages of others have,
+    `params` is added to each command.
     """
     names = stage_names([step.name for step in plan.steps], taken)
     stages: dict[str, dict[str, Any]] = {}
@@ -74,13 +80,21 @@ def dvc_stages(
             continue
         stage, lock = _stage(plan, planned, step, files, exported)
         command = stage_command(plan, planned, params)
-        stages[names[planned.name]] = {"cmd": literal(command), **stage, "meta": {MARK: literal(plan.target)}}
+        stages[names[planned.name]] = {
+            "cmd": literal(command),
+            **stage,
+            "meta": {MARK: literal(plan.target)},
+        }
         locked[names[planned.name]] = {"cmd": command, **lock}
     return DvcStages(stages=stages, locked=locked)
 
 
 def _stage(
-    plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef], exported: Exported | None
+    plan: Plan,
+    planned: PlannedStep,
+    step: StepRecord,
+    files: Mapping[str, FileRef],
+    exported: Exported | None,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a stage of dvc.yaml says besides its command, and what dvc.lock says of it."""
     outs = _outs(planned, exported)
@@ -91,20 +105,31 @@ def _stage(
         "deps": [literal(path) for path in deps],
         "params": sorted(params),
         **{
-            kind: [_as_listed(path, committed=exported is not None and path in exported.committed) for path in paths]
+            kind: [
+                _as_listed(path, committed=exported is not None and path in exported.committed)
+                for path in paths
+            ]
             for kind, paths in outs.items()
         },
     }
     lock = {
         "deps": [entry for path in deps if (entry := lock_entry(known.get(path)))],
         "params": {PARAMS_FILE: dict(sorted(params.items()))} if params else {},
-        "outs": [entry for path in sorted(set().union(*outs.values())) if (entry := lock_entry(known.get(path)))],
+        "outs": [
+            entry
+            for path in sorted(set().union(*outs.values()))
+            if (entry := lock_entry(known.get(path)))
+        ],
     }
     return without_empty(stage), without_empty(lock)
 
 
-def _deps(plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef]) -> Iterator[str]:
-    """The step's notebook, its data (a `.dvc` file stands for what it tracks), its modules, and the notes of others."""
+def _deps(
+    plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef]
+) -> Iterator[str]:
+    """The step's notebook, its data (a `.dvc` file stands for what it tracks), its modules, and the
+    notes of others.
+    """
     yield from (path for path in planned.deps if not path.endswith(".dvc"))
     yield from (ref.path for ref in step.deps if not ref.path.endswith(".dvc"))
     used = [part.label for part in step.observed if part.kind in ("module", "file")]
@@ -115,7 +140,11 @@ def _deps(plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str
 def givers_of(step: PlannedStep) -> tuple[str, ...]:
     """The steps that it waits for or takes values or metrics from."""
     metrics = re.findall(r"\$\{([\w/-]+):", json.dumps(dict(step.params or {}), default=str))
-    return tuple(dict.fromkeys([*step.after, *(giver for take in step.takes for giver in take.givers), *metrics]))
+    return tuple(
+        dict.fromkeys(
+            [*step.after, *(giver for take in step.takes for giver in take.givers), *metrics]
+        )
+    )
 
 
 def _outs(planned: PlannedStep, exported: Exported | None) -> dict[str, list[str]]:
@@ -127,7 +156,10 @@ def _outs(planned: PlannedStep, exported: Exported | None) -> dict[str, list[str
             *(path for path in outs if not is_plot(path)),
             *(path for path, kind in noted.items() if kind == "outs"),
         ],
-        "metrics": [*dict.fromkeys(planned.metrics), *(path for path, kind in noted.items() if kind == "metrics")],
+        "metrics": [
+            *dict.fromkeys(planned.metrics),
+            *(path for path, kind in noted.items() if kind == "metrics"),
+        ],
         "plots": [path for path in outs if is_plot(path)],
     }
 
@@ -135,7 +167,9 @@ def _outs(planned: PlannedStep, exported: Exported | None) -> dict[str, list[str
 def is_plot(path: str) -> bool:
     """Whether an out is a plot for DVC: a picture, or data in a folder `plots`."""
     place = PurePosixPath(path)
-    return place.suffix.lower() in _PICTURES or ("plots" in place.parts[:-1] and place.suffix.lower() in _PLOTTED)
+    return place.suffix.lower() in _PICTURES or (
+        "plots" in place.parts[:-1] and place.suffix.lower() in _PLOTTED
+    )
 
 
 def note_paths(plan: Plan, step: str) -> tuple[str, str]:
@@ -145,7 +179,8 @@ def note_paths(plan: Plan, step: str) -> tuple[str, str]:
 
 
 def notes_of(plan: Plan, step: StepRecord) -> dict[str, str]:
-    """The notes of a step: DVC knows files, so what a step hands on besides files is written into one, as digests.
+    """The notes of a step: DVC knows files, so what a step hands on besides files is written into
+    one, as digests.
 
     Its metrics are there without those that it wrote into a file itself.
     """
@@ -156,7 +191,12 @@ def notes_of(plan: Plan, step: StepRecord) -> dict[str, str]:
     found |= {scrap.name: scrap.data for scrap in step.scraps}
     own = {m.name: m.value for m in step.metrics if m.source not in plan.step(step.name).metrics}
     return {
-        values: _json({"values": handed, "metrics": {name: found[name] for name in sorted(asked & found.keys())}}),
+        values: _json(
+            {
+                "values": handed,
+                "metrics": {name: found[name] for name in sorted(asked & found.keys())},
+            }
+        ),
         metrics: _json(own),
     }
 
@@ -173,7 +213,8 @@ def section_of(pipeline: str) -> str:
 
 
 def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """A name that DVC allows for each step: `train/svm` is `train-svm`; with a number where that is taken.
+    """A name that DVC allows for each step: `train/svm` is `train-svm`; with a number where that is
+    taken.
 
     >>> stage_names(["train/svm", "train-svm"])
     {'train/svm': 'train-svm', 'train-svm': 'train-svm-2'}
@@ -183,7 +224,9 @@ def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     for step in steps:
         plain = _NOT_IN_STAGE_NAMES.sub("-", step)
         numbered = (f"{plain}-{number}" for number in range(2, len(used) + 3))
-        names[step] = plain if plain not in used else next(name for name in numbered if name not in used)
+        names[step] = (
+            plain if plain not in used else next(name for name in numbered if name not in used)
+        )
         used.add(names[step])
     return names
 
@@ -191,7 +234,13 @@ def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
 def stage_command(plan: Plan, step: PlannedStep, params: str = "") -> str:
     """The command line that runs just this step."""
     return " ".join(
-        ["nbci run", shlex.quote(plan.target), "--only", shlex.quote(step.name), *([params] if params else [])]
+        [
+            "nbci run",
+            shlex.quote(plan.target),
+            "--only",
+            shlex.quote(step.name),
+            *([params] if params else []),
+        ]
     )
 
 

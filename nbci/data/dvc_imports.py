@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 class Polled:
     """What looking came to.
 
-    `seen` maps each import to its state at its source, `texts` those that have changed to their new `.dvc` files.
+    `seen` maps each import to its state at its source, `texts` those that have changed to their new
+    `.dvc` files.
     """
 
     seen: Mapping[str, str]
@@ -41,10 +42,11 @@ def seen_in(text: str) -> dict[str, str]:
 
 
 def poll(project: Project, paths: Iterable[str], seen: Mapping[str, str]) -> Polled:
-    """Look at the sources of the imports among these dependencies, and bring what is neither pinned here nor `seen`.
+    """Look at the sources of the imports among these dependencies, and bring what is neither pinned
+    here nor `seen`.
 
-    `.dvc` files and data in the workspace are replaced, as by `dvc update`; for other machines, the data goes to DVC's
-    default remote, if there is one. InfrastructureError when a source is away.
+    `.dvc` files and data in the workspace are replaced, as by `dvc update`; for other machines, the
+    data goes to DVC's default remote, if there is one. InfrastructureError when a source is away.
     """
     folder = dvc_folder(project.root)
     names = list(_import_files(project.root, paths))
@@ -71,19 +73,25 @@ def _import_files(root: Path, paths: Iterable[str]) -> Iterator[str]:
     """The `.dvc` files that stand for a dependency and that an import wrote."""
     import yaml
 
-    for path in dict.fromkeys(path if path.endswith(SUFFIX) else f"{path.rstrip('/')}{SUFFIX}" for path in paths):
+    for path in dict.fromkeys(
+        path if path.endswith(SUFFIX) else f"{path.rstrip('/')}{SUFFIX}" for path in paths
+    ):
         if not (root / path).is_file():
             continue
         try:
             document = yaml.safe_load((root / path).read_bytes())
         except yaml.YAMLError as error:
-            raise UsageError(f"this .dvc file cannot be read: {error}", where=Location(path)) from error
+            raise UsageError(
+                f"this .dvc file cannot be read: {error}", where=Location(path)
+            ) from error
         if isinstance(document, dict) and document.get("deps"):
             yield path
 
 
 def _states(stage: Any) -> tuple[str, str]:
-    """What the import is pinned to, and what its source has now: a commit, an ETag, a digest; nothing is fetched."""
+    """What the import is pinned to, and what its source has now: a commit, an ETag, a digest;
+    nothing is fetched.
+    """
     dependency = stage.deps[0]
     if stage.is_repo_import:
         pinned = dependency.def_repo.get("rev_lock")

@@ -48,7 +48,11 @@ def merged_documents(
 def own_stages(own: Mapping[str, Any] | None, target: str) -> dict[str, Mapping[str, Any]]:
     """The stages of a dvc.yaml that nbci did not write for this target."""
     stages = (own or {}).get("stages") or {}
-    return {name: stage for name, stage in stages.items() if isinstance(stage, dict) and not _is_ours(stage, target)}
+    return {
+        name: stage
+        for name, stage in stages.items()
+        if isinstance(stage, dict) and not _is_ours(stage, target)
+    }
 
 
 def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
@@ -57,7 +61,9 @@ def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
 
 
 def outs_of(stage: Mapping[str, Any]) -> list[str]:
-    """The paths that a stage of a dvc.yaml makes, relative to the file; those with `${...}` in them are not known."""
+    """The paths that a stage of a dvc.yaml makes, relative to the file; those with `${...}` in them
+    are not known.
+    """
     listed = [item for key in OUT_KINDS for item in stage.get(key) or ()]
     paths = [path_of(item) for item in listed]
     folder = str(stage.get("wdir") or ".").strip("/")
@@ -70,7 +76,9 @@ def owned_outs(
     made: Iterable[str],
     read: Callable[[str], Mapping[str, Any] | None],
 ) -> dict[str, Owned]:
-    """The files that others' stages make, or that `.dvc` files beside what was `made` track; `read` reads those."""
+    """The files that others' stages make, or that `.dvc` files beside what was `made` track; `read`
+    reads those.
+    """
     digests = {
         entry["path"]: str(entry.get("md5"))
         for name, stage in ((lock or {}).get("stages") or {}).items()
@@ -93,7 +101,9 @@ def without_outs(stages: DvcStages, paths: set[str]) -> DvcStages:
     """The stages without these outs, which others make."""
 
     def rest(key: str, listed: Any) -> Any:
-        return [item for item in listed if path_of(item) not in paths] if key in OUT_KINDS else listed
+        return (
+            [item for item in listed if path_of(item) not in paths] if key in OUT_KINDS else listed
+        )
 
     def cut(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         return {

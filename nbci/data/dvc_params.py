@@ -1,4 +1,6 @@
-"""The parameters of a pipeline in DVC's params.yaml: a section for each pipeline, and who uses which of it."""
+"""The parameters of a pipeline in DVC's params.yaml: a section for each pipeline, and who uses
+which of it.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,9 @@ def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:
     if values is None:
         return ()
     if not isinstance(values, dict):
-        raise UsageError(f"{section} is no mapping of names to values", where=document.where((section,)))
+        raise UsageError(
+            f"{section} is no mapping of names to values", where=document.where((section,))
+        )
     return tuple(
         Assignment(
             name=str(name), value=value, source=PARAMS_FILE, where=document.where((section, name), key=True)
@@ -42,7 +46,9 @@ def section_values(record: RunRecord) -> dict[str, Any]:
 
 
 def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[str, dict[str, Any]]:
-    """For each step the keys of params.yaml that it depends on, with their values; also through values that it took."""
+    """For each step the keys of params.yaml that it depends on, with their values; also through
+    values that it took.
+    """
     section, values = section_of(plan.pipeline), section_values(record)
     steps = {step.name: step for step in pipeline.steps}
     recorded = {step.name: step.parts for step in record.steps}
@@ -62,7 +68,9 @@ def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[st
 
 
 def _named_by(step: Step, own: set[str]) -> Iterator[str]:
-    """The pipeline's parameters that a step of a pipeline file depends on; `own` are those that its notebook names."""
+    """The pipeline's parameters that a step of a pipeline file depends on; `own` are those that its
+    notebook names.
+    """
     handed = {name: text for name, text in (step.params or {}).items() if name in own}
     settings = [*step.deps, *step.outs, *step.metrics, step.agent, step.environment, step.container]
     for value in (handed, settings, dict(step.env or {})):
@@ -80,5 +88,7 @@ def merged_params(own: Mapping[str, Any] | None, plan: Plan, record: RunRecord) 
     if not values:
         return document
     if not isinstance(document.get(section) or {}, dict):
-        raise UsageError(f"{section} is something else here", where=Location(PARAMS_FILE), hint="rename it")
+        raise UsageError(
+            f"{section} is something else here", where=Location(PARAMS_FILE), hint="rename it"
+        )
     return {**document, section: values}

@@ -1,4 +1,6 @@
-"""Tracked data that is not on this machine, fetched by DVC: from its remotes, or where it was imported from."""
+"""Tracked data that is not on this machine, fetched by DVC: from its remotes, or where it was
+imported from.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ if TYPE_CHECKING:
 
 
 def fetch_tracked(project: Project, dvc_files: Sequence[str]) -> None:
-    """Have DVC fetch what these `.dvc` files track into its cache; InfrastructureError when it cannot."""
+    """Have DVC fetch what these `.dvc` files track into its cache; InfrastructureError when it
+    cannot.
+    """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 
@@ -26,5 +30,7 @@ def fetch_tracked(project: Project, dvc_files: Sequence[str]) -> None:
             repo.fetch([str(project.root / name) for name in dvc_files])
     except DvcException as error:
         raise InfrastructureError(
-            f"DVC cannot fetch what it tracks: {error}", where=Location(", ".join(dvc_files)), hint="dvc pull says more"
+            f"DVC cannot fetch what it tracks: {error}",
+            where=Location(", ".join(dvc_files)),
+            hint="dvc pull says more",
         ) from error

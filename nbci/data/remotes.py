@@ -31,7 +31,9 @@ _FEW = 50
 
 
 class Remote(Struct, frozen=True):
-    """A place that DVC can reach, in the layout of a DVC cache; `shown` is its address without credentials."""
+    """A place that DVC can reach, in the layout of a DVC cache; `shown` is its address without
+    credentials.
+    """
 
     fs: Any
     root: str
@@ -70,11 +72,17 @@ class Remote(Struct, frozen=True):
             self._copy(part, "write to", upload=True)
 
     def altered(self, folder: str, names: Iterable[str]) -> set[str]:
-        """Those of the objects, known by MD5 and all there, that are not what their names say; each is read."""
+        """Those of the objects, known by MD5 and all there, that are not what their names say; each
+        is read.
+        """
         wanted = sorted(set(names))
         with self._talking("read from"), ThreadPoolExecutor(max_workers=self.fs.jobs) as pool:
             digests = pool.map(lambda name: self._md5(folder, name), wanted)
-            return {name for name, found in zip(wanted, digests, strict=True) if found != name.removesuffix(_LISTING)}
+            return {
+                name
+                for name, found in zip(wanted, digests, strict=True)
+                if found != name.removesuffix(_LISTING)
+            }
 
     def address(self, folder: str, name: str) -> str:
         """Where the object lies, for people."""
@@ -92,9 +100,14 @@ class Remote(Struct, frozen=True):
     def names(self, folder: str) -> list[str]:
         """The files of a folder."""
         with self._talking("ask"):
-            self.fs.invalidate_cache() if hasattr(self.fs, "invalidate_cache") else self.fs.fs.invalidate_cache()
+            self.fs.invalidate_cache() if hasattr(
+                self.fs, "invalidate_cache"
+            ) else self.fs.fs.invalidate_cache()
             try:
-                return sorted(self.fs.name(path) for path in self.fs.ls(self.place(*folder.split("/")), detail=False))
+                return sorted(
+                    self.fs.name(path)
+                    for path in self.fs.ls(self.place(*folder.split("/")), detail=False)
+                )
             except FileNotFoundError:
                 return []
 
@@ -138,8 +151,12 @@ class Remote(Struct, frozen=True):
             here, there = (localfs, self.fs) if upload else (self.fs, localfs)
             jobs = min(self.fs.jobs, len(files))
             try:
-                generic.copy(here, list(files), there, list(files.values()), batch_size=jobs, on_error=note)
-            except FileNotFoundError:  # of a lone file it also misses the copy that could not be made
+                generic.copy(
+                    here, list(files), there, list(files.values()), batch_size=jobs, on_error=note
+                )
+            except (
+                FileNotFoundError
+            ):  # of a lone file it also misses the copy that could not be made
                 if not gone and not failed:
                     raise
             if failed:
@@ -170,7 +187,9 @@ def default_remote(project: Project) -> Remote:
     settings = data_settings(project)
     hint = "dvc remote add --default storage URL, and commit .dvc/config"
     if settings is None:
-        raise UsageError("the project has no DVC repository, where models are kept", hint=f"dvc init; {hint}")
+        raise UsageError(
+            "the project has no DVC repository, where models are kept", hint=f"dvc init; {hint}"
+        )
     if settings.remote is None:
         raise UsageError("the project's DVC repository has no default remote", hint=hint)
     return open_remote(project, settings.remote)
@@ -184,7 +203,9 @@ def open_folder(path: Path) -> Remote:
 
 
 def open_remote(project: Project, named: str) -> Remote:
-    """The remote of that name in DVC's configuration, or at that URL or path, relative to the project."""
+    """The remote of that name in DVC's configuration, or at that URL or path, relative to the
+    project.
+    """
     from dvc.config import Config
     from dvc.exceptions import DvcException
     from dvc.fs import get_cloud_fs
@@ -201,11 +222,19 @@ def open_remote(project: Project, named: str) -> Remote:
         wanted = {"url": os.path.normpath(project.root / Path(named).expanduser())}
     else:
         close = nearest(named, remotes)
-        known = f"the remotes are {', '.join(remotes)}" if remotes else "make one: dvc remote add NAME URL"
-        raise UsageError(f"DVC knows no remote {named!r}", hint=f"did you mean {close!r}?" if close else known)
+        known = (
+            f"the remotes are {', '.join(remotes)}"
+            if remotes
+            else "make one: dvc remote add NAME URL"
+        )
+        raise UsageError(
+            f"DVC knows no remote {named!r}", hint=f"did you mean {close!r}?" if close else known
+        )
     try:
         cls, settings, root = get_cloud_fs(config, **wanted)
-        return Remote(cls(**settings), root, _without_credentials(str(cls(**settings).unstrip_protocol(root))))
+        return Remote(
+            cls(**settings), root, _without_credentials(str(cls(**settings).unstrip_protocol(root)))
+        )
     except RemoteMissingDepsError as error:
         raise UsageError(
             f"the remote {named} needs a package: {error}", hint="pip install dvc-s3, or its like"

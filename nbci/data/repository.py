@@ -1,7 +1,8 @@
-"""What DVC's configuration says of a project: where objects lie, and how a workspace is linked to them.
+"""What DVC's configuration says of a project: where objects lie, and how a workspace is linked to
+them.
 
-DVC itself is asked, once: it takes longer to import than a short run lasts. What it said is remembered as long as none
-of its configuration files has changed.
+DVC itself is asked, once: it takes longer to import than a short run lasts. What it said is
+remembered as long as none of its configuration files has changed.
 """
 
 from __future__ import annotations
@@ -31,7 +32,9 @@ _FORMAT = 1
 
 
 class DataSettings(Struct, frozen=True, kw_only=True):
-    """What DVC is set to: its cache, its ways of linking, whether a group shares the cache, its default remote."""
+    """What DVC is set to: its cache, its ways of linking, whether a group shares the cache, its
+    default remote.
+    """
 
     cache: str
     links: tuple[str, ...] = _DEFAULT_LINKS
@@ -46,7 +49,10 @@ class _Remembered(msgspec.Struct):
 
 
 def data_settings(project: Project) -> DataSettings | None:
-    """What DVC is set to in this project; None when it is no DVC repository. UsageError when it cannot be read."""
+    """What DVC is set to in this project; None when it is no DVC repository.
+
+    UsageError when it cannot be read.
+    """
     folder = dvc_folder(project.root)
     if folder is None:
         return None
@@ -61,7 +67,9 @@ def data_settings(project: Project) -> DataSettings | None:
     settings = _settings(config, folder)
     files = _signatures([*config.files.values()])
     if (project.root / ".nbci").is_dir():  # a command that only looks leaves nothing behind
-        with contextlib.suppress(InfrastructureError):  # where nothing can be written, one may still look
+        with contextlib.suppress(
+            InfrastructureError
+        ):  # where nothing can be written, one may still look
             write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))
     return settings
 
@@ -76,7 +84,9 @@ def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
     if prefix is None:
         return user_cache(environ, objects)
     trusted = user_cache(environ)
-    return Cache(trusted.root / prefix, others=(trusted.own, *([objects] if objects is not None else [])))
+    return Cache(
+        trusted.root / prefix, others=(trusted.own, *([objects] if objects is not None else []))
+    )
 
 
 def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
@@ -86,7 +96,9 @@ def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
 
 
 def carried_cache(project: Project, folder: Path) -> Cache:
-    """A cache that is carried from place to place and holds everything; what DVC has here is taken from there."""
+    """A cache that is carried from place to place and holds everything; what DVC has here is taken
+    from there.
+    """
     objects = dvc_objects(project)
     return Cache(folder, others=(objects,) if objects is not None else ())
 
@@ -143,4 +155,8 @@ def _signature(name: str) -> tuple[int, int, int] | None:
 
 
 def _still_stands(known: _Remembered, folder: Path) -> bool:
-    return known.format == _FORMAT and str(folder / "config") in known.files and _signatures(known.files) == known.files
+    return (
+        known.format == _FORMAT
+        and str(folder / "config") in known.files
+        and _signatures(known.files) == known.files
+    )

@@ -1,4 +1,6 @@
-"""Values, artifacts and results shared through a remote: only what is missing moves, and nothing is taken unseen."""
+"""Values, artifacts and results shared through a remote: only what is missing moves, and nothing is
+taken unseen.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +36,9 @@ _numbers = itertools.count()
 class Sharing:
     """What this machine's cache shares through a remote.
 
-    It reads all of the remotes, in this order, and writes to `target`: nowhere where that is None. The first trouble is
-    kept in `trouble`; nothing more is asked for then, so that a run goes on without.
+    It reads all of the remotes, in this order, and writes to `target`: nowhere where that is None.
+    The first trouble is kept in `trouble`; nothing more is asked for then, so that a run goes on
+    without.
     """
 
     def __init__(self, cache: Cache, remotes: tuple[Remote, ...], target: Remote | None) -> None:
@@ -67,13 +70,20 @@ class Sharing:
         missing = set(names)
         try:
             for remote in self.remotes if self.trouble is None else ():
-                missing -= {name for name in remote.present(folder, missing) if not self._bad(folder, name).exists()}
+                missing -= {
+                    name
+                    for name in remote.present(folder, missing)
+                    if not self._bad(folder, name).exists()
+                }
         except InfrastructureError as error:
             self.trouble = error
         return not missing
 
     def take_values(self, names: Iterable[str]) -> list[str]:
-        """Bring values into the cache; those that lie nowhere. IntegrityError when one is altered."""
+        """Bring values into the cache; those that lie nowhere.
+
+        IntegrityError when one is altered.
+        """
 
         def keep(name: str, file: Path) -> None:
             target = self.cache.value_path(name)
@@ -93,15 +103,22 @@ class Sharing:
         return self._take(ARTIFACTS, names, keep)
 
     def send(self, record: StepRecord) -> int:
-        """Put what a step gave, and its result, there; the number of objects that were missing there."""
+        """Put what a step gave, and its result, there; the number of objects that were missing
+        there.
+        """
         if self.target is None:
             return 0
         artifacts = self.cache.artifacts_of(record)
         files: dict[str, Path] = {}
         for ref in record.outs:
             if artifacts.lacking(ref.digest):
-                raise IntegrityError("it is not kept whole on this machine", where=Location(ref.path))
-            files |= {name: artifacts.objects.path(name) for name in (artifacts.listing(ref.digest) or {}).values()}
+                raise IntegrityError(
+                    "it is not kept whole on this machine", where=Location(ref.path)
+                )
+            files |= {
+                name: artifacts.objects.path(name)
+                for name in (artifacts.listing(ref.digest) or {}).values()
+            }
             files[ref.digest] = artifacts.objects.path(ref.digest)
         values = {ref.object: self.cache.value_path(ref.object) for ref in record.gives}
         notebook = self.cache.notebook_digest(record)
@@ -112,13 +129,19 @@ class Sharing:
         return sent
 
     def take(self, record: StepRecord) -> tuple[int, list[str]]:
-        """Bring what a step gave: the number of objects that came, and the names of those that lie nowhere."""
+        """Bring what a step gave: the number of objects that came, and the names of those that lie
+        nowhere.
+        """
         if record.key is not None:
             self.take_results(record.key)
         before = self.taken
         values = [ref.object for ref in record.gives]
         notebook = self.cache.notebook_digest(record)
-        wanted = [name for name in (*values, notebook) if name and not self.cache.value_path(name).is_file()]
+        wanted = [
+            name
+            for name in (*values, notebook)
+            if name and not self.cache.value_path(name).is_file()
+        ]
         gone = self.take_values(wanted)
         for ref in record.outs:
             gone += self.cache.artifacts_of(record).lacking(ref.digest)
@@ -143,7 +166,9 @@ class Sharing:
                 write_atomic(place.with_suffix(".kept"), remote.read(f"{folder}/{beside}"))
             write_atomic(place, data)
 
-    def _take(self, folder: str, names: Iterable[str], keep: Callable[[str, Path], None]) -> list[str]:
+    def _take(
+        self, folder: str, names: Iterable[str], keep: Callable[[str, Path], None]
+    ) -> list[str]:
         if self.trouble is not None:
             raise self.trouble
         missing = [checked_name(name) for name in dict.fromkeys(names)]
@@ -176,7 +201,9 @@ class Sharing:
 
     def _send(self, remote: Remote, folder: str, files: Mapping[str, Path]) -> int:
         wanted = {name: path for name, path in files.items() if path.is_file()}
-        there = {name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()}
+        there = {
+            name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()
+        }
         missing = {name: path for name, path in wanted.items() if name not in there}
         remote.send(folder, missing)
         for name in missing:
@@ -198,7 +225,9 @@ class Sharing:
         remote.send_file(entry, f"{folder}/{entry.name}")
 
     def _bad(self, folder: str, name: str) -> Path:
-        """The mark of an object that was seen altered on the remote: it is not asked for, and sent over it."""
+        """The mark of an object that was seen altered on the remote: it is not asked for, and sent
+        over it.
+        """
         return self.cache.root / "altered" / folder.replace("/", "-") / name
 
 
@@ -207,11 +236,15 @@ def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
     return digest == name.partition(".")[0]
 
 
-def share(project: Project, cache: Cache, environ: Mapping[str, str], *, travels: bool = False) -> Sharing | None:
-    """Let the cache take from the remote that `store.remote` names, and send to it; None without one.
+def share(
+    project: Project, cache: Cache, environ: Mapping[str, str], *, travels: bool = False
+) -> Sharing | None:
+    """Let the cache take from the remote that `store.remote` names, and send to it; None without
+    one.
 
-    The build of a fork writes under its prefix, which no other build reads. It also reads what trusted ones left there,
-    and in this user's cache, unless the run `travels`: then whatever it takes must be there for other machines, too.
+    The build of a fork writes under its prefix, which no other build reads. It also reads what
+    trusted ones left there, and in this user's cache, unless the run `travels`: then whatever it
+    takes must be there for other machines, too.
     """
     prefix = prefix_of(project, environ)
     team = open_remote(project, project.remote) if project.remote is not None else None

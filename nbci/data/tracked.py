@@ -28,26 +28,41 @@ def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
 
     where = Location(path)
     try:
-        document = yaml.load((root / path).read_bytes(), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+        document = yaml.load((root / path).read_bytes(), Loader=loader)  # noqa: S506 - both are safe
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"this .dvc file cannot be read: {error}", where=where) from error
     outs = document.get("outs") if isinstance(document, dict) else None
     if not isinstance(outs, list) or not all(
         isinstance(out, dict) and isinstance(out.get("path"), str) for out in outs
     ):
-        raise UsageError("this .dvc file tracks nothing", where=where, hint="dvc add DATA makes one")
+        raise UsageError(
+            "this .dvc file tracks nothing", where=where, hint="dvc add DATA makes one"
+        )
     folder = os.path.join(os.path.dirname(path), str(document.get("wdir") or "."))
-    return tuple(_ref(os.path.normpath(os.path.join(folder, str(out["path"]))), out, where) for out in outs)
+    return tuple(
+        _ref(os.path.normpath(os.path.join(folder, str(out["path"]))), out, where) for out in outs
+    )
 
 
 def _ref(path: str, out: dict[str, Any], where: Location) -> FileRef:
     if path.startswith("..") or os.path.isabs(path):
-        raise UsageError(f"it tracks {path}, outside the project", where=where, hint="copy the data into the project")
+        raise UsageError(
+            f"it tracks {path}, outside the project",
+            where=where,
+            hint="copy the data into the project",
+        )
     digest = out.get("md5")
     if not isinstance(digest, str):
-        raise UsageError(f"it does not say what {path} holds", where=where, hint=f"dvc update {where.path}")
+        raise UsageError(
+            f"it does not say what {path} holds", where=where, hint=f"dvc update {where.path}"
+        )
     if out.get("hash") != "md5":
         raise UsageError(
-            f"an old DVC tracked {path}, with digests of its own", where=where, hint="dvc cache migrate --dvc-files"
+            f"an old DVC tracked {path}, with digests of its own",
+            where=where,
+            hint="dvc cache migrate --dvc-files",
         )
-    return FileRef(path=path, digest=digest, bytes=int(out.get("size") or 0), files=int(out.get("nfiles") or 1))
+    return FileRef(
+        path=path, digest=digest, bytes=int(out.get("size") or 0), files=int(out.get("nfiles") or 1)
+    )

@@ -1,1 +1,4 @@
-"""Which names code defines and uses, and which values therefore pass from step to step. Text in, values out."""
+"""Which names code defines and uses, and which values therefore pass from step to step.
+
+Text in, values out.
+"""

@@ -1,4 +1,6 @@
-"""Names whose objects code may change, as far as the code shows it: what puts steps into an order by data flow."""
+"""Names whose objects code may change, as far as the code shows it: what puts steps into an order
+by data flow.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,8 @@ READING_FUNCTIONS = frozenset(dir(builtins)) - _CHANGING_BUILTINS
 def altered_names(cell: ParsedCell, flat: frozenset[str] = frozenset()) -> frozenset[str]:
     """The names whose objects the code may change, or which it hands to something that may.
 
-    Whose names these are, the module's or a function's own, is not told apart. Parts of `flat` names cannot change.
+    Whose names these are, the module's or a function's own, is not told apart. Parts of `flat`
+    names cannot change.
     """
     return frozenset(_altered(cell.tree, flat))
 
@@ -50,11 +53,18 @@ def _holds_constants(value: ast.expr) -> bool:
 def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
     for node in ast.walk(tree):
         match node:
-            case ast.Attribute(ctx=ast.Store() | ast.Del()) | ast.Subscript(ctx=ast.Store() | ast.Del()):
+            case (
+                ast.Attribute(ctx=ast.Store() | ast.Del())
+                | ast.Subscript(ctx=ast.Store() | ast.Del())
+            ):
                 yield from _roots(node)
             case ast.Call():
                 yield from _by_call(node, flat)
-            case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value) | ast.NamedExpr(value=value):
+            case (
+                ast.Assign(value=value)
+                | ast.AnnAssign(value=ast.expr() as value)
+                | ast.NamedExpr(value=value)
+            ):
                 yield from _handed_on(value, flat)
             case ast.For(iter=value) | ast.AsyncFor(iter=value):
                 yield from _parts_of(value, flat)
@@ -65,7 +75,11 @@ def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
             case ast.FunctionDef() | ast.AsyncFunctionDef():
                 yield from _by_definition(node)
             case ast.ClassDef(name=name):
-                if any(map(may_call, node.decorator_list)) or node.keywords or _changes_itself(node):
+                if (
+                    any(map(may_call, node.decorator_list))
+                    or node.keywords
+                    or _changes_itself(node)
+                ):
                     yield name
 
 
@@ -99,7 +113,12 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
             yield name
         case ast.Attribute() | ast.Subscript() | ast.Call():
             yield from _parts_of(value, flat)
-        case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts) | ast.Dict(values=parts):
+        case (
+            ast.Tuple(elts=parts)
+            | ast.List(elts=parts)
+            | ast.Set(elts=parts)
+            | ast.Dict(values=parts)
+        ):
             for part in parts:
                 yield from _handed_on(part, flat)
         case ast.Starred(value=inner) | ast.NamedExpr(value=inner) | ast.Await(value=inner):
@@ -109,11 +128,15 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
 
 
 def _parts_of(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
-    """The names whose parts the value gives: by iteration, or as a method or function that only reads gives them."""
+    """The names whose parts the value gives: by iteration, or as a method or function that only
+    reads gives them.
+    """
     match value:
         case ast.Call(func=ast.Attribute(value=held)):
             yield from _parts_of(held, flat)
-        case ast.Call(func=ast.Name(id=name), args=arguments) if name in READING_FUNCTIONS - _GIVING_NO_PARTS:
+        case ast.Call(func=ast.Name(id=name), args=arguments) if (
+            name in READING_FUNCTIONS - _GIVING_NO_PARTS
+        ):
             for argument in arguments:
                 yield from _parts_of(argument, flat)
         case ast.Attribute(value=held) | ast.Subscript(value=held):
@@ -130,17 +153,30 @@ def _roots(node: ast.expr) -> Iterator[str]:
 
 
 def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    """A function changes with its calls if it has a default that can, or a decorator that may keep something."""
-    defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
-    if any(map(may_call, node.decorator_list)) or not all(isinstance(one, ast.Constant) for one in defaults):
+    """A function changes with its calls if it has a default that can, or a decorator that may keep
+    something.
+    """
+    defaults = [
+        *node.args.defaults,
+        *(default for default in node.args.kw_defaults if default is not None),
+    ]
+    if any(map(may_call, node.decorator_list)) or not all(
+        isinstance(one, ast.Constant) for one in defaults
+    ):
         yield node.name
 
 
 def _changes_itself(node: ast.ClassDef) -> bool:
-    """Whether its methods set attributes of the class by way of `cls`, `type(self)` or `self.__class__`."""
+    """Whether its methods set attributes of the class by way of `cls`, `type(self)` or
+    `self.__class__`.
+    """
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load):
             match part.value:
-                case ast.Name(id="cls") | ast.Attribute(attr="__class__") | ast.Call(func=ast.Name(id="type")):
+                case (
+                    ast.Name(id="cls")
+                    | ast.Attribute(attr="__class__")
+                    | ast.Call(func=ast.Name(id="type"))
+                ):
                     return True
     return False

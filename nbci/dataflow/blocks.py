@@ -50,7 +50,9 @@ class Blocks(Naming):
     def visit_If(self, node: ast.If | ast.IfExp) -> None:
         self.visit(node.test)
         start = self.state
-        body, orelse = ([part] if isinstance(part, ast.expr) else part for part in (node.body, node.orelse))
+        body, orelse = (
+            [part] if isinstance(part, ast.expr) else part for part in (node.body, node.orelse)
+        )
         self.state = joined([self._branch(start, body), self._branch(start, orelse)])
 
     visit_IfExp = visit_If
@@ -115,7 +117,9 @@ class Blocks(Naming):
         self.visit_Try(node)
 
     def _finally(self, body: Sequence[ast.stmt], failed: State) -> None:
-        """The block runs whatever happened before: what it reads is judged by what is there at least."""
+        """The block runs whatever happened before: what it reads is judged by what is there at
+        least.
+        """
         normal, mark = self.state, len(self.events)
         self.state = failed.copy()
         self.state.dead = normal.dead
@@ -162,7 +166,11 @@ class Blocks(Naming):
         start, ends, exhaustive = self.state, [], False
         for case in node.cases:
             mark = len(self.events)
-            ends.append(self._branch(start, [case.pattern, *([case.guard] if case.guard else []), *case.body]))
+            ends.append(
+                self._branch(
+                    start, [case.pattern, *([case.guard] if case.guard else []), *case.body]
+                )
+            )
             start = start.perhaps(self.events[mark:])
             match case.pattern:
                 case ast.MatchAs(pattern=None) if case.guard is None:
@@ -183,7 +191,11 @@ class Blocks(Naming):
 
     def _guard(self, node: ast.Compare) -> None:
         match node:
-            case ast.Compare(left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[right]):
+            case ast.Compare(
+                left=ast.Constant(value=str(name)),
+                ops=[ast.In() | ast.NotIn()],
+                comparators=[right],
+            ):
                 if outside.is_namespace(right):
                     self.read(name, sure=False)
                     self.followed.add(right)

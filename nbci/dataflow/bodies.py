@@ -17,9 +17,11 @@ class Position(Struct, frozen=True, kw_only=True):
 
 
 class Body(Struct, frozen=True, kw_only=True):
-    """What using a function, a class or an instance of one reads and binds; `surely_reads` when it is called.
+    """What using a function, a class or an instance of one reads and binds; `surely_reads` when it
+    is called.
 
-    `kind` tells whether calling the name runs exactly this (a function), or makes or uses an instance.
+    `kind` tells whether calling the name runs exactly this (a function), or makes or uses an
+    instance.
     """
 
     kind: str

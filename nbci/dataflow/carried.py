@@ -11,11 +11,13 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
-def carried_names(params: frozenset[str], prelude: Sequence[Statement]) -> Mapping[str, frozenset[str]]:
+def carried_names(
+    params: frozenset[str], prelude: Sequence[Statement]
+) -> Mapping[str, frozenset[str]]:
     """Each of the names, with all that may share objects with it, itself included.
 
-    A statement ties the names that it binds to those that it uses at once: `log = REGISTRY`, `def f(x=DEFAULT)`,
-    `class B(A)`.
+    A statement ties the names that it binds to those that it uses at once: `log = REGISTRY`, `def
+    f(x=DEFAULT)`, `class B(A)`.
     """
     changeable = {name for statement in prelude for name in _changeable(statement)} | params
     groups: dict[str, set[str]] = {name: {name} for name in changeable}
@@ -39,13 +41,19 @@ def _changeable(statement: Statement) -> frozenset[str]:
     if statement.kind == "import":
         return frozenset()
     for node in statement.code.tree.body:
-        if isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None and _is_constant(node.value):
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and node.value is not None
+            and _is_constant(node.value)
+        ):
             return frozenset()
     return statement.binds
 
 
 def _is_constant(value: ast.expr) -> bool:
-    """Whether the value is one that nobody can change: numbers, text, and what operators make of them."""
+    """Whether the value is one that nobody can change: numbers, text, and what operators make of
+    them.
+    """
     return all(
         isinstance(
             node,

@@ -1,4 +1,6 @@
-"""The text of a cell as Python: plain where it is, through IPython's own input transformation where it is not."""
+"""The text of a cell as Python: plain where it is, through IPython's own input transformation where
+it is not.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +28,9 @@ Stars = Mapping[str, tuple[str, ...]]
 class ParsedCell(Struct, frozen=True, kw_only=True):
     """A cell as text and as a syntax tree; lines count from 1 within the cell.
 
-    `python` is `source` after IPython's transformation; `effects` are what its magic calls do, by line and column.
-    `may_fail`: an exception in this cell does not end the step, so any part of it may not have run.
+    `python` is `source` after IPython's transformation; `effects` are what its magic calls do, by
+    line and column. `may_fail`: an exception in this cell does not end the step, so any part of it
+    may not have run.
     """
 
     source: str
@@ -40,22 +43,34 @@ class ParsedCell(Struct, frozen=True, kw_only=True):
 class CellSyntaxError(UsageError):
     """A cell is no valid Python; `line` and `column` count from 1 within the cell."""
 
-    def __init__(self, reason: str, *, line: int, column: int | None, where: Location | None = None) -> None:
+    def __init__(
+        self, reason: str, *, line: int, column: int | None, where: Location | None = None
+    ) -> None:
         if where is not None:
-            where = Location(where.path, cell=where.cell, first_line=where.first_line, line=line, column=column)
-        super().__init__(f"the cell is no valid Python: {reason}", hint="correct the cell, then try again", where=where)
+            where = Location(
+                where.path, cell=where.cell, first_line=where.first_line, line=line, column=column
+            )
+        super().__init__(
+            f"the cell is no valid Python: {reason}",
+            hint="correct the cell, then try again",
+            where=where,
+        )
         self.reason = reason
         self.line = line
         self.column = column
 
 
 def parse_cell(
-    source: str, *, may_fail: bool = False, where: Location | None = None, stars: Stars | None = None
+    source: str,
+    *,
+    may_fail: bool = False,
+    where: Location | None = None,
+    stars: Stars | None = None,
 ) -> ParsedCell:
     """The cell as Python, or CellSyntaxError; `where` is the cell's place, for the message.
 
-    In its tree, the names that are known stand in the place of a `*`. A cell that `may_fail` may be no Python at all:
-    then IPython runs nothing of it, and here it is empty.
+    In its tree, the names that are known stand in the place of a `*`. A cell that `may_fail` may be
+    no Python at all: then IPython runs nothing of it, and here it is empty.
     """
     try:
         parsed = _parse(source, may_fail=may_fail)
@@ -64,7 +79,9 @@ def parse_cell(
     except _Invalid as error:
         if may_fail and not isinstance(error, _UnsendableError):
             return ParsedCell(source=source, python=source, tree=ast.Module([], []), may_fail=True)
-        raise CellSyntaxError(error.reason, line=error.line, column=error.column, where=where) from error
+        raise CellSyntaxError(
+            error.reason, line=error.line, column=error.column, where=where
+        ) from error
 
 
 def _name_stars(tree: ast.Module, stars: Stars) -> None:
@@ -96,18 +113,28 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     if text.strip() in _AUTOMAGIC_WORDS or _is_automagic_line(text):
         text = "%" + text.strip()
-    python = _transformed(text) if _PASTED_PROMPT.match(text) else None  # that is Python: an annotation of `In[1]`
+    python = (
+        _transformed(text) if _PASTED_PROMPT.match(text) else None
+    )  # that is Python: an annotation of `In[1]`
     if python is None:
         try:
-            return ParsedCell(source=source, python=text, tree=_tree(text, may_fail=may_fail), may_fail=may_fail)
-        except _TooDeepError:  # the transformation parses too, and crashes Python 3.12.1 on such code
+            return ParsedCell(
+                source=source, python=text, tree=_tree(text, may_fail=may_fail), may_fail=may_fail
+            )
+        except (
+            _TooDeepError
+        ):  # the transformation parses too, and crashes Python 3.12.1 on such code
             raise
         except _Invalid:
             python = _transformed(text)
-            if python.rstrip() == text.rstrip() and "get_ipython" not in text:  # IPython takes indentation away
+            if (
+                python.rstrip() == text.rstrip() and "get_ipython" not in text
+            ):  # IPython takes indentation away
                 raise
     tree = _tree(python, may_fail=may_fail)
-    return ParsedCell(source=source, python=python, tree=tree, effects=_effects(tree), may_fail=may_fail)
+    return ParsedCell(
+        source=source, python=python, tree=tree, effects=_effects(tree), may_fail=may_fail
+    )
 
 
 def _refuse_unencodable(source: str) -> None:
@@ -115,12 +142,22 @@ def _refuse_unencodable(source: str) -> None:
     if found is None:
         return
     before = source[: found.start()]
-    what = "a NUL character" if found.group() == "\0" else f"half a surrogate pair (U+{ord(found.group()):04X})"
-    raise _UnsendableError(f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n"))
+    what = (
+        "a NUL character"
+        if found.group() == "\0"
+        else f"half a surrogate pair (U+{ord(found.group()):04X})"
+    )
+    raise _UnsendableError(
+        f"it contains {what}", before.count("\n") + 1, len(before) - before.rfind("\n")
+    )
 
 
 def _is_automagic_line(text: str) -> bool:
-    return "\n" not in text.strip() and _AUTOMAGIC_LINE.match(text.strip()) is not None and not _parses(text)
+    return (
+        "\n" not in text.strip()
+        and _AUTOMAGIC_LINE.match(text.strip()) is not None
+        and not _parses(text)
+    )
 
 
 def _parses(text: str) -> bool:
@@ -132,7 +169,9 @@ def _parses(text: str) -> bool:
 
 
 def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
-    """The syntax tree, compiled once as well: that finds what the grammar alone lets pass, like a lone `return`."""
+    """The syntax tree, compiled once as well: that finds what the grammar alone lets pass, like a
+    lone `return`.
+    """
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the user's code: its kernel shows them
@@ -140,7 +179,9 @@ def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
             if not may_fail:  # what stands before a statement that does not compile is run
                 _compile(tree)
     except SyntaxError as error:
-        raise _Invalid(error.msg or "invalid syntax", error.lineno or 1, error.offset or None) from error
+        raise _Invalid(
+            error.msg or "invalid syntax", error.lineno or 1, error.offset or None
+        ) from error
     except (RecursionError, MemoryError) as error:
         raise _TooDeepError("it is nested too deeply", 1, None) from error
     except ValueError as error:  # an integer literal of more than 4300 digits, on some versions
@@ -149,8 +190,14 @@ def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
 
 
 def _compile(tree: ast.Module) -> None:
-    """Compile as IPython does: statement by statement, so that `from __future__` may stand anywhere in a cell."""
-    futures = [node for node in tree.body if isinstance(node, ast.ImportFrom) and node.module == "__future__"]
+    """Compile as IPython does: statement by statement, so that `from __future__` may stand anywhere
+    in a cell.
+    """
+    futures = [
+        node
+        for node in tree.body
+        if isinstance(node, ast.ImportFrom) and node.module == "__future__"
+    ]
     rest = tree
     if futures:
         rest = ast.Module(body=[node for node in tree.body if node not in futures], type_ignores=[])
@@ -159,7 +206,9 @@ def _compile(tree: ast.Module) -> None:
 
 
 def _transformed(text: str) -> str:
-    """The text after IPython's transformation; blank lines that it drops at the top are put back, so lines agree."""
+    """The text after IPython's transformation; blank lines that it drops at the top are put back,
+    so lines agree.
+    """
     from IPython.core.inputtransformer2 import TransformerManager
 
     body = text.lstrip("\n")
@@ -170,7 +219,9 @@ def _transformed(text: str) -> str:
     try:
         python = TransformerManager().transform_cell(body)  # type: ignore[no-untyped-call]  # IPython has no types here
     except SyntaxError as error:
-        raise _Invalid(error.msg or "invalid syntax", (error.lineno or 1) + dropped, error.offset or None) from error
+        raise _Invalid(
+            error.msg or "invalid syntax", (error.lineno or 1) + dropped, error.offset or None
+        ) from error
     return "\n" * dropped + str(python)
 
 
@@ -195,5 +246,7 @@ def _hidden_cell(text: str, lines_above: int) -> ParsedCell:
     except _Invalid as error:
         raise _Invalid(error.reason, error.line + lines_above, error.column) from error
     ast.increment_lineno(cell.tree, lines_above)
-    effects = {(line + lines_above, column): effect for (line, column), effect in cell.effects.items()}
+    effects = {
+        (line + lines_above, column): effect for (line, column), effect in cell.effects.items()
+    }
     return ParsedCell(source=text, python=cell.python, tree=cell.tree, effects=effects)

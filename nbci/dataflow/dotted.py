@@ -19,12 +19,19 @@ def meanings(trees: Iterable[ast.AST]) -> dict[str, str]:
                     root = alias.name.partition(".")[0]
                     found[alias.asname or root] = alias.name if alias.asname else root
             elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                found.update({alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names})
+                found.update(
+                    {
+                        alias.asname or alias.name: f"{node.module}.{alias.name}"
+                        for alias in node.names
+                    }
+                )
     return found
 
 
 def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
-    """The library's name of what the expression refers to; a builtin stands for itself, other variables for nothing."""
+    """The library's name of what the expression refers to; a builtin stands for itself, other
+    variables for nothing.
+    """
     parts: list[str] = []
     while isinstance(node, ast.Attribute):
         parts.append(node.attr)

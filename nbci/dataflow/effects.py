@@ -12,12 +12,20 @@ WITHOUT_EFFECT = frozenset(
     "skl2onnx sklearn spacy sqlalchemy statsmodels sympy tabulate tensorflow torch torchaudio torchvision tqdm "
     "transformers wandb xarray xgboost yaml zarr".split()
 )
-"""Packages that change nothing outside themselves when they are imported, beside the standard library."""
+"""Packages that change nothing outside themselves when they are imported, beside the standard
+library.
+"""
 
 
 def may_have_effect(node: ast.Import | ast.ImportFrom) -> bool:
-    """Whether importing may register something elsewhere, such as a method of DataFrames: then every step does it."""
-    modules = [alias.name for alias in node.names] if isinstance(node, ast.Import) else [node.module or "."]
+    """Whether importing may register something elsewhere, such as a method of DataFrames: then
+    every step does it.
+    """
+    modules = (
+        [alias.name for alias in node.names]
+        if isinstance(node, ast.Import)
+        else [node.module or "."]
+    )
     roots = {name.partition(".")[0] for name in modules}
     is_relative = isinstance(node, ast.ImportFrom) and node.level > 0
     return is_relative or not roots <= WITHOUT_EFFECT | sys.stdlib_module_names

@@ -30,10 +30,12 @@ _NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
 
 class StepCode(Struct, frozen=True, kw_only=True):
-    """A step as data flow sees it: its code, and the steps right before it (names of other steps are ignored).
+    """A step as data flow sees it: its code, and the steps right before it (names of other steps
+    are ignored).
 
-    `future_annotations`: a step before has `from __future__ import annotations`, which holds here, too. `own` names are
-    made by imports and functions cells of its `notebook`: no step of another one gives them.
+    `future_annotations`: a step before has `from __future__ import annotations`, which holds here,
+    too. `own` names are made by imports and functions cells of its `notebook`: no step of another
+    one gives them.
     """
 
     name: str
@@ -45,7 +47,8 @@ class StepCode(Struct, frozen=True, kw_only=True):
 
 
 class Take(Struct, frozen=True, kw_only=True):
-    """A value that a step takes, and the nearest steps before it that have it: one, or several at a join.
+    """A value that a step takes, and the nearest steps before it that have it: one, or several at a
+    join.
 
     `needed`: the step's code may read it; otherwise the step only passes it on.
     """
@@ -56,7 +59,9 @@ class Take(Struct, frozen=True, kw_only=True):
 
 
 class Give(Struct, frozen=True, kw_only=True):
-    """A value that a step hands on as it stands at its end; `optional`: there may be none, which is no mistake."""
+    """A value that a step hands on as it stands at its end; `optional`: there may be none, which is
+    no mistake.
+    """
 
     name: str
     optional: bool = False
@@ -65,7 +70,8 @@ class Give(Struct, frozen=True, kw_only=True):
 class StepFlow(Struct, frozen=True, kw_only=True):
     """What passes into and out of one step, sorted by name.
 
-    `makes` are names never the same twice that it hands on to all others, though it may not change them.
+    `makes` are names never the same twice that it hands on to all others, though it may not change
+    them.
     """
 
     name: str
@@ -76,10 +82,12 @@ class StepFlow(Struct, frozen=True, kw_only=True):
 
 
 class Flow(Struct, frozen=True, kw_only=True):
-    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody gives.
+    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody
+    gives.
 
-    `apart` says what steps make each for itself though the whole notebook would not: names never the same twice, and
-    names that an earlier step deleted; and which steps may lack subclasses that the whole notebook has.
+    `apart` says what steps make each for itself though the whole notebook would not: names never
+    the same twice, and names that an earlier step deleted; and which steps may lack subclasses that
+    the whole notebook has.
     """
 
     steps: tuple[StepFlow, ...]
@@ -103,8 +111,9 @@ def flow(
 ) -> Flow:
     """The values that pass between the steps of one notebook; their graph has no cycle.
 
-    `settled` are those of the parameters whose objects nobody can change, such as numbers; `brought` are names that
-    kernels bring; `fresh` are names bound to what is never the same twice, with the place.
+    `settled` are those of the parameters whose objects nobody can change, such as numbers;
+    `brought` are names that kernels bring; `fresh` are names bound to what is never the same twice,
+    with the place.
     """
     graph = _Graph.of(steps)
     origin = Origin.of(params, prelude, settled, brought)
@@ -123,7 +132,11 @@ def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) ->
         for name in found.binds & known.keys():
             known[name] = tuple(body.without_certainty() for body in known[name])
         for name, bodies in found.definitions.items():
-            known[name] = tuple(dict.fromkeys([*known.get(name, ()), *(body.without_certainty() for body in bodies)]))
+            known[name] = tuple(
+                dict.fromkeys(
+                    [*known.get(name, ()), *(body.without_certainty() for body in bodies)]
+                )
+            )
     return [found for found in names if found is not None]
 
 
@@ -139,10 +152,14 @@ class _Graph(Struct, frozen=True, kw_only=True):
         try:
             order = topological(known)
         except Cycle as cycle:
-            raise UsageError(f"the steps form a cycle: {cycle}", hint="remove one of its prev: tags") from cycle
+            raise UsageError(
+                f"the steps form a cycle: {cycle}", hint="remove one of its prev: tags"
+            ) from cycle
         return cls(
             steps=tuple(known),
-            before=tuple(tuple(sorted({index[name] for name in before})) for before in known.values()),
+            before=tuple(
+                tuple(sorted({index[name] for name in before})) for before in known.values()
+            ),
             order=tuple(index[name] for name in order),
         )
 
@@ -183,7 +200,8 @@ class _Flowing:
                 name=name,
                 takes=tuple(sorted(takes[step], key=lambda take: take.name)),
                 gives=tuple(
-                    Give(name=given, optional=(step, given) not in self.present) for given in sorted(gives[step])
+                    Give(name=given, optional=(step, given) not in self.present)
+                    for given in sorted(gives[step])
                 ),
                 names=self.names[step],
                 makes=self._made_once(step),
@@ -191,13 +209,23 @@ class _Flowing:
             for step, name in enumerate(self.graph.steps)
         )
         undefined = undefined_names(
-            self.graph.steps, self.graph.before, self.names, self.have, self.origin, guessed=self.nowhere
+            self.graph.steps,
+            self.graph.before,
+            self.names,
+            self.have,
+            self.origin,
+            guessed=self.nowhere,
         )
-        warnings, apart = tuple(self._join_warnings()), (*self._made_apart(), *self._deleted(), *self._subclasses())
+        warnings, apart = (
+            tuple(self._join_warnings()),
+            (*self._made_apart(), *self._deleted(), *self._subclasses()),
+        )
         return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
     def _fresh_users(self) -> Iterable[tuple[str, list[int]]]:
-        """Each of the names never the same twice, with the steps of one notebook that use it: several."""
+        """Each of the names never the same twice, with the steps of one notebook that use it:
+        several.
+        """
         for name in self.fresh:
             of_notebook: dict[str, list[int]] = {}
             for step in self._users(name):
@@ -205,7 +233,9 @@ class _Flowing:
             yield from ((name, users) for users in of_notebook.values() if len(users) > 1)
 
     def _maker(self, users: Sequence[int]) -> int | None:
-        """The step from which all these users have what is never the same twice: the first of their notebook."""
+        """The step from which all these users have what is never the same twice: the first of their
+        notebook.
+        """
         notebook = self.steps[users[0]].notebook
         first = next(step for step in self.graph.order if self.steps[step].notebook == notebook)
         candidates = dict.fromkeys((first, users[0]))
@@ -227,11 +257,17 @@ class _Flowing:
         return found
 
     def _deleted(self) -> Iterable[str]:
-        """Names of what all steps make that a step deletes, and a later one uses: it has made them again."""
+        """Names of what all steps make that a step deletes, and a later one uses: it has made them
+        again.
+        """
         for step, names in enumerate(self.names):
             for name in sorted((names.unbinds | names.may_unbind) & self.origin.own):
                 later = self._behind(step) - {step}
-                again = [user for user in self._users(name) if user in later and self._has_own(user, name, step)]
+                again = [
+                    user
+                    for user in self._users(name)
+                    if user in later and self._has_own(user, name, step)
+                ]
                 if again:
                     shown = ", ".join(self.graph.steps[user] for user in again)
                     yield (
@@ -244,11 +280,15 @@ class _Flowing:
         for step, names in enumerate(self.names):
             if SUBCLASSES not in names.needs:
                 continue
-            before = [other for other in self.graph.order if other != step and step in self._behind(other)]
+            before = [
+                other for other in self.graph.order if other != step and step in self._behind(other)
+            ]
             defined = [other for other in before for _ in defined_classes(self.names[other])]
             unnamed = [other for other in before if makes_unnamed_classes(self.steps[other].cells)]
             if len(defined) > 1 or unnamed:
-                shown = ", ".join(self.graph.steps[other] for other in dict.fromkeys(sorted([*defined, *unnamed])))
+                shown = ", ".join(
+                    self.graph.steps[other] for other in dict.fromkeys(sorted([*defined, *unnamed]))
+                )
                 yield (
                     f"step {self.graph.steps[step]} asks for `__subclasses__()`: of the classes that steps before "
                     f"it make ({shown}) it has those that still have a name, in no certain order: "
@@ -269,12 +309,18 @@ class _Flowing:
                 )
 
     def _forward(self) -> None:
-        """For each step the givers of every name it touches, walking in an order where givers come first."""
+        """For each step the givers of every name it touches, walking in an order where givers come
+        first.
+        """
         after: list[Trie] = [None] * len(self.names)
         last = self._last_uses()
         live: set[str] = set()
         for step in self.graph.order:
-            live = {name for name in live if last[name] >= self.rank[step]} if self.names[step].uncertain else live
+            live = (
+                {name for name in live if last[name] >= self.rank[step]}
+                if self.names[step].uncertain
+                else live
+            )
             trie, differing = merged([after[before] for before in self.graph.before[step]])
             for number in differing:
                 givers = self._nearest(self.wanted[number], lookup(trie, number, self.levels))
@@ -289,10 +335,15 @@ class _Flowing:
         return last
 
     def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
-        """The givers behind the step. Where its code is uncertain it may change all that is `live`: used later."""
+        """The givers behind the step.
+
+        Where its code is uncertain it may change all that is `live`: used later.
+        """
         names, have = self.names[step], self.have[step]
         made = self._made_once(step)
-        touched = self.origin.with_companions(self.uses[step] | names.binds | names.changes | names.unbinds | made)
+        touched = self.origin.with_companions(
+            self.uses[step] | names.binds | names.changes | names.unbinds | made
+        )
         for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)
             if number is None:
@@ -304,7 +355,11 @@ class _Flowing:
                 have[name] = givers
             if name in names.unbinds:
                 trie = stored(trie, number, NO_GIVERS, self.levels) if givers else trie
-            elif givers or self.origin.makes_value(name, names) or (names.uncertain and name in self.nowhere):
+            elif (
+                givers
+                or self.origin.makes_value(name, names)
+                or (names.uncertain and name in self.nowhere)
+            ):
                 trie = stored(trie, number, frozenset((step,)), self.levels)
                 live.add(name)
                 if self._is_present(step, name, givers):
@@ -318,10 +373,13 @@ class _Flowing:
     def _bound_nowhere(self) -> frozenset[str]:
         """Names that no code is seen to bind: steps whose code cannot be followed may give them.
 
-        None where there are very many, which costs more than it helps: a step that lacks its name fails by itself.
+        None where there are very many, which costs more than it helps: a step that lacks its name
+        fails by itself.
         """
         bound = self.origin.own.union(*(names.binds for names in self.names))
-        found = frozenset(name for name in self.wanted if name not in bound and not self.origin.has(name))
+        found = frozenset(
+            name for name in self.wanted if name not in bound and not self.origin.has(name)
+        )
         uncertain = sum(bool(names.uncertain) for names in self.names)
         return found if len(found) * uncertain <= _MOST_GUESSES else frozenset()
 
@@ -329,7 +387,9 @@ class _Flowing:
         names = self.names[step]
         if name in names.surely_binds or (name in names.changes and self.origin.has(name)):
             return True
-        return name not in names.may_unbind and any((giver, name) in self.present for giver in givers)
+        return name not in names.may_unbind and any(
+            (giver, name) in self.present for giver in givers
+        )
 
     def _nearest(self, name: str, givers: Givers) -> Givers:
         """The givers that no other of them comes after."""
@@ -338,11 +398,15 @@ class _Flowing:
         if len(givers) > 8:
             return givers - self._before_any(name, givers)
         return frozenset(
-            giver for giver in givers if not any(self._comes_before(name, giver, other) for other in givers - {giver})
+            giver
+            for giver in givers
+            if not any(self._comes_before(name, giver, other) for other in givers - {giver})
         )
 
     def _comes_before(self, name: str, early: int, late: int) -> bool:
-        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name leads there."""
+        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name
+        leads there.
+        """
         pending, seen = [late], {late}
         found = False
         while pending and not found:
@@ -387,19 +451,30 @@ class _Flowing:
         return takes, gives
 
     def _is_made(self, name: str, makers: Givers) -> bool:
-        """Whether the steps surely make values of the name; what cells of all steps made may be as it was."""
-        return name not in self.origin.carried or all((maker, name) in self.present for maker in makers)
+        """Whether the steps surely make values of the name; what cells of all steps made may be as
+        it was.
+        """
+        return name not in self.origin.carried or all(
+            (maker, name) in self.present for maker in makers
+        )
 
     def _join_warnings(self) -> Iterable[str]:
         origins: dict[tuple[int, str], Givers] = {}
         for step in self.graph.order:
             names = self.names[step]
             for name, givers in sorted(self.have[step].items()):
-                makers = NO_GIVERS.union(*(origins.get((giver, name), frozenset((giver,))) for giver in givers))
+                makers = NO_GIVERS.union(
+                    *(origins.get((giver, name), frozenset((giver,))) for giver in givers)
+                )
                 makers = self._nearest(name, makers)
                 if name not in names.binds:
                     origins[step, name] = makers
-                if len(givers) > 1 and len(makers) > 1 and name in self.uses[step] and self._is_made(name, makers):
+                if (
+                    len(givers) > 1
+                    and len(makers) > 1
+                    and name in self.uses[step]
+                    and self._is_made(name, makers)
+                ):
                     shown = " and ".join(self.graph.steps[maker] for maker in sorted(makers))
                     yield (
                         f"`{name}`, which {self.graph.steps[step]} uses, is made by {shown}, and neither comes before "
@@ -417,7 +492,8 @@ def order_from_flow(
 ) -> tuple[tuple[str, str], ...]:
     """The edges (earlier, later) that variables ask for, with the steps in notebook order.
 
-    `settled` and `fresh` are as for `flow`: others have the `fresh` names from the first step that uses them.
+    `settled` and `fresh` are as for `flow`: others have the `fresh` names from the first step that
+    uses them.
     """
     origin = Origin.of(params, prelude, settled)
     names = analysed(steps, range(len(steps)), origin)
@@ -455,25 +531,39 @@ def order_from_flow(
             if earlier is not None or origin.makes_value(name, found):
                 last[name] = step
     return tuple(
-        (steps[earlier].name, steps[step].name) for step in range(len(steps)) for earlier in sorted(edges[step])
+        (steps[earlier].name, steps[step].name)
+        for step in range(len(steps))
+        for earlier in sorted(edges[step])
     )
 
 
 def _altered(
     steps: Sequence[StepCode], names: Sequence[Names], origin: Origin, prelude: Sequence[Statement]
 ) -> list[frozenset[str]]:
-    """For each step the names of what all steps make that it may change, by what its code and what it calls shows."""
+    """For each step the names of what all steps make that it may change, by what its code and what
+    it calls shows.
+    """
     by_definition: defaultdict[str, set[str]] = defaultdict(set)
-    flat = frozenset(name for statement in prelude if is_flat(statement.code) for name in statement.binds)
-    defined = [(statement.code, statement.binds) for statement in prelude if statement.kind != "import"]
-    classes = frozenset().union(*map(defined_classes, names), *(defined_classes(one.names) for one in prelude))
+    flat = frozenset(
+        name for statement in prelude if is_flat(statement.code) for name in statement.binds
+    )
+    defined = [
+        (statement.code, statement.binds) for statement in prelude if statement.kind != "import"
+    ]
+    classes = frozenset().union(
+        *map(defined_classes, names), *(defined_classes(one.names) for one in prelude)
+    )
     for step, found in zip(steps, names, strict=True):
         defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
     for code, binds in defined:
-        found_there = altered_names(code, flat).union(*(by_definition[name] for name in instantiated(code, classes)))
+        found_there = altered_names(code, flat).union(
+            *(by_definition[name] for name in instantiated(code, classes))
+        )
         for name in binds:
             by_definition[name] |= found_there
-    objects = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"))
+    objects = frozenset().union(
+        *(statement.binds for statement in prelude if statement.kind == "other")
+    )
     altered = []
     for step, found in zip(steps, names, strict=True):
         own = frozenset().union(*(altered_names(cell, flat) for cell in step.cells))

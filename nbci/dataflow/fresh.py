@@ -1,4 +1,5 @@
-"""Names that parameters, imports and functions cells bind to what is never the same twice: times, ids, draws.
+"""Names that parameters, imports and functions cells bind to what is never the same twice: times,
+ids, draws.
 
 Every step runs these cells, and a notebook whose cells share a kernel runs them once.
 """
@@ -40,9 +41,11 @@ _NO_DRAWS = frozenset(
 
 
 def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
-    """The names that cells (number, code) bind to what is never the same twice, or to what is made of it.
+    """The names that cells (number, code) bind to what is never the same twice, or to what is made
+    of it.
 
-    Each comes with its place. It is followed through assignments, and through functions and classes of these cells.
+    Each comes with its place. It is followed through assignments, and through functions and classes
+    of these cells.
     """
     known = meanings(cell.tree for _, cell in cells)
     found: dict[str, str] = {}
@@ -51,12 +54,16 @@ def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
         for node in cell.tree.body:
             if _is_fresh(node, known, makers, found):
                 found.update(dict.fromkeys(_bound(node), f"cell {number}"))
-            if isinstance(node, _DEFINITIONS) and any(_draws(part, known, makers) for part in ast.walk(node)):
+            if isinstance(node, _DEFINITIONS) and any(
+                _draws(part, known, makers) for part in ast.walk(node)
+            ):
                 makers.add(node.name)
     return found
 
 
-def _is_fresh(node: ast.stmt, known: Mapping[str, str], makers: set[str], found: Mapping[str, str]) -> bool:
+def _is_fresh(
+    node: ast.stmt, known: Mapping[str, str], makers: set[str], found: Mapping[str, str]
+) -> bool:
     for part in _run_at_once(node):
         if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Load) and part.id in found:
             return True
@@ -66,7 +73,9 @@ def _is_fresh(node: ast.stmt, known: Mapping[str, str], makers: set[str], found:
 
 
 def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """The parts of a statement that run with it: of a function its decorators and defaults, not its body."""
+    """The parts of a statement that run with it: of a function its decorators and defaults, not its
+    body.
+    """
     pending = [node]
     while pending:
         part = pending.pop()

@@ -1,7 +1,9 @@
-"""For every name, the nearest earlier steps that have it, carried forward along a graph at little cost.
+"""For every name, the nearest earlier steps that have it, carried forward along a graph at little
+cost.
 
-A persistent trie: a step that changes a few names shares all the rest with the step before, and a join compares
-only what its branches changed. So ten thousand steps cost about as many small updates, not a copy of all names each.
+A persistent trie: a step that changes a few names shares all the rest with the step before, and a
+join compares only what its branches changed. So ten thousand steps cost about as many small
+updates, not a copy of all names each.
 """
 
 from __future__ import annotations
@@ -44,12 +46,17 @@ def stored(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
 
 
 def merged(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
-    """The union of tries, and the numbers of the names for which several differed; merged pairwise, as a tournament."""
+    """The union of tries, and the numbers of the names for which several differed; merged pairwise,
+    as a tournament.
+    """
     differing: set[int] = set()
     left = list(tries)
     while len(left) > 1:
         pairs = [left[index : index + 2] for index in range(0, len(left), 2)]
-        left = [_union(pair[0], pair[1], 0, 0, differing) if len(pair) == 2 else pair[0] for pair in pairs]
+        left = [
+            _union(pair[0], pair[1], 0, 0, differing) if len(pair) == 2 else pair[0]
+            for pair in pairs
+        ]
     return (left[0] if left else None), sorted(differing)
 
 
@@ -60,7 +67,9 @@ def _union(one: Trie, other: Trie, key: int, level: int, differing: set[int]) ->
         return other
     if isinstance(one, tuple) and isinstance(other, tuple):
         return tuple(
-            left if left is right else _union(left, right, key | place << level * _BITS, level + 1, differing)
+            left
+            if left is right
+            else _union(left, right, key | place << level * _BITS, level + 1, differing)
             for place, (left, right) in enumerate(zip(one, other, strict=True))
         )
     if isinstance(one, frozenset) and isinstance(other, frozenset):

@@ -1,4 +1,6 @@
-"""Imports in a step's cells that hold in the cells of later steps, as they do where all cells share one kernel."""
+"""Imports in a step's cells that hold in the cells of later steps, as they do where all cells share
+one kernel.
+"""
 
 from __future__ import annotations
 
@@ -15,18 +17,22 @@ if TYPE_CHECKING:
 
 
 def handed_down(
-    own: Mapping[str, Sequence[tuple[int, ParsedCell]]], before: Mapping[str, Sequence[str]], order: Sequence[str]
+    own: Mapping[str, Sequence[tuple[int, ParsedCell]]],
+    before: Mapping[str, Sequence[str]],
+    order: Sequence[str],
 ) -> dict[str, tuple[Statement, ...]]:
     """For each step the imports of other steps that it runs, too.
 
-    `own` are the steps' cells with their numbers, `before` the steps right before each, `order` one in which they may
-    run. What `from X import *` binds nobody can list, so the steps after it import it again. `from __future__` holds
-    for all cells further down.
+    `own` are the steps' cells with their numbers, `before` the steps right before each, `order` one
+    in which they may run. What `from X import *` binds nobody can list, so the steps after it
+    import it again. `from __future__` holds for all cells further down.
     """
     made = {name: tuple(_statements(cells)) for name, cells in own.items()}
     if not any(made.values()):
         return {}
-    futures = [(name, one) for name, statements in made.items() for one in statements if is_future(one)]
+    futures = [
+        (name, one) for name, statements in made.items() for one in statements if is_future(one)
+    ]
     stars: dict[str, dict[tuple[int, int], Statement]] = {}
     handed: dict[str, tuple[Statement, ...]] = {}
     for name in order:
@@ -37,7 +43,9 @@ def handed_down(
         ahead = [one for other, one in futures if other != name and one.cell < last]
         found = {**inherited, **{(one.cell, one.line): one for one in ahead}}
         handed[name] = tuple(found[place] for place in sorted(found))
-        stars[name] = inherited | {(one.cell, one.line): one for one in made[name] if not is_future(one)}
+        stars[name] = inherited | {
+            (one.cell, one.line): one for one in made[name] if not is_future(one)
+        }
     return handed
 
 
@@ -55,11 +63,17 @@ def _statements(cells: Sequence[tuple[int, ParsedCell]]) -> Iterator[Statement]:
     for number, cell in cells:
         if cell.may_fail or not any(map(_is_handed_down, cell.tree.body)):
             continue
-        yield from (one for one in split(number, cell.source) if any(map(_is_handed_down, one.code.tree.body)))
+        yield from (
+            one
+            for one in split(number, cell.source)
+            if any(map(_is_handed_down, one.code.tree.body))
+        )
 
 
 def _is_handed_down(node: ast.stmt) -> bool:
-    return _is_future(node) or (isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names))
+    return _is_future(node) or (
+        isinstance(node, ast.ImportFrom) and any(alias.name == "*" for alias in node.names)
+    )
 
 
 def _is_future(node: ast.stmt) -> bool:

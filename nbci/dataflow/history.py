@@ -1,4 +1,6 @@
-"""Reads of IPython's history (`_`, `Out[3]`) that would find another step's: each step's kernel begins its own."""
+"""Reads of IPython's history (`_`, `Out[3]`) that would find another step's: each step's kernel
+begins its own.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,10 @@ _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 class Lost(Struct, frozen=True, kw_only=True):
-    """A read of the history; `cell` is the index among the step's cells, from 0. `surely`: it finds nothing there."""
+    """A read of the history; `cell` is the index among the step's cells, from 0.
+
+    `surely`: it finds nothing there.
+    """
 
     name: str
     cell: int
@@ -41,15 +46,23 @@ class Lost(Struct, frozen=True, kw_only=True):
         return "give the value a name where it is made: each step runs in a kernel with a history of its own"
 
 
-def lost_history(cells: Sequence[ParsedCell], given: frozenset[str] = frozenset()) -> Iterator[Lost]:
-    """The reads in a step's cells that no cell of the step answers; `given` are names that every step binds."""
+def lost_history(
+    cells: Sequence[ParsedCell], given: frozenset[str] = frozenset()
+) -> Iterator[Lost]:
+    """The reads in a step's cells that no cell of the step answers; `given` are names that every
+    step binds.
+    """
     if not any(_may_read(cell) for cell in cells):
         return
     shown, bound = 0, set(given)
     for index, cell in enumerate(cells):
         bound |= _bound(cell.tree)
         for node in _module_level(cell.tree):
-            if not isinstance(node, ast.Name) or not isinstance(node.ctx, ast.Load) or node.id in bound:
+            if (
+                not isinstance(node, ast.Name)
+                or not isinstance(node.ctx, ast.Load)
+                or node.id in bound
+            ):
                 continue
             if _LAST.get(node.id, 0) > shown:
                 yield Lost(name=node.id, cell=index, line=node.lineno, surely=True)
@@ -59,7 +72,10 @@ def lost_history(cells: Sequence[ParsedCell], given: frozenset[str] = frozenset(
 
 
 def _may_read(cell: ParsedCell) -> bool:
-    """Whether its text has a word that could be such a read. Python reads other letters than ASCII's as these, too."""
+    """Whether its text has a word that could be such a read.
+
+    Python reads other letters than ASCII's as these, too.
+    """
     return not cell.python.isascii() or _MENTIONED.search(cell.python) is not None
 
 
@@ -68,22 +84,37 @@ def _bound(tree: ast.AST) -> set[str]:
     names: set[str] = set()
     for node in ast.walk(tree):
         match node:
-            case ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.alias(asname=str(name)):
+            case (
+                ast.Name(id=name, ctx=ast.Store()) | ast.arg(arg=name) | ast.alias(asname=str(name))
+            ):
                 names.add(name)
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.ClassDef(name=name)
+            ):
                 names.add(name)
-            case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+            case (
+                ast.ExceptHandler(name=str(name))
+                | ast.MatchAs(name=str(name))
+                | ast.MatchStar(name=str(name))
+            ):
                 names.add(name)
     return names
 
 
 def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
-    """What runs with the cell itself. `_("text")` is left out: a translation that somebody installed."""
+    """What runs with the cell itself.
+
+    `_("text")` is left out: a translation that somebody installed.
+    """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, _SCOPES):
             continue
         yield node
-        is_translation = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LAST
+        is_translation = (
+            isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in _LAST
+        )
         if not is_translation:
             yield from _module_level(node)
 

@@ -15,10 +15,36 @@ if TYPE_CHECKING:
 _RUN_IN_PLACE = frozenset({"time", "prun", "capture"})
 _RUN_APART = frozenset({"timeit", "memit", "lprun", "mprun"})
 _SCRIPTS = frozenset(
-    {"bash", "sh", "script", "python", "python2", "python3", "pypy", "perl", "ruby", "cmd", "powershell"}
+    {
+        "bash",
+        "sh",
+        "script",
+        "python",
+        "python2",
+        "python3",
+        "pypy",
+        "perl",
+        "ruby",
+        "cmd",
+        "powershell",
+    }
 )
 _HARMLESS_CELL = frozenset(
-    {"writefile", "file", "html", "HTML", "svg", "SVG", "latex", "markdown", "javascript", "js", "sx", "system", "!"}
+    {
+        "writefile",
+        "file",
+        "html",
+        "HTML",
+        "svg",
+        "SVG",
+        "latex",
+        "markdown",
+        "javascript",
+        "js",
+        "sx",
+        "system",
+        "!",
+    }
 )
 _HARMLESS_LINE = frozenset(
     "alias alias_magic autoawait autocall autoindent automagic autosave bookmark cat cd clear code_wrap colors conda "
@@ -28,7 +54,13 @@ _HARMLESS_LINE = frozenset(
     "pushd pwd pycat quickref reload_ext rm rmdir save set_env subshell sx system tb tensorboard unalias unload_ext "
     "uv watermark who who_ls whos xmode !".split()
 )
-_OPTIONS_WITH_VALUE = {"timeit": "nrp", "prun": "lsTD", "memit": "rit", "lprun": "fmTDsu", "mprun": "fTc"}
+_OPTIONS_WITH_VALUE = {
+    "timeit": "nrp",
+    "prun": "lsTD",
+    "memit": "rit",
+    "lprun": "fmTDsu",
+    "mprun": "fTc",
+}
 _CALLS = frozenset({"run_line_magic", "run_cell_magic", "system", "getoutput"})
 _DOLLAR = re.compile(r"(?<!\$)\$([A-Za-z_]\w*)")
 _BRACES = re.compile(r"\{([^{}]+)\}")
@@ -45,8 +77,8 @@ class HiddenCode(Struct, frozen=True, kw_only=True):
 class Effect(Struct, frozen=True, kw_only=True):
     """What one magic call does to names.
 
-    `body` is the code it runs (`apart`: without binding its names), `reads` and `binds` are names in its text,
-    `uncertain` says why nothing certain can be said, if so.
+    `body` is the code it runs (`apart`: without binding its names), `reads` and `binds` are names
+    in its text, `uncertain` says why nothing certain can be said, if so.
     """
 
     body: ParsedCell | None = None
@@ -80,7 +112,9 @@ def hidden_code(call: ast.Call) -> HiddenCode | None:
 
 
 def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
-    """What the call does to names, with its hidden code parsed as `body`; None when it is no magic call."""
+    """What the call does to names, with its hidden code parsed as `body`; None when it is no magic
+    call.
+    """
     shell = _shell_text(call)
     if shell is not None:
         return Effect(reads=_expanded(shell))
@@ -90,7 +124,9 @@ def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
     if magic.name in _RUN_APART:
         return Effect(body=body, apart=True, reads=_without_options(magic)[1])
     if magic.name == "capture":
-        return Effect(body=body, binds=tuple(word for word in magic.line.split()[:4] if word.isidentifier()))
+        return Effect(
+            body=body, binds=tuple(word for word in magic.line.split()[:4] if word.isidentifier())
+        )
     if magic.name in _RUN_IN_PLACE:
         return Effect(body=body)
     return _effect_of_text(magic)
@@ -113,7 +149,11 @@ def _effect_of_text(magic: _Magic) -> Effect:
         return Effect(binds=words)
     if magic.name == "store":
         why = "%store may define names"
-        return Effect(binds=words, uncertain=why) if "-r" in magic.line else Effect(reads=words, uncertain=why)
+        return (
+            Effect(binds=words, uncertain=why)
+            if "-r" in magic.line
+            else Effect(reads=words, uncertain=why)
+        )
     return Effect(reads=reads, uncertain=f"{magic.shown} may define or remove names")
 
 
@@ -138,14 +178,22 @@ def _shell_text(call: ast.Call) -> str | None:
 def _texts(call: ast.Call) -> list[str] | None:
     """The arguments of `get_ipython().…("…", …)` when all are literal strings."""
     match call.func:
-        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if attr in _CALLS:
-            texts = [arg.value for arg in call.args if isinstance(arg, ast.Constant) and isinstance(arg.value, str)]
+        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if (
+            attr in _CALLS
+        ):
+            texts = [
+                arg.value
+                for arg in call.args
+                if isinstance(arg, ast.Constant) and isinstance(arg.value, str)
+            ]
             return texts if len(texts) == len(call.args) and not call.keywords else None
     return None
 
 
 def _without_options(magic: _Magic) -> tuple[str, tuple[str, ...]]:
-    """The statement after the magic's options, and the names that the options mention (`%lprun -f NAME`)."""
+    """The statement after the magic's options, and the names that the options mention (`%lprun -f
+    NAME`).
+    """
     rest, reads = magic.line, []
     while found := _OPTION.match(rest):
         rest = rest[found.end() :]
@@ -172,7 +220,9 @@ def _script_outputs(line: str) -> tuple[str, ...]:
 
 
 def _expanded(line: str) -> tuple[str, ...]:
-    """The names that IPython puts in for `$name` and `{expression}`; where that fails it leaves the text as it is."""
+    """The names that IPython puts in for `$name` and `{expression}`; where that fails it leaves the
+    text as it is.
+    """
     names = set(_DOLLAR.findall(line))
     for expression in _BRACES.findall(line):
         try:

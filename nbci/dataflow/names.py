@@ -1,4 +1,6 @@
-"""The module-level names that code binds and needs: what a step makes, and what must be there before it runs."""
+"""The module-level names that code binds and needs: what a step makes, and what must be there
+before it runs.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,14 @@ _TOO_DEEP = "the code is nested too deeply to follow"
 class Names(Struct, frozen=True, kw_only=True):
     """What code does with the names of its module.
 
-    `binds` may have a value from this code at its end, `surely_binds` have one on every path without an exception;
-    `imports` are those of `binds` that only imports bind, `changes` have their items or attributes assigned.
-    `unbinds` are surely deleted at the end, `may_unbind` perhaps.
-    `needs` may be read before the code binds them, in the functions that it uses too; `surely_needs` are certain.
-    `assumes` are builtin names that the code reads before it binds them.
-    `any_name` says why the code may read names that stand nowhere in it; `in_text` are those in formulas and queries.
-    `definitions`: what using the functions, classes and their instances that the code makes reads and binds in turn.
+    `binds` may have a value from this code at its end, `surely_binds` have one on every path
+    without an exception; `imports` are those of `binds` that only imports bind, `changes` have
+    their items or attributes assigned. `unbinds` are surely deleted at the end, `may_unbind`
+    perhaps. `needs` may be read before the code binds them, in the functions that it uses too;
+    `surely_needs` are certain. `assumes` are builtin names that the code reads before it binds
+    them. `any_name` says why the code may read names that stand nowhere in it; `in_text` are those
+    in formulas and queries. `definitions`: what using the functions, classes and their instances
+    that the code makes reads and binds in turn.
     """
 
     binds: frozenset[str] = frozenset()
@@ -52,9 +55,14 @@ class Names(Struct, frozen=True, kw_only=True):
 
 
 def names_of(
-    cells: Sequence[ParsedCell], *, known: Definitions = NONE_KNOWN, future_annotations: bool = False
+    cells: Sequence[ParsedCell],
+    *,
+    known: Definitions = NONE_KNOWN,
+    future_annotations: bool = False,
 ) -> Names:
-    """The names of the cells, run one after the other; `known` are definitions that other code made before."""
+    """The names of the cells, run one after the other; `known` are definitions that other code made
+    before.
+    """
     try:
         walk = Walk(known=known, future_annotations=future_annotations)
         walk.run(cells)
@@ -74,7 +82,9 @@ def _uncertain(bodies: tuple[Body, ...]) -> tuple[Body, ...]:
 def _names(walk: Walk) -> Names:
     bodies = [body for kept in walk.definitions.values() for body in kept]
     binds = walk.state.maybe.union(*(body.binds for body in bodies))
-    unbound = {name for name, bound in walk.events if not bound}.union(*(body.unbinds for body in bodies))
+    unbound = {name for name, bound in walk.events if not bound}.union(
+        *(body.unbinds for body in bodies)
+    )
     return Names(
         binds=frozenset(binds),
         surely_binds=frozenset() if walk.state.dead else frozenset(walk.state.sure),

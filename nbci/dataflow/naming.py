@@ -18,9 +18,13 @@ if TYPE_CHECKING:
 
 
 class Naming(ast.NodeVisitor):
-    """What a walk knows; in `inner` walks, over a function's body, names stand for what its use does later."""
+    """What a walk knows; in `inner` walks, over a function's body, names stand for what its use
+    does later.
+    """
 
-    def __init__(self, *, known: Definitions, future_annotations: bool, inner: tuple[Scope, ...] = ()) -> None:
+    def __init__(
+        self, *, known: Definitions, future_annotations: bool, inner: tuple[Scope, ...] = ()
+    ) -> None:
         self.known = known
         self.future_annotations = future_annotations
         self.inner = bool(inner)
@@ -99,7 +103,9 @@ class Naming(ast.NodeVisitor):
         return self.depth == 0 and not self.state.dead and not self.may_have_returned
 
     def _class_may_have(self, name: str) -> bool:
-        return bool(self.scopes) and self.scopes[-1].kind == "class" and name in self.scopes[-1].local
+        return (
+            bool(self.scopes) and self.scopes[-1].kind == "class" and name in self.scopes[-1].local
+        )
 
     def _note_read(self, name: str, *, sure: bool) -> None:
         if name in self.state.sure:

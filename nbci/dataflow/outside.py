@@ -1,4 +1,6 @@
-"""Names that Python and IPython provide, and code that reaches names by ways that no one can follow."""
+"""Names that Python and IPython provide, and code that reaches names by ways that no one can
+follow.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _DUNDERS = frozenset(
     "__annotations__ __builtin__ __builtins__ __class__ __debug__ __doc__ __file__ __loader__ __module__ __name__ "
     "__package__ __qualname__ __spec__".split()
 )
-_IPYTHON = frozenset({"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "open"})
+_IPYTHON = frozenset(
+    {"get_ipython", "display", "exit", "quit", "In", "Out", "_", "__", "___", "open"}
+)
 _HISTORY = re.compile(r"_(i{1,3}|\d+|i\d+|oh|dh|ih|exit_code)")
 PROVIDED = frozenset(dir(builtins)) | _DUNDERS | _IPYTHON
 BROUGHT_BY_SOME_KERNELS = {
@@ -22,10 +26,23 @@ BROUGHT_BY_SOME_KERNELS = {
     **dict.fromkeys(("dbutils", "displayHTML", "table"), "Databricks' kernels bring it"),
 }
 SUBCLASSES = "__subclasses__"
-"""Stands among the names that code reads for all classes: who asks for subclasses names none of them."""
+"""Stands among the names that code reads for all classes: who asks for subclasses names none of
+them.
+"""
 NAMESPACES = frozenset({"globals", "locals", "vars", "dir"})
 _SHELL_CALLS = frozenset(
-    {"push", "ex", "ev", "run_cell", "run_code", "run_line_magic", "run_cell_magic", "magic", "safe_execfile", "reset"}
+    {
+        "push",
+        "ex",
+        "ev",
+        "run_cell",
+        "run_code",
+        "run_line_magic",
+        "run_cell_magic",
+        "magic",
+        "safe_execfile",
+        "reset",
+    }
 )
 _SAFE_DECORATORS = frozenset(
     "abstractmethod asynccontextmanager cache cached_property classmethod contextmanager dataclass deleter fixture "
@@ -36,10 +53,14 @@ _SWALLOWING = re.compile("suppress|raises|ignore|catch(?!_warnings)|swallow")
 _BEYOND_NAME_ERROR = frozenset(
     name
     for name, value in vars(builtins).items()
-    if isinstance(value, type) and issubclass(value, BaseException) and not issubclass(NameError, value)
+    if isinstance(value, type)
+    and issubclass(value, BaseException)
+    and not issubclass(NameError, value)
 )
 _NAME = re.compile(r"(?<![\w.])[A-Za-z_]\w*")
-_FRAMES = frozenset({"__globals__", "f_globals", "f_locals", "currentframe", "_getframe", "user_global_ns"})
+_FRAMES = frozenset(
+    {"__globals__", "f_globals", "f_locals", "currentframe", "_getframe", "user_global_ns"}
+)
 _EVALUATORS = frozenset({"query", "eval", "evaluate"})
 _FINDING = re.compile(
     r"pickle|joblib|\bdill\b|shelve|torch\.load|load_model|mlflow|testmod|unittest|pytest|__subclasses__|\bdir\(\)"
@@ -58,7 +79,9 @@ def is_provided(name: str) -> bool:
 
 
 def is_namespace(node: ast.AST) -> bool:
-    """Whether the expression is the module's namespace as a dictionary: `globals()`, `locals()`, `vars()`."""
+    """Whether the expression is the module's namespace as a dictionary: `globals()`, `locals()`,
+    `vars()`.
+    """
     match node:
         case ast.Call(func=ast.Name(id=name), args=[], keywords=[]):
             return name in NAMESPACES
@@ -68,12 +91,15 @@ def is_namespace(node: ast.AST) -> bool:
 
 
 def module_of_names(node: ast.AST) -> str | None:
-    """The module whose attributes are names of every cell, if the expression is one: `__main__`, `builtins`."""
+    """The module whose attributes are names of every cell, if the expression is one: `__main__`,
+    `builtins`.
+    """
     match node:
         case ast.Name(id="__main__" | "builtins" | "__builtin__" | "__builtins__" as name):
             return name
         case ast.Subscript(
-            value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__" | "builtins" as name)
+            value=ast.Attribute(attr="modules"),
+            slice=ast.Constant(value="__main__" | "builtins" as name),
         ):
             return str(name)
     return None
@@ -86,9 +112,13 @@ def unfollowable(call: ast.Call) -> str | None:
             return f"{name}() may use any name"
         case ast.Name(id="init_session") | ast.Attribute(attr="init_session"):
             return "init_session() may define names"
-        case ast.Name(id="setattr" | "delattr" as name) if call.args and module_of_names(call.args[0]):
+        case ast.Name(id="setattr" | "delattr" as name) if call.args and module_of_names(
+            call.args[0]
+        ):
             return f"{name}({ast.unparse(call.args[0])}, …) may define or remove names"
-        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if attr in _SHELL_CALLS:
+        case ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython"))) if (
+            attr in _SHELL_CALLS
+        ):
             return f"get_ipython().{attr}() may define names"
         case ast.Attribute(attr=attr, value=value) if is_namespace(value) and attr != "get":
             return f"{ast.unparse(value)}.{attr}() may use any name"
@@ -96,13 +126,17 @@ def unfollowable(call: ast.Call) -> str | None:
 
 
 def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
-    """Why the expression may give whoever has its value names of the module that stand nowhere, if so."""
+    """Why the expression may give whoever has its value names of the module that stand nowhere, if
+    so.
+    """
     match node:
         case ast.Call(func=ast.Name(id="exec" | "eval" as name)):
             return f"{name}() may use any name"
         case ast.Call(func=ast.Name(id="globals" | "vars" | "locals" as name), args=[]):
             return f"{name}() has every name" if at_module_level or name == "globals" else None
-        case ast.Call(func=ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython")))):
+        case ast.Call(
+            func=ast.Attribute(attr=attr, value=ast.Call(func=ast.Name(id="get_ipython")))
+        ):
             return f"get_ipython().{attr}() may use any name" if attr in _SHELL_CALLS else None
         case ast.Call(func=ast.Attribute(attr=attr)) if attr in _EVALUATORS:
             return None if _is_given_as_text(node) else f".{attr}() may use any name"
@@ -110,18 +144,24 @@ def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
             return "user_ns has every name"
         case ast.Attribute(attr=attr) if attr in _FRAMES:
             return f"{attr} leads to every name"
-        case ast.Subscript(value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__") | ast.Name()):
+        case ast.Subscript(
+            value=ast.Attribute(attr="modules"), slice=ast.Constant(value="__main__") | ast.Name()
+        ):
             return f"{ast.unparse(node)} has every name"
     return None
 
 
 def finds_definitions(source: str) -> bool:
-    """Whether the code may come upon functions and classes that it does not name: pickles, tests, listings."""
+    """Whether the code may come upon functions and classes that it does not name: pickles, tests,
+    listings.
+    """
     return _FINDING.search(source) is not None
 
 
 def names_in_formula(text: str) -> Iterator[str]:
-    """The names that a library takes from around its caller: all of a formula (`y ~ x`), those behind `@`."""
+    """The names that a library takes from around its caller: all of a formula (`y ~ x`), those
+    behind `@`.
+    """
     yield from (_NAME if "~" in text else _AT_NAME).findall(text)
 
 
@@ -140,8 +180,13 @@ def names_in_expression(text: str) -> Iterator[str]:
 
 
 def _is_given_as_text(call: ast.Call) -> bool:
-    """Whether what the call evaluates, if anything, is a text as it stands there, so that its names can be read."""
-    given = [*call.args[:1], *(keyword.value for keyword in call.keywords if keyword.arg in {"expr", "ex"})]
+    """Whether what the call evaluates, if anything, is a text as it stands there, so that its names
+    can be read.
+    """
+    given = [
+        *call.args[:1],
+        *(keyword.value for keyword in call.keywords if keyword.arg in {"expr", "ex"}),
+    ]
     return all(isinstance(node, ast.Constant) for node in given)
 
 

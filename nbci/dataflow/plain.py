@@ -1,26 +1,40 @@
-"""Definitions that do nothing but bind their name: without them, whoever does not use them runs as with them."""
+"""Definitions that do nothing but bind their name: without them, whoever does not use them runs as
+with them.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
 
-_DISPLAYS = (ast.Constant, ast.Tuple, ast.List, ast.Dict, ast.Set, ast.UnaryOp, ast.unaryop, ast.expr_context)
+_DISPLAYS = (
+    ast.Constant,
+    ast.Tuple,
+    ast.List,
+    ast.Dict,
+    ast.Set,
+    ast.UnaryOp,
+    ast.unaryop,
+    ast.expr_context,
+)
 _ANNOTATIONS = (*_DISPLAYS, ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.BitOr)
 _PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod", "property"})
 _PROPERTY_PARTS = frozenset({"setter", "getter", "deleter"})
 _HOOK = "__init_subclass__"
 PLAIN_BASES = frozenset(
-    name for name, value in vars(builtins).items() if isinstance(value, type) and issubclass(value, BaseException)
+    name
+    for name, value in vars(builtins).items()
+    if isinstance(value, type) and issubclass(value, BaseException)
 ) | {"object"}
 """Built-in classes that take no note of who derives from them."""
 
 
 def plain_bases(node: ast.stmt) -> tuple[str, ...] | None:
-    """The bases of a plain class, none for a plain function; None for a definition that may do more.
+    """The bases of a plain class, none for a plain function; None for a definition that may do
+    more.
 
-    Plain are definitions without decorators and metaclasses, with constant defaults and attributes. What a base class
-    does with its subclasses is for the caller to say.
+    Plain are definitions without decorators and metaclasses, with constant defaults and attributes.
+    What a base class does with its subclasses is for the caller to say.
     """
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
         return () if not node.decorator_list and _is_plain_function(node) else None
@@ -37,9 +51,13 @@ def _is_plain_in_class(node: ast.stmt) -> bool:
         case ast.Pass() | ast.Expr(value=ast.Constant()):
             return True
         case ast.Assign(targets=targets, value=value):
-            return all(isinstance(target, ast.Name) for target in targets) and _consists_of(value, _DISPLAYS)
+            return all(isinstance(target, ast.Name) for target in targets) and _consists_of(
+                value, _DISPLAYS
+            )
         case ast.AnnAssign(target=ast.Name(), annotation=annotation, value=value):
-            return _consists_of(annotation, _ANNOTATIONS) and (value is None or _consists_of(value, _DISPLAYS))
+            return _consists_of(annotation, _ANNOTATIONS) and (
+                value is None or _consists_of(value, _DISPLAYS)
+            )
         case ast.FunctionDef() | ast.AsyncFunctionDef():
             plain = node.name != _HOOK and all(map(_is_plain_decorator, node.decorator_list))
             return plain and _is_plain_function(node)
@@ -58,9 +76,20 @@ def _is_plain_decorator(node: ast.expr) -> bool:
 def _is_plain_function(node: ast.FunctionDef | ast.AsyncFunctionDef) -> bool:
     """Whether defaults are constants and annotations only name types; the body does not run."""
     arguments = node.args
-    defaults = [*arguments.defaults, *(default for default in arguments.kw_defaults if default is not None)]
-    named = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    annotations = [argument.annotation for argument in named if argument is not None and argument.annotation]
+    defaults = [
+        *arguments.defaults,
+        *(default for default in arguments.kw_defaults if default is not None),
+    ]
+    named = [
+        *arguments.posonlyargs,
+        *arguments.args,
+        *arguments.kwonlyargs,
+        arguments.vararg,
+        arguments.kwarg,
+    ]
+    annotations = [
+        argument.annotation for argument in named if argument is not None and argument.annotation
+    ]
     annotations += [node.returns] if node.returns is not None else []
     return all(_consists_of(default, _DISPLAYS) for default in defaults) and all(
         _consists_of(annotation, _ANNOTATIONS) for annotation in annotations

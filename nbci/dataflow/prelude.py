@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """A top-level statement of an imports or functions cell, with its decorators and the comments right above it.
+    """A top-level statement of an imports or functions cell, with its decorators and the comments
+    right above it.
 
-    `line` is where `text` begins in the cell, from 1; `always` marks imports that every step runs: they bind names that
-    nobody can list, or may have an effect.
-    `plain_bases` are those of a definition that has no effect, if they have none; None for all other statements.
+    `line` is where `text` begins in the cell, from 1; `always` marks imports that every step runs:
+    they bind names that nobody can list, or may have an effect. `plain_bases` are those of a
+    definition that has no effect, if they have none; None for all other statements.
     """
 
     cell: int
@@ -46,7 +47,10 @@ class Statement(Struct, frozen=True, kw_only=True):
 def split(
     cell_number: int, source: str, *, where: Location | None = None, stars: Stars | None = None
 ) -> tuple[Statement, ...]:
-    """The statements of a cell in order; CellSyntaxError if it is no valid Python. `stars` as for `parse_cell`."""
+    """The statements of a cell in order; CellSyntaxError if it is no valid Python.
+
+    `stars` as for `parse_cell`.
+    """
     cell = parse_cell(source, where=where, stars=stars)
     lines = cell.python.split("\n")
     statements, future = [], False
@@ -70,19 +74,29 @@ def reach(
 ) -> tuple[Statement, ...]:
     """The statements that a step runs which wants these names, in order.
 
-    `named_by_steps` are the names that any step uses, through definitions too (see `named`): an import or definition
-    that binds none of them is there for its effect, and left out if it has none. `complete`: nothing is left out, as
-    the step may come upon what it does not name.
+    `named_by_steps` are the names that any step uses, through definitions too (see `named`): an
+    import or definition that binds none of them is there for its effect, and left out if it has
+    none. `complete`: nothing is left out, as the step may come upon what it does not name.
     """
     binders = _binders(statements)
     unnamed = {
         index
         for index, statement in enumerate(statements)
-        if statement.kind != "other" and not statement.always and not statement.binds & named_by_steps
+        if statement.kind != "other"
+        and not statement.always
+        and not statement.binds & named_by_steps
     }
-    idle = set() if complete else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
+    idle = (
+        set()
+        if complete
+        else {index for index in unnamed if _is_idle(index, statements, binders, unnamed)}
+    )
     kept = unnamed - idle
-    kept |= {index for index, statement in enumerate(statements) if statement.kind == "other" or statement.always}
+    kept |= {
+        index
+        for index, statement in enumerate(statements)
+        if statement.kind == "other" or statement.always
+    }
     pending = [*wanted, *(name for index in kept for name in statements[index].mentions)]
     seen: set[str] = set()
     while pending:
@@ -97,7 +111,9 @@ def reach(
 
 
 def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
-    """The names that steps with these mentions use, through the imports and definitions that they reach."""
+    """The names that steps with these mentions use, through the imports and definitions that they
+    reach.
+    """
     binders = _binders(statements)
     pending = [*mentions]
     seen: set[str] = set()
@@ -111,9 +127,14 @@ def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset
 
 
 def _is_idle(
-    index: int, statements: Sequence[Statement], binders: Mapping[str, Sequence[int]], unnamed: Set[int]
+    index: int,
+    statements: Sequence[Statement],
+    binders: Mapping[str, Sequence[int]],
+    unnamed: Set[int],
 ) -> bool:
-    """Whether a definition that no step names has no effect: nor has any class that takes note of its subclasses."""
+    """Whether a definition that no step names has no effect: nor has any class that takes note of
+    its subclasses.
+    """
     bases = statements[index].plain_bases
     if bases is None:
         return False
@@ -135,7 +156,9 @@ def _binders(statements: Sequence[Statement]) -> dict[str, list[int]]:
     return binders
 
 
-def _statement(number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line: int, future: bool) -> Statement:
+def _statement(
+    number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line: int, future: bool
+) -> Statement:
     tree = ast.Module(body=[node], type_ignores=[])
     code = ParsedCell(source=text, python=text, tree=tree, effects=cell.effects)
     names = names_of([code], future_annotations=future)
@@ -161,8 +184,12 @@ def _statement(number: int, node: ast.stmt, *, cell: ParsedCell, text: str, line
     )
 
 
-def _text(python: str, lines: Sequence[str], node: ast.stmt, above: int, below: int) -> tuple[str, int]:
-    """The statement's exact text and its first line; `above` is where the one before ends, `below` the next begins."""
+def _text(
+    python: str, lines: Sequence[str], node: ast.stmt, above: int, below: int
+) -> tuple[str, int]:
+    """The statement's exact text and its first line; `above` is where the one before ends, `below`
+    the next begins.
+    """
     first = min([node.lineno, *(part.lineno for part in getattr(node, "decorator_list", ()))])
     last = node.end_lineno or node.lineno
     if first == above or last == below:  # it shares a line with another

@@ -88,10 +88,14 @@ def imported_names(node: ast.Import | ast.ImportFrom) -> Iterator[str]:
     """The names that an import binds; a star import's are unknown."""
     for alias in node.names:
         if alias.name != "*":
-            yield alias.asname or (alias.name.split(".")[0] if isinstance(node, ast.Import) else alias.name)
+            yield alias.asname or (
+                alias.name.split(".")[0] if isinstance(node, ast.Import) else alias.name
+            )
 
 
-def _block_scope(kind: Literal["function", "class"], body: Sequence[ast.AST], names: Iterable[str]) -> Scope:
+def _block_scope(
+    kind: Literal["function", "class"], body: Sequence[ast.AST], names: Iterable[str]
+) -> Scope:
     bound, module, outer = set(names), set(), set()
     for node in _own_nodes(body):
         if isinstance(node, ast.Global):
@@ -111,7 +115,11 @@ def _bound_by(node: ast.AST) -> Iterable[str]:
             return (name,)
         case ast.Import() | ast.ImportFrom():
             return imported_names(node)
-        case ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)) | ast.MatchStar(name=str(name)):
+        case (
+            ast.ExceptHandler(name=str(name))
+            | ast.MatchAs(name=str(name))
+            | ast.MatchStar(name=str(name))
+        ):
             return (name,)
         case ast.MatchMapping(rest=str(name)):
             return (name,)
@@ -119,7 +127,9 @@ def _bound_by(node: ast.AST) -> Iterable[str]:
 
 
 def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes of a block without those of the scopes inside it; a walrus in a comprehension belongs to the block."""
+    """The nodes of a block without those of the scopes inside it; a walrus in a comprehension
+    belongs to the block.
+    """
     pending: list[tuple[ast.AST, bool]] = [(node, False) for node in body]
     while pending:
         node, in_comprehension = pending.pop()
@@ -139,5 +149,8 @@ def _children(node: ast.AST) -> Iterable[ast.AST]:
         return ast.iter_child_nodes(node)
     if isinstance(node, ast.ClassDef):
         return [*node.decorator_list, *node.bases, *node.keywords]
-    defaults = [*node.args.defaults, *(default for default in node.args.kw_defaults if default is not None)]
+    defaults = [
+        *node.args.defaults,
+        *(default for default in node.args.kw_defaults if default is not None),
+    ]
     return defaults if isinstance(node, ast.Lambda) else [*node.decorator_list, *defaults]

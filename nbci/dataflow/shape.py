@@ -10,7 +10,10 @@ if TYPE_CHECKING:
 
 
 def shape_of(tree: ast.AST) -> str:
-    """The syntax tree without positions. What is empty is left out, so that versions of Python agree where they can."""
+    """The syntax tree without positions.
+
+    What is empty is left out, so that versions of Python agree where they can.
+    """
     parts: list[str] = []
     _write(tree, parts.append)
     return "".join(parts)
@@ -41,4 +44,6 @@ def _write(node: ast.AST, write: Callable[[str], None]) -> None:
 
 
 def _literal(value: object) -> str:
-    return hex(value) if type(value) is int else repr(value)  # Python writes no decimal number of 5,000 digits
+    return (
+        hex(value) if type(value) is int else repr(value)
+    )  # Python writes no decimal number of 5,000 digits

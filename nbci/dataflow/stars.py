@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 _STAR = re.compile(r"^[ \t]*from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]*\(?[ \t]*\*", re.MULTILINE)
 
 
-def stars_of(texts: Iterable[str], folders: Sequence[str], read: Callable[[str], bytes | None]) -> Stars:
-    """The names that the star imports in these texts bind, by module: of those modules that `read` has.
+def stars_of(
+    texts: Iterable[str], folders: Sequence[str], read: Callable[[str], bytes | None]
+) -> Stars:
+    """The names that the star imports in these texts bind, by module: of those modules that `read`
+    has.
 
-    `folders` are where Python looks for modules of the project, `read` gives the content of a file, None where there is
-    none. A module of which not all is sure is left out.
+    `folders` are where Python looks for modules of the project, `read` gives the content of a file,
+    None where there is none. A module of which not all is sure is left out.
     """
     modules = dict.fromkeys(module for text in texts for module in _STAR.findall(text))
     if not modules:
@@ -64,7 +67,9 @@ class _Modules:
             tree = ast.parse(text)
         except (SyntaxError, ValueError, RecursionError, MemoryError):
             return None
-        declared = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"]
+        declared = [
+            node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"
+        ]
         if declared:
             return _listed(tree) if len(declared) == 1 else None
         package = module if is_package else module.rpartition(".")[0]
@@ -89,8 +94,14 @@ def _listed(tree: ast.Module) -> tuple[str, ...] | None:
     """What `__all__ = […]` lists."""
     for node in tree.body:
         match node:
-            case ast.Assign(targets=[ast.Name(id="__all__")], value=ast.List(elts=items) | ast.Tuple(elts=items)):
-                texts = [item.value for item in items if isinstance(item, ast.Constant) and isinstance(item.value, str)]
+            case ast.Assign(
+                targets=[ast.Name(id="__all__")], value=ast.List(elts=items) | ast.Tuple(elts=items)
+            ):
+                texts = [
+                    item.value
+                    for item in items
+                    if isinstance(item, ast.Constant) and isinstance(item.value, str)
+                ]
                 return tuple(texts) if len(texts) == len(items) else None
     return None
 

@@ -1,4 +1,6 @@
-"""What is known, at one point of the code, of the module's names: bound surely, bound maybe, deleted surely."""
+"""What is known, at one point of the code, of the module's names: bound surely, bound maybe,
+deleted surely.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class State(Struct):
         self.gone.add(name)
 
     def perhaps(self, events: Iterable[tuple[str, bool]]) -> State:
-        """The knowledge after any part of the events (name, whether bound) may have happened, in any number."""
+        """The knowledge after any part of the events (name, whether bound) may have happened, in
+        any number.
+        """
         after = self.copy()
         for name, bound in events:
             if bound:
@@ -50,7 +54,9 @@ def joined(states: Sequence[State]) -> State:
     """What is known when any one of the states may have led here."""
     live = [state for state in states if not state.dead]
     if not live:
-        return State(set(states[0].sure), set().union(*(state.maybe for state in states)), dead=True)
+        return State(
+            set(states[0].sure), set().union(*(state.maybe for state in states)), dead=True
+        )
     return State(
         set.intersection(*(state.sure for state in live)),
         set().union(*(state.maybe for state in live)),

@@ -18,20 +18,28 @@ def with_subclasses(names: Sequence[Names]) -> list[frozenset[str]]:
     """What each step reads, and where it asks for subclasses: all classes that steps define, too."""
     defined = frozenset().union(*map(defined_classes, names))
     return [
-        (found.needs | found.assumes | defined) if SUBCLASSES in found.needs else found.needs | found.assumes
+        (found.needs | found.assumes | defined)
+        if SUBCLASSES in found.needs
+        else found.needs | found.assumes
         for found in names
     ]
 
 
 def defined_classes(names: Names) -> frozenset[str]:
     """The names of the classes that the code defines."""
-    return frozenset(name for name, bodies in names.definitions.items() if any(body.kind == "class" for body in bodies))
+    return frozenset(
+        name
+        for name, bodies in names.definitions.items()
+        if any(body.kind == "class" for body in bodies)
+    )
 
 
 def makes_unnamed_classes(cells: Iterable[ParsedCell]) -> bool:
     """Whether functions of the code make classes, or calls of `type` do: no name may lead to these."""
     nodes = [node for cell in cells for node in ast.walk(cell.tree)]
-    inside = [part for node in nodes if isinstance(node, ast.FunctionDef) for part in ast.walk(node)]
+    inside = [
+        part for node in nodes if isinstance(node, ast.FunctionDef) for part in ast.walk(node)
+    ]
     return any(isinstance(part, ast.ClassDef) for part in inside) or any(map(_calls_type, nodes))
 
 

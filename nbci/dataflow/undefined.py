@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
 
 class Undefined(Struct, frozen=True, kw_only=True):
-    """A name that nobody gives to the step that reads it; `cell` is the index among the step's cells, from 0.
+    """A name that nobody gives to the step that reads it; `cell` is the index among the step's
+    cells, from 0.
 
-    `error`: reading it surely fails; `warning`: it may be defined in a way that cannot be followed (`reason`);
-    `possible`: only some paths read it.
+    `error`: reading it surely fails; `warning`: it may be defined in a way that cannot be followed
+    (`reason`); `possible`: only some paths read it.
     """
 
     step: str
@@ -50,10 +51,12 @@ NOTHING_BROUGHT = Brought()
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """What every step has before any value comes: parameters, imports and functions cells, Python itself.
+    """What every step has before any value comes: parameters, imports and functions cells, Python
+    itself.
 
-    `carried` are names of theirs whose objects a step may change; where it does, they are values from there on. Each
-    leads to the names that may share objects with it. `brought` are names that its kernel may bring, with the reason.
+    `carried` are names of theirs whose objects a step may change; where it does, they are values
+    from there on. Each leads to the names that may share objects with it. `brought` are names that
+    its kernel may bring, with the reason.
     """
 
     params: frozenset[str]
@@ -76,7 +79,9 @@ class Origin(Struct, frozen=True, kw_only=True):
         brought: Brought = NOTHING_BROUGHT,
     ) -> Origin:
         names = names_of([statement.code for statement in prelude])
-        variables = frozenset().union(*(statement.binds for statement in prelude if statement.kind == "other"), params)
+        variables = frozenset().union(
+            *(statement.binds for statement in prelude if statement.kind == "other"), params
+        )
         return cls(
             params=params,
             binds=names.binds,
@@ -95,7 +100,9 @@ class Origin(Struct, frozen=True, kw_only=True):
         return name in self.own or is_provided(name) or name == outside.SUBCLASSES
 
     def makes_value(self, name: str, names: Names) -> bool:
-        """Whether the code makes a value of the name, for later steps, out of nothing or of what all steps have."""
+        """Whether the code makes a value of the name, for later steps, out of nothing or of what
+        all steps have.
+        """
         if is_history(name):
             return False
         if name in names.binds:
@@ -104,7 +111,9 @@ class Origin(Struct, frozen=True, kw_only=True):
 
     def with_companions(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that share objects with them."""
-        return frozenset(names).union(*(self.carried[name] for name in names if name in self.carried))
+        return frozenset(names).union(
+            *(self.carried[name] for name in names if name in self.carried)
+        )
 
 
 def undefined_names(
@@ -116,19 +125,28 @@ def undefined_names(
     *,
     guessed: frozenset[str] = frozenset(),
 ) -> tuple[Undefined, ...]:
-    """What is missing, in the order of the steps and then of their lines; who has a `guessed` name may have it not."""
+    """What is missing, in the order of the steps and then of their lines; who has a `guessed` name
+    may have it not.
+    """
     missing = _Missing(steps, before, names, origin)
     found: list[Undefined] = []
     for step, found_names in enumerate(names):
         sought = [name for name in found_names.needs if name in guessed or name not in have[step]]
         absent = [name for name in sought if not origin.has(name)]
-        found.extend(missing.entry(step, name) for name in sorted(absent, key=lambda name: missing.place(step, name)))
+        found.extend(
+            missing.entry(step, name)
+            for name in sorted(absent, key=lambda name: missing.place(step, name))
+        )
     return tuple(found)
 
 
 class _Missing:
     def __init__(
-        self, steps: Sequence[str], before: Sequence[Sequence[int]], names: Sequence[Names], origin: Origin
+        self,
+        steps: Sequence[str],
+        before: Sequence[Sequence[int]],
+        names: Sequence[Names],
+        origin: Origin,
     ) -> None:
         self.steps = steps
         self.before = before
@@ -147,7 +165,9 @@ class _Missing:
             (why for code in (step, *sorted(ancestors)) for why in self.names[code].uncertain),
             next(iter(self.origin.uncertain), None),
         )
-        reason = reason or self.origin.brought.get(name) or outside.BROUGHT_BY_SOME_KERNELS.get(name)
+        reason = (
+            reason or self.origin.brought.get(name) or outside.BROUGHT_BY_SOME_KERNELS.get(name)
+        )
         severity: Literal["error", "warning", "possible"] = "possible"
         if name in self.names[step].surely_needs:
             severity = "error" if reason is None else "warning"
@@ -166,21 +186,32 @@ class _Missing:
     def _explained(self, step: int, name: str, ancestors: set[int]) -> tuple[str, str | None]:
         this = self.steps[step]
         makers = self.makers.get(name, [])
-        deleted = next((other for other in sorted(ancestors) if name in self.names[other].unbinds), None)
+        deleted = next(
+            (other for other in sorted(ancestors) if name in self.names[other].unbinds), None
+        )
         if deleted is not None:
-            return f"`{name}` is used by step {this}, but step {self.steps[deleted]} deletes it", None
+            return (
+                f"`{name}` is used by step {this}, but step {self.steps[deleted]} deletes it",
+                None,
+            )
         for maker in (other for other in makers if other != step):
             if step not in self._ancestors(maker):
                 shown = self.steps[maker]
                 message = f"`{name}` is made by step {shown}, which does not come before {this}"
                 return message, f"tag {this} with prev:{shown}"
         if name in self.names[step].binds:
-            return f"`{name}` is used by step {this} before it is defined", "define it above its first use"
+            return (
+                f"`{name}` is used by step {this} before it is defined",
+                "define it above its first use",
+            )
         for maker in makers:
             return f"`{name}` is made by step {self.steps[maker]}, which comes after {this}", None
         defined = self.origin.own.union(*(self.names[other].binds for other in (step, *ancestors)))
         close = nearest(name, sorted(defined)) or nearest(name, sorted(PROVIDED))
-        return f"`{name}` is used by step {this} and defined nowhere", f"did you mean `{close}`?" if close else None
+        return (
+            f"`{name}` is used by step {this} and defined nowhere",
+            f"did you mean `{close}`?" if close else None,
+        )
 
     @property
     def makers(self) -> dict[str, list[int]]:

@@ -36,7 +36,11 @@ class Walk(Blocks):
     # assignments
 
     def visit_Assign(self, node: ast.Assign) -> None:
-        name = node.targets[0].id if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name) else None
+        name = (
+            node.targets[0].id
+            if len(node.targets) == 1 and isinstance(node.targets[0], ast.Name)
+            else None
+        )
         if name is not None and isinstance(node.value, ast.Lambda) and self._at_module_level(name):
             self.bind(name)
             self._arguments(node.value.args)
@@ -86,7 +90,10 @@ class Walk(Blocks):
         reason = outside.reads_any_name(node, at_module_level=self._reads_module())
         if reason is not None and node not in self.followed:
             self.any_name.append(reason)
-        if isinstance(node, ast.Attribute) and (module := outside.module_of_names(node.value)) is not None:
+        if (
+            isinstance(node, ast.Attribute)
+            and (module := outside.module_of_names(node.value)) is not None
+        ):
             self._name_of_module(node, module)
         if isinstance(node, ast.Attribute) and node.attr == outside.SUBCLASSES:
             self.read(node.attr, sure=False)
@@ -110,7 +117,9 @@ class Walk(Blocks):
             self.changes.add(node.id)
 
     def _name_of_module(self, node: ast.Attribute, module: str) -> None:
-        """`__main__.x` is the name `x`; what `builtins.x = …` defines is there in this step's kernel only."""
+        """`__main__.x` is the name `x`; what `builtins.x = …` defines is there in this step's
+        kernel only.
+        """
         if module == "__main__":
             stored = isinstance(node.ctx, ast.Store)
             if isinstance(node.ctx, ast.Load):
@@ -120,7 +129,9 @@ class Walk(Blocks):
             self.state = self.state.perhaps([(node.attr, stored)])
             self.events.append((node.attr, stored))
         elif not isinstance(node.ctx, ast.Load):
-            self.uncertain.append(f"`{module}.{node.attr} = …` defines a name in this step's kernel only")
+            self.uncertain.append(
+                f"`{module}.{node.attr} = …` defines a name in this step's kernel only"
+            )
 
     def _namespace_item(self, node: ast.Subscript) -> None:
         key = node.slice.value if isinstance(node.slice, ast.Constant) else None
@@ -138,12 +149,17 @@ class Walk(Blocks):
     def visit_Import(self, node: ast.Import | ast.ImportFrom) -> None:
         for name in scopes.imported_names(node):
             self.bind(name, imported=True)
-        if any(alias.name == "__main__" for alias in node.names) or getattr(node, "module", "") == "__main__":
+        if (
+            any(alias.name == "__main__" for alias in node.names)
+            or getattr(node, "module", "") == "__main__"
+        ):
             self.any_name.append("__main__ has every name")
         if isinstance(node, ast.ImportFrom):
             if any(alias.name == "*" for alias in node.names):
                 self.uncertain.append(f"`from {node.module or '.'} import *` may define any name")
-            if node.module == "__future__" and any(alias.name == "annotations" for alias in node.names):
+            if node.module == "__future__" and any(
+                alias.name == "annotations" for alias in node.names
+            ):
                 self.future_annotations = True
 
     visit_ImportFrom = visit_Import
@@ -151,7 +167,10 @@ class Walk(Blocks):
     def visit_TypeAlias(self, node: ast.AST) -> None:
         """`type X = …`: the value is computed when it is asked for."""
         target = getattr(node, "name")  # noqa: B009  # the class exists from Python 3.12 on
-        with self._scope(scopes.Scope(kind="function", local=scopes.type_parameter_names(node))), self._conditional():
+        with (
+            self._scope(scopes.Scope(kind="function", local=scopes.type_parameter_names(node))),
+            self._conditional(),
+        ):
             self.visit(getattr(node, "value"))  # noqa: B009  # as above
         self.bind(target.id)
 
@@ -194,7 +213,9 @@ class Walk(Blocks):
         if module_level and not self.inner:
             self._carry_from(node.name, (base for base in node.bases if isinstance(base, ast.Name)))
 
-    def _decorated(self, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+    def _decorated(
+        self, name: str, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
+    ) -> None:
         """A decorator may call what it decorates, before that has its name."""
         if not self.inner and any(outside.may_call(decorator) for decorator in node.decorator_list):
             self._use(name)
@@ -203,7 +224,9 @@ class Walk(Blocks):
         return scopes.binding_scope(name, self.scopes) is None
 
     def _define(self, name: str | None, node: scopes.FunctionNode) -> None:
-        """The function's body is for later: kept under the name that leads to it, or taken as used here."""
+        """The function's body is for later: kept under the name that leads to it, or taken as used
+        here.
+        """
         owner = self.owner or name
         if self.inner or owner is None:
             self._inline(node)
@@ -214,14 +237,18 @@ class Walk(Blocks):
 
     def _body(self, node: scopes.FunctionNode, scope: Scope, kind: str) -> Body:
         outer = [*self.scopes, *self._type_scopes(node)]
-        walk = Walk(known=self.known, future_annotations=self.future_annotations, inner=(*outer, scope))
+        walk = Walk(
+            known=self.known, future_annotations=self.future_annotations, inner=(*outer, scope)
+        )
         walk.cell, walk.effects = self.cell, self.effects
         walk._run_body(node)
         self.mentions |= walk.mentions
         self.in_text |= walk.in_text
         self.assumes |= walk.assumes
         self.changes |= walk.changes
-        plain = isinstance(node, ast.FunctionDef | ast.Lambda) and not getattr(node, "decorator_list", ())
+        plain = isinstance(node, ast.FunctionDef | ast.Lambda) and not getattr(
+            node, "decorator_list", ()
+        )
         certain = plain and not walk.yields
         return Body(
             kind=kind,
@@ -242,9 +269,17 @@ class Walk(Blocks):
 
     def _inline(self, node: scopes.FunctionNode) -> None:
         """The function may run here, or any time later."""
-        start, mark, yields, returned = self.state, len(self.events), self.yields, self.may_have_returned
+        start, mark, yields, returned = (
+            self.state,
+            len(self.events),
+            self.yields,
+            self.may_have_returned,
+        )
         self.state = start.copy()
-        with self._conditional(), self._scope(*self._type_scopes(node), scopes.function_scope(node)):
+        with (
+            self._conditional(),
+            self._scope(*self._type_scopes(node), scopes.function_scope(node)),
+        ):
             self._run_body(node)
         self.yields, self.may_have_returned = yields, returned
         self.state = start.perhaps(self.events[mark:])
@@ -255,7 +290,9 @@ class Walk(Blocks):
         self._reached.clear()
 
     def _carry(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        """What the value is made of goes with it: instances of classes, functions handed on without a call."""
+        """What the value is made of goes with it: instances of classes, functions handed on without
+        a call.
+        """
         if self.inner or not (self.definitions or self.known):
             return
         for name in (name for target in targets for name in scopes.target_names(target)):
@@ -323,9 +360,13 @@ class Walk(Blocks):
     def visit_DictComp(self, node: ast.DictComp) -> None:
         self._comprehension(node.generators, [node.key, node.value])
 
-    def _comprehension(self, generators: Sequence[ast.comprehension], results: Sequence[ast.expr]) -> None:
+    def _comprehension(
+        self, generators: Sequence[ast.comprehension], results: Sequence[ast.expr]
+    ) -> None:
         self.visit(generators[0].iter)
-        local = frozenset(name for generator in generators for name in scopes.target_names(generator.target))
+        local = frozenset(
+            name for generator in generators for name in scopes.target_names(generator.target)
+        )
         start, nodes = self.state, []
         for index, generator in enumerate(generators):
             nodes.extend([*([generator.iter] if index else []), generator.target, *generator.ifs])
@@ -348,9 +389,10 @@ class Walk(Blocks):
         if why is not None:
             self.uncertain.append(why)
         match node:
-            case ast.Call(func=ast.Attribute(attr="get", value=value), args=[ast.Constant(value=str(name)), *_]) if (
-                outside.is_namespace(value)
-            ):
+            case ast.Call(
+                func=ast.Attribute(attr="get", value=value),
+                args=[ast.Constant(value=str(name)), *_],
+            ) if outside.is_namespace(value):
                 self.read(name, sure=False)
                 self.followed.add(value)
         for name in outside.names_in_query(node):
@@ -360,7 +402,11 @@ class Walk(Blocks):
             self.any_name.append(reason)
         self.in_text.update(outside.names_in_evaluated(node))
         self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and self._certain and scopes.leads_to_module(node.func.id, self.scopes):
+        if (
+            isinstance(node.func, ast.Name)
+            and self._certain
+            and scopes.leads_to_module(node.func.id, self.scopes)
+        ):
             self.surely_calls.add(node.func.id)
             if not self.inner:
                 self._surely_call(node.func.id)

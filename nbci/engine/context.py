@@ -49,16 +49,19 @@ class _Known(Struct, frozen=True):
     context: RunContext
 
     def __contains__(self, wanted: object) -> bool:
-        outs = ((ref.path, ref.digest) for done in self.context.records.values() for ref in done.outs)
+        outs = (
+            (ref.path, ref.digest) for done in self.context.records.values() for ref in done.outs
+        )
         return any(out == wanted for out in outs) or wanted in self.context.known_outs
 
 
 class RunContext(Struct, kw_only=True):
     """One run: what it carries out, where it writes, who listens, and what has ended so far.
 
-    `cache` holds values, artifacts and earlier results; `index` remembers digests of files; `forced` tells which steps
-    run whatever earlier results there are. `carries`: artifacts travel through the cache, since each step may run in a
-    checkout of its own. `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    `cache` holds values, artifacts and earlier results; `index` remembers digests of files;
+    `forced` tells which steps run whatever earlier results there are. `carries`: artifacts travel
+    through the cache, since each step may run in a checkout of its own. `known_outs` are the (path,
+    digest) pairs that earlier runs recorded.
     """
 
     project: Project
@@ -93,14 +96,18 @@ class RunContext(Struct, kw_only=True):
         return self._consumers.get(giver, {})
 
     async def send(self, record: StepRecord) -> None:
-        """Share what a step gave, if a remote is named; trouble does not stop the run, which ends with it."""
+        """Share what a step gave, if a remote is named; trouble does not stop the run, which ends
+        with it.
+        """
         elsewhere = self.cache.elsewhere
         if elsewhere is None or elsewhere.trouble is not None:
             return
         try:
             await without_waiting(elsewhere.send, record)
         except asyncio.CancelledError:
-            elsewhere.trouble = InfrastructureError("interrupted while results were sent to the remote")
+            elsewhere.trouble = InfrastructureError(
+                "interrupted while results were sent to the remote"
+            )
         except InfrastructureError as error:
             elsewhere.trouble = error
             self.listener.noticed(f"going on without the remote: {error}")
@@ -110,17 +117,30 @@ class RunContext(Struct, kw_only=True):
         paths = (*step.outs, *step.metrics)
         declared_files.make_ready(self.project.root, paths)
         files = declared_files.Files(self.cache.artifacts, self.index)
-        self._say_displaced(declared_files.clear_outs(self.project.root, paths, self._known, self._aside, files))
+        self._say_displaced(
+            declared_files.clear_outs(self.project.root, paths, self._known, self._aside, files)
+        )
 
     def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
-        """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or damaged."""
+        """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or
+        damaged.
+        """
         files = declared_files.Files(kept, self.index)
-        self._say_displaced(declared_files.restore_artifacts(self.project.root, refs, self._known, self._aside, files))
+        self._say_displaced(
+            declared_files.restore_artifacts(
+                self.project.root, refs, self._known, self._aside, files
+            )
+        )
 
     def bring_deps(self, step: PlannedStep) -> Failure | None:
-        """See to it that the dependencies are there, tracked data as its `.dvc` file says; the failure if not."""
+        """See to it that the dependencies are there, tracked data as its `.dvc` file says; the
+        failure if not.
+        """
         root = self.project.root
-        gone = (*deps.absent(root, step.deps), *deps.outdated(root, step.deps, self.index, self.cache.artifacts))
+        gone = (
+            *deps.absent(root, step.deps),
+            *deps.outdated(root, step.deps, self.index, self.cache.artifacts),
+        )
         if any(self.cache.artifacts.lacking(ref.digest) for ref in gone):
             fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:
@@ -150,9 +170,15 @@ class RunContext(Struct, kw_only=True):
             )
 
     def whole_values(self, refs: Iterable[ValueRef]) -> frozenset[str]:
-        """The digests of those values whose files are what they say; each file is read once on this machine."""
+        """The digests of those values whose files are what they say; each file is read once on this
+        machine.
+        """
         places = ((ref.object, self.cache.value_path(ref.object)) for ref in refs)
-        return frozenset(name for name, place in places if place.is_file() and self.index.digest(place)[0] == name)
+        return frozenset(
+            name
+            for name, place in places
+            if place.is_file() and self.index.digest(place)[0] == name
+        )
 
     async def environment_of(self, step: PlannedStep) -> Path | None:
         """The environment that the step's lock file asks for; None when the step asks for none."""
@@ -161,7 +187,9 @@ class RunContext(Struct, kw_only=True):
         return await self.environments.folder_for(step.environment, self.kernel_variables(step))
 
     def kernel_variables(self, step: PlannedStep, lease: gpu.Lease | None = None) -> dict[str, str]:
-        """The variables of a step's kernel: ours, less the secrets of others, plus what the step asks for."""
+        """The variables of a step's kernel: ours, less the secrets of others, plus what the step
+        asks for.
+        """
         hidden = set(self.secrets) - set(step.secrets)
         if self.plan.fork is None:
             hidden -= set(self.project.secrets)
@@ -176,14 +204,18 @@ class RunContext(Struct, kw_only=True):
         return variables | dict(step.env or {})
 
     async def lease_gpu(self, step: PlannedStep) -> gpu.Lease | None:
-        """A GPU for a step that asks for one, waiting until one is free; None when this machine has none."""
+        """A GPU for a step that asks for one, waiting until one is free; None when this machine has
+        none.
+        """
         if not step.gpu:
             return None
         names = await asyncio.to_thread(gpu.devices, self.environ)
         if not names:
             if not self.said_no_gpu:
                 self.said_no_gpu = True
-                self.listener.noticed(f"step {step.name} asks for a GPU; this machine shows none, so it runs without")
+                self.listener.noticed(
+                    f"step {step.name} asks for a GPU; this machine shows none, so it runs without"
+                )
             return None
         while (lease := gpu.try_lease(names)) is None:  # noqa: ASYNC110 - who holds it may be another process
             await asyncio.sleep(_GPU_POLL_SECONDS)

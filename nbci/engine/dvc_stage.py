@@ -34,8 +34,12 @@ def exported_params(project: Project, pipeline: Pipeline) -> tuple[Assignment, .
     return assigned_in_section(pipeline.name, text)
 
 
-def select_stage(project: Project, plan: Plan, steps: Sequence[str], environ: Mapping[str, str]) -> Plan:
-    """The plan for just these steps, with the results of those before; where one is not here, they run, too."""
+def select_stage(
+    project: Project, plan: Plan, steps: Sequence[str], environ: Mapping[str, str]
+) -> Plan:
+    """The plan for just these steps, with the results of those before; where one is not here, they
+    run, too.
+    """
     only = select(plan, Selection(only=tuple(steps)))
     index = project_index(project)
     try:

@@ -32,7 +32,9 @@ class Listeners:
         for listener in self._listeners:
             listener.step_started(step, attempt)
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
         for listener in self._listeners:
             listener.cell_started(step, number, first_line, index, total)
 
@@ -68,7 +70,8 @@ class Listeners:
 class EventLog:
     """Appends a line to a file for everything but printed text, which the notebooks hold.
 
-    Order is the line's `seq`, which goes on where an earlier try at the same run stopped, not its time.
+    Order is the line's `seq`, which goes on where an earlier try at the same run stopped, not its
+    time.
     """
 
     def __init__(self, path: Path) -> None:
@@ -79,13 +82,23 @@ class EventLog:
         self._lead = "\n" if before and not before.endswith(b"\n") else ""
 
     def run_started(self, run: str, plan: Plan) -> None:
-        self._append("run_started", {"run": run, "pipeline": plan.pipeline, "steps": len(plan.steps)})
+        self._append(
+            "run_started", {"run": run, "pipeline": plan.pipeline, "steps": len(plan.steps)}
+        )
 
     def step_started(self, step: str, attempt: int) -> None:
         self._append("step_started", {"step": step, "attempt": attempt})
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
-        details = {"step": step, "cell": number, "first_line": first_line, "index": index, "total": total}
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
+        details = {
+            "step": step,
+            "cell": number,
+            "first_line": first_line,
+            "index": index,
+            "total": total,
+        }
         self._append("cell_started", details)
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
@@ -95,7 +108,12 @@ class EventLog:
         self._append("cell_ended", {"step": step, **plain(cell)})
 
     def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
-        details = {"step": step, "kind": failure.kind, "message": failure.message, "delay_seconds": delay_seconds}
+        details = {
+            "step": step,
+            "kind": failure.kind,
+            "message": failure.message,
+            "delay_seconds": delay_seconds,
+        }
         self._append("step_retried", details)
 
     def step_ended(self, record: StepRecord) -> None:
@@ -116,10 +134,14 @@ class EventLog:
     def _append_all(self, event: str, several: Sequence[Mapping[str, Any]]) -> None:
         now = now_utc()
         lines = [
-            json.dumps({"seq": number, "time_utc": now, "event": event, **details}, ensure_ascii=False)
+            json.dumps(
+                {"seq": number, "time_utc": now, "event": event, **details}, ensure_ascii=False
+            )
             for number, details in enumerate(several, start=self._sequence)
         ]
-        text = (self._lead + "".join(f"{line}\n" for line in lines)).encode("utf-8", "backslashreplace")
+        text = (self._lead + "".join(f"{line}\n" for line in lines)).encode(
+            "utf-8", "backslashreplace"
+        )
         with disk_errors(self._path):
             if not self._sequence:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -131,5 +153,10 @@ class EventLog:
 
 def _ended(record: StepRecord) -> dict[str, Any]:
     failure = {"failure": record.failure.message} if record.failure is not None else {}
-    ended = {"step": record.name, "result": record.result, "seconds": record.seconds, "reason": record.reason}
+    ended = {
+        "step": record.name,
+        "result": record.result,
+        "seconds": record.seconds,
+        "reason": record.reason,
+    }
     return {**ended, **failure}

@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM reach a run whatever it does, also where it waits for something that takes no notice."""
+"""Ctrl-C and SIGTERM reach a run whatever it does, also where it waits for something that takes no
+notice.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,13 @@ _PATIENCE_SECONDS = 1.0
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
     """Have SIGINT and SIGTERM call `interrupt` on the running loop.
 
-    Where a task keeps the loop from its turn for seconds then, such as by asking a remote that answers no more,
-    CancelledError is raised in that task, wherever it is.
+    Where a task keeps the loop from its turn for seconds then, such as by asking a remote that
+    answers no more, CancelledError is raised in that task, wherever it is.
     """
     guard = _Guard(asyncio.get_running_loop(), interrupt)
-    before = {number: signal.signal(number, guard.signalled) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {
+        number: signal.signal(number, guard.signalled) for number in (signal.SIGINT, signal.SIGTERM)
+    }
     before[signal.SIGALRM] = signal.signal(signal.SIGALRM, guard.look)
     try:
         yield
@@ -57,7 +61,9 @@ class _Guard:
 
 
 async def without_waiting(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it in a thread for which nobody waits when this is cancelled, not even the end of the process."""
+    """Call it in a thread for which nobody waits when this is cancelled, not even the end of the
+    process.
+    """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
 
 
 class RunListener(Protocol):
-    """Called on the engine's thread, in order, as things happen; must return quickly. Text is already masked."""
+    """Called on the engine's thread, in order, as things happen; must return quickly.
+
+    Text is already masked.
+    """
 
     def run_started(self, run: str, plan: Plan) -> None:
         """The run has its folder and begins."""
@@ -20,8 +23,12 @@ class RunListener(Protocol):
     def step_started(self, step: str, attempt: int) -> None:
         """A try at a step begins, the first is 1."""
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
-        """The step's cell `index` (from 0) of `total` begins; `number` is the cell's in the notebook."""
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
+        """The step's cell `index` (from 0) of `total` begins; `number` is the cell's in the
+        notebook.
+        """
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
         """The step's kernel printed; `text` may end in the middle of a line."""

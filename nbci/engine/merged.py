@@ -23,24 +23,28 @@ def write_merged(
     executed: Mapping[str, Mapping[str, Any]],
     reused: frozenset[str],
 ) -> None:
-    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of a matrix).
+    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of
+    a matrix).
 
-    Not for one whose source is not among `notebooks`, nor for one with a `reused` step that is not among `executed`.
+    Not for one whose source is not among `notebooks`, nor for one with a `reused` step that is not
+    among `executed`.
     """
     for name, steps in _groups(plan, notebooks).items():
         ran = {step.name: executed[step.name] for step in steps if step.name in executed}
         if ran and reused.isdisjoint(step.name for step in steps if step.name not in ran):
             merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
             write_atomic(
-                folder.path / "notebooks" / f"{name}.ipynb", json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
+                folder.path / "notebooks" / f"{name}.ipynb",
+                json.dumps(merged, indent=1, ensure_ascii=False) + "\n",
             )
 
 
 def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The source with the outputs, times and steps of its executed cells; injected cells stand where they ran.
+    """The source with the outputs, times and steps of its executed cells; injected cells stand
+    where they ran.
 
-    `executed` are the documents by step, in the order that the steps ran. A cell that several steps ran (imports)
-    shows the first one's outputs.
+    `executed` are the documents by step, in the order that the steps ran. A cell that several steps
+    ran (imports) shows the first one's outputs.
     """
     merged = copy.deepcopy(dict(source))
     cells: list[dict[str, Any]] = merged["cells"]
@@ -63,7 +67,9 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
                 target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
-    _merge_widgets(merged["metadata"], [document.get("metadata", {}) for document in executed.values()])
+    _merge_widgets(
+        merged["metadata"], [document.get("metadata", {}) for document in executed.values()]
+    )
     # cells have ids since nbformat 4.5, and there they must
     has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
     for number in sorted(injected, reverse=True):
@@ -73,7 +79,9 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
 
 
 def _merge_widgets(metadata: dict[str, Any], executed: Sequence[Mapping[str, Any]]) -> None:
-    """Keep the state of the widgets of all steps, in the place of what the source has of an earlier execution."""
+    """Keep the state of the widgets of all steps, in the place of what the source has of an earlier
+    execution.
+    """
     metadata.pop("widgets", None)
     for each in executed:
         for kind, kept in each.get("widgets", {}).items():

@@ -1,4 +1,6 @@
-"""From what a user asked for to a plan that can run: everything that is refused before anything is written."""
+"""From what a user asked for to a plan that can run: everything that is refused before anything is
+written.
+"""
 
 from __future__ import annotations
 
@@ -43,9 +45,11 @@ def plan_target(
     kernel: str | None = None,
     exported: Sequence[Assignment] = (),
 ) -> Plan:
-    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the last the strongest.
+    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the
+    last the strongest.
 
-    `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are those of its branch.
+    `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are
+    those of its branch.
     """
     fork = None
     if change_of(environ) is not None:
@@ -78,7 +82,9 @@ def check_kernels(steps: Sequence[PlannedStep]) -> None:
 
 
 def missing_kernels(steps: Sequence[PlannedStep]) -> Iterator[UsageError]:
-    """Each kernel that one of the steps would start here and that is not there, with the notebook that names it."""
+    """Each kernel that one of the steps would start here and that is not there, with the notebook
+    that names it.
+    """
     from nbci.kernels.specs import why_missing
 
     wanted = {step.kernel: step.notebook for step in reversed(steps) if step.environment is None}
@@ -108,7 +114,9 @@ def find_secrets(
 
 
 def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of the secrets that the project or a step of the plan names, where the environment has them."""
+    """The values of the secrets that the project or a step of the plan names, where the environment
+    has them.
+    """
     asked = (name for step in plan.steps for name in (*step.secrets, *step.withheld))
     hidden = plan.fork.hidden if plan.fork is not None else ()
     names = dict.fromkeys((*always, *asked, *hidden))
@@ -116,12 +124,16 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
 
 
 def mask_of(secrets: Mapping[str, str], environ: Mapping[str, str]) -> Mask:
-    """What takes secrets out: the declared ones, and what else in the environment looks like a credential."""
+    """What takes secrets out: the declared ones, and what else in the environment looks like a
+    credential.
+    """
     return Mask((*secrets.values(), *credentials(environ).values()))
 
 
 def mask_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Mask:
-    """What takes out the secrets that the project or the plan names and the environment has, and other credentials."""
+    """What takes out the secrets that the project or the plan names and the environment has, and
+    other credentials.
+    """
     return mask_of(known_secrets(plan, project.secrets, environ), environ)
 
 
@@ -183,16 +195,27 @@ def _name_in_git(root: Path) -> str | None:
 
 
 def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]:
-    """What git has checked out, and a warning where it would not say; CI says of which branch a commit is."""
-    made = (*(path for step in plan.steps for path in (*step.outs, *step.metrics)), *(plan.imports or {}))
+    """What git has checked out, and a warning where it would not say; CI says of which branch a
+    commit is.
+    """
+    made = (
+        *(path for step in plan.steps for path in (*step.outs, *step.metrics)),
+        *(plan.imports or {}),
+    )
     found = read_checkout(root, tuple(plan.sources or {}), made)
     if found is None:
         return None, ()
-    state = GitState(commit=found.commit, branch=built_branch(found.branch, os.environ), dirty=found.dirty)
+    state = GitState(
+        commit=found.commit, branch=built_branch(found.branch, os.environ), dirty=found.dirty
+    )
     if found.problem is None:
         return state, ()
     said = f"git does not say whether files differ from the commit, so that they count as changed: {found.problem}"
-    trusted = f" (git config --global --add safe.directory {root})" if "dubious ownership" in found.problem else ""
+    trusted = (
+        f" (git config --global --add safe.directory {root})"
+        if "dubious ownership" in found.problem
+        else ""
+    )
     return state, (said + trusted,)
 
 
@@ -200,4 +223,6 @@ def _read_text(name: str) -> str:
     try:
         return Path(name).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the parameters file cannot be read: {error}", where=Location(name)) from error
+        raise UsageError(
+            f"the parameters file cannot be read: {error}", where=Location(name)
+        ) from error

@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """A plan, whole or in part, that this machine can carry out; `secrets` are those of the whole plan."""
+    """A plan, whole or in part, that this machine can carry out; `secrets` are those of the whole
+    plan.
+    """
 
     project: Project
     plan: Plan
@@ -43,11 +45,20 @@ class Ready(Struct, frozen=True, kw_only=True):
     mask: Mask
 
     def begin(
-        self, folder: RunFolder, display: RunListener, *, log: Path, ended: Iterable[StepRecord] = ()
+        self,
+        folder: RunFolder,
+        display: RunListener,
+        *,
+        log: Path,
+        ended: Iterable[StepRecord] = (),
     ) -> RunContext:
-        """What the steps share, in the run's own folder; `log` takes the events, `ended` is what ran elsewhere."""
+        """What the steps share, in the run's own folder; `log` takes the events, `ended` is what
+        ran elsewhere.
+        """
         listener = Listeners([EventLog(log), display])
-        kept = Environments(user_cache(self.environ).root / (self.project.prefix or "") / "environments")
+        kept = Environments(
+            user_cache(self.environ).root / (self.project.prefix or "") / "environments"
+        )
         return RunContext(
             project=self.project,
             plan=self.plan,
@@ -60,7 +71,9 @@ class Ready(Struct, frozen=True, kw_only=True):
             cache=self.cache,
             index=self.index,
             records=Ended(self.plan, ended),
-            environments=StepEnvironments(root=self.project.root, kept=kept, mask=self.mask, noticed=listener.noticed),
+            environments=StepEnvironments(
+                root=self.project.root, kept=kept, mask=self.mask, noticed=listener.noticed
+            ),
         )
 
     def save(self) -> None:
@@ -78,9 +91,11 @@ def make_ready(
     environ: Mapping[str, str],
     part: Sequence[PlannedStep] | None = None,
 ) -> Ready:
-    """Look at what the steps of the plan, or that part of them, need of this machine; UsageError when it is not there.
+    """Look at what the steps of the plan, or that part of them, need of this machine; UsageError
+    when it is not there.
 
-    Every secret of the plan is known, whichever step runs here: what one step may read is hidden from the others.
+    Every secret of the plan is known, whichever step runs here: what one step may read is hidden
+    from the others.
     """
     steps = plan.steps if part is None else part
     check_kernels(steps)

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 
 
 class CheckedOut(Struct, frozen=True, kw_only=True):
-    """What stands in the workspace now, which of it was put there, and what had to make place (kept below `aside`)."""
+    """What stands in the workspace now, which of it was put there, and what had to make place (kept
+    below `aside`).
+    """
 
     refs: tuple[FileRef, ...]
     changed: frozenset[str]
@@ -36,11 +38,18 @@ class CheckedOut(Struct, frozen=True, kw_only=True):
 
 
 def check_out(
-    project: Project, folder: RunFolder, paths: Sequence[str], environ: Mapping[str, str], *, to: Path | None = None
+    project: Project,
+    folder: RunFolder,
+    paths: Sequence[str],
+    environ: Mapping[str, str],
+    *,
+    to: Path | None = None,
 ) -> CheckedOut:
-    """Put the run's outs back, or the `paths` among what it made and read; `to` is a folder to put them below instead.
+    """Put the run's outs back, or the `paths` among what it made and read; `to` is a folder to put
+    them below instead.
 
-    Content that is kept nowhere is moved aside first. IntegrityError when an object is gone; then nothing is touched.
+    Content that is kept nowhere is moved aside first. IntegrityError when an object is gone; then
+    nothing is touched.
     """
     root = Path(to).absolute() if to is not None else project.root
     record = folder.read()
@@ -63,7 +72,9 @@ def _all_places(cache: Cache, record: RunRecord) -> Artifacts:
     return replace(cache.artifacts, others=tuple(dict.fromkeys((*cache.artifacts.others, *others))))
 
 
-def _refuse_unkept(record: RunRecord, refs: Sequence[FileRef], changed: Collection[str], artifacts: Artifacts) -> None:
+def _refuse_unkept(
+    record: RunRecord, refs: Sequence[FileRef], changed: Collection[str], artifacts: Artifacts
+) -> None:
     """IntegrityError for a file that was only read, and that nbci thus never kept."""
     made = {ref.path for step in record.steps for ref in step.outs}
     for ref in refs:
@@ -82,7 +93,11 @@ def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
     every = {ref.path: ref for step in record.steps for ref in step.deps} | made
     chosen: dict[str, FileRef] = {}
     for path in paths:
-        found = {name: ref for name, ref in every.items() if path in (".", name) or name.startswith(f"{path}/")}
+        found = {
+            name: ref
+            for name, ref in every.items()
+            if path in (".", name) or name.startswith(f"{path}/")
+        }
         if not found:
             raise _unknown(record, path, every)
         chosen |= found
@@ -92,7 +107,13 @@ def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
 def _unknown(record: RunRecord, path: str, every: Mapping[str, FileRef]) -> UsageError:
     around = next((name for name in every if overlap(name, path)), None)
     if around is not None:
-        return UsageError(f"{path} is part of {around}, which is kept as a whole", hint=f"check out {around}")
+        return UsageError(
+            f"{path} is part of {around}, which is kept as a whole", hint=f"check out {around}"
+        )
     close = nearest(path, every)
-    names = f"did you mean {close}?" if close else f"it has {', '.join(sorted(every)[:5]) or 'no files at all'}"
+    names = (
+        f"did you mean {close}?"
+        if close
+        else f"it has {', '.join(sorted(every)[:5]) or 'no files at all'}"
+    )
     return UsageError(f"run {record.run} neither made nor declares {path}", hint=names)

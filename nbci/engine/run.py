@@ -33,12 +33,14 @@ _BETWEEN_PARTS_SECONDS = 0.005
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
-    """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run goes on.
+    """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run
+    goes on.
 
-    `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict to the written
-    record; `publish` is called with what is then written, before the listener hears that the run has ended; `ahead`
-    does in small parts, when there is time, what makes that quicker. `part` is the steps to run when the others run
-    elsewhere: their records are in the context.
+    `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict
+    to the written record; `publish` is called with what is then written, before the listener hears
+    that the run has ended; `ahead` does in small parts, when there is time, what makes that
+    quicker. `part` is the steps to run when the others run elsewhere: their records are in the
+    context.
     """
 
     jobs: int
@@ -52,9 +54,11 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
 
 def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> RunRecord:
-    """Carry the plan out and write its record; an InfrastructureError stops the run, what was written stays.
+    """Carry the plan out and write its record; an InfrastructureError stops the run, what was
+    written stays.
 
-    SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one ends it at once.
+    SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one
+    ends it at once.
     """
     context.folder.write_run(header)
     run = _Run(context, header, options)
@@ -73,7 +77,9 @@ class _Run:
         self.steps = {step.name: step for step in steps}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
         self.reused: list[StepRecord] = []  # settled, and nobody has been told
-        self.at_once = False  # a step that was tried before runs, and what is far away takes its time
+        self.at_once = (
+            False  # a step that was tried before runs, and what is far away takes its time
+        )
         self.interrupted = False
         self.trouble: BaseException | None = None
 
@@ -133,7 +139,9 @@ class _Run:
 
     async def _run_all(self) -> None:
         ended = self._settle_before()
-        schedule = Schedule(tuple(self.steps.values()), ended=ended, keep_going=self.options.keep_going)
+        schedule = Schedule(
+            tuple(self.steps.values()), ended=ended, keep_going=self.options.keep_going
+        )
         await self._fill(schedule)
         while self.tasks:
             done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -151,18 +159,30 @@ class _Run:
             from nbci.kernels.zygote.zygotes import Zygotes
 
             context = self.context
-            environ = {name: value for name, value in context.environ.items() if name not in context.secrets}
+            environ = {
+                name: value
+                for name, value in context.environ.items()
+                if name not in context.secrets
+            }
             zygotes = Zygotes(
-                environ=environ, spares=min(self.options.jobs, to_run - 1), noticed=context.listener.noticed
+                environ=environ,
+                spares=min(self.options.jobs, to_run - 1),
+                noticed=context.listener.noticed,
             )
             context.zygotes = opened.enter_context(zygotes)
             context.opens = Opens(context.project.root)
             opened.callback(context.opens.close)
 
     async def _fill(self, schedule: Schedule) -> None:
-        """Start steps until all slots are taken or none may start; those whose result stands end at once."""
+        """Start steps until all slots are taken or none may start; those whose result stands end at
+        once.
+        """
         began = time.monotonic()
-        while not self._stopping and len(self.tasks) < self.options.jobs and (name := schedule.start()) is not None:
+        while (
+            not self._stopping
+            and len(self.tasks) < self.options.jobs
+            and (name := schedule.start()) is not None
+        ):
             step = self.steps[name]
             try:
                 looked = look(self.context, step) if self.at_once else None
@@ -170,7 +190,9 @@ class _Run:
             except Exception as error:  # noqa: BLE001 - as in `_collect`
                 record = self._broken_off(name, error)
             if record is None:
-                self.tasks[asyncio.create_task(run_step(self.context, step, looked), name=name)] = name
+                self.tasks[asyncio.create_task(run_step(self.context, step, looked), name=name)] = (
+                    name
+                )
                 continue
             self._ended(record)
             self._skip(schedule.end(name, record.result), _why_not(record))
@@ -198,7 +220,9 @@ class _Run:
         return record
 
     def _settle_before(self) -> dict[str, StepResult]:
-        """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken from another run."""
+        """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken
+        from another run.
+        """
         ended: dict[str, StepResult] = {}
         resumed = self.context.folder.has_begun
         self.at_once = not resumed and self.context.cache.elsewhere is None
@@ -207,7 +231,9 @@ class _Run:
             if before is not None and before.result in ("passed", "reused"):
                 record = before
             elif step.action == "skip":
-                record = self._written(StepRecord(name=step.name, result="skipped", reason=step.reason))
+                record = self._written(
+                    StepRecord(name=step.name, result="skipped", reason=step.reason)
+                )
             elif step.action == "reuse":
                 record = take_over(self.context, self.options.taken_over[step.name], step.reason)
             else:
@@ -230,7 +256,9 @@ class _Run:
         self.context.listener.step_ended(record)
 
     def _tell_reused(self) -> None:
-        """Write down what was reused since the last time, and say so: together, as there may be many."""
+        """Write down what was reused since the last time, and say so: together, as there may be
+        many.
+        """
         if self.reused:
             self.context.folder.write_reused()
             told, self.reused = self.reused, []
@@ -241,7 +269,10 @@ class _Run:
             self._ended(self._written(StepRecord(name=name, result="skipped", reason=reason)))
 
     async def _lock_outs(self, locks: contextlib.ExitStack) -> None:
-        """Wait for other runs that write an out of this one. In one order, so that two never wait for each other."""
+        """Wait for other runs that write an out of this one.
+
+        In one order, so that two never wait for each other.
+        """
         for path in sorted(_written(self.steps.values())):
             lock = self.context.project.locks_folder / f"out-{path.replace('/', '%')[-200:]}.lock"
             descriptor = try_lock(lock)
@@ -255,7 +286,9 @@ class _Run:
 
     def _interrupt(self) -> None:
         if not self.interrupted:
-            self.context.listener.noticed("interrupted: ending the kernels, keeping what was produced")
+            self.context.listener.noticed(
+                "interrupted: ending the kernels, keeping what was produced"
+            )
         self.interrupted = True
         self._cancel()
 
@@ -286,16 +319,21 @@ class _Run:
 
     async def _go_ahead(self) -> None:
         """Do a little of what the end of the run needs, whenever kernels let it."""
-        with contextlib.suppress(Exception):  # what cannot be done now fails again when it is needed
+        with contextlib.suppress(
+            Exception
+        ):  # what cannot be done now fails again when it is needed
             for _ in self.options.ahead:
                 await asyncio.sleep(_BETWEEN_PARTS_SECONDS)
 
     def _final(self, seconds: float) -> RunRecord:
         steps = tuple(
-            self.context.records.get(name) or StepRecord(name=name, result="skipped", reason="the run was stopped")
+            self.context.records.get(name)
+            or StepRecord(name=name, result="skipped", reason="the run was stopped")
             for name in self.steps
         )
-        record = replace(self.record, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed")
+        record = replace(
+            self.record, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed"
+        )
         declared = self.context.plan.required_metrics if self.options.part is None else ()
         failure = self._failure_of_run() or missing_metrics(record, declared)
         return replace(record, result=self._result(steps, failure is not None), failure=failure)
@@ -305,7 +343,9 @@ class _Run:
         if self.trouble is None:
             return None
         message = self.context.mask.text(str(self.trouble) or type(self.trouble).__name__)
-        return Failure(kind="infrastructure", message=message, hint=getattr(self.trouble, "hint", None))
+        return Failure(
+            kind="infrastructure", message=message, hint=getattr(self.trouble, "hint", None)
+        )
 
     def _result(self, steps: tuple[StepRecord, ...], metric_missing: bool) -> RunResult:
         if self.interrupted:
@@ -316,7 +356,9 @@ class _Run:
 
 def _with_edges_inside(steps: tuple[PlannedStep, ...]) -> Iterator[PlannedStep]:
     names = {step.name for step in steps}
-    return (replace(step, after=tuple(name for name in step.after if name in names)) for step in steps)
+    return (
+        replace(step, after=tuple(name for name in step.after if name in names)) for step in steps
+    )
 
 
 def _written(steps: Iterable[PlannedStep]) -> set[str]:
@@ -325,4 +367,6 @@ def _written(steps: Iterable[PlannedStep]) -> set[str]:
 
 def _why_not(record: StepRecord) -> str:
     """Why steps behind this one do not run."""
-    return f"step {record.name} {'was interrupted' if record.outcome == 'interrupted' else 'failed'}"
+    return (
+        f"step {record.name} {'was interrupted' if record.outcome == 'interrupted' else 'failed'}"
+    )

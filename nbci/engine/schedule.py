@@ -19,12 +19,17 @@ _FINE = ("passed", "reused", "skipped")
 class Schedule:
     """The steps that wait, may start, run and have ended.
 
-    A step may start when all it comes after have ended well; a skipped one counts, since what needs its values was
-    skipped with it when the plan was made. After a failure nothing new starts, unless `keep_going`.
+    A step may start when all it comes after have ended well; a skipped one counts, since what needs
+    its values was skipped with it when the plan was made. After a failure nothing new starts,
+    unless `keep_going`.
     """
 
     def __init__(
-        self, steps: Sequence[PlannedStep], *, ended: Mapping[str, StepResult] | None = None, keep_going: bool = False
+        self,
+        steps: Sequence[PlannedStep],
+        *,
+        ended: Mapping[str, StepResult] | None = None,
+        keep_going: bool = False,
     ) -> None:
         """`steps` in the plan's order; `ended` those that need not run, with what became of them."""
         after = {step.name: step.after for step in steps}
@@ -54,7 +59,9 @@ class Schedule:
         return None
 
     def end(self, name: str, result: StepResult) -> tuple[str, ...]:
-        """The step ended; the answer is the steps, in the plan's order, that will therefore never run."""
+        """The step ended; the answer is the steps, in the plan's order, that will therefore never
+        run.
+        """
         self._running.remove(name)
         self._release(name, result)
         if result in _FINE:
@@ -63,7 +70,9 @@ class Schedule:
         return self._drop(reachable([name], self._followers))
 
     def give_up(self) -> tuple[str, ...]:
-        """Nothing new starts any more; the answer is the steps, in the plan's order, that now never will."""
+        """Nothing new starts any more; the answer is the steps, in the plan's order, that now never
+        will.
+        """
         return self._drop(self._waiting)
 
     @property

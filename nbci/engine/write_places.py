@@ -1,4 +1,6 @@
-"""Where steps may write: looked at before anything runs, since what stands in an out's place makes way for it."""
+"""Where steps may write: looked at before anything runs, since what stands in an out's place makes
+way for it.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,27 @@ _SHOWN = 3
 
 
 def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path]) -> None:
-    """UsageError where an out leaves the project through a link, or is a folder in which git tracks files.
+    """UsageError where an out leaves the project through a link, or is a folder in which git tracks
+    files.
 
     `kept` are folders of objects, to which nbci and DVC may have linked an out.
     """
     for step in steps:
         for path in (*step.outs, *step.metrics):
             check_out(path, step.name, (), Location(step.notebook))
-    written = [(step, path) for step in steps if step.action != "skip" for path in (*step.outs, *step.metrics)]
+    written = [
+        (step, path)
+        for step in steps
+        if step.action != "skip"
+        for path in (*step.outs, *step.metrics)
+    ]
     _refuse_links(root, written, kept)
     _refuse_tracked(root, written)
 
 
-def _refuse_links(root: Path, written: Sequence[tuple[PlannedStep, str]], kept: Sequence[Path]) -> None:
+def _refuse_links(
+    root: Path, written: Sequence[tuple[PlannedStep, str]], kept: Sequence[Path]
+) -> None:
     inside = (os.path.realpath(root), *map(os.path.realpath, kept))
     known: dict[str, bool] = {}
     for step, path in written:
@@ -39,7 +49,9 @@ def _refuse_links(root: Path, written: Sequence[tuple[PlannedStep, str]], kept: 
         folder = os.path.dirname(place)
         if folder not in known:
             known[folder] = _lies_in(os.path.realpath(folder), inside[:1])
-        if not known[folder] or (os.path.islink(place) and not _lies_in(os.path.realpath(place), inside)):
+        if not known[folder] or (
+            os.path.islink(place) and not _lies_in(os.path.realpath(place), inside)
+        ):
             raise UsageError(
                 f"the out {path} of step {step.name} leads out of the project through a link, to "
                 f"{os.path.realpath(place)}",
@@ -70,7 +82,9 @@ def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> N
 
 
 def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
-    """The files in these folders that git tracks; none where there is no repository, or git refuses to tell."""
+    """The files in these folders that git tracks; none where there is no repository, or git refuses
+    to tell.
+    """
     if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return ()
     try:

@@ -22,7 +22,9 @@ API = "NBCI_FORGE_API"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A pull request (GitHub) or merge request (GitLab); `api` is the address of the REST API, without a final `/`."""
+    """A pull request (GitHub) or merge request (GitLab); `api` is the address of the REST API,
+    without a final `/`.
+    """
 
     forge: Literal["github", "gitlab"]
     api: str
@@ -36,15 +38,20 @@ class Change:
 
 
 def find_change(url: str | None, environ: Mapping[str, str]) -> Change:
-    """The change that a page's address names, else the one that Jenkins, GitHub Actions or GitLab CI is building."""
+    """The change that a page's address names, else the one that Jenkins, GitHub Actions or GitLab
+    CI is building.
+    """
     found = _of_page(url, environ) if url else _of_environment(environ)
     if found is None:
         raise UsageError(
-            "this is no build of a pull request", hint="name one: --change https://github.com/OWNER/NAME/pull/NUMBER"
+            "this is no build of a pull request",
+            hint="name one: --change https://github.com/OWNER/NAME/pull/NUMBER",
         )
     parts = urlsplit(found.api)
     if parts.scheme != "https" and parts.hostname not in ("localhost", "127.0.0.1", "::1"):
-        raise UsageError(f"{found.api} is no https address", hint="a token is not sent where others can read it")
+        raise UsageError(
+            f"{found.api} is no https address", hint="a token is not sent where others can read it"
+        )
     return found
 
 
@@ -67,9 +74,15 @@ def _of_environment(environ: Mapping[str, str]) -> Change | None:
     if github and environ.get("GITHUB_REPOSITORY"):
         api = environ.get(API) or environ.get("GITHUB_API_URL") or "https://api.github.com"
         return Change(
-            forge="github", api=api.rstrip("/"), repository=environ["GITHUB_REPOSITORY"], number=int(github[1])
+            forge="github",
+            api=api.rstrip("/"),
+            repository=environ["GITHUB_REPOSITORY"],
+            number=int(github[1]),
         )
-    number, api = environ.get("CI_MERGE_REQUEST_IID", ""), environ.get(API) or environ.get("CI_API_V4_URL", "")
+    number, api = (
+        environ.get("CI_MERGE_REQUEST_IID", ""),
+        environ.get(API) or environ.get("CI_API_V4_URL", ""),
+    )
     project = environ.get("CI_MERGE_REQUEST_PROJECT_PATH") or environ.get("CI_PROJECT_PATH", "")
     if number.isdecimal() and api and project:
         return Change(forge="gitlab", api=api.rstrip("/"), repository=project, number=int(number))
@@ -90,7 +103,12 @@ def _of_page(url: str, environ: Mapping[str, str]) -> Change:
         )
     if parts.netloc and github:
         api = "https://api.github.com" if parts.hostname == "github.com" else f"{host}/api/v3"
-        return Change(forge="github", api=given or api, repository=github["repository"], number=int(github["number"]))
+        return Change(
+            forge="github",
+            api=given or api,
+            repository=github["repository"],
+            number=int(github["number"]),
+        )
     raise UsageError(
         f"{url} is no pull request's page",
         hint="such as https://github.com/OWNER/NAME/pull/5 or https://gitlab.com/GROUP/NAME/-/merge_requests/5",

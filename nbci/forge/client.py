@@ -1,4 +1,6 @@
-"""The few requests that a comment takes, to GitHub's and GitLab's REST APIs, and their answers as errors for people."""
+"""The few requests that a comment takes, to GitHub's and GitLab's REST APIs, and their answers as
+errors for people.
+"""
 
 from __future__ import annotations
 
@@ -36,18 +38,31 @@ class Comment:
 class Forge:
     """One change's comments. `sleep` waits between tries, in seconds."""
 
-    def __init__(self, change: Change, token: str, sleep: Callable[[float], None] = time.sleep) -> None:
+    def __init__(
+        self, change: Change, token: str, sleep: Callable[[float], None] = time.sleep
+    ) -> None:
         import requests
 
         self._change = change
         self._sleep = sleep
         self._session = requests.Session()
-        header = ("Authorization", f"Bearer {token}") if change.forge == "github" else ("PRIVATE-TOKEN", token)
-        self._session.headers.update({"Accept": "application/json", "User-Agent": "nbci"} | dict([header]))
-        self._session.auth = _as_it_is  # otherwise an entry in ~/.netrc would take the token's place
+        header = (
+            ("Authorization", f"Bearer {token}")
+            if change.forge == "github"
+            else ("PRIVATE-TOKEN", token)
+        )
+        self._session.headers.update(
+            {"Accept": "application/json", "User-Agent": "nbci"} | dict([header])
+        )
+        self._session.auth = (
+            _as_it_is  # otherwise an entry in ~/.netrc would take the token's place
+        )
         name = quote(change.repository, safe="/" if change.forge == "github" else "")
         self._comments, self._one = {
-            "github": (f"/repos/{name}/issues/{change.number}/comments", f"/repos/{name}/issues/comments"),
+            "github": (
+                f"/repos/{name}/issues/{change.number}/comments",
+                f"/repos/{name}/issues/comments",
+            ),
             "gitlab": (f"/projects/{name}/merge_requests/{change.number}/notes",) * 2,
         }[change.forge]
 
@@ -92,9 +107,15 @@ class Forge:
         )
 
     def _ask(
-        self, method: str, path: str, body: Mapping[str, str] | None = None, *, refused_is_fine: bool = False
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, str] | None = None,
+        *,
+        refused_is_fine: bool = False,
     ) -> Any:
-        """The answer's JSON. What may pass is tried again, but a comment that may have been made is not made twice.
+        """The answer's JSON. What may pass is tried again, but a comment that may have been made is
+        not made twice.
 
         Redirects are not followed: the token would go along.
         """
@@ -103,7 +124,11 @@ class Forge:
         for tries_left in range(_TRIES - 1, -1, -1):
             try:
                 response = self._session.request(
-                    method, self._change.api + path, json=body, timeout=_SECONDS, allow_redirects=False
+                    method,
+                    self._change.api + path,
+                    json=body,
+                    timeout=_SECONDS,
+                    allow_redirects=False,
                 )
             except requests.exceptions.SSLError as error:
                 raise self._away(f"its certificate is not trusted: {error}") from error
@@ -122,7 +147,9 @@ class Forge:
         try:
             return response.json() if response.content else None
         except ValueError:
-            raise self._away("it answers with something else than JSON; is this the address of its API?") from None
+            raise self._away(
+                "it answers with something else than JSON; is this the address of its API?"
+            ) from None
 
     def _refuse(self, response: requests.Response) -> None:
         status, said = response.status_code, _said(response)
@@ -131,23 +158,32 @@ class Forge:
             return
         if status < 400:
             target = urlsplit(response.headers.get("Location", "")).netloc
-            raise UsageError(f"{title} has moved{f' to {target}' if target else ''}", hint="use its new address")
+            raise UsageError(
+                f"{title} has moved{f' to {target}' if target else ''}", hint="use its new address"
+            )
         if status == 401:
             raise UsageError(f"the token is not accepted for {title}{said}", hint="has it expired?")
         if status == 429 or (status == 403 and _is_limited(response)):
-            raise InfrastructureError(f"too many requests to {self._change.api}{said}", hint="try again later")
+            raise InfrastructureError(
+                f"too many requests to {self._change.api}{said}", hint="try again later"
+            )
         if status == 403:
-            raise UsageError(f"the token may not comment on {title}{said}", hint=_RIGHTS[self._change.forge])
+            raise UsageError(
+                f"the token may not comment on {title}{said}", hint=_RIGHTS[self._change.forge]
+            )
         if status == 404:
             raise UsageError(
-                f"{title} is not there, or the token may not see it{said}", hint=_RIGHTS[self._change.forge]
+                f"{title} is not there, or the token may not see it{said}",
+                hint=_RIGHTS[self._change.forge],
             )
         if status >= 500:
             raise self._away(f"it answers {status}{said}")
         raise UsageError(f"the comment on {title} was refused with {status}{said}")
 
     def _away(self, why: str) -> InfrastructureError:
-        return InfrastructureError(f"{self._change.api} cannot be asked: {why}", hint="try again later")
+        return InfrastructureError(
+            f"{self._change.api} cannot be asked: {why}", hint="try again later"
+        )
 
 
 _RIGHTS = {

@@ -1,4 +1,6 @@
-"""How numbers, durations and foreign text look to people; plain tables that stand straight with wide characters too."""
+"""How numbers, durations and foreign text look to people; plain tables that stand straight with
+wide characters too.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,10 @@ def table(rows: Iterable[Sequence[str]], *, right: frozenset[int] = frozenset())
     """The rows as aligned lines; the columns numbered in `right` are flush right."""
     kept = [tuple(row) for row in rows]
     columns = [max(width(cell) for cell in column) for column in zip(*kept, strict=True)]
-    return ["  ".join(_padded(cell, columns[i], i in right) for i, cell in enumerate(row)).rstrip() for row in kept]
+    return [
+        "  ".join(_padded(cell, columns[i], i in right) for i, cell in enumerate(row)).rstrip()
+        for row in kept
+    ]
 
 
 def _padded(text: str, columns: int, right: bool) -> str:

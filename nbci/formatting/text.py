@@ -1,4 +1,6 @@
-"""Text as people see it: cleaned of what no encoding or markup can hold, shortened, and numbers in words."""
+"""Text as people see it: cleaned of what no encoding or markup can hold, shortened, and numbers in
+words.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,14 @@ if TYPE_CHECKING:
 MINUS = "\N{MINUS SIGN}"
 
 # What XML 1.0 forbids, HTML calls a parse error, and UTF-8 cannot encode (lone surrogates).
-_UNSHOWABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]")
+_UNSHOWABLE = re.compile(
+    "[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff\ufdd0-\ufdef\ufffe\uffff]"
+)
 _CONTROLS = bytes({*range(0x20), 0x7F} - {*b"\t\n"})
 _TURNING = re.compile("[\u202a-\u202e\u2066-\u2069]")
-_ESCAPE_SEQUENCES = re.compile(r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]")
+_ESCAPE_SEQUENCES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?|\x1b[@-Z\\^_]"
+)
 
 
 def clean(text: str) -> str:
@@ -35,7 +41,9 @@ def without_ansi(text: str) -> str:
 
 
 def joined(value: object) -> str:
-    """A multiline string of nbformat, which is a string or a list of strings; anything else as JSON."""
+    """A multiline string of nbformat, which is a string or a list of strings; anything else as
+    JSON.
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(line, str) for line in value):
@@ -49,14 +57,18 @@ def as_json(value: object, *, indent: int | None = None) -> str:
 
 
 def as_printed(text: str) -> str:
-    """What a terminal would show of each line after carriage returns (progress bars) have overwritten it."""
+    """What a terminal would show of each line after carriage returns (progress bars) have
+    overwritten it.
+    """
     if "\r" not in text:
         return text
     return "\n".join(line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n"))
 
 
 def one_line(text: str, limit: int = 80) -> str:
-    """The text on one line, no longer than `limit` characters; nothing in it turns what follows the other way round."""
+    """The text on one line, no longer than `limit` characters; nothing in it turns what follows the
+    other way round.
+    """
     line = " ".join(_TURNING.sub("\ufffd", text[: 10 * limit]).split())
     return line if len(line) <= limit else line[: limit - 1] + "…"
 
@@ -79,11 +91,15 @@ def shortened(text: str, limit: int) -> Shortened:
 
 
 def ending(text: str, limit_bytes: int) -> str:
-    """The end of the text, at most `limit_bytes` of UTF-8, with a first line that says so when something is missing."""
+    """The end of the text, at most `limit_bytes` of UTF-8, with a first line that says so when
+    something is missing.
+    """
     encoded = clean(text).encode()
     if len(encoded) <= limit_bytes:
         return encoded.decode()
-    return "… the beginning is left out …\n" + encoded[-(limit_bytes - 40) :].decode(errors="ignore")
+    return "… the beginning is left out …\n" + encoded[-(limit_bytes - 40) :].decode(
+        errors="ignore"
+    )
 
 
 def number(value: float) -> str:
@@ -98,7 +114,9 @@ def number(value: float) -> str:
 
 
 def rough(value: float) -> str:
-    """A difference of two values in four significant digits: what is left of a subtraction has no more."""
+    """A difference of two values in four significant digits: what is left of a subtraction has no
+    more.
+    """
     return number(float(f"{value:.4g}"))
 
 
@@ -142,7 +160,9 @@ def moment(utc: str | None) -> str:
 
 
 def file_names(names: Iterable[str]) -> dict[str, str]:
-    """A file name without suffix for each name: portable, short, and different also where case does not count."""
+    """A file name without suffix for each name: portable, short, and different also where case does
+    not count.
+    """
     taken: set[str] = set()
     result: dict[str, str] = {}
     for name in names:

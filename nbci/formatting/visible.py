@@ -1,4 +1,6 @@
-"""What a person sees of a text once terminal codes, markup and escapes are gone, and where in the text that stands."""
+"""What a person sees of a text once terminal codes, markup and escapes are gone, and where in the
+text that stands.
+"""
 
 from __future__ import annotations
 
@@ -33,10 +35,22 @@ _ESCAPED = re.compile(
 )
 _QUOTED = re.compile("%[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*")
 _BREAK = re.compile(r"\n(?=[A-Za-z0-9+/=]|\Z)")
-_BEGUN = re.compile(r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z")
-_PLAIN_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "b": "\b", "f": "\f", "v": "\v", "a": "\a", "0": "\0"}
+_BEGUN = re.compile(
+    r"(?:\x1b(?:\[[0-?]*[ -/]*|\][^\x07\x1b\n]*)?|&#?\w{0,31}|\\[uUx]?\w{0,8}|%[0-9a-fA-F]?|<[^<>]*)\Z"
+)
+_PLAIN_ESCAPES = {
+    "n": "\n",
+    "r": "\r",
+    "t": "\t",
+    "b": "\b",
+    "f": "\f",
+    "v": "\v",
+    "a": "\a",
+    "0": "\0",
+}
 _WRAPPED = frozenset({64, 65, 76, 77})
-"""The lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return."""
+"""The lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return.
+"""
 _CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
 _CODE_CHARACTERS = ("\\", "<", "&", "%")
 _LONGEST_BEGUN = 4096
@@ -45,12 +59,18 @@ _MOST = 24
 
 
 class View:
-    """A text as it is seen in one way; it knows where in the text, or in the view below it, everything stands."""
+    """A text as it is seen in one way; it knows where in the text, or in the view below it,
+    everything stands.
+    """
 
     __slots__ = ("_at", "_made", "_pieces", "_under", "text")
 
-    def __init__(self, text: str, under: View | None = None, made: Callable[[], list[Piece]] | None = None) -> None:
-        """`made` gives the pieces, when somebody asks: from where each is seen, and from where to where it stands."""
+    def __init__(
+        self, text: str, under: View | None = None, made: Callable[[], list[Piece]] | None = None
+    ) -> None:
+        """`made` gives the pieces, when somebody asks: from where each is seen, and from where to
+        where it stands.
+        """
         self.text = text
         self._under = under
         self._made = made
@@ -58,7 +78,9 @@ class View:
         self._at: list[int] = []
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """From where to where in the text that stands which is seen from `start` to `end` (never nothing)."""
+        """From where to where in the text that stands which is seen from `start` to `end` (never
+        nothing).
+        """
         if self._under is None or self._made is None:
             return start, end
         if self._pieces is None:
@@ -80,7 +102,9 @@ class View:
 
 
 def views(text: str) -> Iterator[View]:
-    """The other ways in which the text may be seen: each kind of code taken away or read, also one within another."""
+    """The other ways in which the text may be seen: each kind of code taken away or read, also one
+    within another.
+    """
     if not _is_special(text):
         return
     known = {text}
@@ -114,7 +138,9 @@ def _is_special(text: str) -> bool:
 
 
 def _has_invisible(text: str) -> bool:
-    return not text.isascii() or any(character in text for character in _CONTROLS if character != "\x1b")
+    return not text.isascii() or any(
+        character in text for character in _CONTROLS if character != "\x1b"
+    )
 
 
 def _is_wrapped(text: str) -> bool:
@@ -145,8 +171,12 @@ def _without_breaks(view: View) -> View | None:
     return _replaced(view, _BREAK, _nothing) if _is_wrapped(view.text) else None
 
 
-def _replaced(view: View, pattern: re.Pattern[str], seen: Callable[[re.Match[str]], str]) -> View | None:
-    """The view with what the pattern finds replaced by what is seen of it; None where it finds nothing."""
+def _replaced(
+    view: View, pattern: re.Pattern[str], seen: Callable[[re.Match[str]], str]
+) -> View | None:
+    """The view with what the pattern finds replaced by what is seen of it; None where it finds
+    nothing.
+    """
     shown, count = pattern.subn("" if seen is _nothing else seen, view.text)
 
     def pieces() -> list[Piece]:
@@ -212,11 +242,15 @@ def _as_on_a_terminal(view: View) -> View | None:
             screen.move(found["move"], found["count"])
     screen.write(text, at, len(text))
     characters, places = screen.content()
-    return View("".join(characters), view, lambda: [(seen, at, at + 1) for seen, at in enumerate(places)])
+    return View(
+        "".join(characters), view, lambda: [(seen, at, at + 1) for seen, at in enumerate(places)]
+    )
 
 
 class _Screen:
-    """The lines of a terminal that is as wide as it has to be; each character knows where it came from."""
+    """The lines of a terminal that is as wide as it has to be; each character knows where it came
+    from.
+    """
 
     def __init__(self) -> None:
         self._done: tuple[list[str], list[int]] = [], []

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Baseline(Struct, frozen=True, kw_only=True):
     """Metrics to compare with, by full or short names; `source` says in words whose they are.
 
-    `identity` changes when the baseline moves on: a release's tag, a commit, a digest. `declared` holds units and
-    directions as they were declared there.
+    `identity` changes when the baseline moves on: a release's tag, a commit, a digest. `declared`
+    holds units and directions as they were declared there.
     """
 
     asked: str

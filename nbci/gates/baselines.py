@@ -38,7 +38,8 @@ class Search:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """What was found. `files` change when it does, as far as this machine can tell; None: that cannot be told.
+    """What was found. `files` change when it does, as far as this machine can tell; None: that
+    cannot be told.
 
     `remote`: the answer also depends on what the remote says of these tags.
     """
@@ -67,7 +68,9 @@ def find_baseline(asked: str, search: Search) -> Found:
 
 def _champion(asked: str, model: str, search: Search) -> Found:
     models = search.plan.models or {}
-    name = model or (search.plan.pipeline if search.plan.pipeline in models or not models else next(iter(models)))
+    name = model or (
+        search.plan.pipeline if search.plan.pipeline in models or not models else next(iter(models))
+    )
     declared = models.get(name, {})
     branch = target_branch(search, tuple(declared.get("branches", ())))
     root = search.project.root
@@ -76,7 +79,8 @@ def _champion(asked: str, model: str, search: Search) -> Found:
 
 
 def target_branch(search: Search, branches: tuple[str, ...]) -> str | None:
-    """The branch that the work goes to: a pull request's target, this one where it promotes, else the first that does.
+    """The branch that the work goes to: a pull request's target, this one where it promotes, else
+    the first that does.
 
     CI checks out commits, not branches; Jenkins says in its environment which branch that was.
     """
@@ -95,7 +99,10 @@ def _refs(root: Path) -> Iterator[str]:
     if folder is None or own is None:
         yield str(root / ".git")
         return
-    yield from (str(Path(own) / "HEAD"), *(str(Path(folder) / name) for name in ("config", "packed-refs", "shallow")))
+    yield from (
+        str(Path(own) / "HEAD"),
+        *(str(Path(folder) / name) for name in ("config", "packed-refs", "shallow")),
+    )
     yield str(Path(folder) / "reftable" / "tables.list")
     for place, _, _ in os.walk(Path(folder) / "refs"):
         yield place
@@ -116,9 +123,14 @@ def _run(asked: str, run: str, search: Search) -> Found:
     else:
         folder = find_run(search.project, run)
     if folder.run == search.run:
-        return Found(baseline=NoBaseline(asked=asked, reason="it is the run that is judged", certain=False), files=None)
+        return Found(
+            baseline=NoBaseline(asked=asked, reason="it is the run that is judged", certain=False),
+            files=None,
+        )
     files = folder.record_files()
-    return Found(baseline=_of_run(asked, folder), files=None if run == "latest" else tuple(map(str, files)))
+    return Found(
+        baseline=_of_run(asked, folder), files=None if run == "latest" else tuple(map(str, files))
+    )
 
 
 def _of_run(asked: str, folder: RunFolder) -> Baseline:
@@ -132,13 +144,19 @@ def _of_run(asked: str, folder: RunFolder) -> Baseline:
 
 
 def _last_run(search: Search, commit: str | None = None) -> RunFolder | None:
-    """The newest run of the pipeline, of that very commit, that passed before the one that is judged."""
+    """The newest run of the pipeline, of that very commit, that passed before the one that is
+    judged.
+    """
     for folder in all_runs(search.project):
         if folder.run >= search.run:
             continue
         header = folder.read_header()
         clean = header.git is not None and not header.git.dirty and header.git.commit == commit
-        if header.pipeline == search.plan.pipeline and header.result == "passed" and (clean or commit is None):
+        if (
+            header.pipeline == search.plan.pipeline
+            and header.result == "passed"
+            and (clean or commit is None)
+        ):
             return folder
     return None
 
@@ -147,7 +165,11 @@ def _revision(asked: str, revision: str, search: Search) -> Found:
     git = Git(search.project.root)
     commit = commit_of(git, revision)
     if commit is None:
-        cut = " of this shallow clone" if git.get("rev-parse", "--is-shallow-repository") == "true" else ""
+        cut = (
+            " of this shallow clone"
+            if git.get("rev-parse", "--is-shallow-repository") == "true"
+            else ""
+        )
         reason = f"{revision} is no commit{cut}"
         return Found(baseline=NoBaseline(asked=asked, reason=reason, certain=False), files=None)
     shown = revision if commit.startswith(revision) else f"{revision} ({commit[:10]})"
@@ -170,7 +192,12 @@ def _file(asked: str, path: str, search: Search) -> Found:
         reason = f"{path} cannot be read: {error.strerror}"
         return Found(baseline=NoBaseline(asked=asked, reason=reason, certain=False), files=None)
     if text is None:
-        return Found(baseline=NoBaseline(asked=asked, reason=f"there is no file {path}"), files=(str(place),))
+        return Found(
+            baseline=NoBaseline(asked=asked, reason=f"there is no file {path}"), files=(str(place),)
+        )
     metrics = {metric.name: metric.value for metric in of_json(text, path)}
     digest = hashlib.blake2b(text, digest_size=16).hexdigest()
-    return Found(baseline=Baseline(asked=asked, source=path, identity=digest, metrics=metrics), files=(str(place),))
+    return Found(
+        baseline=Baseline(asked=asked, source=path, identity=digest, metrics=metrics),
+        files=(str(place),),
+    )

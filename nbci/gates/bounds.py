@@ -1,4 +1,7 @@
-"""Bounds: how much room a number has. Reckoned in decimal fractions, so that 0.8 may fall by 0.1 to 0.7."""
+"""Bounds: how much room a number has.
+
+Reckoned in decimal fractions, so that 0.8 may fall by 0.1 to 0.7.
+"""
 
 from __future__ import annotations
 

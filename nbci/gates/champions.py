@@ -1,4 +1,6 @@
-"""The promoted model as a baseline, in clones of every kind: without tags, without history, without a remote."""
+"""The promoted model as a baseline, in clones of every kind: without tags, without history, without
+a remote.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,16 @@ def promoted_model(
 ) -> tuple[Baseline | NoBaseline, tuple[str, ...]]:
     """The last promoted version's metrics, and the tags on the remote that the answer depends on.
 
-    It is a first run only where the remote says so, or where there is no remote. Where it cannot be asked, what this
-    clone has counts; a clone that may lack tags cannot tell.
+    It is a first run only where the remote says so, or where there is no remote. Where it cannot be
+    asked, what this clone has counts; a clone that may lack tags cannot tell.
     """
     import msgspec
 
     git = Git(root)
     if git.get("rev-parse", "--git-dir") is None:
-        return NoBaseline(asked=asked, reason="this is no git repository, so nothing was promoted"), ()
+        return NoBaseline(
+            asked=asked, reason="this is no git repository, so nothing was promoted"
+        ), ()
     name = registry_name(git, model)
     tags: tuple[str, ...] = ()
     offline: str | None = None
@@ -46,11 +50,16 @@ def promoted_model(
             source=f"{found.model}@{found.version}{where}{known}",
             identity=f"{found.model}@{found.version} {found.commit}",
             metrics=found.metrics,
-            declared={metric: msgspec.convert(said, DeclaredMetric) for metric, said in found.declared.items()},
+            declared={
+                metric: msgspec.convert(said, DeclaredMetric)
+                for metric, said in found.declared.items()
+            },
         ), tags
     where = f" on {branch}" if branch else ""
     if offline is None:
-        return NoBaseline(asked=asked, reason=f"no version of {model} was promoted{where} yet"), tags
+        return NoBaseline(
+            asked=asked, reason=f"no version of {model} was promoted{where} yet"
+        ), tags
     if _may_lack_tags(git):
         reason = f"this clone may lack the tags of releases, and {offline}"
         return NoBaseline(asked=asked, reason=reason, certain=False), tags
@@ -60,7 +69,14 @@ def promoted_model(
 
 def _may_lack_tags(git: Git) -> bool:
     """Whether the clone was made so that tags are left behind, as CI does it."""
-    if git.is_shallow or git.get("config", "--get", operands=[f"remote.{REMOTE}.tagOpt"]) == "--no-tags":
+    if (
+        git.is_shallow
+        or git.get("config", "--get", operands=[f"remote.{REMOTE}.tagOpt"]) == "--no-tags"
+    ):
         return True
-    # `git clone` brings all branches; what fetches single ones into an empty repository brings no tags by itself
-    return git.get("config", "--get", operands=[f"remote.{REMOTE}.fetch"]) != f"+refs/heads/*:refs/remotes/{REMOTE}/*"
+    # `git clone` brings all branches; what fetches single ones into an empty repository brings no
+    # tags by itself
+    return (
+        git.get("config", "--get", operands=[f"remote.{REMOTE}.fetch"])
+        != f"+refs/heads/*:refs/remotes/{REMOTE}/*"
+    )

@@ -30,7 +30,8 @@ _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail
 class Case(Struct, frozen=True, kw_only=True):
     """What is judged: the gates, the run, and what they are compared with.
 
-    `measures` holds the metrics that each step was seen to measure before it ran; it explains missing ones.
+    `measures` holds the metrics that each step was seen to measure before it ran; it explains
+    missing ones.
     """
 
     gates: tuple[Gate, ...]
@@ -56,17 +57,23 @@ def judge(case: Case, judged_utc: str) -> Verdict:
 def _overall(results: Sequence[GateResult]) -> VerdictResult:
     if any(result.refuses for result in results):
         return "failed"
-    return "warned" if any(result.result in ("failed", "warned") for result in results) else "passed"
+    return (
+        "warned" if any(result.result in ("failed", "warned") for result in results) else "passed"
+    )
 
 
 def _used(baseline: Baseline | NoBaseline) -> BaselineUsed:
     if isinstance(baseline, Baseline):
-        return BaselineUsed(asked=baseline.asked, source=baseline.source, identity=baseline.identity)
+        return BaselineUsed(
+            asked=baseline.asked, source=baseline.source, identity=baseline.identity
+        )
     return BaselineUsed(asked=baseline.asked, source=baseline.reason)
 
 
 def _overridden(result: GateResult, overrides: Sequence[Override]) -> GateResult:
-    """An override holds for what stood there when it was given; where something else stands there now, it lapses."""
+    """An override holds for what stood there when it was given; where something else stands there
+    now, it lapses.
+    """
     if result.result == "failed":
         for override in reversed(overrides):
             if override.gate == result.gate and _stands(override) == _stands(result):
@@ -75,15 +82,21 @@ def _overridden(result: GateResult, overrides: Sequence[Override]) -> GateResult
 
 
 def _stands(said: Override | GateResult) -> str:
-    return repr((said.asked, said.found, said.baseline))  # as text, since NaN is not equal to itself
+    return repr(
+        (said.asked, said.found, said.baseline)
+    )  # as text, since NaN is not equal to itself
 
 
 def _judged(gate: Gate, case: Case) -> GateResult:
     values = {parameter.name: parameter.value for parameter in case.record.params}
-    begun = GateResult(gate=gate.name, asked=gate.asked, result="passed", reason="", severity=gate.severity)
+    begun = GateResult(
+        gate=gate.name, asked=gate.asked, result="passed", reason="", severity=gate.severity
+    )
     try:
         if gate.when is not None and not holds(gate.when, values, {}):
-            return replace(begun, result="left out", reason=f"its condition `{gate.when}` does not hold")
+            return replace(
+                begun, result="left out", reason=f"its condition `{gate.when}` does not hold"
+            )
     except UsageError as error:
         return _answered(begun, gate, "fail", error.message)
     return _expression(gate, case, begun) if gate.expr is not None else _bounds(gate, case, begun)
@@ -129,8 +142,12 @@ def _bounds(gate: Gate, case: Case, begun: GateResult) -> GateResult:
     return _answered(begun, gate, rule, reason or f"{room or 0.0:.4g} to spare")
 
 
-def _compared(gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetric) -> tuple[GateResult, Rule, str]:
-    """The result with its baseline; where there is none to compare with, the rule that holds then, and why."""
+def _compared(
+    gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetric
+) -> tuple[GateResult, Rule, str]:
+    """The result with its baseline; where there is none to compare with, the rule that holds then,
+    and why.
+    """
     baseline = case.baselines.get(str(gate.baseline)) or NoBaseline(
         asked=str(gate.baseline), reason="nobody looked for it", certain=False
     )
@@ -138,9 +155,15 @@ def _compared(gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetri
         rule = gate.first_run if baseline.certain else "fail"
         return begun, rule, f"first run: {baseline.reason}" if baseline.certain else baseline.reason
     begun = replace(begun, baseline_source=baseline.source)
-    meant = meant_by(str(begun.metric), baseline.metrics) or meant_by(short_name(str(begun.metric)), baseline.metrics)
+    meant = meant_by(str(begun.metric), baseline.metrics) or meant_by(
+        short_name(str(begun.metric)), baseline.metrics
+    )
     if not meant:
-        return begun, gate.first_run, f"first run: {baseline.source} has no {short_name(str(begun.metric))}"
+        return (
+            begun,
+            gate.first_run,
+            f"first run: {baseline.source} has no {short_name(str(begun.metric))}",
+        )
     if len(meant) > 1:
         return begun, "fail", f"{baseline.source} has several: {', '.join(meant)}"
     value = baseline.metrics[meant[0]]
@@ -149,7 +172,11 @@ def _compared(gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetri
     if before.unit and declared.unit and before.unit != declared.unit:
         return begun, "fail", f"the baseline is in {before.unit}, the metric in {declared.unit}"
     if before.direction and declared.direction and before.direction != declared.direction:
-        return begun, "fail", f"the baseline's direction is {before.direction}, the metric's {declared.direction}"
+        return (
+            begun,
+            "fail",
+            f"the baseline's direction is {before.direction}, the metric's {declared.direction}",
+        )
     if not math.isfinite(value):
         return begun, gate.missing, f"the baseline is {shown(value)}"
     return begun, "pass", ""
@@ -181,7 +208,9 @@ def _why_missing(name: str, case: Case) -> str:
         named = step is not None and (record.name == step or record.name.startswith(f"{step}/"))
         measures = step is None and short in case.measures.get(record.name, ())
         if (named or measures) and record.result == "skipped":
-            return f"step {record.name} was skipped" + (f": {record.reason}" if record.reason else "")
+            return f"step {record.name} was skipped" + (
+                f": {record.reason}" if record.reason else ""
+            )
         if (named or measures) and record.result == "failed":
             return f"step {record.name} failed"
     known = case.record.metrics

@@ -1,4 +1,6 @@
-"""A run that has passed is judged by its gates; what the verdict depends on is kept, to know when it still stands."""
+"""A run that has passed is judged by its gates; what the verdict depends on is kept, to know when
+it still stands.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ class Judging:
         self.found: tuple[Found, ...] = ()
 
     def judged(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
-        """The record with its verdict; without one where there are no gates, steps left out, or no run that passed."""
+        """The record with its verdict; without one where there are no gates, steps left out, or no
+        run that passed.
+        """
         if not self.plan.gates or self.plan.leaves_out or record.result != "passed":
             return record
         return replace(record, verdict=self._verdict(record, overrides))
@@ -38,21 +42,27 @@ class Judging:
         from nbci.gates.judge import Case, judge
 
         search = Search(project=self.project, plan=self.plan, run=record.run, environ=self.environ)
-        asked = dict.fromkeys(gate.baseline for gate in self.plan.gates if gate.baseline is not None)
+        asked = dict.fromkeys(
+            gate.baseline for gate in self.plan.gates if gate.baseline is not None
+        )
         self.found = tuple(find_baseline(name, search) for name in asked)
         case = Case(
             gates=self.plan.gates,
             record=record,
             declared=self.plan.metrics or {},
             baselines={found.baseline.asked: found.baseline for found in self.found},
-            measures={step.name: tuple(probe.name for probe in step.probes) for step in self.plan.steps},
+            measures={
+                step.name: tuple(probe.name for probe in step.probes) for step in self.plan.steps
+            },
             overrides=overrides,
         )
         return judge(case, now_utc())
 
     @property
     def files(self) -> tuple[str, ...] | None:
-        """The files that the baselines came from; None where one may change without any file here changing."""
+        """The files that the baselines came from; None where one may change without any file here
+        changing.
+        """
         files: list[str] = []
         for found in self.found:
             if found.files is None:

@@ -1,4 +1,6 @@
-"""A git revision as a baseline: its commit, fetched where a clone lacks it, and the metrics files in its tree."""
+"""A git revision as a baseline: its commit, fetched where a clone lacks it, and the metrics files
+in its tree.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ _FILE = "metrics.json"
 
 
 def commit_of(git: Git, revision: str) -> str | None:
-    """The revision's commit; a branch that is not checked out is the remote's, and is fetched where it is missing."""
+    """The revision's commit; a branch that is not checked out is the remote's, and is fetched where
+    it is missing.
+    """
     if revision.startswith("-"):
         return None
     for name in (revision, f"{REMOTE}/{revision}"):
@@ -31,7 +35,9 @@ def commit_of(git: Git, revision: str) -> str | None:
 
 
 def metrics_in_tree(git: Git, commit: str, plan: Plan) -> dict[str, float]:
-    """The metrics in the files of that commit that the plan's steps declare, else in `metrics.json`."""
+    """The metrics in the files of that commit that the plan's steps declare, else in
+    `metrics.json`.
+    """
     declared = [(f"{step.name}:", path) for step in plan.steps for path in step.metrics]
     metrics: dict[str, float] = {}
     for prefix, path in declared or [("", _FILE)]:
@@ -39,5 +45,8 @@ def metrics_in_tree(git: Git, commit: str, plan: Plan) -> dict[str, float]:
             text = git.bytes("cat-file", "blob", operands=[f"{commit}:{git.prefix}{path}"])
         except GitFailed:
             continue
-        metrics |= {f"{prefix}{metric.name}": metric.value for metric in of_json(text, f"{commit[:10]}:{path}")}
+        metrics |= {
+            f"{prefix}{metric.name}": metric.value
+            for metric in of_json(text, f"{commit[:10]}:{path}")
+        }
     return metrics

@@ -1,7 +1,9 @@
-"""What git has checked out, read from its files: starting git costs more than a run with nothing to do.
+"""What git has checked out, read from its files: starting git costs more than a run with nothing to
+do.
 
-Git itself is asked whether something is staged, and of every file that the file system does not show to be as the index
-has it: filters, ends of lines and modes are its own affair. What it said is remembered for that state of things.
+Git itself is asked whether something is staged, and of every file that the file system does not
+show to be as the index has it: filters, ends of lines and modes are its own affair. What it said is
+remembered for that state of things.
 """
 
 from __future__ import annotations
@@ -34,7 +36,9 @@ _STAGE = 0x3000
 
 
 class Checkout(NamedTuple):
-    """What a run's record has as its `GitState`; no dataclass, which a run with nothing to do would wait for."""
+    """What a run's record has as its `GitState`; no dataclass, which a run with nothing to do would
+    wait for.
+    """
 
     commit: str | None
     branch: str | None
@@ -44,7 +48,9 @@ class Checkout(NamedTuple):
 
 
 class _Doubt(NamedTuple):
-    """A file that may differ, by its path in hexadecimal, and what the file system says of it (not of a submodule)."""
+    """A file that may differ, by its path in hexadecimal, and what the file system says of it (not
+    of a submodule).
+    """
 
     path: str
     found: tuple[int, ...]
@@ -64,7 +70,9 @@ class _Said(NamedTuple):
 
 
 class _Entry(NamedTuple):
-    """A file as the index has it; `times` of its inode's and its content's last change, in seconds and nanoseconds."""
+    """A file as the index has it; `times` of its inode's and its content's last change, in seconds
+    and nanoseconds.
+    """
 
     path: bytes
     times: tuple[int, int, int, int]
@@ -79,7 +87,9 @@ class _Unreadable(Exception):
     """Git's files are in a form that only git reads."""
 
 
-def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] = ()) -> Checkout | None:
+def read_checkout(
+    root: Path, sources: Sequence[str] = (), made: Sequence[str] = ()
+) -> Checkout | None:
     """The state of the repository around `root`; None without one. Paths are relative to `root`.
 
     It is dirty also when one of `sources` is not tracked; what lies in `made` does not count.
@@ -92,17 +102,29 @@ def read_checkout(root: Path, sources: Sequence[str] = (), made: Sequence[str] =
     out_of_count = [os.fsencode(os.path.normpath(os.path.join(here, path))) for path in made]
     try:
         commit, branch = _head(folder, common)
-        entries = _index(folder / "index", 32 if _SHA256.search(_read(common / "config")) else _SHA1_BYTES)
+        entries = _index(
+            folder / "index", 32 if _SHA256.search(_read(common / "config")) else _SHA1_BYTES
+        )
         written_ns = os.stat(folder / "index").st_mtime_ns if entries else 0
         counted = [entry for entry in entries if not _lies_in(entry.path, out_of_count)]
         names = {os.fsencode(os.path.normpath(os.path.join(here, path))) for path in sources}
-        is_known_dirty = not names <= {entry.path for entry in entries} or any(entry.unmerged for entry in counted)
-        doubts = [doubt for entry in counted if (doubt := _doubt(top, entry, written_ns)) is not None]
+        is_known_dirty = not names <= {entry.path for entry in entries} or any(
+            entry.unmerged for entry in counted
+        )
+        doubts = [
+            doubt for entry in counted if (doubt := _doubt(top, entry, written_ns)) is not None
+        ]
     except (_Unreadable, OSError, ValueError, struct.error, IndexError):
         return _asked(root, made)
     if is_known_dirty or commit is None:
         return Checkout(commit=commit, branch=branch, dirty=is_known_dirty or bool(entries))
-    answer = _differs(root, [folder / "index", common / "config", common / "info/attributes"], commit, made, doubts)
+    answer = _differs(
+        root,
+        [folder / "index", common / "config", common / "info/attributes"],
+        commit,
+        made,
+        doubts,
+    )
     return Checkout(commit=commit, branch=branch, dirty=answer.dirty, problem=answer.problem)
 
 
@@ -119,7 +141,9 @@ def _git_folders(root: Path) -> tuple[Path, Path, Path] | None:
             place = top / text.removeprefix("gitdir:").strip()
         if (place / "HEAD").exists():
             shared = place / "commondir"
-            common = place / shared.read_text(encoding="utf-8").strip() if shared.exists() else place
+            common = (
+                place / shared.read_text(encoding="utf-8").strip() if shared.exists() else place
+            )
             return top, place, common
     return None
 
@@ -214,9 +238,11 @@ def _extensions(data: bytes, at: int, digest_bytes: int) -> Iterator[bytes]:
 
 
 def _doubt(top: Path, entry: _Entry, index_written_ns: int) -> _Doubt | None:
-    """What the file system says of a file that may be another than the index has; None where it is surely the same.
+    """What the file system says of a file that may be another than the index has; None where it is
+    surely the same.
 
-    Filters, ends of lines, file modes that do not count: only git tells what another content comes to.
+    Filters, ends of lines, file modes that do not count: only git tells what another content comes
+    to.
     """
     if not entry.watched:
         return None
@@ -230,22 +256,32 @@ def _doubt(top: Path, entry: _Entry, index_written_ns: int) -> _Doubt | None:
         return _Doubt(entry.path.hex(), (0,))
     times = (*divmod(now.st_ctime_ns, _SECOND_NS), *divmod(now.st_mtime_ns, _SECOND_NS))
     same_kind = stat.S_IFMT(now.st_mode) == stat.S_IFMT(entry.mode)
-    same_mode = same_kind and (stat.S_ISLNK(now.st_mode) or not (now.st_mode ^ entry.mode) & stat.S_IXUSR)
+    same_mode = same_kind and (
+        stat.S_ISLNK(now.st_mode) or not (now.st_mode ^ entry.mode) & stat.S_IXUSR
+    )
     same = same_mode and times == entry.times and now.st_size & 0xFFFFFFFF == entry.size
     if same and now.st_mtime_ns < index_written_ns:
         return None
-    return _Doubt(entry.path.hex(), (now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
+    return _Doubt(
+        entry.path.hex(), (now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
+    )
 
 
 def _differs(
     root: Path, settings: Sequence[Path], commit: str, made: Sequence[str], doubts: Sequence[_Doubt]
 ) -> _Answer:
-    """Whether anything differs from the commit: as git said when it was asked about this state of things.
+    """Whether anything differs from the commit: as git said when it was asked about this state of
+    things.
 
     `settings` are files of git's that its answer depends on, the index first.
     """
     memory = root / ".nbci" / "state" / "git.json"
-    state = [commit, [_signature(path) for path in settings], list(made), [list(doubt) for doubt in doubts]]
+    state = [
+        commit,
+        [_signature(path) for path in settings],
+        list(made),
+        [list(doubt) for doubt in doubts],
+    ]
     known = json.loads(json.dumps(state))
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         remembered = json.loads(memory.read_bytes())
@@ -253,11 +289,15 @@ def _differs(
             return _Answer(bool(remembered["dirty"]))
     answer = _answer_of_git(root, made, bool(doubts))
     if answer.problem is None and _is_settled(doubts):
-        with contextlib.suppress(OSError):  # in a project that cannot be written git is asked again next time
+        with contextlib.suppress(
+            OSError
+        ):  # in a project that cannot be written git is asked again next time
             if (root / ".nbci").is_dir():
                 memory.parent.mkdir(exist_ok=True)
                 temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-                temporary.write_text(json.dumps({"state": known, "dirty": answer.dirty}), encoding="utf-8")
+                temporary.write_text(
+                    json.dumps({"state": known, "dirty": answer.dirty}), encoding="utf-8"
+                )
                 temporary.replace(memory)
     return answer
 
@@ -293,7 +333,12 @@ def _asked(root: Path, made: Sequence[str]) -> Checkout | None:
     branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
     if answer.problem is not None and commit.status != 0:
         return None
-    return Checkout(commit=commit.said or None, branch=branch.said or None, dirty=answer.dirty, problem=answer.problem)
+    return Checkout(
+        commit=commit.said or None,
+        branch=branch.said or None,
+        dirty=answer.dirty,
+        problem=answer.problem,
+    )
 
 
 def _excluded(made: Sequence[str]) -> list[str]:

@@ -26,7 +26,9 @@ PATIENCE_SECONDS = 60.0
 """How long a remote may be silent."""
 _TALKING = ("fetch", "push", "ls-remote")
 _LINES = re.compile(r"[^\r\n]+[\r\n]*")
-_PROGRESS = re.compile(r"(remote: )?([A-Z][a-z]+( [a-z]+)+: +\d+(%|, done)|Total \d+ \(delta|Delta compression using)")
+_PROGRESS = re.compile(
+    r"(remote: )?([A-Z][a-z]+( [a-z]+)+: +\d+(%|, done)|Total \d+ \(delta|Delta compression using)"
+)
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 3
 _HINTS = {
@@ -45,7 +47,9 @@ class GitFailed(InfrastructureError):
     def __init__(self, words: tuple[str, ...], said: str) -> None:
         said = _CREDENTIALS.sub("://", said.strip())
         hint = next((hint for part, hint in _HINTS.items() if part in said), None)
-        lines = [line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:"))]
+        lines = [
+            line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:"))
+        ]
         told = "; ".join(line.rstrip(". ") for line in lines[:3]) or said.rpartition("\n")[2]
         super().__init__(f"git {words[0]} failed: {told or 'without a word'}", hint=hint)
         self.said = said
@@ -54,8 +58,8 @@ class GitFailed(InfrastructureError):
 class Git:
     """The repository that a folder belongs to.
 
-    `words` of a command are nbci's own. What comes from anywhere else, such as a URL, a revision or a name of a file,
-    is among the `operands` or `paths`, which git cannot take for options.
+    `words` of a command are nbci's own. What comes from anywhere else, such as a URL, a revision or
+    a name of a file, is among the `operands` or `paths`, which git cannot take for options.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -69,7 +73,9 @@ class Git:
         stdin: bytes | str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> str:
-        """What the command prints; GitFailed when it fails, UsageError for an operand that looks like an option."""
+        """What the command prints; GitFailed when it fails, UsageError for an operand that looks
+        like an option.
+        """
         printed = self.bytes(*words, operands=operands, paths=paths, stdin=stdin, environ=environ)
         return printed.decode("utf-8", "surrogateescape").rstrip("\n")
 
@@ -95,17 +101,26 @@ class Git:
                 env=settings,
             )
         except FileNotFoundError:
-            raise UsageError("git is not installed", hint="releases are git tags: install git") from None
+            raise UsageError(
+                "git is not installed", hint="releases are git tags: install git"
+            ) from None
         if done.returncode:
             raise GitFailed(words, done.stderr.decode("utf-8", "replace"))
         return done.stdout
 
-    def _talk(self, words: tuple[str, ...], operands: Sequence[str], environ: Mapping[str, str]) -> builtins.bytes:
-        """A command that talks to a remote: ended when that is silent for too long. Progress is no silence."""
+    def _talk(
+        self, words: tuple[str, ...], operands: Sequence[str], environ: Mapping[str, str]
+    ) -> builtins.bytes:
+        """A command that talks to a remote: ended when that is silent for too long.
+
+        Progress is no silence.
+        """
         asked = [words[0], *(["--progress"] if words[0] != "ls-remote" else []), *words[1:]]
         with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
             command = git_command(self.folder, asked, operands)
-            process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ)
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ
+            )
             try:
                 spoke = _listened(process, (told, said))
             finally:
@@ -114,10 +129,14 @@ class Git:
             told.seek(0)
             said.seek(0)
             text = "".join(
-                line for line in _LINES.findall(said.read().decode("utf-8", "replace")) if not _PROGRESS.match(line)
+                line
+                for line in _LINES.findall(said.read().decode("utf-8", "replace"))
+                if not _PROGRESS.match(line)
             )
             if not spoke:
-                text += f"\nfatal: {words[0]}: the remote has been silent for {PATIENCE_SECONDS:g} s\n"
+                text += (
+                    f"\nfatal: {words[0]}: the remote has been silent for {PATIENCE_SECONDS:g} s\n"
+                )
             if not spoke or process.returncode:
                 raise GitFailed(words, text)
             return told.read()
@@ -130,14 +149,18 @@ class Git:
             return None
 
     def remote_tags(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
-        """The remote's tags of those patterns, each with its object; the commit of one is under its name and `^{}`."""
+        """The remote's tags of those patterns, each with its object; the commit of one is under its
+        name and `^{}`.
+        """
         listed = self("ls-remote", "--tags", operands=[remote, *patterns])
         pairs = (line.split("\t", 1) for line in listed.splitlines())
         return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
 
     @property
     def prefix(self) -> str:
-        """The folder's path in its repository, with `/` at its end, or empty for the repository's root."""
+        """The folder's path in its repository, with `/` at its end, or empty for the repository's
+        root.
+        """
         return self("rev-parse", "--show-prefix")
 
     @property
@@ -188,6 +211,7 @@ def open_git(folder: Path) -> Git:
         if "not a git repository" not in error.said:
             raise
         raise UsageError(
-            "this is no git repository, and releases are git tags", hint="git init, and commit the project"
+            "this is no git repository, and releases are git tags",
+            hint="git init, and commit the project",
         ) from error
     return git

@@ -78,8 +78,12 @@ def decode_load(answer: Mapping[str, Any], givers: Mapping[str, str]) -> Refusal
     return None
 
 
-def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, str]) -> tuple[ValueRef, ...] | Refusal:
-    """The references of what was saved, or why nothing was; `consumers` maps names to the steps that need them."""
+def decode_save(
+    answer: Mapping[str, Any], step: str, consumers: Mapping[str, str]
+) -> tuple[ValueRef, ...] | Refusal:
+    """The references of what was saved, or why nothing was; `consumers` maps names to the steps
+    that need them.
+    """
     if "gives" in answer:
         return tuple(sorted((decode_ref(ref) for ref in answer["gives"]), key=lambda ref: ref.name))
     if "missing" in answer:
@@ -100,14 +104,17 @@ def decode_save(answer: Mapping[str, Any], step: str, consumers: Mapping[str, st
     return Refusal(
         kind="unsaveable",
         message=". ".join(
-            f"{_named([problem], step, consumers)}: {problem['why'].rstrip('.')}" for problem in problems
+            f"{_named([problem], step, consumers)}: {problem['why'].rstrip('.')}"
+            for problem in problems
         ),
         hint="make it in the step that uses it, from things that can be saved (a path, the data, its settings)",
     )
 
 
 def decode_lost(answer: Mapping[str, Any], consumers: Mapping[str, str]) -> tuple[str, ...]:
-    """A sentence for each change to what parameters, imports and functions cells made that cannot be handed on."""
+    """A sentence for each change to what parameters, imports and functions cells made that cannot
+    be handed on.
+    """
     return tuple(_lost(one, consumers) for one in answer.get("lost", ()))
 
 
@@ -120,9 +127,12 @@ def _lost(one: Mapping[str, str], consumers: Mapping[str, str]) -> str:
     )
 
 
-def _named(problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str], what: str = "saved") -> str:
+def _named(
+    problems: list[Mapping[str, str]], step: str, consumers: Mapping[str, str], what: str = "saved"
+) -> str:
     said = [
-        f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}" for problem in problems
+        f"`{problem['name']}` (type {problem['type']}){_needed(problem['name'], consumers)}"
+        for problem in problems
     ]
     return f"{', '.join(said)}, made by step `{step}`, cannot be {what}"
 

@@ -13,16 +13,19 @@ if TYPE_CHECKING:
 
 
 def resolve_join(name: str, took: ValueRef | None, gave: Mapping[str, ValueRef]) -> ValueRef:
-    """The version of `name` that counts: `took` is what the branches started from, `gave` what each handed on.
+    """The version of `name` that counts: `took` is what the branches started from, `gave` what each
+    handed on.
 
-    The one giver that changed it wins; equal digests are the same value. Raises StepError when two changed it
-    differently.
+    The one giver that changed it wins; equal digests are the same value. Raises StepError when two
+    changed it differently.
     """
     if not gave:
         if took is None:
             raise StepError(f"nobody gives `{name}`")
         return took
-    changed = {giver: ref for giver, ref in gave.items() if took is None or ref.object != took.object}
+    changed = {
+        giver: ref for giver, ref in gave.items() if took is None or ref.object != took.object
+    }
     firm = {giver: ref for giver, ref in changed.items() if not ref.called}
     if changed and not firm:  # what is in a cache is computed again where it is missing
         return changed[min(changed)]

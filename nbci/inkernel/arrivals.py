@@ -21,12 +21,16 @@ def watch(name: str, callback: Any) -> None:
 
 
 def place() -> int:
-    """Right before the zygote's stash, so that those which only watch are asked as ever; else the first."""
+    """Right before the zygote's stash, so that those which only watch are asked as ever; else the
+    first.
+    """
     return next((number for number, other in enumerate(sys.meta_path) if brings_others(other)), 0)
 
 
 def here(name: str) -> Any:
-    """The module, if code can reach it: in a fork also as an attribute, without an import of its own."""
+    """The module, if code can reach it: in a fork also as an attribute, without an import of its
+    own.
+    """
     module = sys.modules.get(name)
     if module is None:
         parent, _, last = name.rpartition(".")
@@ -51,7 +55,9 @@ class Finder:
     """Stands before the other finders, and asks them in turn."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """What the next finder says, with a loader that tells of the module; None for those that nobody waits for."""
+        """What the next finder says, with a loader that tells of the module; None for those that
+        nobody waits for.
+        """
         for other in sys.meta_path[sys.meta_path.index(self) + 1 :] if waiting else ():
             if name not in waiting and not brings_others(other):
                 continue

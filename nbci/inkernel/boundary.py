@@ -13,7 +13,9 @@ from . import facts, process_state, random_state, values
 def begin(  # called with a JSON document, by name
     load: dict[str, Any], folder: str, states: list[Any], verified: list[str], followed: bool
 ) -> dict[str, Any]:
-    """Load the values and the random state; `followed`: other steps come after this one, which see what it leaves."""
+    """Load the values and the random state; `followed`: other steps come after this one, which see
+    what it leaves.
+    """
     answer = values.load(**load)
     if answer:
         return answer
@@ -25,7 +27,9 @@ def begin(  # called with a JSON document, by name
 
 
 def figures_can_be_shown() -> None:
-    """Start pyplot where a figure has come: the step that made it did, and IPython shows figures from then on."""
+    """Start pyplot where a figure has come: the step that made it did, and IPython shows figures
+    from then on.
+    """
     if "matplotlib.figure" in sys.modules and "matplotlib.pyplot" not in sys.modules:
         with contextlib.suppress(Exception):
             pyplot = importlib.import_module("matplotlib.pyplot")

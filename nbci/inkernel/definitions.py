@@ -1,7 +1,8 @@
-"""What parameters, imports and functions cells made: whether it still is what it was, and where it is found again.
+"""What parameters, imports and functions cells made: whether it still is what it was, and where it
+is found again.
 
-Every step runs these cells, so a value names what they made instead of holding it, as long as nobody changed it. What
-was changed is a value like any other.
+Every step runs these cells, so a value names what they made instead of holding it, as long as
+nobody changed it. What was changed is a value like any other.
 """
 
 from __future__ import annotations
@@ -14,7 +15,18 @@ import weakref
 from typing import Any
 
 ATOMS = frozenset(
-    (type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), type(NotImplemented)),
+    (
+        type(None),
+        bool,
+        int,
+        float,
+        complex,
+        str,
+        bytes,
+        range,
+        type(Ellipsis),
+        type(NotImplemented),
+    ),
 )
 LEAVES = (
     types.CodeType,
@@ -38,7 +50,8 @@ LEAF_HOMES = frozenset(
 )
 """Modules whose objects do not change, or belong to their process."""
 CONTAINERS = (list, dict, set, frozenset, bytearray)
-"""Pickle does not ask how exact instances of these are written; they are named by a persistent id."""
+"""Pickle does not ask how exact instances of these are written; they are named by a persistent id.
+"""
 MOST_OBJECTS = 100_000
 """So many objects of one name are compared; what lies behind them is not."""
 
@@ -48,9 +61,14 @@ CACHED = type(functools.lru_cache(maxsize=None)(len))
 made: dict[str, Walk] = {}
 """What each name of those cells led to when they had run."""
 addresses: dict[int, tuple[str, int]] = {}
-"""Where each object is found again, by its id: a name, and the number in its walk. Only what is as it was."""
+"""Where each object is found again, by its id: a name, and the number in its walk.
+
+Only what is as it was.
+"""
 moved: dict[str, dict[int, Any]] = {}
-"""Of names that arrived as values, the objects that stand for those that this kernel's own cells made, by number."""
+"""Of names that arrived as values, the objects that stand for those that this kernel's own cells
+made, by number.
+"""
 there: set[str] = set()
 """All names that the cells before the step's own bound."""
 containers: set[int] = set()
@@ -58,9 +76,11 @@ containers: set[int] = set()
 
 
 class Walk:
-    """All objects that a value leads to, in an order that repeats, and what each of them looks like.
+    """All objects that a value leads to, in an order that repeats, and what each of them looks
+    like.
 
-    `calls` are how often cached functions were called, which is no change as long as they have no effect.
+    `calls` are how often cached functions were called, which is no change as long as they have no
+    effect.
     """
 
     def __init__(self, value: Any) -> None:
@@ -93,7 +113,9 @@ class Walk:
 
     def is_like(self, other: Walk) -> bool:
         """Whether both are of the same objects, which look the same."""
-        return self.root == other.root and self.numbers == other.numbers and self.looks == other.looks
+        return (
+            self.root == other.root and self.numbers == other.numbers and self.looks == other.looks
+        )
 
     def is_like_now(self, value: Any) -> bool:
         """Whether the value still looks like this."""
@@ -120,7 +142,8 @@ def remember(space: dict[str, Any], names: Any) -> None:
 
 
 def changed(space: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """The names that lead to something else than they did, and those of them for which only calls were counted.
+    """The names that lead to something else than they did, and those of them for which only calls
+    were counted.
 
     A name that is gone is none of them.
     """
@@ -176,17 +199,24 @@ STANDING_FOR = "what stands for "
 
 
 def places(values: dict[str, Any], made_of: Any) -> dict[str, Any]:
-    """For each value that was changed, what it still holds of the objects that earlier values may name by addresses.
+    """For each value that was changed, what it still holds of the objects that earlier values may
+    name by addresses.
 
     `made_of` gives the ids of all objects in the values.
     """
-    different = [name for name, value in values.items() if name in made and id(value) not in addresses]
+    different = [
+        name for name, value in values.items() if name in made and id(value) not in addresses
+    ]
     ids = made_of() if different else ()
     found: dict[str, Any] = {}
     for name in different:
         objects = dict(enumerate(made[name].objects))
         objects.update(moved.get(name, {}))
-        kept = {number: one for number, one in objects.items() if id(one) in ids and not isinstance(one, tuple)}
+        kept = {
+            number: one
+            for number, one in objects.items()
+            if id(one) in ids and not isinstance(one, tuple)
+        }
         if kept:
             found[STANDING_FOR + name] = kept
     return found
@@ -205,7 +235,9 @@ def mark(obj: Any) -> Any:
 
 
 def is_leaf(obj: Any) -> bool:
-    """Whether the object has no state of its own that a step could change, or none that can be seen."""
+    """Whether the object has no state of its own that a step could change, or none that can be
+    seen.
+    """
     if type(obj) in ATOMS or isinstance(obj, LEAVES):
         return True
     if isinstance(obj, types.BuiltinFunctionType):
@@ -333,7 +365,9 @@ def parts_of(obj: Any) -> list[Any]:
 def slots_of(kind: type) -> list[str]:
     slots = kind.__dict__.get("__slots__", ())
     names = [slots] if isinstance(slots, str) else list(slots)
-    return [name for name in names if isinstance(kind.__dict__.get(name), types.MemberDescriptorType)]
+    return [
+        name for name in names if isinstance(kind.__dict__.get(name), types.MemberDescriptorType)
+    ]
 
 
 WALKED = (
@@ -365,7 +399,9 @@ def has_own_pickle(obj: Any) -> bool:
 
 
 def opaque_state(obj: Any) -> Any:
-    """A digest of what only the object's own pickle tells of it; None where nothing but its parts can change."""
+    """A digest of what only the object's own pickle tells of it; None where nothing but its parts
+    can change.
+    """
     if not has_own_pickle(obj):
         return None
     from .untouched import Picture, content_digest

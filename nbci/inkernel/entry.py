@@ -1,4 +1,6 @@
-"""The `_nbci` package of the user's kernel: registers its parts, answers calls; stdlib only, Python 3.8 and later."""
+"""The `_nbci` package of the user's kernel: registers its parts, answers calls; stdlib only, Python
+3.8 and later.
+"""
 
 from __future__ import annotations
 
@@ -52,7 +54,9 @@ def provide_cloudpickle(package_source: str, module_source: str) -> None:
 
 
 def call(function: str, argument: str) -> Answer:
-    """Call `part.function` with a JSON document; the answer has `ok`, `os_error` or `broken` (a traceback)."""
+    """Call `part.function` with a JSON document; the answer has `ok`, `os_error` or `broken` (a
+    traceback).
+    """
     part, _, name = function.partition(".")
     try:
         module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]

@@ -1,4 +1,6 @@
-"""What the kernel knows about itself: metrics, usage, imported modules, and what went wrong beside the cells."""
+"""What the kernel knows about itself: metrics, usage, imported modules, and what went wrong beside
+the cells.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,11 @@ def install(parent: int) -> dict[str, Any]:
     watch_unraisable()
     watch_loop()
     baseline.update(top_levels())
-    return {"version": platform.python_implementation().replace("CPython", "Python") + " " + platform.python_version()}
+    return {
+        "version": platform.python_implementation().replace("CPython", "Python")
+        + " "
+        + platform.python_version()
+    }
 
 
 def die_with(parent: int) -> None:
@@ -48,7 +54,9 @@ def die_with(parent: int) -> None:
 
 
 def leave_children_alone() -> None:
-    """Keep ipykernel from waiting for children when it ends, seconds for each zombie: nbci ends them itself."""
+    """Keep ipykernel from waiting for children when it ends, seconds for each zombie: nbci ends
+    them itself.
+    """
     from IPython import get_ipython
 
     kernel: Any = getattr(get_ipython(), "kernel", None)
@@ -57,7 +65,9 @@ def leave_children_alone() -> None:
 
 
 def end_in_order() -> None:
-    """Have ipykernel's control thread end before the thread that it waits for, else it waits ten seconds at times."""
+    """Have ipykernel's control thread end before the thread that it waits for, else it waits ten
+    seconds at times.
+    """
     import atexit
 
     from IPython import get_ipython
@@ -74,7 +84,9 @@ def end_in_order() -> None:
 
 
 def answer_at_once() -> None:
-    """Keep ipykernel from sleeping after each cell, for clients that take the reply for the end of all output."""
+    """Keep ipykernel from sleeping after each cell, for clients that take the reply for the end of
+    all output.
+    """
     from IPython import get_ipython
 
     kernel: Any = getattr(get_ipython(), "kernel", None)
@@ -92,7 +104,9 @@ def enable_faulthandler() -> None:
 
 
 def note(text: str) -> None:
-    """Remember `text` with the last cell's place in the history; IPython counts executions early or late."""
+    """Remember `text` with the last cell's place in the history; IPython counts executions early or
+    late.
+    """
     from IPython import get_ipython
 
     asides.append([len(get_ipython().history_manager.input_hist_raw) - 1, text])
@@ -108,7 +122,12 @@ def watch_threads() -> None:
     def hook(args: Any) -> Any:
         if args.exc_type is not SystemExit:
             name = args.thread.name if args.thread is not None else "unknown"
-            note("an exception ended the thread " + name + ": " + described(args.exc_type, args.exc_value))
+            note(
+                "an exception ended the thread "
+                + name
+                + ": "
+                + described(args.exc_type, args.exc_value)
+            )
         original(args)
 
     threading.excepthook = hook
@@ -118,7 +137,9 @@ def await_threads() -> list[str]:
     """Let threads end that would keep a program alive, for a while; the names of those that go on."""
     deadline = time.monotonic() + THREADS_SECONDS
     pools: Any = sys.modules.get("concurrent.futures.thread")
-    if pools is not None and pools._threads_queues:  # their threads wait for work until they are told of the end
+    if (
+        pools is not None and pools._threads_queues
+    ):  # their threads wait for work until they are told of the end
         ending = threading.Thread(target=pools._python_exit, daemon=True)
         ending.start()
         ending.join(THREADS_SECONDS)
@@ -133,7 +154,9 @@ def lasting_threads() -> list[threading.Thread]:
     return [
         thread
         for thread in threading.enumerate()
-        if not thread.daemon and thread not in exempt and not type(thread).__module__.startswith(OF_THE_KERNEL)
+        if not thread.daemon
+        and thread not in exempt
+        and not type(thread).__module__.startswith(OF_THE_KERNEL)
     ]
 
 
@@ -169,7 +192,9 @@ def watch_loop() -> None:
 
 
 def forgotten_tasks() -> list[str]:
-    """Tasks that are still pending, and failed ones that nobody awaited though a variable holds them."""
+    """Tasks that are still pending, and failed ones that nobody awaited though a variable holds
+    them.
+    """
     gc.collect()
     try:
         pending = asyncio.all_tasks()
@@ -184,7 +209,12 @@ def forgotten_tasks() -> list[str]:
         said.append("the asyncio task " + code.co_name + "() was still pending at the end")
     space: dict[str, Any] = sys.modules["__main__"].__dict__
     for name, value in list(space.items()):
-        if name.startswith("_") or not isinstance(value, asyncio.Task) or not value.done() or value.cancelled():
+        if (
+            name.startswith("_")
+            or not isinstance(value, asyncio.Task)
+            or not value.done()
+            or value.cancelled()
+        ):
             continue
         if getattr(value, "_log_traceback", False):
             error = value.exception()
@@ -194,7 +224,9 @@ def forgotten_tasks() -> list[str]:
 
 
 def top_levels() -> list[str]:
-    """Imported top-level modules; for namespace packages, which several distributions share, their children."""
+    """Imported top-level modules; for namespace packages, which several distributions share, their
+    children.
+    """
     names = set()
     for name in list(sys.modules):
         first, _, rest = name.partition(".")
@@ -257,11 +289,16 @@ def finish(probes: list[str]) -> dict[str, Any]:
     answers = [probe(expression) for expression in probes]
     threads = await_threads()
     told = (
-        " was still running " + format(THREADS_SECONDS, "g") + " seconds after the last cell, and ended with the kernel"
+        " was still running "
+        + format(THREADS_SECONDS, "g")
+        + " seconds after the last cell, and ended with the kernel"
     )
     asides.extend([None, "the thread " + name + told] for name in threads)
     asides.extend([None, text] for text in forgotten_tasks())
-    own, ended = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    own, ended = (
+        resource.getrusage(resource.RUSAGE_SELF),
+        resource.getrusage(resource.RUSAGE_CHILDREN),
+    )
     unit = 1 if sys.platform == "darwin" else 1024
     return {
         "probes": answers,

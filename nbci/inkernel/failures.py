@@ -46,7 +46,9 @@ def watch_tracebacks(shell: Any) -> None:
     def showtraceback(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> Any:
         value = (exc_tuple or sys.exc_info())[1]
         if value is not None and is_of_widgets(sys._getframe(1)):
-            sys.modules["_nbci.facts"].note("an exception was shown in a widget, and the cell went on: " + told(value))
+            sys.modules["_nbci.facts"].note(
+                "an exception was shown in a widget, and the cell went on: " + told(value)
+            )
         elif value is not None:
             shown.append(value)
         return original(exc_tuple, *args, **kwargs)
@@ -65,7 +67,9 @@ def watch_tracebacks(shell: Any) -> None:
 
 
 def is_of_widgets(frame: Any) -> bool:
-    """Whether this is code of ipywidgets: an `Output` and an `interact` show what is raised in them, and go on."""
+    """Whether this is code of ipywidgets: an `Output` and an `interact` show what is raised in
+    them, and go on.
+    """
     return str(frame.f_globals.get("__name__")).startswith("ipywidgets.")
 
 
@@ -110,7 +114,9 @@ def raise_new(before: int) -> None:
 
 
 class FolderErrors:
-    """%cd prints the OSError of a missing folder and goes on in the old one: keep it, to raise it afterwards."""
+    """%cd prints the OSError of a missing folder and goes on in the old one: keep it, to raise it
+    afterwards.
+    """
 
     def __init__(self, magic: str) -> None:
         self.watches = magic in CHANGES_FOLDER
@@ -152,7 +158,9 @@ def raise_from_run(shell: Any) -> None:
             if not ignores_exit:
                 raise
 
-    def safe_execfile_ipy(fname: Any, shell_futures: Any = False, raise_exceptions: Any = False) -> Any:
+    def safe_execfile_ipy(
+        fname: Any, shell_futures: Any = False, raise_exceptions: Any = False
+    ) -> Any:
         __tracebackhide__ = True
         return notebook(fname, shell_futures=shell_futures, raise_exceptions=True)
 
@@ -168,7 +176,8 @@ def raise_from_exit(shell: Any) -> None:
         raise CellExit("exit() ended the cell")
 
     shell.ask_exit = ask_exit
-    # what IPython advises to somebody at a prompt would stand as the last thing that the cell printed
+    # what IPython advises to somebody at a prompt would stand as the last thing that the cell
+    # printed
     warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
 
 

@@ -1,4 +1,6 @@
-"""Better forms than their own pickles for arrays and tables: nothing copied that can be mapped, sharing kept."""
+"""Better forms than their own pickles for arrays and tables: nothing copied that can be mapped,
+sharing kept.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +8,14 @@ import pickle
 from typing import Any
 
 SMALL_BYTES = 1 << 10
-"""Arrays below this stand in the pickle itself: mapping each of many small ones would cost more than it saves."""
+"""Arrays below this stand in the pickle itself: mapping each of many small ones would cost more
+than it saves.
+"""
 
 EXPORTED = "biufcSU"
-"""Kinds of numpy's types whose arrays it puts beside the pickle by itself; times and structures it would copy."""
+"""Kinds of numpy's types whose arrays it puts beside the pickle by itself; times and structures it
+would copy.
+"""
 
 
 class Refused(Exception):
@@ -36,9 +42,13 @@ def form_of(pickler: Any, obj: Any) -> Any:
 
 
 def memory_view_form(view: memoryview) -> tuple[Any, ...]:
-    """A view of the same object, which travels with it; cloudpickle would make bytes of it without a word."""
+    """A view of the same object, which travels with it; cloudpickle would make bytes of it without
+    a word.
+    """
     if not view.c_contiguous:
-        raise TypeError("a memoryview with gaps cannot be passed on; pass on the object that it looks into")
+        raise TypeError(
+            "a memoryview with gaps cannot be passed on; pass on the object that it looks into"
+        )
     whole = memoryview(view.obj)
     if view.nbytes == whole.nbytes:
         start = 0
@@ -48,7 +58,10 @@ def memory_view_form(view: memoryview) -> tuple[Any, ...]:
         return (memory_view, (bytes(view), (0, view.nbytes), view.format, view.shape, True))
     else:
         start = address(view) - address(whole)
-    return (memory_view, (view.obj, (start, start + view.nbytes), view.format, view.shape, view.readonly))
+    return (
+        memory_view,
+        (view.obj, (start, start + view.nbytes), view.format, view.shape, view.readonly),
+    )
 
 
 def address(view: memoryview) -> int:
@@ -57,7 +70,9 @@ def address(view: memoryview) -> int:
     return ctypes.addressof(ctypes.c_char.from_buffer(view))
 
 
-def memory_view(obj: Any, place: tuple[int, int], form: str, shape: tuple[int, ...], readonly: bool) -> memoryview:
+def memory_view(
+    obj: Any, place: tuple[int, int], form: str, shape: tuple[int, ...], readonly: bool
+) -> memoryview:
     """The view of an object's bytes from the first place to the second."""
     view = memoryview(obj).cast("B")[slice(*place)]
     if form != "B" or len(shape) != 1:
@@ -90,10 +105,15 @@ def memory_form(pickler: Any, array: Any) -> tuple[Any, ...]:
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         pickler.copied += array.nbytes
     flat: Any = numpy.asarray(array).ravel(order=order).view("u1")
-    return (from_memory, (pickle.PickleBuffer(flat), array.dtype, array.shape, order, array.flags.writeable))
+    return (
+        from_memory,
+        (pickle.PickleBuffer(flat), array.dtype, array.shape, order, array.flags.writeable),
+    )
 
 
-def from_memory(memory: Any, dtype: Any, shape: tuple[int, ...], order: Any, writeable: bool) -> Any:
+def from_memory(
+    memory: Any, dtype: Any, shape: tuple[int, ...], order: Any, writeable: bool
+) -> Any:
     """The array in this memory."""
     import numpy
 
@@ -108,7 +128,9 @@ def view_as(reduced: tuple[Any, ...], kind: type) -> Any:
     return reduced[0](*reduced[1]).view(kind)
 
 
-def view(base: Any, offset: int, shape: tuple[Any, ...], strides: tuple[Any, ...], dtype: Any) -> Any:
+def view(
+    base: Any, offset: int, shape: tuple[Any, ...], strides: tuple[Any, ...], dtype: Any
+) -> Any:
     """An array that shares the memory of `base`."""
     import numpy
 
@@ -165,15 +187,27 @@ def sparse_form(matrix: Any) -> Any:
     parts = getattr(matrix, "__dict__", None)
     if not parts or "_shape" not in parts:
         return None
-    facts = {"_has_sorted_indices", "_has_canonical_format", "has_sorted_indices", "has_canonical_format"}
-    return (tuple, ((type(matrix), {name: part for name, part in parts.items() if name not in facts}),))
+    facts = {
+        "_has_sorted_indices",
+        "_has_canonical_format",
+        "has_sorted_indices",
+        "has_canonical_format",
+    }
+    return (
+        tuple,
+        ((type(matrix), {name: part for name, part in parts.items() if name not in facts}),),
+    )
 
 
 def pandas_form(pickler: Any, obj: Any) -> Any:
-    """Tables as they are, but for pictures: there a form that does not tell how the table lays out its blocks."""
+    """Tables as they are, but for pictures: there a form that does not tell how the table lays out
+    its blocks.
+    """
     if type(obj).__name__ in ("DataFrame", "Series"):
         pickler.seen.add(id(obj._metadata))
-        pickler.seen.update(id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ()))
+        pickler.seen.update(
+            id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ())
+        )
         return picture_of_table(pickler.picture, obj) if pickler.picture is not None else None
     if type(obj).__name__.endswith("Dtype"):
         return without_cache(obj.__reduce_ex__(5))
@@ -188,14 +222,18 @@ def without_cache(reduced: Any) -> Any:
         return None
     plain, slots = reduced[2] if isinstance(reduced[2], tuple) else (reduced[2], None)
     plain, slots = (
-        {name: part for name, part in (state or {}).items() if name != "_cache"} or None for state in (plain, slots)
+        {name: part for name, part in (state or {}).items() if name != "_cache"} or None
+        for state in (plain, slots)
     )
     return (*reduced[:2], (plain, slots) if slots else plain, *reduced[3:])
 
 
 def picture_of_table(picture: Any, obj: Any) -> tuple[Any, ...]:
     if type(obj).__name__ == "Series":
-        return (tuple, (("Series", obj.index, obj.name, column(picture, obj._values), dict(obj.attrs)),))
+        return (
+            tuple,
+            (("Series", obj.index, obj.name, column(picture, obj._values), dict(obj.attrs)),),
+        )
     columns = [column(picture, obj.iloc[:, position]._values) for position in range(obj.shape[1])]
     return (tuple, (("DataFrame", obj.index, obj.columns, columns, dict(obj.attrs)),))
 

@@ -1,4 +1,6 @@
-"""Models and data sets of machine-learning libraries whose own pickles fail, or fail where they are loaded."""
+"""Models and data sets of machine-learning libraries whose own pickles fail, or fail where they are
+loaded.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ NOT_WRITTEN = (
 
 
 def form_of(obj: Any) -> Any:
-    """How the object is reduced, or None: as it says itself. Raises Refused for what cannot leave its process."""
+    """How the object is reduced, or None: as it says itself.
+
+    Raises Refused for what cannot leave its process.
+    """
     package = (type(obj).__module__ or "").partition(".")[0]
     if package == "xgboost":
         return matrix_form(obj) if hasattr(obj, "save_binary") else None
@@ -57,9 +62,13 @@ def refuse_bound(obj: Any) -> None:
 
 
 def matrix_form(matrix: Any) -> tuple[Any, ...]:
-    """A `DMatrix` as xgboost's own binary file, which has labels, weights, and names and types of features, too."""
+    """A `DMatrix` as xgboost's own binary file, which has labels, weights, and names and types of
+    features, too.
+    """
     kind = type(matrix)
-    if kind.__name__ != "DMatrix":  # the others hold an iterator or quantiles, which the file has not
+    if (
+        kind.__name__ != "DMatrix"
+    ):  # the others hold an iterator or quantiles, which the file has not
         raise Refused(NOT_WRITTEN.format(name=kind.__name__))
     settings = {name: value for name, value in vars(matrix).items() if name != "handle"}
     return (matrix_of, (kind, pickle.PickleBuffer(binary_of(matrix)), settings))
@@ -90,7 +99,9 @@ def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
 
 @contextlib.contextmanager
 def passing_file() -> Iterator[str]:
-    """A path for a moment; the file is nbci's, so the traces do not take it for one that the step read or wrote."""
+    """A path for a moment; the file is nbci's, so the traces do not take it for one that the step
+    read or wrote.
+    """
     before = getattr(traces.noting, "on", False)
     traces.noting.on = True
     folder = tempfile.mkdtemp(prefix="nbci-")

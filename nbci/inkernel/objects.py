@@ -26,7 +26,11 @@ def form_of(obj: Any) -> Any:
 
 def form_of_definition(obj: Any) -> Any:
     """How a function or a class is reduced that Python itself made from a user's, or None."""
-    if isinstance(obj, types.FunctionType) and obj.__globals__ is vars(functools) and "registry" in vars(obj):
+    if (
+        isinstance(obj, types.FunctionType)
+        and obj.__globals__ is vars(functools)
+        and "registry" in vars(obj)
+    ):
         return dispatch_form(obj)
     return None
 
@@ -47,7 +51,9 @@ def content_of(cell: Any) -> tuple[Any, ...]:
 
 
 def cached_form(function: Any) -> tuple[Any, ...]:
-    """With what is in the cache, and how often it was asked: a result is not computed again in a later step."""
+    """With what is in the cache, and how often it was asked: a result is not computed again in a
+    later step.
+    """
     info = function.cache_info()
     settings: Any = getattr(function, "cache_parameters", dict)()
     attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
@@ -62,21 +68,31 @@ def cached(function: Any, maxsize: Any, typed: bool) -> Any:
 
 
 def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
-    """Arguments and results in the cache, the one used longest ago first; none where they cannot be told.
+    """Arguments and results in the cache, the one used longest ago first; none where they cannot be
+    told.
 
-    The cache is C's own (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector sees into it.
+    The cache is C's own (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector
+    sees into it.
     """
     settings: Any = getattr(function, "cache_parameters", dict)()
     if not info.currsize or type(function.__wrapped__) is not types.FunctionType:
         return []
     held = gc.get_referents(function)
-    tables = [one for one in held if type(one) is dict and one is not vars(function) and len(one) == info.currsize]
+    tables = [
+        one
+        for one in held
+        if type(one) is dict and one is not vars(function) and len(one) == info.currsize
+    ]
     if len(tables) != 1:
         return []
     pairs = list(tables[0].items())
     if info.maxsize is not None:
         before = held[: next(at for at, one in enumerate(held) if one is tables[0])]
-        linked = [one for one in before if getattr(one, "__name__", "") != "_lru_list_elem" and one is not CACHED]
+        linked = [
+            one
+            for one in before
+            if getattr(one, "__name__", "") != "_lru_list_elem" and one is not CACHED
+        ]
         pairs = list(zip(linked[::2], linked[1::2]))
     if len(pairs) != info.currsize or any(key not in tables[0] for key, _ in pairs):
         return []
@@ -87,7 +103,9 @@ def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
 
 
 def without_types(key: Any, mark: Any) -> Any:
-    """A key of a cache that tells types apart as one that does not: the types of all arguments stand at its end."""
+    """A key of a cache that tells types apart as one that does not: the types of all arguments
+    stand at its end.
+    """
     parts = list(key)
     positional = next((at for at, part in enumerate(parts) if part is mark), len(parts) // 2)
     named = max(0, len(parts) - 1 - 2 * positional) // 3
@@ -134,7 +152,9 @@ def fill_cache(function: Any, filled: tuple[Any, ...]) -> None:
 
 
 def handing_out(free: int) -> types.CodeType:
-    """Code that gives the next of the results, with as many free variables as the code that it stands for."""
+    """Code that gives the next of the results, with as many free variables as the code that it
+    stands for.
+    """
     names = ["v%d" % number for number in range(free)]
     source = (
         "def outer():\n"
@@ -174,9 +194,14 @@ def fill_registry(function: Any, filled: tuple[Any, ...]) -> None:
 
 
 def exception_form(error: BaseException) -> Any:
-    """Without its constructor, which may want other arguments than it passed on; with its cause and context."""
+    """Without its constructor, which may want other arguments than it passed on; with its cause and
+    context.
+    """
     kind: Any = type(error)
-    if kind.__reduce__ is not BaseException.__reduce__ or kind.__reduce_ex__ is not object.__reduce_ex__:
+    if (
+        kind.__reduce__ is not BaseException.__reduce__
+        or kind.__reduce_ex__ is not object.__reduce_ex__
+    ):
         return None
     chain = (error.__cause__, error.__context__, error.__suppress_context__)
     return (exception, (kind, error.args), (dict(vars(error)), chain), None, None, fill_exception)
@@ -184,8 +209,16 @@ def exception_form(error: BaseException) -> Any:
 
 def exception(kind: Any, arguments: tuple[Any, ...]) -> Any:
     """The exception as its first base in C makes it."""
-    base = next(one for one in kind.__mro__ if "__init__" in vars(one) and not is_pythons(vars(one)["__init__"]))
-    maker = next(one for one in kind.__mro__ if "__new__" in vars(one) and not is_pythons(vars(one)["__new__"]))
+    base = next(
+        one
+        for one in kind.__mro__
+        if "__init__" in vars(one) and not is_pythons(vars(one)["__init__"])
+    )
+    maker = next(
+        one
+        for one in kind.__mro__
+        if "__new__" in vars(one) and not is_pythons(vars(one)["__new__"])
+    )
     error = maker.__new__(kind, *arguments)
     base.__init__(error, *arguments)
     return error
@@ -206,7 +239,8 @@ def fill_exception(error: BaseException, filled: tuple[Any, ...]) -> None:
 
 
 def own_attributes(kind: Any) -> dict[str, Any]:
-    """Attributes that cloudpickle takes for inherited ones, because a base has the very same object.
+    """Attributes that cloudpickle takes for inherited ones, because a base has the very same
+    object.
 
     The base may get another one later (`_extract_class_dict` in cloudpickle.py).
     """
@@ -221,7 +255,9 @@ def own_attributes(kind: Any) -> dict[str, Any]:
 def class_without_effects(  # noqa: PLR0917  # called as cloudpickle's own function is
     kind: Any, name: str, bases: Any, settings: Any, identity: Any, extra: Any
 ) -> Any:
-    """The class as cloudpickle begins it, but its metaclass and bases are not told again: they were, in their time."""
+    """The class as cloudpickle begins it, but its metaclass and bases are not told again: they
+    were, in their time.
+    """
     from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # it has no types
 
     known = inner._DYNAMIC_CLASS_TRACKER_BY_ID.get(identity)
@@ -269,9 +305,11 @@ REMAKING = ("__new__", "__reduce__", "__reduce_ex__", "__getattr__")
 
 
 def checked_form(obj: Any) -> Any:
-    """As the object says itself, once it is sure that this can be read: else the next step would fail, not this one.
+    """As the object says itself, once it is sure that this can be read: else the next step would
+    fail, not this one.
 
-    Nothing of the user's is called but what says how the object is reduced: its constructor may count or register.
+    Nothing of the user's is called but what says how the object is reduced: its constructor may
+    count or register.
     """
     kind = type(obj)
     if not any(is_pythons(getattr(kind, name, None)) for name in REMAKING):
@@ -306,20 +344,29 @@ def check_arguments(maker: Any, arguments: tuple[Any, ...]) -> None:
         signature.bind(*arguments, **named)
     except TypeError as error:
         label = getattr(maker, "__qualname__", type(maker).__name__)
-        raise Refused("it could not be loaded again: `%s`: %s; %s" % (label, error, remedy)) from None
+        raise Refused(
+            "it could not be loaded again: `%s`: %s; %s" % (label, error, remedy)
+        ) from None
 
 
 def check_attributes(kind: Any, maker: Any) -> None:
-    """Refuse a `__getattr__` that fails on an object that has no attributes yet, which a pickle asks first."""
+    """Refuse a `__getattr__` that fails on an object that has no attributes yet, which a pickle
+    asks first.
+    """
     bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
-    if not bare or not is_pythons(getattr(kind, "__getattr__", None)) or hasattr(kind, "__setstate__"):
+    if (
+        not bare
+        or not is_pythons(getattr(kind, "__getattr__", None))
+        or hasattr(kind, "__setstate__")
+    ):
         return
     try:
         getattr(kind.__new__(kind), "__setstate__", None)
     except Exception as error:  # noqa: BLE001  # user code can raise anything
         raise Refused(
             "it could not be loaded again: `%s.__getattr__` raises %s on an object that has no attributes yet; let it "
-            "raise AttributeError for names that begin with two underscores" % (kind.__qualname__, type(error).__name__)
+            "raise AttributeError for names that begin with two underscores"
+            % (kind.__qualname__, type(error).__name__)
         ) from None
 
 
@@ -342,7 +389,9 @@ def view_of(held: Any, start: int, size: int, form: Any, readonly: bool) -> Any:
 
 
 def address_of(view: memoryview) -> int:
-    """Where in memory the view begins; asked of a copy of its description, since a view does not tell."""
+    """Where in memory the view begins; asked of a copy of its description, since a view does not
+    tell.
+    """
     import ctypes
 
     class Buffer(ctypes.Structure):

@@ -1,4 +1,6 @@
-"""The pickler of values: it knows the notebook, and gives arrays the form in which they can be mapped."""
+"""The pickler of values: it knows the notebook, and gives arrays the form in which they can be
+mapped.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,8 @@ from . import definitions, forms, learning, objects
 from .forms import Refused
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
-"""How the names of cells' code begin; they hold the process id or a count, and digests must repeat."""
+"""How the names of cells' code begin; they hold the process id or a count, and digests must repeat.
+"""
 
 state: dict[str, Any] = {"step": ""}
 """The step that runs."""
@@ -26,7 +29,9 @@ def main() -> dict[str, Any]:
 
 
 def main_globals() -> dict[str, Any]:
-    """What functions that step cells defined have as their globals after loading: the notebook's own."""
+    """What functions that step cells defined have as their globals after loading: the notebook's
+    own.
+    """
     return main()
 
 
@@ -54,15 +59,19 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
     _function_setstate(function, (plain, slots))
 
 
-def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, named: bool = False) -> Any:
-    """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after this module.
+def pickler(
+    file: Any, buffers: Any, shared: Any = (), picture: Any = None, named: bool = False
+) -> Any:
+    """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after
+    this module.
 
-    `shared` are ids of numpy base arrays whose views keep sharing; `picture` takes note of the large arrays instead of
-    writing them, in a form that reading a table does not change. `named`: plain lists and the like that the notebook's
-    cells made are named, too. Afterwards `refs` has the names of what those cells made that is only named, `reads` the
-    names that functions in it look up when they are called, `copied` the bytes of arrays that had to be copied, `seen`
-    the ids of what is not part of the value, such as what pandas tables share among themselves, and `held` the classes
-    and functions that it holds.
+    `shared` are ids of numpy base arrays whose views keep sharing; `picture` takes note of the
+    large arrays instead of writing them, in a form that reading a table does not change. `named`:
+    plain lists and the like that the notebook's cells made are named, too. Afterwards `refs` has
+    the names of what those cells made that is only named, `reads` the names that functions in it
+    look up when they are called, `copied` the bytes of arrays that had to be copied, `seen` the ids
+    of what is not part of the value, such as what pandas tables share among themselves, and `held`
+    the classes and functions that it holds.
     """
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
@@ -92,7 +101,9 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
                 self.checked.add(type(obj))
                 if type(obj) not in self.dispatch_table:
                     special = objects.checked_form(obj)
-            return special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
+            return (
+                special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
+            )
 
         def noted(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
             self.refs.add(address[0])
@@ -130,7 +141,9 @@ def pickler(file: Any, buffers: Any, shared: Any = (), picture: Any = None, name
             return (reduced[0], arguments, (plain, slots, contents), None, None, set_function)
 
         def imported_globals(self, function: Any, found: dict[str, Any]) -> dict[str, Any]:
-            """The globals that come with the function; the others are values, or made by cells of all steps."""
+            """The globals that come with the function; the others are values, or made by cells of
+            all steps.
+            """
             names = set(inner._extract_code_globals(function.__code__))
             unknown = {name for name in names - main().keys() if not hasattr(builtins, name)}
             imported = {name for name in names & main().keys() if is_imported(main()[name])}
@@ -161,7 +174,9 @@ def is_imported(value: Any) -> bool:
 
 
 def repeatable_id(obj: type) -> None:
-    """Give a class its identity for cloudpickle from where it was defined, not at random, so that digests repeat."""
+    """Give a class its identity for cloudpickle from where it was defined, not at random, so that
+    digests repeat.
+    """
     from cloudpickle import cloudpickle as inner
 
     try:

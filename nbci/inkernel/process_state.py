@@ -1,4 +1,6 @@
-"""Settings of the process and of libraries that a step changed: the steps after it run in processes of their own."""
+"""Settings of the process and of libraries that a step changed: the steps after it run in processes
+of their own.
+"""
 
 from __future__ import annotations
 
@@ -23,13 +25,17 @@ INLINE_SETTINGS = ("figure_formats", "print_figure_kwargs", "rc", "close_figures
 class Kind:
     """Settings that are read together; `owner` is the module without which there are none.
 
-    `token` is something quicker to have that differs when they do, for settings of which there are hundreds.
+    `token` is something quicker to have that differs when they do, for settings of which there are
+    hundreds.
 
-    `words`: imports change settings of this kind by themselves, and do so again in the step that imports the same. A
-    change that comes with imports is the step's own only where its text has one of the words.
+    `words`: imports change settings of this kind by themselves, and do so again in the step that
+    imports the same. A change that comes with imports is the step's own only where its text has one
+    of the words.
     """
 
-    def __init__(self, name: str, owner: str, read: Any, words: tuple[str, ...] = (), token: Any = None) -> None:
+    def __init__(
+        self, name: str, owner: str, read: Any, words: tuple[str, ...] = (), token: Any = None
+    ) -> None:
         self.name = name
         self.owner = owner
         self.read = read
@@ -58,7 +64,9 @@ def interpreter(_: Any) -> dict[str, Any]:
     found = {"recursion limit": sys.getrecursionlimit(), "switch interval": sys.getswitchinterval()}
     if hasattr(sys, "get_int_max_str_digits"):
         found["longest int"] = sys.get_int_max_str_digits()
-    found.update({"sys." + name: id(getattr(sys, name)) for name in ("stdout", "stderr", "excepthook")})
+    found.update(
+        {"sys." + name: id(getattr(sys, name)) for name in ("stdout", "stderr", "excepthook")}
+    )
     found["sys.dont_write_bytecode"] = sys.dont_write_bytecode
     return found
 
@@ -92,7 +100,9 @@ def decimals(decimal: Any) -> dict[str, Any]:
 
 
 def filters(warnings: Any) -> dict[str, Any]:
-    return {" ".join(part for part in spelt(*entry[:4]) if part): True for entry in warnings.filters}
+    return {
+        " ".join(part for part in spelt(*entry[:4]) if part): True for entry in warnings.filters
+    }
 
 
 def spelt(action: str, message: Any, category: Any, module: Any) -> list[str]:
@@ -102,7 +112,10 @@ def spelt(action: str, message: Any, category: Any, module: Any) -> list[str]:
 
 def loggers(logging: Any) -> dict[str, Any]:
     root = logging.root
-    found = {"of all loggers": root.manager.disable, "": (root.level, tuple(map(id, root.handlers)))}
+    found = {
+        "of all loggers": root.manager.disable,
+        "": (root.level, tuple(map(id, root.handlers))),
+    }
     for name, logger in list(root.manager.loggerDict.items()):
         level, off = getattr(logger, "level", 0), getattr(logger, "disabled", False)
         if level or off:
@@ -111,12 +124,27 @@ def loggers(logging: Any) -> dict[str, Any]:
 
 
 def limits(resource: Any) -> dict[str, Any]:
-    names = ("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_NOFILE", "RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_FSIZE")
-    return {name: resource.getrlimit(getattr(resource, name)) for name in names if hasattr(resource, name)}
+    names = (
+        "RLIMIT_AS",
+        "RLIMIT_CPU",
+        "RLIMIT_NOFILE",
+        "RLIMIT_STACK",
+        "RLIMIT_CORE",
+        "RLIMIT_FSIZE",
+    )
+    return {
+        name: resource.getrlimit(getattr(resource, name))
+        for name in names
+        if hasattr(resource, name)
+    }
 
 
 def handlers(signal: Any) -> dict[str, Any]:
-    return {name: id(signal.getsignal(getattr(signal, name))) for name in SIGNALS if hasattr(signal, name)}
+    return {
+        name: id(signal.getsignal(getattr(signal, name)))
+        for name in SIGNALS
+        if hasattr(signal, name)
+    }
 
 
 def start_method(multiprocessing: Any) -> dict[str, Any]:
@@ -167,7 +195,11 @@ def pandas_options(pandas: Any) -> dict[str, Any]:
 def pandas_methods(pandas: Any) -> dict[str, Any]:
     """What was added to pandas' classes: accessors, `tqdm.pandas()`."""
     kinds = (pandas.DataFrame, pandas.Series, pandas.Index)
-    return {kind.__name__ + "." + name: id(value) for kind in kinds for name, value in vars(kind).items()}
+    return {
+        kind.__name__ + "." + name: id(value)
+        for kind in kinds
+        for name, value in vars(kind).items()
+    }
 
 
 def pandas_members(pandas: Any) -> Any:
@@ -189,7 +221,9 @@ def sklearn_config(sklearn: Any) -> dict[str, Any]:
 def plot_settings(matplotlib: Any) -> dict[str, Any]:
     settings = dict.copy(matplotlib.rcParams)
     backend = settings.get("backend")
-    found = {name: repr(value) if isinstance(value, list) else value for name, value in settings.items()}
+    found = {
+        name: repr(value) if isinstance(value, list) else value for name, value in settings.items()
+    }
     for name in FOLLOWS_THE_BACKEND:
         found.pop(name, None)
     found["backend"] = backend if isinstance(backend, str) and not is_inline(backend) else None
@@ -205,7 +239,10 @@ def plotly_defaults(plotly: Any) -> dict[str, Any]:
 
 
 def altair_settings(altair: Any) -> dict[str, Any]:
-    return {"data_transformers": altair.data_transformers.active, "renderers": altair.renderers.active}
+    return {
+        "data_transformers": altair.data_transformers.active,
+        "renderers": altair.renderers.active,
+    }
 
 
 def xarray_options(xarray: Any) -> dict[str, Any]:
@@ -255,7 +292,9 @@ KINDS = [
     Kind("the locale", "locale", locales),
     Kind("the time zone", "time", time_zone),
     Kind("decimal's context", "decimal", decimals),
-    Kind("the warnings' filters", "warnings", filters, ("warnings", "simplefilter", "filterwarnings")),
+    Kind(
+        "the warnings' filters", "warnings", filters, ("warnings", "simplefilter", "filterwarnings")
+    ),
     Kind("logging", "logging", loggers, ("logg", "setLevel", "verbosity")),
     Kind("limits of the process", "resource", limits),
     Kind("handlers of signals", "signal", handlers, ("signal",)),
@@ -266,12 +305,22 @@ KINDS = [
     Kind("csv's field size", "csv", csv_limit),
     Kind("IPython", "IPython", shell),
     Kind("the inline figures", "matplotlib_inline.config", inline_figures),
-    Kind("pandas' options", "pandas", pandas_options, token=lambda pandas: repr(pandas._config.config._global_config)),
+    Kind(
+        "pandas' options",
+        "pandas",
+        pandas_options,
+        token=lambda pandas: repr(pandas._config.config._global_config),
+    ),
     Kind("pandas' classes", "pandas", pandas_methods, token=pandas_members),
     Kind("numpy's print options", "numpy", numpy_printing),
     Kind("numpy's error handling", "numpy", numpy_errors),
     Kind("scikit-learn's configuration", "sklearn", sklearn_config),
-    Kind("matplotlib's rcParams", "matplotlib", plot_settings, token=lambda owner: tuple(dict.values(owner.rcParams))),
+    Kind(
+        "matplotlib's rcParams",
+        "matplotlib",
+        plot_settings,
+        token=lambda owner: tuple(dict.values(owner.rcParams)),
+    ),
     Kind("plotly's defaults", "plotly.io", plotly_defaults),
     Kind("altair's settings", "altair", altair_settings),
     Kind("xarray's options", "xarray", xarray_options),
@@ -294,7 +343,9 @@ ABSENT = object()
 
 
 def begin() -> None:
-    """Take a picture of all settings, and compare with it after each cell: only there a context's settings are seen."""
+    """Take a picture of all settings, and compare with it after each cell: only there a context's
+    settings are seen.
+    """
     from IPython import get_ipython
 
     for kind in KINDS:
@@ -304,7 +355,10 @@ def begin() -> None:
 
 
 def picture(kind: Kind, owner: Any) -> None:
-    """Remember how it is now; what cannot be read is not looked at any more. Nothing of it is the step's reading."""
+    """Remember how it is now; what cannot be read is not looked at any more.
+
+    Nothing of it is the step's reading.
+    """
     traces.quietly(remember, kind, owner)
 
 
@@ -365,7 +419,9 @@ def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
 
 
 def finish() -> list[list[Any]]:
-    """What is not as it was at the beginning, as `[execution count, what]`, a line for each cell that changed it."""
+    """What is not as it was at the beginning, as `[execution count, what]`, a line for each cell
+    that changed it.
+    """
     lines: dict[int, list[str]] = {}
     for kind in KINDS:
         by_cell: dict[int, list[str]] = {}
@@ -381,4 +437,6 @@ def described(kind: str, names: list[str]) -> str:
     if not shown:
         return kind
     more = len(shown) - SHOWN
-    return kind + " (" + ", ".join(shown[:SHOWN]) + (" and %d more" % more if more > 0 else "") + ")"
+    return (
+        kind + " (" + ", ".join(shown[:SHOWN]) + (" and %d more" % more if more > 0 else "") + ")"
+    )

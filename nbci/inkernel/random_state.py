@@ -1,7 +1,9 @@
-"""The state of the global random generators: a step begins with what the one before it left, and hands on its own.
+"""The state of the global random generators: a step begins with what the one before it left, and
+hands on its own.
 
-Nobody can tell from code who draws from them, so it is seen: at a step's end, by whether the state has changed. A
-state that nobody seeded is not handed on: it stays as unpredictable as in a notebook that is not cut.
+Nobody can tell from code who draws from them, so it is seen: at a step's end, by whether the state
+has changed. A state that nobody seeded is not handed on: it stays as unpredictable as in a notebook
+that is not cut.
 """
 
 from __future__ import annotations
@@ -51,8 +53,14 @@ class Random:
         return seeded.get(self.module, False)
 
     def is_of_imports(self, random: Any, start: bytes, state: bytes) -> bool:
-        """Whether no more was drawn than modules draw once, when they are imported (rich, for the ids of styles)."""
-        drawers = [module for name, module in list(sys.modules.items()) if name not in known and holds(random, module)]
+        """Whether no more was drawn than modules draw once, when they are imported (rich, for the
+        ids of styles).
+        """
+        drawers = [
+            module
+            for name, module in list(sys.modules.items())
+            if name not in known and holds(random, module)
+        ]
         generator = random.Random()
         generator.setstate(pickle.loads(start))
         for _ in range(WORDS_AN_IMPORT * len(drawers)):
@@ -63,7 +71,9 @@ class Random:
 
 
 class NumpyRandom:
-    """The generator behind `numpy.random.rand()`; scikit-learn, pandas and scipy use it where they are given none."""
+    """The generator behind `numpy.random.rand()`; scikit-learn, pandas and scipy use it where they
+    are given none.
+    """
 
     module = "numpy.random"
 
@@ -84,9 +94,13 @@ class NumpyRandom:
         return False
 
     def is_seeded(self, random: Any) -> bool:
-        """Also by somebody who took `seed` before it was watched: numpy forgets the entropy that it began with."""
+        """Also by somebody who took `seed` before it was watched: numpy forgets the entropy that it
+        began with.
+        """
         generator = random.mtrand._rand._bit_generator
-        return seeded.get(self.module, generator._seed_seq is None or type(generator).__name__ != "MT19937")
+        return seeded.get(
+            self.module, generator._seed_seq is None or type(generator).__name__ != "MT19937"
+        )
 
 
 class Torch:
@@ -99,11 +113,17 @@ class Torch:
 
     def read(self, torch: Any) -> bytes:
         gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-        state = [torch.initial_seed(), numbers(torch.get_rng_state()), [numbers(gpu) for gpu in gpus]]
+        state = [
+            torch.initial_seed(),
+            numbers(torch.get_rng_state()),
+            [numbers(gpu) for gpu in gpus],
+        ]
         return pickle.dumps(state, 4)
 
     def write(self, torch: Any, state: bytes) -> None:
-        """A GPU that is not in use yet gets its state, or the seed, when it first is; torch sees to that."""
+        """A GPU that is not in use yet gets its state, or the seed, when it first is; torch sees to
+        that.
+        """
         seed, cpu, gpus = pickle.loads(state)
         torch.manual_seed(seed)
         torch.set_rng_state(torch.tensor(list(cpu), dtype=torch.uint8))
@@ -122,7 +142,11 @@ def holds(random: Any, module: Any) -> bool:
     space = getattr(module, "__dict__", {})
     if traces.is_own(str(space.get("__file__") or "<frozen")):
         return False
-    return any(getattr(value, "__self__", None) is random._inst for value in list(space.values()) if callable(value))
+    return any(
+        getattr(value, "__self__", None) is random._inst
+        for value in list(space.values())
+        if callable(value)
+    )
 
 
 def numbers(tensor: Any) -> bytes:
@@ -133,7 +157,9 @@ GENERATORS: list[Any] = [Random(), NumpyRandom(), Torch()]
 
 
 def note_calls(module: str, holder: Any, name: str, seeds: bool) -> None:
-    """Note calls of the function that sets a generator; `seeds`: without an argument it makes it unpredictable."""
+    """Note calls of the function that sets a generator; `seeds`: without an argument it makes it
+    unpredictable.
+    """
     original = getattr(holder, name)
 
     @functools.wraps(original)
@@ -167,7 +193,9 @@ def arrived(generator: Any, module: Any) -> None:
 
 
 def begin(folder: str, states: list[Any], verified: list[str]) -> dict[str, Any]:
-    """Set the generators, those that are not here yet when they come; `states` are `[name, digest]`."""
+    """Set the generators, those that are not here yet when they come; `states` are `[name,
+    digest]`.
+    """
     for name, digest in states:
         try:
             loaded = Mapped(folder, digest, digest in verified).load()
@@ -182,7 +210,9 @@ def begin(folder: str, states: list[Any], verified: list[str]) -> dict[str, Any]
 
 
 def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
-    """Which generators were drawn from or seeded (`drew`), which of them nobody seeded, and the states to hand on."""
+    """Which generators were drawn from or seeded (`drew`), which of them nobody seeded, and the
+    states to hand on.
+    """
     answer: dict[str, Any] = {"drew": [], "unseeded": [], "gives": []}
     files = Files(folder, blake3)
     for generator in GENERATORS:
@@ -197,7 +227,14 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
             stream.write(pickle.dumps({"state": state}, 4))
             digest, size = files.write(stream)
             answer["gives"].append(
-                {"name": name, "object": digest, "bytes": size, "type": "state", "group": [name], "refs": []}
+                {
+                    "name": name,
+                    "object": digest,
+                    "bytes": size,
+                    "type": "state",
+                    "group": [name],
+                    "refs": [],
+                }
             )
         else:
             answer["unseeded"].append(name)
@@ -206,7 +243,9 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
 
 
 def left_by_step(generator: Any) -> tuple[Any, bool]:
-    """The state that the step left, None where it is what it was; and whether another run would leave the same."""
+    """The state that the step left, None where it is what it was; and whether another run would
+    leave the same.
+    """
     start, module = begun.get(generator.module), arrivals.here(generator.module)
     state = generator.read(module) if start is not None and module is not None else start
     if state == start:

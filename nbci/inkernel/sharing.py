@@ -10,14 +10,37 @@ from .forms import base_of
 from .pickling import pickler
 from .value_files import Stream
 
-BASIC = (str, bytes, int, float, complex, bool, type(None), tuple, frozenset, range, slice, type, property)
+BASIC = (
+    str,
+    bytes,
+    int,
+    float,
+    complex,
+    bool,
+    type(None),
+    tuple,
+    frozenset,
+    range,
+    slice,
+    type,
+    property,
+)
 PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
-CALLABLE = (types.BuiltinFunctionType, types.MethodType, types.ModuleType, types.CodeType, staticmethod, classmethod)
+CALLABLE = (
+    types.BuiltinFunctionType,
+    types.MethodType,
+    types.ModuleType,
+    types.CodeType,
+    staticmethod,
+    classmethod,
+)
 IMMUTABLE_HOMES = frozenset(
     "datetime decimal fractions uuid pathlib re enum zoneinfo logging pyarrow _nbci".split(),
 )
 KEPT_BYTES = 64 << 20
-"""A trial dump that is no larger than this is what is written, unless it turns out that the value shares."""
+"""A trial dump that is no larger than this is what is written, unless it turns out that the value
+shares.
+"""
 
 
 def is_mutable(obj: Any) -> bool:
@@ -37,7 +60,14 @@ def is_mutable(obj: Any) -> bool:
 
 def module_holds_state(obj: Any) -> bool:
     """Whether one of numpy's own objects, which is no plain array, can be changed in place."""
-    return type(obj).__name__ in ("memmap", "matrix", "recarray", "MaskedArray", "Generator", "RandomState")
+    return type(obj).__name__ in (
+        "memmap",
+        "matrix",
+        "recarray",
+        "MaskedArray",
+        "Generator",
+        "RandomState",
+    )
 
 
 class Parts:
@@ -105,7 +135,9 @@ def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
 
 
 class Groups:
-    """Names that share mutable objects, together; `shared` are ids of the numpy bases that their arrays share."""
+    """Names that share mutable objects, together; `shared` are ids of the numpy bases that their
+    arrays share.
+    """
 
     def __init__(self, probes: dict[str, Any]) -> None:
         self.probes = probes
@@ -136,7 +168,11 @@ class Groups:
     def dumped(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
         """The group's pickle and buffers: those of the trial, where they say all."""
         probe = self.probes[names[0]]
-        if len(names) == 1 and getattr(probe, "dumped", None) is not None and not self.bases(names[0]):
+        if (
+            len(names) == 1
+            and getattr(probe, "dumped", None) is not None
+            and not self.bases(names[0])
+        ):
             return probe.dumped
         named = any(getattr(self.probes[name], "named", False) for name in names)
         stream, _ = dump({name: values[name] for name in names}, self.shared, named=named)

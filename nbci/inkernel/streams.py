@@ -20,7 +20,9 @@ MOST_MESSAGES = 32
 
 READ_BYTES = 64 << 10
 PATIENCE_SECONDS = 3600
-"""How long a print waits for nbci: ipykernel gives up after ten seconds, and then holds back what it has."""
+"""How long a print waits for nbci: ipykernel gives up after ten seconds, and then holds back what
+it has.
+"""
 
 
 def install() -> None:
@@ -39,7 +41,9 @@ def install() -> None:
 
 
 def drop_nothing(thread: Any) -> None:
-    """Have the socket wait when its queue is full: by default it drops what comes then, without a word."""
+    """Have the socket wait when its queue is full: by default it drops what comes then, without a
+    word.
+    """
     import zmq
 
     socket = thread.socket
@@ -52,7 +56,9 @@ def drop_nothing(thread: Any) -> None:
 
 
 def bound_messages(thread: Any, control: Any) -> None:
-    """Let who sends wait while many messages stand in front of the socket; not who must answer to nbci meanwhile."""
+    """Let who sends wait while many messages stand in front of the socket; not who must answer to
+    nbci meanwhile.
+    """
     original = thread.send_multipart
     exempt = (thread.thread, control)
 
@@ -68,10 +74,11 @@ def bound_messages(thread: Any, control: Any) -> None:
 
 
 class Held:
-    """One of ipykernel's streams: it sends in pieces, and what other code writes to its descriptor comes through it.
+    """One of ipykernel's streams: it sends in pieces, and what other code writes to its descriptor
+    comes through it.
 
-    ipykernel reads the descriptor a thousand bytes at a time, cuts characters in two, and copies all to the kernel's
-    log, where it then stands a second time.
+    ipykernel reads the descriptor a thousand bytes at a time, cuts characters in two, and copies
+    all to the kernel's log, where it then stands a second time.
     """
 
     def __init__(self, stream: Any) -> None:
@@ -90,7 +97,9 @@ class Held:
             self.watch(stream._original_stdstream_fd)
 
     def write(self, string: Any) -> Any:
-        """Print, behind what child processes printed before, and wait until it is sent when it is much."""
+        """Print, behind what child processes printed before, and wait until it is sent when it is
+        much.
+        """
         self.take_arrived()
         return self.put(string)
 

@@ -1,8 +1,10 @@
-"""What a step uses beside what it declares: files, folders, names that were looked for, variables, the network.
+"""What a step uses beside what it declares: files, folders, names that were looked for, variables,
+the network.
 
-Python's audit events tell of opened files, listings and connections, from whatever code; what has no event (`os.stat`,
-`os.environ`, imports) is told by what stands in its place here. Each thing is noted once, at its first use. What the
-interpreter, installed packages and the system have of their own does not count.
+Python's audit events tell of opened files, listings and connections, from whatever code; what has
+no event (`os.stat`, `os.environ`, imports) is told by what stands in its place here. Each thing is
+noted once, at its first use. What the interpreter, installed packages and the system have of their
+own does not count.
 """
 
 from __future__ import annotations
@@ -25,7 +27,21 @@ if TYPE_CHECKING:
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SYSTEM = tuple(
-    f"/{name}/" for name in ("usr", "etc", "proc", "sys", "dev", "run", "bin", "sbin", "lib", "lib64", "nix", "System")
+    f"/{name}/"
+    for name in (
+        "usr",
+        "etc",
+        "proc",
+        "sys",
+        "dev",
+        "run",
+        "bin",
+        "sbin",
+        "lib",
+        "lib64",
+        "nix",
+        "System",
+    )
 )
 THIS = sys._getframe().f_code.co_filename
 PASSING_ON = frozenset(
@@ -33,7 +49,10 @@ PASSING_ON = frozenset(
     for function in (os.makedirs, os.path.exists, os.path.abspath, pathlib.Path.exists, Mapping.get)
 ) | {THIS}
 """Code that looks at files and variables only for whoever calls it."""
-READERS = tuple(os.sep + name for name in ("decouple.py", "environs/", "dotenv/", "pydantic_settings/", "dynaconf/"))
+READERS = tuple(
+    os.sep + name
+    for name in ("decouple.py", "environs/", "dotenv/", "pydantic_settings/", "dynaconf/")
+)
 """Packages that read variables for whoever calls them."""
 SHELLS = ("sh", "bash", "zsh", "dash")
 OF_THE_MACHINE = frozenset(
@@ -50,7 +69,13 @@ OF_WORKERS = ("/pymp-", "\0listener-")
 LIBRARY = re.compile(rb" r-xp [^/\n]*(/[^\n]*\.so[^\n]*)")
 """A library with machine code in `/proc/self/maps`, by its path: proc(5)."""
 RUN_ID = "NBCI_RUN"
-ASKED = {"getsize": ("size",), "getmtime": ("time",), "stat": EVERYTHING, "lstat": EVERYTHING, "access": ("mode",)}
+ASKED = {
+    "getsize": ("size",),
+    "getmtime": ("time",),
+    "stat": EVERYTHING,
+    "lstat": EVERYTHING,
+    "access": ("mode",),
+}
 
 sights: dict[tuple[str, str], set[str]] = {}
 """By kind and path: what more was asked."""
@@ -110,7 +135,8 @@ def quietly(note: Callable[..., None], *arguments: Any, **named: Any) -> None:
         noting.on = False
 
 
-# ------------------------------------------------------------------------------------------------------ files
+# ------------------------------------------------------------------------------------------------------
+# files
 def note_open(path: Any, mode: Any, flags: Any) -> None:
     if isinstance(path, int):
         return
@@ -146,7 +172,9 @@ def note_read(full: str) -> None:
 
 
 def stamp(full: str, found: Any) -> None:
-    """Keep what the file system says of a file when it is first read: until the step's end it may change."""
+    """Keep what the file system says of a file when it is first read: until the step's end it may
+    change.
+    """
     stamps.setdefault(full, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
 
@@ -173,7 +201,9 @@ def note_import(_name: Any, path: Any, *_: Any) -> None:
 
 
 def note_database(name: Any) -> None:
-    """A database of SQLite, whose files are opened below Python: also what is not yet in the main one."""
+    """A database of SQLite, whose files are opened below Python: also what is not yet in the main
+    one.
+    """
     native.add("sqlite3")
     text = os.fsdecode(name)
     if text.startswith("file:"):
@@ -201,7 +231,9 @@ def note_listing(path: Any = None, *_: Any) -> None:
 
 def is_importing(file: str) -> bool:
     """Whether code looks for modules or distributions, wherever these may be."""
-    return file.startswith("<frozen importlib") or any(name in file for name in ("/importlib/", "/pkg_resources/"))
+    return file.startswith("<frozen importlib") or any(
+        name in file for name in ("/importlib/", "/pkg_resources/")
+    )
 
 
 def note_made(path: Any, *_: Any) -> None:
@@ -244,7 +276,9 @@ def counts(full: str) -> bool:
     """Whether a path is the project's, or elsewhere and nobody's in particular."""
     if is_in_project(full):
         return not is_foreign(full)
-    return not is_foreign(full) and not full.startswith(SYSTEM) and not full.startswith(tuple(hidden))
+    return (
+        not is_foreign(full) and not full.startswith(SYSTEM) and not full.startswith(tuple(hidden))
+    )
 
 
 def is_in_project(full: str) -> bool:
@@ -252,7 +286,9 @@ def is_in_project(full: str) -> bool:
 
 
 def is_foreign(full: str) -> bool:
-    """Whether it is Python's or an installed distribution's; a project may lie in the folder of an interpreter."""
+    """Whether it is Python's or an installed distribution's; a project may lie in the folder of an
+    interpreter.
+    """
     inside = [folder for folder in foreign if folder.startswith(tuple(roots))]
     return full.startswith(tuple(inside if is_in_project(full) else foreign))
 
@@ -270,18 +306,27 @@ def installed_folders() -> list[str]:
 
 
 def site_folders() -> list[str]:
-    """Folders on the path where distributions are installed; not what only bears that name in a project."""
-    return [entry for entry in sys.path if entry.endswith(("site-packages", "dist-packages")) and is_environment(entry)]
+    """Folders on the path where distributions are installed; not what only bears that name in a
+    project.
+    """
+    return [
+        entry
+        for entry in sys.path
+        if entry.endswith(("site-packages", "dist-packages")) and is_environment(entry)
+    ]
 
 
 def is_environment(folder: str) -> bool:
     prefixes = tuple(os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix, "/usr"))
-    above = os.path.dirname(os.path.dirname(folder))  # on Windows; elsewhere there is python3.11 between
+    above = os.path.dirname(
+        os.path.dirname(folder)
+    )  # on Windows; elsewhere there is python3.11 between
     marks = (os.path.join(place, "pyvenv.cfg") for place in (above, os.path.dirname(above)))
     return folder.startswith(prefixes) or any(os.path.exists(mark) for mark in marks)
 
 
-# ------------------------------------------------------------------------------- what has no audit event
+# ------------------------------------------------------------------------------- what has no audit
+# event
 def replace(name: str) -> None:
     """Have a function of `os` note what it is asked."""
     original = real[name] = getattr(os, name)
@@ -294,15 +339,28 @@ def replace(name: str) -> None:
 
     in_its_place.__module__ = "os"  # where it is found when it is pickled
     setattr(os, name, in_its_place)
-    for abilities in (os.supports_fd, os.supports_dir_fd, os.supports_follow_symlinks, os.supports_effective_ids):
+    for abilities in (
+        os.supports_fd,
+        os.supports_dir_fd,
+        os.supports_follow_symlinks,
+        os.supports_effective_ids,
+    ):
         if original in abilities:
             abilities.add(in_its_place)
 
 
 def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> None:
-    """What the file system says of a path: its type, and more where the step's own code asks for more."""
+    """What the file system says of a path: its type, and more where the step's own code asks for
+    more.
+    """
     frame = sys._getframe(3)
-    by = (name, path, dir_fd, id(frame.f_code), id(frame.f_back.f_code) if frame.f_back is not None else 0)
+    by = (
+        name,
+        path,
+        dir_fd,
+        id(frame.f_code),
+        id(frame.f_back.f_code) if frame.f_back is not None else 0,
+    )
     if isinstance(path, int) or by in asked_before:
         return
     asked_before.add(by)
@@ -345,7 +403,9 @@ def note_open_at(_name: str, path: Any, flags: int, *_: Any, dir_fd: Any = None,
 
 
 def caller() -> tuple[Any, str]:
-    """The function of Python's own by which it was asked, None if directly, and the file of the code that asks."""
+    """The function of Python's own by which it was asked, None if directly, and the file of the
+    code that asks.
+    """
     frame: Any = sys._getframe(1)
     name = None
     while frame is not None and frame.f_code.co_filename in PASSING_ON:
@@ -369,12 +429,19 @@ ASKING: dict[str, Callable[..., None]] = {
 @functools.lru_cache(maxsize=4096)
 def is_own(file: str) -> bool:
     """Whether code is of a cell or of a module that no distribution brought."""
-    return not file.startswith(("<frozen", "<nbci")) and file not in PASSING_ON and not is_foreign(file)
+    return (
+        not file.startswith(("<frozen", "<nbci"))
+        and file not in PASSING_ON
+        and not is_foreign(file)
+    )
 
 
-# ------------------------------------------------------------------------------------------------ environment
+# ------------------------------------------------------------------------------------------------
+# environment
 def watch_environment() -> None:
-    """Have `os.environ` note which variables the step's own code reads; those that it set itself are no input."""
+    """Have `os.environ` note which variables the step's own code reads; those that it set itself
+    are no input.
+    """
     kind = type(os.environ)
     get = kind.__getitem__
     put = kind.__setitem__
@@ -402,7 +469,11 @@ def watch_environment() -> None:
 
 def note_variable(key: Any) -> None:
     name = os.fsdecode(key)
-    if name in variables or name in set_here or (name == RUN_ID and reading_place() in gone_through):
+    if (
+        name in variables
+        or name in set_here
+        or (name == RUN_ID and reading_place() in gone_through)
+    ):
         return
     file = caller()[1]
     if reads_for_itself(file):
@@ -414,7 +485,8 @@ def note_variable(key: Any) -> None:
 def note_variables() -> None:
     """All are gone through: by a package, those that bear its name are what it looks for.
 
-    Mostly they are passed on to another program (`{**os.environ}`), which asks nothing for the run's id.
+    Mostly they are passed on to another program (`{**os.environ}`), which asks nothing for the
+    run's id.
     """
     gone_through.add(reading_place())
     package = reading_package(caller()[1])
@@ -423,9 +495,14 @@ def note_variables() -> None:
 
 
 def reading_place() -> tuple[int, int]:
-    """The frame that reads variables, and its instruction: by one, `dict(os.environ)` lists and reads them all."""
+    """The frame that reads variables, and its instruction: by one, `dict(os.environ)` lists and
+    reads them all.
+    """
     frame: Any = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename in (THIS, Mapping.get.__code__.co_filename):
+    while frame.f_back is not None and frame.f_code.co_filename in (
+        THIS,
+        Mapping.get.__code__.co_filename,
+    ):
         frame = frame.f_back
     return id(frame), frame.f_lasti
 
@@ -450,7 +527,8 @@ def reads_for_itself(file: str) -> bool:
     return is_own(file) or any(reader in file for reader in READERS)
 
 
-# ---------------------------------------------------------------------------------------------------- imports
+# ----------------------------------------------------------------------------------------------------
+# imports
 class Looked:
     """A finder that finds nothing, and notes what is looked for where."""
 
@@ -488,12 +566,15 @@ def place_of(file: str) -> str:
 
 @functools.lru_cache(maxsize=4096)
 def is_searchable(folder: str) -> bool:
-    """Whether modules of the project or of anybody else's may be found there; the folder need not be there yet."""
+    """Whether modules of the project or of anybody else's may be found there; the folder need not
+    be there yet.
+    """
     full = full_path(folder or ".")
     return counts(full) and not os.path.isfile(full)
 
 
-# ---------------------------------------------------------------------------------------------------- network
+# ----------------------------------------------------------------------------------------------------
+# network
 def note_address(_socket: Any, address: Any) -> None:
     """Whom a socket reaches: None where that was told before, when it was connected."""
     if isinstance(address, tuple):
@@ -504,7 +585,9 @@ def note_address(_socket: Any, address: Any) -> None:
 
 
 def note_socket_file(name: str) -> None:
-    """A server on this machine, by the path of its socket, or by a name that is no file (unix(7), abstract)."""
+    """A server on this machine, by the path of its socket, or by a name that is no file (unix(7),
+    abstract).
+    """
     path = "@" + name[1:] if name.startswith("\0") else full_path(name)
     is_known = path.startswith(LOGGING) or any(mark in name for mark in OF_WORKERS)
     if not is_known and not is_made_here(path):
@@ -540,7 +623,8 @@ def own_ports() -> set[int]:
     return ports
 
 
-# -------------------------------------------------------------------------------------- what Python does not see
+# -------------------------------------------------------------------------------------- what Python
+# does not see
 def note_program(program: Any, words: Any = (), *_: Any) -> None:
     """A program that was started, but for those by which packages look at the machine."""
     if isinstance(words, (str, bytes)):
@@ -568,7 +652,9 @@ def note_worker(*_: Any) -> None:
 def starter() -> str:
     """The file of the code that starts a program, by whatever Python has for that."""
     frame: Any = sys._getframe(1)
-    while frame is not None and (frame.f_code.co_filename in PASSING_ON or is_starting(frame.f_code.co_filename)):
+    while frame is not None and (
+        frame.f_code.co_filename in PASSING_ON or is_starting(frame.f_code.co_filename)
+    ):
         frame = frame.f_back
     return "" if frame is None else frame.f_code.co_filename
 
@@ -579,7 +665,9 @@ def is_starting(file: str) -> bool:
 
 
 def native_packages(module_files: list[str]) -> set[str]:
-    """Packages that were imported and have machine code; of what Python itself brings, what was noted."""
+    """Packages that were imported and have machine code; of what Python itself brings, what was
+    noted.
+    """
     files = {file for file in module_files if file.endswith((".so", ".pyd"))}
     try:
         with open("/proc/self/maps", "rb") as maps:
@@ -587,7 +675,9 @@ def native_packages(module_files: list[str]) -> set[str]:
     except OSError:
         pass  # elsewhere than on Linux: what is loaded by its path is noted then
     folders = site_folders()
-    return {name for name in (package_of(file, folders) for file in files) if name in sys.modules} | native
+    return {
+        name for name in (package_of(file, folders) for file in files) if name in sys.modules
+    } | native
 
 
 def package_of(file: str, folders: list[str]) -> str:
@@ -600,8 +690,14 @@ def package_of(file: str, folders: list[str]) -> str:
 
 def has_workers() -> bool:
     """Whether the step's own code ran in other processes, too."""
-    ways = ("multiprocessing.popen_spawn_posix", "multiprocessing.popen_forkserver", "multiprocessing.popen_fork")
-    return bool(workers) or any(name in sys.modules for name in (*ways, "joblib.externals.loky.process_executor"))
+    ways = (
+        "multiprocessing.popen_spawn_posix",
+        "multiprocessing.popen_forkserver",
+        "multiprocessing.popen_fork",
+    )
+    return bool(workers) or any(
+        name in sys.modules for name in (*ways, "joblib.externals.loky.process_executor")
+    )
 
 
 EVENTS: dict[str, Callable[..., None]] = {
@@ -630,7 +726,8 @@ EVENTS: dict[str, Callable[..., None]] = {
 }
 
 
-# ------------------------------------------------------------------------------------------------------- told
+# -------------------------------------------------------------------------------------------------------
+# told
 def files_of_modules() -> list[str]:
     """Looked at once: in a forked kernel, each module that is touched has memory copied."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
@@ -656,7 +753,9 @@ def seen() -> dict[str, Any]:
     noting.on = True
     foreign[:] = installed_folders()
     module_files = files_of_modules()
-    told = [[kind, path, sorted(more)] for (kind, path), more in sights.items() if not is_foreign(path)]
+    told = [
+        [kind, path, sorted(more)] for (kind, path), more in sights.items() if not is_foreign(path)
+    ]
     told += [["import", folder, sorted(names)] for folder, names in searched().items()]
     return {
         "interpreter": sys.executable,

@@ -1,4 +1,6 @@
-"""Whether a value is what it was when it was loaded, without reading again what nobody has written to."""
+"""Whether a value is what it was when it was loaded, without reading again what nobody has written
+to.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,8 @@ PRESENT_OR_SWAPPED = 3 << 62
 
 
 class Picture:
-    """A group of values as one digest and its large arrays, in a form that reading the values does not change.
+    """A group of values as one digest and its large arrays, in a form that reading the values does
+    not change.
 
     The digest tells which names share objects, and which arrays share memory.
     """
@@ -47,14 +50,22 @@ class Picture:
         """For each array that looks into the memory of an earlier one, which and whose."""
         first: dict[int, int] = {}
         owners = [first.setdefault(id(base), number) for number, base in enumerate(self.visited)]
-        return [part for number, owner in enumerate(owners) if owner != number for part in (number, owner)]
+        return [
+            part
+            for number, owner in enumerate(owners)
+            if owner != number
+            for part in (number, owner)
+        ]
 
     def write(self, data: Any) -> int:
         self.hash.update(data)
         return memoryview(data).nbytes
 
     def note(self, array: Any, exact: bool) -> tuple[Any, ...]:
-        """Keep an array out of the pickle; gives what of it goes in. `exact`: so does the way it lies in memory."""
+        """Keep an array out of the pickle; gives what of it goes in.
+
+        `exact`: so does the way it lies in memory.
+        """
         self.arrays.append(array)
         lies = (array.strides, array.flags.writeable) if exact else ()
         return (("array", array.dtype, array.shape, *lies),)
@@ -104,14 +115,20 @@ class Place:
 
     def holds(self, array: Any) -> bool:
         """Whether the array has the bytes that the file has there."""
-        same_place = start_of(array) == self.start and array.strides == self.strides and array.shape == self.shape
+        same_place = (
+            start_of(array) == self.start
+            and array.strides == self.strides
+            and array.shape == self.shape
+        )
         if same_place and self.file.is_clean(self.low, self.high):
             return True
         return array.dtype == self.dtype and same_bytes(array, self.file.array(self))
 
 
 class MappedFile:
-    """A mapped file whose arrays may be compared with what the file says; both mappings share the same memory."""
+    """A mapped file whose arrays may be compared with what the file says; both mappings share the
+    same memory.
+    """
 
     def __init__(self, path: str, data: Any) -> None:
         import numpy
@@ -129,10 +146,14 @@ class MappedFile:
 
         offset = place.start - self.address
         flat = numpy.frombuffer(self.original, "u1")
-        return numpy.ndarray(place.shape, place.dtype, buffer=flat, offset=offset, strides=place.strides)
+        return numpy.ndarray(
+            place.shape, place.dtype, buffer=flat, offset=offset, strides=place.strides
+        )
 
     def is_clean(self, low: int, high: int) -> bool:
-        """Whether the system says that no page between these addresses was written to; False when it cannot tell."""
+        """Whether the system says that no page between these addresses was written to; False when
+        it cannot tell.
+        """
         try:
             if self.pages_tell is None:
                 self.pages_tell = pages_tell(self)
@@ -158,20 +179,26 @@ def bounds(array: Any) -> tuple[int, int]:
     """The addresses between which the array lies."""
     steps = [(size - 1) * stride for size, stride in zip(array.shape, array.strides)]
     start = start_of(array)
-    return start + sum(step for step in steps if step < 0), start + sum(s for s in steps if s > 0) + array.itemsize
+    return start + sum(step for step in steps if step < 0), start + sum(
+        s for s in steps if s > 0
+    ) + array.itemsize
 
 
 def private_pages(low: int, high: int) -> bool:
-    """Whether a page between the addresses is this process's own: written to since it was mapped from its file.
+    """Whether a page between the addresses is this process's own: written to since it was mapped
+    from its file.
 
-    The first write to a page of a private mapping makes a copy of it, which belongs to no file any more: bit 61 of
-    its entry (Linux, Documentation/admin-guide/mm/pagemap.rst). Raises OSError where there is no such table.
+    The first write to a page of a private mapping makes a copy of it, which belongs to no file any
+    more: bit 61 of its entry (Linux, Documentation/admin-guide/mm/pagemap.rst). Raises OSError
+    where there is no such table.
     """
     import numpy
 
     first, end = low // mmap.PAGESIZE, -(-high // mmap.PAGESIZE)
     with open(PAGES, "rb", buffering=0) as table:
-        entries = numpy.frombuffer(os.pread(table.fileno(), (end - first) * ENTRY_BYTES, first * ENTRY_BYTES), "u8")
+        entries = numpy.frombuffer(
+            os.pread(table.fileno(), (end - first) * ENTRY_BYTES, first * ENTRY_BYTES), "u8"
+        )
     if len(entries) != end - first:
         raise OSError("the table of pages ends early")
     return bool(((entries & PRESENT_OR_SWAPPED != 0) & (entries & FILE_PAGE == 0)).any())
@@ -183,7 +210,11 @@ def pages_tell(file: MappedFile) -> bool:
 
     own, data = numpy.ones(mmap.PAGESIZE, "u1"), file.alive()
     head_is_read = data is not None and len(data[:1]) == 1
-    return head_is_read and is_file_page(file.address) and private_pages(start_of(own), start_of(own) + own.nbytes)
+    return (
+        head_is_read
+        and is_file_page(file.address)
+        and private_pages(start_of(own), start_of(own) + own.nbytes)
+    )
 
 
 def is_file_page(address: int) -> bool:
@@ -195,7 +226,11 @@ def is_file_page(address: int) -> bool:
 
 def same_bytes(left: Any, right: Any) -> bool:
     """Whether two arrays of one shape and type have the same bytes, NaN and padding included."""
-    if left.ndim > 1 and left.strides == right.strides and (left.flags.c_contiguous or left.flags.f_contiguous):
+    if (
+        left.ndim > 1
+        and left.strides == right.strides
+        and (left.flags.c_contiguous or left.flags.f_contiguous)
+    ):
         left, right = left.ravel(order="K"), right.ravel(order="K")
     return all(a == b for a, b in zip(parts_of(left), parts_of(right)))
 

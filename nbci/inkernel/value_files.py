@@ -1,4 +1,6 @@
-"""The files of values: a pickle and its buffers, named by their digest, so laid out that they can be mapped."""
+"""The files of values: a pickle and its buffers, named by their digest, so laid out that they can
+be mapped.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ UNDIGESTED = ".value-"
 
 
 class Stream:
-    """A pickle while it is made: its bytes, in pieces, and the buffers beside them; what is large is not copied."""
+    """A pickle while it is made: its bytes, in pieces, and the buffers beside them; what is large
+    is not copied.
+    """
 
     def __init__(self) -> None:
         self.pieces: list[Any] = []
@@ -77,7 +81,9 @@ class Stream:
         return [b"".join(head), *self.pieces, *body], offset
 
     def holds(self, secrets: list[str]) -> bool:
-        """Whether one of the secrets stands in it, as text or as numbers of characters of any usual width."""
+        """Whether one of the secrets stands in it, as text or as numbers of characters of any usual
+        width.
+        """
         wanted = [word for secret in secrets for word in spellings(secret)]
         if not wanted:
             return False
@@ -87,9 +93,16 @@ class Stream:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """A secret's bytes in every width; without zeros around them, plain text is the same in both byte orders."""
-    wide = [secret.encode(code, "surrogatepass") for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")]
-    wide += [b"".join(ord(char).to_bytes(8, order) for char in secret) for order in ("little", "big")]
+    """A secret's bytes in every width; without zeros around them, plain text is the same in both
+    byte orders.
+    """
+    wide = [
+        secret.encode(code, "surrogatepass")
+        for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
+    ]
+    wide += [
+        b"".join(ord(char).to_bytes(8, order) for char in secret) for order in ("little", "big")
+    ]
     return {word for word in (os.fsencode(secret), *(word.strip(b"\0") for word in wide)) if word}
 
 
@@ -104,9 +117,11 @@ def stands_in(wanted: list[bytes], view: memoryview) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def hasher_of(path: str, abi: str) -> Any:
-    """BLAKE3 from the extension in nbci's own environment; None where this interpreter is of another make.
+    """BLAKE3 from the extension in nbci's own environment; None where this interpreter is of
+    another make.
 
-    It is loaded under a name of ours, so the user's own `import blake3` is what it would be without nbci.
+    It is loaded under a name of ours, so the user's own `import blake3` is what it would be without
+    nbci.
     """
     if importlib.machinery.EXTENSION_SUFFIXES[:1] != [abi]:
         return None
@@ -121,9 +136,11 @@ def hasher_of(path: str, abi: str) -> Any:
 
 
 class Files:
-    """Where values are written, with the BLAKE3 of nbci's own environment; `blake3` says where it is, and for whom.
+    """Where values are written, with the BLAKE3 of nbci's own environment; `blake3` says where it
+    is, and for whom.
 
-    `undigested` names the files that this interpreter can write, but not digest: nbci gives them their names.
+    `undigested` names the files that this interpreter can write, but not digest: nbci gives them
+    their names.
     """
 
     def __init__(self, folder: str, blake3: list[str]) -> None:
@@ -145,9 +162,11 @@ class Files:
 
 
 def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
-    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of what fails.
+    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of
+    what fails.
 
-    Without a hasher the file keeps the passing name that it was written under, which begins with UNDIGESTED.
+    Without a hasher the file keeps the passing name that it was written under, which begins with
+    UNDIGESTED.
     """
     pieces, size = stream.laid_out()
     os.makedirs(folder, exist_ok=True)
@@ -170,7 +189,9 @@ def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
 
 
 def write_pieces(handle: int, pieces: list[Any], hasher: Any) -> str:
-    """Write the pieces one after the other, and digest them meanwhile; the hasher lets go of the lock, too."""
+    """Write the pieces one after the other, and digest them meanwhile; the hasher lets go of the
+    lock, too.
+    """
     views = [memoryview(piece).cast("B") for piece in pieces]
     if hasher is None:
         write_views(handle, views)
@@ -215,7 +236,8 @@ def path_of(folder: str, digest: str) -> str:
 
 
 class Mapped:
-    """A value's file, mapped: `data` is private to this process, so that only what is written to is ever copied.
+    """A value's file, mapped: `data` is private to this process, so that only what is written to is
+    ever copied.
 
     nbci verifies the digest before anything of it runs, and says whether it is `whole`.
     """

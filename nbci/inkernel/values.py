@@ -1,4 +1,6 @@
-"""Loads values before a step's own cells, and saves them after: what was not changed is handed on as it is."""
+"""Loads values before a step's own cells, and saves them after: what was not changed is handed on
+as it is.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 loaded: dict[tuple[str, ...], Kept] = {}
-"""What loading leaves for saving: the values that the step both takes and gives, by the names that came together."""
+"""What loading leaves for saving: the values that the step both takes and gives, by the names that
+came together.
+"""
 
 called_before: dict[str, definitions.Walk] = {}
 """Functions with a cache that only calls had changed when they came, and all that they lead to."""
@@ -26,7 +30,9 @@ called_before: dict[str, definitions.Walk] = {}
 
 @contextlib.contextmanager
 def no_collecting() -> Iterator[None]:
-    """Millions of objects are made here, and none is garbage: looking for it takes longer than all the rest."""
+    """Millions of objects are made here, and none is garbage: looking for it takes longer than all
+    the rest.
+    """
     collecting = gc.isenabled()
     gc.disable()
     try:
@@ -38,12 +44,17 @@ def no_collecting() -> Iterator[None]:
 
 @no_collecting()
 def load(  # noqa: PLR0917  # called with a JSON document, by name
-    folder: str, takes: list[Any], gives: list[Any], by_reference: list[Any], step: str, verified: list[str]
+    folder: str,
+    takes: list[Any],
+    gives: list[Any],
+    by_reference: list[Any],
+    step: str,
+    verified: list[str],
 ) -> dict[str, Any]:
     """Put the named values into the user's namespace; `verified` are the digests that hold.
 
-    `takes` are names, digests, whether only cached functions were called, and names that the bytes refer to.
-    `by_reference` are the names that the cells before the step's own bind.
+    `takes` are names, digests, whether only cached functions were called, and names that the bytes
+    refer to. `by_reference` are the names that the cells before the step's own bind.
     """
     seen = frozenset(verified)
     state["step"] = step
@@ -86,9 +97,15 @@ def in_order(takes: list[Any]) -> Iterator[tuple[str, list[str]]]:
 
 
 def keep(mapped: Mapped, values: dict[str, Any]) -> None:
-    """Remember values of one file as they are now, so that saving can tell whether they were changed."""
+    """Remember values of one file as they are now, so that saving can tell whether they were
+    changed.
+    """
     if values:
-        files = [MappedFile(mapped.path, mapped.data)] if mapped.count and "numpy" in sys.modules else []
+        files = (
+            [MappedFile(mapped.path, mapped.data)]
+            if mapped.count and "numpy" in sys.modules
+            else []
+        )
         loaded[tuple(values)] = Kept(Picture(values), files)
 
 
@@ -102,11 +119,12 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     step: str,
     blake3: list[str],
 ) -> dict[str, Any]:
-    """Save the values of `gives`; `takes` are the references that were loaded, returned for what did not change.
+    """Save the values of `gives`; `takes` are the references that were loaded, returned for what
+    did not change.
 
-    `optional` may be missing; and what the cells before the step's own made is not saved as long as it is what it was.
-    `undigested` in the answer names files that are still to be named by their digests; see `Files`. `warnings` tells
-    of changes that cannot be handed on.
+    `optional` may be missing; and what the cells before the step's own made is not saved as long as
+    it is what it was. `undigested` in the answer names files that are still to be named by their
+    digests; see `Files`. `warnings` tells of changes that cannot be handed on.
     """
     state["step"] = step
     files = Files(folder, blake3)
@@ -119,7 +137,9 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     return answer
 
 
-def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]) -> dict[str, Any]:
+def saved(
+    files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]
+) -> dict[str, Any]:
     missing = [name for name in gives if name not in main()]
     if missing:
         return {"missing": missing}
@@ -145,10 +165,24 @@ def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str],
         try:
             digest, size = files.write(stream)
         except OSError as error:
-            return {"unwritten": described(names, values), "folder": files.folder, "why": error.strerror or str(error)}
-        common = {"object": digest, "bytes": size, "group": names, "refs": stream.refs, "reads": stream.reads}
+            return {
+                "unwritten": described(names, values),
+                "folder": files.folder,
+                "why": error.strerror or str(error),
+            }
+        common = {
+            "object": digest,
+            "bytes": size,
+            "group": names,
+            "refs": stream.refs,
+            "reads": stream.reads,
+        }
         refs.extend({"name": name, "type": qualified(values[name]), **common} for name in names)
-    called |= {name for name, walk in called_before.items() if name in values and walk.is_like_now(values[name])}
+    called |= {
+        name
+        for name, walk in called_before.items()
+        if name in values and walk.is_like_now(values[name])
+    }
     for ref in refs:
         if ref["name"] in called:
             ref["called"] = True
@@ -157,12 +191,16 @@ def saved(files: Files, takes: list[Any], gives: list[str], optional: list[str],
 
 
 class Collected:
-    """The values of the wanted names, and of those that functions in them look up when they are called.
+    """The values of the wanted names, and of those that functions in them look up when they are
+    called.
 
-    Those of `same` are what they were when they came; `problems` are the names that cannot be dumped.
+    Those of `same` are what they were when they came; `problems` are the names that cannot be
+    dumped.
     """
 
-    def __init__(self, wanted: list[str], as_made: set[str], folder: str, taken: dict[str, Any]) -> None:
+    def __init__(
+        self, wanted: list[str], as_made: set[str], folder: str, taken: dict[str, Any]
+    ) -> None:
         self.values: dict[str, Any] = {}
         self.same: dict[str, Parts] = {}
         self.probes: dict[str, Any] = {}
@@ -170,8 +208,14 @@ class Collected:
         while wanted:
             found = {name: main()[name] for name in wanted if name in main()}
             same = unchanged(found)
-            same = {name: parts for name, parts in same.items() if has_file(folder, taken[name]["object"])}
-            probes, problems = probed({name: value for name, value in found.items() if name not in same})
+            same = {
+                name: parts
+                for name, parts in same.items()
+                if has_file(folder, taken[name]["object"])
+            }
+            probes, problems = probed(
+                {name: value for name, value in found.items() if name not in same}
+            )
             self.values.update(found)
             self.same.update(same)
             self.probes.update(probes)
@@ -181,23 +225,33 @@ class Collected:
 
 
 def probed(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:
-    """What a trial dump shows of each value; and the names that cannot be dumped, with type and reason."""
+    """What a trial dump shows of each value; and the names that cannot be dumped, with type and
+    reason.
+    """
     probes, problems = {}, []
     for name, value in sorted(values.items()):
         try:
             probes[name] = Probe(name, value)
         except Exception as error:  # noqa: BLE001  # user code can raise anything
-            why = str(error) if isinstance(error, Refused) else type(error).__name__ + ": " + str(error)
+            why = (
+                str(error)
+                if isinstance(error, Refused)
+                else type(error).__name__ + ": " + str(error)
+            )
             problems.append({"name": name, "type": qualified(value), "why": why})
     return probes, problems
 
 
 def unchanged(values: dict[str, Any]) -> dict[str, Parts]:
-    """The names whose values are what they were when they came, and what the values that came together are made of."""
+    """The names whose values are what they were when they came, and what the values that came
+    together are made of.
+    """
     same = {}
     for names, kept in loaded.items():
         if all(name in values for name in names):
-            with contextlib.suppress(Exception):  # what cannot be dumped any more was changed; its probe says how
+            with contextlib.suppress(
+                Exception
+            ):  # what cannot be dumped any more was changed; its probe says how
                 picture = Picture({name: values[name] for name in names})
                 same.update(dict.fromkeys(names, picture.parts()) if kept.equals(picture) else {})
     return same

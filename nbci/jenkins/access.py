@@ -1,4 +1,7 @@
-"""Where the controller is, and as whom to ask it. What is read here is written nowhere and never shown."""
+"""Where the controller is, and as whom to ask it.
+
+What is read here is written nowhere and never shown.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,9 @@ URL, USER, TOKEN = "NBCI_JENKINS_URL", "NBCI_JENKINS_USER", "NBCI_JENKINS_TOKEN"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """An address, ending in `/`, and whom to be there; `source` says where user and token came from."""
+    """An address, ending in `/`, and whom to be there; `source` says where user and token came
+    from.
+    """
 
     url: str
     user: str | None = None
@@ -34,7 +39,9 @@ class Access:
 
 
 def find_access(project: Project, environ: Mapping[str, str]) -> Access:
-    """The address from the environment or the project; user and token from the environment, keyring or netrc."""
+    """The address from the environment or the project; user and token from the environment, keyring
+    or netrc.
+    """
     url = address(project, environ)
     if url is None:
         raise UsageError(
@@ -43,13 +50,16 @@ def find_access(project: Project, environ: Mapping[str, str]) -> Access:
         )
     user, token = environ.get(USER) or None, environ.get(TOKEN) or None
     if token is not None and user is None:
-        raise UsageError(f"{TOKEN} is set and {USER} is not", hint="a token counts only with its user's name")
+        raise UsageError(
+            f"{TOKEN} is set and {USER} is not", hint="a token counts only with its user's name"
+        )
     if user is not None and token is not None:
         return Access(url=url, user=user, token=token, source="environment")
     found = _from_keyring(url, user) or _from_netrc(url, user, environ)
     if found is None and user is not None:
         raise UsageError(
-            f"there is no token for {user}", hint=f"set {TOKEN}, or keep it in a keyring or in ~/.netrc for this host"
+            f"there is no token for {user}",
+            hint=f"set {TOKEN}, or keep it in a keyring or in ~/.netrc for this host",
         )
     return found or Access(url=url)
 
@@ -65,7 +75,10 @@ def address(project: Project, environ: Mapping[str, str]) -> str | None:
     except ValueError:
         port_is_fine = False
     if not port_is_fine or parts.scheme not in {"http", "https"} or not parts.hostname:
-        raise UsageError("the controller's address is no http or https URL", hint="write https://jenkins.example.com/")
+        raise UsageError(
+            "the controller's address is no http or https URL",
+            hint="write https://jenkins.example.com/",
+        )
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             "the controller's address holds a user or a password",
@@ -75,7 +88,9 @@ def address(project: Project, environ: Mapping[str, str]) -> str | None:
 
 
 def _from_keyring(url: str, user: str | None) -> Access | None:
-    """From the system's keyring, under the controller's address, where the package keyring is installed."""
+    """From the system's keyring, under the controller's address, where the package keyring is
+    installed.
+    """
     try:
         import keyring
     except ImportError:
@@ -92,7 +107,9 @@ def _from_keyring(url: str, user: str | None) -> Access | None:
 def _from_netrc(url: str, user: str | None, environ: Mapping[str, str]) -> Access | None:
     import netrc
 
-    path = environ.get("NETRC") or os.path.join(environ.get("HOME") or os.path.expanduser("~"), ".netrc")
+    path = environ.get("NETRC") or os.path.join(
+        environ.get("HOME") or os.path.expanduser("~"), ".netrc"
+    )
     try:
         entry = netrc.netrc(path).authenticators(urlsplit(url).hostname or "")
     except OSError:

@@ -1,4 +1,6 @@
-"""What agents have: asked by a build that runs on each of them, in a folder made for it and removed after it."""
+"""What agents have: asked by a build that runs on each of them, in a folder made for it and removed
+after it.
+"""
 
 from __future__ import annotations
 
@@ -70,7 +72,9 @@ _JOB = """<?xml version='1.1' encoding='UTF-8'?>
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
-    """What an agent said: its `nbci doctor`, None where it has none, and what its own Python and driver say."""
+    """What an agent said: its `nbci doctor`, None where it has none, and what its own Python and
+    driver say.
+    """
 
     checks: Sequence[Mapping[str, Any]] | None
     said: str
@@ -85,11 +89,17 @@ def askable(nodes: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     )
 
 
-def ask_agents(controller: Controller, beside: str, names: Sequence[str], command: str) -> dict[str, Agent]:
-    """What these nodes say, those that answered; `beside` is a job in whose folder that of the build is made."""
+def ask_agents(
+    controller: Controller, beside: str, names: Sequence[str], command: str
+) -> dict[str, Agent]:
+    """What these nodes say, those that answered; `beside` is a job in whose folder that of the
+    build is made.
+    """
     parent = beside.rpartition("/")[0]
     found = controller.job_or_none(parent) if parent else None
-    folder = (f"{parent}/" if found is not None and "jobs" in found else "") + f"nbci-doctor-{secrets.token_hex(4)}"
+    folder = (
+        f"{parent}/" if found is not None and "jobs" in found else ""
+    ) + f"nbci-doctor-{secrets.token_hex(4)}"
     job = f"{folder}/agents"
     controller.create(folder, _FOLDER)
     try:
@@ -100,7 +110,9 @@ def ask_agents(controller: Controller, beside: str, names: Sequence[str], comman
         controller.delete(folder)
 
 
-def agent_findings(asked: Sequence[str], answers: Mapping[str, Agent], gpu_agents: Iterable[str]) -> Iterator[Finding]:
+def agent_findings(
+    asked: Sequence[str], answers: Mapping[str, Agent], gpu_agents: Iterable[str]
+) -> Iterator[Finding]:
     """A finding for each agent, and one for each thing that it lacks."""
     wanted = set(gpu_agents)
     for name in asked:
@@ -119,11 +131,19 @@ def agent_findings(asked: Sequence[str], answers: Mapping[str, Agent], gpu_agent
         for check in agent.checks:
             if check["state"] != "ok":
                 yield Finding(
-                    name=f"{name}: {check['name']}", state="note", found=check["found"], advice=check.get("advice")
+                    name=f"{name}: {check['name']}",
+                    state="note",
+                    found=check["found"],
+                    advice=check.get("advice"),
                 )
         if name in wanted and str(checks.get("GPU", {}).get("found", "")).startswith("none"):
             said = "none, and the agent carries a label gpu"
-            yield Finding(name=f"{name}: GPU", state="note", found=said, advice="is nvidia-smi on the agent's PATH?")
+            yield Finding(
+                name=f"{name}: GPU",
+                state="note",
+                found=said,
+                advice="is nvidia-smi on the agent's PATH?",
+            )
 
 
 def _summary(checks: Mapping[str, Mapping[str, Any]]) -> str:
@@ -150,7 +170,9 @@ def _built(controller: Controller, job: str) -> Ended:
     raise AssertionError("a watch ends with an end")
 
 
-def _answers(controller: Controller, job: str, number: int, names: Sequence[str]) -> dict[str, Agent]:
+def _answers(
+    controller: Controller, job: str, number: int, names: Sequence[str]
+) -> dict[str, Agent]:
     with tempfile.TemporaryDirectory(prefix="nbci-") as place:
 
         def text(artifact: str) -> str | None:
@@ -164,7 +186,9 @@ def _answers(controller: Controller, job: str, number: int, names: Sequence[str]
         for at, name in enumerate(names):
             said = text(f"{at}.txt")
             if said is not None:
-                found[name] = Agent(checks=_checks(text(f"{at}.json")), said="; ".join(said.split("\n")).strip("; "))
+                found[name] = Agent(
+                    checks=_checks(text(f"{at}.json")), said="; ".join(said.split("\n")).strip("; ")
+                )
         return found
 
 
@@ -175,5 +199,7 @@ def _checks(text: str | None) -> Sequence[Mapping[str, Any]] | None:
     except ValueError:
         return None
     keys = {"name", "state", "found"}
-    understood = isinstance(found, list) and all(isinstance(each, dict) and keys <= set(each) for each in found)
+    understood = isinstance(found, list) and all(
+        isinstance(each, dict) and keys <= set(each) for each in found
+    )
     return found if understood else None

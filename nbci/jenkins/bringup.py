@@ -16,7 +16,13 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
 
-NEEDED_PLUGINS = ("git", "junit", "pipeline-groovy-lib", "workflow-aggregator", "workflow-multibranch")
+NEEDED_PLUGINS = (
+    "git",
+    "junit",
+    "pipeline-groovy-lib",
+    "workflow-aggregator",
+    "workflow-multibranch",
+)
 """Without these the shared library does not run."""
 
 OPTIONAL_PLUGINS = (
@@ -45,9 +51,7 @@ class Library:
     def line(self) -> str:
         """How a Jenkinsfile loads it."""
         if self.url is None:
-            return (
-                f"library(identifier: 'nbci@local', retriever: legacySCM(scm: scm, libraryPath: {quoted(_SHIM + '/')}))"
-            )
+            return f"library(identifier: 'nbci@local', retriever: legacySCM(scm: scm, libraryPath: {quoted(_SHIM + '/')}))"
         return "library 'nbci'"
 
 
@@ -69,7 +73,9 @@ def find_library(project: Project, given: str | None = None) -> Library:
 
 
 def find_repository(project: Project, given: str | None = None) -> str:
-    """The project's repository, as the controller clones it: as given, as the project says, or the remote `origin`."""
+    """The project's repository, as the controller clones it: as given, as the project says, or the
+    remote `origin`.
+    """
     named = given or project.jenkins.repository or _origin(project.root)
     if named is None:
         raise UsageError(
@@ -87,8 +93,15 @@ def without_user(url: str) -> str:
     return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
 
 
-def casc(job: str, repository: str, library: Library, labels: tuple[str, ...], pull_requests: str | None = None) -> str:
-    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them with a GPU.
+def casc(
+    job: str,
+    repository: str,
+    library: Library,
+    labels: tuple[str, ...],
+    pull_requests: str | None = None,
+) -> str:
+    """Configuration as Code: one user, the library, folders, the job, and two nodes, one of them
+    with a GPU.
 
     With `pull_requests`, which is `github`, the job builds these, too.
     """
@@ -161,7 +174,10 @@ def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
     """In job-dsl; `$` is escaped for Configuration as Code, which would put variables in its place."""
     parts = job.split("/")
     about_folders = f"description({quoted(description_of_folders())})"
-    folders = [f"folder({quoted('/'.join(parts[:depth]))}) {{ {about_folders} }}" for depth in range(1, len(parts))]
+    folders = [
+        f"folder({quoted('/'.join(parts[:depth]))}) {{ {about_folders} }}"
+        for depth in range(1, len(parts))
+    ]
     lines = [
         *folders,
         f"multibranchPipelineJob({quoted(job)}) {{",
@@ -177,7 +193,14 @@ def _job_script(job: str, repository: str, pull_requests: str | None) -> str:
 
 
 def _git_source(repository: str) -> list[str]:
-    return ["  branchSources {", "    git {", "      id('nbci')", f"      remote({quoted(repository)})", "    }", "  }"]
+    return [
+        "  branchSources {",
+        "    git {",
+        "      id('nbci')",
+        f"      remote({quoted(repository)})",
+        "    }",
+        "  }",
+    ]
 
 
 def _origin(root: Path) -> str | None:
@@ -198,7 +221,9 @@ def _dumper() -> type:
         pass
 
     def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+        return dumper.represent_scalar(
+            "tag:yaml.org,2002:str", value, style="|" if "\n" in value else None
+        )
 
     Blocks.add_representer(str, text)
     return Blocks

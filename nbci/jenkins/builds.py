@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Build:
     """A build, or with no number what waits in the queue.
 
-    `result` is Jenkins' word, or RUNNING, or WAITING: in the queue, or as a build for an agent; `description` then says
-    for what. It also does when a stage waits while others run.
+    `result` is Jenkins' word, or RUNNING, or WAITING: in the queue, or as a build for an agent;
+    `description` then says for what. It also does when a stage waits while others run.
     """
 
     job: str
@@ -40,7 +40,15 @@ def builds_of(
     job, found = find_job(controller, name, branch, current)
     waiting = found.get("queueItem") or {}
     first = (
-        (Build(job=job, number=None, result="WAITING", description=waiting.get("why"), began_utc_ms=_began(waiting)),)
+        (
+            Build(
+                job=job,
+                number=None,
+                result="WAITING",
+                description=waiting.get("why"),
+                began_utc_ms=_began(waiting),
+            ),
+        )
         if waiting
         else ()
     )
@@ -73,11 +81,16 @@ def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
     result, seconds = "RUNNING", None
     description = build.get("description")
     if build.get("building"):
-        # to Jenkins, a build that waits for an agent is one that runs; its stages stand in the queue, each by itself
+        # to Jenkins, a build that waits for an agent is one that runs; its stages stand in the
+        # queue, each by itself
         path = f"{job_path(job)}{number}/"
         waits_for = [why for why, url in controller.waiting_stages() if _is_at(url, path)]
         if waits_for:
-            result = "RUNNING" if any(_is_at(url, path) for url in controller.running_stages()) else "WAITING"
+            result = (
+                "RUNNING"
+                if any(_is_at(url, path) for url in controller.running_stages())
+                else "WAITING"
+            )
             description = "; ".join(dict.fromkeys(waits_for))
     else:
         result = str(build.get("result"))
@@ -94,7 +107,9 @@ def _read(controller: Controller, job: str, build: Mapping[str, Any]) -> Build:
 
 
 def _is_at(url: str, path: str) -> bool:
-    """Whether an address, whole or below the controller's, is of that path: Jenkins escapes fewer characters."""
+    """Whether an address, whole or below the controller's, is of that path: Jenkins escapes fewer
+    characters.
+    """
     return _job_and_number(url) == _job_and_number(path)
 
 

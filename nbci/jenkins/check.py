@@ -28,7 +28,8 @@ def lint(controller: Controller, jenkinsfile: str) -> Linted:
         said = controller.validate(jenkinsfile)
     except MissingError:
         return Linted(
-            problems=(), checked=f"Jenkins {version} has no linter (the plugin pipeline-model-definition is missing)"
+            problems=(),
+            checked=f"Jenkins {version} has no linter (the plugin pipeline-model-definition is missing)",
         )
     problems = tuple(line for line in said if _NOT_DECLARATIVE not in line)
     scripted = len(problems) < len(said)

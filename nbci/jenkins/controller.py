@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote
 
 from nbci.errors import InfrastructureError, UsageError
-from nbci.jenkins.failures import MissingError, StaleCrumbError, explained, python_jenkins, refuse_other_origin
+from nbci.jenkins.failures import (
+    MissingError,
+    StaleCrumbError,
+    explained,
+    python_jenkins,
+    refuse_other_origin,
+)
 from nbci.silence import without_logs
 from nbci.store.files import disk_errors
 
@@ -57,7 +63,10 @@ class Controller:
         refuse_other_origin(response)
         version = response.headers.get("X-Jenkins")
         if not version:
-            raise UsageError(f"what answers at {self.url} is no Jenkins", hint="is a path missing, as in /jenkins/?")
+            raise UsageError(
+                f"what answers at {self.url} is no Jenkins",
+                hint="is a path missing, as in /jenkins/?",
+            )
         return str(version)
 
     def whoami(self) -> str | None:
@@ -97,18 +106,24 @@ class Controller:
         self._call(f"job {name}", lambda: self._server.delete_job(name))
 
     def trigger(self, name: str, parameters: Mapping[str, str] | None) -> int:
-        """Put a build of a job into the queue; the number of the item. None: the job has no parameters.
+        """Put a build of a job into the queue; the number of the item. None: the job has no
+        parameters.
 
         Parameters go as a form: a web server takes 100 kB there, and not in an address.
         """
         about = f"job {name}"
         path = f"{job_path(name)}{'build' if parameters is None else 'buildWithParameters'}"
-        response = self._call(about, lambda: self._request("POST", path, data=dict(parameters or {})))
-        # 201 for a new item; when the same already waits, 303 to that one, which then has led on to its page
+        response = self._call(
+            about, lambda: self._request("POST", path, data=dict(parameters or {}))
+        )
+        # 201 for a new item; when the same already waits, 303 to that one, which then has led on to
+        # its page
         places = [each.headers.get("Location", "") for each in (*response.history, response)]
         found = next(filter(None, map(_QUEUE_ITEM.search, places)), None)
         if found is None:
-            raise InfrastructureError(f"{about}: Jenkins does not say where in the queue the build is")
+            raise InfrastructureError(
+                f"{about}: Jenkins does not say where in the queue the build is"
+            )
         return int(found[1])
 
     def queue_item(self, number: int) -> dict[str, Any]:
@@ -123,14 +138,22 @@ class Controller:
         """What waits for an agent: why, and the address of the build below the controller's."""
         tree = "queue/api/json?tree=items[why,task[url]]"
         items = self._call("the queue", lambda: self._request("GET", tree).json()).get("items", [])
-        return [(item["why"], item["task"]["url"]) for item in items if item.get("why") and _url_of(item.get("task"))]
+        return [
+            (item["why"], item["task"]["url"])
+            for item in items
+            if item.get("why") and _url_of(item.get("task"))
+        ]
 
     def running_stages(self) -> list[str]:
         """The addresses of the builds that have an executor of an agent."""
         tree = "computer/api/json?tree=computer[executors[currentExecutable[url]]]"
-        nodes = self._call("the agents", lambda: self._request("GET", tree).json()).get("computer", [])
+        nodes = self._call("the agents", lambda: self._request("GET", tree).json()).get(
+            "computer", []
+        )
         executors = [executor for node in nodes for executor in node.get("executors") or ()]
-        return [url for executor in executors if (url := _url_of(executor.get("currentExecutable")))]
+        return [
+            url for executor in executors if (url := _url_of(executor.get("currentExecutable")))
+        ]
 
     def cancel(self, number: int) -> None:
         """Take an item out of the queue."""
@@ -138,12 +161,16 @@ class Controller:
 
     def build(self, name: str, number: int) -> dict[str, Any]:
         """What Jenkins knows of a build."""
-        return self._document(f"build {number} of {name}", lambda: self._server.get_build_info(name, number))
+        return self._document(
+            f"build {number} of {name}", lambda: self._server.get_build_info(name, number)
+        )
 
     def build_of_item(self, name: str, item: int) -> int | None:
         """The number of the build that was this item of the queue."""
         tree = f"{job_path(name)}api/json?tree=builds[number,queueId]"
-        builds = self._call(f"job {name}", lambda: self._request("GET", tree).json()).get("builds", [])
+        builds = self._call(f"job {name}", lambda: self._request("GET", tree).json()).get(
+            "builds", []
+        )
         return next((build["number"] for build in builds if build.get("queueId") == item), None)
 
     def stop(self, name: str, number: int) -> None:
@@ -177,7 +204,11 @@ class Controller:
         about = f"the stages of build {number}"
         path = f"{job_path(name)}{number}/pipeline-overview/tree"
         try:
-            return None if self._no_tree else self._document(about, lambda: self._request("GET", path).json())
+            return (
+                None
+                if self._no_tree
+                else self._document(about, lambda: self._request("GET", path).json())
+            )
         except MissingError:
             self._no_tree = True
             return None
@@ -192,7 +223,11 @@ class Controller:
 
     def nodes(self) -> list[dict[str, Any]]:
         """The agents and the controller's own node."""
-        return list(self._document("the agents", lambda: self._request("GET", "computer/api/json").json())["computer"])
+        return list(
+            self._document("the agents", lambda: self._request("GET", "computer/api/json").json())[
+                "computer"
+            ]
+        )
 
     def plugins(self) -> dict[str, str]:
         """The versions of the plugins that are active, by their names."""
@@ -201,7 +236,9 @@ class Controller:
 
     def validate(self, jenkinsfile: str) -> list[str]:
         """What the controller's linter has against a Jenkinsfile."""
-        errors = self._call("the linter", lambda: self._server.check_jenkinsfile_syntax(jenkinsfile))
+        errors = self._call(
+            "the linter", lambda: self._server.check_jenkinsfile_syntax(jenkinsfile)
+        )
         return [line for error in errors for line in _linted(error)]
 
     def header(self, path: str, name: str) -> str | None:
@@ -211,12 +248,20 @@ class Controller:
         return response.headers.get(name)
 
     def _request(
-        self, method: str, path: str, *, crumb: bool = True, stream: bool | None = None, data: object = None
+        self,
+        method: str,
+        path: str,
+        *,
+        crumb: bool = True,
+        stream: bool | None = None,
+        data: object = None,
     ) -> requests.Response:
         import requests
 
         request = requests.Request(method, self.url + path, data=data)  # type: ignore[arg-type]  # a form is a dict
-        response: requests.Response = self._server.jenkins_request(request, add_crumb=crumb, stream=stream)
+        response: requests.Response = self._server.jenkins_request(
+            request, add_crumb=crumb, stream=stream
+        )
         return response
 
     def _document(self, about: str, ask: Callable[[], Any]) -> dict[str, Any]:
@@ -226,7 +271,9 @@ class Controller:
         return document
 
     def _call(self, about: str, ask: Callable[[], T]) -> T:
-        """Ask; once more with a new crumb when the old one's session is over, as it is after a restart."""
+        """Ask; once more with a new crumb when the old one's session is over, as it is after a
+        restart.
+        """
         try:
             with explained(about, self._mask):
                 return ask()

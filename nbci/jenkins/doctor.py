@@ -27,7 +27,10 @@ _LOOKED_AT_BUILDS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was looked at and found. `missing`: builds will fail; `note`: some will, or go another way."""
+    """What was looked at and found.
+
+    `missing`: builds will fail; `note`: some will, or go another way.
+    """
 
     name: str
     state: Literal["ok", "note", "missing"]
@@ -38,14 +41,20 @@ class Finding:
 def examine(
     controller: Controller, job: str, branch: str | None, *, labels: Sequence[str], jenkinsfile: str
 ) -> tuple[Finding, ...]:
-    """Look at everything; `labels` are those that the pipeline asks for, which the Jenkinsfile may call otherwise."""
+    """Look at everything; `labels` are those that the pipeline asks for, which the Jenkinsfile may
+    call otherwise.
+    """
     version = controller.version()
     nodes = _or_finding(controller.nodes, "agents")
     return (
         _version(version),
         _user(controller),
         *_plugins(controller),
-        *([nodes] if isinstance(nodes, Finding) else _agents(nodes, wanted_labels(labels, jenkinsfile))),
+        *(
+            [nodes]
+            if isinstance(nodes, Finding)
+            else _agents(nodes, wanted_labels(labels, jenkinsfile))
+        ),
         *_job(controller, job, branch),
     )
 
@@ -60,7 +69,9 @@ def wanted_labels(labels: Iterable[str], jenkinsfile: str) -> tuple[str, ...]:
 
 
 def carries(node: Mapping[str, Any], expression: str) -> bool | None:
-    """Whether a node has all labels of `a && b`; None for other expressions, which only Jenkins can tell."""
+    """Whether a node has all labels of `a && b`; None for other expressions, which only Jenkins can
+    tell.
+    """
     atoms = [atom.strip() for atom in expression.split("&&")]
     if not all(re.fullmatch(r"[\w.-]+", atom) for atom in atoms):
         return None
@@ -100,12 +111,23 @@ def _plugins(controller: Controller) -> Iterator[Finding]:
     missing = [name for name in NEEDED_PLUGINS if name not in plugins]
     if missing:
         advice = "install them, as in jenkins/plugins.txt"
-        yield Finding(name="plugins", state="missing", found=f"without {', '.join(missing)}", advice=advice)
+        yield Finding(
+            name="plugins", state="missing", found=f"without {', '.join(missing)}", advice=advice
+        )
     else:
-        yield Finding(name="plugins", state="ok", found=", ".join(f"{name} {plugins[name]}" for name in NEEDED_PLUGINS))
+        yield Finding(
+            name="plugins",
+            state="ok",
+            found=", ".join(f"{name} {plugins[name]}" for name in NEEDED_PLUGINS),
+        )
     for name, use in OPTIONAL_PLUGINS:
         if name not in plugins:
-            yield Finding(name=f"plugin {name}", state="note", found="not there", advice=f"it would give {use}")
+            yield Finding(
+                name=f"plugin {name}",
+                state="note",
+                found="not there",
+                advice=f"it would give {use}",
+            )
 
 
 def _agents(nodes: Sequence[Mapping[str, Any]], wanted: Sequence[str]) -> Iterator[Finding]:
@@ -121,10 +143,14 @@ def _able(nodes: Sequence[Mapping[str, Any]]) -> Iterator[Finding]:
     able = [node for node in nodes if node.get("numExecutors")]
     if not able:
         advice = "connect one, unless agents are made here when builds ask for them"
-        yield Finding(name="agents", state="note", found="there is none that builds can run on", advice=advice)
+        yield Finding(
+            name="agents", state="note", found="there is none that builds can run on", advice=advice
+        )
     elif all(node.get("offline") for node in able):
         found = "every one is offline: builds would wait until one is back"
-        yield Finding(name="agents", state="missing", found=found, advice="bring one of them online")
+        yield Finding(
+            name="agents", state="missing", found=found, advice="bring one of them online"
+        )
 
 
 def _agent(node: Mapping[str, Any]) -> Finding:
@@ -133,7 +159,9 @@ def _agent(node: Mapping[str, Any]) -> Finding:
     executors = node.get("numExecutors") or 0
     if node.get("offline"):
         why = node.get("offlineCauseReason") or "no reason is given"
-        return Finding(name=title, state="note", found=f"offline: {why}", advice=f"its labels: {labels}")
+        return Finding(
+            name=title, state="note", found=f"offline: {why}", advice=f"its labels: {labels}"
+        )
     if "MasterComputer" in str(node.get("_class")) and executors:
         advice = "builds there can read what the controller keeps: give it no executors"
         found = f"the controller itself, {executors} executors, {labels}"
@@ -147,9 +175,14 @@ def _label(label: str, nodes: Sequence[Mapping[str, Any]]) -> Finding:
     if carries({}, label) is None:
         return Finding(name=title, state="note", found="an expression, which only Jenkins can tell")
     if not carrying:
-        advice = "let an agent carry it, or say with labels: in the Jenkinsfile what it is called here"
+        advice = (
+            "let an agent carry it, or say with labels: in the Jenkinsfile what it is called here"
+        )
         return Finding(
-            name=title, state="missing", found="no agent carries it: builds would wait for ever", advice=advice
+            name=title,
+            state="missing",
+            found="no agent carries it: builds would wait for ever",
+            advice=advice,
         )
     online = [str(node.get("displayName")) for node in carrying if not node.get("offline")]
     if not online:
@@ -169,7 +202,9 @@ def _job(controller: Controller, name: str, branch: str | None) -> Iterator[Find
         return
     disabled = found.get("disabled")
     yield Finding(
-        name=f"job {job}", state="note" if disabled else "ok", found="disabled" if disabled else "can be read"
+        name=f"job {job}",
+        state="note" if disabled else "ok",
+        found="disabled" if disabled else "can be read",
     )
     config = _or_finding(lambda: controller.config(job), "job's configuration")
     if isinstance(config, Finding):
@@ -178,7 +213,9 @@ def _job(controller: Controller, name: str, branch: str | None) -> Iterator[Find
 
 
 def _csp(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
-    """The header with which Jenkins serves reports: the pages are made for its default, which is strict."""
+    """The header with which Jenkins serves reports: the pages are made for its default, which is
+    strict.
+    """
     title = "reports"
     path = _some_artifact(controller, job, found)
     if path is None:
@@ -186,12 +223,16 @@ def _csp(controller: Controller, job: str, found: Mapping[str, Any]) -> Finding:
     header = controller.header(path, "Content-Security-Policy")
     if not header:
         advice = "set it: what a notebook prints could act for whoever opens the report"
-        return Finding(name=title, state="note", found="served without Content-Security-Policy", advice=advice)
+        return Finding(
+            name=title, state="note", found="served without Content-Security-Policy", advice=advice
+        )
     allowed = {rule.split()[0]: rule.split()[1:] for rule in header.split(";") if rule.split()}
     lacking = [kind for kind in ("style-src", "img-src") if "'self'" not in allowed.get(kind, [])]
     if lacking:
         advice = f"allow 'self' in {' and '.join(lacking)}: pages show without style or pictures"
-        return Finding(name=title, state="note", found=f"Content-Security-Policy: {header}", advice=advice)
+        return Finding(
+            name=title, state="note", found=f"Content-Security-Policy: {header}", advice=advice
+        )
     return Finding(name=title, state="ok", found="shown with style and pictures, scripts blocked")
 
 
@@ -208,4 +249,9 @@ def _or_finding(ask: Any, about: str) -> Any:
     try:
         return ask()
     except NbciError as error:
-        return Finding(name=about, state="note", found=f"cannot be looked at: {error.message}", advice=error.hint)
+        return Finding(
+            name=about,
+            state="note",
+            found=f"cannot be looked at: {error.message}",
+            advice=error.hint,
+        )

@@ -1,7 +1,7 @@
 """What a controller answers when it does not do what was asked, as errors for people.
 
-python-jenkins gives most answers one exception whose message is the page; what Jenkins said is in the response, which
-is found in the chain of exceptions.
+python-jenkins gives most answers one exception whose message is the page; what Jenkins said is in
+the response, which is found in the chain of exceptions.
 """
 
 from __future__ import annotations
@@ -30,12 +30,15 @@ _LONGEST_SAID = 200
 
 
 def python_jenkins() -> Any:
-    """The module `jenkins` of python-jenkins, which publishes no annotations; UsageError where it is not installed."""
+    """The module `jenkins` of python-jenkins, which publishes no annotations; UsageError where it
+    is not installed.
+    """
     try:
         return importlib.import_module("jenkins")
     except ImportError:
         raise UsageError(
-            "python-jenkins is not installed", hint="pip install 'nbci[jenkins]', or pip install python-jenkins"
+            "python-jenkins is not installed",
+            hint="pip install 'nbci[jenkins]', or pip install python-jenkins",
         ) from None
 
 
@@ -53,7 +56,9 @@ class StaleCrumbError(InfrastructureError):
 
 @contextlib.contextmanager
 def explained(about: str, mask: Mask) -> Iterator[None]:
-    """Turn whatever python-jenkins and requests raise into an error about `about` that says what Jenkins said."""
+    """Turn whatever python-jenkins and requests raise into an error about `about` that says what
+    Jenkins said.
+    """
     try:
         yield
     except NbciError:
@@ -83,7 +88,8 @@ def _explained(error: BaseException, about: str) -> NbciError | None:
             )
         if isinstance(link, requests.exceptions.TooManyRedirects):
             return UsageError(
-                "the address redirects in a circle", hint="open it in a browser and take the address that it ends at"
+                "the address redirects in a circle",
+                hint="open it in a browser and take the address that it ends at",
             )
         if isinstance(link, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
             return UsageError(f"{about}: {_root(link)}")
@@ -91,10 +97,13 @@ def _explained(error: BaseException, about: str) -> NbciError | None:
             continue
         if isinstance(link, requests.exceptions.RequestException | OSError):
             return UnreachableError(
-                f"the controller does not answer: {_root(link)}", hint="is it running, and is the address right?"
+                f"the controller does not answer: {_root(link)}",
+                hint="is it running, and is the address right?",
             )
     if isinstance(error, python_jenkins().JenkinsException | json.JSONDecodeError):
-        return InfrastructureError(f"{about}: the controller answered what is not understood: {_short(str(error))}")
+        return InfrastructureError(
+            f"{about}: the controller answered what is not understood: {_short(str(error))}"
+        )
     return None
 
 
@@ -116,19 +125,26 @@ def of_response(response: requests.Response, about: str) -> NbciError:
             hint="names of jobs are paths through folders, as in nbci/digits",
         )
     if status == 409:
-        return UsageError(f"{about}: {said or 'this cannot be done now'} (409)", hint="is the job disabled?")
+        return UsageError(
+            f"{about}: {said or 'this cannot be done now'} (409)", hint="is the job disabled?"
+        )
     if status in {502, 503, 504}:
         starting = "getting ready to work" in response.text
-        return UnreachableError("the controller is starting" if starting else f"{about}: {said or status} ({status})")
+        return UnreachableError(
+            "the controller is starting" if starting else f"{about}: {said or status} ({status})"
+        )
     if status >= 500:
         return InfrastructureError(
-            f"{about}: the controller failed: {said or response.reason} ({status})", hint="its log says why"
+            f"{about}: the controller failed: {said or response.reason} ({status})",
+            hint="its log says why",
         )
     return UsageError(f"{about}: Jenkins refuses: {said or response.reason} ({status})")
 
 
 def refuse_other_origin(response: requests.Response) -> None:
-    """UsageError when the answer came from elsewhere than was asked: user and token were not sent there."""
+    """UsageError when the answer came from elsewhere than was asked: user and token were not sent
+    there.
+    """
     if not response.history:
         return
     asked, ended = (urlsplit(str(url)) for url in (response.history[0].url, response.url))
@@ -141,7 +157,9 @@ def refuse_other_origin(response: requests.Response) -> None:
 
 def _forbidden(response: requests.Response, about: str, said: str) -> NbciError:
     if "No valid crumb" in said:
-        return StaleCrumbError(f"{about}: {said} (403)", hint="use an API token instead of a password")
+        return StaleCrumbError(
+            f"{about}: {said} (403)", hint="use an API token instead of a password"
+        )
     text = html.unescape(response.text)
     missing = _MISSING.search(text)
     needed = response.headers.get("X-Required-Permission")

@@ -1,4 +1,6 @@
-"""A repository on GitHub as a job's source: with pull requests; those of forks run their target's Jenkinsfile."""
+"""A repository on GitHub as a job's source: with pull requests; those of forks run their target's
+Jenkinsfile.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +14,13 @@ from nbci.jenkins.groovy import quoted
 PLUGIN = "github-branch-source"
 _PACKAGE = "org.jenkinsci.plugins.github_branch_source"
 _ELEMENT = _PACKAGE.replace("_", "__")
-_URL = re.compile(r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?")
+_URL = re.compile(
+    r"(?:https://github\.com/|(?:ssh://)?git@github\.com[:/])([\w.-]+)/([\w.-]+?)(?:\.git)?/?"
+)
 _MERGED = 1
-"""Of a pull request, what it would be once it is merged; of branches, those that are no pull request's."""
+"""Of a pull request, what it would be once it is merged; of branches, those that are no pull
+request's.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +72,9 @@ def source_xml(repository: Repository) -> str:
 
 
 def source_dsl(repository: Repository) -> list[str]:
-    """The same in job-dsl, which does not know who is trusted with forks (JENKINS-60874): that is XML there, too."""
+    """The same in job-dsl, which does not know who is trusted with forks (JENKINS-60874): that is
+    XML there, too.
+    """
     trait = f"{_ELEMENT}.ForkPullRequestDiscoveryTrait"
     return [
         "  branchSources {",

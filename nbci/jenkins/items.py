@@ -1,7 +1,8 @@
-"""Folders and jobs as Jenkins' XML: what they should be, how that differs from what is, and the two made one.
+"""Folders and jobs as Jenkins' XML: what they should be, how that differs from what is, and the two
+made one.
 
-What Jenkins or its administrators have added (views, credentials of a folder, other properties) is neither a difference
-nor lost: only the elements that nbci sets count.
+What Jenkins or its administrators have added (views, credentials of a folder, other properties) is
+neither a difference nor lost: only the elements that nbci sets count.
 """
 
 from __future__ import annotations
@@ -43,7 +44,8 @@ def wanted_items(job: str, repository: str, pull_requests: str | None = None) ->
     source = source_xml(on_github(repository)) if pull_requests else _git_source(repository)
     parts = job.split("/")
     folders = (
-        Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders())) for depth in range(1, len(parts))
+        Item(name="/".join(parts[:depth]), xml=_folder(description_of_folders()))
+        for depth in range(1, len(parts))
     )
     return (*folders, Item(name=job, xml=_multibranch(description_of_job(repository), source)))
 
@@ -59,10 +61,14 @@ def description_of_job(repository: str) -> str:
 
 
 def is_ours(xml: str) -> bool:
-    """Whether nbci made it: by its mark, or by the id of its source, as `nbci jenkins init` wrote it without marks."""
+    """Whether nbci made it: by its mark, or by the id of its source, as `nbci jenkins init` wrote
+    it without marks.
+    """
     found = _parsed(xml)
     is_marked = MARK in (found.findtext("description") or "")
-    return is_marked or any(each.text == _SOURCE_ID for each in found.iterfind("./sources//source/id"))
+    return is_marked or any(
+        each.text == _SOURCE_ID for each in found.iterfind("./sources//source/id")
+    )
 
 
 def differences(actual: str, wanted: str) -> tuple[str, ...]:
@@ -75,7 +81,8 @@ def merged(actual: str, wanted: str) -> str:
     tree, target = _parsed(actual), _parsed(wanted)
     if tree.tag != target.tag:
         raise UsageError(
-            f"this is a {tree.tag}, and it should be a {target.tag}", hint="remove it, or choose another name"
+            f"this is a {tree.tag}, and it should be a {target.tag}",
+            hint="remove it, or choose another name",
         )
     _merge(tree, target)
     return _written(tree)
@@ -116,7 +123,9 @@ def _merge(actual: ET.Element, wanted: ET.Element) -> None:
 
 
 def _parsed(xml: str) -> ET.Element:
-    """Jenkins writes XML 1.1, which Python's parser does not know; without the declaration it reads it."""
+    """Jenkins writes XML 1.1, which Python's parser does not know; without the declaration it reads
+    it.
+    """
     try:
         return ET.fromstring(_DECLARATION.sub("", xml))  # noqa: S314 - see above
     except ET.ParseError as error:

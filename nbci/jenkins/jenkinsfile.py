@@ -22,7 +22,9 @@ _TARGET = re.compile(rf"^{re.escape(_BEGIN)}: from (\S+?)[;,]?(?:\s|$)", re.MULT
 
 
 def generated_part(pipeline: Pipeline) -> str:
-    """The marked lines: properties of the job, and the names `nbciTarget` and `nbciParameters` for what follows."""
+    """The marked lines: properties of the job, and the names `nbciTarget` and `nbciParameters` for
+    what follows.
+    """
     parameters = [jenkins_parameter(parameter) for parameter in pipeline.params]
     lines = [
         f"{_BEGIN}: from {pipeline.target}; `nbci jenkins init` writes these lines anew, the others are yours",
@@ -40,7 +42,9 @@ def whole_file(pipeline: Pipeline, library: str) -> str:
     labels = sorted({step.agent for step in pipeline.steps if step.agent})
     options = ["target: nbciTarget", "parameters: nbciParameters", "label: 'linux'"]
     if labels:
-        options.append("labels: [" + ", ".join(f"{quoted(label)}: {quoted(label)}" for label in labels) + "]")
+        options.append(
+            "labels: [" + ", ".join(f"{quoted(label)}: {quoted(label)}" for label in labels) + "]"
+        )
     return f"""{library}
 
 {generated_part(pipeline)}
@@ -80,7 +84,11 @@ def updated(text: str, pipeline: Pipeline) -> str:
 def changes(old: str, new: str, path: str) -> str:
     """What would change, as a diff; empty when nothing would."""
     lines = difflib.unified_diff(
-        old.splitlines(), new.splitlines(), f"{path} (as it is)", f"{path} (as it would be)", lineterm=""
+        old.splitlines(),
+        new.splitlines(),
+        f"{path} (as it is)",
+        f"{path} (as it would be)",
+        lineterm="",
     )
     return "\n".join(lines)
 
@@ -89,7 +97,9 @@ def _part(text: str) -> re.Match[str]:
     found = list(_PART.finditer(text))
     if len(found) != 1 or text.count(_BEGIN) != 1:
         raise UsageError(
-            "there is no generated part in it" if not found else "the marks of the generated part are not one pair",
+            "there is no generated part in it"
+            if not found
+            else "the marks of the generated part are not one pair",
             hint=f"put the lines `{_BEGIN}` and `{_END}` where it is to stand, then `nbci jenkins init TARGET`",
             where=Location("Jenkinsfile"),
         )
@@ -108,7 +118,11 @@ def _properties(
         yield "  parameters(["
         yield from (f"    {parameter.groovy}," for parameter in parameters)
         yield "  ]),"
-    yield f"  pipelineTriggers(nbciStartsHere ? [{calls}] : [])," if calls else "  pipelineTriggers([]),"
+    yield (
+        f"  pipelineTriggers(nbciStartsHere ? [{calls}] : []),"
+        if calls
+        else "  pipelineTriggers([]),"
+    )
     if "keep" in builds:
         yield f"  buildDiscarder(logRotator(numToKeepStr: {quoted(str(builds['keep']))})),"
     if builds.get("at_once", "all") != "all":
@@ -117,7 +131,9 @@ def _properties(
 
 
 def _where(triggers: Mapping[str, Any]) -> str:
-    """Whether a build is of a branch that starts by itself: every branch and change runs the same Jenkinsfile."""
+    """Whether a build is of a branch that starts by itself: every branch and change runs the same
+    Jenkinsfile.
+    """
     if "branches" in triggers:
         return f"!env.CHANGE_ID && [{', '.join(map(quoted, triggers['branches']))}].contains(env.BRANCH_NAME)"
     return "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')"

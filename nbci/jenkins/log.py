@@ -15,8 +15,11 @@ _INFRASTRUCTURE = re.compile(
     r"|no node carries the label .*)$",
     re.MULTILINE,
 )
-_NO_NODE = re.compile("There are no nodes with the label \u2018([^\u2019]+)\u2019")  # Jenkins' own quotes
-# Notes for the page that shows the log: links, names of steps. `consoleText` is without them, `progressiveText` is not.
+_NO_NODE = re.compile(
+    "There are no nodes with the label \u2018([^\u2019]+)\u2019"
+)  # Jenkins' own quotes
+# Notes for the page that shows the log: links, names of steps. `consoleText` is without them,
+# `progressiveText` is not.
 _NOTE_BEGINS, _NOTE_ENDS = "\x1b[8mha:", "\x1b[0m"
 _NOTE = re.compile(f"{re.escape(_NOTE_BEGINS)}.*?{re.escape(_NOTE_ENDS)}", re.DOTALL)
 
@@ -33,7 +36,9 @@ class LogReader:
         self._line = ""
 
     def take(self, piece: Log) -> str:
-        """The text that is new; none when the log is shorter than it was, as after a restart from a backup."""
+        """The text that is new; none when the log is shorter than it was, as after a restart from a
+        backup.
+        """
         fresh = self._decoder.decode(piece.data) if piece.next_offset > self.offset else ""
         self.offset = piece.next_offset
         plain, self._held = _without_notes(self._held + fresh)
@@ -54,7 +59,9 @@ def missing_label(text: str) -> str | None:
 
 
 def _without_notes(text: str) -> tuple[str, str]:
-    """What is to be shown, and an end of which it is not known yet: a note or a line's end that has only begun."""
+    """What is to be shown, and an end of which it is not known yet: a note or a line's end that has
+    only begun.
+    """
     plain = _NOTE.sub("", text).replace("\r\n", "\n")
     begun = plain.find(_NOTE_BEGINS)
     if begun < 0:

@@ -16,7 +16,8 @@ _LONG = 80
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JenkinsParameter:
-    """What Jenkins knows of a parameter: `default` is text, also for a boolean; of a choice, it is the first one.
+    """What Jenkins knows of a parameter: `default` is text, also for a boolean; of a choice, it is
+    the first one.
 
     `optional`: left empty, the pipeline's own default counts.
     """
@@ -50,7 +51,9 @@ def jenkins_parameter(parameter: Parameter) -> JenkinsParameter:
     optional = default is None
     if kind.choices:
         others = [choice for choice in kind.choices if choice != default]
-        shown = tuple(_text(choice) for choice in ([default, *others] if not optional else [*others]))
+        shown = tuple(
+            _text(choice) for choice in ([default, *others] if not optional else [*others])
+        )
         return JenkinsParameter(
             name=parameter.name,
             kind="choice",
@@ -61,10 +64,19 @@ def jenkins_parameter(parameter: Parameter) -> JenkinsParameter:
         )
     if kind.kind == "bool" and isinstance(default, bool):
         return JenkinsParameter(
-            name=parameter.name, kind="booleanParam", default=_text(default), help=parameter.help or ""
+            name=parameter.name,
+            kind="booleanParam",
+            default=_text(default),
+            help=parameter.help or "",
         )
     # text for a parameter of any type is read as JSON or YAML
-    text = "" if optional else json.dumps(default, ensure_ascii=False) if kind.kind == "any" else _text(default)
+    text = (
+        ""
+        if optional
+        else json.dumps(default, ensure_ascii=False)
+        if kind.kind == "any"
+        else _text(default)
+    )
     long = kind.kind in {"list", "dict", "tuple"} or "\n" in text or len(text) > _LONG
     return JenkinsParameter(
         name=parameter.name,

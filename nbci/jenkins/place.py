@@ -27,13 +27,19 @@ _ARCHIVE = "report.zip"
 
 def job_name(project: Project, given: str | None = None) -> str:
     """The job's path: as given, as the project says, else after the project's folder."""
-    name = (given or project.jenkins.job or f"nbci/{_UNSAFE.sub('-', project.root.name) or 'project'}").strip("/")
+    name = (
+        given or project.jenkins.job or f"nbci/{_UNSAFE.sub('-', project.root.name) or 'project'}"
+    ).strip("/")
     if any(part in {"", ".", ".."} or part != part.strip() for part in name.split("/")):
-        raise UsageError(f"{name!r} is no path of a job", hint="write names between slashes, as in nbci/digits")
+        raise UsageError(
+            f"{name!r} is no path of a job", hint="write names between slashes, as in nbci/digits"
+        )
     return name
 
 
-def find_job(controller: Controller, name: str, branch: str | None, current: str | None) -> tuple[str, dict[str, Any]]:
+def find_job(
+    controller: Controller, name: str, branch: str | None, current: str | None
+) -> tuple[str, dict[str, Any]]:
     """The job that builds: of a multibranch job that of the branch, by default the `current` one."""
     found = controller.job(name)
     if "jobs" not in found:
@@ -45,12 +51,16 @@ def find_job(controller: Controller, name: str, branch: str | None, current: str
     asked_for = branch or current
     wanted = unicodedata.normalize("NFC", asked_for) if asked_for is not None else None
     if wanted is None:
-        raise UsageError(f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}")
+        raise UsageError(
+            f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}"
+        )
     if wanted not in branches:
         close = nearest(wanted, branches)
         raise UsageError(
             f"job {name} has no branch {wanted!r}",
-            hint=f"did you mean {close!r}?" if close else f"push it, or name another; it has {_listed(branches)}",
+            hint=f"did you mean {close!r}?"
+            if close
+            else f"push it, or name another; it has {_listed(branches)}",
         )
     whole = f"{name}/{jobs[wanted]}"
     return whole, controller.job(whole)
@@ -59,8 +69,9 @@ def find_job(controller: Controller, name: str, branch: str | None, current: str
 def branch_of(job: str) -> str:
     """The branch that a job of a multibranch project is for, from the job's own name.
 
-    Jenkins encodes some characters of a branch and leaves others: `a/b#1&c` has the job `a%2Fb%231&c`. Which ones is
-    its own affair (jenkins.branch.NameEncoder), so names are only ever read, never made.
+    Jenkins encodes some characters of a branch and leaves others: `a/b#1&c` has the job
+    `a%2Fb%231&c`. Which ones is its own affair (jenkins.branch.NameEncoder), so names are only ever
+    read, never made.
     """
     return unicodedata.normalize("NFC", unquote(job))
 
@@ -73,7 +84,9 @@ def definitions(job: Mapping[str, Any]) -> dict[str, Mapping[str, Any]] | None:
     return None
 
 
-def checked_parameters(job: Mapping[str, Any], name: str, pairs: Sequence[str]) -> dict[str, str] | None:
+def checked_parameters(
+    job: Mapping[str, Any], name: str, pairs: Sequence[str]
+) -> dict[str, str] | None:
     """The values to trigger a job with; UsageError for one that Jenkins would drop without a word."""
     declared = definitions(job)
     values = dict(_pairs(pairs))
@@ -88,7 +101,9 @@ def checked_parameters(job: Mapping[str, Any], name: str, pairs: Sequence[str]) 
             close = nearest(key, declared or {})
             raise UsageError(
                 f"job {name} has no parameter {key!r}",
-                hint=f"did you mean {close!r}?" if close else f"it has {_listed(list(declared or {}))}",
+                hint=f"did you mean {close!r}?"
+                if close
+                else f"it has {_listed(list(declared or {}))}",
             )
         choices = definition.get("choices")
         if choices and value not in choices:
@@ -97,24 +112,35 @@ def checked_parameters(job: Mapping[str, Any], name: str, pairs: Sequence[str]) 
 
 
 def report_files(paths: Iterable[str]) -> tuple[tuple[str, str], ...]:
-    """The files of a build that belong to the report, each with where it goes below the folder for it.
+    """The files of a build that belong to the report, each with where it goes below the folder for
+    it.
 
-    UsageError when one would land outside; what stands before `report/` is left out when it is the same for all.
+    UsageError when one would land outside; what stands before `report/` is left out when it is the
+    same for all.
     """
-    split = {path: PurePosixPath(path).parts for path in paths if _REPORT in PurePosixPath(path).parts}
+    split = {
+        path: PurePosixPath(path).parts for path in paths if _REPORT in PurePosixPath(path).parts
+    }
     heads = {parts[: parts.index(_REPORT)] for parts in split.values()}
     found = []
     for path, parts in split.items():
         below = parts[parts.index(_REPORT) + 1 :] if len(heads) == 1 else parts
         if path.startswith("/") or ".." in parts or not below:
-            raise UsageError(f"the build has an artifact named {path!r}, which is no name of a file below a folder")
+            raise UsageError(
+                f"the build has an artifact named {path!r}, which is no name of a file below a folder"
+            )
         found.append((path, "/".join(below)))
     return tuple(found)
 
 
 def fetch_report(controller: Controller, job: str, number: int, folder: Path) -> tuple[str, ...]:
-    """Write the report's files into a folder, wherever they are: artifacts, or in one; their names there."""
-    paths = [str(artifact["relativePath"]) for artifact in controller.build(job, number).get("artifacts") or ()]
+    """Write the report's files into a folder, wherever they are: artifacts, or in one; their names
+    there.
+    """
+    paths = [
+        str(artifact["relativePath"])
+        for artifact in controller.build(job, number).get("artifacts") or ()
+    ]
     archives = [path for path in paths if PurePosixPath(path).name == _ARCHIVE]
     with TemporaryDirectory() as place:
         packed: dict[str, bytes] = {}
@@ -139,7 +165,9 @@ def _unpacked(path: str, archive: Path) -> dict[str, bytes]:
             members = [member for member in packed.infolist() if not member.is_dir()]
             return {str(beside / member.filename): packed.read(member) for member in members}
     except (zipfile.BadZipFile, zlib.error) as error:
-        raise IntegrityError(f"the artifact {path} is no archive that can be read: {error}") from error
+        raise IntegrityError(
+            f"the artifact {path} is no archive that can be read: {error}"
+        ) from error
 
 
 def _pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -1,4 +1,6 @@
-"""Brings folders and jobs on the controller to what they should be; nothing that nbci did not make is touched."""
+"""Brings folders and jobs on the controller to what they should be; nothing that nbci did not make
+is touched.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """What is to be done to an item. A folder that is not nbci's is `used`: jobs are put in it, it stays as it is."""
+    """What is to be done to an item.
+
+    A folder that is not nbci's is `used`: jobs are put in it, it stays as it is.
+    """
 
     item: Item
     action: Literal["create", "update", "keep", "used"]
@@ -30,7 +35,9 @@ def compare(controller: Controller, items: Sequence[Item]) -> tuple[Change, ...]
     changes: list[Change] = []
     for item in items:
         if changes and changes[-1].action == "create":
-            changes.append(Change(item=item, action="create"))  # its folder is not there, so it is not, either
+            changes.append(
+                Change(item=item, action="create")
+            )  # its folder is not there, so it is not, either
             continue
         if controller.job_or_none(item.name) is None:
             changes.append(Change(item=item, action="create"))
@@ -40,7 +47,10 @@ def compare(controller: Controller, items: Sequence[Item]) -> tuple[Change, ...]
 
 
 def apply(controller: Controller, changes: Sequence[Change]) -> None:
-    """Do it, the outermost folder first. UsageError when an item has changed since it was compared."""
+    """Do it, the outermost folder first.
+
+    UsageError when an item has changed since it was compared.
+    """
     for change in changes:
         item = change.item
         if change.action == "create":
@@ -49,7 +59,8 @@ def apply(controller: Controller, changes: Sequence[Change]) -> None:
             now = controller.config(item.name)
             if now != change.found:
                 raise UsageError(
-                    f"{item.name} was changed by somebody else just now", hint="look at it, and sync again"
+                    f"{item.name} was changed by somebody else just now",
+                    hint="look at it, and sync again",
                 )
             controller.reconfigure(item.name, merged(now, item.xml))
 

@@ -1,4 +1,6 @@
-"""A build from the queue to its end, as events; a controller that restarts meanwhile is waited for, within a bound."""
+"""A build from the queue to its end, as events; a controller that restarts meanwhile is waited for,
+within a bound.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +71,10 @@ class Away:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
-    """How it ended; `result` is Jenkins' word, `why` is said where that is not enough. No number: it never started."""
+    """How it ended; `result` is Jenkins' word, `why` is said where that is not enough.
+
+    No number: it never started.
+    """
 
     result: str
     exit_code: ExitCode
@@ -121,11 +126,15 @@ class Watch:
         while True:
             found = yield from self._asked(partial(self._item, item))
             if found.get("executable"):
-                yield Started(number=found["executable"]["number"], url=found["executable"].get("url") or "")
+                yield Started(
+                    number=found["executable"]["number"], url=found["executable"].get("url") or ""
+                )
                 return
             if found.get("cancelled"):
                 said = "it was cancelled in the queue"
-                yield Ended(result="CANCELLED", exit_code=ExitCode.INTERRUPTED, number=None, why=said)
+                yield Ended(
+                    result="CANCELLED", exit_code=ExitCode.INTERRUPTED, number=None, why=said
+                )
                 return
             before, why = why, found.get("why") or ""
             if _COUNTDOWN.sub("", why) != _COUNTDOWN.sub("", before):
@@ -182,10 +191,16 @@ class Watch:
 
     def _stages(self, number: int, *, over: bool) -> tuple[Stage, ...]:
         tree = None if over else self._controller.tree(self._job, number)
-        return read_tree(tree) if tree is not None else read_stages(self._controller.stages(self._job, number))
+        return (
+            read_tree(tree)
+            if tree is not None
+            else read_stages(self._controller.stages(self._job, number))
+        )
 
     def _label_still_missing(self) -> str | None:
-        """The label that the build has waited for too long: it stands in the queue for as long as nobody has it."""
+        """The label that the build has waited for too long: it stands in the queue for as long as
+        nobody has it.
+        """
         if self._missing is None:
             return None
         waited_for = self._missing[0]

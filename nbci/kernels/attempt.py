@@ -56,10 +56,17 @@ class TimedOut(Exception):
 
 
 class Attempt:
-    """State and course of one attempt; `work` may be cancelled anywhere, `outcome` holds whatever is known."""
+    """State and course of one attempt; `work` may be cancelled anywhere, `outcome` holds whatever
+    is known.
+    """
 
     def __init__(
-        self, job: KernelJob, listener: Listener, *, display_name: str, zygotes: Zygotes | None = None
+        self,
+        job: KernelJob,
+        listener: Listener,
+        *,
+        display_name: str,
+        zygotes: Zygotes | None = None,
     ) -> None:
         self.job = job
         self.listener = listener
@@ -74,7 +81,9 @@ class Attempt:
         self.gives: tuple[ValueRef, ...] = ()
         self.facts: Facts | None = None
         self.version: str | None = None
-        self.warnings = [f"the secret {name} is too short to be masked" for name in too_short(secrets.items())]
+        self.warnings = [
+            f"the secret {name} is too short to be masked" for name in too_short(secrets.items())
+        ]
         self.counts: dict[int, int | None] = {}
         self.current: ProgramCell | None = None
         self.process = KernelProcess(job, self.mask, self._log_said, zygotes)
@@ -110,7 +119,8 @@ class Attempt:
     async def _course(self) -> None:
         await self._prepare()
         split = next(
-            (n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES), len(self.job.cells)
+            (n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES),
+            len(self.job.cells),
         )
         for index, cell in enumerate(self.job.cells):
             if index == split and not await self._load():
@@ -129,7 +139,9 @@ class Attempt:
         from nbci.kernels.client import StepClient
 
         if self.process.language_info:
-            self.executed.notebook["metadata"]["language_info"] = self.mask.json(self.process.language_info)
+            self.executed.notebook["metadata"]["language_info"] = self.mask.json(
+                self.process.language_info
+            )
         self.journal.open()
         document, process = nbformat.from_dict(self.document), self.process
         self._client = StepClient(document, process.manager, process.client, process.greetings)
@@ -162,7 +174,9 @@ class Attempt:
         if refusal is not None:
             text = self.mask.text
             kind, hint = refusal.kind, refusal.hint
-            self.failure = Failure(kind=kind, message=text(refusal.message), hint=hint, error=refusal.error)
+            self.failure = Failure(
+                kind=kind, message=text(refusal.message), hint=hint, error=refusal.error
+            )
         return refusal is not None
 
     async def _run_cell(self, cell: ProgramCell, index: int) -> bool:
@@ -171,9 +185,14 @@ class Attempt:
         self.listener.cell_started(cell, index, len(self.job.cells))
         name = f"cell-{cell.number or index + 1:03d}-output"
         spill = self.job.spill_folder / name
-        outputs = CellOutputs(self.mask, self.job.output_cap_bytes, spill, self.journal, self._said, index=index)
+        outputs = CellOutputs(
+            self.mask, self.job.output_cap_bytes, spill, self.journal, self._said, index=index
+        )
         self.outputs.append(outputs)
-        started, clock = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"), time.monotonic()
+        started, clock = (
+            datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            time.monotonic(),
+        )
         self.journal.add({"do": "start", "cell": index, "started_utc": started})
         failure: Failure | None = None
         try:
@@ -187,11 +206,15 @@ class Attempt:
             if failure is not None and failure.kind != "kernel-died":
                 self.failure = failure
 
-    def _note_run(self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, clock: float) -> None:
+    def _note_run(
+        self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, clock: float
+    ) -> None:
         outputs.finish()
         self.counts[self.executed.notebook["cells"][index]["execution_count"] or 0] = cell.number
         seconds = round(time.monotonic() - clock, 6)
-        run = replace(self.executed.runs[index], result="failed" if failed else "passed", seconds=seconds)
+        run = replace(
+            self.executed.runs[index], result="failed" if failed else "passed", seconds=seconds
+        )
         metadata = self.mask.json(self._client.nb.cells[index].metadata if self._client else {})
         self.journal.add({"do": "end", "run": plain(run), "metadata": metadata})
         self.listener.cell_ended(cell, run)
@@ -200,7 +223,9 @@ class Attempt:
         problem = unrunnable(cell.source)
         if problem is not None:
             line = explain.first_line(cell.source.split("\0")[0])
-            return Failure(kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line)
+            return Failure(
+                kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line
+            )
         client = self._ready_client()
         try:
             running = client.run_cell(index, cell.number, outputs)
@@ -229,12 +254,16 @@ class Attempt:
         shown = [output for output in self.executed.outputs if output["output_type"] == "error"]
         return list(shown[-1]["traceback"] if shown else reply.get("traceback") or ())
 
-    async def _within_time(self, cell_run: Awaitable[Answer], cell: ProgramCell, seconds: float | None) -> Answer:
+    async def _within_time(
+        self, cell_run: Awaitable[Answer], cell: ProgramCell, seconds: float | None
+    ) -> Answer:
         task = asyncio.ensure_future(cell_run)
         try:
             return await self._alive(task, seconds)
         except TimeoutError:
-            message = f"cell {cell.number or 'of the parameters'} took longer than {seconds:g} seconds"
+            message = (
+                f"cell {cell.number or 'of the parameters'} took longer than {seconds:g} seconds"
+            )
             await self.process.interrupt()
             with contextlib.suppress(Exception):
                 await self._alive(task, OBEY_SECONDS)
@@ -250,12 +279,17 @@ class Attempt:
                 task.exception()  # read, so that asyncio does not complain of an exception that nobody saw
 
     async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
-        """Wait for an answer of the kernel. Raises KernelDied when its process ends, TimeoutError after `seconds`."""
+        """Wait for an answer of the kernel.
+
+        Raises KernelDied when its process ends, TimeoutError after `seconds`.
+        """
         task: asyncio.Future[Answer] = asyncio.ensure_future(awaitable)
         waited: set[asyncio.Future[Any]] = {task, self.process.died, self.journal.failed}
         self._busy = True
         try:
-            done, _ = await asyncio.wait(waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            done, _ = await asyncio.wait(
+                waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
+            )
             if task in done:
                 return task.result()
             if not done:
@@ -339,7 +373,11 @@ class Attempt:
         """What is known, after `close`."""
         failure = self._final_failure()
         facts = self.facts
-        usage = facts.usage if facts else Usage(peak_memory_bytes=self.process.peak_memory_bytes or None)
+        usage = (
+            facts.usage
+            if facts
+            else Usage(peak_memory_bytes=self.process.peak_memory_bytes or None)
+        )
         return JobOutcome(
             failure=failure,
             notebook=self.executed.notebook,
@@ -379,6 +417,11 @@ class Attempt:
                 first_line=explain.first_line(cell.source) if cell else None,
                 traceback=failure.traceback if failure else None,
             )
-        if failure is not None and failure.kind in ("kernel-died", "kernel-start", "timeout", "infrastructure"):
+        if failure is not None and failure.kind in (
+            "kernel-died",
+            "kernel-start",
+            "timeout",
+            "infrastructure",
+        ):
             failure = replace(failure, log=self.process.log_tail or None)
         return self._masked(failure) if failure is not None else None

@@ -12,7 +12,17 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 PARTS = (
-    *("streams", "failures", "traces", "facts", "definitions", "forms", "learning", "objects", "pickling"),
+    *(
+        "streams",
+        "failures",
+        "traces",
+        "facts",
+        "definitions",
+        "forms",
+        "learning",
+        "objects",
+        "pickling",
+    ),
     *("value_files", "sharing", "untouched", "values"),
     *("arrivals", "random_state", "process_state", "boundary"),
 )
@@ -28,7 +38,9 @@ def start_source() -> str:
 
 
 def start_prepared() -> str:
-    """A statement that does the same in a fork of a zygote that has prepared it, and raises KeyError in others."""
+    """A statement that does the same in a fork of a zygote that has prepared it, and raises
+    KeyError in others.
+    """
     return f"__import__('sys').modules['_nbci_zygote.start'].give({start_digest()!r})"
 
 
@@ -59,7 +71,11 @@ def install_arguments(job: KernelJob, parent_pid: int) -> dict[str, Any]:
 
 @functools.cache
 def _source(name: str) -> str:
-    return importlib.resources.files("nbci.inkernel").joinpath(f"{name}.py").read_text(encoding="utf-8")
+    return (
+        importlib.resources.files("nbci.inkernel")
+        .joinpath(f"{name}.py")
+        .read_text(encoding="utf-8")
+    )
 
 
 _LOADER = """

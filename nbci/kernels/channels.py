@@ -1,4 +1,6 @@
-"""Channels to a kernel on which no wake-up is lost, and whose reader lets others run however much there is to read."""
+"""Channels to a kernel on which no wake-up is lost, and whose reader lets others run however much
+there is to read.
+"""
 
 from __future__ import annotations
 
@@ -26,16 +28,19 @@ MOST_WAITING_BYTES = 16 << 20
 
 
 class PatientChannel(AsyncZMQSocketChannel):
-    """Without a time limit it takes the next message at once; jupyter_client first asks whether there is one."""
+    """Without a time limit it takes the next message at once; jupyter_client first asks whether
+    there is one.
+    """
 
     _turn_began = 0.0
 
     def send(self, msg: dict[str, Any]) -> None:
         """Send, then look whether something has come meanwhile.
 
-        ZeroMQ's file descriptor is edge-triggered. Whatever uses the socket takes in what the edge told of, and
-        jupyter_client sends through a shadow of the socket, so that a receiver who waits on it is not woken:
-        https://libzmq.readthedocs.io/en/latest/zmq_getsockopt.html (ZMQ_FD).
+        ZeroMQ's file descriptor is edge-triggered. Whatever uses the socket takes in what the edge
+        told of, and jupyter_client sends through a shadow of the socket, so that a receiver who
+        waits on it is not woken: https://libzmq.readthedocs.io/en/latest/zmq_getsockopt.html
+        (ZMQ_FD).
         """
         super().send(msg)
         self._look()
@@ -80,13 +85,16 @@ class PatientChannel(AsyncZMQSocketChannel):
             self._look()
 
     def _look(self) -> None:
-        """Have what has come taken in: to ask a socket of pyzmq for its events schedules their handling."""
+        """Have what has come taken in: to ask a socket of pyzmq for its events schedules their
+        handling.
+        """
         if self.socket is not None:
             self.socket.get(zmq.EVENTS)
 
 
 class StoppingChannel(PatientChannel):
-    """For a kernel that drops what finds no room: all that comes is taken in at once, and too much stops the kernel.
+    """For a kernel that drops what finds no room: all that comes is taken in at once, and too much
+    stops the kernel.
 
     A thread takes it in, since the event loop may be busy for longer than the kernel's queue has room. The socket is
     that thread's alone. What may have been dropped nevertheless is counted by `dropped`.

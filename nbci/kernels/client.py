@@ -24,9 +24,13 @@ SHOWN = ("display_data", "execute_result", "update_display_data")
 OF_THE_LATEST = ("stream", "clear_output", *SHOWN, "comm_open", "comm_msg", "comm_close")
 CAPTURED = ("stream", "clear_output", "display_data", "execute_result", "error")
 QUIET_SECONDS = 2.0
-"""How long nothing may come from a kernel that has replied before it is asked whether it has said all."""
+"""How long nothing may come from a kernel that has replied before it is asked whether it has said
+all.
+"""
 
-END_LOST = "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
+END_LOST = (
+    "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
+)
 DROPPED = (
     "it printed faster than its kernel could send, and this kernel drops what finds no room in its queue: some of what"
     " was printed may be lost; print less, or more at once"
@@ -45,9 +49,10 @@ class RanCell(Struct, frozen=True, kw_only=True):
 class StepClient(NotebookClient):
     """One task reads what the kernel says, for as long as the kernel lives.
 
-    Outputs are those of the cell whose request they answer, also when it has ended: a thread may print later. What
-    answers none of the cells' requests, but nbci's own questions or a message of a widget's, is of the latest cell.
-    What a kernel says when it starts is of none, and stands in its log.
+    Outputs are those of the cell whose request they answer, also when it has ended: a thread may
+    print later. What answers none of the cells' requests, but nbci's own questions or a message of
+    a widget's, is of the latest cell. What a kernel says when it starts is of none, and stands in
+    its log.
     """
 
     def __init__(self, nb: NotebookNode, km: Any, kc: Any, greetings: Collection[str] = ()) -> None:
@@ -68,8 +73,12 @@ class StepClient(NotebookClient):
         """Read no more."""
         self._reading.cancel()
 
-    async def run_cell(self, index: int, number: int | None, outputs: CellOutputs) -> dict[str, Any] | None:
-        """Run the cell at `index`; the kernel's reply once all outputs are there, None where nothing is to be run."""
+    async def run_cell(
+        self, index: int, number: int | None, outputs: CellOutputs
+    ) -> dict[str, Any] | None:
+        """Run the cell at `index`; the kernel's reply once all outputs are there, None where
+        nothing is to be run.
+        """
         node = self.nb.cells[index]
         tags = node.metadata.get("tags", [])
         if not node.source.strip() or self.skip_cells_with_tag in tags:
@@ -79,7 +88,9 @@ class StepClient(NotebookClient):
         if ask is not None:
             ask()
         asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
-        self._latest = self._cells[asked] = RanCell(node=node, index=index, number=number, outputs=outputs)
+        self._latest = self._cells[asked] = RanCell(
+            node=node, index=index, number=number, outputs=outputs
+        )
         reply = await self._reply(asked)
         node.metadata["execution"]["shell.execute_reply"] = timestamp(reply)
         content: dict[str, Any] = reply["content"]
@@ -94,10 +105,11 @@ class StepClient(NotebookClient):
         return "raises-exception" in self.nb.cells[index].metadata.get("tags", [])
 
     async def hear_all(self, asked: str) -> bool:
-        """Wait until the kernel, which has replied to `asked`, has said all about it; whether its last word came.
+        """Wait until the kernel, which has replied to `asked`, has said all about it; whether its
+        last word came.
 
-        Without that, other words may be lost as well: a queue was full. A kernel that is quiet is asked something else,
-        and what it says of that comes behind all that it said before.
+        Without that, other words may be lost as well: a queue was full. A kernel that is quiet is
+        asked something else, and what it says of that comes behind all that it said before.
         """
         end = self._end(asked)
         questions: list[asyncio.Future[None]] = []
@@ -132,7 +144,11 @@ class StepClient(NotebookClient):
             self._note_dropped(cell or self._latest)
             if cell is not None:
                 self._take(message, cell)
-            elif self._latest is not None and asked not in self._greetings and message["msg_type"] in OF_THE_LATEST:
+            elif (
+                self._latest is not None
+                and asked not in self._greetings
+                and message["msg_type"] in OF_THE_LATEST
+            ):
                 self._take(message, self._latest)
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
                 self._note_end(asked)

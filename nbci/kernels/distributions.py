@@ -11,13 +11,17 @@ if TYPE_CHECKING:
 Contents = dict[str, tuple[tuple[str, str], ...]]
 
 _read: dict[str, tuple[int, Contents]] = {}
-"""By folder: when it changed last, and the distributions that hold each module. One read serves all steps."""
+"""By folder: when it changed last, and the distributions that hold each module.
+
+One read serves all steps.
+"""
 
 
 def distributions_of(modules: Iterable[str], path: Iterable[str]) -> dict[str, str]:
     """Versions by distribution name.
 
-    `modules` are top-level names; of namespace packages, which several distributions share, also `package/child`.
+    `modules` are top-level names; of namespace packages, which several distributions share, also
+    `package/child`.
     """
     wanted = tuple(modules)
     shared = {name.partition("/")[0] for name in wanted if "/" in name}
@@ -77,7 +81,11 @@ def _modules(info: Path) -> set[str]:
     for line in record.splitlines():
         path = line.partition(",")[0]
         parts = path.split("/", 2)
-        if parts[0].endswith((".dist-info", ".data")) or parts[0] in ("..", "") or "__pycache__" in path:
+        if (
+            parts[0].endswith((".dist-info", ".data"))
+            or parts[0] in ("..", "")
+            or "__pycache__" in path
+        ):
             continue
         if len(parts) == 1 and not parts[0].endswith((".py", ".so", ".pyd")):
             continue

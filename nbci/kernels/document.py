@@ -1,4 +1,6 @@
-"""The executed notebook: built before the first cell runs, filled while cells run, valid whatever happens."""
+"""The executed notebook: built before the first cell runs, filled while cells run, valid whatever
+happens.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,16 @@ if TYPE_CHECKING:
 
 def new_document(job: KernelJob, display_name: str) -> dict[str, Any]:
     """A notebook of the program's cells, none of them run yet, as plain JSON values."""
-    metadata = {key: value for key, value in job.notebook_metadata.items() if key not in ("kernelspec", "widgets")}
-    metadata["kernelspec"] = {"name": job.kernel_name, "display_name": display_name, "language": job.language}
+    metadata = {
+        key: value
+        for key, value in job.notebook_metadata.items()
+        if key not in ("kernelspec", "widgets")
+    }
+    metadata["kernelspec"] = {
+        "name": job.kernel_name,
+        "display_name": display_name,
+        "language": job.language,
+    }
     cells = [_cell(cell, index) for index, cell in enumerate(job.cells)]
     return {"nbformat": 4, "nbformat_minor": 5, "metadata": metadata, "cells": cells}
 
@@ -28,14 +38,26 @@ def new_document(job: KernelJob, display_name: str) -> dict[str, Any]:
 def executed_notebook(document: Mapping[str, Any], job: KernelJob, mask: Mask) -> ExecutedNotebook:
     """What the notebook becomes while it runs: without secrets, no cell of it run yet."""
     cells = [
-        {**cell, "source": mask.text(clean(cell["source"])), "metadata": mask.json(cell["metadata"]), "outputs": []}
+        {
+            **cell,
+            "source": mask.text(clean(cell["source"])),
+            "metadata": mask.json(cell["metadata"]),
+            "outputs": [],
+        }
         for cell in document["cells"]
     ]
     runs = [
-        CellRun(role=cell.role, number=cell.number, first_line=mask.text(first_line(cell.source)), result="not run")
+        CellRun(
+            role=cell.role,
+            number=cell.number,
+            first_line=mask.text(first_line(cell.source)),
+            result="not run",
+        )
         for cell in job.cells
     ]
-    return ExecutedNotebook({**document, "metadata": mask.json(document["metadata"]), "cells": cells}, runs)
+    return ExecutedNotebook(
+        {**document, "metadata": mask.json(document["metadata"]), "cells": cells}, runs
+    )
 
 
 def runnable_source(source: str) -> str:
@@ -50,7 +72,9 @@ def unrunnable(source: str) -> str | None:
     try:
         source.encode()
     except UnicodeEncodeError as error:
-        return f"contains a lone surrogate (U+{ord(source[error.start]):04X}), which is no character"
+        return (
+            f"contains a lone surrogate (U+{ord(source[error.start]):04X}), which is no character"
+        )
     return None
 
 

@@ -1,4 +1,6 @@
-"""Runs one attempt at a step: a fresh kernel, its cells, its values, and everything that can go wrong."""
+"""Runs one attempt at a step: a fresh kernel, its cells, its values, and everything that can go
+wrong.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,17 @@ AFTER_KILL_SECONDS = 1.0
 
 
 async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = None) -> JobOutcome:
-    """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is left.
+    """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is
+    left.
 
     The kernel is forked from one of the `zygotes` where that can be, else started.
 
-    What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the kernel: this then returns
-    the partial outcome with a failure of kind `interrupted` instead of raising CancelledError (and takes the
-    cancellation back, so that whoever awaits the task gets the outcome); a second one kills the kernel at once.
-    Raises UsageError for an unknown kernel, IntegrityError when a value's file is not what it should be,
-    InfrastructureError when files cannot be written.
+    What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the
+    kernel: this then returns the partial outcome with a failure of kind `interrupted` instead of
+    raising CancelledError (and takes the cancellation back, so that whoever awaits the task gets
+    the outcome); a second one kills the kernel at once. Raises UsageError for an unknown kernel,
+    IntegrityError when a value's file is not what it should be, InfrastructureError when files
+    cannot be written.
     """
     attempt = Attempt(job, listener, display_name=spec_of(job).display_name, zygotes=zygotes)
     work = asyncio.ensure_future(attempt.work())
@@ -42,7 +46,11 @@ async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = 
         attempt.kill()
         await attempt.close()
         raise
-    if not work.cancelled() and (error := work.exception()) is not None and attempt.stopping is None:
+    if (
+        not work.cancelled()
+        and (error := work.exception()) is not None
+        and attempt.stopping is None
+    ):
         if isinstance(error, OSError):
             raise InfrastructureError(f"the step `{job.step}` could not go on: {error}") from error
         raise error
@@ -56,7 +64,9 @@ async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob)
         if not done:
             seconds = job.timeout_seconds or 0
             await _stop(
-                work, attempt, Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds")
+                work,
+                attempt,
+                Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds"),
             )
     except asyncio.CancelledError:
         _uncancel()

@@ -43,7 +43,9 @@ def plain(text: str) -> str:
 
 
 def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | None) -> Failure:
-    """The failure of a cell whose (masked) error reply this is; `count` is the cell's execution count."""
+    """The failure of a cell whose (masked) error reply this is; `count` is the cell's execution
+    count.
+    """
     name, value = str(error.get("ename") or ""), plain(str(error.get("evalue") or ""))
     traceback = plain("\n".join(str(line) for line in error.get("traceback") or ())) or None
     exits = name in EXITS
@@ -61,8 +63,12 @@ def failure_of_error(cell: ProgramCell, error: Mapping[str, Any], count: int | N
     )
 
 
-def missing_module_hint(failure: Failure, kernel: str, interpreter: str, *, locked: bool) -> str | None:
-    """Which Python lacks the module, and how it gets there; `locked`: it is of an environment with a lock file."""
+def missing_module_hint(
+    failure: Failure, kernel: str, interpreter: str, *, locked: bool
+) -> str | None:
+    """Which Python lacks the module, and how it gets there; `locked`: it is of an environment with
+    a lock file.
+    """
     found = re.search(r"No module named '([^']+)'", failure.message)
     if failure.error != "ModuleNotFoundError" or found is None:
         return None

@@ -1,4 +1,7 @@
-"""The processes that belong to a kernel: finding and ending them all. Zygotes have it too: standard library only."""
+"""The processes that belong to a kernel: finding and ending them all.
+
+Zygotes have it too: standard library only.
+"""
 
 from __future__ import annotations
 
@@ -6,11 +9,15 @@ import os
 import signal
 
 MARKER = "NBCI_KERNEL"
-"""The environment variable by which a kernel's descendants are known even when they have left its session."""
+"""The environment variable by which a kernel's descendants are known even when they have left its
+session.
+"""
 
 
 def family(pid: int, marker: str) -> set[int]:
-    """The living processes of a kernel: itself, descendants, members of its session, bearers of `marker`, if any."""
+    """The living processes of a kernel: itself, descendants, members of its session, bearers of
+    `marker`, if any.
+    """
     if not os.path.exists("/proc/self/stat"):
         return _family_by_psutil(pid)
     wanted = (MARKER + "=" + marker).encode()

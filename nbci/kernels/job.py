@@ -17,7 +17,9 @@ Role = Literal["parameters", "injected", "imports", "functions", "step", "metric
 
 
 class ProgramCell(Struct, frozen=True, kw_only=True):
-    """A code cell of the program: `source` is what runs (imports may be filtered), `metadata` the cell's own."""
+    """A code cell of the program: `source` is what runs (imports may be filtered), `metadata` the
+    cell's own.
+    """
 
     role: Role
     number: int | None
@@ -37,15 +39,17 @@ class MetricProbe(Struct, frozen=True, kw_only=True):
 class KernelJob(Struct, frozen=True, kw_only=True):
     """One attempt at a step, complete: nothing else is consulted while it runs.
 
-    `verified` are digests of values whose files are known to be whole. The order is: parameters, imports and functions
-    cells, then `takes` are loaded from `values_folder`, then step and metrics cells, then `gives` are saved there.
-    `random_states` are set with them. For messages, `givers` maps the names of what is taken to the steps that gave it,
-    and `consumers` the names of what is given to steps that take it. `followed`: other steps see what the step leaves.
-    `defined_by_reference` names classes and functions that the notebook's imports and functions cells define.
-    `log_path` receives what the kernel's process writes outside any cell; `journal_path` the outputs as they come, for
-    when nbci is killed; `spill_folder` the outputs over `output_cap_bytes` a cell. `secrets` maps names to values:
-    masked in all that leaves, like whatever `env`, the kernel's whole environment, holds of credentials. `interpreter`
-    is the Python whose ipykernel is the kernel, whatever `kernel_name` stands for.
+    `verified` are digests of values whose files are known to be whole. The order is: parameters,
+    imports and functions cells, then `takes` are loaded from `values_folder`, then step and metrics
+    cells, then `gives` are saved there. `random_states` are set with them. For messages, `givers`
+    maps the names of what is taken to the steps that gave it, and `consumers` the names of what is
+    given to steps that take it. `followed`: other steps see what the step leaves.
+    `defined_by_reference` names classes and functions that the notebook's imports and functions
+    cells define. `log_path` receives what the kernel's process writes outside any cell;
+    `journal_path` the outputs as they come, for when nbci is killed; `spill_folder` the outputs
+    over `output_cap_bytes` a cell. `secrets` maps names to values: masked in all that leaves, like
+    whatever `env`, the kernel's whole environment, holds of credentials. `interpreter` is the
+    Python whose ipykernel is the kernel, whatever `kernel_name` stands for.
     """
 
     step: str
@@ -79,17 +83,20 @@ class KernelJob(Struct, frozen=True, kw_only=True):
 
 
 Sight = tuple[str, str, tuple[str, ...]]
-"""Something that a kernel was seen to look at: the kind of the observation, a path, and what more its kind needs."""
+"""Something that a kernel was seen to look at: the kind of the observation, a path, and what more
+its kind needs.
+"""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
     """What a Python kernel touched that no declaration tells; all paths are absolute.
 
-    `search_path` is where it looked for modules before the step's code put anything on it. `stamps` has inode, size and
-    times of files and folders as they were when they were first read. `native` are packages with code in which Python
-    sees no file opened, `programs` what else was started; `has_workers` when there were child processes that run the
-    step's own code. `unwatched` are those of `native` that may have opened what the system did not tell of.
-    `has_secret_paths` when paths were left out, since they are secrets.
+    `search_path` is where it looked for modules before the step's code put anything on it. `stamps`
+    has inode, size and times of files and folders as they were when they were first read. `native`
+    are packages with code in which Python sees no file opened, `programs` what else was started;
+    `has_workers` when there were child processes that run the step's own code. `unwatched` are
+    those of `native` that may have opened what the system did not tell of. `has_secret_paths` when
+    paths were left out, since they are secrets.
     """
 
     interpreter: str
@@ -109,7 +116,9 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class RandomUse(Struct, frozen=True, kw_only=True):
-    """Which random states of its process the step drew from or seeded, those that nobody seeded, and what it left."""
+    """Which random states of its process the step drew from or seeded, those that nobody seeded,
+    and what it left.
+    """
 
     drew: tuple[str, ...] = ()
     unseeded: tuple[str, ...] = ()
@@ -117,7 +126,8 @@ class RandomUse(Struct, frozen=True, kw_only=True):
 
 
 class JobOutcome(Struct, frozen=True, kw_only=True):
-    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all that was seen.
+    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all
+    that was seen.
 
     `left` are settings of its process that the step changed, for people.
     """
@@ -139,12 +149,17 @@ class JobOutcome(Struct, frozen=True, kw_only=True):
 
 
 class Listener(Protocol):
-    """Told of things as they happen, on the event loop's thread; must return quickly. Text is already masked."""
+    """Told of things as they happen, on the event loop's thread; must return quickly.
+
+    Text is already masked.
+    """
 
     def cell_started(self, cell: ProgramCell, index: int, total: int) -> None:
         """The program's cell `index` (from 0) of `total` begins."""
 
-    def text_printed(self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]) -> None:
+    def text_printed(
+        self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]
+    ) -> None:
         """The cell (None: the kernel's process outside any cell) printed `text`."""
 
     def cell_ended(self, cell: ProgramCell, run: CellRun) -> None:

@@ -1,4 +1,6 @@
-"""What a step's cells print and show, kept on disk while they run, so that a kill of nbci loses none of it."""
+"""What a step's cells print and show, kept on disk while they run, so that a kill of nbci loses
+none of it.
+"""
 
 from __future__ import annotations
 
@@ -27,15 +29,18 @@ SMALLEST_REWRITE_BYTES = 32 << 20
 class Journal:
     """Applies events to the notebook and appends them to a file, many at a time.
 
-    Written means handed to the operating system: it survives the death of nbci, not that of the machine. When the file
-    has trebled since it was last rewritten, it is rewritten as the notebook that it makes, so that what was cleared or
-    replaced takes no space for long and writing stays linear. Errors of the disk end up in `failed`.
+    Written means handed to the operating system: it survives the death of nbci, not that of the
+    machine. When the file has trebled since it was last rewritten, it is rewritten as the notebook
+    that it makes, so that what was cleared or replaced takes no space for long and writing stays
+    linear. Errors of the disk end up in `failed`.
     """
 
     def __init__(self, path: Path | None, executed: ExecutedNotebook) -> None:
         """`path` None: nothing is kept on disk."""
         self.executed = executed
-        self.failed: asyncio.Future[InfrastructureError] = asyncio.get_running_loop().create_future()
+        self.failed: asyncio.Future[InfrastructureError] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._path = path
         self._file: int | None = None
         self._lines: list[bytes] = []
@@ -71,7 +76,9 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self.flush)
 
     def turn(self, cell: int) -> None:
-        """Let what follows be of the cell at this index, which may have ended before the one that runs."""
+        """Let what follows be of the cell at this index, which may have ended before the one that
+        runs.
+        """
         if self.executed.current != cell:
             self.add({"do": "turn", "cell": cell})
 
@@ -93,7 +100,10 @@ class Journal:
             self._beside = [file for file in self._beside if not file.closed]
             for file in self._beside:
                 file.flush()
-            if self._path is not None and self._size > 3 * self._rewritten_size + SMALLEST_REWRITE_BYTES:
+            if (
+                self._path is not None
+                and self._size > 3 * self._rewritten_size + SMALLEST_REWRITE_BYTES
+            ):
                 self._rewrite(self._path)
         except OSError as error:
             self.fail(error)
@@ -126,7 +136,9 @@ class Journal:
         if self._text is not None:
             stream, chunks = self._text
             self._text, self._text_characters = None, 0
-            self._lines.append(event_line({"do": "text", "stream": stream, "text": "".join(chunks)}))
+            self._lines.append(
+                event_line({"do": "text", "stream": stream, "text": "".join(chunks)})
+            )
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -139,7 +151,9 @@ class Journal:
         """Replace the file by one that begins with the notebook as it is now."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}")
-        new = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        new = os.open(
+            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644
+        )
         old, self._file, self._size = self._file, new, 0
         if old is not None:
             os.close(old)

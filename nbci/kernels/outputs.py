@@ -1,4 +1,6 @@
-"""What a cell prints and shows: masked, passed on live, journaled up to a cap and spilled to files beyond it."""
+"""What a cell prints and shows: masked, passed on live, journaled up to a cap and spilled to files
+beyond it.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,14 @@ TEXT, SHOWN = ".txt", ".jsonl"
 """The suffixes of spill files."""
 LONGEST_TRACEBACK = 100_000
 PIECE_CHARACTERS = 64 << 10
-"""What is masked, checked and written at once: kernels send 100 MB in one message when that much is printed."""
+"""What is masked, checked and written at once: kernels send 100 MB in one message when that much is
+printed.
+"""
 
 
 class CellOutputs:
-    """The outputs of one cell as they come; time and memory grow with what is kept, not with what is printed.
+    """The outputs of one cell as they come; time and memory grow with what is kept, not with what
+    is printed.
 
     They may come after the cell's end, from its threads; `finish` then completes them once more.
     """
@@ -41,7 +46,8 @@ class CellOutputs:
         *,
         index: int,
     ) -> None:
-        """Of the journal's cell at `index`; `spill` is the path of the spill files without their suffix.
+        """Of the journal's cell at `index`; `spill` is the path of the spill files without their
+        suffix.
 
         `said` is called with masked text.
         """
@@ -94,12 +100,16 @@ class CellOutputs:
         return self._mask.json(content)
 
     def show(self, kind: str, content: Mapping[str, Any], cell: int | None) -> None:
-        """The cell showed something (`kind` is the message's), or shows it anew under the name of a display."""
+        """The cell showed something (`kind` is the message's), or shows it anew under the name of a
+        display.
+        """
         self.flush()
         is_update = kind == "update_display_data"
         if not is_update:
             self._clear_if_asked()
-        output: dict[str, Any] = {"output_type": "execute_result" if kind == "execute_result" else "display_data"}
+        output: dict[str, Any] = {
+            "output_type": "execute_result" if kind == "execute_result" else "display_data"
+        }
         output |= self._masked_display(content)
         if kind == "execute_result":
             output["execution_count"] = content.get("execution_count")
@@ -110,7 +120,9 @@ class CellOutputs:
         if not self._admits(output, str(name) if name else None, is_update=is_update):
             self._spill_display(output)
         elif not is_update:
-            self._journal.add({"do": "show", "output": output} | ({"id": str(name)} if name else {}))
+            self._journal.add(
+                {"do": "show", "output": output} | ({"id": str(name)} if name else {})
+            )
         elif name:
             self._journal.add({"do": "update", "id": str(name), "output": output})
 
@@ -140,13 +152,17 @@ class CellOutputs:
             self._tell_of_files()
 
     def _tell_of_files(self) -> None:
-        paths = " and ".join(self._path_in_step(suffix) for suffix in sorted(self._files, reverse=True))
+        paths = " and ".join(
+            self._path_in_step(suffix) for suffix in sorted(self._files, reverse=True)
+        )
         kept = _readable(self._cap_bytes)
         notice = self._mask.text(
             f"[nbci] the cell's output is over {kept} or {MOST_OUTPUTS} pieces: it continues in {paths}"
             " in the step's folder of the run\n"
         )
-        self._journal.add({"do": "show", "output": {"output_type": "stream", "name": "stderr", "text": notice}})
+        self._journal.add(
+            {"do": "show", "output": {"output_type": "stream", "name": "stderr", "text": notice}}
+        )
         self._said(notice, "stderr")
 
     def _clear_if_asked(self) -> None:
@@ -161,18 +177,26 @@ class CellOutputs:
         self._journal.add({"do": "clear"})
 
     def _masked_display(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The data and metadata of a display output without secrets and without what no file can hold."""
+        """The data and metadata of a display output without secrets and without what no file can
+        hold.
+        """
         given = {kind: _joined(kind, value) for kind, value in (content.get("data") or {}).items()}
         data = self._mask.json(given)
-        cleaned = {kind: clean(value) if isinstance(value, str) else value for kind, value in data.items()}
+        cleaned = {
+            kind: clean(value) if isinstance(value, str) else value for kind, value in data.items()
+        }
         return {"data": cleaned, "metadata": self._mask.json(content.get("metadata") or {})}
 
     def _admits(self, output: Mapping[str, Any], display: str | None, *, is_update: bool) -> bool:
-        """Whether a display output stays in the notebook; one that replaces another takes its place."""
+        """Whether a display output stays in the notebook; one that replaces another takes its
+        place.
+        """
         size = len(json.dumps(output["data"]))
         replaced = self._display_bytes.get(display, 0) if is_update and display is not None else 0
         kept = self._kept_bytes - replaced + size
-        if kept > self._cap_bytes or (not is_update and self._journal.executed.pieces >= MOST_OUTPUTS):
+        if kept > self._cap_bytes or (
+            not is_update and self._journal.executed.pieces >= MOST_OUTPUTS
+        ):
             return False
         self._kept_bytes = kept
         if display is not None:
@@ -213,7 +237,9 @@ class CellOutputs:
         file.write(text)
 
     def _spill_file(self, suffix: str) -> IO[str]:
-        """The file that takes what goes over the cap; it is opened again for what comes after the cell's end."""
+        """The file that takes what goes over the cap; it is opened again for what comes after the
+        cell's end.
+        """
         file = self._files.get(suffix)
         if file is not None and not file.closed:
             return file
@@ -229,7 +255,9 @@ class CellOutputs:
 
 
 def _joined(kind: str, value: Any) -> Any:
-    """The lines of a text as one, as whoever shows them joins them; a secret may stand in two of them."""
+    """The lines of a text as one, as whoever shows them joins them; a secret may stand in two of
+    them.
+    """
     is_lines = isinstance(value, list) and all(isinstance(line, str) for line in value)
     return "".join(value) if is_lines and not kind.endswith("json") else value
 
@@ -244,11 +272,14 @@ def clean(text: str) -> str:
 
 
 def bearable(text: str, mask: Mask) -> str:
-    """What an exception says, masked, and without its middle where it has more than LONGEST_TRACEBACK characters.
+    """What an exception says, masked, and without its middle where it has more than
+    LONGEST_TRACEBACK characters.
 
     Half a secret at a cut would not be masked, so more than is kept is masked before the cut.
     """
-    return _without_middle(mask.text(_without_middle(text, 2 * LONGEST_TRACEBACK)), LONGEST_TRACEBACK)
+    return _without_middle(
+        mask.text(_without_middle(text, 2 * LONGEST_TRACEBACK)), LONGEST_TRACEBACK
+    )
 
 
 def _without_middle(text: str, longest: int) -> str:

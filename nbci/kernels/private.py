@@ -1,4 +1,6 @@
-"""Folders for kernels' sockets: nobody else can enter them, their paths are short, none outlives its owner for long."""
+"""Folders for kernels' sockets: nobody else can enter them, their paths are short, none outlives
+its owner for long.
+"""
 
 from __future__ import annotations
 
@@ -25,14 +27,18 @@ _swept: set[str] = set()
 
 
 class PrivateFolder(Struct, frozen=True, kw_only=True):
-    """A folder that is this process's as long as it holds a lock on it; `is_short` is false where no path is."""
+    """A folder that is this process's as long as it holds a lock on it; `is_short` is false where
+    no path is.
+    """
 
     path: Path
     is_short: bool
     _lock: int
 
     def mark(self, marker: str) -> None:
-        """Have whoever sweeps the folder, after this process was killed, end the processes that bear this marker."""
+        """Have whoever sweeps the folder, after this process was killed, end the processes that
+        bear this marker.
+        """
         with contextlib.suppress(OSError):
             (self.path / MARKED).write_text(marker, encoding="ascii")
 
@@ -58,10 +64,16 @@ def private_folder() -> PrivateFolder:
 
 
 def sweep(place: str) -> None:
-    """Remove the folders there that this user's processes left when they were killed, and end their kernels."""
+    """Remove the folders there that this user's processes left when they were killed, and end their
+    kernels.
+    """
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if entry.name.startswith(PREFIX) and entry.is_dir(follow_symlinks=False) and _is_ours(entry):
+            if (
+                entry.name.startswith(PREFIX)
+                and entry.is_dir(follow_symlinks=False)
+                and _is_ours(entry)
+            ):
                 lock = lock_folder(Path(entry.path))
                 if lock is not None:
                     _end_marked(Path(entry.path))
@@ -70,7 +82,9 @@ def sweep(place: str) -> None:
 
 
 def _end_marked(folder: Path) -> None:
-    """A killed process's kernel is dead, or dies now; what it started in other sessions may live on."""
+    """A killed process's kernel is dead, or dies now; what it started in other sessions may live
+    on.
+    """
     with contextlib.suppress(OSError, ValueError):
         marker = (folder / MARKED).read_text(encoding="ascii")
         if len(marker) == 32 and marker.isalnum():
@@ -83,7 +97,9 @@ def _is_ours(entry: os.DirEntry[str]) -> bool:
 
 
 def lock_folder(path: Path) -> int | None:
-    """Lock a folder until the descriptor is closed, by whatever end; None when it is somebody's, or gone."""
+    """Lock a folder until the descriptor is closed, by whatever end; None when it is somebody's, or
+    gone.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

@@ -54,7 +54,13 @@ class StartFailed(Exception):
 class KernelProcess:
     """A kernel's process, its channels, its log."""
 
-    def __init__(self, job: KernelJob, mask: Mask, said: Callable[[str], None], zygotes: Zygotes | None = None) -> None:
+    def __init__(
+        self,
+        job: KernelJob,
+        mask: Mask,
+        said: Callable[[str], None],
+        zygotes: Zygotes | None = None,
+    ) -> None:
         """`said` is called with what the process writes outside any cell, masked."""
         self._job = job
         self._zygotes = zygotes
@@ -159,7 +165,9 @@ class KernelProcess:
             kill(family(self.pid, self._marker))
 
     async def end(self, grace_seconds: float) -> None:
-        """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove its traces."""
+        """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove
+        its traces.
+        """
         try:
             if self.pid and not self.died.done() and grace_seconds > 0:
                 self._let_run()
@@ -174,7 +182,9 @@ class KernelProcess:
             await self._release()
 
     async def _await_end(self, grace_seconds: float) -> None:
-        """Wait for a kernel that was asked to end; ipykernel waits for its children first, so they do not get long."""
+        """Wait for a kernel that was asked to end; ipykernel waits for its children first, so they
+        do not get long.
+        """
         patience = min(CHILDREN_SECONDS, grace_seconds)
         await asyncio.wait({self.died}, timeout=patience)
         if not self.died.done():
@@ -209,7 +219,9 @@ class KernelProcess:
         specs = spec_manager()
         from jupyter_client.manager import AsyncKernelManager
 
-        manager = AsyncKernelManager(kernel_name=self._job.kernel_name, kernel_spec_manager=specs, log=quiet)
+        manager = AsyncKernelManager(
+            kernel_name=self._job.kernel_name, kernel_spec_manager=specs, log=quiet
+        )
         if self._job.interpreter is not None:
             manager._kernel_spec = spec_of(self._job)  # noqa: SLF001 - asked by name, it knows installed kernels only
         manager.connection_file = str(self._folder.path / "kernel.json")
@@ -225,7 +237,9 @@ class KernelProcess:
         from nbci.kernels.zygote.imports import imports_of
         from nbci.kernels.zygote.provisioner import ZygoteProvisioner
 
-        provisioner = ZygoteProvisioner(kernel_id=self._marker, kernel_spec=manager.kernel_spec, parent=manager)
+        provisioner = ZygoteProvisioner(
+            kernel_id=self._marker, kernel_spec=manager.kernel_spec, parent=manager
+        )
         provisioner.zygotes = zygotes
         if self._job.language == "python":
             sources = [cell.source for cell in self._job.cells]
@@ -263,7 +277,8 @@ class KernelProcess:
     def _limit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection.
 
-        ipykernel waits until there is room, see `inkernel.streams`. Others drop what finds none, and are stopped.
+        ipykernel waits until there is room, see `inkernel.streams`. Others drop what finds none,
+        and are stopped.
         """
         import zmq
 
@@ -273,15 +288,21 @@ class KernelProcess:
             channel.socket.setsockopt(zmq.RCVHWM, most)
 
     async def _wait_until_ready(self) -> None:
-        """Ask until the kernel has answered, and greeted or echoed on iopub too: then no output can be missed."""
+        """Ask until the kernel has answered, and greeted or echoed on iopub too: then no output can
+        be missed.
+        """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         asked = self.greetings
         answered = echoed = False
         while not (answered and echoed):
             if self.died.done():
-                raise StartFailed(f"the kernel's process ended with status {self.died.result()} before it was ready")
+                raise StartFailed(
+                    f"the kernel's process ended with status {self.died.result()} before it was ready"
+                )
             if time.monotonic() > deadline:
-                raise StartFailed(f"the kernel did not answer within {START_TIMEOUT_SECONDS:g} seconds")
+                raise StartFailed(
+                    f"the kernel did not answer within {START_TIMEOUT_SECONDS:g} seconds"
+                )
             if not asked or answered:
                 asked.add(self._ready_client().kernel_info())
             answered = answered or await self._answered(asked)
@@ -354,14 +375,18 @@ async def _start(manager: AsyncKernelManager, **launch: Any) -> None:
 
 
 class KernelLog:
-    """What a kernel's process writes to its own stdout and stderr: through a pipe, masked, into a file."""
+    """What a kernel's process writes to its own stdout and stderr: through a pipe, masked, into a
+    file.
+    """
 
     def __init__(self, path: Path, mask: Mask, said: Callable[[str], None]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8")
         except OSError as error:
-            raise InfrastructureError(f"the kernel's log {path} cannot be written: {error.strerror}") from error
+            raise InfrastructureError(
+                f"the kernel's log {path} cannot be written: {error.strerror}"
+            ) from error
         self._source, self.sink = os.pipe()
         os.set_blocking(self._source, False)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")

@@ -15,7 +15,8 @@ PROC = Path("/proc")
 class Death(Struct, frozen=True, kw_only=True):
     """How a kernel's process ended: `status` as `subprocess` gives it, negative for a signal.
 
-    `lost`: it ended because the process that it was forked from did, which is no fault of the step's.
+    `lost`: it ended because the process that it was forked from did, which is no fault of the
+    step's.
     """
 
     status: int
@@ -36,7 +37,11 @@ class Death(Struct, frozen=True, kw_only=True):
     @property
     def message(self) -> str:
         """What happened, in a sentence."""
-        used = f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB" if self.last_memory_bytes else ""
+        used = (
+            f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB"
+            if self.last_memory_bytes
+            else ""
+        )
         if self.lost:
             return "the process that the kernel was forked from ended, and the kernel with it"
         if self.out_of_memory:
@@ -78,7 +83,9 @@ def memory_of(pid: int) -> int | None:
 
 
 def _children(pid: int) -> set[int]:
-    """Descendants by the kernel's own list of children, which costs less than looking at every process."""
+    """Descendants by the kernel's own list of children, which costs less than looking at every
+    process.
+    """
     found: set[int] = set()
     for path in PROC.glob(f"{pid}/task/*/children"):
         try:

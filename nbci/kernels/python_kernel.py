@@ -58,7 +58,9 @@ class PythonKernel:
     async def install(self) -> str:
         """Send nbci's part; gives the kernel's version, e.g. `Python 3.11.7`."""
         await self._start()
-        known = await self._ask("install", bootstrap.install_arguments(self._job, self._process.parent_pid))
+        known = await self._ask(
+            "install", bootstrap.install_arguments(self._job, self._process.parent_pid)
+        )
         self._has_cloudpickle = bool(known["cloudpickle"])
         return str(known["version"])
 
@@ -92,7 +94,9 @@ class PythonKernel:
     def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
         return {
             "folder": str(self._job.values_folder),
-            "takes": [[ref.name, ref.object, ref.called, list(ref.refs)] for ref in self._job.takes],
+            "takes": [
+                [ref.name, ref.object, ref.called, list(ref.refs)] for ref in self._job.takes
+            ],
             "gives": [*self._job.gives, *self._job.optional_gives],
             "by_reference": sorted(self._job.defined_by_reference),
             "step": self._job.step,
@@ -114,7 +118,9 @@ class PythonKernel:
                 "takes": [encode_ref(ref) for ref in job.takes],
                 "gives": list(job.gives),
                 "optional": list(job.optional_gives),
-                "secrets": [value for value in (job.secrets or {}).values() if len(value) >= SHORTEST],
+                "secrets": [
+                    value for value in (job.secrets or {}).values() if len(value) >= SHORTEST
+                ],
                 "step": job.step,
                 "blake3": blake3_extension(),
             },
@@ -139,9 +145,18 @@ class PythonKernel:
         metrics, asides = [], [(count, str(text)) for count, text in said["warnings"]]
         for probe, answer in zip(probes, said["probes"], strict=True):
             if "value" in answer:
-                metrics.append(Metric(name=probe.name, value=float(answer["value"]), source=f"cell {probe.cell}"))
+                metrics.append(
+                    Metric(
+                        name=probe.name, value=float(answer["value"]), source=f"cell {probe.cell}"
+                    )
+                )
             else:
-                asides.append((None, f"cell {probe.cell}: the metric `{probe.name}` has no value: {answer['problem']}"))
+                asides.append(
+                    (
+                        None,
+                        f"cell {probe.cell}: the metric `{probe.name}` has no value: {answer['problem']}",
+                    )
+                )
         usage = Usage(
             cpu_seconds=said["cpu_seconds"],
             peak_memory_bytes=max(said["peak_memory_bytes"], self._process.peak_memory_bytes),
@@ -183,15 +198,24 @@ class PythonKernel:
             raise KernelConfused("IPython kept the answer: a cell changed how objects are shown")
         answer = json.loads(said["data"][bootstrap.ANSWER])
         if "os_error" in answer:
-            raise InfrastructureError(f"the kernel could not read or write values: {answer['os_error']}")
+            raise InfrastructureError(
+                f"the kernel could not read or write values: {answer['os_error']}"
+            )
         if "broken" in answer:
             raise KernelConfused(answer["broken"])
         return answer["ok"]
 
-    async def _execute(self, code: str, expressions: dict[str, str] | None = None) -> dict[str, Any]:
+    async def _execute(
+        self, code: str, expressions: dict[str, str] | None = None
+    ) -> dict[str, Any]:
         client = self._client()
         self.asked = asked = client.execute(
-            code, silent=True, store_history=False, user_expressions=expressions, allow_stdin=False, stop_on_error=False
+            code,
+            silent=True,
+            store_history=False,
+            user_expressions=expressions,
+            allow_stdin=False,
+            stop_on_error=False,
         )
         while True:
             reply = await client.get_shell_msg(timeout=None)
@@ -209,7 +233,16 @@ class PythonKernel:
 
 
 def _seen(said: Mapping[str, Any]) -> Seen:
-    names = ("site_folders", "search_path", "modules", "written", "variables", "network", "native", "programs")
+    names = (
+        "site_folders",
+        "search_path",
+        "modules",
+        "written",
+        "variables",
+        "network",
+        "native",
+        "programs",
+    )
     return Seen(
         interpreter=str(said["interpreter"]),
         sights=tuple((str(kind), str(path), tuple(more)) for kind, path, more in said["sights"]),
@@ -221,4 +254,6 @@ def _seen(said: Mapping[str, Any]) -> Seen:
 
 
 class KernelConfused(Exception):
-    """The kernel answered nbci's own question with an error: user code changed it beyond use, or was interrupted."""
+    """The kernel answered nbci's own question with an error: user code changed it beyond use, or
+    was interrupted.
+    """

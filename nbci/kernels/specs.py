@@ -19,7 +19,11 @@ if TYPE_CHECKING:
     from nbci.kernels.job import KernelJob
 
 
-_OWN_PYTHON = ("python", f"python{sys.version_info[0]}", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+_OWN_PYTHON = (
+    "python",
+    f"python{sys.version_info[0]}",
+    f"python{sys.version_info[0]}.{sys.version_info[1]}",
+)
 """For these in a specification Jupyter starts the interpreter that it runs in itself.
 
 https://github.com/jupyter/jupyter_client/blob/main/jupyter_client/manager.py: format_kernel_cmd
@@ -39,25 +43,31 @@ def spec_manager() -> KernelSpecManager:
 
 
 def kernel_language(name: str) -> str:
-    """The language of an installed kernel, in lower case; raises UsageError when there is none of that name."""
+    """The language of an installed kernel, in lower case; raises UsageError when there is none of
+    that name.
+    """
     return str(find_spec(name).language).lower()
 
 
 def is_installed(name: str) -> bool:
-    """Whether there is such a kernel for sure, told in the time that importing Jupyter's client would take ten times.
+    """Whether there is such a kernel for sure, told in the time that importing Jupyter's client
+    would take ten times.
 
     False where anything is out of the ordinary: `find_spec` knows.
     """
     try:
         spec = _specification(name)
-        return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get("metadata", {})
+        return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get(
+            "metadata", {}
+        )
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return False
 
 
 @lru_cache(maxsize=64)
 def program_of(name: str) -> str | None:
-    """The program that a kernel of that name is started with; None where its specification cannot be read.
+    """The program that a kernel of that name is started with; None where its specification cannot
+    be read.
 
     A thousand steps ask for the same few, so each is looked for once.
     """
@@ -91,7 +101,9 @@ def _specification(name: str) -> Any:
 
 
 def specification_places(name: str) -> tuple[str, ...]:
-    """Where Jupyter looks for a kernel's specification, in its order; the case of its folder does not matter."""
+    """Where Jupyter looks for a kernel's specification, in its order; the case of its folder does
+    not matter.
+    """
     return tuple(
         os.path.join(folder, each, "kernel.json")
         for folder in kernel_folders()
@@ -151,7 +163,9 @@ def find_spec(name: str) -> KernelSpec:
             hint=_way_out(close, installed),
         ) from error
     except OSError as error:
-        raise UsageError(f"the specification of the kernel `{name}` cannot be read: {error}") from error
+        raise UsageError(
+            f"the specification of the kernel `{name}` cannot be read: {error}"
+        ) from error
 
 
 def _way_out(close: str | None, installed: Sequence[str]) -> str:

@@ -1,4 +1,6 @@
-"""BLAKE3 for kernels: where its extension lies, and digests made here for interpreters that cannot load it."""
+"""BLAKE3 for kernels: where its extension lies, and digests made here for interpreters that cannot
+load it.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,12 @@ def whole(folder: Path, digests: Collection[str]) -> set[str]:
 def with_digests(answer: dict[str, Any], folder: Path) -> dict[str, Any]:
     """What a kernel said of saving, with all files in the places that their digests give them."""
     names = {name: _place(folder, name) for name in answer["undigested"]}
-    return {**answer, "gives": [{**ref, "object": names.get(ref["object"], ref["object"])} for ref in answer["gives"]]}
+    return {
+        **answer,
+        "gives": [
+            {**ref, "object": names.get(ref["object"], ref["object"])} for ref in answer["gives"]
+        ],
+    }
 
 
 def _place(folder: Path, name: str) -> str:

@@ -15,7 +15,8 @@ MOST_OUTPUTS = 2000
 
 
 class CapturingWidget(OutputWidget):
-    """An output widget that tells the kernel what it captured when it stops, not with each line anew.
+    """An output widget that tells the kernel what it captured when it stops, not with each line
+    anew.
 
     The kernel reads that when its cell has ended. A widget takes up to a limit, and no more.
     """
@@ -32,7 +33,9 @@ class CapturingWidget(OutputWidget):
         """Whether it can take more."""
         return self._characters < MOST_CHARACTERS and len(self.outputs) < MOST_OUTPUTS
 
-    def output(self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int) -> None:
+    def output(
+        self, outs: list[Any], msg: dict[str, Any], display_id: str | None, cell_index: int
+    ) -> None:
         """Take an output."""
         if self.clear_before_next_output:
             self._clear()
@@ -88,7 +91,9 @@ OUTPUT_WIDGETS = {"@jupyter-widgets/output": {"OutputModel": CapturingWidget}}
 
 
 def widgets_metadata(client: NotebookClient) -> dict[str, Any] | None:
-    """The state of all widgets as nbformat keeps it in a notebook's `metadata.widgets`; None without widgets."""
+    """The state of all widgets as nbformat keeps it in a notebook's `metadata.widgets`; None
+    without widgets.
+    """
     client.set_widgets_metadata()
     kept: dict[str, Any] | None = client.nb.metadata.get("widgets")
     return kept

@@ -1,4 +1,7 @@
-"""Texts of notebooks and pipeline files checked against the rules. Pure: files are read elsewhere."""
+"""Texts of notebooks and pipeline files checked against the rules.
+
+Pure: files are read elsewhere.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,13 @@ from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
 from nbci.lint.notebook_facts import read_sheet
 from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
-from nbci.lint.rules import MISSING_KERNEL, NOTEBOOK_RULES, PIPELINE_RULES, UNREADABLE, WRONG_COMPOSITION
+from nbci.lint.rules import (
+    MISSING_KERNEL,
+    NOTEBOOK_RULES,
+    PIPELINE_RULES,
+    UNREADABLE,
+    WRONG_COMPOSITION,
+)
 from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 
@@ -33,7 +42,9 @@ _RANK = {"error": 0, "warning": 1, "info": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedNotebook:
-    """A notebook's findings, the notebook as far as it was understood, and the kernel that it asks for."""
+    """A notebook's findings, the notebook as far as it was understood, and the kernel that it asks
+    for.
+    """
 
     findings: tuple[Finding, ...]
     tagged: TaggedNotebook | None = None
@@ -49,21 +60,31 @@ def check_notebook(
     brought: Brought = NOTHING_BROUGHT,
     composed: bool = False,
 ) -> CheckedNotebook:
-    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the variables.
+    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the
+    variables.
 
-    `star_imports` says what those bind, `brought` are the names that kernels bring. `composed`: others refer to it.
+    `star_imports` says what those bind, `brought` are the names that kernels bring. `composed`:
+    others refer to it.
     """
     try:
         notebook = parse_notebook(data, path)
     except UsageError as error:
         return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # IPython's, about lines that end oddly: the rules say what is wrong with them
+        warnings.simplefilter(
+            "ignore"
+        )  # IPython's, about lines that end oddly: the rules say what is wrong with them
         stars = star_imports(notebook)
-        sheet = read_sheet(notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed)
+        sheet = read_sheet(
+            notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed
+        )
         hits = list(_hits(sheet))
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
-    told = [(rule, severity, hit) for rule, severity, hit in hits if not _is_ignored(rule, hit, notebook)]
+    told = [
+        (rule, severity, hit)
+        for rule, severity, hit in hits
+        if not _is_ignored(rule, hit, notebook)
+    ]
     return CheckedNotebook(
         findings=_placed(told, notebook, data, path),
         tagged=sheet.tagged if intact else None,
@@ -92,7 +113,9 @@ def _names(rule: str, line: str) -> bool:
     return match is not None and rule in [name.strip() for name in match[1].split(",")]
 
 
-def _placed(hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: bytes, path: str) -> tuple[Finding, ...]:
+def _placed(
+    hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: bytes, path: str
+) -> tuple[Finding, ...]:
     """The hits with their lines in the file, in the order of the cells; each once."""
     if not hits:
         return ()
@@ -102,7 +125,9 @@ def _placed(hits: list[tuple[str, Severity, Hit]], notebook: Notebook, data: byt
     for rule, severity, hit in hits:
         cell_lines = lines[hit.cell - 1] if hit.cell is not None else ()
         at = min(hit.line or 1, len(cell_lines)) - 1
-        findings.append(_finding(rule, severity, path, hit, file_line=cell_lines[at] if cell_lines else None))
+        findings.append(
+            _finding(rule, severity, path, hit, file_line=cell_lines[at] if cell_lines else None)
+        )
     return tuple(sorted(dict.fromkeys(findings), key=_order))
 
 
@@ -113,7 +138,9 @@ def _order(finding: Finding) -> tuple[int, int, int, str, str]:
 
 def wrong_composition(error: UsageError, path: str) -> Finding:
     """What keeps a notebook and those that it refers to from being one pipeline, where it stands."""
-    return _finding(WRONG_COMPOSITION, "error", error.where.path if error.where else path, Hit.of(error))
+    return _finding(
+        WRONG_COMPOSITION, "error", error.where.path if error.where else path, Hit.of(error)
+    )
 
 
 def missing_kernel(path: str, error: UsageError) -> Finding:
@@ -121,7 +148,9 @@ def missing_kernel(path: str, error: UsageError) -> Finding:
     return _finding(MISSING_KERNEL, "warning", path, Hit.of(error))
 
 
-def _finding(rule: str, severity: Severity, path: str, hit: Hit, *, file_line: int | None = None) -> Finding:
+def _finding(
+    rule: str, severity: Severity, path: str, hit: Hit, *, file_line: int | None = None
+) -> Finding:
     return Finding(
         rule=rule,
         severity=severity,
@@ -137,7 +166,9 @@ def _finding(rule: str, severity: Severity, path: str, hit: Hit, *, file_line: i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebooksAsked:
-    """What a pipeline file says of the notebooks that it names; `elsewhere` run in an environment of their own."""
+    """What a pipeline file says of the notebooks that it names; `elsewhere` run in an environment
+    of their own.
+    """
 
     named: tuple[str, ...]
     elsewhere: frozenset[str]
@@ -165,23 +196,35 @@ def check_pipeline(
     notebooks: dict[str, TaggedNotebook | None],
     brought: Brought = NOTHING_BROUGHT,
 ) -> tuple[Finding, ...]:
-    """What the rules find in a pipeline file; of `notebooks`, None are those with mistakes of their own."""
+    """What the rules find in a pipeline file; of `notebooks`, None are those with mistakes of their
+    own.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        hit = Hit(message=f"this is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8")
+        hit = Hit(
+            message=f"this is not UTF-8 text (byte {error.start})", hint="save the file as UTF-8"
+        )
         return (_finding(UNREADABLE, "error", path, hit),)
     composition = read_pipeline_text(text, path)
     named = named_notebooks(composition)
     missing = tuple(hit for notebook, hit in named if not exists(notebook))
-    understood = {notebook: notebooks[notebook] for notebook, _ in named if notebooks.get(notebook) is not None}
+    understood = {
+        notebook: notebooks[notebook]
+        for notebook, _ in named
+        if notebooks.get(notebook) is not None
+    }
     if len(understood) == len(named) or missing:
-        composition = composed(composition, {k: v for k, v in understood.items() if v is not None}, missing, brought)
+        composition = composed(
+            composition, {k: v for k, v in understood.items() if v is not None}, missing, brought
+        )
     lines = text.split("\n")
     findings = [
         _finding(name, rule.severity, path, hit)
         for name, rule in PIPELINE_RULES.items()
         for hit in rule.look(composition)
-        if not (hit.line is not None and hit.line <= len(lines) and _names(name, lines[hit.line - 1]))
+        if not (
+            hit.line is not None and hit.line <= len(lines) and _names(name, lines[hit.line - 1])
+        )
     ]
     return tuple(sorted(dict.fromkeys(findings), key=_order))

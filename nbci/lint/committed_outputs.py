@@ -1,4 +1,6 @@
-"""Rules about what is committed with the notebook: its outputs and the order in which they came about."""
+"""Rules about what is committed with the notebook: its outputs and the order in which they came
+about.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
 
 
 def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
-    """The first cell that ran before the one above it: what is shown may not be what a run from the top gives."""
+    """The first cell that ran before the one above it: what is shown may not be what a run from the
+    top gives.
+    """
     highest, above = 0, 0
     for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
         count = _count(raw)

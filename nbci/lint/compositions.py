@@ -33,7 +33,9 @@ def referred_to(path: str, data: bytes) -> tuple[str, ...]:
 
 
 def composition(
-    tagged: TaggedNotebook, understood: Mapping[str, TaggedNotebook | None], exists: Callable[[str], bool]
+    tagged: TaggedNotebook,
+    understood: Mapping[str, TaggedNotebook | None],
+    exists: Callable[[str], bool],
 ) -> TaggedNotebook | None:
     """The notebook with those that it refers to; None where one of them has mistakes of its own."""
     named = references(tagged)
@@ -46,9 +48,13 @@ def composition(
 
 
 def check_compositions(
-    understood: dict[str, TaggedNotebook | None], brought: Mapping[str, Brought], exists: Callable[[str], bool]
+    understood: dict[str, TaggedNotebook | None],
+    brought: Mapping[str, Brought],
+    exists: Callable[[str], bool],
 ) -> Iterator[Finding]:
-    """What the notebooks that refer to others come to with them, which `understood` then has in their places."""
+    """What the notebooks that refer to others come to with them, which `understood` then has in
+    their places.
+    """
     for path, tagged in list(understood.items()):
         if tagged is None or not tagged.references:
             continue
@@ -56,7 +62,12 @@ def check_compositions(
             found = understood[path] = composition(tagged, understood, exists)
             if found is not None:
                 pipeline = notebook_pipeline(found, path)
-                build_plan(pipeline, bind(pipeline.params, []), sources={}, brought=brought.get(path, NOTHING_BROUGHT))
+                build_plan(
+                    pipeline,
+                    bind(pipeline.params, []),
+                    sources={},
+                    brought=brought.get(path, NOTHING_BROUGHT),
+                )
         except UsageError as error:
             understood[path] = None
             yield wrong_composition(error, path)

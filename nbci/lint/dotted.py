@@ -14,7 +14,9 @@ if TYPE_CHECKING:
 
 
 def imported(sheet: Sheet) -> dict[str, str]:
-    """What each name that the notebook's imports bind stands for; a name that is bound otherwise too is left out."""
+    """What each name that the notebook's imports bind stands for; a name that is bound otherwise
+    too is left out.
+    """
     found: dict[str, str] = {}
     others: set[str] = set()
     for cell in sheet.cells.values():
@@ -26,8 +28,14 @@ def imported(sheet: Sheet) -> dict[str, str]:
                             alias.name if alias.asname else alias.name.split(".")[0]
                         )
                 case ast.ImportFrom(module=str(module), names=names, level=0):
-                    found.update({alias.asname or alias.name: f"{module}.{alias.name}" for alias in names})
-                case ast.Name(id=name, ctx=ast.Store()) | ast.FunctionDef(name=name) | ast.ClassDef(name=name):
+                    found.update(
+                        {alias.asname or alias.name: f"{module}.{alias.name}" for alias in names}
+                    )
+                case (
+                    ast.Name(id=name, ctx=ast.Store())
+                    | ast.FunctionDef(name=name)
+                    | ast.ClassDef(name=name)
+                ):
                     others.add(name)
     return {name: meaning for name, meaning in found.items() if name not in others}
 

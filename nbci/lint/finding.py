@@ -13,7 +13,10 @@ Severity = Literal["error", "warning", "info"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hit:
-    """One place that breaks a rule. `cell` and `line` count from 1; without `cell`, `line` is the file's own."""
+    """One place that breaks a rule.
+
+    `cell` and `line` count from 1; without `cell`, `line` is the file's own.
+    """
 
     message: str
     hint: str | None = None
@@ -27,12 +30,20 @@ class Hit:
         where = error.where
         if where is None:
             return cls(message=error.message, hint=error.hint)
-        return cls(message=error.message, hint=error.hint, cell=where.cell, line=where.line, column=where.column)
+        return cls(
+            message=error.message,
+            hint=error.hint,
+            cell=where.cell,
+            line=where.line,
+            column=where.column,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A hit with its rule. `line` counts within the cell where there is one; `file_line` in the file's text."""
+    """A hit with its rule. `line` counts within the cell where there is one; `file_line` in the
+    file's text.
+    """
 
     rule: str
     severity: Severity

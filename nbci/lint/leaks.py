@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from nbci.lint.notebook_facts import Sheet
 
-# Detectors that know what a service's tokens look like, and one for literals given to names such as `password`. Those
-# that go by randomness alone take every digest for a secret.
+# Detectors that know what a service's tokens look like, and one for literals given to names such as
+# `password`. Those that go by randomness alone take every digest for a secret.
 _DETECTORS = (
     "ArtifactoryDetector",
     "AWSKeyDetector",
@@ -46,7 +46,9 @@ _WORTH_A_LOOK = re.compile(r"""["'][^"']{4,}["']|://[^/\s]+@|[\w-]{20,}|-----BEG
 
 
 def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
-    """Each line of a cell, of text ones too, that holds what looks like a token, a password or a private key."""
+    """Each line of a cell, of text ones too, that holds what looks like a token, a password or a
+    private key.
+    """
     lines = [
         (cell.number, at, line)
         for cell in sheet.notebook.cells

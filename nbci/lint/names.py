@@ -30,12 +30,19 @@ def syntax_errors(sheet: Sheet) -> Iterator[Hit]:
 
 
 def undefined_names(sheet: Sheet) -> Iterator[Hit]:
-    """Names that surely nobody defines. What a cell that does not parse might define is left alone."""
+    """Names that surely nobody defines.
+
+    What a cell that does not parse might define is left alone.
+    """
     found = list(_undefined(sheet, "error"))
     yield from found
     if not sheet.broken and not sheet.refusals:
         seen = {(hit.cell, hit.line, hit.message) for hit in found}
-        yield from (hit for hit in _refused(sheet) if (hit.cell, hit.line, hit.message) not in seen and not found)
+        yield from (
+            hit
+            for hit in _refused(sheet)
+            if (hit.cell, hit.line, hit.message) not in seen and not found
+        )
 
 
 def maybe_undefined_names(sheet: Sheet) -> Iterator[Hit]:
@@ -48,7 +55,10 @@ def _undefined(sheet: Sheet, severity: str) -> Iterator[Hit]:
         if found.severity == severity and not _named_in_broken(sheet, found.name):
             reason = f" ({found.reason})" if found.reason else ""
             yield Hit(
-                message=f"{found.message}{reason}", hint=found.hint, cell=_cell_number(sheet, found), line=found.line
+                message=f"{found.message}{reason}",
+                hint=found.hint,
+                cell=_cell_number(sheet, found),
+                line=found.line,
             )
 
 
@@ -67,7 +77,9 @@ def _refused(sheet: Sheet) -> Iterator[Hit]:
     if sheet.tagged is None or not sheet.is_python or sheet.declared is None or sheet.composed:
         return
     try:
-        analyse(sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought)
+        analyse(
+            sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought
+        )
     except UsageError as error:
         first = (error.hint or "").split("\n")[0]
         hit = Hit.of(error)
@@ -85,11 +97,15 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
     if sheet.flowing is None:
         return
     for warning in sheet.flowing.warnings:
-        yield Hit(message=warning, hint="let one of the steps come after the other, or use two names")
+        yield Hit(
+            message=warning, hint="let one of the steps come after the other, or use two names"
+        )
 
 
 def not_handed_on(sheet: Sheet) -> Iterator[Hit]:
-    """What a step would find in one kernel and does not in its own: deletions, subclasses, what differs each time."""
+    """What a step would find in one kernel and does not in its own: deletions, subclasses, what
+    differs each time.
+    """
     if sheet.flowing is None:
         return
     for warning in sheet.flowing.apart:
@@ -102,7 +118,9 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
     if sheet.tagged is None or sheet.declared is None or sheet.composed:
         return
     numbers = sheet.tagged.blocks.parameters
-    elsewhere = "\n".join(cell.source for cell in sheet.notebook.cells if cell.number not in numbers)
+    elsewhere = "\n".join(
+        cell.source for cell in sheet.notebook.cells if cell.number not in numbers
+    )
     read = {
         node.id
         for number in numbers
@@ -111,7 +129,9 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     for parameter in sheet.declared.parameters:
-        if parameter.name not in read and not re.search(rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere):
+        if parameter.name not in read and not re.search(
+            rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere
+        ):
             where = parameter.where
             yield Hit(
                 message=f"the parameter `{parameter.name}` is used nowhere",
@@ -131,15 +151,23 @@ def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
         own = list(sheet.own_cells(step))
         for lost in lost_history([cell for _, cell in own], given):
             if not lost.surely:
-                yield Hit(message=lost.message, hint=lost.hint, cell=own[lost.cell][0], line=lost.line)
+                yield Hit(
+                    message=lost.message, hint=lost.hint, cell=own[lost.cell][0], line=lost.line
+                )
 
 
 def hidden_names(sheet: Sheet) -> Iterator[Hit]:
-    """Code that may read parameters which stand nowhere in it: every parameter counts for the step's reuse."""
+    """Code that may read parameters which stand nowhere in it: every parameter counts for the
+    step's reuse.
+    """
     if sheet.tagged is None or sheet.declared is None or sheet.flowing is None:
         return
     blocks = sheet.tagged.blocks
-    shared = [(number, sheet.cells[number]) for number in (*blocks.imports, *blocks.functions) if number in sheet.cells]
+    shared = [
+        (number, sheet.cells[number])
+        for number in (*blocks.imports, *blocks.functions)
+        if number in sheet.cells
+    ]
     parameters = {parameter.name for parameter in sheet.declared.parameters}
     for step in sheet.steps:
         found = sheet.flow_of(step).names
@@ -165,7 +193,12 @@ def _place_of(reason: str, cells: Iterable[tuple[int, ParsedCell]]) -> tuple[int
 
 def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
     """Steps that assign to a parameter's name, so that from there on it is no parameter."""
-    if sheet.tagged is None or sheet.declared is None or sheet.flowing is None or sheet.tagged.whole:
+    if (
+        sheet.tagged is None
+        or sheet.declared is None
+        or sheet.flowing is None
+        or sheet.tagged.whole
+    ):
         return
     parameters = {parameter.name for parameter in sheet.declared.parameters}
     for step in sheet.steps:
@@ -175,7 +208,9 @@ def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
                 lines = [
                     node.lineno
                     for node in ast.walk(cell.tree)
-                    if isinstance(node, ast.Name) and node.id == name and isinstance(node.ctx, ast.Store)
+                    if isinstance(node, ast.Name)
+                    and node.id == name
+                    and isinstance(node.ctx, ast.Store)
                 ]
                 if lines:
                     yield Hit(

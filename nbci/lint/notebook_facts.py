@@ -1,4 +1,6 @@
-"""A notebook made ready for the rules: read as far as its mistakes allow, so that several are found at once."""
+"""A notebook made ready for the rules: read as far as its mistakes allow, so that several are found
+at once.
+"""
 
 from __future__ import annotations
 
@@ -36,10 +38,11 @@ if TYPE_CHECKING:
 class Sheet(Struct, frozen=True, kw_only=True, dict=True):
     """A notebook and what could be understood of it.
 
-    `tags` are those that can be read; `refusals` are what understanding them together met with. `cells` are the Python
-    cells that run, by number; `broken` those that do not parse. `declared` and `flowing` are None where mistakes, or
-    another language, leave nothing to say; `flow_refusal` is what computing the flow met with. `composed`: it refers to
-    other notebooks, or another to it, so variables may come from there.
+    `tags` are those that can be read; `refusals` are what understanding them together met with.
+    `cells` are the Python cells that run, by number; `broken` those that do not parse. `declared`
+    and `flowing` are None where mistakes, or another language, leave nothing to say; `flow_refusal`
+    is what computing the flow met with. `composed`: it refers to other notebooks, or another to it,
+    so variables may come from there.
     """
 
     notebook: Notebook
@@ -71,7 +74,9 @@ class Sheet(Struct, frozen=True, kw_only=True, dict=True):
         return tuple(by_name[step.name] for step in self.flowing.steps)
 
     def own_cells(self, step: Step) -> tuple[tuple[int, ParsedCell], ...]:
-        """The step's own cells that parse, with their numbers; of a notebook without step tags all that run."""
+        """The step's own cells that parse, with their numbers; of a notebook without step tags all
+        that run.
+        """
         numbers = list(step.cells)
         if self.tagged is not None and self.tagged.whole:
             numbers = sorted({*numbers, *self.tagged.blocks.metrics})
@@ -97,7 +102,9 @@ class Sheet(Struct, frozen=True, kw_only=True, dict=True):
     @functools.cached_property
     def _followers(self) -> dict[str, list[str]]:
         before = {step.name: self._before(step) for step in self.steps}
-        return followers_of({name: [one for one in others if one in before] for name, others in before.items()})
+        return followers_of(
+            {name: [one for one in others if one in before] for name, others in before.items()}
+        )
 
     def _before(self, step: Step) -> tuple[str, ...]:
         """The steps that this one comes right after."""
@@ -118,12 +125,21 @@ def read_sheet(
 
     `stars` are what its star imports bind, `brought` the names that its kernel brings.
     """
-    readable = replace(notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells))
-    tags = {cell.number: read_tags(readable, cell) for cell in readable.cells if cell.kind == "code"}
+    readable = replace(
+        notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells)
+    )
+    tags = {
+        cell.number: read_tags(readable, cell) for cell in readable.cells if cell.kind == "code"
+    }
     tagged, refusals = _understood(readable)
     tagged = replace(tagged, stars=stars) if tagged is not None and stars else tagged
     sheet = Sheet(
-        notebook=notebook, tags=tags, tagged=tagged, refusals=refusals, by_dataflow=by_dataflow, brought=brought
+        notebook=notebook,
+        tags=tags,
+        tagged=tagged,
+        refusals=refusals,
+        by_dataflow=by_dataflow,
+        brought=brought,
     )
     sheet = replace(sheet, composed=composed or bool(tagged is not None and tagged.references))
     if sheet.is_python:
@@ -166,7 +182,9 @@ def _without_edges(notebook: Notebook, error: UsageError) -> Notebook:
 
     def is_wrong(tag: str) -> bool:
         prefix, _, value = tag.partition(":")
-        return prefix in {"prev", "after", "in", "out"} and (named is None or value.strip() == named[1])
+        return prefix in {"prev", "after", "in", "out"} and (
+            named is None or value.strip() == named[1]
+        )
 
     def repaired(cell: Cell) -> Cell:
         kept = tuple(tag for tag in cell.tags if not is_wrong(tag))
@@ -193,10 +211,15 @@ def _parsed(sheet: Sheet) -> Sheet:
     return replace(sheet, cells=cells, broken=broken, tagged=_without_broken(sheet.tagged, broken))
 
 
-def _without_broken(tagged: TaggedNotebook | None, broken: Mapping[int, CellSyntaxError]) -> TaggedNotebook | None:
+def _without_broken(
+    tagged: TaggedNotebook | None, broken: Mapping[int, CellSyntaxError]
+) -> TaggedNotebook | None:
     if tagged is None or not broken:
         return tagged
-    cells = tuple(replace(cell, source="") if cell.number in broken else cell for cell in tagged.notebook.cells)
+    cells = tuple(
+        replace(cell, source="") if cell.number in broken else cell
+        for cell in tagged.notebook.cells
+    )
     return replace(tagged, notebook=replace(tagged.notebook, cells=cells))
 
 
@@ -212,14 +235,24 @@ def _with_flow(sheet: Sheet) -> Sheet:
     """The values that pass between the steps; where they form a cycle there is nothing to say."""
     if not sheet.is_python or sheet.tagged is None:
         return sheet
-    parameters = frozenset(parameter.name for parameter in sheet.declared.parameters) if sheet.declared else frozenset()
-    code = names_of([sheet.cells[number] for number in sheet.tagged.blocks.parameters if number in sheet.cells])
+    parameters = (
+        frozenset(parameter.name for parameter in sheet.declared.parameters)
+        if sheet.declared
+        else frozenset()
+    )
+    code = names_of(
+        [sheet.cells[number] for number in sheet.tagged.blocks.parameters if number in sheet.cells]
+    )
     names = parameters | code.binds
     prelude = prelude_statements(sheet.tagged)
     in_parameters = [
-        (number, sheet.cells[number]) for number in sheet.tagged.blocks.parameters if number in sheet.cells
+        (number, sheet.cells[number])
+        for number in sheet.tagged.blocks.parameters
+        if number in sheet.cells
     ]
-    fresh = fresh_names([*in_parameters, *((statement.cell, statement.code) for statement in prelude)])
+    fresh = fresh_names(
+        [*in_parameters, *((statement.cell, statement.code) for statement in prelude)]
+    )
     steps = [
         StepCode(
             name=step.name,
@@ -229,7 +262,9 @@ def _with_flow(sheet: Sheet) -> Sheet:
         for step in sheet.tagged.steps
     ]
     if sheet.by_dataflow:
-        steps = _by_dataflow(sheet.tagged, steps, order_from_flow(steps, names, prelude, fresh=fresh))
+        steps = _by_dataflow(
+            sheet.tagged, steps, order_from_flow(steps, names, prelude, fresh=fresh)
+        )
     try:
         order = topological({step.name: step.after for step in steps})
     except Cycle:
@@ -240,12 +275,19 @@ def _with_flow(sheet: Sheet) -> Sheet:
         {step.name: step.after for step in steps},
         order,
     )
-    codes = [replace(by_name[name], future_annotations=has_future_annotations(handed.get(name, ()))) for name in order]
+    codes = [
+        replace(by_name[name], future_annotations=has_future_annotations(handed.get(name, ())))
+        for name in order
+    ]
     return replace(sheet, flowing=flow(codes, names, prelude, brought=sheet.brought, fresh=fresh))
 
 
-def _by_dataflow(tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]) -> list[StepCode]:
-    before: dict[str, list[str]] = {step.name: list(step.after if tagged.declares_edges else ()) for step in steps}
+def _by_dataflow(
+    tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]
+) -> list[StepCode]:
+    before: dict[str, list[str]] = {
+        step.name: list(step.after if tagged.declares_edges else ()) for step in steps
+    }
     for earlier, later in edges:
         before[later].append(earlier)
     return [replace(step, after=tuple(dict.fromkeys(before[step.name]))) for step in steps]

@@ -30,8 +30,9 @@ _SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environmen
 class Composition:
     """A pipeline file as far as it can be read.
 
-    `document` is None where the text is no pipeline file at all, for `refusals`' reasons. `notebooks` holds those that
-    can be understood; `missing` those that are not there. `pipeline` is None where it cannot be put together.
+    `document` is None where the text is no pipeline file at all, for `refusals`' reasons.
+    `notebooks` holds those that can be understood; `missing` those that are not there. `pipeline`
+    is None where it cannot be put together.
     """
 
     path: str
@@ -83,7 +84,9 @@ def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
 
 
 def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
-    """The notebooks all of whose steps run in an environment of their own, in whatever kernel is in it."""
+    """The notebooks all of whose steps run in an environment of their own, in whatever kernel is in
+    it.
+    """
     if composition.document is None:
         return frozenset()
     here: set[str] = set()
@@ -133,7 +136,9 @@ def missing_notebooks(composition: Composition) -> Iterator[Hit]:
 
 
 def wrong_compositions(composition: Composition) -> Iterator[Hit]:
-    """What cannot be put together or planned; what is wrong in a notebook is that notebook's own finding."""
+    """What cannot be put together or planned; what is wrong in a notebook is that notebook's own
+    finding.
+    """
     lines = {hit.line for hit in wrong_references(composition)}
     for error in composition.refusals:
         in_notebook = error.where is not None and error.where.path in composition.notebooks
@@ -162,7 +167,12 @@ def wrong_references(composition: Composition) -> Iterator[Hit]:
             for part, place in _parts(step.get(key), ("steps", node, key)):
                 where = document.where(*place)
                 for message, hint in _wrong_in(part, parameters, step.get("matrix") or {}):
-                    yield Hit(message=f"{message}, in step {node}", hint=hint, line=where.line, column=where.column)
+                    yield Hit(
+                        message=f"{message}, in step {node}",
+                        hint=hint,
+                        line=where.line,
+                        column=where.column,
+                    )
 
 
 def _parts(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Any, tuple[str | int, ...]]]:
@@ -176,7 +186,9 @@ def _parts(value: Any, place: tuple[str | int, ...]) -> Iterator[tuple[Any, tupl
         yield value, place
 
 
-def _wrong_in(value: Any, parameters: Mapping[str, Any], matrix: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+def _wrong_in(
+    value: Any, parameters: Mapping[str, Any], matrix: Mapping[str, Any]
+) -> Iterator[tuple[str, str | None]]:
     try:
         found = references(value)
     except UsageError as error:
@@ -184,9 +196,15 @@ def _wrong_in(value: Any, parameters: Mapping[str, Any], matrix: Mapping[str, An
         return
     for reference in found:
         if reference.parameter is not None and reference.parameter not in parameters:
-            yield f"${{{reference.text}}} names no parameter", _meant(reference.parameter, parameters)
+            yield (
+                f"${{{reference.text}}} names no parameter",
+                _meant(reference.parameter, parameters),
+            )
         if reference.matrix_key is not None and reference.matrix_key not in matrix:
-            yield f"${{{reference.text}}} names no key of the matrix", _meant(reference.matrix_key, matrix)
+            yield (
+                f"${{{reference.text}}} names no key of the matrix",
+                _meant(reference.matrix_key, matrix),
+            )
 
 
 def _meant(name: str, known: Mapping[str, Any]) -> str | None:
@@ -222,23 +240,37 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
 
 
 def _is_named(metric: str, sources: str) -> bool:
-    """Whether code holds the name, or a label that becomes it: `print("mean error:", e)` measures mean_error."""
-    return re.search(rf"(?<!\w){re.escape(metric).replace('_', '[_ ]+')}(?!\w)", sources) is not None
+    """Whether code holds the name, or a label that becomes it: `print("mean error:", e)` measures
+    mean_error.
+    """
+    return (
+        re.search(rf"(?<!\w){re.escape(metric).replace('_', '[_ ]+')}(?!\w)", sources) is not None
+    )
 
 
 def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     """Metrics that the file declares or judges and that no notebook names."""
     document = composition.document
-    if document is None or composition.pipeline is None or any(step.metrics for step in composition.pipeline.steps):
+    if (
+        document is None
+        or composition.pipeline is None
+        or any(step.metrics for step in composition.pipeline.steps)
+    ):
         return
-    sources = "\n".join(cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells)
+    sources = "\n".join(
+        cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells
+    )
     if re.search(r"\bglue\(\s*(?!['\"])", sources):
         return
     gates = document.data.get("gates", ())
     places: list[tuple[str, tuple[str | int, ...]]] = [
         (name, ("metrics", name)) for name in document.data.get("metrics", {})
     ]
-    places += [(gate["metric"], ("gates", at, "metric")) for at, gate in enumerate(gates) if "metric" in gate]
+    places += [
+        (gate["metric"], ("gates", at, "metric"))
+        for at, gate in enumerate(gates)
+        if "metric" in gate
+    ]
     seen: set[str] = set()
     for name, place in places:
         short = str(name).rpartition(":")[2]

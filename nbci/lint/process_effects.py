@@ -1,4 +1,6 @@
-"""Rules about what stays in one kernel: environment, folder, settings of plots; and about absolute paths."""
+"""Rules about what stays in one kernel: environment, folder, settings of plots; and about absolute
+paths.
+"""
 
 from __future__ import annotations
 
@@ -81,7 +83,13 @@ def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
         if _is_changed_item(node) and dotted(node.value, names) == "os.environ":
             yield node.lineno, "a change of `os.environ`"
     for name, call in calls([cell.tree], names):
-        if name in {"os.putenv", "os.environ.update", "os.environ.setdefault", "os.environ.pop", "os.unsetenv"}:
+        if name in {
+            "os.putenv",
+            "os.environ.update",
+            "os.environ.setdefault",
+            "os.environ.pop",
+            "os.unsetenv",
+        }:
             yield call.lineno, f"`{name}`"
     for name, argument, line in magics(cell.tree):
         if name == "set_env" or (name == "env" and ("=" in argument or " " in argument.strip())):
@@ -104,7 +112,9 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
 def _called(sheet: Sheet, names: Names) -> dict[str, list[str]]:
     """What each step calls, by the library's names."""
     return {
-        step.name: [name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)]
+        step.name: [
+            name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)
+        ]
         for step in sheet.steps
     }
 
@@ -149,8 +159,12 @@ def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
     names = imported(sheet)
     for number, cell in sheet.cells.items():
         for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
-            name = dotted(call.func, names) or (call.func.attr if isinstance(call.func, ast.Attribute) else "")
-            path = call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+            name = dotted(call.func, names) or (
+                call.func.attr if isinstance(call.func, ast.Attribute) else ""
+            )
+            path = (
+                call.args[0].value if call.args and isinstance(call.args[0], ast.Constant) else None
+            )
             if isinstance(path, str) and _opens(name) and _is_absolute(path):
                 yield Hit(
                     message=f"{path!r} is an absolute path, which another machine may not have",
@@ -162,7 +176,9 @@ def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
 
 def _opens(name: str) -> bool:
     last = name.rpartition(".")[2]
-    return name in {"open", "pathlib.Path", "io.open"} or last.startswith(("read_", "to_", "load", "save"))
+    return name in {"open", "pathlib.Path", "io.open"} or last.startswith(
+        ("read_", "to_", "load", "save")
+    )
 
 
 def _is_absolute(path: str) -> bool:

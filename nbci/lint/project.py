@@ -16,7 +16,13 @@ from nbci.lint.check import check_notebook, check_pipeline, missing_kernel, note
 from nbci.lint.compositions import check_compositions, referred_to
 from nbci.notebook.read import SUFFIXES
 from nbci.project.sources import project_reader, star_imports
-from nbci.project.targets import PIPELINE_SUFFIXES, did_you_mean, notebooks_in, pipelines_in, tagged_notebooks_in
+from nbci.project.targets import (
+    PIPELINE_SUFFIXES,
+    did_you_mean,
+    notebooks_in,
+    pipelines_in,
+    tagged_notebooks_in,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +41,11 @@ class Checked:
 
 def check_targets(names: Sequence[str], here: Path) -> Checked:
     """Check the named files and folders, or without any the whole project around `here`."""
-    paths = [path for name in names for path in _named(name)] if names else _of_project(find_project(here))
+    paths = (
+        [path for name in names for path in _named(name)]
+        if names
+        else _of_project(find_project(here))
+    )
     by_project: dict[Path, tuple[Project, list[str]]] = {}
     for path in paths:
         project = find_project(path)
@@ -61,7 +71,10 @@ def _named(name: str) -> list[Path]:
     if not path.exists():
         raise UsageError("there is no such file", hint=did_you_mean(name), where=Location(name))
     if path.suffix not in (*SUFFIXES, *PIPELINE_SUFFIXES):
-        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(name))
+        raise UsageError(
+            "this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)",
+            where=Location(name),
+        )
     return [path]
 
 
@@ -90,9 +103,15 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
         derived.update(present if asked.by_dataflow else ())
         elsewhere |= asked.elsewhere
         for name in present:
-            brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(asked.names)
+            brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(
+                asked.names
+            )
     for path in list(notebooks):
-        named = [name for name in referred_to(path, _read(project, path)) if (project.root / name).is_file()]
+        named = [
+            name
+            for name in referred_to(path, _read(project, path))
+            if (project.root / name).is_file()
+        ]
         notebooks.update(dict.fromkeys(named))
         composed.update(named)
     findings: list[Finding] = []
@@ -110,7 +129,9 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
         if checked.kernel is not None and path not in elsewhere:
             findings += _missing_kernels(path, checked.kernel)
         understood[path] = checked.tagged
-    findings += check_compositions(understood, brought, lambda name: (project.root / name).is_file())
+    findings += check_compositions(
+        understood, brought, lambda name: (project.root / name).is_file()
+    )
     for path, data in texts.items():
         findings += check_pipeline(
             data,

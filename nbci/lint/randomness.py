@@ -26,11 +26,21 @@ _SEEDS = {
 }
 _HANDED_ON = frozenset({"random.", "numpy.random.", "torch."})
 """Whose state passes from step to step."""
-_SEED_ALL = ("seed_everything", "set_seed", "set_random_seed", "seed_all", "fix_seed", "fix_seeds", "set_seeds")
+_SEED_ALL = (
+    "seed_everything",
+    "set_seed",
+    "set_random_seed",
+    "seed_all",
+    "fix_seed",
+    "fix_seeds",
+    "set_seeds",
+)
 _OWN_GENERATORS = ("numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState",
                    "numpy.random.SeedSequence", "numpy.random.PCG64", "numpy.random.MT19937", "numpy.random.Philox",
                    "numpy.random.SFC64", "random.Random", "random.SystemRandom")  # fmt: skip
-_NO_DRAWS = frozenset({"getstate", "setstate", "get_state", "set_state", "set_bit_generator", "get_bit_generator"})
+_NO_DRAWS = frozenset(
+    {"getstate", "setstate", "get_state", "set_state", "set_bit_generator", "get_bit_generator"}
+)
 _TORCH_DRAWS = ("torch.rand", "torch.normal", "torch.bernoulli", "torch.multinomial")
 _WITHOUT_STATE = (
     "sklearn.model_selection.train_test_split",
@@ -49,7 +59,9 @@ _WITHOUT_STATE = (
 
 
 def seeds(sheet: Sheet) -> Iterator[Hit]:
-    """A seed set in one step, while another that draws from the same generator does not come after it."""
+    """A seed set in one step, while another that draws from the same generator does not come after
+    it.
+    """
     names = imported(sheet)
     found = {step.name: _calls_of(sheet, step, names) for step in sheet.steps}
     drawing = _drawing(sheet.steps, found)
@@ -73,9 +85,15 @@ def seeds(sheet: Sheet) -> Iterator[Hit]:
                 )
 
 
-def _calls_of(sheet: Sheet, step: Step, names: Mapping[str, str]) -> list[tuple[int, str, ast.Call]]:
+def _calls_of(
+    sheet: Sheet, step: Step, names: Mapping[str, str]
+) -> list[tuple[int, str, ast.Call]]:
     """What the step calls, with the numbers of the cells."""
-    return [(number, name, call) for number, cell in sheet.own_cells(step) for name, call in calls([cell.tree], names)]
+    return [
+        (number, name, call)
+        for number, cell in sheet.own_cells(step)
+        for name, call in calls([cell.tree], names)
+    ]
 
 
 def _drawing(
@@ -108,14 +126,22 @@ def _missed(sheet: Sheet, step: Step, family: str, drawing: Sequence[str]) -> li
 def _is_draw(name: str, family: str) -> bool:
     if family == "torch.":
         return name.startswith(_TORCH_DRAWS)
-    is_other = name.startswith(_OWN_GENERATORS) or name.rpartition(".")[2] in _NO_DRAWS or name in _SEEDS
+    is_other = (
+        name.startswith(_OWN_GENERATORS) or name.rpartition(".")[2] in _NO_DRAWS or name in _SEEDS
+    )
     return name.startswith(family) and not is_other
 
 
 def unseeded(sheet: Sheet) -> Iterator[Hit]:
-    """A step draws from a generator of its process, and nothing that can be seen seeds one: each run gives others."""
+    """A step draws from a generator of its process, and nothing that can be seen seeds one: each
+    run gives others.
+    """
     names = imported(sheet)
-    called = [(number, name, call) for number, cell in sheet.cells.items() for name, call in calls([cell.tree], names)]
+    called = [
+        (number, name, call)
+        for number, cell in sheet.cells.items()
+        for name, call in calls([cell.tree], names)
+    ]
     if any(name in _SEEDS or name.rpartition(".")[2] in _SEED_ALL for _, name, _ in called):
         return
     first: dict[str, Hit] = {}
@@ -134,9 +160,15 @@ def unseeded(sheet: Sheet) -> Iterator[Hit]:
 
 def _is_unseeded_draw(name: str, call: ast.Call) -> bool:
     if name.startswith(_WITHOUT_STATE):
-        return not any(keyword.arg in {None, "random_state"} or _is_off(keyword) for keyword in call.keywords)
+        return not any(
+            keyword.arg in {None, "random_state"} or _is_off(keyword) for keyword in call.keywords
+        )
     return any(_is_draw(name, family) for family in _HANDED_ON)
 
 
 def _is_off(keyword: ast.keyword) -> bool:
-    return keyword.arg == "shuffle" and isinstance(keyword.value, ast.Constant) and keyword.value.value is False
+    return (
+        keyword.arg == "shuffle"
+        and isinstance(keyword.value, ast.Constant)
+        and keyword.value.value is False
+    )

@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from nbci.lint.finding import Finding
     from nbci.lint.project import Checked
 
-# https://github.com/jenkinsci/warnings-ng-plugin, "Export your issues into a supported format": the native format.
+# https://github.com/jenkinsci/warnings-ng-plugin, "Export your issues into a supported format": the
+# native format.
 _ISSUE_SEVERITY = {"error": "ERROR", "warning": "NORMAL", "info": "LOW"}
 _REPORT_CLASS = "io.jenkins.plugins.analysis.core.restapi.ReportApi"
 
@@ -19,7 +20,16 @@ def as_text(checked: Checked) -> str:
     """For people: grouped by file, with the total at the end."""
     lines: list[str] = []
     for path in dict.fromkeys(finding.path for finding in checked.findings):
-        lines += [path, *(line for finding in checked.findings if finding.path == path for line in _shown(finding)), ""]
+        lines += [
+            path,
+            *(
+                line
+                for finding in checked.findings
+                if finding.path == path
+                for line in _shown(finding)
+            ),
+            "",
+        ]
     return "\n".join([*lines, _total(checked)])
 
 
@@ -57,7 +67,11 @@ def as_issues(checked: Checked) -> dict[str, Any]:
 
 def _issue(finding: Finding) -> dict[str, Any]:
     line = finding.file_line or 0
-    place = f"cell {finding.cell}" + (f", line {finding.line}" if finding.line else "") if finding.cell else ""
+    place = (
+        f"cell {finding.cell}" + (f", line {finding.line}" if finding.line else "")
+        if finding.cell
+        else ""
+    )
     issue = {
         "fileName": finding.path,
         "lineStart": line,

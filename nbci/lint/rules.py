@@ -79,4 +79,9 @@ PIPELINE_RULES: dict[str, Rule[Composition]] = {
     "unmeasured-metric": Rule("warning", pipelines.unmeasured_metrics),
 }
 
-ALL_RULES = (UNREADABLE, MISSING_KERNEL, WRONG_COMPOSITION, *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)))
+ALL_RULES = (
+    UNREADABLE,
+    MISSING_KERNEL,
+    WRONG_COMPOSITION,
+    *dict.fromkeys((*NOTEBOOK_RULES, *PIPELINE_RULES)),
+)

@@ -43,11 +43,17 @@ _SETTERS = frozenset(
     xarray.set_options
     """.split()
 )
-_SETTER_GROUPS = ("polars.Config.set_", "transformers.logging.set_verbosity", "optuna.logging.set_verbosity")
+_SETTER_GROUPS = (
+    "polars.Config.set_",
+    "transformers.logging.set_verbosity",
+    "optuna.logging.set_verbosity",
+)
 _METHODS = frozenset({"setLevel", "addHandler", "removeHandler"})
 _CONTEXTS = re.compile(r"context|catch_warnings|errstate|printoptions|set_options|config\.set")
 """What sets back at its end what was set within it."""
-_MAGICS = frozenset("alias autoreload colors config load_ext pprint precision reload_ext xmode".split())
+_MAGICS = frozenset(
+    "alias autoreload colors config load_ext pprint precision reload_ext xmode".split()
+)
 _OTHER_RULES = ("os.environ", "matplotlib.rcParams", "matplotlib.pyplot.rcParams")
 
 
@@ -71,7 +77,9 @@ def _changes(node: ast.AST, names: Mapping[str, str]) -> Iterator[tuple[int, str
     """Where the code changes settings for good, and what does it."""
     for child in ast.iter_child_nodes(node):
         match child:
-            case ast.With(items=items) if any(_CONTEXTS.search(ast.unparse(item.context_expr)) for item in items):
+            case ast.With(items=items) if any(
+                _CONTEXTS.search(ast.unparse(item.context_expr)) for item in items
+            ):
                 continue
             case ast.Call(func=func):
                 yield from _of_call(child, dotted(func, names) or "")

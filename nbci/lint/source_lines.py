@@ -50,7 +50,9 @@ def _in_json(text: str) -> Iterator[CellLines]:
 
 
 def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
-    """A source is one text, or a list with a text for each line, which Jupyter writes on lines of their own."""
+    """A source is one text, or a list with a text for each line, which Jupyter writes on lines of
+    their own.
+    """
     if text[_skip(text, at)] != "[":
         source, _ = _value(text, at)
         return (counter.line(_skip(text, at)),) * (str(source).count("\n") + 1)

@@ -16,7 +16,18 @@ if TYPE_CHECKING:
 
     from nbci.lint.notebook_facts import Sheet
 
-_ON_FIRST_CELL = ("agent", "timeout", "retries", "image", "cache", "report", "gpu", "prev", "after", "limit")
+_ON_FIRST_CELL = (
+    "agent",
+    "timeout",
+    "retries",
+    "image",
+    "cache",
+    "report",
+    "gpu",
+    "prev",
+    "after",
+    "limit",
+)
 
 
 def wrong_tags(sheet: Sheet) -> Iterator[Hit]:
@@ -64,7 +75,9 @@ def dropped_cells(sheet: Sheet) -> Iterator[Hit]:
 
 
 def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
-    """Untagged cells behind a metrics cell: what each belongs to can be seen from what it holds only."""
+    """Untagged cells behind a metrics cell: what each belongs to can be seen from what it holds
+    only.
+    """
     tagged = sheet.tagged
     if tagged is None or tagged.whole:
         return
@@ -74,7 +87,9 @@ def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
         if tags.role not in {None, "skip"}:
             behind = tags.role == "metrics"
         elif behind and tags.role is None and sheet.notebook.cell(number).source.strip():
-            yield _behind_metrics(number, steps_of.get(number), is_metrics=number in tagged.blocks.metrics)
+            yield _behind_metrics(
+                number, steps_of.get(number), is_metrics=number in tagged.blocks.metrics
+            )
 
 
 def _behind_metrics(number: int, step: str | None, *, is_metrics: bool) -> Hit:

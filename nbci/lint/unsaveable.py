@@ -61,7 +61,8 @@ UNSAVEABLE = {
 _DATA_SET = "a tf.data set"
 _MATRIX = "a matrix that xgboost writes to no file"
 
-# As above, of libraries that are bound to their process; the kernel's module `learning` refuses the same.
+# As above, of libraries that are bound to their process; the kernel's module `learning` refuses the
+# same.
 UNSAVEABLE_OF_LIBRARIES = {
     "xgboost.QuantileDMatrix": _MATRIX,
     "xgboost.ExtMemQuantileDMatrix": _MATRIX,
@@ -88,7 +89,9 @@ _OF_DATA_SETS = frozenset(
 
 
 def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
-    """Names that pass to a later step and whose last value in a step is a generator, an open file, a lock."""
+    """Names that pass to a later step and whose last value in a step is a generator, an open file,
+    a lock.
+    """
     if sheet.flowing is None:
         return
     names = imported(sheet)
@@ -102,7 +105,9 @@ def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
                 takers = [
                     other.name
                     for other in sheet.flowing.steps
-                    if any(take.name == give.name and step.name in take.givers for take in other.takes)
+                    if any(
+                        take.name == give.name and step.name in take.givers for take in other.takes
+                    )
                 ]
                 yield Hit(
                     message=f"`{give.name}` is {kind}, which cannot be saved, and step {', '.join(takers)} takes it "
@@ -137,19 +142,27 @@ def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | 
             match node:
                 case ast.Assign(targets=[ast.Name() as place], value=value) if place.id == name:
                     found = _Bound(number, value, place)
-                case ast.AnnAssign(target=ast.Name() as place, value=ast.expr() as value) if place.id == name:
+                case ast.AnnAssign(target=ast.Name() as place, value=ast.expr() as value) if (
+                    place.id == name
+                ):
                     found = _Bound(number, value, place)
-                case ast.withitem(optional_vars=ast.Name() as place, context_expr=value) if place.id == name:
+                case ast.withitem(optional_vars=ast.Name() as place, context_expr=value) if (
+                    place.id == name
+                ):
                     found = _Bound(number, value, place, entered=True)
                 case ast.Name(id=other, ctx=ast.Store() | ast.Del()) if other == name:
                     found = found if found is not None and found.place is node else None
-                case ast.FunctionDef(name=other) | ast.ClassDef(name=other) | ast.alias(asname=other) if other == name:
+                case (
+                    ast.FunctionDef(name=other) | ast.ClassDef(name=other) | ast.alias(asname=other)
+                ) if other == name:
                     found = None
     return found
 
 
 def _module_level(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """Statements and their parts in the order of the text, but for the insides of functions and classes."""
+    """Statements and their parts in the order of the text, but for the insides of functions and
+    classes.
+    """
     pending: list[ast.AST] = list(reversed(body))
     while pending:
         node = pending.pop()
@@ -167,7 +180,11 @@ def _kind(found: _Bound, names: Mapping[str, str], bound: frozenset[str]) -> str
     name = dotted(_maker(found.value).func, names)
     if name in UNSAVEABLE_OF_LIBRARIES:
         return UNSAVEABLE_OF_LIBRARIES[name]
-    if _maker(found.value) is not found.value or name is None or (name == "open" and "open" in bound):
+    if (
+        _maker(found.value) is not found.value
+        or name is None
+        or (name == "open" and "open" in bound)
+    ):
         return None
     kind = UNSAVEABLE.get(name)
     return None if kind == _LOCK and found.entered else kind

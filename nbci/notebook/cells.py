@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts them.
+    """One cell of a notebook; `number` is its position among all cells, from 1, as a person counts
+    them.
 
     `notebook_path` is the notebook that Kale's metadata lets it refer to.
     """
@@ -31,7 +32,9 @@ class Cell(Struct, frozen=True, kw_only=True):
 
 
 class Notebook(Struct, frozen=True, kw_only=True):
-    """A notebook as read: `path` as it is shown to people, `document` the nbformat 4 JSON (never mutated)."""
+    """A notebook as read: `path` as it is shown to people, `document` the nbformat 4 JSON (never
+    mutated).
+    """
 
     path: str
     cells: tuple[Cell, ...]

@@ -35,7 +35,9 @@ def parse_notebook(data: bytes, path: str) -> Notebook:
             where=Location(path),
         )
     text = _decode(data, path)
-    document = _parse_json(text, path) if suffix == ".ipynb" else _parse_jupytext(text, suffix, path)
+    document = (
+        _parse_json(text, path) if suffix == ".ipynb" else _parse_jupytext(text, suffix, path)
+    )
     return _from_document(document, path)
 
 
@@ -44,13 +46,17 @@ def _decode(data: bytes, path: str) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(
-            f"this is not UTF-8 text (byte {error.start})", where=Location(path), hint="save the notebook as UTF-8"
+            f"this is not UTF-8 text (byte {error.start})",
+            where=Location(path),
+            hint="save the notebook as UTF-8",
         ) from error
 
 
 def _parse_json(text: str, path: str) -> dict[str, Any]:
     if not text.strip():
-        raise UsageError("the file is empty", where=Location(path), hint="a notebook is JSON that Jupyter saved")
+        raise UsageError(
+            "the file is empty", where=Location(path), hint="a notebook is JSON that Jupyter saved"
+        )
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -63,7 +69,9 @@ def _parse_json(text: str, path: str) -> dict[str, Any]:
             hint="save it again from Jupyter, or take it back from git",
         ) from error
     except RecursionError as error:
-        raise UsageError("the JSON is nested too deeply for a notebook", where=Location(path)) from error
+        raise UsageError(
+            "the JSON is nested too deeply for a notebook", where=Location(path)
+        ) from error
     return _as_version_4(document, path)
 
 
@@ -74,7 +82,9 @@ def refuse_conflict(text: str, path: str) -> None:
         return
     hint = "settle the merge: `git status` lists the files"
     if path.endswith(".ipynb"):
-        hint += "; `git checkout --ours` or `--theirs` takes one side, and nbdime can merge notebooks"
+        hint += (
+            "; `git checkout --ours` or `--theirs` takes one side, and nbdime can merge notebooks"
+        )
     raise UsageError(
         "the file holds merge-conflict markers (`<<<<<<<`, `=======`, `>>>>>>>`)",
         hint=hint,
@@ -105,9 +115,12 @@ def _upgrade(document: dict[str, Any], path: str) -> dict[str, Any]:
     nbformat = lean_import("nbformat")
     try:
         node = nbformat.reads(json.dumps(document), as_version=4)
-    except Exception as error:  # nbformat's converters raise whatever an odd old notebook makes them raise
+    except (
+        Exception
+    ) as error:  # nbformat's converters raise whatever an odd old notebook makes them raise
         raise UsageError(
-            f"nbformat {document['nbformat']} could not be upgraded to 4: {error}", where=Location(path)
+            f"nbformat {document['nbformat']} could not be upgraded to 4: {error}",
+            where=Location(path),
         ) from error
     return cast("dict[str, Any]", json.loads(json.dumps(node)))
 
@@ -117,9 +130,13 @@ def _parse_jupytext(text: str, suffix: str, path: str) -> dict[str, Any]:
     jupytext = lean_import("jupytext")
 
     try:
-        node = jupytext.reads(text, fmt=suffix.removeprefix("."))  # which of its formats, jupytext guesses
+        node = jupytext.reads(
+            text, fmt=suffix.removeprefix(".")
+        )  # which of its formats, jupytext guesses
     except Exception as error:  # jupytext raises several kinds, from YAML's to its own
-        raise UsageError(f"jupytext cannot read this as a notebook: {error}", where=Location(path)) from error
+        raise UsageError(
+            f"jupytext cannot read this as a notebook: {error}", where=Location(path)
+        ) from error
     return cast("dict[str, Any]", json.loads(json.dumps(node)))
 
 
@@ -134,32 +151,51 @@ def _from_document(document: dict[str, Any], path: str) -> Notebook:
     info = info if isinstance(info, dict) else {}
     return Notebook(
         path=path,
-        cells=tuple(_cell(raw, number, document, path) for number, raw in enumerate(cast("list[Any]", cells), start=1)),
+        cells=tuple(
+            _cell(raw, number, document, path)
+            for number, raw in enumerate(cast("list[Any]", cells), start=1)
+        ),
         kernel_name=native_kernel(spec.get("name")) or None,
-        language=str(info.get("name") or spec.get("language") or _language(str(spec.get("name")))).lower(),
+        language=str(
+            info.get("name") or spec.get("language") or _language(str(spec.get("name")))
+        ).lower(),
         document=document,
     )
 
 
 def native_kernel(name: str | None) -> str | None:
-    """The name as Jupyter takes it: `python` means its own kernel (`_kernel_name_changed` in jupyter_client)."""
+    """The name as Jupyter takes it: `python` means its own kernel (`_kernel_name_changed` in
+    jupyter_client).
+    """
     return "python3" if name == "python" else name
 
 
 def _language(kernel: str) -> str:
-    """The language of a kernel that is known by its name only: people name kernels of environments as they like."""
-    return next((language for name, language in _KERNELS.items() if re.fullmatch(name, kernel)), "python")
+    """The language of a kernel that is known by its name only: people name kernels of environments
+    as they like.
+    """
+    return next(
+        (language for name, language in _KERNELS.items() if re.fullmatch(name, kernel)), "python"
+    )
 
 
 def _cell(raw: object, number: int, document: dict[str, Any], path: str) -> Cell:
-    if not isinstance(raw, dict) or raw.get("cell_type") not in _KINDS or not isinstance(raw.get("metadata", {}), dict):
+    if (
+        not isinstance(raw, dict)
+        or raw.get("cell_type") not in _KINDS
+        or not isinstance(raw.get("metadata", {}), dict)
+    ):
         _explain_invalid(document, path, number)
     raw = cast("dict[str, Any]", raw)
     source = raw.get("source", "")
     if isinstance(source, list) and all(isinstance(line, str) for line in source):
         source = "".join(source)
     tags = raw.get("metadata", {}).get("tags", [])
-    if not isinstance(source, str) or not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+    if (
+        not isinstance(source, str)
+        or not isinstance(tags, list)
+        or not all(isinstance(tag, str) for tag in tags)
+    ):
         _explain_invalid(document, path, number)
     return Cell(
         number=number,
@@ -176,7 +212,9 @@ def _notebook_path(metadata: dict[str, Any]) -> str | None:
 
 
 def _explain_invalid(document: dict[str, Any], path: str, number: int | None = None) -> None:
-    """Raise what nbformat's own validation says; it is slow to import, so it is asked only when something is wrong."""
+    """Raise what nbformat's own validation says; it is slow to import, so it is asked only when
+    something is wrong.
+    """
     nbformat = lean_import("nbformat")
     try:
         nbformat.validate(document, relax_add_props=True)

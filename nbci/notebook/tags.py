@@ -40,8 +40,8 @@ class CellTags:
     """What the tags of one cell say. `role` None: the cell belongs to the block before it.
 
     `pipeline` is the pipeline's name, or that of the notebook that a reference stands for.
-    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report); `written` says for
-    each the tag that set it.
+    `settings` are those of the step (agent, timeout_seconds, retries, container, cache, report);
+    `written` says for each the tag that set it.
     """
 
     role: Role | None = None
@@ -104,7 +104,8 @@ class _Reading:
         is_gpu = resource.endswith("/gpu")
         if not resource or not amount or (is_gpu and not re.fullmatch("[0-9]+", amount)):
             self.wrong(
-                f"`limit:{value}` is no limit", "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`"
+                f"`limit:{value}` is no limit",
+                "write `limit:RESOURCE:AMOUNT`, such as `limit:nvidia.com/gpu:1`",
             )
         if is_gpu and not amount.strip("0"):
             self.settings.setdefault("agent", None)
@@ -114,7 +115,8 @@ class _Reading:
     def switch(self, key: str, value: str) -> None:
         if value not in ("enabled", "disabled"):
             self.wrong(
-                f"`{key}:{value}` says neither enabled nor disabled", f"write `{key}:enabled` or `{key}:disabled`"
+                f"`{key}:{value}` says neither enabled nor disabled",
+                f"write `{key}:enabled` or `{key}:disabled`",
             )
         self.settings[key] = value == "enabled"
 
@@ -133,7 +135,10 @@ class _Reading:
         try:
             self.settings["timeout_seconds"] = parse_duration(value)
         except ValueError:
-            self.wrong(f"`timeout:{value}` is no duration", "write `timeout:90s`, `timeout:30m` or `timeout:2h`")
+            self.wrong(
+                f"`timeout:{value}` is no duration",
+                "write `timeout:90s`, `timeout:30m` or `timeout:2h`",
+            )
 
     def retries(self, value: str) -> None:
         if not re.fullmatch(r"[0-9]{1,4}", value):
@@ -143,7 +148,9 @@ class _Reading:
     def secret(self, value: str) -> None:
         """The variable; Kale names a secret of Kubernetes and the key in it before."""
         kubernetes, _, variable = value.rpartition(":")
-        if not _VARIABLE.fullmatch(variable) or (kubernetes and not _KUBERNETES_SECRET.fullmatch(kubernetes)):
+        if not _VARIABLE.fullmatch(variable) or (
+            kubernetes and not _KUBERNETES_SECRET.fullmatch(kubernetes)
+        ):
             self.wrong(
                 f"`secret:{value}` is no name of an environment variable",
                 "write `secret:NAME`, e.g. secret:DB_PASSWORD, or as Kale does secret:SECRET:KEY:NAME",
@@ -182,14 +189,17 @@ _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
     "secret": _Reading.secret,
 }
 
-# The kinds that Kale 2.3 knows there, as `STEPS_DEFAULTS_LANGUAGE` of its notebook processor lists them.
+# The kinds that Kale 2.3 knows there, as `STEPS_DEFAULTS_LANGUAGE` of its notebook processor lists
+# them.
 DEFAULTS = ("annotation", "label", "limit", "secret", "image", "cache", "report")
 
 _SPELLINGS = (*_SPECIAL, *(f"{prefix}:" for prefix in _PREFIXES), "gpu", "raises-exception")
 
 
 def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
-    """Understand a cell's tags; unknown ones are other tools', unless they look like a misspelt one of ours."""
+    """Understand a cell's tags; unknown ones are other tools', unless they look like a misspelt one
+    of ours.
+    """
     special = next((_SPECIAL[tag] for tag in cell.tags if tag in _SPECIAL), None)
     if special is not None:
         return CellTags(role=special)
@@ -197,7 +207,9 @@ def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
     for tag in cell.tags:
         before = dict(reading.settings)
         _read_tag(reading, tag)
-        reading.written |= {key: tag for key, value in reading.settings.items() if before.get(key) != value}
+        reading.written |= {
+            key: tag for key, value in reading.settings.items() if before.get(key) != value
+        }
     if reading.pipeline is not None and cell.notebook_path is not None:
         _check_reference(reading, cell)
         return CellTags(role="reference", pipeline=reading.pipeline)
@@ -220,7 +232,9 @@ def _check_reference(reading: _Reading, cell: Cell) -> None:
     """A reference to another notebook, as Kale's `NotebookProcessor` takes it."""
     reading.name(reading.pipeline or "")
     if reading.steps:
-        reading.wrong("a cell that refers to a notebook is no step", "give the step a cell of its own")
+        reading.wrong(
+            "a cell that refers to a notebook is no step", "give the step a cell of its own"
+        )
     lines = [line.strip() for line in cell.source.splitlines()]
     if any(line and not line.startswith("#") for line in lines):
         reading.wrong(
@@ -235,7 +249,9 @@ def is_default(tag: object) -> bool:
 
 
 def read_defaults(notebook: Notebook, tags: Sequence[str]) -> CellTags:
-    """Understand Kale's `steps_defaults`: tags that hold for every step, each one of those that `is_default`."""
+    """Understand Kale's `steps_defaults`: tags that hold for every step, each one of those that
+    `is_default`.
+    """
     reading = _Reading(where=Location(notebook.path))
     for tag in tags:
         _read_tag(reading, tag)
@@ -259,9 +275,16 @@ def _read_tag(reading: _Reading, tag: str) -> None:
 
 
 def _misspelt(prefix: str, has_value: bool) -> str | None:
-    """The tag of ours that an unknown one was probably meant to be. Case and a letter or two may differ."""
+    """The tag of ours that an unknown one was probably meant to be.
+
+    Case and a letter or two may differ.
+    """
     lowered = prefix.strip().lower()
-    candidates = {spelling.rstrip(":"): spelling for spelling in _SPELLINGS if spelling.endswith(":") == has_value}
+    candidates = {
+        spelling.rstrip(":"): spelling
+        for spelling in _SPELLINGS
+        if spelling.endswith(":") == has_value
+    }
     if lowered in candidates:
         return candidates[lowered]
     close = difflib.get_close_matches(lowered, candidates, n=1, cutoff=0.75)

@@ -1,8 +1,17 @@
-"""Parameters: declared by literals, overridden in layers, injected in the notebook's language. Pure."""
+"""Parameters: declared by literals, overridden in layers, injected in the notebook's language.
+
+Pure.
+"""
 
 from __future__ import annotations
 
-from nbci.params.declared import CodeName, Declared, OverriddenCells, declared_parameters, override_cells
+from nbci.params.declared import (
+    CodeName,
+    Declared,
+    OverriddenCells,
+    declared_parameters,
+    override_cells,
+)
 from nbci.params.merge import (
     Assignment,
     assigned_in_environment,

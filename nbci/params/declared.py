@@ -1,4 +1,6 @@
-"""Parameters that parameters cells declare by literals, and how to run those cells with other values."""
+"""Parameters that parameters cells declare by literals, and how to run those cells with other
+values.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ _SEPARATOR = re.compile(r"[ \t]*;[ \t]*")
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """A statement of a parameters cell: its text, and the names to which it assigns a literal (none: it is code)."""
+    """A statement of a parameters cell: its text, and the names to which it assigns a literal
+    (none: it is code).
+    """
 
     cell: int
     text: str
@@ -45,7 +49,9 @@ class CodeName(Struct, frozen=True, kw_only=True):
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What a notebook's parameters cells declare, in order of first appearance; `cells` as they were handed in."""
+    """What a notebook's parameters cells declare, in order of first appearance; `cells` as they
+    were handed in.
+    """
 
     path: str
     language: str
@@ -56,9 +62,11 @@ class Declared(Struct, frozen=True, kw_only=True):
 
 
 class OverriddenCells(Struct, frozen=True, kw_only=True):
-    """Parameters cells to run for given overrides: each cell's number and source, then the `injected` source.
+    """Parameters cells to run for given overrides: each cell's number and source, then the
+    `injected` source.
 
-    Running the cells and then `injected` is running the original with the literals replaced in place.
+    Running the cells and then `injected` is running the original with the literals replaced in
+    place.
     """
 
     cells: tuple[tuple[int, str], ...]
@@ -68,16 +76,23 @@ class OverriddenCells(Struct, frozen=True, kw_only=True):
 def declared_parameters(
     cells: Sequence[tuple[int, str]], *, path: str = "notebook", language: str = "python"
 ) -> Declared:
-    """The parameters that cells (number, source) declare; UsageError when a Python cell does not parse.
+    """The parameters that cells (number, source) declare; UsageError when a Python cell does not
+    parse.
 
-    Of languages other than Python, lines that assign one number, text or truth value to a name are understood.
+    Of languages other than Python, lines that assign one number, text or truth value to a name are
+    understood.
     """
     if language.lower() != "python":
         from nbci.params.foreign import foreign_parameters
 
         found = foreign_parameters(cells, path, language.lower())
         return Declared(
-            path=path, language=language, parameters=found, code_names=(), cells=tuple(cells), statements=()
+            path=path,
+            language=language,
+            parameters=found,
+            code_names=(),
+            cells=tuple(cells),
+            statements=(),
         )
     reader = _PythonReader(path)
     for number, source in cells:
@@ -92,10 +107,14 @@ def declared_parameters(
     )
 
 
-def override_cells(declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = "") -> OverriddenCells:
-    """The cells to run so that `overrides` hold, in the order that the author wrote; others than declared come first.
+def override_cells(
+    declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = ""
+) -> OverriddenCells:
+    """The cells to run so that `overrides` hold, in the order that the author wrote; others than
+    declared come first.
 
-    Code after the first overridden literal moves behind the injected values, so it sees them and runs once.
+    Code after the first overridden literal moves behind the injected values, so it sees them and
+    runs once.
     """
     if not overrides:
         return OverriddenCells(cells=declared.cells, injected=None)
@@ -106,12 +125,18 @@ def override_cells(declared: Declared, overrides: Mapping[str, Any], *, kernel_n
     kept, moved = declared.statements[:moved_from], declared.statements[moved_from:]
     assigned_before = {name for statement in kept for name in statement.literals}
     assigned = {name for statement in declared.statements for name in statement.literals}
-    first = {name: value for name, value in overrides.items() if name in assigned_before or name not in assigned}
+    first = {
+        name: value
+        for name, value in overrides.items()
+        if name in assigned_before or name not in assigned
+    }
     future = [statement.text for statement in moved if statement.future]
     parts = [*future, translation(first, language=declared.language, kernel_name=kernel_name)]
     for statement in moved:
         parts += _moved(statement, overrides, kernel_name)
-    return OverriddenCells(cells=_kept_cells(declared, kept), injected="\n".join(part.rstrip("\n") for part in parts))
+    return OverriddenCells(
+        cells=_kept_cells(declared, kept), injected="\n".join(part.rstrip("\n") for part in parts)
+    )
 
 
 def _first_moved(statements: Sequence[Statement], overrides: Mapping[str, Any]) -> int | None:
@@ -135,12 +160,21 @@ def _moved(statement: Statement, overrides: Mapping[str, Any], kernel_name: str)
 
 
 def _kept_cells(declared: Declared, kept: Sequence[Statement]) -> tuple[tuple[int, str], ...]:
-    counts = {number: sum(1 for statement in kept if statement.cell == number) for number, _ in declared.cells}
+    counts = {
+        number: sum(1 for statement in kept if statement.cell == number)
+        for number, _ in declared.cells
+    }
     totals = {
-        number: sum(1 for statement in declared.statements if statement.cell == number) for number, _ in declared.cells
+        number: sum(1 for statement in declared.statements if statement.cell == number)
+        for number, _ in declared.cells
     }
     return tuple(
-        (number, source if counts[number] == totals[number] else _joined(s for s in kept if s.cell == number))
+        (
+            number,
+            source
+            if counts[number] == totals[number]
+            else _joined(s for s in kept if s.cell == number),
+        )
         for number, source in declared.cells
     )
 
@@ -172,7 +206,9 @@ class _PythonReader:
             text, joined = _text_of(node, previous, lines)
             future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
             self.statements.append(
-                Statement(cell=number, text=text, joined=joined, literals=tuple(names), future=future)
+                Statement(
+                    cell=number, text=text, joined=joined, literals=tuple(names), future=future
+                )
             )
             previous = node
 
@@ -184,7 +220,8 @@ class _PythonReader:
             from IPython.core.inputtransformer2 import TransformerManager
         except (RecursionError, MemoryError) as error:
             raise UsageError(
-                "this cell cannot be read as Python: it is nested too deeply", where=self._where(number, source)
+                "this cell cannot be read as Python: it is nested too deeply",
+                where=self._where(number, source),
             ) from error
         except ValueError as error:  # NUL, lone surrogates
             raise UsageError(
@@ -196,14 +233,18 @@ class _PythonReader:
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
             message = getattr(error, "msg", str(error))
-            raise UsageError(f"syntax error: {message}", where=self._where(number, source, line)) from error
+            raise UsageError(
+                f"syntax error: {message}", where=self._where(number, source, line)
+            ) from error
 
     def _where(self, number: int, source: str, line: int | None = None) -> Location:
         first = next((text.strip() for text in source.splitlines() if text.strip()), "")
         return Location(self._path, cell=number, first_line=first, line=line)
 
     def _literal(self, number: int, node: ast.stmt, lines: list[str]) -> list[str]:
-        """Declare what the statement assigns literally, and return those names; none when it is code."""
+        """Declare what the statement assigns literally, and return those names; none when it is
+        code.
+        """
         annotation: ast.expr | None = None
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
@@ -225,7 +266,12 @@ class _PythonReader:
         return names
 
     def _declare(
-        self, name: str, value: Any, named: ParameterType | None, comment: re.Match[str] | None, where: Location
+        self,
+        name: str,
+        value: Any,
+        named: ParameterType | None,
+        comment: re.Match[str] | None,
+        where: Location,
     ) -> None:
         default, kind = _typed(value, named)
         help_text = comment["help"].strip() if comment else ""
@@ -245,12 +291,16 @@ class _PythonReader:
 
 
 def _parsed(source: str) -> ast.Module:
-    with warnings.catch_warnings(action="ignore"):  # of invalid escapes in texts: the kernel will say so
+    with warnings.catch_warnings(
+        action="ignore"
+    ):  # of invalid escapes in texts: the kernel will say so
         return ast.parse(source)
 
 
 def _typed(value: Any, named: ParameterType | None) -> tuple[Any, ParameterType]:
-    """The default as its annotation has it; an annotation that does not fit the default is ignored, None excepted."""
+    """The default as its annotation has it; an annotation that does not fit the default is ignored,
+    None excepted.
+    """
     if named is None:
         return value, type_of(value)
     if value is None:
@@ -272,9 +322,9 @@ def _is_literal(node: ast.expr) -> bool:
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return all(_is_literal(item) for item in items)
         case ast.Dict(keys=keys, values=values):
-            return all(key is not None and _is_literal(key) and _is_hashable(key) for key in keys) and all(
-                _is_literal(value) for value in values
-            )
+            return all(
+                key is not None and _is_literal(key) and _is_hashable(key) for key in keys
+            ) and all(_is_literal(value) for value in values)
         case _:
             return False
 
@@ -315,7 +365,9 @@ def _bound_names(node: ast.stmt) -> Iterable[tuple[str, int]]:
         if isinstance(current, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield current.name, current.lineno
             continue
-        if isinstance(current, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp):
+        if isinstance(
+            current, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
+        ):
             continue
         if isinstance(current, ast.Name) and isinstance(current.ctx, ast.Store):
             yield current.id, current.lineno

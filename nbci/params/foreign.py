@@ -1,4 +1,6 @@
-"""Parameters that cells in languages other than Python declare: lines that assign one plain value to a name."""
+"""Parameters that cells in languages other than Python declare: lines that assign one plain value
+to a name.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _WORDS = {"true": True, "TRUE": True, "$True": True, "$true": True,
           "NULL": None, "nothing": None, "null": None, "$Null": None, "$null": None, "None": None}  # fmt: skip
 
 
-def foreign_parameters(cells: Sequence[tuple[int, str]], path: str, language: str) -> tuple[Parameter, ...]:
+def foreign_parameters(
+    cells: Sequence[tuple[int, str]], path: str, language: str
+) -> tuple[Parameter, ...]:
     """Parameters of cells (number, source); the last assignment of a name gives its default."""
     found: dict[str, Parameter] = {}
     for number, source in cells:

@@ -11,13 +11,21 @@ from nbci.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-_WRITES_NON_FINITE = frozenset({"PythonTranslator", "PowershellTranslator", "MatlabTranslator", "BashTranslator"})
+_WRITES_NON_FINITE = frozenset(
+    {"PythonTranslator", "PowershellTranslator", "MatlabTranslator", "BashTranslator"}
+)
 
 
 def translation(
-    parameters: Mapping[str, Any], *, language: str, kernel_name: str = "", comment: str | None = "Parameters"
+    parameters: Mapping[str, Any],
+    *,
+    language: str,
+    kernel_name: str = "",
+    comment: str | None = "Parameters",
 ) -> str:
-    """Source text that assigns the parameters, under a comment; UsageError when the language cannot hold a value."""
+    """Source text that assigns the parameters, under a comment; UsageError when the language cannot
+    hold a value.
+    """
     translator = _translator(kernel_name, language)
     for name, value in parameters.items():
         _refuse_untranslatable(translator, name, value, language)
@@ -52,7 +60,9 @@ def _translator(kernel_name: str, language: str) -> Any:
 
 @functools.cache
 def _exact_python() -> Any:
-    """The Python translator of papermill turns keys that are no text, and tuples, into text; this one keeps them."""
+    """The Python translator of papermill turns keys that are no text, and tuples, into text; this
+    one keeps them.
+    """
     from papermill.translators import PythonTranslator, Translator
 
     class ExactPythonTranslator(PythonTranslator):  # type: ignore[misc]  # papermill has no types
@@ -65,11 +75,19 @@ def _exact_python() -> Any:
 
         @classmethod
         def translate_dict(cls, val: Any) -> str:
-            return "{" + ", ".join(f"{cls.translate(key)}: {cls.translate(item)}" for key, item in val.items()) + "}"
+            return (
+                "{"
+                + ", ".join(
+                    f"{cls.translate(key)}: {cls.translate(item)}" for key, item in val.items()
+                )
+                + "}"
+            )
 
         @classmethod
         def codify(cls, parameters: Any, comment: str = "Parameters") -> str:
-            """Without black, which papermill uses where it happens to be installed: the text is part of the record."""
+            """Without black, which papermill uses where it happens to be installed: the text is
+            part of the record.
+            """
             return str(Translator.codify.__func__(cls, parameters, comment))
 
     return ExactPythonTranslator
@@ -80,11 +98,17 @@ def _refuse_untranslatable(translator: Any, name: str, value: Any, language: str
     for inner, depth in _inside(value, 0):
         if isinstance(inner, float) and not math.isfinite(inner) and not is_python:
             if translator.__name__ not in _WRITES_NON_FINITE:
-                raise UsageError(f"the parameter {name!r} is {inner}, which papermill cannot write in {language}")
+                raise UsageError(
+                    f"the parameter {name!r} is {inner}, which papermill cannot write in {language}"
+                )
         elif isinstance(inner, tuple | dict) and translator.__name__ == "BashTranslator":
-            raise UsageError(f"the parameter {name!r} is a {type(inner).__name__}, which {language} cannot take")
+            raise UsageError(
+                f"the parameter {name!r} is a {type(inner).__name__}, which {language} cannot take"
+            )
         elif isinstance(inner, list) and depth and translator.__name__ == "BashTranslator":
-            raise UsageError(f"the parameter {name!r} is a list in a list, which {language} cannot take")
+            raise UsageError(
+                f"the parameter {name!r} is a list in a list, which {language} cannot take"
+            )
 
 
 def _inside(value: Any, depth: int) -> Iterator[tuple[Any, int]]:

@@ -21,7 +21,9 @@ ENVIRONMENT_PREFIX = "NBCI_PARAM_"
 
 
 class Assignment(Struct, frozen=True, kw_only=True):
-    """A value for a parameter; `text` values are read as the declared type says, others must have the type."""
+    """A value for a parameter; `text` values are read as the declared type says, others must have
+    the type.
+    """
 
     name: str
     value: Any
@@ -31,28 +33,41 @@ class Assignment(Struct, frozen=True, kw_only=True):
 
 
 def bind(
-    parameters: Sequence[Parameter], layers: Iterable[Sequence[Assignment]], *, code_names: Sequence[CodeName] = ()
+    parameters: Sequence[Parameter],
+    layers: Iterable[Sequence[Assignment]],
+    *,
+    code_names: Sequence[CodeName] = (),
 ) -> tuple[BoundParameter, ...]:
-    """Every parameter with its value: its default, or that of the last assignment in `layers`, weakest layer first.
+    """Every parameter with its value: its default, or that of the last assignment in `layers`,
+    weakest layer first.
 
-    All assignments are checked, those that a stronger one replaces too. `code_names` make the error for a name that
-    is bound by code in the parameters cells say so.
+    All assignments are checked, those that a stronger one replaces too. `code_names` make the error
+    for a name that is bound by code in the parameters cells say so.
     """
     known = {parameter.name: parameter for parameter in parameters}
     bound = {
-        name: BoundParameter(name=name, value=parameter.default, source=parameter.source, overridden=False)
+        name: BoundParameter(
+            name=name, value=parameter.default, source=parameter.source, overridden=False
+        )
         for name, parameter in known.items()
     }
     for layer in layers:
         for assignment in layer:
             name = _known_name(assignment, known, code_names)
             value = _value_for(assignment, known[name], parameters)
-            bound[name] = BoundParameter(name=name, value=value, source=assignment.source, overridden=True)
+            bound[name] = BoundParameter(
+                name=name, value=value, source=assignment.source, overridden=True
+            )
     return tuple(bound.values())
 
 
-def assigned_values(values: Mapping[str, Any], source: str, *, text: bool = False) -> tuple[Assignment, ...]:
-    """A layer from a mapping, e.g. what a Jenkins job hands over; `text` where all values are text."""
+def assigned_values(
+    values: Mapping[str, Any], source: str, *, text: bool = False
+) -> tuple[Assignment, ...]:
+    """A layer from a mapping, e.g.
+
+    what a Jenkins job hands over; `text` where all values are text.
+    """
     return tuple(
         Assignment(name=name, value=value, source=source, text=text and isinstance(value, str))
         for name, value in values.items()
@@ -62,14 +77,21 @@ def assigned_values(values: Mapping[str, Any], source: str, *, text: bool = Fals
 def assigned_in_environment(environ: Mapping[str, str]) -> tuple[Assignment, ...]:
     """The layer of the variables `NBCI_PARAM_NAME`."""
     return tuple(
-        Assignment(name=key.removeprefix(ENVIRONMENT_PREFIX), value=value, source=f"environment {key}", text=True)
+        Assignment(
+            name=key.removeprefix(ENVIRONMENT_PREFIX),
+            value=value,
+            source=f"environment {key}",
+            text=True,
+        )
         for key, value in sorted(environ.items())
         if key.startswith(ENVIRONMENT_PREFIX)
     )
 
 
 def assigned_in_file(path: str, content: str) -> tuple[Assignment, ...]:
-    """The layer of a `-f` file: a YAML or JSON mapping of names to values; an empty file is an empty layer."""
+    """The layer of a `-f` file: a YAML or JSON mapping of names to values; an empty file is an
+    empty layer.
+    """
     document = read_yaml(content, path)
     if document.data is None:
         return ()
@@ -80,7 +102,12 @@ def assigned_in_file(path: str, content: str) -> tuple[Assignment, ...]:
             where=document.where(()),
         )
     return tuple(
-        Assignment(name=str(name), value=value, source=f"-f {path}", where=document.where((name,), key=True))
+        Assignment(
+            name=str(name),
+            value=value,
+            source=f"-f {path}",
+            where=document.where((name,), key=True),
+        )
         for name, value in document.data.items()
     )
 
@@ -100,10 +127,14 @@ def listing(parameters: Sequence[Parameter]) -> str:
     """Every parameter with its type and default, for people."""
     if not parameters:
         return "there are no parameters: tag a cell `parameters` and assign literals in it"
-    return "the parameters are " + ", ".join(f"{p.name}: {p.type} = {p.default!r}" for p in parameters)
+    return "the parameters are " + ", ".join(
+        f"{p.name}: {p.type} = {p.default!r}" for p in parameters
+    )
 
 
-def _known_name(assignment: Assignment, known: Mapping[str, Parameter], code_names: Sequence[CodeName]) -> str:
+def _known_name(
+    assignment: Assignment, known: Mapping[str, Parameter], code_names: Sequence[CodeName]
+) -> str:
     name = assignment.name
     if name in known:
         return name
@@ -114,7 +145,9 @@ def _known_name(assignment: Assignment, known: Mapping[str, Parameter], code_nam
     parameters = tuple(known.values())
     code = [entry for entry in code_names if entry.name == name]
     if code:
-        raise UsageError(f"{code[-1]} ({assignment.source})", hint=listing(parameters), where=assignment.where)
+        raise UsageError(
+            f"{code[-1]} ({assignment.source})", hint=listing(parameters), where=assignment.where
+        )
     meant = nearest(name, known)
     suggestion = f" (did you mean {meant!r}?)" if meant else ""
     raise UsageError(
@@ -124,7 +157,9 @@ def _known_name(assignment: Assignment, known: Mapping[str, Parameter], code_nam
     )
 
 
-def _value_for(assignment: Assignment, parameter: Parameter, parameters: Sequence[Parameter]) -> Any:
+def _value_for(
+    assignment: Assignment, parameter: Parameter, parameters: Sequence[Parameter]
+) -> Any:
     try:
         if assignment.text:
             return parse_text(assignment.value, parameter.type)

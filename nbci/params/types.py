@@ -29,7 +29,9 @@ class MismatchError(ValueError):
 
 
 class ParameterType(Struct, frozen=True, kw_only=True):
-    """What a parameter accepts; `items` is the type of a list's items or a dict's values, `choices` all it may be."""
+    """What a parameter accepts; `items` is the type of a list's items or a dict's values, `choices`
+    all it may be.
+    """
 
     kind: Kind
     optional: bool = False
@@ -44,7 +46,9 @@ class ParameterType(Struct, frozen=True, kw_only=True):
 
     @property
     def annotation(self) -> str:
-        """The type as Python writes it, which `type_named` reads; a type that accepts anything has none."""
+        """The type as Python writes it, which `type_named` reads; a type that accepts anything has
+        none.
+        """
         plain = f"{self.kind}[{self.items.annotation}]" if self.items else self.kind
         if self.choices:
             plain = f"Literal[{', '.join(repr(choice) for choice in self.choices)}]"
@@ -66,7 +70,9 @@ def type_of(value: Any) -> ParameterType:
 
 
 def type_named(name: str) -> ParameterType | None:
-    """The type that a pipeline file or a `# type:` comment names, or None when nbci does not know it."""
+    """The type that a pipeline file or a `# type:` comment names, or None when nbci does not know
+    it.
+    """
     try:
         return type_annotated(ast.parse(name.strip(), mode="eval").body)
     except (SyntaxError, ValueError):
@@ -74,7 +80,9 @@ def type_named(name: str) -> ParameterType | None:
 
 
 def type_annotated(annotation: ast.expr) -> ParameterType | None:
-    """The type that a Python annotation names, or None when nbci does not know it (it is ignored then)."""
+    """The type that a Python annotation names, or None when nbci does not know it (it is ignored
+    then).
+    """
     match annotation:
         case ast.Constant(value=None):
             return ParameterType(kind="any", optional=True)
@@ -113,15 +121,22 @@ def _plain(name: str) -> ParameterType | None:
 
 def _union(members: list[ast.expr]) -> ParameterType | None:
     """A union of one type and None; of int and float it is float; other unions accept anything."""
-    nulls = [member for member in members if isinstance(member, ast.Constant) and member.value is None]
+    nulls = [
+        member for member in members if isinstance(member, ast.Constant) and member.value is None
+    ]
     types = [type_annotated(member) for member in members if member not in nulls]
     known = [found for found in types if found is not None]
     if not known or len(known) < len(types):
         return None
     optional = bool(nulls) or any(found.optional for found in known)
-    if len({found.kind for found in known}) == 1 or {found.kind for found in known} == {"int", "float"}:
+    if len({found.kind for found in known}) == 1 or {found.kind for found in known} == {
+        "int",
+        "float",
+    }:
         chosen = next((found for found in known if found.kind == "float"), known[0])
-        return ParameterType(kind=chosen.kind, optional=optional, items=chosen.items, choices=chosen.choices)
+        return ParameterType(
+            kind=chosen.kind, optional=optional, items=chosen.items, choices=chosen.choices
+        )
     return ParameterType(kind="any", optional=optional)
 
 
@@ -149,7 +164,9 @@ def _literal(arguments: list[ast.expr]) -> ParameterType | None:
         return None
     kinds = {type_of(choice).kind for choice in choices if choice is not None}
     kind = kinds.pop() if len(kinds) == 1 else "any"
-    return ParameterType(kind=kind, optional=None in choices, choices=tuple(c for c in choices if c is not None))
+    return ParameterType(
+        kind=kind, optional=None in choices, choices=tuple(c for c in choices if c is not None)
+    )
 
 
 def conform(value: Any, wanted: ParameterType) -> Any:
@@ -165,7 +182,9 @@ def conform(value: Any, wanted: ParameterType) -> Any:
 
 
 def conform_metric(value: Any, wanted: ParameterType) -> Any:
-    """The value as the type has it, or MismatchError; metrics are floats, also where a text or a bool is asked for."""
+    """The value as the type has it, or MismatchError; metrics are floats, also where a text or a
+    bool is asked for.
+    """
     if isinstance(value, float) and wanted.kind == "str":
         return str(int(value)) if value.is_integer() else repr(value)
     if isinstance(value, float) and wanted.kind == "bool" and value in {0.0, 1.0}:
@@ -244,7 +263,9 @@ def _tuple(value: Any, wanted: ParameterType) -> Any:
 def _dict(value: Any, wanted: ParameterType) -> Any:
     if not isinstance(value, dict):
         raise _mismatch(value, wanted)
-    return {key: conform(item, wanted.items) if wanted.items else item for key, item in value.items()}
+    return {
+        key: conform(item, wanted.items) if wanted.items else item for key, item in value.items()
+    }
 
 
 _CONFORMING: dict[Kind, Callable[[Any, ParameterType], Any]] = {
@@ -287,7 +308,11 @@ def _whole_number(word: str, text: str) -> Any:
         number = Decimal(word)
     except InvalidOperation:
         return text
-    whole = number.is_finite() and number.adjusted() < _MAX_INT_DIGITS and number == number.to_integral_value()
+    whole = (
+        number.is_finite()
+        and number.adjusted() < _MAX_INT_DIGITS
+        and number == number.to_integral_value()
+    )
     return int(number) if whole else text
 
 

@@ -1,4 +1,6 @@
-"""Usual YAML as plain data, quickly: without places, without anchors, tags and merges, each key a different text."""
+"""Usual YAML as plain data, quickly: without places, without anchors, tags and merges, each key a
+different text.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,10 @@ class _Reader:
         self._next = loader.get_event
         self._scalar, self._stream_end = events.ScalarEvent, events.StreamEndEvent
         self._mapping_start, self._mapping_end = events.MappingStartEvent, events.MappingEndEvent
-        self._sequence_start, self._sequence_end = events.SequenceStartEvent, events.SequenceEndEvent
+        self._sequence_start, self._sequence_end = (
+            events.SequenceStartEvent,
+            events.SequenceEndEvent,
+        )
         self._count = 0
 
     def document(self) -> Any:

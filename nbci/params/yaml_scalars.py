@@ -1,4 +1,6 @@
-"""What plain scalars mean in the YAML 1.2 core schema: `1e-3` is a number, `yes` and `2024-01-01` are text."""
+"""What plain scalars mean in the YAML 1.2 core schema: `1e-3` is a number, `yes` and `2024-01-01`
+are text.
+"""
 
 from __future__ import annotations
 

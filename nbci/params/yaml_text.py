@@ -1,8 +1,8 @@
 """YAML 1.2 text as plain data, with the line and column of everything in it.
 
-PyYAML's parser gives the events; scalars follow the YAML 1.2 core schema, so `1e-3` is a number, `yes` and
-`2024-01-01` are text. Text from strangers is safe: no object is built from a tag, and aliases that expand without end
-are refused.
+PyYAML's parser gives the events; scalars follow the YAML 1.2 core schema, so `1e-3` is a number,
+`yes` and `2024-01-01` are text. Text from strangers is safe: no object is built from a tag, and
+aliases that expand without end are refused.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ class YamlText:
         return tuple(path for path in self._read_places.key_marks if not isinstance(path[-1], str))
 
     def where(self, path: Path, *, key: bool = False) -> Location:
-        """The place of the value (or key) at `path`; of the nearest thing around it when that is not in the text."""
+        """The place of the value (or key) at `path`; of the nearest thing around it when that is
+        not in the text.
+        """
         return Location(self.path, find=partial(self._mark, path, key))
 
     def _mark(self, path: Path, key: bool) -> tuple[int, int]:
@@ -74,7 +76,9 @@ def read_yaml(text: str, path: str) -> YamlText:
 
 
 def read_carefully(text: str, path: str) -> YamlText:
-    """Read one YAML document with the place of everything at once; what `read_yaml` gives is the same."""
+    """Read one YAML document with the place of everything at once; what `read_yaml` gives is the
+    same.
+    """
     _refuse_control_characters(text, path)
     data, places = _with_places(text, path)
     return YamlText(path, text, data, places)
@@ -101,7 +105,10 @@ def _refuse_control_characters(text: str, path: str) -> None:
 
 
 class _Node(Struct, frozen=True, kw_only=True):
-    """A node of the document; aliases share it. `pairs` of a mapping, `items` of a sequence, else `scalar`."""
+    """A node of the document; aliases share it.
+
+    `pairs` of a mapping, `items` of a sequence, else `scalar`.
+    """
 
     line: int
     column: int
@@ -133,7 +140,11 @@ class _Composer:
             raise UsageError(f"this is not YAML: {error}", where=Location(self._path)) from error
 
     def _error(self, message: str, mark: Any, *, hint: str | None = None) -> UsageError:
-        where = Location(self._path, line=mark.line + 1, column=mark.column + 1) if mark else Location(self._path)
+        where = (
+            Location(self._path, line=mark.line + 1, column=mark.column + 1)
+            if mark
+            else Location(self._path)
+        )
         return UsageError(message, hint=hint, where=where)
 
     def document(self) -> _Node | None:
@@ -142,7 +153,11 @@ class _Composer:
         root: _Node | None = None
         for event in self._events:
             if isinstance(event, events.DocumentStartEvent) and root is not None:
-                raise self._error("there is a second document here", event.start_mark, hint="keep one, remove `---`")
+                raise self._error(
+                    "there is a second document here",
+                    event.start_mark,
+                    hint="keep one, remove `---`",
+                )
             if isinstance(event, events.NodeEvent):
                 root = self._node(event, 0)
         return root
@@ -152,7 +167,10 @@ class _Composer:
 
         self._count += 1
         if depth > MAX_DEPTH or self._count > MAX_NODES:
-            raise self._error("this is nested too deeply or too large to be a pipeline or parameters", event.start_mark)
+            raise self._error(
+                "this is nested too deeply or too large to be a pipeline or parameters",
+                event.start_mark,
+            )
         if isinstance(event, events.AliasEvent):
             return self._aliased(event)
         anchor = getattr(event, "anchor", None)
@@ -184,7 +202,9 @@ class _Composer:
         items = []
         while not isinstance(following := next(self._events), events.SequenceEndEvent):
             items.append(self._node(following, depth + 1))
-        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, items=tuple(items))
+        return _Node(
+            line=event.start_mark.line + 1, column=event.start_mark.column + 1, items=tuple(items)
+        )
 
     def _mapping(self, event: Any, depth: int) -> _Node:
         from yaml import events
@@ -196,7 +216,9 @@ class _Composer:
             if key.items is not None or key.pairs is not None:
                 raise self._error("a key must be text or a number", following.start_mark)
             pairs.append((key, self._node(next(self._events), depth + 1)))
-        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, pairs=tuple(pairs))
+        return _Node(
+            line=event.start_mark.line + 1, column=event.start_mark.column + 1, pairs=tuple(pairs)
+        )
 
     def _scalar(self, event: Any) -> _Node:
         tag = event.tag
@@ -205,7 +227,12 @@ class _Composer:
             value = core_scalar(event.value) if event.implicit[0] and tag is None else event.value
         else:
             value = self._tagged_scalar(event)
-        return _Node(line=event.start_mark.line + 1, column=event.start_mark.column + 1, scalar=value, merge=merge)
+        return _Node(
+            line=event.start_mark.line + 1,
+            column=event.start_mark.column + 1,
+            scalar=value,
+            merge=merge,
+        )
 
     def _tagged_scalar(self, event: Any) -> Any:
         kind = event.tag.removeprefix(_CORE)
@@ -225,12 +252,16 @@ class _Composer:
         if event.tag not in (None, "!", f"{_CORE}{kind}"):
             shown = event.tag.replace(_CORE, "!!")
             raise self._error(
-                f"the tag {shown} is not allowed", event.start_mark, hint="write plain text, numbers, lists, mappings"
+                f"the tag {shown} is not allowed",
+                event.start_mark,
+                hint="write plain text, numbers, lists, mappings",
             )
 
 
 class _Expansion:
-    """Nodes to plain data; counts what aliases expand to, so that a small text cannot become a huge value."""
+    """Nodes to plain data; counts what aliases expand to, so that a small text cannot become a huge
+    value.
+    """
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -239,12 +270,16 @@ class _Expansion:
         self.key_marks: dict[Path, tuple[int, int]] = {}
 
     def _error(self, message: str, node: _Node, *, hint: str | None = None) -> UsageError:
-        return UsageError(message, hint=hint, where=Location(self._path, line=node.line, column=node.column))
+        return UsageError(
+            message, hint=hint, where=Location(self._path, line=node.line, column=node.column)
+        )
 
     def plain(self, node: _Node, path: Path) -> Any:
         self._count += 1
         if self._count > MAX_NODES or len(path) > MAX_DEPTH:
-            raise self._error("aliases expand to too much", node, hint=f"the limit is {MAX_NODES} values")
+            raise self._error(
+                "aliases expand to too much", node, hint=f"the limit is {MAX_NODES} values"
+            )
         self.marks[path] = (node.line, node.column)
         if node.items is not None:
             return [self.plain(item, (*path, index)) for index, item in enumerate(node.items)]
@@ -272,7 +307,9 @@ class _Expansion:
         result[key.scalar] = self.plain(value, inner)
 
     def _merge(self, result: dict[Any, Any], node: _Node, path: Path) -> None:
-        """Keys that `<<` brings in give way to those that stand in the mapping, and to earlier ones."""
+        """Keys that `<<` brings in give way to those that stand in the mapping, and to earlier
+        ones.
+        """
         for marker, value in node.pairs or ():
             for source in (value.items or (value,)) if marker.merge else ():
                 self._count += 1

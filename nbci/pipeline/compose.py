@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipeline:
     """The pipeline of a file; `notebooks` holds those of `notebook_paths(document)` by these paths."""
     parameters = _parameters(document)
-    groups = [group for node in document.data["steps"] for group in _expanded(document, node, notebooks)]
+    groups = [
+        group for node in document.data["steps"] for group in _expanded(document, node, notebooks)
+    ]
     names = StepNames(groups)
     steps = tuple(step for group in groups for step in _ordered(document, group, names))
     pipeline = _assembled(document, parameters, steps, notebooks)
@@ -42,7 +44,12 @@ def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipe
     for step in steps:
         _check_references(document, step, parameters)
     known = {parameter.name: parameter for parameter in parameters}
-    check_gates(document, pipeline.gates, known, {name: None for step in steps for name in (step.name, step.node)})
+    check_gates(
+        document,
+        pipeline.gates,
+        known,
+        {name: None for step in steps for name in (step.name, step.node)},
+    )
     _check_parameters(document, pipeline)
     return pipeline
 
@@ -54,13 +61,20 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
     """
     notebooks = {**tagged.parts, path: tagged}
     steps = tuple(
-        replace(rooted(step, folder or posixpath.dirname(step.notebook) or ".", Location(step.notebook)), folder=folder)
+        replace(
+            rooted(
+                step, folder or posixpath.dirname(step.notebook) or ".", Location(step.notebook)
+            ),
+            folder=folder,
+        )
         for step in tagged.steps
     )
 
     def where(step: Step) -> Location:
         notebook = notebooks[step.notebook].notebook
-        return notebook.where(notebook.cell(step.cells[0])) if step.cells else Location(step.notebook)
+        return (
+            notebook.where(notebook.cell(step.cells[0])) if step.cells else Location(step.notebook)
+        )
 
     refuse_cycle(steps, where)
     refuse_shared_outs(steps, where)
@@ -89,7 +103,9 @@ def composed_parameters(tagged: TaggedNotebook) -> Declared:
 
 
 def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declared:
-    """What the step's notebook declares; the notebook that refers to it hands down what it declares itself."""
+    """What the step's notebook declares; the notebook that refers to it hands down what it declares
+    itself.
+    """
     own = notebook_parameters(notebooks[step.notebook])
     if step.composition in ("", step.notebook):
         return own
@@ -99,7 +115,9 @@ def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declar
 def _with_others(declared: Declared, others: Sequence[Declared]) -> Declared:
     found = {parameter.name: parameter for one in reversed(others) for parameter in one.parameters}
     found |= {parameter.name: parameter for parameter in declared.parameters}
-    names = dict.fromkeys(parameter.name for one in (declared, *others) for parameter in one.parameters)
+    names = dict.fromkeys(
+        parameter.name for one in (declared, *others) for parameter in one.parameters
+    )
     return replace(declared, parameters=tuple(found[name] for name in names))
 
 
@@ -111,8 +129,12 @@ def _assembled(
 ) -> Pipeline:
     data = document.data
     metrics = read_metrics(document)
-    everything = {path: part for tagged in notebooks.values() for path, part in tagged.parts.items()} | {**notebooks}
-    named = dict.fromkeys(path for step in steps for path in (step.composition or step.notebook, step.notebook))
+    everything = {
+        path: part for tagged in notebooks.values() for path, part in tagged.parts.items()
+    } | {**notebooks}
+    named = dict.fromkeys(
+        path for step in steps for path in (step.composition or step.notebook, step.notebook)
+    )
     used = {path: everything[path] for path in named}
     return Pipeline(
         name=document.name,
@@ -147,7 +169,9 @@ def _triggers(document: Document) -> Mapping[str, Any] | None:
     return triggers
 
 
-def _expanded(document: Document, node: str, notebooks: Mapping[str, TaggedNotebook]) -> tuple[Group, ...]:
+def _expanded(
+    document: Document, node: str, notebooks: Mapping[str, TaggedNotebook]
+) -> tuple[Group, ...]:
     where = document.where("steps", node, "notebook")
     path = project_path(document.data["steps"][node]["notebook"], ".", where)
     if path not in notebooks:
@@ -156,7 +180,9 @@ def _expanded(document: Document, node: str, notebooks: Mapping[str, TaggedNoteb
 
 
 def _parameters(document: Document) -> tuple[Parameter, ...]:
-    return tuple(_parameter(document, name, spec) for name, spec in document.data.get("params", {}).items())
+    return tuple(
+        _parameter(document, name, spec) for name, spec in document.data.get("params", {}).items()
+    )
 
 
 def _parameter(document: Document, name: str, spec: Any) -> Parameter:
@@ -179,7 +205,14 @@ def _parameter(document: Document, name: str, spec: Any) -> Parameter:
         value = conform(default, kind)
     except MismatchError as error:
         raise UsageError(f"the parameter {name} takes {error}", where=where) from error
-    return Parameter(name=name, default=value, type=kind, source=document.path, help=declared.get("help"), where=where)
+    return Parameter(
+        name=name,
+        default=value,
+        type=kind,
+        source=document.path,
+        help=declared.get("help"),
+        where=where,
+    )
 
 
 def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, ...]:
@@ -195,13 +228,17 @@ def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, 
     if not waited_for:
         return group.steps
     return tuple(
-        replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for)))) if step.name in group.roots else step
+        replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for))))
+        if step.name in group.roots
+        else step
         for step in group.steps
     )
 
 
 def _check_references(document: Document, step: Step, parameters: Sequence[Parameter]) -> None:
-    """Every `${name}` names a parameter of the pipeline; metrics of earlier steps go into `params` only."""
+    """Every `${name}` names a parameter of the pipeline; metrics of earlier steps go into `params`
+    only.
+    """
     known = {parameter.name: parameter for parameter in parameters}
     settings = {key: getattr(step, key) for key in _SUBSTITUTED}
     for key, value in settings.items():
@@ -210,7 +247,9 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
         with located(document.where, "steps", step.node, key):
             for reference in references(value):
                 if reference.step and key != "params":
-                    raise UsageError(f"${{{reference.text}}} can stand in `params` only, not in `{key}`")
+                    raise UsageError(
+                        f"${{{reference.text}}} can stand in `params` only, not in `{key}`"
+                    )
                 if reference.parameter and reference.parameter not in known:
                     raise unknown("parameter", reference.parameter, known)
     if step.when is not None:

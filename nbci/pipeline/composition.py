@@ -1,7 +1,9 @@
-"""A notebook that refers to others, with the steps of all of them: Kale's compositions of notebooks.
+"""A notebook that refers to others, with the steps of all of them: Kale's compositions of
+notebooks.
 
-What is ordered how stands in Kale's `link_composition_units`: whoever uses a variable comes after the notebook that
-makes it; a step of the referring notebook's own comes after all above it and before all below it.
+What is ordered how stands in Kale's `link_composition_units`: whoever uses a variable comes after
+the notebook that makes it; a step of the referring notebook's own comes after all above it and
+before all below it.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ if TYPE_CHECKING:
 
 
 class _Unit(Struct, frozen=True, kw_only=True):
-    """A step of the referring notebook, or a whole notebook that it refers to; `steps` have their final names."""
+    """A step of the referring notebook, or a whole notebook that it refers to; `steps` have their
+    final names.
+    """
 
     name: str
     cell: int
@@ -68,7 +72,9 @@ def references(tagged: TaggedNotebook) -> dict[str, Reference]:
 
 
 def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> TaggedNotebook:
-    """The notebook with the steps of those that it refers to; `others` holds them by path from the project's root."""
+    """The notebook with the steps of those that it refers to; `others` holds them by path from the
+    project's root.
+    """
     if not tagged.references:
         return tagged
     _refuse_unclear(tagged, others)
@@ -83,14 +89,21 @@ def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> Tagg
 
 def _refuse_unclear(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> None:
     notebook = tagged.notebook
-    names = Counter([*(step.name for step in tagged.steps), *(reference.name for reference in tagged.references)])
+    names = Counter(
+        [
+            *(step.name for step in tagged.steps),
+            *(reference.name for reference in tagged.references),
+        ]
+    )
     for reference in tagged.references:
         where = notebook.where(notebook.cell(reference.cell))
         if names[reference.name] > 1:
             raise UsageError(f"two steps or notebooks are named {reference.name}", where=where)
     paths = references(tagged)
     if len(paths) < len(tagged.references):
-        raise UsageError("the notebook refers to another twice", where=notebook.where(notebook.cell(1)))
+        raise UsageError(
+            "the notebook refers to another twice", where=notebook.where(notebook.cell(1))
+        )
     for path, reference in paths.items():
         if others[path].references:
             raise UsageError(
@@ -148,7 +161,9 @@ def _notebook_unit(tagged: TaggedNotebook, reference: Reference, root: TaggedNot
 
 def _with_defaults(step: Step, defaults: CellTags) -> Step:
     """What holds for every step of a composition holds where the step says nothing itself."""
-    settings = {key: value for key, value in defaults.settings.items() if getattr(step, key) is None}
+    settings = {
+        key: value for key, value in defaults.settings.items() if getattr(step, key) is None
+    }
     if not step.report or defaults.settings.get("report") is False:
         settings["report"] = False
     return replace(
@@ -166,7 +181,9 @@ def _names(tagged: TaggedNotebook, numbers: Sequence[int]) -> Names:
         return names_of([])
     cells = [notebook.cell(number) for number in numbers]
     known = names_of([one.code for one in _prelude(tagged)]).definitions
-    parsed = [parse_cell(cell.source, where=notebook.where(cell), stars=tagged.stars) for cell in cells]
+    parsed = [
+        parse_cell(cell.source, where=notebook.where(cell), stars=tagged.stars) for cell in cells
+    ]
     return names_of(parsed, known=known)
 
 
@@ -175,7 +192,9 @@ def _prelude(tagged: TaggedNotebook) -> list[Statement]:
     numbers = (*tagged.blocks.imports, *tagged.blocks.functions)
     cells = [notebook.cell(number) for number in numbers]
     return [
-        one for cell in cells for one in split(cell.number, cell.source, where=notebook.where(cell), stars=tagged.stars)
+        one
+        for cell in cells
+        for one in split(cell.number, cell.source, where=notebook.where(cell), stars=tagged.stars)
     ]
 
 
@@ -185,7 +204,9 @@ def _given(tagged: TaggedNotebook, *, prelude: bool = True) -> frozenset[str]:
         return frozenset()
     cells = [(number, tagged.notebook.cell(number).source) for number in tagged.blocks.parameters]
     declared = declared_parameters(cells, path=tagged.notebook.path, language="python")
-    names = {parameter.name for parameter in declared.parameters} | {code.name for code in declared.code_names}
+    names = {parameter.name for parameter in declared.parameters} | {
+        code.name for code in declared.code_names
+    }
     return frozenset(names).union(*(one.binds for one in _prelude(tagged) if prelude))
 
 
@@ -219,7 +240,9 @@ def _makers(
     tagged: TaggedNotebook, unit: _Unit, name: str, above: Sequence[_Unit], units: Sequence[_Unit]
 ) -> list[str]:
     """Who makes the variable for this unit, and who above it makes another of it."""
-    makers = [one for one in units if name in one.makes and name not in one.needs and one is not unit]
+    makers = [
+        one for one in units if name in one.makes and name not in one.needs and one is not unit
+    ]
     if len(makers) > 1:
         raise UsageError(
             f"`{name}`, which {unit.name} uses, is made by {' and by '.join(one.name for one in makers)}",

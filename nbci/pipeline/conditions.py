@@ -31,7 +31,10 @@ def check_condition(text: str, parameters: Mapping[str, Any], matrix: Mapping[st
 
 
 def holds(text: str, parameters: Mapping[str, Any], matrix: Mapping[str, Any]) -> bool:
-    """Whether the condition is true for these values. A bare name is a key of the matrix before it is a parameter."""
+    """Whether the condition is true for these values.
+
+    A bare name is a key of the matrix before it is a parameter.
+    """
     formula = parse(text)
     try:
         return bool(
@@ -57,7 +60,9 @@ def _named(name: str, parameters: Mapping[str, Any], matrix: Mapping[str, Any]) 
         if name in known:
             return known[name]
     if "." in name:
-        raise UsageError(f"{name!r} is not allowed in a condition", hint=f"{ALLOWED}; matrix.key is a name")
+        raise UsageError(
+            f"{name!r} is not allowed in a condition", hint=f"{ALLOWED}; matrix.key is a name"
+        )
     raise unknown("name", name, {**matrix, **parameters})
 
 

@@ -30,7 +30,9 @@ class Document(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The pipeline's name: what the file says, else the file's own name."""
-        return str(self.data.get("pipeline") or posixpath.splitext(posixpath.basename(self.path))[0])
+        return str(
+            self.data.get("pipeline") or posixpath.splitext(posixpath.basename(self.path))[0]
+        )
 
     def where(self, *path: str | int, key: bool = False) -> Location:
         """The place of the value (or of the key) that these keys and indexes lead to."""
@@ -48,7 +50,9 @@ def read_document(text: str, path: str) -> Document:
             where=Location(path),
         )
     if not isinstance(document.data, dict):
-        raise UsageError("a pipeline file is a mapping", hint="begin with `steps:`", where=document.where(()))
+        raise UsageError(
+            "a pipeline file is a mapping", hint="begin with `steps:`", where=document.where(())
+        )
     _refuse_keys_that_are_no_text(document)
     found = violations(document.data, "pipeline")
     if found:
@@ -57,7 +61,9 @@ def read_document(text: str, path: str) -> Document:
 
 
 def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
-    """The notebooks that the steps name, each once, relative to the project's root, and where they are named."""
+    """The notebooks that the steps name, each once, relative to the project's root, and where they
+    are named.
+    """
     found: dict[str, Location] = {}
     for name, step in document.data["steps"].items():
         where = document.where("steps", name, "notebook")
@@ -76,12 +82,19 @@ def _refuse_keys_that_are_no_text(document: YamlText) -> None:
 
 
 def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:
-    placed = sorted(((_where(document, violation), violation) for violation in found), key=_position)
+    placed = sorted(
+        ((_where(document, violation), violation) for violation in found), key=_position
+    )
     (where, first), *others = placed
-    more = [f"line {place.line}: {_message(violation)}" for place, violation in others[: SHOWN_VIOLATIONS - 1]]
+    more = [
+        f"line {place.line}: {_message(violation)}"
+        for place, violation in others[: SHOWN_VIOLATIONS - 1]
+    ]
     if len(others) >= SHOWN_VIOLATIONS:
         more.append(f"and {len(others) - len(more)} more")
-    return UsageError(_message(first), hint="also " + "; ".join(more) if more else None, where=where)
+    return UsageError(
+        _message(first), hint="also " + "; ".join(more) if more else None, where=where
+    )
 
 
 def _position(placed: tuple[Location, Violation]) -> tuple[int, int]:
@@ -94,7 +107,11 @@ def _where(document: YamlText, violation: Violation) -> Location:
 
 def _message(violation: Violation) -> str:
     place = _place((*violation.path, "") if violation.about == "missing" else violation.path)
-    shown = f"{violation.path[-1]}: {violation.message}" if violation.about == "value" else violation.message
+    shown = (
+        f"{violation.path[-1]}: {violation.message}"
+        if violation.about == "value"
+        else violation.message
+    )
     if place:
         shown += f" in {place}"
     return shown + (f" (did you mean {violation.suggestion!r}?)" if violation.suggestion else "")

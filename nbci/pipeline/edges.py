@@ -59,7 +59,9 @@ def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> No
 
 
 def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
-    """UsageError where two steps write one path, or one inside the other's folder, or a step writes what it reads."""
+    """UsageError where two steps write one path, or one inside the other's folder, or a step writes
+    what it reads.
+    """
     writers: dict[str, Step] = {}
     for step in steps:
         for path in dict.fromkeys((*step.outs, *step.metrics)):
@@ -70,7 +72,10 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
                     where=where(step),
                 )
             if path in writers:
-                raise UsageError(f"steps {writers[path].name} and {step.name} both write {path}", where=where(step))
+                raise UsageError(
+                    f"steps {writers[path].name} and {step.name} both write {path}",
+                    where=where(step),
+                )
             writers[path] = step
     for path, step in writers.items():
         parts = path.split("/")
@@ -78,5 +83,6 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
             folder = writers.get("/".join(parts[:end]))
             if folder is not None and folder is not step:
                 raise UsageError(
-                    f"step {step.name} writes {path} into a folder that step {folder.name} writes", where=where(step)
+                    f"step {step.name} writes {path} into a folder that step {folder.name} writes",
+                    where=where(step),
                 )

@@ -1,7 +1,8 @@
 """`${...}` in a pipeline file: what it names, and what stands there in the end.
 
-`${name}` is a parameter, `${matrix.key}` a value of the step's matrix, `${step:metric}` a metric that an earlier step
-will have; `$${` is a plain `${`. A text that is one `${...}` and nothing else takes the value with its type.
+`${name}` is a parameter, `${matrix.key}` a value of the step's matrix, `${step:metric}` a metric
+that an earlier step will have; `$${` is a plain `${`. A text that is one `${...}` and nothing else
+takes the value with its type.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 
 class MetricTemplate(Struct, frozen=True, kw_only=True):
-    """A text whose `${step:metric}` are filled at run time, when those steps have ended; the rest is in place."""
+    """A text whose `${step:metric}` are filled at run time, when those steps have ended; the rest
+    is in place.
+    """
 
     text: str
 
@@ -43,9 +46,15 @@ class MetricTemplate(Struct, frozen=True, kw_only=True):
 
 
 def references(value: Any) -> tuple[Reference, ...]:
-    """Every `${...}` in a value, in lists and mappings too, in order; UsageError for what is malformed."""
+    """Every `${...}` in a value, in lists and mappings too, in order; UsageError for what is
+    malformed.
+    """
     return tuple(
-        reference for text in _texts(value) if "${" in text for reference, _ in _tokens(text) if reference is not None
+        reference
+        for text in _texts(value)
+        if "${" in text
+        for reference, _ in _tokens(text)
+        if reference is not None
     )
 
 
@@ -55,14 +64,17 @@ def substitute_matrix(value: Any, matrix: Mapping[str, Any]) -> Any:
 
 
 def substitute(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """The value with `${name}` in place and escapes undone; what waits for metrics becomes a MetricTemplate."""
+    """The value with `${name}` in place and escapes undone; what waits for metrics becomes a
+    MetricTemplate.
+    """
     return _map_texts(value, lambda text: _with_parameters(text, parameters))
 
 
 def fill(value: Any, metrics: Mapping[str, Any]) -> Any:
     """The value with its MetricTemplates filled from metrics and scraps by full name (`step:name`).
 
-    The step may be a node that expanded into several, as long as one of its steps alone has such a metric.
+    The step may be a node that expanded into several, as long as one of its steps alone has such a
+    metric.
     """
     if isinstance(value, MetricTemplate):
         return _joined(value.text, lambda reference: _metric(reference, metrics))
@@ -123,7 +135,9 @@ class _Kept(str):
 
 
 def _joined(text: str, replaced: Any, *, escape: str = "${") -> Any:
-    """The text with each reference replaced; the value itself where the text is one reference and nothing else."""
+    """The text with each reference replaced; the value itself where the text is one reference and
+    nothing else.
+    """
     parts = [
         literal.replace("$${", escape) if reference is None else replaced(reference)
         for reference, literal in _tokens(text)
@@ -145,7 +159,9 @@ def _metric(reference: Reference, metrics: Mapping[str, Any]) -> Any:
     if len(meant) == 1:
         return metrics[meant[0]]
     if meant:
-        raise UsageError(f"the metric {reference.text} is ambiguous", hint=f"write one of {', '.join(meant)}")
+        raise UsageError(
+            f"the metric {reference.text} is ambiguous", hint=f"write one of {', '.join(meant)}"
+        )
     raise unknown("metric", reference.text, metrics)
 
 
@@ -190,7 +206,9 @@ def _tokens(text: str) -> list[tuple[Reference | None, str]]:
 
 def _reference(match: re.Match[str]) -> Reference:
     if match[1] is None:
-        raise UsageError(f"`${{` is not closed in {match.string!r}", hint="write $${ for a plain ${")
+        raise UsageError(
+            f"`${{` is not closed in {match.string!r}", hint="write $${ for a plain ${"
+        )
     text = match[1].strip()
     if _NAME.match(text):
         return Reference(text=text, parameter=text)
@@ -199,5 +217,6 @@ def _reference(match: re.Match[str]) -> Reference:
     if metric := _METRIC.match(text):
         return Reference(text=text, step=metric[1], metric=metric[2])
     raise UsageError(
-        f"{match[0]!r} names nothing", hint="write ${name}, ${matrix.key} or ${step:metric}; $${ for a plain ${"
+        f"{match[0]!r} names nothing",
+        hint="write ${name}, ${matrix.key} or ${step:metric}; $${ for a plain ${",
     )

@@ -1,4 +1,6 @@
-"""A change from a fork under the rules of the branch that it goes to: its steps and code, that branch's policy."""
+"""A change from a fork under the rules of the branch that it goes to: its steps and code, that
+branch's policy.
+"""
 
 from __future__ import annotations
 
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
     """The change's pipeline, judged, released, placed and triggered as `policy` says.
 
-    Steps are without secrets, but for those that `policy` has for forks; what they asked for is in `withheld`.
-    Parameters that decide over gates, agents and containers are the policy's. UsageError for an agent or a container
-    that it never asks for.
+    Steps are without secrets, but for those that `policy` has for forks; what they asked for is in
+    `withheld`. Parameters that decide over gates, agents and containers are the policy's.
+    UsageError for an agent or a container that it never asks for.
     """
     _refuse_other_places(change, policy)
     return replace(
@@ -42,11 +44,15 @@ def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
 
 def _without_secrets(step: Step, allowed: tuple[str, ...]) -> Step:
     withheld = tuple(name for name in step.secrets if name not in allowed)
-    return replace(step, secrets=tuple(name for name in step.secrets if name in allowed), withheld=withheld)
+    return replace(
+        step, secrets=tuple(name for name in step.secrets if name in allowed), withheld=withheld
+    )
 
 
 def _refuse_other_places(change: Pipeline, policy: Pipeline) -> None:
-    """Agents are lent, and images are started by a daemon that may do anything: neither is for strangers to name."""
+    """Agents are lent, and images are started by a daemon that may do anything: neither is for
+    strangers to name.
+    """
     for kind, named in (("agent", _agent), ("container", _container)):
         known = {name for step in policy.steps if (name := named(step)) is not None}
         for step in change.steps:
@@ -55,7 +61,9 @@ def _refuse_other_places(change: Pipeline, policy: Pipeline) -> None:
                 close = nearest(name, known)
                 raise UsageError(
                     f"step {step.name} asks for the {kind} {name!r}, and no step of the change's target branch does",
-                    hint=f"did you mean {close!r}?" if close else "a change from a fork runs where that branch runs",
+                    hint=f"did you mean {close!r}?"
+                    if close
+                    else "a change from a fork runs where that branch runs",
                     where=Location(step.notebook),
                 )
 
@@ -70,7 +78,11 @@ def _container(step: Step) -> str | None:
 
 def _parameters(change: Pipeline, policy: Pipeline) -> tuple[Parameter, ...]:
     """The change's, but the policy's where a gate's condition, an agent or a container names them."""
-    deciding = {parameter.name: parameter for parameter in policy.params if _is_named(parameter.name, policy)}
+    deciding = {
+        parameter.name: parameter
+        for parameter in policy.params
+        if _is_named(parameter.name, policy)
+    }
     kept = [deciding.pop(parameter.name, parameter) for parameter in change.params]
     return (*kept, *deciding.values())
 
@@ -81,4 +93,6 @@ def _is_named(name: str, policy: Pipeline) -> bool:
 
 def _deciding_texts(policy: Pipeline) -> Iterator[str]:
     yield from (gate.when for gate in policy.gates if gate.when is not None)
-    yield from (text for step in policy.steps for text in (step.agent, step.container) if text is not None)
+    yield from (
+        text for step in policy.steps for text in (step.agent, step.container) if text is not None
+    )

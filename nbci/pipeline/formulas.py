@@ -1,8 +1,10 @@
-"""Formulas: a small part of Python's expressions as values, read with Python's parser and never run by it.
+"""Formulas: a small part of Python's expressions as values, read with Python's parser and never run
+by it.
 
-One grammar for conditions of `when:`, for gates over several metrics and for searches: names, numbers, texts and lists
-with `== != < <= > >= in`, `and`, `or`, `not`, `+ - * / %`. A name may be dotted (`matrix.model`, `eval.f1`), a metric's
-full name (`digits/train:accuracy`), or anything in `${...}`. What a name means is for the caller to say.
+One grammar for conditions of `when:`, for gates over several metrics and for searches: names,
+numbers, texts and lists with `== != < <= > >= in`, `and`, `or`, `not`, `+ - * / %`. A name may be
+dotted (`matrix.model`, `eval.f1`), a metric's full name (`digits/train:accuracy`), or anything in
+`${...}`. What a name means is for the caller to say.
 """
 
 from __future__ import annotations
@@ -24,7 +26,9 @@ MAX_LENGTH = 1000
 MAX_DEPTH = 100
 ALLOWED = "compare names, numbers, text and lists with == != < <= > >= in, and, or, not, + - * / %"
 UNDECIDABLE = (TypeError, ArithmeticError, ValueError, RecursionError)
-"""What `evaluate` raises where the values do not fit: text compared with a number, a division by zero."""
+"""What `evaluate` raises where the values do not fit: text compared with a number, a division by
+zero.
+"""
 
 _QUOTED_OR_NAME = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | (?<!\$)\$\{\s*([^{}'"]*[^{}'"\s])\s*\}"""
@@ -130,7 +134,9 @@ def parse(text: str, kind: str = "condition") -> Formula:
 
 
 class _Reader:
-    """Turns Python's syntax tree into a formula; names that Python does not have are put in for the time being."""
+    """Turns Python's syntax tree into a formula; names that Python does not have are put in for the
+    time being.
+    """
 
     def __init__(self, text: str, kind: str) -> None:
         self.text = text
@@ -151,7 +157,9 @@ class _Reader:
         return stand_in
 
     def formula(self, node: ast.expr) -> Formula:
-        """The node as a formula; ValueError where it is nested so deep that no walk through it would end well."""
+        """The node as a formula; ValueError where it is nested so deep that no walk through it
+        would end well.
+        """
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ValueError("nested too deep")
@@ -161,7 +169,9 @@ class _Reader:
 
     def _formula(self, node: ast.expr) -> Formula:
         match node:
-            case ast.Constant(value=value) if value is None or isinstance(value, bool | int | float | str):
+            case ast.Constant(value=value) if value is None or isinstance(
+                value, bool | int | float | str
+            ):
                 return Constant(value=value)
             case ast.Name() | ast.Attribute():
                 return Name(name=self._name(node))
@@ -170,15 +180,23 @@ class _Reader:
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Unary(op="not", operand=self.formula(operand))
             case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-                return Unary(op="-" if isinstance(sign, ast.USub) else "+", operand=self.formula(operand))
+                return Unary(
+                    op="-" if isinstance(sign, ast.USub) else "+", operand=self.formula(operand)
+                )
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC_WORDS:
-                return Arithmetic(op=_ARITHMETIC_WORDS[type(op)], left=self.formula(left), right=self.formula(right))
+                return Arithmetic(
+                    op=_ARITHMETIC_WORDS[type(op)],
+                    left=self.formula(left),
+                    right=self.formula(right),
+                )
             case ast.BoolOp(op=joint, values=operands):
                 word: Literal["and", "or"] = "and" if isinstance(joint, ast.And) else "or"
                 return Combination(op=word, operands=tuple(map(self.formula, operands)))
             case ast.Compare(left=left, ops=ops, comparators=others):
                 pairs = zip(ops, others, strict=True)
-                rest = tuple((_COMPARISON_WORDS[type(op)], self.formula(other)) for op, other in pairs)
+                rest = tuple(
+                    (_COMPARISON_WORDS[type(op)], self.formula(other)) for op, other in pairs
+                )
                 return Comparison(first=self.formula(left), rest=rest)
         raise self._refused(node)
 
@@ -191,14 +209,21 @@ class _Reader:
         raise self._refused(node)
 
     def _refused(self, node: ast.expr) -> UsageError:
-        shown = re.sub(rf"{self.prefix}\d+_", lambda match: f"${{{self.names[match[0]]}}}", ast.unparse(node))
-        return UsageError(f"{shown!r} is not allowed in the {self.kind} {self.text!r}", hint=ALLOWED)
+        shown = re.sub(
+            rf"{self.prefix}\d+_", lambda match: f"${{{self.names[match[0]]}}}", ast.unparse(node)
+        )
+        return UsageError(
+            f"{shown!r} is not allowed in the {self.kind} {self.text!r}", hint=ALLOWED
+        )
 
 
-def evaluate(formula: Formula, value_of: Callable[[str], Any], text_of: Callable[[str], Any] = str) -> Any:
+def evaluate(
+    formula: Formula, value_of: Callable[[str], Any], text_of: Callable[[str], Any] = str
+) -> Any:
     """The formula's value; `value_of` gives that of a name, `text_of` that of a text.
 
-    One of UNDECIDABLE where the values do not fit together. As in Python, `and` and `or` look no further than needed.
+    One of UNDECIDABLE where the values do not fit together. As in Python, `and` and `or` look no
+    further than needed.
     """
 
     def value(inner: Formula) -> Any:
@@ -293,7 +318,9 @@ def printed(formula: Formula) -> str:
         case Combination(op=op, operands=operands):
             return f" {op} ".join(map(_inner, operands))
         case Comparison(first=first, rest=rest):
-            return " ".join((_inner(first), *(f"{word} {_inner(operand)}" for word, operand in rest)))
+            return " ".join(
+                (_inner(first), *(f"{word} {_inner(operand)}" for word, operand in rest))
+            )
 
 
 def _inner(formula: Formula) -> str:
@@ -302,5 +329,7 @@ def _inner(formula: Formula) -> str:
 
 
 def _printed_name(name: str) -> str:
-    plain = _FULL_NAME.match(name) or (_PLAIN_NAME.match(name) and not set(name.split(".")) & _KEYWORDS)
+    plain = _FULL_NAME.match(name) or (
+        _PLAIN_NAME.match(name) and not set(name.split(".")) & _KEYWORDS
+    )
     return name if plain and name.isascii() else f"${{{name}}}"

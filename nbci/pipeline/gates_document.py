@@ -28,7 +28,10 @@ _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*\Z")
 
 def read_metrics(document: Document) -> dict[str, DeclaredMetric]:
     """What the file declares of metrics."""
-    return {name: DeclaredMetric(**(said or {})) for name, said in document.data.get("metrics", {}).items()}
+    return {
+        name: DeclaredMetric(**(said or {}))
+        for name, said in document.data.get("metrics", {}).items()
+    }
 
 
 def read_gates(document: Document, declared: Mapping[str, DeclaredMetric]) -> tuple[Gate, ...]:
@@ -60,7 +63,9 @@ def gate_places(document: Document) -> tuple[Location, ...]:
 def check_gates(
     document: Document, gates: Sequence[Gate], parameters: Mapping[str, Any], steps: Collection[str]
 ) -> None:
-    """What they name besides metrics is there: parameters in `when`, steps in full names (`steps` holds nodes, too)."""
+    """What they name besides metrics is there: parameters in `when`, steps in full names (`steps`
+    holds nodes, too).
+    """
     for index, gate in enumerate(gates):
         if gate.when is not None:
             with located(document.where, "gates", index, "when"):
@@ -71,7 +76,9 @@ def check_gates(
                 close = nearest(step, steps)
                 raise UsageError(
                     f"gate {index + 1} judges {name}, but there is no step {step!r}",
-                    hint=f"did you mean {close}:{short_name(name)}?" if close else f"steps: {', '.join(steps)}",
+                    hint=f"did you mean {close}:{short_name(name)}?"
+                    if close
+                    else f"steps: {', '.join(steps)}",
                     where=gate_places(document)[index],
                 )
 
@@ -81,13 +88,19 @@ def judged_names(gate: Gate) -> tuple[str, ...]:
     return names(parse(gate.expr, "gate")) if gate.expr is not None else (str(gate.metric),)
 
 
-def refuse_contradictions(gates: Sequence[Gate], places: Sequence[Location], full: Mapping[str, str]) -> None:
-    """UsageError for two gates over one metric that no value satisfies; `full` is what short names stand for."""
+def refuse_contradictions(
+    gates: Sequence[Gate], places: Sequence[Location], full: Mapping[str, str]
+) -> None:
+    """UsageError for two gates over one metric that no value satisfies; `full` is what short names
+    stand for.
+    """
     for at, gate in enumerate(gates):
         for before in range(at):
             other = gates[before]
             same = gate.metric is not None and other.metric is not None
-            same = same and full.get(str(gate.metric), gate.metric) == full.get(str(other.metric), other.metric)
+            same = same and full.get(str(gate.metric), gate.metric) == full.get(
+                str(other.metric), other.metric
+            )
             if same and gate.when == other.when and _is_empty(*_interval(gate, other)):
                 raise UsageError(
                     f"no value of {gate.metric} passes both gate {before + 1} ({other.asked}) "
@@ -100,7 +113,8 @@ def refuse_contradictions(gates: Sequence[Gate], places: Sequence[Location], ful
 def check_known(
     gates: Sequence[Gate], places: Sequence[Location], known: Collection[str], *, certain: bool
 ) -> tuple[str, ...]:
-    """Warnings for metrics that may not come to be; UsageError where a name means several, or is `certain`ly none.
+    """Warnings for metrics that may not come to be; UsageError where a name means several, or is
+    `certain`ly none.
 
     `known` holds what steps will measure, by full names, and what the pipeline declares.
     """
@@ -130,12 +144,20 @@ def _unknown(at: int, name: str, where: Location, known: Collection[str], *, cer
     said = f"gate {at + 1} judges the metric {name!r}, which no step is seen to measure{meant}"
     if not certain:
         return f"{where}: {said}"
-    listed = f"the metrics are {', '.join(known)}" if known else "print it in a cell tagged `metrics`"
-    raise UsageError(said, hint=f"{listed}; one that comes about in another way is declared in `metrics:`", where=where)
+    listed = (
+        f"the metrics are {', '.join(known)}" if known else "print it in a cell tagged `metrics`"
+    )
+    raise UsageError(
+        said,
+        hint=f"{listed}; one that comes about in another way is declared in `metrics:`",
+        where=where,
+    )
 
 
 def _word(said: Mapping[str, Any], key: str, default: str) -> Any:
-    """One of the words that the schema allows; interned, so that msgspec sees a default, and a plan has one JSON."""
+    """One of the words that the schema allows; interned, so that msgspec sees a default, and a plan
+    has one JSON.
+    """
     return intern(said.get(key, default))
 
 
@@ -143,7 +165,11 @@ class _Reader:
     """One gate of the file."""
 
     def __init__(
-        self, document: Document, index: int, said: Mapping[str, Any], declared: Mapping[str, DeclaredMetric]
+        self,
+        document: Document,
+        index: int,
+        said: Mapping[str, Any],
+        declared: Mapping[str, DeclaredMetric],
     ) -> None:
         self.document = document
         self.index = index
@@ -187,22 +213,33 @@ class _Reader:
                 raise UsageError(f"the gate {text!r} names no metric")
             if not is_yes_or_no(formula):
                 raise UsageError(
-                    f"the gate {text!r} is neither true nor false", hint="compare with a bound: ... >= 0.9"
+                    f"the gate {text!r} is neither true nor false",
+                    hint="compare with a bound: ... >= 0.9",
                 )
 
     def _check_bounds(self, gate: Gate) -> None:
         given = [key for key in _BOUNDS if key in self.said]
         if not given:
-            raise self._wrong(f"the gate asks nothing of {gate.metric}", "metric", f"add one of {', '.join(_BOUNDS)}")
+            raise self._wrong(
+                f"the gate asks nothing of {gate.metric}",
+                "metric",
+                f"add one of {', '.join(_BOUNDS)}",
+            )
         for key in given:
             value = self.said[key]
-            if any(isinstance(number, float) and not math.isfinite(number) for number in _listed(value)):
+            if any(
+                isinstance(number, float) and not math.isfinite(number) for number in _listed(value)
+            ):
                 raise self._wrong(f"{key}: {value} is no bound", key, "write a finite number")
         if "between" in self.said and self.said["between"][0] > self.said["between"][1]:
             low, high = map(shown, self.said["between"])
-            raise self._wrong(f"between: {low} is more than {high}", "between", f"write [{high}, {low}]")
+            raise self._wrong(
+                f"between: {low} is more than {high}", "between", f"write [{high}, {low}]"
+            )
         if _is_empty(*_interval(gate)):
-            raise self._wrong(f"no value of {gate.metric} is all of this: {self._bounds(given)}", given[-1], None)
+            raise self._wrong(
+                f"no value of {gate.metric} is all of this: {self._bounds(given)}", given[-1], None
+            )
 
     def _bounds(self, given: Sequence[str]) -> str:
         return ", ".join(f"{key} {self.said[key]}" for key in given)
@@ -210,10 +247,16 @@ class _Reader:
     def _check_direction(self, gate: Gate) -> None:
         moves = [key for key in ("max_drop", "max_rise") if key in self.said]
         if moves and gate.baseline is None:
-            raise self._wrong(f"`{moves[0]}` compares with a baseline", moves[0], "add `baseline: champion`")
+            raise self._wrong(
+                f"`{moves[0]}` compares with a baseline", moves[0], "add `baseline: champion`"
+            )
         for key in ("baseline", "first_run"):
             if key in self.said and not moves:
-                raise self._wrong(f"`{key}` goes with `max_drop` or `max_rise`", key, "say how far the metric may move")
+                raise self._wrong(
+                    f"`{key}` goes with `max_drop` or `max_rise`",
+                    key,
+                    "say how far the metric may move",
+                )
         if len(moves) != 1:
             return
         wanted = "up" if moves[0] == "max_drop" else "down"
@@ -221,7 +264,9 @@ class _Reader:
         short = short_name(str(gate.metric))
         if direction is None:
             hint = f"declare it: `metrics: {{{short}: {{direction: {wanted}}}}}`"
-            raise self._wrong(f"`{moves[0]}` needs to know which way {gate.metric} is better", moves[0], hint)
+            raise self._wrong(
+                f"`{moves[0]}` needs to know which way {gate.metric} is better", moves[0], hint
+            )
         if direction != wanted:
             other = "max_rise" if wanted == "up" else "max_drop"
             better = "higher" if direction == "up" else "lower"
@@ -236,13 +281,19 @@ class _Reader:
         if text is None:
             return None
         kind, colon, rest = str(text).partition(":")
-        if kind not in BASELINES or (colon and not rest.strip()) or (kind != "champion" and not colon):
+        if (
+            kind not in BASELINES
+            or (colon and not rest.strip())
+            or (kind != "champion" and not colon)
+        ):
             close = nearest(kind, BASELINES)
             meant = f" (did you mean {close!r}?)" if close and close != kind else ""
             hint = "write champion, champion:MODEL, run:ID, rev:GIT_REVISION or file:PATH"
             raise self._wrong(f"unknown baseline {text!r}{meant}", "baseline", hint)
         if kind == "file":
-            path = project_path(rest.strip(), ".", self.document.where("gates", self.index, "baseline"))
+            path = project_path(
+                rest.strip(), ".", self.document.where("gates", self.index, "baseline")
+            )
             return f"file:{path}"
         return f"{kind}:{rest.strip()}" if colon else kind
 
@@ -254,7 +305,9 @@ class _Reader:
             return Tolerance(amount=float(value))
         percent = _PERCENT.match(value)
         if percent is None:
-            raise self._wrong(f"{key}: {value!r} is no distance", key, "write 0.01, or 2% of the baseline")
+            raise self._wrong(
+                f"{key}: {value!r} is no distance", key, "write 0.01, or 2% of the baseline"
+            )
         return Tolerance(amount=float(percent[1]), percent=True)
 
     def _wrong(self, message: str, key: str, hint: str | None) -> UsageError:
@@ -265,7 +318,9 @@ class _Reader:
 def _named(gate: Gate) -> Gate:
     if gate.name:
         return gate
-    return replace(gate, name=gate.asked if gate.expr is not None else f"{gate.metric} {gate.asked}")
+    return replace(
+        gate, name=gate.asked if gate.expr is not None else f"{gate.metric} {gate.asked}"
+    )
 
 
 def _interval(*gates: Gate) -> tuple[float, float]:

@@ -20,11 +20,15 @@ def step_of(name: str) -> str | None:
 
 
 def meant_by(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The full names that the name can mean: itself, that metric of a node's steps, that metric of any step."""
+    """The full names that the name can mean: itself, that metric of a node's steps, that metric of
+    any step.
+    """
     listed = tuple(known)
     if name in listed:
         return (name,)
     step, short = step_of(name), short_name(name)
     if step is None:
         return tuple(full for full in listed if short_name(full) == short)
-    return tuple(full for full in listed if full.startswith(f"{step}/") and short_name(full) == short)
+    return tuple(
+        full for full in listed if full.startswith(f"{step}/") and short_name(full) == short
+    )

@@ -33,11 +33,12 @@ class Blocks(Struct, frozen=True, kw_only=True):
 class Step(Struct, frozen=True, kw_only=True):
     """Cells that run together in one fresh kernel.
 
-    `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a step of a
-    notebook that is a pipeline by itself has none, the pipeline's parameters are the notebook's own.
-    Paths in `deps`, `outs` and `metrics` are relative to the project's root, with `/`. `withheld` are secrets that it
-    asks for and does not get. Its cells run in `folder` where that is given, whatever `cwd` says. `composition`
-    is the notebook that refers to its own, or is its own and refers to others: values pass between all of their steps.
+    `params` are those handed to the notebook by the pipeline file, still with `${name}` in them; a
+    step of a notebook that is a pipeline by itself has none, the pipeline's parameters are the
+    notebook's own. Paths in `deps`, `outs` and `metrics` are relative to the project's root, with
+    `/`. `withheld` are secrets that it asks for and does not get. Its cells run in `folder` where
+    that is given, whatever `cwd` says. `composition` is the notebook that refers to its own, or is
+    its own and refers to others: values pass between all of their steps.
     """
 
     name: str
@@ -71,7 +72,10 @@ class Step(Struct, frozen=True, kw_only=True):
     @property
     def wants_gpu(self) -> bool:
         """Whether the step asks for a GPU: its agent is, or names among others, `gpu`."""
-        return self.agent is not None and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
+        return (
+            self.agent is not None
+            and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
+        )
 
 
 class Reference(Struct, frozen=True, kw_only=True):
@@ -85,10 +89,11 @@ class Reference(Struct, frozen=True, kw_only=True):
 class TaggedNotebook(Struct, frozen=True, kw_only=True):
     """A notebook with its tags understood: which cells are steps, which serve all of them.
 
-    `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order. `dropped` are the
-    numbers of cells that stand before whatever they could belong to; `stars` what its star imports bind. `defaults`
-    hold for every step. Once `references` are followed (`composition.unfold`), the notebooks that they name are
-    `parts`, by path from the project's root, and their steps are among `steps`.
+    `whole`: it has no step tags, so it is one step whose cells run in the notebook's own order.
+    `dropped` are the numbers of cells that stand before whatever they could belong to; `stars` what
+    its star imports bind. `defaults` hold for every step. Once `references` are followed
+    (`composition.unfold`), the notebooks that they name are `parts`, by path from the project's
+    root, and their steps are among `steps`.
     """
 
     notebook: Notebook
@@ -106,10 +111,12 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
 
 
 class Pipeline(Struct, frozen=True, kw_only=True):
-    """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path it came from.
+    """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path
+    it came from.
 
-    `notebooks` holds every notebook that a step runs, by its path relative to the project's root. `fork_secrets` are
-    those that steps get in builds of forks, too. `names` are variables that its kernels bring along.
+    `notebooks` holds every notebook that a step runs, by its path relative to the project's root.
+    `fork_secrets` are those that steps get in builds of forks, too. `names` are variables that its
+    kernels bring along.
     """
 
     name: str

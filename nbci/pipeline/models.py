@@ -1,4 +1,6 @@
-"""A model as the pipeline file declares it: which files it is, what it takes and answers, where it may be promoted."""
+"""A model as the pipeline file declares it: which files it is, what it takes and answers, where it
+may be promoted.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,10 @@ _FRAMEWORKS = {
 
 
 class Tensor(Struct, frozen=True, kw_only=True):
-    """An input or output of a model. A dimension is a number, a name (of one that varies), or None (any)."""
+    """An input or output of a model.
+
+    A dimension is a number, a name (of one that varies), or None (any).
+    """
 
     name: str
     dtype: str
@@ -35,11 +40,13 @@ class Tensor(Struct, frozen=True, kw_only=True):
         return f"{self.name}: {self.dtype}[{', '.join('?' if size is None else str(size) for size in self.shape)}]"
 
     def fits(self, other: Tensor) -> bool:
-        """Whether the two can be the same: names and dtypes equal, sizes equal where both are known."""
+        """Whether the two can be the same: names and dtypes equal, sizes equal where both are
+        known.
+        """
         pairs = zip(self.shape, other.shape, strict=False)
-        return ((self.name, self.dtype, len(self.shape)) == (other.name, other.dtype, len(other.shape))) and all(
-            one == two for one, two in pairs if isinstance(one, int) and isinstance(two, int)
-        )
+        return (
+            (self.name, self.dtype, len(self.shape)) == (other.name, other.dtype, len(other.shape))
+        ) and all(one == two for one, two in pairs if isinstance(one, int) and isinstance(two, int))
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -52,8 +59,9 @@ class Signature(Struct, frozen=True, kw_only=True):
 class Model(Struct, frozen=True, kw_only=True):
     """Files that are promoted together. Paths are relative to the project's root.
 
-    `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array for each input of the
-    model, and for each output to compare, under the names that the model gives them.
+    `signature` is a path of a JSON file where it is text. `sample` is an .npz with an array for
+    each input of the model, and for each output to compare, under the names that the model gives
+    them.
     """
 
     name: str
@@ -86,7 +94,9 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
         stage=fields.get("stage"),
         branches=tuple(fields.get("branches", ())),
         framework=fields.get("framework") or _framework(paths),
-        signature=signature if signature is None or isinstance(signature, str) else signature_of(signature, name),
+        signature=signature
+        if signature is None or isinstance(signature, str)
+        else signature_of(signature, name),
         sample=fields.get("sample"),
         card=fields.get("card"),
         description=fields.get("description"),

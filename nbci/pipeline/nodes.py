@@ -1,4 +1,6 @@
-"""One node of a pipeline file as steps: its notebook, whole or by its tags, once for each combination of its matrix."""
+"""One node of a pipeline file as steps: its notebook, whole or by its tags, once for each
+combination of its matrix.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ class located:  # noqa: N801 - a context manager, which generators make at ten t
 
     def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         if isinstance(error, UsageError) and error.where is None:
-            raise UsageError(error.message, hint=error.hint, where=self._where(*self._path)) from error
+            raise UsageError(
+                error.message, hint=error.hint, where=self._where(*self._path)
+            ) from error
 
 
 def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group, ...]:
@@ -67,14 +71,18 @@ def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group
     for suffix, matrix in combinations(document, node, entry.get("matrix")):
         name = f"{node}/{suffix}" if suffix else node
         settings = _with_matrix(document, node, entry, matrix)
-        groups.append(_group(document, _Combination(node, name, settings, matrix), steps, tagged.whole))
+        groups.append(
+            _group(document, _Combination(node, name, settings, matrix), steps, tagged.whole)
+        )
     return tuple(groups)
 
 
 def combinations(
     document: Document, node: str, matrix: Mapping[str, list[Any]] | None
 ) -> list[tuple[str, dict[str, Any] | None]]:
-    """Each combination of a matrix with its part of the step's name; a point in a number becomes `_`."""
+    """Each combination of a matrix with its part of the step's name; a point in a number becomes
+    `_`.
+    """
     if not matrix:
         return [("", None)]
     count = 1
@@ -82,16 +90,23 @@ def combinations(
         count *= len(values)
     where = document.where("steps", node, "matrix")
     if count > MAX_COMBINATIONS:
-        raise UsageError(f"this matrix makes {count} steps; the limit is {MAX_COMBINATIONS}", where=where)
+        raise UsageError(
+            f"this matrix makes {count} steps; the limit is {MAX_COMBINATIONS}", where=where
+        )
     named = [
-        [(_name_part(document, node, key, index, value), value) for index, value in enumerate(values)]
+        [
+            (_name_part(document, node, key, index, value), value)
+            for index, value in enumerate(values)
+        ]
         for key, values in matrix.items()
     ]
     found: dict[str, dict[str, Any]] = {}
     for combination in itertools.product(*named):
         suffix = "-".join(part for part, _ in combination)
         if suffix in found:
-            raise UsageError(f"two combinations of this matrix are named {node}/{suffix}", where=where)
+            raise UsageError(
+                f"two combinations of this matrix are named {node}/{suffix}", where=where
+            )
         found[suffix] = dict(zip(matrix, (value for _, value in combination), strict=True))
     return list(found.items())
 
@@ -133,12 +148,16 @@ def _with_matrix(
 
 
 def _steps_of(document: Document, node: str, tagged: TaggedNotebook) -> list[Step]:
-    """The notebook's steps with paths relative to the root; edges that only follow notebook order may be dropped."""
+    """The notebook's steps with paths relative to the root; edges that only follow notebook order
+    may be dropped.
+    """
     entry = document.data["steps"][node]
     undirected = document.data.get("order") == "dataflow" and not tagged.declares_edges
     return [
         replace(
-            _escaped_paths(rooted(step, _folder(entry, step), document.where("steps", node, "notebook"))),
+            _escaped_paths(
+                rooted(step, _folder(entry, step), document.where("steps", node, "notebook"))
+            ),
             node=node,
             after=() if undirected else step.after,
         )
@@ -151,7 +170,9 @@ def _folder(entry: Mapping[str, Any], step: Step) -> str:
 
 
 def rooted(step: Step, folder: str, where: Location) -> Step:
-    """The step with the paths that its tags name made relative to the root; `folder` is where its cells run."""
+    """The step with the paths that its tags name made relative to the root; `folder` is where its
+    cells run.
+    """
     if not step.deps and not step.outs:
         return step
     return replace(
@@ -240,9 +261,15 @@ def _secrets(document: Document, combination: _Combination, step: Step) -> tuple
 
 
 def _bind_files(
-    document: Document, combination: _Combination, steps: list[Step], roots: tuple[str, ...], leaves: tuple[str, ...]
+    document: Document,
+    combination: _Combination,
+    steps: list[Step],
+    roots: tuple[str, ...],
+    leaves: tuple[str, ...],
 ) -> list[Step]:
-    """`deps` bind the roots; an out (or metrics file) binds the step whose tags name it, else the only leaf."""
+    """`deps` bind the roots; an out (or metrics file) binds the step whose tags name it, else the
+    only leaf.
+    """
     paths = {key: _paths(document, combination, key) for key in ("deps", "outs", "metrics")}
     if not any(paths.values()):
         return steps
@@ -251,7 +278,9 @@ def _bind_files(
 
     def joined(step: Step, key: str, own: tuple[str, ...]) -> tuple[str, ...]:
         chosen = zip(paths[key], writers[key], strict=True)
-        return tuple(dict.fromkeys((*own, *(path for path, writer in chosen if writer == step.name))))
+        return tuple(
+            dict.fromkeys((*own, *(path for path, writer in chosen if writer == step.name)))
+        )
 
     return [
         replace(
@@ -273,7 +302,13 @@ def _paths(document: Document, combination: _Combination, key: str) -> list[str]
 
 
 def _writer(
-    document: Document, combination: _Combination, path: str, steps: list[Step], leaves: tuple[str, ...], *, key: str
+    document: Document,
+    combination: _Combination,
+    path: str,
+    steps: list[Step],
+    leaves: tuple[str, ...],
+    *,
+    key: str,
 ) -> str:
     tagged = [step.name for step in steps if path in step.outs]
     if tagged:
@@ -282,7 +317,9 @@ def _writer(
         return leaves[0]
     if not leaves:  # a cycle, which is refused when all edges are known
         return steps[-1].name
-    without_edges = document.data.get("order") == "dataflow" and not any(step.after for step in steps)
+    without_edges = document.data.get("order") == "dataflow" and not any(
+        step.after for step in steps
+    )
     if without_edges:
         return steps[-1].name
     raise UsageError(

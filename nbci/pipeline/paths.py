@@ -20,7 +20,9 @@ LONGEST_NAME_BYTES = 255
 _LONGEST_PATH_BYTES = 3000
 """Of an out: what it lies in, up to the 4,096 that Linux takes, is not the pipeline's."""
 TOOLS = (".git", ".nbci", ".dvc")
-"""Folders of a project that belong to what looks after it, also where a file system does not tell case."""
+"""Folders of a project that belong to what looks after it, also where a file system does not tell
+case.
+"""
 
 
 def overlap(one: str, other: str) -> bool:
@@ -33,7 +35,8 @@ def overlap(one: str, other: str) -> bool:
 
 
 def leaves_project(path: str) -> bool:
-    """Whether a path from a project's root, as records have it, is none in the project that may be written to.
+    """Whether a path from a project's root, as records have it, is none in the project that may be
+    written to.
 
     >>> [leaves_project(path) for path in ("models/a.bin", "../a", "/etc/a", ".", "a/../..", ".git/config", ".nbci")]
     [False, True, True, True, True, True, True]
@@ -49,7 +52,9 @@ def is_outside(path: str) -> bool:
 
 
 def check_out(path: str, step: str, sources: Iterable[str], where: Location) -> None:
-    """UsageError where a step declares as its out what is not its to replace; `sources` are the pipeline's files."""
+    """UsageError where a step declares as its out what is not its to replace; `sources` are the
+    pipeline's files.
+    """
     if _is_no_name(path):
         raise UsageError(
             f"step {step} declares an out whose name no file can have: {path[:60]!r}",
@@ -57,7 +62,9 @@ def check_out(path: str, step: str, sources: Iterable[str], where: Location) -> 
             where=where,
         )
     if not leaves_project(path):
-        lost = next((source for source in sources if source == path or source.startswith(f"{path}/")), None)
+        lost = next(
+            (source for source in sources if source == path or source.startswith(f"{path}/")), None
+        )
         if lost is None:
             return
         what = f"would make way for it: {lost}"
@@ -79,11 +86,16 @@ def _is_no_name(path: str) -> bool:
         encoded = path.encode()
     except UnicodeEncodeError:
         return True
-    return len(encoded) > _LONGEST_PATH_BYTES or max(map(len, encoded.split(b"/"))) > LONGEST_NAME_BYTES
+    return (
+        len(encoded) > _LONGEST_PATH_BYTES
+        or max(map(len, encoded.split(b"/"))) > LONGEST_NAME_BYTES
+    )
 
 
 def project_path(path: str, folder: str, where: Location | None = None) -> str:
-    """The path, given relative to `folder` (itself relative to the root), relative to the project's root."""
+    """The path, given relative to `folder` (itself relative to the root), relative to the project's
+    root.
+    """
     if folder == "." and _NORMAL.fullmatch(path):
         return path
     joined = posixpath.normpath(posixpath.join(folder, path))

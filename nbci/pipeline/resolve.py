@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 
 def resolve(pipeline: Pipeline, bound: Sequence[BoundParameter]) -> Pipeline:
-    """The pipeline with values in paths, agents and environments; `params` and `when` stay as they are.
+    """The pipeline with values in paths, agents and environments; `params` and `when` stay as they
+    are.
 
-    `step_parameters` and `is_wanted` answer for these. A notebook that is a pipeline by itself has nothing to put in.
+    `step_parameters` and `is_wanted` answer for these. A notebook that is a pipeline by itself has
+    nothing to put in.
     """
     values = {parameter.name: parameter.value for parameter in bound}
     where = Location(pipeline.target)
-    steps = tuple(step if step.params is None else _resolved(step, values, where) for step in pipeline.steps)
+    steps = tuple(
+        step if step.params is None else _resolved(step, values, where) for step in pipeline.steps
+    )
     refuse_shared_outs(steps, lambda step: Location(f"{pipeline.target}, step {step.name}"))
     return replace(pipeline, steps=steps)
 
@@ -47,7 +51,9 @@ def step_parameters(
     """
     if step.params is None:
         known = {parameter.name for parameter in declared.parameters}
-        return tuple(parameter for parameter in bound if not step.composition or parameter.name in known)
+        return tuple(
+            parameter for parameter in bound if not step.composition or parameter.name in known
+        )
     values = {parameter.name: parameter.value for parameter in bound}
     known = {parameter.name for parameter in declared.parameters}
     waiting: dict[str, BoundParameter] = {}
@@ -58,12 +64,18 @@ def step_parameters(
         if name in known and _waits(value):
             waiting[name] = BoundParameter(name=name, value=value, source=source, overridden=True)
         else:
-            assignments.append(Assignment(name=name, value=value, source=f"{source} in step {step.name}"))
+            assignments.append(
+                Assignment(name=name, value=value, source=f"{source} in step {step.name}")
+            )
     found = bind(declared.parameters, [assignments], code_names=declared.code_names)
     suffix = f" in step {step.name}"
     return tuple(
         waiting.get(parameter.name)
-        or (replace(parameter, source=parameter.source.removesuffix(suffix)) if parameter.overridden else parameter)
+        or (
+            replace(parameter, source=parameter.source.removesuffix(suffix))
+            if parameter.overridden
+            else parameter
+        )
         for parameter in found
     )
 
@@ -73,7 +85,10 @@ def _source(pipeline: Pipeline, given: Any, bound: Sequence[BoundParameter]) -> 
     if isinstance(given, str):
         named = references(given)
         if len(named) == 1 and given.strip() == f"${{{named[0].text}}}":
-            return next((parameter.source for parameter in bound if parameter.name == named[0].text), pipeline.target)
+            return next(
+                (parameter.source for parameter in bound if parameter.name == named[0].text),
+                pipeline.target,
+            )
     return pipeline.target
 
 
@@ -86,12 +101,21 @@ def _waits(value: Any) -> bool:
 
 
 def _resolved(step: Step, values: dict[str, Any], where: Location) -> Step:
-    if not (step.deps or step.outs or step.metrics or step.agent or step.env or step.environment or step.container):
+    if not (
+        step.deps
+        or step.outs
+        or step.metrics
+        or step.agent
+        or step.env
+        or step.environment
+        or step.container
+    ):
         return step
 
     def texts(given: tuple[str, ...]) -> tuple[str, ...]:
         return tuple(
-            project_path(as_text(substitute(path, values)), ".", where) if "${" in path else path for path in given
+            project_path(as_text(substitute(path, values)), ".", where) if "${" in path else path
+            for path in given
         )
 
     def text(given: str | None) -> str | None:
@@ -103,7 +127,9 @@ def _resolved(step: Step, values: dict[str, Any], where: Location) -> Step:
         outs=texts(step.outs),
         metrics=texts(step.metrics),
         agent=text(step.agent),
-        env={name: as_text(substitute(value, values)) for name, value in step.env.items()} if step.env else step.env,
+        env={name: as_text(substitute(value, values)) for name, value in step.env.items()}
+        if step.env
+        else step.env,
         environment=text(step.environment),
         container=text(step.container),
     )

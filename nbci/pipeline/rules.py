@@ -32,7 +32,9 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
     def of(self, baseline: float) -> Fraction:
         """The distance from that baseline, exactly as the decimal numbers have it."""
-        return abs(exact(baseline)) * exact(self.amount) / 100 if self.percent else exact(self.amount)
+        return (
+            abs(exact(baseline)) * exact(self.amount) / 100 if self.percent else exact(self.amount)
+        )
 
     def __str__(self) -> str:
         return f"{shown(self.amount)}{'%' if self.percent else ''}"
@@ -41,8 +43,8 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """A rule over metrics; all bounds that it names must hold.
 
-    `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is missing or NaN,
-    `first_run` the one where there is no baseline yet.
+    `expr` stands instead of `metric` and bounds. `missing` is the verdict where the metric is
+    missing or NaN, `first_run` the one where there is no baseline yet.
     """
 
     name: str

@@ -36,17 +36,25 @@ class _Collected(Struct):
 
 
 def understand(notebook: Notebook) -> TaggedNotebook:
-    """Read every cell's tags. Paths of `in:` and `out:` stay relative to where the step's cells run."""
+    """Read every cell's tags.
+
+    Paths of `in:` and `out:` stay relative to where the step's cells run.
+    """
     tagged = [(cell, read_tags(notebook, cell)) for cell in notebook.cells if cell.kind == "code"]
     collected = _collect(notebook, tagged)
     if not collected.steps and not collected.references:
         return _one_step(notebook, tagged, collected)
     default = _defaults(notebook, collected)
     declares = any(tags.after for cells in collected.steps.values() for _, tags in cells[:1])
-    steps = [_step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()]
+    steps = [
+        _step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()
+    ]
     _check_names(notebook, steps, collected)
     if not declares and not collected.references:
-        steps = [replace(step, after=(steps[at - 1].name,) if at else ()) for at, step in enumerate(steps)]
+        steps = [
+            replace(step, after=(steps[at - 1].name,) if at else ())
+            for at, step in enumerate(steps)
+        ]
     return TaggedNotebook(
         notebook=notebook,
         name=_pipeline_name(notebook, collected),
@@ -63,7 +71,9 @@ def understand(notebook: Notebook) -> TaggedNotebook:
 def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collected:
     collected = _Collected()
     for cell, tags in tagged:
-        collected.pipeline = collected.pipeline or (tags.pipeline if tags.role != "reference" else None)
+        collected.pipeline = collected.pipeline or (
+            tags.pipeline if tags.role != "reference" else None
+        )
         if tags.role == "skip":
             continue  # as in Kale, what follows belongs to the block before the skipped cell
         if _is_taken_apart(notebook, collected, cell, tags):
@@ -74,11 +84,15 @@ def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collec
             collected.current, collected.current_role = (), str(tags.role)
         if tags.role is not None:
             collected.behind_metrics = tags.role == "metrics"
-        if collected.behind_metrics and (tags.role == "metrics" or _only_names_values(notebook, cell)):
+        if collected.behind_metrics and (
+            tags.role == "metrics" or _only_names_values(notebook, cell)
+        ):
             collected.blocks.setdefault("metrics", []).append(cell.number)
         elif collected.current_role == "step":
             for name in collected.current:
-                collected.steps.setdefault(name, []).extend((*(collected.behind_reference or ()), (cell, tags)))
+                collected.steps.setdefault(name, []).extend(
+                    (*(collected.behind_reference or ()), (cell, tags))
+                )
             collected.behind_reference = None
         elif collected.current_role:
             collected.blocks.setdefault(collected.current_role, []).append(cell.number)
@@ -89,7 +103,9 @@ def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collec
 
 
 def _is_taken_apart(notebook: Notebook, collected: _Collected, cell: Cell, tags: CellTags) -> bool:
-    """Whether the cell refers to a notebook, or stands untagged behind one that does and waits for the next step."""
+    """Whether the cell refers to a notebook, or stands untagged behind one that does and waits for
+    the next step.
+    """
     if tags.role == "reference":
         _refuse_ownerless(notebook, collected)
         collected.references.append(_reference(cell, tags))
@@ -107,7 +123,9 @@ def _reference(cell: Cell, tags: CellTags) -> Reference:
 
 
 def _refuse_ownerless(notebook: Notebook, collected: _Collected) -> None:
-    """A reference ends the block before it, so a cell behind it belongs to the step below, as in Kale."""
+    """A reference ends the block before it, so a cell behind it belongs to the step below, as in
+    Kale.
+    """
     if collected.behind_reference:
         raise UsageError(
             "this cell stands behind a reference to a notebook, and no step below takes it",
@@ -119,8 +137,8 @@ def _refuse_ownerless(notebook: Notebook, collected: _Collected) -> None:
 def _only_names_values(notebook: Notebook, cell: Cell) -> bool:
     """Whether the cell prints or names values and does nothing else.
 
-    A metrics cell of Kale takes the untagged cells behind it, and may hold nothing but `print(NAME)`:
-    `parse_metrics_print_statements` in its `common/astutils.py`.
+    A metrics cell of Kale takes the untagged cells behind it, and may hold nothing but
+    `print(NAME)`: `parse_metrics_print_statements` in its `common/astutils.py`.
     """
     if notebook.language != "python":
         return False
@@ -138,8 +156,12 @@ def _names_a_value(statement: ast.stmt) -> bool:
     return False
 
 
-def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected: _Collected) -> TaggedNotebook:
-    """A notebook without step tags is one step: every cell that is not skipped, in the notebook's own order."""
+def _one_step(
+    notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected: _Collected
+) -> TaggedNotebook:
+    """A notebook without step tags is one step: every cell that is not skipped, in the notebook's
+    own order.
+    """
     blocks: dict[str, list[int]] = {"parameters": [], "metrics": []}
     cells: list[tuple[Cell, CellTags]] = []
     for cell, tags in tagged:
@@ -153,7 +175,10 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
             collected.warnings.append(
                 f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing in a notebook without step tags"
             )
-    step = replace(_step(notebook, _as_step_name(notebook), cells, _defaults(notebook, collected), collected), after=())
+    step = replace(
+        _step(notebook, _as_step_name(notebook), cells, _defaults(notebook, collected), collected),
+        after=(),
+    )
     return TaggedNotebook(
         notebook=notebook,
         name=name,
@@ -166,18 +191,29 @@ def _one_step(notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected
 
 
 def _step(
-    notebook: Notebook, name: str, cells: list[tuple[Cell, CellTags]], default: CellTags, collected: _Collected
+    notebook: Notebook,
+    name: str,
+    cells: list[tuple[Cell, CellTags]],
+    default: CellTags,
+    collected: _Collected,
 ) -> Step:
-    first = next((tags for _, tags in cells if tags.role == "step"), cells[0][1] if cells else CellTags())
+    first = next(
+        (tags for _, tags in cells if tags.role == "step"), cells[0][1] if cells else CellTags()
+    )
     settings: dict[str, Any] = {**default.settings, **first.settings}
     own_secrets = [secret for _, tags in cells for secret in tags.secrets]
     for cell, tags in cells:
         if tags is first:
             continue
         ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
-        ignored += [tags.written[key] for key, value in tags.settings.items() if value != first.settings.get(key)]
+        ignored += [
+            tags.written[key]
+            for key, value in tags.settings.items()
+            if value != first.settings.get(key)
+        ]
         collected.warnings += [
-            f"{notebook.where(cell)}: the tag {tag} counts only on the first cell of step {name}" for tag in ignored
+            f"{notebook.where(cell)}: the tag {tag} counts only on the first cell of step {name}"
+            for tag in ignored
         ]
     return Step(
         name=name,
@@ -194,7 +230,10 @@ def _step(
 
 
 def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
-    names = [*(step.name for step in steps), *(reference.name for reference in collected.references)]
+    names = [
+        *(step.name for step in steps),
+        *(reference.name for reference in collected.references),
+    ]
     for step in steps:
         for after in step.after:
             if after in names and after != step.name:
@@ -209,7 +248,9 @@ def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -
             )
     for cell in collected.dropped:
         where = notebook.where(cell)
-        collected.warnings.append(f"{where}: {BEFORE_ANY_STEP}, so it belongs to no step and does not run")
+        collected.warnings.append(
+            f"{where}: {BEFORE_ANY_STEP}, so it belongs to no step and does not run"
+        )
 
 
 def _defaults(notebook: Notebook, collected: _Collected) -> CellTags:
@@ -239,5 +280,7 @@ def _as_step_name(notebook: Notebook) -> str:
     stem = posixpath.splitext(posixpath.basename(notebook.path))[0]
     name = re.sub(r"[^a-z0-9_-]+", "_", stem.lower()).strip("_-")
     if not name:
-        raise UsageError("no step name can be made of this file's name", where=Location(notebook.path))
+        raise UsageError(
+            "no step name can be made of this file's name", where=Location(notebook.path)
+        )
     return name

@@ -35,7 +35,9 @@ def aligned(before: Sequence[str], after: Sequence[str]) -> tuple[Pair, ...]:
     return tuple(pairs)
 
 
-def _replaced(before: Sequence[str], after: Sequence[str], gone: range, come: range) -> Iterator[Pair]:
+def _replaced(
+    before: Sequence[str], after: Sequence[str], gone: range, come: range
+) -> Iterator[Pair]:
     at_old, at_new = gone.start, come.start
     for old, new in [*_became(before, after, gone, come), (gone.stop, come.stop)]:
         yield from ((at, None) for at in range(at_old, old))
@@ -45,7 +47,9 @@ def _replaced(before: Sequence[str], after: Sequence[str], gone: range, come: ra
         at_old, at_new = old + 1, new + 1
 
 
-def _became(before: Sequence[str], after: Sequence[str], gone: range, come: range) -> list[tuple[int, int]]:
+def _became(
+    before: Sequence[str], after: Sequence[str], gone: range, come: range
+) -> list[tuple[int, int]]:
     """Of the cells that went and those that came, the pairs that together are most alike."""
     if len(gone) == len(come) == 1 or len(gone) * len(come) > _MOST_PAIRS:
         return list(zip(gone, come, strict=False))

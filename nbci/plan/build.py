@@ -43,7 +43,8 @@ def build_plan(
     kernel: str | None = None,
     brought: Brought = NOTHING_BROUGHT,
 ) -> Plan:
-    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps.
+    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for
+    all its steps.
 
     `brought` are names that kernels bring.
     """
@@ -65,13 +66,23 @@ def build_plan(
         _check_length(step)
         for path in (*step.outs, *step.metrics):
             check_out(path, step.name, sources, Location(step.notebook))
-    planned = _told_apart(planned, {name: at for at, group in enumerate(groups) for name in group.steps})
+    planned = _told_apart(
+        planned, {name: at for at, group in enumerate(groups) for name in group.steps}
+    )
     notebook_of = {step.name: step.notebook for step in resolved.steps}
-    definitions = {notebook_of[next(iter(group.steps))]: group.definitions for group in groups if group.definitions}
+    definitions = {
+        notebook_of[next(iter(group.steps))]: group.definitions
+        for group in groups
+        if group.definitions
+    }
     return Plan(
         pipeline=resolved.name,
         target=resolved.target,
-        steps=tuple(_with_skips(planned, {s.name: s.when for s in resolved.steps if not is_wanted(s, bound)})),
+        steps=tuple(
+            _with_skips(
+                planned, {s.name: s.when for s in resolved.steps if not is_wanted(s, bound)}
+            )
+        ),
         params=tuple(ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound),
         sources=sources,
         nbci=nbci.__version__,
@@ -84,7 +95,11 @@ def build_plan(
         triggers=resolved.triggers,
         definitions=definitions or None,
         left_out=tuple(left_out(resolved.notebooks, planned.values())),
-        warnings=(*_warnings(resolved, groups), *_gate_warnings(resolved, planned), *_surroundings(planned.values())),
+        warnings=(
+            *_warnings(resolved, groups),
+            *_gate_warnings(resolved, planned),
+            *_surroundings(planned.values()),
+        ),
     )
 
 
@@ -99,7 +114,9 @@ def _check_length(step: PlannedStep) -> None:
 
 
 def _groups(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps that one notebook, or a composition of some, expanded into: values pass within each of these only."""
+    """The steps that one notebook, or a composition of some, expanded into: values pass within each
+    of these only.
+    """
     groups: dict[tuple[str, str, str], list[Step]] = {}
     for step in steps:
         matrix = json.dumps(step.matrix, sort_keys=True, default=str) if step.matrix else ""
@@ -116,19 +133,26 @@ def _analysed(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgram]:
             continue
         position = {step.name: at for at, step in enumerate(steps)}
         edges = [[position[other] for other in step.after if other in position] for step in steps]
-        shape = (steps[0].notebook, tuple((step.cells, *before) for step, before in zip(steps, edges, strict=True)))
+        shape = (
+            steps[0].notebook,
+            tuple((step.cells, *before) for step, before in zip(steps, edges, strict=True)),
+        )
         if shape in known:
             first, found = known[shape]
             yield analysed_alike(found, first, steps)
         else:
             notebook = pipeline.notebooks[steps[0].notebook]
-            found = analyse(notebook, steps, by_dataflow=pipeline.order == "dataflow", brought=brought)
+            found = analyse(
+                notebook, steps, by_dataflow=pipeline.order == "dataflow", brought=brought
+            )
             known[shape] = steps, found
             yield found
 
 
 def _edges(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> dict[str, tuple[str, ...]]:
-    """What each step comes after: as declared or as variables ask, and after whoever writes what it reads."""
+    """What each step comes after: as declared or as variables ask, and after whoever writes what it
+    reads.
+    """
     writers = {out: step.name for step in pipeline.steps for out in (*step.outs, *step.metrics)}
     below: dict[str, list[str]] = {}
     for out, writer in writers.items():
@@ -143,7 +167,9 @@ def _edges(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> dict[str, tupl
             after = (*(name for name in after if name not in group), *group[step.name].inside)
         makers = [writers[place] for dep in step.deps for place in _places(dep) if place in writers]
         makers += [writer for dep in step.deps for writer in below.get(dep, ())]
-        edges[step.name] = tuple(name for name in dict.fromkeys((*after, *makers)) if name != step.name)
+        edges[step.name] = tuple(
+            name for name in dict.fromkeys((*after, *makers)) if name != step.name
+        )
     return edges
 
 
@@ -169,7 +195,8 @@ def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[
 class _Asked(Struct, frozen=True, kw_only=True):
     """What every step's plan is made from.
 
-    Its steps as composed and as resolved, its parameters, those that each notebook declares, the kernel.
+    Its steps as composed and as resolved, its parameters, those that each notebook declares, the
+    kernel.
     """
 
     resolved: Pipeline
@@ -180,7 +207,9 @@ class _Asked(Struct, frozen=True, kw_only=True):
     kernel: str | None
 
 
-def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str, ...]) -> PlannedStep:
+def _planned_step(
+    asked: _Asked, name: str, found: StepProgram, after: tuple[str, ...]
+) -> PlannedStep:
     step = asked.resolved_steps[name]
     tagged = asked.resolved.notebooks[step.notebook]
     declared = asked.declared[step.notebook]
@@ -198,8 +227,11 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         after=after,
         params=values or None,
         param_sources={parameter.name: parameter.source for parameter in params} or None,
-        param_types={p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)} or None,
-        overrides=tuple(p.name for p in params if _is_override(p, defaults, composed=bool(step.composition))),
+        param_types={p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)}
+        or None,
+        overrides=tuple(
+            p.name for p in params if _is_override(p, defaults, composed=bool(step.composition))
+        ),
         takes=found.takes,
         gives=found.gives,
         optional_gives=found.optional_gives,
@@ -218,7 +250,8 @@ def _planned_step(asked: _Asked, name: str, found: StepProgram, after: tuple[str
         container=step.container,
         secrets=step.secrets,
         withheld=step.withheld,
-        cwd=step.folder or ("." if step.cwd == "project" else posixpath.dirname(step.notebook) or "."),
+        cwd=step.folder
+        or ("." if step.cwd == "project" else posixpath.dirname(step.notebook) or "."),
         cache=step.cache,
         report=step.report,
     )
@@ -229,7 +262,9 @@ def _is_override(parameter: BoundParameter, defaults: Mapping[str, Any], *, comp
     """Whether the notebook's own literal does not stand; in a composition another notebook's may."""
     if composed and parameter.name not in defaults:
         return True
-    return (composed or parameter.overridden) and not _same(parameter.value, defaults.get(parameter.name))
+    return (composed or parameter.overridden) and not _same(
+        parameter.value, defaults.get(parameter.name)
+    )
 
 
 def _is_typed(parameter: Parameter, values: Mapping[str, Any]) -> bool:
@@ -267,12 +302,15 @@ def restored(value: Any) -> Any:
     return value
 
 
-def _told_apart(planned: Mapping[str, PlannedStep], group_of: Mapping[str, int]) -> dict[str, PlannedStep]:
+def _told_apart(
+    planned: Mapping[str, PlannedStep], group_of: Mapping[str, int]
+) -> dict[str, PlannedStep]:
     """The steps, with what tells those whose keys are alike from each other.
 
-    The second runs in a state that the first has left, which may show in nothing that counts, such as random numbers
-    without a seed: what the first came to is not what the second gives. Combinations of a matrix, and other notebooks
-    of which none comes after the other, share what they have in common.
+    The second runs in a state that the first has left, which may show in nothing that counts, such
+    as random numbers without a seed: what the first came to is not what the second gives.
+    Combinations of a matrix, and other notebooks of which none comes after the other, share what
+    they have in common.
     """
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, step in planned.items():
@@ -282,27 +320,38 @@ def _told_apart(planned: Mapping[str, PlannedStep], group_of: Mapping[str, int])
     for names in alike.values():
         for at, name in enumerate(names):
             before = reachable([name], edges) if at else set()
-            times = sum(other in before or group_of[other] == group_of[name] for other in names[:at])
+            times = sum(
+                other in before or group_of[other] == group_of[name] for other in names[:at]
+            )
             if times:
                 again = Part(kind="repetition", label=str(times + 1), digest="")
                 told[name] = replace(planned[name], parts=(*planned[name].parts, again))
     return told
 
 
-def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]) -> list[PlannedStep]:
+def _with_skips(
+    planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]
+) -> list[PlannedStep]:
     """Skip what `when` rules out, and what cannot do without the values or files of a skipped step."""
     reasons: dict[str, str] = {}
     for name, step in planned.items():
         if name in unwanted:
             reasons[name] = f"its condition `{unwanted[name]}` does not hold"
             continue
-        lost = next((t for t in step.takes if t.givers and all(giver in reasons for giver in t.givers)), None)
+        lost = next(
+            (t for t in step.takes if t.givers and all(giver in reasons for giver in t.givers)),
+            None,
+        )
         if lost is not None:
             reasons[name] = f"it needs `{lost.name}` of step {lost.givers[0]}, which is skipped"
             continue
         for other in (name for name in step.after if name in reasons):
             written = (*planned[other].outs, *planned[other].metrics)
-            files = [out for out in written if any(out in _places(dep) or dep in _places(out) for dep in step.deps)]
+            files = [
+                out
+                for out in written
+                if any(out in _places(dep) or dep in _places(out) for dep in step.deps)
+            ]
             if files:
                 reasons[name] = f"it needs {files[0]} of step {other}, which is skipped"
     return [
@@ -312,12 +361,17 @@ def _with_skips(planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str |
 
 
 def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tuple[str, ...]:
-    """Gates over metrics that may not come to be. Files and scraps can hold metrics that nothing in a plan names."""
+    """Gates over metrics that may not come to be.
+
+    Files and scraps can hold metrics that nothing in a plan names.
+    """
     if not pipeline.gates:
         return ()
     probed = [f"{step.name}:{probe.name}" for step in planned.values() for probe in step.probes]
     open_ended = any(
-        step.metrics or step.language != "python" or any("glue" in cell.source for cell in step.cells)
+        step.metrics
+        or step.language != "python"
+        or any("glue" in cell.source for cell in step.cells)
         for step in planned.values()
     )
     known = dict.fromkeys((*probed, *pipeline.metrics))
@@ -333,4 +387,8 @@ def _surroundings(steps: Collection[PlannedStep]) -> Iterator[str]:
 
 
 def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys((*pipeline.warnings, *(warning for group in groups for warning in group.warnings))))
+    return tuple(
+        dict.fromkeys(
+            (*pipeline.warnings, *(warning for group in groups for warning in group.warnings))
+        )
+    )

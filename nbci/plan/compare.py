@@ -33,7 +33,9 @@ class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Something that has a name and a value: a parameter, a package, a setting; None where it was not there."""
+    """Something that has a name and a value: a parameter, a package, a setting; None where it was
+    not there.
+    """
 
     name: str
     before: Any
@@ -41,7 +43,10 @@ class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A cell of a step's program; numbers are those of its notebook, from 1. `diff` is unified, without file names."""
+    """A cell of a step's program; numbers are those of its notebook, from 1.
+
+    `diff` is unified, without file names.
+    """
 
     step: str
     notebook: str
@@ -53,7 +58,8 @@ class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A file or folder that the runs read or wrote. For a folder, the files of it by what became of them.
+    """A file or folder that the runs read or wrote. For a folder, the files of it by what became of
+    them.
 
     `files_known`: whether both folders' listings were at hand.
     """
@@ -70,7 +76,9 @@ class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A metric by its full name; `better` is None where no direction is declared or nothing can be said."""
+    """A metric by its full name; `better` is None where no direction is declared or nothing can be
+    said.
+    """
 
     name: str
     before: float | None
@@ -95,7 +103,8 @@ class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What differs between two runs; everything that is equal is left out, but for the metrics.
 
-    `used` are the project's modules and other files that steps used without declaring them, by their digests.
+    `used` are the project's modules and other files that steps used without declaring them, by
+    their digests.
     """
 
     before: str
@@ -112,7 +121,9 @@ class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     def is_empty(self) -> bool:
         """Whether the two are the same in every respect."""
         others = (self.params, self.steps, self.used, self.code, self.data, self.environment)
-        return not any(others) and all(_is_same(metric.before, metric.after) for metric in self.metrics)
+        return not any(others) and all(
+            _is_same(metric.before, metric.after) for metric in self.metrics
+        )
 
 
 def _is_same(before: float | None, after: float | None) -> bool:
@@ -122,7 +133,9 @@ def _is_same(before: float | None, after: float | None) -> bool:
 
 
 def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDifference:
-    """Compare two runs. `listing` gives the files of a folder with their digests, where they are known."""
+    """Compare two runs. `listing` gives the files of a folder with their digests, where they are
+    known.
+    """
     idle = _idle(before, after)
     return RunDifference(
         before=before.record.run,
@@ -133,7 +146,9 @@ def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDiff
         code=tuple(code_changes(before.plan, after.plan)),
         data=tuple(_data(before, after, listing)),
         metrics=tuple(_metrics(before, after)),
-        environment=tuple(_named(_environment(before.record, idle), _environment(after.record, idle))),
+        environment=tuple(
+            _named(_environment(before.record, idle), _environment(after.record, idle))
+        ),
     )
 
 
@@ -150,12 +165,21 @@ def _params(record: RunRecord) -> dict[str, Any]:
 
 def _results(record: RunRecord) -> dict[str, str]:
     """How each step came out; a reused one passed."""
-    return {step.name: "passed" if step.result == "reused" else step.result for step in record.steps}
+    return {
+        step.name: "passed" if step.result == "reused" else step.result for step in record.steps
+    }
 
 
 def _idle(before: Compared, after: Compared) -> set[str]:
-    """The steps that one of the runs left out or failed at: what the other has of them is no difference."""
-    return {step.name for run in (before, after) for step in run.record.steps if step.result not in _ENDED_WELL}
+    """The steps that one of the runs left out or failed at: what the other has of them is no
+    difference.
+    """
+    return {
+        step.name
+        for run in (before, after)
+        for step in run.record.steps
+        if step.result not in _ENDED_WELL
+    }
 
 
 def _environment(record: RunRecord, idle: set[str]) -> dict[str, str]:
@@ -190,7 +214,9 @@ def code_changes(before: Plan, after: Plan) -> Iterator[CellChange]:
     old, new = {step.name: step for step in before.steps}, {step.name: step for step in after.steps}
     for name in dict.fromkeys((*new, *old)):
         notebook = (new.get(name) or old[name]).notebook
-        programs = [tuple(_own(step.cells)) if step else () for step in (old.get(name), new.get(name))]
+        programs = [
+            tuple(_own(step.cells)) if step else () for step in (old.get(name), new.get(name))
+        ]
         yield from _cells(name, notebook, programs[0], programs[1])
 
 
@@ -199,7 +225,9 @@ def _own(cells: Iterable[PlannedCell]) -> Iterator[PlannedCell]:
     return (cell for cell in cells if cell.number is not None)
 
 
-def _cells(step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[PlannedCell]) -> Iterator[CellChange]:
+def _cells(
+    step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[PlannedCell]
+) -> Iterator[CellChange]:
     for at_old, at_new in aligned([cell.source for cell in old], [cell.source for cell in new]):
         was = None if at_old is None else old[at_old]
         now = None if at_new is None else new[at_new]
@@ -209,7 +237,10 @@ def _cells(step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[P
 
 def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | None) -> CellChange:
     lines = difflib.unified_diff(
-        was.source.splitlines() if was else [], now.source.splitlines() if now else [], lineterm="", n=2
+        was.source.splitlines() if was else [],
+        now.source.splitlines() if now else [],
+        lineterm="",
+        n=2,
     )
     shown = now or was
     return CellChange(
@@ -224,7 +255,9 @@ def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | 
 
 
 def _data(before: Compared, after: Compared, listing: ListingOf) -> Iterator[DataChange]:
-    """Files by what became of them; those of a step that the other run has, too, but left out, are no difference."""
+    """Files by what became of them; those of a step that the other run has, too, but left out, are
+    no difference.
+    """
     roles: tuple[Role, ...] = ("in", "out")
     idle = _idle(before, after)
     for role in roles:
@@ -243,10 +276,14 @@ def _files(record: RunRecord, role: Role, idle: set[str]) -> dict[str, FileRef]:
     made = tuple(ref.path for step in record.steps for ref in step.outs)
     read = {ref.path: ref for step in steps for ref in step.deps}
     inside = tuple(f"{path}/" for path in made)
-    return {path: ref for path, ref in read.items() if path not in made and not path.startswith(inside)}
+    return {
+        path: ref for path, ref in read.items() if path not in made and not path.startswith(inside)
+    }
 
 
-def _file(path: str, role: Role, was: FileRef | None, now: FileRef | None, listing: ListingOf) -> DataChange:
+def _file(
+    path: str, role: Role, was: FileRef | None, now: FileRef | None, listing: ListingOf
+) -> DataChange:
     kind: Kind = "changed" if was and now else "added" if now else "removed"
     change = DataChange(path=path, kind=kind, role=role, before=was, after=now)
     old, new = (listing(was) if was else None), (listing(now) if now else None)

@@ -1,4 +1,6 @@
-"""What a value refers to by name: definitions of the imports and functions cells, as parts of its taker's key."""
+"""What a value refers to by name: definitions of the imports and functions cells, as parts of its
+taker's key.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ class Reached(Struct, frozen=True, kw_only=True):
 
 
 def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[Definition, ...]:
-    """The imports and definitions of a notebook, for its plan; all other statements count in every step anyway."""
+    """The imports and definitions of a notebook, for its plan; all other statements count in every
+    step anyway.
+    """
     kept = [statement for statement in prelude if statement.kind != "other" and statement.binds]
     known = params.union(*(statement.binds for statement in kept))
     return tuple(

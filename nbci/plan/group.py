@@ -58,7 +58,9 @@ class StepProgram(Struct, frozen=True, kw_only=True):
 
 
 class GroupProgram(Struct, frozen=True, kw_only=True):
-    """The programs of a notebook's steps by name, what their values may refer to, and what there is to warn about."""
+    """The programs of a notebook's steps by name, what their values may refer to, and what there is
+    to warn about.
+    """
 
     steps: Mapping[str, StepProgram]
     definitions: tuple[Definition, ...] = ()
@@ -66,7 +68,8 @@ class GroupProgram(Struct, frozen=True, kw_only=True):
 
 
 class _Prelude(Struct, frozen=True, kw_only=True):
-    """What stands before a step's own cells: the cells, the parts of its key, the names that they mention.
+    """What stands before a step's own cells: the cells, the parts of its key, the names that they
+    mention.
 
     `any_name`: they may read names that they do not mention.
     """
@@ -79,9 +82,14 @@ class _Prelude(Struct, frozen=True, kw_only=True):
 
 
 def analyse(
-    tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought = NOTHING_BROUGHT
+    tagged: TaggedNotebook,
+    steps: Sequence[Step],
+    *,
+    by_dataflow: bool,
+    brought: Brought = NOTHING_BROUGHT,
 ) -> GroupProgram:
-    """Programs of the steps that one notebook expanded into; UsageError for names that surely nobody defines.
+    """Programs of the steps that one notebook expanded into; UsageError for names that surely
+    nobody defines.
 
     `brought` are names that kernels bring.
     """
@@ -91,9 +99,14 @@ def analyse(
 
 
 def analyse_composition(
-    notebooks: Mapping[str, TaggedNotebook], steps: Sequence[Step], *, brought: Brought = NOTHING_BROUGHT
+    notebooks: Mapping[str, TaggedNotebook],
+    steps: Sequence[Step],
+    *,
+    brought: Brought = NOTHING_BROUGHT,
 ) -> list[GroupProgram]:
-    """Programs of the steps of notebooks that are composed: values pass between all of them, imports do not."""
+    """Programs of the steps of notebooks that are composed: values pass between all of them,
+    imports do not.
+    """
     of_notebook: dict[str, list[Step]] = {}
     for step in steps:
         of_notebook.setdefault(step.notebook, []).append(step)
@@ -116,14 +129,21 @@ def analyse_composition(
         fresh=dict(item for analysis in analyses for item in analysis.fresh.items()),
     )
     everything = frozenset().union(*(analysis.given for analysis in analyses))
-    return [*found, *(analysis.programs(flowing, everything - analysis.given) for analysis in analyses)]
+    return [
+        *found,
+        *(analysis.programs(flowing, everything - analysis.given) for analysis in analyses),
+    ]
 
 
 def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
-    """Steps in another language: all imports and functions cells run, no values pass, metrics cells end the last."""
+    """Steps in another language: all imports and functions cells run, no values pass, metrics cells
+    end the last.
+    """
     programs = {}
     here = {step.name for step in steps}
-    last = topological({step.name: [other for other in step.after if other in here] for step in steps})[-1]
+    last = topological(
+        {step.name: [other for other in step.after if other in here] for step in steps}
+    )[-1]
     for step in steps:
         metrics = tagged.blocks.metrics if step.name == last else ()
         cells = _whole_cells(tagged, step, metrics)
@@ -137,7 +157,9 @@ def _foreign(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
     return GroupProgram(steps=programs)
 
 
-def _whole_cells(tagged: TaggedNotebook, step: Step, metrics: Sequence[int]) -> tuple[PlannedCell, ...]:
+def _whole_cells(
+    tagged: TaggedNotebook, step: Step, metrics: Sequence[int]
+) -> tuple[PlannedCell, ...]:
     blocks = tagged.blocks
     cells = [
         *(_planned(tagged, number, "parameters") for number in blocks.parameters),
@@ -153,14 +175,19 @@ def _planned(tagged: TaggedNotebook, number: int, role: str) -> PlannedCell:
     return PlannedCell(role=role, number=number, source=tagged.notebook.cell(number).source)  # type: ignore[arg-type]  # one of the roles
 
 
-def analysed_alike(found: GroupProgram, first: Sequence[Step], steps: Sequence[Step]) -> GroupProgram:
-    """The programs of `steps` from those `found` for `first`: other steps of the same notebook, alike but for names."""
+def analysed_alike(
+    found: GroupProgram, first: Sequence[Step], steps: Sequence[Step]
+) -> GroupProgram:
+    """The programs of `steps` from those `found` for `first`: other steps of the same notebook,
+    alike but for names.
+    """
     names = {one.name: other.name for one, other in zip(first, steps, strict=True)}
     programs = {}
     for one, other in zip(first, steps, strict=True):
         program = found.steps[one.name]
         takes = tuple(
-            Take(name=take.name, givers=tuple(names[giver] for giver in take.givers)) for take in program.takes
+            Take(name=take.name, givers=tuple(names[giver] for giver in take.givers))
+            for take in program.takes
         )
         inside = tuple(names[name] for name in program.inside)
         programs[other.name] = replace(program, inside=inside, takes=takes)
@@ -175,7 +202,9 @@ def _mentions(names: Names) -> frozenset[str]:
 class _Analysis:
     """The analysis of one Python notebook's steps."""
 
-    def __init__(self, tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought) -> None:
+    def __init__(
+        self, tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought
+    ) -> None:
         self.tagged = tagged
         self.brought = brought
         self.notebook = tagged.notebook
@@ -185,11 +214,19 @@ class _Analysis:
         self.preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
         declared = notebook_parameters(tagged)
         self.parameter_statements = [s for s in declared.statements if not s.literals]
-        self.parameter_code = names_of([parse_cell(statement.text) for statement in self.parameter_statements])
-        in_parameters_cells = names_of([self._parsed(number) for number in tagged.blocks.parameters])
+        self.parameter_code = names_of(
+            [parse_cell(statement.text) for statement in self.parameter_statements]
+        )
+        in_parameters_cells = names_of(
+            [self._parsed(number) for number in tagged.blocks.parameters]
+        )
         self.in_parameters = _mentions(in_parameters_cells) & self.made_by_prelude
-        self.parameter_names = in_parameters_cells.binds | {parameter.name for parameter in declared.parameters}
-        self.settled = frozenset(p.name for p in declared.parameters if isinstance(p.default, _SETTLED))
+        self.parameter_names = in_parameters_cells.binds | {
+            parameter.name for parameter in declared.parameters
+        }
+        self.settled = frozenset(
+            p.name for p in declared.parameters if isinstance(p.default, _SETTLED)
+        )
         made = self.parameter_names.union(*(s.binds for s in self.prelude if s.kind != "import"))
         self.by_reference = tuple(sorted(made))
         in_parameters = [(number, self._parsed(number)) for number in tagged.blocks.parameters]
@@ -197,7 +234,9 @@ class _Analysis:
         # code in a parameters cell may use what imports cells import: then those run first
         self.imports_first = bool(in_parameters_cells.needs & self.made_by_prelude)
         self.own = {step.name: [self._parsed(number) for number in step.cells] for step in steps}
-        declared_edges = self._declared_edges() if self.tagged.declares_edges or not by_dataflow else {}
+        declared_edges = (
+            self._declared_edges() if self.tagged.declares_edges or not by_dataflow else {}
+        )
         self.inside = self._edges(declared_edges) if by_dataflow else declared_edges
         try:
             self.order = topological(self.inside)
@@ -222,9 +261,14 @@ class _Analysis:
         )
 
     def join(self, handed: frozenset[str], after: Mapping[str, tuple[str, ...]]) -> None:
-        """Become a part of a composition, with parameters `handed` down and steps that also come `after` others'."""
+        """Become a part of a composition, with parameters `handed` down and steps that also come
+        `after` others'.
+        """
         self.parameter_names |= handed
-        self.beyond = {name: tuple(one for one in before if one not in self.steps) for name, before in after.items()}
+        self.beyond = {
+            name: tuple(one for one in before if one not in self.steps)
+            for name, before in after.items()
+        }
 
     def codes(self) -> list[StepCode]:
         """The steps' code in an order in which they may run."""
@@ -236,33 +280,52 @@ class _Analysis:
         return self.parameter_names | self.made_by_prelude
 
     def programs(self, flowing: Flow, elsewhere: frozenset[str] = frozenset()) -> GroupProgram:
-        """The steps' programs; `flowing` may have steps of other notebooks, too, which alone are given `elsewhere`."""
+        """The steps' programs; `flowing` may have steps of other notebooks, too, which alone are
+        given `elsewhere`.
+        """
         self._refuse_undefined(flowing)
         lost = () if self.tagged.whole else tuple(self._lost_history())
         flowed = {step.name: step for step in flowing.steps if step.name in self.steps}
         self._refuse_others_names(flowed.values(), elsewhere)
-        used = named(self.prelude, self.in_parameters.union(*(_mentions(one.names) for one in flowed.values())))
+        used = named(
+            self.prelude,
+            self.in_parameters.union(*(_mentions(one.names) for one in flowed.values())),
+        )
         return GroupProgram(
-            steps={name: self._program(flowed[name], self.metrics[name], used) for name in self.steps},
+            steps={
+                name: self._program(flowed[name], self.metrics[name], used) for name in self.steps
+            },
             definitions=self._definitions(flowing),
             warnings=(
                 *flowing.warnings,
                 *flowing.apart,
-                *(self._warning(found) for found in self._undefined(flowing) if found.severity == "warning"),
+                *(
+                    self._warning(found)
+                    for found in self._undefined(flowing)
+                    if found.severity == "warning"
+                ),
                 *lost,
             ),
         )
 
     def _definitions(self, flowing: Flow) -> tuple[Definition, ...]:
-        """What values may refer to; nothing where none passes, or there is no class or function to refer to."""
+        """What values may refer to; nothing where none passes, or there is no class or function to
+        refer to.
+        """
         if not self.by_reference or not any(step.takes for step in flowing.steps):
             return ()
         return definitions(self.prelude, self.parameter_names)
 
-    def _program(self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]) -> StepProgram:
+    def _program(
+        self, flowed: StepFlow, parts: Sequence[MetricsPart], used: frozenset[str]
+    ) -> StepProgram:
         name = flowed.name
-        complete = bool(flowed.names.any_name) or any(finds_definitions(cell.source) for cell in self._cells(name))
-        wanted = _mentions(flowed.names).union(give.name for give in flowed.gives) & self.made_by_prelude
+        complete = bool(flowed.names.any_name) or any(
+            finds_definitions(cell.source) for cell in self._cells(name)
+        )
+        wanted = (
+            _mentions(flowed.names).union(give.name for give in flowed.gives) & self.made_by_prelude
+        )
         prelude = self._prelude(wanted, used, complete=complete)
         any_name = prelude.any_name or bool(flowed.names.any_name)
         self._refuse_two_meanings(name, prelude.kept)
@@ -273,7 +336,9 @@ class _Analysis:
         return StepProgram(
             inside=(*self.inside[name], *self.beyond.get(name, ())),
             cells=cells,
-            named_params=tuple(sorted(self.parameter_names if any_name else self.parameter_names & mentions)),
+            named_params=tuple(
+                sorted(self.parameter_names if any_name else self.parameter_names & mentions)
+            ),
             parts=(*prelude.parts, *map(handed_part, handed), *cell_parts(cells, own)),
             takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
             gives=tuple(give.name for give in flowed.gives if not give.optional),
@@ -296,8 +361,13 @@ class _Analysis:
             self._refuse_early(kept)
             found = self.preludes[wanted, complete] = _Prelude(
                 cells=(
-                    *(_planned(self.tagged, number, "parameters") for number in self.tagged.blocks.parameters),
-                    *prelude_cells(self.tagged, self.prelude, self.prelude if self.tagged.whole else kept),
+                    *(
+                        _planned(self.tagged, number, "parameters")
+                        for number in self.tagged.blocks.parameters
+                    ),
+                    *prelude_cells(
+                        self.tagged, self.prelude, self.prelude if self.tagged.whole else kept
+                    ),
                 ),
                 parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
                 mentions=_mentions(self.parameter_code).union(*(s.mentions for s in kept)),
@@ -322,7 +392,9 @@ class _Analysis:
         """Code in the parameters cells runs in every step; the literals count by their values."""
         return [
             Part(
-                kind="statement", label=f"a line of cell {s.cell}", digest=digest_of(shape_of(parse_cell(s.text).tree))
+                kind="statement",
+                label=f"a line of cell {s.cell}",
+                digest=digest_of(shape_of(parse_cell(s.text).tree)),
             )
             for s in self.parameter_statements
         ]
@@ -330,10 +402,15 @@ class _Analysis:
     def _parsed(self, number: int) -> ParsedCell:
         cell = self.notebook.cell(number)
         may_fail = "raises-exception" in cell.tags
-        return parse_cell(cell.source, may_fail=may_fail, where=self.notebook.where(cell), stars=self.tagged.stars)
+        return parse_cell(
+            cell.source, may_fail=may_fail, where=self.notebook.where(cell), stars=self.tagged.stars
+        )
 
     def _declared_edges(self) -> dict[str, tuple[str, ...]]:
-        return {name: tuple(other for other in step.after if other in self.steps) for name, step in self.steps.items()}
+        return {
+            name: tuple(other for other in step.after if other in self.steps)
+            for name, step in self.steps.items()
+        }
 
     def _edges(self, declared: Mapping[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
         """The order from the variables, and as declared."""
@@ -344,10 +421,15 @@ class _Analysis:
         return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
 
     def _edges_of_variables(self, codes: Sequence[StepCode]) -> tuple[tuple[str, str], ...]:
-        return order_from_flow(codes, self.parameter_names, self.prelude, settled=self.settled, fresh=self.fresh)
+        return order_from_flow(
+            codes, self.parameter_names, self.prelude, settled=self.settled, fresh=self.fresh
+        )
 
     def _handed_down(self) -> dict[str, tuple[Statement, ...]]:
-        own = {name: list(zip(step.cells, self.own[name], strict=True)) for name, step in self.steps.items()}
+        own = {
+            name: list(zip(step.cells, self.own[name], strict=True))
+            for name, step in self.steps.items()
+        }
         return handed_down(own, self.inside, self.order)
 
     def _code(self, name: str) -> StepCode:
@@ -366,7 +448,10 @@ class _Analysis:
         if not self.tagged.blocks.metrics:
             return found
         given = self.parameter_names | self.made_by_prelude
-        asked = names_of([self._parsed(number) for number in self.tagged.blocks.metrics]).mentions - given
+        asked = (
+            names_of([self._parsed(number) for number in self.tagged.blocks.metrics]).mentions
+            - given
+        )
         mentions = {name: names_of(cells).mentions & asked for name, cells in self.own.items()}
         seen: dict[str, frozenset[str]] = {}
         for name in self.order:
@@ -424,12 +509,17 @@ class _Analysis:
         return f"{self._place(found)}: {found.message}{reason}"
 
     def _refuse_early(self, kept: Sequence[Statement]) -> None:
-        """Refuse imports and functions cells that surely use a name while they run which only a step's cells bind."""
+        """Refuse imports and functions cells that surely use a name while they run which only a
+        step's cells bind.
+        """
         if self.tagged.whole:
             return
         names = names_of([statement.code for statement in kept])
         given = (
-            self.parameter_names | self.brought.surely | self.brought.perhaps.keys() | BROUGHT_BY_SOME_KERNELS.keys()
+            self.parameter_names
+            | self.brought.surely
+            | self.brought.perhaps.keys()
+            | BROUGHT_BY_SOME_KERNELS.keys()
         )
         missing = [name for name in names.first_use if name in names.surely_needs - given]
         if not missing or names.uncertain:
@@ -445,7 +535,9 @@ class _Analysis:
         )
 
     def _refuse_two_meanings(self, name: str, kept: Sequence[Statement]) -> None:
-        """Refuse a name that cells of all steps define twice, with a step's cell that uses it between them."""
+        """Refuse a name that cells of all steps define twice, with a step's cell that uses it
+        between them.
+        """
         if self.tagged.whole:
             return
         bound: dict[str, list[Statement]] = {}
@@ -455,7 +547,9 @@ class _Analysis:
         for one, statements in bound.items():
             first, last = statements[0], statements[-1]
             between = [n for n in self.steps[name].cells if first.cell < n < last.cell]
-            if between and digest_of(shape_of(first.code.tree)) != digest_of(shape_of(last.code.tree)):
+            if between and digest_of(shape_of(first.code.tree)) != digest_of(
+                shape_of(last.code.tree)
+            ):
                 raise UsageError(
                     f"`{one}` is defined in cell {first.cell} and again here, and step {name}, whose cell {between[0]} "
                     "stands between them, would see the second",

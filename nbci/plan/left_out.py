@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 
-def left_out(notebooks: Mapping[str, TaggedNotebook], steps: Iterable[PlannedStep]) -> Iterator[LeftOut]:
+def left_out(
+    notebooks: Mapping[str, TaggedNotebook], steps: Iterable[PlannedStep]
+) -> Iterator[LeftOut]:
     """Every code cell of the notebooks that is in none of the steps."""
     run: dict[str, set[int | None]] = {path: set() for path in notebooks}
     for step in steps:

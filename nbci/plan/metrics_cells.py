@@ -20,7 +20,9 @@ _ROUNDINGS = ("round", "float", "int")
 
 
 class MetricsPart(Struct, frozen=True, kw_only=True):
-    """A metrics cell, or some statements of it, with the step that it ends and the numbers that it names."""
+    """A metrics cell, or some statements of it, with the step that it ends and the numbers that it
+    names.
+    """
 
     step: str
     cell: PlannedCell
@@ -36,9 +38,9 @@ def assign(
 ) -> tuple[MetricsPart, ...]:
     """Put each Python metrics cell at the end of the last step that mentions its names.
 
-    `steps` are (name, names that it mentions) in order; `reachable` says for each step which names it or a step before
-    it mentions; `given` names are everywhere (parameters, imports). A cell whose names no one step can see is taken
-    apart, statement by statement.
+    `steps` are (name, names that it mentions) in order; `reachable` says for each step which names
+    it or a step before it mentions; `given` names are everywhere (parameters, imports). A cell
+    whose names no one step can see is taken apart, statement by statement.
     """
     parts: list[MetricsPart] = []
     for number in numbers:
@@ -51,7 +53,9 @@ def assign(
             continue
         for statement in statements:
             wanted = _wanted([statement], given)
-            parts.append(_part(_last_mentioning(wanted, steps), number, statement.text, [statement]))
+            parts.append(
+                _part(_last_mentioning(wanted, steps), number, statement.text, [statement])
+            )
     return tuple(parts)
 
 
@@ -70,7 +74,9 @@ def _last_mentioning(wanted: frozenset[str], steps: Sequence[tuple[str, frozense
 
 def _part(step: str, number: int, source: str, statements: Sequence[Statement]) -> MetricsPart:
     probes = tuple(probe for statement in statements for probe in _probes(statement, number))
-    return MetricsPart(step=step, cell=PlannedCell(role="metrics", number=number, source=source), probes=probes)
+    return MetricsPart(
+        step=step, cell=PlannedCell(role="metrics", number=number, source=source), probes=probes
+    )
 
 
 def _probes(statement: Statement, cell: int) -> Iterator[Probe]:
@@ -84,7 +90,10 @@ def _probes(statement: Statement, cell: int) -> Iterator[Probe]:
                 for target in targets:
                     if isinstance(target, ast.Name):
                         yield Probe(name=target.id, expression=target.id, cell=cell)
-            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr()) | ast.AugAssign(target=ast.Name(id=name)):
+            case (
+                ast.AnnAssign(target=ast.Name(id=name), value=ast.expr())
+                | ast.AugAssign(target=ast.Name(id=name))
+            ):
                 yield Probe(name=name, expression=name, cell=cell)
 
 
@@ -99,9 +108,11 @@ def _is_python(text: str) -> bool:
 def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
     """`print(name)`, `print("label:", value)` and `print(f"label: {value}")`."""
     match arguments:
-        case [ast.JoinedStr(values=[ast.Constant(value=str(label)), ast.FormattedValue(value=value), *rest])] if (
-            not any(isinstance(part, ast.FormattedValue) for part in rest)
-        ):
+        case [
+            ast.JoinedStr(
+                values=[ast.Constant(value=str(label)), ast.FormattedValue(value=value), *rest]
+            )
+        ] if not any(isinstance(part, ast.FormattedValue) for part in rest):
             pass
         case [ast.JoinedStr(values=[ast.FormattedValue(value=value), *rest])] if not any(
             isinstance(part, ast.FormattedValue) for part in rest
@@ -119,7 +130,9 @@ def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
 
 
 def _plain_value(node: ast.expr) -> str | None:
-    """The source of an expression that may be read once more without doing anything twice; None for any other."""
+    """The source of an expression that may be read once more without doing anything twice; None for
+    any other.
+    """
     match node:
         case ast.Call(func=ast.Name(id=function), args=[inner, *_]) if function in _ROUNDINGS:
             return _plain_value(inner)

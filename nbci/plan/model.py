@@ -1,4 +1,6 @@
-"""The plan: a pipeline with its parameters resolved, in order, and what each step takes, gives and why it runs."""
+"""The plan: a pipeline with its parameters resolved, in order, and what each step takes, gives and
+why it runs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role and source."""
+    """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role
+    and source.
+    """
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
     number: int | None
@@ -52,10 +56,10 @@ class Probe(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One step, ready to be run anywhere: nothing of the pipeline file is needed beside it.
 
-    `cells` is the program in the order it runs; `params` what the notebook's parameters will be (values may still hold
-    `${step:metric}`, resolved when that step has ended, and then made to fit `param_types`). `action` is what will
-    happen and `reason` why. `cwd` and paths are relative to the project's root. `withheld` are secrets that a build of
-    a fork does not get.
+    `cells` is the program in the order it runs; `params` what the notebook's parameters will be
+    (values may still hold `${step:metric}`, resolved when that step has ended, and then made to fit
+    `param_types`). `action` is what will happen and `reason` why. `cwd` and paths are relative to
+    the project's root. `withheld` are secrets that a build of a fork does not get.
     """
 
     name: str
@@ -96,9 +100,11 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
 
 class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A statement of the imports and functions cells that values may refer to, and its part of a key.
+    """A statement of the imports and functions cells that values may refer to, and its part of a
+    key.
 
-    `mentions` are the names of other definitions and of parameters in it, in the bodies of its functions, too.
+    `mentions` are the names of other definitions and of parameters in it, in the bodies of its
+    functions, too.
     """
 
     binds: tuple[str, ...]
@@ -107,9 +113,11 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the branch's commit.
+    """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the
+    branch's commit.
 
-    `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's environment has them.
+    `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's
+    environment has them.
     """
 
     prefix: str
@@ -119,12 +127,14 @@ class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same bytes.
+    """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same
+    bytes.
 
-    `steps` stand in an order in which they can run one after another. `sources` maps each notebook and pipeline file to
-    the digest of its text: a run refuses to carry on a plan whose sources have changed. `imports` are `.dvc` files that
-    were brought up to date for it, by path, whatever the commit has. `definitions` are those of each Python notebook
-    whose values may refer to any. Every code cell of its notebooks is a cell of a step or `left_out`.
+    `steps` stand in an order in which they can run one after another. `sources` maps each notebook
+    and pipeline file to the digest of its text: a run refuses to carry on a plan whose sources have
+    changed. `imports` are `.dvc` files that were brought up to date for it, by path, whatever the
+    commit has. `definitions` are those of each Python notebook whose values may refer to any. Every
+    code cell of its notebooks is a cell of a step or `left_out`.
     """
 
     pipeline: str
@@ -149,7 +159,10 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
     @property
     def leaves_out(self) -> bool:
-        """Whether the user left steps out. Such a run is no candidate for anything, and is not judged."""
+        """Whether the user left steps out.
+
+        Such a run is no candidate for anything, and is not judged.
+        """
         return any(step.action == "skip" and step.reason == NOT_ASKED_FOR for step in self.steps)
 
     @property

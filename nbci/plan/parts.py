@@ -37,7 +37,9 @@ def _digest_of_text(text: str) -> str:
 
 def key_of(parts: Iterable[Part]) -> str:
     """The key: equal when every part is."""
-    shown = [(part.kind, "" if part.kind in _BY_POSITION else part.label, part.digest) for part in parts]
+    shown = [
+        (part.kind, "" if part.kind in _BY_POSITION else part.label, part.digest) for part in parts
+    ]
     return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
 
 
@@ -56,7 +58,9 @@ def handed_part(statement: Statement) -> Part:
 
 
 def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -> Iterator[Part]:
-    """Python cells as parsed, so that comments and layout do not count; `parsed` holds the step's own by number."""
+    """Python cells as parsed, so that comments and layout do not count; `parsed` holds the step's
+    own by number.
+    """
     for cell in cells:
         if cell.role in ("step", "metrics"):
             kind = "cell" if cell.role == "step" else "metrics"
@@ -73,12 +77,17 @@ def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
 
 
 def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
-    """What else is asked of the step: the parameters it names, its outs, environment, kernel and place."""
+    """What else is asked of the step: the parameters it names, its outs, environment, kernel and
+    place.
+    """
     params: Mapping[str, Any] = step.params or {}
     return (
         *(parameter_part(name, params[name]) for name in sorted(named) if name in params),
         *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
-        *(Part(kind="env", label=name, digest=digest_of(value)) for name, value in sorted((step.env or {}).items())),
+        *(
+            Part(kind="env", label=name, digest=digest_of(value))
+            for name, value in sorted((step.env or {}).items())
+        ),
         *(
             Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression]))
             for probe in step.probes
@@ -106,7 +115,8 @@ def parameter_digest(value: Any) -> str:
 def _written(value: Any) -> str:
     """The value as text: two values of which a cell may make different things have different texts.
 
-    So the order of a dictionary counts, and what JSON cannot tell apart, such as keys 1 and "1", is written by Python.
+    So the order of a dictionary counts, and what JSON cannot tell apart, such as keys 1 and "1", is
+    written by Python.
     """
     text = json.dumps(value, default=repr)
     if isinstance(value, dict | list | tuple) and repr(json.loads(text)) != repr(value):
@@ -115,7 +125,9 @@ def _written(value: Any) -> str:
 
 
 def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
-    """What differs, for people: which cell, function, parameter, value, file or setting, old and new where short."""
+    """What differs, for people: which cell, function, parameter, value, file or setting, old and
+    new where short.
+    """
     texts: list[str] = []
     for kind in dict.fromkeys(part.kind for part in (*before, *now)):
         old, new = [p for p in before if p.kind == kind], [p for p in now if p.kind == kind]
@@ -135,7 +147,10 @@ def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
 
 
 def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
-    before, now = {part.label: part.digest for part in old}, {part.label: part.digest for part in new}
+    before, now = (
+        {part.label: part.digest for part in old},
+        {part.label: part.digest for part in new},
+    )
     for label in dict.fromkeys((*before, *now)):
         if before.get(label) == now.get(label):
             continue

@@ -23,8 +23,8 @@ def program(
 ) -> tuple[PlannedCell, ...]:
     """The step's planned cells with its parameters put in.
 
-    `also` names classes and functions of the imports and functions cells that the values it takes refer to: their
-    definitions run too, though the step's own code does not mention them.
+    `also` names classes and functions of the imports and functions cells that the values it takes
+    refer to: their definitions run too, though the step's own code does not mention them.
     """
     cells = with_definitions(tagged, step.cells, also) if also else step.cells
     if not overrides:
@@ -38,7 +38,9 @@ def program(
     last = max((at for at, cell in enumerate(cells) if cell.role == "parameters"), default=-1)
     for at, cell in enumerate(cells):
         if cell.role == "parameters" and cell.number is not None:
-            result.append(PlannedCell(role="parameters", number=cell.number, source=sources[cell.number]))
+            result.append(
+                PlannedCell(role="parameters", number=cell.number, source=sources[cell.number])
+            )
         else:
             result.append(cell)
         if at == last and overridden.injected is not None:
@@ -72,14 +74,21 @@ def prelude_cells(
     for statement in kept:
         by_cell.setdefault(statement.cell, []).append(statement)
     cells: list[PlannedCell] = []
-    for role, numbers in (("imports", tagged.blocks.imports), ("functions", tagged.blocks.functions)):
+    for role, numbers in (
+        ("imports", tagged.blocks.imports),
+        ("functions", tagged.blocks.functions),
+    ):
         for number in numbers:
             found = by_cell.get(number)
             if found:
                 source = tagged.notebook.cell(number).source
                 text = source if len(found) == totals[number] else _at_their_lines(found)
                 cells.append(
-                    PlannedCell(role="imports" if role == "imports" else "functions", number=number, source=text)
+                    PlannedCell(
+                        role="imports" if role == "imports" else "functions",
+                        number=number,
+                        source=text,
+                    )
                 )
     return tuple(cells)
 
@@ -90,12 +99,15 @@ def imports_handed_down(statements: Sequence[Statement]) -> tuple[PlannedCell, .
     for statement in statements:
         by_cell.setdefault(statement.cell, []).append(statement)
     return tuple(
-        PlannedCell(role="imports", number=number, source=_at_their_lines(found)) for number, found in by_cell.items()
+        PlannedCell(role="imports", number=number, source=_at_their_lines(found))
+        for number, found in by_cell.items()
     )
 
 
 def _at_their_lines(statements: Sequence[Statement]) -> str:
-    """The statements' text, each at its line in the cell, so that a failure names the line that its writer sees."""
+    """The statements' text, each at its line in the cell, so that a failure names the line that its
+    writer sees.
+    """
     lines: list[str] = []
     for statement in statements:
         lines += [""] * (statement.line - 1 - len(lines))
@@ -106,7 +118,9 @@ def _at_their_lines(statements: Sequence[Statement]) -> str:
 def with_definitions(
     tagged: TaggedNotebook, cells: tuple[PlannedCell, ...], also: frozenset[str]
 ) -> tuple[PlannedCell, ...]:
-    """The cells with the definitions of `also`, and of what those need, among their imports and functions."""
+    """The cells with the definitions of `also`, and of what those need, among their imports and
+    functions.
+    """
     shared = {*tagged.blocks.imports, *tagged.blocks.functions}
     statements = prelude_statements(tagged)
     everything = frozenset().union(*(statement.binds for statement in statements))
@@ -120,7 +134,11 @@ def with_definitions(
     kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
     roles = [cell.role for cell in cells if cell.role in ("parameters", "imports")]
     return ordered(
-        [cell for cell in cells if cell.role not in ("imports", "functions") or cell.number not in shared]
+        [
+            cell
+            for cell in cells
+            if cell.role not in ("imports", "functions") or cell.number not in shared
+        ]
         + list(prelude_cells(tagged, statements, kept)),
         imports_first=roles[:1] == ["imports"] and "parameters" in roles,
     )

@@ -1,4 +1,6 @@
-"""`--from`, `--until`, `--only`: which steps of a plan run, which are taken from an earlier run, which are left out."""
+"""`--from`, `--until`, `--only`: which steps of a plan run, which are taken from an earlier run,
+which are left out.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +31,9 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 def select(plan: Plan, selection: Selection) -> Plan:
-    """The plan with `run` left only on the selected steps; what they need of others is to be reused."""
+    """The plan with `run` left only on the selected steps; what they need of others is to be
+    reused.
+    """
     if not selection:
         return plan
     before = {step.name: step.after for step in plan.steps}
@@ -54,10 +58,15 @@ def select(plan: Plan, selection: Selection) -> Plan:
 def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
     """The plan with tighter times for the whole run, and for every cell, where they are given."""
     if run_seconds is not None:
-        plan = replace(plan, run_timeout_seconds=min(run_seconds, plan.run_timeout_seconds or run_seconds))
+        plan = replace(
+            plan, run_timeout_seconds=min(run_seconds, plan.run_timeout_seconds or run_seconds)
+        )
     if cell_seconds is not None:
         steps = (
-            replace(step, cell_timeout_seconds=min(cell_seconds, step.cell_timeout_seconds or cell_seconds))
+            replace(
+                step,
+                cell_timeout_seconds=min(cell_seconds, step.cell_timeout_seconds or cell_seconds),
+            )
             for step in plan.steps
         )
         plan = replace(plan, steps=tuple(steps))
@@ -89,7 +98,9 @@ def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
             close = nearest(name, known)
             raise UsageError(
                 f"there is no step {name!r}",
-                hint=f"did you mean {close!r}?" if close else f"the steps are {', '.join(s.name for s in plan.steps)}",
+                hint=f"did you mean {close!r}?"
+                if close
+                else f"the steps are {', '.join(s.name for s in plan.steps)}",
             )
         names += known[name]
     return names

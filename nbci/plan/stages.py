@@ -1,4 +1,6 @@
-"""The stages in which an engine that has machines carries a plan out: chains of steps, each on one agent."""
+"""The stages in which an engine that has machines carries a plan out: chains of steps, each on one
+agent.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan, PlannedStep
 
 ATTEMPTS = 2
-"""How often a stage is tried whose agent vanishes. Steps that fail are tried again by `nbci step` itself."""
+"""How often a stage is tried whose agent vanishes.
+
+Steps that fail are tried again by `nbci step` itself.
+"""
 
 _SLACK_SECONDS = 300
 _ENVIRONMENT_SECONDS = 1800
@@ -39,7 +44,11 @@ class Stage(Struct, frozen=True, kw_only=True):
         """The names of its steps; of a long chain, the first and the last."""
         names = [step.name for step in self.steps]
         whole = ", ".join(names)
-        return whole if len(whole) <= _NAMED_IN_FULL else f"{names[0]} .. {names[-1]} ({len(names)} steps)"
+        return (
+            whole
+            if len(whole) <= _NAMED_IN_FULL
+            else f"{names[0]} .. {names[-1]} ({len(names)} steps)"
+        )
 
     @property
     def agent(self) -> str:
@@ -58,7 +67,9 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     @property
     def timeout_seconds(self) -> int | None:
-        """When to give up on `nbci step`, which sees to its steps' timeouts itself; None when one may take for ever."""
+        """When to give up on `nbci step`, which sees to its steps' timeouts itself; None when one
+        may take for ever.
+        """
         total = 0.0
         for step in self.steps:
             if step.timeout_seconds is None:
@@ -71,7 +82,8 @@ class Stage(Struct, frozen=True, kw_only=True):
 def stages(plan: Plan) -> tuple[Stage, ...]:
     """The plan's stages, each behind those it comes after. Steps that the plan skips are in none.
 
-    A chain in one place is one stage: a step joins the stage of the only one before it, when nothing else follows that.
+    A chain in one place is one stage: a step joins the stage of the only one before it, when
+    nothing else follows that.
     """
     after = _after_without_skipped(plan)
     followers = followers_of(after)
@@ -93,7 +105,10 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
     def numbers(names: Iterable[str]) -> set[int]:
         return {chain_of[name] + 1 for name in names if name in chain_of}
 
-    return tuple(_stage(number, chain, after, needed, chain_of) for number, chain in enumerate(chains, start=1))
+    return tuple(
+        _stage(number, chain, after, needed, chain_of)
+        for number, chain in enumerate(chains, start=1)
+    )
 
 
 def _stage(
@@ -116,8 +131,8 @@ def _stage(
 def _needed(plan: Plan) -> dict[str, set[str]]:
     """For each step, the steps before it whose values, files or metrics it may take.
 
-    A value may come by way of any step in between that takes something from where it comes from: what shares objects
-    travels together.
+    A value may come by way of any step in between that takes something from where it comes from:
+    what shares objects travels together.
     """
     writers = [(path, step.name) for step in plan.steps for path in (*step.outs, *step.metrics)]
     takers: dict[str, list[str]] = {}
@@ -138,7 +153,9 @@ def _needed(plan: Plan) -> dict[str, set[str]]:
 
 
 def _place(step: PlannedStep) -> tuple[object, ...]:
-    """What two steps must share to run in one stage: where they run, and which secrets are shown to them."""
+    """What two steps must share to run in one stage: where they run, and which secrets are shown to
+    them.
+    """
     return step.agent, step.gpu, step.container, tuple(sorted(step.secrets))
 
 
@@ -147,7 +164,9 @@ def _after_without_skipped(plan: Plan) -> Mapping[str, Sequence[str]]:
     through: dict[str, tuple[str, ...]] = {}
     after: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
-        before = dict.fromkeys(name for direct in step.after for name in through.get(direct, (direct,)))
+        before = dict.fromkeys(
+            name for direct in step.after for name in through.get(direct, (direct,))
+        )
         if step.action == "skip":
             through[step.name] = tuple(before)
         else:

@@ -31,7 +31,8 @@ if TYPE_CHECKING:
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """What a command works on; `sources` maps each file read, relative to the root, to the digest of its bytes.
+    """What a command works on; `sources` maps each file read, relative to the root, to the digest
+    of its bytes.
 
     `linked`: a link in the project led to it.
     """
@@ -45,7 +46,8 @@ class Target(Struct, frozen=True, kw_only=True):
 def read_target(name: str, folder: str | None = None) -> Target:
     """Read a notebook or a pipeline file, and every notebook that it names.
 
-    `folder` is where the cells of a notebook run, by default its own; the project is then the one that this lies in.
+    `folder` is where the cells of a notebook run, by default its own; the project is then the one
+    that this lies in.
     """
     path = Path(name)
     if path.is_dir():
@@ -61,7 +63,9 @@ def read_target(name: str, folder: str | None = None) -> Target:
 
     place = project.relative(Path(folder)) if folder is not None else None
     pipeline, sources = read_pipeline(relative, read, folder=place)
-    return Target(project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root))
+    return Target(
+        project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root)
+    )
 
 
 def project_reader(project: Project) -> Callable[[str], bytes | None]:
@@ -85,11 +89,15 @@ def read_pipeline(
 ) -> tuple[Pipeline, dict[str, str]]:
     """The pipeline of a file, and the digests of all files that it came from.
 
-    `read` gives a file's content, None where there is none; paths are relative to the project's root.
+    `read` gives a file's content, None where there is none; paths are relative to the project's
+    root.
     """
     suffix = Path(path).suffix
     if suffix not in (*PIPELINE_SUFFIXES, *SUFFIXES):
-        raise UsageError("this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)", where=Location(path))
+        raise UsageError(
+            "this is neither a notebook (.ipynb, .py, .md) nor a pipeline (.yaml)",
+            where=Location(path),
+        )
     data = read(path)
     if data is None:
         raise UsageError("there is no such file", where=Location(path))
@@ -99,12 +107,16 @@ def read_pipeline(
         return notebook_pipeline(tagged, path, folder), sources
     if folder is not None:
         raise UsageError(
-            "`--in` is for notebooks", hint="`cwd: project` in a pipeline file says it", where=Location(path)
+            "`--in` is for notebooks",
+            hint="`cwd: project` in a pipeline file says it",
+            where=Location(path),
         )
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        raise UsageError(f"this is not UTF-8 text (byte {error.start})", where=Location(path)) from error
+        raise UsageError(
+            f"this is not UTF-8 text (byte {error.start})", where=Location(path)
+        ) from error
     document = read_document(text, path)
     notebooks = {}
     for notebook, where in notebook_paths(document):
@@ -125,7 +137,9 @@ def _understood(
     return replace(tagged, stars=stars) if stars else tagged
 
 
-def _unfolded(tagged: TaggedNotebook, read: Callable[[str], bytes | None], sources: dict[str, str]) -> TaggedNotebook:
+def _unfolded(
+    tagged: TaggedNotebook, read: Callable[[str], bytes | None], sources: dict[str, str]
+) -> TaggedNotebook:
     """The notebook with those that it refers to; their digests are put into `sources`."""
     others = {}
     for path, reference in references(tagged).items():
@@ -138,23 +152,33 @@ def _unfolded(tagged: TaggedNotebook, read: Callable[[str], bytes | None], sourc
     return unfold(tagged, others)
 
 
-def star_imports(notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None) -> Stars:
-    """What the notebook's star imports bind; `read` gives files of the project by their paths from its root."""
+def star_imports(
+    notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None
+) -> Stars:
+    """What the notebook's star imports bind; `read` gives files of the project by their paths from
+    its root.
+    """
     if notebook.language != "python":
         return {}
     folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
-    return stars_of([cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read)
+    return stars_of(
+        [cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read
+    )
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
-    """The notebooks of a stored plan; UsageError when one of its files is no longer what the plan was made of."""
+    """The notebooks of a stored plan; UsageError when one of its files is no longer what the plan
+    was made of.
+    """
     notebooks = {}
     for relative, digest in sources.items():
         path = project.root / relative
         data = _read(path, relative) if path.exists() else b""
         if source_digest(data) != digest:
             raise UsageError(
-                "the file has changed since the plan was made" if path.exists() else "the file has gone",
+                "the file has changed since the plan was made"
+                if path.exists()
+                else "the file has gone",
                 hint="plan and run again",
                 where=Location(relative),
             )
@@ -181,4 +205,8 @@ def _inside(folder: Path) -> str:
         for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb")
         for path in sorted(folder.glob(pattern))
     ]
-    return f"name one of its files: {', '.join(found[:5])}" if found else "name a notebook or a pipeline file"
+    return (
+        f"name one of its files: {', '.join(found[:5])}"
+        if found
+        else "name a notebook or a pipeline file"
+    )

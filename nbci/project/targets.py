@@ -27,8 +27,13 @@ def pipelines_of(project: Project) -> list[str]:
 
 
 def targets_of(project: Project) -> list[str]:
-    """What can be run in the project, as typed from the current folder: pipelines and notebooks with step tags."""
-    return [*pipelines_of(project), *(os.path.relpath(path) for path in tagged_notebooks_in(project.root))]
+    """What can be run in the project, as typed from the current folder: pipelines and notebooks
+    with step tags.
+    """
+    return [
+        *pipelines_of(project),
+        *(os.path.relpath(path) for path in tagged_notebooks_in(project.root)),
+    ]
 
 
 def did_you_mean(name: str) -> str | None:
@@ -41,7 +46,11 @@ def did_you_mean(name: str) -> str | None:
         for spelling in (path, file, os.path.splitext(file)[0]):
             by_name.setdefault(spelling, path)
     same = os.path.splitext(os.path.basename(name))[0]
-    meant = by_name.get(same) or by_name.get(nearest(name, by_name) or "") or by_name.get(nearest(same, by_name) or "")
+    meant = (
+        by_name.get(same)
+        or by_name.get(nearest(name, by_name) or "")
+        or by_name.get(nearest(same, by_name) or "")
+    )
     if meant is not None:
         return f"did you mean {meant}?"
     return f"there are {', '.join(known[:5])}" if known else None
@@ -57,7 +66,9 @@ def _known(root: Path) -> list[str]:
 
 def pipelines_in(folder: Path) -> list[Path]:
     """The pipeline files in the folder."""
-    return sorted(path for path in folder.glob("*") if path.suffix in PIPELINE_SUFFIXES and path.is_file())
+    return sorted(
+        path for path in folder.glob("*") if path.suffix in PIPELINE_SUFFIXES and path.is_file()
+    )
 
 
 def tagged_notebooks_in(folder: Path) -> list[Path]:
@@ -75,11 +86,17 @@ def notebooks_in(folder: Path) -> Iterator[Path]:
             and name not in _SKIPPED_FOLDERS
             and not os.path.exists(os.path.join(top, name, "pyvenv.cfg"))
         )
-        yield from (Path(top, name) for name in sorted(files) if name.endswith(".ipynb") and not name.startswith("."))
+        yield from (
+            Path(top, name)
+            for name in sorted(files)
+            if name.endswith(".ipynb") and not name.startswith(".")
+        )
 
 
 def _may_have_steps(path: Path) -> bool:
-    """Whether a tag of the notebook begins a step; of one that cannot be read, whether its text looks like it."""
+    """Whether a tag of the notebook begins a step; of one that cannot be read, whether its text
+    looks like it.
+    """
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")
     except OSError:

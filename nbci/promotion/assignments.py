@@ -43,14 +43,19 @@ class NewEvent:
 def registering(state: ModelState, version: str, commit: str) -> list[NewEvent]:
     """The event of a new version."""
     return [
-        NewEvent(tag=TagName(action="register", model=state.model, version=version), commit=commit, version=version)
+        NewEvent(
+            tag=TagName(action="register", model=state.model, version=version),
+            commit=commit,
+            version=version,
+        )
     ]
 
 
 def assigning(state: ModelState, version: str, commit: str, stage: str) -> list[NewEvent]:
     """The events that put a version into a stage.
 
-    Higher versions in it are taken out: GTO goes by version as well as by time, so both must come to the same.
+    Higher versions in it are taken out: GTO goes by version as well as by time, so both must come
+    to the same.
     """
     there = state.stages[stage].assigned if stage in state.stages else ()
     higher = [
@@ -58,13 +63,21 @@ def assigning(state: ModelState, version: str, commit: str, stage: str) -> list[
         for event in there
         if event.version and precedence(event.version) > precedence(version)
     ]
-    return _numbered(state, stage, [*(("unassign", *old) for old in reversed(higher)), ("assign", version, commit)])
+    return _numbered(
+        state,
+        stage,
+        [*(("unassign", *old) for old in reversed(higher)), ("assign", version, commit)],
+    )
 
 
 def emptying(state: ModelState, stage: str) -> list[NewEvent]:
-    """The events that take everything out of a stage: what was in it before would else be in it again."""
+    """The events that take everything out of a stage: what was in it before would else be in it
+    again.
+    """
     there = reversed(state.stages[stage].assigned)
-    return _numbered(state, stage, [("unassign", event.version or "", event.commit) for event in there])
+    return _numbered(
+        state, stage, [("unassign", event.version or "", event.commit) for event in there]
+    )
 
 
 def write_events(
@@ -76,10 +89,19 @@ def write_events(
     notes: Mapping[str, str | None],
     reason: str | None = None,
 ) -> list[NewTag]:
-    """The tags as objects. Each is dated after the one before, and after all that are there, by any clock."""
+    """The tags as objects. Each is dated after the one before, and after all that are there, by any
+    clock.
+    """
     start = max(int(time.time()), state.last_seconds + 1)
     return [
-        write_tag(git, event.tag, event.commit, message_of(event.summary, notes, reason), by=by, seconds=start + number)
+        write_tag(
+            git,
+            event.tag,
+            event.commit,
+            message_of(event.summary, notes, reason),
+            by=by,
+            seconds=start + number,
+        )
         for number, event in enumerate(events)
     ]
 
@@ -93,7 +115,10 @@ def _numbered(state: ModelState, stage: str, wanted: list[tuple[str, str, str]])
     return [
         NewEvent(
             tag=TagName(
-                action="assign" if action == "assign" else "unassign", model=state.model, stage=stage, number=number
+                action="assign" if action == "assign" else "unassign",
+                model=state.model,
+                stage=stage,
+                number=number,
             ),
             commit=commit,
             version=version,

@@ -1,4 +1,6 @@
-"""A model's card: a README that says what the model is, how it was judged, what it was made of, and how to get it."""
+"""A model's card: a README that says what the model is, how it was judged, what it was made of, and
+how to get it.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ _NAMED_DISTRIBUTIONS = 40
 
 
 def card(manifest: Manifest, model: Packaged, tag: str, introduction: str | None = None) -> str:
-    """The card of a release, Markdown. `tag` is the release's; `introduction` is the project's own text."""
+    """The card of a release, Markdown.
+
+    `tag` is the release's; `introduction` is the project's own text.
+    """
     blocks = [
         f"# {_line(manifest.model)} {manifest.version}",
         introduction.strip() if introduction else _line(model.description or ""),
@@ -26,10 +31,18 @@ def card(manifest: Manifest, model: Packaged, tag: str, introduction: str | None
         "## Getting it",
         _getting(manifest, tag),
         *_signature(model.signature),
-        *_section("Metrics", ("metric", "value"), ((name, f"{value:.5g}") for name, value in _metrics(manifest))),
+        *_section(
+            "Metrics",
+            ("metric", "value"),
+            ((name, f"{value:.5g}") for name, value in _metrics(manifest)),
+        ),
         *_section("Gates", ("asked", "verdict", "found", "reason"), _gates(manifest)),
         *_section("Tried", ("file", "rows of its sample", "largest difference"), _trials(model)),
-        *_section("Files", ("path", "size", "MD5"), ((f.path, size(f.bytes), f.digest) for f in manifest.files)),
+        *_section(
+            "Files",
+            ("path", "size", "MD5"),
+            ((f.path, size(f.bytes), f.digest) for f in manifest.files),
+        ),
         *_section("Parameters", ("parameter", "value", "from"), _parameters(manifest)),
         *_section("Data", ("path", "size", "MD5"), _data(manifest)),
         *_section("Steps", ("step", "notebook", "kernel", "ended (UTC)"), _steps(manifest)),
@@ -63,12 +76,19 @@ def _getting(manifest: Manifest, tag: str) -> str:
 def _signature(signature: Signature | None) -> Iterator[str]:
     if signature is None:
         return
-    rows = [("input", tensor) for tensor in signature.inputs] + [("output", tensor) for tensor in signature.outputs]
+    rows = [("input", tensor) for tensor in signature.inputs] + [
+        ("output", tensor) for tensor in signature.outputs
+    ]
     yield from _section(
         "Signature",
         ("", "name", "type", "shape"),
         (
-            (kind, tensor.name, tensor.dtype, ", ".join("any" if axis is None else str(axis) for axis in tensor.shape))
+            (
+                kind,
+                tensor.name,
+                tensor.dtype,
+                ", ".join("any" if axis is None else str(axis) for axis in tensor.shape),
+            )
             for kind, tensor in rows
         ),
     )
@@ -86,7 +106,9 @@ def _gates(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
 
 def _trials(model: Packaged) -> Iterator[tuple[str, str, str]]:
     for trial in model.trials:
-        largest = ", ".join(f"{name} {value:.2g}" for name, value in sorted(trial.largest_difference.items()))
+        largest = ", ".join(
+            f"{name} {value:.2g}" for name, value in sorted(trial.largest_difference.items())
+        )
         yield trial.path, str(trial.rows), largest
 
 
@@ -108,7 +130,11 @@ def _steps(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _packages(manifest: Manifest) -> list[tuple[str, str]]:
-    loaded = {name: version for step in manifest.steps for name, version in (step.distributions or {}).items()}
+    loaded = {
+        name: version
+        for step in manifest.steps
+        for name, version in (step.distributions or {}).items()
+    }
     return sorted(loaded.items())[:_NAMED_DISTRIBUTIONS]
 
 

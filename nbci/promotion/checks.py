@@ -59,32 +59,50 @@ def pick_model(plan: Plan, name: str | None) -> Model:
         raise UsageError(f"the pipeline has several models: {known}", hint="name one with --model")
     close = nearest(name, models)
     raise UsageError(
-        f"the pipeline has no model {name!r}", hint=f"did you mean {close!r}?" if close else f"its models are: {known}"
+        f"the pipeline has no model {name!r}",
+        hint=f"did you mean {close!r}?" if close else f"its models are: {known}",
     )
 
 
 def check_passed(plan: Plan, record: RunRecord) -> None:
     """Refused when the run did not pass, or its gates did not let it."""
     if record.result != "passed":
-        raise Refused(f"run {record.run} is {record.result}, and only runs that passed are promoted")
+        raise Refused(
+            f"run {record.run} is {record.result}, and only runs that passed are promoted"
+        )
     if plan.leaves_out:
-        raise Refused(f"run {record.run} was of a part of the pipeline", hint=f"run it whole: nbci run {record.target}")
+        raise Refused(
+            f"run {record.run} was of a part of the pipeline",
+            hint=f"run it whole: nbci run {record.target}",
+        )
     verdict = record.verdict
     if verdict is None:
         if plan.gates:
-            raise Refused(f"run {record.run} was not judged by its gates", hint=f"nbci gate {record.run}")
+            raise Refused(
+                f"run {record.run} was not judged by its gates", hint=f"nbci gate {record.run}"
+            )
         return
     if verdict.refuses:
-        failed = ", ".join(gate.gate for gate in verdict.gates if gate.result == "failed" and gate.override is None)
-        raise Refused(f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}")
+        failed = ", ".join(
+            gate.gate for gate in verdict.gates if gate.result == "failed" and gate.override is None
+        )
+        raise Refused(
+            f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}"
+        )
 
 
-def check_baselines(git: Git, plan: Plan, record: RunRecord, *, branch: str | None, look: Look) -> None:
-    """Refused when what the verdict compared this run with is another one by now; `look` finds all but champions."""
+def check_baselines(
+    git: Git, plan: Plan, record: RunRecord, *, branch: str | None, look: Look
+) -> None:
+    """Refused when what the verdict compared this run with is another one by now; `look` finds all
+    but champions.
+    """
     for used in record.verdict.baselines if record.verdict is not None else ():
         if used.asked.partition(":")[0] == "champion":
             now = _champion(git, plan, used, branch)
-            before, found = ((identity or "nothing").partition(" ")[0] for identity in (used.identity, now))
+            before, found = (
+                (identity or "nothing").partition(" ")[0] for identity in (used.identity, now)
+            )
             told = f"the verdict compares with {before}, and now {found} is to be beaten"
         else:
             source, now = look(used.asked)
@@ -106,14 +124,17 @@ def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> s
 
 
 def _shown(source: str, identity: str | None) -> str:
-    """A baseline in words that tell it from another of the same name; without an identity, why there is none."""
+    """A baseline in words that tell it from another of the same name; without an identity, why
+    there is none.
+    """
     if identity is None:
         return f"none ({source})"
     return source if identity[:10] in source else f"{source} ({identity[:10]})"
 
 
 def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
-    """The commit that was built. UsageError when there is none, or when the files were not those of the commit.
+    """The commit that was built. UsageError when there is none, or when the files were not those of
+    the commit.
 
     What steps make does not count, nor does, now, what git does not know.
     """
@@ -134,7 +155,9 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
             hint=f"git fetch origin {state.commit}",
         )
     outside = [f":(exclude,literal){path}" for path in made]
-    changed = git("status", "--porcelain", "--untracked-files=no", paths=[":/", *outside]).splitlines()
+    changed = git(
+        "status", "--porcelain", "--untracked-files=no", paths=[":/", *outside]
+    ).splitlines()
     if changed:
         raise UsageError(
             f"the working tree is dirty: {', '.join(line[3:] for line in changed[:5])}",
@@ -144,16 +167,24 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
 
 
 def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
-    """What the run recorded of the model's files: outs that are one of its paths, hold one, or lie in one."""
+    """What the run recorded of the model's files: outs that are one of its paths, hold one, or lie
+    in one.
+    """
     outs = {ref.path: ref for step in record.steps for ref in step.outs}
     found: dict[str, FileRef] = {}
     for path in spec.paths:
-        owning = [ref for ref in outs.values() if _same_or_below(path, ref.path) or _same_or_below(ref.path, path)]
+        owning = [
+            ref
+            for ref in outs.values()
+            if _same_or_below(path, ref.path) or _same_or_below(ref.path, path)
+        ]
         if not owning:
             close = nearest(path, outs)
             raise UsageError(
                 f"no step of run {record.run} made {path}, a file of the model {spec.name}",
-                hint=f"did you mean {close}?" if close else f"declare it as an out; the outs are: {', '.join(outs)}",
+                hint=f"did you mean {close}?"
+                if close
+                else f"declare it as an out; the outs are: {', '.join(outs)}",
             )
         found |= {ref.path: ref for ref in owning}
     return tuple(found.values())

@@ -1,4 +1,7 @@
-"""A release written as git objects: blobs, a tree, a commit on no branch, tags. Nothing of it is visible yet."""
+"""A release written as git objects: blobs, a tree, a commit on no branch, tags.
+
+Nothing of it is visible yet.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +20,9 @@ if TYPE_CHECKING:
     from nbci.registry.grammar import TagName
 
 
-def write_commit(git: Git, parent: str, files: Mapping[str, str], message: str, *, by: Promoter, folder: Path) -> str:
+def write_commit(
+    git: Git, parent: str, files: Mapping[str, str], message: str, *, by: Promoter, folder: Path
+) -> str:
     """A child of that commit with these files (paths from the repository's root) added or replaced.
 
     `folder` is where git may leave its index.
@@ -32,10 +37,19 @@ def write_commit(git: Git, parent: str, files: Mapping[str, str], message: str, 
     tree = git("write-tree", environ=index)
     identity = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
                 (("NAME", by.name), ("EMAIL", by.email))}  # fmt: skip
-    return git("commit-tree", f"-p{checked_operand(parent)}", "-F-", operands=[tree], stdin=message, environ=identity)
+    return git(
+        "commit-tree",
+        f"-p{checked_operand(parent)}",
+        "-F-",
+        operands=[tree],
+        stdin=message,
+        environ=identity,
+    )
 
 
-def write_tag(git: Git, tag: TagName, commit: str, message: str, *, by: Promoter, seconds: int) -> NewTag:
+def write_tag(
+    git: Git, tag: TagName, commit: str, message: str, *, by: Promoter, seconds: int
+) -> NewTag:
     """An annotated tag on that commit, as an object that no ref names yet."""
     name = tag_name(tag)
     text = (

@@ -1,4 +1,6 @@
-"""The files that a release commit adds: dvc.yaml and dvc.lock with the user's own in them, and the manifest."""
+"""The files that a release commit adds: dvc.yaml and dvc.lock with the user's own in them, and the
+manifest.
+"""
 
 from __future__ import annotations
 
@@ -24,17 +26,25 @@ if TYPE_CHECKING:
     from nbci.records.model import RunRecord
 
 
-def release_documents(git: Git, plan: Plan, record: RunRecord, *, spec: Model, manifest: Manifest) -> dict[str, str]:
+def release_documents(
+    git: Git, plan: Plan, record: RunRecord, *, spec: Model, manifest: Manifest
+) -> dict[str, str]:
     """The text of each file, by its path from the repository's root."""
     from dvc.utils.serialize import dumps_yaml
 
     commit, prefix = manifest.commit, git.prefix
-    own, own_lock = (_read_yaml(git, commit, f"{prefix}{name}") for name in ("dvc.yaml", "dvc.lock"))
+    own, own_lock = (
+        _read_yaml(git, commit, f"{prefix}{name}") for name in ("dvc.yaml", "dvc.lock")
+    )
     made = {ref.path: ref for step in record.steps for ref in step.outs}
     notebooks = {ref.path: ref for ref in _notebooks(git, plan, commit)}
     others = own_stages(own, plan.target)
-    stages = dvc_stages(plan, record, files=notebooks, taken=others, params=given_params(record.params))
-    elsewhere = owned_outs(others, own_lock, made, lambda path: _read_yaml(git, commit, f"{prefix}{path}"))
+    stages = dvc_stages(
+        plan, record, files=notebooks, taken=others, params=given_params(record.params)
+    )
+    elsewhere = owned_outs(
+        others, own_lock, made, lambda path: _read_yaml(git, commit, f"{prefix}{path}")
+    )
     for path, owned in elsewhere.items():
         _refuse_other_content(path, owned.digest, made.get(path), manifest)
     document, lock = merged_documents(
@@ -61,12 +71,16 @@ def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
     try:
         document = yaml.safe_load(text)
     except yaml.YAMLError as error:
-        raise UsageError(f"this is no YAML: {str(error).splitlines()[0]}", where=Location(path)) from error
+        raise UsageError(
+            f"this is no YAML: {str(error).splitlines()[0]}", where=Location(path)
+        ) from error
     return document if isinstance(document, dict) else None
 
 
 def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
-    """The notebooks as DVC knows files, with the content that the commit has when it is checked out."""
+    """The notebooks as DVC knows files, with the content that the commit has when it is checked
+    out.
+    """
     for notebook in dict.fromkeys(step.notebook for step in plan.steps):
         try:
             text = git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{notebook}"])
@@ -76,7 +90,9 @@ def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
         yield FileRef(path=notebook, digest=digest, bytes=len(text))
 
 
-def _refuse_other_content(path: str, digest: str | None, fact: FileRef | None, manifest: Manifest) -> None:
+def _refuse_other_content(
+    path: str, digest: str | None, fact: FileRef | None, manifest: Manifest
+) -> None:
     if fact is None or digest == fact.digest or path not in {ref.path for ref in manifest.files}:
         return
     raise UsageError(

@@ -1,4 +1,6 @@
-"""Where a promotion happens: on a branch that may promote, the build's page, and who git says is at work."""
+"""Where a promotion happens: on a branch that may promote, the build's page, and who git says is at
+work.
+"""
 
 from __future__ import annotations
 
@@ -27,8 +29,13 @@ class ElsewhereError(UsageError):
     """Models are not promoted from what was built."""
 
 
-def check_branch(model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]) -> None:
-    """ElsewhereError when models are not promoted from there. `branches` may hold patterns such as `release/*`."""
+def check_branch(
+    model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]
+) -> None:
+    """ElsewhereError when models are not promoted from there.
+
+    `branches` may hold patterns such as `release/*`.
+    """
     untrusted = change_of(environ)
     change = environ.get("CHANGE_ID") or (untrusted.prefix if untrusted is not None else None)
     allowed = ", ".join(branches)
@@ -36,7 +43,9 @@ def check_branch(model: str, branches: Sequence[str], branch: str | None, enviro
         target = environ.get("CHANGE_TARGET")
         raise ElsewhereError(
             f"this is the build of change {change}; {model} is promoted from {allowed or 'branches'} only",
-            hint=f"promote the build of {target} once the change is merged" if target else "merge the change first",
+            hint=f"promote the build of {target} once the change is merged"
+            if target
+            else "merge the change first",
         )
     if not branches:
         return
@@ -58,15 +67,28 @@ def build_url(environ: Mapping[str, str]) -> str | None:
 
 
 def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
-    """Who sets the tags. UsageError when nobody said: a name that git makes up from the machine's is no evidence."""
+    """Who sets the tags. UsageError when nobody said: a name that git makes up from the machine's
+    is no evidence.
+    """
     name = environ.get("GIT_COMMITTER_NAME") or git.get("config", "user.name")
-    email = environ.get("GIT_COMMITTER_EMAIL") or environ.get("EMAIL") or git.get("config", "user.email")
+    email = (
+        environ.get("GIT_COMMITTER_EMAIL")
+        or environ.get("EMAIL")
+        or git.get("config", "user.email")
+    )
     if not name or not email:
-        missing = " and ".join(what for what, known in (("name", name), ("email", email)) if not known)
-        raise UsageError(f"git does not know your {missing}, and a release says who made it", hint=_NO_IDENTITY_HINT)
+        missing = " and ".join(
+            what for what, known in (("name", name), ("email", email)) if not known
+        )
+        raise UsageError(
+            f"git does not know your {missing}, and a release says who made it",
+            hint=_NO_IDENTITY_HINT,
+        )
     try:
         shown = git("var", "GIT_COMMITTER_IDENT")
     except GitFailed as error:
-        raise UsageError(f"git refuses the identity: {error.message}", hint=_NO_IDENTITY_HINT) from error
+        raise UsageError(
+            f"git refuses the identity: {error.message}", hint=_NO_IDENTITY_HINT
+        ) from error
     name, _, rest = shown.partition(" <")
     return Promoter(name=name, email=rest.partition(">")[0], user=user_name(), host=platform.node())

@@ -37,11 +37,14 @@ class Fetched:
     files: tuple[str, ...]
 
 
-def get_model(reference: Reference, *, url: str | None, folder: Path, target: Path, force: bool = False) -> Fetched:
-    """Write the model's file or files to `target`: a name for a single file, a folder for several or where it ends so.
+def get_model(
+    reference: Reference, *, url: str | None, folder: Path, target: Path, force: bool = False
+) -> Fetched:
+    """Write the model's file or files to `target`: a name for a single file, a folder for several
+    or where it ends so.
 
-    `url` is a git repository; without it, the one that `folder` belongs to. IntegrityError when what comes is not
-    what was promoted.
+    `url` is a git repository; without it, the one that `folder` belongs to. IntegrityError when
+    what comes is not what was promoted.
     """
     if url is not None:
         checked_operand(url)  # DVC, too, hands it on to other programs
@@ -56,17 +59,31 @@ def get_model(reference: Reference, *, url: str | None, folder: Path, target: Pa
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
         manifest = download(source, commit, prefix, Path(name))
         files = _put(manifest, Path(name), target, force=force)
-    return Fetched(model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files)))
+    return Fetched(
+        model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files))
+    )
 
 
 def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
-    """The models of a repository that is not here, from the names of its tags: their numbers order them."""
+    """The models of a repository that is not here, from the names of its tags: their numbers order
+    them.
+    """
     found = Git(folder).remote_tags(url, tag_patterns(model))
     events = []
     for name, tag in found.items():
         parsed, commit = parse_tag(name), found.get(f"{name}^{{}}")
         if parsed is not None and commit is not None:
-            events.append(Event(**asdict(parsed), tag=name, object=tag, commit=commit, seconds=0, name="", email=""))
+            events.append(
+                Event(
+                    **asdict(parsed),
+                    tag=name,
+                    object=tag,
+                    commit=commit,
+                    seconds=0,
+                    name="",
+                    email="",
+                )
+            )
     return fold(events)
 
 
@@ -81,8 +98,8 @@ def download(
 ) -> Manifest:
     """The release's manifest; its files lie in `folder` then, under their paths in the project.
 
-    Without `content`, the files are only looked for where they would come from. `config` adds to what the commit has of
-    DVC's configuration.
+    Without `content`, the files are only looked for where they would come from. `config` adds to
+    what the commit has of DVC's configuration.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -97,7 +114,9 @@ def download(
                     "the release's commit names no default remote of DVC, from which its files would come",
                     where=Location(source),
                 )
-            manifest = parse_manifest(_read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}")
+            manifest = parse_manifest(
+                _read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}"
+            )
             for ref in manifest.files if content else ():
                 place = place_inside(folder, ref.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -106,11 +125,14 @@ def download(
         raise
     except FileNotFoundError as error:
         raise IntegrityError(
-            f"the release lacks something: {error}", hint="nbci models verify says what", where=Location(source)
+            f"the release lacks something: {error}",
+            hint="nbci models verify says what",
+            where=Location(source),
         ) from error
     except (DvcException, SCMError, DataIndexError, OSError) as error:
         raise InfrastructureError(
-            f"the model could not be brought: {str(error) or type(error).__name__}", where=Location(source)
+            f"the model could not be brought: {str(error) or type(error).__name__}",
+            where=Location(source),
         ) from error
     return manifest
 
@@ -141,7 +163,9 @@ def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list
         inside = target.is_dir() or not single
         place = (target / (Path(ref.path).name if single else ref.path)) if inside else target
         if place.exists() and not force:
-            raise UsageError("there is something already", where=Location(str(place)), hint="--force replaces it")
+            raise UsageError(
+                "there is something already", where=Location(str(place)), hint="--force replaces it"
+            )
         places.append(place)
     for ref, place in zip(manifest.files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)

@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def check_kept(artifacts: Artifacts, root: Path, refs: Iterable[FileRef], index: FileIndex) -> None:
-    """Every object of these outs is here and whole, or is in the workspace still; IntegrityError that names one."""
+    """Every object of these outs is here and whole, or is in the workspace still; IntegrityError
+    that names one.
+    """
     for ref in refs:
         if not artifacts.lacking(ref.digest):
             continue
@@ -34,28 +36,44 @@ def check_kept(artifacts: Artifacts, root: Path, refs: Iterable[FileRef], index:
             artifacts.keep(root, ref.path, index)
             continue
         raise IntegrityError(
-            "what the run made is not here any more, or was altered", where=Location(ref.path), hint="run again"
+            "what the run made is not here any more, or was altered",
+            where=Location(ref.path),
+            hint="run again",
         )
 
 
 def try_model(
-    model: Model, refs: Sequence[FileRef], *, artifacts: Artifacts, git: Git, commit: str, folder: Path
+    model: Model,
+    refs: Sequence[FileRef],
+    *,
+    artifacts: Artifacts,
+    git: Git,
+    commit: str,
+    folder: Path,
 ) -> Packaged:
-    """The model's files are tried in an empty folder, as the run made them and as the commit has them."""
+    """The model's files are tried in an empty folder, as the run made them and as the commit has
+    them.
+    """
     index = FileIndex(folder / ".digests")
     for ref in refs:
         artifacts.restore(folder, ref, index)
     for path in needed_files(model):
         if not (folder / path).exists():
-            with contextlib.suppress(GitFailed):  # what the commit has not either is named by `packaged`
+            with contextlib.suppress(
+                GitFailed
+            ):  # what the commit has not either is named by `packaged`
                 write_atomic(
-                    folder / path, git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"])
+                    folder / path,
+                    git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"]),
                 )
     return packaged(model, folder)
 
 
 def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) -> None:
-    """Bring the objects to the remote; what is there already stays. IntegrityError when that is not what it says."""
+    """Bring the objects to the remote; what is there already stays.
+
+    IntegrityError when that is not what it says.
+    """
     files: dict[str, Path] = {}
     for ref in refs:
         names = [ref.digest, *(artifacts.listing(ref.digest) or {}).values()]
@@ -64,7 +82,9 @@ def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) 
         there = remote.present(ARTIFACTS, files)
         altered = sorted(remote.altered(ARTIFACTS, there))
         if not altered:
-            remote.send(ARTIFACTS, {name: path for name, path in files.items() if name not in there})
+            remote.send(
+                ARTIFACTS, {name: path for name, path in files.items() if name not in there}
+            )
     except InfrastructureError as error:
         raise InfrastructureError(
             f"the model could not be brought to the DVC remote: {error.message}",

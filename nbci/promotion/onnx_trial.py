@@ -1,4 +1,5 @@
-"""Try an ONNX model in a process of its own: a broken or hostile file may crash the runtime that loads it.
+"""Try an ONNX model in a process of its own: a broken or hostile file may crash the runtime that
+loads it.
 
 Run as `python -m nbci.promotion.onnx_trial MODEL [SAMPLE]`; prints one JSON document.
 """
@@ -39,7 +40,11 @@ def main(model: str, sample: str | None = None) -> dict[str, Any]:
 
 
 def _tensor(node: onnxruntime.NodeArg) -> dict[str, Any]:
-    return {"name": node.name, "dtype": node.type.removeprefix("tensor(").removesuffix(")"), "shape": node.shape}
+    return {
+        "name": node.name,
+        "dtype": node.type.removeprefix("tensor(").removesuffix(")"),
+        "shape": node.shape,
+    }
 
 
 def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]:
@@ -56,22 +61,35 @@ def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]
     if lacking or not outputs:
         return {"lacking": lacking, "holds": sorted(arrays)}
     answers = session.run(outputs, {name: arrays[name] for name in inputs})
-    differences = {name: difference(arrays[name], answer) for name, answer in zip(outputs, answers, strict=True)}
-    return {"rows": len(arrays[inputs[0]]) if inputs and arrays[inputs[0]].ndim else 1, "differences": differences}
+    differences = {
+        name: difference(arrays[name], answer)
+        for name, answer in zip(outputs, answers, strict=True)
+    }
+    return {
+        "rows": len(arrays[inputs[0]]) if inputs and arrays[inputs[0]].ndim else 1,
+        "differences": differences,
+    }
 
 
 def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str, Any]:
-    """Whether an answer is what was recorded, and the largest difference; labels must be equal, numbers be close."""
+    """Whether an answer is what was recorded, and the largest difference; labels must be equal,
+    numbers be close.
+    """
     import numpy as np
 
     found = np.asarray(answered)
     if found.shape != recorded.shape:
         return {"same": False, "shapes": [list(recorded.shape), list(found.shape)]}
     if np.issubdtype(recorded.dtype, np.inexact) and np.issubdtype(found.dtype, np.number):
-        close = np.isclose(found, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True)
+        close = np.isclose(
+            found, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True
+        )
         with np.errstate(invalid="ignore"):
             apart = np.abs(found.astype(float) - recorded.astype(float))
-        return {"same": bool(close.all()), "largest": float(np.nanmax(apart)) if np.isfinite(apart).any() else 0.0}
+        return {
+            "same": bool(close.all()),
+            "largest": float(np.nanmax(apart)) if np.isfinite(apart).any() else 0.0,
+        }
     unequal = int((found.astype(recorded.dtype) != recorded).sum())
     return {"same": unequal == 0, "unequal": unequal, "of": int(recorded.size)}
 

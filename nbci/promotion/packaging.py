@@ -1,4 +1,6 @@
-"""A model before it may be promoted: its files are there, and an ONNX file answers as the step recorded."""
+"""A model before it may be promoted: its files are there, and an ONNX file answers as the step
+recorded.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,14 @@ if TYPE_CHECKING:
 
 _TRIAL_TIMEOUT_SECONDS = 600
 _DTYPES = {"float": "float32", "double": "float64"}
-_SAMPLE_FORM = (
-    "numpy.savez(path, X=rows, label=answers): an array under the name of each input, and of each output to compare"
-)
+_SAMPLE_FORM = "numpy.savez(path, X=rows, label=answers): an array under the name of each input, and of each output to compare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """An ONNX model was run on its sample: how many rows, and the largest difference of each answer (0 for labels)."""
+    """An ONNX model was run on its sample: how many rows, and the largest difference of each answer
+    (0 for labels).
+    """
 
     path: str
     sample: str
@@ -37,7 +39,9 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packaged:
-    """What was found out about a model when it was checked; it becomes part of the release's evidence."""
+    """What was found out about a model when it was checked; it becomes part of the release's
+    evidence.
+    """
 
     framework: str | None
     signature: Signature | None
@@ -55,8 +59,8 @@ def needed_files(model: Model) -> tuple[str, ...]:
 def packaged(model: Model, folder: Path) -> Packaged:
     """Check the model whose files lie in `folder` under their paths in the project.
 
-    An IntegrityError when a file is no model or answers otherwise than recorded, a UsageError when something that the
-    check needs is missing.
+    An IntegrityError when a file is no model or answers otherwise than recorded, a UsageError when
+    something that the check needs is missing.
     """
     for path in needed_files(model):
         if not (folder / path).exists():
@@ -72,7 +76,12 @@ def packaged(model: Model, folder: Path) -> Packaged:
         if signature is not None and len(model.onnx_paths) == 1:
             _compare(model, signature, found)
         signature = signature or found
-    return Packaged(framework=model.framework, signature=signature, trials=tuple(trials), description=model.description)
+    return Packaged(
+        framework=model.framework,
+        signature=signature,
+        trials=tuple(trials),
+        description=model.description,
+    )
 
 
 def _declared(model: Model, folder: Path) -> Signature | None:
@@ -82,7 +91,9 @@ def _declared(model: Model, folder: Path) -> Signature | None:
     try:
         return signature_of(json.loads(place.read_bytes()), model.name)
     except ValueError as error:
-        raise UsageError(f"the signature is not JSON: {error}", where=Location(model.signature)) from error
+        raise UsageError(
+            f"the signature is not JSON: {error}", where=Location(model.signature)
+        ) from error
 
 
 def _compare(model: Model, declared: Signature, found: Signature) -> None:
@@ -91,7 +102,11 @@ def _compare(model: Model, declared: Signature, found: Signature) -> None:
     for tensor in (*declared.inputs, *declared.outputs):
         actual = known.get(tensor.name)
         if actual is None or not tensor.fits(actual):
-            shown = actual if actual is not None else "no such input or output: it has " + ", ".join(map(str, known))
+            shown = (
+                actual
+                if actual is not None
+                else "no such input or output: it has " + ", ".join(map(str, known))
+            )
             raise IntegrityError(
                 f"model {model.name} is declared with {tensor}, and its file has {shown}",
                 hint="correct `signature:` in the pipeline file, or leave it out: it is read from the file then",
@@ -113,7 +128,8 @@ def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
     told = _ask(folder / path, folder / model.sample, path)
     if "needs" in told:
         raise UsageError(
-            f"{path} can't be checked: {told['needs']} is not installed here", hint="pip install 'nbci[onnx]'"
+            f"{path} can't be checked: {told['needs']} is not installed here",
+            hint="pip install 'nbci[onnx]'",
         )
     if "unreadable" in told:
         raise UsageError(
@@ -140,7 +156,9 @@ def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
                 f"{path} answers otherwise than the step recorded: {name} {_in_words(difference)}",
                 hint=f"compare the export with the model it was made from; what was recorded is in {model.sample}",
             )
-    largest = {name: difference.get("largest", 0.0) for name, difference in told["differences"].items()}
+    largest = {
+        name: difference.get("largest", 0.0) for name, difference in told["differences"].items()
+    }
     trial = Trial(path=path, sample=model.sample, rows=told["rows"], largest_difference=largest)
     return Signature(inputs=_tensors(told["inputs"]), outputs=_tensors(told["outputs"])), trial
 
@@ -151,7 +169,12 @@ def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, timeout=_TRIAL_TIMEOUT_SECONDS, env=environment, check=False
+            command,
+            capture_output=True,
+            text=True,
+            timeout=_TRIAL_TIMEOUT_SECONDS,
+            env=environment,
+            check=False,
         )
     except subprocess.TimeoutExpired as error:
         raise InfrastructureError(
@@ -177,6 +200,10 @@ def _in_words(difference: Mapping[str, Any]) -> str:
 
 def _tensors(told: list[dict[str, Any]]) -> tuple[Tensor, ...]:
     return tuple(
-        Tensor(name=node["name"], dtype=_DTYPES.get(node["dtype"], node["dtype"]), shape=tuple(node["shape"]))
+        Tensor(
+            name=node["name"],
+            dtype=_DTYPES.get(node["dtype"], node["dtype"]),
+            shape=tuple(node["shape"]),
+        )
         for node in told
     )

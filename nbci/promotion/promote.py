@@ -1,4 +1,6 @@
-"""Promoting a model of a run: checked, its objects at the DVC remote, its release at git's, in that order."""
+"""Promoting a model of a run: checked, its objects at the DVC remote, its release at git's, in that
+order.
+"""
 
 from __future__ import annotations
 
@@ -55,7 +57,9 @@ Part = Literal["major", "minor", "patch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for. `stage` overrides the model's own; without `version`, `part` says which is next."""
+    """What is asked for. `stage` overrides the model's own; without `version`, `part` says which is
+    next.
+    """
 
     model: str | None = None
     stage: str | None = None
@@ -67,7 +71,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What came of it. `done` tells whether there was nothing left to do; `before` was in the stage until then."""
+    """What came of it. `done` tells whether there was nothing left to do; `before` was in the stage
+    until then.
+    """
 
     model: str
     version: str
@@ -82,7 +88,9 @@ class Promotion:
     done: bool = False
 
 
-def promote(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str], look: Look) -> Promotion:
+def promote(
+    project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str], look: Look
+) -> Promotion:
     """Promote a model of the run; what was begun and not ended by an earlier call is carried on.
 
     `look` finds the baselines that are no models, to see whether the verdict still stands.
@@ -99,7 +107,9 @@ def promote(project: Project, folder: RunFolder, request: Request, environ: Mapp
     state = state or ModelState(model=case.name, events=(), versions=())
     made = _made_before(state, case.record.run)
     there = state.stages.get(case.stage or "")
-    if made is None or (case.stage is not None and (there is None or there.current.version != made.version)):
+    if made is None or (
+        case.stage is not None and (there is None or there.current.version != made.version)
+    ):
         check_baselines(case.git, case.plan, case.record, branch=case.branch, look=look)
     if made is not None:
         return _carry_on(case, request, state, made)
@@ -109,7 +119,10 @@ def promote(project: Project, folder: RunFolder, request: Request, environ: Mapp
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Case:
-    """A run that may be promoted. `name` is the model's in the registry, `outs` what the run recorded of it."""
+    """A run that may be promoted.
+
+    `name` is the model's in the registry, `outs` what the run recorded of it.
+    """
 
     project: Project
     git: Git
@@ -129,10 +142,17 @@ class _Case:
 
     def notes(self, event: str) -> dict[str, str | None]:
         """What the messages of commit and tags end with."""
-        return {"Nbci-Event": event, "Nbci-Run": self.record.run, "Nbci-Branch": self.branch, "Nbci-Build": self.build}
+        return {
+            "Nbci-Event": event,
+            "Nbci-Run": self.record.run,
+            "Nbci-Branch": self.branch,
+            "Nbci-Build": self.build,
+        }
 
 
-def _checked(project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]) -> _Case:
+def _checked(
+    project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]
+) -> _Case:
     record, plan = folder.read(), folder.read_plan()
     spec = pick_model(plan, request.model)
     if plan.fork is not None:
@@ -179,11 +199,15 @@ def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
 def _made_before(state: ModelState, run: str) -> Version | None:
     """The version that this run became already."""
     versions = reversed(state.versions)
-    return next((v for v in versions if v.active and v.registered.notes.get("Nbci-Run") == run), None)
+    return next(
+        (v for v in versions if v.active and v.registered.notes.get("Nbci-Run") == run), None
+    )
 
 
 def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -> Promotion:
-    """The run is a version already: put it into the stage if it is not there, and push what was not pushed."""
+    """The run is a version already: put it into the stage if it is not there, and push what was not
+    pushed.
+    """
     there = state.stages.get(case.stage or "")
     present = [made.registered]
     events: list[NewEvent] = []
@@ -211,7 +235,9 @@ def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -
 
 
 def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Promotion:
-    """A new version: objects first, then a commit and tags that nobody sees, then the tags for all to see."""
+    """A new version: objects first, then a commit and tags that nobody sees, then the tags for all
+    to see.
+    """
     version = _version(state, request)
     remote = default_remote(case.project)
     check_remote_of(case.git, case.project, case.built.commit or "")
@@ -219,10 +245,16 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     check_kept(case.artifacts, case.project.root, refs, project_index(case.project))
     tried = _tried(case, room)
     manifest = _manifest(case, version, tried)
-    documents = release_documents(case.git, case.plan, case.record, spec=case.spec, manifest=manifest)
-    shown = card(manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case))
+    documents = release_documents(
+        case.git, case.plan, case.record, spec=case.spec, manifest=manifest
+    )
+    shown = card(
+        manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case)
+    )
     documents[f"{case.git.prefix}{CARD_PATH}"] = shown
-    documents |= {f"{case.git.prefix}{path}": text for path, text in (case.plan.imports or {}).items()}
+    documents |= {
+        f"{case.git.prefix}{path}": text for path, text in (case.plan.imports or {}).items()
+    }
     there = state.stages.get(case.stage or "")
     result = Promotion(
         model=case.name,
@@ -241,14 +273,18 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     notes = case.notes("promote")
     message = message_of(f"Release {case.name} {version}", notes)
     commit = write_commit(case.git, manifest.commit, documents, message, by=case.by, folder=room)
-    tags = write_events(case.git, state, _events(case, state, version, commit), by=case.by, notes=notes)
+    tags = write_events(
+        case.git, state, _events(case, state, version, commit), by=case.by, notes=notes
+    )
     publish(case.git, state, tags, push=request.push)
     return replace(result, commit=commit)
 
 
 def _events(case: _Case, state: ModelState, version: str, commit: str) -> list[NewEvent]:
     events = registering(state, version, commit)
-    return events + (assigning(state, version, commit, case.stage) if case.stage is not None else [])
+    return events + (
+        assigning(state, version, commit, case.stage) if case.stage is not None else []
+    )
 
 
 def _version(state: ModelState, request: Request) -> str:
@@ -268,7 +304,12 @@ def _metrics_files(case: _Case) -> list[FileRef]:
     """The metrics files, so that `dvc metrics diff` between releases finds them."""
     names = {path for step in case.plan.steps for path in step.metrics}
     made = {out.path for out in case.outs}
-    return [ref for step in case.record.steps for ref in step.outs if ref.path in names and ref.path not in made]
+    return [
+        ref
+        for step in case.record.steps
+        for ref in step.outs
+        if ref.path in names and ref.path not in made
+    ]
 
 
 def _introduction(case: _Case) -> str | None:
@@ -276,10 +317,15 @@ def _introduction(case: _Case) -> str | None:
     if case.spec.card is None:
         return None
     try:
-        return case.git("cat-file", "--filters", operands=[f"{case.built.commit}:{case.git.prefix}{case.spec.card}"])
+        return case.git(
+            "cat-file",
+            "--filters",
+            operands=[f"{case.built.commit}:{case.git.prefix}{case.spec.card}"],
+        )
     except GitFailed as error:
         raise UsageError(
-            f"the commit has no {case.spec.card}, which {case.spec.name} names as its card", hint="write and commit it"
+            f"the commit has no {case.spec.card}, which {case.spec.name} names as its card",
+            hint="write and commit it",
         ) from error
 
 
@@ -298,7 +344,9 @@ def _tried(case: _Case, room: Path) -> Packaged:
 def _needed(case: _Case) -> list[FileRef]:
     """What the run made of the files that the model is tried with."""
     every = {ref.path: ref for step in case.record.steps for ref in step.outs}
-    return [ref for path, ref in every.items() if path in needed_files(case.spec) or ref in case.outs]
+    return [
+        ref for path, ref in every.items() if path in needed_files(case.spec) or ref in case.outs
+    ]
 
 
 def _manifest(case: _Case, version: str, tried: Packaged) -> Manifest:

@@ -19,9 +19,26 @@ if TYPE_CHECKING:
 
 _TRIES = 5
 _PAUSE_SECONDS = 0.2
-_AT_WORK = ("cannot lock ref", "failed to update ref", "failed to lock", "stale info", "already exists")
-"""What git says while another push holds the lock of a ref; whose it is shows when that push has ended."""
-_REFUSED = ("hook declined", "protected", "not allowed", "prohibited", "denied", "unauthorized", "forbidden", "403")
+_AT_WORK = (
+    "cannot lock ref",
+    "failed to update ref",
+    "failed to lock",
+    "stale info",
+    "already exists",
+)
+"""What git says while another push holds the lock of a ref; whose it is shows when that push has
+ended.
+"""
+_REFUSED = (
+    "hook declined",
+    "protected",
+    "not allowed",
+    "prohibited",
+    "denied",
+    "unauthorized",
+    "forbidden",
+    "403",
+)
 _NO_ATOMIC = "does not support --atomic"
 
 
@@ -38,7 +55,10 @@ class LostRace(InfrastructureError):
 
 
 def publish(git: Git, state: ModelState, tags: Sequence[NewTag], *, push: bool) -> None:
-    """Let the tags appear: at the remote, if they are pushed, and then here. LostRace names who was there first."""
+    """Let the tags appear: at the remote, if they are pushed, and then here.
+
+    LostRace names who was there first.
+    """
     try:
         if push:
             push_tags(git, REMOTE, tags)
@@ -58,7 +78,9 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
         except NbciError:
             return ""
     known = {event.tag for event in state.events}
-    new = [event for event in read_events(git) if event.model == state.model and event.tag not in known]
+    new = [
+        event for event in read_events(git) if event.model == state.model and event.tag not in known
+    ]
     if not new:
         return ""
     run = new[-1].notes.get("Nbci-Run")
@@ -67,9 +89,11 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
 
 
 def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
-    """Let all of them appear at the remote, or none. A tag that is there with the same content stays as it is.
+    """Let all of them appear at the remote, or none. A tag that is there with the same content
+    stays as it is.
 
-    LostRace when one of them is there already with other content, UsageError when the remote refuses them.
+    LostRace when one of them is there already with other content, UsageError when the remote
+    refuses them.
     """
     tags = list(tags)
     for tries_left in reversed(range(_TRIES)):
@@ -77,10 +101,13 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
         there = _present(git, remote, tags) if failure is not None else {}
         if failure is None or all(there.get(tag.name) == tag.object for tag in tags):
             return  # done; or the answer was lost, not the push
-        # what is there tells who won; git's words for it change with the moment at which the other one came
+        # what is there tells who won; git's words for it change with the moment at which the other
+        # one came
         taken = [tag.name for tag in tags if there.get(tag.name, tag.object) != tag.object]
         if taken:
-            raise LostRace(f"another promotion was there first: {remote} has {', '.join(taken)}") from failure
+            raise LostRace(
+                f"another promotion was there first: {remote} has {', '.join(taken)}"
+            ) from failure
         if not tries_left or not any(words in failure.said for words in _AT_WORK):
             raise _refusal(remote, failure) from failure
         time.sleep(_PAUSE_SECONDS)
@@ -97,7 +124,9 @@ def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
 
 
 def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
-    """Those of the tags that the remote has now, with what they are there; none when it does not answer."""
+    """Those of the tags that the remote has now, with what they are there; none when it does not
+    answer.
+    """
     try:
         return git.remote_tags(remote, [f"refs/tags/{tag.name}" for tag in tags])
     except GitFailed:
@@ -116,7 +145,11 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
     if not missing:
         return
     try:
-        git("update-ref", "--stdin", stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing))
+        git(
+            "update-ref",
+            "--stdin",
+            stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing),
+        )
     except GitFailed as error:
         if "reference already exists" in error.said:
             raise LostRace("another promotion made the same tag here first") from error
@@ -133,12 +166,15 @@ def _refusal(remote: str, error: GitFailed) -> Exception:
         )
     reasons = "; ".join(dict.fromkeys(re.findall(r"\[(?:remote )?rejected\].*?\((.*?)\)", said)))
     remote_words = "; ".join(
-        line.removeprefix("remote:").strip() for line in said.splitlines() if line.startswith("remote: ")
+        line.removeprefix("remote:").strip()
+        for line in said.splitlines()
+        if line.startswith("remote: ")
     )
     told = "; ".join(part for part in (remote_words, reasons) if part) or error.message
     if any(word in said.lower() for word in _REFUSED):
         return UsageError(
-            f"{remote} refuses the tags: {told}", hint="nothing was changed; ask who keeps the repository for the right"
+            f"{remote} refuses the tags: {told}",
+            hint="nothing was changed; ask who keeps the repository for the right",
         )
     return InfrastructureError(
         f"the tags could not be pushed to {remote}: {told}", hint="nothing was changed; try again"

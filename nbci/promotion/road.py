@@ -1,4 +1,6 @@
-"""The way to a release for somebody who has its commit only: the DVC remote that the commit itself names."""
+"""The way to a release for somebody who has its commit only: the DVC remote that the commit itself
+names.
+"""
 
 from __future__ import annotations
 
@@ -23,21 +25,29 @@ _LEVELS_OF_OTHERS = ("global", "system")
 
 
 def check_remote_of(git: Git, project: Project, commit: str) -> None:
-    """UsageError where the commit does not name the DVC remote that the model goes to: nobody could fetch it."""
+    """UsageError where the commit does not name the DVC remote that the model goes to: nobody could
+    fetch it.
+    """
     folder = dvc_folder(project.root)
     if folder is None:
         return
     config = dvc_config(folder)
     here, there = _address(config.read("repo")), _address(_at(git, folder, commit))
-    outside = next((url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None)
+    outside = next(
+        (url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None
+    )
     if there == here and (there or outside):
         return
     hint = "commit .dvc/config, and run again: a release is a child of the commit that ran"
     if there is None:
         raise UsageError(
-            f"commit {commit[:10]} names no default remote of DVC, so nobody could fetch a release of it", hint=hint
+            f"commit {commit[:10]} names no default remote of DVC, so nobody could fetch a release of it",
+            hint=hint,
         )
-    raise UsageError(f"commit {commit[:10]} names another DVC remote than the one the model would go to", hint=hint)
+    raise UsageError(
+        f"commit {commit[:10]} names another DVC remote than the one the model would go to",
+        hint=hint,
+    )
 
 
 def _at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
@@ -65,7 +75,9 @@ def _address(config: Mapping[str, Any]) -> str | None:
 
 
 def access_of(project: Project) -> dict[str, Any]:
-    """What DVC is told outside the repository, credentials above all: a clone would have to be given that, too."""
+    """What DVC is told outside the repository, credentials above all: a clone would have to be
+    given that, too.
+    """
     folder = dvc_folder(project.root)
     found: dict[str, Any] = {"core": {}, "remote": {}}
     if folder is None:
@@ -81,7 +93,9 @@ def access_of(project: Project) -> dict[str, Any]:
 
 @contextmanager
 def clone_of(git: Git) -> Iterator[str]:
-    """The URL of a clone that has the commits and tags of this repository, and nothing else of this checkout."""
+    """The URL of a clone that has the commits and tags of this repository, and nothing else of this
+    checkout.
+    """
     top = git("rev-parse", "--show-toplevel")
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
         place = Path(name) / "clone.git"

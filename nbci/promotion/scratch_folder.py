@@ -1,4 +1,6 @@
-"""A folder for what a promotion needs for a while, in the project; what killed ones left is removed by the next."""
+"""A folder for what a promotion needs for a while, in the project; what killed ones left is removed
+by the next.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Taking a model out of a stage, and going back to the version before: new events, nothing is rewritten."""
+"""Taking a model out of a stage, and going back to the version before: new events, nothing is
+rewritten.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What is asked for: of which model, in which stage (the only one, when none is named), and why."""
+    """What is asked for: of which model, in which stage (the only one, when none is named), and
+    why.
+    """
 
     model: str
     stage: str | None = None
@@ -51,7 +55,9 @@ def demote(root: Path, move: Move, environ: Mapping[str, str]) -> Moved:
     if stage not in state.stages:
         raise UsageError(f"nothing of {state.model} is in stage {stage}")
     events = emptying(state, stage)
-    return _move(git, state, move, stage=stage, events=events, now=None, event="demote", environ=environ)
+    return _move(
+        git, state, move, stage=stage, events=events, now=None, event="demote", environ=environ
+    )
 
 
 def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None = None) -> Moved:
@@ -66,25 +72,36 @@ def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None 
     version = state.version(wanted)
     if version is None or not version.active:
         known = ", ".join(each.version for each in state.versions if each.active)
-        raise UsageError(f"{state.model} has no version {wanted}", hint=f"its versions are: {known}")
+        raise UsageError(
+            f"{state.model} has no version {wanted}", hint=f"its versions are: {known}"
+        )
     if stage in state.stages and state.stages[stage].current.version == wanted:
         raise UsageError(f"{state.model} {wanted} is in stage {stage} already")
     events = assigning(state, wanted, version.commit, stage)
-    return _move(git, state, move, stage=stage, events=events, now=wanted, event="rollback", environ=environ)
+    return _move(
+        git, state, move, stage=stage, events=events, now=wanted, event="rollback", environ=environ
+    )
 
 
 def _instead(state: ModelState, model: str, stage: str) -> str | None:
     if stage in state.stages:
         return f"nbci demote {model} empties it"
     latest = state.latest
-    return f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it" if latest else None
+    return (
+        f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it"
+        if latest
+        else None
+    )
 
 
 def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:
     git = open_git(root)
     if move.push:
         if not git.has_remote(REMOTE):
-            raise UsageError(f"the repository has no remote {REMOTE}", hint="change the tags here only with --no-push")
+            raise UsageError(
+                f"the repository has no remote {REMOTE}",
+                hint="change the tags here only with --no-push",
+            )
         fetch_models(git, REMOTE, [move.model])
     state = find_model(read_models(git), move.model)
     if move.stage is not None:
@@ -92,7 +109,9 @@ def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:
     stages = dict.fromkeys(event.stage for event in state.events if event.stage is not None)
     if len(stages) != 1:
         raise UsageError(
-            f"{state.model} is in {len(stages)} stages" if stages else f"{state.model} was never in a stage",
+            f"{state.model} is in {len(stages)} stages"
+            if stages
+            else f"{state.model} was never in a stage",
             hint=f"name one with --stage: {', '.join(stages)}" if stages else None,
         )
     return git, state, next(iter(stages))
@@ -113,7 +132,12 @@ def _move(
     by = find_promoter(git, environ)
     if not move.dry_run:
         notes = {"Nbci-Event": event, "Nbci-Build": build_url(environ)}
-        publish(git, state, write_events(git, state, events, by=by, notes=notes, reason=move.reason), push=move.push)
+        publish(
+            git,
+            state,
+            write_events(git, state, events, by=by, notes=notes, reason=move.reason),
+            push=move.push,
+        )
     return Moved(
         model=state.model,
         stage=stage,

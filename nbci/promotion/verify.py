@@ -1,4 +1,6 @@
-"""Every release held against its evidence: tags, commit, documents, and the objects on the DVC remote."""
+"""Every release held against its evidence: tags, commit, documents, and the objects on the DVC
+remote.
+"""
 
 from __future__ import annotations
 
@@ -42,8 +44,13 @@ class Finding:
     problem: str
 
 
-def verify(git: Git, project: Project, models: Iterable[ModelState], *, content: bool = True) -> tuple[Finding, ...]:
-    """What is wrong with the releases. `content`: objects are read and digested, not only looked for."""
+def verify(
+    git: Git, project: Project, models: Iterable[ModelState], *, content: bool = True
+) -> tuple[Finding, ...]:
+    """What is wrong with the releases.
+
+    `content`: objects are read and digested, not only looked for.
+    """
     found: list[Finding] = []
     files: dict[FileRef, tuple[str, str]] = {}
     states = tuple(models)
@@ -53,10 +60,19 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
             try:
                 manifest = read_manifest(git, version.commit)
             except IntegrityError as error:
-                found.append(Finding(model=state.model, version=version.version, problem=str(error)))
+                found.append(
+                    Finding(model=state.model, version=version.version, problem=str(error))
+                )
                 continue
-            problems = ["it carries no evidence"] if manifest is None else list(_release(git, state, version, manifest))
-            found += (Finding(model=state.model, version=version.version, problem=problem) for problem in problems)
+            problems = (
+                ["it carries no evidence"]
+                if manifest is None
+                else list(_release(git, state, version, manifest))
+            )
+            found += (
+                Finding(model=state.model, version=version.version, problem=problem)
+                for problem in problems
+            )
             for ref in manifest.files if manifest is not None else ():
                 files.setdefault(ref, (state.model, version.version))
     if project.signers_file is not None:
@@ -65,7 +81,10 @@ def verify(git: Git, project: Project, models: Iterable[ModelState], *, content:
         remote = default_remote(project)
         for ref, (model, name) in files.items():
             problems = list(_objects(remote, ref, content=content))
-            found += (Finding(model=model, version=name, problem=f"{ref.path}: {problem}") for problem in problems)
+            found += (
+                Finding(model=model, version=name, problem=f"{ref.path}: {problem}")
+                for problem in problems
+            )
     damaged = {(finding.model, finding.version) for finding in found}
     whole = [
         (state, version)
@@ -90,7 +109,9 @@ def describe_signature(manifest: Manifest, signers: Path | None) -> str:
 
 
 def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
-    """Releases whose run nobody signed who may; those from before a model's first signed one need no signature."""
+    """Releases whose run nobody signed who may; those from before a model's first signed one need
+    no signature.
+    """
     for state in states:
         is_signed = False
         for version in state.versions:
@@ -109,7 +130,9 @@ def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterat
 def _roads(
     git: Git, project: Project, releases: Sequence[tuple[ModelState, Version]], *, content: bool
 ) -> list[Finding]:
-    """Those of the releases that `nbci models get` cannot bring to somebody who has the repository only."""
+    """Those of the releases that `nbci models get` cannot bring to somebody who has the repository
+    only.
+    """
     found: list[Finding] = []
     if not releases:
         return found
@@ -122,7 +145,14 @@ def _roads(
             try:
                 with TemporaryDirectory(prefix="nbci-") as name:
                     is_wanted = content and is_new
-                    taken = download(url, version.commit, git.prefix, Path(name), content=is_wanted, config=access)
+                    taken = download(
+                        url,
+                        version.commit,
+                        git.prefix,
+                        Path(name),
+                        content=is_wanted,
+                        config=access,
+                    )
                     if is_wanted:
                         check_files(taken, Path(name))
             except NbciError as error:
@@ -157,7 +187,9 @@ def _release(git: Git, state: ModelState, version: Version, manifest: Manifest) 
         yield f"its commit is no child of {manifest.commit[:10]}, which the evidence names"
     prefix = git.prefix
     try:
-        changed = git("diff-tree", "-r", "--name-only", "-z", operands=[manifest.commit, version.commit]).split("\0")
+        changed = git(
+            "diff-tree", "-r", "--name-only", "-z", operands=[manifest.commit, version.commit]
+        ).split("\0")
     except GitFailed:
         changed = []  # a shallow clone does not have the parent
     other = sorted({path for path in changed if path} - {f"{prefix}{name}" for name in _ADDED})
@@ -180,7 +212,9 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
     name = manifest.model.rpartition(":")[2]
     if name not in (document.get("artifacts") or {}):
         yield "its dvc.yaml does not name the model"
-    outs = [entry for stage in (lock.get("stages") or {}).values() for entry in stage.get("outs") or ()]
+    outs = [
+        entry for stage in (lock.get("stages") or {}).values() for entry in stage.get("outs") or ()
+    ]
     locked = {str(entry["path"]): str(entry.get("md5")) for entry in outs}
     for ref in manifest.files:
         if locked.get(ref.path, ref.digest) != ref.digest:
@@ -194,7 +228,9 @@ def _objects(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
     if own or not is_folder(ref):
         return
     entries = json.loads(remote.read(f"{ARTIFACTS}/{ref.digest[:2]}/{ref.digest[2:]}"))
-    yield from _wrong(remote, {entry["md5"]: f"{entry['relpath']}: " for entry in entries}, content=content)
+    yield from _wrong(
+        remote, {entry["md5"]: f"{entry['relpath']}: " for entry in entries}, content=content
+    )
 
 
 def _wrong(remote: Remote, names: Mapping[str, str], *, content: bool) -> Iterator[str]:

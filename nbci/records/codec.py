@@ -1,4 +1,7 @@
-"""Records as JSON and back. NaN and the infinities are written as Python's `json` reads them (`NaN`, `Infinity`)."""
+"""Records as JSON and back.
+
+NaN and the infinities are written as Python's `json` reads them (`NaN`, `Infinity`).
+"""
 
 from __future__ import annotations
 
@@ -25,12 +28,16 @@ def to_json_line(value: object) -> bytes:
     """The same on one line, for what a run writes with every step; lone surrogates pass."""
     text = _encoded(value)
     if text is None:
-        text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode("utf-8", "surrogatepass")
+        text = json.dumps(plain(value), ensure_ascii=False, separators=(",", ":")).encode(
+            "utf-8", "surrogatepass"
+        )
     return text + b"\n"
 
 
 def _encoded(value: object) -> bytes | None:
-    """The record as msgspec writes it; None where that could be another: it has no NaN and no lone surrogates."""
+    """The record as msgspec writes it; None where that could be another: it has no NaN and no lone
+    surrogates.
+    """
     try:
         text = msgspec.json.encode(value)
     except UnicodeEncodeError:
@@ -39,15 +46,21 @@ def _encoded(value: object) -> bytes | None:
 
 
 def plain(value: object) -> Any:
-    """The record as dicts, lists and scalars; fields with their default are left out where the type says so."""
+    """The record as dicts, lists and scalars; fields with their default are left out where the type
+    says so.
+    """
     return msgspec.to_builtins(value)
 
 
 def from_json(text: str | bytes, kind: type[T], path: str) -> T:
-    """Read a record of that kind; IntegrityError naming `path` and the offending field when it is none."""
+    """Read a record of that kind; IntegrityError naming `path` and the offending field when it is
+    none.
+    """
     with suppress(ValueError, msgspec.MsgspecError):
         return msgspec.json.decode(text, type=kind)
     try:  # slower; it knows NaN, and tells what is wrong with the rest
         return msgspec.convert(json.loads(text), kind)
     except (ValueError, msgspec.ValidationError) as error:
-        raise IntegrityError(f"this is no {kind.__name__} that nbci wrote: {error}", where=Location(path)) from error
+        raise IntegrityError(
+            f"this is no {kind.__name__} that nbci wrote: {error}", where=Location(path)
+        ) from error

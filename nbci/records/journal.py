@@ -1,4 +1,6 @@
-"""An executed notebook that grows event by event; the same events, kept as lines, make it again after a kill."""
+"""An executed notebook that grows event by event; the same events, kept as lines, make it again
+after a kill.
+"""
 
 from __future__ import annotations
 
@@ -24,11 +26,13 @@ _DAMAGED = (KeyError, IndexError, TypeError, ValueError, AttributeError, Recursi
 
 
 class ExecutedNotebook:
-    """The notebook of a step while its cells run, as plain JSON values; `apply` takes time in proportion to the event.
+    """The notebook of a step while its cells run, as plain JSON values; `apply` takes time in
+    proportion to the event.
 
-    The events, by their `do`: `begin` (notebook, and `cells`, the CellRuns), `start` (a cell), then for that cell
-    `count`, `text`, `show` (an output, with the id of a display), `update` (every output of that id), `clear`, `spill`
-    and `end` (its CellRun and metadata). `turn` (to a cell): what follows is of that one, which has started before.
+    The events, by their `do`: `begin` (notebook, and `cells`, the CellRuns), `start` (a cell), then
+    for that cell `count`, `text`, `show` (an output, with the id of a display), `update` (every
+    output of that id), `clear`, `spill` and `end` (its CellRun and metadata). `turn` (to a cell):
+    what follows is of that one, which has started before.
     """
 
     def __init__(self, notebook: dict[str, Any], runs: Sequence[CellRun]) -> None:
@@ -61,7 +65,11 @@ class ExecutedNotebook:
         """The event that makes the notebook as it is now."""
         self._join()
         cells = self.notebook["cells"]
-        places = {id(output): (at, n) for at, cell in enumerate(cells) for n, output in enumerate(cell["outputs"])}
+        places = {
+            id(output): (at, n)
+            for at, cell in enumerate(cells)
+            for n, output in enumerate(cell["outputs"])
+        }
         displays = {
             name: [places[id(output)] for output in shown if id(output) in places]
             for name, shown in self._displays.items()
@@ -140,9 +148,15 @@ class ExecutedNotebook:
         self._open[1].append(str(text))
 
     def _reopened(self, stream: str) -> tuple[Output, list[str]]:
-        """The cell's last output if it is of this stream, which is so after a turn to another cell; else a new one."""
+        """The cell's last output if it is of this stream, which is so after a turn to another cell;
+        else a new one.
+        """
         outputs: list[Output] = self._cell["outputs"]
-        if outputs and outputs[-1].get("output_type") == "stream" and outputs[-1].get("name") == stream:
+        if (
+            outputs
+            and outputs[-1].get("output_type") == "stream"
+            and outputs[-1].get("name") == stream
+        ):
             return outputs[-1], [outputs[-1]["text"]]
         outputs.append({"output_type": "stream", "name": stream, "text": ""})
         return outputs[-1], []
@@ -196,14 +210,19 @@ class ExecutedNotebook:
         """Go on from what `begin` told beside the notebook."""
         self.current = event.get("current")
         for name, places in event.get("displays", {}).items():
-            self._displays[name] = [self.notebook["cells"][cell]["outputs"][at] for cell, at in places]
+            self._displays[name] = [
+                self.notebook["cells"][cell]["outputs"][at] for cell, at in places
+            ]
         if event.get("open"):
             output = self.outputs[-1]
             self._open = (output, [output["text"]])
 
 
 def replayed(lines: Iterable[bytes]) -> ExecutedNotebook | None:
-    """The notebook that a journal's lines make; what is torn or strange is left out. None without a beginning."""
+    """The notebook that a journal's lines make; what is torn or strange is left out.
+
+    None without a beginning.
+    """
     executed: ExecutedNotebook | None = None
     for line in lines:
         with suppress(*_DAMAGED):

@@ -1,4 +1,6 @@
-"""The evidence of a release: what was promoted, what it was made of, how it was judged, and by whom."""
+"""The evidence of a release: what was promoted, what it was made of, how it was judged, and by
+whom.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ CARD_PATH = ".nbci/release.md"
 
 
 class EvidenceStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One step behind the model: what it ran, took and gave. `run` is the run that made it, when it was reused."""
+    """One step behind the model: what it ran, took and gave.
+
+    `run` is the run that made it, when it was reused.
+    """
 
     name: str
     notebook: str
@@ -52,13 +57,14 @@ class Promoter(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Manifest(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and pipeline files.
+    """A release. `files` are the model, with DVC's digests; `sources` are the notebooks and
+    pipeline files.
 
-    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of the run's records,
-    which `seal_signature` signs (an SSH signature) where the run was signed.
-    `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit, direction), `verdict`
-    what the gates said. `details` is what was found out when the model was tried: its framework, signature, how it
-    answered.
+    `commit` is what was built, `branch` the branch that it was built for; `seal` is the digest of
+    the run's records, which `seal_signature` signs (an SSH signature) where the run was signed.
+    `metrics` are those of the run by full name, `declared` what the pipeline said of them (unit,
+    direction), `verdict` what the gates said. `details` is what was found out when the model was
+    tried: its framework, signature, how it answered.
     """
 
     model: str

@@ -23,22 +23,30 @@ def of_scraps(scraps: Iterable[Scrap]) -> tuple[Metric, ...]:
 
 
 def of_json(text: str | bytes, path: str) -> tuple[Metric, ...]:
-    """The numbers of a JSON object, names of nested ones joined by dots; StepError when the text is no such object."""
+    """The numbers of a JSON object, names of nested ones joined by dots; StepError when the text is
+    no such object.
+    """
     try:
         document = json.loads(text)
     except ValueError as error:
         raise StepError(f"the metrics file is not JSON: {error}", where=Location(path)) from error
     if not isinstance(document, dict):
         raise StepError(
-            "a metrics file is a JSON object", where=Location(path), hint='write for example {"accuracy": 0.97}'
+            "a metrics file is a JSON object",
+            where=Location(path),
+            hint='write for example {"accuracy": 0.97}',
         )
-    return tuple(Metric(name=name, value=value, source=path) for name, value in _numbers(document, ""))
+    return tuple(
+        Metric(name=name, value=value, source=path) for name, value in _numbers(document, "")
+    )
 
 
 def as_number(value: Any) -> float | None:
-    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as strict JSON needs.
+    """The value as a number; None when it is none. NaN and the infinities may be spelt out, as
+    strict JSON needs.
 
-    A truth value is no number, though Python counts with it; nor is a whole one that no float can hold.
+    A truth value is no number, though Python counts with it; nor is a whole one that no float can
+    hold.
     """
     if isinstance(value, bool):
         return None
@@ -57,7 +65,9 @@ def merged(*sources: Iterable[Metric]) -> tuple[Metric, ...]:
 
 
 def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | None:
-    """The failure of a run whose steps all ended well but left no metric of a name that the pipeline declares."""
+    """The failure of a run whose steps all ended well but left no metric of a name that the
+    pipeline declares.
+    """
     if any(step.result not in ("passed", "reused") for step in record.steps):
         return None
     known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}
@@ -68,7 +78,9 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
     return Failure(
         kind="missing",
         message=f"the pipeline declares the metric {', '.join(gone)}, which no step produced",
-        hint=f"did you mean {close!r}?" if close else f"the run's metrics are: {', '.join(record.metrics) or 'none'}",
+        hint=f"did you mean {close!r}?"
+        if close
+        else f"the run's metrics are: {', '.join(record.metrics) or 'none'}",
     )
 
 

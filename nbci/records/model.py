@@ -1,4 +1,6 @@
-"""What happened: the record of a run and of each of its steps, as nbci writes it and everything else reads it."""
+"""What happened: the record of a run and of each of its steps, as nbci writes it and everything
+else reads it.
+"""
 
 from __future__ import annotations
 
@@ -36,8 +38,9 @@ FailureKind = Literal[
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why a step failed: which cell, what was raised, and what to do.
 
-    `cell` is the cell's number in the source notebook and `line` the line in it, both from 1; `traceback` is plain
-    text without ANSI codes; `log` is the end of what the kernel's process wrote outside any cell.
+    `cell` is the cell's number in the source notebook and `line` the line in it, both from 1;
+    `traceback` is plain text without ANSI codes; `log` is the end of what the kernel's process
+    wrote outside any cell.
     """
 
     kind: FailureKind
@@ -54,7 +57,9 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One cell of the step's program as it ran; `number` is None for what nbci put in (injected parameters)."""
+    """One cell of the step's program as it ran; `number` is None for what nbci put in (injected
+    parameters).
+    """
 
     role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
     number: int | None
@@ -104,7 +109,9 @@ class Attempt(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class FileRef(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and number of files."""
+    """A file or folder as it stood: digest of its bytes (of its listing for a folder), size and
+    number of files.
+    """
 
     path: str
     digest: str
@@ -121,10 +128,11 @@ class Part(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused one ran.
+    """What became of one step. `reason` says why it was skipped or reused; `run` is where a reused
+    one ran.
 
-    `observed` is what it was seen to use beside what it declares, and `observed_version` of which list of kinds.
-    `deleted` are names that it took and that had no value at its end.
+    `observed` is what it was seen to use beside what it declares, and `observed_version` of which
+    list of kinds. `deleted` are names that it took and that had no value at its end.
     """
 
     name: str
@@ -167,7 +175,10 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A parameter as the run had it; `source` says where the value came from, e.g. `-p` or a file's path."""
+    """A parameter as the run had it; `source` says where the value came from, e.g.
+
+    `-p` or a file's path.
+    """
 
     name: str
     value: Any
@@ -175,12 +186,13 @@ class ParameterValue(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=F
 
 
 class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no single step.
+    """One execution of a plan; `steps` are in the plan's order. `failure` is one that belongs to no
+    single step.
 
-    `result` is what became of its steps, `outcome` of the whole. `by` is who ran it as git names them, `user` as the
-    system does.
-    `same_as` is the run whose results stand for this one, where nothing at all had to be done. `verdict` is what the
-    gates made of it; None where there are none, or where it was not judged.
+    `result` is what became of its steps, `outcome` of the whole. `by` is who ran it as git names
+    them, `user` as the system does. `same_as` is the run whose results stand for this one, where
+    nothing at all had to be done. `verdict` is what the gates made of it; None where there are
+    none, or where it was not judged.
     """
 
     run: str
@@ -220,4 +232,8 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     @property
     def metrics(self) -> dict[str, float]:
         """Every metric of the run by its full name, `step:metric`."""
-        return {f"{step.name}:{metric.name}": metric.value for step in self.steps for metric in step.metrics}
+        return {
+            f"{step.name}:{metric.name}": metric.value
+            for step in self.steps
+            for metric in step.metrics
+        }

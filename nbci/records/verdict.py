@@ -1,4 +1,7 @@
-"""A verdict: what each gate asked, what it found, and what came of it. Part of a run's record, and evidence later."""
+"""A verdict: what each gate asked, what it found, and what came of it.
+
+Part of a run's record, and evidence later.
+"""
 
 from __future__ import annotations
 
@@ -26,8 +29,8 @@ class Override(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One gate's answer and its `reason`.
 
-    `metric` is the full name of what was judged, `values` are the metrics of an expression. `margin` is the room left
-    to the nearest bound, negative where it was missed.
+    `metric` is the full name of what was judged, `values` are the metrics of an expression.
+    `margin` is the room left to the nearest bound, negative where it was missed.
     """
 
     gate: str
@@ -56,7 +59,9 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
     @property
     def title(self) -> str:
-        """The gate's own name; of one that has none, the metric alone, since what it asks stands beside it."""
+        """The gate's own name; of one that has none, the metric alone, since what it asks stands
+        beside it.
+        """
         return self.gate.removesuffix(self.asked).strip() or "expression"
 
     @property
@@ -73,8 +78,8 @@ class GateResult(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 class BaselineUsed(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """What stood behind a `baseline:` when the gates were judged.
 
-    `identity` changes when the baseline moves on (a release's tag, a commit, a digest); None where there was none, for
-    which `source` gives the reason.
+    `identity` changes when the baseline moves on (a release's tag, a commit, a digest); None where
+    there was none, for which `source` gives the reason.
     """
 
     asked: str

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Champion:
-    """A release as a baseline: `metrics` are those of its run by full name, `declared` what was said of them there."""
+    """A release as a baseline: `metrics` are those of its run by full name, `declared` what was
+    said of them there.
+    """
 
     model: str
     version: str
@@ -31,11 +33,15 @@ class Champion:
     since_utc: str | None = None
 
 
-def champion(root: Path, model: str, *, branch: str | None, stage: str | None, refresh: bool = True) -> Champion | None:
-    """The release of the model that is in the stage (or the latest version), promoted for that branch; None: none yet.
+def champion(
+    root: Path, model: str, *, branch: str | None, stage: str | None, refresh: bool = True
+) -> Champion | None:
+    """The release of the model that is in the stage (or the latest version), promoted for that
+    branch; None: none yet.
 
-    `model` is the name in the pipeline file. With `refresh`, the remote's tags are fetched first where it answers, so
-    that a clone without tags or history knows them; offline, the tags that are here count.
+    `model` is the name in the pipeline file. With `refresh`, the remote's tags are fetched first
+    where it answers, so that a clone without tags or history knows them; offline, the tags that are
+    here count.
     """
     git = Git(root)
     if git.get("rev-parse", "--git-dir") is None:
@@ -51,7 +57,9 @@ def champion(root: Path, model: str, *, branch: str | None, stage: str | None, r
 
 
 def registry_name(git: Git, model: str) -> str:
-    """The name of the project's model in its repository: after `folder:` when the project lies in a folder of it."""
+    """The name of the project's model in its repository: after `folder:` when the project lies in a
+    folder of it.
+    """
     prefix = git.prefix.rstrip("/")
     return f"{prefix}:{model}" if prefix else model
 
@@ -77,6 +85,12 @@ def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> C
 def _candidates(state: ModelState, stage: str | None) -> Iterator[tuple[str, str]]:
     """(version, commit), the last promoted first."""
     if stage is None:
-        yield from ((version.version, version.commit) for version in reversed(state.versions) if version.active)
+        yield from (
+            (version.version, version.commit)
+            for version in reversed(state.versions)
+            if version.active
+        )
     elif stage in state.stages:
-        yield from ((event.version or "", event.commit) for event in reversed(state.stages[stage].assigned))
+        yield from (
+            (event.version or "", event.commit) for event in reversed(state.stages[stage].assigned)
+        )

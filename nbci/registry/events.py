@@ -1,7 +1,7 @@
 """The state of the registry: a fold over the events that its tags are.
 
-Order is the number in the tag's name, which counts up for each model; times only order what has no number. GTO itself
-goes by time or by version, so what nbci writes is in the same order either way.
+Order is the number in the tag's name, which counts up for each model; times only order what has no
+number. GTO itself goes by time or by version, so what nbci writes is in the same order either way.
 """
 
 from __future__ import annotations
@@ -19,9 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One annotated tag: what it says, on which commit, who set it and when (seconds since the epoch), and why.
+    """One annotated tag: what it says, on which commit, who set it and when (seconds since the
+    epoch), and why.
 
-    `object` is the tag's own id. `version` of a stage event is that of its commit, filled in by the fold.
+    `object` is the tag's own id. `version` of a stage event is that of its commit, filled in by the
+    fold.
     """
 
     action: Action
@@ -70,7 +72,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
-    """A model: its events in order, its versions by precedence, and what is in each stage that is not empty."""
+    """A model: its events in order, its versions by precedence, and what is in each stage that is
+    not empty.
+    """
 
     model: str
     events: tuple[Event, ...]
@@ -99,7 +103,11 @@ class ModelState:
 
     def before(self, stage: str) -> str | None:
         """The version that was in the stage before the one that is, or that was last, in it."""
-        held = [event.version for event in self.events if event.action == "assign" and event.stage == stage]
+        held = [
+            event.version
+            for event in self.events
+            if event.action == "assign" and event.stage == stage
+        ]
         earlier = held[: held.index(held[-1])] if held else []
         usable = {version.version for version in self.versions if version.active}
         return next((version for version in reversed(earlier) if version in usable), None)
@@ -113,7 +121,9 @@ def precedence(version: str) -> SemanticVersion:
 
 
 def next_version(versions: Iterable[str], part: str) -> str:
-    """The version after the highest of these, with its major, minor or patch number one higher; v1.0.0 is the first."""
+    """The version after the highest of these, with its major, minor or patch number one higher;
+    v1.0.0 is the first.
+    """
     known = [precedence(version) for version in versions]
     return f"v{max(known).next_version(part)}" if known else "v1.0.0"
 
@@ -127,7 +137,9 @@ def fold(events: Iterable[Event]) -> tuple[ModelState, ...]:
 
 
 def _model(name: str, found: list[Event]) -> ModelState:
-    registered = {event.version: event for event in found if event.action == "register" and event.version}
+    registered = {
+        event.version: event for event in found if event.action == "register" and event.version
+    }
     gone = {event.version for event in found if event.action == "deregister"}
     versions = tuple(
         Version(version=version, commit=event.commit, registered=event, active=version not in gone)
@@ -148,12 +160,17 @@ def _model(name: str, found: list[Event]) -> ModelState:
 
 
 def _order(event: Event) -> tuple[int, int, bool, str]:
-    """By number; what has none, by time. Of an equal number, taking out comes first: GTO's tags sort like that."""
+    """By number; what has none, by time.
+
+    Of an equal number, taking out comes first: GTO's tags sort like that.
+    """
     return event.number or 0, event.seconds, event.action == "assign", event.tag
 
 
 def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
-    """A stage holds what was assigned to it and not taken out since; the last assigned is what counts."""
+    """A stage holds what was assigned to it and not taken out since; the last assigned is what
+    counts.
+    """
     held: dict[str, dict[str, Event]] = {}
     for event in events:
         if event.stage is None or event.version not in usable:
@@ -163,5 +180,7 @@ def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
         if event.action == "assign":
             inside[event.version] = event
     return {
-        stage: Stage(stage=stage, assigned=tuple(inside.values())) for stage, inside in sorted(held.items()) if inside
+        stage: Stage(stage=stage, assigned=tuple(inside.values()))
+        for stage, inside in sorted(held.items())
+        if inside
     }

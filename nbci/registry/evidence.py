@@ -30,7 +30,9 @@ def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
 
 
 def promoted_runs(root: Path) -> frozenset[str]:
-    """The runs that releases of the repository name: those that were promoted, and those that made steps of them."""
+    """The runs that releases of the repository name: those that were promoted, and those that made
+    steps of them.
+    """
     try:
         git = open_git(root)
     except UsageError:
@@ -43,7 +45,11 @@ def promoted_runs(root: Path) -> frozenset[str]:
         for version in model.versions:
             with contextlib.suppress(IntegrityError):
                 manifest = read_manifest(git, version.commit)
-                found |= {manifest.run, *(step.run or "" for step in manifest.steps)} if manifest is not None else set()
+                found |= (
+                    {manifest.run, *(step.run or "" for step in manifest.steps)}
+                    if manifest is not None
+                    else set()
+                )
     return frozenset(found)
 
 

@@ -1,8 +1,8 @@
 """Names of registry tags, in GTO's grammar: one table of templates and one parser.
 
-`digits@v1.2.0` registers a version, `digits#production#4` puts the version of the tag's commit into a stage; `!` takes
-either back. The number counts the events of a model. A model of a project in a folder of its repository is
-`folder:digits`, in tags `folder=digits`.
+`digits@v1.2.0` registers a version, `digits#production#4` puts the version of the tag's commit into
+a stage; `!` takes either back. The number counts the events of a model. A model of a project in a
+folder of its repository is `folder:digits`, in tags `folder=digits`.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _TAG = re.compile(
     re.ASCII,
 )
 _REFERENCE = re.compile(
-    rf"(?P<model>{_MODEL.format(separator=':')})(?:#(?P<stage>{_NAME})|@(?P<version>latest|{_VERSION}))?", re.ASCII
+    rf"(?P<model>{_MODEL.format(separator=':')})(?:#(?P<stage>{_NAME})|@(?P<version>latest|{_VERSION}))?",
+    re.ASCII,
 )
 _VERSION_ONLY = re.compile(_VERSION, re.ASCII)
 _NAME_ONLY = re.compile(_NAME, re.ASCII)
@@ -108,7 +109,9 @@ def tag_name(tag: TagName) -> str:
     'digits@v1.2.0'
     """
     model = tag.model.replace(":", "=")
-    return TEMPLATES[tag.action].format(model=model, version=tag.version, stage=tag.stage, number=tag.number)
+    return TEMPLATES[tag.action].format(
+        model=model, version=tag.version, stage=tag.stage, number=tag.number
+    )
 
 
 def parse_reference(text: str) -> Reference:
@@ -116,7 +119,10 @@ def parse_reference(text: str) -> Reference:
     model, at, version = text.partition("@")
     match = _REFERENCE.fullmatch(f"{model}@v{version}" if at and version[:1].isdigit() else text)
     if match is None:
-        raise UsageError(f"{text!r} names no model", hint="write NAME, NAME@v1.2.0, NAME@latest or NAME#production")
+        raise UsageError(
+            f"{text!r} names no model",
+            hint="write NAME, NAME@v1.2.0, NAME@latest or NAME#production",
+        )
     return Reference(model=match["model"], version=match["version"], stage=match["stage"])
 
 

@@ -18,7 +18,9 @@ Kind = Literal["model", "step", "file", "code", "parameter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A thing in the graph; `name` is unique within its `kind`, `note` says which state of it is meant."""
+    """A thing in the graph; `name` is unique within its `kind`, `note` says which state of it is
+    meant.
+    """
 
     kind: Kind
     name: str
@@ -140,7 +142,9 @@ def _around_step(
 
 
 def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str, tuple[str, ...]]:
-    """The variables that the step took, by the step that gave them as they were taken; the last such one."""
+    """The variables that the step took, by the step that gave them as they were taken; the last
+    such one.
+    """
     found: dict[str, list[str]] = {}
     for value in step.takes:
         giver = gave.get((value.name, value.object))
@@ -154,7 +158,8 @@ def _holding(path: str, nodes: Mapping[str, Node]) -> list[Node]:
     return [
         node
         for node in nodes.values()
-        if node.kind == "file" and (node.name == path or _lies_in(path, node.name) or _lies_in(node.name, path))
+        if node.kind == "file"
+        and (node.name == path or _lies_in(path, node.name) or _lies_in(node.name, path))
     ]
 
 

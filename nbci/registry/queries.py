@@ -1,4 +1,7 @@
-"""What people ask of the registry: what is where, what happened, and who did it. From tags and manifests alone."""
+"""What people ask of the registry: what is where, what happened, and who did it.
+
+From tags and manifests alone.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,9 @@ _BY_COMMAND = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A version in a stage (None: the latest version, of a model that is in no stage), since when and by whom."""
+    """A version in a stage (None: the latest version, of a model that is in no stage), since when
+    and by whom.
+    """
 
     model: str
     version: str
@@ -51,7 +56,8 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Something that somebody did to a model. `tag` is the tag that proves it, `reason` is what was said of it.
+    """Something that somebody did to a model. `tag` is the tag that proves it, `reason` is what was
+    said of it.
 
     `signature` says of a release whether its run was signed, and by whom.
     """
@@ -87,7 +93,9 @@ def version_rows(git: Git, model: ModelState) -> tuple[Placed, ...]:
 
 
 def _placed(git: Git, model: ModelState) -> Iterator[Placed]:
-    there: list[tuple[str | None, Event]] = [(name, stage.current) for name, stage in model.stages.items()]
+    there: list[tuple[str | None, Event]] = [
+        (name, stage.current) for name, stage in model.stages.items()
+    ]
     if not there and model.latest is not None:
         there = [(None, model.latest.registered)]
     yield from (_row(git, model, event, stage) for stage, event in there)
@@ -114,12 +122,16 @@ def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> Placed
 def deeds(
     git: Git, models: Iterable[ModelState], say_signature: Callable[[Manifest], str] | None = None
 ) -> tuple[Deed, ...]:
-    """Everything that was done, in order: events of the tags, and the gates that were overridden for a release."""
+    """Everything that was done, in order: events of the tags, and the gates that were overridden
+    for a release.
+    """
     found = [deed for model in models for deed in _deeds(git, model, say_signature)]
     return tuple(sorted(found, key=lambda deed: deed.at_utc))
 
 
-def _deeds(git: Git, model: ModelState, say_signature: Callable[[Manifest], str] | None) -> Iterator[Deed]:
+def _deeds(
+    git: Git, model: ModelState, say_signature: Callable[[Manifest], str] | None
+) -> Iterator[Deed]:
     for event in model.events:
         notes = event.notes
         manifest = read_manifest(git, event.commit)
@@ -131,7 +143,9 @@ def _deeds(git: Git, model: ModelState, say_signature: Callable[[Manifest], str]
         yield Deed(
             at_utc=utc(event.seconds),
             model=model.model,
-            action=_BY_COMMAND.get((notes.get("Nbci-Event", ""), event.action), _ACTIONS[event.action]),
+            action=_BY_COMMAND.get(
+                (notes.get("Nbci-Event", ""), event.action), _ACTIONS[event.action]
+            ),
             by=event.name,
             email=event.email,
             tag=event.tag,
@@ -161,7 +175,9 @@ def _overrides(event: Event, manifest: Manifest) -> Iterator[Deed]:
 
 
 def _reason(event: Event) -> str | None:
-    """What stands in the message between its first line and its notes; of other tools' tags, the message."""
+    """What stands in the message between its first line and its notes; of other tools' tags, the
+    message.
+    """
     if not event.notes:
         return event.message.strip() or None
     return event.message.strip().partition("\n\n")[2].rpartition("\n\n")[0].strip() or None

@@ -31,7 +31,9 @@ def read_models(git: Git) -> tuple[ModelState, ...]:
 
 
 def read_events(git: Git) -> tuple[Event, ...]:
-    """Every annotated tag that is an event of the registry; other tags, and lightweight ones, are none."""
+    """Every annotated tag that is an event of the registry; other tags, and lightweight ones, are
+    none.
+    """
     listed = git("for-each-ref", f"--format={_FORMAT}", "refs/tags")
     events = []
     for record in listed.split("\0\1"):
@@ -63,7 +65,9 @@ def find_model(models: Iterable[ModelState], name: str) -> ModelState:
     close = nearest(name, known)
     raise UsageError(
         f"there is no released model {name!r}",
-        hint=f"did you mean {close!r}?" if close else f"the models are: {', '.join(known) or 'none yet'}",
+        hint=f"did you mean {close!r}?"
+        if close
+        else f"the models are: {', '.join(known) or 'none yet'}",
     )
 
 
@@ -81,12 +85,17 @@ def find_commit(model: ModelState, reference: Reference) -> str:
     version = model.latest if wanted == "latest" else model.version(wanted)
     if version is None:
         names = ", ".join(version.version for version in model.versions)
-        raise UsageError(f"{model.model} has no version {wanted}", hint=f"its versions are: {names or 'none'}")
+        raise UsageError(
+            f"{model.model} has no version {wanted}", hint=f"its versions are: {names or 'none'}"
+        )
     return version.commit
 
 
 def read_manifest(git: Git, commit: str, prefix: str | None = None) -> Manifest | None:
-    """The evidence of a release; None for a commit that nbci did not make. IntegrityError when it is not readable."""
+    """The evidence of a release; None for a commit that nbci did not make.
+
+    IntegrityError when it is not readable.
+    """
     path = f"{git.prefix if prefix is None else prefix}{MANIFEST_PATH}"
     try:
         text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}"])
@@ -100,17 +109,23 @@ def parse_manifest(text: bytes, shown: str) -> Manifest:
     manifest = from_json(text, Manifest, shown)
     if manifest.format != FORMAT:
         raise IntegrityError(
-            f"the manifest has format {manifest.format}, this nbci reads {FORMAT}", where=Location(shown)
+            f"the manifest has format {manifest.format}, this nbci reads {FORMAT}",
+            where=Location(shown),
         )
     return manifest
 
 
 def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
-    """Bring the tags of these models (None: all) from the remote; GitFailed when it cannot be reached.
+    """Bring the tags of these models (None: all) from the remote; GitFailed when it cannot be
+    reached.
 
     A tag that is here with other content stays as it is, and is an IntegrityError.
     """
-    patterns = ["refs/tags/*"] if models is None else [each for model in models for each in tag_patterns(model)]
+    patterns = (
+        ["refs/tags/*"]
+        if models is None
+        else [each for model in models for each in tag_patterns(model)]
+    )
     specs = [f"{pattern}:{pattern}" for pattern in patterns]
     depth = ["--depth=1"] if git.is_shallow else []
     if depth and not git.remote_tags(remote, patterns):
@@ -118,7 +133,9 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
     try:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, operands=[remote, *specs])
     except GitFailed as error:
-        clobbered = [line for line in error.said.splitlines() if "would clobber existing tag" in line]
+        clobbered = [
+            line for line in error.said.splitlines() if "would clobber existing tag" in line
+        ]
         if not clobbered:
             raise
         tag = clobbered[0].split("]")[-1].split("->")[0].strip()

@@ -1,4 +1,6 @@
-"""`junit.xml`: a suite for each step, a case for each of its code cells, as Jenkins' junit plugin reads them."""
+"""`junit.xml`: a suite for each step, a case for each of its code cells, as Jenkins' junit plugin
+reads them.
+"""
 
 from __future__ import annotations
 
@@ -50,7 +52,9 @@ def _suite(record: RunRecord, step: ShownStep, url: str | None) -> Element:
     suite.set("time", _seconds(step.record.seconds))
     if step.record.started_utc:
         # The schema of JUnit files has no time zone here.
-        suite.set("timestamp", _shown(re.sub(r"(?:\.\d+)?(?:Z|\+00:00)?$", "", step.record.started_utc)))
+        suite.set(
+            "timestamp", _shown(re.sub(r"(?:\.\d+)?(?:Z|\+00:00)?$", "", step.record.started_utc))
+        )
     if step.record.host:
         suite.set("hostname", _shown(step.record.host))
     return suite
@@ -60,7 +64,13 @@ def _run_suite(record: RunRecord) -> Element:
     """A failure that belongs to no step, so that a run that failed has a case that failed."""
     name = _part(record.pipeline)
     suite = Element(
-        "testsuite", name=_shown(record.pipeline), tests="1", failures="1", skipped="0", errors="0", time="0.000"
+        "testsuite",
+        name=_shown(record.pipeline),
+        tests="1",
+        failures="1",
+        skipped="0",
+        errors="0",
+        time="0.000",
     )
     _fail(_case(suite, f"{name}.{name}", "run", None), record.failure, None)
     return suite
@@ -71,10 +81,14 @@ def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
     suite = Element("testsuite", name="gates")
     for gate in verdict.gates:
         case = _case(suite, f"{_part(record.pipeline)}.gates", gate.gate, None)
-        said = f"asked: {gate.asked}; found: {'nothing' if gate.found is None else number(gate.found)}"
+        said = (
+            f"asked: {gate.asked}; found: {'nothing' if gate.found is None else number(gate.found)}"
+        )
         text = f"{gate.answer}: {gate.explanation}"
         if gate.refuses:
-            failure = SubElement(case, "failure", type="gate", message=_shown(one_line(gate.explanation, 1_000)))
+            failure = SubElement(
+                case, "failure", type="gate", message=_shown(one_line(gate.explanation, 1_000))
+            )
             failure.text = _shown(f"{said}; {gate.explanation}")
         elif gate.result == "left out":
             _skip(case, gate.reason)
@@ -101,19 +115,28 @@ def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None
             continue
         case = _case(suite, class_name, case_name(cell.run), cell.run.seconds)
         if result == "reused":
-            SubElement(case, "system-out").text = _shown(f"reused: {step.record.reason or step.record.run or ''}")
+            SubElement(case, "system-out").text = _shown(
+                f"reused: {step.record.reason or step.record.run or ''}"
+            )
         elif cell is step.failed_cell:
             _fail(case, failure, cell, _address(url, step, cell))
         elif cell.run.result == "not run":
             _skip(case, "not run")
     if result == "failed" and step.failed_cell is None:
-        _fail(_case(suite, class_name, "step", step.record.seconds), failure, None, _address(url, step))
+        _fail(
+            _case(suite, class_name, "step", step.record.seconds),
+            failure,
+            None,
+            _address(url, step),
+        )
     if len(suite) == 0:
         _case(suite, class_name, "step", step.record.seconds)
 
 
 def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
-    """The cells of a step that was stopped: what had passed, and that the others were cut short; nothing failed."""
+    """The cells of a step that was stopped: what had passed, and that the others were cut short;
+    nothing failed.
+    """
     said = step.failure.message if step.failure else "interrupted"
     for cell in step.cells:
         if cell.run is not None:
@@ -125,14 +148,20 @@ def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
 
 
 def case_name(run: CellRun) -> str:
-    """`cell 7: model.fit(X, y)`; the values of injected parameters are no part of a name that should stay the same."""
+    """`cell 7: model.fit(X, y)`; the values of injected parameters are no part of a name that
+    should stay the same.
+    """
     if run.number is None:
         return "injected parameters" if run.role == "injected" else f"{run.role} added by nbci"
-    return f"cell {run.number}: {one_line(run.first_line)}" if run.first_line else f"cell {run.number}"
+    return (
+        f"cell {run.number}: {one_line(run.first_line)}" if run.first_line else f"cell {run.number}"
+    )
 
 
 def _case(suite: Element, class_name: str, name: str, seconds: float | None) -> Element:
-    return SubElement(suite, "testcase", classname=class_name, name=_shown(name), time=_seconds(seconds))
+    return SubElement(
+        suite, "testcase", classname=class_name, name=_shown(name), time=_seconds(seconds)
+    )
 
 
 def _skip(case: Element, why: str) -> None:
@@ -146,15 +175,24 @@ def _address(url: str | None, step: ShownStep, cell: ShownCell | None = None) ->
     return f"{url.rstrip('/')}/{step.page}#{cell.anchor if cell else 'failure'}"
 
 
-def _fail(case: Element, failure: Failure | None, cell: ShownCell | None, address: str | None = None) -> None:
+def _fail(
+    case: Element, failure: Failure | None, cell: ShownCell | None, address: str | None = None
+) -> None:
     if failure is None:
         SubElement(case, "failure", type="failed", message="the step failed without saying why")
     else:
         raised = re.match(r"[A-Za-z_][\w.]*(?=:|$)", failure.error or "")
         message = _shown(one_line(failure.message, 1_000))
-        detail = SubElement(case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message)
+        detail = SubElement(
+            case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message
+        )
         hint = failure.hint and f"What to do: {failure.hint}"
-        parts = (failure.traceback or failure.error, hint, failure.log, address and f"Report: {address}")
+        parts = (
+            failure.traceback or failure.error,
+            hint,
+            failure.log,
+            address and f"Report: {address}",
+        )
         detail.text = _shown(ending("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
     said = cell.text if cell else ""
     if said:

@@ -1,4 +1,6 @@
-"""Markdown in which nothing that came from a notebook means anything: for comments on GitHub and GitLab."""
+"""Markdown in which nothing that came from a notebook means anything: for comments on GitHub and
+GitLab.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ _LONGEST_ITEM = 500
 
 
 def prose(text: str) -> str:
-    """Text on one line in which no character means anything: not to Markdown, HTML, or as a mention or reference."""
+    """Text on one line in which no character means anything: not to Markdown, HTML, or as a mention
+    or reference.
+    """
     line = " ".join(clean(without_ansi(text)).split())
     # A space of no width after them keeps names and numbers from becoming mentions and references.
     line = re.sub(r"([@#!$%~])(?=\w)", "\\1\u200b", line)
@@ -28,7 +32,11 @@ def code(text: str, limit: int = 300) -> str:
     line = one_line(clean(without_ansi(text)), limit)
     if re.fullmatch(r"[^`|\\<>&]+", line):
         return f"`{line}`"
-    return "<code>" + re.sub(r"[^\w\s]|_", lambda match: f"&#{ord(match[0])};", line) + "</code>" if line else ""
+    return (
+        "<code>" + re.sub(r"[^\w\s]|_", lambda match: f"&#{ord(match[0])};", line) + "</code>"
+        if line
+        else ""
+    )
 
 
 def fenced(text: str, language: str = "") -> str:
@@ -74,7 +82,11 @@ def table(heads: Sequence[str], rows: Sequence[Iterable[str]], most: int) -> str
 
 
 def _more(count: int, most: int) -> list[str]:
-    return [f"… and {count - most} more; `index.html` of the report has them all."] if count > most else []
+    return (
+        [f"… and {count - most} more; `index.html` of the report has them all."]
+        if count > most
+        else []
+    )
 
 
 def _address(address: str) -> str:

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 def render_report(material: Material) -> Mapping[str, bytes]:
     """The report's files by their path in the folder.
 
-    A step without a notebook is shown from the plan, a reused one only if the material has reused ones too. Pages keep
-    to the policy under which Jenkins serves a build's files: no script, no inline style, no `data:`, no download.
+    A step without a notebook is shown from the plan, a reused one only if the material has reused
+    ones too. Pages keep to the policy under which Jenkins serves a build's files: no script, no
+    inline style, no `data:`, no download.
     """
     record, plan = material.run.record, material.run.plan
     steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
@@ -45,7 +46,9 @@ def render_report(material: Material) -> Mapping[str, bytes]:
 
 
 def _compared(baseline: Baseline | None, steps: Iterable[ShownStep]) -> dict[str, ComparedStep]:
-    """What the steps that ran are compared with; the baseline's notebooks of other steps are not read."""
+    """What the steps that ran are compared with; the baseline's notebooks of other steps are not
+    read.
+    """
     if baseline is None:
         return {}
     names = [step.record.name for step in steps if step.record.result not in ("skipped", "reused")]

@@ -1,4 +1,6 @@
-"""`summary.md`: the run for a pull request's comment, at most 60 kB, in the order in which a reviewer asks."""
+"""`summary.md`: the run for a pull request's comment, at most 60 kB, in the order in which a
+reviewer asks.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,15 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.text import as_json, duration, ending, measured, moment, number, one_line
 from nbci.pipeline.metric_names import short_name, step_of
-from nbci.report.data.wording import commit, gate_rows, headline, metric_changes, outcome, run_again, warnings
+from nbci.report.data.wording import (
+    commit,
+    gate_rows,
+    headline,
+    metric_changes,
+    outcome,
+    run_again,
+    warnings,
+)
 from nbci.report.markdown import bullets, code, details, fenced, image, link, prose, section, table
 from nbci.report.pages.answers import answers
 from nbci.report.pages.changes import cell_title, grouped, moved
@@ -53,7 +63,8 @@ def summary(
     *,
     links: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The summary, verdict first; what does not fit is cut at the end and said to be. `links`: words and addresses.
+    """The summary, verdict first; what does not fit is cut at the end and said to be. `links`:
+    words and addresses.
 
     The figures are shown where the report has an address: a comment has no files beside it.
     """
@@ -64,7 +75,9 @@ def summary(
         f"## {_SIGNS[headline(record)]} {prose(record.pipeline)}: {headline(record)}",
         prose(outcome(record, steps)),
         " · ".join(link(words, address) for words, address in (links or {}).items()),
-        f"**What to do:** {prose(record.failure.hint)}" if record.failure and record.failure.hint else "",
+        f"**What to do:** {prose(record.failure.hint)}"
+        if record.failure and record.failure.hint
+        else "",
         *(_answer(answer) for answer in answers(material, steps)),
         *(_failure(step) for step in failed[:_FAILURES]),
         section("Gates", _gates(record)),
@@ -98,7 +111,9 @@ def _failure(step: ShownStep) -> str:
         prose(failure.message),
         f"In {code(where)}" if where else "",
         f"**What to do:** {prose(failure.hint)}" if failure.hint else "",
-        fenced(ending(failure.traceback or failure.error or "", 4_000)) if failure.traceback or failure.error else "",
+        fenced(ending(failure.traceback or failure.error or "", 4_000))
+        if failure.traceback or failure.error
+        else "",
         f"Last output of the cell:\n\n{fenced(ending(said, 1_500))}" if said else "",
         f"End of the kernel's log:\n\n{fenced(ending(failure.log, 1_500))}" if failure.log else "",
     )
@@ -107,7 +122,14 @@ def _failure(step: ShownStep) -> str:
 
 def _gates(record: RunRecord) -> str:
     rows = [
-        (code(title), code(asked), prose(found), prose(compared), f"{_SIGNS[answer]} {answer}", prose(reason))
+        (
+            code(title),
+            code(asked),
+            prose(found),
+            prose(compared),
+            f"{_SIGNS[answer]} {answer}",
+            prose(reason),
+        )
         for title, asked, found, compared, answer, reason in gate_rows(record.verdict)
     ]
     return table(("Gate", "Asked", "Found", "Baseline", "Verdict", "Reason"), rows, _ROWS)
@@ -156,13 +178,24 @@ def _changes(found: RunDifference) -> Iterator[str]:
         ]
         more = [f"… and {len(cells) - _CELLS} more"] if len(cells) > _CELLS else []
         yield details(f"Code: {len(cells)} changed", "\n\n".join([*shown, *more]))
-    others = [(change.name, change.before, change.after) for change in (*found.params, *found.environment)]
+    others = [
+        (change.name, change.before, change.after) for change in (*found.params, *found.environment)
+    ]
     if others:
-        rows = [(code(name), code(_value(before), 150), code(_value(after), 150)) for name, before, after in others]
-        yield details(f"Parameters and packages: {len(rows)} changed", table(("Name", "Before", "Now"), rows, _ROWS))
+        rows = [
+            (code(name), code(_value(before), 150), code(_value(after), 150))
+            for name, before, after in others
+        ]
+        yield details(
+            f"Parameters and packages: {len(rows)} changed",
+            table(("Name", "Before", "Now"), rows, _ROWS),
+        )
     if found.data:
         files = [_data_row(change) for change in found.data]
-        yield details(f"Files: {len(files)} changed", table(("Path", "Was", "What", "Files in it"), files, _ROWS))
+        yield details(
+            f"Files: {len(files)} changed",
+            table(("Path", "Was", "What", "Files in it"), files, _ROWS),
+        )
 
 
 def _value(value: object) -> str:
@@ -173,7 +206,11 @@ def _data_row(change: DataChange) -> tuple[str, ...]:
     role = "read" if change.role == "in" else "written"
     counts = [
         f"{len(names)} {word}"
-        for word, names in (("added", change.added), ("removed", change.removed), ("changed", change.changed))
+        for word, names in (
+            ("added", change.added),
+            ("removed", change.removed),
+            ("changed", change.changed),
+        )
         if names
     ]
     return code(change.path), role, f"{_KINDS[change.kind]} {change.kind}", ", ".join(counts)
@@ -181,7 +218,11 @@ def _data_row(change: DataChange) -> tuple[str, ...]:
 
 def _steps(steps: Sequence[ShownStep]) -> str:
     # Failures first: where the table is cut, they are what must not be missing.
-    ordered = sorted(steps, key=lambda step: step.record.result != "failed") if len(steps) > _ROWS else steps
+    ordered = (
+        sorted(steps, key=lambda step: step.record.result != "failed")
+        if len(steps) > _ROWS
+        else steps
+    )
     rows = [
         (
             code(step.record.name),
@@ -197,7 +238,8 @@ def _steps(steps: Sequence[ShownStep]) -> str:
 
 def _parameters(record: RunRecord) -> str:
     rows = [
-        (code(value.name), code(as_json(value.value), 150), prose(one_line(value.source))) for value in record.params
+        (code(value.name), code(as_json(value.value), 150), prose(one_line(value.source)))
+        for value in record.params
     ]
     return table(("Name", "Value", "From"), rows, _ROWS)
 

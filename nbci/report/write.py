@@ -20,7 +20,8 @@ def write_report(folder: Path, files: Mapping[str, bytes]) -> None:
         try:
             with os.fdopen(handle, "wb") as stream:
                 stream.write(content)
-            # mkstemp makes files that only their owner reads; a report is for everybody who may read the folder.
+            # mkstemp makes files that only their owner reads; a report is for everybody who may
+            # read the folder.
             Path(unfinished).chmod(0o644)
             Path(unfinished).replace(path)
         except BaseException:

@@ -1,4 +1,6 @@
-"""Old runs and results that nobody needs any more: which they are, what removing them frees, and their removal."""
+"""Old runs and results that nobody needs any more: which they are, what removing them frees, and
+their removal.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +29,17 @@ if TYPE_CHECKING:
     from nbci.store.objects import Objects
 
 YOUNGEST_SECONDS = 86400.0
-"""What is younger is left alone: a run that goes on may have made it, and not yet said that it needs it."""
+"""What is younger is left alone: a run that goes on may have made it, and not yet said that it
+needs it.
+"""
 _UNREADABLE = (IntegrityError, UsageError, OSError)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRun:
-    """What decides over a run: whether it goes on or was promoted, and the run whose results stand for it."""
+    """What decides over a run: whether it goes on or was promoted, and the run whose results stand
+    for it.
+    """
 
     run: str
     going_on: bool = False
@@ -46,7 +52,11 @@ def unneeded_runs(runs: Sequence[KnownRun], keep: int) -> tuple[str, ...]:
 
     What goes on stays, and so does what was promoted.
     """
-    kept = {known.run for number, known in enumerate(runs) if number < keep or known.going_on or known.promoted}
+    kept = {
+        known.run
+        for number, known in enumerate(runs)
+        if number < keep or known.going_on or known.promoted
+    }
     for known in runs:  # a run names an older one only
         if known.run in kept and known.same_as is not None:
             kept.add(known.same_as)
@@ -54,7 +64,10 @@ def unneeded_runs(runs: Sequence[KnownRun], keep: int) -> tuple[str, ...]:
 
 
 def known_runs(project: Project, promoted: Container[str] = ()) -> tuple[KnownRun, ...]:
-    """The runs of the project, the newest first; one that cannot be read names no other. `promoted` are ids of runs."""
+    """The runs of the project, the newest first; one that cannot be read names no other.
+
+    `promoted` are ids of runs.
+    """
     return tuple(
         KnownRun(
             run=folder.run,
@@ -75,27 +88,42 @@ def _same_as(folder: RunFolder) -> str | None:
 
 
 def displaced_files(project: Project, run: str) -> tuple[str, ...]:
-    """What stood where steps of the run were to write, was no run's, and was moved into its folder: the only copy."""
+    """What stood where steps of the run were to write, was no run's, and was moved into its folder:
+    the only copy.
+    """
     folder = project.runs_folder / run / DISPLACED
     there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return tuple(sorted(path.relative_to(folder).as_posix() for path in there))
 
 
 def never_begun(project: Project, before: float) -> tuple[str, ...]:
-    """Folders in which no run ever began, last changed before that time: nbci was killed while it made them."""
-    known = (entry for entry in _files(project.runs_folder, depth=0) if not (entry / "run.json").exists())
-    return tuple(entry.name for entry in known if _is_older(entry, before) and not RunFolder(entry).is_going_on)
+    """Folders in which no run ever began, last changed before that time: nbci was killed while it
+    made them.
+    """
+    known = (
+        entry for entry in _files(project.runs_folder, depth=0) if not (entry / "run.json").exists()
+    )
+    return tuple(
+        entry.name
+        for entry in known
+        if _is_older(entry, before) and not RunFolder(entry).is_going_on
+    )
 
 
-def remove_runs(project: Project, runs: Iterable[str], *, displaced_too: bool = False) -> tuple[str, ...]:
-    """Remove them, and give those that were removed: a run that somebody resumes or names meanwhile stays.
+def remove_runs(
+    project: Project, runs: Iterable[str], *, displaced_too: bool = False
+) -> tuple[str, ...]:
+    """Remove them, and give those that were removed: a run that somebody resumes or names meanwhile
+    stays.
 
-    One that holds displaced files stays, unless those are asked for. Each goes aside first, so that no other process
-    can take half of it for a run.
+    One that holds displaced files stays, unless those are asked for. Each goes aside first, so that
+    no other process can take half of it for a run.
     """
     lock = try_lock(project.locks_folder / "clean.lock")
     if lock is None:
-        raise UsageError("another `nbci clean` is at work in this project", hint="wait until it has ended")
+        raise UsageError(
+            "another `nbci clean` is at work in this project", hint="wait until it has ended"
+        )
     try:
         allowed = [run for run in runs if displaced_too or not displaced_files(project, run)]
         return _remove_runs(project, allowed, project.root / ".nbci" / "removed")
@@ -126,7 +154,8 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """What may go from the cache: results (each with what was kept beside it), values, artifacts, environments.
+    """What may go from the cache: results (each with what was kept beside it), values, artifacts,
+    environments.
 
     Notebooks are among the values.
     """
@@ -142,12 +171,17 @@ class Removable:
         return (*self.results, *self.values, *self.artifacts, *self.environments)
 
 
-def unneeded_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
-    """What was last made or used before that time, and is no part of a kept run of the project or of a kept result.
+def unneeded_results(
+    cache: Cache, project: Project, kept_runs: Sequence[str], before: float
+) -> Removable:
+    """What was last made or used before that time, and is no part of a kept run of the project or
+    of a kept result.
 
     Builds of forks have caches of their own in the cache, which count, too.
     """
-    every = [_unneeded_in(each, project, kept_runs, before) for each in (cache, *_caches_of_forks(cache))]
+    every = [
+        _unneeded_in(each, project, kept_runs, before) for each in (cache, *_caches_of_forks(cache))
+    ]
     return Removable(
         results=tuple(path for found in every for path in found.results),
         values=tuple(path for found in every for path in found.values),
@@ -160,15 +194,25 @@ def _caches_of_forks(cache: Cache) -> list[Cache]:
     return [Cache(folder) for folder in sorted(cache.root.glob("pr/*")) if folder.is_dir()]
 
 
-def _unneeded_in(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> Removable:
+def _unneeded_in(
+    cache: Cache, project: Project, kept_runs: Sequence[str], before: float
+) -> Removable:
     """The same of one cache, without environments."""
-    records = [record for run in kept_runs for record in RunFolder(project.runs_folder / run).step_records()]
+    records = [
+        record
+        for run in kept_runs
+        for record in RunFolder(project.runs_folder / run).step_records()
+    ]
     of_runs = {cache.entry(record) for record in records if record.key is not None}
     results: list[Path] = []
     needed = {digest for record in records for digest in _digests(record)}
     for path in _files(cache.root / "results", depth=2):
         entry = path.with_suffix(".json")
-        if entry not in of_runs and _is_older(path, before) and (entry == path or _is_older(entry, before)):
+        if (
+            entry not in of_runs
+            and _is_older(path, before)
+            and (entry == path or _is_older(entry, before))
+        ):
             results.append(path)
         elif path.suffix == ".kept":
             needed.add(_notebook(path))
@@ -182,7 +226,9 @@ def _unneeded_in(cache: Cache, project: Project, kept_runs: Sequence[str], befor
 
 
 def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> None:
-    """Remove them: results first, then what no result names now, since another process may use one meanwhile."""
+    """Remove them: results first, then what no result names now, since another process may use one
+    meanwhile.
+    """
     for path in unneeded_results(cache, project, kept_runs, before).results:
         _remove_older(path, before)
     left = unneeded_results(cache, project, kept_runs, before)
@@ -250,7 +296,9 @@ def _in_folders(objects: Objects, needed: Iterable[str]) -> set[str]:
 
 def _left_behind(cache: Cache, before: float) -> Iterator[Path]:
     """What was being written, or was on its way from or to a remote, when its process was killed."""
-    yield from (path for path in _files(cache.values, depth=0) if path.is_file() and _is_older(path, before))
+    yield from (
+        path for path in _files(cache.values, depth=0) if path.is_file() and _is_older(path, before)
+    )
     for name in ("incoming", "outgoing"):
         yield from (path for path in _files(cache.root / name, depth=0) if _is_older(path, before))
 

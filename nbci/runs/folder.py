@@ -43,7 +43,9 @@ _RESERVE_BYTES = 256 << 10
 
 
 class RunFolder:
-    """The folder of one run; also, elsewhere, the store that carries a run from place to place step by step."""
+    """The folder of one run; also, elsewhere, the store that carries a run from place to place step
+    by step.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -71,7 +73,9 @@ class RunFolder:
         return RunFolder(self.path.parent / checked_run(run))
 
     def hold(self) -> bool:
-        """Mark the run as going on, until `release` or the end of this process; False when another process holds it."""
+        """Mark the run as going on, until `release` or the end of this process; False when another
+        process holds it.
+        """
         self._lock = try_lock(self.path / ".lock")
         return self._lock is not None
 
@@ -120,7 +124,8 @@ class RunFolder:
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own.
 
-        With a record that has ended, the run's records are sealed: what is changed by hand later shows.
+        With a record that has ended, the run's records are sealed: what is changed by hand later
+        shows.
         """
         write_atomic(self.path / "run.json", to_json(replace(record, steps=())))
         if record.result != "running":
@@ -130,7 +135,9 @@ class RunFolder:
         there = self._folders_of_steps()
         own = (_place(step.name) for step in record.steps if step.name.partition("/")[0] in there)
         names = ["run.json", "plan.json", REUSED, *own]
-        found = {name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None}
+        found = {
+            name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None
+        }
         text = json.dumps(found, indent=1) + "\n"
         write_atomic(self.path / SEAL, text)
         (self.path / SIGNATURE).unlink(missing_ok=True)
@@ -139,14 +146,17 @@ class RunFolder:
             write_atomic(self.path / SIGNATURE, signature)
 
     def _folders_of_steps(self) -> frozenset[str]:
-        """The first part of the names of all steps that have a folder: of a thousand that were reused, none has."""
+        """The first part of the names of all steps that have a folder: of a thousand that were
+        reused, none has.
+        """
         try:
             return frozenset(os.listdir(f"{self.path}/steps"))
         except FileNotFoundError:
             return frozenset()
 
     def check_seal(self, signers: Path | None = None) -> str:
-        """The digest of the seal; IntegrityError that names the record which is not what was written.
+        """The digest of the seal; IntegrityError that names the record which is not what was
+        written.
 
         Where there are `signers`, one of them must have signed it.
         """
@@ -155,7 +165,9 @@ class RunFolder:
             text = (self.path / SEAL).read_bytes()
             sealed = dict(json.loads(text))
         except (OSError, ValueError, TypeError) as error:
-            raise IntegrityError("the run's records carry no seal", where=where, hint="run again") from error
+            raise IntegrityError(
+                "the run's records carry no seal", where=where, hint="run again"
+            ) from error
         for name, digest in sealed.items():
             self._refuse_altered(self.path / name, digest)
         made = self.made_by(self.read_header())
@@ -170,7 +182,9 @@ class RunFolder:
 
     @property
     def signature(self) -> str | None:
-        """The signature of the seal of the run whose results stand for this one; None where it has none."""
+        """The signature of the seal of the run whose results stand for this one; None where it has
+        none.
+        """
         place = self.made_by(self.read_header()).path / SIGNATURE
         return place.read_text(encoding="utf-8") if place.exists() else None
 
@@ -197,11 +211,14 @@ class RunFolder:
         write_atomic(self.path / _place(record.name), to_json_line(record))
 
     def add_reused(self, record: StepRecord, made: bytes) -> None:
-        """Keep the record of a step that was taken over; `made` is the text of the record that it was taken from.
+        """Keep the record of a step that was taken over; `made` is the text of the record that it
+        was taken from.
 
         It is written with the next `write_reused`: there may be many.
         """
-        if (self.path / _place(record.name)).exists():  # this run tried it before: a record of its own goes first
+        if (
+            self.path / _place(record.name)
+        ).exists():  # this run tried it before: a record of its own goes first
             self.write_step(record)
         else:
             self.reused.add(record, made)
@@ -242,7 +259,9 @@ class RunFolder:
             (self.step(name) / JOURNAL).unlink(missing_ok=True)
 
     def read_executed(self, name: str) -> dict[str, Any] | None:
-        """The executed notebook of a step as far as it came; None when it never came to one, and for a damaged one."""
+        """The executed notebook of a step as far as it came; None when it never came to one, and
+        for a damaged one.
+        """
         if not os.path.isdir(f"{self.path}/steps/{name}"):
             return None
         try:
@@ -253,10 +272,15 @@ class RunFolder:
 
     def executed(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """The executed notebooks that lie here, by their steps."""
-        return {step.name: found for step in plan.steps if (found := self.read_executed(step.name)) is not None}
+        return {
+            step.name: found
+            for step in plan.steps
+            if (found := self.read_executed(step.name)) is not None
+        }
 
     def settle_killed(self, record: StepRecord) -> StepRecord:
-        """A step during which nbci was killed, with that as an attempt; its notebook is made of what was journaled.
+        """A step during which nbci was killed, with that as an attempt; its notebook is made of
+        what was journaled.
 
         To be called by who holds the run.
         """
@@ -268,16 +292,24 @@ class RunFolder:
         return settled
 
     def settle(self) -> None:
-        """Write down that the run was interrupted, if nbci was killed; to be called by who holds it."""
+        """Write down that the run was interrupted, if nbci was killed; to be called by who holds
+        it.
+        """
         header = self.read_header()
         if header.result != "running":
             return
-        begun = [record for step in self.read_plan().steps if (record := self.read_step(step.name)) is not None]
+        begun = [
+            record
+            for step in self.read_plan().steps
+            if (record := self.read_step(step.name)) is not None
+        ]
         steps = tuple(self.settle_killed(record) for record in begun)
         self.write_run(replace(header, result="interrupted", steps=steps))
 
     def _interrupted(self, step: StepRecord) -> tuple[StepRecord, ExecutedNotebook | None]:
-        """A step of a run whose engine was killed: it was running, or never began; with what was journaled of it."""
+        """A step of a run whose engine was killed: it was running, or never began; with what was
+        journaled of it.
+        """
         if step.result == "skipped" and step.reason is None:
             return replace(step, reason="the run was interrupted before it"), None
         if step.result != "running":
@@ -320,14 +352,17 @@ class RunFolder:
         return self if header.same_as is None else self.beside(header.same_as)
 
     def read(self) -> RunRecord:
-        """The record of the run, whatever became of it: of a killed one, what it had done until then."""
+        """The record of the run, whatever became of it: of a killed one, what it had done until
+        then.
+        """
         record = self.read_header()
         if record.same_as is not None:
             made = self.made_by(record).read()
             reused = (_as_reused(step, made.run) for step in made.steps)
             return replace(record, steps=tuple(reused))
         steps = [
-            self.read_step(step.name) or StepRecord(name=step.name, result="skipped") for step in self.read_plan().steps
+            self.read_step(step.name) or StepRecord(name=step.name, result="skipped")
+            for step in self.read_plan().steps
         ]
         if record.result == "interrupted" or (record.result == "running" and not self.is_going_on):
             record = replace(record, result="interrupted")
@@ -366,14 +401,18 @@ def _digest(path: Path | str) -> str | None:
 
 
 def _no_evidence(message: str, place: Path) -> IntegrityError:
-    return IntegrityError(message, where=Location(str(place)), hint="what it says is no evidence any more: run again")
+    return IntegrityError(
+        message, where=Location(str(place)), hint="what it says is no evidence any more: run again"
+    )
 
 
 def _as_reused(step: StepRecord, run: str) -> StepRecord:
     """A step of a run with nothing to do: what it was in the run whose results stand."""
     if step.result == "skipped":
         return step
-    return replace(step, result="reused", run=step.run or run, reason="nothing that it depends on has changed")
+    return replace(
+        step, result="reused", run=step.run or run, reason="nothing that it depends on has changed"
+    )
 
 
 def now_utc() -> str:
@@ -419,7 +458,10 @@ def new_run(project: Project) -> RunFolder:
 def all_runs(project: Project) -> Iterator[RunFolder]:
     """The runs of the project, the newest first."""
     try:
-        names = sorted((entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()), reverse=True)
+        names = sorted(
+            (entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()),
+            reverse=True,
+        )
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -445,14 +487,17 @@ def find_run(project: Project, run: str) -> RunFolder:
     close = nearest(run, names)
     listed = f"runs: {', '.join(names[:5])}" if names else "start the first with: nbci run TARGET"
     raise UsageError(
-        f"{run!r} is the beginning of {len(matches)} runs" if matches else f"there is no run {run!r}",
+        f"{run!r} is the beginning of {len(matches)} runs"
+        if matches
+        else f"there is no run {run!r}",
         hint=f"did you mean {close}?" if close and not matches else listed,
         where=Location(project.runs_folder.relative_to(project.root).as_posix()),
     )
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan that came from elsewhere, to be carried out; UsageError when another version of nbci wrote it.
+    """Read a plan that came from elsewhere, to be carried out; UsageError when another version of
+    nbci wrote it.
 
     IntegrityError when a step would write where none may.
     """
@@ -466,14 +511,18 @@ def _decoded_plan(path: Path) -> Plan:
         text = path.read_bytes()
     except FileNotFoundError:
         raise UsageError(
-            "there is no such plan", where=Location(str(path)), hint="make one: nbci plan TARGET --out FILE"
+            "there is no such plan",
+            where=Location(str(path)),
+            hint="make one: nbci plan TARGET --out FILE",
         ) from None
     _refuse_other_format(text, FORMAT, "the plan", path)
     return from_json(text, Plan, str(path))
 
 
 def _refuse_other_places(plan: Plan, path: Path) -> None:
-    """What a plan says is written to is in the project, and outside what git, DVC and nbci have there."""
+    """What a plan says is written to is in the project, and outside what git, DVC and nbci have
+    there.
+    """
     for step in plan.steps:
         read = (step.name, step.notebook, *((step.cwd,) if step.cwd != "." else ()))
         written = (*step.outs, *step.metrics)
@@ -485,14 +534,18 @@ def _refuse_other_places(plan: Plan, path: Path) -> None:
             )
     for place in plan.imports or {}:
         if leaves_project(place):
-            raise IntegrityError(f"it would write {place!r}, outside the project", where=Location(str(path)))
+            raise IntegrityError(
+                f"it would write {place!r}, outside the project", where=Location(str(path))
+            )
 
 
 def _refuse_other_format(text: bytes, known: int, what: str, path: Path) -> None:
     try:
         version = json.loads(text)["format"]
     except (ValueError, TypeError, KeyError) as error:
-        raise IntegrityError(f"{what} is none that nbci wrote", where=Location(str(path))) from error
+        raise IntegrityError(
+            f"{what} is none that nbci wrote", where=Location(str(path))
+        ) from error
     if version != known:
         raise UsageError(
             f"{what} has format {version}, this nbci reads {known}",

@@ -1,7 +1,8 @@
-"""The index of runs: what their records say, in SQLite, so that they are searched and sorted at once.
+"""The index of runs: what their records say, in SQLite, so that they are searched and sorted at
+once.
 
-It is derived: runs that it has not seen are read when it is asked, a damaged one is made again, and where it cannot be
-written the answer is the same, only slower.
+It is derived: runs that it has not seen are read when it is asked, a damaged one is made again, and
+where it cannot be written the answer is the same, only slower.
 """
 
 from __future__ import annotations
@@ -113,12 +114,18 @@ class RunIndex:
                 self._connection.execute("INSERT INTO seen VALUES (?, ?)", listed)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """The names of all metrics (in full, and in short where a run has one such) or parameters that runs have."""
-        rows = self._connection.execute("SELECT name FROM names WHERE kind = ? ORDER BY name", (kind,))
+        """The names of all metrics (in full, and in short where a run has one such) or parameters
+        that runs have.
+        """
+        rows = self._connection.execute(
+            "SELECT name FROM names WHERE kind = ? ORDER BY name", (kind,)
+        )
         return tuple(row[0] for row in rows)
 
     def find(self, query: Query) -> list[RunRow]:
-        """The runs that a query asks for; those whose records have changed since they were read are read again."""
+        """The runs that a query asks for; those whose records have changed since they were read are
+        read again.
+        """
         rows = self._connection.execute(query.sql, query.values).fetchall()
         changed = [row[1] for row in rows if self._stamp_of(row[0]) != self._stamp(row[1])]
         if changed:
@@ -142,10 +149,15 @@ class RunIndex:
 
     def _stamp(self, run: str) -> str:
         """What tells one state of a run's record from another without reading it."""
-        return " ".join(str(_changed_ns(self._project.runs_folder / run / name)) for name in ("run.json", "plan.json"))
+        return " ".join(
+            str(_changed_ns(self._project.runs_folder / run / name))
+            for name in ("run.json", "plan.json")
+        )
 
     def _stamp_of(self, key: int) -> str | None:
-        stamp: str | None = self._connection.execute("SELECT stamp FROM runs WHERE id = ?", (key,)).fetchone()[0]
+        stamp: str | None = self._connection.execute(
+            "SELECT stamp FROM runs WHERE id = ?", (key,)
+        ).fetchone()[0]
         return stamp
 
     def _metrics(self, key: int) -> dict[str, float]:
@@ -165,7 +177,9 @@ class RunIndex:
         return {name: text if number is None else number for name, number, text in rows}
 
     def _listed(self) -> tuple[tuple[int, int], set[str]] | None:
-        """The runs that there are, and when the folder was listed and had changed; None when nothing has changed."""
+        """The runs that there are, and when the folder was listed and had changed; None when
+        nothing has changed.
+        """
         import time
 
         folder = self._project.runs_folder
@@ -178,10 +192,15 @@ class RunIndex:
             return None
         listed_ns = time.time_ns()
         with os.scandir(folder) as entries:
-            return (listed_ns, changed_ns), {entry.name for entry in entries if not entry.name.startswith(".")}
+            return (listed_ns, changed_ns), {
+                entry.name for entry in entries if not entry.name.startswith(".")
+            }
 
     def _going_on(self) -> list[str]:
-        return [row[0] for row in self._connection.execute("SELECT run FROM runs WHERE result = 'running'")]
+        return [
+            row[0]
+            for row in self._connection.execute("SELECT run FROM runs WHERE result = 'running'")
+        ]
 
     def _forget(self, names: set[str]) -> None:
         with _transaction(self._connection):
@@ -203,7 +222,8 @@ class RunIndex:
         except _UNREADABLE as error:
             self._remove(name)
             self._connection.execute(
-                "INSERT INTO runs (run, problem, stamp) VALUES (?, ?, ?)", (name, str(error), self._stamp(name))
+                "INSERT INTO runs (run, problem, stamp) VALUES (?, ?, ?)",
+                (name, str(error), self._stamp(name)),
             )
 
     def _put(self, record: RunRecord) -> None:
@@ -219,7 +239,10 @@ class RunIndex:
         key = cursor.lastrowid
         metrics = record.metrics
         count = Counter(map(short_name, metrics))
-        rows = [(self._name("metric", name), value, key, at) for at, (name, value) in enumerate(metrics.items(), 1)]
+        rows = [
+            (self._name("metric", name), value, key, at)
+            for at, (name, value) in enumerate(metrics.items(), 1)
+        ]
         rows += [
             (self._name("metric", short), value, key, 0)
             for name, value in metrics.items()
@@ -228,19 +251,29 @@ class RunIndex:
         self._connection.executemany("INSERT INTO metrics VALUES (?, ?, ?, ?)", rows)
         self._connection.executemany(
             "INSERT OR REPLACE INTO params VALUES (?, ?, ?, ?)",
-            [(self._name("param", given.name), *_as_columns(given.value), key) for given in record.params],
+            [
+                (self._name("param", given.name), *_as_columns(given.value), key)
+                for given in record.params
+            ],
         )
 
     def _name(self, kind: str, name: str) -> int:
-        found = self._connection.execute("SELECT id FROM names WHERE kind = ? AND name = ?", (kind, name)).fetchone()
+        found = self._connection.execute(
+            "SELECT id FROM names WHERE kind = ? AND name = ?", (kind, name)
+        ).fetchone()
         if found is None:
             return int(
-                self._connection.execute("INSERT INTO names (kind, name) VALUES (?, ?)", (kind, name)).lastrowid or 0
+                self._connection.execute(
+                    "INSERT INTO names (kind, name) VALUES (?, ?)", (kind, name)
+                ).lastrowid
+                or 0
             )
         return int(found[0])
 
     def _opened(self) -> sqlite3.Connection:
-        """The index on disk; a new one where it is damaged, a copy in memory where it cannot be written."""
+        """The index on disk; a new one where it is damaged, a copy in memory where it cannot be
+        written.
+        """
         for _ in range(2):
             try:
                 return self._on_disk()
@@ -271,7 +304,9 @@ class RunIndex:
         connection = sqlite3.connect(":memory:", isolation_level=None)
         with (
             contextlib.suppress(sqlite3.Error),
-            contextlib.closing(sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)) as stored,
+            contextlib.closing(
+                sqlite3.connect(f"{self._path.as_uri()}?mode=ro", uri=True)
+            ) as stored,
         ):
             stored.backup(connection)
             if connection.execute("PRAGMA user_version").fetchone()[0] == FORMAT:
@@ -282,10 +317,20 @@ class RunIndex:
 
 
 def find_runs(
-    project: Project, *, where: str | None = None, sort: str | None = None, having: str | None = None, limit: int
+    project: Project,
+    *,
+    where: str | None = None,
+    sort: str | None = None,
+    having: str | None = None,
+    limit: int,
 ) -> list[RunRow]:
-    """The runs that a search asks for (see `search.query`), those included that the index has not seen yet."""
-    from nbci.runs.search import Known, query  # each run's end comes through this module, and searches nothing
+    """The runs that a search asks for (see `search.query`), those included that the index has not
+    seen yet.
+    """
+    from nbci.runs.search import (
+        Known,
+        query,
+    )  # each run's end comes through this module, and searches nothing
 
     with RunIndex(project) as index:
         index.catch_up()
@@ -301,7 +346,9 @@ def remove_index(project: Project) -> None:
 
 
 def note_run(project: Project, record: RunRecord) -> None:
-    """Put a run that has ended into the index; where that does not work, the next question reads its record."""
+    """Put a run that has ended into the index; where that does not work, the next question reads
+    its record.
+    """
     with contextlib.suppress(sqlite3.Error), RunIndex(project) as index:
         index.add([record])
 

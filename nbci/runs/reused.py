@@ -1,4 +1,6 @@
-"""The steps that a run took over: in one file, each with the record as the run that made it wrote it."""
+"""The steps that a run took over: in one file, each with the record as the run that made it wrote
+it.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ class _Line(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 _BEFORE_RECORD = b', "record": '
-"""What stands before the record in a line, and nowhere before it: in a text its quotation marks would be escaped."""
+"""What stands before the record in a line, and nowhere before it: in a text its quotation marks
+would be escaped.
+"""
 
 
 class ReusedSteps:
@@ -44,7 +48,9 @@ class ReusedSteps:
         self._file: FileIO | None = None
 
     def add(self, record: StepRecord, made: bytes) -> None:
-        """Hold a record of this run for `flush`; `made` is the text of the one that it was taken from."""
+        """Hold a record of this run for `flush`; `made` is the text of the one that it was taken
+        from.
+        """
         if self._file is None:
             with disk_errors(self._path):
                 self._file = self._opened()
@@ -77,12 +83,17 @@ class ReusedSteps:
         return tuple(self._known.values())
 
     def originals(self) -> Iterator[tuple[StepRecord, bytes]]:
-        """The records as the runs that made them wrote them, and their text; without those that hold NaN."""
+        """The records as the runs that made them wrote them, and their text; without those that
+        hold NaN.
+        """
         decode = msgspec.json.Decoder(_Line).decode
         with suppress(OSError):
             for line in self._path.read_bytes().splitlines():
                 with suppress(ValueError, msgspec.MsgspecError):
-                    yield decode(line).record, line[line.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : -1]
+                    yield (
+                        decode(line).record,
+                        line[line.index(_BEFORE_RECORD) + len(_BEFORE_RECORD) : -1],
+                    )
 
     @property
     def written_ns(self) -> int:
@@ -122,5 +133,7 @@ class ReusedSteps:
         whole = text[: text.rfind(b"\n") + 1]
         for line in whole.splitlines():
             found = from_json(line, _Line, str(self._path))
-            self._known[found.name] = replace(found.record, name=found.name, result="reused", reason=found.reason)
+            self._known[found.name] = replace(
+                found.record, name=found.name, result="reused", reason=found.reason
+            )
         self._read += len(whole)

@@ -20,7 +20,10 @@ _SECONDS = 20
 
 
 def sign(digest: str, environ: Mapping[str, str]) -> str | None:
-    """The signature of a seal's digest; None where no key is given. UsageError when the key cannot be used."""
+    """The signature of a seal's digest; None where no key is given.
+
+    UsageError when the key cannot be used.
+    """
     key = environ.get(KEY)
     if not key:
         return None
@@ -35,23 +38,42 @@ def sign(digest: str, environ: Mapping[str, str]) -> str | None:
 
 
 def check_signature(digest: str, signature: str | None, signers: Path) -> str:
-    """Who signed a seal's digest, one of the `signers` (ssh-keygen(1), ALLOWED SIGNERS); IntegrityError if none did."""
+    """Who signed a seal's digest, one of the `signers` (ssh-keygen(1), ALLOWED SIGNERS);
+    IntegrityError if none did.
+    """
     import tempfile
 
     where = Location(str(signers))
     if signature is None:
-        raise IntegrityError("the seal carries no signature", where=where, hint=f"run again where {KEY} is set")
+        raise IntegrityError(
+            "the seal carries no signature", where=where, hint=f"run again where {KEY} is set"
+        )
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
         place = Path(name) / "seal.sig"
         place.write_text(signature, encoding="utf-8")
-        found = _ssh_keygen(["find-principals", "-s", str(place), "-f", str(signers.absolute())], "")
+        found = _ssh_keygen(
+            ["find-principals", "-s", str(place), "-f", str(signers.absolute())], ""
+        )
         who = found.stdout.splitlines()[0] if found.returncode == 0 and found.stdout else None
         if who is None:
-            raise IntegrityError("the seal is signed by none of the signers", where=where, hint=_said(found) or None)
-        options = ["-n", _NAMESPACE, "-s", str(place), "-f", str(signers.absolute()), "-I", checked_operand(who)]
+            raise IntegrityError(
+                "the seal is signed by none of the signers", where=where, hint=_said(found) or None
+            )
+        options = [
+            "-n",
+            _NAMESPACE,
+            "-s",
+            str(place),
+            "-f",
+            str(signers.absolute()),
+            "-I",
+            checked_operand(who),
+        ]
         done = _ssh_keygen(["verify", *options], digest)
         if done.returncode:
-            raise IntegrityError(f"the signature of {who} is not that of this seal", where=where, hint=_said(done))
+            raise IntegrityError(
+                f"the signature of {who} is not that of this seal", where=where, hint=_said(done)
+            )
     return who
 
 
@@ -72,7 +94,9 @@ def _ssh_keygen(words: Sequence[str], message: str) -> subprocess.CompletedProce
             start_new_session=True,
         )
     except (FileNotFoundError, subprocess.TimeoutExpired) as error:
-        raise UsageError(f"ssh-keygen cannot be used: {error}", hint="install OpenSSH 8.2 or later") from error
+        raise UsageError(
+            f"ssh-keygen cannot be used: {error}", hint="install OpenSSH 8.2 or later"
+        ) from error
 
 
 def _said(done: subprocess.CompletedProcess[str]) -> str:

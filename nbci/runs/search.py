@@ -1,4 +1,6 @@
-"""A search for runs as SQL: the grammar is that of conditions and gates, values are bound, names are checked."""
+"""A search for runs as SQL: the grammar is that of conditions and gates, values are bound, names
+are checked.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +8,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import UsageError, nearest
-from nbci.pipeline.formulas import Arithmetic, Combination, Comparison, Constant, Listing, Name, Unary, parse
+from nbci.pipeline.formulas import (
+    Arithmetic,
+    Combination,
+    Comparison,
+    Constant,
+    Listing,
+    Name,
+    Unary,
+    parse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,11 +47,18 @@ class Known:
 
 
 def query(
-    known: Known, *, where: str | None = None, sort: str | None = None, having: str | None = None, limit: int
+    known: Known,
+    *,
+    where: str | None = None,
+    sort: str | None = None,
+    having: str | None = None,
+    limit: int,
 ) -> Query:
-    """The runs for which `where` holds, by the name `sort` (with `-` the largest first), else the newest first.
+    """The runs for which `where` holds, by the name `sort` (with `-` the largest first), else the
+    newest first.
 
-    `having` is a metric that they must have. A run that lacks what is compared or sorted by is not among them.
+    `having` is a metric that they must have. A run that lacks what is compared or sorted by is not
+    among them.
     """
     search = _Search(known)
     conditions = [search.condition(parse(where, "search"))] if where else []
@@ -108,7 +126,9 @@ class _Search:
                 return self.condition(formula)
 
     def column(self, name: str, *, text: bool) -> str:
-        """The column of a name: of the run itself, a metric, or a parameter (`params.NAME` where both are there)."""
+        """The column of a name: of the run itself, a metric, or a parameter (`params.NAME` where
+        both are there).
+        """
         param = name.removeprefix("params.")
         if name in (*_TEXTS, *_NUMBERS):
             return f'runs."{name}"'
@@ -125,7 +145,9 @@ class _Search:
         )
 
     def has(self, name: str) -> str:
-        """That a run has a metric; said so that SQLite walks through the runs, of which a few will do."""
+        """That a run has a metric; said so that SQLite walks through the runs, of which a few will
+        do.
+        """
         if name in self.known.metrics:
             self.values.append(name)
             named = "(SELECT id FROM names WHERE kind = 'metric' AND name = ?)"
@@ -133,7 +155,9 @@ class _Search:
         close = nearest(name, self.known.metrics)
         raise UsageError(
             f"no run has a metric {name!r}",
-            hint=f"did you mean {close!r}?" if close else f"there are {_listed(tuple(self.known.metrics)) or 'none'}",
+            hint=f"did you mean {close!r}?"
+            if close
+            else f"there are {_listed(tuple(self.known.metrics)) or 'none'}",
         )
 
     def _table(self, kind: str, name: str) -> str:

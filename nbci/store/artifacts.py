@@ -30,7 +30,9 @@ _TRIES = 3
 
 
 class Artifacts(Struct, frozen=True):
-    """The objects of a project's artifacts; in `others` may lie some, too, of other checkouts on this machine."""
+    """The objects of a project's artifacts; in `others` may lie some, too, of other checkouts on
+    this machine.
+    """
 
     objects: Objects
     seen: Seen
@@ -57,10 +59,16 @@ class Artifacts(Struct, frozen=True):
                 if self.objects.links[0] in ("hardlink", "symlink"):  # the files are links now
                     index.placed(root / path, ref, listing)
                 return ref
-        raise StepError("the file changes while it is read", where=Location(path), hint="wait until it is complete")
+        raise StepError(
+            "the file changes while it is read",
+            where=Location(path),
+            hint="wait until it is complete",
+        )
 
     def has(self, ref: FileRef) -> bool:
-        """Whether the artifact was kept, here or elsewhere; that it is whole is seen when it is used."""
+        """Whether the artifact was kept, here or elsewhere; that it is whole is seen when it is
+        used.
+        """
         if any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others)):
             return True
         return self.elsewhere is not None and self.elsewhere.offers("files/md5", [ref.digest])
@@ -72,14 +80,19 @@ class Artifacts(Struct, frozen=True):
         return read_listing(self.objects.path(digest))
 
     def lacking(self, digest: str) -> list[str]:
-        """The objects of an artifact that are not there, or damaged: those are removed. Others' are taken over."""
+        """The objects of an artifact that are not there, or damaged: those are removed.
+
+        Others' are taken over.
+        """
         gone = self._lacking([digest])
         if not gone and (listing := self.listing(digest)) is not None:
             gone = self._lacking(dict.fromkeys(listing.values()))
         return gone
 
     def restore(self, root: Path, ref: FileRef, index: FileIndex) -> None:
-        """Put an artifact whose objects are all here where it belongs; what differs there is replaced."""
+        """Put an artifact whose objects are all here where it belongs; what differs there is
+        replaced.
+        """
         place = place_inside(root, ref.path)
         listing = self.listing(ref.digest)
         with disk_errors(place):
@@ -100,7 +113,11 @@ class Artifacts(Struct, frozen=True):
         before = os.stat(source)
         is_sure = self.objects.add_file(digest, source)
         after = os.stat(source)
-        same = (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+        same = (before.st_ino, before.st_size, before.st_mtime_ns) == (
+            after.st_ino,
+            after.st_size,
+            after.st_mtime_ns,
+        )
         if is_sure or (same and max(before.st_mtime_ns, before.st_ctime_ns) < quiet_since):
             self.seen.trust(self.objects, digest)
         elif not self.seen.holds(self.objects, digest):
@@ -108,8 +125,16 @@ class Artifacts(Struct, frozen=True):
             raise Altered
 
     def _lacking(self, digests: Iterable[str]) -> list[str]:
-        gone = [digest for digest in digests if not self.seen.holds(self.objects, digest) and not self._taken(digest)]
-        return self.elsewhere.take_artifacts(self.objects, gone) if gone and self.elsewhere is not None else gone
+        gone = [
+            digest
+            for digest in digests
+            if not self.seen.holds(self.objects, digest) and not self._taken(digest)
+        ]
+        return (
+            self.elsewhere.take_artifacts(self.objects, gone)
+            if gone and self.elsewhere is not None
+            else gone
+        )
 
     def _taken(self, digest: str) -> bool:
         """Take an object over from other checkouts of this machine."""
@@ -156,15 +181,21 @@ def _unlink_folders(place: Path, name: str) -> None:
 
 
 def read_listing(place: Path) -> dict[str, str]:
-    """The files that a folder's object lists, each with its MD5; IntegrityError when it is no such list."""
+    """The files that a folder's object lists, each with its MD5; IntegrityError when it is no such
+    list.
+    """
     try:
         entries = json.loads(place.read_bytes())
         files = {str(entry["relpath"]): str(entry["md5"]) for entry in entries}
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise IntegrityError(f"this is no listing of a folder: {error}", where=Location(str(place))) from error
+        raise IntegrityError(
+            f"this is no listing of a folder: {error}", where=Location(str(place))
+        ) from error
     for name in files:
         if PurePosixPath(name).is_absolute() or not name or ".." in PurePosixPath(name).parts:
-            raise IntegrityError(f"the listing names {name!r}, outside its folder", where=Location(str(place)))
+            raise IntegrityError(
+                f"the listing names {name!r}, outside its folder", where=Location(str(place))
+            )
     return files
 
 

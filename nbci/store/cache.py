@@ -1,4 +1,6 @@
-"""What this user's runs on this machine have made: values and artifacts by digest, step records by key."""
+"""What this user's runs on this machine have made: values and artifacts by digest, step records by
+key.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,10 @@ MARKED_AGAIN_SECONDS = 3600.0
 
 
 class Elsewhere(Protocol):
-    """Another place that has results and objects, such as a remote. `trouble` is why it is asked no more."""
+    """Another place that has results and objects, such as a remote.
+
+    `trouble` is why it is asked no more.
+    """
 
     trouble: InfrastructureError | None
 
@@ -58,11 +63,13 @@ class Elsewhere(Protocol):
 class Cache:
     """A folder shared by all projects and runs of a user; content never changes under its name.
 
-    `objects` are where artifacts lie, when that is not in this folder: in a project's DVC cache; `others` are more
-    places on this machine to take them from.
+    `objects` are where artifacts lie, when that is not in this folder: in a project's DVC cache;
+    `others` are more places on this machine to take them from.
     """
 
-    def __init__(self, root: Path, objects: Objects | None = None, others: tuple[Objects, ...] = ()) -> None:
+    def __init__(
+        self, root: Path, objects: Objects | None = None, others: tuple[Objects, ...] = ()
+    ) -> None:
         self.root = root
         self.values = root / "files" / VALUE_HASH
         """Values handed from step to step, and notebooks, by digest."""
@@ -72,7 +79,9 @@ class Cache:
         self.seen = Seen(root / "seen")
         self.elsewhere: Elsewhere | None = None
         self.own = Objects(root / "files" / "md5")
-        self.artifacts = Artifacts(objects or self.own, self.seen, ((self.own,) if objects else ()) + others)
+        self.artifacts = Artifacts(
+            objects or self.own, self.seen, ((self.own,) if objects else ()) + others
+        )
 
     @property
     def object_folders(self) -> tuple[Path, ...]:
@@ -115,8 +124,12 @@ class Cache:
                     yield from self._read_entry(key, name)
 
     def recall(self, results: Iterable[tuple[StepRecord, bytes]], taken_ns: int) -> None:
-        """Know what a run took from here at that time, so that it need not be looked up; what changed since is seen."""
-        self._recent = {record.key: (record, text) for record, text in results if record.key is not None}
+        """Know what a run took from here at that time, so that it need not be looked up; what
+        changed since is seen.
+        """
+        self._recent = {
+            record.key: (record, text) for record, text in results if record.key is not None
+        }
         self._recent_ns = taken_ns
 
     def _is_settled(self, key: str) -> bool:
@@ -151,7 +164,9 @@ class Cache:
             self.elsewhere.take_values(missing)
 
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
-        """Remember what a step came to, by its key, with its executed notebook and where its outs lie."""
+        """Remember what a step came to, by its key, with its executed notebook and where its outs
+        lie.
+        """
         digest, _ = index.digest(notebook)
         link_or_copy(notebook, self.value_path(digest))
         place = self.entry(record)
@@ -205,7 +220,9 @@ class Cache:
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:
-    """In the XDG cache folder; without a home that can be written to, in a private folder for temporary files."""
+    """In the XDG cache folder; without a home that can be written to, in a private folder for
+    temporary files.
+    """
     base = environ.get("XDG_CACHE_HOME")
     if base:
         return Path(base) / "nbci"
@@ -221,5 +238,7 @@ def user_cache(environ: Mapping[str, str], objects: Objects | None = None) -> Ca
     named = environ.get("NBCI_CACHE")
     folder = Path(named) if named else _cache_folder(environ)
     if folder.exists() and not folder.is_dir():
-        raise UsageError("the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder")
+        raise UsageError(
+            "the cache is no folder", where=Location(str(folder)), hint="NBCI_CACHE names a folder"
+        )
     return Cache(folder, objects)

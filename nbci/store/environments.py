@@ -1,4 +1,6 @@
-"""Python environments made from lock files: by what each is known, where it lies, which of them may go."""
+"""Python environments made from lock files: by what each is known, where it lies, which of them may
+go.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ _PLACES = ("-e", "--editable", "-f", "--find-links")
 
 
 def lock_files(root: Path, name: str) -> tuple[Path, ...]:
-    """The lock file, then those that it includes and the archives that it names, as far as they are on this machine."""
+    """The lock file, then those that it includes and the archives that it names, as far as they are
+    on this machine.
+    """
     found: dict[Path, None] = {}
     waiting = [root / name]
     while waiting:
@@ -42,10 +46,11 @@ def lock_files(root: Path, name: str) -> tuple[Path, ...]:
 
 
 def environment_key(root: Path, name: str) -> str:
-    """What an environment is known by: all that its lock file says, the Python that makes it, the platform.
+    """What an environment is known by: all that its lock file says, the Python that makes it, the
+    platform.
 
-    Where the lock names folders, it also counts where these are, and the archives in them. Raises OSError when the lock
-    cannot be read.
+    Where the lock names folders, it also counts where these are, and the archives in them. Raises
+    OSError when the lock cannot be read.
     """
     digest = hashlib.blake2b(digest_size=16)
     facts = [platform.python_implementation(), platform.python_version(), sysconfig.get_platform()]
@@ -61,8 +66,13 @@ def environment_key(root: Path, name: str) -> str:
 
 def _archives(folder: Path) -> list[str]:
     """The wheels and source archives that lie in it, with their digests."""
-    found = sorted(path for path in folder.iterdir() if path.is_file() and path.name.endswith(_ARCHIVES))
-    return [f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}" for path in found]
+    found = sorted(
+        path for path in folder.iterdir() if path.is_file() and path.name.endswith(_ARCHIVES)
+    )
+    return [
+        f"{path.name} {hashlib.blake2b(path.read_bytes(), digest_size=16).hexdigest()}"
+        for path in found
+    ]
 
 
 def _entries(path: Path) -> Iterator[tuple[str, str]]:
@@ -72,7 +82,11 @@ def _entries(path: Path) -> Iterator[tuple[str, str]]:
     except (OSError, UnicodeDecodeError):
         return
     for line in text.replace("\\\n", " ").splitlines():
-        words = line.partition(" #")[0].replace("=", " ", 1).split() if line.startswith("-") else line.split()
+        words = (
+            line.partition(" #")[0].replace("=", " ", 1).split()
+            if line.startswith("-")
+            else line.split()
+        )
         if not words or words[0].startswith("#"):
             continue
         if words[0].startswith("-"):
@@ -88,7 +102,9 @@ class Environments:
         self.root = root
 
     def find(self, key: str) -> Path | None:
-        """The complete environment that is known by the key; None when there is none whose Python still exists."""
+        """The complete environment that is known by the key; None when there is none whose Python
+        still exists.
+        """
         try:
             name = json.loads((self.root / key / _MADE).read_bytes())["folder"]
         except (OSError, ValueError, KeyError, TypeError):
@@ -97,16 +113,23 @@ class Environments:
         return folder if interpreter_of(folder).exists() else None
 
     def try_hold(self, key: str, *, alone: bool) -> int | None:
-        """Hold the environment so that it stays, or `alone`, to make or remove it; None while others hold it."""
+        """Hold the environment so that it stays, or `alone`, to make or remove it; None while
+        others hold it.
+        """
         return try_lock(self.root / "locks" / key, shared=not alone)
 
     def begin(self, key: str) -> Path:
-        """A new folder to make it in. Whoever asks holds it alone; what others left unfinished goes."""
+        """A new folder to make it in.
+
+        Whoever asks holds it alone; what others left unfinished goes.
+        """
         place = self.root / key
         with disk_errors(place):
             place.mkdir(parents=True, exist_ok=True)
             (place / _MADE).unlink(missing_ok=True)
-            for left in place.iterdir():  # an installer that outlived its nbci may still write there
+            for (
+                left
+            ) in place.iterdir():  # an installer that outlived its nbci may still write there
                 shutil.rmtree(left, ignore_errors=True)
             return Path(tempfile.mkdtemp(dir=place, prefix="env-"))
 

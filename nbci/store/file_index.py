@@ -1,4 +1,6 @@
-"""Digests of files, remembered by what the file system says of them, so that unchanged files are not read again."""
+"""Digests of files, remembered by what the file system says of them, so that unchanged files are
+not read again.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ _OF_THE_TOOLS = frozenset((".git", ".hg", ".dvc"))
 """What DVC never takes for data."""
 
 _Entry = tuple[int, int, int, int, int, str]
-"""Inode, size, time of change of the content, time of change of the inode, when it was read, digest."""
+"""Inode, size, time of change of the content, time of change of the inode, when it was read,
+digest.
+"""
 
 
 def project_index(project: Project) -> FileIndex:
@@ -44,14 +48,18 @@ def project_index(project: Project) -> FileIndex:
 
 
 class _Table(msgspec.Struct):
-    """What is remembered together: of single files, or of one folder with the digest of its listing."""
+    """What is remembered together: of single files, or of one folder with the digest of its
+    listing.
+    """
 
     entries: dict[str, _Entry]
     listing: str | None = None
 
 
 class FileIndex:
-    """Remembered digests. Several processes may use one file: the last to save wins, and nothing is lost but time."""
+    """Remembered digests. Several processes may use one file: the last to save wins, and nothing is
+    lost but time.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -71,10 +79,13 @@ class FileIndex:
             if _signature(os.stat(path)) == before:
                 self._learn(self._path, name, (*before, read_at, digest))
                 return digest, size
-        return file_digest(path)  # it is being written all the time: this is what it was at some moment
+        return file_digest(
+            path
+        )  # it is being written all the time: this is what it was at some moment
 
     def trust(self, path: Path, digest: str) -> None:
-        """Remember the digest of a file that was written under its digest as its name, and never changes.
+        """Remember the digest of a file that was written under its digest as its name, and never
+        changes.
 
         When somebody has removed it there is nothing to remember; who needs it will see.
         """
@@ -82,10 +93,14 @@ class FileIndex:
             signature = _signature(path.stat())
         except FileNotFoundError:
             return
-        self._learn(self._path, str(path), (*signature, max(signature[2:]) + _COARSE_NS + 1, digest))
+        self._learn(
+            self._path, str(path), (*signature, max(signature[2:]) + _COARSE_NS + 1, digest)
+        )
 
     def fingerprint(self, root: Path, path: str) -> FileRef:
-        """The file or folder as DVC knows it: MD5 of its bytes, or of its listing; StepError if it cannot be read."""
+        """The file or folder as DVC knows it: MD5 of its bytes, or of its listing; StepError if it
+        cannot be read.
+        """
         place = root / path
         try:
             if not place.is_dir():
@@ -96,7 +111,12 @@ class FileIndex:
         except OSError as error:
             shown = path if error.filename is None else os.path.relpath(error.filename, root)
             raise StepError(f"cannot be read: {error.strerror}", where=Location(shown)) from error
-        return FileRef(path=path, digest=digest, bytes=sum(entry[1] for entry in files.values()), files=len(files))
+        return FileRef(
+            path=path,
+            digest=digest,
+            bytes=sum(entry[1] for entry in files.values()),
+            files=len(files),
+        )
 
     def listing(self, folder: Path) -> dict[str, str]:
         """The MD5 of each file of a folder, by its path in it."""
@@ -115,12 +135,16 @@ class FileIndex:
     def save(self) -> None:
         """Keep what was learnt for the next process."""
         for path in self._changed:
-            with suppress(UnicodeEncodeError):  # names that are no UTF-8 are looked at again each time
+            with suppress(
+                UnicodeEncodeError
+            ):  # names that are no UTF-8 are looked at again each time
                 write_atomic(path, msgspec.json.encode(self._tables[path]))
         self._changed.clear()
 
     def _folder(self, folder: Path) -> tuple[str, dict[str, _Entry]]:
-        """The digest of a folder, and what is known of each file now; the files of links to folders are not in it."""
+        """The digest of a folder, and what is known of each file now; the files of links to folders
+        are not in it.
+        """
         path = self._table_of(folder)
         table = self._table(path)
         now: dict[str, _Entry] = {}
@@ -153,7 +177,9 @@ class FileIndex:
                 self._learn(table, name, (*before, read_at, digest))
                 return digest
         raise StepError(
-            "the file changes while it is read", where=Location(str(place)), hint="wait until it is complete"
+            "the file changes while it is read",
+            where=Location(str(place)),
+            hint="wait until it is complete",
         )
 
     def _learn(self, table: Path, name: str, entry: _Entry) -> None:
@@ -184,19 +210,27 @@ def listing_bytes(files: Mapping[str, str]) -> bytes:
 
 
 def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
-    """Whether the file is as it was, and was not changed so shortly before it was read that this says nothing."""
+    """Whether the file is as it was, and was not changed so shortly before it was read that this
+    says nothing.
+    """
     whole_seconds = now[2] % 1_000_000_000 == 0
-    return known[:4] == now and max(now[2:]) + (_COARSE_NS if whole_seconds else SETTLED_NS) < known[4]
+    return (
+        known[:4] == now and max(now[2:]) + (_COARSE_NS if whole_seconds else SETTLED_NS) < known[4]
+    )
 
 
 def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
-    """What nobody may write to is told by inode, size and time; linking it elsewhere changes the other time."""
+    """What nobody may write to is told by inode, size and time; linking it elsewhere changes the
+    other time.
+    """
     changed = found.st_ctime_ns if found.st_mode & 0o222 else 0
     return found.st_ino, found.st_size, found.st_mtime_ns, changed
 
 
 def _written(place: Path, digest: str) -> _Entry:
-    """For a file that nbci put there: when its own time is old enough, whatever is written to it later shows."""
+    """For a file that nbci put there: when its own time is old enough, whatever is written to it
+    later shows.
+    """
     now, signature = time.time_ns(), _signature(place.stat())
     read_at = max(signature[2:]) + _COARSE_NS + 1 if signature[2] + _COARSE_NS < now else now
     return (*signature, read_at, digest)

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk answers (full, read-only, no permission) into an InfrastructureError that says so."""
+    """Turn what the disk answers (full, read-only, no permission) into an InfrastructureError that
+    says so.
+    """
     try:
         yield
     except OSError as error:
@@ -31,7 +33,9 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace the file as a whole; InfrastructureError when the disk refuses, the old content then stands."""
+    """Replace the file as a whole; InfrastructureError when the disk refuses, the old content then
+    stands.
+    """
     content = data.encode("utf-8", errors="surrogatepass") if isinstance(data, str) else data
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -79,7 +83,8 @@ def remove(path: Path) -> None:
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
     """Take a lock, an exclusive one if it is not `shared`; None when somebody else holds it.
 
-    The lock ends when the returned descriptor is closed, also by the holder's death. It is not inherited by children.
+    The lock ends when the returned descriptor is closed, also by the holder's death. It is not
+    inherited by children.
     """
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,4 +1,6 @@
-"""Objects named by the digest of their content, in the layout of DVC's cache: each can use what the other made."""
+"""Objects named by the digest of their content, in the layout of DVC's cache: each can use what the
+other made.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ _CLONE = 0x40049409
 """Linux's FICLONE: the copy shares the blocks of the original until one of them is written to."""
 _numbers = itertools.count()
 _without_clones: set[tuple[int, int]] = set()
-"""Pairs of file systems that were found to share no blocks: to try costs as much as a small file."""
+"""Pairs of file systems that were found to share no blocks: to try costs as much as a small file.
+"""
 
 
 class Altered(Exception):
@@ -35,7 +38,8 @@ class Altered(Exception):
 
 
 def checked_name(name: str) -> str:
-    """A digest as it is; IntegrityError for what is none: records and remotes say what objects are called.
+    """A digest as it is; IntegrityError for what is none: records and remotes say what objects are
+    called.
 
     >>> checked_name("d41d8cd98f00b204e9800998ecf8427e.dir")
     'd41d8cd98f00b204e9800998ecf8427e.dir'
@@ -47,10 +51,11 @@ def checked_name(name: str) -> str:
 
 
 class Objects(Struct, frozen=True):
-    """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known by MD5.
+    """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known
+    by MD5.
 
-    `links` are the ways in which a workspace gets them, the best first, as in DVC's `cache.type`; `shared`: the members
-    of a group all write here, as with DVC's `cache.shared`.
+    `links` are the ways in which a workspace gets them, the best first, as in DVC's `cache.type`;
+    `shared`: the members of a group all write here, as with DVC's `cache.shared`.
     """
 
     root: Path
@@ -67,9 +72,11 @@ class Objects(Struct, frozen=True):
             temporary.write_bytes(data)
 
     def add_file(self, name: str, source: Path) -> bool:
-        """Keep a file that had this digest; whether it was digested on the way, `Altered` when it has another by now.
+        """Keep a file that had this digest; whether it was digested on the way, `Altered` when it
+        has another by now.
 
-        Where workspaces are linked to the objects, the file itself becomes the object, and stays in place as a link.
+        Where workspaces are linked to the objects, the file itself becomes the object, and stays in
+        place as a link.
         """
         wanted = self.links[0] if not source.is_symlink() else "copy"
         with self._writing(name) as temporary:
@@ -89,7 +96,8 @@ class Objects(Struct, frozen=True):
                 shutil.copyfile(source, temporary)
 
     def place(self, name: str, target: Path, *, fresh: bool = False) -> None:
-        """Let the object stand in a workspace, in the best way that the file systems allow; `fresh`: nothing is there.
+        """Let the object stand in a workspace, in the best way that the file systems allow;
+        `fresh`: nothing is there.
 
         A copy gets the time of the object, so that whatever is written to it later shows.
         """
@@ -123,7 +131,9 @@ class Objects(Struct, frozen=True):
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
-        """A place to write an object to, which gets its name when that went well, and else leaves nothing."""
+        """A place to write an object to, which gets its name when that went well, and else leaves
+        nothing.
+        """
         target = self.path(name)
         temporary = _beside(target)
         with disk_errors(target):
@@ -131,7 +141,9 @@ class Objects(Struct, frozen=True):
                 self._make_folder(target.parent)
             try:
                 yield temporary
-                with contextlib.suppress(PermissionError):  # another user's file, linked: it is whole all the same
+                with contextlib.suppress(
+                    PermissionError
+                ):  # another user's file, linked: it is whole all the same
                     os.chmod(temporary, OBJECT_MODE)
                 os.replace(temporary, target)
             except BaseException:
@@ -167,7 +179,13 @@ def _clone(source: Path, place: Path) -> None:
         try:
             fcntl.ioctl(written.fileno(), _CLONE, read.fileno())
         except OSError as error:
-            if error.errno in (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.ENOSYS, errno.EINVAL):
+            if error.errno in (
+                errno.EOPNOTSUPP,
+                errno.ENOTTY,
+                errno.EXDEV,
+                errno.ENOSYS,
+                errno.EINVAL,
+            ):
                 _without_clones.add(devices)
             raise
 
@@ -198,4 +216,8 @@ def _beside(target: Path) -> Path:
     return target.with_name(f".nbci-{os.getpid()}-{next(_numbers)}")
 
 
-_MAKE: dict[str, Callable[[Path, Path], None]] = {"reflink": _clone, "hardlink": os.link, "symlink": os.symlink}
+_MAKE: dict[str, Callable[[Path, Path], None]] = {
+    "reflink": _clone,
+    "hardlink": os.link,
+    "symlink": os.symlink,
+}

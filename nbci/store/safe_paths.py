@@ -1,4 +1,6 @@
-"""Names and paths that records, plans, caches and remotes hold, checked where they are about to become places."""
+"""Names and paths that records, plans, caches and remotes hold, checked where they are about to
+become places.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +17,16 @@ _HINT = "nbci writes inside the project only: what names this was altered, or nb
 
 
 def place_inside(root: Path, path: str) -> Path:
-    """Where a recorded path lies; IntegrityError where that is not in the project, or leaves it through a link."""
+    """Where a recorded path lies; IntegrityError where that is not in the project, or leaves it
+    through a link.
+    """
     place = root / path
-    if leaves_project(path) or not _is_within(os.path.realpath(place.parent), os.path.realpath(root)):
-        raise IntegrityError(f"{path!r} is no place inside the project", where=Location(str(root)), hint=_HINT)
+    if leaves_project(path) or not _is_within(
+        os.path.realpath(place.parent), os.path.realpath(root)
+    ):
+        raise IntegrityError(
+            f"{path!r} is no place inside the project", where=Location(str(root)), hint=_HINT
+        )
     return place
 
 

@@ -1,4 +1,6 @@
-"""Which objects were found to be what their names say: each is read once on a machine, then only looked at."""
+"""Which objects were found to be what their names say: each is read once on a machine, then only
+looked at.
+"""
 
 from __future__ import annotations
 
@@ -21,8 +23,8 @@ _CHUNK_BYTES = 4 << 20
 class Seen:
     """Inode, size and time of each object when it was read last.
 
-    In as many files as the objects have folders, so that little is read for few objects. Several processes may use one
-    folder: the last to save wins, and nothing is lost but time.
+    In as many files as the objects have folders, so that little is read for few objects. Several
+    processes may use one folder: the last to save wins, and nothing is lost but time.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -65,13 +67,19 @@ class Seen:
         path = self._file(objects, name)
         if path not in self._known:
             try:
-                self._known[path] = msgspec.json.decode(path.read_bytes(), type=dict[str, tuple[int, int, int]])
+                self._known[path] = msgspec.json.decode(
+                    path.read_bytes(), type=dict[str, tuple[int, int, int]]
+                )
             except (OSError, msgspec.DecodeError, msgspec.ValidationError):
                 self._known[path] = {}
         return self._known[path]
 
     def _file(self, objects: Objects, name: str) -> Path:
-        return self._folder / hashlib.blake2b(bytes(objects.root), digest_size=8).hexdigest() / f"{name[:2]}.json"
+        return (
+            self._folder
+            / hashlib.blake2b(bytes(objects.root), digest_size=8).hexdigest()
+            / f"{name[:2]}.json"
+        )
 
 
 def md5_of(path: Path | str) -> str:

@@ -15,7 +15,8 @@ _PREFIX = re.compile(r"pr/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Change(NamedTuple):
-    """A change whose code nobody has looked at: its builds keep things under `prefix`; it is to go to `branch`.
+    """A change whose code nobody has looked at: its builds keep things under `prefix`; it is to go
+    to `branch`.
 
     No dataclass, which a run with nothing to do would wait for.
     """
@@ -27,8 +28,8 @@ class Change(NamedTuple):
 def change_of(environ: Mapping[str, str]) -> Change | None:
     """The change that is built; None in a trusted build.
 
-    Jenkins sets CHANGE_FORK and CHANGE_ID in builds of pull requests from forks; NBCI_UNTRUSTED=pr/N says it elsewhere.
-    CHANGE_TARGET is the branch.
+    Jenkins sets CHANGE_FORK and CHANGE_ID in builds of pull requests from forks;
+    NBCI_UNTRUSTED=pr/N says it elsewhere. CHANGE_TARGET is the branch.
     """
     named = environ.get(UNTRUSTED)
     if not named and not environ.get("CHANGE_FORK"):

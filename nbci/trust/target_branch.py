@@ -1,6 +1,8 @@
-"""Builds of changes from forks: the policy of the branch that they go to, read from git, not from the working tree.
+"""Builds of changes from forks: the policy of the branch that they go to, read from git, not from
+the working tree.
 
-What the change says of gates, models, secrets, agents, the store and DVC's remotes counts for nothing.
+What the change says of gates, models, secrets, agents, the store and DVC's remotes counts for
+nothing.
 """
 
 from __future__ import annotations
@@ -33,7 +35,8 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
         return target, None
     if target.linked:
         raise UsageError(
-            "a change from a fork has a link in the place of its pipeline", where=Location(target.pipeline.target)
+            "a change from a fork has a link in the place of its pipeline",
+            where=Location(target.pipeline.target),
         )
     git = Git(target.project.root)
     fork = _fork(git, change)
@@ -43,7 +46,9 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
     if all(_at(git, commit, path) is None for commit in ("HEAD", fork.commit)):
         # the job made it, as its Jenkinsfile says, which is none of the change's
         policy = replace(target.pipeline, fork_secrets=())
-        return replace(target, project=project, pipeline=under_policy(target.pipeline, policy)), fork
+        return replace(
+            target, project=project, pipeline=under_policy(target.pipeline, policy)
+        ), fork
     try:
         policy, _ = read_pipeline(target.pipeline.target, lambda path: _at(git, fork.commit, path))
     except UsageError as error:
@@ -53,24 +58,34 @@ def target_of_change(target: Target, environ: Mapping[str, str]) -> tuple[Target
             where=error.where,
         ) from error
     pipeline = under_policy(target.pipeline, policy)
-    asked = (name for step in policy.steps for name in step.secrets if name not in policy.fork_secrets)
+    asked = (
+        name for step in policy.steps for name in step.secrets if name not in policy.fork_secrets
+    )
     fork = replace(fork, hidden=tuple(dict.fromkeys(asked)))
     said = f"a change from a fork: its gates, models and agents are those of {fork.branch} ({fork.commit[:10]})"
-    return replace(target, project=project, pipeline=replace(pipeline, warnings=(*pipeline.warnings, said))), fork
+    return replace(
+        target, project=project, pipeline=replace(pipeline, warnings=(*pipeline.warnings, said))
+    ), fork
 
 
 def project_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Project:
-    """The project as the plan's builds have it. UsageError when a trusted plan is carried out for a fork."""
+    """The project as the plan's builds have it.
+
+    UsageError when a trusted plan is carried out for a fork.
+    """
     change = change_of(environ)
     if change is not None and (plan.fork is None or plan.fork.prefix != change.prefix):
         raise UsageError(
-            f"this is a build of {change.prefix}, and the plan is not", hint="plan in the build that runs the steps"
+            f"this is a build of {change.prefix}, and the plan is not",
+            hint="plan in the build that runs the steps",
         )
     return project if plan.fork is None else _project(project, Git(project.root), plan.fork)
 
 
 def file_for(project: Project, plan: Plan, path: str) -> bytes | None:
-    """A file that decides over a build: of the branch's commit in a build of a fork; None where there is none."""
+    """A file that decides over a build: of the branch's commit in a build of a fork; None where
+    there is none.
+    """
     if plan.fork is not None:
         return _at(Git(project.root), plan.fork.commit, path)
     try:
@@ -80,7 +95,10 @@ def file_for(project: Project, plan: Plan, path: str) -> bytes | None:
 
 
 def _project(project: Project, git: Git, fork: Fork) -> Project:
-    """With the settings of the branch. UsageError where DVC would go to other remotes: it has passwords for its own."""
+    """With the settings of the branch.
+
+    UsageError where DVC would go to other remotes: it has passwords for its own.
+    """
     folder = dvc_folder(project.root)
     if folder is not None:
         prefix = Git(folder)("rev-parse", "--show-prefix")
@@ -97,11 +115,18 @@ def _project(project: Project, git: Git, fork: Fork) -> Project:
 
 
 def _refuse_other_root(git: Git, fork: Fork, path: str) -> None:
-    """UsageError where the pipeline is another project's than in the branch, with none or others of its settings."""
+    """UsageError where the pipeline is another project's than in the branch, with none or others of
+    its settings.
+    """
     whole = PurePosixPath(git.prefix + path)
     roots = (f"{folder}/" if str(folder) != "." else "" for folder in whole.parents)
     root = next(
-        (root for root in roots if b"[tool.nbci" in (_blob(git, fork.commit, f"{root}pyproject.toml") or b"")), ""
+        (
+            root
+            for root in roots
+            if b"[tool.nbci" in (_blob(git, fork.commit, f"{root}pyproject.toml") or b"")
+        ),
+        "",
     )
     if root != git.prefix:
         raise UsageError(
@@ -122,7 +147,9 @@ def _fork(git: Git, change: Change) -> Fork:
     said = ""
     try:
         git("fetch", "--no-tags", *depth, operands=[REMOTE, f"+refs/heads/{change.branch}:{ref}"])
-    except GitFailed as error:  # the checkout may have brought it, with credentials that are gone by now
+    except (
+        GitFailed
+    ) as error:  # the checkout may have brought it, with credentials that are gone by now
         said = f" ({error.message})"
     commit = git.get("rev-parse", "--verify", "--quiet", operands=[f"{ref}^{{commit}}"])
     if commit is None:

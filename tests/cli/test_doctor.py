@@ -17,12 +17,24 @@ if TYPE_CHECKING:
     from tests.support.console import Console
 
 _NAMES = [
-    *("Python", "nbci", "kernel python3", "project", "disk", "temporary", "runtime", "shared memory", "locale"),
+    *(
+        "Python",
+        "nbci",
+        "kernel python3",
+        "project",
+        "disk",
+        "temporary",
+        "runtime",
+        "shared memory",
+        "locale",
+    ),
     *("processors", "memory", "git", "environments", "GPU", "dvc"),
 ]
 
 
-def checks(nbci: Console, *arguments: str, code: int = 0, env: dict[str, str] | None = None) -> dict[str, Any]:
+def checks(
+    nbci: Console, *arguments: str, code: int = 0, env: dict[str, str] | None = None
+) -> dict[str, Any]:
     looked = nbci("doctor", "--json", *arguments, env=env)
     assert looked.returncode == code, looked.stdout + looked.stderr
     return {check["name"]: check for check in json.loads(looked.stdout)}
@@ -31,7 +43,9 @@ def checks(nbci: Console, *arguments: str, code: int = 0, env: dict[str, str] | 
 def add_kernel(folder: Path, name: str, argv: list[str]) -> dict[str, str]:
     place = folder / "kernels" / name
     place.mkdir(parents=True)
-    (place / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+    (place / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": name, "language": "python"})
+    )
     return {"JUPYTER_PATH": str(folder)}
 
 
@@ -45,13 +59,17 @@ def test_a_machine_that_can_run_the_tests_lacks_nothing(nbci: Console) -> None:
 
 
 def test_a_kernel_without_its_program_is_named(nbci: Console, tmp_path: Path) -> None:
-    found = checks(nbci, env=add_kernel(tmp_path, "gone", ["/nowhere/python", "-m", "ipykernel_launcher"]))
+    found = checks(
+        nbci, env=add_kernel(tmp_path, "gone", ["/nowhere/python", "-m", "ipykernel_launcher"])
+    )
     assert found["kernel gone"]["state"] == "note"
     assert "/nowhere/python does not exist" in found["kernel gone"]["found"]
 
 
 def test_kernels_are_started_on_request(nbci: Console, tmp_path: Path) -> None:
-    broken = add_kernel(tmp_path, "broken", [sys.executable, "-c", "raise SystemExit(3)", "{connection_file}"])
+    broken = add_kernel(
+        tmp_path, "broken", [sys.executable, "-c", "raise SystemExit(3)", "{connection_file}"]
+    )
     found = checks(nbci, "--start", env=broken)
     assert found["kernel broken"]["found"].startswith("does not start")
     assert found["kernel python3"]["found"].endswith("starts")
@@ -82,7 +100,9 @@ def test_a_project_file_that_cannot_be_read_is_missing(nbci: Console, tmp_path: 
 def test_the_text_has_a_line_for_each_check_and_the_answer() -> None:
     looked = [
         Check(name="Python", state="ok", found="3.12.1"),
-        Check(name="project", state="missing", found="/x cannot be written", advice="run elsewhere"),
+        Check(
+            name="project", state="missing", found="/x cannot be written", advice="run elsewhere"
+        ),
     ]
     assert rendered(looked) == (
         "ok       Python   3.12.1\n"

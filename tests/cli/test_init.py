@@ -31,7 +31,9 @@ def files(folder: Path) -> set[str]:
     return {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
 
 
-def test_a_new_project_runs_at_once_and_has_nothing_to_say_to_lint(nbci: Console, tmp_path: Path) -> None:
+def test_a_new_project_runs_at_once_and_has_nothing_to_say_to_lint(
+    nbci: Console, tmp_path: Path
+) -> None:
     made = nbci("init", "my project")
     assert (made.returncode, made.stdout, made.stderr) == (0, OUTPUT, "")
     project = tmp_path / "my project"
@@ -68,8 +70,13 @@ def test_a_repository_with_files_in_it_becomes_a_project(nbci: Console, tmp_path
     assert nbci("plan", "pipelines/first.yaml").returncode == 0
 
 
-def test_notebooks_that_are_there_are_found_and_get_no_demo_beside_them(nbci: Console, tmp_path: Path) -> None:
-    cells = [{"cell_type": "code", "metadata": {"tags": [tag]}, "source": "1"} for tag in ("step:a", "step:b", "gpu")]
+def test_notebooks_that_are_there_are_found_and_get_no_demo_beside_them(
+    nbci: Console, tmp_path: Path
+) -> None:
+    cells = [
+        {"cell_type": "code", "metadata": {"tags": [tag]}, "source": "1"}
+        for tag in ("step:a", "step:b", "gpu")
+    ]
     (tmp_path / "work").mkdir()
     (tmp_path / "work" / "train.ipynb").write_text(json.dumps({"cells": cells}))
     (tmp_path / "eda.ipynb").write_text('{"cells": []}')
@@ -100,7 +107,9 @@ def test_a_folder_whose_project_would_be_another_is_refused(nbci: Console, tmp_p
 
 
 @pytest.mark.parametrize("folder", ["file", "file/deeper"])
-def test_a_file_is_no_folder_to_lay_a_project_out_in(nbci: Console, tmp_path: Path, folder: str) -> None:
+def test_a_file_is_no_folder_to_lay_a_project_out_in(
+    nbci: Console, tmp_path: Path, folder: str
+) -> None:
     (tmp_path / "file").write_text("mine")
     refused = nbci("init", folder)
     assert refused.returncode == 2
@@ -108,14 +117,18 @@ def test_a_file_is_no_folder_to_lay_a_project_out_in(nbci: Console, tmp_path: Pa
     assert files(tmp_path) == {"file"}
 
 
-def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_written(nbci: Console, tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_refused_before_anything_is_written(
+    nbci: Console, tmp_path: Path
+) -> None:
     (tmp_path / "pipelines").write_text("mine")
     assert nbci("init").returncode == 2
     assert files(tmp_path) == {"pipelines"}
 
 
 @pytest.mark.needs("ordinary-user")
-def test_a_folder_that_cannot_be_written_is_the_machines_fault(nbci: Console, tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_the_machines_fault(
+    nbci: Console, tmp_path: Path
+) -> None:
     (tmp_path / "locked").mkdir(mode=0o500)
     refused = nbci("init", "locked")
     assert (refused.returncode, refused.stdout) == (4, "")

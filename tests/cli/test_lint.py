@@ -23,7 +23,9 @@ WRONG: list[str | tuple[str, str]] = [
     ("step:train prev:laod", "print(len(rowz))"),
     ("", "if rows\n    pass"),
 ]
-PIPELINE = 'params: {C: 1}\nsteps:\n  a:\n    notebook: notebooks/wrong.ipynb\n    deps: ["data/${D}"]\n'
+PIPELINE = (
+    'params: {C: 1}\nsteps:\n  a:\n    notebook: notebooks/wrong.ipynb\n    deps: ["data/${D}"]\n'
+)
 TEXT = """\
 notebooks/wrong.ipynb
   cell 1: warning: the cell stands before the first tag, so it belongs to no step and does not run [cell-before-tags]
@@ -61,7 +63,9 @@ def test_all_mistakes_of_a_project_are_told_at_once(nbci: Console, project: Path
     assert (checked.returncode, checked.stdout, checked.stderr) == (2, TEXT, "")
 
 
-def test_the_json_obeys_its_schema_and_its_lines_are_the_files(nbci: Console, project: Path) -> None:
+def test_the_json_obeys_its_schema_and_its_lines_are_the_files(
+    nbci: Console, project: Path
+) -> None:
     checked = nbci("lint", "--json")
     assert checked.returncode == 2
     findings = json.loads(checked.stdout)
@@ -93,7 +97,9 @@ def test_the_issues_are_what_jenkins_reads(nbci: Console, project: Path) -> None
     }
 
 
-def test_warnings_alone_are_no_failure_unless_asked_for(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_warnings_alone_are_no_failure_unless_asked_for(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook("a.ipynb", ["1", ("step:a", "2")])
     assert nbci("lint", notebook).returncode == 0
     assert nbci("lint", "--strict", notebook).returncode == 2
@@ -168,18 +174,28 @@ def test_surrogates_are_shown_and_do_not_end_it(nbci: Console, tmp_path: Path) -
     assert "half a surrogate pair" in checked.stdout
 
 
-def test_a_folder_that_is_named_is_checked_whole(nbci: Console, make_notebook: MakeNotebook) -> None:
-    for name, cell in (("tagged", ("step:a", "x = 1")), ("plain", ("", "y = 2")), ("deep/er", ("", "z = 3"))):
+def test_a_folder_that_is_named_is_checked_whole(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    for name, cell in (
+        ("tagged", ("step:a", "x = 1")),
+        ("plain", ("", "y = 2")),
+        ("deep/er", ("", "z = 3")),
+    ):
         make_notebook(f"notebooks/{name}.ipynb", [cell])
     assert "3 files checked" in nbci("lint", "notebooks").stdout
 
 
-def test_a_kernel_that_is_not_here_is_named_before_a_run(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_kernel_that_is_not_here_is_named_before_a_run(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     """In an environment of its own a step runs in whatever kernel that brings."""
     make_notebook("n.ipynb", [("step:a", "x = 1")], kernel="conda-env-churn-py")
     (nbci.cwd / "pipelines").mkdir()
     (nbci.cwd / "requirements.lock").write_text("ipykernel==6\n")
-    (nbci.cwd / "pipelines/p.yaml").write_text("steps:\n  a: {notebook: n.ipynb, environment: requirements.lock}\n")
+    (nbci.cwd / "pipelines/p.yaml").write_text(
+        "steps:\n  a: {notebook: n.ipynb, environment: requirements.lock}\n"
+    )
     checked = nbci("lint", "n.ipynb")
     assert checked.returncode == 0
     assert "warning: there is no kernel named `conda-env-churn-py`" in checked.stdout

@@ -33,11 +33,15 @@ class Clock:
 
 def planned(name: str, *after: str) -> PlannedStep:
     cells = (PlannedCell(role="step", number=7, source=SOURCE),)
-    return PlannedStep(name=name, notebook="a.ipynb", kernel="python3", language="python", after=after, cells=cells)
+    return PlannedStep(
+        name=name, notebook="a.ipynb", kernel="python3", language="python", after=after, cells=cells
+    )
 
 
 PLAN = Plan(
-    pipeline="digits", target="a.ipynb", steps=(planned("load"), planned("train", "load"), planned("roc", "train"))
+    pipeline="digits",
+    target="a.ipynb",
+    steps=(planned("load"), planned("train", "load"), planned("roc", "train")),
 )
 FAILURE = Failure(
     kind="exception",
@@ -56,13 +60,24 @@ FAILED = StepRecord(
     attempts=(Attempt(number=1, result="failed", started_utc="", seconds=2.0, failure=FAILURE),),
 )
 LOADED = StepRecord(
-    name="load", result="passed", seconds=3.2, metrics=(Metric(name="rows", value=1797, source="scrap"),)
+    name="load",
+    result="passed",
+    seconds=3.2,
+    metrics=(Metric(name="rows", value=1797, source="scrap"),),
 )
 SKIPPED = StepRecord(name="roc", result="skipped", reason="train failed")
 
 
 def record(result: Any, *steps: StepRecord) -> RunRecord:
-    return RunRecord(run="R1", pipeline="digits", target="a.ipynb", result=result, nbci="0", seconds=5.25, steps=steps)
+    return RunRecord(
+        run="R1",
+        pipeline="digits",
+        target="a.ipynb",
+        result=result,
+        nbci="0",
+        seconds=5.25,
+        steps=steps,
+    )
 
 
 def line_display(clock: Clock | None = None) -> tuple[LineDisplay, io.StringIO]:
@@ -74,7 +89,9 @@ def tell_failed_run(display: Any) -> None:
     display.run_started("R1", PLAN)
     display.step_started("load", 1)
     display.cell_started("load", 1, "import silent", 0, 2)
-    display.cell_ended("load", CellRun(role="imports", number=1, first_line="import silent", result="passed"))
+    display.cell_ended(
+        "load", CellRun(role="imports", number=1, first_line="import silent", result="passed")
+    )
     display.cell_started("load", 2, "print('[red]')", 1, 2)
     display.text_printed("load", "half ", "stdout")
     display.text_printed("load", "[red]line[/red]\nno end", "stdout")
@@ -138,7 +155,10 @@ def test_a_passed_run_says_where_the_page_is_and_nothing_of_resuming() -> None:
     display, stream = line_display()
     display.run_started("R1", Plan(pipeline="digits", target="a.ipynb", steps=(planned("load"),)))
     reused = StepRecord(
-        name="load", result="reused", run="R0", metrics=(Metric(name="f1", value=float("nan"), source=""),)
+        name="load",
+        result="reused",
+        run="R0",
+        metrics=(Metric(name="f1", value=float("nan"), source=""),),
     )
     display.step_ended(reused)
     display.run_ended(record("passed", reused))
@@ -197,7 +217,9 @@ def test_a_printed_line_puts_the_heartbeat_off() -> None:
 def test_many_silent_steps_share_a_few_heartbeat_lines() -> None:
     clock = Clock()
     display, stream = line_display(clock)
-    display.run_started("R1", Plan(pipeline="p", target="t", steps=tuple(planned(f"s{i}") for i in range(50))))
+    display.run_started(
+        "R1", Plan(pipeline="p", target="t", steps=tuple(planned(f"s{i}") for i in range(50)))
+    )
     for i in range(50):
         display.step_started(f"s{i}", 1)
     clock.seconds = 31
@@ -235,7 +257,9 @@ def test_retries_say_why_and_when() -> None:
     display.step_started("load", 2)
     tries = tuple(Attempt(number=n, result="passed", started_utc="", seconds=1.0) for n in (1, 2))
     display.step_ended(
-        StepRecord(name="load", result="passed", seconds=4.0, attempts=tries, warnings=("a thread died",))
+        StepRecord(
+            name="load", result="passed", seconds=4.0, attempts=tries, warnings=("a thread died",)
+        )
     )
     assert stream.getvalue() == (
         "[load] started\n[load] attempt 1 failed: no kernel came up\n[load] next attempt in 2.0 s\n"
@@ -245,7 +269,9 @@ def test_retries_say_why_and_when() -> None:
 
 def test_a_dead_kernel_shows_its_own_log() -> None:
     display, stream = line_display()
-    failure = Failure(kind="kernel-died", message="the kernel was killed by SIGSEGV", cell=7, log="double free\n")
+    failure = Failure(
+        kind="kernel-died", message="the kernel was killed by SIGSEGV", cell=7, log="double free\n"
+    )
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=1.0, failure=failure)
     display.step_ended(StepRecord(name="train", result="failed", attempts=(attempt,)))
     assert stream.getvalue() == (
@@ -257,13 +283,20 @@ def test_a_dead_kernel_shows_its_own_log() -> None:
 @pytest.mark.parametrize(
     ("message", "error", "shown"),
     [
-        ("value `f` of step load cannot be saved", "TypeError: no pickle", " (TypeError: no pickle)"),
+        (
+            "value `f` of step load cannot be saved",
+            "TypeError: no pickle",
+            " (TypeError: no pickle)",
+        ),
         ("the cell called exit() or quit()", "CellExit", ""),
         ("ValueError: bad\nnumbers", "ValueError", ""),
     ],
 )
 def test_an_error_is_added_where_it_says_more(message: str, error: str, shown: str) -> None:
-    assert failure_cause(Failure(kind="exception", message=message, error=error)) == " ".join(message.split()) + shown
+    assert (
+        failure_cause(Failure(kind="exception", message=message, error=error))
+        == " ".join(message.split()) + shown
+    )
 
 
 def test_an_endless_message_does_not_flood_the_headline() -> None:
@@ -301,7 +334,9 @@ def test_a_line_without_end_does_not_pile_up() -> None:
     assert "".join(lines) + printed.current == "x" * 100_000
 
 
-@given(st.lists(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"])), max_size=20), st.data())
+@given(
+    st.lists(st.text(st.characters(exclude_categories=["Cc", "Zl", "Zp"])), max_size=20), st.data()
+)
 def test_no_printed_line_is_lost_however_it_is_cut(lines: list[str], data: st.DataObject) -> None:
     display, stream = line_display()
     text = "\n".join(lines)
@@ -347,7 +382,9 @@ def test_an_ascii_terminal_gets_escapes_and_no_error() -> None:
 def test_quiet_shows_failures_and_one_line() -> None:
     stream = io.StringIO()
     tell_failed_run(QuietDisplay(stream, runs_folder=RUNS))
-    failure = FAILED_SUMMARY[FAILED_SUMMARY.index("FAILED train") : FAILED_SUMMARY.index("\ndigits")]
+    failure = FAILED_SUMMARY[
+        FAILED_SUMMARY.index("FAILED train") : FAILED_SUMMARY.index("\ndigits")
+    ]
     assert stream.getvalue() == (
         f"{failure}digits FAILED in 5.2 s: 1 passed, 1 failed, 1 skipped; "
         "page: .nbci/runs/R1/report/index.html; go on: nbci run --resume R1\n"
@@ -364,15 +401,27 @@ class Terminal(io.StringIO):
 def test_the_display_follows_the_streams(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "xterm")
     pipe, terminal = io.StringIO(), Terminal()
-    assert isinstance(choose_display(quiet=False, json=False, stdout=terminal, stderr=pipe), TreeDisplay)
-    assert isinstance(choose_display(quiet=False, json=False, stdout=pipe, stderr=terminal), LineDisplay)
-    assert isinstance(choose_display(quiet=False, json=True, stdout=pipe, stderr=terminal), TreeDisplay)
-    assert isinstance(choose_display(quiet=True, json=False, stdout=terminal, stderr=pipe), QuietDisplay)
+    assert isinstance(
+        choose_display(quiet=False, json=False, stdout=terminal, stderr=pipe), TreeDisplay
+    )
+    assert isinstance(
+        choose_display(quiet=False, json=False, stdout=pipe, stderr=terminal), LineDisplay
+    )
+    assert isinstance(
+        choose_display(quiet=False, json=True, stdout=pipe, stderr=terminal), TreeDisplay
+    )
+    assert isinstance(
+        choose_display(quiet=True, json=False, stdout=terminal, stderr=pipe), QuietDisplay
+    )
     ascii_terminal = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
     ascii_terminal.isatty = lambda: True  # type: ignore[method-assign]  # a terminal of the C locale
-    assert isinstance(choose_display(quiet=False, json=False, stdout=ascii_terminal, stderr=pipe), LineDisplay)
+    assert isinstance(
+        choose_display(quiet=False, json=False, stdout=ascii_terminal, stderr=pipe), LineDisplay
+    )
     monkeypatch.setenv("TERM", "dumb")
-    assert isinstance(choose_display(quiet=False, json=False, stdout=terminal, stderr=pipe), LineDisplay)
+    assert isinstance(
+        choose_display(quiet=False, json=False, stdout=terminal, stderr=pipe), LineDisplay
+    )
 
 
 @pytest.mark.parametrize("quiet", [True, False])
@@ -404,10 +453,18 @@ def test_a_failed_run_is_run_again_with_the_same_parameters() -> None:
 
 
 def test_a_shell_command_and_its_output_stand_on_lines_of_their_own() -> None:
-    failure = Failure(kind="exception", message="command ended with status 1: make\nno rule\nstop", error="ShellError")
+    failure = Failure(
+        kind="exception",
+        message="command ended with status 1: make\nno rule\nstop",
+        error="ShellError",
+    )
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=0.0, failure=failure)
     lines = failure_lines(StepRecord(name="build", result="failed", attempts=(attempt,)))
-    assert lines == ["FAILED build", "  error   command ended with status 1: make", "  output  no rule stop"]
+    assert lines == [
+        "FAILED build",
+        "  error   command ended with status 1: make",
+        "  output  no rule stop",
+    ]
 
 
 def test_a_long_line_is_cut_and_the_file_named_that_has_all_of_it() -> None:

@@ -35,7 +35,9 @@ class Clock:
 
 
 def planned(name: str, *after: str) -> PlannedStep:
-    return PlannedStep(name=name, notebook="a.ipynb", kernel="python3", language="python", after=after, cells=())
+    return PlannedStep(
+        name=name, notebook="a.ipynb", kernel="python3", language="python", after=after, cells=()
+    )
 
 
 def plan(*steps: PlannedStep) -> Plan:
@@ -51,16 +53,28 @@ FORK = plan(
 )
 
 
-def tree(width: int = 80, height: int = 24, clock: Any = None, **options: Any) -> tuple[TreeDisplay, io.StringIO]:
+def tree(
+    width: int = 80, height: int = 24, clock: Any = None, **options: Any
+) -> tuple[TreeDisplay, io.StringIO]:
     stream = io.StringIO()
     console = Console(
-        file=stream, force_terminal=True, width=width, height=height, highlight=False, markup=False, **options
+        file=stream,
+        force_terminal=True,
+        width=width,
+        height=height,
+        highlight=False,
+        markup=False,
+        **options,
     )
-    return TreeDisplay(stream, runs_folder=Path(".nbci/runs"), now=clock or Clock(0.0), console=console), stream
+    return TreeDisplay(
+        stream, runs_folder=Path(".nbci/runs"), now=clock or Clock(0.0), console=console
+    ), stream
 
 
 def screen(stream: io.StringIO) -> list[str]:
-    """The lines as they stand after all wiping; every row must fit, so that counting lines is right."""
+    """The lines as they stand after all wiping; every row must fit, so that counting lines is
+    right.
+    """
     lines: list[str] = []
     for i, part in enumerate(WIPE.split(CODES.sub("", stream.getvalue()))):
         if i % 2:
@@ -74,7 +88,12 @@ def screen(stream: io.StringIO) -> list[str]:
 
 def failed(name: str, **known: Any) -> StepRecord:
     failure = Failure(
-        kind="exception", message="ValueError: [red]bad[/red]", cell=7, line=2, error="ValueError", **known
+        kind="exception",
+        message="ValueError: [red]bad[/red]",
+        cell=7,
+        line=2,
+        error="ValueError",
+        **known,
     )
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=1.0, failure=failure)
     return StepRecord(name=name, result="failed", seconds=1.0, attempts=(attempt,))
@@ -112,7 +131,11 @@ def test_the_end_of_a_run_leaves_the_tree_and_the_summary() -> None:
     display.run_started("R1", plan(planned("load"), planned("svm", "load")))
     for step in steps:
         display.step_ended(step)
-    display.run_ended(RunRecord(run="R1", pipeline="digits", target="a.ipynb", result="failed", nbci="0", steps=steps))
+    display.run_ended(
+        RunRecord(
+            run="R1", pipeline="digits", target="a.ipynb", result="failed", nbci="0", steps=steps
+        )
+    )
     display.tick()
     display.close()
     assert screen(stream)[2:] == [
@@ -138,7 +161,9 @@ def test_a_narrow_terminal_keeps_the_progress_and_shows_the_cell_below() -> None
     display, stream = tree(width=40)
     display.run_started("R1", plan(planned("train/model=random-forest")))
     display.step_started("train/model=random-forest", 2)
-    display.cell_started("train/model=random-forest", 7, "model.fit(X_train, y_train, sample_weight=w)", 2, 9)
+    display.cell_started(
+        "train/model=random-forest", 7, "model.fit(X_train, y_train, sample_weight=w)", 2, 9
+    )
     display.tick()
     assert screen(stream)[1:] == [
         "▶ running  train/…forest  0.0 s  3/9",
@@ -152,7 +177,9 @@ def test_a_thousand_steps_fold_to_what_matters_now() -> None:
     display.run_started("R1", plan(*(planned(f"s{i:03}") for i in range(1000))))
     for i in range(500):
         display.step_started(f"s{i:03}", 1)
-        display.step_ended(failed("s007") if i == 7 else StepRecord(name=f"s{i:03}", result="passed", seconds=1.0))
+        display.step_ended(
+            failed("s007") if i == 7 else StepRecord(name=f"s{i:03}", result="passed", seconds=1.0)
+        )
     for i in range(500, 504):
         display.step_started(f"s{i:03}", 1)
     display.tick()
@@ -198,7 +225,9 @@ def test_forks_are_indented_and_joins_come_back_out() -> None:
 @pytest.mark.parametrize("width", [1, 12, 40, 80])
 @given(
     texts=st.lists(st.text(max_size=40), max_size=8),
-    name=st.text(st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=30),
+    name=st.text(
+        st.characters(codec="utf-8", exclude_categories=["C", "Z"]), min_size=1, max_size=30
+    ),
 )
 def test_no_row_is_wider_than_the_terminal(width: int, texts: list[str], name: str) -> None:
     display, stream = tree(width=width, height=10)

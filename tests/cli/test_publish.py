@@ -18,7 +18,9 @@ print(len(parts), *sorted(set(sys.modules) - before))
 
 
 def test_all_that_a_report_needs_is_there_ahead() -> None:
-    done = subprocess.run([sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=True
+    )
     parts, *missing = done.stdout.split()
     assert int(parts) > 5
     assert missing == []

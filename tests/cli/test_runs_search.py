@@ -25,7 +25,11 @@ def three_runs(folder: Path) -> None:
             started_utc=f"2026-11-2{number}T10:00:00.000Z",
             seconds=1.0,
             steps=(
-                StepRecord(name="t", result="passed", metrics=(Metric(name="accuracy", value=accuracy, source=""),)),
+                StepRecord(
+                    name="t",
+                    result="passed",
+                    metrics=(Metric(name="accuracy", value=accuracy, source=""),),
+                ),
             ),
         )
         (folder / ".nbci" / "runs" / record.run).mkdir(parents=True)

@@ -17,7 +17,16 @@ from nbci.cli.runs_text import render_runs, short_metrics
 from nbci.cli.show_text import render_show, show_document
 from nbci.formatting.terminal import duration, number, width
 from nbci.records.git_state import GitState
-from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
+from nbci.records.model import (
+    Attempt,
+    Failure,
+    FileRef,
+    Metric,
+    ParameterValue,
+    RunRecord,
+    StepRecord,
+    Usage,
+)
 from nbci.runs.index import RunRow
 
 SCHEMA = json.loads((Path(__file__).parents[2] / "schemas" / "show.schema.json").read_text())
@@ -31,7 +40,9 @@ FAILURE = Failure(
     error="ValueError",
     hint="do better",
 )
-ATTEMPT = Attempt(number=1, result="failed", started_utc="2026-11-20T10:00:00Z", seconds=2.0, failure=FAILURE)
+ATTEMPT = Attempt(
+    number=1, result="failed", started_utc="2026-11-20T10:00:00Z", seconds=2.0, failure=FAILURE
+)
 RECORD = RunRecord(
     run="20261120-100000-ab12",
     pipeline="digits",
@@ -44,7 +55,10 @@ RECORD = RunRecord(
     host="box",
     user="ann",
     git=GitState(commit="0123abcd", branch="main", dirty=True),
-    params=(ParameterValue(name="C", value=10, source="-p"), ParameterValue(name="名", value="x", source="notebook")),
+    params=(
+        ParameterValue(name="C", value=10, source="-p"),
+        ParameterValue(name="名", value="x", source="notebook"),
+    ),
     steps=(
         StepRecord(
             name="load",
@@ -116,7 +130,10 @@ FAILED roc
 
 def test_a_bare_record_is_short() -> None:
     bare = RunRecord(run="R1", pipeline="p", target="t", result="passed", nbci="0")
-    assert render_show(bare) == "run       R1\npipeline  p\ntarget    t\nresult    passed\nnbci      0\n"
+    assert (
+        render_show(bare)
+        == "run       R1\npipeline  p\ntarget    t\nresult    passed\nnbci      0\n"
+    )
 
 
 def test_the_document_says_all_and_fits_its_schema() -> None:
@@ -152,7 +169,9 @@ def test_the_schema_refuses_what_it_does_not_know() -> None:
 @pytest.mark.parametrize("attempts", [(), (replace(ATTEMPT, failure=None),)])
 def test_nothing_runs_in_a_run_that_was_killed(attempts: Any) -> None:
     running = StepRecord(name="train", result="running", attempts=attempts)
-    killed = RunRecord(run="R1", pipeline="p", target="t", result="interrupted", nbci="0", steps=(running,))
+    killed = RunRecord(
+        run="R1", pipeline="p", target="t", result="interrupted", nbci="0", steps=(running,)
+    )
     document = show_document(killed)
     Draft202012Validator(SCHEMA).validate(document)
     assert document["steps"][0]["result"] == "interrupted"
@@ -178,7 +197,13 @@ def test_runs_stand_in_straight_columns() -> None:
             result="passed",
             started_utc="2026-11-20T10:00:00Z",
             seconds=125.0,
-            metrics={"svm:f1": 0.5, "forest:f1": 0.25, "svm:n": 3, "svm:loss": math.inf, "svm:more": 1.0},
+            metrics={
+                "svm:f1": 0.5,
+                "forest:f1": 0.25,
+                "svm:n": 3,
+                "svm:loss": math.inf,
+                "svm:more": 1.0,
+            },
         ),
         RunRow(run="R1", pipeline="digits", result="interrupted", metrics={}),
     ]
@@ -195,11 +220,16 @@ def test_no_runs_say_how_to_start_one() -> None:
 
 
 def test_short_names_only_where_one_step_has_them() -> None:
-    assert short_metrics({"a:f1": 1.0, "b:f1": 2.0, "a:n": 3.0, "a:x:y": 4.0}) == {"n": "a:n", "x:y": "a:x:y"}
+    assert short_metrics({"a:f1": 1.0, "b:f1": 2.0, "a:n": 3.0, "a:x:y": 4.0}) == {
+        "n": "a:n",
+        "x:y": "a:x:y",
+    }
 
 
 @given(st.dictionaries(st.tuples(st.sampled_from("ab"), st.sampled_from("xyz")), st.floats()))
-def test_each_metric_has_at_most_one_short_name_and_it_is_the_right_one(values: dict[tuple[str, str], float]) -> None:
+def test_each_metric_has_at_most_one_short_name_and_it_is_the_right_one(
+    values: dict[tuple[str, str], float],
+) -> None:
     metrics = {f"{step}:{name}": value for (step, name), value in values.items()}
     for short, full in short_metrics(metrics).items():
         assert [other for other in metrics if other.endswith(f":{short}")] == [full]
@@ -240,7 +270,9 @@ def test_durations_for_people(seconds: float, shown: str) -> None:
 def test_a_step_that_has_not_begun_waits_while_the_run_goes_on() -> None:
     steps = (StepRecord(name="fit", result="running"), StepRecord(name="save", result="skipped"))
     going_on = replace(RECORD, result="running", steps=steps)
-    assert [line.split() for line in render_show(going_on).splitlines() if line[:4] in ("fit ", "save")] == [
+    assert [
+        line.split() for line in render_show(going_on).splitlines() if line[:4] in ("fit ", "save")
+    ] == [
         ["fit", "running"],
         ["save", "waiting"],
     ]

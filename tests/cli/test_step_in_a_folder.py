@@ -51,17 +51,30 @@ def test_a_pipeline_says_itself_where_it_runs(make_notebook: MakeNotebook, tmp_p
 
 @pytest.mark.parametrize(
     ("kernel", "language"),
-    [("ir", "r"), ("julia-1.10", "julia"), ("bash", "bash"), ("my-env", "python"), ("python3", "python")],
+    [
+        ("ir", "r"),
+        ("julia-1.10", "julia"),
+        ("bash", "bash"),
+        ("my-env", "python"),
+        ("python3", "python"),
+    ],
 )
 def test_a_kernel_known_by_its_name_only(kernel: str, language: str) -> None:
-    document = {"nbformat": 4, "nbformat_minor": 4, "metadata": {"kernelspec": {"name": kernel}}, "cells": []}
+    document = {
+        "nbformat": 4,
+        "nbformat_minor": 4,
+        "metadata": {"kernelspec": {"name": kernel}},
+        "cells": [],
+    }
     assert parse_notebook(json.dumps(document).encode(), "a.ipynb").language == language
 
 
 def test_how_a_build_ends_is_told_in_its_description(
     nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
 ) -> None:
-    make_notebook("a.ipynb", [("parameters", "x = 1"), "assert x < 3", ("pipeline-metrics", "print(x)")])
+    make_notebook(
+        "a.ipynb", [("parameters", "x = 1"), "assert x < 3", ("pipeline-metrics", "print(x)")]
+    )
     (tmp_path / "p.yaml").write_text(
         "params: {x: 1}\nsteps: {a: {notebook: a.ipynb, params: {x: '${x}'}}}\ngates: [{metric: x, at_most: 1}]\n"
     )
@@ -70,17 +83,31 @@ def test_how_a_build_ends_is_told_in_its_description(
         nbci("step", "--plan", "plan.json")
         nbci("finish", "--plan", "plan.json", "--out", "out")
         lines = (tmp_path / "out/ending.txt").read_text(encoding="utf-8").splitlines()
-        assert next(line for line in lines if line.startswith("description\t")).partition("\t")[2].startswith(said)
+        assert (
+            next(line for line in lines if line.startswith("description\t"))
+            .partition("\t")[2]
+            .startswith(said)
+        )
 
 
-def test_what_a_build_shows_is_one_archive_too(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_what_a_build_shows_is_one_archive_too(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     make_notebook("größe.ipynb", [("step:one", "x = 1"), ("step:two", "print(x)")])
     assert nbci("plan", "größe.ipynb", "--out", "plan.json").returncode == 0
     assert nbci("step", "--plan", "plan.json").returncode == 0
     for _ in range(2):  # the second time, the folder is there
         assert nbci("finish", "--plan", "plan.json", "--out", "out").returncode == 0
-    shown = [file for folder in ("report", "notebooks") for file in (tmp_path / "out" / folder).rglob("*")]
-    files = {file.relative_to(tmp_path / "out").as_posix(): file.read_bytes() for file in shown if file.is_file()}
+    shown = [
+        file
+        for folder in ("report", "notebooks")
+        for file in (tmp_path / "out" / folder).rglob("*")
+    ]
+    files = {
+        file.relative_to(tmp_path / "out").as_posix(): file.read_bytes()
+        for file in shown
+        if file.is_file()
+    }
     assert {"report/index.html", "notebooks/one.ipynb", "notebooks/two.ipynb"} <= files.keys()
     with zipfile.ZipFile(tmp_path / "out" / "report.zip") as packed:
         assert {name: packed.read(name) for name in packed.namelist()} == files

@@ -1,4 +1,6 @@
-"""An exported run as DVC's own commands see it: status, dag, metrics, plots, repro; and what is refused."""
+"""An exported run as DVC's own commands see it: status, dag, metrics, plots, repro; and what is
+refused.
+"""
 
 from __future__ import annotations
 
@@ -125,7 +127,9 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     shop.dvc("add", "data/raw")
     shop.git("add", "-A")
     shop.git("commit", "-qm", "a shop")
-    done = shop.nbci("run", "pipelines/shop.yaml", "--quiet", env={"NBCI_CACHE": str(folder / "cache")})
+    done = shop.nbci(
+        "run", "pipelines/shop.yaml", "--quiet", env={"NBCI_CACHE": str(folder / "cache")}
+    )
     assert done.returncode == 0, done.stderr
     return shop
 
@@ -150,7 +154,10 @@ def test_stock_commands_work_on_an_exported_run(shop: Shop) -> None:
     assert done.returncode == 0, done.stderr
     assert "in 5 stages: tables-load, tables-clean, train-svm, train-tree, late" in done.stdout
     assert (shop.root / "dvc.yaml").read_text().startswith("# ours\nstages:\n  mine:  # by hand\n")
-    assert json.loads(shop.dvc("status", "--json", "tables-clean", "train-svm", "train-tree", "late")) == {}
+    assert (
+        json.loads(shop.dvc("status", "--json", "tables-clean", "train-svm", "train-tree", "late"))
+        == {}
+    )
     shop.git("add", "-A")
     assert set(shop.git("diff", "--cached", "--name-only").split()) == {
         ".gitignore", "data/.gitignore", "dvc.lock", "dvc.yaml", "models/.gitignore", "params.yaml",
@@ -162,13 +169,15 @@ def test_stock_commands_work_on_an_exported_run(shop: Shop) -> None:
                  '"train-tree" -> "late"'):  # fmt: skip
         assert edge in graph
 
-    # another text of the early step, and the same numbers: what depends on them is not even asked for
+    # another text of the early step, and the same numbers: what depends on them is not even asked
+    # for
     runs = len(list(all_runs(find_project(shop.root))))
     notebooks(shop.root, f"{CLEAN}\nassert rows < 100")
     shop.dvc("repro", "late")
     assert shop.ran(runs) == ["tables/clean"]
 
-    # other numbers, and a parameter, through DVC's params.yaml: all that depends on them runs, and only that
+    # other numbers, and a parameter, through DVC's params.yaml: all that depends on them runs, and
+    # only that
     runs = len(list(all_runs(find_project(shop.root))))
     notebooks(shop.root, CLEAN.replace("text.split()", "text.split()[1:]"))
     params = shop.root / "params.yaml"
@@ -192,7 +201,9 @@ def test_a_clone_without_results_of_nbci_repeats_what_it_must(shop: Shop, tmp_pa
     (clone.root / ".dvc/config.local").write_text(f"[cache]\n    dir = {shop.root}/.dvc/cache\n")
     clone.dvc("checkout")
     assert clone.git("status", "--porcelain") == ""
-    (clone.root / "params.yaml").write_text((clone.root / "params.yaml").read_text().replace("C: 1.0", "C: 3.0"))
+    (clone.root / "params.yaml").write_text(
+        (clone.root / "params.yaml").read_text().replace("C: 1.0", "C: 3.0")
+    )
     clone.dvc("repro", "train-svm")
     assert clone.ran(0) == ["tables/load", "tables/clean", "train/svm"]
     assert (clone.root / "models/svm [é].bin").read_text() == "18.0 3"
@@ -237,7 +248,9 @@ def other_module(shop: Shop) -> None:
 
 
 def other_maker(shop: Shop) -> None:
-    (shop.root / "dvc.yaml").write_text("stages:\n  mine: {cmd: x, wdir: data, outs: [clean.csv]}\n")
+    (shop.root / "dvc.yaml").write_text(
+        "stages:\n  mine: {cmd: x, wdir: data, outs: [clean.csv]}\n"
+    )
 
 
 def garbage(shop: Shop) -> None:
@@ -256,7 +269,10 @@ def only_a_part(shop: Shop) -> None:
         (no_dvc, "this is no DVC repository"),
         (other_notebook, r"notebooks/tables\.ipynb: the file has changed since run"),
         (other_module, r"notebooks/shop\.py: the file has changed since run"),
-        (other_maker, r"step tables/clean makes data/clean\.csv, and so does stage mine of dvc\.yaml"),
+        (
+            other_maker,
+            r"step tables/clean makes data/clean\.csv, and so does stage mine of dvc\.yaml",
+        ),
         (garbage, r"dvc\.yaml: this is no YAML"),
         (only_a_part, "there is no run to export"),
     ],

@@ -9,7 +9,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nbci.data.dvc_files import Exported, dvc_stages, given_params, lock_entry, notes_of, stage_names
+from nbci.data.dvc_files import (
+    Exported,
+    dvc_stages,
+    given_params,
+    lock_entry,
+    notes_of,
+    stage_names,
+)
 from nbci.data.dvc_merge import merged_documents, outs_of, own_stages, without_outs
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep
@@ -52,7 +59,9 @@ def test_stages_and_lock() -> None:
             "meta": OURS,
         },
     }
-    assert found.locked["a"]["outs"] == [{"path": "data", "hash": "md5", "md5": f"{MD5}.dir", "size": 7, "nfiles": 2}]
+    assert found.locked["a"]["outs"] == [
+        {"path": "data", "hash": "md5", "md5": f"{MD5}.dir", "size": 7, "nfiles": 2}
+    ]
     assert [entry["path"] for entry in found.locked["train-svm"]["outs"]] == ["m.bin", "m.json"]
 
 
@@ -61,7 +70,9 @@ def test_dvc_accepts_it() -> None:
 
     stages = dvc_stages(PLAN, RECORD, files=NOTEBOOK)
     artifacts = {"p": {"path": "m.bin", "type": "model", "labels": ["onnx"], "desc": "x"}}
-    document, lock = merged_documents(stages, target=PLAN.target, own=None, own_lock=None, artifacts=artifacts)
+    document, lock = merged_documents(
+        stages, target=PLAN.target, own=None, own_lock=None, artifacts=artifacts
+    )
     assert COMPILED_MULTI_STAGE_SCHEMA(document) == document
     assert COMPILED_LOCKFILE_SCHEMA(lock)["schema"] == "2.0"
 
@@ -77,7 +88,10 @@ def test_what_the_project_has_stays_and_nbcis_own_is_replaced() -> None:
         "plots": ["p.csv"],
         "artifacts": {"other": {"path": "o"}},
     }
-    own_lock = {"schema": "2.0", "stages": {"mine": {"cmd": "nbci run mine.ipynb"}, "gone": {"cmd": "x"}}}
+    own_lock = {
+        "schema": "2.0",
+        "stages": {"mine": {"cmd": "nbci run mine.ipynb"}, "gone": {"cmd": "x"}},
+    }
     others = own_stages(own, PLAN.target)
     assert list(others) == ["mine", "other"]
     stages = dvc_stages(PLAN, RECORD, files={}, taken=others)
@@ -118,7 +132,10 @@ def test_notes_tell_what_a_step_hands_on() -> None:
         name="a",
         result="passed",
         gives=(ValueRef(name="x", object="ab" * 32, bytes=1, type="int", group=("x",)),),
-        metrics=(Metric(name="rows", value=3.0, source="scrap"), Metric(name="f", value=1.0, source="data.json")),
+        metrics=(
+            Metric(name="rows", value=3.0, source="scrap"),
+            Metric(name="f", value=1.0, source="data.json"),
+        ),
     )
     assert {path: json.loads(text) for path, text in notes_of(plan, step).items()} == {
         ".nbci/dvc/p/a/values.json": {"values": {"x": "ab" * 32}, "metrics": {"rows": 3.0}},
@@ -133,7 +150,10 @@ def test_what_git_has_and_what_are_plots() -> None:
     found = dvc_stages(plan, RECORD, files={}, exported=exported)
     assert found.stages["a"]["outs"] == [{"data": {"cache": False}}, "plots.csv"]
     assert found.stages["a"]["plots"] == ["roc.PNG", "plots/curve.csv"]
-    assert (found.stages["a"]["params"], found.locked["a"]["params"]) == (["p.C"], {"params.yaml": {"p.C": 1}})
+    assert (found.stages["a"]["params"], found.locked["a"]["params"]) == (
+        ["p.C"],
+        {"params.yaml": {"p.C": 1}},
+    )
 
 
 def test_only_what_was_given_from_outside_is_given_again() -> None:
@@ -151,7 +171,10 @@ def test_other_digests_have_no_place_in_a_lock() -> None:
     assert lock_entry(FileRef(path="x", digest="ab" * 32, bytes=1)) is None
 
 
-@given(st.lists(st.text(alphabet="ab/-_", min_size=1, max_size=4), unique=True), st.lists(st.sampled_from(["a", "b-"])))
+@given(
+    st.lists(st.text(alphabet="ab/-_", min_size=1, max_size=4), unique=True),
+    st.lists(st.sampled_from(["a", "b-"])),
+)
 def test_stage_names_are_allowed_and_different(steps: list[str], taken: list[str]) -> None:
     from dvc.stage.utils import is_valid_name
 

@@ -46,7 +46,9 @@ def source(tmp_path: Path) -> Path:
 def root(tmp_path: Path, source: Path) -> Path:
     made = make_repository(tmp_path / "project")
     (tmp_path / "remote").mkdir()
-    (made / ".dvc/config").write_text(f"[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path / 'remote'}\n")
+    (made / ".dvc/config").write_text(
+        f"[core]\n    remote = r\n['remote \"r\"']\n    url = {tmp_path / 'remote'}\n"
+    )
     dvc(made, "import-url", "-q", str(source), "data.csv")
     (made / "pipe.yaml").write_text(_PIPELINE)
     (made / "count.py").write_text(_NOTEBOOK)
@@ -96,7 +98,9 @@ def test_a_timers_build_runs_with_the_new_data_and_the_next_one_has_nothing_to_d
     plan = ("plan", "pipe.yaml", "--out", "plan.json", "--format", "jenkins", "--poll")
     here = Console(root)
     nothing = here(*plan, "")
-    assert nothing.stdout == "nbci-plan 1\nnothing\tthe imported data is what it was\ndata\t{}\n", nothing.stderr
+    assert nothing.stdout == "nbci-plan 1\nnothing\tthe imported data is what it was\ndata\t{}\n", (
+        nothing.stderr
+    )
     assert not (root / "plan.json").exists()
     source.write_text("22")
     planned = here(*plan, "")
@@ -117,9 +121,20 @@ def test_a_timers_build_runs_with_the_new_data_and_the_next_one_has_nothing_to_d
     origin = tmp_path / "origin.git"
     subprocess.run(["git", "init", "-q", "--bare", str(origin)], check=True)
     Git(agent)("remote", "set-url", "origin", str(origin))
-    done = Console(agent)("finish", "--plan", "plan.json", "--store", "store", "--promote", env={"BRANCH_NAME": "main"})
+    done = Console(agent)(
+        "finish",
+        "--plan",
+        "plan.json",
+        "--store",
+        "store",
+        "--promote",
+        env={"BRANCH_NAME": "main"},
+    )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert Git(origin)("show", "rows@v1.0.0:data.csv.dvc") == (agent / "data.csv.dvc").read_text().rstrip()
+    assert (
+        Git(origin)("show", "rows@v1.0.0:data.csv.dvc")
+        == (agent / "data.csv.dvc").read_text().rstrip()
+    )
 
 
 def test_tracked_data_of_an_earlier_commit_is_replaced(root: Path, source: Path) -> None:

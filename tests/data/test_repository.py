@@ -40,7 +40,9 @@ def test_defaults_are_dvcs(tmp_path: Path) -> None:
 def test_a_project_may_lie_deep_in_a_repository(tmp_path: Path) -> None:
     root = make_repository(tmp_path / "project")
     (root / "deep/er").mkdir(parents=True)
-    assert data_settings(project_at(root / "deep/er")) == DataSettings(cache=str(root / ".dvc/cache"))
+    assert data_settings(project_at(root / "deep/er")) == DataSettings(
+        cache=str(root / ".dvc/cache")
+    )
 
 
 def test_what_dvc_is_told_is_what_nbci_does(tmp_path: Path) -> None:
@@ -50,7 +52,10 @@ def test_what_dvc_is_told_is_what_nbci_does(tmp_path: Path) -> None:
     dvc(root, "config", "cache.shared", "group")
     dvc(root, "remote", "add", "-d", "team", str(tmp_path / "remote"))
     expected = DataSettings(
-        cache=str(tmp_path / "shared cache"), links=("hardlink", "symlink"), shared=True, remote="team"
+        cache=str(tmp_path / "shared cache"),
+        links=("hardlink", "symlink"),
+        shared=True,
+        remote="team",
     )
     assert data_settings(project_at(root)) == expected
     assert data_settings(project_at(root)) == expected
@@ -65,7 +70,11 @@ def test_a_change_of_any_file_is_seen_and_no_change_costs_no_import(tmp_path: Pa
         "print(data_settings(Project(root=Path(sys.argv[1]))).cache, [m for m in sys.modules if m.startswith('dvc')])"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(root)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(root)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout == f"{root}/.dvc/cache []\n"
     (root / ".dvc/config.local").write_text(f"[cache]\n    dir = {tmp_path}/elsewhere\n")

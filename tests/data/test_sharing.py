@@ -34,7 +34,10 @@ class Machine:
         (self.root / ".nbci").mkdir()
         (self.root / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {remote}\n{config}")
         self.project = Project(root=self.root, remote="team")
-        self.environ = {"NBCI_CACHE": str(folder / "cache"), **({"NBCI_UNTRUSTED": prefix} if prefix else {})}
+        self.environ = {
+            "NBCI_CACHE": str(folder / "cache"),
+            **({"NBCI_UNTRUSTED": prefix} if prefix else {}),
+        }
         self.index = FileIndex(folder / "index.json")
 
     def sharing(self) -> Sharing:
@@ -69,7 +72,9 @@ class Machine:
             [found for found, _ in cache.records(KEY)] == [record]
             and cache.notebook_of(record, self.index) is not None
             and not any(cache.artifacts.lacking(ref.digest) for ref in record.outs)
-            and all(file_digest(cache.value_path(ref.object))[0] == ref.object for ref in record.gives)
+            and all(
+                file_digest(cache.value_path(ref.object))[0] == ref.object for ref in record.gives
+            )
         )
 
 
@@ -128,14 +133,18 @@ def test_only_what_is_missing_moves(tmp_path: Path, team: tuple[str, str]) -> No
     here.sharing().send(record)
     sharing = there.sharing()
     sharing.take(record)
-    lost = sharing.cache.artifacts.objects.path(there.index.fingerprint(here.root, "out/deep/2").digest)
+    lost = sharing.cache.artifacts.objects.path(
+        there.index.fingerprint(here.root, "out/deep/2").digest
+    )
     lost.unlink()
     assert there.sharing().take(record) == (1, [])
     assert there.has(record)
 
 
 @pytest.mark.parametrize("kind", ["md5", "blake3"])
-def test_an_object_altered_on_the_remote_is_named_never_kept_and_replaced(tmp_path: Path, kind: str) -> None:
+def test_an_object_altered_on_the_remote_is_named_never_kept_and_replaced(
+    tmp_path: Path, kind: str
+) -> None:
     remote = tmp_path / "remote"
     here, there = (Machine(tmp_path / name, str(remote)) for name in ("here", "there"))
     record = here.make()
@@ -150,7 +159,9 @@ def test_an_object_altered_on_the_remote_is_named_never_kept_and_replaced(tmp_pa
     assert not there.has(record)
     assert not there.sharing().offers(f"files/{kind}", [name])
     assert here.sharing().offers(f"files/{kind}", [name])
-    assert there.sharing().send(there.make()) == 1  # who noticed makes it again, and sends it over the other
+    assert (
+        there.sharing().send(there.make()) == 1
+    )  # who noticed makes it again, and sends it over the other
     assert place.read_bytes() == whole
     assert Machine(tmp_path / "third", str(remote)).sharing().take(record) == (8, [])
 
@@ -177,8 +188,13 @@ def test_what_is_no_result_of_this_key_is_none(tmp_path: Path) -> None:
     assert list(there.sharing().cache.records(KEY)) == []
 
 
-def test_what_an_untrusted_build_sends_no_trusted_one_sees(tmp_path: Path, team: tuple[str, str]) -> None:
-    trusted, fork = Machine(tmp_path / "trusted", *team), Machine(tmp_path / "fork", *team, prefix="pr/7")
+def test_what_an_untrusted_build_sends_no_trusted_one_sees(
+    tmp_path: Path, team: tuple[str, str]
+) -> None:
+    trusted, fork = (
+        Machine(tmp_path / "trusted", *team),
+        Machine(tmp_path / "fork", *team, prefix="pr/7"),
+    )
     other = Machine(tmp_path / "other", *team, prefix="pr/8")
     again = Machine(tmp_path / "again", *team, prefix="pr/7")
     record = fork.make()
@@ -195,7 +211,9 @@ def test_a_remote_that_cannot_be_reached_is_told_and_nothing_is_lost(tmp_path: P
     (tmp_path / "in the way").touch()
     with s3_server() as port:
         pass
-    for number, team in enumerate([(str(tmp_path / "in the way/remote"), ""), s3_settings(port, "gone")]):
+    for number, team in enumerate(
+        [(str(tmp_path / "in the way/remote"), ""), s3_settings(port, "gone")]
+    ):
         machine = Machine(tmp_path / str(number), *team)
         record = machine.make()
         with pytest.raises(InfrastructureError, match="cannot") as caught:
@@ -215,7 +233,9 @@ def test_a_remote_that_must_not_be_written_is_told(tmp_path: Path) -> None:
         machine.sharing().send(machine.make())
 
 
-def test_a_connection_that_drops_half_way_loses_nothing_and_goes_on(tmp_path: Path, s3: int) -> None:
+def test_a_connection_that_drops_half_way_loses_nothing_and_goes_on(
+    tmp_path: Path, s3: int
+) -> None:
     wire = Wire(s3, allowed_bytes=600_000)
     try:
         team = s3_settings(wire.port, tmp_path.name)
@@ -225,7 +245,9 @@ def test_a_connection_that_drops_half_way_loses_nothing_and_goes_on(tmp_path: Pa
             here.sharing().send(record)
         assert here.has(record)
         wire.mend(1 << 40)
-        assert list(there.sharing().cache.records(KEY)) == []  # a result comes last, when all that it names is there
+        assert (
+            list(there.sharing().cache.records(KEY)) == []
+        )  # a result comes last, when all that it names is there
         sent = here.sharing().send(record)
         assert 0 < sent <= 8
         assert there.sharing().take(record) == (8, [])

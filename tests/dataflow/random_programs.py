@@ -26,7 +26,11 @@ class Programs:
 
     def block(self, depth: int, statements: int = 3, *, where: str = "module") -> list[str]:
         """Lines of a block without indentation."""
-        return [line for _ in range(self.chance.randint(1, statements)) for line in self.statement(depth, where)]
+        return [
+            line
+            for _ in range(self.chance.randint(1, statements))
+            for line in self.statement(depth, where)
+        ]
 
     def inner(self, depth: int, *, where: str, statements: int = 2) -> list[str]:
         return ["    " + line for line in self.block(depth + 1, statements, where=where)]
@@ -67,13 +71,19 @@ class Programs:
             case "generator":
                 return f"sum({self.name()} for {self.name()} in [{inner(depth + 1)}])"
             case "walrus":
-                return f"[({self.name()} := q) for q in [{inner(depth + 1)}]]" if self._may_walrus else inner(depth + 1)
+                return (
+                    f"[({self.name()} := q) for q in [{inner(depth + 1)}]]"
+                    if self._may_walrus
+                    else inner(depth + 1)
+                )
             case "lambda":
                 return f"(lambda {self.name()}: {inner(depth + 1)})({inner(depth + 1)})"
             case "choice":
                 return f"({inner(depth + 1)} if {inner(depth + 1)} else {inner(depth + 1)})"
             case "and":
-                return f"({inner(depth + 1)} {self.chance.choice(['and', 'or'])} {inner(depth + 1)})"
+                return (
+                    f"({inner(depth + 1)} {self.chance.choice(['and', 'or'])} {inner(depth + 1)})"
+                )
             case "dict":
                 return f"{{{inner(depth + 1)}: {inner(depth + 1)} for {self.name()} in [1]}}"
             case _:
@@ -82,9 +92,13 @@ class Programs:
     _may_walrus = True
 
     def statement(self, depth: int, where: str) -> list[str]:
-        simple = ["assign"] * 4 + ["expr"] * 2 + ["aug", "del", "walrus", "import", "pair", "annotated"]
+        simple = (
+            ["assign"] * 4 + ["expr"] * 2 + ["aug", "del", "walrus", "import", "pair", "annotated"]
+        )
         compound = (
-            ["if", "for", "while", "try", "finally", "with", "match", "def", "class", "lambda"] if depth < 2 else []
+            ["if", "for", "while", "try", "finally", "with", "match", "def", "class", "lambda"]
+            if depth < 2
+            else []
         )
         kinds = simple + compound
         if where == "function":
@@ -205,7 +219,10 @@ def with_globals(text: str, chance: random.Random) -> str:
     for line in text.split("\n"):
         lines.append(line)
         if line.lstrip().startswith("def ") and chance.random() < 0.5:
-            name = next((name for name in VALUES if f"({name}=" not in line and f" {name}=" not in line), None)
+            name = next(
+                (name for name in VALUES if f"({name}=" not in line and f" {name}=" not in line),
+                None,
+            )
             if name is not None:
                 lines.append(" " * (len(line) - len(line.lstrip()) + 4) + f"global {name}")
     return "\n".join(lines)

@@ -55,7 +55,14 @@ count = counter()
         ("mine = Noting()", "print(REGISTRY)", True),
     ],
 )
-def test_a_step_waits_for_those_that_may_change_what_it_uses(first: str, second: str, ordered: bool) -> None:
-    steps = [StepCode(name=name, cells=(parse_cell(code),)) for name, code in (("a", first), ("b", second))]
-    edges = order_from_flow(steps, frozenset({"raw"}), split(1, FUNCTIONS), settled=frozenset({"raw"}))
+def test_a_step_waits_for_those_that_may_change_what_it_uses(
+    first: str, second: str, ordered: bool
+) -> None:
+    steps = [
+        StepCode(name=name, cells=(parse_cell(code),))
+        for name, code in (("a", first), ("b", second))
+    ]
+    edges = order_from_flow(
+        steps, frozenset({"raw"}), split(1, FUNCTIONS), settled=frozenset({"raw"})
+    )
     assert edges == ((("a", "b"),) if ordered else ())

@@ -83,7 +83,8 @@ def test_warnings_of_the_users_code_stay_inside(recwarn: pytest.WarningsRecorder
 
 
 @pytest.mark.parametrize(
-    "source", ["pip install pandas", "ls", "cd ..", "df?", "?df", "!ls | wc", "x = !ls", "%%bash\nls"]
+    "source",
+    ["pip install pandas", "ls", "cd ..", "df?", "?df", "!ls | wc", "x = !ls", "%%bash\nls"],
 )
 def test_ipython_syntax_is_no_error(source: str) -> None:
     assert isinstance(parse_cell(source).tree, ast.Module)
@@ -112,7 +113,9 @@ def test_an_unknown_future_is_an_error() -> None:
         parse_cell("x = 1\nfrom __future__ import nothing_of_the_kind")
 
 
-@pytest.mark.parametrize("source", ["x[(:,1)]", "x = 1\nx = = 2", "%%time\nx = = 2", "x = " + "9" * 5000])
+@pytest.mark.parametrize(
+    "source", ["x[(:,1)]", "x = 1\nx = = 2", "%%time\nx = = 2", "x = " + "9" * 5000]
+)
 def test_a_cell_that_may_fail_may_be_no_python(source: str) -> None:
     cell = parse_cell(source, may_fail=True)
     if sys.version_info < (3, 14) or "9" not in source:  # where the limit on digits moved

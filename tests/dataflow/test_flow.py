@@ -37,7 +37,11 @@ def messages(found: Flow) -> list[tuple[str, str]]:
 
 def test_a_chain() -> None:
     found = flow(
-        [step("a", "X = 1\nunused = 2"), step("b", "m = fit(X)\ndef fit(x): pass", "a"), step("c", "print(m)", "b")]
+        [
+            step("a", "X = 1\nunused = 2"),
+            step("b", "m = fit(X)\ndef fit(x): pass", "a"),
+            step("c", "print(m)", "b"),
+        ]
     )
     assert takes(found, "b") == {"X": ("a",)}
     assert takes(found, "c") == {"m": ("b",)}
@@ -46,7 +50,11 @@ def test_a_chain() -> None:
 
 def test_a_step_that_only_mentions_a_name_hands_it_on() -> None:
     found = flow(
-        [step("a", "model = M()\nclass M: pass"), step("b", "model.fit()", "a"), step("c", "model.score()", "b")]
+        [
+            step("a", "model = M()\nclass M: pass"),
+            step("b", "model.fit()", "a"),
+            step("c", "model.score()", "b"),
+        ]
     )
     assert takes(found, "c") == {"model": ("b",)}
     assert takes(found, "b") == {"model": ("a",)}
@@ -59,7 +67,9 @@ def test_a_step_that_does_not_touch_a_name_is_passed_by() -> None:
 
 
 def test_a_step_that_may_bind_a_name_passes_the_older_value_on() -> None:
-    found = flow([step("a", "x = 1"), step("b", "if input():\n    x = 2", "a"), step("c", "x", "b")])
+    found = flow(
+        [step("a", "x = 1"), step("b", "if input():\n    x = 2", "a"), step("c", "x", "b")]
+    )
     assert takes(found, "c") == {"x": ("b",)}
     assert takes(found, "b") == {"x": ("a",)}
     assert [(take.name, take.needed) for take in found.step("b").takes] == [("x", False)]
@@ -73,7 +83,12 @@ def test_what_a_step_only_may_have_is_optional() -> None:
 
 
 def test_a_join_of_two_makers_warns() -> None:
-    steps = [step("a", "x = 0"), step("b", "x = 1", "a"), step("c", "x = 2", "a"), step("d", "x", "b", "c")]
+    steps = [
+        step("a", "x = 0"),
+        step("b", "x = 1", "a"),
+        step("c", "x = 2", "a"),
+        step("d", "x", "b", "c"),
+    ]
     found = flow(steps)
     assert takes(found, "d") == {"x": ("b", "c")}
     assert len(found.warnings) == 1
@@ -82,14 +97,24 @@ def test_a_join_of_two_makers_warns() -> None:
 
 
 def test_a_join_where_one_branch_made_the_value_does_not_warn() -> None:
-    steps = [step("a", "x = 0"), step("b", "x.fit()", "a"), step("c", "x", "a"), step("d", "x", "b", "c", "a")]
+    steps = [
+        step("a", "x = 0"),
+        step("b", "x.fit()", "a"),
+        step("c", "x", "a"),
+        step("d", "x", "b", "c", "a"),
+    ]
     found = flow(steps)
     assert takes(found, "d") == {"x": ("b", "c")}
     assert found.warnings == ()
 
 
 def test_a_hidden_conflict_warns_too() -> None:
-    steps = [step("a", "x = 0"), step("a2", "x.m()", "a"), step("b", "x = 1"), step("b2", "x.m()", "b")]
+    steps = [
+        step("a", "x = 0"),
+        step("a2", "x.m()", "a"),
+        step("b", "x = 1"),
+        step("b2", "x.m()", "b"),
+    ]
     found = flow([*steps, step("d", "x", "a2", "b2")])
     assert "a and b" in found.warnings[0]
 
@@ -101,7 +126,9 @@ def test_functions_bring_the_needs_of_their_bodies_along() -> None:
 
 def test_instances_bring_the_needs_of_their_class_along() -> None:
     prelude = split(1, "class M:\n    def m(self):\n        return scale\n")
-    found = flow([step("a", "scale = 2\nmodel = M()"), step("b", "model.m()", "a")], prelude=prelude)
+    found = flow(
+        [step("a", "scale = 2\nmodel = M()"), step("b", "model.m()", "a")], prelude=prelude
+    )
     assert takes(found, "b") == {"model": ("a",), "scale": ("a",)}
 
 
@@ -114,7 +141,9 @@ def test_parameters_and_the_prelude_pass_unless_made_anew() -> None:
     ]
     found = flow(steps, frozenset({"C", "seed"}), prelude, settled=frozenset({"C", "seed"}))
     assert takes(found, "b") == {"CACHE": ("a",)}
-    assert [give for give in found.step("a").gives if not give.optional] == [], "it may be as its cell made it"
+    assert [give for give in found.step("a").gives if not give.optional] == [], (
+        "it may be as its cell made it"
+    )
     assert takes(found, "c") == {"C": ("b",), "CACHE": ("b",), "sum": ("b",)}
     assert found.undefined == ()
 
@@ -125,10 +154,19 @@ def test_history_does_not_travel() -> None:
 
 def test_an_undefined_name_is_an_error_with_the_nearest_name_and_its_place() -> None:
     found = flow(
-        [step("a", "model = 1"), StepCode(name="b", after=("a",), cells=(parse_cell("1"), parse_cell("1\nmodle")))]
+        [
+            step("a", "model = 1"),
+            StepCode(name="b", after=("a",), cells=(parse_cell("1"), parse_cell("1\nmodle"))),
+        ]
     )
     (entry,) = found.undefined
-    assert (entry.severity, entry.step, entry.name, entry.cell, entry.line) == ("error", "b", "modle", 1, 2)
+    assert (entry.severity, entry.step, entry.name, entry.cell, entry.line) == (
+        "error",
+        "b",
+        "modle",
+        1,
+        2,
+    )
     assert entry.message == "`modle` is used by step b and defined nowhere"
     assert entry.hint == "did you mean `model`?"
 
@@ -151,7 +189,9 @@ def test_a_name_that_only_some_paths_read_is_possible() -> None:
 
 def test_a_step_that_is_not_reached_is_named() -> None:
     found = flow([step("train", "model = 1"), step("report", "model")])
-    assert messages(found) == [("error", "`model` is made by step train, which does not come before report")]
+    assert messages(found) == [
+        ("error", "`model` is made by step train, which does not come before report")
+    ]
     assert found.undefined[0].hint == "tag report with prev:train"
 
 
@@ -161,7 +201,9 @@ def test_a_step_that_comes_later_is_named() -> None:
 
 
 def test_a_name_used_above_its_definition() -> None:
-    assert messages(flow([step("a", "x\nx = 1")])) == [("error", "`x` is used by step a before it is defined")]
+    assert messages(flow([step("a", "x\nx = 1")])) == [
+        ("error", "`x` is used by step a before it is defined")
+    ]
 
 
 def test_a_deleted_name_is_gone() -> None:
@@ -193,13 +235,25 @@ def test_dataflow_order_keeps_a_new_value_apart_from_the_old_one() -> None:
 
 
 NAMES = "vwxyz"
-LINES = ("{0} = 1", "{0}", "{0} = {1}", "{0}.m({1})", "if c:\n    {0} = {1}", "del {0}", "{0} += 1", "{0} = 1\n{0}")
+LINES = (
+    "{0} = 1",
+    "{0}",
+    "{0} = {1}",
+    "{0}.m({1})",
+    "if c:\n    {0} = {1}",
+    "del {0}",
+    "{0} += 1",
+    "{0} = 1\n{0}",
+)
 
 
 def random_steps(chance: random.Random, *, edges: bool) -> list[StepCode]:
     steps: list[StepCode] = []
     for index in range(chance.randint(2, 9)):
-        lines = [chance.choice(LINES).format(*chance.sample(NAMES, 2)) for _ in range(chance.randint(1, 2))]
+        lines = [
+            chance.choice(LINES).format(*chance.sample(NAMES, 2))
+            for _ in range(chance.randint(1, 2))
+        ]
         after = [earlier.name for earlier in steps if chance.random() < 0.35] if edges else []
         steps.append(step(f"s{index}", "\n".join(lines), *after))
         note(f"{steps[-1].name} after {after}: {lines}")
@@ -227,10 +281,14 @@ def test_takes_are_the_nearest_ancestors_that_have_the_name(seed: int) -> None:
         has[each.name] = bound | (needed & inherited)
         for name in (needed & inherited) - {"c"}:
             candidates = {other for other in before[each.name] if name in has[other]}
-            nearest = {one for one in candidates if not any(one in before[other] for other in candidates)}
+            nearest = {
+                one for one in candidates if not any(one in before[other] for other in candidates)
+            }
             assert set(takes(found, each.name)[name]) == nearest
             assert all(name in gives(found, giver) for giver in nearest)
-        assert {entry.name for entry in found.undefined if entry.step == each.name} == needed - inherited - {"c"}
+        assert {
+            entry.name for entry in found.undefined if entry.step == each.name
+        } == needed - inherited - {"c"}
 
 
 @settings(max_examples=300, deadline=None)
@@ -240,14 +298,21 @@ def test_dataflow_order_gives_every_step_what_notebook_order_gives_it(seed: int)
     if any("del" in each.cells[0].source for each in steps):
         return  # after a deletion, steps that do not follow it may still have the name
     chain = [
-        StepCode(name=s.name, after=tuple(p.name for p in steps[:i][-1:]), cells=s.cells) for i, s in enumerate(steps)
+        StepCode(name=s.name, after=tuple(p.name for p in steps[:i][-1:]), cells=s.cells)
+        for i, s in enumerate(steps)
     ]
     edges = order_from_flow(steps, frozenset("c"), settled=frozenset("c"))
     derived = [
-        StepCode(name=s.name, after=tuple(early for early, late in edges if late == s.name), cells=s.cells)
+        StepCode(
+            name=s.name,
+            after=tuple(early for early, late in edges if late == s.name),
+            cells=s.cells,
+        )
         for s in steps
     ]
-    declared, free = (flow(each, frozenset("c"), settled=frozenset("c")) for each in (chain, derived))
+    declared, free = (
+        flow(each, frozenset("c"), settled=frozenset("c")) for each in (chain, derived)
+    )
     for each in steps:
         want, got = (
             {take.name: take.givers for take in found.step(each.name).takes if take.needed}
@@ -267,5 +332,7 @@ def test_many_steps_cost_as_much_as_they_are_many(shape: str) -> None:
         return made
 
     few, many = steps(100), steps(400)
-    assert lines_run(lambda: flow(many)) < 6 * lines_run(lambda: flow(few))  # all pairs of ancestors: 16
+    assert lines_run(lambda: flow(many)) < 6 * lines_run(
+        lambda: flow(few)
+    )  # all pairs of ancestors: 16
     assert takes(flow(many), "s399")["df"] == ("s0" if shape == "fan" else "s398",)

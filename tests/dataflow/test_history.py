@@ -27,7 +27,9 @@ FOUND = [
 
 
 @pytest.mark.parametrize(("cells", "found"), LOST)
-def test_a_read_that_nothing_in_the_step_answers(cells: list[str], found: list[tuple[str, int, bool]]) -> None:
+def test_a_read_that_nothing_in_the_step_answers(
+    cells: list[str], found: list[tuple[str, int, bool]]
+) -> None:
     lost = lost_history([parse_cell(cell) for cell in cells])
     assert [(one.name, one.cell, one.surely) for one in lost] == found
 

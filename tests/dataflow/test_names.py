@@ -70,7 +70,10 @@ def test_methods_belong_to_their_class() -> None:
     )
     assert of(code).needs == {"dataclass", "Module", "SIZE"}
     assert of(code + "net = Net()").needs == {"dataclass", "Module", "SIZE", "size", "helper"}
-    assert "helper" in of("net.run()", known={"net": of(code + "net = Net()").definitions["net"]}).needs
+    assert (
+        "helper"
+        in of("net.run()", known={"net": of(code + "net = Net()").definitions["net"]}).needs
+    )
 
 
 def test_a_decorated_function_may_be_called_at_once() -> None:
@@ -94,10 +97,19 @@ def test_a_decorated_function_may_be_called_at_once() -> None:
         ("class A:\n    a = 1\n    b = a\n    c = [a for _ in range(a)]", {"a"}),
         ("class A:\n    a = a", {"a"}),
         ("try:\n    pass\nexcept E as e:\n    pass\ne", {"E", "e"}),
-        ("match p:\n    case Point(x=0, y=k):\n        k\n    case {'a': v, **rest}:\n        v, rest", {"p", "Point"}),
-        ("def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    return g\nf()", set()),
+        (
+            "match p:\n    case Point(x=0, y=k):\n        k\n    case {'a': v, **rest}:\n        v, rest",
+            {"p", "Point"},
+        ),
+        (
+            "def f():\n    x = 1\n    def g():\n        nonlocal x\n        x = 2\n    return g\nf()",
+            set(),
+        ),
         ("def f():\n    global x\n    x = 1\nf()\nx", {"x"}),
-        ("get_ipython(), display(1), _, __, _1, Out[3], In, exit, __name__, __file__, print", set()),
+        (
+            "get_ipython(), display(1), _, __, _1, Out[3], In, exit, __name__, __file__, print",
+            set(),
+        ),
         ("globals()['q']", {"q"}),
         ("import a.b\na.b.c", set()),
         ("print(f'{x!r:>{width}}')", {"x", "width"}),
@@ -267,7 +279,9 @@ def test_mentions_hold_every_name() -> None:
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="type parameters came with Python 3.12")
 def test_type_parameters() -> None:
-    names = of("type P[T] = list[T] | Q\ndef f[T: Bound](x: T) -> R: return T\nclass C[K](Base[K]):\n    a: K")
+    names = of(
+        "type P[T] = list[T] | Q\ndef f[T: Bound](x: T) -> R: return T\nclass C[K](Base[K]):\n    a: K"
+    )
     assert names.needs == {"Q", "Bound", "R", "Base"}
     assert names.binds == {"P", "f", "C"}
 

@@ -31,11 +31,15 @@ def a_program(seed: int) -> tuple[str, list[ParsedCell]]:
 
 
 def run(text: str, given_names: tuple[str, ...] = NAMES) -> tuple[Recording, BaseException | None]:
-    outside: dict[str, Any] = {name: Given(random.Random(len(name)).randint(0, 1)) for name in given_names}  # as above
+    outside: dict[str, Any] = {
+        name: Given(random.Random(len(name)).randint(0, 1)) for name in given_names
+    }  # as above
     namespace = Recording(outside)
     namespace.update(WORLD)
     try:
-        exec(compile(text, "<program>", "exec", dont_inherit=True), namespace)  # the point of the test
+        exec(
+            compile(text, "<program>", "exec", dont_inherit=True), namespace
+        )  # the point of the test
     except Exception as error:  # noqa: BLE001  # whatever a random program raises
         return namespace, error
     return namespace, None
@@ -44,7 +48,9 @@ def run(text: str, given_names: tuple[str, ...] = NAMES) -> tuple[Recording, Bas
 def bound_at_end(namespace: Recording) -> set[str]:
     missing = object()
     return {
-        name for name in NAMES if dict.get(namespace, name, missing) is not namespace.given.get(name, missing)
+        name
+        for name in NAMES
+        if dict.get(namespace, name, missing) is not namespace.given.get(name, missing)
     } & set(namespace)
 
 

@@ -56,7 +56,9 @@ def test_statements_have_their_exact_text() -> None:
 
 
 def test_kinds_and_names() -> None:
-    assert [statement.kind for statement in IMPORTS] == ["import", "other"] + ["import"] * 4 + ["other"] * 2
+    assert [statement.kind for statement in IMPORTS] == ["import", "other"] + ["import"] * 4 + [
+        "other"
+    ] * 2
     assert [sorted(statement.binds) for statement in IMPORTS[2:5]] == [
         ["pd"],
         ["np", "os"],
@@ -71,11 +73,18 @@ def test_the_text_runs_on_its_own() -> None:
 
 
 def test_statements_that_share_a_line() -> None:
-    assert texts(split(1, "import a; import b  # both\nx = 1;")) == ["import a", "import b", "x = 1;"]
+    assert texts(split(1, "import a; import b  # both\nx = 1;")) == [
+        "import a",
+        "import b",
+        "x = 1;",
+    ]
 
 
 def test_comments_in_strings_are_not_comments() -> None:
-    assert texts(split(1, 'x = """\n# no\n"""\n# yes\ny = 1')) == ['x = """\n# no\n"""', "# yes\ny = 1"]
+    assert texts(split(1, 'x = """\n# no\n"""\n# yes\ny = 1')) == [
+        'x = """\n# no\n"""',
+        "# yes\ny = 1",
+    ]
 
 
 def test_a_cell_magic_is_one_statement() -> None:
@@ -86,7 +95,9 @@ def test_a_cell_magic_is_one_statement() -> None:
 
 def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
     always = [text for text in texts(IMPORTS) if "np" not in text]
-    assert [text for text in reached(all_mentions=("np", "load", "other")) if text in texts(IMPORTS)] == always
+    assert [
+        text for text in reached(all_mentions=("np", "load", "other")) if text in texts(IMPORTS)
+    ] == always
     assert "class Unused(Base): pass" in reached()
 
 
@@ -104,7 +115,9 @@ def test_imports_whose_names_nobody_uses_are_there_for_their_effect() -> None:
 )
 def test_a_plain_definition_that_nobody_names_is_left_out(source: str) -> None:
     assert reach(split(1, source), frozenset(), frozenset()) == ()
-    assert texts(reach(split(1, source), frozenset(), frozenset(), complete=True)) == texts(split(1, source))
+    assert texts(reach(split(1, source), frozenset(), frozenset(), complete=True)) == texts(
+        split(1, source)
+    )
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,9 @@ _FILES = {
         ("math", None),
     ],
 )
-def test_what_a_star_binds_is_known_of_own_modules_where_it_is_sure(module: str, names: tuple[str, ...] | None) -> None:
+def test_what_a_star_binds_is_known_of_own_modules_where_it_is_sure(
+    module: str, names: tuple[str, ...] | None
+) -> None:
     def read(path: str) -> bytes | None:
         return _FILES[path].encode() if path in _FILES else None
 

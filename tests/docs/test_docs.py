@@ -1,4 +1,6 @@
-"""What the documentation says is so: commands run, their output appears, links resolve, tables are complete."""
+"""What the documentation says is so: commands run, their output appears, links resolve, tables are
+complete.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """A command that a page shows, the exit code that it names, and the lines of output that it shows."""
+    """A command that a page shows, the exit code that it names, and the lines of output that it
+    shows.
+    """
 
     line: str
     exit_code: int
@@ -81,7 +85,11 @@ def follow(console: Console, name: str) -> list[str]:
         said = {normalised(line) for line in (done.stdout + done.stderr).splitlines()}
         if done.returncode != command.exit_code:
             wrong.append(f"{command.line}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
-        wrong += [f"{command.line}: never says {line!r}" for line in command.shown if normalised(line) not in said]
+        wrong += [
+            f"{command.line}: never says {line!r}"
+            for line in command.shown
+            if normalised(line) not in said
+        ]
     return wrong
 
 
@@ -97,7 +105,11 @@ class Tour:
 def tour(tmp_path_factory: pytest.TempPathFactory) -> Tour:
     folder = tmp_path_factory.mktemp("tour")
     for part in ("notebooks", "pipelines"):
-        shutil.copytree(ROOT / part, folder / part, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+        shutil.copytree(
+            ROOT / part,
+            folder / part,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"),
+        )
     subprocess.run(["git", "init", "-q", folder], check=True)
     console = Console(folder)
     return Tour(console=console, wrong=follow(console, "README.md"))
@@ -108,7 +120,9 @@ def test_the_readme_does_what_it_shows(tour: Tour) -> None:
     assert not tour.wrong, "\n".join(tour.wrong)
 
 
-@pytest.mark.parametrize("name", [name for name in _NAMES if name != "README.md" and blocks(name, "console")])
+@pytest.mark.parametrize(
+    "name", [name for name in _NAMES if name != "README.md" and blocks(name, "console")]
+)
 def test_a_page_does_what_it_shows(tour: Tour, name: str) -> None:
     wrong = follow(tour.console, name)
     assert not wrong, "\n".join(wrong)
@@ -120,7 +134,9 @@ def test_the_readme_names_what_a_run_leaves_behind(tour: Tour) -> None:
     run = json.loads(tour.console("runs", "--json").stdout)[-1]["run"]
     folder = tour.console.cwd / ".nbci" / "runs" / run
     patterns = [
-        path for path in re.findall(r"`([^`\s]+/[^`\s]*|[\w.]+\.json)`", section) if not path.startswith(".nbci")
+        path
+        for path in re.findall(r"`([^`\s]+/[^`\s]*|[\w.]+\.json)`", section)
+        if not path.startswith(".nbci")
     ]
     assert len(patterns) >= 6
     assert [pattern for pattern in patterns if not list(folder.glob(pattern))] == []
@@ -154,8 +170,14 @@ def test_commands_to_copy_are_understood(name: str) -> None:
         command, *words = text.split()
         if not command.startswith("-") and command.islower():
             known = parser_of(command)._option_string_actions
-            named = (word for before, word in zip(("", *words), words, strict=False) if before not in _WITH_A_SIGN)
-            assert [word for word in named if word.startswith("-") and word not in known] == [], text
+            named = (
+                word
+                for before, word in zip(("", *words), words, strict=False)
+                if before not in _WITH_A_SIGN
+            )
+            assert [word for word in named if word.startswith("-") and word not in known] == [], (
+                text
+            )
 
 
 def parser_of(command: str) -> argparse.ArgumentParser:
@@ -198,12 +220,16 @@ def test_links_resolve(name: str) -> None:
 
 def anchors(page: Path) -> set[str]:
     """Names of a page's headings in links: in lower case, without punctuation, spaces as `-`."""
-    headings = re.findall(r"^#+ (.+)$", _FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    headings = re.findall(
+        r"^#+ (.+)$", _FENCE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE
+    )
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def table(name: str, heading: str) -> list[list[str]]:
-    """The rows of the table under a heading, without their head; what stands in backticks in the first cell, bare."""
+    """The rows of the table under a heading, without their head; what stands in backticks in the
+    first cell, bare.
+    """
     text = (ROOT / name).read_text(encoding="utf-8").partition(f"{heading}\n")[2]
     assert text, f"{name} has no heading {heading!r}"
     rows = re.search(r"(?:^\|.*\n)+", text, re.MULTILINE)
@@ -222,7 +248,12 @@ def schema() -> dict[str, Any]:
 
 @pytest.mark.parametrize(
     ("heading", "part"),
-    [("### At the top", None), ("### A step", "step"), ("### A parameter", "parameter"), ("### A metric", "metric")],
+    [
+        ("### At the top", None),
+        ("### A step", "step"),
+        ("### A parameter", "parameter"),
+        ("### A metric", "metric"),
+    ],
 )
 def test_every_key_of_a_pipeline_file_is_documented(heading: str, part: str | None) -> None:
     node = schema() if part is None else schema()["$defs"][part]
@@ -269,9 +300,9 @@ def test_every_tag_is_documented() -> None:
 def test_the_layers_are_those_that_are_checked() -> None:
     import tomllib
 
-    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
-        "contracts"
-    ]
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
     layers = next(contract["layers"] for contract in contracts if contract["type"] == "layers")
     text = (ROOT / "docs" / "design.md").read_text(encoding="utf-8").partition("## Layers")[2]
     listed = _FENCE.search(text)

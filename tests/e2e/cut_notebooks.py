@@ -116,7 +116,9 @@ class Writer:
     def number(self) -> str:
         """An expression that gives a number."""
         options = [str(self.chance.randint(-5, 9)), "rate", "LIMIT", "len(REGISTRY)", "helper()"]
-        number, items, called, held = (self.pick(kind) for kind in ("number", "list", "function", "object"))
+        number, items, called, held = (
+            self.pick(kind) for kind in ("number", "list", "function", "object")
+        )
         if number:
             options += [number, number, f"({number} % 7)"]
         if items:
@@ -142,10 +144,15 @@ class Writer:
                 exec(compile(source, "<cell>", "exec"), self.space)
         except Exception:  # noqa: BLE001  # the code is random
             return False
-        return all(not isinstance(value, int) or abs(value) < LARGEST for value in list(self.space.values()))
+        return all(
+            not isinstance(value, int) or abs(value) < LARGEST
+            for value in list(self.space.values())
+        )
 
     def cell(self, size: int) -> str | None:
-        """A cell's source; None if a statement failed, which spoils the state for all that could follow."""
+        """A cell's source; None if a statement failed, which spoils the state for all that could
+        follow.
+        """
         lines: list[str] = []
         while len(lines) < size:
             self.count += 1
@@ -185,7 +192,9 @@ def statement(make: Callable[[Writer, int], Made | None]) -> Callable[[Writer, i
 
 
 def cells_of(chance: random.Random, count: int, steps: int) -> list[tuple[str, str]]:
-    """Tags and source of each cell: those of all steps, then `count` cells in so many steps; some seed and draw."""
+    """Tags and source of each cell: those of all steps, then `count` cells in so many steps; some
+    seed and draw.
+    """
     while True:
         writer = Writer(chance)
         first = [("parameters", PARAMETERS), ("imports", IMPORTS), ("functions", FUNCTIONS)]
@@ -196,7 +205,13 @@ def cells_of(chance: random.Random, count: int, steps: int) -> list[tuple[str, s
             sources.append(source)
         if len(sources) == count:
             cuts = {0, *chance.sample(range(1, count), steps - 1)}
-            return [*first, *((f"step:s{at}" if at in cuts else "", source) for at, source in enumerate(sources))]
+            return [
+                *first,
+                *(
+                    (f"step:s{at}" if at in cuts else "", source)
+                    for at, source in enumerate(sources)
+                ),
+            ]
 
 
 def printed_whole(cells: list[tuple[str, str]]) -> str:
@@ -252,13 +267,22 @@ def remove(w: Writer, u: int) -> Made | None:
 
 @statement
 def a_seed(w: Writer, u: int) -> Made | None:
-    return (w.chance.choice((f"random.seed({u})", f"np.random.seed({u})")), {}) if w.chance.random() < 0.3 else None
+    return (
+        (w.chance.choice((f"random.seed({u})", f"np.random.seed({u})")), {})
+        if w.chance.random() < 0.3
+        else None
+    )
 
 
 @statement
 def a_drawn_number(w: Writer, u: int) -> Made:
     name = w.name()
-    drawn = ("random.randint(0, 99)", "int(np.random.randint(99))", "round(random.gauss(0, 9))", "draw()")
+    drawn = (
+        "random.randint(0, 99)",
+        "int(np.random.randint(99))",
+        "round(random.gauss(0, 9))",
+        "draw()",
+    )
     return f"{name} = {w.chance.choice(drawn)}", {name: "number"}
 
 
@@ -281,7 +305,9 @@ def a_function_that_binds(w: Writer, u: int) -> Made | None:
     name, number = w.name(), w.pick("number")
     if number in (None, name):
         return None
-    return f"def {name}():\n    global {number}\n    {number} += 1\n    return {number}", {name: "function"}
+    return f"def {name}():\n    global {number}\n    {number} += 1\n    return {number}", {
+        name: "function"
+    }
 
 
 @statement
@@ -296,7 +322,9 @@ def a_function_that_changes(w: Writer, u: int) -> Made | None:
 def functions_in_a_list(w: Writer, u: int) -> Made | None:
     called = w.pick("function")
     number = w.pick("number") or "rate"
-    return (f"t{u} = [{called}, lambda: {number} + {u % 5}]", {f"t{u}": "table"}) if called else None
+    return (
+        (f"t{u} = [{called}, lambda: {number} + {u % 5}]", {f"t{u}": "table"}) if called else None
+    )
 
 
 @statement
@@ -333,7 +361,11 @@ def closures_that_share(w: Writer, u: int) -> Made:
 @statement
 def a_partial(w: Writer, u: int) -> Made | None:
     called, name = w.pick("function"), w.name()
-    return (f"import functools\n{name} = functools.partial({called})", {name: "function"}) if called else None
+    return (
+        (f"import functools\n{name} = functools.partial({called})", {name: "function"})
+        if called
+        else None
+    )
 
 
 @statement
@@ -367,7 +399,9 @@ def change_an_object(w: Writer, u: int) -> Made:
 @statement
 def change_a_class(w: Writer, u: int) -> Made:
     kind = w.pick("class") or w.chance.choice(("Base", "Child"))
-    return w.chance.choice((f"{kind}.made = {w.number()}", f"{kind}.get = lambda self: self.v * {u % 3}")), {}
+    return w.chance.choice(
+        (f"{kind}.made = {w.number()}", f"{kind}.get = lambda self: self.v * {u % 3}")
+    ), {}
 
 
 # what the cells of all steps made

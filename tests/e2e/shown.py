@@ -11,7 +11,9 @@ import jsonschema
 if TYPE_CHECKING:
     from subprocess import CompletedProcess
 
-_SCHEMA = json.loads((Path(__file__).resolve().parents[2] / "schemas/show.schema.json").read_text(encoding="utf-8"))
+_SCHEMA = json.loads(
+    (Path(__file__).resolve().parents[2] / "schemas/show.schema.json").read_text(encoding="utf-8")
+)
 
 
 def document(completed: CompletedProcess[str]) -> dict[str, Any]:

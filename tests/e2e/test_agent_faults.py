@@ -1,4 +1,6 @@
-"""What goes wrong on agents: other clocks, no kernel, no room, two processes at once, processes that were killed."""
+"""What goes wrong on agents: other clocks, no kernel, no room, two processes at once, processes
+that were killed.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def planned(nbci: Console, target: str, env: dict[str, str] | None = None) -> No
     assert done.returncode == 0, done.stderr
 
 
-def test_a_kernel_that_the_agent_lacks_is_named_and_nothing_runs(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_kernel_that_the_agent_lacks_is_named_and_nothing_runs(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     make_notebook("n.ipynb", ["x = 1"], kernel="nowhere")
     planned(nbci, "n.ipynb")
     done = nbci("step", "--plan", "plan.json", "--store", "store")
@@ -44,7 +48,9 @@ def test_a_kernel_that_the_agent_lacks_is_named_and_nothing_runs(nbci: Console, 
     assert not list((nbci.cwd / "store").rglob("record.json"))
 
 
-def test_two_processes_that_carry_out_one_stage_run_it_once(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_two_processes_that_carry_out_one_stage_run_it_once(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     """As when an agent comes back whose stage was given to another executor."""
     code = "import os, time\nopen('ran', 'a').write('once ')\nwhile not os.path.exists('go'): time.sleep(0.05)"
     make_notebook("n.ipynb", [code])
@@ -56,7 +62,9 @@ def test_two_processes_that_carry_out_one_stage_run_it_once(nbci: Console, make_
         time.sleep(0.05)
     second = nbci.start(*step, "two")
     assert second.stdout is not None
-    assert second.stdout.readline() == "waiting for another process, which runs step n in this store\n"
+    assert (
+        second.stdout.readline() == "waiting for another process, which runs step n in this store\n"
+    )
     (nbci.cwd / "go").touch()
     assert [process.wait(timeout=60) for process in (first, second)] == [0, 0]
     for process in (first, second):
@@ -68,9 +76,7 @@ def test_two_processes_that_carry_out_one_stage_run_it_once(nbci: Console, make_
 
 def test_a_stage_that_was_killed_is_carried_on(nbci: Console, make_notebook: MakeNotebook) -> None:
     done = "open('first', 'a').write('once ')"
-    code = (
-        "import os, time\nopen('here', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)\nprint('at last')"
-    )
+    code = "import os, time\nopen('here', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)\nprint('at last')"
     make_notebook("n.ipynb", [("step:a", done), ("step:b", code)])
     planned(nbci, "n.ipynb")
     step = ("step", "--plan", "plan.json", "--store", "store", "--stage", "1", "--leave", "left")
@@ -93,8 +99,13 @@ def test_a_stage_that_was_killed_is_carried_on(nbci: Console, make_notebook: Mak
     ]  # fmt: skip
 
 
-def test_a_disk_without_room_is_the_machines_fault_and_is_recorded(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook("n.ipynb", [("step:a", "x = b'1' * 20_000_000\nprint('so far')"), ("step:b", "print(len(x))")])
+def test_a_disk_without_room_is_the_machines_fault_and_is_recorded(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_notebook(
+        "n.ipynb",
+        [("step:a", "x = b'1' * 20_000_000\nprint('so far')"), ("step:b", "print(len(x))")],
+    )
     planned(nbci, "n.ipynb")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4 << 20, hard))
@@ -103,7 +114,10 @@ def test_a_disk_without_room_is_the_machines_fault_and_is_recorded(nbci: Console
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert done.returncode == 4
-    assert "`x` (type bytes), which step `b` needs, made by step `a`, cannot be written: File too large" in done.stdout
+    assert (
+        "`x` (type bytes), which step `b` needs, made by step `a`, cannot be written: File too large"
+        in done.stdout
+    )
     record = json.loads((next((nbci.cwd / "left").rglob("steps/a")) / "record.json").read_bytes())
     assert [attempt["failure"]["kind"] for attempt in record["attempts"]] == ["infrastructure"] * 3
     assert nbci("step", "--plan", "plan.json", "--store", "store").returncode == 0
@@ -126,17 +140,25 @@ def test_odd_parameters_arrive_as_they_are(nbci: Console, make_notebook: MakeNot
     assert json.loads(run.read_bytes())["params"][0]["value"] == value
 
 
-def test_an_agent_whose_clock_is_behind(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
-    make_notebook("n.ipynb", [("step:a", "x = 1"), ("step:b agent:other", "print(x)"), ("step:c", "print(2)")])
+def test_an_agent_whose_clock_is_behind(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    make_notebook(
+        "n.ipynb", [("step:a", "x = 1"), ("step:b agent:other", "print(x)"), ("step:c", "print(2)")]
+    )
     planned(nbci, "n.ipynb")
     (tmp_path / "behind").mkdir()
     (tmp_path / "behind" / "sitecustomize.py").write_text(_AN_HOUR_BEHIND, encoding="utf-8")
-    path = os.pathsep.join(filter(None, [str(tmp_path / "behind"), os.environ.get("PYTHONPATH", str(ROOT))]))
+    path = os.pathsep.join(
+        filter(None, [str(tmp_path / "behind"), os.environ.get("PYTHONPATH", str(ROOT))])
+    )
     for stage, env in (("1", {}), ("2", {"PYTHONPATH": path}), ("3", {})):
         done = nbci("step", "--plan", "plan.json", "--store", "store", "--stage", stage, env=env)
         assert done.returncode == 0, done.stdout + done.stderr
     finished = nbci("finish", "--plan", "plan.json", "--store", "store")
     assert finished.returncode == 0, finished.stderr
     run = json.loads(next((tmp_path / ".nbci" / "runs").glob("*/run.json")).read_bytes())
-    assert any(text.startswith("the clocks of ") and " differ by 3" in text for text in run["warnings"])
+    assert any(
+        text.startswith("the clocks of ") and " differ by 3" in text for text in run["warnings"]
+    )
     assert "seconds" not in run

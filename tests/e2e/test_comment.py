@@ -25,7 +25,9 @@ def forge() -> Iterator[FakeForge]:
 def test_a_build_keeps_one_comment_on_its_pull_request(
     nbci: Console, make_notebook: MakeNotebook, forge: FakeForge
 ) -> None:
-    notebook = make_notebook("a.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "assert x == 2, '@everyone'")])
+    notebook = make_notebook(
+        "a.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "assert x == 2, '@everyone'")]
+    )
     assert nbci("run", notebook).returncode == 1
     environ = {
         "CHANGE_URL": "https://github.com/o/r/pull/5",
@@ -61,7 +63,9 @@ def test_a_build_keeps_one_comment_on_its_pull_request(
 def test_a_comment_stays_below_what_forges_take(nbci: Console) -> None:
     """GitHub takes 65,536 characters: https://github.com/iterative/cml/issues/1350"""
     names = "{f'metric_{n}_' + 'x' * 60: n / 7 for n in range(1500)}"
-    cells = [f"# %% tags=['step:a', 'out:m.json']\nimport json\njson.dump({names}, open('m.json', 'w'))"]
+    cells = [
+        f"# %% tags=['step:a', 'out:m.json']\nimport json\njson.dump({names}, open('m.json', 'w'))"
+    ]
     error = "'| @all #1 <b>x</b> ' + 'e' * 6000 + '\\n```\\n# big'"
     cells += [f"# %% tags=['step:s{n}', 'prev:a']\nraise ValueError({error})" for n in range(12)]
     (nbci.cwd / "n.py").write_text("\n".join(cells))

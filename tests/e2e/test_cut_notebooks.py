@@ -33,7 +33,14 @@ class Cut:
         nodes = {name: {"notebook": f"{name}.ipynb"} for name in notebooks}
         (folder / "all.yaml").write_text(yaml.safe_dump({"steps": nodes}), encoding="utf-8")
         done = Console(folder)(
-            "run", "all.yaml", "--json", "--force", "--keep-going", "-j", "2", env={"NBCI_CACHE": str(folder / "cache")}
+            "run",
+            "all.yaml",
+            "--json",
+            "--force",
+            "--keep-going",
+            "-j",
+            "2",
+            env={"NBCI_CACHE": str(folder / "cache")},
         )
         assert done.returncode in (0, 1), done.stderr
         self.document: dict[str, Any] = json.loads(done.stdout)
@@ -45,7 +52,9 @@ class Cut:
     def printed(self, name: str) -> str:
         texts = []
         for step in self.steps(name):
-            executed = json.loads((self.run / "steps" / step["name"] / "notebook.ipynb").read_text(encoding="utf-8"))
+            executed = json.loads(
+                (self.run / "steps" / step["name"] / "notebook.ipynb").read_text(encoding="utf-8")
+            )
             outputs = [output for cell in executed["cells"] for output in cell.get("outputs", ())]
             texts += ["".join(one["text"]) for one in outputs if one.get("name") == "stdout"]
         return without_addresses("".join(texts))
@@ -71,7 +80,10 @@ def test_a_cut_notebook_prints_what_the_whole_one_prints(cut: Cut, case: Any) ->
 
 def check_random_notebooks(folder: Path, seed: int, count: int) -> None:
     chance = random.Random(seed)  # for variety, not for secrecy
-    notebooks = {f"n{at}": cells_of(chance, chance.randint(8, 14), chance.randint(3, 7)) for at in range(count)}
+    notebooks = {
+        f"n{at}": cells_of(chance, chance.randint(8, 14), chance.randint(3, 7))
+        for at in range(count)
+    }
     cut = Cut(folder, notebooks)
     for name, cells in notebooks.items():
         text = "\n".join(f"# %% {tags}\n{source}" for tags, source in cells)
@@ -93,9 +105,18 @@ def test_many_random_notebooks(tmp_path_factory: pytest.TempPathFactory, seed: i
 @pytest.mark.parametrize(
     ("cells", "said"),
     [
-        ([("step:a", "T = int"), ("functions", "def f(x: T): pass"), ("step:b", "f(1)")], "`T` is used while"),
-        ([("step:a", "T = 1"), ("functions", "def f(x=T): pass"), ("step:b", "f()")], "step a makes it"),
-        ([("step:a", "class A: pass"), ("functions", "class B(A): pass"), ("step:b", "B()")], "`A` is used while"),
+        (
+            [("step:a", "T = int"), ("functions", "def f(x: T): pass"), ("step:b", "f(1)")],
+            "`T` is used while",
+        ),
+        (
+            [("step:a", "T = 1"), ("functions", "def f(x=T): pass"), ("step:b", "f()")],
+            "step a makes it",
+        ),
+        (
+            [("step:a", "class A: pass"), ("functions", "class B(A): pass"), ("step:b", "B()")],
+            "`A` is used while",
+        ),
         (
             [
                 ("functions", "def f(): return 1"),
@@ -117,17 +138,28 @@ def test_cells_of_all_steps_that_cannot_mean_what_the_whole_does_are_refused(
 
 
 def test_a_change_that_cannot_be_handed_on_is_a_warning(tmp_path: Path) -> None:
-    cells = [("functions", "numbers = (n for n in range(9))"), ("step:a", "next(numbers)"), ("step:b", "next(numbers)")]
+    cells = [
+        ("functions", "numbers = (n for n in range(9))"),
+        ("step:a", "next(numbers)"),
+        ("step:b", "next(numbers)"),
+    ]
     cut = Cut(tmp_path, {"n": cells})
     record = json.loads((cut.run / "steps" / "n" / "a" / "record.json").read_text(encoding="utf-8"))
-    assert ["`numbers`" in warning and "`n/b`" in warning for warning in record["warnings"]] == [True]
+    assert ["`numbers`" in warning and "`n/b`" in warning for warning in record["warnings"]] == [
+        True
+    ]
 
 
-def test_a_step_that_asks_for_subclasses_may_lack_some_and_this_is_a_warning(nbci: Console, tmp_path: Path) -> None:
+def test_a_step_that_asks_for_subclasses_may_lack_some_and_this_is_a_warning(
+    nbci: Console, tmp_path: Path
+) -> None:
     made = "def make():\n    class Hidden(Base): pass\n    return Hidden()"
     cells = [("functions", "class Base: pass"), ("step:a", made), ("step:b", "held = make()")]
     write_notebook(tmp_path / "n.ipynb", [*cells, ("step:c", "print(Base.__subclasses__())")])
     write_notebook(tmp_path / "none.ipynb", [*cells, ("step:c", "print(Base.__name__)")])
     for command in ("plan", "lint"):
-        assert "step c asks for `__subclasses__()`: of the classes that" in nbci(command, "n.ipynb").stdout
+        assert (
+            "step c asks for `__subclasses__()`: of the classes that"
+            in nbci(command, "n.ipynb").stdout
+        )
         assert "__subclasses__" not in nbci(command, "none.ipynb").stdout

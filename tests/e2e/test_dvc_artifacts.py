@@ -1,4 +1,6 @@
-"""Steps in a DVC repository: their files lie in its cache, tracked data comes from there, and DVC itself agrees."""
+"""Steps in a DVC repository: their files lie in its cache, tracked data comes from there, and DVC
+itself agrees.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,10 @@ Path('clean').mkdir()
 """
 CELLS = [
     ("step:prepare in:data/raw.dvc out:clean", PREPARE),
-    ("step:total prev:prepare in:clean out:total.txt", "with open('total.txt', 'a') as file: file.write(str(2))"),
+    (
+        "step:total prev:prepare in:clean out:total.txt",
+        "with open('total.txt', 'a') as file: file.write(str(2))",
+    ),
 ]
 
 
@@ -41,7 +46,9 @@ def root(tmp_path: Path) -> Path:
 
 
 def run(root: Path, *arguments: str, code: int = 0, cache: str = "cache") -> dict[str, Any]:
-    done = Console(root)("run", "n.ipynb", "--json", *arguments, env={"NBCI_CACHE": str(root.parent / cache)})
+    done = Console(root)(
+        "run", "n.ipynb", "--json", *arguments, env={"NBCI_CACHE": str(root.parent / cache)}
+    )
     assert done.returncode == code, done.stdout + done.stderr
     shown: dict[str, Any] = json.loads(done.stdout)
     return shown
@@ -68,7 +75,10 @@ def test_data_comes_from_dvcs_cache_and_outs_go_there(root: Path) -> None:
     (root / "total.txt").unlink()
     assert results(run(root)) == ["reused", "reused"]
     assert (root / "clean/b").read_text() == "B"
-    assert results(run(root, "--force")) == ["passed", "passed"]  # opened for append, and yet the object is whole
+    assert results(run(root, "--force")) == [
+        "passed",
+        "passed",
+    ]  # opened for append, and yet the object is whole
     assert (root / "total.txt").read_text() == "2"
 
     damaged = next(path for path in kept.rglob("*") if path.is_file() and path.read_bytes() == b"B")

@@ -76,7 +76,9 @@ def test_what_failed_is_in_every_view(shown: tuple[Console, dict[str, Any]]) -> 
 
 
 def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
-    """`raises-exception` and `shell_errors: ignore` let a failing cell pass; a forgotten thread is a warning."""
+    """`raises-exception` and `shell_errors: ignore` let a failing cell pass; a forgotten thread is
+    a warning.
+    """
     make_notebook(
         "lenient.ipynb",
         [
@@ -89,7 +91,9 @@ def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
         ],
     )  # fmt: skip
     pipeline = nbci.cwd / "lenient.yaml"
-    pipeline.write_text("pipeline: lenient\nshell_errors: ignore\nsteps:\n  only: {notebook: lenient.ipynb}\n")
+    pipeline.write_text(
+        "pipeline: lenient\nshell_errors: ignore\nsteps:\n  only: {notebook: lenient.ipynb}\n"
+    )
     completed = nbci("run", pipeline, "--json")
     shown = document(completed)
     assert completed.returncode == 0, shown
@@ -101,7 +105,10 @@ def test_allowed_to_fail(nbci: Console, make_notebook: MakeNotebook) -> None:
 def test_a_value_that_cannot_be_saved(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
         "lock.ipynb",
-        [("step:make", "import threading\nguard = threading.Lock()"), ("step:use prev:make", "with guard:\n    pass")],
+        [
+            ("step:make", "import threading\nguard = threading.Lock()"),
+            ("step:use prev:make", "with guard:\n    pass"),
+        ],
     )
     completed = nbci("run", notebook, "--json")
     assert completed.returncode == 1
@@ -132,7 +139,9 @@ def test_two_branches_that_change_one_value(nbci: Console, make_notebook: MakeNo
         assert part in found["message"]
 
 
-def test_declared_outs_and_metrics_that_do_not_appear(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_declared_outs_and_metrics_that_do_not_appear(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "missing.ipynb",
         [
@@ -157,11 +166,19 @@ def test_declared_outs_and_metrics_that_do_not_appear(nbci: Console, make_notebo
 
 
 def test_timeouts(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook("slow.ipynb", [("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")])
-    for keys, where in (("timeout: 3s", "steps"), ("cell_timeout: 1s", "steps"), ("run_timeout: 4s", "top")):
+    make_notebook(
+        "slow.ipynb", [("step:slow", "import time\nfor _ in range(600): time.sleep(0.1)")]
+    )
+    for keys, where in (
+        ("timeout: 3s", "steps"),
+        ("cell_timeout: 1s", "steps"),
+        ("run_timeout: 4s", "top"),
+    ):
         step_keys, top_keys = (f", {keys}", "") if where == "steps" else ("", f"{keys}\n")
         pipeline = nbci.cwd / "slow.yaml"
-        pipeline.write_text(f"pipeline: slow\n{top_keys}steps:\n  s: {{notebook: slow.ipynb{step_keys}}}\n")
+        pipeline.write_text(
+            f"pipeline: slow\n{top_keys}steps:\n  s: {{notebook: slow.ipynb{step_keys}}}\n"
+        )
         completed = nbci("run", pipeline, "--json", timeout_seconds=60)
         assert completed.returncode == 1, (keys, completed.stderr)
         shown = document(completed)

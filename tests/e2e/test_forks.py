@@ -1,4 +1,6 @@
-"""Builds of changes from forks: the code is the change's, all else is of the branch that it goes to."""
+"""Builds of changes from forks: the code is the change's, all else is of the branch that it goes
+to.
+"""
 
 from __future__ import annotations
 
@@ -44,8 +46,17 @@ gates:
 models: {scores: {path: seen.json, stage: production, branches: [main]}}
 """
 _SETTINGS = '[tool.nbci]\nsecrets = ["DEPLOY_KEY"]\nstore.remote = "STORE"\n'
-_FORK = {"CHANGE_ID": "12", "CHANGE_FORK": "stranger", "CHANGE_TARGET": "main", "BRANCH_NAME": "PR-12"}
-_SECRETS = {"TOKEN": "t0ken-of-main", "DEPLOY_KEY": "d3ploy-of-main", "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENG"}
+_FORK = {
+    "CHANGE_ID": "12",
+    "CHANGE_FORK": "stranger",
+    "CHANGE_TARGET": "main",
+    "BRANCH_NAME": "PR-12",
+}
+_SECRETS = {
+    "TOKEN": "t0ken-of-main",
+    "DEPLOY_KEY": "d3ploy-of-main",
+    "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENG",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +83,11 @@ class Change:
         return found
 
     def in_store(self) -> set[str]:
-        return {path.relative_to(self.store).as_posix() for path in self.store.rglob("*") if path.is_file()}
+        return {
+            path.relative_to(self.store).as_posix()
+            for path in self.store.rglob("*")
+            if path.is_file()
+        }
 
 
 @pytest.fixture
@@ -93,7 +108,9 @@ def change(tmp_path: Path) -> Change:
     return made
 
 
-def test_gates_models_branches_and_settings_are_those_of_the_branch(change: Change, tmp_path: Path) -> None:
+def test_gates_models_branches_and_settings_are_those_of_the_branch(
+    change: Change, tmp_path: Path
+) -> None:
     poisoned = _PIPELINE.replace("at_least: 0.9", "at_least: 0.1").replace("[main]", '["*"]')
     poisoned = poisoned.replace("secrets: [TOKEN]", "secrets: [TOKEN, DEPLOY_KEY]")
     poisoned = poisoned.replace("where: here", "where: elsewhere")
@@ -101,7 +118,9 @@ def test_gates_models_branches_and_settings_are_those_of_the_branch(change: Chan
                  pyproject__toml=f'[tool.nbci]\nstore.remote = "{tmp_path / "theirs"}"\n')  # fmt: skip
     plan = change.plan()
     assert plan.gates[0].at_least == 0.9
-    assert plan.models == {"scores": {"path": "seen.json", "stage": "production", "branches": ["main"]}}
+    assert plan.models == {
+        "scores": {"path": "seen.json", "stage": "production", "branches": ["main"]}
+    }
     assert plan.params[0].value == "here"
     assert plan.triggers is None
     assert (plan.steps[0].secrets, plan.steps[0].withheld) == ((), ("TOKEN", "DEPLOY_KEY"))
@@ -114,8 +133,12 @@ def test_gates_models_branches_and_settings_are_those_of_the_branch(change: Chan
     assert not (tmp_path / "theirs").exists()
 
 
-def test_such_a_build_sees_no_secret_promotes_nothing_and_keeps_things_apart(change: Change) -> None:
-    without = _PIPELINE.replace(", secrets: [TOKEN]", "")  # and yet it looks for it in the environment
+def test_such_a_build_sees_no_secret_promotes_nothing_and_keeps_things_apart(
+    change: Change,
+) -> None:
+    without = _PIPELINE.replace(
+        ", secrets: [TOKEN]", ""
+    )  # and yet it looks for it in the environment
     change.write(train__py=_NOTEBOOK.replace("0.5", "0.7"), pipe__yaml=without)
     change.plan()
     step = change.nbci("step", "--plan", "plan.json")
@@ -149,7 +172,9 @@ def test_what_the_branch_allows_is_shown(change: Change) -> None:
 
 
 def test_a_trusted_build_takes_no_result_of_a_fork(change: Change) -> None:
-    """The step is the same, so it has the same key: what the fork left for it is altered on its way."""
+    """The step is the same, so it has the same key: what the fork left for it is altered on its
+    way.
+    """
     local = {"NBCI_CACHE": str(change.root.parent / "cache of the agent")}
     change.git("checkout", "-q", "main")
     change.write(pipe__yaml=_PIPELINE.replace(", secrets: [TOKEN]", ""))
@@ -157,13 +182,19 @@ def test_a_trusted_build_takes_no_result_of_a_fork(change: Change) -> None:
     done = change.nbci("run", "pipe.yaml", "--quiet", **local)
     assert done.returncode == 3, done.stderr
     cache = change.root.parent / "cache of the agent"
-    kept = {path.relative_to(cache).parts[:2] for path in cache.rglob("*.json") if "results" in path.parts}
+    kept = {
+        path.relative_to(cache).parts[:2]
+        for path in cache.rglob("*.json")
+        if "results" in path.parts
+    }
     assert kept == {("pr", "12")}
     for place in (change.store, cache):
         for record in place.rglob("results/*/*/*.json"):
             record.write_text(record.read_text().replace('"value":0.5', '"value":0.99'))
     (change.root / "seen.json").unlink()
-    trusted = Console(change.root)("run", "pipe.yaml", "--json", env={**local, "BRANCH_NAME": "main"})
+    trusted = Console(change.root)(
+        "run", "pipe.yaml", "--json", env={**local, "BRANCH_NAME": "main"}
+    )
     shown = json.loads(trusted.stdout)
     assert [step["result"] for step in shown["steps"]] == ["passed"]
     assert '"value": 0.99' not in trusted.stdout
@@ -171,7 +202,9 @@ def test_a_trusted_build_takes_no_result_of_a_fork(change: Change) -> None:
     assert [step["result"] for step in json.loads(again.stdout)["steps"]] == ["reused"]
     elsewhere = {"NBCI_CACHE": str(change.root.parent / "another agent"), "CHANGE_ID": "13"}
     other = change.nbci("run", "pipe.yaml", "--json", **elsewhere)
-    assert [step["result"] for step in json.loads(other.stdout)["steps"]] == ["reused"], "what is trusted may be read"
+    assert [step["result"] for step in json.loads(other.stdout)["steps"]] == ["reused"], (
+        "what is trusted may be read"
+    )
 
 
 def test_a_plan_and_its_build_are_of_one_kind(change: Change) -> None:
@@ -240,11 +273,17 @@ def test_a_pipeline_that_the_change_took_away_and_wrote_anew(change: Change) -> 
     assert [gate.at_least for gate in change.plan().gates] == [0.9]
 
 
-@pytest.mark.parametrize(("ours", "theirs"), [("[a]\n", "[tool.nbci]\n"), ("[tool.nbci]\n", "[a]\n")])
-def test_the_settings_of_another_folder_do_not_count(change: Change, ours: str, theirs: str) -> None:
+@pytest.mark.parametrize(
+    ("ours", "theirs"), [("[a]\n", "[tool.nbci]\n"), ("[tool.nbci]\n", "[a]\n")]
+)
+def test_the_settings_of_another_folder_do_not_count(
+    change: Change, ours: str, theirs: str
+) -> None:
     (change.root / "deep").mkdir()
     change.git("checkout", "-q", "main")
-    change.write(**{"deep/pipe__yaml": _PIPELINE, "deep/train__py": _NOTEBOOK, "deep/pyproject__toml": ours})
+    change.write(
+        **{"deep/pipe__yaml": _PIPELINE, "deep/train__py": _NOTEBOOK, "deep/pyproject__toml": ours}
+    )
     change.git("push", "-q", "origin", "main")
     change.write(**{"deep/pyproject__toml": theirs})
     with pytest.raises(UsageError, match="is part of the project in "):
@@ -262,7 +301,9 @@ def test_a_clone_without_the_branch_fetches_it(change: Change, tmp_path: Path) -
     change.write(train__py=_NOTEBOOK.replace("0.5", "0.7"))
     change.git("push", "-q", "origin", "HEAD:refs/heads/theirs")
     origin = (tmp_path / "origin.git").as_uri()
-    Git(tmp_path)("clone", "-q", "--depth=1", "--single-branch", "--branch", "theirs", origin, "shallow")
+    Git(tmp_path)(
+        "clone", "-q", "--depth=1", "--single-branch", "--branch", "theirs", origin, "shallow"
+    )
     plan = plan_target(read_target(str(tmp_path / "shallow/pipe.yaml")), environ=_FORK)
     assert plan.fork is not None
     assert plan.fork.commit == Git(tmp_path / "origin.git")("rev-parse", "main")
@@ -272,7 +313,8 @@ def test_a_baseline_in_a_file_is_that_of_the_branch(change: Change) -> None:
     """What lies beside the fork's code is nothing to compare with."""
     change.git("checkout", "-q", "main")
     gates = "".join(
-        f"  - {{metric: score, baseline: {name}, max_drop: 0.1}}\n" for name in ("file:base.json", "run:latest")
+        f"  - {{metric: score, baseline: {name}, max_drop: 0.1}}\n"
+        for name in ("file:base.json", "run:latest")
     )
     change.write(pipe__yaml=f"{_PIPELINE.partition('  - ')[0]}{gates}", base__json='{"score": 0.8}')
     change.git("push", "-q", "origin", "main")

@@ -1,4 +1,6 @@
-"""Gates end to end: a run is judged at its end, again on request, and refused until somebody signs for it."""
+"""Gates end to end: a run is judged at its end, again on request, and refused until somebody signs
+for it.
+"""
 
 from __future__ import annotations
 
@@ -54,7 +56,9 @@ def gates(verdict: dict[str, Any]) -> dict[str, tuple[str, str]]:
     return {gate["gate"]: (gate["result"], gate["reason"]) for gate in verdict["gates"]}
 
 
-def test_a_run_is_judged_and_refused_until_somebody_signs_for_it(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_run_is_judged_and_refused_until_somebody_signs_for_it(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     project(nbci.cwd, make_notebook)
     completed = nbci("run", "p.yaml", "--json")
     assert completed.returncode == 3, completed.stderr
@@ -87,7 +91,9 @@ def test_a_run_is_judged_and_refused_until_somebody_signs_for_it(nbci: Console, 
 
 def check_report(folder: Path) -> None:
     suite = next(
-        suite for suite in ElementTree.parse(folder / "report/junit.xml").getroot() if suite.get("name") == "gates"
+        suite
+        for suite in ElementTree.parse(folder / "report/junit.xml").getroot()
+        if suite.get("name") == "gates"
     )
     assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["5", "1", "1"]
     assert "## ❌ judged: refused" in (folder / "report/summary.md").read_text()
@@ -103,34 +109,55 @@ def signed(nbci: Console) -> None:
         (("--override", "1"), "an override needs a reason"),
         (("--override", "1", "--reason", " "), "an override needs a reason"),
         (("--reason", "x"), "--reason and --by go with --override"),
-        (("--override", "no wose", "--reason", "x"), "there is no gate 'no wose'\n  → did you mean 'no worse'?"),
-        (("--override", "no worse", "--reason", "x"), "the gate 'no worse' does not refuse the run"),
+        (
+            ("--override", "no wose", "--reason", "x"),
+            "there is no gate 'no wose'\n  → did you mean 'no worse'?",
+        ),
+        (
+            ("--override", "no worse", "--reason", "x"),
+            "the gate 'no worse' does not refuse the run",
+        ),
     ):
         refused = nbci("gate", *options)
         assert refused.returncode == 2
         assert message in refused.stderr
-    passed = nbci("gate", "latest", "--override", "accuracy", "--reason", "known & accepted", "--by", "Ada")
+    passed = nbci(
+        "gate", "latest", "--override", "accuracy", "--reason", "known & accepted", "--by", "Ada"
+    )
     assert passed.returncode == 2, "two gates bear that title"
-    passed = nbci("gate", "--override", "accuracy at least 0.9", "--reason", "known & accepted", "--by", "Ada")
+    passed = nbci(
+        "gate", "--override", "accuracy at least 0.9", "--reason", "known & accepted", "--by", "Ada"
+    )
     assert passed.returncode == 0, passed.stderr
     assert "overridden misses by 0.4; overridden by Ada: known & accepted" in words(passed.stdout)
     later = json.loads(nbci("gate", "--json").stdout)
     assert later["verdict"]["result"] == "warned"
     (override,) = later["verdict"]["overrides"]
-    assert (override["by"], override["reason"], override["found"]) == ("Ada", "known & accepted", 0.5)
+    assert (override["by"], override["reason"], override["found"]) == (
+        "Ada",
+        "known & accepted",
+        0.5,
+    )
     page = nbci.cwd / ".nbci/runs" / later["run"] / "report/index.html"
     assert "overridden by Ada: known &amp; accepted" in page.read_text()
 
 
-def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_gate_on_a_skipped_step_and_a_run_of_a_part(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     more = "  - {name: there, metric: 'deploy:deployed', at_least: 1}\n"
     project(nbci.cwd, make_notebook, more)
     part = nbci("run", "p.yaml", "-p", "deploy=true", "--only", "train", "--json")
     shown = document(part)
     assert part.returncode == 0
     assert "verdict" not in shown
-    assert "the gates are not judged: the run leaves out steps that were not asked for" in shown["warnings"]
-    assert nbci("gate").stdout.endswith("; not judged: it leaves out steps that were not asked for\n")
+    assert (
+        "the gates are not judged: the run leaves out steps that were not asked for"
+        in shown["warnings"]
+    )
+    assert nbci("gate").stdout.endswith(
+        "; not judged: it leaves out steps that were not asked for\n"
+    )
     whole = nbci("run", "p.yaml", "--json")
     assert whole.returncode == 3
     reason = "step deploy was skipped: its condition `deploy` does not hold"
@@ -149,7 +176,9 @@ def test_a_step_that_fails_beats_the_gates(nbci: Console, make_notebook: MakeNot
     assert "only a run that passed is judged" in judged.stdout
 
 
-def test_a_run_in_pieces_is_judged_when_it_is_gathered(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_run_in_pieces_is_judged_when_it_is_gathered(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     project(nbci.cwd, make_notebook)
     assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
     assert nbci("step", "--plan", "plan.json", "train").returncode == 0
@@ -159,13 +188,18 @@ def test_a_run_in_pieces_is_judged_when_it_is_gathered(nbci: Console, make_noteb
     assert nbci("finish", "--plan", "plan.json", "--no-gate", "--json").returncode == 0
 
 
-def test_a_gate_that_names_nothing_is_refused_before_anything_runs(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_gate_that_names_nothing_is_refused_before_anything_runs(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     project(nbci.cwd, make_notebook, "  - {metric: acuracy, at_least: 1}\n")
     for command in ("plan", "run", "lint"):
         refused = nbci(command, "p.yaml")
         assert refused.returncode == 2
         assert "acuracy" in refused.stdout + refused.stderr
-    assert "p.yaml, line 15, column 14: gate 6 judges the metric 'acuracy'" in nbci("plan", "p.yaml").stderr
+    assert (
+        "p.yaml, line 15, column 14: gate 6 judges the metric 'acuracy'"
+        in nbci("plan", "p.yaml").stderr
+    )
     assert "(did you mean 'accuracy'?)" in nbci("plan", "p.yaml").stderr
     assert not (nbci.cwd / ".nbci" / "runs").exists()
 
@@ -198,7 +232,9 @@ def released(repository: Path, version: str, number: int, accuracy: float) -> No
     git("checkout", "-q", "main")
 
 
-def test_a_clone_of_one_commit_is_judged_against_the_champion(tmp_path: Path, make_notebook: MakeNotebook) -> None:
+def test_a_clone_of_one_commit_is_judged_against_the_champion(
+    tmp_path: Path, make_notebook: MakeNotebook
+) -> None:
     origin = tmp_path / "origin"
     make_notebook("origin/train.ipynb", ["accuracy = 0.9", ("metrics", "print(accuracy)")])
     (origin / "p.yaml").write_text(_CHAMPION)
@@ -206,7 +242,9 @@ def test_a_clone_of_one_commit_is_judged_against_the_champion(tmp_path: Path, ma
     Git(origin)("add", ".")
     Git(origin)("commit", "-qm", "begun")
     clone = tmp_path / "clone"
-    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", origin.as_uri(), clone], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "--no-tags", origin.as_uri(), clone], check=True
+    )
     Git(clone)("checkout", "-q", "--detach")
     nbci = Console(clone)
 
@@ -217,11 +255,15 @@ def test_a_clone_of_one_commit_is_judged_against_the_champion(tmp_path: Path, ma
     released(origin, "v1.0.0", 1, 0.905)
     passed = nbci("run", "p.yaml")
     assert passed.returncode == 0, passed.stderr
-    assert "0.905 passed 0.005 to spare; baseline: judged@v1.0.0 in production" in words(passed.stdout)
+    assert "0.905 passed 0.005 to spare; baseline: judged@v1.0.0 in production" in words(
+        passed.stdout
+    )
     released(origin, "v1.1.0", 2, 0.95)
     refused = nbci("run", "p.yaml")
     assert refused.returncode == 3
-    assert "0.95 FAILED misses by 0.04; baseline: judged@v1.1.0 in production" in words(refused.stdout)
+    assert "0.95 FAILED misses by 0.04; baseline: judged@v1.1.0 in production" in words(
+        refused.stdout
+    )
     again = nbci("run", "p.yaml")
     assert again.returncode == 3
     assert "from run" in again.stdout

@@ -34,7 +34,10 @@ def wait_for(condition: Callable[[], bool], what: str) -> None:
 
 def chain(make_notebook: MakeNotebook, *, steps: int = 4) -> Path:
     """Steps that each leave a line in `trace` when they really run, and hand on a list that grows."""
-    first = ("step:s0", "trace = open('trace', 'a')\nprint('s0', file=trace)\ntrace.close()\ndel trace\nseen = [0]")
+    first = (
+        "step:s0",
+        "trace = open('trace', 'a')\nprint('s0', file=trace)\ntrace.close()\ndel trace\nseen = [0]",
+    )
     rest = [
         (
             f"step:s{at} prev:s{at - 1}",
@@ -102,7 +105,9 @@ def test_an_interrupted_run_leaves_no_kernel_and_goes_on_later(
     assert next(step for step in resumed["steps"] if step["name"] == "slow")["attempts"] == 2
 
 
-def test_a_second_interrupt_ends_a_kernel_that_does_not_listen(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_second_interrupt_ends_a_kernel_that_does_not_listen(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "deaf.ipynb",
         [
@@ -116,7 +121,10 @@ def test_a_second_interrupt_ends_a_kernel_that_does_not_listen(nbci: Console, ma
     wait_for((nbci.cwd / "deaf").exists, "the step")
     kernels = descendants(process)
     process.send_signal(signal.SIGINT)
-    wait_for(lambda: "interrupted" in (nbci.cwd / _latest(nbci.cwd) / "events.jsonl").read_text(), "the first signal")
+    wait_for(
+        lambda: "interrupted" in (nbci.cwd / _latest(nbci.cwd) / "events.jsonl").read_text(),
+        "the first signal",
+    )
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=_DEADLINE_SECONDS)
     assert process.returncode == 130
@@ -165,7 +173,9 @@ def _shown_then_resumed(nbci: Console, steps: int) -> None:
 
 def _sequence(path: Path) -> bool:
     """Whether every line is whole and the numbers rise."""
-    events: list[dict[str, Any]] = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    events: list[dict[str, Any]] = [
+        json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()
+    ]
     numbers = [event["seq"] for event in events]
     return numbers == sorted(set(numbers))
 
@@ -175,14 +185,21 @@ def test_an_engine_killed_between_two_steps(nbci: Console, make_notebook: MakeNo
 
     def second_step_began(_: Popen[str]) -> None:
         record = "steps/s0/record.json"
-        wait_for(lambda: any('"passed"' in p.read_text() for p in nbci.cwd.glob(f".nbci/runs/*/{record}")), "step s0")
+        wait_for(
+            lambda: any(
+                '"passed"' in p.read_text() for p in nbci.cwd.glob(f".nbci/runs/*/{record}")
+            ),
+            "step s0",
+        )
 
     _killed(nbci, notebook, second_step_began)
     _shown_then_resumed(nbci, 3)
 
 
 @pytest.mark.parametrize("seconds", [0.6, 2.2])
-def test_an_engine_killed_at_some_moment(nbci: Console, make_notebook: MakeNotebook, seconds: float) -> None:
+def test_an_engine_killed_at_some_moment(
+    nbci: Console, make_notebook: MakeNotebook, seconds: float
+) -> None:
     notebook = chain(make_notebook, steps=3)
     _killed(nbci, notebook, lambda _: time.sleep(seconds))
     _shown_then_resumed(nbci, 3)
@@ -190,7 +207,9 @@ def test_an_engine_killed_at_some_moment(nbci: Console, make_notebook: MakeNoteb
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(40))
-def test_an_engine_killed_at_a_random_moment(nbci: Console, make_notebook: MakeNotebook, seed: int) -> None:
+def test_an_engine_killed_at_a_random_moment(
+    nbci: Console, make_notebook: MakeNotebook, seed: int
+) -> None:
     seconds = random.Random(seed).uniform(0.2, 7)
     notebook = chain(make_notebook)
     _killed(nbci, notebook, lambda _: time.sleep(seconds))
@@ -199,8 +218,12 @@ def test_an_engine_killed_at_a_random_moment(nbci: Console, make_notebook: MakeN
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(20))
-def test_a_kernel_killed_at_a_random_moment(nbci: Console, make_notebook: MakeNotebook, seed: int) -> None:
-    """The step fails, is tried again, or the kernel had done its work: never a green run without all its steps."""
+def test_a_kernel_killed_at_a_random_moment(
+    nbci: Console, make_notebook: MakeNotebook, seed: int
+) -> None:
+    """The step fails, is tried again, or the kernel had done its work: never a green run without
+    all its steps.
+    """
     notebook = chain(make_notebook)
     process = nbci.start("run", notebook, "--json")
     time.sleep(random.Random(seed).uniform(0.5, 6))
@@ -220,15 +243,23 @@ def test_a_kernel_killed_at_a_random_moment(nbci: Console, make_notebook: MakeNo
         assert resumed["result"] == "passed"
 
 
-def test_steps_whose_zygote_is_killed_are_tried_again(nbci: Console, make_notebook: MakeNotebook) -> None:
-    """Both steps that go on then lose their kernels; neither is at fault, and no retries are asked for."""
+def test_steps_whose_zygote_is_killed_are_tried_again(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    """Both steps that go on then lose their kernels; neither is at fault, and no retries are asked
+    for.
+    """
     wait = (
         "import os, time\nwith open('began-{0}', 'w') as file: file.write(str(os.getppid()))\n"
         "while not os.path.exists('go'): time.sleep(.02)"
     )
     notebook = make_notebook(
         "pair.ipynb",
-        [("step:a", wait.format("a") + "\nx = 1"), ("step:b", wait.format("b")), ("step:c prev:a", "y = x + 1")],
+        [
+            ("step:a", wait.format("a") + "\nx = 1"),
+            ("step:b", wait.format("b")),
+            ("step:c prev:a", "y = x + 1"),
+        ],
     )
     process = nbci.start("run", notebook, "-j", "2", "--json", env={"NBCI_ZYGOTE": "on"})
     began = [nbci.cwd / "began-a", nbci.cwd / "began-b"]
@@ -248,7 +279,9 @@ def test_steps_whose_zygote_is_killed_are_tried_again(nbci: Console, make_notebo
 def test_a_kernel_killed_from_outside(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
         "victim.ipynb",
-        ["import os, time\nprint('still here', flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"],
+        [
+            "import os, time\nprint('still here', flush=True)\nopen('pid', 'w').write(str(os.getpid()))\ntime.sleep(600)"
+        ],
     )
     process = nbci.start("run", notebook, "--json")
     pid = nbci.cwd / "pid"
@@ -263,7 +296,9 @@ def test_a_kernel_killed_from_outside(nbci: Console, make_notebook: MakeNotebook
 
 
 def test_what_cannot_be_resumed(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("broken.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "raise ValueError('no')")])
+    notebook = make_notebook(
+        "broken.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "raise ValueError('no')")]
+    )
     assert nbci("run", notebook).returncode == 1
     unchanged = nbci("run", "--resume", "latest", "-p", "x=1")
     assert unchanged.returncode == 2

@@ -33,7 +33,9 @@ _KALE: dict[str, Any] = {
 }
 
 
-def test_candies_block_and_prev_with_functions_and_parameters(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_candies_block_and_prev_with_functions_and_parameters(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "candies.ipynb",
         [
@@ -52,8 +54,14 @@ def test_candies_block_and_prev_with_functions_and_parameters(nbci: Console, mak
                 ),
             ),
             ("pipeline-parameters", "CANDIES = 20"),
-            ("block:sack", 'print(f"Let\'s put in a bag {CANDIES} candies and have three kids get a handful each")'),
-            ("block:kid1 prev:sack", "# kid1 gets a handful, without looking in the bag!\nkid1 = get_handful(CANDIES)"),
+            (
+                "block:sack",
+                'print(f"Let\'s put in a bag {CANDIES} candies and have three kids get a handful each")',
+            ),
+            (
+                "block:kid1 prev:sack",
+                "# kid1 gets a handful, without looking in the bag!\nkid1 = get_handful(CANDIES)",
+            ),
             ("block:kid2 prev:kid1", "kid2 = get_handful(CANDIES - kid1)"),
             ("block:kid3 prev:kid2", "kid3 = get_handful(CANDIES - kid1 - kid2)"),
             ("skip", "this is not Python at all"),
@@ -69,7 +77,9 @@ def test_candies_block_and_prev_with_functions_and_parameters(nbci: Console, mak
     metrics = {name.partition(":")[2]: value for name, value in shown["metrics"].items()}
     assert set(metrics) == {"kid1", "kid2", "candies_left"}
     assert 1 <= metrics["kid1"] <= 30
-    assert metrics["candies_left"] == 30 - metrics["kid1"] - metrics["kid2"] - _kid3(run_folder(nbci.cwd, shown))
+    assert metrics["candies_left"] == 30 - metrics["kid1"] - metrics["kid2"] - _kid3(
+        run_folder(nbci.cwd, shown)
+    )
 
 
 def _kid3(folder: Path) -> int:
@@ -83,7 +93,9 @@ def _kid3(folder: Path) -> int:
     return int(printed.partition("I got ")[2].partition(" ")[0]) if "I got " in printed else 0
 
 
-def test_iris_step_and_prev_with_parameters_and_metrics(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_iris_step_and_prev_with_parameters_and_metrics(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "iris.ipynb",
         [
@@ -105,9 +117,15 @@ def test_iris_step_and_prev_with_parameters_and_metrics(nbci: Console, make_note
                     "    iris.data, iris.target, test_size=test_size, random_state=seed)"
                 ),
             ),
-            ("step:train prev:split annotation:team:iris", "model = LogisticRegression(max_iter=500)"),
+            (
+                "step:train prev:split annotation:team:iris",
+                "model = LogisticRegression(max_iter=500)",
+            ),
             ("", "model.fit(X_train, y_train)"),
-            ("step:test prev:train", "predicted = model.predict(X_test)\naccuracy = accuracy_score(y_test, predicted)"),
+            (
+                "step:test prev:train",
+                "predicted = model.predict(X_test)\naccuracy = accuracy_score(y_test, predicted)",
+            ),
             ("pipeline-metrics", 'print(accuracy)\nprint("test size:", test_size)'),
         ],
     )
@@ -120,7 +138,9 @@ def test_iris_step_and_prev_with_parameters_and_metrics(nbci: Console, make_note
 _MODELS = ("naive", "forest", "logistic", "svm", "tree")
 
 
-def test_titanic_oldest_dialect_five_models_side_by_side_joined(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_titanic_oldest_dialect_five_models_side_by_side_joined(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     fits = [
         (
             f"block:{name} prev:featureengineering",
@@ -156,7 +176,8 @@ def test_titanic_oldest_dialect_five_models_side_by_side_joined(nbci: Console, m
             ),
             *fits,
             (
-                f"block:results prev:{';'.join(_MODELS[:2])} " + " ".join(f"prev:{name}" for name in _MODELS[2:]),
+                f"block:results prev:{';'.join(_MODELS[:2])} "
+                + " ".join(f"prev:{name}" for name in _MODELS[2:]),
                 "results = {name: accuracy for name, accuracy in [\n"
                 + "\n".join(f"    ({name!r}, acc_{name})," for name in _MODELS)
                 + "\n]}\n"
@@ -173,7 +194,9 @@ def test_titanic_oldest_dialect_five_models_side_by_side_joined(nbci: Console, m
     assert shown["metrics"]["results:acc_tree"] == pytest.approx(0.96)
 
 
-def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "semicolons.ipynb",
         [
@@ -182,7 +205,10 @@ def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(nbci: Console, 
             ("block:low", "low_sum = sum(numbers)"),
             ("block:", "low_sum += scale"),
             ("block:high", "high_sum = sum(numbers) * scale"),
-            ("block:join prev:low;high limit:nvidia.com/gpu:2 image:python:3.12", "total = low_sum + high_sum"),
+            (
+                "block:join prev:low;high limit:nvidia.com/gpu:2 image:python:3.12",
+                "total = low_sum + high_sum",
+            ),
             ("pipeline-metrics", "print(total)"),
         ],
         metadata={"kubeflow_notebook": {"steps_defaults": ["limit:nvidia.com/gpu:0"]}},
@@ -195,7 +221,9 @@ def test_cells_that_belong_to_two_blocks_and_joins_by_semicolons(nbci: Console, 
 
 
 def _composition(folder: Path) -> None:
-    """Notebooks of the shape of Kale 2.3's composition examples: who uses a variable comes after who makes it."""
+    """Notebooks of the shape of Kale 2.3's composition examples: who uses a variable comes after
+    who makes it.
+    """
     make = write_notebook
     make(
         folder / "a.ipynb",
@@ -227,13 +255,18 @@ def _composition(folder: Path) -> None:
     references = [_reference(name) for name in "abc"]
     parameters = _code("size = 4\noffset = 1", tags=["pipeline-parameters"])
     final = _code("print('FINAL', prediction)", tags=["step:final"])
-    for name, cells in (("main", [parameters, *references]), ("mixed", [parameters, *references, final])):
+    for name, cells in (
+        ("main", [parameters, *references]),
+        ("mixed", [parameters, *references, final]),
+    ):
         document = {"nbformat": 4, "nbformat_minor": 5, "metadata": _KALE, "cells": cells}
         (folder / f"{name}.ipynb").write_text(json.dumps(document))
 
 
 def _reference(name: str) -> dict[str, Any]:
-    return _code("# stands for a notebook", tags=[f"notebook:{name}"], notebook_path=f"./{name}.ipynb")
+    return _code(
+        "# stands for a notebook", tags=[f"notebook:{name}"], notebook_path=f"./{name}.ipynb"
+    )
 
 
 def _code(source: str, **metadata: Any) -> dict[str, Any]:
@@ -248,12 +281,24 @@ def _code(source: str, **metadata: Any) -> dict[str, Any]:
 
 
 def test_a_composition_runs_what_it_refers_to(nbci: Console) -> None:
-    """The root's parameters are everybody's; a function of one notebook hides no variable of another."""
+    """The root's parameters are everybody's; a function of one notebook hides no variable of
+    another.
+    """
     _composition(nbci.cwd / "nb")
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
     shown = document(nbci("run", "nb/mixed.ipynb", "--json"))
     assert results(shown) == dict.fromkeys(
-        ("a/names", "a/generate", "a/assemble", "a/weights", "b/fit", "b/aggregate", "c/predict", "c/report", "final"),
+        (
+            "a/names",
+            "a/generate",
+            "a/assemble",
+            "a/weights",
+            "b/fit",
+            "b/aggregate",
+            "c/predict",
+            "c/report",
+            "final",
+        ),
         "passed",
     )
     assert shown["metrics"] == {"c/report:prediction": 52.0}  # (2 * (0 + 1 + 2 + 3) + 1) * 4
@@ -266,9 +311,14 @@ def test_a_composition_runs_what_it_refers_to(nbci: Console) -> None:
     assert "2 (not run: stands for ./a.ipynb)" in planned
 
 
-def test_each_notebook_of_a_composition_makes_once_what_is_never_the_same_twice(nbci: Console) -> None:
+def test_each_notebook_of_a_composition_makes_once_what_is_never_the_same_twice(
+    nbci: Console,
+) -> None:
     _composition(nbci.cwd / "nb")
-    made = [("imports", "import uuid"), ("functions", "RUN = uuid.uuid4()\nclass C: id = uuid.uuid4()")]
+    made = [
+        ("imports", "import uuid"),
+        ("functions", "RUN = uuid.uuid4()\nclass C: id = uuid.uuid4()"),
+    ]
     for name in "abc":
         steps = [(f"step:s{at}", f"print('OUT', '{name}', RUN, C.id)") for at in range(2)]
         write_notebook(nbci.cwd / f"nb/{name}.ipynb", [*made, *steps])
@@ -303,7 +353,10 @@ def test_a_pipeline_file_and_single_steps_know_compositions(nbci: Console) -> No
     [
         ([("gone", "./gone.ipynb")], "there is no notebook nb/gone.ipynb"),
         ([("b", "./b.ipynb")], "`dataset` is used by step b/fit and defined nowhere"),
-        ([("helper", "./helper.ipynb"), ("user", "./user.ipynb")], "these hold in their own notebook"),
+        (
+            [("helper", "./helper.ipynb"), ("user", "./user.ipynb")],
+            "these hold in their own notebook",
+        ),
     ],
 )
 def test_a_composition_that_cannot_run_is_refused_before_it_does(
@@ -311,7 +364,10 @@ def test_a_composition_that_cannot_run_is_refused_before_it_does(
 ) -> None:
     _composition(nbci.cwd / "nb")
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
-    write_notebook(nbci.cwd / "nb/helper.ipynb", [("functions", "def helper():\n    return 1"), ("step:a", "x = 1")])
+    write_notebook(
+        nbci.cwd / "nb/helper.ipynb",
+        [("functions", "def helper():\n    return 1"), ("step:a", "x = 1")],
+    )
     write_notebook(nbci.cwd / "nb/user.ipynb", [("step:b", "print(helper(), x)")])
     made = [_code("", tags=[f"notebook:{name}"], notebook_path=path) for name, path in cells]
     document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": made}

@@ -79,7 +79,11 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert shown["result"] == "interrupted"
     assert results(shown) == {"quiet": "passed", "loud": "interrupted"}
     found = failure(shown, "loud")
-    assert (found["kind"], found["cell"], found["first_line"]) == ("interrupted", 3, "import os, sys, time")
+    assert (found["kind"], found["cell"], found["first_line"]) == (
+        "interrupted",
+        3,
+        "import os, sys, time",
+    )
     assert (killed / "steps/loud/outputs.jsonl").read_bytes() == journal
 
     assert nbci("report").returncode == 0
@@ -107,7 +111,11 @@ def test_what_was_printed_is_in_the_rebuilt_notebook(nbci: Console, killed: Path
     assert before["execution_count"] < loud["execution_count"]
     assert after["outputs"] == []
     record = json.loads((killed / "steps/loud/record.json").read_bytes())
-    assert [cell["result"] for cell in record["attempts"][0]["cells"]] == ["passed", "failed", "not run"]
+    assert [cell["result"] for cell in record["attempts"][0]["cells"]] == [
+        "passed",
+        "failed",
+        "not run",
+    ]
 
 
 def test_a_damaged_journal_is_survived(nbci: Console, killed: Path) -> None:

@@ -1,4 +1,6 @@
-"""Commands one after another leave nothing on the machine: no process, no socket, no temporary file."""
+"""Commands one after another leave nothing on the machine: no process, no socket, no temporary
+file.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,9 @@ def bearers(mark: str) -> list[str]:
     return found
 
 
-def runs_leave_nothing(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path, count: int) -> None:
+def runs_leave_nothing(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path, count: int
+) -> None:
     place = tmp_path / "t"
     place.mkdir()
     notebook = make_notebook("one.ipynb", [("step:a", "x = 1"), ("step:b prev:a", "print(x)")])
@@ -39,14 +43,20 @@ def runs_leave_nothing(nbci: Console, make_notebook: MakeNotebook, tmp_path: Pat
     assert bearers(mark) == []
     assert list(place.iterdir()) == []
     assert set(os.listdir("/dev/shm")) <= shared
-    state = {path.name for path in (nbci.cwd / ".nbci").iterdir()} | set(os.listdir(nbci.cwd / ".nbci" / "state"))
+    state = {path.name for path in (nbci.cwd / ".nbci").iterdir()} | set(
+        os.listdir(nbci.cwd / ".nbci" / "state")
+    )
     assert not {name for name in state if ".new" in name or "tmp" in name}
 
 
-def test_runs_one_after_another_leave_nothing(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_runs_one_after_another_leave_nothing(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     runs_leave_nothing(nbci, make_notebook, tmp_path, 8)
 
 
 @pytest.mark.soak
-def test_very_many_runs_leave_nothing(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_very_many_runs_leave_nothing(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     runs_leave_nothing(nbci, make_notebook, tmp_path, 200)

@@ -1,4 +1,6 @@
-"""Names that no cell is seen to bind: star imports, exec, `__main__`, startup files, what kernels bring along."""
+"""Names that no cell is seen to bind: star imports, exec, `__main__`, startup files, what kernels
+bring along.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,25 @@ FEATURES = "import math\nTABLE = {'a': 1}\ndef clean(x):\n    return x + TABLE['
 @pytest.mark.parametrize(
     ("first", "second", "printed"),
     [
-        ("from math import *\nr = sqrt(4)", "print('OUT', round(sin(r), 3), pi > 3)", "OUT 0.909 True"),
-        ("from numpy import *", "print('OUT', sum([[1, 2], [3, 4]], axis=0).tolist())", "OUT [4, 6]"),
+        (
+            "from math import *\nr = sqrt(4)",
+            "print('OUT', round(sin(r), 3), pi > 3)",
+            "OUT 0.909 True",
+        ),
+        (
+            "from numpy import *",
+            "print('OUT', sum([[1, 2], [3, 4]], axis=0).tolist())",
+            "OUT [4, 6]",
+        ),
         ("sqrt = 3", "from math import *\n# %% tags=['step:c']\nprint('OUT', sqrt(9))", "OUT 3.0"),
         ("x = 1\nexec('y = x + 1')", "print('OUT', y)", "OUT 2"),
         ("import __main__\n__main__.y = 5", "print('OUT', y)", "OUT 5"),
         ("import sys\nsys.modules['__main__'].y = 5", "print('OUT', y)", "OUT 5"),
-        ("from features import *\nTABLE['a'] = 2", "print('OUT', clean(1), math.pi > 3)", "OUT 2 True"),
+        (
+            "from features import *\nTABLE['a'] = 2",
+            "print('OUT', clean(1), math.pi > 3)",
+            "OUT 2 True",
+        ),
         (
             "import os\nfrom __future__ import annotations\nx = 1",
             "class Tree:\n    left: Tree | None = None\nprint('OUT', Tree.__annotations__)",
@@ -34,7 +48,9 @@ def test_a_later_step_has_them_as_the_whole_notebook_would(
     nbci: Console, first: str, second: str, printed: str
 ) -> None:
     (nbci.cwd / "features.py").write_text(FEATURES)
-    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\n{first}\n# %% tags=['step:b']\n{second}\n")
+    (nbci.cwd / "n.py").write_text(
+        f"# %% tags=['step:a']\n{first}\n# %% tags=['step:b']\n{second}\n"
+    )
     ran = nbci("run", "n.py")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert printed in ran.stdout
@@ -46,17 +62,27 @@ def test_names_of_an_init_session_pass_and_are_warned_of(nbci: Console) -> None:
         "from IPython import get_ipython\ndef init_session():\n    get_ipython().user_ns['y'] = 5\n"
     )
     started = "from tools import init_session\ninit_session()"
-    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\n{started}\n# %% tags=['step:b']\nprint('OUT', y)\n")
-    assert "`y` is used by step b and defined nowhere (init_session() may define names)" in nbci("lint", "n.py").stdout
+    (nbci.cwd / "n.py").write_text(
+        f"# %% tags=['step:a']\n{started}\n# %% tags=['step:b']\nprint('OUT', y)\n"
+    )
+    assert (
+        "`y` is used by step b and defined nowhere (init_session() may define names)"
+        in nbci("lint", "n.py").stdout
+    )
     assert "OUT 5" in nbci("run", "n.py").stdout
 
 
 @pytest.mark.parametrize("module", ["builtins", "sys.modules['builtins']"])
 def test_a_builtin_that_a_step_defines_is_told_by_name(nbci: Console, module: str) -> None:
     define = f"import builtins, sys\n{module}.y = 5"
-    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\n{define}\n# %% tags=['step:b']\nprint('OUT', y)\n")
+    (nbci.cwd / "n.py").write_text(
+        f"# %% tags=['step:a']\n{define}\n# %% tags=['step:b']\nprint('OUT', y)\n"
+    )
     linted = nbci("lint", "n.py").stdout
-    assert "`y` is used by step b and defined nowhere (`builtins.y = …` defines a name in this step's kernel" in linted
+    assert (
+        "`y` is used by step b and defined nowhere (`builtins.y = …` defines a name in this step's kernel"
+        in linted
+    )
     ran = nbci("run", "n.py")
     assert ran.returncode == 1
     assert "it changed the builtins (y), which later steps do not see" in ran.stdout
@@ -68,14 +94,23 @@ def test_a_builtin_that_a_step_defines_is_told_by_name(nbci: Console, module: st
 
 def test_an_imports_cells_future_holds_in_steps(nbci: Console, make_notebook: MakeNotebook) -> None:
     tree = "class Tree:\n    left: Tree | None = None\nprint('OUT', Tree.__annotations__)"
-    make_notebook("n.ipynb", [("imports", "from __future__ import annotations"), ("step:a", "1"), ("step:b", tree)])
+    make_notebook(
+        "n.ipynb",
+        [("imports", "from __future__ import annotations"), ("step:a", "1"), ("step:b", tree)],
+    )
     assert "OUT {'left': 'Tree | None'}" in nbci("run", "n.ipynb").stdout
 
 
-def test_own_modules_are_known_and_others_get_a_warning(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_own_modules_are_known_and_others_get_a_warning(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     (nbci.cwd / "features.py").write_text(FEATURES)
-    make_notebook("known.ipynb", [("imports", "from features import *"), ("step:a", "print(clean(1))")])
-    make_notebook("wrong.ipynb", [("imports", "from features import *"), ("step:a", "print(claen(1))")])
+    make_notebook(
+        "known.ipynb", [("imports", "from features import *"), ("step:a", "print(clean(1))")]
+    )
+    make_notebook(
+        "wrong.ipynb", [("imports", "from features import *"), ("step:a", "print(claen(1))")]
+    )
     make_notebook("other.ipynb", [("step:a", "from math import *"), ("step:b", "print(sin(1))")])
     assert "warning" not in nbci("plan", "known.ipynb").stdout
     assert "no error" not in nbci("lint", "known.ipynb").stdout
@@ -85,7 +120,10 @@ def test_own_modules_are_known_and_others_get_a_warning(nbci: Console, make_note
         assert "did you mean `clean`?" in refused.stdout + refused.stderr
         warned = nbci(command, "other.ipynb")
         assert warned.returncode == 0
-        assert "`sin` is used by step b and defined nowhere (`from math import *` may define any name)" in warned.stdout
+        assert (
+            "`sin` is used by step b and defined nowhere (`from math import *` may define any name)"
+            in warned.stdout
+        )
 
 
 @pytest.mark.parametrize("command", ["plan", "lint"])
@@ -99,7 +137,10 @@ def test_what_a_kernel_may_bring_is_a_warning_until_somebody_says_so(
     env = {"IPYTHONDIR": str(nbci.cwd / "ipython")}
     warned = nbci(command, "n.ipynb", env=env)
     assert warned.returncode == 0, warned.stdout + warned.stderr
-    assert "`spark` is used by step a and defined nowhere (kernels for Spark bring it)" in warned.stdout
+    assert (
+        "`spark` is used by step a and defined nowhere (kernels for Spark bring it)"
+        in warned.stdout
+    )
     assert "IPython's startup file 00-team.py defines it on this machine" in warned.stdout
     (nbci.cwd / "pyproject.toml").write_text('[tool.nbci]\nnames = ["spark", "helper"]\n')
     assert "defined nowhere" not in nbci(command, "n.ipynb", env=env).stdout

@@ -1,4 +1,6 @@
-"""Stages on machines that share nothing but a DVC remote and, if at all, the records that each leaves behind."""
+"""Stages on machines that share nothing but a DVC remote and, if at all, the records that each
+leaves behind.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ class Nodes:
     def __init__(self, folder: Path, remote: str, settings: str) -> None:
         self.folder = folder
         self.origin = make_repository(folder / "origin")
-        (self.origin / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {remote}\n{settings}")
+        (self.origin / ".dvc/config").write_text(
+            f"['remote \"team\"']\n    url = {remote}\n{settings}"
+        )
         (self.origin / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "team"\n')
         (self.origin / ".gitignore").write_text(".nbci/\n*.bin\ndata.txt\n")
         (self.origin / "p.yaml").write_text(
@@ -71,7 +75,9 @@ class Nodes:
 
     def plan(self, name: str, build: str) -> Path:
         nbci = self.node(name, build)
-        done = self.call(nbci, "plan", "p.yaml", "--out", "plan.json", "--leave", "left", "--format", "jenkins")
+        done = self.call(
+            nbci, "plan", "p.yaml", "--out", "plan.json", "--leave", "left", "--format", "jenkins"
+        )
         assert done.returncode == 0, done.stderr
         shutil.copy(nbci.cwd / "plan.json", self.folder / f"{build}.json")
         return nbci.cwd / "left"
@@ -83,7 +89,9 @@ class Nodes:
         )  # fmt: skip
 
     def finish(self, nbci: Console, *more: str) -> CompletedProcess[str]:
-        return self.call(nbci, "finish", "--plan", "plan.json", "--store", "store", "--bring", "brought", *more)
+        return self.call(
+            nbci, "finish", "--plan", "plan.json", "--store", "store", "--bring", "brought", *more
+        )
 
 
 def objects(left: Path) -> list[Path]:
@@ -93,7 +101,9 @@ def objects(left: Path) -> list[Path]:
 def decided(left: Path) -> list[str]:
     path = left / "decided.txt"
     return (
-        [line.partition("\t")[0] for line in path.read_text(encoding="utf-8").splitlines()[1:]] if path.exists() else []
+        [line.partition("\t")[0] for line in path.read_text(encoding="utf-8").splitlines()[1:]]
+        if path.exists()
+        else []
     )
 
 
@@ -159,7 +169,9 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     nodes.plan("a", "1")
     early = nodes.step(nodes.node("x", "1"), 2)
     assert early.returncode == 2
-    assert "step train/load comes after make, whose record in the store is not there" in early.stderr
+    assert (
+        "step train/load comes after make, whose record in the store is not there" in early.stderr
+    )
     one = nodes.node("a", "1")
     assert nodes.step(one, 1).returncode == 0
     shutil.move(remote, tmp_path / "away")
@@ -176,7 +188,9 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     assert "this object of the remote is not what its name says" in altered.stdout
 
 
-def test_a_remote_out_of_reach_is_the_machines_fault_and_what_was_made_travels_all_the_same(tmp_path: Path) -> None:
+def test_a_remote_out_of_reach_is_the_machines_fault_and_what_was_made_travels_all_the_same(
+    tmp_path: Path,
+) -> None:
     nodes = Nodes(tmp_path / "n", *s3_settings(9, "p"))
     nodes.plan("a", "1")
     one = nodes.node("a", "1")

@@ -1,6 +1,8 @@
-"""What a step was seen to use, however it used it, makes it run again when it changes; nothing else does.
+"""What a step was seen to use, however it used it, makes it run again when it changes; nothing else
+does.
 
-One notebook has a step for each way; it runs once, everything changes, and the plan says why each step runs again.
+One notebook has a step for each way; it runs once, everything changes, and the plan says why each
+step runs again.
 """
 
 from __future__ import annotations
@@ -53,26 +55,58 @@ class Way:
 
 
 WAYS = (
-    Way("glob", "import glob\nglob.glob('globbed/*.txt')", "the files in folder globbed are others"),
+    Way(
+        "glob", "import glob\nglob.glob('globbed/*.txt')", "the files in folder globbed are others"
+    ),
     Way("listdir", "import os\nos.listdir('listed')", "the files in folder listed are others"),
     Way(
-        "rglob", "from pathlib import Path\nlist(Path('deep').rglob('*'))", "the files in folder deep/below are others"
+        "rglob",
+        "from pathlib import Path\nlist(Path('deep').rglob('*'))",
+        "the files in folder deep/below are others",
     ),
     Way("exists", "import os\nos.path.exists('flag')", "flag, which was not there, is there now"),
-    Way("opened", "try:\n    open('maybe.txt')\nexcept OSError:\n    pass", "maybe.txt, which was not there"),
-    Way("getsize", "import os\nos.path.getsize('sized.txt')", "what the file system says of sized.txt has changed"),
-    Way("getmtime", "from pathlib import Path\nPath('touched.txt').stat().st_mtime", "says of touched.txt has changed"),
-    Way("access", "import os\nos.access('mode.sh', os.X_OK)", "what the file system says of mode.sh has changed"),
+    Way(
+        "opened",
+        "try:\n    open('maybe.txt')\nexcept OSError:\n    pass",
+        "maybe.txt, which was not there",
+    ),
+    Way(
+        "getsize",
+        "import os\nos.path.getsize('sized.txt')",
+        "what the file system says of sized.txt has changed",
+    ),
+    Way(
+        "getmtime",
+        "from pathlib import Path\nPath('touched.txt').stat().st_mtime",
+        "says of touched.txt has changed",
+    ),
+    Way(
+        "access",
+        "import os\nos.access('mode.sh', os.X_OK)",
+        "what the file system says of mode.sh has changed",
+    ),
     Way("readlink", "import os\nos.readlink('link')", "link link has changed"),
     Way(
         "optional",
         "try:\n    import optional\nexcept ImportError:\n    pass",
         "would find something else in .",
     ),
-    Way("first", "import sys\nsys.path.append('lib')\nimport shadowed", "would find something else in ."),
+    Way(
+        "first",
+        "import sys\nsys.path.append('lib')\nimport shadowed",
+        "would find something else in .",
+    ),
     Way("namespace", "import spaces.inner", "would find something else in ."),
-    Way("bytecode", "import compiled, sys\ndel sys.modules['compiled']", "file compiled.pyc has changed"),
-    Way("forgotten", "import forgotten, sys\ndel sys.modules['forgotten']", "file forgotten.py has changed"),
+    Way(
+        "bytecode",
+        "import compiled, sys\ndel sys.modules['compiled']",
+        "file compiled.pyc has changed",
+    ),
+    Way(
+        "forgotten",
+        "import forgotten, sys\ndel sys.modules['forgotten']",
+        "file forgotten.py has changed",
+    ),
     Way(
         "vendored",
         "import sys\nsys.path.append('vendor/site-packages')\nimport vendored",
@@ -93,28 +127,48 @@ WAYS = (
         "file listed/a.txt has changed",
     ),
     Way("git", "open('.git/description').read()", "file .git/description has changed"),
-    Way("variable", "import os\nos.environ.get('FLAVOUR')", "the environment variable FLAVOUR has changed"),
+    Way(
+        "variable",
+        "import os\nos.environ.get('FLAVOUR')",
+        "the environment variable FLAVOUR has changed",
+    ),
     Way("home", "import os\nos.path.expanduser('~')", "the environment variable HOME has changed"),
     Way("of_a_module", "import settings", "the environment variable SETTING has changed"),
     Way("umask", "import os\nos.umask(0o22)", "umask  has changed"),
-    Way("sqlite", "import sqlite3\nsqlite3.connect('file:k.db?mode=ro', uri=True)", "file k.db has changed"),
+    Way(
+        "sqlite",
+        "import sqlite3\nsqlite3.connect('file:k.db?mode=ro', uri=True)",
+        "file k.db has changed",
+    ),
     Way(
         "attached",
         "import sqlite3\nsqlite3.connect(':memory:').execute(\"attach 'a.db' as a\").execute('select * from a.t')",
         "file a.db has changed",
     ),
     Way("fopen", FOPEN.format("native.txt"), "file native.txt has changed"),
-    Way("opendir", f"{FOPEN.format('below/a.dat')}\nlibc.opendir(b'below')", "the files in folder below are others"),
+    Way(
+        "opendir",
+        f"{FOPEN.format('below/a.dat')}\nlibc.opendir(b'below')",
+        "the files in folder below are others",
+    ),
     Way("opendir_on_the_path", OPENDIR, "the files in folder . are others"),
     Way("far_fopen", FOPEN.format("../native.txt"), "native.txt has changed"),
     Way("forked", WORKER.format("fork", "forked.txt"), "file forked.txt has changed"),
     Way("spawned", WORKER.format("spawn", "spawned.txt"), "file spawned.txt has changed"),
     Way("written", "open('written.txt', 'w').write('x')", "written.txt, which it wrote, is gone"),
-    Way("made_below", FOPEN.format("made.txt").replace("b'r'", "b'w'"), "made.txt, which it wrote, is gone"),
+    Way(
+        "made_below",
+        FOPEN.format("made.txt").replace("b'r'", "b'w'"),
+        "made.txt, which it wrote, is gone",
+    ),
 )
 UNTOUCHED = (
     Way("plain", "r = 1", ""),
-    Way("makes_folders", "import os\nos.makedirs('made/by/me', exist_ok=True)\nos.listdir('made')", ""),
+    Way(
+        "makes_folders",
+        "import os\nos.makedirs('made/by/me', exist_ok=True)\nos.listdir('made')",
+        "",
+    ),
     Way("serves_itself", SERVER, ""),
     Way("of_the_machine", "import platform\nplatform.platform()", ""),
 )
@@ -130,13 +184,31 @@ class Project:
         self.nbci = Console(self.root)
         self.env = {"NBCI_CACHE": str(folder / "cache"), "FLAVOUR": "sweet", "SETTING": "low"}
         self.lay_out("1")
-        write_notebook(self.root / "n.ipynb", [(f"step:{way.name}", way.code) for way in (*WAYS, *UNTOUCHED)])
+        write_notebook(
+            self.root / "n.ipynb", [(f"step:{way.name}", way.code) for way in (*WAYS, *UNTOUCHED)]
+        )
 
     def lay_out(self, version: str) -> None:
         """Everything that the steps use, as it is in the first or the second version."""
-        for name in ("sized", "touched", "mode", "linked", "updated", "native", "forked", "spawned", "globbed/a"):
+        for name in (
+            "sized",
+            "touched",
+            "mode",
+            "linked",
+            "updated",
+            "native",
+            "forked",
+            "spawned",
+            "globbed/a",
+        ):
             self.write(f"{name}.txt" if name != "mode" else "mode.sh", version * int(version))
-        for name in ("listed/a.txt", "deep/below/a.txt", ".git/description", "../elsewhere.txt", "../native.txt"):
+        for name in (
+            "listed/a.txt",
+            "deep/below/a.txt",
+            ".git/description",
+            "../elsewhere.txt",
+            "../native.txt",
+        ):
             self.write(name, version)
         for name in ("forgotten", "vendor/site-packages/vendored"):
             self.write(f"{name}.py", f"VERSION = {version}{' ' * int(version)}")
@@ -155,7 +227,15 @@ class Project:
 
     def change(self) -> None:
         self.lay_out("2")
-        for name in ("below/b.dat", "b.dat", "globbed/b.txt", "listed/b.txt", "deep/below/b.txt", "flag", "maybe.txt"):
+        for name in (
+            "below/b.dat",
+            "b.dat",
+            "globbed/b.txt",
+            "listed/b.txt",
+            "deep/below/b.txt",
+            "flag",
+            "maybe.txt",
+        ):
             self.write(name, "new")
         for name in ("optional", "shadowed", "spaces/__init__"):
             self.write(f"{name}.py", "")
@@ -204,7 +284,9 @@ SAID = "the step started {}, which may read what nbci does not see, so it runs e
         ("cache:enabled", "import subprocess\nsubprocess.run(['cat', 'd.txt'])", True),
     ],
 )
-def test_what_other_programs_read_must_be_said(tmp_path: Path, tags: str, code: str, kept: bool) -> None:
+def test_what_other_programs_read_must_be_said(
+    tmp_path: Path, tags: str, code: str, kept: bool
+) -> None:
     project = Project(tmp_path)
     project.write("d.txt", "1")
     write_notebook(project.root / "n.ipynb", [(f"step:a {tags}", code)])
@@ -304,14 +386,22 @@ CONNECT = "import socket\nc = socket.socket(socket.AF_UNIX)\nc.connect({})"
         (f"r = {DATAGRAM}\nr.bind(('127.0.0.1', 0))\n{DATAGRAM}.sendto(b'x', r.getsockname())", ""),
         ("import socket\na, b = socket.socketpair()\na.sendmsg([b'x'])", ""),
         ("import multiprocessing\nwith multiprocessing.Manager() as m:\n    m.list()", ""),
-        ("import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\nexcept OSError:\n    pass", ""),
+        (
+            "import logging.handlers as h\ntry:\n    h.SysLogHandler('/dev/log')\nexcept OSError:\n    pass",
+            "",
+        ),
         ("run = os.environ['NBCI_RUN']", "the step read NBCI_RUN, which is another in every run"),
         ("run = os.getenv('NBCI_RUN')", "the step read NBCI_RUN, which is another in every run"),
-        ("run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\nrun = dict(os.environ)", ""),
+        (
+            "run = {k: v for k, v in os.environ.items()}\nrun = os.environ.copy()\nrun = dict(os.environ)",
+            "",
+        ),
         ("name = os.environ['NBCI_STEP']", ""),
     ],
 )
-def test_a_result_of_a_server_or_of_its_run_is_not_kept(tmp_path: Path, code: str, said: str) -> None:
+def test_a_result_of_a_server_or_of_its_run_is_not_kept(
+    tmp_path: Path, code: str, said: str
+) -> None:
     project = Project(tmp_path)
     write_notebook(project.root / "n.ipynb", [("step:a", f"import os\n{code}")])
     with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as nameless:
@@ -320,15 +410,20 @@ def test_a_result_of_a_server_or_of_its_run_is_not_kept(tmp_path: Path, code: st
         server.listen()
         nameless.listen()
         warnings = project.run()["a"].get("warnings", [])
-    assert [warning for warning in warnings if said and warning.startswith(said)] == (warnings if said else [])
+    assert [warning for warning in warnings if said and warning.startswith(said)] == (
+        warnings if said else []
+    )
     assert bool(warnings) == bool(said), warnings
     assert (project.planned()["a"][0] == "reuse") == (not said)
 
 
 @pytest.mark.parametrize(
-    ("code", "action"), [("import os\nname = os.environ['NBCI_STEP']", "run"), ("name = 1", "reuse")]
+    ("code", "action"),
+    [("import os\nname = os.environ['NBCI_STEP']", "run"), ("name = 1", "reuse")],
 )
-def test_a_result_that_has_its_steps_name_is_for_no_other(tmp_path: Path, code: str, action: str) -> None:
+def test_a_result_that_has_its_steps_name_is_for_no_other(
+    tmp_path: Path, code: str, action: str
+) -> None:
     project = Project(tmp_path)
     write_notebook(project.root / "n.ipynb", [("step:a", code)])
     project.run()

@@ -51,9 +51,15 @@ def test_two_runs_write_one_value_at_once(tmp_path: Path, difference: str) -> No
     processes = []
     for name in ("first", "second"):
         (tmp_path / name).mkdir()
-        cells = [IMPORTS, ("step:make", MEET + MAKE + difference.format(name=name)), ("step:check prev:make", CHECK)]
+        cells = [
+            IMPORTS,
+            ("step:make", MEET + MAKE + difference.format(name=name)),
+            ("step:check prev:make", CHECK),
+        ]
         write_notebook(tmp_path / name / "n.ipynb", cells)
-        processes.append(Console(tmp_path / name).start("run", "n.ipynb", "--json", env=environment))
+        processes.append(
+            Console(tmp_path / name).start("run", "n.ipynb", "--json", env=environment)
+        )
     said = [process.communicate(timeout=_DEADLINE_SECONDS) for process in processes]
 
     for process, (stdout, stderr) in zip(processes, said, strict=True):
@@ -75,41 +81,67 @@ while not os.path.exists("go") and time.monotonic() < ends: time.sleep(0.01)
 
 
 @pytest.mark.parametrize("reused", [False, True], ids=["made in this run", "reused from another"])
-def test_clean_takes_nothing_from_a_run_that_goes_on(nbci: Console, tmp_path: Path, reused: bool) -> None:
+def test_clean_takes_nothing_from_a_run_that_goes_on(
+    nbci: Console, tmp_path: Path, reused: bool
+) -> None:
     environment = {"NBCI_CACHE": str(tmp_path / "cache")}
     make = ("step:make out:made.txt", "Path('made.txt').write_text('made')\n" + MAKE)
     total = f"{CHECK}\ntotal = big[:3].sum() + len(many)"
-    last = ("step:last prev:sum in:made.txt", f"{CHECK}\nassert Path('made.txt').read_text() == 'made'\nend = total")
+    last = (
+        "step:last prev:sum in:made.txt",
+        f"{CHECK}\nassert Path('made.txt').read_text() == 'made'\nend = total",
+    )
     metrics = ("pipeline-metrics", "print(end)")
     if reused:
-        write_notebook(tmp_path / "n.ipynb", [IMPORTS, make, ("step:sum prev:make", total), last, metrics])
+        write_notebook(
+            tmp_path / "n.ipynb", [IMPORTS, make, ("step:sum prev:make", total), last, metrics]
+        )
         first = nbci("run", "n.ipynb", env=environment)
         assert first.returncode == 0, first.stderr
         (tmp_path / "made.txt").unlink()
-    write_notebook(tmp_path / "n.ipynb", [IMPORTS, make, ("step:sum prev:make", WAIT + total), last, metrics])
+    write_notebook(
+        tmp_path / "n.ipynb", [IMPORTS, make, ("step:sum prev:make", WAIT + total), last, metrics]
+    )
     process = nbci.start("run", "n.ipynb", "--json", env=environment)
     wait_for((tmp_path / "waits").exists, process)
 
     assert nbci("clean", "--keep", "1", "--cache", "--older", "1s", env=environment).returncode == 0
-    cache, project, (run,) = Cache(tmp_path / "cache"), Project(root=tmp_path), (tmp_path / ".nbci" / "runs").iterdir()
-    remove_results(cache, project, (run.name,), SOON)  # what `nbci clean` does when all of it is old
+    cache, project, (run,) = (
+        Cache(tmp_path / "cache"),
+        Project(root=tmp_path),
+        (tmp_path / ".nbci" / "runs").iterdir(),
+    )
+    remove_results(
+        cache, project, (run.name,), SOON
+    )  # what `nbci clean` does when all of it is old
     assert not unneeded_results(cache, project, (run.name,), SOON).paths
     (tmp_path / "go").touch()
     stdout, stderr = process.communicate(timeout=_DEADLINE_SECONDS)
 
     assert process.returncode == 0, stdout + stderr
     shown = json.loads(stdout)
-    assert results(shown) == {"make": "reused" if reused else "passed", "sum": "passed", "last": "passed"}
+    assert results(shown) == {
+        "make": "reused" if reused else "passed",
+        "sum": "passed",
+        "last": "passed",
+    }
     assert shown["metrics"] == {"last:end": 100_003.0}
 
 
-@pytest.mark.parametrize("keeps_it", [True, False], ids=["a step that reads it", "a step that changes it"])
-def test_a_run_makes_again_what_was_taken_from_it(nbci: Console, tmp_path: Path, keeps_it: bool) -> None:
+@pytest.mark.parametrize(
+    "keeps_it", [True, False], ids=["a step that reads it", "a step that changes it"]
+)
+def test_a_run_makes_again_what_was_taken_from_it(
+    nbci: Console, tmp_path: Path, keeps_it: bool
+) -> None:
     environment = {"NBCI_CACHE": str(tmp_path / "cache")}
     cells = [
         IMPORTS,
         ("step:make", MAKE + "\nother = 'early'"),
-        ("step:sum prev:make", WAIT + CHECK + ("" if keeps_it else "\nbig[:3] = many[0] = 7\nbig[:3] = range(3)")),
+        (
+            "step:sum prev:make",
+            WAIT + CHECK + ("" if keeps_it else "\nbig[:3] = many[0] = 7\nbig[:3] = range(3)"),
+        ),
         ("step:last prev:sum", "total = len(many) + len(other)"),
         ("step:end prev:last", "assert big[2] == 2\nend = total"),
         ("pipeline-metrics", "print(end)"),
@@ -129,7 +161,9 @@ def test_a_run_makes_again_what_was_taken_from_it(nbci: Console, tmp_path: Path,
     assert "the value `other` of step make is no longer what it was: make runs again" in stderr
 
 
-def test_a_value_that_goes_while_its_reader_starts_is_made_again(nbci: Console, tmp_path: Path) -> None:
+def test_a_value_that_goes_while_its_reader_starts_is_made_again(
+    nbci: Console, tmp_path: Path
+) -> None:
     environment = {"NBCI_CACHE": str(tmp_path / "cache")}
     removes = (
         "import os, shutil\nif os.environ['NBCI_STEP'] == 'sum' and not os.path.exists('gone'):\n"

@@ -1,4 +1,6 @@
-"""Pipeline files end to end: expansion, matrix, metrics as parameters, conditions, and the notebooks they leave."""
+"""Pipeline files end to end: expansion, matrix, metrics as parameters, conditions, and the
+notebooks they leave.
+"""
 
 from __future__ import annotations
 
@@ -61,7 +63,11 @@ def _project(make_notebook: MakeNotebook, root: Path) -> Path:
     ])  # fmt: skip
     make_notebook(
         "nb/compare.ipynb",
-        [("parameters", "low = 0.0\nhigh = 0.0"), "best = max(low, high)", ("metrics", "print(best)")],
+        [
+            ("parameters", "low = 0.0\nhigh = 0.0"),
+            "best = max(low, high)",
+            ("metrics", "print(best)"),
+        ],
     )
     make_notebook("nb/deploy.ipynb", ["open('../deployed.txt', 'w').close()"])
     make_notebook("nb/tidy.ipynb", ["tidy = True"])
@@ -77,7 +83,9 @@ def test_a_pipeline_file_with_everything_in_it(nbci: Console, make_notebook: Mak
     completed = nbci("run", path, "-p", "C=2", "--json")
     shown = document(completed)
     assert completed.returncode == 0, completed.stderr
-    expected = dict.fromkeys(("prepare/load", "prepare/split", "train/low", "train/high", "compare", "tidy"), "passed")
+    expected = dict.fromkeys(
+        ("prepare/load", "prepare/split", "train/low", "train/high", "compare", "tidy"), "passed"
+    )
     assert results(shown) == expected | {"deploy": "skipped", "announce": "skipped"}
     assert shown["metrics"] == {
         "prepare/split:size": 3.0, "train/low:score": 20.0, "train/high:score": 60.0, "compare:best": 60.0
@@ -100,7 +108,9 @@ def _is_valid(path: Path) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("minor", [2, 5])
-def test_what_an_old_notebook_leaves_is_valid(nbci: Console, make_notebook: MakeNotebook, minor: int) -> None:
+def test_what_an_old_notebook_leaves_is_valid(
+    nbci: Console, make_notebook: MakeNotebook, minor: int
+) -> None:
     path = make_notebook(
         "old.ipynb",
         [
@@ -136,7 +146,9 @@ def test_the_order_may_come_from_the_variables(nbci: Console, make_notebook: Mak
             ("metrics", "print(total)"),
         ],
     )
-    (nbci.cwd / "p.yaml").write_text("pipeline: p\norder: dataflow\nsteps:\n  n: {notebook: n.ipynb}\n")
+    (nbci.cwd / "p.yaml").write_text(
+        "pipeline: p\norder: dataflow\nsteps:\n  n: {notebook: n.ipynb}\n"
+    )
     shown = document(nbci("run", "p.yaml", "--json"))
     assert shown["metrics"] == {"n/last:total": 3.0}
     plan = json.loads((run_folder(nbci.cwd, shown) / "plan.json").read_text())
@@ -145,8 +157,12 @@ def test_the_order_may_come_from_the_variables(nbci: Console, make_notebook: Mak
     }  # fmt: skip
 
 
-def test_a_run_started_elsewhere_belongs_to_the_notebooks_project(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("project/nb/n.ipynb", [("metrics", "import os\nhere = len(os.listdir('.'))")])
+def test_a_run_started_elsewhere_belongs_to_the_notebooks_project(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    notebook = make_notebook(
+        "project/nb/n.ipynb", [("metrics", "import os\nhere = len(os.listdir('.'))")]
+    )
     (nbci.cwd / "project/.git").mkdir()
     (nbci.cwd / "elsewhere").mkdir()
     completed = nbci("run", notebook, "--json", cwd=nbci.cwd / "elsewhere")

@@ -1,4 +1,6 @@
-"""Steps write inside the project, and never where git, DVC, nbci or the pipeline itself have their files."""
+"""Steps write inside the project, and never where git, DVC, nbci or the pipeline itself have their
+files.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
 
 
 def git(folder: Path, *words: str) -> str:
-    done = subprocess.run(["git", "-C", str(folder), *words], check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        ["git", "-C", str(folder), *words], check=True, capture_output=True, text=True
+    )
     return done.stdout
 
 
@@ -51,7 +55,11 @@ def content(folder: Path) -> dict[str, bytes]:
     ],
 )
 def test_an_out_that_is_not_the_steps_own_is_refused(
-    nbci: Console, make_notebook: MakeNotebook, tmp_path_factory: pytest.TempPathFactory, out: str, word: str
+    nbci: Console,
+    make_notebook: MakeNotebook,
+    tmp_path_factory: pytest.TempPathFactory,
+    out: str,
+    word: str,
 ) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (outside / "kept").write_text("typed by hand", encoding="utf-8")
@@ -85,16 +93,22 @@ def test_files_that_git_tracks_in_an_out_stay(nbci: Console, make_notebook: Make
     assert git(nbci.cwd, "status", "--short") == "A  n.ipynb\nA  reports/README.md\n"
 
     git(nbci.cwd, "rm", "-q", "--cached", "reports/README.md")
-    assert nbci("run", "n.ipynb").returncode == 1  # the folder makes way, and the step does not make it
+    assert (
+        nbci("run", "n.ipynb").returncode == 1
+    )  # the folder makes way, and the step does not make it
 
 
-def artifact(tmp_path: Path, path: str, digest: str = "d41d8cd98f00b204e9800998ecf8427e") -> tuple[Artifacts, FileRef]:
+def artifact(
+    tmp_path: Path, path: str, digest: str = "d41d8cd98f00b204e9800998ecf8427e"
+) -> tuple[Artifacts, FileRef]:
     artifacts = Cache(tmp_path / "cache").artifacts
     artifacts.objects.add_bytes("d41d8cd98f00b204e9800998ecf8427e", b"")
     return artifacts, FileRef(path=path, digest=digest, bytes=0)
 
 
-@pytest.mark.parametrize("path", ["../x", "/tmp/x", ".", ".git/hooks/x", ".nbci/x", "away/x", "a/../../x", "a\0b", ""])
+@pytest.mark.parametrize(
+    "path", ["../x", "/tmp/x", ".", ".git/hooks/x", ".nbci/x", "away/x", "a/../../x", "a\0b", ""]
+)
 def test_a_recorded_path_is_checked_when_it_becomes_a_place(tmp_path: Path, path: str) -> None:
     (tmp_path / "work").mkdir()
     os.symlink(tmp_path, tmp_path / "work/away")
@@ -122,7 +136,9 @@ def test_a_folder_is_put_back_below_its_place_whatever_is_linked_there(tmp_path:
     assert not (work / "out/deep").is_symlink()
 
 
-@pytest.mark.parametrize("digest", ["../../x", "ab/../../../x", "..", "/etc/passwd", "a\0b", "é" * 32])
+@pytest.mark.parametrize(
+    "digest", ["../../x", "ab/../../../x", "..", "/etc/passwd", "a\0b", "é" * 32]
+)
 def test_what_names_no_object_is_refused(tmp_path: Path, digest: str) -> None:
     cache = Cache(tmp_path / "cache")
     for look in (cache.value_path, cache.own.path, lambda name: list(cache.records(name))):
@@ -171,21 +187,30 @@ x = 1
 
 
 def test_a_step_may_change_json_as_it_likes(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("n.ipynb", [("step:a", HOSTILE), ("step:b prev:a", "print('x is', x)")])
+    notebook = make_notebook(
+        "n.ipynb", [("step:a", HOSTILE), ("step:b prev:a", "print('x is', x)")]
+    )
     done = nbci("run", notebook)
     assert done.returncode == 0, done.stderr
     assert "x is 1" in done.stdout
 
 
-def test_a_kernel_that_cannot_answer_is_a_failed_step(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_kernel_that_cannot_answer_is_a_failed_step(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     code = "get_ipython().display_formatter.format = lambda *args, **settings: ({}, {})\nx = 1"
     done = nbci("run", make_notebook("n.ipynb", [("step:a", code), ("step:b prev:a", "x")]))
     assert done.returncode == 1, done.stderr
     assert "no longer answers" in done.stdout + done.stderr
 
 
-def test_names_that_no_record_or_folder_can_have(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook("n.ipynb", [("step:a out:d", "import os\nos.makedirs('d')\nopen(b'd/bad\\xff', 'w').close()")])
+def test_names_that_no_record_or_folder_can_have(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    make_notebook(
+        "n.ipynb",
+        [("step:a out:d", "import os\nos.makedirs('d')\nopen(b'd/bad\\xff', 'w').close()")],
+    )
     done = nbci("run", "n.ipynb")
     assert done.returncode == 0, done.stderr
     assert nbci("run", "n.ipynb", "--force").returncode == 0

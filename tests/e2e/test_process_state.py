@@ -1,4 +1,6 @@
-"""Settings that a step changes hold in its own process: the run says so where later steps would miss them."""
+"""Settings that a step changes hold in its own process: the run says so where later steps would
+miss them.
+"""
 
 from __future__ import annotations
 
@@ -65,7 +67,9 @@ def left(root: Path, step: str) -> list[tuple[int, str]]:
 def test_each_setting_is_named_with_its_cell(
     nbci: Console, make_notebook: MakeNotebook, tmp_path: Path, kind: str, settings: dict[str, str]
 ) -> None:
-    cells = [("step:a", IMPORTS[kind])] + [("", change) for change in settings] + [("step:b", "x = 1")]
+    cells = (
+        [("step:a", IMPORTS[kind])] + [("", change) for change in settings] + [("step:b", "x = 1")]
+    )
     done = nbci("run", make_notebook("n.ipynb", cells))
     assert done.returncode == 0, done.stderr
     assert dict(left(tmp_path, "a")) == dict(enumerate(settings.values(), 2))
@@ -73,8 +77,12 @@ def test_each_setting_is_named_with_its_cell(
     assert left(tmp_path, "b") == []
 
 
-def test_nothing_is_said_where_nothing_is_missed(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
-    """What the imports set, what a cell sets back, what an import sets by itself, and the last step's settings."""
+def test_nothing_is_said_where_nothing_is_missed(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
+    """What the imports set, what a cell sets back, what an import sets by itself, and the last
+    step's settings.
+    """
     every = "import os\nimport numpy as np\nnp.set_printoptions(precision=3)\nos.environ['A'] = '1'"
     back = "import pandas as pd\nwith pd.option_context('display.precision', 2):\n    pass\nos.environ['B'] = '1'"
     cells = [
@@ -89,10 +97,16 @@ def test_nothing_is_said_where_nothing_is_missed(nbci: Console, make_notebook: M
     assert left(tmp_path, "a") == left(tmp_path, "b") == []
 
 
-def test_a_figure_of_an_earlier_step_is_shown(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_a_figure_of_an_earlier_step_is_shown(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     made = "import matplotlib.pyplot as plt\nfig, ax = plt.subplots()\nplt.close(fig)"
-    done = nbci("run", make_notebook("n.ipynb", [("step:a", made), ("step:b", "ax.set_title('t')\nfig")]))
+    done = nbci(
+        "run", make_notebook("n.ipynb", [("step:a", made), ("step:b", "ax.set_title('t')\nfig")])
+    )
     assert done.returncode == 0, done.stderr
     run = max((tmp_path / ".nbci/runs").glob("2*"))
-    shown = json.loads((run / "steps/b/notebook.ipynb").read_text(encoding="utf-8"))["cells"][-1]["outputs"]
+    shown = json.loads((run / "steps/b/notebook.ipynb").read_text(encoding="utf-8"))["cells"][-1][
+        "outputs"
+    ]
     assert "image/png" in shown[-1]["data"]

@@ -18,7 +18,11 @@ if TYPE_CHECKING:
 @pytest.fixture
 def half_reused(nbci: Console, make_notebook: MakeNotebook) -> Path:
     """The folder of a run that ran one step of two."""
-    cells = [("parameters", "k = 1"), ("step:same", "print('the same')"), ("step:other", "print('k is', k)")]
+    cells = [
+        ("parameters", "k = 1"),
+        ("step:same", "print('the same')"),
+        ("step:other", "print('k is', k)"),
+    ]
     make_notebook("n.ipynb", cells)
     for value in ("1", "2"):
         assert nbci("run", "n.ipynb", "-p", f"k={value}").returncode == 0
@@ -51,7 +55,9 @@ def test_a_reused_step_costs_no_notebook_and_no_page(nbci: Console, half_reused:
     assert printed == ["the same\n", "k is 2\n"]
 
 
-def test_the_notebook_of_a_result_that_is_gone_comes_from_its_run(nbci: Console, half_reused: Path) -> None:
+def test_the_notebook_of_a_result_that_is_gone_comes_from_its_run(
+    nbci: Console, half_reused: Path
+) -> None:
     assert nbci("clean", "--cache", "--older", "1s").returncode == 0
     (nbci.cwd / "n.ipynb").write_text("{}")
     done = nbci("report", half_reused.name, "--json")
@@ -60,7 +66,9 @@ def test_the_notebook_of_a_result_that_is_gone_comes_from_its_run(nbci: Console,
     assert "the same" in (half_reused / "report/steps/same.html").read_text(encoding="utf-8")
 
 
-def test_a_run_with_nothing_to_do_has_a_report_when_asked_for(nbci: Console, half_reused: Path) -> None:
+def test_a_run_with_nothing_to_do_has_a_report_when_asked_for(
+    nbci: Console, half_reused: Path
+) -> None:
     assert nbci("run", "n.ipynb", "-p", "k=2").returncode == 0
     newest = max(half_reused.parent.iterdir())
     assert newest != half_reused

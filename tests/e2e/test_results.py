@@ -1,4 +1,6 @@
-"""What became of a run is told alike everywhere: refused is not passed, and interrupted is not failed."""
+"""What became of a run is told alike everywhere: refused is not passed, and interrupted is not
+failed.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ gates: [{metric: auc, at_least: 0.9}]
 
 
 def pipeline(nbci: Console, make_notebook: MakeNotebook) -> None:
-    make_notebook("n.ipynb", [("parameters", "k = 1"), ("step:a", "auc = k / 10"), ("metrics", "auc")])
+    make_notebook(
+        "n.ipynb", [("parameters", "k = 1"), ("step:a", "auc = k / 10"), ("metrics", "auc")]
+    )
     (nbci.cwd / "p.yaml").write_text(PIPELINE, encoding="utf-8")
 
 
@@ -56,17 +60,24 @@ def test_a_refused_run_is_refused_everywhere(nbci: Console, make_notebook: MakeN
     assert json.loads(nbci("runs", "--json").stdout)[0]["result"] == "passed"
 
 
-def test_runs_that_differ_in_parameters_can_be_told_apart(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_runs_that_differ_in_parameters_can_be_told_apart(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     pipeline(nbci, make_notebook)
     nbci("run", "p.yaml", "-p", "k=3")
     nbci("run", "p.yaml", "-p", "k=4")
     shown = nbci("runs").stdout.splitlines()
     assert "parameters" in shown[0]
     assert ["k=4" in shown[1], "k=3" in shown[2]] == [True, True]
-    assert [row["params"] for row in json.loads(nbci("runs", "--json").stdout)] == [{"k": 4.0}, {"k": 3.0}]
+    assert [row["params"] for row in json.loads(nbci("runs", "--json").stdout)] == [
+        {"k": 4.0},
+        {"k": 3.0},
+    ]
 
 
-def test_a_step_that_was_interrupted_did_not_fail(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_a_step_that_was_interrupted_did_not_fail(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     ready = tmp_path / "ready"
     code = f"open({str(ready)!r}, 'w').close()\nimport time\ntime.sleep(120)"
     make_notebook("n.ipynb", [("step:a", code), ("step:b prev:a", "1")])

@@ -35,7 +35,9 @@ class Project:
         (folder / "helper.py").write_text("def double(n):\n    return 2 * n\n", encoding="utf-8")
         self.write()
 
-    def write(self, *, load: str = LOAD, train: str = TRAIN, report: str = REPORT, tags: str = "") -> None:
+    def write(
+        self, *, load: str = LOAD, train: str = TRAIN, report: str = REPORT, tags: str = ""
+    ) -> None:
         cells = [
             ("parameters", "size = 4\nweight = 3"),
             (f"step:load {tags}", load),
@@ -87,12 +89,18 @@ def test_a_changed_cell_runs_again_and_what_its_value_changes(project: Project) 
 
 def test_only_steps_that_name_a_parameter_run_again(project: Project) -> None:
     assert "parameter weight: int 3 → int 5" in project.why("train", "-p", "weight=5")
-    assert project.run("-p", "weight=5") == {"load": "reused", "train": "passed", "report": "passed"}
+    assert project.run("-p", "weight=5") == {
+        "load": "reused",
+        "train": "passed",
+        "report": "passed",
+    }
     assert project.run() == NONE
 
 
 def test_a_module_of_the_project_counts(project: Project) -> None:
-    (project.folder / "helper.py").write_text("def double(n):\n    return n + n + 1\n", encoding="utf-8")
+    (project.folder / "helper.py").write_text(
+        "def double(n):\n    return n + n + 1\n", encoding="utf-8"
+    )
     assert "module helper.py has changed" in project.why("load")
     assert project.run() == ALL
 
@@ -119,14 +127,16 @@ def test_files_of_an_environment_in_the_project_are_packages(project: Project) -
     (packages / "lists").mkdir(parents=True)
     (project.folder / ".venv" / "pyvenv.cfg").touch()
     (packages / "lists" / "numbers.txt").write_text("7", encoding="utf-8")
-    lines = (
-        f"import sys\nsys.path.append({str(packages)!r})\nn = int(open({str(packages / 'lists/numbers.txt')!r}).read())"
-    )
+    lines = f"import sys\nsys.path.append({str(packages)!r})\nn = int(open({str(packages / 'lists/numbers.txt')!r}).read())"
     project.write(train=f"{lines}\n{TRAIN}")
     project.run()
     run = json.loads(project.nbci("show", "--json", env=project.env).stdout)["run"]
-    record = json.loads((project.folder / ".nbci" / "runs" / run / "steps" / "train" / "record.json").read_bytes())
-    assert [part["label"] for part in record["observed"] if part["kind"] in ("file", "module")] == []
+    record = json.loads(
+        (project.folder / ".nbci" / "runs" / run / "steps" / "train" / "record.json").read_bytes()
+    )
+    assert [
+        part["label"] for part in record["observed"] if part["kind"] in ("file", "module")
+    ] == []
 
 
 def test_a_file_written_undeclared_is_said(project: Project) -> None:
@@ -153,7 +163,9 @@ def test_a_forecast_counts_on_outs_that_will_be_put_back(project: Project) -> No
     assert project.why("train").startswith("train: reuse, of run ")
     assert project.run("--only", "train") == {"load": "reused", "train": "passed"}
     assert project.run("-p", "size=5") == {"load": "passed", "train": "passed"}
-    assert project.why("train").startswith("train: reuse, of run ")  # of the first run, though the file is of another
+    assert project.why("train").startswith(
+        "train: reuse, of run "
+    )  # of the first run, though the file is of another
     assert project.run() == {"load": "reused", "train": "reused"}
 
 
@@ -161,7 +173,9 @@ def test_what_cannot_be_remembered_is_no_obstacle_to_looking(project: Project) -
     state = project.folder / ".nbci" / "state"
     shutil.rmtree(state)
     state.touch()
-    (project.folder / "helper.py").write_text("def double(n):\n    return n * 2\n", encoding="utf-8")
+    (project.folder / "helper.py").write_text(
+        "def double(n):\n    return n * 2\n", encoding="utf-8"
+    )
     assert project.nbci("plan", "n.ipynb", env=project.env).returncode == 0
     assert "module helper.py has changed" in project.why("load")
     assert project.nbci("run", "n.ipynb", env=project.env).returncode == 4
@@ -169,14 +183,24 @@ def test_what_cannot_be_remembered_is_no_obstacle_to_looking(project: Project) -
 
 def test_a_cache_that_is_a_file_is_wrong_usage(project: Project) -> None:
     project.env["NBCI_CACHE"] = str(project.folder / "helper.py")
-    for command in (["run", "n.ipynb", "-p", "size=8"], ["plan", "n.ipynb"], ["why", "n.ipynb", "train"]):
+    for command in (
+        ["run", "n.ipynb", "-p", "size=8"],
+        ["plan", "n.ipynb"],
+        ["why", "n.ipynb", "train"],
+    ):
         done = project.nbci(*command, env=project.env)
-        assert (done.returncode, "helper.py: the cache is no folder" in done.stderr) == (2, True), done.stderr
+        assert (done.returncode, "helper.py: the cache is no folder" in done.stderr) == (2, True), (
+            done.stderr
+        )
 
 
 def test_force(project: Project) -> None:
     assert project.run("--force") == ALL
-    assert project.run("--force-step", "train") == {"load": "reused", "train": "passed", "report": "reused"}
+    assert project.run("--force-step", "train") == {
+        "load": "reused",
+        "train": "passed",
+        "report": "reused",
+    }
 
 
 def test_a_step_may_decline(project: Project) -> None:
@@ -195,7 +219,9 @@ def test_a_pipeline_reuses_the_steps_of_its_notebook_under_its_own_names(project
     pipeline = project.folder / "pipelines" / "p.yaml"
     pipeline.parent.mkdir()
     pipeline.write_text("steps: {all: {notebook: n.ipynb}}\n", encoding="utf-8")
-    done = project.nbci("run", "pipelines/p.yaml", "--json", "--force-step", "all/train", env=project.env)
+    done = project.nbci(
+        "run", "pipelines/p.yaml", "--json", "--force-step", "all/train", env=project.env
+    )
     assert done.returncode == 0, done.stderr
     results = {step["name"]: step["result"] for step in json.loads(done.stdout)["steps"]}
     assert results == {"all/load": "reused", "all/train": "passed", "all/report": "reused"}
@@ -214,7 +240,9 @@ def change_source(project: Project) -> None:
 
 
 def change_module(project: Project) -> None:
-    (project.folder / "helper.py").write_text("def double(n):\n    return 2.5 * n\n", encoding="utf-8")
+    (project.folder / "helper.py").write_text(
+        "def double(n):\n    return 2.5 * n\n", encoding="utf-8"
+    )
 
 
 def remove_out(project: Project) -> None:
@@ -228,7 +256,9 @@ def damage_the_record(project: Project) -> None:
 
 
 @pytest.mark.parametrize("change", [change_source, change_module, remove_out, damage_the_record])
-def test_nothing_to_do_is_told_at_once_and_never_wrongly(project: Project, change: Callable[[Project], None]) -> None:
+def test_nothing_to_do_is_told_at_once_and_never_wrongly(
+    project: Project, change: Callable[[Project], None]
+) -> None:
     quick = until_quick(project)
     assert "3 reused from run" in quick
     listed = json.loads(project.nbci("runs", "--json", env=project.env).stdout)
@@ -253,7 +283,9 @@ def until_quick(project: Project) -> str:
 
 
 def test_clean_leaves_what_is_needed(project: Project, tmp_path: Path) -> None:
-    assert project.nbci("run", "n.ipynb", env=project.env).returncode == 0  # nothing to do: it names the first run
+    assert (
+        project.nbci("run", "n.ipynb", env=project.env).returncode == 0
+    )  # nothing to do: it names the first run
     assert project.run("-p", "weight=5")["train"] == "passed"
     runs = project.folder / ".nbci" / "runs"
     oldest, same, newest = sorted(path.name for path in runs.iterdir())
@@ -298,8 +330,12 @@ def test_what_a_package_reads_when_it_is_imported_counts(tmp_path: Path) -> None
     assert [result(), result(TQDM_DISABLE="1")] == ["passed", "passed"]
 
 
-def test_another_interpreter_under_the_same_kernel_runs_again(nbci: Console, tmp_path: Path) -> None:
-    """As when the same project is run from another environment: what is installed there may be something else."""
+def test_another_interpreter_under_the_same_kernel_runs_again(
+    nbci: Console, tmp_path: Path
+) -> None:
+    """As when the same project is run from another environment: what is installed there may be
+    something else.
+    """
     write_notebook(tmp_path / "n.ipynb", ["import sys", "print(sys.executable)"])
     other = tmp_path / "other-python"
     other.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n', encoding="utf-8")

@@ -1,4 +1,6 @@
-"""A value that refers to a class or function of the notebook is another one when that definition is."""
+"""A value that refers to a class or function of the notebook is another one when that definition
+is.
+"""
 
 from __future__ import annotations
 
@@ -79,7 +81,10 @@ class ProjectOfValues(Project):
             ("parameters", "FACTOR = 1"),
             ("imports", "import dataclasses, enum, functools"),
             ("functions", DEFINITIONS.format(version=version)),
-            ("step:make", "\n".join(f"v_{name} = {made.format()}" for name, (made, _) in VALUES.items())),
+            (
+                "step:make",
+                "\n".join(f"v_{name} = {made.format()}" for name, (made, _) in VALUES.items()),
+            ),
         ]
         for name, (_, asked) in VALUES.items():
             cells += [(f"step:{name} prev:make", f"m_{name} = {asked.format(f'v_{name}')}")]

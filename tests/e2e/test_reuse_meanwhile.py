@@ -1,4 +1,6 @@
-"""Files that change while a run goes on, or between a run and its going on: old and new are never mixed."""
+"""Files that change while a run goes on, or between a run and its going on: old and new are never
+mixed.
+"""
 
 from __future__ import annotations
 
@@ -82,7 +84,9 @@ READ = "import helper\nx = helper.X + int(open('d.txt').read()) + len(os.listdir
         ("cache:enabled", READ, "d.txt", "2"),
     ],
 )
-def test_what_changes_while_a_step_runs(project: ChangingProject, tags: str, read: str, changed: str, new: str) -> None:
+def test_what_changes_while_a_step_runs(
+    project: ChangingProject, tags: str, read: str, changed: str, new: str
+) -> None:
     project.notebook((f"step:a {tags}", f"{read}\n{WAIT}"), ("metrics", "print(x)"))
     said = project.run_and_meanwhile(lambda project: project.write(changed, new))
     label = "many" if changed.startswith("many/") else changed
@@ -102,7 +106,9 @@ def test_what_changes_while_a_step_runs(project: ChangingProject, tags: str, rea
 def test_what_changes_after_its_step_while_the_run_goes_on(
     project: ChangingProject, change: Callable[[ChangingProject], None]
 ) -> None:
-    project.notebook(("step:a", "x = open('d.txt').read() if os.path.exists('d.txt') else 0"), ("step:b", WAIT))
+    project.notebook(
+        ("step:a", "x = open('d.txt').read() if os.path.exists('d.txt') else 0"), ("step:b", WAIT)
+    )
     project.run_and_meanwhile(change)
     assert "nothing has changed" not in project.run()[1]
 
@@ -117,7 +123,9 @@ def test_what_changes_after_its_step_while_the_run_goes_on(
     ],
 )
 def test_a_step_that_rewrites_its_input(project: ChangingProject, rewrite: str) -> None:
-    project.notebook(("step:a in:d.txt", f"x = len(open('d.txt').read())\n{rewrite}"), ("metrics", "print(x)"))
+    project.notebook(
+        ("step:a in:d.txt", f"x = len(open('d.txt').read())\n{rewrite}"), ("metrics", "print(x)")
+    )
     code, said = project.run()
     assert (code, "warning: " in said, "d.txt" in said, "not kept" in said) == (0, True, True, True)
     project.write("d.txt", "1")
@@ -140,10 +148,15 @@ def test_what_a_step_wrote_and_is_gone_is_told(project: ChangingProject) -> None
 @pytest.mark.parametrize(
     ("name", "text"), [("helper.py", "X = 2\n"), ("d.txt", "2"), ("dep.txt", "2"), ("out.txt", "2")]
 )
-def test_a_run_does_not_go_on_with_other_files(project: ChangingProject, name: str, text: str) -> None:
+def test_a_run_does_not_go_on_with_other_files(
+    project: ChangingProject, name: str, text: str
+) -> None:
     project.write("dep.txt", "1")
     project.notebook(
-        ("step:a in:dep.txt out:out.txt", f"{READ}\nopen('out.txt', 'w').write(open('dep.txt').read())"),
+        (
+            "step:a in:dep.txt out:out.txt",
+            f"{READ}\nopen('out.txt', 'w').write(open('dep.txt').read())",
+        ),
         ("step:b", "open('log', 'w').close()\nassert os.path.exists('fine')"),
     )
     assert project.run()[0] == 1
@@ -151,12 +164,17 @@ def test_a_run_does_not_go_on_with_other_files(project: ChangingProject, name: s
     before = (project.folder / name).read_text(encoding="utf-8")
     project.write(name, text)
     refused = project.nbci("run", "--resume", "latest", env=project.env)
-    assert (refused.returncode, f"{name} has changed since step a used it" in refused.stderr) == (2, True)
+    assert (refused.returncode, f"{name} has changed since step a used it" in refused.stderr) == (
+        2,
+        True,
+    )
     project.write(name, before)
     assert project.nbci("run", "--resume", "latest", env=project.env).returncode == 0
 
 
-def test_what_the_run_itself_has_changed_is_no_obstacle_to_going_on(project: ChangingProject) -> None:
+def test_what_the_run_itself_has_changed_is_no_obstacle_to_going_on(
+    project: ChangingProject,
+) -> None:
     project.notebook(
         ("step:a", "x = open('d.txt').read()"),
         ("step:b", "x\nopen('d.txt', 'w').write('9')"),

@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from tests.support.console import Console
 
 
-def test_a_papermill_notebook_with_every_source_of_parameters(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_papermill_notebook_with_every_source_of_parameters(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "notebooks/fit.ipynb",
         [
@@ -39,14 +41,31 @@ def test_a_papermill_notebook_with_every_source_of_parameters(nbci: Console, mak
     (nbci.cwd / "p.yaml").write_text("b: 2\nc: 2\nd: 2\nsettings: {k: [x]}\nnothing: 5\n")
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
     environ = {f"NBCI_PARAM_{name}": "7" for name in "abcd"}
-    options = ("-f", "p.yaml", "-p", "d=4", "-p", 'who=it\'s "you"\n', "-p", "by_hand=1e-3", "-p", "flag=false")
+    options = (
+        "-f",
+        "p.yaml",
+        "-p",
+        "d=4",
+        "-p",
+        'who=it\'s "you"\n',
+        "-p",
+        "by_hand=1e-3",
+        "-p",
+        "flag=false",
+    )
     completed = nbci("run", notebook, *options, "--json", env=environ)
     shown = document(completed)
     assert completed.returncode == 0, completed.stderr
     sources = {name: one["source"] for name, one in shown["params"].items()}
-    assert (sources["a"], sources["c"], sources["d"]) == ("environment NBCI_PARAM_a", "-f p.yaml", "-p")
+    assert (sources["a"], sources["c"], sources["d"]) == (
+        "environment NBCI_PARAM_a",
+        "-f p.yaml",
+        "-p",
+    )
     assert sources["negative"] == "notebooks/fit.ipynb"
-    executed = (run_folder(nbci.cwd, shown) / "steps/fit/notebook.ipynb").read_text(encoding="utf-8")
+    executed = (run_folder(nbci.cwd, shown) / "steps/fit/notebook.ipynb").read_text(
+        encoding="utf-8"
+    )
     printed = json.loads("".join(_stdout(executed)[0]))
     assert printed == [7, 2, 2, 4, -1.5, 5, False, [1, 2], {"k": ["x"]}, 'it\'s "you"\n', 8, 0.001]
     assert _stdout(executed)[1].strip() == "notebooks"
@@ -69,7 +88,11 @@ def test_parts_of_a_pipeline(nbci: Console, make_notebook: MakeNotebook) -> None
     notebook = make_notebook("abc.ipynb", cells)
 
     def ran() -> str:
-        return "".join(name * len((nbci.cwd / name).read_text()) for name in "abc" if (nbci.cwd / name).exists())
+        return "".join(
+            name * len((nbci.cwd / name).read_text())
+            for name in "abc"
+            if (nbci.cwd / name).exists()
+        )
 
     until = document(nbci("run", notebook, "--until", "b", "--json"))
     assert results(until) == {"a": "passed", "b": "passed", "c": "skipped"}
@@ -159,7 +182,9 @@ def test_every_try_is_kept(nbci: Console, make_notebook: MakeNotebook) -> None:
         assert (folder / attempt["notebook"]).exists()
 
 
-def test_metrics_from_everywhere_and_numbers_that_are_none(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_metrics_from_everywhere_and_numbers_that_are_none(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     make_notebook(
         "m.ipynb",
         [
@@ -181,7 +206,9 @@ def test_metrics_from_everywhere_and_numbers_that_are_none(nbci: Console, make_n
             ("metrics", "print('whole:', whole_b)"),
         ],
     )
-    (nbci.cwd / "p.yaml").write_text("pipeline: p\nsteps:\n  m: {notebook: m.ipynb, metrics: [metrics.json]}\n")
+    (nbci.cwd / "p.yaml").write_text(
+        "pipeline: p\nsteps:\n  m: {notebook: m.ipynb, metrics: [metrics.json]}\n"
+    )
     completed = nbci("run", "p.yaml", "--json")
     shown = document(completed)
     assert completed.returncode == 0, completed.stderr
@@ -215,11 +242,15 @@ def test_values_as_the_design_says(nbci: Console, make_notebook: MakeNotebook) -
         ],
     )  # fmt: skip
     shown = document(nbci("run", notebook, "--json"))
-    assert shown["result"] == "passed", failure(shown, next(n for n, r in results(shown).items() if r == "failed"))
+    assert shown["result"] == "passed", failure(
+        shown, next(n for n, r in results(shown).items() if r == "failed")
+    )
     assert shown["metrics"] == {"use:fitted": 3.0}
 
 
-def test_a_branch_that_changed_a_value_wins_at_the_join(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_branch_that_changed_a_value_wins_at_the_join(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "join.ipynb",
         [
@@ -264,13 +295,17 @@ def test_percent_script_and_markdown_run_too(nbci: Console) -> None:
     (nbci.cwd / "words.md").write_text(
         '# Words\n\n```python\nscore = 5\n```\n\n```python tags=["metrics"]\nprint(score)\n```\n'
     )
-    assert document(nbci("run", "script.py", "-p", "C=3", "--json"))["metrics"] == {"script:score": 6.0}
+    assert document(nbci("run", "script.py", "-p", "C=3", "--json"))["metrics"] == {
+        "script:score": 6.0
+    }
     assert document(nbci("run", "words.md", "--json"))["metrics"] == {"words:score": 5.0}
 
 
 def test_odd_sources(nbci: Console, make_notebook: MakeNotebook) -> None:
     """CRLF runs; NUL and lone surrogates are refused or fail by name, never a bug."""
-    notebook = make_notebook("crlf.ipynb", ["x = 1\r\nif x:\r\n    y = 2\r\n", ("metrics", "print(y)")])
+    notebook = make_notebook(
+        "crlf.ipynb", ["x = 1\r\nif x:\r\n    y = 2\r\n", ("metrics", "print(y)")]
+    )
     assert document(nbci("run", notebook, "--json"))["metrics"] == {"crlf:y": 2.0}
     for name, source in (("nul", "x = 'a\\0b'"), ("surrogate", "x = 'a\\ud800b'")):
         text = notebook.read_text().replace("x = 1\\r\\n", source.replace("\\0", "\\u0000"))
@@ -283,7 +318,9 @@ def test_odd_sources(nbci: Console, make_notebook: MakeNotebook) -> None:
 def test_characters_that_xml_cannot_hold_leave_the_report_readable(nbci: Console) -> None:
     """https://github.com/jupyter/notebook/issues/2680"""
     odd = r"nul \x00 esc \x1b[31mred\x1b[0m vt \x0b fffe \ufffe ]]> <x> bad \udcc3 name"
-    (nbci.cwd / "n.py").write_text(f"# %% tags=['step:a']\nprint('{odd}')\n# %%\nraise ValueError('{odd}')\n")
+    (nbci.cwd / "n.py").write_text(
+        f"# %% tags=['step:a']\nprint('{odd}')\n# %%\nraise ValueError('{odd}')\n"
+    )
     completed = nbci("run", "n.py", "--json")
     assert completed.returncode == 1, completed.stderr
 
@@ -311,9 +348,13 @@ def test_runs_at_once_that_write_one_file_see_their_own_each(nbci: Console) -> N
     assert sorted(run["metrics"]["b:got"] for run in runs) == [1, 2, 3]
 
 
-def test_a_flood_of_output_is_capped_and_spilled(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_flood_of_output_is_capped_and_spilled(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\noutput_cap_bytes = 50000\n")
-    notebook = make_notebook("flood.ipynb", ["for at in range(20000):\n    print('line', at)\nprint('the end')"])
+    notebook = make_notebook(
+        "flood.ipynb", ["for at in range(20000):\n    print('line', at)\nprint('the end')"]
+    )
     completed = nbci("run", notebook, "--json")
     shown = document(completed)
     assert completed.returncode == 0
@@ -329,9 +370,12 @@ def test_a_flood_of_output_is_capped_and_spilled(nbci: Console, make_notebook: M
 
 def test_a_damaged_run_stops_no_other(nbci: Console, make_notebook: MakeNotebook) -> None:
     notebook = make_notebook(
-        "n.ipynb", [("step:a out:made.txt", "open('made.txt', 'w').close()\nx = 1"), ("step:b", "x")]
+        "n.ipynb",
+        [("step:a out:made.txt", "open('made.txt', 'w').close()\nx = 1"), ("step:b", "x")],
     )
-    damaged, other = (run_folder(nbci.cwd, document(nbci("run", notebook, "--json"))) for _ in range(2))
+    damaged, other = (
+        run_folder(nbci.cwd, document(nbci("run", notebook, "--json"))) for _ in range(2)
+    )
     for name in ("plan.json", "run.json", "steps/a/record.json"):
         (damaged / name).write_text("{")
     text = json.loads((other / "plan.json").read_text())
@@ -347,12 +391,17 @@ def test_a_damaged_run_stops_no_other(nbci: Console, make_notebook: MakeNotebook
     assert nbci("run", notebook, "--only", "b").returncode == 0
 
 
-def test_names_that_share_an_object_change_together(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_names_that_share_an_object_change_together(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     """As in Kale's titanic: `combine` holds the frames, and a step changes them through it."""
     notebook = make_notebook(
         "combine.ipynb",
         [
-            ("step:load", "train, test = {'rows': 1}, {'rows': 2}\ncombine = [train, test]\nother = [7]"),
+            (
+                "step:load",
+                "train, test = {'rows': 1}, {'rows': 2}\ncombine = [train, test]\nother = [7]",
+            ),
             ("step:change prev:load", "for frame in combine:\n    frame['rows'] *= 10"),
             ("step:idle prev:change", "len(other)"),
             ("step:again prev:idle", "train['rows'] += 1"),

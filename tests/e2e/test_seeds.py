@@ -59,28 +59,50 @@ def test_the_numbers_are_those_of_the_whole_notebook(
 ) -> None:
     notebook = make_notebook("n.ipynb", WHOLE[name])
     source = "\n".join(text for _, text in WHOLE[name])
-    whole = subprocess.run([sys.executable, "-c", source], check=True, capture_output=True, text=True)
+    whole = subprocess.run(
+        [sys.executable, "-c", source], check=True, capture_output=True, text=True
+    )
     done = nbci("run", notebook, env={"NBCI_ZYGOTE": zygote})
     assert done.returncode == 0, done.stderr
-    assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == whole.stdout.splitlines()
+    assert (
+        re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == whole.stdout.splitlines()
+    )
     assert "seeded" not in done.stdout + done.stderr
 
 
-def test_a_result_stands_only_for_the_state_that_it_was_drawn_from(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_result_stands_only_for_the_state_that_it_was_drawn_from(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     def run(b: str) -> dict[str, str]:
-        steps = [("step:a", SEED), ("step:b", b), ("step:c", "y = 2"), ("step:d", DRAW), ("step:e", DRAW)]
+        steps = [
+            ("step:a", SEED),
+            ("step:b", b),
+            ("step:c", "y = 2"),
+            ("step:d", DRAW),
+            ("step:e", DRAW),
+        ]
         done = nbci("run", make_notebook("n.ipynb", steps), "--json")
         assert done.returncode == 0, done.stderr
         return results(document(done))
 
     drawing = {"d": "passed", "e": "passed"}
     assert run("x = 1") == {"a": "passed", "b": "passed", "c": "passed", **drawing}
-    assert run("x = 2") == {"a": "reused", "b": "passed", "c": "reused", "d": "reused", "e": "reused"}
+    assert run("x = 2") == {
+        "a": "reused",
+        "b": "passed",
+        "c": "reused",
+        "d": "reused",
+        "e": "reused",
+    }
     drawing_more = "import random\nimport numpy as np\nx = random.random(), np.random.rand(3)"
     assert run(drawing_more) == {"a": "reused", "b": "passed", "c": "reused", **drawing}
-    make_notebook("n.ipynb", [("step:a", SEED), ("step:b", "x = 4"), ("step:c", "y = 2"), ("step:d", DRAW)])
+    make_notebook(
+        "n.ipynb", [("step:a", SEED), ("step:b", "x = 4"), ("step:c", "y = 2"), ("step:d", DRAW)]
+    )
     planned = nbci("plan", "n.ipynb").stdout
-    assert re.search(r"^d  \[depends: on the random state that b will leave\]", planned, re.MULTILINE), planned
+    assert re.search(
+        r"^d  \[depends: on the random state that b will leave\]", planned, re.MULTILINE
+    ), planned
     assert run("x = 1") == dict.fromkeys("abcde", "reused")
 
 
@@ -103,20 +125,34 @@ def test_branches_have_copies_and_where_they_meet_the_one_that_drew_counts(
     assert numbers[0] == numbers[1] != numbers[2]
     disputes = [line for line in said.splitlines() if "both drew" in line]
     assert [
-        re.findall(r"steps (\w) and (\w) both drew from the random state of ([\w.]+)", line) for line in disputes
+        re.findall(r"steps (\w) and (\w) both drew from the random state of ([\w.]+)", line)
+        for line in disputes
     ] == [
         [("b", "e", "numpy.random")],
         [("b", "e", "random")],
     ], said  # not of e, where only one drew, nor of g, which draws nothing
 
 
-def test_what_nobody_seeded_stays_unpredictable_and_is_told(nbci: Console, make_notebook: MakeNotebook) -> None:
-    unseeded = "import random\nimport numpy as np\nrandom.seed()\nprint(random.random(), np.random.rand())"
-    notebook = make_notebook("n.ipynb", [("step:a", unseeded), ("step:b prev:a", SPLIT), ("step:c prev:a", DRAW)])
+def test_what_nobody_seeded_stays_unpredictable_and_is_told(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    unseeded = (
+        "import random\nimport numpy as np\nrandom.seed()\nprint(random.random(), np.random.rand())"
+    )
+    notebook = make_notebook(
+        "n.ipynb", [("step:a", unseeded), ("step:b prev:a", SPLIT), ("step:c prev:a", DRAW)]
+    )
     first, said = shown(nbci, notebook)
-    for step, name in [("a", "random"), ("a", "numpy.random"), ("b", "numpy.random"), ("c", "random")]:
+    for step, name in [
+        ("a", "random"),
+        ("a", "numpy.random"),
+        ("b", "numpy.random"),
+        ("c", "random"),
+    ]:
         assert re.search(
-            rf"^\[{step}\] warning: .* the random state of {name}, which nothing had seeded", said, re.MULTILINE
+            rf"^\[{step}\] warning: .* the random state of {name}, which nothing had seeded",
+            said,
+            re.MULTILINE,
         ), said
     second, _ = shown(nbci, notebook)
     assert first[0] != second[0]
@@ -128,7 +164,9 @@ def test_a_state_that_is_gone_is_made_again(nbci: Console, make_notebook: MakeNo
     numbers, _ = shown(nbci, notebook)
     make_notebook("n.ipynb", [("step:a", SEED), ("step:b", f"{DRAW}\nx = 1")])
     values = user_cache(os.environ).values
-    states = [file for file in values.rglob("*") if file.is_file() and file.read_bytes().startswith(MAGIC)]
+    states = [
+        file for file in values.rglob("*") if file.is_file() and file.read_bytes().startswith(MAGIC)
+    ]
     assert len(states) == 4  # of two generators, after two steps
     for file in states:
         file.unlink()
@@ -137,7 +175,9 @@ def test_a_state_that_is_gone_is_made_again(nbci: Console, make_notebook: MakeNo
     assert re.findall(r"^\[\w+\] ([\d\[].*)$", done.stdout, re.MULTILINE) == numbers
 
 
-def test_the_state_is_carried_to_another_machine(nbci: Console, make_notebook: MakeNotebook, tmp_path: Path) -> None:
+def test_the_state_is_carried_to_another_machine(
+    nbci: Console, make_notebook: MakeNotebook, tmp_path: Path
+) -> None:
     numbers, _ = shown(nbci, make_notebook("n.ipynb", [("step:a", SEED), ("step:b", DRAW)]))
     assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
     for step in "ab":

@@ -1,4 +1,6 @@
-"""Two machines, each with a checkout and caches of its own, and one remote: each reuses what the other ran."""
+"""Two machines, each with a checkout and caches of its own, and one remote: each reuses what the
+other ran.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 
 CELLS = [
     ("step:load", "data = list(range(5))"),
-    ("step:train prev:load out:model.txt", "total = sum(data)\nopen('model.txt', 'w').write(str(total))"),
+    (
+        "step:train prev:load out:model.txt",
+        "total = sum(data)\nopen('model.txt', 'w').write(str(total))",
+    ),
     ("step:use prev:train in:model.txt", "print(total, len(data), open('model.txt').read())"),
 ]
 
@@ -62,7 +67,9 @@ def test_a_checkout_brings_what_only_the_remote_has(machines: tuple[Machine, Mac
 @pytest.fixture
 def machines(tmp_path: Path) -> tuple[Machine, Machine]:
     """Two of them."""
-    return Machine(tmp_path / "one", tmp_path / "remote"), Machine(tmp_path / "two", tmp_path / "remote")
+    return Machine(tmp_path / "one", tmp_path / "remote"), Machine(
+        tmp_path / "two", tmp_path / "remote"
+    )
 
 
 def test_each_reuses_what_the_other_ran(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
@@ -87,18 +94,29 @@ def test_each_reuses_what_the_other_ran(machines: tuple[Machine, Machine], tmp_p
     assert three.run() == ["passed", "passed", "passed"]
 
 
-def test_a_run_gathered_of_reused_steps_has_times_of_its_own(machines: tuple[Machine, Machine]) -> None:
+def test_a_run_gathered_of_reused_steps_has_times_of_its_own(
+    machines: tuple[Machine, Machine],
+) -> None:
     one, two = machines
     one.run()
     before = json.loads(one.call("show", "--json").stdout)
     assert two.call("plan", "n.ipynb", "--out", "plan.json").returncode == 0
-    assert two.call("step", "--plan", "plan.json", "--store", "store", "load", "train", "use").returncode == 0
-    gathered = json.loads(two.call("finish", "--plan", "plan.json", "--store", "store", "--json").stdout)
+    assert (
+        two.call(
+            "step", "--plan", "plan.json", "--store", "store", "load", "train", "use"
+        ).returncode
+        == 0
+    )
+    gathered = json.loads(
+        two.call("finish", "--plan", "plan.json", "--store", "store", "--json").stdout
+    )
     assert [step["result"] for step in gathered["steps"]] == ["reused", "reused", "reused"]
     assert gathered["started_utc"] > before["ended_utc"]
 
 
-def test_without_the_remote_a_run_goes_on_and_push_follows(machines: tuple[Machine, Machine], tmp_path: Path) -> None:
+def test_without_the_remote_a_run_goes_on_and_push_follows(
+    machines: tuple[Machine, Machine], tmp_path: Path
+) -> None:
     one, two = machines
     (tmp_path / "remote").touch()  # a file in its place: nothing can be written there
     done = one.call("run", "n.ipynb")

@@ -52,7 +52,12 @@ def test_a_secret_reaches_no_file_and_no_log(nbci: Console, make_notebook: MakeN
 
 
 def _nowhere(nbci: Console, said: str) -> None:
-    forms = {_SECRET, json.dumps(_SECRET)[1:-1], repr(_SECRET)[1:-1], json.dumps(_SECRET, ensure_ascii=False)[1:-1]}
+    forms = {
+        _SECRET,
+        json.dumps(_SECRET)[1:-1],
+        repr(_SECRET)[1:-1],
+        json.dumps(_SECRET, ensure_ascii=False)[1:-1],
+    }
     forms |= {form.replace("«", "&laquo;") for form in forms} | {
         _SECRET.replace('"', "&quot;"),
         _SECRET.replace('"', "&#34;"),
@@ -88,13 +93,17 @@ def test_what_looks_like_a_credential_is_masked_without_being_declared(
     completed = nbci("run", notebook, "--json", env={"HUB_TOKEN": _SECRET})
     assert completed.returncode == 0, completed.stderr
     _nowhere(nbci, completed.stdout + completed.stderr)
-    everything = b"".join(path.read_bytes() for path in (nbci.cwd / ".nbci" / "runs").rglob("*") if path.is_file())
+    everything = b"".join(
+        path.read_bytes() for path in (nbci.cwd / ".nbci" / "runs").rglob("*") if path.is_file()
+    )
     assert _SECRET.encode().hex().encode() not in everything
     assert base64.b64encode(b"user:" + _SECRET.encode())[8:-4] not in everything
     assert everything.count(b"***") >= 4
 
     for command in ("run", "plan"):
-        refused = nbci(command, notebook, "-p", f"label={json.dumps(_SECRET)}", env={"HUB_TOKEN": _SECRET})
+        refused = nbci(
+            command, notebook, "-p", f"label={json.dumps(_SECRET)}", env={"HUB_TOKEN": _SECRET}
+        )
         assert refused.returncode == 2
         assert "the parameter label of step all holds the value of a secret" in refused.stderr
         assert _SECRET not in refused.stdout + refused.stderr
@@ -121,7 +130,9 @@ def test_a_chart_of_a_file_shows_no_secret(nbci: Console, make_notebook: MakeNot
         assert not path.is_file() or b"s3cr3t" not in path.read_bytes(), path
 
 
-def test_a_step_run_by_itself_keeps_the_secrets_of_all(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_step_run_by_itself_keeps_the_secrets_of_all(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     notebook = make_notebook(
         "apart.ipynb",
         [
@@ -129,14 +140,21 @@ def test_a_step_run_by_itself_keeps_the_secrets_of_all(nbci: Console, make_noteb
                 "step:load",
                 f"import os\nassert 'DB_PASSWORD' not in os.environ\nprint({_SECRET[:9]!r} + {_SECRET[9:]!r})",
             ),
-            ("step:use prev:load secret:DB_PASSWORD", "import os\nassert len(os.environ['DB_PASSWORD'])"),
+            (
+                "step:use prev:load secret:DB_PASSWORD",
+                "import os\nassert len(os.environ['DB_PASSWORD'])",
+            ),
         ],
     )
     assert nbci("plan", notebook, "--out", "plan.json").returncode == 0
     without = nbci("step", "--plan", "plan.json", "load")
     assert without.returncode == 0, "a secret of other steps need not be there"
-    first = nbci("step", "--plan", "plan.json", "--store", "other", "load", env={"DB_PASSWORD": _SECRET})
-    second = nbci("step", "--plan", "plan.json", "--store", "other", "use", env={"DB_PASSWORD": _SECRET})
+    first = nbci(
+        "step", "--plan", "plan.json", "--store", "other", "load", env={"DB_PASSWORD": _SECRET}
+    )
+    second = nbci(
+        "step", "--plan", "plan.json", "--store", "other", "use", env={"DB_PASSWORD": _SECRET}
+    )
     assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
     last = nbci("finish", "--plan", "plan.json", "--store", "other", env={"DB_PASSWORD": _SECRET})
     assert last.returncode == 0
@@ -151,7 +169,10 @@ def test_a_secret_is_no_value_and_no_parameter(nbci: Console, make_notebook: Mak
         "keep.ipynb",
         [
             ("parameters", "url = ''"),
-            ("step:load secret:DB_PASSWORD", "import os\nkept = {'password': os.environ['DB_PASSWORD']}"),
+            (
+                "step:load secret:DB_PASSWORD",
+                "import os\nkept = {'password': os.environ['DB_PASSWORD']}",
+            ),
             ("step:use prev:load", "print(len(kept), url)"),
         ],
     )
@@ -161,7 +182,9 @@ def test_a_secret_is_no_value_and_no_parameter(nbci: Console, make_notebook: Mak
     assert found["kind"] == "unsaveable"
     assert "secret" in found["message"]
     _nowhere(nbci, completed.stdout + completed.stderr)
-    refused = nbci("run", notebook, "-p", f"url=db://me:{_SECRET}@host", env={"DB_PASSWORD": _SECRET})
+    refused = nbci(
+        "run", notebook, "-p", f"url=db://me:{_SECRET}@host", env={"DB_PASSWORD": _SECRET}
+    )
     assert refused.returncode == 2
     assert "parameters are recorded" in refused.stderr
     _nowhere(nbci, refused.stdout + refused.stderr)
@@ -199,18 +222,29 @@ def test_a_full_disk_is_no_fault_of_the_step(nbci: Console, make_notebook: MakeN
 
 
 @pytest.mark.parametrize("limit", [10_000, 100_000, 300_000])
-def test_a_disk_too_full_for_the_record(nbci: Console, make_notebook: MakeNotebook, limit: int) -> None:
+def test_a_disk_too_full_for_the_record(
+    nbci: Console, make_notebook: MakeNotebook, limit: int
+) -> None:
     notebook = make_notebook(
-        "loud.ipynb", [("step:loud", "print('x' * 600_000)"), ("step:after prev:loud", "print('y')")]
+        "loud.ipynb",
+        [("step:loud", "print('x' * 600_000)"), ("step:after prev:loud", "print('y')")],
     )
     command = [sys.executable, "-c", _SMALL_FILES, str(limit), "run", str(notebook), "--json"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     completed = subprocess.run(
-        command, cwd=nbci.cwd, env=environment, capture_output=True, text=True, timeout=60, check=False
+        command,
+        cwd=nbci.cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert completed.returncode == 4, completed.stderr
     assert "cannot write" in completed.stderr
-    assert not re.search("^Traceback", completed.stderr, re.MULTILINE)  # the kernel's own has its step before it
+    assert not re.search(
+        "^Traceback", completed.stderr, re.MULTILINE
+    )  # the kernel's own has its step before it
     if list((nbci.cwd / ".nbci/runs").glob("*/run.json")):
         shown = document(nbci("show", "--json"))
         assert shown["result"] == "failed"
@@ -224,7 +258,9 @@ def test_runs_cannot_be_written(nbci: Console, make_notebook: MakeNotebook) -> N
     completed = nbci("run", notebook)
     assert completed.returncode == 4
     assert "cannot write" in completed.stderr
-    assert not re.search("^Traceback", completed.stderr, re.MULTILINE)  # the kernel's own has its step before it
+    assert not re.search(
+        "^Traceback", completed.stderr, re.MULTILINE
+    )  # the kernel's own has its step before it
 
 
 def test_two_runs_at_once(nbci: Console, make_notebook: MakeNotebook) -> None:
@@ -262,15 +298,22 @@ def test_a_gpu_goes_to_one_step_at_a_time(nbci: Console, make_notebook: MakeNote
         [
             ("step:start", "pass"),
             *[(f"step:g{at} prev:start limit:nvidia.com/gpu:1", cell) for at in range(3)],
-            ("step:cpu prev:start", "import os\nassert os.environ['CUDA_VISIBLE_DEVICES'] == 'nbci-0,nbci-1'"),
+            (
+                "step:cpu prev:start",
+                "import os\nassert os.environ['CUDA_VISIBLE_DEVICES'] == 'nbci-0,nbci-1'",
+            ),
         ],
     )
-    shown = document(nbci("run", notebook, "--json", "-j", "4", env={"CUDA_VISIBLE_DEVICES": "nbci-0,nbci-1"}))
+    shown = document(
+        nbci("run", notebook, "--json", "-j", "4", env={"CUDA_VISIBLE_DEVICES": "nbci-0,nbci-1"})
+    )
     assert set(results(shown).values()) == {"passed"}, shown
 
 
 def test_a_hand_made_out_is_kept(nbci: Console, make_notebook: MakeNotebook) -> None:
-    notebook = make_notebook("out.ipynb", [("step:w out:out.txt", "open('out.txt', 'w').write('by the step')")])
+    notebook = make_notebook(
+        "out.ipynb", [("step:w out:out.txt", "open('out.txt', 'w').write('by the step')")]
+    )
     (nbci.cwd / "out.txt").write_text("by hand")
     completed = nbci("run", notebook, "--json")
     folder = run_folder(nbci.cwd, document(completed))
@@ -281,13 +324,17 @@ def test_a_hand_made_out_is_kept(nbci: Console, make_notebook: MakeNotebook) -> 
     assert not (run_folder(nbci.cwd, document(again)) / "displaced").exists()
 
 
-@pytest.mark.parametrize("code", ["open('metrics.json', 'w').write('{\"a\": 1}')", "raise ValueError"])
+@pytest.mark.parametrize(
+    "code", ["open('metrics.json', 'w').write('{\"a\": 1}')", "raise ValueError"]
+)
 @pytest.mark.parametrize("staged", [False, True])
 def test_a_tracked_file_that_was_changed_is_kept(
     nbci: Console, make_notebook: MakeNotebook, code: str, *, staged: bool
 ) -> None:
     def git(*words: str) -> None:
-        subprocess.run(["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=nbci.cwd, check=True)
+        subprocess.run(
+            ["git", "-c", "user.name=a", "-c", "user.email=a@b.c", *words], cwd=nbci.cwd, check=True
+        )
 
     notebook = make_notebook("out.ipynb", [("step:w out:metrics.json", code)])
     metrics = nbci.cwd / "metrics.json"
@@ -325,7 +372,11 @@ def test_nothing_is_written_beside_the_project(nbci: Console, make_notebook: Mak
     before = set(nbci.cwd.iterdir())
     assert nbci("run", notebook).returncode == 0
     assert set(nbci.cwd.iterdir()) == before
-    assert {path.name for path in (nbci.cwd / "project").iterdir()} == {"n.ipynb", "pyproject.toml", ".nbci"}
+    assert {path.name for path in (nbci.cwd / "project").iterdir()} == {
+        "n.ipynb",
+        "pyproject.toml",
+        ".nbci",
+    }
 
 
 DAMAGE = """
@@ -338,7 +389,9 @@ size = 2
 """
 
 
-@pytest.mark.parametrize("what", ["path.unlink()", "os.truncate(path, 60_000)", "path.write_bytes(bytes(90_000))"])
+@pytest.mark.parametrize(
+    "what", ["path.unlink()", "os.truncate(path, 60_000)", "path.write_bytes(bytes(90_000))"]
+)
 def test_a_value_that_is_lost_while_the_run_goes_on_is_made_again(
     nbci: Console, make_notebook: MakeNotebook, what: str
 ) -> None:
@@ -352,12 +405,20 @@ def test_a_value_that_is_lost_while_the_run_goes_on_is_made_again(
     )
     completed = nbci("run", notebook, "--json", env={"NBCI_CACHE": str(nbci.cwd / "cache")})
     assert completed.returncode == 0, completed.stderr
-    assert "the value `big` of step load is no longer what it was: load runs again" in completed.stderr
+    assert (
+        "the value `big` of step load is no longer what it was: load runs again" in completed.stderr
+    )
     shown = document(completed)
-    assert {step["name"]: step["attempts"] for step in shown["steps"]} == {"load": 2, "harm": 1, "use": 1}
+    assert {step["name"]: step["attempts"] for step in shown["steps"]} == {
+        "load": 2,
+        "harm": 1,
+        "use": 1,
+    }
 
 
-def test_a_value_that_cannot_be_made_again_is_an_integrity_error(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_value_that_cannot_be_made_again_is_an_integrity_error(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     once = "import pathlib, numpy as np\npathlib.Path('once').mkdir()\nbig = np.arange(10_000.0)"
     notebook = make_notebook(
         "gone.ipynb",
@@ -373,16 +434,28 @@ def test_a_value_that_cannot_be_made_again_is_an_integrity_error(nbci: Console, 
     assert "`big` of step load is gone or damaged, and load failed when it ran again" in message
 
 
-def test_a_full_disk_names_the_value_and_leaves_nothing(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_full_disk_names_the_value_and_leaves_nothing(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     limited = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, 1_000_000))\n"
     notebook = make_notebook(
         "full.ipynb",
-        [("step:load", limited + "import numpy as np\nbig = np.arange(1_000_000.0)"), ("step:use prev:load", "big")],
+        [
+            ("step:load", limited + "import numpy as np\nbig = np.arange(1_000_000.0)"),
+            ("step:use prev:load", "big"),
+        ],
     )
     completed = nbci("run", notebook, "--json", env={"NBCI_CACHE": str(nbci.cwd / "cache")})
     assert completed.returncode == 4, completed.stderr
     message = failure(document(completed), "load")["message"]
-    assert "`big` (type numpy.ndarray), which step `use` needs, made by step `load`, cannot be written" in message
+    assert (
+        "`big` (type numpy.ndarray), which step `use` needs, made by step `load`, cannot be written"
+        in message
+    )
     assert "File too large" in message
-    assert not [path for path in (nbci.cwd / "cache").rglob("*") if path.is_file() and path.stat().st_size > 50_000]
+    assert not [
+        path
+        for path in (nbci.cwd / "cache").rglob("*")
+        if path.is_file() and path.stat().st_size > 50_000
+    ]
     assert not list((nbci.cwd / "cache").rglob(".value-*"))

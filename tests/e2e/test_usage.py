@@ -58,7 +58,9 @@ def _refused(nbci: Console, *args: str | Path) -> str:
         (["n.ipynb", "--no-such-option"], ["--no-such-option"]),
     ],
 )
-def test_wrong_usage(nbci: Console, make_notebook: MakeNotebook, args: list[str], parts: list[str]) -> None:
+def test_wrong_usage(
+    nbci: Console, make_notebook: MakeNotebook, args: list[str], parts: list[str]
+) -> None:
     make_notebook("n.ipynb", _CELLS)
     (nbci.cwd / "n.txt").touch()
     said = _refused(nbci, *args)
@@ -85,8 +87,12 @@ def test_bad_notebooks(
     assert all(part in said for part in parts), said
 
 
-def test_a_notebook_for_a_kernel_that_is_not_there(nbci: Console, make_notebook: MakeNotebook) -> None:
-    said = _refused(nbci, make_notebook("n.ipynb", ["x = 1"], kernel="julia-1.10", language="julia"))
+def test_a_notebook_for_a_kernel_that_is_not_there(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    said = _refused(
+        nbci, make_notebook("n.ipynb", ["x = 1"], kernel="julia-1.10", language="julia")
+    )
     assert "julia-1.10" in said
     assert "python3" in said
 
@@ -110,7 +116,9 @@ def test_what_is_no_notebook(nbci: Console, content: str) -> None:
 def test_a_file_outside_the_project(nbci: Console, tmp_path: Path) -> None:
     (tmp_path / "inner").mkdir()
     (tmp_path / "inner/pyproject.toml").write_text("[tool.nbci]\n")
-    (tmp_path / "inner/p.yaml").write_text("pipeline: p\nsteps:\n  a: {notebook: ../../secret.ipynb}\n")
+    (tmp_path / "inner/p.yaml").write_text(
+        "pipeline: p\nsteps:\n  a: {notebook: ../../secret.ipynb}\n"
+    )
     assert "outside" in _refused(nbci, "inner/p.yaml")
 
 
@@ -120,13 +128,18 @@ def test_a_file_outside_the_project(nbci: Console, tmp_path: Path) -> None:
         "pipeline: p\nsteps: &a\n  x: &b [*a]\n",
         "pipeline: p\nsteps: !!python/object/apply:os.system ['touch pwned']\n",
         "a: &a [l,l,l,l,l,l,l,l,l]\n"
-        + "".join(f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n" for n in range(9)),
+        + "".join(
+            f"{chr(98 + n)}: &{chr(98 + n)} [{','.join([f'*{chr(97 + n)}'] * 9)}]\n"
+            for n in range(9)
+        ),
         "pipeline: p\nsteps:\n  a: {notebook: n.ipynb}\n  a: {notebook: n.ipynb}\n",
         "pipeline: p\nsteps:\n  a: {notbook: n.ipynb}\n",
         "pipeline: p\nsteps:\n\ta: 1\n",
     ],
 )
-def test_bad_pipelines_are_refused_with_their_line(nbci: Console, make_notebook: MakeNotebook, text: str) -> None:
+def test_bad_pipelines_are_refused_with_their_line(
+    nbci: Console, make_notebook: MakeNotebook, text: str
+) -> None:
     make_notebook("n.ipynb", ["x = 1"])
     (nbci.cwd / "p.yaml").write_text(text)
     said = _refused(nbci, "p.yaml")
@@ -149,7 +162,9 @@ def test_the_table_of_exit_codes_is_the_one_in_use() -> None:
     from tests.support.console import ROOT
 
     table: dict[str, Any] = json.loads((ROOT / "schemas/exit-codes.json").read_text())
-    assert {row["name"]: row["code"] for row in table["exit_codes"]} == {code.name: code.value for code in ExitCode}
+    assert {row["name"]: row["code"] for row in table["exit_codes"]} == {
+        code.name: code.value for code in ExitCode
+    }
 
 
 def test_runs_and_show_without_any_run(nbci: Console) -> None:
@@ -162,7 +177,9 @@ def test_runs_and_show_without_any_run(nbci: Console) -> None:
 def _project(nbci: Console, make_notebook: MakeNotebook) -> None:
     make_notebook("notebooks/02_train.ipynb", _CELLS)
     (nbci.cwd / "pipelines").mkdir()
-    (nbci.cwd / "pipelines/fraud.yaml").write_text("steps: {train: {notebook: notebooks/02_train.ipynb}}\n")
+    (nbci.cwd / "pipelines/fraud.yaml").write_text(
+        "steps: {train: {notebook: notebooks/02_train.ipynb}}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -183,18 +200,30 @@ def test_a_target_that_is_not_there_is_guessed(
     assert meant in nbci("lint", name).stderr
 
 
-def test_without_a_target_the_only_pipeline_runs_and_more_are_named(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_without_a_target_the_only_pipeline_runs_and_more_are_named(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     _project(nbci, make_notebook)
     (nbci.cwd / "pyproject.toml").write_text("[tool.nbci]\n")
     assert nbci("run").returncode == 0
-    (nbci.cwd / "pipelines/other.yaml").write_text("steps: {train: {notebook: notebooks/02_train.ipynb}}\n")
+    (nbci.cwd / "pipelines/other.yaml").write_text(
+        "steps: {train: {notebook: notebooks/02_train.ipynb}}\n"
+    )
     said = _refused(nbci)
-    assert "this project has pipelines/fraud.yaml, pipelines/other.yaml, notebooks/02_train.ipynb" in said
+    assert (
+        "this project has pipelines/fraud.yaml, pipelines/other.yaml, notebooks/02_train.ipynb"
+        in said
+    )
     told = nbci("why", "pipelines/fraud.yaml").stdout.splitlines()
-    assert [line.partition(", of run")[0] for line in told] == ["train/load: reuse", "train/fit: reuse"]
+    assert [line.partition(", of run")[0] for line in told] == [
+        "train/load: reuse",
+        "train/fit: reuse",
+    ]
 
 
-def test_a_plan_says_of_every_code_cell_where_it_went(nbci: Console, make_notebook: MakeNotebook) -> None:
+def test_a_plan_says_of_every_code_cell_where_it_went(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
     cells = [
         ("", "lost = 1"), ("", " "), ("imports", "import os"), ("markdown", "# words"), ("parameters", "C = 1"),
         ("step:a", "auc = C"), ("metrics", "print(auc)"), ("", "print(auc)"), ("", "figure = auc"), ("skip", "no"),
@@ -212,7 +241,9 @@ def test_a_plan_says_of_every_code_cell_where_it_went(nbci: Console, make_notebo
 
 
 @pytest.mark.parametrize("tag", ["parameters", "imports", "functions", "metrics", "step:b"])
-@pytest.mark.parametrize("text", ["x = " + " + ".join(["1"] * 3000), "x = a" + ".b" * 3000, "x = " + "-" * 3000 + "1"])
+@pytest.mark.parametrize(
+    "text", ["x = " + " + ".join(["1"] * 3000), "x = a" + ".b" * 3000, "x = " + "-" * 3000 + "1"]
+)
 def test_code_that_is_nested_too_deeply_is_no_bug_of_ours(
     nbci: Console, make_notebook: MakeNotebook, tag: str, text: str
 ) -> None:

@@ -10,7 +10,11 @@ if TYPE_CHECKING:
 
 
 def _events(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line.endswith("}")]
+    return [
+        json.loads(line)
+        for line in path.read_text(encoding="utf-8").split("\n")
+        if line.endswith("}")
+    ]
 
 
 def test_a_resumed_run_goes_on_counting(tmp_path: Path) -> None:
@@ -35,4 +39,8 @@ def test_a_line_that_a_kill_cut_off_does_not_spoil_the_next(tmp_path: Path) -> N
     log = EventLog(path)
     log.noticed("two")
     log.noticed("three")
-    assert [(event["seq"], event["text"]) for event in _events(path)] == [(0, "one"), (2, "two"), (3, "three")]
+    assert [(event["seq"], event["text"]) for event in _events(path)] == [
+        (0, "one"),
+        (2, "two"),
+        (3, "three"),
+    ]

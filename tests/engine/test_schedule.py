@@ -17,7 +17,9 @@ _RESULTS: tuple[StepResult, ...] = ("passed", "passed", "passed", "failed")
 
 def _steps(after: dict[str, tuple[str, ...]]) -> tuple[PlannedStep, ...]:
     return tuple(
-        PlannedStep(name=name, notebook="n", kernel="k", language="python", cells=(), after=after[name])
+        PlannedStep(
+            name=name, notebook="n", kernel="k", language="python", cells=(), after=after[name]
+        )
         for name in topological(after)
     )
 
@@ -33,9 +35,13 @@ def graphs(draw: st.DrawFn) -> dict[str, tuple[str, ...]]:
 
 
 class Carried:
-    """A schedule carried out with `slots` at once, each running step ended in an order and a way that the data says."""
+    """A schedule carried out with `slots` at once, each running step ended in an order and a way
+    that the data says.
+    """
 
-    def __init__(self, data: st.DataObject, after: dict[str, tuple[str, ...]], *, keep_going: bool) -> None:
+    def __init__(
+        self, data: st.DataObject, after: dict[str, tuple[str, ...]], *, keep_going: bool
+    ) -> None:
         self.after = after
         self.ended = self._ended_before(data)
         self.started: list[str] = []
@@ -63,13 +69,18 @@ class Carried:
         return ended
 
     def _check_start(self, name: str, *, keep_going: bool) -> None:
-        fine = {done for done, result in self.results.items() if result == "passed"} | set(self.ended)
+        fine = {done for done, result in self.results.items() if result == "passed"} | set(
+            self.ended
+        )
         assert set(self.after[name]) <= fine
         assert name not in self.never
         assert keep_going or "failed" not in self.results.values()
 
     def has_failed_before(self, name: str) -> bool:
-        return any(self.results.get(other) == "failed" or self.has_failed_before(other) for other in self.after[name])
+        return any(
+            self.results.get(other) == "failed" or self.has_failed_before(other)
+            for other in self.after[name]
+        )
 
 
 @given(st.data(), graphs(), st.booleans())
@@ -92,7 +103,9 @@ def test_keep_going_runs_all_but_what_a_failure_makes_impossible(
 
 
 @given(st.data(), graphs())
-def test_without_failures_everything_runs(data: st.DataObject, after: dict[str, tuple[str, ...]]) -> None:
+def test_without_failures_everything_runs(
+    data: st.DataObject, after: dict[str, tuple[str, ...]]
+) -> None:
     carried = Carried(data, after, keep_going=data.draw(st.booleans()))
     if "failed" not in carried.results.values():
         assert carried.never == []

@@ -45,7 +45,11 @@ def test_what_other_ci_says() -> None:
     ("url", "environ", "said"),
     [
         (None, {}, "this is no build of a pull request"),
-        (None, {"GITHUB_REF": "refs/heads/main", "GITHUB_REPOSITORY": "o/r"}, "this is no build of a pull request"),
+        (
+            None,
+            {"GITHUB_REF": "refs/heads/main", "GITHUB_REPOSITORY": "o/r"},
+            "this is no build of a pull request",
+        ),
         ("https://github.com/o/r/issues/5", {}, "is no pull request's page"),
         ("nonsense", {}, "is no pull request's page"),
         ("http://github.example.com/o/r/pull/5", {}, "is no https address"),

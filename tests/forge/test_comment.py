@@ -25,7 +25,9 @@ def forge(request: pytest.FixtureRequest) -> Iterator[FakeForge]:
 
 def client(forge: FakeForge, waits: list[float] | None = None, token: str | None = None) -> Forge:
     kind: Kind = "github" if forge.kind == "github" else "gitlab"
-    change = Change(forge=kind, api=forge.url, repository="o/r" if kind == "github" else "g/sub/r", number=5)
+    change = Change(
+        forge=kind, api=forge.url, repository="o/r" if kind == "github" else "g/sub/r", number=5
+    )
     return Forge(change, token or forge.token, (waits if waits is not None else []).append)
 
 
@@ -83,7 +85,11 @@ def test_a_token_that_may_not_ask_who_it_is_finds_a_bots_comment() -> None:
 
 def test_what_passes_is_tried_again(forge: FakeForge) -> None:
     waits: list[float] = []
-    forge.upsets = [(502, {}, b"<html>"), (429, {"Retry-After": "7"}, {"message": "slow down"}), (503, {}, None)]
+    forge.upsets = [
+        (502, {}, b"<html>"),
+        (429, {"Retry-After": "7"}, {"message": "slow down"}),
+        (503, {}, None),
+    ]
     keep_one(client(forge, waits), "digits", "20261121-1", "first")
 
     assert waits == [1.0, 7.0, 4.0]
@@ -93,12 +99,28 @@ def test_what_passes_is_tried_again(forge: FakeForge) -> None:
 @pytest.mark.parametrize(
     ("upset", "error", "said"),
     [
-        ((404, {}, {"message": "Not Found"}), UsageError, "is not there, or the token may not see it: Not Found"),
+        (
+            (404, {}, {"message": "Not Found"}),
+            UsageError,
+            "is not there, or the token may not see it: Not Found",
+        ),
         ((403, {}, {"message": "no"}), UsageError, "may not comment"),
-        ((403, {"X-RateLimit-Remaining": "0"}, {"message": "limit"}), InfrastructureError, "too many requests"),
+        (
+            (403, {"X-RateLimit-Remaining": "0"}, {"message": "limit"}),
+            InfrastructureError,
+            "too many requests",
+        ),
         ((429, {"Retry-After": "3600"}, {}), InfrastructureError, "too many requests"),
-        ((301, {"Location": "https://elsewhere.example/x"}, {}), UsageError, "has moved to elsewhere.example"),
-        ((422, {}, {"message": "body is too long"}), UsageError, "refused with 422: body is too long"),
+        (
+            (301, {"Location": "https://elsewhere.example/x"}, {}),
+            UsageError,
+            "has moved to elsewhere.example",
+        ),
+        (
+            (422, {}, {"message": "body is too long"}),
+            UsageError,
+            "refused with 422: body is too long",
+        ),
         ((200, {}, b"<html>sign in</html>"), InfrastructureError, "something else than JSON"),
     ],
 )

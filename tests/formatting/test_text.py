@@ -6,12 +6,29 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.formatting.text import as_printed, clean, duration, ending, joined, moment, number, one_line, shortened
+from nbci.formatting.text import (
+    as_printed,
+    clean,
+    duration,
+    ending,
+    joined,
+    moment,
+    number,
+    one_line,
+    shortened,
+)
 
 
 @pytest.mark.parametrize(
     ("value", "shown"),
-    [(0.9722222, "0.972222"), (3.0, "3"), (1e20, "1e+20"), (math.nan, "NaN"), (-math.inf, "-infinity"), (-0.5, "-0.5")],
+    [
+        (0.9722222, "0.972222"),
+        (3.0, "3"),
+        (1e20, "1e+20"),
+        (math.nan, "NaN"),
+        (-math.inf, "-infinity"),
+        (-0.5, "-0.5"),
+    ],
 )
 def test_numbers(value: float, shown: str) -> None:
     assert number(value) == shown
@@ -66,10 +83,14 @@ def test_shortened_keeps_both_ends(text: str, limit: int) -> None:
 def test_ending_keeps_to_its_limit(text: str, limit: int) -> None:
     end = ending(text, limit)
     assert len(end.encode()) <= limit
-    assert clean(text).endswith(end.partition("left out …\n")[2] if len(clean(text).encode()) > limit else end)
+    assert clean(text).endswith(
+        end.partition("left out …\n")[2] if len(clean(text).encode()) > limit else end
+    )
 
 
-@pytest.mark.parametrize(("text", "shown"), [("1%\r2%\n", "2%\n"), ("a\r\nb\r", "a\nb"), ("a", "a"), ("x\ry\rz", "z")])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("1%\r2%\n", "2%\n"), ("a\r\nb\r", "a\nb"), ("a", "a"), ("x\ry\rz", "z")]
+)
 def test_carriage_returns_overwrite(text: str, shown: str) -> None:
     assert as_printed(text) == shown
 

@@ -1,4 +1,6 @@
-"""What gates compare with, found in real repositories: clones as CI makes them, runs, revisions, files."""
+"""What gates compare with, found in real repositories: clones as CI makes them, runs, revisions,
+files.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,14 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-STEP = PlannedStep(name="train", notebook="t.ipynb", kernel="python3", language="python", cells=(), metrics=("m.json",))
+STEP = PlannedStep(
+    name="train",
+    notebook="t.ipynb",
+    kernel="python3",
+    language="python",
+    cells=(),
+    metrics=("m.json",),
+)
 PLAN = Plan(
     pipeline="digits",
     target="p.yaml",
@@ -36,9 +45,16 @@ PLAN = Plan(
 
 
 def find(
-    asked: str, root: Path, *, plan: Plan = PLAN, run: str = "9", environ: Mapping[str, str] | None = None
+    asked: str,
+    root: Path,
+    *,
+    plan: Plan = PLAN,
+    run: str = "9",
+    environ: Mapping[str, str] | None = None,
 ) -> Found:
-    return find_baseline(asked, Search(project=Project(root=root), plan=plan, run=run, environ=environ or {}))
+    return find_baseline(
+        asked, Search(project=Project(root=root), plan=plan, run=run, environ=environ or {})
+    )
 
 
 def baseline(asked: str, root: Path, **more: Any) -> Baseline:
@@ -94,7 +110,9 @@ def origin(work: Git) -> Path:
     release(git, 1, 0.9)
     release(git, 2, 0.95)
     release(git, 3, 0.99, branch="next")
-    subprocess.run(["git", "clone", "-q", "--bare", folder, folder.with_name("origin.git")], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--bare", folder, folder.with_name("origin.git")], check=True
+    )
     return folder.with_name("origin.git")
 
 
@@ -108,7 +126,9 @@ def cut_off(clone: Path) -> None:
     Git(clone)("remote", "set-url", "origin", (clone / "gone").as_uri())
 
 
-def test_the_champion_of_the_target_branch_is_found_in_any_clone(origin: Path, tmp_path: Path) -> None:
+def test_the_champion_of_the_target_branch_is_found_in_any_clone(
+    origin: Path, tmp_path: Path
+) -> None:
     shallow = cloned(origin, tmp_path / "shallow", "--depth=1", "--no-tags")
     found = find("champion", shallow)
     assert isinstance(found.baseline, Baseline)
@@ -118,7 +138,9 @@ def test_the_champion_of_the_target_branch_is_found_in_any_clone(origin: Path, t
     assert found.baseline.source == "digits@v1.2.0 in production"
     assert found.baseline.declared == {"accuracy": DeclaredMetric(direction="up", unit="ratio")}
     assert found.remote == ("refs/tags/digits@*", "refs/tags/digits#*")
-    assert baseline("champion", shallow, environ={"CHANGE_TARGET": "next"}).metrics == {"train:accuracy": 0.99}
+    assert baseline("champion", shallow, environ={"CHANGE_TARGET": "next"}).metrics == {
+        "train:accuracy": 0.99
+    }
     cut_off(shallow)
     assert "as last fetched: origin cannot be asked" in baseline("champion", shallow).source
 
@@ -143,7 +165,10 @@ def test_a_first_run_is_one_where_truly_nothing_was_promoted(work: Git, tmp_path
     assert found.certain
     assert found.reason.startswith(f"{reason}, as last fetched: origin cannot be asked")
     (tmp_path / "plain").mkdir()
-    assert none("champion", tmp_path / "plain").reason == "this is no git repository, so nothing was promoted"
+    assert (
+        none("champion", tmp_path / "plain").reason
+        == "this is no git repository, so nothing was promoted"
+    )
 
 
 def test_a_tag_that_was_moved_is_no_first_run(origin: Path, tmp_path: Path) -> None:
@@ -166,7 +191,9 @@ def test_a_tag_that_was_moved_is_no_first_run(origin: Path, tmp_path: Path) -> N
         ("idea", {"CHANGE_TARGET": "release/3"}, "release/3"),
     ],
 )
-def test_the_target_branch(head: str | None, environ: dict[str, str], branch: str, tmp_path: Path) -> None:
+def test_the_target_branch(
+    head: str | None, environ: dict[str, str], branch: str, tmp_path: Path
+) -> None:
     subprocess.run(["git", "init", "-qb", head or "main", tmp_path], check=True)
     git = Git(tmp_path)
     commit(git, "a", "")
@@ -177,7 +204,10 @@ def test_the_target_branch(head: str | None, environ: dict[str, str], branch: st
 
 
 def test_a_revision_is_read_from_its_metrics_files(work: Git, tmp_path: Path) -> None:
-    assert baseline("rev:HEAD~1", work.folder).metrics == {"train:accuracy": 0.8, "train:by.kind": 0.7}
+    assert baseline("rev:HEAD~1", work.folder).metrics == {
+        "train:accuracy": 0.8,
+        "train:by.kind": 0.7,
+    }
     shallow = cloned(work.folder, tmp_path / "shallow", "--depth=1")
     assert baseline("rev:main", shallow).metrics == {"train:accuracy": 0.85}
     assert none("rev:HEAD~1", shallow) == NoBaseline(
@@ -203,7 +233,16 @@ def test_a_revision_without_metrics_is_that_of_a_run_that_was_made_of_it(work: G
 def write_run(root: Path, run: str, *, accuracy: float, **header: Any) -> None:
     folder = RunFolder(root / ".nbci" / "runs" / run)
     folder.write_plan(PLAN)
-    record = RunRecord(**{"run": run, "pipeline": "digits", "target": "p", "result": "passed", "nbci": "1", **header})
+    record = RunRecord(
+        **{
+            "run": run,
+            "pipeline": "digits",
+            "target": "p",
+            "result": "passed",
+            "nbci": "1",
+            **header,
+        }
+    )
     metric = Metric(name="accuracy", value=accuracy, source="cell")
     folder.write_step(StepRecord(name="train", result="passed", metrics=(metric,)))
     folder.write_run(record)
@@ -234,7 +273,9 @@ def test_runs(tmp_path: Path) -> None:
 
 
 def test_files(tmp_path: Path) -> None:
-    assert none("file:best.json", tmp_path) == NoBaseline(asked="file:best.json", reason="there is no file best.json")
+    assert none("file:best.json", tmp_path) == NoBaseline(
+        asked="file:best.json", reason="there is no file best.json"
+    )
     path = tmp_path / "best.json"
     path.write_text(json.dumps({"accuracy": 0.9, "note": "text"}))
     first = find("file:best.json", tmp_path)

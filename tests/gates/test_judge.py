@@ -19,11 +19,15 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 UTC = "2026-01-01T00:00:00.000Z"
-CHAMPION = Baseline(asked="champion", source="digits@v1.0.0", identity="abc", metrics={"train:accuracy": 0.97})
+CHAMPION = Baseline(
+    asked="champion", source="digits@v1.0.0", identity="abc", metrics={"train:accuracy": 0.97}
+)
 
 
 def run(*, steps: tuple[StepRecord, ...] = (), **metrics: float) -> RunRecord:
-    measured = tuple(Metric(name=name, value=value, source="cell") for name, value in metrics.items())
+    measured = tuple(
+        Metric(name=name, value=value, source="cell") for name, value in metrics.items()
+    )
     return RunRecord(
         run="r1",
         pipeline="digits",
@@ -75,7 +79,12 @@ def test_bounds(bounds: dict[str, Any], found: float, result: str, margin: float
 @pytest.mark.parametrize(
     ("moves", "baseline", "found", "result"),
     [
-        ({"max_drop": Tolerance(amount=0.1)}, 0.8, 0.7, "passed"),  # in binary, 0.8 - 0.1 is more than 0.7
+        (
+            {"max_drop": Tolerance(amount=0.1)},
+            0.8,
+            0.7,
+            "passed",
+        ),  # in binary, 0.8 - 0.1 is more than 0.7
         ({"max_drop": Tolerance(amount=0.1)}, 0.8, 0.6999999999, "failed"),
         ({"max_drop": Tolerance(amount=2, percent=True)}, 50, 49, "passed"),
         ({"max_drop": Tolerance(amount=2, percent=True)}, -50, -51, "passed"),
@@ -86,10 +95,20 @@ def test_bounds(bounds: dict[str, Any], found: float, result: str, margin: float
         ({"max_drop": Tolerance(amount=0.1), "at_least": 0.75}, 0.8, 0.72, "failed"),
     ],
 )
-def test_moves_from_the_baseline(moves: dict[str, Any], baseline: float, found: float, result: str) -> None:
-    champion = Baseline(asked="champion", source="digits@v1", identity="1", metrics={"accuracy": baseline})
-    answer = result_of(gate(baseline="champion", **moves), run(accuracy=found), baselines=against(champion))
-    assert (answer.result, answer.baseline, answer.baseline_source) == (result, baseline, "digits@v1")
+def test_moves_from_the_baseline(
+    moves: dict[str, Any], baseline: float, found: float, result: str
+) -> None:
+    champion = Baseline(
+        asked="champion", source="digits@v1", identity="1", metrics={"accuracy": baseline}
+    )
+    answer = result_of(
+        gate(baseline="champion", **moves), run(accuracy=found), baselines=against(champion)
+    )
+    assert (answer.result, answer.baseline, answer.baseline_source) == (
+        result,
+        baseline,
+        "digits@v1",
+    )
 
 
 NONE = NoBaseline(asked="champion", reason="no version of digits was ever promoted")
@@ -137,7 +156,9 @@ def test_what_holds_without_a_baseline(
     assert (answer.result, answer.reason) == (result, reason)
 
 
-SKIPPED = StepRecord(name="deploy/try", result="skipped", reason="its condition `deploy` does not hold")
+SKIPPED = StepRecord(
+    name="deploy/try", result="skipped", reason="its condition `deploy` does not hold"
+)
 
 
 @pytest.mark.parametrize(
@@ -158,7 +179,9 @@ SKIPPED = StepRecord(name="deploy/try", result="skipped", reason="its condition 
          "several steps measure accuracy: train:accuracy, b:accuracy"),
     ],
 )  # fmt: skip
-def test_missing_metrics(rules: dict[str, Any], record: RunRecord, result: str, reason: str) -> None:
+def test_missing_metrics(
+    rules: dict[str, Any], record: RunRecord, result: str, reason: str
+) -> None:
     answer = result_of(gate(**{"at_least": 0.5, **rules}), record, measures={"deploy/try": ("ms",)})
     assert (answer.result, answer.reason) == (result, reason)
 
@@ -169,7 +192,11 @@ def test_missing_metrics(rules: dict[str, Any], record: RunRecord, result: str, 
         ("recall >= 0.9 and train:size_mb < 50", "passed", "recall is 0.92, train:size_mb is 40"),
         ("recall >= 0.9 and size_mb < 30", "failed", "recall is 0.92, size_mb is 40"),
         ("size_mb / (recall - recall) > 1", "failed", "cannot be decided: float division by zero"),
-        ("recall > 'x'", "failed", "cannot be decided: '>' not supported between instances of 'float' and 'str'"),
+        (
+            "recall > 'x'",
+            "failed",
+            "cannot be decided: '>' not supported between instances of 'float' and 'str'",
+        ),
         ("recall > 0 or nothing < 1", "failed", "no step measured nothing"),
         ("not broken > 1", "failed", "broken is NaN"),
     ],
@@ -180,7 +207,9 @@ def test_expressions(expr: str, result: str, reason: str) -> None:
     assert (answer.result, answer.reason) == (result, reason)
 
 
-@pytest.mark.parametrize(("when", "result"), [("C > 2", "failed"), ("C > 3", "left out"), ("false", "left out")])
+@pytest.mark.parametrize(
+    ("when", "result"), [("C > 2", "failed"), ("C > 3", "left out"), ("false", "left out")]
+)
 def test_a_gate_is_left_out_where_its_condition_does_not_hold(when: str, result: str) -> None:
     verdict = verdict_of(gate(at_least=1, when=when), run(accuracy=0))
     assert verdict.gates[0].result == result
@@ -189,25 +218,41 @@ def test_a_gate_is_left_out_where_its_condition_does_not_hold(when: str, result:
 
 def test_the_worst_gate_makes_the_verdict() -> None:
     bad, odd, good = gate(at_least=2), gate(at_least=2, severity="warn"), gate(at_least=0)
-    for gates, result in (((good, odd, bad), "failed"), ((good, odd), "warned"), ((good,), "passed"), ((), "passed")):
+    for gates, result in (
+        ((good, odd, bad), "failed"),
+        ((good, odd), "warned"),
+        ((good,), "passed"),
+        ((), "passed"),
+    ):
         assert judge(Case(gates=gates, record=run(accuracy=1)), UTC).result == result
 
 
 @pytest.mark.parametrize(
     ("found", "baselines", "overridden"),
-    [(0.5, {}, True), (0.4, {}, False), (math.nan, {}, False), (0.5, {"champion": CHAMPION}, False)],
+    [
+        (0.5, {}, True),
+        (0.4, {}, False),
+        (math.nan, {}, False),
+        (0.5, {"champion": CHAMPION}, False),
+    ],
 )
-def test_an_override_holds_for_what_stood_there(found: float, baselines: Any, overridden: bool) -> None:
+def test_an_override_holds_for_what_stood_there(
+    found: float, baselines: Any, overridden: bool
+) -> None:
     asked = gate(at_least=0.9, baseline="champion", max_drop=Tolerance(amount=1))
     given = Override(gate="it", by="Ada", reason="known", at_utc=UTC, asked=asked.asked, found=0.5)
-    verdict = verdict_of(asked, run(accuracy=found), baselines=baselines or against(NONE), overrides=(given,))
+    verdict = verdict_of(
+        asked, run(accuracy=found), baselines=baselines or against(NONE), overrides=(given,)
+    )
     assert verdict.result == ("warned" if overridden else "failed")
     assert (verdict.gates[0].override is not None) is overridden
     assert verdict.overrides == (given,)
 
 
 def test_a_verdict_is_read_as_it_was_written() -> None:
-    given = Override(gate="it", by="Ada", reason="known", at_utc=UTC, asked="at least 0.9", found=math.inf)
+    given = Override(
+        gate="it", by="Ada", reason="known", at_utc=UTC, asked="at least 0.9", found=math.inf
+    )
     verdict = verdict_of(gate(baseline="champion", max_drop=Tolerance(amount=1)), run(accuracy=0.96),
                          baselines=against(CHAMPION), overrides=(given,))  # fmt: skip
     assert from_json(to_json(verdict), Verdict, "v.json") == verdict

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 
 def git(folder: Path, *words: str, check: bool = True) -> str:
     asked = subprocess.run(
-        ["git", "-c", "protocol.file.allow=always", *words], cwd=folder, check=check, capture_output=True, text=True
+        ["git", "-c", "protocol.file.allow=always", *words],
+        cwd=folder,
+        check=check,
+        capture_output=True,
+        text=True,
     )
     return asked.stdout.strip()
 
@@ -29,7 +33,9 @@ def truth(folder: Path) -> Checkout:
     return Checkout(
         commit=git(folder, "rev-parse", "--verify", "-q", "HEAD", check=False) or None,
         branch=git(folder, "symbolic-ref", "--short", "-q", "HEAD", check=False) or None,
-        dirty=bool(git(folder, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")),
+        dirty=bool(
+            git(folder, "--no-optional-locks", "status", "--porcelain", "--untracked-files=no")
+        ),
     )
 
 
@@ -143,7 +149,9 @@ def test_it_says_what_git_says(repository: Path, bring_about: Callable[[Path], o
 
 
 @pytest.mark.parametrize("form", ["sha256", "index.version=4"])
-@pytest.mark.parametrize("bring_about", [lambda folder: None, changed, same_size, touched, staged, intended])
+@pytest.mark.parametrize(
+    "bring_about", [lambda folder: None, changed, same_size, touched, staged, intended]
+)
 def test_other_forms_of_repositories_are_read_too(
     tmp_path: Path, form: str, bring_about: Callable[[Path], object]
 ) -> None:
@@ -218,7 +226,9 @@ def test_a_damaged_index_is_left_to_git(repository: Path, data: bytes) -> None:
 def test_what_git_said_is_remembered_in_the_project(repository: Path) -> None:
     (repository / ".nbci").mkdir()
     os.utime(repository / "a.txt", ns=(1, 1))  # only git can tell whether it is the same
-    time.sleep(1.1)  # what has just changed may change again without a trace: git is asked each time
+    time.sleep(
+        1.1
+    )  # what has just changed may change again without a trace: git is asked each time
     assert read_checkout(repository) == truth(repository)
     assert (repository / ".nbci" / "state" / "git.json").exists()
     staged(repository)
@@ -232,7 +242,9 @@ def test_a_memory_that_cannot_be_written_is_no_trouble(repository: Path) -> None
 
 
 @pytest.mark.parametrize("bring_about", [changed, staged])
-def test_what_steps_make_does_not_count(repository: Path, bring_about: Callable[[Path], object]) -> None:
+def test_what_steps_make_does_not_count(
+    repository: Path, bring_about: Callable[[Path], object]
+) -> None:
     bring_about(repository)
     found = read_checkout(repository, made=["a.txt", "data"])
     assert found is not None
@@ -269,7 +281,9 @@ def rewritten(place: Path) -> None:
 
 def with_other_ends(place: Path) -> None:
     content = place.read_bytes()
-    swapped = content.replace(b"\r\n", b"\n") if b"\r\n" in content else content.replace(b"\n", b"\r\n")
+    swapped = (
+        content.replace(b"\r\n", b"\n") if b"\r\n" in content else content.replace(b"\n", b"\r\n")
+    )
     place.write_bytes(swapped)
 
 

@@ -65,7 +65,9 @@ def test_what_git_started_ends_with_it(git: Git, tmp_path: Path) -> None:
 def test_progress_is_no_silence(git: Git, tmp_path: Path) -> None:
     """A remote that takes longer than the limit, and says so all the time."""
     slow = tmp_path / "slow"
-    slow.write_text('#!/bin/sh\nfor n in 1 2 3 4 5; do echo $n >&2; sleep 0.5; done\nexec git-upload-pack "$@"\n')
+    slow.write_text(
+        '#!/bin/sh\nfor n in 1 2 3 4 5; do echo $n >&2; sleep 0.5; done\nexec git-upload-pack "$@"\n'
+    )
     slow.chmod(0o755)
     git("commit", "-q", "--allow-empty", "-m", "one")
     git("fetch", f"--upload-pack={slow}", str(git.folder), "HEAD")
@@ -87,7 +89,9 @@ def test_what_a_remote_says_is_passed_on_without_progress(git: Git, tmp_path: Pa
     assert not re.search(r"%|objects", raised.value.said)
 
 
-def test_a_promotion_does_not_wait_for_ever(released: Released, silent: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_promotion_does_not_wait_for_ever(
+    released: Released, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("nbci.git.process.PATIENCE_SECONDS", 1.0)
     released.git("remote", "set-url", "origin", silent)
     project = find_project(released.project)

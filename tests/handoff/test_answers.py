@@ -25,7 +25,10 @@ def test_loading_is_fine_refused_or_a_matter_of_integrity() -> None:
     assert decode_load({}, {}) is None
     refusal = decode_load({"unloadable": "ImportError: no x", "names": ["a", "b"]}, {"a": "first"})
     assert refusal is not None
-    assert refusal.message == "the value `a` (from step `first`), `b` cannot be loaded: ImportError: no x"
+    assert (
+        refusal.message
+        == "the value `a` (from step `first`), `b` cannot be loaded: ImportError: no x"
+    )
     assert (refusal.error, refusal.hint) == (
         "ImportError",
         "this step's kernel must be able to import what the value is made of",
@@ -45,7 +48,11 @@ def test_saving_names_variable_type_maker_and_user() -> None:
         "`lock` (type _thread.lock), which step `use` needs, made by step `make`, cannot be saved: "
         "TypeError: cannot pickle"
     )
-    two = decode_save({"unsaveable": [problem, {"name": "file", "type": "TextIO", "why": "it is open"}]}, "make", {})
+    two = decode_save(
+        {"unsaveable": [problem, {"name": "file", "type": "TextIO", "why": "it is open"}]},
+        "make",
+        {},
+    )
     assert isinstance(two, Refusal)
     assert two.message == (
         "`lock` (type _thread.lock), made by step `make`, cannot be saved: TypeError: cannot pickle. "

@@ -30,11 +30,16 @@ def test_two_different_changes_are_refused() -> None:
         resolve_join("x", None, {})
 
 
-@given(st.sampled_from("abc"), st.dictionaries(st.sampled_from(["p", "q", "r"]), st.sampled_from("abc"), min_size=1))
+@given(
+    st.sampled_from("abc"),
+    st.dictionaries(st.sampled_from(["p", "q", "r"]), st.sampled_from("abc"), min_size=1),
+)
 def test_the_order_of_branches_does_not_matter(start: str, gave: dict[str, str]) -> None:
     def answer(items: list[tuple[str, str]]) -> str | None:
         try:
-            return resolve_join("x", ref(start), {giver: ref(digest) for giver, digest in items}).object
+            return resolve_join(
+                "x", ref(start), {giver: ref(digest) for giver, digest in items}
+            ).object
         except StepError:
             return None
 

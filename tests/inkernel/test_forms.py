@@ -1,4 +1,6 @@
-"""Arrays and tables of every kind: they come back equal, reading changes nothing, writing is noticed."""
+"""Arrays and tables of every kind: they come back equal, reading changes nothing, writing is
+noticed.
+"""
 
 from __future__ import annotations
 
@@ -45,17 +47,29 @@ ARRAYS: dict[str, Callable[[], Any]] = {
     "records": lambda: np.zeros(N, [("a", "f8"), ("b", "i4")]).view(np.recarray),
 }
 TABLES: dict[str, Callable[[], Any]] = {
-    "blocks": lambda: pd.DataFrame({"a": np.arange(N), "b": np.arange(N) / 2, "c": np.arange(N) / 3}),
+    "blocks": lambda: pd.DataFrame(
+        {"a": np.arange(N), "b": np.arange(N) / 2, "c": np.arange(N) / 3}
+    ),
     "rows-first": lambda: pd.DataFrame(GRID),
     "part": lambda: pd.DataFrame({"a": np.arange(N), "b": np.arange(N)}).iloc[10:-10],
-    "categories": lambda: pd.DataFrame({"k": pd.Categorical.from_codes(np.arange(N) % 3, ["x", "y", "z"])}),
+    "categories": lambda: pd.DataFrame(
+        {"k": pd.Categorical.from_codes(np.arange(N) % 3, ["x", "y", "z"])}
+    ),
     "strings": lambda: pd.DataFrame({"s": [f"text {n}" for n in range(N)]}),
-    "python-strings": lambda: pd.DataFrame({"s": pd.array(["x", None] * N, dtype=pd.StringDtype("python"))}),
+    "python-strings": lambda: pd.DataFrame(
+        {"s": pd.array(["x", None] * N, dtype=pd.StringDtype("python"))}
+    ),
     "nullable": lambda: pd.DataFrame({"n": pd.array([1, None] * N, dtype="Int64")}),
-    "zoned": lambda: pd.DataFrame({"t": pd.date_range("2020", periods=N, freq="s", tz="Europe/Zurich")}),
+    "zoned": lambda: pd.DataFrame(
+        {"t": pd.date_range("2020", periods=N, freq="s", tz="Europe/Zurich")}
+    ),
     "naive": lambda: pd.DataFrame({"t": pd.date_range("2020", periods=N, freq="s")}),
-    "several-times": lambda: pd.DataFrame({k: pd.date_range("2020", periods=N, freq="s") for k in "ab"}),
-    "levels": lambda: pd.DataFrame({"v": np.arange(N)}, index=pd.MultiIndex.from_product([range(N // 10), range(10)])),
+    "several-times": lambda: pd.DataFrame(
+        {k: pd.date_range("2020", periods=N, freq="s") for k in "ab"}
+    ),
+    "levels": lambda: pd.DataFrame(
+        {"v": np.arange(N)}, index=pd.MultiIndex.from_product([range(N // 10), range(10)])
+    ),
     "arrow-typed": lambda: pa.table({"a": np.arange(N)}).to_pandas(types_mapper=pd.ArrowDtype),
     "same-name": lambda: pd.DataFrame(GRID, columns=["x", "x"]),
 }
@@ -104,7 +118,9 @@ def test_a_table_comes_back_and_reading_leaves_it(kind: str, tmp_path: Path) -> 
     assert not taken.unchanged
 
 
-def test_the_system_tells_what_was_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_system_tells_what_was_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     big = np.random.default_rng(0).random(1 << 18)
     taken = Taken(tmp_path, write(tmp_path, {"x": big})[0])
     compared: list[Any] = []

@@ -1,4 +1,6 @@
-"""Models and data sets of machine-learning libraries: they come back as they were, or are refused with the remedy."""
+"""Models and data sets of machine-learning libraries: they come back as they were, or are refused
+with the remedy.
+"""
 
 from __future__ import annotations
 
@@ -18,13 +20,21 @@ LABELS = [float(row) for row in range(500)]
 
 
 class DMatrix:
-    """Behaves as xgboost's own: it holds a pointer, which no pickle takes, and writes and reads files."""
+    """Behaves as xgboost's own: it holds a pointer, which no pickle takes, and writes and reads
+    files.
+    """
 
     __module__ = "xgboost.stand_in"
     memory: ClassVar[dict[Any, Any]] = {}
 
-    def __init__(self, data: Any, label: Any = None, missing: float = 0.0, *, silent: bool = False) -> None:
-        held = json.loads(Path(data).read_text(encoding="utf-8")) if isinstance(data, str) else [data, label]
+    def __init__(
+        self, data: Any, label: Any = None, missing: float = 0.0, *, silent: bool = False
+    ) -> None:
+        held = (
+            json.loads(Path(data).read_text(encoding="utf-8"))
+            if isinstance(data, str)
+            else [data, label]
+        )
         self.handle = (part for part in held)
         self.memory[self.handle] = held
         self.missing, self.silent = missing, silent
@@ -48,7 +58,9 @@ class QuantileDMatrix(DMatrix):
 @pytest.fixture(params=["stand-in", "xgboost"])
 def matrix_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Any:
     if request.param == "xgboost":
-        return pytest.importorskip("xgboost", reason="too large to be a dependency of the tests").DMatrix
+        return pytest.importorskip(
+            "xgboost", reason="too large to be a dependency of the tests"
+        ).DMatrix
     module: Any = ModuleType("xgboost.stand_in")
     module.DMatrix = DMatrix
     monkeypatch.setitem(sys.modules, "xgboost", ModuleType("xgboost"))
@@ -56,7 +68,9 @@ def matrix_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch)
     return DMatrix
 
 
-def test_an_xgboost_matrix_passes_with_its_labels_and_settings(matrix_kind: Any, tmp_path: Path) -> None:
+def test_an_xgboost_matrix_passes_with_its_labels_and_settings(
+    matrix_kind: Any, tmp_path: Path
+) -> None:
     numpy = pytest.importorskip("numpy")
     rows = ROWS if matrix_kind is DMatrix else numpy.array(ROWS)
     matrix = matrix_kind(rows, label=LABELS, missing=-1.0)
@@ -72,7 +86,9 @@ def test_an_xgboost_matrix_passes_with_its_labels_and_settings(matrix_kind: Any,
     assert not taken.unchanged
 
 
-def test_names_and_weights_of_an_xgboost_matrix_pass_and_a_booster_predicts_the_same(tmp_path: Path) -> None:
+def test_names_and_weights_of_an_xgboost_matrix_pass_and_a_booster_predicts_the_same(
+    tmp_path: Path,
+) -> None:
     xgboost = pytest.importorskip("xgboost", reason="too large to be a dependency of the tests")
     numpy = pytest.importorskip("numpy")
     columns = {"feature_names": ["a", "b", "c"], "feature_types": ["q", "int", "float"]}
@@ -90,17 +106,39 @@ def test_names_and_weights_of_an_xgboost_matrix_pass_and_a_booster_predicts_the_
 
 
 def test_an_xgboost_matrix_that_has_no_file_is_refused_with_the_remedy() -> None:
-    with pytest.raises(Refused, match="pass on the arrays and labels, and make the QuantileDMatrix in the step"):
+    with pytest.raises(
+        Refused, match="pass on the arrays and labels, and make the QuantileDMatrix in the step"
+    ):
         groups_of({"train": QuantileDMatrix(ROWS)})
 
 
 @pytest.mark.parametrize(
     ("module", "kind", "base", "remedy"),
     [
-        ("tensorflow.python.data.ops.map_op", "_MapDataset", "DatasetV2", "make the data set in the step that uses it"),
-        ("tensorflow.python.data.ops.iterator_ops", "OwnedIterator", "IteratorBase", "make both in the step"),
-        ("tensorflow.python.client.session", "Session", "BaseSession", "open one in the step that uses it"),
-        ("tensorflow.python.framework.func_graph", "FuncGraph", "Graph", "build it in the step that uses it"),
+        (
+            "tensorflow.python.data.ops.map_op",
+            "_MapDataset",
+            "DatasetV2",
+            "make the data set in the step that uses it",
+        ),
+        (
+            "tensorflow.python.data.ops.iterator_ops",
+            "OwnedIterator",
+            "IteratorBase",
+            "make both in the step",
+        ),
+        (
+            "tensorflow.python.client.session",
+            "Session",
+            "BaseSession",
+            "open one in the step that uses it",
+        ),
+        (
+            "tensorflow.python.framework.func_graph",
+            "FuncGraph",
+            "Graph",
+            "build it in the step that uses it",
+        ),
     ],
 )
 def test_what_is_bound_to_tensorflows_process_is_refused_with_the_remedy(

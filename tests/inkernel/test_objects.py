@@ -1,4 +1,6 @@
-"""Objects whose classes say how they are made again: those that could not be loaded fail where they are saved."""
+"""Objects whose classes say how they are made again: those that could not be loaded fail where they
+are saved.
+"""
 
 from __future__ import annotations
 
@@ -84,7 +86,9 @@ def test_what_can_be_loaded_passes(value: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("maxsize", [None, 5])
-def test_a_cache_that_tells_types_apart_comes_with_its_results(maxsize: int | None, tmp_path: Path) -> None:
+def test_a_cache_that_tells_types_apart_comes_with_its_results(
+    maxsize: int | None, tmp_path: Path
+) -> None:
     def combine(*parts: Any, **named: Any) -> Any:
         return parts, named
 

@@ -1,4 +1,6 @@
-"""What shares objects travels together and still shares; equal values have one digest, in every process."""
+"""What shares objects travels together and still shares; equal values have one digest, in every
+process.
+"""
 
 from __future__ import annotations
 
@@ -51,7 +53,10 @@ def bound() -> dict[str, Any]:
 
 CASES: dict[str, tuple[Callable[[], dict[str, Any]], Callable[[dict[str, Any]], bool]]] = {
     "closures": (counter, lambda back: back["up"]() == back["now"]() == 1),
-    "cycle": (cycle, lambda back: back["first"][0] is back["second"] and back["second"]["back"] is back["first"]),
+    "cycle": (
+        cycle,
+        lambda back: back["first"][0] is back["second"] and back["second"]["back"] is back["first"],
+    ),
     "bound method": (bound, lambda back: back["append"](2) is None and back["kept"] == [1, 2]),
 }
 
@@ -79,8 +84,16 @@ def test_a_memoryview_still_looks_into_its_object(tmp_path: Path) -> None:
     came = read(tmp_path, digest)
     came["whole"][2] = ord("X")
     came["rest"][0] = 9.0
-    assert (came["text"], bytes(came["part"]), bytes(came["fixed"])) == (b"abXdef", b"Xd", b"abXdef")
-    assert (came["numbers"].tolist(), came["fixed"].readonly, bytes(came["of_bytes"])) == ([1.0, 9.0, 3.0], True, b"yz")
+    assert (came["text"], bytes(came["part"]), bytes(came["fixed"])) == (
+        b"abXdef",
+        b"Xd",
+        b"abXdef",
+    )
+    assert (came["numbers"].tolist(), came["fixed"].readonly, bytes(came["of_bytes"])) == (
+        [1.0, 9.0, 3.0],
+        True,
+        b"yz",
+    )
     with pytest.raises(TypeError, match="gaps"):
         write(tmp_path, {"gaps": memoryview(text)[::2]})
 
@@ -107,10 +120,15 @@ print(write(sys.argv[1], {"words": words, "table": {"b": 1, "a": np.arange(500),
 """
 
 
-def test_digests_are_the_same_in_every_process(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+def test_digests_are_the_same_in_every_process(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     command = [sys.executable, "-c", MADE, str(tmp_path), str(request.path.parent)]
     environ = {**os.environ, "PYTHONHASHSEED": "0"}
-    answers = [subprocess.run(command, env=environ, capture_output=True, text=True, check=True) for _ in range(2)]
+    answers = [
+        subprocess.run(command, env=environ, capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
     assert answers[0].stdout == answers[1].stdout
 
 

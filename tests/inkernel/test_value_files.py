@@ -24,14 +24,23 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 scalars = (
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8) | st.binary(max_size=8)
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text(max_size=8)
+    | st.binary(max_size=8)
 )
 arrays = of_numpy.arrays(
-    st.sampled_from(["f8", "i4", "u1", "U3"]), of_numpy.array_shapes(max_dims=2, max_side=5), fill=st.nothing()
+    st.sampled_from(["f8", "i4", "u1", "U3"]),
+    of_numpy.array_shapes(max_dims=2, max_side=5),
+    fill=st.nothing(),
 )
 nested = st.recursive(
     scalars | arrays | st.frozensets(st.integers()),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 
@@ -40,7 +49,10 @@ def same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, np.ndarray):
-        return bool(left.dtype == right.dtype and np.array_equal(left, right, equal_nan=left.dtype.kind == "f"))
+        return bool(
+            left.dtype == right.dtype
+            and np.array_equal(left, right, equal_nan=left.dtype.kind == "f")
+        )
     if isinstance(left, list):
         return len(left) == len(right) and all(same(a, b) for a, b in zip(left, right, strict=True))
     if isinstance(left, dict):
@@ -122,8 +134,12 @@ HIDDEN: dict[str, Callable[[str], Any]] = {
     "array of bytes": lambda secret: np.array(["x" * 2000, secret]).astype("S"),
     "array of text": lambda secret: np.array(["x" * 2000, secret]),
     "big-endian text": lambda secret: np.array(["x" * 2000, secret]).astype(">U2000"),
-    "two bytes a character": lambda secret: np.frombuffer((" " * 2000 + secret).encode("utf-16-be"), "u2"),
-    "four bytes a character": lambda secret: np.array([ord(char) for char in " " * 2000 + secret], "u4"),
+    "two bytes a character": lambda secret: np.frombuffer(
+        (" " * 2000 + secret).encode("utf-16-be"), "u2"
+    ),
+    "four bytes a character": lambda secret: np.array(
+        [ord(char) for char in " " * 2000 + secret], "u4"
+    ),
     "eight bytes a character": lambda secret: np.array([ord(char) for char in " " * 2000 + secret]),
     "packed": lambda secret: np.frombuffer((" " * 2000 + secret).encode(), "i8"),
     "packed as decimals": lambda secret: np.frombuffer((" " * 2000 + secret).encode(), "f8"),
@@ -141,7 +157,9 @@ def test_a_secret_is_found_however_wide(kind: str) -> None:
 
 def test_secrets_of_pandas_and_arrow_are_found() -> None:
     pd, pa = pytest.importorskip("pandas"), pytest.importorskip("pyarrow")
-    for column in (pd.array(["x" * 2000, "é-secret"], dtype=kind) for kind in ("str", "object", "category")):
+    for column in (
+        pd.array(["x" * 2000, "é-secret"], dtype=kind) for kind in ("str", "object", "category")
+    ):
         table = pd.DataFrame({"s": column})
         values = {"table": table, "column": table["s"], "arrow": pa.table(table)}
         for name, value in values.items():

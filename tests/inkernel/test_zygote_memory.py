@@ -19,8 +19,12 @@ VmFlags: rd ex mr mw me
 """
 
 
-def mapped(rights: str = "r-xp", path: str = "/lib/x.so", changed: int = 0, swapped: int = 0) -> list[str]:
-    written = MAPPED.format(start="7f00", end="8f00", rights=rights, path=path, changed=changed, swapped=swapped)
+def mapped(
+    rights: str = "r-xp", path: str = "/lib/x.so", changed: int = 0, swapped: int = 0
+) -> list[str]:
+    written = MAPPED.format(
+        start="7f00", end="8f00", rights=rights, path=path, changed=changed, swapped=swapped
+    )
     return written.splitlines()
 
 
@@ -54,7 +58,9 @@ assert decimal.Decimal("0.1") + 1 and sqlite3.connect(":memory:").execute("selec
 assert ssl.create_default_context() is not None
 print(before, after)
 """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
     before, after = map(int, said.split())
     assert after < before / 2
 

@@ -19,7 +19,9 @@ def groups_of(values: dict[str, Any]) -> Groups:
 
 def write(folder: str | Path, values: dict[str, Any]) -> tuple[str, int]:
     """All values as one group: digest and size of its file."""
-    digest, size = value_files.write_file(str(folder), groups_of(values).dumped(tuple(values), values), blake3)
+    digest, size = value_files.write_file(
+        str(folder), groups_of(values).dumped(tuple(values), values), blake3
+    )
     return digest, size
 
 

@@ -1,7 +1,7 @@
 """What the fake does, a real controller does: one suite for both.
 
-The real one is left out unless NBCI_JENKINS_URL (and _USER and _TOKEN) name it. All jobs are in a folder that is made
-for the test and removed after it.
+The real one is left out unless NBCI_JENKINS_URL (and _USER and _TOKEN) name it. All jobs are in a
+folder that is made for the test and removed after it.
 """
 
 from __future__ import annotations
@@ -79,7 +79,9 @@ class Place:
 
 @pytest.fixture(params=["fake", pytest.param("real", marks=pytest.mark.needs("jenkins"))])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
-    fake: FakeJenkins | None = request.getfixturevalue("jenkins") if request.param == "fake" else None
+    fake: FakeJenkins | None = (
+        request.getfixturevalue("jenkins") if request.param == "fake" else None
+    )
     env = dict(JENKINS) if fake is None else {"NBCI_JENKINS_URL": fake.url}
     found = Place(folder=f"nbci-test-{secrets.token_hex(4)}", env=env)
     _call(tmp_path, env, ["create", found.folder, _FOLDER], ["create", found.job, _JOB])
@@ -113,12 +115,16 @@ def test_a_build_ends(nbci: Console, place: Place, tmp_path: Path, mode: str, co
     assert f"build 1 of {place.job} ended as {result}" in done.stdout
     if code != 1:
         assert json.loads((tmp_path / "here/report.json").read_text()) == {"verdict": "passed"}
-    listed = json.loads(nbci("jenkins", "status", "--job", place.job, "--json", env=place.env).stdout)
+    listed = json.loads(
+        nbci("jenkins", "status", "--job", place.job, "--json", env=place.env).stdout
+    )
     assert [build["result"] for build in listed] == [result]
 
 
 def test_a_build_is_stopped(nbci: Console, place: Place) -> None:
-    watching = nbci.start("jenkins", "run", "--job", place.job, "-p", "NBCI_PARAMS=sleep", env=place.env)
+    watching = nbci.start(
+        "jenkins", "run", "--job", place.job, "-p", "NBCI_PARAMS=sleep", env=place.env
+    )
     assert watching.stdout is not None
     assert any("stage train" in line for line in watching.stdout)
     stopped = nbci("jenkins", "stop", "--job", place.job, "1", env=place.env)
@@ -138,7 +144,11 @@ def test_two_watch_at_once(nbci: Console, place: Place) -> None:
     ended: list[int] = []
 
     def run() -> None:
-        ended.append(nbci("jenkins", "run", "--job", place.job, "-p", "NBCI_PARAMS=fail", env=place.env).returncode)
+        ended.append(
+            nbci(
+                "jenkins", "run", "--job", place.job, "-p", "NBCI_PARAMS=fail", env=place.env
+            ).returncode
+        )
 
     threads = [threading.Thread(target=run) for _ in range(2)]
     for thread in threads:
@@ -152,30 +162,42 @@ def test_sync_twice_changes_nothing_the_second_time(nbci: Console, place: Place)
     job = f"{place.folder}/inner/digits"
     words = ("jenkins", "sync", "--job", job, "--yes", "--json", "--repository")
     first = nbci(*words, "https://git.example.com/one.git", env=place.env)
-    assert [change["action"] for change in json.loads(first.stdout)["changes"]] == ["used", "create", "create"]
+    assert [change["action"] for change in json.loads(first.stdout)["changes"]] == [
+        "used",
+        "create",
+        "create",
+    ]
     again = nbci(*words, "https://git.example.com/one.git", env=place.env)
-    assert [change["action"] for change in json.loads(again.stdout)["changes"]] == ["used", "keep", "keep"], (
-        again.stdout
-    )
+    assert [change["action"] for change in json.loads(again.stdout)["changes"]] == [
+        "used",
+        "keep",
+        "keep",
+    ], again.stdout
     moved = nbci(*words, "https://git.example.com/two.git", env=place.env)
     assert json.loads(moved.stdout)["changes"][2]["action"] == "update"
     still = nbci(*words, "https://git.example.com/two.git", env=place.env)
     assert json.loads(still.stdout)["changes"][2]["action"] == "keep"
-    refused = nbci("jenkins", "sync", "--job", place.job, "--yes", "--repository", "https://u", env=place.env)
+    refused = nbci(
+        "jenkins", "sync", "--job", place.job, "--yes", "--repository", "https://u", env=place.env
+    )
     assert refused.returncode == 2
 
 
 def test_doctor_looks(nbci: Console, place: Place) -> None:
     done = nbci("jenkins", "doctor", "--job", place.job, "--json", env=place.env)
     assert done.returncode in {0, 4}, done.stderr
-    assert {"Jenkins", "user", "plugins"} <= {finding["name"] for finding in json.loads(done.stdout)}
+    assert {"Jenkins", "user", "plugins"} <= {
+        finding["name"] for finding in json.loads(done.stdout)
+    }
 
 
 def test_agents_are_asked(nbci: Console, place: Place) -> None:
     done = nbci("jenkins", "doctor", "--job", place.job, "--agents", "--json", env=place.env)
     assert done.returncode in {0, 4}, done.stderr
     assert any(finding["name"].endswith(": nbci") for finding in json.loads(done.stdout))
-    listed = nbci("jenkins", "doctor", "--job", f"{place.folder}/nbci-doctor", "--json", env=place.env)
+    listed = nbci(
+        "jenkins", "doctor", "--job", f"{place.folder}/nbci-doctor", "--json", env=place.env
+    )
     assert "nbci-doctor-" not in listed.stdout
 
 

@@ -7,11 +7,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.support.jenkins import Answer, FakeBuild
 
 from nbci.jenkins.agents import Agent, agent_findings
 from nbci.jenkins.doctor import carries, wanted_labels
-from tests.support.jenkins import Answer
+from tests.support.jenkins import Answer, FakeBuild
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -36,11 +35,18 @@ def _ask_for(folder: Path, label: str) -> None:
     )
 
 
-def test_a_controller_is_looked_at(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_a_controller_is_looked_at(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     assert nbci("jenkins", "run", "--job", "team/train", "--no-log", env=at).returncode == 0
     _ask_for(tmp_path, "x")
     found = _findings(nbci, at)
-    assert found["Jenkins"] == {"name": "Jenkins", "state": "ok", "found": "2.568.2", "advice": None}
+    assert found["Jenkins"] == {
+        "name": "Jenkins",
+        "state": "ok",
+        "found": "2.568.2",
+        "advice": None,
+    }
     assert found["plugins"]["state"] == "ok"
     assert found["plugin warnings-ng"]["state"] == "note"
     assert found["user"]["found"].startswith("nobody")
@@ -51,7 +57,9 @@ def test_a_controller_is_looked_at(nbci: Console, jenkins: FakeJenkins, at: dict
     assert all(seen.method == "GET" for seen in jenkins.seen[-8:])
 
 
-def test_a_label_that_nobody_carries(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_a_label_that_nobody_carries(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     _ask_for(tmp_path, "tpu")
     found = _findings(nbci, at, code=4)
     assert "no agent carries it" in found["label tpu"]["found"]
@@ -59,15 +67,27 @@ def test_a_label_that_nobody_carries(nbci: Console, jenkins: FakeJenkins, at: di
     assert plain.stdout.endswith("missing: label tpu\n")
 
 
-def test_a_plugin_that_is_needed_is_missing(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
-    plugins = [each for each in jenkins.recorded("plugins").document["plugins"] if each["shortName"] != "git"]
-    jenkins.answers = lambda seen: jenkins.recorded("plugins", plugins=plugins) if "plugin" in seen.path else None
+def test_a_plugin_that_is_needed_is_missing(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    plugins = [
+        each
+        for each in jenkins.recorded("plugins").document["plugins"]
+        if each["shortName"] != "git"
+    ]
+    jenkins.answers = lambda seen: (
+        jenkins.recorded("plugins", plugins=plugins) if "plugin" in seen.path else None
+    )
     assert _findings(nbci, at, code=4)["plugins"]["found"] == "without git"
 
 
-def test_what_may_not_be_seen_is_named(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_what_may_not_be_seen_is_named(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     refusal = Answer(403, {}, b"<p>dev is missing the Overall/SystemRead permission</p>")
-    jenkins.answers = lambda seen: refusal if "plugin" in seen.path or "computer" in seen.path else None
+    jenkins.answers = lambda seen: (
+        refusal if "plugin" in seen.path or "computer" in seen.path else None
+    )
     found = _findings(nbci, at)
     assert "dev is missing the Overall/SystemRead permission" in found["plugins"]["found"]
     assert found["agents"]["state"] == "note"
@@ -77,7 +97,12 @@ _ON_AGENT = [
     {"name": "Python", "state": "ok", "found": "3.11.7 at /usr/bin/python3"},
     {"name": "nbci", "state": "ok", "found": "0.1.0 in /opt/nbci"},
     {"name": "kernel python3", "state": "ok", "found": "python"},
-    {"name": "kernel ir", "state": "note", "found": "its program R does not exist", "advice": "install it anew"},
+    {
+        "name": "kernel ir",
+        "state": "note",
+        "found": "its program R does not exist",
+        "advice": "install it anew",
+    },
     {"name": "GPU", "state": "ok", "found": "none; steps that ask for one run without"},
 ]
 
@@ -101,20 +126,30 @@ def test_agents_are_asked_by_a_build_that_leaves_nothing_behind(
     assert not any("nbci-doctor" in name for name in jenkins.jobs)
     names = re.findall(r"def asked = \[(.*)\]", script)[0].replace("'", "").split(", ")
     said = found[f"{names[0]}: nbci"]
-    assert said["found"] == ("0.1.0 in /opt/nbci; 3.11.7 at /usr/bin/python3; kernels python3; GPU none")
+    assert said["found"] == (
+        "0.1.0 in /opt/nbci; 3.11.7 at /usr/bin/python3; kernels python3; GPU none"
+    )
     assert found[f"{names[0]}: kernel ir"]["state"] == "note"
     assert all("did not answer" in found[f"{name}: nbci"]["found"] for name in names[1:])
 
 
-def test_an_agent_without_nbci_is_named(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
-    jenkins.artifacts = {f"{at}.txt": b"Python 3.9.2\nno GPU that nvidia-smi shows\n" for at in range(3)}
+def test_an_agent_without_nbci_is_named(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    jenkins.artifacts = {
+        f"{at}.txt": b"Python 3.9.2\nno GPU that nvidia-smi shows\n" for at in range(3)
+    }
     jenkins.artifacts["0.json"] = b"sh: nbci: not found"
     found = [each for name, each in _agents(nbci, at).items() if name.endswith(": nbci")]
     assert found
-    assert all(each["found"] == "not there; Python 3.9.2; no GPU that nvidia-smi shows" for each in found)
+    assert all(
+        each["found"] == "not there; Python 3.9.2; no GPU that nvidia-smi shows" for each in found
+    )
 
 
-def test_the_folder_goes_whatever_happens(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_the_folder_goes_whatever_happens(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     refused = Answer(403, {}, b"<p>dev is missing the Job/Build permission</p>")
     jenkins.answers = lambda seen: refused if seen.path.endswith("/build") else None
     done = nbci(*_DOCTOR, "--agents", env=at)
@@ -152,7 +187,8 @@ def test_labels_as_the_jenkinsfile_calls_them() -> None:
 
 
 @pytest.mark.parametrize(
-    ("expression", "answer"), [("a", True), ("a && b", True), ("a&&c", False), ("a || c", None), ("!a", None)]
+    ("expression", "answer"),
+    [("a", True), ("a && b", True), ("a&&c", False), ("a || c", None), ("!a", None)],
 )
 def test_label_expressions(expression: str, answer: bool | None) -> None:
     assert carries({"assignedLabels": [{"name": "a"}, {"name": "b"}]}, expression) is answer
@@ -161,9 +197,14 @@ def test_label_expressions(expression: str, answer: bool | None) -> None:
 def test_status_lists_builds(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
     assert "no builds yet" in nbci("jenkins", "status", "--job", "team/train", env=at).stdout
     for mode in ("", "fail"):
-        nbci("jenkins", "run", "--job", "team/train", "--no-log", "-p", f"NBCI_PARAMS={mode}", env=at)
+        nbci(
+            "jenkins", "run", "--job", "team/train", "--no-log", "-p", f"NBCI_PARAMS={mode}", env=at
+        )
     done = nbci("jenkins", "status", "--job", "team/train", "--json", env=at)
-    assert [(build["number"], build["result"]) for build in json.loads(done.stdout)] == [(2, "FAILURE"), (1, "SUCCESS")]
+    assert [(build["number"], build["result"]) for build in json.loads(done.stdout)] == [
+        (2, "FAILURE"),
+        (1, "SUCCESS"),
+    ]
     shown = nbci("jenkins", "status", "--job", "team/train", "-n", "1", env=at).stdout.splitlines()
     assert shown[1].split()[:2] == ["2", "FAILURE"]
     assert len(shown) == 2
@@ -177,13 +218,17 @@ def _waits(jenkins: FakeJenkins, job: str) -> FakeBuild:
 
 
 @pytest.mark.parametrize("job", ["team/waits", "team/mb/feature%2Fa&b", "team/mb/gr\u00f6\u00dfe"])
-def test_status_says_what_a_build_waits_for(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], job: str) -> None:
+def test_status_says_what_a_build_waits_for(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], job: str
+) -> None:
     _waits(jenkins, job)
     _waits(jenkins, f"elsewhere/{job}").mode = "sleep"
     [row] = json.loads(nbci("jenkins", "status", "--job", job, "--json", env=at).stdout)
     assert row["result"] == "WAITING"
     assert "no-such-label" in row["description"]
-    [other] = json.loads(nbci("jenkins", "status", "--job", f"elsewhere/{job}", "--json", env=at).stdout)
+    [other] = json.loads(
+        nbci("jenkins", "status", "--job", f"elsewhere/{job}", "--json", env=at).stdout
+    )
     assert other["result"] == "RUNNING"
 
 
@@ -197,13 +242,17 @@ def test_status_says_what_a_stage_waits_for_beside_others(
     assert "no-such-label" in row["description"]
 
 
-def test_every_agent_is_offline(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_every_agent_is_offline(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     _ask_for(tmp_path, "x")
     nodes = jenkins.recorded("nodes").document["computer"]
     for node in nodes:
         is_controller = "MasterComputer" in node["_class"]
         node.update({"numExecutors": 0} if is_controller else {"offline": True})
-    jenkins.answers = lambda seen: jenkins.recorded("nodes", computer=nodes) if "computer" in seen.path else None
+    jenkins.answers = lambda seen: (
+        jenkins.recorded("nodes", computer=nodes) if "computer" in seen.path else None
+    )
 
     found = _findings(nbci, at, code=4)
 
@@ -216,9 +265,14 @@ def test_the_name_of_the_job_stands_once(nbci: Console, at: dict[str, str]) -> N
     assert done.stdout.count("team/none") == 1, done.stdout
 
 
-def test_what_has_ended_is_not_stopped(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_what_has_ended_is_not_stopped(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     nbci("jenkins", "run", "--job", "team/train", "--no-log", env=at)
     ended = nbci("jenkins", "stop", "--job", "team/train", "1", env=at)
     assert ended.returncode == 2
     assert "build 1 of team/train has ended already" in ended.stderr
-    assert "nothing of team/train runs or waits" in nbci("jenkins", "stop", "--job", "team/train", env=at).stdout
+    assert (
+        "nothing of team/train runs or waits"
+        in nbci("jenkins", "stop", "--job", "team/train", env=at).stdout
+    )

@@ -49,8 +49,12 @@ def test_a_broken_netrc_is_not_quoted(nbci: Console, at: dict[str, str], tmp_pat
     assert TOKEN not in done.stdout + done.stderr
 
 
-def test_a_token_from_a_keyring(nbci: Console, secured: dict[str, str], at: dict[str, str], tmp_path: Path) -> None:
-    """The package is optional; its place is taken by a module that answers as its `get_credential` does."""
+def test_a_token_from_a_keyring(
+    nbci: Console, secured: dict[str, str], at: dict[str, str], tmp_path: Path
+) -> None:
+    """The package is optional; its place is taken by a module that answers as its `get_credential`
+    does.
+    """
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "keyring.py").write_text(
         "from collections import namedtuple\n"
@@ -69,15 +73,23 @@ def test_a_token_from_a_keyring(nbci: Console, secured: dict[str, str], at: dict
     ("env", "said"),
     [
         ({"NBCI_JENKINS_TOKEN": "wrong-token"}, "does not accept the user and token (401)"),
-        ({"NBCI_JENKINS_USER": "", "NBCI_JENKINS_TOKEN": ""}, "permission hudson.model.Hudson.Read is missing (403)"),
+        (
+            {"NBCI_JENKINS_USER": "", "NBCI_JENKINS_TOKEN": ""},
+            "permission hudson.model.Hudson.Read is missing (403)",
+        ),
         ({"NBCI_JENKINS_TOKEN": ""}, "there is no token for admin"),
         ({"NBCI_JENKINS_USER": ""}, "NBCI_JENKINS_TOKEN is set and NBCI_JENKINS_USER is not"),
         ({"NBCI_JENKINS_URL": ""}, "no controller is known"),
         ({"NBCI_JENKINS_URL": "jenkins.example.com"}, "is no http or https URL"),
-        ({"NBCI_JENKINS_URL": f"https://admin:{TOKEN}@jenkins.example.com/"}, "holds a user or a password"),
+        (
+            {"NBCI_JENKINS_URL": f"https://admin:{TOKEN}@jenkins.example.com/"},
+            "holds a user or a password",
+        ),
     ],
 )
-def test_who_is_not_let_in_is_told_why(nbci: Console, secured: dict[str, str], env: dict[str, str], said: str) -> None:
+def test_who_is_not_let_in_is_told_why(
+    nbci: Console, secured: dict[str, str], env: dict[str, str], said: str
+) -> None:
     done = nbci(*_STATUS, env={**secured, **env})
     assert done.returncode == 2, done.stdout + done.stderr
     assert said in done.stderr
@@ -116,7 +128,9 @@ def test_a_disabled_job(nbci: Console, jenkins: FakeJenkins, at: dict[str, str])
     assert "job team/train: team/train is not buildable (409)" in done.stderr
 
 
-def test_a_crumb_of_a_session_that_is_over(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_a_crumb_of_a_session_that_is_over(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     def change(seen: object) -> None:
         if len(jenkins.seen) == 4:
             jenkins.crumb = "of another session"
@@ -132,7 +146,9 @@ def test_a_redirect_elsewhere_is_named_and_gets_no_token(
 ) -> None:
     other = FakeJenkins()
     try:
-        jenkins.answers = lambda seen: Answer(302, {"Location": f"http://localhost:{other.port}{seen.path}"})
+        jenkins.answers = lambda seen: Answer(
+            302, {"Location": f"http://localhost:{other.port}{seen.path}"}
+        )
         done = nbci(*_STATUS, env=secured)
         assert done.returncode == 2
         assert f"redirects to http://localhost:{other.port}/" in done.stderr
@@ -157,7 +173,9 @@ def test_what_is_no_jenkins(nbci: Console, jenkins: FakeJenkins, at: dict[str, s
 
 
 def test_what_is_no_json(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
-    jenkins.answers = lambda seen: Answer(200, {}, b"<h1>It works!</h1>") if "api/json?depth" in seen.path else None
+    jenkins.answers = lambda seen: (
+        Answer(200, {}, b"<h1>It works!</h1>") if "api/json?depth" in seen.path else None
+    )
     done = nbci(*_STATUS, env=at)
     assert done.returncode == 4
     assert "is not understood" in done.stderr
@@ -183,7 +201,9 @@ def test_the_token_is_written_and_printed_nowhere(
 ) -> None:
     """Not even where the controller sends it back, and where an own header would be logged."""
     jenkins.answers = lambda seen: (
-        Answer(500, {}, _page(f"token {TOKEN} header {seen.headers.get('X-Own')}")) if "wfapi" in seen.path else None
+        Answer(500, {}, _page(f"token {TOKEN} header {seen.headers.get('X-Own')}"))
+        if "wfapi" in seen.path
+        else None
     )
     env = {**secured, "JENKINS_API_EXTRA_HEADERS": "X-Own: other-secret"}
     said = ""

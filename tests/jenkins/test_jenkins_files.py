@@ -58,18 +58,26 @@ def test_init_writes_what_a_controller_needs(nbci: Console, project: Path) -> No
     done = nbci("jenkins", "init", *_LIBRARY, "--job", "team/digits")
     assert done.returncode == 0, done.stderr
     text = (project / "Jenkinsfile").read_text()
-    assert "string(name: 'C', defaultValue: '1.0', description: 'cost of a training error; higher" in text
+    assert (
+        "string(name: 'C', defaultValue: '1.0', description: 'cost of a training error; higher"
+        in text
+    )
     assert "nbciPipeline(target: nbciTarget, parameters: nbciParameters" in text
     found = yaml.safe_load((project / "jenkins/casc.yaml").read_text())
     library = found["unclassified"]["globalLibraries"]["libraries"][0]
     assert (library["name"], library["defaultVersion"]) == ("nbci", "v1")
-    assert [node["permanent"]["labelString"] for node in found["jenkins"]["nodes"]] == ["linux", "gpu"]
+    assert [node["permanent"]["labelString"] for node in found["jenkins"]["nodes"]] == [
+        "linux",
+        "gpu",
+    ]
     users = found["jenkins"]["securityRealm"]["local"]["users"]
     assert users == [{"id": "admin", "password": "${JENKINS_ADMIN_PASSWORD}"}]
     assert "multibranchPipelineJob('team/digits')" in found["jobs"][0]["script"]
     assert "remote('https://git.example.com/team/digits.git')" in found["jobs"][0]["script"]
     plugins = (project / "jenkins/plugins.txt").read_text().split()
-    assert {"workflow-aggregator", "git", "junit", "configuration-as-code", "job-dsl"} <= set(plugins)
+    assert {"workflow-aggregator", "git", "junit", "configuration-as-code", "job-dsl"} <= set(
+        plugins
+    )
     for path in (project / "jenkins/casc.yaml", project / "Jenkinsfile"):
         assert "my-password" not in path.read_text()
     assert nbci("jenkins", "check").returncode == 0
@@ -78,11 +86,18 @@ def test_init_writes_what_a_controller_needs(nbci: Console, project: Path) -> No
 def test_what_was_written_by_hand_is_kept(nbci: Console, project: Path) -> None:
     assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
     path = project / "Jenkinsfile"
-    mine = "// mine: $HOME 'é'\n" + path.read_text().replace("label: 'linux'", "label: 'big && linux'") + "\n// end\n"
+    mine = (
+        "// mine: $HOME 'é'\n"
+        + path.read_text().replace("label: 'linux'", "label: 'big && linux'")
+        + "\n// end\n"
+    )
     path.write_text(mine)
     (project / "jenkins/casc.yaml").write_text("jenkins: {}\n")
     pipeline = project / "pipelines/digits.yaml"
-    pipeline.write_text(pipeline.read_text().replace("default: 1.0", "default: 2.5") + "triggers: {cron: H 3 * * *}\n")
+    pipeline.write_text(
+        pipeline.read_text().replace("default: 1.0", "default: 2.5")
+        + "triggers: {cron: H 3 * * *}\n"
+    )
     outdated = nbci("jenkins", "check")
     assert outdated.returncode == 2
     assert "-    string(name: 'C', defaultValue: '1.0'" in outdated.stdout
@@ -119,7 +134,10 @@ _HERE = "!env.CHANGE_ID && (!env.BRANCH_NAME || env.BRANCH_IS_PRIMARY == 'true')
                 "  pipelineTriggers(nbciStartsHere ? [cron('H 3 * * *\\nH 9 * *'), pollSCM('H')] : []),",
             ],
         ),
-        ("builds: {at_once: one}", ["  pipelineTriggers([]),", "  disableConcurrentBuilds(abortPrevious: false),"]),
+        (
+            "builds: {at_once: one}",
+            ["  pipelineTriggers([]),", "  disableConcurrentBuilds(abortPrevious: false),"],
+        ),
         ("builds: {at_once: all}", ["  pipelineTriggers([]),"]),
     ],
 )
@@ -129,7 +147,11 @@ def test_what_starts_builds_and_keeps_them(project: Path, settings: str, lines: 
     path.write_text(f"{path.read_text()}{settings}\n")
     part = generated_part(read_target(str(path)).pipeline).splitlines()
     call = part[part.index("properties([") : part.index("])") + 1]
-    found = [line for line in part if line.startswith(("def nbciStartsHere", "  pipeline", "  build", "  disable"))]
+    found = [
+        line
+        for line in part
+        if line.startswith(("def nbciStartsHere", "  pipeline", "  build", "  disable"))
+    ]
     assert found == lines
     assert set(found) - {line for line in found if line.startswith("def")} <= set(call)
     assert "".join(part).count("properties([") == 1
@@ -151,7 +173,9 @@ def test_a_timer_is_for_one_thing(project: Path) -> None:
         ("// >>> nbci\n", "there is no generated part"),
     ],
 )
-def test_a_file_without_marks_is_not_touched(nbci: Console, project: Path, text: str, said: str) -> None:
+def test_a_file_without_marks_is_not_touched(
+    nbci: Console, project: Path, text: str, said: str
+) -> None:
     (project / "Jenkinsfile").write_text(text)
     done = nbci("jenkins", "init", "pipelines/digits.yaml", *_LIBRARY)
     assert done.returncode == 2
@@ -183,17 +207,24 @@ def test_windows_line_endings_stay(project: Path) -> None:
         ((*_LIBRARY, "--job", "a//b"), "is no path of a job"),
     ],
 )
-def test_what_is_not_known_is_asked_for(nbci: Console, project: Path, words: tuple[str, ...], said: str) -> None:
+def test_what_is_not_known_is_asked_for(
+    nbci: Console, project: Path, words: tuple[str, ...], said: str
+) -> None:
     done = nbci("jenkins", "init", *words)
     assert done.returncode == 2
     assert said in done.stderr
 
 
-def test_the_linter_is_asked(nbci: Console, project: Path, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_the_linter_is_asked(
+    nbci: Console, project: Path, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     assert nbci("jenkins", "init", *_LIBRARY).returncode == 0
     scripted = nbci("jenkins", "check", env=at)
     assert scripted.returncode == 0, scripted.stdout + scripted.stderr
-    assert "Jenkins 2.568.2 read it as Groovy; its linter checks declarative pipelines only" in scripted.stdout
+    assert (
+        "Jenkins 2.568.2 read it as Groovy; its linter checks declarative pipelines only"
+        in scripted.stdout
+    )
     errors = {"data": {"errors": [{"error": "WorkflowScript: 3: unexpected token: } @ line 3"}]}}
     jenkins.linter = Answer(200, {}, json.dumps(errors).encode())
     broken = nbci("jenkins", "check", env=at)
@@ -218,18 +249,29 @@ def test_a_default_comes_back_from_jenkins(value: Any) -> None:
         ("str", "a\nb", "text(name: 'x', defaultValue: 'a\\nb', description: 'h')"),
         ("list[int]", [1], "text(name: 'x', defaultValue: '[1]', description: 'h (list[int])')"),
         ("Literal['a', 'b']", "b", "choice(name: 'x', choices: ['b', 'a'], description: 'h')"),
-        ("Optional[int]", None, "string(name: 'x', defaultValue: '', description: 'h (int or None)')"),
+        (
+            "Optional[int]",
+            None,
+            "string(name: 'x', defaultValue: '', description: 'h (int or None)')",
+        ),
     ],
 )
 def test_types_as_jenkins_has_them(kind: str, default: Any, groovy: str) -> None:
     named = type_named(kind)
     assert named is not None
-    assert jenkins_parameter(Parameter(name="x", default=default, type=named, source="here", help="h")).groovy == groovy
+    assert (
+        jenkins_parameter(
+            Parameter(name="x", default=default, type=named, source="here", help="h")
+        ).groovy
+        == groovy
+    )
 
 
 def test_what_is_empty_is_left_to_the_pipeline() -> None:
     optional = ParameterType(kind="int", optional=True)
-    assert jenkins_parameter(Parameter(name="x", default=None, type=optional, source="here")).optional
+    assert jenkins_parameter(
+        Parameter(name="x", default=None, type=optional, source="here")
+    ).optional
 
 
 @given(text=st.text(st.characters(exclude_categories=["Cs"])))
@@ -289,13 +331,20 @@ def test_a_wrong_setting_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "url", ["https://github.com/team/digits.git", "git@github.com:team/digits.git", "ssh://git@github.com/team/digits"]
+    "url",
+    [
+        "https://github.com/team/digits.git",
+        "git@github.com:team/digits.git",
+        "ssh://git@github.com/team/digits",
+    ],
 )
 def test_pull_requests_of_forks_run_the_jenkinsfile_of_their_target(url: str) -> None:
     fork = "org.jenkinsci.plugins.github__branch__source.ForkPullRequestDiscoveryTrait"
     nobody = "org.jenkinsci.plugins.github_branch_source.ForkPullRequestDiscoveryTrait$TrustNobody"
     *_, item = wanted_items("a/b", url, "github")
-    source = ET.fromstring(item.xml.partition("?>")[2]).find("sources/data/jenkins.branch.BranchSource/source")
+    source = ET.fromstring(item.xml.partition("?>")[2]).find(
+        "sources/data/jenkins.branch.BranchSource/source"
+    )
     assert source is not None
     assert (source.findtext("repoOwner"), source.findtext("repository")) == ("team", "digits")
     trust = source.find(f"traits/{fork}/trust")

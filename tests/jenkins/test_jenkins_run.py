@@ -27,7 +27,12 @@ _RUN = ("jenkins", "run", "--job", "team/train")
 
 @pytest.mark.parametrize(
     ("mode", "result", "code"),
-    [("", "SUCCESS", 0), ("unstable", "UNSTABLE", 3), ("fail", "FAILURE", 1), ("infrastructure", "FAILURE", 4)],
+    [
+        ("", "SUCCESS", 0),
+        ("unstable", "UNSTABLE", 3),
+        ("fail", "FAILURE", 1),
+        ("infrastructure", "FAILURE", 4),
+    ],
 )
 def test_it_ends_as_the_build_ends(
     nbci: Console, jenkins: FakeJenkins, at: dict[str, str], mode: str, result: str, code: int
@@ -37,7 +42,9 @@ def test_it_ends_as_the_build_ends(
     assert f"build 1 of team/train ended as {result}" in done.stdout
     assert (f"FAILURE: {jenkins.trouble}" in done.stdout) == (mode == "infrastructure")
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
-    assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+    assert [
+        line for line in done.stdout.splitlines() if line in set(log.splitlines())
+    ] == log.splitlines()
     assert "ha:////" not in done.stdout
     assert "nbci: stage train: " in done.stdout
 
@@ -45,7 +52,10 @@ def test_it_ends_as_the_build_ends(
 @pytest.mark.parametrize(
     ("line", "code"),
     [
-        ("digits: failed: infrastructure, not the notebook: try again; step a failed: no space left", 4),
+        (
+            "digits: failed: infrastructure, not the notebook: try again; step a failed: no space left",
+            4,
+        ),
         ("no node carries the label 'tpu': say with labels: what it is called here", 4),
         ("digits: failed: step a failed: ValueError: our infrastructure: gone", 1),
     ],
@@ -68,10 +78,14 @@ def test_a_stage_begins_and_ends_once(
     said = [line for line in done.stdout.splitlines() if line.startswith("nbci: stage ")]
     assert len(said) == len(set(said))
     assert "nbci: stage train: FAILED" in said
-    assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("FAILED")] == [["FAILED", "train"]]
+    assert [line.split()[:2] for line in done.stdout.splitlines() if line.startswith("FAILED")] == [
+        ["FAILED", "train"]
+    ]
 
 
-def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_the_report_is_fetched(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
     assert done.returncode == 0, done.stderr
     assert json.loads((tmp_path / "here/report.json").read_text()) == {"verdict": "passed"}
@@ -82,7 +96,11 @@ def test_the_report_is_fetched(nbci: Console, jenkins: FakeJenkins, at: dict[str
 def test_the_report_is_fetched_from_an_archive(
     nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path, beside: str
 ) -> None:
-    packed = {"report/index.html": "<p>", "report/cells/größe.html": "<b>", "notebooks/a.ipynb": "{}"}
+    packed = {
+        "report/index.html": "<p>",
+        "report/cells/größe.html": "<b>",
+        "notebooks/a.ipynb": "{}",
+    }
     jenkins.artifacts = {f"{beside}report.zip": zipped(packed)}
     done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
     assert done.returncode == 0, done.stderr
@@ -95,12 +113,19 @@ def test_the_report_is_fetched_from_an_archive(
 def test_the_reports_of_two_pipelines_are_fetched(
     nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
 ) -> None:
-    jenkins.artifacts = {f"{name}/report.zip": zipped({"report/index.html": name}) for name in ("a", "b")}
+    jenkins.artifacts = {
+        f"{name}/report.zip": zipped({"report/index.html": name}) for name in ("a", "b")
+    }
     assert nbci(*_RUN, "--fetch", "here", "--no-log", env=at).returncode == 0
-    assert [(tmp_path / f"here/{name}/report/index.html").read_text() for name in ("a", "b")] == ["a", "b"]
+    assert [(tmp_path / f"here/{name}/report/index.html").read_text() for name in ("a", "b")] == [
+        "a",
+        "b",
+    ]
 
 
-def test_an_archive_that_is_none(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_an_archive_that_is_none(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     jenkins.artifacts = {"report.zip": b"PK of no archive"}
     done = nbci(*_RUN, "--fetch", "here", "--no-log", env=at)
     assert done.returncode == 5
@@ -129,7 +154,9 @@ def test_the_end_as_json(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
     assert "Finished: UNSTABLE" in done.stderr
 
 
-def test_what_is_stopped_elsewhere_is_aborted(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_what_is_stopped_elsewhere_is_aborted(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     watching = nbci.start(*_RUN, "-p", "NBCI_PARAMS=sleep", env=at)
     assert watching.stdout is not None
     assert any("build 1 began" in line for line in watching.stdout)
@@ -140,10 +167,15 @@ def test_what_is_stopped_elsewhere_is_aborted(nbci: Console, jenkins: FakeJenkin
     assert "ended as ABORTED" in said
 
 
-def test_a_label_that_no_agent_has_ends_the_build(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_a_label_that_no_agent_has_ends_the_build(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     done = nbci(*_RUN, "-p", "NBCI_PARAMS=nolabel", "--no-agent", "1s", env=at)
     assert done.returncode == 4
-    assert "waited for the label 'no-such-label', which no agent has; the build was stopped" in done.stdout
+    assert (
+        "waited for the label 'no-such-label', which no agent has; the build was stopped"
+        in done.stdout
+    )
     assert jenkins.jobs["team/train"].builds[0].stopped
 
 
@@ -157,7 +189,9 @@ def test_an_item_whose_label_no_agent_has_leaves_the_queue(
     assert jenkins.items[38]["cancelled"]
 
 
-def test_what_is_cancelled_in_the_queue_is_said_to_be(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_what_is_cancelled_in_the_queue_is_said_to_be(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     jenkins.stays_in_queue = "In the quiet period. Expires in 4.9 sec"
     jenkins.answers = lambda seen: jenkins.items[38].update(cancelled=jenkins.items[38]["asked"] > 1) if (
         "queue/item" in seen.path
@@ -168,7 +202,9 @@ def test_what_is_cancelled_in_the_queue_is_said_to_be(nbci: Console, jenkins: Fa
     assert "it was cancelled in the queue" in done.stdout
 
 
-def test_an_expired_item_is_found_by_its_build(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_an_expired_item_is_found_by_its_build(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     def forget(seen: object) -> None:
         job = jenkins.jobs["team/train"]
         if job.builds and job.builds[0].number == 1:
@@ -179,8 +215,12 @@ def test_an_expired_item_is_found_by_its_build(nbci: Console, jenkins: FakeJenki
     assert first.returncode == 0, first.stderr
 
 
-def test_an_item_that_is_gone_is_said_to_be(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
-    jenkins.answers = lambda seen: jenkins.recorded("missing") if "queue/item" in seen.path else None
+def test_an_item_that_is_gone_is_said_to_be(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
+    jenkins.answers = lambda seen: (
+        jenkins.recorded("missing") if "queue/item" in seen.path else None
+    )
     done = nbci(*_RUN, env=at)
     assert done.returncode == 4
     assert "the queue no longer has item 38" in done.stderr
@@ -202,11 +242,15 @@ def test_a_restart_is_waited_for(nbci: Console, jenkins: FakeJenkins, at: dict[s
     assert "does not answer: " in done.stdout
     assert "the controller answers again" in done.stdout
     log = jenkins.log_of(jenkins.jobs["team/train"].builds[0]).decode()
-    assert [line for line in done.stdout.splitlines() if line in set(log.splitlines())] == log.splitlines()
+    assert [
+        line for line in done.stdout.splitlines() if line in set(log.splitlines())
+    ] == log.splitlines()
     assert "ha:////" not in done.stdout
 
 
-def test_a_controller_that_stays_away_is_given_up(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_a_controller_that_stays_away_is_given_up(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     def go(build: FakeBuild) -> None:
         jenkins.getting_ready = 10**6
 
@@ -243,7 +287,9 @@ def test_what_jenkins_would_drop_silently_is_refused(
     assert not jenkins.items
 
 
-def test_a_job_without_parameters_is_built(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_a_job_without_parameters_is_built(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     jenkins.add_job("team/plain", parameterised=False)
     assert nbci("jenkins", "run", "--job", "team/plain", env=at).returncode == 0
     refused = nbci("jenkins", "run", "--job", "team/plain", "-p", "a=1", env=at)
@@ -284,7 +330,9 @@ def test_branches(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> No
         ("feature/x", "feature%2Fx"), ("dots.and-dash_x", "dots.and-dash_x"), ("100%", "100%25"), ("PR-7", "PR-7"),
     ],
 )  # fmt: skip
-def test_a_branch_is_found_by_what_its_job_calls_itself(jenkins: FakeJenkins, branch: str, job: str) -> None:
+def test_a_branch_is_found_by_what_its_job_calls_itself(
+    jenkins: FakeJenkins, branch: str, job: str
+) -> None:
     jenkins.add_job("team/digits", kind=MULTIBRANCH_CLASS)
     jenkins.add_job(f"team/digits/{job}")
     jenkins.jobs["team/digits"].kind = MULTIBRANCH_CLASS

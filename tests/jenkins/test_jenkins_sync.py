@@ -19,7 +19,9 @@ _URL = "https://git.example.com/a.git"
 _SYNC = ("jenkins", "sync", "--job", "new/deep/digits", "--repository", _URL)
 
 
-def test_folders_and_job_are_made_once(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_folders_and_job_are_made_once(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     looked = nbci(*_SYNC, "--dry-run", env=at)
     assert looked.returncode == 0, looked.stderr
     assert "+ new/deep/digits  to be made" in looked.stdout
@@ -34,21 +36,31 @@ def test_folders_and_job_are_made_once(nbci: Console, jenkins: FakeJenkins, at: 
     assert json.loads(again.stdout)["done"] is False
 
 
-def test_only_what_differs_is_changed(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_only_what_differs_is_changed(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     assert nbci(*_SYNC, "--yes", env=at).returncode == 0
     job = jenkins.jobs["new/deep/digits"]
     own = "<properties><credentials>kept</credentials></properties>"
-    job.xml = job.xml.replace("</description>", f"</description>{own}", 1).replace(_URL + "</remote>", "other</remote>")
+    job.xml = job.xml.replace("</description>", f"</description>{own}", 1).replace(
+        _URL + "</remote>", "other</remote>"
+    )
     done = nbci(*_SYNC, "--yes", env=at)
     assert done.returncode == 0, done.stderr
     assert f"/source/remote: 'other' → '{_URL}'" in done.stdout
     assert f"<remote>{_URL}</remote>" in job.xml
     assert own in job.xml
-    posted = [seen.path for seen in jenkins.seen if seen.method == "POST" and seen.path.endswith("config.xml")]
+    posted = [
+        seen.path
+        for seen in jenkins.seen
+        if seen.method == "POST" and seen.path.endswith("config.xml")
+    ]
     assert posted == ["/job/new/job/deep/job/digits/config.xml"]
 
 
-def test_what_others_made_is_not_touched(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_what_others_made_is_not_touched(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     before = jenkins.jobs["team/train"].xml
     refused = nbci("jenkins", "sync", "--job", "team/train", "--repository", _URL, "--yes", env=at)
     assert refused.returncode == 2
@@ -66,7 +78,9 @@ def test_nobody_to_ask(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) 
     assert "new" not in jenkins.jobs
 
 
-def test_a_change_by_somebody_else_meanwhile_is_seen(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_a_change_by_somebody_else_meanwhile_is_seen(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     assert nbci(*_SYNC, "--yes", env=at).returncode == 0
     job = jenkins.jobs["new/deep/digits"]
     job.xml = job.xml.replace(">20<", ">7<")
@@ -88,9 +102,9 @@ def test_a_change_by_somebody_else_meanwhile_is_seen(nbci: Console, jenkins: Fak
 def test_what_jenkins_adds_is_no_difference(jenkins: FakeJenkins) -> None:
     """As it comes back: XML 1.1, versions of plugins, elements that nobody sent."""
     *_, item = wanted_items("a/b", "https://git.example.com/a&b.git")
-    stored = item.xml.replace("WorkflowMultiBranchProject>", 'WorkflowMultiBranchProject plugin="m@1">', 1).replace(
-        "<triggers>", "<properties/><folderViews class='x'/><triggers>"
-    )
+    stored = item.xml.replace(
+        "WorkflowMultiBranchProject>", 'WorkflowMultiBranchProject plugin="m@1">', 1
+    ).replace("<triggers>", "<properties/><folderViews class='x'/><triggers>")
     assert is_ours(stored)
     assert differences(stored, item.xml) == ()
     assert differences(merged(stored, item.xml), item.xml) == ()
@@ -108,13 +122,13 @@ def test_what_job_dsl_made_of_casc_yaml_is_known_and_gets_what_it_lacks() -> Non
     """
     *_, item = wanted_items("a/b", _URL)
     traits = item.xml[item.xml.index("<traits>") : item.xml.index("</traits>") + len("</traits>")]
-    rest = (
-        "<credentialsId/><includes>*</includes><excludes/><ignoreOnPushNotifications>false</ignoreOnPushNotifications>"
-    )
+    rest = "<credentialsId/><includes>*</includes><excludes/><ignoreOnPushNotifications>false</ignoreOnPushNotifications>"
     found = item.xml.replace(traits, rest)
     assert "<spec>* * * * *</spec>" in item.xml
     assert is_ours(found)
-    assert [line.rpartition(": ")[2] for line in differences(found, item.xml)] == ["traits is not there → made"]
+    assert [line.rpartition(": ")[2] for line in differences(found, item.xml)] == [
+        "traits is not there → made"
+    ]
     assert differences(merged(found, item.xml), item.xml) == ()
 
 

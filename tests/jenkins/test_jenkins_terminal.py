@@ -1,4 +1,6 @@
-"""`nbci jenkins run` on a terminal: the table of stages changes in place, and Ctrl-C leaves the build alone."""
+"""`nbci jenkins run` on a terminal: the table of stages changes in place, and Ctrl-C leaves the
+build alone.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ if TYPE_CHECKING:
 _INTERRUPT = b"\x03"
 
 
-def _on_terminal(nbci: Console, env: dict[str, str], mode: str, *, interrupt_at: bytes = b"") -> tuple[int, str]:
+def _on_terminal(
+    nbci: Console, env: dict[str, str], mode: str, *, interrupt_at: bytes = b""
+) -> tuple[int, str]:
     words = nbci._command(("jenkins", "run", "--job", "team/train", "-p", f"NBCI_PARAMS={mode}"))
     environment = {**nbci._environment(env), "TERM": "xterm"}
     child, terminal = pty.fork()
@@ -38,7 +42,9 @@ def _on_terminal(nbci: Console, env: dict[str, str], mode: str, *, interrupt_at:
     return os.waitstatus_to_exitcode(status), said.decode(errors="replace")
 
 
-def test_the_stages_stay_below_the_log(nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path) -> None:
+def test_the_stages_stay_below_the_log(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str], tmp_path: Path
+) -> None:
     code, said = _on_terminal(nbci, at, "")
     assert code == 0, said
     assert "Finished: SUCCESS" in said
@@ -47,7 +53,9 @@ def test_the_stages_stay_below_the_log(nbci: Console, jenkins: FakeJenkins, at: 
     assert "IN_PROGRESS" in said
 
 
-def test_an_interrupted_watch_leaves_the_build_alone(nbci: Console, jenkins: FakeJenkins, at: dict[str, str]) -> None:
+def test_an_interrupted_watch_leaves_the_build_alone(
+    nbci: Console, jenkins: FakeJenkins, at: dict[str, str]
+) -> None:
     code, said = _on_terminal(nbci, at, "sleep", interrupt_at=b"IN_PROGRESS")
     assert code == 130, said
     assert "the build goes on: `nbci jenkins stop --job team/train 1` ends it" in said

@@ -62,7 +62,9 @@ class FastKernel:
         for start in range(0, lines, in_a_row):
             row = range(start, min(start + in_a_row, lines))
             messages = [self.line(f"{number} {'x' * width}\n", parts) for number in row]
-            for message in messages:  # without a pause, and without a copy: as fast as a kernel in C would
+            for (
+                message
+            ) in messages:  # without a pause, and without a copy: as fast as a kernel in C would
                 self.say_on_iopub.send_multipart(message, copy=False)
             time.sleep(pause_milliseconds / 1000)
 
@@ -71,7 +73,9 @@ class FastKernel:
         delimiter, _, header, parent, metadata, _ = parts
         now = time.time()
         date = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f"{now % 1:.6f}"[1:] + "Z"
-        header = json.dumps({**json.loads(header), "date": date, "msg_id": text.split(maxsplit=1)[0]}).encode()
+        header = json.dumps(
+            {**json.loads(header), "date": date, "msg_id": text.split(maxsplit=1)[0]}
+        ).encode()
         content = json.dumps({"name": "stdout", "text": text}).encode()
         signature = self.session.sign([header, parent, metadata, content])
         return [b"stream", delimiter, signature, header, parent, metadata, content]
@@ -80,7 +84,13 @@ class FastKernel:
         self.session.send(self.say_on_iopub, kind, content, parent=request, ident=kind.encode())
 
 
-KINDS = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "iopub": zmq.PUB, "hb": zmq.REP}
+KINDS = {
+    "shell": zmq.ROUTER,
+    "control": zmq.ROUTER,
+    "stdin": zmq.ROUTER,
+    "iopub": zmq.PUB,
+    "hb": zmq.REP,
+}
 
 if __name__ == "__main__":
     FastKernel(json.loads(Path(sys.argv[1]).read_text())).serve()

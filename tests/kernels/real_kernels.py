@@ -46,7 +46,8 @@ class Recorder:
 def cells(*sources: str, tags: tuple[str, ...] = ()) -> tuple[ProgramCell, ...]:
     """Step cells numbered from 1."""
     return tuple(
-        ProgramCell(role="step", number=number, source=source, tags=tags) for number, source in enumerate(sources, 1)
+        ProgramCell(role="step", number=number, source=source, tags=tags)
+        for number, source in enumerate(sources, 1)
     )
 
 

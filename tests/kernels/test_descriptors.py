@@ -10,10 +10,19 @@ from nbci.kernels.descriptors import kernels_at_once
 
 @pytest.mark.parametrize(
     ("limits", "wanted", "possible", "raised"),
-    [((1024, 4096), 4, 4, None), ((60, 4096), 4, 4, 160), ((60, 100), 4, 1, 100), ((-1, -1), 9, 9, None)],
+    [
+        ((1024, 4096), 4, 4, None),
+        ((60, 4096), 4, 4, 160),
+        ((60, 100), 4, 1, 100),
+        ((-1, -1), 9, 9, None),
+    ],
 )
 def test_as_many_kernels_as_files_may_be_open(
-    monkeypatch: pytest.MonkeyPatch, limits: tuple[int, int], wanted: int, possible: int, raised: int | None
+    monkeypatch: pytest.MonkeyPatch,
+    limits: tuple[int, int],
+    wanted: int,
+    possible: int,
+    raised: int | None,
 ) -> None:
     asked: list[int] = []
     monkeypatch.setattr(resource, "getrlimit", lambda _: limits)

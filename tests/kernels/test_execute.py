@@ -48,7 +48,10 @@ FAILING = {
     "exit": ("exit()\nprint('after')", "CellExit"),
     "quit": ("quit()\nprint('after')", "CellExit"),
     "sys.exit": ("import sys; sys.exit(0)\nprint('after')", "SystemExit"),
-    "await": ("import asyncio\nawait asyncio.sleep(0)\nraise OSError('late')\nprint('after')", "OSError"),
+    "await": (
+        "import asyncio\nawait asyncio.sleep(0)\nraise OSError('late')\nprint('after')",
+        "OSError",
+    ),
     "own handler": (
         "get_ipython().set_custom_exc((Exception,), lambda *args, **kwargs: print('oh'))\nraise ValueError('bad')",
         "ValueError",
@@ -83,7 +86,11 @@ def test_every_kind_of_failing_cell_fails_at_that_line(make_job: MakeJob) -> Non
     nodes = dict(zip(FAILING, outcome.notebook["cells"], strict=True))
     silent = [kind for kind, node in nodes.items() if "raised" not in node["metadata"]["nbci"]]
     assert silent == []
-    went_on = [kind for kind, node in nodes.items() if "after\n" in json.dumps(node["outputs"]).replace("\\n", "\n")]
+    went_on = [
+        kind
+        for kind, node in nodes.items()
+        if "after\n" in json.dumps(node["outputs"]).replace("\\n", "\n")
+    ]
     assert [kind for kind in went_on if "print('after')" not in str(nodes[kind]["outputs"])] == []
     raised = {kind: node["metadata"]["nbci"]["raised"] for kind, node in nodes.items()}
     assert raised == {kind: name or raised[kind] for kind, (_, name) in FAILING.items()}
@@ -106,7 +113,9 @@ def write_scripts(job: KernelJob) -> None:
     (job.cwd / "bad.py").write_text("raise KeyError('in script')\n")
     (job.cwd / "exit0.py").write_text("import sys\nsys.exit(0)\n")
     (job.cwd / "exit3.py").write_text("import sys\nsys.exit(3)\n")
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("raise KeyError('in notebook')")])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell("raise KeyError('in notebook')")]
+    )
     nbformat.write(notebook, job.cwd / "bad.ipynb")
 
 
@@ -122,7 +131,12 @@ def test_failures_say_where_and_what(make_job: MakeJob) -> None:
 
     failure = plain.failure
     assert failure is not None
-    assert (failure.kind, failure.cell, failure.line, failure.error) == ("exception", 2, 2, "ZeroDivisionError")
+    assert (failure.kind, failure.cell, failure.line, failure.error) == (
+        "exception",
+        2,
+        2,
+        "ZeroDivisionError",
+    )
     assert failure.message == "ZeroDivisionError: division by zero"
     assert failure.first_line == "y = 2"
     assert failure.traceback is not None
@@ -190,7 +204,9 @@ def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> Non
 
     assert outcome.failure is None
     said = "\n".join(outcome.warnings)
-    assert "cell 1: an exception ended the thread worker: ZeroDivisionError: division by zero" in said
+    assert (
+        "cell 1: an exception ended the thread worker: ZeroDivisionError: division by zero" in said
+    )
     assert "cell 2: an exception could not be raised" in said
     assert "the asyncio task `held` failed and nobody awaited it: OSError: lost" in said
     assert "an asyncio task failed: OSError: lost" in said
@@ -203,7 +219,11 @@ def test_what_goes_wrong_beside_the_cells_is_a_warning(make_job: MakeJob) -> Non
 
 
 def test_facts_are_noted(make_job: MakeJob) -> None:
-    outcome = run(make_job("import numpy as np\nbig = bytearray(50_000_000)", "import os; os.environ['A'] = 'b'"))
+    outcome = run(
+        make_job(
+            "import numpy as np\nbig = bytearray(50_000_000)", "import os; os.environ['A'] = 'b'"
+        )
+    )
 
     assert outcome.distributions is not None
     assert set(outcome.distributions) == {"numpy"}
@@ -216,7 +236,9 @@ def test_facts_are_noted(make_job: MakeJob) -> None:
 
 
 def test_real_scraps_are_read(make_job: MakeJob) -> None:
-    source = "import scrapbook as sb\nsb.glue('acc', 0.5)\nsb.glue('acc', 0.97)\nsb.glue('names', ['a'])"
+    source = (
+        "import scrapbook as sb\nsb.glue('acc', 0.5)\nsb.glue('acc', 0.97)\nsb.glue('names', ['a'])"
+    )
     outcome = run(make_job(source))
 
     assert outcome.failure is None
@@ -228,7 +250,9 @@ def test_the_listener_hears_everything_in_order(make_job: MakeJob) -> None:
     heard = Recorder()
     program = (
         ProgramCell(role="injected", number=None, source="C = 2"),
-        ProgramCell(role="step", number=4, source="print(C)\nimport sys; print('err', file=sys.stderr)"),
+        ProgramCell(
+            role="step", number=4, source="print(C)\nimport sys; print('err', file=sys.stderr)"
+        ),
     )
     run(make_job(*program), heard)
 
@@ -239,5 +263,7 @@ def test_the_listener_hears_everything_in_order(make_job: MakeJob) -> None:
 
 
 def test_an_unknown_kernel_is_a_users_mistake(make_job: MakeJob) -> None:
-    with pytest.raises(UsageError, match=r"there is no kernel named `pithon3`; installed are: .*python3"):
+    with pytest.raises(
+        UsageError, match=r"there is no kernel named `pithon3`; installed are: .*python3"
+    ):
         run(make_job("1", kernel_name="pithon3"))

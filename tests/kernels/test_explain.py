@@ -17,7 +17,11 @@ from nbci.records.model import Failure
                 "or give the step an `environment:` that has it"
             ),
         ),
-        ("No module named 'a'", True, "the kernel `k` runs /py, of the step's `environment:`: add a to its lock file"),
+        (
+            "No module named 'a'",
+            True,
+            "the kernel `k` runs /py, of the step's `environment:`: add a to its lock file",
+        ),
         (
             "No module named 'a.b'",
             False,
@@ -26,7 +30,11 @@ from nbci.records.model import Failure
         ("something else", False, None),
     ],
 )
-def test_a_missing_module_is_told_with_its_interpreter(message: str, locked: bool, hint: str | None) -> None:
-    failure = Failure(kind="exception", message=f"ModuleNotFoundError: {message}", error="ModuleNotFoundError")
+def test_a_missing_module_is_told_with_its_interpreter(
+    message: str, locked: bool, hint: str | None
+) -> None:
+    failure = Failure(
+        kind="exception", message=f"ModuleNotFoundError: {message}", error="ModuleNotFoundError"
+    )
 
     assert missing_module_hint(failure, "k", "/py", locked=locked) == hint

@@ -1,4 +1,6 @@
-"""Output that comes faster than it is read, after its cell, or from a child: none is lost or told twice."""
+"""Output that comes faster than it is read, after its cell, or from a child: none is lost or told
+twice.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ BURSTS = {
 
 
 def observed(*jobs: KernelJob) -> tuple[list[JobOutcome], float, int]:
-    """Run jobs side by side: their outcomes, the longest time for which the loop stood still, and memory gained."""
+    """Run jobs side by side: their outcomes, the longest time for which the loop stood still, and
+    memory gained.
+    """
     process = psutil.Process(os.getpid())
     before = process.memory_info().rss
     most, longest = before, 0.0
@@ -70,8 +74,13 @@ def test_a_time_limit_ends_a_cell_that_prints_without_end(make_job: MakeJob, way
     jobs = [make_job("1", ENDLESS[way], cell_timeout_seconds=LIMIT_SECONDS) for _ in range(2)]
     outcomes, stood_still_seconds, gained_bytes = observed(*jobs)
 
-    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["timeout", "timeout"]
-    assert stood_still_seconds < 10  # it was for ever, and is 20 ms on a machine that does nothing else
+    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == [
+        "timeout",
+        "timeout",
+    ]
+    assert (
+        stood_still_seconds < 10
+    )  # it was for ever, and is 20 ms on a machine that does nothing else
     assert gained_bytes < 200 * MEGABYTE
 
 
@@ -125,7 +134,11 @@ def test_a_cell_whose_end_was_lost_is_found_out(make_job: MakeJob) -> None:
     assert outcome.failure is None
     assert printed(outcome, 1) == "said\n"
     assert printed(outcome, 2) == "next\n"
-    assert [warning for warning in outcome.warnings if warning.startswith("cell 2: ") and "lost" in warning]
+    assert [
+        warning
+        for warning in outcome.warnings
+        if warning.startswith("cell 2: ") and "lost" in warning
+    ]
 
 
 def later(seconds: float, *statements: str) -> str:
@@ -137,7 +150,12 @@ def later(seconds: float, *statements: str) -> str:
 
 def test_what_a_thread_says_after_the_last_cell_is_kept_and_told(make_job: MakeJob) -> None:
     heard = Recorder()
-    outcome = run(make_job("print('first')", later(0.7, "print('late line')", "raise ValueError('late error')")), heard)
+    outcome = run(
+        make_job(
+            "print('first')", later(0.7, "print('late line')", "raise ValueError('late error')")
+        ),
+        heard,
+    )
 
     assert outcome.failure is None
     assert "late line\n" in printed(outcome, 1)
@@ -167,7 +185,13 @@ def test_a_thread_that_does_not_end_is_named(make_job: MakeJob) -> None:
 
 
 def test_a_thread_prints_into_its_own_cell(make_job: MakeJob) -> None:
-    outcome = run(make_job(later(0.5, "print('of the first')"), "time.sleep(1.5)\nprint('of the second')", "print(3)"))
+    outcome = run(
+        make_job(
+            later(0.5, "print('of the first')"),
+            "time.sleep(1.5)\nprint('of the second')",
+            "print(3)",
+        )
+    )
 
     texts = [printed(outcome, n) for n in range(3)]
     assert "".join(texts).count("of the first\n") == 1
@@ -198,14 +222,18 @@ def test_what_a_child_prints_is_told_once(make_job: MakeJob, way: str) -> None:
 
 
 def test_characters_of_children_stay_whole(make_job: MakeJob) -> None:
-    outcome = run(make_job("import subprocess\nsubprocess.run(['sh', '-c', 'printf %s ' + 'äö€' * 10_000]);"))
+    outcome = run(
+        make_job("import subprocess\nsubprocess.run(['sh', '-c', 'printf %s ' + 'äö€' * 10_000]);")
+    )
 
     assert printed(outcome, 0) == "äö€" * 10_000
 
 
 def test_the_order_of_children_and_prints_is_kept(make_job: MakeJob) -> None:
     outcome = run(
-        make_job("import os\nfor n in range(20):\n    print('p', n, flush=True); os.write(1, f'c {n}\\n'.encode())")
+        make_job(
+            "import os\nfor n in range(20):\n    print('p', n, flush=True); os.write(1, f'c {n}\\n'.encode())"
+        )
     )
 
     assert printed(outcome, 0) == "".join(f"p {n}\nc {n}\n" for n in range(20))

@@ -29,7 +29,10 @@ START = {"do": "start", "cell": 0, "started_utc": "2026-01-01T00:00:00.000Z"}
 def begun(path: Path) -> Journal:
     notebook: dict[str, Any] = {"cells": [{"outputs": [], "metadata": {}, "execution_count": None}]}
     journal = Journal(
-        path, ExecutedNotebook(notebook, [CellRun(role="step", number=1, first_line="", result="not run")])
+        path,
+        ExecutedNotebook(
+            notebook, [CellRun(role="step", number=1, first_line="", result="not run")]
+        ),
     )
     journal.open()
     journal.add(dict(START))
@@ -53,10 +56,14 @@ def test_small_prints_are_written_together_and_soon(tmp_path: Path) -> None:
         journal.close()
 
     asyncio.run(asyncio.wait_for(print_much(), 30))
-    assert len(path.read_bytes().splitlines()) == 3  # the beginning, the cell's, and one for all that it printed
+    assert (
+        len(path.read_bytes().splitlines()) == 3
+    )  # the beginning, the cell's, and one for all that it printed
 
 
-def test_what_was_cleared_takes_no_space_for_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_cleared_takes_no_space_for_long(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(journals, "SMALLEST_REWRITE_BYTES", 100_000)
     path = tmp_path / "outputs.jsonl"
 
@@ -94,7 +101,9 @@ def test_a_full_disk_ends_a_cell_that_prints_without_end(
 ) -> None:
     """Whether it is the journal that cannot grow, or the file for what is over the cap."""
     source = "while True: print('x' * 1000, flush=True)"
-    job = make_job("1 + 1", source, journal_path=tmp_path / "outputs.jsonl", output_cap_bytes=cap_bytes)
+    job = make_job(
+        "1 + 1", source, journal_path=tmp_path / "outputs.jsonl", output_cap_bytes=cap_bytes
+    )
     with pytest.raises(InfrastructureError, match="cannot write what the cells print"):
         run(job)
     executed = replayed((tmp_path / "outputs.jsonl").read_bytes().splitlines())

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import nbformat
 import pytest
-from tests.kernels.real_kernels import Recorder, printed, run, run_all
 
 from nbci.kernels.channels import StoppingChannel
 from nbci.kernels.specs import installed_kernels, kernel_language
-from tests.kernels.real_kernels import printed, run_all
+from tests.kernels.real_kernels import Recorder, printed, run, run_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,7 +30,9 @@ def bash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     folder = tmp_path / "jupyter" / "kernels" / "bash"
     folder.mkdir(parents=True)
     argv = f'["{sys.executable}", "-m", "bash_kernel", "-f", "{{connection_file}}"]'
-    (folder / "kernel.json").write_text(f'{{"argv": {argv}, "display_name": "Bash", "language": "bash"}}')
+    (folder / "kernel.json").write_text(
+        f'{{"argv": {argv}, "display_name": "Bash", "language": "bash"}}'
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     return {"kernel_name": "bash", "language": "bash"}
 
@@ -53,7 +54,11 @@ def test_bash_runs_fails_dies_and_times_out(make_job: MakeJob, bash: dict[str, A
     assert fails.failure.message == "the cell's last command ended with status 3"
     assert printed(fails, 0).strip() == "before"
     assert dies.failure is not None
-    assert (dies.failure.kind, dies.failure.signal, dies.failure.cell) == ("kernel-died", "SIGKILL", 2)
+    assert (dies.failure.kind, dies.failure.signal, dies.failure.cell) == (
+        "kernel-died",
+        "SIGKILL",
+        2,
+    )
     assert slow.failure is not None
     assert (slow.failure.kind, slow.failure.cell) == ("timeout", 1)
     for outcome in (fine, fails, dies, slow):
@@ -84,7 +89,9 @@ def test_a_kernel_that_would_drop_its_outputs_is_stopped_meanwhile(
 
     assert stops[:2] == [True, False]
     assert counted.failure is None
-    assert printed(counted, 0).splitlines() == lines or any("may be lost" in text for text in counted.warnings)
+    assert printed(counted, 0).splitlines() == lines or any(
+        "may be lost" in text for text in counted.warnings
+    )
     assert endless.failure is not None
     assert endless.failure.kind == "timeout"
 
@@ -96,7 +103,9 @@ def fast(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
     folder.mkdir(parents=True)
     program = Path(__file__).with_name("fast_kernel.py")
     argv = json.dumps([sys.executable, str(program), "{connection_file}"])
-    (folder / "kernel.json").write_text(f'{{"argv": {argv}, "display_name": "Fast", "language": "fast"}}')
+    (folder / "kernel.json").write_text(
+        f'{{"argv": {argv}, "display_name": "Fast", "language": "fast"}}'
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
     return {"kernel_name": "fast", "language": "fast"}
 
@@ -108,8 +117,12 @@ def numbers(outcome: JobOutcome, index: int, folder: Path) -> list[int]:
     return [int(line.split()[0]) for line in text.splitlines()]
 
 
-def test_what_a_kernel_of_another_language_drops_is_told(make_job: MakeJob, fast: dict[str, Any]) -> None:
-    """The second cell gives its socket 3,000 messages in the time in which some hundred can be sent."""
+def test_what_a_kernel_of_another_language_drops_is_told(
+    make_job: MakeJob, fast: dict[str, Any]
+) -> None:
+    """The second cell gives its socket 3,000 messages in the time in which some hundred can be
+    sent.
+    """
     job = make_job("200 10 20 5", "3000 3000 0 50000", "200 10 20 5", **fast)
     outcome = run(job)
 
@@ -120,7 +133,9 @@ def test_what_a_kernel_of_another_language_drops_is_told(make_job: MakeJob, fast
     assert third == list(range(200))
     assert len(second) < 3000
     assert all(warning.startswith("cell 2: ") for warning in outcome.warnings)
-    assert any("it printed faster than its kernel could send" in warning for warning in outcome.warnings)
+    assert any(
+        "it printed faster than its kernel could send" in warning for warning in outcome.warnings
+    )
 
 
 def test_what_a_kernel_of_another_language_prints_quickly_comes_whole_or_is_told(

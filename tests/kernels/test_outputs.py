@@ -57,9 +57,7 @@ def test_outputs_over_the_cap_go_to_files(make_job: MakeJob) -> None:
 
 def test_a_flood_costs_neither_memory_nor_time(make_job: MakeJob) -> None:
     # flushed: what comes in one message, jupyter_client holds ten times over
-    floods = (
-        "line = 'x' * 99 + '\\n'\nimport sys\nfor n in range(100): sys.stdout.write(line * 10_000); sys.stdout.flush()"
-    )
+    floods = "line = 'x' * 99 + '\\n'\nimport sys\nfor n in range(100): sys.stdout.write(line * 10_000); sys.stdout.flush()"
     job = make_job(floods)
     tracemalloc.start()
     began = time.monotonic()
@@ -68,7 +66,9 @@ def test_a_flood_costs_neither_memory_nor_time(make_job: MakeJob) -> None:
     tracemalloc.stop()
 
     assert outcome.failure is None
-    assert (job.spill_folder.parent / (outcome.cells[0].spilled or "")).stat().st_size == 100_000_000
+    assert (
+        job.spill_folder.parent / (outcome.cells[0].spilled or "")
+    ).stat().st_size == 100_000_000
     assert len(json.dumps(outcome.notebook)) < 1_200_000
     assert took < 30
     assert peak < 400_000_000
@@ -89,7 +89,10 @@ def test_clearing_and_updating_work_as_in_jupyter(make_job: MakeJob) -> None:
     assert printed(outcome, 0) == "step 4\n"
     assert printed(outcome, 1) == "kept\n"
     assert outcome.notebook["cells"][2]["outputs"][0]["data"]["text/plain"] == "'two'"
-    assert [output["output_type"] for output in outcome.notebook["cells"][3]["outputs"]] == ["stream", "execute_result"]
+    assert [output["output_type"] for output in outcome.notebook["cells"][3]["outputs"]] == [
+        "stream",
+        "execute_result",
+    ]
     assert printed(outcome, 4) == "99%"
 
 
@@ -119,18 +122,24 @@ def test_secrets_reach_nothing(make_job: MakeJob) -> None:
     assert SECRET[half:] not in everything
 
 
-def outputs_of(chunks: list[tuple[str, str]], folder: Path, cap_bytes: int) -> tuple[list[dict[str, Any]], str | None]:
+def outputs_of(
+    chunks: list[tuple[str, str]], folder: Path, cap_bytes: int
+) -> tuple[list[dict[str, Any]], str | None]:
     """What a cell's outputs become; the journal makes the same of them."""
 
     async def feed() -> tuple[list[dict[str, Any]], str | None]:
         run = CellRun(role="step", number=1, first_line="", result="not run")
-        notebook: dict[str, Any] = {"cells": [{"outputs": [], "metadata": {}, "execution_count": None}]}
+        notebook: dict[str, Any] = {
+            "cells": [{"outputs": [], "metadata": {}, "execution_count": None}]
+        }
         executed = ExecutedNotebook(notebook, [run])
         journal = Journal(folder / "outputs.jsonl", executed)
         journal.open()
         journal.add({"do": "start", "cell": 0, "started_utc": "2026-01-01T00:00:00.000Z"})
         spill = folder / "files" / "cell-001-output"
-        capture = CellOutputs(Mask(()), cap_bytes, spill, journal, lambda text, stream: None, index=0)
+        capture = CellOutputs(
+            Mask(()), cap_bytes, spill, journal, lambda text, stream: None, index=0
+        )
         for name, text in chunks:
             capture.text(name, text)
         capture.finish()
@@ -147,7 +156,10 @@ def outputs_of(chunks: list[tuple[str, str]], folder: Path, cap_bytes: int) -> t
 texts = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=30)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), texts), max_size=30), st.integers(1, 200))
+@given(
+    st.lists(st.tuples(st.sampled_from(["stdout", "stderr"]), texts), max_size=30),
+    st.integers(1, 200),
+)
 def test_what_is_printed_is_kept_or_spilled(chunks: list[tuple[str, str]], cap_bytes: int) -> None:
     import tempfile
 

@@ -62,9 +62,12 @@ def test_deaths_are_explained_with_what_was_printed(make_job: MakeJob, zygote: s
     env = {"NBCI_ZYGOTE": zygote}
     left, killed, crashed = run_all(
         make_job("x = 1", "print('before')\nimport os; os._exit(0)", "print('never')", env=env),
-        make_job("print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)", env=env),
         make_job(
-            "print('before', flush=True)\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)", env=env
+            "print('before')\nimport os, signal; os.kill(os.getpid(), signal.SIGKILL)", env=env
+        ),
+        make_job(
+            "print('before', flush=True)\nimport time; time.sleep(.2)\nimport ctypes; ctypes.string_at(0)",
+            env=env,
         ),
     )
 
@@ -85,7 +88,10 @@ def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
     heard = Recorder()
     started = time.monotonic()
     outcome = run(
-        make_job("import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\nos._exit(7)"), heard
+        make_job(
+            "import os, time\nprint('at', time.monotonic(), flush=True)\ntime.sleep(.3)\nos._exit(7)"
+        ),
+        heard,
     )
     seen = time.monotonic()
 
@@ -98,7 +104,9 @@ def test_death_is_noticed_within_a_second(make_job: MakeJob) -> None:
 
 @pytest.mark.soak
 def test_started_kernels_end_by_themselves(make_job: MakeJob) -> None:
-    """ipykernel's own end can take ten seconds, in about one kernel of a hundred; then it would be killed."""
+    """ipykernel's own end can take ten seconds, in about one kernel of a hundred; then it would be
+    killed.
+    """
 
     async def status() -> int:
         process = KernelProcess(make_job(env={"NBCI_ZYGOTE": "off"}), Mask(()), lambda _: None)
@@ -114,7 +122,9 @@ def test_started_kernels_end_by_themselves(make_job: MakeJob) -> None:
 
 def test_timeouts_name_what_took_too_long(make_job: MakeJob) -> None:
     cell, stubborn, step = run_all(
-        make_job("print('on')\nimport time; time.sleep(60)", "print('never')", cell_timeout_seconds=0.5),
+        make_job(
+            "print('on')\nimport time; time.sleep(60)", "print('never')", cell_timeout_seconds=0.5
+        ),
         make_job(IGNORES_INTERRUPTS, cell_timeout_seconds=0.5),
         make_job("import time\nfor n in range(600): time.sleep(.1); print(n)", timeout_seconds=4),
     )
@@ -129,12 +139,19 @@ def test_timeouts_name_what_took_too_long(make_job: MakeJob) -> None:
     assert stubborn.failure is not None
     assert stubborn.failure.kind == "timeout"
     assert step.failure is not None
-    assert (step.failure.kind, step.failure.message) == ("timeout", "the step took longer than 4 seconds")
+    assert (step.failure.kind, step.failure.message) == (
+        "timeout",
+        "the step took longer than 4 seconds",
+    )
     assert printed(step, 0).startswith("0\n1\n")
 
 
-async def cancel_when(job: KernelJob, word: str, *, times: int = 1) -> tuple[JobOutcome, Recorder, float]:
-    """Run the job, cancel it when it has printed `word`; gives the outcome and how long the end took."""
+async def cancel_when(
+    job: KernelJob, word: str, *, times: int = 1
+) -> tuple[JobOutcome, Recorder, float]:
+    """Run the job, cancel it when it has printed `word`; gives the outcome and how long the end
+    took.
+    """
     heard = Recorder()
     task = asyncio.ensure_future(run_job(job, heard))
     while word not in heard.text:  # noqa: ASYNC110  # the listener is no coroutine
@@ -158,7 +175,9 @@ def test_cancelling_interrupts_and_leaves_nothing(make_job: MakeJob) -> None:
     assert_all_gone(heard.text)
 
 
-def test_a_stubborn_kernel_is_killed_in_time_and_at_once_when_asked_twice(make_job: MakeJob) -> None:
+def test_a_stubborn_kernel_is_killed_in_time_and_at_once_when_asked_twice(
+    make_job: MakeJob,
+) -> None:
     stubborn = STARTS_OTHERS + IGNORES_INTERRUPTS
     outcome, heard, took = asyncio.run(cancel_when(make_job(stubborn), "pids"))
     assert outcome.failure is not None
@@ -228,15 +247,24 @@ def test_a_kernel_that_does_not_start_is_infrastructure(
     make_job: MakeJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, argv in {
-        "broken": [sys.executable, "-c", "import sys; sys.exit('no such library')", "{connection_file}"],
+        "broken": [
+            sys.executable,
+            "-c",
+            "import sys; sys.exit('no such library')",
+            "{connection_file}",
+        ],
         "absent": [str(tmp_path / "nosuchprogram"), "{connection_file}"],
     }.items():
         folder = tmp_path / "jupyter" / "kernels" / name
         folder.mkdir(parents=True)
-        (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": name, "language": "python"}))
+        (folder / "kernel.json").write_text(
+            json.dumps({"argv": argv, "display_name": name, "language": "python"})
+        )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
 
-    broken, absent = run_all(make_job("1", kernel_name="broken"), make_job("1", kernel_name="absent"))
+    broken, absent = run_all(
+        make_job("1", kernel_name="broken"), make_job("1", kernel_name="absent")
+    )
 
     assert broken.failure is not None
     assert broken.failure.kind == "kernel-start"

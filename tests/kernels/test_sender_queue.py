@@ -32,7 +32,9 @@ def test_messages_that_come_as_they_are_made_are_whole() -> None:
     assert not warned(*((made, made + 0.1) for made in in_time(20_000)))
 
 
-@pytest.mark.parametrize(("waiting", "is_told"), [(LEAST_ROOM_MESSAGES - 1, False), (LEAST_ROOM_MESSAGES, True)])
+@pytest.mark.parametrize(
+    ("waiting", "is_told"), [(LEAST_ROOM_MESSAGES - 1, False), (LEAST_ROOM_MESSAGES, True)]
+)
 def test_messages_made_before_the_first_one_came_have_waited(waiting: int, is_told: bool) -> None:
     assert warned(*((made, ASKED + 10) for made in in_time(waiting))) is is_told
 

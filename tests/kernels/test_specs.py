@@ -38,7 +38,13 @@ def test_a_kernel_that_is_there_is_told_at_once_and_found(kernels: Path, asked: 
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", '{"argv": null}', "{}", json.dumps({**_SPEC, "metadata": {"kernel_provisioner": {"name": "none"}}})],
+    [
+        "{",
+        "[]",
+        '{"argv": null}',
+        "{}",
+        json.dumps({**_SPEC, "metadata": {"kernel_provisioner": {"name": "none"}}}),
+    ],
 )
 def test_what_is_out_of_the_ordinary_is_left_to_jupyter(kernels: Path, content: str) -> None:
     put(kernels, "odd", content)
@@ -57,13 +63,17 @@ def test_a_kernel_that_is_nowhere_is_refused_by_name(kernels: Path) -> None:
     with pytest.raises(UsageError, match="no kernel named `pyton3`") as refused:
         find_spec("pyton3")
     assert refused.value.hint is not None
-    assert refused.value.hint.startswith("did you mean `python3`? `-k python3` runs every step in that one")
+    assert refused.value.hint.startswith(
+        "did you mean `python3`? `-k python3` runs every step in that one"
+    )
 
 
 def _specification(folder: Path, name: str, program: str) -> None:
     place = folder / "kernels" / name / "kernel.json"
     place.parent.mkdir(parents=True)
-    place.write_text(json.dumps({"argv": [program, "-m", "x"], "display_name": "X", "language": "python"}))
+    place.write_text(
+        json.dumps({"argv": [program, "-m", "x"], "display_name": "X", "language": "python"})
+    )
 
 
 def test_the_program_of_a_kernel_is_that_of_the_first_specification(
@@ -81,7 +91,9 @@ def test_the_program_of_a_kernel_is_that_of_the_first_specification(
     program_of.cache_clear()
 
 
-def test_the_program_is_that_of_the_kernel_that_jupyter_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_is_that_of_the_kernel_that_jupyter_finds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     program_of.cache_clear()
     monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "of-ipython"))
     _specification(tmp_path / "of-ipython", "Mine-Only", "/opt/mine/bin/python")
@@ -89,5 +101,7 @@ def test_the_program_is_that_of_the_kernel_that_jupyter_finds(tmp_path: Path, mo
     assert is_installed("mine-only")
     assert find_spec("mine-only").argv[0] == "/opt/mine/bin/python"
     assert program_of("mine-only") == "/opt/mine/bin/python"
-    assert str(tmp_path / "of-ipython" / "kernels" / "Mine-Only" / "kernel.json") in specification_places("mine-only")
+    assert str(
+        tmp_path / "of-ipython" / "kernels" / "Mine-Only" / "kernel.json"
+    ) in specification_places("mine-only")
     program_of.cache_clear()

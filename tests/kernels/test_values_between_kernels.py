@@ -69,7 +69,12 @@ def refs_of(outcome: JobOutcome) -> dict[str, ValueRef]:
 def with_functions(make_job: MakeJob, source: str, **changes: Any) -> KernelJob:
     functions = ProgramCell(role="functions", number=1, source=FUNCTIONS)
     names = frozenset({"Model", "double"})
-    return make_job(functions, ProgramCell(role="step", number=2, source=source), defined_by_reference=names, **changes)
+    return make_job(
+        functions,
+        ProgramCell(role="step", number=2, source=source),
+        defined_by_reference=names,
+        **changes,
+    )
 
 
 def test_values_arrive_as_they_were(make_job: MakeJob) -> None:
@@ -132,8 +137,12 @@ a = [1, 1]
 
 
 def test_a_value_whose_file_goes_while_it_is_read_is_written_again(make_job: MakeJob) -> None:
-    (ref,) = refs_of(run(make_job("import numpy as np\nx = np.arange(5000.0)", gives=("x",)))).values()
-    reads = make_job("import pathlib\nx.sum()\npathlib.Path(folder, name[:2], name[2:]).unlink()", takes=(ref,))
+    (ref,) = refs_of(
+        run(make_job("import numpy as np\nx = np.arange(5000.0)", gives=("x",)))
+    ).values()
+    reads = make_job(
+        "import pathlib\nx.sum()\npathlib.Path(folder, name[:2], name[2:]).unlink()", takes=(ref,)
+    )
     where = f"folder, name = {str(reads.values_folder)!r}, {ref.object!r}"
     (cell,) = reads.cells
     reads = replace(reads, cells=(replace(cell, source=f"{where}\n{cell.source}"),), gives=("x",))
@@ -154,7 +163,9 @@ UNSAVEABLE = {
 
 def test_what_cannot_be_saved_is_named(make_job: MakeJob) -> None:
     consumers: Mapping[str, str] = dict.fromkeys(UNSAVEABLE, "predict")
-    all_of_them = make_job("\n".join(UNSAVEABLE.values()), gives=tuple(UNSAVEABLE), consumers=consumers)
+    all_of_them = make_job(
+        "\n".join(UNSAVEABLE.values()), gives=tuple(UNSAVEABLE), consumers=consumers
+    )
     one = make_job("handle = open('f.txt', 'w')", gives=("handle",), consumers=consumers)
     missing = make_job("x = 1", gives=("x", "y"), consumers={"y": "predict"})
     secret = make_job(
@@ -165,7 +176,9 @@ def test_what_cannot_be_saved_is_named(make_job: MakeJob) -> None:
     )
     wide = replace(secret, gives=("wide",), log_path=secret.cwd / "other.log")
 
-    whole, single, absent, leaking, leaking_wide = (o.failure for o in run_all(all_of_them, one, missing, secret, wide))
+    whole, single, absent, leaking, leaking_wide = (
+        o.failure for o in run_all(all_of_them, one, missing, secret, wide)
+    )
 
     assert whole is not None
     assert all(f"`{name}` (type" in whole.message for name in UNSAVEABLE)
@@ -177,13 +190,20 @@ def test_what_cannot_be_saved_is_named(make_job: MakeJob) -> None:
     )
     assert single.hint
     assert absent is not None
-    assert (absent.kind, absent.message) == ("missing", "step `train` ended without `y`, which step `predict` needs")
+    assert (absent.kind, absent.message) == (
+        "missing",
+        "step `train` ended without `y`, which step `predict` needs",
+    )
     for failure, name in ((leaking, "url"), (leaking_wide, "wide")):
         assert failure is not None
         assert failure.kind == "unsaveable"
         assert f"`{name}`" in failure.message
         assert "hunter2" not in str(failure)
-    assert not any(b"hunter2" in path.read_bytes() for path in secret.values_folder.rglob("*") if path.is_file())
+    assert not any(
+        b"hunter2" in path.read_bytes()
+        for path in secret.values_folder.rglob("*")
+        if path.is_file()
+    )
 
 
 def test_files_that_are_not_what_they_were_are_refused(make_job: MakeJob) -> None:
@@ -208,7 +228,10 @@ def test_a_value_whose_module_is_gone_is_explained(make_job: MakeJob) -> None:
     failure = run(make_job("x", takes=(ref,))).failure
 
     assert failure is not None
-    assert "the value `x` cannot be loaded: ModuleNotFoundError: No module named 'only_here'" in failure.message
+    assert (
+        "the value `x` cannot be loaded: ModuleNotFoundError: No module named 'only_here'"
+        in failure.message
+    )
 
 
 def test_cloudpickle_is_sent_where_it_is_missing(make_job: MakeJob) -> None:
@@ -217,7 +240,9 @@ def test_cloudpickle_is_sent_where_it_is_missing(make_job: MakeJob) -> None:
         number=1,
         source="import sys\nassert 'cloudpickle' in sys.modules or True",
     )
-    job = make_job(hide, ProgramCell(role="step", number=2, source="f = lambda x: x + 1"), gives=("f",))
+    job = make_job(
+        hide, ProgramCell(role="step", number=2, source="f = lambda x: x + 1"), gives=("f",)
+    )
     folder = job.cwd / "blocked"
     folder.mkdir()
     (folder / "sitecustomize.py").write_text(
@@ -248,25 +273,37 @@ def test_a_kernel_that_cannot_digest_gives_what_others_give(make_job: MakeJob) -
     made = refs_of(run(job))
     files = files_in(job.values_folder)
     assert {ref.object: ref.object for ref in made.values()} == files
-    assert not any(path.stat().st_mode & 0o222 for path in job.values_folder.rglob("*") if path.is_file())
+    assert not any(
+        path.stat().st_mode & 0o222 for path in job.values_folder.rglob("*") if path.is_file()
+    )
 
     takes = tuple(made.values())
     usual = make_job(ARRAYS, gives=names)
     remade = make_job(OTHER_INTERPRETER + "big = big + 0\nsmall = [1, 2]", takes=takes, gives=names)
-    reads = make_job(OTHER_INTERPRETER + "assert big[7] == 7 and small == [1, 2]", takes=takes, gives=names)
+    reads = make_job(
+        OTHER_INTERPRETER + "assert big[7] == 7 and small == [1, 2]", takes=takes, gives=names
+    )
     assert [refs_of(outcome) for outcome in run_all(usual, remade, reads)] == [made, made, made]
     assert files_in(job.values_folder) == files
 
 
-def test_what_cannot_be_digested_is_removed_when_another_value_is_refused(make_job: MakeJob) -> None:
-    job = make_job(OTHER_INTERPRETER + "a = 1; b = 'hunter-2'", gives=("a", "b"), secrets={"PASSWORD": "hunter-2"})
+def test_what_cannot_be_digested_is_removed_when_another_value_is_refused(
+    make_job: MakeJob,
+) -> None:
+    job = make_job(
+        OTHER_INTERPRETER + "a = 1; b = 'hunter-2'",
+        gives=("a", "b"),
+        secrets={"PASSWORD": "hunter-2"},
+    )
     failure = run(job).failure
     assert failure is not None
     assert "it contains the value of a secret" in failure.message
     assert not files_in(job.values_folder)
 
 
-def test_the_package_of_the_user_is_not_confused_with_the_one_that_digests(make_job: MakeJob) -> None:
+def test_the_package_of_the_user_is_not_confused_with_the_one_that_digests(
+    make_job: MakeJob,
+) -> None:
     (ref,) = refs_of(run(make_job("x = 1", gives=("x",)))).values()
     late = "import sys\nassert not any('blake3' in name for name in sys.modules)\n"
     own = "import pathlib, blake3\nassert blake3.blake3(b'').hexdigest()[:6] == 'af1349'\n"

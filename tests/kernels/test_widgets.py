@@ -1,4 +1,6 @@
-"""Cells with ipywidgets: what they print into a widget, and the state that the executed notebook keeps."""
+"""Cells with ipywidgets: what they print into a widget, and the state that the executed notebook
+keeps.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,10 @@ if TYPE_CHECKING:
 PRINTS_INTO_WIDGETS = {
     "Output": ("import ipywidgets\nout = ipywidgets.Output()", "with out: print('hello')"),
     "interact": ("from ipywidgets import interact\ndef f(x): print(x)", "interact(f, x=3);"),
-    "decorated": ("import ipywidgets\nout = ipywidgets.Output()", "@out.capture()\ndef g(): print(1)\ng(); g()"),
+    "decorated": (
+        "import ipywidgets\nout = ipywidgets.Output()",
+        "@out.capture()\ndef g(): print(1)\ng(); g()",
+    ),
 }
 
 
@@ -34,7 +39,10 @@ def test_a_cell_that_prints_into_a_widget_ends(make_job: MakeJob, way: str) -> N
 
 
 RAISES_IN_WIDGETS = {
-    "Output": ("import ipywidgets\nout = ipywidgets.Output()", "with out: raise ValueError('boom')\nprint('on')"),
+    "Output": (
+        "import ipywidgets\nout = ipywidgets.Output()",
+        "with out: raise ValueError('boom')\nprint('on')",
+    ),
     "interact": (
         "from ipywidgets import interact\ndef f(x): raise ValueError('boom')",
         "interact(f, x=3); print('on')",
@@ -51,13 +59,20 @@ def test_what_a_widget_shows_of_an_exception_is_a_warning(make_job: MakeJob, way
     assert printed(outcome, 1) == "on\n"
     assert printed(outcome, 2) == "end\n"
     (warning,) = outcome.warnings
-    assert warning == "cell 2: an exception was shown in a widget, and the cell went on: ValueError: boom"
+    assert (
+        warning
+        == "cell 2: an exception was shown in a widget, and the cell went on: ValueError: boom"
+    )
     (widget,) = states(outcome, "OutputModel")
     assert widget["outputs"][-1]["ename"] == "ValueError"
 
 
 def test_an_exception_around_a_widget_is_a_failure(make_job: MakeJob) -> None:
-    outcome = run(make_job("import ipywidgets\nout = ipywidgets.Output()", "with out: print(1)\nraise KeyError(2)"))
+    outcome = run(
+        make_job(
+            "import ipywidgets\nout = ipywidgets.Output()", "with out: print(1)\nraise KeyError(2)"
+        )
+    )
 
     assert outcome.failure is not None
     assert outcome.failure.message == "KeyError: 2"
@@ -66,7 +81,9 @@ def test_an_exception_around_a_widget_is_a_failure(make_job: MakeJob) -> None:
 
 def states(outcome: JobOutcome, model: str) -> list[dict[str, Any]]:
     """The states of the widgets of one model that the notebook keeps."""
-    kept = outcome.notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]["state"]
+    kept = outcome.notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"][
+        "state"
+    ]
     return [widget["state"] for widget in kept.values() if widget["model_name"] == model]
 
 
@@ -77,7 +94,9 @@ def test_the_state_of_widgets_is_kept(make_job: MakeJob) -> None:
     outcome = run(make_job(shows, changes, secrets=secrets, env=secrets))
 
     assert [widget["value"] for widget in states(outcome, "HTMLModel")] == ["<b>***"]
-    view = outcome.notebook["cells"][0]["outputs"][0]["data"]["application/vnd.jupyter.widget-view+json"]
+    view = outcome.notebook["cells"][0]["outputs"][0]["data"][
+        "application/vnd.jupyter.widget-view+json"
+    ]
     state = outcome.notebook["metadata"]["widgets"]["application/vnd.jupyter.widget-state+json"]
     assert view["model_id"] in state["state"]
     nbformat.validate(outcome.notebook)
@@ -93,15 +112,22 @@ def test_a_widget_keeps_what_was_printed_into_it(make_job: MakeJob) -> None:
     kept = run(make_job(makes, prints, "print(len(out.outputs))"))
     later = run(make_job(makes, prints, clears, appends, again))
 
-    texts = [(output["name"], output["text"]) for output in states(kept, "OutputModel")[0]["outputs"]]
+    texts = [
+        (output["name"], output["text"]) for output in states(kept, "OutputModel")[0]["outputs"]
+    ]
     assert texts == [("stdout", "".join(f"{n}\n" for n in range(50))), ("stderr", "err\n")]
     assert printed(kept, 2) == "2\n"
-    assert "".join(output["text"] for output in states(later, "OutputModel")[0]["outputs"]) == "anew\nappendedagain\n"
+    assert (
+        "".join(output["text"] for output in states(later, "OutputModel")[0]["outputs"])
+        == "anew\nappendedagain\n"
+    )
 
 
 def test_what_does_not_fit_into_a_widget_is_the_cells(make_job: MakeJob) -> None:
     makes = "import ipywidgets\nout = ipywidgets.Output()"
-    job = make_job(makes, "with out:\n    for n in range(40): print('x' * 100_000, flush=True)\nprint('end')")
+    job = make_job(
+        makes, "with out:\n    for n in range(40): print('x' * 100_000, flush=True)\nprint('end')"
+    )
     outcome = run(job)
 
     (captured,) = states(outcome, "OutputModel")[0]["outputs"]

@@ -37,7 +37,9 @@ print(sorted(n for n in globals() if not n.startswith('_')))
 
 
 def one_after_another(*jobs: KernelJob) -> tuple[list[JobOutcome], list[str]]:
-    """Run jobs in kernels of the same zygotes; their outcomes, and why kernels were started instead."""
+    """Run jobs in kernels of the same zygotes; their outcomes, and why kernels were started
+    instead.
+    """
 
     async def series() -> tuple[list[JobOutcome], list[str]]:
         with zygotes() as own:
@@ -61,19 +63,29 @@ def test_kernels_have_one_parent_that_is_not_this_process(make_job: MakeJob) -> 
 
 
 def test_each_kernel_is_as_if_started_for_itself(make_job: MakeJob) -> None:
-    jobs = [make_job("import pandas"), *(make_job(SEEN, env={"MINE": str(number)}) for number in range(3))]
+    jobs = [
+        make_job("import pandas"),
+        *(make_job(SEEN, env={"MINE": str(number)}) for number in range(3)),
+    ]
     (_, *outcomes), reasons = one_after_another(*jobs)
 
     assert reasons == []
     said = [printed(outcome, 0).splitlines() for outcome in outcomes]
     assert len({line.split()[0] for line, _ in said}) == 3, "numpy's generator is seeded anew"
-    assert len({line.split()[1] for line, _ in said}) == 3, "the generator of `random` is seeded anew"
+    assert len({line.split()[1] for line, _ in said}) == 3, (
+        "the generator of `random` is seeded anew"
+    )
     assert [line.split()[3:] for line, _ in said] == [["False", str(number)] for number in range(3)]
     assert {names for _, names in said} == {said[0][1]}
 
 
 def test_the_distributions_of_a_step_are_what_it_imported_itself(make_job: MakeJob) -> None:
-    jobs = [make_job("import pandas"), make_job("import numpy"), make_job("import pandas"), make_job("1")]
+    jobs = [
+        make_job("import pandas"),
+        make_job("import numpy"),
+        make_job("import pandas"),
+        make_job("1"),
+    ]
     (*outcomes, empty), _ = one_after_another(*jobs)
 
     seen = [set(outcome.distributions or ()) for outcome in outcomes]
@@ -83,7 +95,9 @@ def test_the_distributions_of_a_step_are_what_it_imported_itself(make_job: MakeJ
 
 
 def test_what_compiled_modules_import_comes_back_with_them_alone(make_job: MakeJob) -> None:
-    (drawn, read), _ = one_after_another(make_job("import matplotlib.pyplot"), make_job("import sklearn.svm"))
+    (drawn, read), _ = one_after_another(
+        make_job("import matplotlib.pyplot"), make_job("import sklearn.svm")
+    )
     assert {"matplotlib", "kiwisolver"} <= set(drawn.distributions or ())
     assert {"matplotlib", "kiwisolver"} & set(read.distributions or ()) == set()
 
@@ -105,9 +119,7 @@ def test_code_of_the_project_is_never_imported_ahead(make_job: MakeJob) -> None:
 
 
 def test_plots_and_progress_know_that_they_are_in_a_kernel(make_job: MakeJob) -> None:
-    source = (
-        "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\nprint(pandas.get_option('display.max_columns'))"
-    )
+    source = "import matplotlib.pyplot as plt, pandas\nplt.plot([1, 2])\nprint(pandas.get_option('display.max_columns'))"
     (_, outcome), reasons = one_after_another(make_job(source), make_job(source))
 
     assert reasons == []
@@ -133,10 +145,14 @@ def test_other_kernels_and_those_who_decline_are_started(
     folder.mkdir(parents=True)
     start = "from ipykernel.kernelapp import launch_new_instance as go; go()"
     argv = [sys.executable, "-c", start, "-f", "{connection_file}"]
-    (folder / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "o", "language": "python"}))
+    (folder / "kernel.json").write_text(
+        json.dumps({"argv": argv, "display_name": "o", "language": "python"})
+    )
     monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
 
-    outcomes, reasons = one_after_another(make_job(WHO, kernel_name="other"), make_job(WHO, env={"NBCI_ZYGOTE": "off"}))
+    outcomes, reasons = one_after_another(
+        make_job(WHO, kernel_name="other"), make_job(WHO, env={"NBCI_ZYGOTE": "off"})
+    )
 
     assert reasons == []
     assert parents(outcomes) == {os.getpid()}
@@ -180,7 +196,9 @@ def leave_nothing(make_job: MakeJob, place: Path, count: int) -> None:
                 outcome = await run_job(make_job(WHO), Recorder(), own)
                 pids.extend(map(int, printed(outcome, 0).split()))
                 [zygote] = {int(printed(outcome, 0).split()[1])}
-                seen.append((len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{zygote}/fd"))))
+                seen.append(
+                    (len(os.listdir("/proc/self/fd")), len(os.listdir(f"/proc/{zygote}/fd")))
+                )
         return seen
 
     seen = asyncio.run(many())
@@ -216,14 +234,18 @@ def runs_leave_nothing(make_job: MakeJob, place: Path, count: int) -> None:
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="nbci-test-", dir="/tmp") as folder:  # sockets need short paths
+    with tempfile.TemporaryDirectory(
+        prefix="nbci-test-", dir="/tmp"
+    ) as folder:  # sockets need short paths
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
         warm.stop(now=True)
 
 
 def launch(env: dict[str, str] | None = None, **options: float) -> dict[str, object]:
-    env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"} | (env or {})
+    env = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"} | (
+        env or {}
+    )
     env["JUPYTER_PREFER_ENV_PATH"] = "1"  # as the jobs have it
     options = {"idle_seconds": 60.0, **options}
     return warm.start(
@@ -248,15 +270,21 @@ def test_a_warm_zygote_serves_its_user_and_goes(runtime: Path, make_job: MakeJob
     assert warm.status() == []
 
 
-def test_a_warm_zygote_that_was_spoilt_is_passed_by(runtime: Path, make_job: MakeJob, tmp_path: Path) -> None:
+def test_a_warm_zygote_that_was_spoilt_is_passed_by(
+    runtime: Path, make_job: MakeJob, tmp_path: Path
+) -> None:
     installed = tmp_path / "lib" / "site-packages"
     installed.mkdir(parents=True)
     wait = "threading.Event().wait"
-    (installed / "busy.py").write_text(f"import threading\nthreading.Thread(target={wait}, daemon=True).start()")
+    (installed / "busy.py").write_text(
+        f"import threading\nthreading.Thread(target={wait}, daemon=True).start()"
+    )
     env = {"PYTHONPATH": str(installed)}
     said = launch(env)
 
-    outcomes, reasons = one_after_another(make_job(WHO, env=env), make_job(WHO + "; import busy", env=env))
+    outcomes, reasons = one_after_another(
+        make_job(WHO, env=env), make_job(WHO + "; import busy", env=env)
+    )
 
     assert [outcome.failure for outcome in outcomes] == [None, None]
     assert int(printed(outcomes[0], 0).split()[1]) == said["pid"]
@@ -297,11 +325,17 @@ def test_an_upgraded_package_ends_the_use_of_a_zygote(tmp_path: Path, make_job: 
 
     first, second, third = asyncio.run(upgraded_between())
 
-    assert [printed(outcome, 0).splitlines()[1] for outcome in (first, second, third)] == ["1", "1", "22"]
+    assert [printed(outcome, 0).splitlines()[1] for outcome in (first, second, third)] == [
+        "1",
+        "1",
+        "22",
+    ]
     assert parents([first]) == parents([second]) != parents([third])
 
 
-def test_an_upgraded_package_ends_the_use_of_a_warm_zygote(runtime: Path, tmp_path: Path, make_job: MakeJob) -> None:
+def test_an_upgraded_package_ends_the_use_of_a_warm_zygote(
+    runtime: Path, tmp_path: Path, make_job: MakeJob
+) -> None:
     installed = tmp_path / "lib" / "site-packages"
     (installed / "thing-1.dist-info").mkdir(parents=True)
     (installed / "thing.py").write_text("version = 1")
@@ -316,7 +350,12 @@ def test_an_upgraded_package_ends_the_use_of_a_warm_zygote(runtime: Path, tmp_pa
     again = launch(env)
     anew, _ = one_after_another(job)
 
-    assert [printed(outcome, 0).splitlines()[1] for outcome in (*before, *after, *anew)] == ["1", "1", "22", "22"]
+    assert [printed(outcome, 0).splitlines()[1] for outcome in (*before, *after, *anew)] == [
+        "1",
+        "1",
+        "22",
+        "22",
+    ]
     assert parents(before) == {said["pid"]}
     assert (status["pid"], status["current"]) == (said["pid"], False)
     assert said["pid"] not in parents(after) | {again["pid"]}
@@ -353,10 +392,15 @@ def test_the_key_is_what_imports_read() -> None:
 
     assert key_of(command, {"A": "2", "PYTHONHASHSEED": "0"}, "/c", debugger=False) == plain
     assert key_of(command, {"OMP_NUM_THREADS": "1"}, "/c", debugger=False) != plain
-    assert import_time_environment({"B": "1", "LC_ALL": "C"}, "/c") == {"LC_ALL": "C", "PYTHONHASHSEED": "0"}
+    assert import_time_environment({"B": "1", "LC_ALL": "C"}, "/c") == {
+        "LC_ALL": "C",
+        "PYTHONHASHSEED": "0",
+    }
     assert ipykernel_command(["bash", "-m", "ipykernel_launcher"]) is None
     assert ipykernel_command([sys.executable, "-m", "bash_kernel", "-f", "x"]) is None
-    assert ipykernel_command([sys.executable, "run.py", "-m", "ipykernel_launcher", "-f", "x"]) is None
+    assert (
+        ipykernel_command([sys.executable, "run.py", "-m", "ipykernel_launcher", "-f", "x"]) is None
+    )
 
 
 def test_imports_are_found_outside_functions() -> None:

@@ -31,7 +31,9 @@ for _ in range(2):
 
 @pytest.fixture
 def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
-    """An environment in which nbci's entry points are installed, and a runtime folder with a short path."""
+    """An environment in which nbci's entry points are installed, and a runtime folder with a short
+    path.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     installed = tmp_path / "installed" / "nbci-0.dist-info"
     installed.mkdir(parents=True)
@@ -43,7 +45,12 @@ def environment(tmp_path: Path) -> Iterator[dict[str, str]]:
     (installed / "entry_points.txt").write_text("\n".join(lines))
     with tempfile.TemporaryDirectory(prefix="nbci-test-", dir="/tmp") as runtime:
         path = os.pathsep.join((str(installed.parent), str(ROOT)))
-        env = {**os.environ, "PYTHONPATH": path, "XDG_RUNTIME_DIR": runtime, "JUPYTER_PREFER_ENV_PATH": "1"}
+        env = {
+            **os.environ,
+            "PYTHONPATH": path,
+            "XDG_RUNTIME_DIR": runtime,
+            "JUPYTER_PREFER_ENV_PATH": "1",
+        }
         env.pop("PYTEST_CURRENT_TEST", None)
         yield env
 
@@ -58,7 +65,9 @@ def notebook(tmp_path: Path) -> Path:
 
 
 def call(env: dict[str, str], *words: str) -> str:
-    done = subprocess.run([sys.executable, *words], env=env, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(
+        [sys.executable, *words], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -71,20 +80,42 @@ def test_nbclient_is_given_forked_kernels(environment: dict[str, str], notebook:
     assert first[2] == second[2] != first[0]
 
 
-def test_papermill_has_the_engine(environment: dict[str, str], notebook: Path, tmp_path: Path) -> None:
+def test_papermill_has_the_engine(
+    environment: dict[str, str], notebook: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "out.ipynb"
-    call(environment, "-m", "papermill", "--engine", "nbci", "--no-progress-bar", str(notebook), str(out))
+    call(
+        environment,
+        "-m",
+        "papermill",
+        "--engine",
+        "nbci",
+        "--no-progress-bar",
+        str(notebook),
+        str(out),
+    )
 
     assert nbformat.read(out, 4).cells[1].outputs[0].data["text/plain"] == "2"
 
 
-def test_kernels_are_kept_warm_between_commands(environment: dict[str, str], notebook: Path, tmp_path: Path) -> None:
+def test_kernels_are_kept_warm_between_commands(
+    environment: dict[str, str], notebook: Path, tmp_path: Path
+) -> None:
     def kernels(*words: str) -> str:
         return call(environment, "-m", "nbci", "kernels", *words)
 
     said = json.loads(kernels("start", str(notebook), "--preload", "wave", "--json"))
     out = tmp_path / "out.ipynb"
-    call(environment, "-m", "papermill", "--engine", "nbci", "--no-progress-bar", str(notebook), str(out))
+    call(
+        environment,
+        "-m",
+        "papermill",
+        "--engine",
+        "nbci",
+        "--no-progress-bar",
+        str(notebook),
+        str(out),
+    )
     [status] = json.loads(kernels("status", "--json"))
     shown = kernels("status")
     stopped = json.loads(kernels("stop", "--now", "--json"))

@@ -1,4 +1,6 @@
-"""What is killed, broken or in the way while kernels are forked: no step pays for it, and nothing is left."""
+"""What is killed, broken or in the way while kernels are forked: no step pays for it, and nothing
+is left.
+"""
 
 from __future__ import annotations
 
@@ -67,7 +69,9 @@ def parent(outcome: JobOutcome) -> int:
     return int(printed(outcome, 0).split()[1])
 
 
-def test_a_spare_that_dies_while_it_is_handed_over_is_replaced(make_job: MakeJob, place: Path) -> None:
+def test_a_spare_that_dies_while_it_is_handed_over_is_replaced(
+    make_job: MakeJob, place: Path
+) -> None:
     async def killed_in_between() -> tuple[JobOutcome, int]:
         with zygotes() as own:
             await run_job(make_job(WHO), Recorder(), own)
@@ -110,10 +114,10 @@ def test_new_imports_never_hand_out_a_spare_that_lacks_them(make_job: MakeJob) -
     assert reasons == []
 
 
-def test_a_python_in_which_no_zygote_comes_up_starts_its_kernels(make_job: MakeJob, installed: Path) -> None:
-    text = (
-        "import os, sys\nif '-c' in sys.orig_argv and '_nbci_zygote' in sys.orig_argv[-2]: sys.exit('no zygote here')"
-    )
+def test_a_python_in_which_no_zygote_comes_up_starts_its_kernels(
+    make_job: MakeJob, installed: Path
+) -> None:
+    text = "import os, sys\nif '-c' in sys.orig_argv and '_nbci_zygote' in sys.orig_argv[-2]: sys.exit('no zygote here')"
     (installed / "sitecustomize.py").write_text(text)
     env = {"PYTHONPATH": str(installed)}
     outcomes, [reason] = series(make_job(WHO, env=env), make_job(WHO, env=env))
@@ -123,11 +127,15 @@ def test_a_python_in_which_no_zygote_comes_up_starts_its_kernels(make_job: MakeJ
     assert "no zygote here" in reason
 
 
-def test_a_package_that_ends_its_process_is_not_imported_ahead(make_job: MakeJob, installed: Path) -> None:
+def test_a_package_that_ends_its_process_is_not_imported_ahead(
+    make_job: MakeJob, installed: Path
+) -> None:
     (installed / "deadly.py").write_text("import os; os._exit(3)")
     env = {"PYTHONPATH": str(installed)}
     outcomes, reasons = series(
-        make_job(WHO, "if not os:\n    import deadly", env=env), make_job(WHO, "import deadly", env=env), make_job(WHO)
+        make_job(WHO, "if not os:\n    import deadly", env=env),
+        make_job(WHO, "import deadly", env=env),
+        make_job(WHO),
     )
 
     assert reasons == []
@@ -138,11 +146,15 @@ def test_a_package_that_ends_its_process_is_not_imported_ahead(make_job: MakeJob
     assert outcomes[2].failure is None
 
 
-def test_a_package_that_starts_threads_has_them_in_the_kernel(make_job: MakeJob, installed: Path) -> None:
+def test_a_package_that_starts_threads_has_them_in_the_kernel(
+    make_job: MakeJob, installed: Path
+) -> None:
     (installed / "busy.py").write_text(BUSY)
     env = {"PYTHONPATH": str(installed)}
     source = WHO + "\nimport busy, wave; print(busy.thread.is_alive())"
-    outcomes, reasons = series(make_job(WHO, env=env), *(make_job(source, env=env) for _ in range(2)))
+    outcomes, reasons = series(
+        make_job(WHO, env=env), *(make_job(source, env=env) for _ in range(2))
+    )
 
     assert reasons == []
     assert [printed(outcome, 0).split()[2:] for outcome in outcomes] == [[], ["True"], ["True"]]
@@ -180,7 +192,9 @@ print(os.getpid(), os.getppid(), open('daemon').read(), flush=True)
 def test_nothing_outlives_an_engine_that_is_killed(
     tmp_path: Path, place: Path, monkeypatch: pytest.MonkeyPatch, zygote: str, env: str
 ) -> None:
-    """A zygote sees to it at once; without one, the next run ends what can still be known as a kernel's."""
+    """A zygote sees to it at once; without one, the next run ends what can still be known as a
+    kernel's.
+    """
     monkeypatch.setenv("NBCI_ZYGOTE", zygote)
     path = [str(ROOT)]
     script = ENGINE.format(path=path, folder=str(tmp_path), source=LEAVES.replace("ENV", env))
@@ -204,7 +218,9 @@ def test_nothing_outlives_an_engine_that_is_killed(
 
 
 def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
-    """By a cell's time-out and by whoever stops the run: a kernel forked for the step, and one that was a spare."""
+    """By a cell's time-out and by whoever stops the run: a kernel forked for the step, and one that
+    was a spare.
+    """
     source = "import os, time\nprint(os.getppid(), flush=True)\ntry: time.sleep(60)\nfinally: print('finally')"
 
     async def stopped(job: KernelJob, own: Zygotes) -> JobOutcome:
@@ -222,11 +238,15 @@ def test_forked_kernels_are_interrupted(make_job: MakeJob) -> None:
 
     outcomes = asyncio.run(each_twice())
 
-    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["timeout"] * 2 + ["interrupted"] * 2
+    assert [outcome.failure.kind for outcome in outcomes if outcome.failure] == ["timeout"] * 2 + [
+        "interrupted"
+    ] * 2
     said = [printed(outcome, 0).split() for outcome in outcomes]
     assert {last for _, last in said} == {"finally"}
     assert len({first for first, _ in said} - {str(os.getpid())}) == 1
-    assert ["KeyboardInterrupt" in str(outcome.notebook["cells"][0]["outputs"]) for outcome in outcomes] == [True] * 4
+    assert [
+        "KeyboardInterrupt" in str(outcome.notebook["cells"][0]["outputs"]) for outcome in outcomes
+    ] == [True] * 4
 
 
 def test_only_folders_that_nobody_holds_are_swept(place: Path) -> None:
@@ -275,7 +295,9 @@ def test_other_users_get_no_answer(make_job: MakeJob, place: Path) -> None:
 
 
 def test_kernels_that_are_asked_for_while_a_zygote_dies(make_job: MakeJob, place: Path) -> None:
-    """Whenever it is killed, the kernels that are wanted come up; only those that it had made end with it."""
+    """Whenever it is killed, the kernels that are wanted come up; only those that it had made end
+    with it.
+    """
 
     async def with_a_killer() -> list[JobOutcome]:
         outcomes: list[JobOutcome] = []

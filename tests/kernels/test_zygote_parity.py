@@ -97,9 +97,13 @@ def both(make_job: MakeJob, *sources: str, **changes: object) -> tuple[JobOutcom
         job = make_job(*sources, **changes)
         env = {**job.env, "PWD_OF_TEST": str(job.cwd)}
         with zygotes() as own:
-            await run_job(make_job("1/0", *sources), Recorder(), own)  # what is to be imported ahead is known now
+            await run_job(
+                make_job("1/0", *sources), Recorder(), own
+            )  # what is to be imported ahead is known now
             forked = await run_job(make_job(*sources, cwd=job.cwd, env=env), Recorder(), own)
-            started = await run_job(make_job(*sources, cwd=job.cwd, env={**env, "NBCI_ZYGOTE": "off"}), Recorder(), own)
+            started = await run_job(
+                make_job(*sources, cwd=job.cwd, env={**env, "NBCI_ZYGOTE": "off"}), Recorder(), own
+            )
             assert own.reasons == []
         return forked, started
 
@@ -114,7 +118,9 @@ def test_a_forked_kernel_does_what_a_started_one_does(make_job: MakeJob, name: s
     assert forked.failure is None
     said = [printed(outcome, 0).splitlines() for outcome in (forked, started)]
     if name == "console":
-        said = [sorted(lines) for lines in said]  # streams and descriptors are read by threads, in any order
+        said = [
+            sorted(lines) for lines in said
+        ]  # streams and descriptors are read by threads, in any order
     assert said[0] == said[1]
 
 
@@ -129,8 +135,12 @@ def test_arguments_that_are_not_the_usual_ones_count(monkeypatch: pytest.MonkeyP
         client = manager.client()
         client.start_channels()
         seen: list[str] = []
-        code = "print(get_ipython().ast_node_interactivity, get_ipython().history_manager.hist_file)"
-        await client.execute_interactive(code, output_hook=lambda said: seen.append(said["content"].get("text", "")))
+        code = (
+            "print(get_ipython().ast_node_interactivity, get_ipython().history_manager.hist_file)"
+        )
+        await client.execute_interactive(
+            code, output_hook=lambda said: seen.append(said["content"].get("text", ""))
+        )
         client.stop_channels()
         forked = isinstance(manager.provisioner.process, ForkedProcess)
         await manager.shutdown_kernel(now=True)

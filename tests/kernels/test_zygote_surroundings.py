@@ -1,4 +1,6 @@
-"""What modules find while they are imported ahead is what they would find in a kernel that was started."""
+"""What modules find while they are imported ahead is what they would find in a kernel that was
+started.
+"""
 
 from __future__ import annotations
 
@@ -77,11 +79,17 @@ def series(*jobs: KernelJob) -> tuple[list[JobOutcome], list[str]]:
 def texts(outcome: JobOutcome) -> list[str]:
     """What each cell printed, less the places of temporary files."""
     assert outcome.failure is None
-    lines = [printed(outcome, index).splitlines() for index in range(len(outcome.notebook["cells"]))]
-    return [line.rpartition("ipykernel_")[2].lstrip("0123456789/") for part in lines for line in part]
+    lines = [
+        printed(outcome, index).splitlines() for index in range(len(outcome.notebook["cells"]))
+    ]
+    return [
+        line.rpartition("ipykernel_")[2].lstrip("0123456789/") for part in lines for line in part
+    ]
 
 
-def test_imports_find_what_they_would_find_in_a_started_kernel(make_job: MakeJob, installed: Path) -> None:
+def test_imports_find_what_they_would_find_in_a_started_kernel(
+    make_job: MakeJob, installed: Path
+) -> None:
     env = {"PYTHONPATH": str(installed), "HOME": str(installed.parent)}
     other = installed.parents[1] / "other"
     other.mkdir()
@@ -91,12 +99,16 @@ def test_imports_find_what_they_would_find_in_a_started_kernel(make_job: MakeJob
     changed = {"cwd": other, "env": {**env, "SHADE": "dark", "DASK_X": "1"}}
     started = {"cwd": other, "env": {**env, "SHADE": "dark", "DASK_X": "1", "NBCI_ZYGOTE": "off"}}
     plain = make_job(WHO, "\n".join(f"import {name}" for name in PACKAGES), env=env)
-    outcomes, reasons = series(plain, *(make_job(WHO, ALL, **where) for where in (changed, changed, started)))
+    outcomes, reasons = series(
+        plain, *(make_job(WHO, ALL, **where) for where in (changed, changed, started))
+    )
 
     assert reasons == []
     parents = [printed(outcome, 0) for outcome in outcomes]
     assert parents[1] == parents[2] != parents[3] == f"{os.getpid()}\n"
-    said = [sorted(texts(outcome)[1:]) for outcome in outcomes[1:]]  # what goes past Python comes when it comes
+    said = [
+        sorted(texts(outcome)[1:]) for outcome in outcomes[1:]
+    ]  # what goes past Python comes when it comes
     assert "named dark" in said[0]
     assert said[0] == said[1] == said[2]
 
@@ -105,7 +117,9 @@ HIDDEN = "import os\ngetattr(os, 'env' + 'iron')[{name!r}] = {value!r}"
 """Changes the environment in a way that cannot be seen without running it."""
 
 
-def test_a_change_that_was_not_foreseen_counts_or_is_told(make_job: MakeJob, installed: Path) -> None:
+def test_a_change_that_was_not_foreseen_counts_or_is_told(
+    make_job: MakeJob, installed: Path
+) -> None:
     env = {"PYTHONPATH": str(installed)}
     dark = HIDDEN.format(name="SHADE", value="dark")
     threads = HIDDEN.format(name="OPENBLAS_NUM_THREADS", value="1")
@@ -115,7 +129,11 @@ def test_a_change_that_was_not_foreseen_counts_or_is_told(make_job: MakeJob, ins
         make_job(dark, "import dependent, named; print(dependent.X, named.X)", env=env),
         make_job(threads, "import numpy; import numpy.linalg", env=env),
         make_job(again, env=env),
-        make_job("import warnings; warnings.simplefilter('error', DeprecationWarning)", "import deprecated", env=env),
+        make_job(
+            "import warnings; warnings.simplefilter('error', DeprecationWarning)",
+            "import deprecated",
+            env=env,
+        ),
     )
 
     assert reasons == []
@@ -123,7 +141,13 @@ def test_a_change_that_was_not_foreseen_counts_or_is_told(make_job: MakeJob, ins
     [told] = printed(outcomes[2], 1).splitlines()
     assert told.startswith("nbci: numpy was imported before")
     assert "OPENBLAS_NUM_THREADS" in told
-    assert sorted(printed(outcomes[3], 0).split()) == ["beware", "beware", "hello", "hello", "plain"]
+    assert sorted(printed(outcomes[3], 0).split()) == [
+        "beware",
+        "beware",
+        "hello",
+        "hello",
+        "plain",
+    ]
     failure = outcomes[4].failure
     assert failure is not None
     assert "DeprecationWarning: go to named" in str(failure)
@@ -158,13 +182,25 @@ SETS = "import os\nos.environ['X'] = '1'"
         (["%env X", "import numpy"], False),
         (["%set_env X 1\nimport numpy"], True),
         (["import os\nos.environ.setdefault('X', '1')\nos.environ.get('Y')", "import numpy"], True),
-        (["import os\nprint(os.environ['X'], os.environ.get('X'), dict(os.environ))", "import numpy"], False),
+        (
+            [
+                "import os\nprint(os.environ['X'], os.environ.get('X'), dict(os.environ))",
+                "import numpy",
+            ],
+            False,
+        ),
         (["import os\nif os.environ['X'] == '1': pass", "import numpy"], False),
         (["import os\nenviron = os.environ\nenviron.update(X='1')", "import numpy"], True),
         (["from dotenv import load_dotenv\nload_dotenv()", "import numpy"], True),
         (["import os\nos.environ |= {}", "import numpy"], True),
         (["import os\nos.putenv('X', '1')", "import numpy"], True),
-        (["from unittest.mock import patch\nimport os\npatch.dict(os.environ, X='1').start()", "import numpy"], True),
+        (
+            [
+                "from unittest.mock import patch\nimport os\npatch.dict(os.environ, X='1').start()",
+                "import numpy",
+            ],
+            True,
+        ),
         (["from package import part", "import numpy"], True),
         (["import package", "import numpy"], False),
         (["%run script", "import numpy"], True),
@@ -172,7 +208,9 @@ SETS = "import os\nos.environ['X'] = '1'"
         (["import not_there"], False),
     ],
 )
-def test_what_changes_the_environment_before_it_imports(tmp_path: Path, sources: list[str], first: bool) -> None:
+def test_what_changes_the_environment_before_it_imports(
+    tmp_path: Path, sources: list[str], first: bool
+) -> None:
     (tmp_path / "package").mkdir()
     (tmp_path / "package" / "__init__.py").write_text("")
     for name in ("package/part.py", "script.py", "own.py"):
@@ -184,7 +222,9 @@ def test_what_changes_the_environment_before_it_imports(tmp_path: Path, sources:
 
 def test_what_imports_looked_at_is_seen_at_the_step(make_job: MakeJob, installed: Path) -> None:
     (installed / "loud.py").write_text("import os\nX = os.environ.get('LOUD_LEVEL', '1')")
-    (installed / "going_through.py").write_text("import os\nX = [name for name in os.environ if name[:3] == 'GOI']")
+    (installed / "going_through.py").write_text(
+        "import os\nX = [name for name in os.environ if name[:3] == 'GOI']"
+    )
     env = {"PYTHONPATH": str(installed)}
     source = "import configured, listed, loud, going_through, named"
     jobs = [make_job(source, env={**env, **off}) for off in ({}, {"NBCI_ZYGOTE": "off"})]

@@ -22,9 +22,7 @@ from nbci.schema import load
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_TAG_PARTS = (
-    "step: block: prev: after: a b C imports functions parameters metrics skip gpu timeout: stpe: out: ; ../x retries:2"
-)
+_TAG_PARTS = "step: block: prev: after: a b C imports functions parameters metrics skip gpu timeout: stpe: out: ; ../x retries:2"
 TAGS = st.lists(
     st.one_of(
         st.lists(st.sampled_from(_TAG_PARTS.split()), min_size=1, max_size=3).map("".join),
@@ -52,7 +50,8 @@ CELLS = st.fixed_dictionaries(
         "source": st.lists(LINES, max_size=4).map("\n".join),
         "execution_count": st.one_of(st.none(), st.integers(), st.text(max_size=1), st.booleans()),
         "outputs": st.one_of(
-            st.none(), st.lists(st.dictionaries(st.text(max_size=2), st.text(max_size=4)), max_size=2)
+            st.none(),
+            st.lists(st.dictionaries(st.text(max_size=2), st.text(max_size=4)), max_size=2),
         ),
     }
 )
@@ -68,8 +67,14 @@ NOTEBOOKS = st.fixed_dictionaries(
 VALIDATORS = {name: Draft202012Validator(load(name)) for name in ("lint", "issues")}
 
 
-@given(document=NOTEBOOKS, by_dataflow=st.booleans(), name=st.sampled_from(["a.ipynb", "sub/___.ipynb"]))
-def test_any_notebook_is_checked_without_a_traceback(document: dict[str, Any], by_dataflow: bool, name: str) -> None:
+@given(
+    document=NOTEBOOKS,
+    by_dataflow=st.booleans(),
+    name=st.sampled_from(["a.ipynb", "sub/___.ipynb"]),
+)
+def test_any_notebook_is_checked_without_a_traceback(
+    document: dict[str, Any], by_dataflow: bool, name: str
+) -> None:
     checked = check_notebook(json.dumps(document).encode(), name, by_dataflow=by_dataflow)
     shown = Checked(paths=(name,), findings=checked.findings)
     as_text(shown).encode("utf-8", errors="backslashreplace")
@@ -79,7 +84,10 @@ def test_any_notebook_is_checked_without_a_traceback(document: dict[str, Any], b
 
 
 @given(
-    data=st.one_of(st.binary(max_size=40), st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")))
+    data=st.one_of(
+        st.binary(max_size=40),
+        st.text(max_size=60).map(lambda text: text.encode("utf-8", "surrogatepass")),
+    )
 )
 def test_any_bytes_are_checked_without_a_traceback(data: bytes) -> None:
     assert [finding.severity for finding in check_notebook(data, "a.ipynb").findings] == ["error"]
@@ -88,7 +96,9 @@ def test_any_bytes_are_checked_without_a_traceback(data: bytes) -> None:
 
 PIPELINE = st.recursive(
     st.one_of(
-        st.none(), st.integers(), st.sampled_from(["a.ipynb", "a", "${C}", "${", "${matrix.m}", "${a:b}", "../x", "1h"])
+        st.none(),
+        st.integers(),
+        st.sampled_from(["a.ipynb", "a", "${C}", "${", "${matrix.m}", "${a:b}", "../x", "1h"]),
     ),
     lambda inner: st.one_of(
         st.lists(inner, max_size=2),
@@ -119,13 +129,18 @@ def test_a_line_of_a_cell_is_found_in_the_text_of_its_file(
     document: Mapping[str, Any], indent: int | None, as_list: bool
 ) -> None:
     cells = [
-        {**cell, "source": re.findall("[^\n]*\n|[^\n]+", cell["source"]) if as_list else cell["source"]}
+        {
+            **cell,
+            "source": re.findall("[^\n]*\n|[^\n]+", cell["source"]) if as_list else cell["source"],
+        }
         for cell in document["cells"]
     ]
     text = json.dumps({**document, "cells": cells}, indent=indent)
     notebook = parse_notebook(text.encode(), "a.ipynb")
     lines = text.split("\n")
-    for cell, numbers in zip(notebook.cells, lines_of_cells(text, notebook.cells, is_json=True), strict=True):
+    for cell, numbers in zip(
+        notebook.cells, lines_of_cells(text, notebook.cells, is_json=True), strict=True
+    ):
         assert len(numbers) == cell.source.count("\n") + 1 or not as_list or not cell.source
         for number, line in zip(numbers, cell.source.split("\n"), strict=False):
             assert json.dumps(line)[1:-1] in lines[number - 1]
@@ -134,19 +149,35 @@ def test_a_line_of_a_cell_is_found_in_the_text_of_its_file(
 def test_the_lines_of_a_percent_notebook_are_those_of_its_file() -> None:
     text = '# %% tags=["step:a"]\nx = 1\n\n# %% tags=["step:b"]\ny = 2\nprint(z)\n'
     (finding,) = check_notebook(text.encode(), "a.py").findings
-    assert (finding.rule, finding.cell, finding.line, finding.file_line) == ("undefined-name", 2, 2, 6)
+    assert (finding.rule, finding.cell, finding.line, finding.file_line) == (
+        "undefined-name",
+        2,
+        2,
+        6,
+    )
 
 
 def test_a_notebook_of_50_megabytes_is_checked() -> None:
-    cell = {"cell_type": "code", "metadata": {}, "source": "x = 1", "outputs": [{"text": "y" * 1_000_000}]}
+    cell = {
+        "cell_type": "code",
+        "metadata": {},
+        "source": "x = 1",
+        "outputs": [{"text": "y" * 1_000_000}],
+    }
     first = {**cell, "metadata": {"tags": ["step:a"]}}
     data = json.dumps({"nbformat": 4, "metadata": {}, "cells": [first, *[cell] * 49]}).encode()
-    assert {finding.rule for finding in check_notebook(data, "a.ipynb").findings} == {"large-output"}
+    assert {finding.rule for finding in check_notebook(data, "a.ipynb").findings} == {
+        "large-output"
+    }
 
 
 def _chain(length: int) -> bytes:
     cells = [
-        {"cell_type": "code", "metadata": {"tags": [f"step:s{at}"]}, "source": f"x{at} = {f'x{at - 1}' if at else 0}"}
+        {
+            "cell_type": "code",
+            "metadata": {"tags": [f"step:s{at}"]},
+            "source": f"x{at} = {f'x{at - 1}' if at else 0}",
+        }
         for at in range(length)
     ]
     return json.dumps({"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": cells}).encode()
@@ -157,7 +188,9 @@ def test_a_long_chain_of_steps_costs_as_much_as_it_is_long() -> None:
 
     def lines(length: int) -> int:
         data = _chain(length)
-        assert not check_notebook(data, "chain.ipynb").findings  # what it imports, it has imported then
+        assert not check_notebook(
+            data, "chain.ipynb"
+        ).findings  # what it imports, it has imported then
         return lines_run(lambda: check_notebook(data, "chain.ipynb"))
 
     assert lines(400) < 6 * lines(100)  # linear: 4; quadratic: 16

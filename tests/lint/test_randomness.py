@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 
 def _sheet(steps: int) -> Sheet:
-    """Of a notebook in which each step seeds a generator and draws from it, but the last, which only draws."""
+    """Of a notebook in which each step seeds a generator and draws from it, but the last, which
+    only draws.
+    """
     drawing = "tf.random.set_seed({0})\nx{0} = tf.random.uniform((3,))"
     cells = [(["imports"], "import tensorflow as tf"), (["step:s0"], drawing.format(0))]
-    cells += [([f"step:s{number}", "prev:s0"], drawing.format(number)) for number in range(1, steps)]
+    cells += [
+        ([f"step:s{number}", "prev:s0"], drawing.format(number)) for number in range(1, steps)
+    ]
     cells.append((["step:last", "prev:s0"], "y = tf.random.uniform((3,))"))
     document = {
         "nbformat": 4,
@@ -41,8 +45,12 @@ def _sheet(steps: int) -> Sheet:
 
 def test_many_steps_that_seed_are_looked_at_once_each() -> None:
     few, many = _sheet(50), _sheet(200)
-    assert lines_run(lambda: list(seeds(many))) < 6 * lines_run(lambda: list(seeds(few)))  # all against all: 16
+    assert lines_run(lambda: list(seeds(many))) < 6 * lines_run(
+        lambda: list(seeds(few))
+    )  # all against all: 16
 
     hits = list(seeds(many))
     assert [hit.cell for hit in hits] == list(range(2, 202))
-    assert hits[0].message.endswith("in step s0 does not reach step last, which draws from that generator")
+    assert hits[0].message.endswith(
+        "in step s0 does not reach step last, which draws from that generator"
+    )

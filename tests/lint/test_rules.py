@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 
 def notebook(*cells: tuple[str, str], **changes: Any) -> bytes:
-    """A notebook of (tags, source) cells; the tag `markdown` makes it text; `counts`, `outputs`: one for each cell."""
+    """A notebook of (tags, source) cells; the tag `markdown` makes it text; `counts`, `outputs`:
+    one for each cell.
+    """
     counts = changes.get("counts", [None] * len(cells))
     outputs = changes.get("outputs", [[]] * len(cells))
     return json.dumps(
@@ -328,25 +330,36 @@ CASES: list[tuple[str, bytes, list[tuple[int | None, int | None]], bytes]] = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("rule", "wrong", "where", "right"), CASES, ids=[case[0] for case in CASES])
+@pytest.mark.parametrize(
+    ("rule", "wrong", "where", "right"), CASES, ids=[case[0] for case in CASES]
+)
 def test_a_rule_finds_what_breaks_it_and_nothing_else(
     rule: str, wrong: bytes, where: list[tuple[int | None, int | None]], right: bytes
 ) -> None:
     assert places(wrong, rule) == where
     assert places(right, rule) == []
-    assert {finding.severity for finding in found(wrong) if finding.rule == rule} == {NOTEBOOK_RULES[rule].severity}
+    assert {finding.severity for finding in found(wrong) if finding.rule == rule} == {
+        NOTEBOOK_RULES[rule].severity
+    }
 
 
 def test_what_breaks_no_rule_breaks_no_other_either() -> None:
     surprising = {
-        (case[0], finding.rule) for case in CASES for finding in found(case[3]) if finding.severity == "error"
+        (case[0], finding.rule)
+        for case in CASES
+        for finding in found(case[3])
+        if finding.severity == "error"
     }
     assert surprising == set()
 
 
 def pipeline(text: str, notebooks: dict[str, bytes]) -> list[Finding]:
     read = {path: check_notebook(data, path).tagged for path, data in notebooks.items()}
-    return list(check_pipeline(text.encode(), "pipelines/p.yaml", exists=notebooks.__contains__, notebooks=read))
+    return list(
+        check_pipeline(
+            text.encode(), "pipelines/p.yaml", exists=notebooks.__contains__, notebooks=read
+        )
+    )
 
 
 PARTS = {"a.ipynb": notebook(("parameters", "C = 1"), ("", "accuracy = C\nprint(accuracy)"))}
@@ -367,7 +380,9 @@ PIPELINES = [
 
 
 @pytest.mark.parametrize(("rule", "text", "lines"), PIPELINES, ids=[case[0] for case in PIPELINES])
-def test_a_rule_finds_what_is_wrong_in_a_pipeline_file(rule: str, text: str, lines: list[int]) -> None:
+def test_a_rule_finds_what_is_wrong_in_a_pipeline_file(
+    rule: str, text: str, lines: list[int]
+) -> None:
     findings = [finding for finding in pipeline(text, PARTS) if finding.rule == rule]
     assert [finding.line for finding in findings] == lines
     assert [finding.file_line for finding in findings] == lines
@@ -381,18 +396,27 @@ def test_a_pipeline_file_without_mistakes_has_no_findings() -> None:
 def test_every_rule_has_a_case() -> None:
     assert {case[0] for case in CASES} == set(NOTEBOOK_RULES)
     assert {case[0] for case in PIPELINES} == set(PIPELINE_RULES)
-    assert set(ALL_RULES) == {*NOTEBOOK_RULES, *PIPELINE_RULES, "unreadable", "missing-kernel", "wrong-composition"}
+    assert set(ALL_RULES) == {
+        *NOTEBOOK_RULES,
+        *PIPELINE_RULES,
+        "unreadable",
+        "missing-kernel",
+        "wrong-composition",
+    }
 
 
 @pytest.mark.parametrize(
-    "source", ["x = y  # nbci: ignore[undefined-name]", "x = y  # why  # nbci: ignore[a, undefined-name]"]
+    "source",
+    ["x = y  # nbci: ignore[undefined-name]", "x = y  # why  # nbci: ignore[a, undefined-name]"],
 )
 def test_a_comment_on_the_line_silences_a_rule(source: str) -> None:
     assert found(notebook(("step:a", source))) == []
 
 
 def test_a_comment_silences_no_other_rule_and_no_other_line() -> None:
-    wrong = notebook(("step:a", "x = y  # nbci: ignore[absolute-path]\nz = w  # nbci: ignore[undefined-name]"))
+    wrong = notebook(
+        ("step:a", "x = y  # nbci: ignore[absolute-path]\nz = w  # nbci: ignore[undefined-name]")
+    )
     assert places(wrong, "undefined-name") == [(1, 1)]
 
 
@@ -408,20 +432,27 @@ def test_a_comment_silences_a_rule_in_a_pipeline_file() -> None:
 
 def test_an_order_derived_from_variables_is_no_mistake() -> None:
     cells = notebook(
-        ("step:load", "rows = [1]"), ("step:train prev:load", "model = rows"), ("step:show prev:load", "print(model)")
+        ("step:load", "rows = [1]"),
+        ("step:train prev:load", "model = rows"),
+        ("step:show prev:load", "print(model)"),
     )
     assert places(cells, "undefined-name") == [(3, 1)]
     assert found(cells, by_dataflow=True) == []
 
 
 def test_a_mistake_of_a_notebook_is_not_told_again_for_its_pipeline() -> None:
-    assert pipeline("steps:\n  a: {notebook: a.ipynb}\n", {"a.ipynb": notebook(("step:a", "x = y"))}) == []
+    assert (
+        pipeline("steps:\n  a: {notebook: a.ipynb}\n", {"a.ipynb": notebook(("step:a", "x = y"))})
+        == []
+    )
 
 
 def test_a_notebook_with_wrong_tags_does_not_keep_its_pipeline_from_being_checked() -> None:
     text = "params: {C: 1}\nsteps:\n  a: {notebook: a.ipynb, env: {A: '${D}'}}\n"
     for tags in ("prev:b", "stpe:a", "step:a prev:b  nbci-ignore:wrong-edge"):
-        assert [finding.rule for finding in pipeline(text, {"a.ipynb": notebook((tags, "1"))})] == ["wrong-reference"]
+        assert [finding.rule for finding in pipeline(text, {"a.ipynb": notebook((tags, "1"))})] == [
+            "wrong-reference"
+        ]
 
 
 def test_another_language_is_checked_for_tags_only() -> None:
@@ -429,6 +460,8 @@ def test_another_language_is_checked_for_tags_only() -> None:
     assert [(finding.rule, finding.cell) for finding in found(cells)] == [("wrong-edge", 1)]
 
 
-@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"nbformat": 5}', b"\xff\xfe", b'{"nbformat": 4, "cells": 3}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"{", b"[]", b'{"nbformat": 5}', b"\xff\xfe", b'{"nbformat": 4, "cells": 3}']
+)
 def test_a_file_that_is_no_notebook_is_a_finding(data: bytes) -> None:
     assert [finding.rule for finding in found(data)] == ["unreadable"]

@@ -32,8 +32,13 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 }
 
 
-# pools start processes and threads that outlive a test's patience; an address to connect to is not at hand
-_NOT_MADE = {"socket.create_connection", "multiprocessing.Pool", "concurrent.futures.ProcessPoolExecutor"}
+# pools start processes and threads that outlive a test's patience; an address to connect to is not
+# at hand
+_NOT_MADE = {
+    "socket.create_connection",
+    "multiprocessing.Pool",
+    "concurrent.futures.ProcessPoolExecutor",
+}
 
 
 @pytest.mark.parametrize("name", sorted(set(UNSAVEABLE) - _NOT_MADE))
@@ -42,7 +47,8 @@ def test_what_is_called_unsaveable_is(name: str, tmp_path: Path) -> None:
     make = getattr(importlib.import_module(module or "builtins"), function)
     value = make(*_ARGUMENTS.get(name, _file_arguments(name, tmp_path)))
     try:
-        # cloudpickle saves the text of a file opened for reading; nbci's codec refuses every open file
+        # cloudpickle saves the text of a file opened for reading; nbci's codec refuses every open
+        # file
         if not isinstance(value, io.IOBase):
             with pytest.raises((TypeError, RuntimeError, pickle.PicklingError)):
                 cloudpickle.dumps(value)
@@ -61,4 +67,8 @@ def _file_arguments(name: str, folder: Path) -> tuple[Any, ...]:
     if name == "tarfile.open":
         tarfile.open(path, "w").close()
     is_opened = name.endswith((".open", "open", "ZipFile"))
-    return (str(path if name != "os.scandir" else folder),) if is_opened or name == "os.scandir" else ()
+    return (
+        (str(path if name != "os.scandir" else folder),)
+        if is_opened or name == "os.scandir"
+        else ()
+    )

@@ -15,12 +15,24 @@ from nbci.notebook.read import parse_notebook
 
 
 def _json(cells: Any = None, **changes: Any) -> bytes:
-    document = {"nbformat": 4, "nbformat_minor": 5, "metadata": {}, "cells": [] if cells is None else cells, **changes}
+    document = {
+        "nbformat": 4,
+        "nbformat_minor": 5,
+        "metadata": {},
+        "cells": [] if cells is None else cells,
+        **changes,
+    }
     return json.dumps({key: value for key, value in document.items() if value is not ...}).encode()
 
 
 def _code(source: str | list[str], **metadata: Any) -> dict[str, Any]:
-    return {"cell_type": "code", "metadata": metadata, "source": source, "outputs": [], "execution_count": None}
+    return {
+        "cell_type": "code",
+        "metadata": metadata,
+        "source": source,
+        "outputs": [],
+        "execution_count": None,
+    }
 
 
 def _refusal(data: bytes, path: str = "a.ipynb") -> UsageError:
@@ -35,7 +47,8 @@ _CONFLICT = "<<<<<<< HEAD\n{ours}\n=======\n{theirs}\n>>>>>>> feature\n"
 
 
 @pytest.mark.parametrize(
-    ("path", "above"), [("a.ipynb", '{\n "cells": [\n'), ("a.py", "# %%\nx = 1\n"), ("a.md", "# Title\n\n")]
+    ("path", "above"),
+    [("a.ipynb", '{\n "cells": [\n'), ("a.py", "# %%\nx = 1\n"), ("a.md", "# Title\n\n")],
 )
 def test_what_git_left_half_merged_is_named_with_its_line(path: str, above: str) -> None:
     for newline in ("\n", "\r\n"):
@@ -125,7 +138,10 @@ def test_conflict_markers_of_git_are_an_error_with_a_line() -> None:
 
 def test_byte_order_mark_and_line_ends() -> None:
     data = b"\xef\xbb\xbf" + _json([_code("a = 1\r\nb = 2\r\n"), _code(["c\r\n", "d"])])
-    assert [cell.source for cell in parse_notebook(data, "a.ipynb").cells] == ["a = 1\nb = 2\n", "c\nd"]
+    assert [cell.source for cell in parse_notebook(data, "a.ipynb").cells] == [
+        "a = 1\nb = 2\n",
+        "c\nd",
+    ]
 
 
 def test_nul_and_lone_surrogates_are_read_as_they_are() -> None:
@@ -150,7 +166,10 @@ def test_version_3_is_upgraded() -> None:
         ],
     }  # fmt: skip
     notebook = parse_notebook(json.dumps(document).encode(), "old.ipynb")
-    assert [(cell.kind, cell.source) for cell in notebook.cells] == [("markdown", "# Old"), ("code", "x = 1")]
+    assert [(cell.kind, cell.source) for cell in notebook.cells] == [
+        ("markdown", "# Old"),
+        ("code", "x = 1"),
+    ]
     assert notebook.language == "python"
 
 
@@ -180,7 +199,9 @@ def test_kernel_and_language(metadata: dict[str, Any], kernel: str | None, langu
 
 
 def test_percent_scripts() -> None:
-    text = '# %% [markdown]\n# # Title\n\n# %% tags=["step:load"]\nx = 1\n\n# %%\n%matplotlib inline\n'
+    text = (
+        '# %% [markdown]\n# # Title\n\n# %% tags=["step:load"]\nx = 1\n\n# %%\n%matplotlib inline\n'
+    )
     notebook = parse_notebook(text.encode(), "a.py")
     assert [(cell.kind, cell.tags) for cell in notebook.cells] == [
         ("markdown", ()),
@@ -191,7 +212,9 @@ def test_percent_scripts() -> None:
 
 
 def test_markdown_notebooks() -> None:
-    text = '# Title\n\n```python tags=["step:load"]\nx = 1\n```\n\nWords.\n\n```python\ny = x\n```\n'
+    text = (
+        '# Title\n\n```python tags=["step:load"]\nx = 1\n```\n\nWords.\n\n```python\ny = x\n```\n'
+    )
     cells = parse_notebook(text.encode(), "a.md").cells
     assert [(cell.kind, cell.source, cell.tags) for cell in cells if cell.kind == "code"] == [
         ("code", "x = 1", ("step:load",)),
@@ -206,7 +229,9 @@ def test_a_notebook_of_50_megabytes_costs_no_more_python_than_a_small_one() -> N
 
     small, large = notebook(5), notebook(5_000_000)
     assert len(parse_notebook(large, "a.ipynb").cells) == 10
-    assert lines_run(lambda: parse_notebook(large, "a.ipynb")) == lines_run(lambda: parse_notebook(small, "a.ipynb"))
+    assert lines_run(lambda: parse_notebook(large, "a.ipynb")) == lines_run(
+        lambda: parse_notebook(small, "a.ipynb")
+    )
 
 
 _ANY_JSON = st.recursive(
@@ -215,7 +240,17 @@ _ANY_JSON = st.recursive(
         st.lists(inner, max_size=3)
         | st.dictionaries(
             st.sampled_from(
-                ["nbformat", "cells", "metadata", "source", "cell_type", "tags", "kernelspec", "worksheets", "name"]
+                [
+                    "nbformat",
+                    "cells",
+                    "metadata",
+                    "source",
+                    "cell_type",
+                    "tags",
+                    "kernelspec",
+                    "worksheets",
+                    "name",
+                ]
             ),
             inner,
             max_size=4,

@@ -14,7 +14,10 @@ from nbci.notebook.tags import CellTags, is_default, read_defaults, read_tags
 def _read(*tags: str) -> CellTags:
     cell = Cell(number=3, kind="code", source="\n  fit(X)\nscore", tags=tags)
     return read_tags(
-        Notebook(path="n.ipynb", cells=(cell,) * 3, kernel_name=None, language="python", document={}), cell
+        Notebook(
+            path="n.ipynb", cells=(cell,) * 3, kernel_name=None, language="python", document={}
+        ),
+        cell,
     )
 
 
@@ -39,7 +42,10 @@ def _read(*tags: str) -> CellTags:
         (["step:"], {}),
         (["step:a", "step:"], {"role": "step", "steps": ("a",)}),
         (["step:", "step:a"], {"role": "step", "steps": ("a",)}),
-        (["step:a", "prev:b", "prev:c", "prev:b"], {"role": "step", "steps": ("a",), "after": ("b", "c")}),
+        (
+            ["step:a", "prev:b", "prev:c", "prev:b"],
+            {"role": "step", "steps": ("a",), "after": ("b", "c")},
+        ),
         (["prev:b;c", "block:a"], {"role": "step", "steps": ("a",), "after": ("b", "c")}),
         (["after:b"], {"after": ("b",)}),
         (["annotation:k:v:w"], {"annotations": {"k": "v:w"}}),
@@ -56,7 +62,10 @@ def _read(*tags: str) -> CellTags:
         (["notebook:my-pipeline"], {"pipeline": "my-pipeline"}),
         (["timeout:30m"], {"settings": {"timeout_seconds": 1800.0}}),
         (["timeout:1h30m", "retries:2"], {"settings": {"timeout_seconds": 5400.0, "retries": 2}}),
-        (["in:data/a b.csv", "out:m.pkl", "out:n.pkl"], {"ins": ("data/a b.csv",), "outs": ("m.pkl", "n.pkl")}),
+        (
+            ["in:data/a b.csv", "out:m.pkl", "out:n.pkl"],
+            {"ins": ("data/a b.csv",), "outs": ("m.pkl", "n.pkl")},
+        ),
         (["secret:DB_PASSWORD"], {"secrets": ("DB_PASSWORD",)}),
         (["secret:db-credentials.v1:pass.word:DB_PASSWORD"], {"secrets": ("DB_PASSWORD",)}),
         (["raises-exception"], {}),
@@ -109,7 +118,9 @@ def test_the_grammar(tags: list[str], expected: dict[str, Any]) -> None:
         (["out:"], "`out:` names no path", "out:PATH"),
     ],
 )
-def test_mistakes_name_the_cell_and_what_was_meant(tags: list[str], message: str, hint: str | None) -> None:
+def test_mistakes_name_the_cell_and_what_was_meant(
+    tags: list[str], message: str, hint: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         _read(*tags)
     assert message in caught.value.message
@@ -124,7 +135,11 @@ _WORDS = st.sampled_from(
 )  # fmt: skip
 
 
-@given(st.lists(st.lists(_WORDS | st.text(max_size=5), min_size=1, max_size=4).map(":".join), max_size=4))
+@given(
+    st.lists(
+        st.lists(_WORDS | st.text(max_size=5), min_size=1, max_size=4).map(":".join), max_size=4
+    )
+)
 @example(["retries:²"])
 @example(["timeout:1e400"])
 def test_any_tags_are_understood_or_a_usage_error(tags: list[str]) -> None:

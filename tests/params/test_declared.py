@@ -104,7 +104,9 @@ def test_the_place_of_a_declaration_is_known() -> None:
         ("scala", "val C = 3 // three", {"C": (3, "int", "three")}),
     ],
 )  # fmt: skip
-def test_other_languages_declare_plain_values(language: str, source: str, expected: dict[str, Any]) -> None:
+def test_other_languages_declare_plain_values(
+    language: str, source: str, expected: dict[str, Any]
+) -> None:
     assert summary(source, language) == expected
 
 
@@ -120,7 +122,10 @@ def test_without_overrides_nothing_is_injected() -> None:
 
 
 def test_code_moves_behind_the_injected_values() -> None:
-    cells = [(1, "import os\nC = 1  # strength\n# the name\nrun = f'{C}'"), (3, "D = 2\nprint(run)")]
+    cells = [
+        (1, "import os\nC = 1  # strength\n# the name\nrun = f'{C}'"),
+        (3, "D = 2\nprint(run)"),
+    ]
     found = override_cells(declared_parameters(cells), {"C": 5})
     assert found.cells == ((1, "import os\nC = 1  # strength"), (3, ""))
     assert found.injected == "# Parameters\nC = 5\n# the name\nrun = f'{C}'\nD = 2\nprint(run)"
@@ -129,7 +134,10 @@ def test_code_moves_behind_the_injected_values() -> None:
 def test_code_before_the_first_overridden_literal_stays() -> None:
     found = override_cells(declared("run = 1 + 1\nC = 1\n%matplotlib inline"), {"C": 5})
     assert found.cells == ((2, "run = 1 + 1\nC = 1"),)
-    assert found.injected == "# Parameters\nC = 5\nget_ipython().run_line_magic('matplotlib', 'inline')"
+    assert (
+        found.injected
+        == "# Parameters\nC = 5\nget_ipython().run_line_magic('matplotlib', 'inline')"
+    )
 
 
 def test_future_imports_stay_first() -> None:
@@ -186,7 +194,9 @@ def test_running_the_overridden_cells_is_running_the_original_with_other_literal
         for statements in cells:
             simple = all(kind != "block" for kind, _, _ in statements)
             joined = separator if simple else "\n"
-            texts.append(joined.join(written(kind, name, value, values) for kind, name, value in statements))
+            texts.append(
+                joined.join(written(kind, name, value, values) for kind, name, value in statements)
+            )
         return texts
 
     original = list(enumerate(sources({}), start=1))
@@ -202,5 +212,7 @@ def test_values_survive_injection(value: Any) -> None:
 
 
 def test_nan_and_infinities_survive_injection() -> None:
-    names = namespace([override_cells(declared("a = 1"), {"a": [math.nan, math.inf, -math.inf]}).injected or ""])
+    names = namespace(
+        [override_cells(declared("a = 1"), {"a": [math.nan, math.inf, -math.inf]}).injected or ""]
+    )
     assert names["a"] == "[nan, inf, -inf]"

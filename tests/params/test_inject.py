@@ -32,7 +32,10 @@ def test_python_values_come_back_as_they_were(value: Any) -> None:
 @given(st.text(st.characters(blacklist_characters="\0", blacklist_categories=["Cs"]), max_size=20))
 def test_bash_text_comes_back_as_it_was(text: str) -> None:
     script = translation({"x": text}, language="bash") + 'printf %s "$x"'
-    assert subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.decode() == text
+    assert (
+        subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.decode()
+        == text
+    )
 
 
 @pytest.mark.parametrize(
@@ -46,12 +49,17 @@ def test_bash_text_comes_back_as_it_was(text: str) -> None:
         ("Python", 1, "# Parameters\nx = 1\n"),
     ],
 )
-def test_each_language_is_written_as_papermill_does(language: str, value: Any, expected: str) -> None:
+def test_each_language_is_written_as_papermill_does(
+    language: str, value: Any, expected: str
+) -> None:
     assert translation({"x": value}, language=language) == expected
 
 
 def test_the_kernel_name_counts_before_the_language() -> None:
-    assert translation({"x": True}, language="C#", kernel_name=".net-csharp") == "// Parameters\nvar x = true;\n"
+    assert (
+        translation({"x": True}, language="C#", kernel_name=".net-csharp")
+        == "// Parameters\nvar x = true;\n"
+    )
 
 
 @pytest.mark.parametrize(

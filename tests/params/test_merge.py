@@ -39,7 +39,9 @@ DECLARED = declared_parameters([(2, CELL)], path="nb.ipynb")
 
 
 def bound(*pairs: str) -> dict[str, Any]:
-    found = bind(DECLARED.parameters, [assigned_on_command_line(pairs)], code_names=DECLARED.code_names)
+    found = bind(
+        DECLARED.parameters, [assigned_on_command_line(pairs)], code_names=DECLARED.code_names
+    )
     return {parameter.name: parameter.value for parameter in found}
 
 
@@ -91,7 +93,8 @@ def test_an_unknown_name_names_the_nearest_and_lists_all() -> None:
 
 def test_a_name_that_code_binds_cannot_be_overridden() -> None:
     with pytest.raises(
-        UsageError, match=r"`run_name` is not a literal \(cell 2, line 13\), so it cannot be overridden"
+        UsageError,
+        match=r"`run_name` is not a literal \(cell 2, line 13\), so it cannot be overridden",
     ):
         bound("run_name=x")
 
@@ -116,14 +119,19 @@ def test_the_environment_is_matched_exactly_then_without_case() -> None:
 
 
 def test_files_are_yaml_or_json_and_errors_name_the_line() -> None:
-    layers = [assigned_in_file("a.yaml", "C: 5\nflag: true"), assigned_in_file("b.json", '{"C": 6}')]
+    layers = [
+        assigned_in_file("a.yaml", "C: 5\nflag: true"),
+        assigned_in_file("b.json", '{"C": 6}'),
+    ]
     found = {p.name: p for p in bind(DECLARED.parameters, layers)}
     assert (found["C"].value, found["C"].source) == (6.0, "-f b.json")
     assert (found["flag"].value, found["flag"].source) == (True, "-f a.yaml")
     assert assigned_in_file("empty.yaml", "# nothing\n") == ()
     with pytest.raises(UsageError, match=r"a.yaml, line 2, column 1: unknown parameter 'D'"):
         bind(DECLARED.parameters, [assigned_in_file("a.yaml", "C: 5\nD: 6")])
-    with pytest.raises(UsageError, match=r"a\.yaml, line 1, column 1: a parameters file is a mapping"):
+    with pytest.raises(
+        UsageError, match=r"a\.yaml, line 1, column 1: a parameters file is a mapping"
+    ):
         assigned_in_file("a.yaml", "[1]")
     with pytest.raises(UsageError, match="takes bool, not 1"):
         bind(DECLARED.parameters, [assigned_in_file("a.yaml", "flag: 1")])
@@ -137,7 +145,10 @@ def test_files_are_yaml_or_json_and_errors_name_the_line() -> None:
 
 def test_a_job_hands_over_text_or_values() -> None:
     found = {
-        p.name: p for p in bind(DECLARED.parameters, [assigned_values({"C": "4", "flag": True}, "job", text=True)])
+        p.name: p
+        for p in bind(
+            DECLARED.parameters, [assigned_values({"C": "4", "flag": True}, "job", text=True)]
+        )
     }
     assert (found["C"].value, found["C"].source, found["flag"].value) == (4.0, "job", True)
 
@@ -148,14 +159,22 @@ layer = st.dictionaries(st.sampled_from(NAMES), st.integers())
 
 @given(st.lists(layer, max_size=6))
 def test_the_last_layer_that_names_a_parameter_wins(layers: list[dict[str, int]]) -> None:
-    parameters = [Parameter(name=name, default=0, type=ParameterType(kind="int"), source="nb") for name in NAMES]
+    parameters = [
+        Parameter(name=name, default=0, type=ParameterType(kind="int"), source="nb")
+        for name in NAMES
+    ]
     assigned = [
-        [Assignment(name=name, value=value, source=f"layer {index}") for name, value in values.items()]
+        [
+            Assignment(name=name, value=value, source=f"layer {index}")
+            for name, value in values.items()
+        ]
         for index, values in enumerate(layers)
     ]
     for parameter in bind(parameters, assigned):
         expected = [
-            (values[parameter.name], f"layer {i}") for i, values in enumerate(layers) if parameter.name in values
+            (values[parameter.name], f"layer {i}")
+            for i, values in enumerate(layers)
+            if parameter.name in values
         ]
         assert (parameter.value, parameter.source) == (expected[-1] if expected else (0, "nb"))
         assert parameter.overridden == bool(expected)
@@ -192,7 +211,9 @@ def test_a_conforming_value_conforms_again(value: Any, default: Any) -> None:
     assert kind.kind == "any" or type_of(once).kind == kind.kind
 
 
-@pytest.mark.parametrize("name", ["int", "list[int]", "Optional[float]", "Literal['a', 'b']", "Optional[Literal[1]]"])
+@pytest.mark.parametrize(
+    "name", ["int", "list[int]", "Optional[float]", "Literal['a', 'b']", "Optional[Literal[1]]"]
+)
 def test_a_type_is_read_as_it_is_written(name: str) -> None:
     kind = type_named(name)
     assert kind is not None

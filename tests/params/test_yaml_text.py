@@ -38,7 +38,12 @@ def test_plain_scalars_follow_the_core_schema(text: str, value: Any) -> None:
 
 
 def test_quoted_scalars_are_text() -> None:
-    assert data("[\"1\", 'true', '', |-\n  null\n]".replace("|-\n  null\n", '"null"')) == ["1", "true", "", "null"]
+    assert data("[\"1\", 'true', '', |-\n  null\n]".replace("|-\n  null\n", '"null"')) == [
+        "1",
+        "true",
+        "",
+        "null",
+    ]
     assert math.isnan(data(".nan"))
 
 
@@ -91,7 +96,8 @@ def test_what_is_refused_is_named_with_its_place(text: str, message: str) -> Non
 
 
 def test_nesting_beyond_all_measure_is_refused_with_its_place() -> None:
-    # libyaml 0.2.6 counts open brackets while it looks ahead, and may refuse before nbci does, in its own words
+    # libyaml 0.2.6 counts open brackets while it looks ahead, and may refuse before nbci does, in
+    # its own words
     with pytest.raises(UsageError) as caught:
         data("[" * 200_000)
     assert str(caught.value).startswith("x.yaml, line 1, column ")
@@ -102,7 +108,9 @@ def test_bombs_are_refused_quickly(merge: bool) -> None:
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]" if not merge else "a0: &a0 {x: 1}"]
     for level in range(1, 12):
         aliases = ", ".join([f"*a{level - 1}"] * 9)
-        lines.append(f"a{level}: &a{level} " + (f"{{<<: [{aliases}]}}" if merge else f"[{aliases}]"))
+        lines.append(
+            f"a{level}: &a{level} " + (f"{{<<: [{aliases}]}}" if merge else f"[{aliases}]")
+        )
     started = time.monotonic()
     with pytest.raises(UsageError, match="expand to too much"):
         data("\n".join(lines))
@@ -129,7 +137,13 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 
 def _paths(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    inner = (
+        value.items()
+        if isinstance(value, dict)
+        else enumerate(value)
+        if isinstance(value, list)
+        else ()
+    )
     return [path, *(found for key, item in inner for found in _paths(item, (*path, key)))]
 
 
@@ -139,7 +153,10 @@ def _told(read: Callable[[str, str], YamlText], text: str) -> str:
         document = read(text, "x.yaml")
     except UsageError as error:
         return f"{error} ({error.hint})"
-    places = [(path, str(document.where(path)), str(document.where(path, key=True))) for path in _paths(document.data)]
+    places = [
+        (path, str(document.where(path)), str(document.where(path, key=True)))
+        for path in _paths(document.data)
+    ]
     return repr((document.data, document.odd_keys, places))
 
 

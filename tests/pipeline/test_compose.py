@@ -22,10 +22,14 @@ def tagged(path: str, *cells: tuple[str, str]) -> TaggedNotebook:
         Cell(number=number, kind="code", source=source, tags=tuple(tags.split()))
         for number, (tags, source) in enumerate(cells, start=1)
     )
-    return understand(Notebook(path=path, cells=made, kernel_name="python3", language="python", document={}))
+    return understand(
+        Notebook(path=path, cells=made, kernel_name="python3", language="python", document={})
+    )
 
 
-WHOLE = tagged("nb/whole.ipynb", ("parameters", "C: float = 1.0\nseed = 7\nname = f'{seed}'"), ("", "print(C)"))
+WHOLE = tagged(
+    "nb/whole.ipynb", ("parameters", "C: float = 1.0\nseed = 7\nname = f'{seed}'"), ("", "print(C)")
+)
 CHAIN = tagged(
     "nb/chain.ipynb",
     ("parameters", "C = 1.0"),
@@ -116,7 +120,14 @@ def test_matrix_makes_a_step_for_each_combination_in_the_order_of_the_file() -> 
         "  all: {notebook: nb/whole.ipynb, after: [train]}\n"
     )
     names = [step.name for step in pipeline.steps]
-    assert names == ["train/svm-0_1", "train/svm-2", "train/forest-0_1", "train/forest-2", "one", "all"]
+    assert names == [
+        "train/svm-0_1",
+        "train/svm-2",
+        "train/forest-0_1",
+        "train/forest-2",
+        "one",
+        "all",
+    ]
     assert after(pipeline)["one"] == ("train/svm-2",)
     assert after(pipeline)["all"] == tuple(names[:4])
     assert pipeline.steps[0].params == {"C": 0.1}
@@ -127,7 +138,10 @@ def test_matrix_makes_a_step_for_each_combination_in_the_order_of_the_file() -> 
 
 
 def test_matrix_over_an_expanded_notebook_names_node_value_step() -> None:
-    notebooks = {**NOTEBOOKS, "nb/two.ipynb": tagged("nb/two.ipynb", ("step:load", "x"), ("step:fit prev:load", "x"))}
+    notebooks = {
+        **NOTEBOOKS,
+        "nb/two.ipynb": tagged("nb/two.ipynb", ("step:load", "x"), ("step:fit prev:load", "x")),
+    }
     document = read_document(
         "steps:\n  t: {notebook: nb/two.ipynb, matrix: {m: [a, b]}}\n  e: {notebook: nb/whole.ipynb, after: [t/b]}\n",
         "p",
@@ -164,7 +178,12 @@ def test_values_handed_down_keep_their_source() -> None:
     )
     bound = bind(pipeline.params, [assigned_on_command_line(["C=10"])])
     strength, seed = step_parameters(pipeline, pipeline.steps[0], bound, notebook_parameters(WHOLE))
-    assert (strength.value, type(strength.value), strength.source, strength.overridden) == (10.0, float, "-p", True)
+    assert (strength.value, type(strength.value), strength.source, strength.overridden) == (
+        10.0,
+        float,
+        "-p",
+        True,
+    )
     assert (seed.value, seed.source, seed.overridden) == (7, "nb/whole.ipynb", False)
     with pytest.raises(UsageError, match="takes one of 7, 8, not 9"):
         bind(pipeline.params, [assigned_on_command_line(["seed=9"])])
@@ -176,18 +195,25 @@ def test_when_is_decided_with_the_bound_parameters() -> None:
         "steps: {a: {notebook: nb/whole.ipynb, matrix: {model: [svm, none]},\n"
         "            when: \"model != 'none' and mode == 'full'\"}}"
     )
-    full, fast = (bind(pipeline.params, [assigned_on_command_line([f"mode={mode}"])]) for mode in ("full", "fast"))
+    full, fast = (
+        bind(pipeline.params, [assigned_on_command_line([f"mode={mode}"])])
+        for mode in ("full", "fast")
+    )
     assert [is_wanted(step, full) for step in pipeline.steps] == [True, False]
     assert [is_wanted(step, fast) for step in pipeline.steps] == [False, False]
 
 
 def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
     plain = tagged("nb/plain.ipynb", ("step:a", "x = 1"), ("step:b", "y = 2"))
-    document = read_document("order: dataflow\nsteps: {n: {notebook: nb/plain.ipynb, outs: [o.txt]}}", "p.yaml")
+    document = read_document(
+        "order: dataflow\nsteps: {n: {notebook: nb/plain.ipynb, outs: [o.txt]}}", "p.yaml"
+    )
     pipeline = compose(document, {"nb/plain.ipynb": plain})
     assert after(pipeline) == {"n/a": (), "n/b": ()}
     assert pipeline.steps[1].outs == ("o.txt",)
-    declared = compose(read_document("steps: {n: {notebook: nb/plain.ipynb}}", "p.yaml"), {"nb/plain.ipynb": plain})
+    declared = compose(
+        read_document("steps: {n: {notebook: nb/plain.ipynb}}", "p.yaml"), {"nb/plain.ipynb": plain}
+    )
     assert after(declared) == {"n/a": (), "n/b": ("n/a",)}
 
 
@@ -219,7 +245,10 @@ def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
         ),
         ("steps: {a: {notebook: nb/whole.ipynb, outs: ['${matrix.x}']}}", "unknown matrix key 'x'"),
         ("steps: {a: {notebook: nb/whole.ipynb, outs: ['${x']}}", "is not closed"),
-        ("steps: {a: {notebook: nb/whole.ipynb, env: {X: '${a:acc}'}}}", "can stand in `params` only"),
+        (
+            "steps: {a: {notebook: nb/whole.ipynb, env: {X: '${a:acc}'}}}",
+            "can stand in `params` only",
+        ),
         ("steps: {a: {notebook: nb/whole.ipynb, matrix: {m: [SVM]}}}", "makes no step name"),
         ("steps: {a: {notebook: nb/whole.ipynb, matrix: {m: [1, '1']}}}", "are named a/1"),
         (
@@ -233,15 +262,24 @@ def test_dataflow_order_drops_edges_that_only_follow_the_notebook() -> None:
         ("steps: {a: {notebook: nb/whole.ipynb, outs: [o], deps: [o]}}", "reads and writes o"),
         ("steps: {a: {notebook: nb/whole.ipynb, outs: [../o]}}", "lies outside the project"),
         ("steps: {a: {notebook: nb/whole.ipynb, deps: [/etc/passwd]}}", "lies outside the project"),
-        ("steps: {a: {notebook: nb/whole.ipynb, secrets: ['a b']}}", "no name of an environment variable"),
+        (
+            "steps: {a: {notebook: nb/whole.ipynb, secrets: ['a b']}}",
+            "no name of an environment variable",
+        ),
         ("steps: {a: {notebook: nb/nowhere.ipynb}}", "there is no notebook nb/nowhere.ipynb"),
         (
             "steps: {a: {notebook: nb/whole.ipynb, when: 'modle == 1'}}\nparams: {model: 1}",
             "unknown name 'modle' (did you mean 'model'?)",
         ),
         ("steps: {a: {notebook: nb/whole.ipynb, when: '__import__(\"os\")'}}", "is not allowed"),
-        ("steps: {a: {notebook: nb/whole.ipynb}}\nparams: {x: {default: 1, type: flot}}", "unknown type 'flot'"),
-        ("steps: {a: {notebook: nb/whole.ipynb}}\nparams: {x: {default: a, type: float}}", "takes float, not 'a'"),
+        (
+            "steps: {a: {notebook: nb/whole.ipynb}}\nparams: {x: {default: 1, type: flot}}",
+            "unknown type 'flot'",
+        ),
+        (
+            "steps: {a: {notebook: nb/whole.ipynb}}\nparams: {x: {default: a, type: float}}",
+            "takes float, not 'a'",
+        ),
         ("steps: {a: {notebook: nb/whole.ipynb, timeout: '0'}}", "is no duration"),
     ],
 )
@@ -254,7 +292,9 @@ def test_mistakes_are_named_with_their_place(text: str, message: str) -> None:
 
 
 def test_notebook_paths_are_normalised_and_named_once() -> None:
-    document = read_document("steps: {a: {notebook: ./nb/x.ipynb}, b: {notebook: nb/x.ipynb}}", "p.yaml")
+    document = read_document(
+        "steps: {a: {notebook: ./nb/x.ipynb}, b: {notebook: nb/x.ipynb}}", "p.yaml"
+    )
     assert [path for path, _ in notebook_paths(document)] == ["nb/x.ipynb"]
     with pytest.raises(UsageError, match="outside the project"):
         notebook_paths(read_document("steps: {a: {notebook: ../x.ipynb}}", "p.yaml"))
@@ -273,4 +313,7 @@ def test_a_cycle_of_tags_is_printed() -> None:
     with pytest.raises(UsageError, match="a → b → a"):
         notebook_pipeline(cyclic, "n.ipynb")
     with pytest.raises(UsageError, match="n/a → n/b → n/a"):
-        compose(read_document("steps: {n: {notebook: n.ipynb, outs: [x]}}", "p.yaml"), {"n.ipynb": cyclic})
+        compose(
+            read_document("steps: {n: {notebook: n.ipynb, outs: [x]}}", "p.yaml"),
+            {"n.ipynb": cyclic},
+        )

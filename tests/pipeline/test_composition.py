@@ -34,7 +34,11 @@ def _tagged(cells: Cells, path: str, **metadata: Any) -> TaggedNotebook:
         for number, (tags, source) in enumerate(cells, 1)
     ]
     document = {"metadata": metadata}
-    return understand(Notebook(path=path, cells=tuple(made), kernel_name=None, language="python", document=document))
+    return understand(
+        Notebook(
+            path=path, cells=tuple(made), kernel_name=None, language="python", document=document
+        )
+    )
 
 
 def _unfolded(root: Cells, /, **others: Cells) -> TaggedNotebook:
@@ -42,7 +46,10 @@ def _unfolded(root: Cells, /, **others: Cells) -> TaggedNotebook:
 
 
 def _unfold(tagged: TaggedNotebook, others: dict[str, Cells]) -> TaggedNotebook:
-    return unfold(tagged, {f"nb/{name}.ipynb": _tagged(cells, f"nb/{name}.ipynb") for name, cells in others.items()})
+    return unfold(
+        tagged,
+        {f"nb/{name}.ipynb": _tagged(cells, f"nb/{name}.ipynb") for name, cells in others.items()},
+    )
 
 
 def _ref(name: str, file: str | None = None) -> tuple[str, str]:
@@ -60,7 +67,11 @@ def test_steps_have_their_notebooks_name_before_their_own() -> None:
         ("first/clean", "nb/makes.ipynb", "nb/root.ipynb"),
         ("end", "nb/root.ipynb", "nb/root.ipynb"),
     ]
-    assert _edges(tagged) == {"first/load": (), "first/clean": ("first/load",), "end": ("first/clean",)}
+    assert _edges(tagged) == {
+        "first/load": (),
+        "first/clean": ("first/load",),
+        "end": ("first/clean",),
+    }
     assert [step.name for step in _unfolded([_ref("whole")], whole=WHOLE).steps] == ["whole"]
 
 
@@ -69,7 +80,10 @@ def test_steps_have_their_notebooks_name_before_their_own() -> None:
     [
         ([_ref("uses"), _ref("makes")], {"uses/fit": ("makes/clean",), "makes/load": ()}),
         ([_ref("makes"), _ref("other")], {"makes/load": (), "other/one": ()}),
-        ([("step:a", "1"), _ref("other"), ("step:b", "2")], {"a": (), "other/one": ("a",), "b": ("a", "other/one")}),
+        (
+            [("step:a", "1"), _ref("other"), ("step:b", "2")],
+            {"a": (), "other/one": ("a",), "b": ("a", "other/one")},
+        ),
         ([("step:a", "1"), ("step:b", "1"), _ref("other")], {"b": ("a",), "other/one": ("b",)}),
         ([_ref("makes"), _ref("grow"), _ref("uses")], {"grow/grow": ("makes/clean",)}),
         ([_ref("makes"), _ref("grow"), _ref("uses")], {"uses/fit": ("makes/clean", "grow/grow")}),
@@ -78,29 +92,63 @@ def test_steps_have_their_notebooks_name_before_their_own() -> None:
     ],
 )
 def test_data_and_reading_order_decide(root: Cells, edges: dict[str, tuple[str, ...]]) -> None:
-    known: dict[str, Cells] = {"makes": MAKES, "uses": USES, "grow": CHANGES, "other": [("step:one", "one = 1")]}
-    used = {name: cells for name, cells in known.items() if any(f"/{name}.ipynb" in tags for tags, _ in root)}
+    known: dict[str, Cells] = {
+        "makes": MAKES,
+        "uses": USES,
+        "grow": CHANGES,
+        "other": [("step:one", "one = 1")],
+    }
+    used = {
+        name: cells
+        for name, cells in known.items()
+        if any(f"/{name}.ipynb" in tags for tags, _ in root)
+    }
     found = _edges(_unfolded(root, **used))
     assert {name: found[name] for name in edges} == edges
 
 
 def test_an_untagged_cell_behind_a_reference_belongs_to_the_next_step() -> None:
     tagged = _unfolded(
-        [("step:a", "x = 1"), _ref("makes"), ("", "note = 1"), ("skip", "?"), ("step:b timeout:1m", "note")],
+        [
+            ("step:a", "x = 1"),
+            _ref("makes"),
+            ("", "note = 1"),
+            ("skip", "?"),
+            ("step:b timeout:1m", "note"),
+        ],
         makes=MAKES,
     )
-    own = {step.name: (step.cells, step.timeout_seconds) for step in tagged.steps if not step.name.startswith("makes")}
+    own = {
+        step.name: (step.cells, step.timeout_seconds)
+        for step in tagged.steps
+        if not step.name.startswith("makes")
+    }
     assert own == {"a": ((1,), None), "b": ((3, 5), 60.0)}
 
 
 def test_the_compositions_defaults_hold_for_steps_that_say_nothing_else() -> None:
     kale = {
-        "kubeflow_notebook": {"steps_defaults": ["image:python:3.12", "cache:disabled", "secret:s:k:V", "label:a:b"]}
+        "kubeflow_notebook": {
+            "steps_defaults": ["image:python:3.12", "cache:disabled", "secret:s:k:V", "label:a:b"]
+        }
     }
-    child: Cells = [("step:one cache:enabled label:a:c secret:W", "1"), ("step:two image:other", "2")]
+    child: Cells = [
+        ("step:one cache:enabled label:a:c secret:W", "1"),
+        ("step:two image:other", "2"),
+    ]
     one, two = _unfold(_tagged([_ref("child")], "nb/root.ipynb", **kale), {"child": child}).steps
-    assert (one.container, one.cache, one.secrets, one.labels) == ("python:3.12", True, ("W", "V"), {"a": "c"})
-    assert (two.container, two.cache, two.secrets, two.labels) == ("other", False, ("V",), {"a": "b"})
+    assert (one.container, one.cache, one.secrets, one.labels) == (
+        "python:3.12",
+        True,
+        ("W", "V"),
+        {"a": "c"},
+    )
+    assert (two.container, two.cache, two.secrets, two.labels) == (
+        "other",
+        False,
+        ("V",),
+        {"a": "b"},
+    )
 
 
 @pytest.mark.parametrize(
@@ -110,16 +158,30 @@ def test_the_compositions_defaults_hold_for_steps_that_say_nothing_else() -> Non
         ([("step:a notebook:makes ->./makes.ipynb", "")], {"makes": MAKES}, "is no step"),
         ([_ref("root")], {}, "refers to itself"),
         ([_ref("a", "makes"), _ref("b", "makes")], {"makes": MAKES}, "twice"),
-        ([_ref("makes"), ("step:makes", "1")], {"makes": MAKES}, "two steps or notebooks are named makes"),
+        (
+            [_ref("makes"), ("step:makes", "1")],
+            {"makes": MAKES},
+            "two steps or notebooks are named makes",
+        ),
         ([_ref("makes"), ("", "y = 2")], {"makes": MAKES}, "no step below takes it"),
-        ([("", "y = 2"), _ref("makes"), ("", "y"), _ref("o")], {"makes": MAKES, "o": WHOLE}, "no step below takes it"),
+        (
+            [("", "y = 2"), _ref("makes"), ("", "y"), _ref("o")],
+            {"makes": MAKES, "o": WHOLE},
+            "no step below takes it",
+        ),
         ([_ref("nested")], {"nested": [_ref("makes")]}, "refers to notebooks, too"),
-        ([_ref("makes"), _ref("whole"), _ref("uses")], {"makes": MAKES, "whole": WHOLE, "uses": USES}, "is made by"),
+        (
+            [_ref("makes"), _ref("whole"), _ref("uses")],
+            {"makes": MAKES, "whole": WHOLE, "uses": USES},
+            "is made by",
+        ),
         ([("step:a", "print(data)"), _ref("makes")], {"makes": MAKES}, "cycle"),
         ([_ref("makes"), ("metrics", "print(data)")], {"makes": MAKES}, "no step of its own"),
     ],
 )
-def test_what_would_be_unclear_is_refused(root: Cells, others: dict[str, Cells], message: str) -> None:
+def test_what_would_be_unclear_is_refused(
+    root: Cells, others: dict[str, Cells], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         _unfolded(root, **others)
 

@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from nbci.errors import UsageError
 from nbci.pipeline.conditions import check_condition, holds
 
-PARAMETERS = {"C": 1.5, "mode": "full", "n": 3, "flag": True, "none": None, "models": ["svm", "forest"]}
+PARAMETERS = {
+    "C": 1.5,
+    "mode": "full",
+    "n": 3,
+    "flag": True,
+    "none": None,
+    "models": ["svm", "forest"],
+}
 MATRIX = {"model": "svm", "n": 7}
 
 
@@ -65,18 +72,23 @@ def test_what_is_no_condition_is_refused(text: str, message: str) -> None:
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("text", ["C < mode", "1 / 0 == 1", "'a' * 3 == 'aaa'", "models + models", "C in 5"])
+@pytest.mark.parametrize(
+    "text", ["C < mode", "1 / 0 == 1", "'a' * 3 == 'aaa'", "models + models", "C in 5"]
+)
 def test_what_cannot_be_decided_is_refused(text: str) -> None:
     with pytest.raises(UsageError, match="cannot be decided"):
         holds(text, PARAMETERS, MATRIX)
 
 
 numbers = st.sampled_from(["a", "b", "1", "2.5", "-3"])
-comparisons = st.builds("{} {} {}".format, numbers, st.sampled_from(["<", "<=", "==", "!=", ">", ">="]), numbers)
+comparisons = st.builds(
+    "{} {} {}".format, numbers, st.sampled_from(["<", "<=", "==", "!=", ">", ">="]), numbers
+)
 conditions = st.recursive(
     comparisons,
     lambda inner: (
-        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner) | st.builds("not {}".format, inner)
+        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("not {}".format, inner)
     ),
     max_leaves=8,
 )

@@ -56,7 +56,10 @@ def test_the_example_of_the_design_is_a_pipeline() -> None:
     document = read_document(DIGITS, "pipelines/digits.yaml")
     assert document.name == "digits"
     assert list(document.data["steps"]) == ["ingest", "train", "evaluate"]
-    assert str(document.where("steps", "train", "after", 0)) == "pipelines/digits.yaml, line 11, column 13"
+    assert (
+        str(document.where("steps", "train", "after", 0))
+        == "pipelines/digits.yaml, line 11, column 13"
+    )
 
 
 def test_the_file_names_a_pipeline_that_has_no_name() -> None:
@@ -86,20 +89,48 @@ def test_the_file_names_a_pipeline_that_has_no_name() -> None:
             "cache: enabld",
             "cache: expected enabled or disabled, found \"enabld\" in step train (did you mean 'enabled'?)",
         ),
-        ("retries: 1", "retries: many", 'retries: expected a whole number, found text ("many") in step train'),
+        (
+            "retries: 1",
+            "retries: many",
+            'retries: expected a whole number, found text ("many") in step train',
+        ),
         ("retries: 1", "retries: -1", "-1 is less than the minimum of 0 in step train"),
-        ("retries: 1", "retries: 1\n    retries: 2", "line 21, column 5: the key 'retries' stands twice"),
+        (
+            "retries: 1",
+            "retries: 1\n    retries: 2",
+            "line 21, column 5: the key 'retries' stands twice",
+        ),
         ("  evaluate:", "  Evaluate:", "'Evaluate' is no name for this: use lower-case letters"),
-        ("params: {C: 1.0", "params: {1C: 1.0", "'1C' is no name for this: use letters, digits and _"),
-        ("    notebook: notebooks/evaluate.ipynb\n", "", "line 29, column 5: 'notebook' is missing in step evaluate"),
+        (
+            "params: {C: 1.0",
+            "params: {1C: 1.0",
+            "'1C' is no name for this: use letters, digits and _",
+        ),
+        (
+            "    notebook: notebooks/evaluate.ipynb\n",
+            "",
+            "line 29, column 5: 'notebook' is missing in step evaluate",
+        ),
         ("path: models/svm.onnx, ", "", "'path' is missing in model digits"),
         ("order: declared", "1: declared", "line 40, column 1: the key 1 is not text"),
-        ("at_least: 0.95", "at_lest: 0.95", "unknown key 'at_lest' in gate 1 (did you mean 'at_least'?)"),
+        (
+            "at_least: 0.95",
+            "at_lest: 0.95",
+            "unknown key 'at_lest' in gate 1 (did you mean 'at_least'?)",
+        ),
         ("metric: latency_ms, ", "", "'metric' is missing in gate 3"),
-        ("keep_going: false", "keep_going: no", 'keep_going: expected true or false, found text ("no")'),
+        (
+            "keep_going: false",
+            "keep_going: no",
+            'keep_going: expected true or false, found text ("no")',
+        ),
         ("{default: 7, help", "{defalt: 7, help", "'default' is missing in parameter seed"),
         ("model: [svm, forest]", "model: []", "expected at least 1 entry, found an empty list"),
-        ("pipeline: digits", "pipelin: digits", "line 2, column 1: unknown key 'pipelin' (did you mean 'pipeline'?)"),
+        (
+            "pipeline: digits",
+            "pipelin: digits",
+            "line 2, column 1: unknown key 'pipelin' (did you mean 'pipeline'?)",
+        ),
     ],
 )
 def test_mistakes_are_explained_at_their_line_and_column(old: str, new: str, message: str) -> None:

@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.errors import UsageError
-from nbci.pipeline.expressions import MetricTemplate, escaped, fill, references, substitute, substitute_matrix
+from nbci.pipeline.expressions import (
+    MetricTemplate,
+    escaped,
+    fill,
+    references,
+    substitute,
+    substitute_matrix,
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +46,9 @@ def test_metrics_are_filled_in_at_run_time() -> None:
         fill(MetricTemplate(text="${a:acc}"), {"a:ac": 0.5})
 
 
-@pytest.mark.parametrize("text", ["${", "${C", "${}", "${a b}", "${a.b}", "${1a}", "${A:x}", "${a${b}}"])
+@pytest.mark.parametrize(
+    "text", ["${", "${C", "${}", "${a b}", "${a.b}", "${1a}", "${A:x}", "${a${b}}"]
+)
 def test_what_names_nothing_is_refused(text: str) -> None:
     with pytest.raises(UsageError):
         references(text)
@@ -51,13 +60,27 @@ def test_escaped_text_stands_for_itself(text: str) -> None:
     assert substitute(substitute_matrix(escaped(text), {}), {}) == text
 
 
-@given(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text() | st.lists(st.integers()))
+@given(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats(allow_nan=False)
+    | st.text()
+    | st.lists(st.integers())
+)
 def test_a_reference_alone_keeps_value_and_type(value: Any) -> None:
     found = substitute("${x}", {"x": value})
     assert found == value
     assert type(found) is type(value)
 
 
-@given(st.text(), st.text(st.characters(blacklist_characters="$")), st.text(st.characters(blacklist_characters="${")))
+@given(
+    st.text(),
+    st.text(st.characters(blacklist_characters="$")),
+    st.text(st.characters(blacklist_characters="${")),
+)
 def test_values_inside_a_text_are_not_read_again(value: str, before: str, after: str) -> None:
-    assert substitute(f"{escaped(before)}${{x}}{escaped(after)}", {"x": value}) == before + value + after
+    assert (
+        substitute(f"{escaped(before)}${{x}}{escaped(after)}", {"x": value})
+        == before + value + after
+    )

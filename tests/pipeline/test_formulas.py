@@ -31,7 +31,11 @@ _COMPARED = ("==", "!=", "<", "<=", ">", ">=")
 
 _constants = st.builds(
     lambda value: Constant(value=value),
-    st.integers(0, 9) | st.floats(0, 1e6, allow_nan=False) | st.booleans() | st.none() | st.text(max_size=4),
+    st.integers(0, 9)
+    | st.floats(0, 1e6, allow_nan=False)
+    | st.booleans()
+    | st.none()
+    | st.text(max_size=4),
 )
 _metric_names = st.sampled_from(
     ["accuracy", "train:size_mb", "digits/train-2:eval.f1", "eval.f1", "größe", "and", "a b"]
@@ -53,7 +57,9 @@ def _compounds(inner: st.SearchStrategy[Formula]) -> st.SearchStrategy[Formula]:
     )  # fmt: skip
 
 
-formulas = st.recursive(_constants | _metric_names.map(lambda name: Name(name=name)), _compounds, max_leaves=8)
+formulas = st.recursive(
+    _constants | _metric_names.map(lambda name: Name(name=name)), _compounds, max_leaves=8
+)
 
 
 @given(formulas)
@@ -71,13 +77,14 @@ _numbers = st.recursive(
     ),
     max_leaves=4,
 )
-_comparisons = st.builds("{} {} {}".format, _numbers, st.sampled_from(_COMPARED), _numbers) | st.builds(
-    "{} < {} <= {}".format, _numbers, _numbers, _numbers
-)
+_comparisons = st.builds(
+    "{} {} {}".format, _numbers, st.sampled_from(_COMPARED), _numbers
+) | st.builds("{} < {} <= {}".format, _numbers, _numbers, _numbers)
 _conditions = st.recursive(
     _comparisons,
     lambda inner: (
-        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner) | st.builds("not {}".format, inner)
+        st.builds("({} {} {})".format, inner, st.sampled_from(["and", "or"]), inner)
+        | st.builds("not {}".format, inner)
     ),
     max_leaves=6,
 )
@@ -101,7 +108,10 @@ def test_formulas_mean_what_they_mean_in_python(text: str) -> None:
     ("text", "found"),
     [
         ("recall >= 0.9 and size_mb < 50", ("recall", "size_mb")),
-        ("digits/train:accuracy - train/svm-2:accuracy < 0.01", ("digits/train:accuracy", "train/svm-2:accuracy")),
+        (
+            "digits/train:accuracy - train/svm-2:accuracy < 0.01",
+            ("digits/train:accuracy", "train/svm-2:accuracy"),
+        ),
         ("eval.f1 > 1 or not ${train: odd name} == 2", ("eval.f1", "train: odd name")),
         ("'train:a' == \"b:c\" and x==train:y", ("x", "train:y")),
         ("_name0_ < a:b", ("_name0_", "a:b")),

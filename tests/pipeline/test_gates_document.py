@@ -4,7 +4,13 @@ import pytest
 
 from nbci.errors import UsageError
 from nbci.pipeline.document import read_document
-from nbci.pipeline.gates_document import check_gates, check_known, gate_places, read_gates, read_metrics
+from nbci.pipeline.gates_document import (
+    check_gates,
+    check_known,
+    gate_places,
+    read_gates,
+    read_metrics,
+)
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 
 HEAD = """\
@@ -22,9 +28,7 @@ def gates_of(*lines: str) -> tuple[Gate, ...]:
 
 
 def test_gates_are_values() -> None:
-    text = (
-        "metric: accuracy, baseline: champion, max_drop: 2%, at_least: 0.9, severity: warn, missing: warn, when: C > 1"
-    )
+    text = "metric: accuracy, baseline: champion, max_drop: 2%, at_least: 0.9, severity: warn, missing: warn, when: C > 1"
     (gate,) = gates_of(text)
     assert gate == Gate(
         name="accuracy at least 0.9, at most 2% below champion",
@@ -91,7 +95,9 @@ def test_a_gate_says_what_it_asks(text: str, asked: str) -> None:
         (["expr: 'tidy:rows < 2'"], "there is no step 'tidy'", "steps: train, data, data/load"),
     ],
 )  # fmt: skip
-def test_mistakes_are_errors_at_their_place(lines: list[str], message: str, hint: str | None) -> None:
+def test_mistakes_are_errors_at_their_place(
+    lines: list[str], message: str, hint: str | None
+) -> None:
     with pytest.raises(UsageError) as caught:
         gates_of(*lines)
     assert str(caught.value).startswith("p.yaml, line ")
@@ -100,14 +106,25 @@ def test_mistakes_are_errors_at_their_place(lines: list[str], message: str, hint
 
 
 def test_gates_of_different_conditions_may_ask_for_opposites() -> None:
-    assert len(gates_of("metric: rows, at_most: 2, when: C > 1", "metric: rows, at_least: 3, when: C <= 1")) == 2
+    assert (
+        len(
+            gates_of(
+                "metric: rows, at_most: 2, when: C > 1", "metric: rows, at_least: 3, when: C <= 1"
+            )
+        )
+        == 2
+    )
 
 
 def known(line: str, *names: str, certain: bool = True) -> tuple[str, ...]:
-    document = read_document(HEAD + f"  - {{{line}}}\n  - {{metric: 'data/load:rows', at_most: 4}}\n", "p.yaml")
+    document = read_document(
+        HEAD + f"  - {{{line}}}\n  - {{metric: 'data/load:rows', at_most: 4}}\n", "p.yaml"
+    )
     declared: dict[str, DeclaredMetric] = {}
     names = (*names, "data/load:rows")
-    return check_known(read_gates(document, declared), gate_places(document), names, certain=certain)
+    return check_known(
+        read_gates(document, declared), gate_places(document), names, certain=certain
+    )
 
 
 def test_metrics_that_steps_measure_are_known() -> None:
@@ -123,16 +140,23 @@ def test_what_no_step_is_seen_to_measure_is_a_warning_or_an_error() -> None:
             "(did you mean 'accuracy'?)"
         ),
     )
-    with pytest.raises(UsageError, match=r"line 4, column 14: .*no step is seen to measure \(did you mean 'accuracy'"):
+    with pytest.raises(
+        UsageError,
+        match=r"line 4, column 14: .*no step is seen to measure \(did you mean 'accuracy'",
+    ):
         known("metric: acuracy, at_least: 2", "train:accuracy")
 
 
 def test_a_short_name_that_several_steps_have_is_an_error() -> None:
-    with pytest.raises(UsageError, match="gate 1 judges rows, which several steps measure") as caught:
+    with pytest.raises(
+        UsageError, match="gate 1 judges rows, which several steps measure"
+    ) as caught:
         known("metric: rows, at_least: 2", "train:rows")
     assert caught.value.hint == "write one of train:rows, data/load:rows"
 
 
 def test_contradictions_are_seen_through_short_and_full_names() -> None:
-    with pytest.raises(UsageError, match=r"passes both gate 1 \(at least 5\) and gate 2 \(at most 4\)"):
+    with pytest.raises(
+        UsageError, match=r"passes both gate 1 \(at least 5\) and gate 2 \(at most 4\)"
+    ):
         known("metric: rows, at_least: 5")

@@ -15,13 +15,19 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import Step, TaggedNotebook
 
 
-def _tagged(*cells: tuple[str, str], path: str = "nb/My Notebook.ipynb", **metadata: Any) -> TaggedNotebook:
+def _tagged(
+    *cells: tuple[str, str], path: str = "nb/My Notebook.ipynb", **metadata: Any
+) -> TaggedNotebook:
     made = []
     for number, (tags, source) in enumerate(cells, start=1):
         kind = "markdown" if tags == "markdown" else "code"
         made.append(Cell(number=number, kind=kind, source=source, tags=tuple(tags.split())))  # type: ignore[arg-type]  # one of two
     document = {"metadata": metadata}
-    return understand(Notebook(path=path, cells=tuple(made), kernel_name=None, language="python", document=document))
+    return understand(
+        Notebook(
+            path=path, cells=tuple(made), kernel_name=None, language="python", document=document
+        )
+    )
 
 
 def _cells(tagged: TaggedNotebook) -> dict[str, tuple[int, ...]]:
@@ -38,7 +44,9 @@ def test_a_cell_without_a_tag_belongs_to_the_block_before_whatever_its_kind() ->
         ("step:a", "a"), ("markdown", "words"), ("", "a2"), ("step:", "a3"), ("block:", "a4"), ("hide-input", "a5"),
         ("metrics", "m"), ("", "m2"),
     )  # fmt: skip
-    assert tagged.blocks == Blocks(imports=(1, 2), functions=(3, 4), parameters=(5, 6), metrics=(13, 14))
+    assert tagged.blocks == Blocks(
+        imports=(1, 2), functions=(3, 4), parameters=(5, 6), metrics=(13, 14)
+    )
     assert _cells(tagged) == {"a": (7, 9, 10, 11, 12)}
 
 
@@ -59,18 +67,24 @@ def test_behind_a_metrics_cell_only_what_prints_names_metrics() -> None:
 def test_a_step_may_set_aside_what_holds_for_every_step() -> None:
     kale = {"steps_defaults": ["limit:nvidia.com/gpu:1", "secret:s:k:V", "cache:disabled"]}
     a, b = _tagged(
-        ("step:a limit:nvidia.com/gpu:0 cache:enabled secret:W", "1"), ("step:b", "2"), kubeflow_notebook=kale
+        ("step:a limit:nvidia.com/gpu:0 cache:enabled secret:W", "1"),
+        ("step:b", "2"),
+        kubeflow_notebook=kale,
     ).steps
     assert (a.agent, a.cache, a.secrets) == (None, True, ("V", "W"))
     assert (b.agent, b.cache, b.secrets) == ("gpu", False, ("V",))
 
 
 def test_a_skipped_cell_changes_nothing_for_those_after_it() -> None:
-    assert _cells(_tagged(("step:a", "1"), ("skip", "2"), ("", "3"), ("skip step:b", "4"))) == {"a": (1, 3)}
+    assert _cells(_tagged(("step:a", "1"), ("skip", "2"), ("", "3"), ("skip step:b", "4"))) == {
+        "a": (1, 3)
+    }
 
 
 def test_a_step_may_come_back_and_cells_may_belong_to_two() -> None:
-    tagged = _tagged(("block:a", "1"), ("block:a;b", "2"), ("", "3"), ("block:c prev:a;b", "4"), ("block:a", "5"))
+    tagged = _tagged(
+        ("block:a", "1"), ("block:a;b", "2"), ("", "3"), ("block:c prev:a;b", "4"), ("block:a", "5")
+    )
     assert _cells(tagged) == {"a": (1, 2, 3, 5), "b": (2, 3), "c": (4,)}
     assert _step(tagged, "c").after == ("a", "b")
     assert tagged.declares_edges
@@ -97,14 +111,20 @@ def test_settings_count_on_the_first_cell_only_and_the_others_are_named() -> Non
 
 
 def test_repeating_the_same_setting_is_no_reason_to_warn() -> None:
-    tagged = _tagged(("step:a gpu timeout:1m", "x = 1"), ("gpu", "x = 2"), ("step:a gpu timeout:1m", "x = 3"))
+    tagged = _tagged(
+        ("step:a gpu timeout:1m", "x = 1"), ("gpu", "x = 2"), ("step:a gpu timeout:1m", "x = 3")
+    )
     assert tagged.warnings == ()
 
 
 def test_without_edges_steps_follow_one_another() -> None:
     tagged = _tagged(("step:b", "1"), ("step:a", "2"), ("step:c", "3"))
     assert not tagged.declares_edges
-    assert [(step.name, step.after) for step in tagged.steps] == [("b", ()), ("a", ("b",)), ("c", ("a",))]
+    assert [(step.name, step.after) for step in tagged.steps] == [
+        ("b", ()),
+        ("a", ("b",)),
+        ("c", ("a",)),
+    ]
 
 
 def test_one_edge_is_enough_for_all_to_be_declared() -> None:
@@ -114,7 +134,13 @@ def test_one_edge_is_enough_for_all_to_be_declared() -> None:
 
 def test_a_notebook_without_steps_is_one_step_in_its_own_order() -> None:
     tagged = _tagged(
-        ("imports", "1"), ("", "2"), ("parameters", "3"), ("skip", "4"), ("functions", "5"), ("metrics", "6"), ("", "7")
+        ("imports", "1"),
+        ("", "2"),
+        ("parameters", "3"),
+        ("skip", "4"),
+        ("functions", "5"),
+        ("metrics", "6"),
+        ("", "7"),
     )
     assert tagged.whole
     assert _cells(tagged) == {"my_notebook": (1, 2, 5, 7)}
@@ -144,7 +170,9 @@ def test_kales_own_settings() -> None:
         "pipeline_name": "from-kale",
         "steps_defaults": ["label:a:b", "annotation:c:d:e", "limit:nvidia.com/gpu:1", 7, "skip"],
     }
-    tagged = _tagged(("step:a label:x:y", "1"), ("step:b agent:small label:a:z", "2"), kubeflow_notebook=kale)
+    tagged = _tagged(
+        ("step:a label:x:y", "1"), ("step:b agent:small label:a:z", "2"), kubeflow_notebook=kale
+    )
     assert tagged.name == "from-kale"
     a, b = tagged.steps
     assert (a.labels, a.annotations, a.agent) == ({"a": "b", "x": "y"}, {"c": "d:e"}, "gpu")
@@ -192,8 +220,16 @@ def test_every_code_cell_has_its_place_or_a_word_about_it(tags: list[list[str]])
     placed = {number for step in tagged.steps for number in step.cells}
     placed |= {*blocks.parameters, *blocks.imports, *blocks.functions, *blocks.metrics}
     special = {"skip", "imports", "functions", "parameters", "metrics"}
-    skipped = {at for at, one in enumerate(tags, 1) if next((tag for tag in one if tag in special), None) == "skip"}
-    named = {number for number in range(1, len(tags) + 1) if any(f"cell {number} " in text for text in tagged.warnings)}
+    skipped = {
+        at
+        for at, one in enumerate(tags, 1)
+        if next((tag for tag in one if tag in special), None) == "skip"
+    }
+    named = {
+        number
+        for number in range(1, len(tags) + 1)
+        if any(f"cell {number} " in text for text in tagged.warnings)
+    }
     assert set(range(1, len(tags) + 1)) == placed | skipped | (named - placed)
 
 

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from nbci.plan.model import Plan
 
 
-def plan_of(folder: Path, cells: Sequence[str | tuple[str, str]], *pairs: str, **options: Any) -> Plan:
+def plan_of(
+    folder: Path, cells: Sequence[str | tuple[str, str]], *pairs: str, **options: Any
+) -> Plan:
     """The plan of a notebook of these cells."""
     return planned(write_notebook(folder / "n.ipynb", cells, **options), *pairs)
 

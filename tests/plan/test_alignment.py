@@ -5,7 +5,11 @@ from hypothesis import strategies as st
 
 from nbci.plan.alignment import aligned
 
-SOURCES = st.lists(st.sampled_from(["a = 1", "a = 12", "plot(a)", "plot(a, b)", "x", "", "for i in range(9): pass"]))
+SOURCES = st.lists(
+    st.sampled_from(
+        ["a = 1", "a = 12", "plot(a)", "plot(a, b)", "x", "", "for i in range(9): pass"]
+    )
+)
 
 
 @given(SOURCES, SOURCES)

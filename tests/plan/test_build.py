@@ -24,7 +24,10 @@ _SCHEMA = Path(__file__).resolve().parents[2] / "schemas/plan.schema.json"
 _KALE = [
     ("markdown", "# Candies"),
     ("imports", "import json\nimport math"),
-    ("functions", "def half(number):\n    return math.floor(number / 2)\n\ndef unused():\n    pass"),
+    (
+        "functions",
+        "def half(number):\n    return math.floor(number / 2)\n\ndef unused():\n    pass",
+    ),
     ("pipeline-parameters", "CANDIES = 20\nlabel = f'{CANDIES} candies'"),
     ("block:sack", "left = CANDIES"),
     ("block:kid1 prev:sack", "kid1 = half(left)"),
@@ -57,7 +60,8 @@ metrics: {total: {direction: up}}
 def _notebooks(folder: Path) -> Path:
     write_notebook(folder / "candies.ipynb", _KALE)
     write_notebook(
-        folder / "plain.ipynb", [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"]
+        folder / "plain.ipynb",
+        [("parameters", "model = 'svm'\nC = 2.0\ntotal = 0"), "print(model, C, total)"],
     )
     (folder / "sums.yaml").write_text(_PIPELINE)
     return folder
@@ -69,20 +73,26 @@ def _normalised(plan: Plan) -> str:
     return re.sub(r'"nbci": "[^"]+"', '"nbci": "<version>"', text)
 
 
-@pytest.mark.parametrize(("target", "pairs"), [("candies.ipynb", ("CANDIES=30",)), ("sums.yaml", ("C=10",))])
+@pytest.mark.parametrize(
+    ("target", "pairs"), [("candies.ipynb", ("CANDIES=30",)), ("sums.yaml", ("C=10",))]
+)
 def test_the_plan_is_the_golden_one(tmp_path: Path, target: str, pairs: tuple[str, ...]) -> None:
     plan = planned(_notebooks(tmp_path) / target, *pairs)
     made = _normalised(plan)
     golden = _GOLDEN / f"{target.partition('.')[0]}.json"
     (tmp_path / golden.name).write_text(made)
-    assert golden.read_text() == made, f"look at the difference; if it is right: cp {tmp_path / golden.name} {golden}"
+    assert golden.read_text() == made, (
+        f"look at the difference; if it is right: cp {tmp_path / golden.name} {golden}"
+    )
     document = json.loads(to_json(plan))
     jsonschema.validate(document, json.loads(_SCHEMA.read_text()))
     assert from_json(to_json(plan), Plan, "plan.json") == plan
 
 
 def test_the_same_project_gives_the_same_bytes(tmp_path: Path) -> None:
-    one, other = (to_json(planned(_notebooks(tmp_path / name) / "sums.yaml")) for name in ("here", "there"))
+    one, other = (
+        to_json(planned(_notebooks(tmp_path / name) / "sums.yaml")) for name in ("here", "there")
+    )
     assert one == other
 
 
@@ -91,7 +101,9 @@ def test_only_code_and_parameters_change_the_parts_of_the_key(tmp_path: Path) ->
     before = plan_of(tmp_path, cells)
     again = plan_of(tmp_path, [("markdown", "Words"), ("step:a", "x = 1  # one"), cells[1]])
     changed = plan_of(tmp_path, [cells[0], ("step:b", "y = x + 1")])
-    assert [key_of(step.parts) for step in before.steps] == [key_of(step.parts) for step in again.steps]
+    assert [key_of(step.parts) for step in before.steps] == [
+        key_of(step.parts) for step in again.steps
+    ]
     assert key_of(before.step("a").parts) == key_of(changed.step("a").parts)
     assert key_of(before.step("b").parts) != key_of(changed.step("b").parts)
     assert changes(before.step("b").parts, changed.step("b").parts) == ["cell 2 changed"]
@@ -128,7 +140,11 @@ def test_whoever_reads_a_file_comes_after_whoever_writes_it(tmp_path: Path) -> N
     "cells",
     [
         [("step:a prev:c", "x = 1"), ("step:b prev:a", "y = 1"), ("step:c prev:b", "z = 1")],
-        [("step:a in:c.txt", "x = 1"), ("step:b prev:a", "y = 1"), ("step:c prev:b out:c.txt", "z = 1")],
+        [
+            ("step:a in:c.txt", "x = 1"),
+            ("step:b prev:a", "y = 1"),
+            ("step:c prev:b out:c.txt", "z = 1"),
+        ],
     ],
 )
 def test_a_cycle_is_printed(tmp_path: Path, cells: list[str | tuple[str, str]]) -> None:
@@ -141,7 +157,9 @@ def test_a_cycle_is_printed(tmp_path: Path, cells: list[str | tuple[str, str]]) 
 
 
 def test_a_statement_of_an_imports_cell_keeps_its_line(tmp_path: Path) -> None:
-    """A failure names the line that the notebook's writer sees, though a step runs only some statements of the cell."""
+    """A failure names the line that the notebook's writer sees, though a step runs only some
+    statements of the cell.
+    """
     plan = plan_of(
         tmp_path,
         [("imports", "import os\n\n# numbers\nimport math\nimport json\n"), ("step:a", "os"), ("step:b", "math"),
@@ -241,7 +259,9 @@ def test_an_aliased_default_is_no_override(tmp_path: Path) -> None:
         ("[(1, 2)]", "[[1, 2]]"),
     ],
 )
-def test_what_a_cell_can_tell_apart_are_two_values(tmp_path: Path, default: str, other: str) -> None:
+def test_what_a_cell_can_tell_apart_are_two_values(
+    tmp_path: Path, default: str, other: str
+) -> None:
     keys = [
         key_of(plan_of(tmp_path, [("parameters", f"C = {value}"), "print(C)"]).steps[0].parts)
         for value in (default, default, other)
@@ -250,7 +270,9 @@ def test_what_a_cell_can_tell_apart_are_two_values(tmp_path: Path, default: str,
 
 
 @pytest.mark.parametrize("value", ['{"b": 2, "a": 1}', '{"a": true, "b": 2}'])
-def test_a_default_in_another_order_or_of_another_type_is_an_override(tmp_path: Path, value: str) -> None:
+def test_a_default_in_another_order_or_of_another_type_is_an_override(
+    tmp_path: Path, value: str
+) -> None:
     plan = plan_of(tmp_path, [("parameters", "C = {'a': 1, 'b': 2}"), "print(C)"], f"C={value}")
     assert plan.steps[0].overrides == ("C",)
 
@@ -271,7 +293,9 @@ def _parameters(plan: Plan, step: str) -> list[str]:
         ("print('C')", []),
     ],
 )
-def test_parameters_that_code_may_read_by_a_text_count(tmp_path: Path, source: str, counted: list[str]) -> None:
+def test_parameters_that_code_may_read_by_a_text_count(
+    tmp_path: Path, source: str, counted: list[str]
+) -> None:
     cells: list[str | tuple[str, str]] = [
         ("parameters", "C = 1\nD = 2"),
         ("functions", "def shown():\n    return eval('C')"),
@@ -284,9 +308,14 @@ def test_parameters_that_code_may_read_by_a_text_count(tmp_path: Path, source: s
 def test_a_definition_that_nobody_uses_is_no_part_of_a_key(tmp_path: Path) -> None:
     def keys(functions: str, *steps: str) -> list[str]:
         cells = [(f"step:{name}", source) for name, source in zip("ab", steps, strict=False)]
-        return [key_of(step.parts) for step in plan_of(tmp_path, [("functions", functions), *cells]).steps]
+        return [
+            key_of(step.parts)
+            for step in plan_of(tmp_path, [("functions", functions), *cells]).steps
+        ]
 
-    assert keys("def f(): return 1", "x = 1", "y = 2") == keys("def f(): return 2", "x = 1", "y = 2")
+    assert keys("def f(): return 1", "x = 1", "y = 2") == keys(
+        "def f(): return 2", "x = 1", "y = 2"
+    )
     assert keys("def f(): return 1", "x = 1") == keys("def f(): return 2", "x = 1")
     one, other = (keys(f"def f(): return {value}", "x = 1", "y = eval(name)") for value in (1, 2))
     assert (one[0] == other[0], one[1] == other[1]) == (True, False)
@@ -299,12 +328,18 @@ def test_a_notebook_that_is_one_step_runs_all_its_functions(tmp_path: Path) -> N
 
 def test_what_a_parameters_cell_uses_runs_in_every_step(tmp_path: Path) -> None:
     imports = "import os\ndef base(): return 1"
-    plan = plan_of(tmp_path, [("imports", imports), ("parameters", "C = base()"), ("step:a", "1"), ("step:b", "os")])
+    plan = plan_of(
+        tmp_path,
+        [("imports", imports), ("parameters", "C = base()"), ("step:a", "1"), ("step:b", "os")],
+    )
     assert [step.cells[0].source for step in plan.steps] == ["\ndef base(): return 1", imports]
 
 
 def test_steps_of_one_text_have_keys_of_their_own(tmp_path: Path) -> None:
-    cells = [("imports", "import random"), *((f"step:{name}", "print(random.random())") for name in "abc")]
+    cells = [
+        ("imports", "import random"),
+        *((f"step:{name}", "print(random.random())") for name in "abc"),
+    ]
     parts = [step.parts for step in plan_of(tmp_path, cells).steps]
     assert len(set(map(key_of, parts))) == 3
     assert key_of(plan_of(tmp_path, cells[:2]).steps[0].parts) == key_of(parts[0])
@@ -314,12 +349,17 @@ def test_steps_of_one_text_have_keys_of_their_own(tmp_path: Path) -> None:
     ("steps", "different"),
     [
         ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb, after: [a]}", 2),
-        ("a: {notebook: n.ipynb}\n  b: {notebook: m.ipynb, after: [a]}\n  c: {notebook: n.ipynb, after: [b]}", 3),
+        (
+            "a: {notebook: n.ipynb}\n  b: {notebook: m.ipynb, after: [a]}\n  c: {notebook: n.ipynb, after: [b]}",
+            3,
+        ),
         ("a: {notebook: n.ipynb}\n  b: {notebook: n.ipynb}", 1),
         ("a: {notebook: n.ipynb, matrix: {x: [1, 2]}}", 1),
     ],
 )
-def test_a_notebook_that_runs_after_itself_is_another_step(tmp_path: Path, steps: str, different: int) -> None:
+def test_a_notebook_that_runs_after_itself_is_another_step(
+    tmp_path: Path, steps: str, different: int
+) -> None:
     write_notebook(tmp_path / "n.ipynb", ["print(1)"])
     write_notebook(tmp_path / "m.ipynb", ["print(2)"])
     (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n  {steps}\n")
@@ -327,12 +367,22 @@ def test_a_notebook_that_runs_after_itself_is_another_step(tmp_path: Path, steps
 
 
 @pytest.mark.parametrize(
-    ("source", "counts"), [("pickle.load(open('m.pkl', 'rb'))", True), ("load('m.pkl')", True), ("print(1)", False)]
+    ("source", "counts"),
+    [("pickle.load(open('m.pkl', 'rb'))", True), ("load('m.pkl')", True), ("print(1)", False)],
 )
-def test_who_loads_pickles_may_come_upon_any_definition(tmp_path: Path, source: str, counts: bool) -> None:
+def test_who_loads_pickles_may_come_upon_any_definition(
+    tmp_path: Path, source: str, counts: bool
+) -> None:
     def key(value: int) -> str:
-        cells = [("imports", "import pickle\nfrom joblib import load"), ("functions", f"class Model:\n    x = {value}")]
-        return key_of(plan_of(tmp_path, [*cells, ("step:a", source), ("step:b", "pickle, load")]).step("a").parts)
+        cells = [
+            ("imports", "import pickle\nfrom joblib import load"),
+            ("functions", f"class Model:\n    x = {value}"),
+        ]
+        return key_of(
+            plan_of(tmp_path, [*cells, ("step:a", source), ("step:b", "pickle, load")])
+            .step("a")
+            .parts
+        )
 
     assert (key(1) != key(2)) == counts
 
@@ -340,13 +390,17 @@ def test_who_loads_pickles_may_come_upon_any_definition(tmp_path: Path, source: 
 def test_what_a_run_here_ignores_is_said_once(tmp_path: Path) -> None:
     write_notebook(tmp_path / "n.ipynb", ["x = 1"])
     steps = "".join(f"  {name}: {{notebook: n.ipynb, container: 'python:3'}}\n" for name in "ab")
-    (tmp_path / "p.yaml").write_text(f"pipeline: p\nsteps:\n{steps}  c: {{notebook: n.ipynb, environment: r.lock}}\n")
+    (tmp_path / "p.yaml").write_text(
+        f"pipeline: p\nsteps:\n{steps}  c: {{notebook: n.ipynb, environment: r.lock}}\n"
+    )
     ignored = " is for agents: a run on this machine ignores it, and uses the kernel it finds"
     assert planned(tmp_path / "p.yaml").warnings == ("`container` of step a and 1 more" + ignored,)
 
 
 def test_a_parameter_that_waits_for_a_metric_keeps_its_type(tmp_path: Path) -> None:
-    write_notebook(tmp_path / "n.ipynb", [("parameters", "epochs = 3\nany = None"), "x = epochs, any"])
+    write_notebook(
+        tmp_path / "n.ipynb", [("parameters", "epochs = 3\nany = None"), "x = epochs, any"]
+    )
     handed = 'params: {epochs: "${a:m}", any: "${a:m}"}'
     (tmp_path / "p.yaml").write_text(
         f"pipeline: p\nsteps:\n  a: {{notebook: n.ipynb}}\n  b: {{notebook: n.ipynb, after: [a], {handed}}}\n"

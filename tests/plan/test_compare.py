@@ -29,12 +29,17 @@ def compared(
         notebook="n.ipynb",
         kernel="python3",
         language="python",
-        cells=tuple(PlannedCell(role="step", number=n, source=source) for n, source in enumerate(cells, start=2)),
+        cells=tuple(
+            PlannedCell(role="step", number=n, source=source)
+            for n, source in enumerate(cells, start=2)
+        ),
     )
     record = StepRecord(
         name="train",
         result="passed",
-        metrics=tuple(Metric(name=name, value=value, source="s") for name, value in (metrics or {}).items()),
+        metrics=tuple(
+            Metric(name=name, value=value, source="s") for name, value in (metrics or {}).items()
+        ),
         **fields,
     )
     return Compared(
@@ -50,7 +55,9 @@ def compared(
             target="n.ipynb",
             result="passed",
             nbci="0",
-            params=tuple(ParameterValue(name=n, value=v, source="-p") for n, v in (params or {}).items()),
+            params=tuple(
+                ParameterValue(name=n, value=v, source="-p") for n, v in (params or {}).items()
+            ),
             steps=(record,),
         ),
     )
@@ -65,7 +72,9 @@ def between(before: Compared, after: Compared) -> RunDifference:
 
 
 def test_equal_runs_differ_in_nothing() -> None:
-    assert between(compared("1", metrics={"accuracy": 0.9}), compared("2", metrics={"accuracy": 0.9})).is_empty
+    assert between(
+        compared("1", metrics={"accuracy": 0.9}), compared("2", metrics={"accuracy": 0.9})
+    ).is_empty
 
 
 def test_a_parameter_of_another_type_is_a_change() -> None:
@@ -75,7 +84,8 @@ def test_a_parameter_of_another_type_is_a_change() -> None:
 
 def test_cells_are_matched_by_their_code() -> None:
     found = between(
-        compared("1", cells=("a = 1", "b = 2", "c = 3")), compared("2", cells=("new = 0", "a = 1", "b = 4"))
+        compared("1", cells=("a = 1", "b = 2", "c = 3")),
+        compared("2", cells=("new = 0", "a = 1", "b = 4")),
     )
     assert [(change.kind, change.before, change.after) for change in found.code] == [
         ("added", None, 2),
@@ -86,9 +96,14 @@ def test_cells_are_matched_by_their_code() -> None:
 
 
 def test_folders_are_compared_file_by_file() -> None:
-    listings = {"1.dir": {"a": "x", "b": "y", "gone": "z"}, "2.dir": {"a": "x", "b": "Y", "new": "w"}}
+    listings = {
+        "1.dir": {"a": "x", "b": "y", "gone": "z"},
+        "2.dir": {"a": "x", "b": "Y", "new": "w"},
+    }
     old, new = (FileRef(path="data", digest=digest, bytes=3, files=3) for digest in listings)
-    found = difference(compared("1", deps=(old,)), compared("2", deps=(new,)), lambda ref: listings[ref.digest])
+    found = difference(
+        compared("1", deps=(old,)), compared("2", deps=(new,)), lambda ref: listings[ref.digest]
+    )
     (change,) = found.data
     assert (change.kind, change.role) == ("changed", "in")
     assert (change.added, change.removed, change.changed) == (("new",), ("gone",), ("b",))
@@ -120,14 +135,25 @@ def test_better_is_what_the_direction_says(
 
 
 def test_metrics_have_the_direction_that_the_pipeline_declares() -> None:
-    (metric,) = between(compared("1", metrics={"accuracy": 0.8}), compared("2", metrics={"accuracy": 0.9})).metrics
-    assert (metric.name, metric.direction, metric.unit, metric.better) == ("train:accuracy", "up", "ratio", True)
+    (metric,) = between(
+        compared("1", metrics={"accuracy": 0.8}), compared("2", metrics={"accuracy": 0.9})
+    ).metrics
+    assert (metric.name, metric.direction, metric.unit, metric.better) == (
+        "train:accuracy",
+        "up",
+        "ratio",
+        True,
+    )
 
 
 def test_packages_and_kernels_are_environment() -> None:
-    before = compared("1", distributions={"numpy": "2.0"}, kernel="python3", kernel_version="3.11.1")
+    before = compared(
+        "1", distributions={"numpy": "2.0"}, kernel="python3", kernel_version="3.11.1"
+    )
     after = compared("2", distributions={"numpy": "2.1"}, kernel="python3", kernel_version="3.11.1")
-    assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [("numpy", "2.0", "2.1")]
+    assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [
+        ("numpy", "2.0", "2.1")
+    ]
 
 
 def with_step(run: Compared, **fields: Any) -> Compared:
@@ -144,16 +170,23 @@ def test_a_reused_step_that_ran_with_another_package_hides_nothing() -> None:
     old, new = {"numpy": "2.0"}, {"numpy": "2.1"}
     before = with_step(compared("1", distributions=old), distributions=old)
     after = with_step(compared("2", distributions=new), result="reused", distributions=old)
-    assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [("numpy", "2.0", "2.0, 2.1")]
+    assert [(c.name, c.before, c.after) for c in between(before, after).environment] == [
+        ("numpy", "2.0", "2.0, 2.1")
+    ]
 
 
 def test_what_a_step_used_without_declaring_it_counts() -> None:
     seen = [
-        (Part(kind="module", label="lib.py", digest=digest), Part(kind="network", label="host", digest=digest))
+        (
+            Part(kind="module", label="lib.py", digest=digest),
+            Part(kind="network", label="host", digest=digest),
+        )
         for digest in "ab"
     ]
     found = between(compared("1", observed=seen[0]), compared("2", observed=seen[1]))
-    assert [(change.name, change.before, change.after) for change in found.used] == [("lib.py", "a", "b")]
+    assert [(change.name, change.before, change.after) for change in found.used] == [
+        ("lib.py", "a", "b")
+    ]
     assert not found.is_empty
 
 
@@ -165,13 +198,18 @@ def test_nan_is_no_difference_from_nan() -> None:
 
 def test_files_of_a_step_that_was_left_out_are_not_removed() -> None:
     ref = FileRef(path="rows", digest="1", bytes=1)
-    found = between(with_step(compared("1"), outs=(ref,), deps=(ref,)), with_step(compared("2"), result="skipped"))
+    found = between(
+        with_step(compared("1"), outs=(ref,), deps=(ref,)),
+        with_step(compared("2"), result="skipped"),
+    )
     assert found.data == ()
     assert [(change.name, change.after) for change in found.steps] == [("load", "skipped")]
 
 
 def test_a_part_of_what_a_run_makes_is_no_input_but_what_holds_it_is() -> None:
     made = FileRef(path="data/clean", digest="1.dir", bytes=1)
-    part, whole = (FileRef(path=path, digest="2", bytes=1) for path in ("data/clean/rows.csv", "data"))
+    part, whole = (
+        FileRef(path=path, digest="2", bytes=1) for path in ("data/clean/rows.csv", "data")
+    )
     found = between(compared("1", outs=(made,)), compared("2", outs=(made,), deps=(part, whole)))
     assert [(change.path, change.role) for change in found.data] == [("data", "in")]

@@ -46,8 +46,18 @@ def test_what_names_lead_to(names: tuple[str, ...], parts: list[str], params: li
 
 
 def test_the_part_of_a_definition_is_its_code() -> None:
-    changed = definitions(split(1, CELL.replace("return helper(1)", "return helper(2)")), frozenset({"C"}))
+    changed = definitions(
+        split(1, CELL.replace("return helper(1)", "return helper(2)")), frozenset({"C"})
+    )
     moved = definitions(split(1, f"# more lines\n\n{CELL}"), frozenset({"C"}))
-    digests = [[definition.part.digest for definition in found] for found in (KNOWN, changed, moved)]
-    assert [old == new for old, new in zip(digests[0], digests[1], strict=True)] == [True, True, False, True, True]
+    digests = [
+        [definition.part.digest for definition in found] for found in (KNOWN, changed, moved)
+    ]
+    assert [old == new for old, new in zip(digests[0], digests[1], strict=True)] == [
+        True,
+        True,
+        False,
+        True,
+        True,
+    ]
     assert digests[0] == digests[2]

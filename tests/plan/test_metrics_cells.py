@@ -15,7 +15,11 @@ if TYPE_CHECKING:
 
 
 def _probes(plan: Plan) -> dict[str, dict[str, str]]:
-    return {step.name: {probe.name: probe.expression for probe in step.probes} for step in plan.steps if step.probes}
+    return {
+        step.name: {probe.name: probe.expression for probe in step.probes}
+        for step in plan.steps
+        if step.probes
+    }
 
 
 @pytest.mark.parametrize(
@@ -46,7 +50,10 @@ def test_what_a_line_names(tmp_path: Path, line: str, expected: dict[str, str]) 
         tmp_path,
         [
             ("functions", "def pop(x):\n    return x"),
-            ("step:fit", "acc = 1.0\nscores = {'f1': acc}\nclass Report: accuracy = 1\nreport = Report()"),
+            (
+                "step:fit",
+                "acc = 1.0\nscores = {'f1': acc}\nclass Report: accuracy = 1\nreport = Report()",
+            ),
             ("metrics", line),
         ],
     )
@@ -63,7 +70,10 @@ def test_each_line_ends_the_last_step_that_mentions_its_names(tmp_path: Path) ->
             ("metrics", "# how many\nprint(left)\nprint('right:', right)\ncount = len(rows)"),
         ],
     )
-    assert _probes(plan) == {"left": {"left": "left"}, "right": {"right": "right", "count": "count"}}
+    assert _probes(plan) == {
+        "left": {"left": "left"},
+        "right": {"right": "right", "count": "count"},
+    }
     assert plan.step("load").gives == ("rows",)
 
 
@@ -77,13 +87,22 @@ def test_a_cell_that_one_step_can_see_whole_stays_whole(tmp_path: Path) -> None:
             ("metrics", "both = total + len(rows)\nprint(both)"),
         ],
     )
-    metrics = {step.name: [cell.source for cell in step.cells if cell.role == "metrics"] for step in plan.steps}
+    metrics = {
+        step.name: [cell.source for cell in step.cells if cell.role == "metrics"]
+        for step in plan.steps
+    }
     assert metrics == {"load": [], "fit": ["both = total + len(rows)\nprint(both)"], "after": []}
 
 
 def test_a_metrics_cell_of_parameters_alone_ends_the_last_step(tmp_path: Path) -> None:
     plan = plan_of(
-        tmp_path, [("parameters", "C = 1"), ("step:a", "x = C"), ("step:b", "y = x"), ("metrics", "print(C)")]
+        tmp_path,
+        [
+            ("parameters", "C = 1"),
+            ("step:a", "x = C"),
+            ("step:b", "y = x"),
+            ("metrics", "print(C)"),
+        ],
     )
     assert _probes(plan) == {"b": {"C": "C"}}
 

@@ -47,7 +47,10 @@ def _actions(**asked: tuple[str, ...]) -> dict[str, Action]:
 
 def _with(run: str, reuse: str = "") -> dict[str, str]:
     names = [step.name for step in _PLAN.steps]
-    return {name: "run" if name in run.split() else "reuse" if name in reuse.split() else "skip" for name in names}
+    return {
+        name: "run" if name in run.split() else "reuse" if name in reuse.split() else "skip"
+        for name in names
+    }
 
 
 def test_nothing_asked_for_changes_nothing() -> None:
@@ -78,7 +81,9 @@ def test_nothing_between() -> None:
         _actions(first=("page",), until=("load",))
 
 
-@pytest.mark.parametrize(("name", "hint"), [("rock", "'roc'"), ("zzzz", "load, fit, matrix, roc, page, other")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("rock", "'roc'"), ("zzzz", "load, fit, matrix, roc, page, other")]
+)
 def test_an_unknown_step_names_the_nearest_or_all(name: str, hint: str) -> None:
     with pytest.raises(UsageError) as caught:
         _actions(only=(name,))
@@ -88,7 +93,9 @@ def test_an_unknown_step_names_the_nearest_or_all(name: str, hint: str) -> None:
 
 def test_a_node_stands_for_its_steps() -> None:
     plan = Plan(
-        pipeline="p", target="p.yaml", steps=(_step("a/x", node="a"), _step("a/y", "a/x", node="a"), _step("b", "a/y"))
+        pipeline="p",
+        target="p.yaml",
+        steps=(_step("a/x", node="a"), _step("a/y", "a/x", node="a"), _step("b", "a/y")),
     )
     chosen = select(plan, Selection(only=("a",)))
     assert [step.action for step in chosen.steps] == ["run", "run", "skip"]
@@ -96,7 +103,10 @@ def test_a_node_stands_for_its_steps() -> None:
 
 def test_a_step_that_its_condition_rules_out_stays_out() -> None:
     plan = Plan(pipeline="p", target="p.yaml", steps=(_step("a", action="skip"), _step("b", "a")))
-    assert [step.action for step in select(plan, Selection(only=("a", "b"))).steps] == ["skip", "run"]
+    assert [step.action for step in select(plan, Selection(only=("a", "b"))).steps] == [
+        "skip",
+        "run",
+    ]
 
 
 def test_steps_are_named_by_node_or_step_in_the_order_asked_for() -> None:

@@ -32,25 +32,41 @@ MANIFEST = Manifest(
     verdict=Verdict(
         result="passed",
         judged_utc="2026-11-21T11:59:00Z",
-        gates=(GateResult(gate="1", asked="accuracy ≥ 0.97", result="passed", reason="0.023 above", found=0.99333333),),
+        gates=(
+            GateResult(
+                gate="1",
+                asked="accuracy ≥ 0.97",
+                result="passed",
+                reason="0.023 above",
+                found=0.99333333,
+            ),
+        ),
     ),
     steps=(
         EvidenceStep(
             name="predict",
             notebook="notebooks/digits.ipynb",
             result="passed",
-            deps=(FileRef(path="data/raw.csv", digest=MD5, bytes=12), FileRef(path="made.csv", digest=MD5, bytes=1)),
+            deps=(
+                FileRef(path="data/raw.csv", digest=MD5, bytes=12),
+                FileRef(path="made.csv", digest=MD5, bytes=1),
+            ),
             distributions={"scikit-learn": "1.9.0"},
         ),
         EvidenceStep(
-            name="make", notebook="n.ipynb", result="passed", outs=(FileRef(path="made.csv", digest=MD5, bytes=1),)
+            name="make",
+            notebook="n.ipynb",
+            result="passed",
+            outs=(FileRef(path="made.csv", digest=MD5, bytes=1),),
         ),
     ),
 )
 MODEL = Packaged(
     framework="onnx",
     signature=Signature(inputs=(Tensor(name="X", dtype="float32", shape=(None, 64)),), outputs=()),
-    trials=(Trial(path="build/digits.onnx", sample="s.npz", rows=32, largest_difference={"label": 0.0}),),
+    trials=(
+        Trial(path="build/digits.onnx", sample="s.npz", rows=32, largest_difference={"label": 0.0}),
+    ),
     description="Reads digits",
 )
 

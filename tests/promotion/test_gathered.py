@@ -1,4 +1,6 @@
-"""A run carried out step by step in several checkouts, gathered in another one and promoted from there."""
+"""A run carried out step by step in several checkouts, gathered in another one and promoted from
+there.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,10 @@ MODEL = "models/digits model.bin"
 
 def checkout(released: Released, place: Path, store: Path | None = None) -> Console:
     """A clone as CI makes it, with what is carried from place to place."""
-    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", released.origin.as_uri(), place], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "--no-tags", released.origin.as_uri(), place],
+        check=True,
+    )
     Git(place)("checkout", "-q", "--detach")
     if store is not None:
         shutil.copytree(store, place / "store")
@@ -55,10 +60,24 @@ def test_what_was_made_elsewhere_is_promoted_where_it_is_gathered(
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
     promotion = document["promotion"]
-    assert (promotion["version"], promotion["run"], promotion["done"]) == ("v1.0.0", document["run"], False)
+    assert (promotion["version"], promotion["run"], promotion["done"]) == (
+        "v1.0.0",
+        document["run"],
+        False,
+    )
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}
     assert "Card of digits v1.0.0" in (last.cwd / "out" / "report" / "index.html").read_text()
-    stock("dvc", "get", released.origin, MODEL, "--rev", "digits@v1.0.0", "-o", tmp_path / "got", cwd=tmp_path)
+    stock(
+        "dvc",
+        "get",
+        released.origin,
+        MODEL,
+        "--rev",
+        "digits@v1.0.0",
+        "-o",
+        tmp_path / "got",
+        cwd=tmp_path,
+    )
     assert (tmp_path / "got").read_text() == "3.0 [1, 2, 3]"
     again = last(*finish)
     assert (again.returncode, again.stdout.splitlines()[-1]) == (
@@ -82,7 +101,9 @@ def test_a_model_that_only_the_shared_remote_has_is_promoted(
     released: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Where the run is gathered, nothing of it was made, and no object was carried there."""
-    (released.project / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "storage"\n', encoding="utf-8")
+    (released.project / "pyproject.toml").write_text(
+        '[tool.nbci]\nstore.remote = "storage"\n', encoding="utf-8"
+    )
     released.git("add", "pyproject.toml")
     released.git("commit", "-qm", "share results")
     released.git("push", "-q", "origin", "main")
@@ -99,7 +120,17 @@ def test_a_model_that_only_the_shared_remote_has_is_promoted(
     brought = here.cwd / "brought"
     shutil.copytree(left, brought / "0")
     assert not list(brought.rglob("files"))
-    done = here("finish", "--plan", "plan.json", "--store", "store", "--bring", "brought", "--promote", "--json")
+    done = here(
+        "finish",
+        "--plan",
+        "plan.json",
+        "--store",
+        "store",
+        "--bring",
+        "brought",
+        "--promote",
+        "--json",
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     assert json.loads(done.stdout)["promotion"]["version"] == "v1.0.0"
     assert released.tags() == {"digits@v1.0.0", "digits#production#1"}

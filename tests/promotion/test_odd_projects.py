@@ -1,4 +1,7 @@
-"""Projects of all kinds: git-LFS, odd names, without DVC, without git. And changes of a stage at the same moment."""
+"""Projects of all kinds: git-LFS, odd names, without DVC, without git.
+
+And changes of a stage at the same moment.
+"""
 
 from __future__ import annotations
 
@@ -30,21 +33,31 @@ def said(released: Released, *words: str | Path, code: int = 0) -> str:
 
 @pytest.mark.skipif(shutil.which("git-lfs") is not None, reason="git-lfs is installed")
 @pytest.mark.parametrize("required", ["true", "false"])
-def test_large_files_of_git_lfs_where_git_lfs_is_not_installed(released: Released, required: str) -> None:
-    """The repository says that a filter makes its files; the filter's program is not there, as on many agents."""
+def test_large_files_of_git_lfs_where_git_lfs_is_not_installed(
+    released: Released, required: str
+) -> None:
+    """The repository says that a filter makes its files; the filter's program is not there, as on
+    many agents.
+    """
     pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:" + "ab" * 32 + "\nsize 5\n"
     (released.project / "large.bin").write_text(pointer)
     (released.project / ".gitattributes").write_text("*.bin filter=lfs diff=lfs merge=lfs -text\n")
     released.git("add", ".")
     released.git("commit", "-qm", "large files")
-    for key, value in (("clean", "git-lfs clean -- %f"), ("smudge", "git-lfs smudge -- %f"), ("required", required)):
+    for key, value in (
+        ("clean", "git-lfs clean -- %f"),
+        ("smudge", "git-lfs smudge -- %f"),
+        ("required", required),
+    ):
         released.git("config", f"filter.lfs.{key}", value)
     said(released, "run", "pipeline.yaml", "-p", "C=2", "--quiet")
     assert "digits v1.0.0 is in production" in said(released, "promote", "latest")
     assert released.git("cat-file", "blob", "digits@v1.0.0:large.bin") == pointer.rstrip("\n")
 
 
-def test_names_that_tools_stumble_over(released: Released, stock: Callable[..., str], tmp_path: Path) -> None:
+def test_names_that_tools_stumble_over(
+    released: Released, stock: Callable[..., str], tmp_path: Path
+) -> None:
     project = released.project
     names = ["-o.bin", "models/ä ü' .bin", "--rev"]
     write_notebook(
@@ -58,8 +71,12 @@ def test_names_that_tools_stumble_over(released: Released, stock: Callable[..., 
         ],
     )
     pipeline = project / "pipeline.yaml"
-    text = pipeline.read_text().replace("[models/digits model.bin]", json.dumps(["models/digits model.bin", *names]))
-    pipeline.write_text(text.replace("path: models/digits model.bin", f"paths: {json.dumps(names)}"))
+    text = pipeline.read_text().replace(
+        "[models/digits model.bin]", json.dumps(["models/digits model.bin", *names])
+    )
+    pipeline.write_text(
+        text.replace("path: models/digits model.bin", f"paths: {json.dumps(names)}")
+    )
     (project / ".gitignore").write_text("/models\n/data\n/metrics.json\n/-o.bin\n/--rev\n")
     released.git("commit", "-qam", "odd names")
     said(released, "run", "pipeline.yaml", "--quiet")
@@ -67,7 +84,17 @@ def test_names_that_tools_stumble_over(released: Released, stock: Callable[..., 
     assert said(released, "models", "verify") == "1 release is what it says\n"
     said(released, "models", "get", "digits", tmp_path / "got")
     assert [(tmp_path / "got" / name).read_text() for name in names] == ["1"] * len(names)
-    stock("dvc", "get", released.origin, names[1], "--rev", "digits@v1.0.0", "-o", tmp_path / "one", cwd=tmp_path)
+    stock(
+        "dvc",
+        "get",
+        released.origin,
+        names[1],
+        "--rev",
+        "digits@v1.0.0",
+        "-o",
+        tmp_path / "one",
+        cwd=tmp_path,
+    )
     assert (tmp_path / "one").read_text() == "1"
 
 
@@ -90,17 +117,23 @@ def test_what_a_project_lacks_is_told(released: Released) -> None:
     assert "the commit has no docs/card.md, which digits names as its card" in told
     shutil.rmtree(released.project / ".git")
     said(released, "run", "pipeline.yaml", "--quiet")
-    assert "this is no git repository, and releases are git tags" in said(released, "promote", "latest", code=2)
+    assert "this is no git repository, and releases are git tags" in said(
+        released, "promote", "latest", code=2
+    )
     assert released.tags() == set()
 
 
-def test_of_two_changes_of_a_stage_at_once_one_wins_or_both_count(released: Released, tmp_path: Path) -> None:
+def test_of_two_changes_of_a_stage_at_once_one_wins_or_both_count(
+    released: Released, tmp_path: Path
+) -> None:
     for run in released.runs:
         said(released, "promote", run)
     words = [("demote", "digits"), ("rollback", "digits"), ("demote", "digits", "--reason", "slow")]
     clones = []
     for number, _ in enumerate(words):
-        subprocess.run(["git", "clone", "-q", released.origin, tmp_path / f"clone {number}"], check=True)
+        subprocess.run(
+            ["git", "clone", "-q", released.origin, tmp_path / f"clone {number}"], check=True
+        )
         clones.append(Console(tmp_path / f"clone {number}"))
     with ThreadPoolExecutor() as pool:
         done = list(pool.map(lambda clone, asked: clone(*asked), clones, words))
@@ -111,5 +144,9 @@ def test_of_two_changes_of_a_stage_at_once_one_wins_or_both_count(released: Rele
         assert one.returncode != 4 or "was there first" in one.stderr
         assert "Traceback" not in one.stderr
     git = Git(released.origin)
-    numbers = [event.number for event in find_model(read_models(git), "digits").events if event.number is not None]
+    numbers = [
+        event.number
+        for event in find_model(read_models(git), "digits").events
+        if event.number is not None
+    ]
     assert len(numbers) == len(set(numbers))

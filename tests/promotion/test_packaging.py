@@ -38,11 +38,16 @@ def write_model(path: Path) -> None:
         [numpy_helper.from_array(WEIGHTS, "weights")],
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), str(path))
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8),
+        str(path),
+    )
 
 
 def model(**fields: Any) -> Model:
-    (declared,) = models_of({"linear": {"path": "models/linear.onnx", "sample": "models/sample.npz", **fields}})
+    (declared,) = models_of(
+        {"linear": {"path": "models/linear.onnx", "sample": "models/sample.npz", **fields}}
+    )
     return declared
 
 
@@ -78,9 +83,13 @@ def test_a_model_that_answers_as_recorded_is_accepted_with_its_signature(folder:
         ({"scores": (ROWS @ WEIGHTS)[:2]}, "scores has the shape [4, 2], recorded was [2, 2]"),
     ],
 )
-def test_a_model_that_answers_otherwise_is_refused(folder: Path, altered: dict[str, Any], words: str) -> None:
+def test_a_model_that_answers_otherwise_is_refused(
+    folder: Path, altered: dict[str, Any], words: str
+) -> None:
     np.savez(folder / "models" / "sample.npz", X=ROWS, **altered)
-    with pytest.raises(IntegrityError, match=r"models/linear\.onnx answers otherwise than the step recorded") as caught:
+    with pytest.raises(
+        IntegrityError, match=r"models/linear\.onnx answers otherwise than the step recorded"
+    ) as caught:
         packaged(model(), folder)
     assert words in str(caught.value)
 
@@ -96,13 +105,17 @@ def test_nan_that_was_recorded_is_no_difference(folder: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08\x12\x00" * 50])
 def test_garbage_is_named(folder: Path, content: bytes) -> None:
     (folder / "models" / "linear.onnx").write_bytes(content)
-    with pytest.raises(IntegrityError, match=r"models/linear\.onnx is no model that ONNX Runtime can run"):
+    with pytest.raises(
+        IntegrityError, match=r"models/linear\.onnx is no model that ONNX Runtime can run"
+    ):
         packaged(model(), folder)
 
 
 def test_a_sample_that_would_run_code_is_not_loaded(folder: Path) -> None:
     np.savez(folder / "models" / "sample.npz", X=np.array([print], dtype=object))
-    with pytest.raises(UsageError, match=r"the sample of model linear cannot be read: .*allow_pickle"):
+    with pytest.raises(
+        UsageError, match=r"the sample of model linear cannot be read: .*allow_pickle"
+    ):
         packaged(model(), folder)
 
 
@@ -124,7 +137,9 @@ def test_onnx_without_a_sample_is_refused(folder: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
-    with pytest.raises(UsageError, match=r"model linear names models/vocabulary\.json, which is not there"):
+    with pytest.raises(
+        UsageError, match=r"model linear names models/vocabulary\.json, which is not there"
+    ):
         packaged(model(paths=["models/linear.onnx", "models/vocabulary.json"]), folder)
 
 
@@ -145,9 +160,14 @@ def test_a_declared_signature_may_leave_outputs_out_and_stand_in_a_file(folder: 
 
 @pytest.mark.parametrize(
     ("shape", "words"),
-    [([None, 4], r"declared with X: float32\[\?, 4\], and its file has X: float32\[rows, 3\]"), ([3], "declared with")],
+    [
+        ([None, 4], r"declared with X: float32\[\?, 4\], and its file has X: float32\[rows, 3\]"),
+        ([3], "declared with"),
+    ],
 )
-def test_a_signature_that_is_not_the_files_is_refused(folder: Path, shape: list[int | None], words: str) -> None:
+def test_a_signature_that_is_not_the_files_is_refused(
+    folder: Path, shape: list[int | None], words: str
+) -> None:
     inputs = [{"name": "X", "dtype": "float32", "shape": shape}]
     with pytest.raises(IntegrityError, match=words):
         packaged(model(signature={**SIGNATURE, "inputs": inputs}), folder)

@@ -1,4 +1,6 @@
-"""Releases as git, DVC and GTO themselves see them; what is refused; two at once; killed at every step."""
+"""Releases as git, DVC and GTO themselves see them; what is refused; two at once; killed at every
+step.
+"""
 
 from __future__ import annotations
 
@@ -36,12 +38,20 @@ MODEL = "models/digits model.bin"
 
 
 def promoted(
-    released: Released, run: str | None = None, environ: Mapping[str, str] | None = None, **asked: object
+    released: Released,
+    run: str | None = None,
+    environ: Mapping[str, str] | None = None,
+    **asked: object,
 ) -> Promotion:
     """Promote, in this process."""
     project = find_project(released.project)
     request = Request(**asked)  # type: ignore[arg-type]  # each test names what it asks for
-    return promote_run(project, find_run(project, run or released.runs[1]), request, {**os.environ, **(environ or {})})
+    return promote_run(
+        project,
+        find_run(project, run or released.runs[1]),
+        request,
+        {**os.environ, **(environ or {})},
+    )
 
 
 def same_again(released: Released) -> str:
@@ -66,37 +76,78 @@ def in_production(folder: Path) -> str | None:
     return found
 
 
-def test_stock_tools_understand_a_release(released: Released, stock: Callable[..., str], tmp_path: Path) -> None:
+def test_stock_tools_understand_a_release(
+    released: Released, stock: Callable[..., str], tmp_path: Path
+) -> None:
     head = released.git("rev-parse", "HEAD")
-    done = released.nbci("promote", "latest", "--json", env={"BUILD_URL": "https://ci.example.com/job/digits/7/"})
+    done = released.nbci(
+        "promote", "latest", "--json", env={"BUILD_URL": "https://ci.example.com/job/digits/7/"}
+    )
     assert done.returncode == 0, done.stderr
     shown = json.loads(done.stdout)
     assert (shown["version"], shown["tags"]) == ("v1.0.0", ["digits@v1.0.0", "digits#production#1"])
-    assert released.tags() == released.tags(released.project) == {"digits@v1.0.0", "digits#production#1"}
+    assert (
+        released.tags()
+        == released.tags(released.project)
+        == {"digits@v1.0.0", "digits#production#1"}
+    )
 
     promoted_bytes = (released.project / MODEL).read_bytes()
-    stock("dvc", "get", released.origin, MODEL, "--rev", "digits@v1.0.0", "-o", tmp_path / "got", cwd=tmp_path)
+    stock(
+        "dvc",
+        "get",
+        released.origin,
+        MODEL,
+        "--rev",
+        "digits@v1.0.0",
+        "-o",
+        tmp_path / "got",
+        cwd=tmp_path,
+    )
     stock("dvc", "artifacts", "get", released.origin, "digits", "--stage", "production", "-o", tmp_path / "staged",
           cwd=tmp_path)  # fmt: skip
     assert (tmp_path / "got").read_bytes() == (tmp_path / "staged").read_bytes() == promoted_bytes
     shown_by_gto = json.loads(stock("gto", "show", "digits", "--json", cwd=released.project))
-    assert [(row["version"], row["stages"][0]["stage"]) for row in shown_by_gto] == [("v1.0.0", "production")]
-    events = [row["event"] for row in json.loads(stock("gto", "history", "digits", "--json", cwd=released.project))]
+    assert [(row["version"], row["stages"][0]["stage"]) for row in shown_by_gto] == [
+        ("v1.0.0", "production")
+    ]
+    events = [
+        row["event"]
+        for row in json.loads(stock("gto", "history", "digits", "--json", cwd=released.project))
+    ]
     assert sorted(events) == ["assignment", "registration"]
 
     for repository in (released.project, released.origin):
-        checked = subprocess.run(["git", "-C", repository, "fsck", "--strict"], capture_output=True, check=True)
+        checked = subprocess.run(
+            ["git", "-C", repository, "fsck", "--strict"], capture_output=True, check=True
+        )
         assert checked.stderr == b""
-    assert released.git("rev-parse", f"{shown['commit']}^") == released.git("rev-parse", "HEAD") == head
+    assert (
+        released.git("rev-parse", f"{shown['commit']}^")
+        == released.git("rev-parse", "HEAD")
+        == head
+    )
     assert released.git("branch", "--all", "--contains", shown["commit"]) == ""
     assert released.git("status", "--porcelain") == ""
     changed = released.git("diff", "--name-status", f"{shown['commit']}^", shown["commit"]).split()
-    assert changed == ["A", ".nbci/release.json", "A", ".nbci/release.md", "A", "dvc.lock", "A", "dvc.yaml"]
+    assert changed == [
+        "A",
+        ".nbci/release.json",
+        "A",
+        ".nbci/release.md",
+        "A",
+        "dvc.lock",
+        "A",
+        "dvc.yaml",
+    ]
 
     manifest = read_manifest(released.git, shown["commit"])
     assert manifest is not None
     assert (manifest.run, manifest.branch, manifest.commit) == (released.runs[1], "main", head)
-    assert (manifest.by.name, manifest.build_url) == ("A Tester", "https://ci.example.com/job/digits/7/")
+    assert (manifest.by.name, manifest.build_url) == (
+        "A Tester",
+        "https://ci.example.com/job/digits/7/",
+    )
     assert manifest.metrics == {"train/svm:accuracy": 0.92}
     assert {step.name: step.run for step in manifest.steps} == {
         "prepare": released.runs[0],
@@ -111,20 +162,32 @@ def test_versions_go_up_back_and_out(released: Released) -> None:
         files=find_run(find_project(released.project), first.run).read().steps[1].outs[:1], pushed=True, done=True,
     )  # fmt: skip
     second = promoted(released, same_again(released), part="minor")
-    assert (second.version, second.before, in_production(released.project)) == ("v1.1.0", "v1.0.0", "v1.1.0")
+    assert (second.version, second.before, in_production(released.project)) == (
+        "v1.1.0",
+        "v1.0.0",
+        "v1.1.0",
+    )
     with pytest.raises(UsageError, match=r"v1\.1\.0 is there already, of another run"):
         promoted(released, same_again(released), version="1.1.0")
     third = promoted(released, same_again(released), version="2.0.0-rc.1")
     assert (third.version, in_production(released.project)) == ("v2.0.0-rc.1", "v2.0.0-rc.1")
 
     gone = rollback(released.project, Move(model="digits", reason="it drifts"), {})
-    assert (gone.before, gone.now, in_production(released.project)) == ("v2.0.0-rc.1", "v1.1.0", "v1.1.0")
+    assert (gone.before, gone.now, in_production(released.project)) == (
+        "v2.0.0-rc.1",
+        "v1.1.0",
+        "v1.1.0",
+    )
     assert gone.tags == ("digits#production!#4", "digits#production#5")
     assert "it drifts" in released.git("tag", "-l", "--format=%(contents)", "digits#production#5")
     assert rollback(released.project, Move(model="digits"), {}).now == "v1.0.0"
-    with pytest.raises(UsageError, match="no other version of digits was in stage production before"):
+    with pytest.raises(
+        UsageError, match="no other version of digits was in stage production before"
+    ):
         rollback(released.project, Move(model="digits"), {})
-    assert rollback(released.project, Move(model="digits"), {}, to="2.0.0-rc.1").now == "v2.0.0-rc.1"
+    assert (
+        rollback(released.project, Move(model="digits"), {}, to="2.0.0-rc.1").now == "v2.0.0-rc.1"
+    )
     with pytest.raises(UsageError, match="already"):
         rollback(released.project, Move(model="digits"), {}, to="2.0.0-rc.1")
     assert in_production(released.project) == "v2.0.0-rc.1"
@@ -135,7 +198,9 @@ def test_versions_go_up_back_and_out(released: Released) -> None:
     assert in_production(released.project) is None
     with pytest.raises(UsageError, match="nothing of digits is in stage production"):
         demote(released.project, Move(model="digits"), {})
-    assert promoted(released).done is False  # the run of v1.0.0 again: into the stage, not as another version
+    assert (
+        promoted(released).done is False
+    )  # the run of v1.0.0 again: into the stage, not as another version
     assert in_production(released.project) == "v1.0.0"
     assert released.tags() == released.tags(released.project)
     with pytest.raises(UsageError, match="there is no released model 'digit'"):
@@ -144,16 +209,26 @@ def test_versions_go_up_back_and_out(released: Released) -> None:
 
 def test_a_dry_run_and_a_release_that_stays_here(released: Released) -> None:
     dry = promoted(released, dry_run=True)
-    assert (dry.version, dry.commit, released.tags(), released.tags(released.project)) == ("v1.0.0", None, set(), set())
+    assert (dry.version, dry.commit, released.tags(), released.tags(released.project)) == (
+        "v1.0.0",
+        None,
+        set(),
+        set(),
+    )
     assert list(released.remote.iterdir()) == []
     kept = promoted(released, push=False)
     assert (released.tags(), released.tags(released.project)) == (set(), set(kept.tags))
     assert promoted(released).done
     assert released.tags() == set(kept.tags)
     demote(released.project, Move(model="digits"), {})
-    with pytest.raises(UsageError, match="no other version of digits was in stage production before") as empty:
+    with pytest.raises(
+        UsageError, match="no other version of digits was in stage production before"
+    ) as empty:
         rollback(released.project, Move(model="digits"), {})
-    assert empty.value.hint == "it is empty: nbci rollback digits --to v1.0.0 puts that version into it"
+    assert (
+        empty.value.hint
+        == "it is empty: nbci rollback digits --to v1.0.0 puts that version into it"
+    )
 
 
 def forget_identity(released: Released) -> None:
@@ -164,7 +239,9 @@ def forget_identity(released: Released) -> None:
 def change(path: str, text: str) -> Callable[[Released], None]:
     def write(released: Released) -> None:
         place = released.root / path
-        place.write_text(text if not path.endswith(".json") else place.read_text().replace("0.92", text))
+        place.write_text(
+            text if not path.endswith(".json") else place.read_text().replace("0.92", text)
+        )
 
     return write
 
@@ -174,7 +251,9 @@ def forge(released: Released) -> None:
     (kept,) = find_run(find_project(released.project), released.runs[1]).read().steps[1].outs[:1]
     for place in (
         released.project / MODEL,
-        project_cache(find_project(released.project), os.environ).artifacts.objects.path(kept.digest),
+        project_cache(find_project(released.project), os.environ).artifacts.objects.path(
+            kept.digest
+        ),
     ):
         place.chmod(0o644)
         place.write_text("forged")
@@ -233,18 +312,38 @@ _CASES: list[tuple[str, Callable[[Released], object], dict[str, str], type[NbciE
         UsageError,
         "only, and this is feature",
     ),
-    ("change", detached, {"CHANGE_ID": "5", "CHANGE_TARGET": "main"}, UsageError, "this is the build of change 5"),
+    (
+        "change",
+        detached,
+        {"CHANGE_ID": "5", "CHANGE_TARGET": "main"},
+        UsageError,
+        "this is the build of change 5",
+    ),
     ("identity", forget_identity, {}, UsageError, "git does not know your name and email"),
-    ("no origin", lambda r: r.git("remote", "remove", "origin"), {}, UsageError, "no remote origin"),
+    (
+        "no origin",
+        lambda r: r.git("remote", "remove", "origin"),
+        {},
+        UsageError,
+        "no remote origin",
+    ),
     ("origin gone", lambda r: shutil.rmtree(r.origin), {}, InfrastructureError, "git fetch failed"),
     ("hook", refusing_hook, {}, UsageError, "refuses the tags: tags are protected here"),
     ("storage", no_remote, {}, InfrastructureError, "could not be brought to the DVC remote"),
-    ("tag", other_tag, {}, IntegrityError, r"the tag digits@v1\.0\.0 here is another than on origin"),
+    (
+        "tag",
+        other_tag,
+        {},
+        IntegrityError,
+        r"the tag digits@v1\.0\.0 here is another than on origin",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
-    ("spoil", "environ", "kind", "message"), [case[1:] for case in _CASES], ids=[case[0] for case in _CASES]
+    ("spoil", "environ", "kind", "message"),
+    [case[1:] for case in _CASES],
+    ids=[case[0] for case in _CASES],
 )
 def test_what_is_refused_leaves_nothing(
     released: Released,
@@ -293,7 +392,9 @@ def test_who_comes_second_is_told_who_won(released: Released, tmp_path: Path) ->
         f"PYTHONPATH='{ROOT}' exec '{sys.executable}' -P -m nbci promote {run.run}\n"
     )
     hook.chmod(0o755)
-    with pytest.raises(InfrastructureError, match=r"another promotion was there first.*Quick Colleague set") as lost:
+    with pytest.raises(
+        InfrastructureError, match=r"another promotion was there first.*Quick Colleague set"
+    ) as lost:
         promoted(released)
     assert "for run 20990101-000000-000aaaa" in lost.value.message
     hook.unlink()
@@ -301,19 +402,28 @@ def test_who_comes_second_is_told_who_won(released: Released, tmp_path: Path) ->
     assert promoted(released).version == "v1.0.1"
 
 
-def test_a_tag_that_appears_while_the_server_takes_the_push_is_a_lost_race(released: Released) -> None:
-    """After git compared what it knew with what is there, before it locks: in the server's own hook."""
+def test_a_tag_that_appears_while_the_server_takes_the_push_is_a_lost_race(
+    released: Released,
+) -> None:
+    """After git compared what it knew with what is there, before it locks: in the server's own
+    hook.
+    """
     git = Git(released.origin)
     git("config", "user.name", "Quick Colleague")
     git("tag", "-am", "Release\n\nNbci-Run: theirs", "waiting", "main")
     theirs = git("rev-parse", "waiting")
     hook = released.origin / "hooks/pre-receive"
     hook.parent.mkdir(exist_ok=True)
-    hook.write_text(f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\nexec git update-ref 'refs/tags/digits@v1.0.0' {theirs}\n")
+    hook.write_text(
+        f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\nexec git update-ref 'refs/tags/digits@v1.0.0' {theirs}\n"
+    )
     hook.chmod(0o755)
     with pytest.raises(LostRace, match=r"Quick Colleague set digits@v1\.0\.0 for run theirs"):
         promoted(released)
-    assert (released.tags(), git("rev-parse", "digits@v1.0.0")) == ({"waiting", "digits@v1.0.0"}, theirs)
+    assert (released.tags(), git("rev-parse", "digits@v1.0.0")) == (
+        {"waiting", "digits@v1.0.0"},
+        theirs,
+    )
 
 
 _KILLER = """\
@@ -327,7 +437,9 @@ exit $code
 
 
 def killed(released: Released, folder: Path, point: str, *words: str) -> None:
-    done = released.nbci("promote", *words, env={"PATH": f"{folder}:{os.environ['PATH']}", "KILL": point})
+    done = released.nbci(
+        "promote", *words, env={"PATH": f"{folder}:{os.environ['PATH']}", "KILL": point}
+    )
     assert done.returncode == -9, f"{point}: {done.stderr}"
 
 
@@ -364,17 +476,24 @@ def test_a_shallow_detached_clone_promotes(released: Released, tmp_path: Path) -
     promoted(released)
     run = same_again(released)
     clone = tmp_path / "ci"
-    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", released.origin.as_uri(), clone], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "--no-tags", released.origin.as_uri(), clone],
+        check=True,
+    )
     git = Git(clone)
     git("checkout", "-q", "--detach")
     for name in (".nbci", "models", "data", "metrics.json"):
         place = released.project / name
         (shutil.copytree if place.is_dir() else shutil.copyfile)(place, clone / name)
     project = find_project(clone)
-    made = promote_run(project, find_run(project, run), Request(), {**os.environ, "BRANCH_NAME": "main"})
+    made = promote_run(
+        project, find_run(project, run), Request(), {**os.environ, "BRANCH_NAME": "main"}
+    )
     assert (made.version, made.before) == ("v1.0.1", "v1.0.0")
     assert {"digits@v1.0.1", "digits#production#2"} <= released.tags()
-    subprocess.run(["git", "-C", released.origin, "fsck", "--strict"], check=True, capture_output=True)
+    subprocess.run(
+        ["git", "-C", released.origin, "fsck", "--strict"], check=True, capture_output=True
+    )
 
 
 def other_file(released: Released) -> None:
@@ -391,7 +510,8 @@ def one_run_less(released: Released) -> None:
 
 
 @pytest.mark.parametrize(
-    ("baseline", "move_on"), [("file:base.json", other_file), ("rev:main", other_commit), ("run:latest", one_run_less)]
+    ("baseline", "move_on"),
+    [("file:base.json", other_file), ("rev:main", other_commit), ("run:latest", one_run_less)],
 )
 def test_a_verdict_ends_when_its_baseline_moves_on(
     released: Released, baseline: str, move_on: Callable[[Released], None]
@@ -407,7 +527,9 @@ def test_a_verdict_ends_when_its_baseline_moves_on(
     run = same_again(released)
     assert promoted(released, run, dry_run=True).version == "v1.0.0"
     move_on(released)
-    with pytest.raises(Refused, match=f"the baseline {baseline} has changed since the verdict: it was ") as stale:
+    with pytest.raises(
+        Refused, match=f"the baseline {baseline} has changed since the verdict: it was "
+    ) as stale:
         promoted(released, run)
     assert stale.value.hint == f"judge the run anew: nbci gate {run}"
     assert released.tags(released.project) == set()
@@ -441,7 +563,9 @@ def test_only_what_the_gates_let_pass(released: Released) -> None:
     assert promoted(released, weak).version == "v1.0.0"
     (deed, *_) = deeds(released.git, read_models(released.git))
     assert (deed.action, deed.by, deed.reason) == ("gate overridden", "A Tester", "a hotfix")
-    with pytest.raises(Refused, match=r"compares with nothing, and now digits@v1\.0\.0 is to be beaten") as stale:
+    with pytest.raises(
+        Refused, match=r"compares with nothing, and now digits@v1\.0\.0 is to be beaten"
+    ) as stale:
         promoted(released, good)
     assert stale.value.hint == f"judge the run anew: nbci gate {good}"
     assert nbci("gate", good).returncode == 0

@@ -1,4 +1,6 @@
-"""The registry as people ask it: lists, history, audit, lineage, fetching and verifying, on real releases."""
+"""The registry as people ask it: lists, history, audit, lineage, fetching and verifying, on real
+releases.
+"""
 
 from __future__ import annotations
 
@@ -54,8 +56,13 @@ def test_what_is_where(history: Released) -> None:
     assert line.split()[:3] == ["digits", "production", "v1.0.0"]
     assert line.endswith("accuracy 0.91")
     told = json.loads(said(history, "models", "history", "digits", "--json"))
-    assert [(row["version"], row["stage"]) for row in told["versions"]] == [("v1.0.0", "production"), ("v1.1.0", None)]
-    assert "there is no released model 'digit'" in said(history, "models", "history", "digit", code=2)
+    assert [(row["version"], row["stage"]) for row in told["versions"]] == [
+        ("v1.0.0", "production"),
+        ("v1.1.0", None),
+    ]
+    assert "there is no released model 'digit'" in said(
+        history, "models", "history", "digit", code=2
+    )
 
 
 def test_who_did_what(history: Released) -> None:
@@ -84,7 +91,9 @@ def test_lineage_up_and_down(history: Released) -> None:
     assert f"    → file {MODEL}" in down
     assert "      → model digits" in down
     graph = json.loads(said(history, "lineage", "latest", "--format", "json"))
-    assert {"source": "step:prepare", "target": "file:data/rows.json", "values": []} in graph["edges"]
+    assert {"source": "step:prepare", "target": "file:data/rows.json", "values": []} in graph[
+        "edges"
+    ]
     drawn = said(history, "lineage", "digits#production", "--format", "mermaid").splitlines()
     assert drawn[0] == "flowchart LR"
     assert sum("-->" in line for line in drawn) == 7
@@ -97,7 +106,9 @@ def test_files_are_known_from_releases_alone(history: Released, tmp_path: Path) 
     assert "← step prepare" in down
     assert "→ model digits@v1.1.0" in down
     assert "→ step train/svm" in said(history, "lineage", "nb/train.ipynb", cwd=tmp_path / "clone")
-    assert "names no model" in said(history, "lineage", "data/nothing.json", code=2, cwd=tmp_path / "clone")
+    assert "names no model" in said(
+        history, "lineage", "data/nothing.json", code=2, cwd=tmp_path / "clone"
+    )
 
 
 def test_runs_that_were_promoted_are_never_cleaned_away(history: Released, tmp_path: Path) -> None:
@@ -119,9 +130,20 @@ def test_a_model_comes_from_anywhere(history: Released, tmp_path: Path) -> None:
     told = said(history, "models", "get", "digits#production", tmp_path / "here.bin")
     assert told.startswith("digits v1.0.0")
     assert (tmp_path / "here.bin").read_text() == "1.0 [1, 2, 3]"
-    assert "something already" in said(history, "models", "get", "digits@1.1.0", tmp_path / "here.bin", code=2)
+    assert "something already" in said(
+        history, "models", "get", "digits@1.1.0", tmp_path / "here.bin", code=2
+    )
     (tmp_path / "empty").mkdir()
-    said(history, "models", "get", "digits@1.1.0", "--url", str(history.origin), ".", cwd=tmp_path / "empty")
+    said(
+        history,
+        "models",
+        "get",
+        "digits@1.1.0",
+        "--url",
+        str(history.origin),
+        ".",
+        cwd=tmp_path / "empty",
+    )
     assert (tmp_path / "empty/digits model.bin").read_text() == "2.0 [1, 2, 3]"
     assert "has no version v3.0.0" in said(history, "models", "get", "digits@3.0.0", ".", code=2)
 
@@ -136,9 +158,18 @@ def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
     stored.write_text("forged")
     try:
         told = said(history, "models", "verify", code=5)
-        assert told == f"digits v1.1.0: {MODEL}: the object {digest} on the DVC remote was altered\n"
+        assert (
+            told == f"digits v1.1.0: {MODEL}: the object {digest} on the DVC remote was altered\n"
+        )
         assert "is not what was promoted" in said(
-            history, "models", "get", "digits@1.1.0", "--url", str(history.origin), tmp_path / "got", code=5
+            history,
+            "models",
+            "get",
+            "digits@1.1.0",
+            "--url",
+            str(history.origin),
+            tmp_path / "got",
+            code=5,
         )
         stored.unlink()
         assert "is not on the DVC remote" in said(history, "models", "verify", "--quick", code=5)
@@ -146,7 +177,9 @@ def test_what_was_altered_is_named(history: Released, tmp_path: Path) -> None:
         stored.write_bytes(whole)
 
 
-def test_a_release_whose_own_remote_is_gone_is_no_sound_one(history: Released, tmp_path: Path) -> None:
+def test_a_release_whose_own_remote_is_gone_is_no_sound_one(
+    history: Released, tmp_path: Path
+) -> None:
     """Storage moved: this checkout knows where to, a clone of the release does not."""
     made = copy_of(history, tmp_path / "moved")
     config = made.project / ".dvc/config"

@@ -1,4 +1,7 @@
-"""DVC remotes that fail a promotion: cut half-way, altered, not writable, full. And what killed promotions leave."""
+"""DVC remotes that fail a promotion: cut half-way, altered, not writable, full.
+
+And what killed promotions leave.
+"""
 
 from __future__ import annotations
 
@@ -80,13 +83,19 @@ def s3_settings(port: int) -> dict[str, object]:
 
 
 def test_a_connection_cut_half_way_loses_nothing_and_a_second_try_completes(
-    large: Released, s3: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, stock: Callable[..., str]
+    large: Released,
+    s3: int,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    stock: Callable[..., str],
 ) -> None:
     monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     wire = Wire(s3, allowed_bytes=PARTS * PART_BYTES // 2)
     try:
         store_in(large, f"s3://{BUCKET}/{tmp_path.name}", **s3_settings(wire.port))
-        with pytest.raises(InfrastructureError, match="could not be brought to the DVC remote") as cut:
+        with pytest.raises(
+            InfrastructureError, match="could not be brought to the DVC remote"
+        ) as cut:
             promoted(large)
         assert cut.value.hint
         assert large.tags() == large.tags(large.project) == set()
@@ -102,7 +111,9 @@ def test_a_connection_cut_half_way_loses_nothing_and_a_second_try_completes(
     assert found == {f"-{part} ä.bin": bytes([part]) * PART_BYTES for part in range(PARTS)}
 
 
-def test_an_object_that_was_altered_on_the_remote_is_named_and_nothing_is_promoted(large: Released) -> None:
+def test_an_object_that_was_altered_on_the_remote_is_named_and_nothing_is_promoted(
+    large: Released,
+) -> None:
     store_in(large, large.remote)
     assert large.nbci("push", "--remote", "other").returncode == 0
     listing = next(path for path in (large.remote / "files/md5").rglob("*.dir"))
@@ -141,10 +152,14 @@ exit $code
 @pytest.mark.parametrize(
     ("option", "told"), [("size=500k", "No space left on device"), ("ro", "Read-only file system")]
 )
-def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(large: Released, option: str, told: str) -> None:
+def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(
+    large: Released, option: str, told: str
+) -> None:
     """On a file system of its own, where this machine lets a test mount one."""
     store_in(large, large.remote)
-    script = _MOUNTED.format(option=option, remote=large.remote, project=large.project, python=sys.executable)
+    script = _MOUNTED.format(
+        option=option, remote=large.remote, project=large.project, python=sys.executable
+    )
     try:
         done = subprocess.run(
             ["unshare", "-rm", "sh", "-c", script],
@@ -164,11 +179,15 @@ def test_a_full_or_read_only_remote_is_told_and_a_second_try_completes(large: Re
     assert promoted(large).version == "v1.0.0"
 
 
-def test_what_a_killed_promotion_leaves_the_next_one_removes(released: Released, tmp_path: Path) -> None:
+def test_what_a_killed_promotion_leaves_the_next_one_removes(
+    released: Released, tmp_path: Path
+) -> None:
     place = find_project(released.project).state_folder / "promotions"
     git = tmp_path / "bin/git"
     git.parent.mkdir()
-    git.write_text(f'#!/bin/sh\n[ "$3" != write-tree ] || kill -9 $PPID\nexec \'{shutil.which("git")}\' "$@"\n')
+    git.write_text(
+        f'#!/bin/sh\n[ "$3" != write-tree ] || kill -9 $PPID\nexec \'{shutil.which("git")}\' "$@"\n'
+    )
     git.chmod(0o755)
     done = released.nbci("promote", "latest", env={"PATH": f"{git.parent}:{os.environ['PATH']}"})
     assert done.returncode == -signal.SIGKILL

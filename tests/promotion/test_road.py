@@ -46,4 +46,7 @@ def test_what_is_set_outside_the_repository_is_access(tmp_path: Path) -> None:
     configure(tmp_path, "/storage")
     assert access_of(Project(root=tmp_path)) == {"core": {}, "remote": {}}
     configure(tmp_path, "/mine", "config.local")
-    assert access_of(Project(root=tmp_path)) == {"core": {"remote": "team"}, "remote": {"team": {"url": "/mine"}}}
+    assert access_of(Project(root=tmp_path)) == {
+        "core": {"remote": "team"},
+        "remote": {"team": {"url": "/mine"}},
+    }

@@ -23,9 +23,13 @@ def keys(released: Released) -> dict[str, Path]:
     made = {}
     for name in ("ci", "stranger"):
         made[name] = released.root / name
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made[name])], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(made[name])], check=True
+        )
     write_signers(released, made["ci"])
-    (released.project / "pyproject.toml").write_text('[tool.nbci]\nsigners = "signers"\n', encoding="utf-8")
+    (released.project / "pyproject.toml").write_text(
+        '[tool.nbci]\nsigners = "signers"\n', encoding="utf-8"
+    )
     released.git("add", ".")
     released.git("commit", "-qm", "name the signers")
     released.git("push", "-q", "origin", "main")
@@ -45,7 +49,8 @@ def signed_run(released: Released, key: Path | None) -> str:
 
 
 @pytest.mark.parametrize(
-    ("signer", "said"), [(None, "carries no signature"), ("stranger", "is signed by none of the signers")]
+    ("signer", "said"),
+    [(None, "carries no signature"), ("stranger", "is signed by none of the signers")],
 )
 def test_a_run_that_no_signer_signed_is_not_promoted(
     released: Released, keys: dict[str, Path], signer: str | None, said: str
@@ -56,7 +61,9 @@ def test_a_run_that_no_signer_signed_is_not_promoted(
     assert said in done.stderr
 
 
-def test_a_seal_that_was_changed_after_signing_is_not_promoted(released: Released, keys: dict[str, Path]) -> None:
+def test_a_seal_that_was_changed_after_signing_is_not_promoted(
+    released: Released, keys: dict[str, Path]
+) -> None:
     run = signed_run(released, keys["ci"])
     seal = released.project / ".nbci/runs" / run / "seal.json"
     seal.write_bytes(seal.read_bytes() + b"\n")
@@ -65,7 +72,9 @@ def test_a_seal_that_was_changed_after_signing_is_not_promoted(released: Release
     assert "is not that of this seal" in done.stderr
 
 
-def test_who_signed_a_release_is_checked_and_said(released: Released, keys: dict[str, Path]) -> None:
+def test_who_signed_a_release_is_checked_and_said(
+    released: Released, keys: dict[str, Path]
+) -> None:
     done = released.nbci("promote", signed_run(released, keys["ci"]))
     assert done.returncode == 0, done.stderr
     assert released.nbci("models", "verify", "--quick").returncode == 0

@@ -43,10 +43,19 @@ def test_nan_is_read_as_python_writes_it() -> None:
 
 def test_defaults_are_left_out_but_for_the_format() -> None:
     record = RunRecord(run="r", pipeline="p", target="t", result="passed", nbci="1")
-    assert set(json.loads(to_json_line(record))) == {"run", "pipeline", "target", "result", "nbci", "format"}
+    assert set(json.loads(to_json_line(record))) == {
+        "run",
+        "pipeline",
+        "target",
+        "result",
+        "nbci",
+        "format",
+    }
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", '{"name": "m", "value": "much", "source": "s"}', '{"value": 1}'])
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", '{"name": "m", "value": "much", "source": "s"}', '{"value": 1}']
+)
 def test_what_is_no_record_is_named(text: str) -> None:
     with pytest.raises(IntegrityError, match="no Metric") as refused:
         from_json(text, Metric, "a/record.json")

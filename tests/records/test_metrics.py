@@ -10,10 +10,14 @@ import pytest
 from nbci.records.metrics import as_number, of_json
 
 
-@pytest.mark.parametrize("value", [True, False, None, "0.9", "1", "", " 1", "nan", "inf", [1], {}, 10**400, "\u0661"])
+@pytest.mark.parametrize(
+    "value", [True, False, None, "0.9", "1", "", " 1", "nan", "inf", [1], {}, 10**400, "\u0661"]
+)
 def test_what_is_no_plain_number_is_no_metric(value: object) -> None:
     assert as_number(value) is None
-    assert [metric.name for metric in of_json(json.dumps({"it": value, "other": 1}), "m.json")] == ["other"]
+    assert [metric.name for metric in of_json(json.dumps({"it": value, "other": 1}), "m.json")] == [
+        "other"
+    ]
 
 
 def test_numbers_are() -> None:

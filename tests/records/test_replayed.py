@@ -16,8 +16,13 @@ CELLS = 3
 
 
 def empty() -> ExecutedNotebook:
-    runs = [CellRun(role="step", number=n + 1, first_line=f"line {n}", result="not run") for n in range(CELLS)]
-    sources: list[dict[str, Any]] = [{"source": run.first_line, "metadata": {}, "outputs": []} for run in runs]
+    runs = [
+        CellRun(role="step", number=n + 1, first_line=f"line {n}", result="not run")
+        for n in range(CELLS)
+    ]
+    sources: list[dict[str, Any]] = [
+        {"source": run.first_line, "metadata": {}, "outputs": []} for run in runs
+    ]
     return ExecutedNotebook({"nbformat": 4, "metadata": {}, "cells": sources}, runs)
 
 
@@ -28,10 +33,16 @@ def display(text: str) -> dict[str, Any]:
 texts = st.text(st.sampled_from("ab\r\nä\ud800"), max_size=6)
 names = st.sampled_from(["one", "two"])
 of_a_cell = st.one_of(
-    st.builds(lambda stream, text: {"do": "text", "stream": stream, "text": text}, st.sampled_from("oe"), texts),
+    st.builds(
+        lambda stream, text: {"do": "text", "stream": stream, "text": text},
+        st.sampled_from("oe"),
+        texts,
+    ),
     st.builds(lambda text: {"do": "show", "output": display(text)}, texts),
     st.builds(lambda text, name: {"do": "show", "output": display(text), "id": name}, texts, names),
-    st.builds(lambda text, name: {"do": "update", "output": display(text), "id": name}, texts, names),
+    st.builds(
+        lambda text, name: {"do": "update", "output": display(text), "id": name}, texts, names
+    ),
     st.builds(lambda count: {"do": "count", "count": count}, st.integers(1, 9)),
     st.just({"do": "clear"}),
     st.just({"do": "spill", "path": "files/x.txt"}),
@@ -41,7 +52,10 @@ cells = st.lists(st.lists(of_a_cell | late, max_size=8), min_size=1, max_size=CE
 
 
 def story(cells: list[list[Event]], *, ends: bool) -> list[Event]:
-    """What happens when these cells run; the last one ends or not. What is late is of the cell before."""
+    """What happens when these cells run; the last one ends or not.
+
+    What is late is of the cell before.
+    """
     events: list[Event] = []
     for index, happens in enumerate(cells):
         events.append({"do": "start", "cell": index, "started_utc": "2026-01-01T00:00:00.000Z"})
@@ -49,7 +63,13 @@ def story(cells: list[list[Event]], *, ends: bool) -> list[Event]:
             there, here = ({"do": "turn", "cell": place} for place in (max(index - 1, 0), index))
             events += [there, event, here] if event.get("late") else [event]
         if ends or index + 1 < len(cells):
-            run = {"role": "step", "number": index + 1, "first_line": "", "result": "passed", "seconds": 0.5}
+            run = {
+                "role": "step",
+                "number": index + 1,
+                "first_line": "",
+                "result": "passed",
+                "seconds": 0.5,
+            }
             events.append({"do": "end", "run": run, "metadata": {"tags": ["t"]}})
     return copy.deepcopy(events)
 
@@ -68,7 +88,9 @@ def seen(executed: ExecutedNotebook | None) -> Any:
 
 
 @given(cells, st.booleans(), st.data())
-def test_a_journal_makes_the_notebook_again(cells: list[list[Event]], ends: bool, data: st.DataObject) -> None:
+def test_a_journal_makes_the_notebook_again(
+    cells: list[list[Event]], ends: bool, data: st.DataObject
+) -> None:
     """Also when it was rewritten somewhere on the way."""
     events = story(cells, ends=ends)
     at = data.draw(st.integers(0, len(events)))
@@ -78,7 +100,9 @@ def test_a_journal_makes_the_notebook_again(cells: list[list[Event]], ends: bool
 
 
 @given(cells, st.data())
-def test_a_torn_journal_makes_what_came_before(cells: list[list[Event]], data: st.DataObject) -> None:
+def test_a_torn_journal_makes_what_came_before(
+    cells: list[list[Event]], data: st.DataObject
+) -> None:
     events = story(cells, ends=True)
     lines = [event_line(empty().begin()), *map(event_line, events)]
     torn = data.draw(st.integers(1, len(lines) - 1))
@@ -88,7 +112,10 @@ def test_a_torn_journal_makes_what_came_before(cells: list[list[Event]], data: s
 
 anything = st.recursive(
     st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["do", "cell", "run", "x"]), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["do", "cell", "run", "x"]), inner)
+    ),
     max_leaves=6,
 )
 keys = (
@@ -105,9 +132,15 @@ keys = (
     "notebook",
     "cells",
 )
-kinds = st.sampled_from(["begin", "start", "text", "show", "update", "clear", "count", "spill", "end", "turn", "other"])
-strange = st.builds(lambda do, rest: {**rest, "do": do}, kinds, st.dictionaries(st.sampled_from(keys), anything))
-garbage = st.one_of(st.binary(max_size=20), st.builds(lambda event: json.dumps(event).encode(), strange))
+kinds = st.sampled_from(
+    ["begin", "start", "text", "show", "update", "clear", "count", "spill", "end", "turn", "other"]
+)
+strange = st.builds(
+    lambda do, rest: {**rest, "do": do}, kinds, st.dictionaries(st.sampled_from(keys), anything)
+)
+garbage = st.one_of(
+    st.binary(max_size=20), st.builds(lambda event: json.dumps(event).encode(), strange)
+)
 
 
 @given(st.lists(garbage, max_size=12))
@@ -134,7 +167,9 @@ def test_the_cell_that_ran_is_marked() -> None:
 
 
 def test_what_is_late_is_of_its_own_cell() -> None:
-    """A thread of the first cell prints while the second runs; the running one is still known after a kill."""
+    """A thread of the first cell prints while the second runs; the running one is still known after
+    a kill.
+    """
     text = {"do": "text", "stream": "stdout", "text": "10%\r20%"}
     executed = happened(story([[text], [text, {**text, "late": True}, text]], ends=False)[:-1])
     texts = [[output["text"] for output in cell["outputs"]] for cell in executed.notebook["cells"]]

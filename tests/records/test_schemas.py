@@ -15,7 +15,9 @@ from nbci.plan.model import Plan
 from nbci.records.manifest import Manifest
 from nbci.records.model import RunRecord, StepRecord
 
-UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))  # read here: the guards clear the environment before tests run
+UPDATE = bool(
+    os.environ.get("NBCI_UPDATE_GOLDEN")
+)  # read here: the guards clear the environment before tests run
 SCHEMAS = Path(__file__).parents[2] / "schemas"
 
 
@@ -29,7 +31,9 @@ def cleaned(value: Any) -> Any:
     """The schema with docstrings as Python 3.13 has them, without the indentation of the source."""
     if isinstance(value, dict):
         return {
-            key: inspect.cleandoc(item) if key == "description" and isinstance(item, str) else cleaned(item)
+            key: inspect.cleandoc(item)
+            if key == "description" and isinstance(item, str)
+            else cleaned(item)
             for key, item in value.items()
         }
     return [cleaned(item) for item in value] if isinstance(value, list) else value

@@ -55,7 +55,10 @@ def origin(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def shallow(origin: Path, tmp_path: Path) -> Path:
     """As CI clones: one commit, no tags, no branch."""
-    subprocess.run(["git", "clone", "-q", "--depth=1", "--no-tags", origin.as_uri(), tmp_path / "ci"], check=True)
+    subprocess.run(
+        ["git", "clone", "-q", "--depth=1", "--no-tags", origin.as_uri(), tmp_path / "ci"],
+        check=True,
+    )
     Git(tmp_path / "ci")("checkout", "-q", "--detach")
     return tmp_path / "ci"
 
@@ -64,8 +67,14 @@ def test_a_shallow_clone_without_tags_finds_it(shallow: Path) -> None:
     assert champion(shallow, "digits", branch="main", stage="production", refresh=False) is None
     found = champion(shallow, "digits", branch="main", stage="production")
     assert found is not None
-    assert (found.version, found.metrics, found.branch) == ("v1.1.0", {"train:accuracy": 0.95}, "main")
-    (shallow / ".git/config").write_text((shallow / ".git/config").read_text().replace("origin.git", "gone.git"))
+    assert (found.version, found.metrics, found.branch) == (
+        "v1.1.0",
+        {"train:accuracy": 0.95},
+        "main",
+    )
+    (shallow / ".git/config").write_text(
+        (shallow / ".git/config").read_text().replace("origin.git", "gone.git")
+    )
     assert champion(shallow, "digits", branch="main", stage="production") == found
     other = champion(shallow, "digits", branch=None, stage=None)
     assert other is not None
@@ -87,5 +96,7 @@ def test_outside_of_git_there_is_none(tmp_path: Path) -> None:
 def test_a_tag_that_was_moved_is_named(shallow: Path) -> None:
     git = Git(shallow)
     git("tag", "-a", "-m", "another", "digits@v1.0.0")
-    with pytest.raises(IntegrityError, match=r"the tag digits@v1\.0\.0 here is another than on origin"):
+    with pytest.raises(
+        IntegrityError, match=r"the tag digits@v1\.0\.0 here is another than on origin"
+    ):
         champion(shallow, "digits", branch="main", stage="production")

@@ -20,12 +20,19 @@ if TYPE_CHECKING:
 
 
 def event(
-    action: Action, version: int, number: int | None = None, *, stage: str | None = None, seconds: int = 0
+    action: Action,
+    version: int,
+    number: int | None = None,
+    *,
+    stage: str | None = None,
+    seconds: int = 0,
 ) -> Event:
     """An event of the model `m`, on the commit of version v{version}.0.0."""
     name = f"v{version}.0.0"
     registry = action in ("register", "deregister")
-    tag = TagName(action=action, model="m", version=name if registry else None, stage=stage, number=number)
+    tag = TagName(
+        action=action, model="m", version=name if registry else None, stage=stage, number=number
+    )
     return Event(
         action=action, model="m", tag=tag_name(tag), object=f"o{number}", commit=f"c{version}", seconds=0,
         name="A", email="a@b.c", version=tag.version, stage=stage, number=number,
@@ -47,7 +54,11 @@ def test_a_stage_holds_what_was_assigned_last() -> None:
     model = state(events)
     assert holders(model) == {"production": "v3.0.0"}
     assert (model.next_number, model.before("production")) == (4, "v2.0.0")
-    back = [*events, event("unassign", 3, 4, stage="production"), event("assign", 2, 5, stage="production")]
+    back = [
+        *events,
+        event("unassign", 3, 4, stage="production"),
+        event("assign", 2, 5, stage="production"),
+    ]
     assert holders(state(back)) == {"production": "v2.0.0"}
     assert state(back).before("production") == "v1.0.0"
     emptied = [*events, *(event("unassign", n, 3 + n, stage="production") for n in (3, 2, 1))]
@@ -64,14 +75,22 @@ def test_a_version_taken_back_is_in_no_stage() -> None:
 
 
 _EVENTS = st.lists(
-    st.tuples(st.sampled_from(["assign", "unassign"]), st.integers(1, 4), st.sampled_from(["a", "b"])), max_size=12
+    st.tuples(
+        st.sampled_from(["assign", "unassign"]), st.integers(1, 4), st.sampled_from(["a", "b"])
+    ),
+    max_size=12,
 )
 
 
 @given(_EVENTS, st.randoms(use_true_random=False))
-def test_the_order_in_which_tags_are_read_does_not_matter(drawn: list[tuple[Action, int, str]], random: Random) -> None:
+def test_the_order_in_which_tags_are_read_does_not_matter(
+    drawn: list[tuple[Action, int, str]], random: Random
+) -> None:
     events = [event("register", n) for n in range(1, 5)]
-    events += [event(action, version, number, stage=stage) for number, (action, version, stage) in enumerate(drawn, 1)]
+    events += [
+        event(action, version, number, stage=stage)
+        for number, (action, version, stage) in enumerate(drawn, 1)
+    ]
     shuffled = list(events)
     random.shuffle(shuffled)
     assert fold(shuffled) == fold(events)
@@ -85,7 +104,12 @@ def test_stages_are_what_gto_makes_of_them(drawn: list[tuple[Action, int, str]])
 
     kinds = {"assign": Assignment, "unassign": Unassignment}
     artifact = Artifact(artifact="m", versions=[])
-    common: dict[str, Any] = {"artifact": "m", "author": "A", "author_email": "a@b.c", "message": ""}
+    common: dict[str, Any] = {
+        "artifact": "m",
+        "author": "A",
+        "author_email": "a@b.c",
+        "message": "",
+    }
     for n in range(1, 5):
         artifact.add_event(Registration(version=f"v{n}.0.0", created_at=datetime.fromtimestamp(n, UTC),
                                         commit_hexsha=f"c{n}", tag="t", **common))  # fmt: skip
@@ -96,10 +120,15 @@ def test_stages_are_what_gto_makes_of_them(drawn: list[tuple[Action, int, str]])
 
     expected = {
         stage: found[0].version
-        for stage, found in artifact.get_vstages(versions_per_stage=1, sort=VersionSort.Timestamp).items()
+        for stage, found in artifact.get_vstages(
+            versions_per_stage=1, sort=VersionSort.Timestamp
+        ).items()
     }
     events = [event("register", n) for n in range(1, 5)]
-    events += [event(action, version, number, stage=stage) for number, (action, version, stage) in enumerate(drawn, 1)]
+    events += [
+        event(action, version, number, stage=stage)
+        for number, (action, version, stage) in enumerate(drawn, 1)
+    ]
     assert holders(state(events)) == expected
 
 
@@ -120,6 +149,8 @@ def test_notes_are_the_last_paragraph() -> None:
     noted = event("register", 1)
     from dataclasses import replace
 
-    told = replace(noted, message="Promote m\n\nabout: nothing\n\nNbci-Run: R\nNbci-Build: http://ci/1\n")
+    told = replace(
+        noted, message="Promote m\n\nabout: nothing\n\nNbci-Run: R\nNbci-Build: http://ci/1\n"
+    )
     assert told.notes == {"Nbci-Run": "R", "Nbci-Build": "http://ci/1"}
     assert noted.notes == {}

@@ -55,7 +55,11 @@ def gto_says(name: str) -> tuple[str, str, str | None, str | None, int | None] |
 
 def nbci_says(name: str) -> tuple[Action, str, str | None, str | None, int | None] | None:
     parsed = parse_tag(name)
-    return (parsed.action, parsed.model, parsed.version, parsed.stage, parsed.number) if parsed else None
+    return (
+        (parsed.action, parsed.model, parsed.version, parsed.stage, parsed.number)
+        if parsed
+        else None
+    )
 
 
 _BROKEN = st.text(alphabet="av1.0#@!=/-_:é ", max_size=14)
@@ -80,7 +84,9 @@ def test_references(text: str, expected: Reference) -> None:
     assert parse_reference(text) == expected
 
 
-@pytest.mark.parametrize("text", ["", "@", "digits@", "digits#", "digits@1.2", "di gits", "-digits", "digits#a#1"])
+@pytest.mark.parametrize(
+    "text", ["", "@", "digits@", "digits#", "digits@1.2", "di gits", "-digits", "digits#a#1"]
+)
 def test_no_reference(text: str) -> None:
     with pytest.raises(UsageError, match="names no model"):
         parse_reference(text)

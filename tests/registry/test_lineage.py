@@ -43,4 +43,6 @@ def test_around_a_thing_are_its_causes_and_effects_alone() -> None:
         "file:models", "model:digits",
     }  # fmt: skip
     assert "step:aside" not in found.around(["model:digits"]).nodes
-    assert {"step:aside", "model:digits", "file:plot.png"} <= set(found.around(["file:raw.csv"]).nodes)
+    assert {"step:aside", "model:digits", "file:plot.png"} <= set(
+        found.around(["file:raw.csv"]).nodes
+    )

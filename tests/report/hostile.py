@@ -1,4 +1,6 @@
-"""The report of hostile notebooks: those of `hostile/`, in a run whose every name and value is hostile, too."""
+"""The report of hostile notebooks: those of `hostile/`, in a run whose every name and value is
+hostile, too.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,16 @@ from msgspec.structs import replace
 from nbci.plan.compare import Compared, difference
 from nbci.plan.model import PlannedCell
 from nbci.records.git_state import GitState
-from nbci.records.model import Attempt, Failure, FileRef, Metric, ParameterValue, RunRecord, StepRecord, Usage
+from nbci.records.model import (
+    Attempt,
+    Failure,
+    FileRef,
+    Metric,
+    ParameterValue,
+    RunRecord,
+    StepRecord,
+    Usage,
+)
 from nbci.report.data.material import Baseline, Material, ShownRun
 from nbci.report.render import render_report
 from nbci.report.write import write_report
@@ -26,7 +37,17 @@ OUTSIDE = "outside.example"
 
 _SCRIPT = "<script>alert(1)</script>"
 _HANDLER = '" onload="alert(1)'
-_STEPS = ("../../escaped", "a/b", _SCRIPT, _HANDLER, "CON", "..", "\u202edesrever", "__proto__", "x" * 300)
+_STEPS = (
+    "../../escaped",
+    "a/b",
+    _SCRIPT,
+    _HANDLER,
+    "CON",
+    "..",
+    "\u202edesrever",
+    "__proto__",
+    "x" * 300,
+)
 
 
 def hostile_material() -> Material:
@@ -40,10 +61,14 @@ def hostile_material() -> Material:
         baseline=Baseline(
             title=f"run {_SCRIPT}{_HANDLER}",
             run=ShownRun(
-                record=before, plan=plan, notebooks=dict(zip(names, notebooks[1:] + notebooks[:1], strict=True))
+                record=before,
+                plan=plan,
+                notebooks=dict(zip(names, notebooks[1:] + notebooks[:1], strict=True)),
             ),
             difference=difference(
-                Compared(record=before, plan=plan), Compared(record=record, plan=plan), lambda _ref: None
+                Compared(record=before, plan=plan),
+                Compared(record=record, plan=plan),
+                lambda _ref: None,
             ),
         ),
     )
@@ -62,7 +87,8 @@ def _plan(names: tuple[str, ...]) -> Plan:
 
 def _run(names: tuple[str, ...], notebooks: list[Any]) -> RunRecord:
     steps = [
-        _step(name, notebook, failed=at == 0) for at, (name, notebook) in enumerate(zip(names, notebooks, strict=True))
+        _step(name, notebook, failed=at == 0)
+        for at, (name, notebook) in enumerate(zip(names, notebooks, strict=True))
     ]
     return samples.run(
         *steps,
@@ -74,10 +100,15 @@ def _run(names: tuple[str, ...], notebooks: list[Any]) -> RunRecord:
         git=GitState(commit=_SCRIPT, branch=f"{_HANDLER}javascript:alert(1)", dirty=True),
         params=(
             ParameterValue(name=_SCRIPT, value={_HANDLER: [_SCRIPT, float("nan")]}, source=_SCRIPT),
-            ParameterValue(name="url", value="javascript:alert(1)", source="](javascript:alert(1))"),
+            ParameterValue(
+                name="url", value="javascript:alert(1)", source="](javascript:alert(1))"
+            ),
             ParameterValue(name="note", value="\u202e</pre></details>\x00\ud800", source="../../x"),
         ),
-        warnings=(_SCRIPT, "[x](javascript:alert(1)) ![x](https://outside.example/a.png) @everyone"),
+        warnings=(
+            _SCRIPT,
+            "[x](javascript:alert(1)) ![x](https://outside.example/a.png) @everyone",
+        ),
     )
 
 
@@ -111,14 +142,19 @@ def _step(name: str, notebook: Any, *, failed: bool) -> StepRecord:
                 started_utc=_SCRIPT,
                 seconds=1.5,
                 failure=failure if failed else None,
-                cells=tuple(replace(cell, result="failed") if failed and cell.number == 1 else cell for cell in cells),
+                cells=tuple(
+                    replace(cell, result="failed") if failed and cell.number == 1 else cell
+                    for cell in cells
+                ),
                 notebook="../../../escaped.ipynb",
                 log=_SCRIPT,
             ),
         ),
         metrics=(Metric(name=f"{name}/{_SCRIPT}", value=float("nan"), source=_SCRIPT),),
         deps=(FileRef(path=f"../../{_SCRIPT}", digest=_HANDLER, bytes=1),),
-        outs=(FileRef(path="/etc/passwd", digest="javascript:alert(1)", bytes=10**18, files=10**9),),
+        outs=(
+            FileRef(path="/etc/passwd", digest="javascript:alert(1)", bytes=10**18, files=10**9),
+        ),
         distributions={_SCRIPT: _HANDLER},
         usage=Usage(cpu_seconds=1e300, peak_memory_bytes=1, gpu=_SCRIPT),
         warnings=(_SCRIPT,),

@@ -1,4 +1,6 @@
-"""What the report's tests ask of HTML: that it keeps to Jenkins' policy, is well formed, and links to what is there."""
+"""What the report's tests ask of HTML: that it keeps to Jenkins' policy, is well formed, and links
+to what is there.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ ATTRIBUTES = set(
 
 
 class Page(HTMLParser):
-    """A page taken apart; any element or attribute that is not expected, and any imbalance, is a fault."""
+    """A page taken apart; any element or attribute that is not expected, and any imbalance, is a
+    fault.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -72,8 +76,12 @@ class Page(HTMLParser):
 
 
 def pages(files: Mapping[str, bytes]) -> dict[str, Page]:
-    """Every page of a report, after checking that all of them are whole and lead only to what is there."""
-    found = {path: Page(content.decode()) for path, content in files.items() if path.endswith(".html")}
+    """Every page of a report, after checking that all of them are whole and lead only to what is
+    there.
+    """
+    found = {
+        path: Page(content.decode()) for path, content in files.items() if path.endswith(".html")
+    }
     for path, page in found.items():
         assert files[path].startswith(b'<!doctype html>\n<html lang="en">')
         assert len(page.ids) == len(set(page.ids))
@@ -85,7 +93,9 @@ def pages(files: Mapping[str, bytes]) -> dict[str, Page]:
     return found
 
 
-def _check_link(path: str, link: str, found: Mapping[str, Page], files: Mapping[str, bytes]) -> None:
+def _check_link(
+    path: str, link: str, found: Mapping[str, Page], files: Mapping[str, bytes]
+) -> None:
     if link.startswith(("https://", "http://", "mailto:")):
         return
     target, _, anchor = link.partition("#")

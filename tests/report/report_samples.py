@@ -1,4 +1,6 @@
-"""Runs for the report's tests: one that passed, one that failed, built by hand with times that never change."""
+"""Runs for the report's tests: one that passed, one that failed, built by hand with times that
+never change.
+"""
 
 from __future__ import annotations
 
@@ -42,13 +44,20 @@ def png(width: int = 2, height: int = 2, grey: int = 120) -> bytes:
     """A small grey picture."""
 
     def chunk(kind: bytes, content: bytes) -> bytes:
-        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+        return (
+            struct.pack(">I", len(content))
+            + kind
+            + content
+            + struct.pack(">I", zlib.crc32(kind + content))
+        )
 
     rows = (b"\x00" + bytes([grey]) * width) * height
     header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
     stream = io.BytesIO()
     stream.write(b"\x89PNG\r\n\x1a\n")
-    stream.write(chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b""))
+    stream.write(
+        chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(rows, 9)) + chunk(b"IEND", b"")
+    )
     return stream.getvalue()
 
 
@@ -72,11 +81,22 @@ def shown(data: dict[str, Any], metadata: dict[str, Any] | None = None) -> dict[
 
 
 def raised(name: str, value: str, traceback: str) -> dict[str, Any]:
-    return {"output_type": "error", "ename": name, "evalue": value, "traceback": traceback.split("\n")}
+    return {
+        "output_type": "error",
+        "ename": name,
+        "evalue": value,
+        "traceback": traceback.split("\n"),
+    }
 
 
 def code_cell(source: str, *outputs: dict[str, Any]) -> dict[str, Any]:
-    return {"cell_type": "code", "source": source, "metadata": {}, "outputs": list(outputs), "execution_count": 1}
+    return {
+        "cell_type": "code",
+        "source": source,
+        "metadata": {},
+        "outputs": list(outputs),
+        "execution_count": 1,
+    }
 
 
 def notebook(*cells: dict[str, Any]) -> dict[str, Any]:
@@ -86,18 +106,28 @@ def notebook(*cells: dict[str, Any]) -> dict[str, Any]:
 
 def ran(number: int | None, first_line: str, seconds: float | None = 0.25, **more: Any) -> CellRun:
     return CellRun(
-        number=number, first_line=first_line, seconds=seconds, **{"role": "step", "result": "passed", **more}
+        number=number,
+        first_line=first_line,
+        seconds=seconds,
+        **{"role": "step", "result": "passed", **more},
     )
 
 
 def planned(name: str, *cells: PlannedCell, **more: Any) -> PlannedStep:
     return PlannedStep(
-        name=name, notebook="notebooks/digits.ipynb", kernel="python3", language="python", cells=cells, **more
+        name=name,
+        notebook="notebooks/digits.ipynb",
+        kernel="python3",
+        language="python",
+        cells=cells,
+        **more,
     )
 
 
 def plan(*steps: PlannedStep, **more: Any) -> Plan:
-    return Plan(pipeline="digits", target="pipelines/digits.yaml", steps=steps, nbci="0.1.0", **more)
+    return Plan(
+        pipeline="digits", target="pipelines/digits.yaml", steps=steps, nbci="0.1.0", **more
+    )
 
 
 def run(*steps: StepRecord, **more: Any) -> RunRecord:
@@ -115,12 +145,19 @@ def run(*steps: StepRecord, **more: Any) -> RunRecord:
         "user": "ada",
         "platform": "Linux-6.1-x86_64",
         "python": "3.11.9",
-        "git": GitState(commit="4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345", branch="main", dirty=True),
+        "git": GitState(
+            commit="4f2a9c1e7b3d5f60718293a4b5c6d7e8f9012345", branch="main", dirty=True
+        ),
         "params": (
             ParameterValue(name="C", value=10, source="-p"),
-            ParameterValue(name="note", value="a|b `c` <b>@team</b>", source="notebooks/digits.ipynb"),
+            ParameterValue(
+                name="note", value="a|b `c` <b>@team</b>", source="notebooks/digits.ipynb"
+            ),
         ),
-        "sources": {"notebooks/digits.ipynb": "sha256:1a2b", "pipelines/digits.yaml": "sha256:3c4d"},
+        "sources": {
+            "notebooks/digits.ipynb": "sha256:1a2b",
+            "pipelines/digits.yaml": "sha256:3c4d",
+        },
         "steps": steps,
     }
     return RunRecord(**{**known, **more})
@@ -180,7 +217,9 @@ TRAIN = StepRecord(
 )
 
 PLAN = plan(
-    planned("prepare", PlannedCell(role="step", number=3, source="X, y = load_digits(return_X_y=True)")),
+    planned(
+        "prepare", PlannedCell(role="step", number=3, source="X, y = load_digits(return_X_y=True)")
+    ),
     planned("models/train", after=("prepare",)),
     metrics={"accuracy": DeclaredMetric(direction="up", unit="ratio")},
 )
@@ -200,10 +239,16 @@ TRAIN_NOTEBOOK = notebook(
     ),
     code_cell(
         "ConfusionMatrixDisplay.from_predictions(y, guess)",
-        shown({"image/png": PNG, "text/plain": "<Figure size 640x480 with 1 Axes>"}, {"image/png": {"width": 320}}),
+        shown(
+            {"image/png": PNG, "text/plain": "<Figure size 640x480 with 1 Axes>"},
+            {"image/png": {"width": 320}},
+        ),
         stream("UserWarning: labels differ\n", "stderr"),
     ),
-    code_cell("for epoch in range(60):\n    print(epoch)", stream("".join(f"epoch {n}\n" for n in range(60)))),
+    code_cell(
+        "for epoch in range(60):\n    print(epoch)",
+        stream("".join(f"epoch {n}\n" for n in range(60))),
+    ),
 )
 
 PASSED = run(PREPARE, TRAIN)
@@ -258,7 +303,11 @@ FAILED_NOTEBOOK = notebook(
     code_cell(
         "model = SVC(C=C)\nmodel.fit(X, y)",
         stream("fitting 1797 digits\n"),
-        raised("ValueError", "Input X contains NaN", TRACEBACK.replace("ValueError  ", "\x1b[31mValueError\x1b[39m  ")),
+        raised(
+            "ValueError",
+            "Input X contains NaN",
+            TRACEBACK.replace("ValueError  ", "\x1b[31mValueError\x1b[39m  "),
+        ),
     ),
     code_cell("score = model.score(X_test, y_test)"),
 )
@@ -271,13 +320,21 @@ def _cell(number: int, source: str) -> PlannedCell:
 def _compared_plan(fit: str) -> Plan:
     return plan(
         PLAN.steps[0],
-        planned("models/train", _cell(2, "import numpy as np"), _cell(5, fit), _cell(6, _DRAWS), after=("prepare",)),
+        planned(
+            "models/train",
+            _cell(2, "import numpy as np"),
+            _cell(5, fit),
+            _cell(6, _DRAWS),
+            after=("prepare",),
+        ),
         metrics={
             "accuracy": DeclaredMetric(direction="up", unit="ratio"),
             "loss": DeclaredMetric(direction="down"),
             "size": DeclaredMetric(direction="down", unit="kB"),
         },
-        models={"digits": {"path": "build/digits.onnx", "stage": "production", "branches": ["main"]}},
+        models={
+            "digits": {"path": "build/digits.onnx", "stage": "production", "branches": ["main"]}
+        },
     )
 
 
@@ -289,12 +346,18 @@ def _compared_notebook(fit: str, grey: int) -> dict[str, Any]:
     return notebook(
         code_cell("import numpy as np"),
         code_cell(fit, stream("fitted\n")),
-        code_cell(_DRAWS, shown({"image/png": picture, "text/plain": "<Figure>"}), shown({"image/png": PNG})),
+        code_cell(
+            _DRAWS,
+            shown({"image/png": picture, "text/plain": "<Figure>"}),
+            shown({"image/png": PNG}),
+        ),
     )
 
 
 def _compared_run(accuracy: float, loss: float, size: float, **more: Any) -> RunRecord:
-    taken = (ValueRef(name="X", object="ab" * 16, bytes=115_008, type="numpy.ndarray", group=("X",)),)
+    taken = (
+        ValueRef(name="X", object="ab" * 16, bytes=115_008, type="numpy.ndarray", group=("X",)),
+    )
     train = StepRecord(
         name="models/train",
         result="passed",
@@ -372,7 +435,12 @@ NOW = replace(
                 margin=-0.0011,
             ),
             GateResult(
-                gate="size", asked="at most 300", result="warned", reason="10.5 above 300", found=310.5, unit="kB"
+                gate="size",
+                asked="at most 300",
+                result="warned",
+                reason="10.5 above 300",
+                found=310.5,
+                unit="kB",
             ),
         ),
     ),
@@ -388,16 +456,27 @@ def _listing(ref: FileRef) -> dict[str, str]:
 
 
 def charted() -> Material:
-    """A run of 40 steps, one of which recorded what charts are made of, beside a baseline that did so, too."""
+    """A run of 40 steps, one of which recorded what charts are made of, beside a baseline that did
+    so, too.
+    """
     names = [f"{stage}/{at}" for stage in ("load", "clean", "train", "judge") for at in range(10)]
-    steps = [planned(name, after=(names[at - 10],) if at >= 10 else ()) for at, name in enumerate(names)]
+    steps = [
+        planned(name, after=(names[at - 10],) if at >= 10 else ()) for at, name in enumerate(names)
+    ]
 
     def shown_run(right: int) -> ShownRun:
         charts = {
             "confusion": {"labels": ["cat", "dog"], "matrix": [[right, 50 - right], [3, 47]]},
             "roc": {"fpr": [0, 0.2, 1], "tpr": [0, right / 50, 1]},
-            "training": {"chart": "learning_curve", "x_label": "epoch", "series": {"train": [3, 2, right / 50]}},
-            "importance": {"chart": "feature_importance", "importance": {"whiskers": 0.6, "ears": right / 100}},
+            "training": {
+                "chart": "learning_curve",
+                "x_label": "epoch",
+                "series": {"train": [3, 2, right / 50]},
+            },
+            "importance": {
+                "chart": "feature_importance",
+                "importance": {"whiskers": 0.6, "ears": right / 100},
+            },
             "broken": {"chart": "roc", "fpr": [0, 1], "tpr": [0]},
         }
         records = [StepRecord(name=name, result="passed", seconds=1.5) for name in names[:-1]]
@@ -407,22 +486,35 @@ def charted() -> Material:
 
     now, before = shown_run(45), shown_run(40)
     found = difference(
-        Compared(record=before.record, plan=before.plan), Compared(record=now.record, plan=now.plan), _listing
+        Compared(record=before.record, plan=before.plan),
+        Compared(record=now.record, plan=now.plan),
+        _listing,
     )
-    return Material(run=now, baseline=Baseline(title="the last run that passed", run=before, difference=found))
+    return Material(
+        run=now, baseline=Baseline(title="the last run that passed", run=before, difference=found)
+    )
 
 
 def compared() -> Material:
     """A run that its gates refused, beside the one that was released."""
-    was, now = "model = SVC(C=C)\nmodel.fit(X, y)", "model = SVC(C=C, kernel='rbf')\nmodel.fit(X, y)"
+    was, now = (
+        "model = SVC(C=C)\nmodel.fit(X, y)",
+        "model = SVC(C=C, kernel='rbf')\nmodel.fit(X, y)",
+    )
     before = ShownRun(
-        record=BEFORE, plan=_compared_plan(was), notebooks={"models/train": _compared_notebook(was, grey=120)}
+        record=BEFORE,
+        plan=_compared_plan(was),
+        notebooks={"models/train": _compared_notebook(was, grey=120)},
     )
     shown_now = ShownRun(
-        record=NOW, plan=_compared_plan(now), notebooks={"models/train": _compared_notebook(now, grey=200)}
+        record=NOW,
+        plan=_compared_plan(now),
+        notebooks={"models/train": _compared_notebook(now, grey=200)},
     )
     found = difference(
-        Compared(record=before.record, plan=before.plan), Compared(record=NOW, plan=shown_now.plan), _listing
+        Compared(record=before.record, plan=before.plan),
+        Compared(record=NOW, plan=shown_now.plan),
+        _listing,
     )
     return Material(
         run=shown_now,
@@ -438,7 +530,14 @@ def compared() -> Material:
                 result="passed",
                 metrics={"models/train:accuracy": 0.961, "models/train:loss": 0.12},
             ),
-            PastRun(run=BEFORE.run, started_utc="2026-01-01T02:03:04Z", result="passed", metrics=BEFORE.metrics),
+            PastRun(
+                run=BEFORE.run,
+                started_utc="2026-01-01T02:03:04Z",
+                result="passed",
+                metrics=BEFORE.metrics,
+            ),
         ),
-        problems=("run 20260101-111111-2222 cannot be compared with: the record has format 0, this nbci reads 1",),
+        problems=(
+            "run 20260101-111111-2222 cannot be compared with: the record has format 0, this nbci reads 1",
+        ),
     )

@@ -1,4 +1,6 @@
-"""Hostile notebooks: their report asks for nothing outside it, runs nothing, and is written nowhere else."""
+"""Hostile notebooks: their report asks for nothing outside it, runs nothing, and is written nowhere
+else.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,18 @@ _ACTS = set(
         " source picture portal noscript animate set handler listener foreignobject feimage"
     ).split()
 )
-_ADDRESSES = {"src", "href", "srcset", "action", "formaction", "background", "poster", "cite", "data", "ping"}
+_ADDRESSES = {
+    "src",
+    "href",
+    "srcset",
+    "action",
+    "formaction",
+    "background",
+    "poster",
+    "cite",
+    "data",
+    "ping",
+}
 _NEVER = {"target", "download", "http-equiv", "autofocus", "base"}
 
 
@@ -38,7 +51,11 @@ def faults(path: str, root: Any, files: Mapping[str, bytes]) -> Iterator[str]:
     is_page = path.endswith(".html")
     for node in root.iter():
         tag = _local(node.tag)
-        if tag in _ACTS or (is_page and tag == "style") or OUTSIDE in _asked_for(node.text if tag == "style" else ""):
+        if (
+            tag in _ACTS
+            or (is_page and tag == "style")
+            or OUTSIDE in _asked_for(node.text if tag == "style" else "")
+        ):
             yield f"<{tag}>"
         for name, value in node.attrib.items():
             local = _local(name)
@@ -64,11 +81,17 @@ def _is_at_hand(path: str, tag: str, value: str, files: Mapping[str, bytes]) -> 
     if value.startswith("#"):
         return True
     if path.endswith(".svg"):
-        return tag == "image" and re.match(r"data:image/(png|jpeg|gif|webp);base64,", value) is not None
+        return (
+            tag == "image"
+            and re.match(r"data:image/(png|jpeg|gif|webp);base64,", value) is not None
+        )
     if tag == "a" and re.match(r"https?://linked\.example/|mailto:", value):
         return True
     target = unquote(value.partition("#")[0])
-    return ":" not in value and posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) in files
+    return (
+        ":" not in value
+        and posixpath.normpath(posixpath.join(posixpath.dirname(path), target)) in files
+    )
 
 
 def test_every_notebook_is_in_the_report(files: Mapping[str, bytes]) -> None:
@@ -113,10 +136,26 @@ def test_nothing_is_written_outside_the_folder(tmp_path: Path, files: Mapping[st
     render_corpus(folder)
     written = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert written == set(files)
-    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {folder / path for path in files}
-    assert all(re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._/-]*", path) and ".." not in path.split("/") for path in files)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {
+        folder / path for path in files
+    }
+    assert all(
+        re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._/-]*", path) and ".." not in path.split("/")
+        for path in files
+    )
 
 
 def test_texts_beside_the_pages_are_texts(files: Mapping[str, bytes]) -> None:
     kinds = {posixpath.splitext(path)[1] for path in files}
-    assert kinds <= {".html", ".css", ".txt", ".png", ".svg", ".gif", ".jpg", ".webp", ".md", ".xml"}
+    assert kinds <= {
+        ".html",
+        ".css",
+        ".txt",
+        ".png",
+        ".svg",
+        ".gif",
+        ".jpg",
+        ".webp",
+        ".md",
+        ".xml",
+    }

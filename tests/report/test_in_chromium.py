@@ -93,7 +93,9 @@ def test_hostile_notebooks_do_nothing(tmp_path: Path, reader: Reader) -> None:
             reading.page.close()
 
 
-def test_drawings_of_hostile_notebooks_do_nothing_by_themselves(tmp_path: Path, reader: Reader) -> None:
+def test_drawings_of_hostile_notebooks_do_nothing_by_themselves(
+    tmp_path: Path, reader: Reader
+) -> None:
     render_corpus(tmp_path)
     drawings = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.svg"))
     assert drawings
@@ -112,6 +114,13 @@ def test_these_checks_see_what_is_wrong(tmp_path: Path, reader: Reader) -> None:
     reading = reader.read(tmp_path)
     found = " ".join(faults(reading))
 
-    for part in ("inline style", "sandboxed", "https://example.com/a.png", "data:image", "gone.png", 'class="x"'):
+    for part in (
+        "inline style",
+        "sandboxed",
+        "https://example.com/a.png",
+        "data:image",
+        "gone.png",
+        'class="x"',
+    ):
         assert part in found, part
     assert any("image-alt" in fault for fault in reader.serious_faults(reader.read_plain(tmp_path)))

@@ -16,7 +16,14 @@ def suites(record: RunRecord, **notebooks: object) -> dict[str, ElementTree.Elem
 
 
 def failed(failure: Failure, *cells: object, name: str = "models/train") -> StepRecord:
-    attempt = Attempt(number=1, result="failed", started_utc="", seconds=1, failure=failure, cells=cells)  # type: ignore[arg-type]  # cells are CellRun
+    attempt = Attempt(
+        number=1,
+        result="failed",
+        started_utc="",
+        seconds=1,
+        failure=failure,
+        cells=cells,  # type: ignore[arg-type]  # cells are CellRun
+    )
     return StepRecord(name=name, result="failed", attempts=(attempt,))
 
 
@@ -36,12 +43,17 @@ def test_case_for_each_code_cell_with_its_result() -> None:
     }
     failure = suite[2][0]
     assert failure.get("type") == "ValueError"
-    assert failure.get("message") == "cell 5 raised ValueError: Input X contains NaN <script>alert(1)</script>"
+    assert (
+        failure.get("message")
+        == "cell 5 raised ValueError: Input X contains NaN <script>alert(1)</script>"
+    )
     assert "----> 2 model.fit(X, y)" in (failure.text or "")
 
 
 def test_a_failure_leads_to_its_cell_in_the_report() -> None:
-    steps = shown_steps(samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK})
+    steps = shown_steps(
+        samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}
+    )
     text = junit(samples.FAILED, steps, "https://jenkins.example/job/a/3/Report/").decode()
 
     assert "Report: https://jenkins.example/job/a/3/Report/steps/models__train.html#cell-3" in text
@@ -61,7 +73,9 @@ def test_dots_in_names_make_no_packages() -> None:
 
 def test_failure_of_no_cell_is_a_case_of_its_own() -> None:
     record = samples.run(
-        failed(Failure(kind="kernel-start", message="no kernel"), samples.ran(1, "a", result="passed"))
+        failed(
+            Failure(kind="kernel-start", message="no kernel"), samples.ran(1, "a", result="passed")
+        )
     )
     passed, step = suites(record)["models/train"]
     assert passed.find("failure") is None
@@ -81,7 +95,9 @@ def test_output_stays_below_what_jenkins_cuts() -> None:
 
 
 def test_characters_that_xml_forbids_are_replaced() -> None:
-    record = samples.run(failed(Failure(kind="exit", message="\x00\x1b[31mred\ud800\ufffe"), samples.ran(1, "x\x08")))
+    record = samples.run(
+        failed(Failure(kind="exit", message="\x00\x1b[31mred\ud800\ufffe"), samples.ran(1, "x\x08"))
+    )
     cell, step = suites(record)["models/train"]
     assert cell.get("name") == "cell 1: x\ufffd"
     assert step[0].get("message") == "\ufffdred\ufffd\ufffd"
@@ -94,7 +110,9 @@ def test_reused_step_lists_its_cells_as_passed() -> None:
 
 
 def test_step_that_runs_still_is_skipped() -> None:
-    (case,) = suites(samples.run(StepRecord(name="prepare", result="running"), result="running"))["prepare"]
+    (case,) = suites(samples.run(StepRecord(name="prepare", result="running"), result="running"))[
+        "prepare"
+    ]
     assert [child.tag for child in case] == ["skipped"]
 
 
@@ -102,7 +120,10 @@ def test_planned_cells_hold_their_place_when_nothing_ran() -> None:
     plan = samples.plan(samples.planned("a", PlannedCell(role="step", number=1, source="x = 1")))
     record = samples.run(failed(Failure(kind="kernel-start", message="no kernel"), name="a"))
     (suite,) = ElementTree.fromstring(junit(record, shown_steps(record, plan, {})))
-    assert [(case.get("name"), case[0].tag) for case in suite] == [("cell 1: x = 1", "skipped"), ("step", "failure")]
+    assert [(case.get("name"), case[0].tag) for case in suite] == [
+        ("cell 1: x = 1", "skipped"),
+        ("step", "failure"),
+    ]
 
 
 def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
@@ -111,10 +132,25 @@ def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
         result="failed",
         judged_utc="",
         gates=(
-            GateResult(gate="a", asked="at least 1", result="failed", reason="misses by 0.5", found=0.5),
-            GateResult(gate="b", asked="at least 1", result="warned", reason="misses by 0.5", severity="warn"),
-            GateResult(gate="c", asked="at least 1", result="left out", reason="its condition `x` does not hold"),
-            GateResult(gate="d", asked="at most 1", result="failed", reason="misses by 1", override=signed),
+            GateResult(
+                gate="a", asked="at least 1", result="failed", reason="misses by 0.5", found=0.5
+            ),
+            GateResult(
+                gate="b",
+                asked="at least 1",
+                result="warned",
+                reason="misses by 0.5",
+                severity="warn",
+            ),
+            GateResult(
+                gate="c",
+                asked="at least 1",
+                result="left out",
+                reason="its condition `x` does not hold",
+            ),
+            GateResult(
+                gate="d", asked="at most 1", result="failed", reason="misses by 1", override=signed
+            ),
         ),
     )
     suite = suites(samples.run(verdict=verdict))["gates"]
@@ -129,4 +165,9 @@ def test_each_gate_is_a_case_that_fails_where_it_refuses() -> None:
         "asked: at least 1; found: 0.5; misses by 0.5",
     )
     assert "overridden by Ada: known" in (suite[3][0].text or "")
-    assert [suite.get(name) for name in ("tests", "failures", "skipped", "errors")] == ["4", "1", "1", "0"]
+    assert [suite.get(name) for name in ("tests", "failures", "skipped", "errors")] == [
+        "4",
+        "1",
+        "1",
+        "0",
+    ]

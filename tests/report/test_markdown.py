@@ -13,7 +13,9 @@ TEXT = st.text(st.sampled_from("ab1 \\`|*_[]()<>&@#!~$:/-=+.\n\x00\ud800é\u202e
 
 
 def html(markdown: str) -> str:
-    return str(MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown))
+    return str(
+        MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"]).render(markdown)
+    )
 
 
 @given(TEXT)
@@ -39,6 +41,8 @@ def test_block_of_code_ends_where_it_should(text: str) -> None:
     assert shown.count("<") == 6
 
 
-@pytest.mark.parametrize(("text", "shown"), [("a", "`a`"), ("", ""), ("a|b", "<code>a&#124;b</code>")])
+@pytest.mark.parametrize(
+    ("text", "shown"), [("a", "`a`"), ("", ""), ("a|b", "<code>a&#124;b</code>")]
+)
 def test_code_is_plain_where_it_can_be(text: str, shown: str) -> None:
     assert code(text) == shown

@@ -34,7 +34,9 @@ def material(record: RunRecord, plan: Plan, notebooks: Mapping[str, Any]) -> Mat
 
 RUNS: dict[str, Material] = {
     "passed": material(samples.PASSED, samples.PLAN, {"models/train": samples.TRAIN_NOTEBOOK}),
-    "failed": material(samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}),
+    "failed": material(
+        samples.FAILED, samples.FAILED_PLAN, {"models/train": samples.FAILED_NOTEBOOK}
+    ),
     "compared": samples.compared(),
 }
 
@@ -47,13 +49,21 @@ def normalised(content: bytes) -> str:
 @pytest.mark.parametrize("name", RUNS)
 def test_report_is_the_golden_one(name: str) -> None:
     files = render_report(RUNS[name])
-    texts = {path: normalised(content) for path, content in files.items() if path.endswith((".html", ".md", ".xml"))}
+    texts = {
+        path: normalised(content)
+        for path, content in files.items()
+        if path.endswith((".html", ".md", ".xml"))
+    }
     folder = GOLDEN / name
     if UPDATE:
         for path, text in texts.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
             (folder / path).write_text(text)
-    known = {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    known = {
+        str(path.relative_to(folder)): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
     assert texts == known
 
 
@@ -162,7 +172,10 @@ def test_names_of_steps_cannot_leave_the_folder_or_meet() -> None:
     files = render_report(material(record, samples.plan(), {}))
     written = [path for path in files if path.startswith("steps/")]
     assert len(written) == len({path.casefold() for path in written}) == len(names)
-    assert all(re.fullmatch(r"steps/[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", path) and len(path) < 130 for path in written)
+    assert all(
+        re.fullmatch(r"steps/[A-Za-z0-9_-][A-Za-z0-9._-]*\.html", path) and len(path) < 130
+        for path in written
+    )
     pages(files)
 
 
@@ -187,7 +200,9 @@ def test_no_text_breaks_any_file(texts: list[str], number: float) -> None:
     pages(files)
     assert ElementTree.fromstring(files["junit.xml"]).tag == "testsuites"
     assert len(files["summary.md"]) <= 60_000
-    outside_code = re.sub(r"(?s)^(`{3,}).*?^\1$|`[^`\n]+`", "", files["summary.md"].decode(), flags=re.MULTILINE)
+    outside_code = re.sub(
+        r"(?s)^(`{3,}).*?^\1$|`[^`\n]+`", "", files["summary.md"].decode(), flags=re.MULTILINE
+    )
     assert re.findall(r"<(?!/?code>)|(?<![`\w;&])[@#]\w", outside_code) == []
 
 
@@ -204,7 +219,9 @@ def hostile(texts: list[str], number: float) -> tuple[Any, Any, Mapping[str, Any
         log=rest[5],
     )
     cells = (samples.ran(1, rest[2], number, result="failed", spilled=rest[6]),)
-    attempt = Attempt(number=1, result="failed", started_utc=rest[7], seconds=number, failure=failure, cells=cells)
+    attempt = Attempt(
+        number=1, result="failed", started_utc=rest[7], seconds=number, failure=failure, cells=cells
+    )
     step = StepRecord(
         name=name,
         result="failed",
@@ -243,9 +260,13 @@ def hostile(texts: list[str], number: float) -> tuple[Any, Any, Mapping[str, Any
 
 
 def test_long_traceback_is_folded() -> None:
-    failure = Failure(kind="exception", message="m", traceback="\n".join(f"line {n}" for n in range(60)))
+    failure = Failure(
+        kind="exception", message="m", traceback="\n".join(f"line {n}" for n in range(60))
+    )
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=1, failure=failure)
-    record = samples.run(StepRecord(name="a", result="failed", attempts=(attempt,)), result="failed")
+    record = samples.run(
+        StepRecord(name="a", result="failed", attempts=(attempt,)), result="failed"
+    )
     index = pages(render_report(material(record, samples.plan(), {})))["index.html"]
     assert "details" in index.tags
     assert "Traceback: 60 lines" in index.text
@@ -259,19 +280,30 @@ def test_error_on_the_step_page_is_shown_once_at_its_cell() -> None:
 
 
 def test_a_step_may_go_without_a_page() -> None:
-    steps = tuple(replace(step, report=step.name != "models/train") for step in samples.FAILED_PLAN.steps)
+    steps = tuple(
+        replace(step, report=step.name != "models/train") for step in samples.FAILED_PLAN.steps
+    )
     notebooks = {"models/train": samples.FAILED_NOTEBOOK}
-    files = render_report(material(samples.FAILED, replace(samples.FAILED_PLAN, steps=steps), notebooks))
+    files = render_report(
+        material(samples.FAILED, replace(samples.FAILED_PLAN, steps=steps), notebooks)
+    )
     shown = pages(files)  # every link leads to what is there
     assert not [path for path in files if "train" in path]
     assert "report disabled" in shown["index.html"].text
 
 
 def test_earlier_attempts_are_told_with_traceback_and_notebook() -> None:
-    failure = Failure(kind="exception", message="cell 2 raised KeyError: 'x'", traceback="KeyError: 'x' <b>")
+    failure = Failure(
+        kind="exception", message="cell 2 raised KeyError: 'x'", traceback="KeyError: 'x' <b>"
+    )
     attempts = (
         Attempt(
-            number=1, result="failed", started_utc="", seconds=1, failure=failure, notebook="attempts/1/notebook.ipynb"
+            number=1,
+            result="failed",
+            started_utc="",
+            seconds=1,
+            failure=failure,
+            notebook="attempts/1/notebook.ipynb",
         ),
         Attempt(number=2, result="passed", started_utc="", seconds=2, notebook="notebook.ipynb"),
     )
@@ -294,7 +326,9 @@ def test_imports_are_shown_without_the_lines_that_the_step_does_not_run() -> Non
 
 def test_very_many_outputs_are_on_pages_of_their_own_and_the_error_with_the_cell() -> None:
     pictures = [samples.shown({"image/png": samples.PNG})] * 600
-    table = samples.shown({"text/html": "<table>" + "<tr><td>1</td></tr>" * 20_000 + "</table>", "text/plain": "rows"})
+    table = samples.shown(
+        {"text/html": "<table>" + "<tr><td>1</td></tr>" * 20_000 + "</table>", "text/plain": "rows"}
+    )
     cells = samples.FAILED_NOTEBOOK["cells"]
     failed = samples.code_cell("model = SVC(C=C)", table, *pictures, cells[2]["outputs"][1])
     notebook = samples.notebook(*cells[:2], failed, cells[3])
@@ -306,18 +340,30 @@ def test_very_many_outputs_are_on_pages_of_their_own_and_the_error_with_the_cell
     more = [path for path in shown if "cell-3-page-" in path]
     assert len(page.images) + sum(len(shown[path].images) for path in more) == 600
     assert all("../../steps/models__train.html#cell-3" in shown[path].links for path in more)
-    assert "../../steps/models__train.html#cell-3" in shown["outputs/models__train/cell-3-1.html"].links
+    assert (
+        "../../steps/models__train.html#cell-3"
+        in shown["outputs/models__train/cell-3-1.html"].links
+    )
 
 
 def test_very_long_prose_is_shortened() -> None:
     prose: list[dict[str, Any]] = [
-        {"cell_type": kind, "metadata": {}, "source": "long *text* " * 100_000} for kind in ("markdown", "raw")
+        {"cell_type": kind, "metadata": {}, "source": "long *text* " * 100_000}
+        for kind in ("markdown", "raw")
     ]
-    files = render_report(material(samples.PASSED, samples.PLAN, {"models/train": samples.notebook(*prose)}))
-    assert pages(files)["steps/models__train.html"].text.count("1,100,000 characters are left out") == 2
+    files = render_report(
+        material(samples.PASSED, samples.PLAN, {"models/train": samples.notebook(*prose)})
+    )
+    assert (
+        pages(files)["steps/models__train.html"].text.count("1,100,000 characters are left out")
+        == 2
+    )
     assert len(files["steps/models__train.html"]) < 300_000
 
 
 def test_reused_step_tells_where_its_outputs_are() -> None:
     page = pages(render_report(RUNS["passed"]))["steps/prepare.html"]
-    assert "What these cells printed is in run 20260101-000000-ffff, and not on this machine" in page.text
+    assert (
+        "What these cells printed is in run 20260101-000000-ffff, and not on this machine"
+        in page.text
+    )

@@ -33,8 +33,16 @@ def compared(url: str | None) -> str:
         ),
     )  # fmt: skip
     run = ShownRun(record=samples.PASSED, plan=samples.PLAN, notebooks={})
-    baseline = Baseline(title="run 20260101-1, the last one that passed", run=run, difference=difference)
-    figure = Figure(name="roc", title="ROC", alt="ROC curve: AUC 0.9", step="train", path="figures/train/roc.svg")
+    baseline = Baseline(
+        title="run 20260101-1, the last one that passed", run=run, difference=difference
+    )
+    figure = Figure(
+        name="roc",
+        title="ROC",
+        alt="ROC curve: AUC 0.9",
+        step="train",
+        path="figures/train/roc.svg",
+    )
     material = Material(run=run, baseline=baseline, url=url)
     return summary(material, shown_steps(samples.PASSED, samples.PLAN, {}), [figure]).decode()
 
@@ -42,7 +50,10 @@ def compared(url: str | None) -> str:
 def test_what_changed_stands_beside_the_baseline() -> None:
     text = compared("https://jenkins.example/job/a/3/artifact/report/")
 
-    assert f"| `accuracy` | **0.8** | 0.9 | 🔴 {MINUS}0.1, worse | higher is better | `train` |" in text
+    assert (
+        f"| `accuracy` | **0.8** | 0.9 | 🔴 {MINUS}0.1, worse | higher is better | `train` |"
+        in text
+    )
     assert f"| `seconds` | **8** | 9 | 🟢 {MINUS}1, better | lower is better | `train` |" in text
     assert "````diff\n@@ -1 +1 @@\n-model.fit(x)\n+model.fit(x, y)  # ```\n````" in text
     assert "| `C` | `1.0` | `10.0` |" in text
@@ -74,10 +85,13 @@ def test_order_is_result_failure_metrics_steps_parameters() -> None:
 
 
 def test_summary_stays_below_its_limit() -> None:
-    failure = Failure(kind="exception", message="m" * 100, traceback="t\n" * 50_000, log="l" * 50_000)
+    failure = Failure(
+        kind="exception", message="m" * 100, traceback="t\n" * 50_000, log="l" * 50_000
+    )
     attempt = Attempt(number=1, result="failed", started_utc="", seconds=1, failure=failure)
     steps = [
-        StepRecord(name=f"step-{n}", result="failed", attempts=(attempt,), warnings=("w" * 600,)) for n in range(1000)
+        StepRecord(name=f"step-{n}", result="failed", attempts=(attempt,), warnings=("w" * 600,))
+        for n in range(1000)
     ]
     params = tuple(ParameterValue(name=f"p{n}", value="v" * 1000, source="-p") for n in range(1000))
     text = read(samples.run(*steps, result="failed", params=params))

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 def test_files_are_written_and_replaced(tmp_path: Path) -> None:
     write_report(tmp_path / "report", {"index.html": b"old", "images/a/b.png": b"1"})
     write_report(tmp_path / "report", {"index.html": b"new"})
-    found = {str(path.relative_to(tmp_path)): path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    found = {
+        str(path.relative_to(tmp_path)): path.read_bytes()
+        for path in tmp_path.rglob("*")
+        if path.is_file()
+    }
     assert found == {"report/index.html": b"new", "report/images/a/b.png": b"1"}
     assert (tmp_path / "report/index.html").stat().st_mode & 0o444 == 0o444
 

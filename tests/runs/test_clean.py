@@ -52,11 +52,17 @@ def cache(tmp_path: Path) -> Cache:
     return Cache(tmp_path / "cache")
 
 
-def make_run(project: Project, *steps: StepRecord, same_as: str | None = None, going_on: bool = False) -> RunFolder:
+def make_run(
+    project: Project, *steps: StepRecord, same_as: str | None = None, going_on: bool = False
+) -> RunFolder:
     folder = new_run(project)
     folder.free_reserve()
     folder.write_plan(Plan(pipeline="p", target="n", steps=()))
-    folder.write_run(RunRecord(run=folder.run, pipeline="p", target="n", result="passed", nbci="1", same_as=same_as))
+    folder.write_run(
+        RunRecord(
+            run=folder.run, pipeline="p", target="n", result="passed", nbci="1", same_as=same_as
+        )
+    )
     for step in steps:
         folder.write_step(step)
     if not going_on:
@@ -64,7 +70,9 @@ def make_run(project: Project, *steps: StepRecord, same_as: str | None = None, g
     return folder
 
 
-def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[ValueRef, ...] = ()) -> StepRecord:
+def make_result(
+    project: Project, cache: Cache, name: str, *, takes: tuple[ValueRef, ...] = ()
+) -> StepRecord:
     """A step's result in the cache: a value, an out and a notebook."""
     place = project.root / name
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -72,7 +80,9 @@ def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[Value
     digest, _ = file_digest(place)
     index = FileIndex(project.root / "index.json")
     out = cache.artifacts.keep(project.root, name, index)
-    value = ValueRef(name=name, object=file_digest(place)[0][::-1], bytes=3, type="str", group=(name,))
+    value = ValueRef(
+        name=name, object=file_digest(place)[0][::-1], bytes=3, type="str", group=(name,)
+    )
     cache.value_path(value.object).parent.mkdir(parents=True, exist_ok=True)
     cache.value_path(value.object).write_bytes(b"abc")
     notebook = project.root / f"{name}.ipynb"
@@ -86,7 +96,9 @@ def make_result(project: Project, cache: Cache, name: str, *, takes: tuple[Value
 
 
 def is_whole(cache: Cache, record: StepRecord) -> bool:
-    parts = [cache.value_path(ref.object) for ref in record.gives] + [cache.own.path(ref.digest) for ref in record.outs]
+    parts = [cache.value_path(ref.object) for ref in record.gives] + [
+        cache.own.path(ref.digest) for ref in record.outs
+    ]
     notebook = cache.notebook_of(record, FileIndex(cache.root / "index"))
     there = [*(path.exists() for path in parts), notebook is not None, cache.entry(record).exists()]
     assert len(set(there)) == 1, there
@@ -98,11 +110,18 @@ def test_the_newest_runs_stay_and_what_they_name(data: st.DataObject) -> None:
     count = data.draw(st.integers(0, 12))
     runs = []
     for number in range(count):
-        older = data.draw(st.none() | st.integers(number + 1, count - 1)) if number < count - 1 else None
+        older = (
+            data.draw(st.none() | st.integers(number + 1, count - 1))
+            if number < count - 1
+            else None
+        )
         same_as = None if older is None else f"r{older}"
         runs.append(
             KnownRun(
-                run=f"r{number}", going_on=data.draw(st.booleans()), promoted=data.draw(st.booleans()), same_as=same_as
+                run=f"r{number}",
+                going_on=data.draw(st.booleans()),
+                promoted=data.draw(st.booleans()),
+                same_as=same_as,
             )
         )
     keep = data.draw(st.integers(1, 5))
@@ -112,7 +131,8 @@ def test_the_newest_runs_stay_and_what_they_name(data: st.DataObject) -> None:
     kept = [known for known in runs if known.run not in gone]
     assert not gone & {known.same_as for known in kept}
     needed = keep + sum(
-        known.going_on or known.promoted or any(one.same_as == known.run for one in runs) for known in runs
+        known.going_on or known.promoted or any(one.same_as == known.run for one in runs)
+        for known in runs
     )
     assert len(kept) <= needed
 

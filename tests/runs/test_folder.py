@@ -32,7 +32,9 @@ def _begun(project: Project) -> RunFolder:
     folder.write_plan(_PLAN)
     folder.write_run(replace(_HEADER, run=folder.run))
     folder.write_step(StepRecord(name="done", result="passed", attempts=(_TRY,)))
-    folder.write_step(StepRecord(name="node/going", result="running", started_utc="2026-01-01T00:00:02.000Z"))
+    folder.write_step(
+        StepRecord(name="node/going", result="running", started_utc="2026-01-01T00:00:02.000Z")
+    )
     return folder
 
 
@@ -78,12 +80,22 @@ def test_only_one_process_may_carry_a_run_on(project: Project) -> None:
 
 def test_metrics_that_are_no_ordinary_numbers_survive(project: Project) -> None:
     folder = _begun(project)
-    values = {"nan": float("nan"), "up": float("inf"), "down": float("-inf"), "tiny": 5e-324, "third": 1 / 3}
-    metrics = tuple(Metric(name=name, value=value, source="scrap") for name, value in values.items())
+    values = {
+        "nan": float("nan"),
+        "up": float("inf"),
+        "down": float("-inf"),
+        "tiny": 5e-324,
+        "third": 1 / 3,
+    }
+    metrics = tuple(
+        Metric(name=name, value=value, source="scrap") for name, value in values.items()
+    )
     folder.write_step(StepRecord(name="done", result="passed", metrics=metrics))
     folder.release()
     read = {metric.name: metric.value for metric in folder.read().steps[0].metrics}
-    assert {name: repr(value) for name, value in read.items()} == {name: repr(value) for name, value in values.items()}
+    assert {name: repr(value) for name, value in read.items()} == {
+        name: repr(value) for name, value in values.items()
+    }
 
 
 def test_runs_are_found_by_id_beginning_and_latest(project: Project) -> None:
@@ -117,7 +129,9 @@ def test_runs_made_in_one_second_have_folders_of_their_own(project: Project) -> 
         folder.release()
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b'{"steps": 3}', b'{"format": 1, "pipeline": "p"}'])
+@pytest.mark.parametrize(
+    "content", [b"", b"{", b"[]", b"null", b'{"steps": 3}', b'{"format": 1, "pipeline": "p"}']
+)
 def test_a_damaged_plan_is_said_to_be_one(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "plan.json").write_bytes(content)
     with pytest.raises(IntegrityError, match=r"plan\.json"):

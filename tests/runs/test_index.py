@@ -38,7 +38,9 @@ def record_of(number: int, params: dict[str, Any] | None = None, **metrics: floa
     steps: dict[str, list[Metric]] = {"train": []}
     for name, value in metrics.items():
         step, _, short = name.rpartition("__")
-        steps.setdefault(step or "train", []).append(Metric(name=short or name, value=value, source="cell"))
+        steps.setdefault(step or "train", []).append(
+            Metric(name=short or name, value=value, source="cell")
+        )
     return RunRecord(
         run=f"20261121-{number:06}-000abcd",
         pipeline="digits",
@@ -48,15 +50,23 @@ def record_of(number: int, params: dict[str, Any] | None = None, **metrics: floa
         started_utc="2026-11-21T14:00:00.000Z",
         seconds=float(number),
         git=GitState(commit="abc", branch="main", dirty=number % 2 == 1),
-        params=tuple(ParameterValue(name=name, value=value, source="-p") for name, value in (params or {}).items()),
-        steps=tuple(StepRecord(name=name, result="passed", metrics=tuple(found)) for name, found in steps.items()),
+        params=tuple(
+            ParameterValue(name=name, value=value, source="-p")
+            for name, value in (params or {}).items()
+        ),
+        steps=tuple(
+            StepRecord(name=name, result="passed", metrics=tuple(found))
+            for name, found in steps.items()
+        ),
     )
 
 
 def write(project: Project, record: RunRecord) -> RunFolder:
     folder = RunFolder(project.runs_folder / record.run)
     steps = tuple(
-        PlannedStep(name=step.name, notebook="n.ipynb", kernel="python3", language="python", cells=())
+        PlannedStep(
+            name=step.name, notebook="n.ipynb", kernel="python3", language="python", cells=()
+        )
         for step in record.steps
     )
     folder.write_plan(Plan(pipeline=record.pipeline, target=record.target, steps=steps))
@@ -66,7 +76,9 @@ def write(project: Project, record: RunRecord) -> RunFolder:
     return folder
 
 
-def found(project: Project, where: str | None = None, sort: str | None = None, limit: int = 100) -> list[int]:
+def found(
+    project: Project, where: str | None = None, sort: str | None = None, limit: int = 100
+) -> list[int]:
     """The numbers of the runs that a search finds."""
     rows = find_runs(project, where=where, sort=sort, limit=limit)
     return [int(row.run.split("-")[1]) for row in rows if row.problem is None]
@@ -130,7 +142,9 @@ def test_sorted_by_a_metric_those_without_it_are_left_out(project: Project) -> N
     assert found(project, sort="-seconds", limit=1) == [5]
 
 
-@pytest.mark.parametrize(("where", "hint"), [("acuracy > 1", "'accuracy'"), ("kernl == 'x'", "'kernel'")])
+@pytest.mark.parametrize(
+    ("where", "hint"), [("acuracy > 1", "'accuracy'"), ("kernl == 'x'", "'kernel'")]
+)
 def test_an_unknown_name_names_the_nearest(project: Project, where: str, hint: str) -> None:
     write(project, record_of(1, {"kernel": "x"}, accuracy=1.0))
     with pytest.raises(UsageError) as caught:
@@ -158,7 +172,9 @@ def test_sql_decides_as_the_grammar_does(where: str, a: float, b: float) -> None
     project = Project(root=NOWHERE)
     with RunIndex(project) as index:
         index.add([record_of(1, a=a, b=b)])
-        rows = index.find(query(Known(metrics=index.names("metric"), params=()), where=where, limit=9))
+        rows = index.find(
+            query(Known(metrics=index.names("metric"), params=()), where=where, limit=9)
+        )
     values = {"a": a, "b": b, "train:a": a}
     assert bool(rows) == bool(evaluate(parse(where), values.__getitem__))
 
@@ -205,7 +221,9 @@ def test_a_run_that_is_all_reuse_has_the_metrics_of_the_one_it_names(project: Pr
     header = json.loads((first.path / "run.json").read_bytes())
     second = project.runs_folder / record_of(2).run
     second.mkdir()
-    (second / "run.json").write_text(json.dumps(header | {"run": second.name, "same_as": first.run}))
+    (second / "run.json").write_text(
+        json.dumps(header | {"run": second.name, "same_as": first.run})
+    )
     assert found(project, "accuracy == 0.9") == [2, 1]
 
 
@@ -290,9 +308,14 @@ for number in range(40):
 def test_many_processes_write_at_once(project: Project) -> None:
     (project.root / ".nbci").mkdir()
     writers = [
-        subprocess.Popen([sys.executable, "-c", _WRITER, str(project.root), str(at), *sys.path]) for at in range(4)
+        subprocess.Popen([sys.executable, "-c", _WRITER, str(project.root), str(at), *sys.path])
+        for at in range(4)
     ]
     assert [writer.wait(120) for writer in writers] == [0] * 4
     with RunIndex(project) as index:
-        rows = index.find(query(Known(metrics=index.names("metric"), params=()), where="accuracy == 0.5", limit=999))
+        rows = index.find(
+            query(
+                Known(metrics=index.names("metric"), params=()), where="accuracy == 0.5", limit=999
+            )
+        )
     assert len(rows) == 160

@@ -20,7 +20,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _MADE = StepRecord(
-    name="theirs", result="passed", run="before", metrics=(Metric(name="loss", value=float("inf"), source="metrics"),)
+    name="theirs",
+    result="passed",
+    run="before",
+    metrics=(Metric(name="loss", value=float("inf"), source="metrics"),),
 )
 _TEXT = to_json_line(_MADE)
 _OURS = replace(_MADE, name="node/ours", result="reused", reason="nothing has changed, “at all”")
@@ -39,7 +42,9 @@ def folder(tmp_path: Path) -> Iterator[RunFolder]:
     """A run that is going on."""
     folder = new_run(Project(root=tmp_path))
     folder.write_plan(_PLAN)
-    folder.write_run(RunRecord(run=folder.run, pipeline="p", target="n.ipynb", result="running", nbci="1"))
+    folder.write_run(
+        RunRecord(run=folder.run, pipeline="p", target="n.ipynb", result="running", nbci="1")
+    )
     yield folder
     folder.release()
 
@@ -98,7 +103,10 @@ def test_what_a_full_disk_refuses_is_written_when_there_is_room_again(folder: Ru
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert path.read_bytes() == whole
     folder.write_reused()
-    assert [record.name for record in RunFolder(folder.path).step_records()] == ["node/ours", "other"]
+    assert [record.name for record in RunFolder(folder.path).step_records()] == [
+        "node/ours",
+        "other",
+    ]
 
 
 def test_the_record_of_a_step_that_ran_goes_before(folder: RunFolder) -> None:
@@ -127,7 +135,14 @@ def _ended(folder: RunFolder) -> RunFolder:
     other = StepRecord(name="other", result="passed")
     folder.write_step(other)
     folder.write_run(
-        RunRecord(run=folder.run, pipeline="p", target="n.ipynb", result="passed", nbci="1", steps=(_OURS, other))
+        RunRecord(
+            run=folder.run,
+            pipeline="p",
+            target="n.ipynb",
+            result="passed",
+            nbci="1",
+            steps=(_OURS, other),
+        )
     )
     folder.release()
     return RunFolder(folder.path)

@@ -1,4 +1,6 @@
-"""Seals that are signed with an SSH key: whoever changes a record cannot make a new one without the key."""
+"""Seals that are signed with an SSH key: whoever changes a record cannot make a new one without the
+key.
+"""
 
 from __future__ import annotations
 
@@ -33,7 +35,9 @@ def key(tmp_path: Path) -> Path:
     """A key of CI's, and beside it the file of those who may sign."""
     key = make_key(tmp_path, "ci")
     public = key.with_suffix(".pub").read_text(encoding="utf-8")
-    (tmp_path / "signers").write_text(f'ci@example.com namespaces="nbci-seal" {public}', encoding="utf-8")
+    (tmp_path / "signers").write_text(
+        f'ci@example.com namespaces="nbci-seal" {public}', encoding="utf-8"
+    )
     return key
 
 
@@ -43,12 +47,19 @@ def test_a_signature_is_of_one_seal_and_of_a_known_signer(key: Path, tmp_path: P
     assert check_signature(DIGEST, signature, signers) == "ci@example.com"
     stranger = sign(DIGEST, {KEY: str(make_key(tmp_path, "stranger"))})
     other = hashlib.sha256(b"other").hexdigest()
-    for digest, given in ((other, signature), (DIGEST, stranger), (DIGEST, None), (DIGEST, "no signature")):
+    for digest, given in (
+        (other, signature),
+        (DIGEST, stranger),
+        (DIGEST, None),
+        (DIGEST, "no signature"),
+    ):
         with pytest.raises(IntegrityError):
             check_signature(digest, given, signers)
 
 
-def test_without_a_key_nothing_is_signed_and_with_a_wrong_one_nothing_is_hidden(tmp_path: Path) -> None:
+def test_without_a_key_nothing_is_signed_and_with_a_wrong_one_nothing_is_hidden(
+    tmp_path: Path,
+) -> None:
     assert sign(DIGEST, {}) is None
     (tmp_path / "no-key").write_text("x", encoding="utf-8")
     with pytest.raises(UsageError, match=KEY):
@@ -66,22 +77,29 @@ def test_a_record_whose_seal_was_made_anew_is_no_evidence(
     run = json.loads(nbci("show", "--json").stdout)["run"]
     folder = RunFolder(nbci.cwd / ".nbci" / "runs" / run)
     assert (
-        folder.check_seal(nbci.cwd / "signers") == hashlib.sha256((folder.path / "seal.json").read_bytes()).hexdigest()
+        folder.check_seal(nbci.cwd / "signers")
+        == hashlib.sha256((folder.path / "seal.json").read_bytes()).hexdigest()
     )
     assert nbci("gate", run, env={KEY: str(key)}).returncode == 0
 
     record = folder.path / "run.json"
-    record.write_text(record.read_text(encoding="utf-8").replace('"user"', '"host_user"'), encoding="utf-8")
+    record.write_text(
+        record.read_text(encoding="utf-8").replace('"user"', '"host_user"'), encoding="utf-8"
+    )
     sealed = json.loads((folder.path / "seal.json").read_bytes())
     sealed["run.json"] = hashlib.sha256(record.read_bytes()).hexdigest()
     (folder.path / "seal.json").write_text(json.dumps(sealed), encoding="utf-8")
-    assert folder.check_seal() == hashlib.sha256((folder.path / "seal.json").read_bytes()).hexdigest()
+    assert (
+        folder.check_seal() == hashlib.sha256((folder.path / "seal.json").read_bytes()).hexdigest()
+    )
     done = nbci("gate", run)
     assert done.returncode == 5
     assert "is not that of this seal" in done.stderr
 
 
-def test_a_run_with_nothing_to_do_is_signed_too(nbci: Console, make_notebook: MakeNotebook, key: Path) -> None:
+def test_a_run_with_nothing_to_do_is_signed_too(
+    nbci: Console, make_notebook: MakeNotebook, key: Path
+) -> None:
     make_notebook("n.ipynb", [("step:a", "1")])
     for _ in range(2):
         assert nbci("run", "n.ipynb", env={KEY: str(key)}).returncode == 0

@@ -1,4 +1,6 @@
-"""The same run, one step at a time, each in a checkout of its own, with nothing but the store carried between."""
+"""The same run, one step at a time, each in a checkout of its own, with nothing but the store
+carried between.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +19,17 @@ if TYPE_CHECKING:
 
     from tests.support.samples import SampleRun
 
-_TIMES_AND_PLACES = {"started_utc", "ended_utc", "seconds", "host", "usage", "run", "command", "git", "judged_utc"}
+_TIMES_AND_PLACES = {
+    "started_utc",
+    "ended_utc",
+    "seconds",
+    "host",
+    "usage",
+    "run",
+    "command",
+    "git",
+    "judged_utc",
+}
 
 
 @pytest.mark.parametrize("sample", ["digits", "wine"])
@@ -27,7 +39,9 @@ def test_the_record_is_that_of_a_local_run(
     local: SampleRun = request.getfixturevalue(sample)
     env = {"WINE_DATABASE": wine_database} if sample == "wine" else {}
     first = checkout("plan")
-    planned = Console(first)("plan", f"pipelines/{sample}.yaml", "--out", "plan.json", "--format", "jenkins")
+    planned = Console(first)(
+        "plan", f"pipelines/{sample}.yaml", "--out", "plan.json", "--format", "jenkins"
+    )
     assert planned.returncode == 0, planned.stderr
     store = first / "store"
     for line in planned.stdout.splitlines()[2:]:
@@ -57,8 +71,12 @@ def carried(store: Path, to: Path, plan: Path) -> Path:
 
 def record_of(run: Path) -> dict[str, Any]:
     """The whole record but for host and times."""
-    steps = sorted(path.relative_to(run).as_posix() for path in (run / "steps").rglob("record.json"))
-    record = {name: json.loads((run / name).read_bytes()) for name in ("run.json", "plan.json", *steps)}
+    steps = sorted(
+        path.relative_to(run).as_posix() for path in (run / "steps").rglob("record.json")
+    )
+    record = {
+        name: json.loads((run / name).read_bytes()) for name in ("run.json", "plan.json", *steps)
+    }
     stripped: dict[str, Any] = without(record)
     return stripped
 
@@ -87,7 +105,9 @@ def without(value: Any) -> Any:
 
 
 def of_the_project(parts: list[dict[str, str]]) -> list[dict[str, str]]:
-    """What a step used of the project's own; what else it met depends on the folder and on what was there before."""
+    """What a step used of the project's own; what else it met depends on the folder and on what was
+    there before.
+    """
     kinds = {"file", "module", "package"}
     found = [part for part in parts if part["kind"] in kinds and not part["label"].startswith("/")]
     return sorted(found, key=lambda part: (part["kind"], part["label"]))
@@ -99,7 +119,10 @@ def test_a_step_is_refused_before_those_it_comes_after(checkout: Callable[[str],
     nbci("plan", "pipelines/digits.yaml", "--out", "plan.json")
     done = nbci("step", "--plan", "plan.json", "digits/train")
     assert done.returncode == 2
-    assert "step digits/train comes after digits/preprocess, whose record in the store is not there" in done.stderr
+    assert (
+        "step digits/train comes after digits/preprocess, whose record in the store is not there"
+        in done.stderr
+    )
     unknown = nbci("step", "--plan", "plan.json", "digits/trian")
     assert unknown.returncode == 2
     assert re.search(r"no step 'digits/trian'\s+→ did you mean 'digits/train'\?", unknown.stderr)
@@ -110,7 +133,9 @@ def test_a_plan_of_other_sources_is_refused(checkout: Callable[[str], Path]) -> 
     nbci = Console(project)
     nbci("plan", "pipelines/digits.yaml", "--out", "plan.json")
     notebook = project / "notebooks" / "digits.ipynb"
-    notebook.write_text(notebook.read_text(encoding="utf-8").replace("load_digits", "load_digitz"), encoding="utf-8")
+    notebook.write_text(
+        notebook.read_text(encoding="utf-8").replace("load_digits", "load_digitz"), encoding="utf-8"
+    )
     done = nbci("step", "--plan", "plan.json", "digits/preprocess")
     assert done.returncode == 2
     assert "notebooks/digits.ipynb: the file has changed since the plan was made" in done.stderr

@@ -18,14 +18,19 @@ def test_digits_are_read_well(digits: SampleRun) -> None:
     assert digits.shown["result"] == "passed"
     assert digits.shown["metrics"]["digits/predict:accuracy"] >= 0.97
     assert [step["name"] for step in digits.shown["steps"]] == [
-        f"digits/{name}" for name in ("preprocess", "train", "predict", "confusion", "roc", "package")
+        f"digits/{name}"
+        for name in ("preprocess", "train", "predict", "confusion", "roc", "package")
     ]
 
 
 @pytest.mark.parametrize("sample", ["digits", "wine"])
-def test_a_sample_is_no_example_of_what_nbci_warns_of(sample: str, request: pytest.FixtureRequest) -> None:
+def test_a_sample_is_no_example_of_what_nbci_warns_of(
+    sample: str, request: pytest.FixtureRequest
+) -> None:
     run: SampleRun = request.getfixturevalue(sample)
-    records = [json.loads(path.read_bytes()) for path in (run.folder / "steps").glob("**/record.json")]
+    records = [
+        json.loads(path.read_bytes()) for path in (run.folder / "steps").glob("**/record.json")
+    ]
     assert len(records) >= 5
     assert [warning for record in records for warning in record.get("warnings", ())] == []
 
@@ -46,7 +51,9 @@ def test_digits_draw_their_figures(digits: SampleRun) -> None:
 
 def test_digits_record_what_their_charts_are_made_of(digits: SampleRun) -> None:
     report = digits.folder / "report"
-    asked = Console(digits.project)("report", digits.folder.name)  # a quick run leaves its charts for later
+    asked = Console(digits.project)(
+        "report", digits.folder.name
+    )  # a quick run leaves its charts for later
     assert asked.returncode == 0, asked.stderr
     page = (report / "index.html").read_text(encoding="utf-8")
     assert 'alt="Confusion matrix of 10 classes: 9' in page
@@ -57,7 +64,9 @@ def test_digits_record_what_their_charts_are_made_of(digits: SampleRun) -> None:
 def test_the_merged_notebook_keeps_the_order_of_the_source(digits: SampleRun) -> None:
     source = json.loads((digits.project / "notebooks" / "digits.ipynb").read_bytes())
     merged = json.loads((digits.folder / "notebooks" / "digits.ipynb").read_bytes())
-    assert [cell["source"] for cell in merged["cells"]] == [cell["source"] for cell in source["cells"]]
+    assert [cell["source"] for cell in merged["cells"]] == [
+        cell["source"] for cell in source["cells"]
+    ]
     times = [
         cell["metadata"]["nbci"]["seconds"]
         for cell in merged["cells"]
@@ -76,12 +85,19 @@ def test_wines_are_told_apart(wine: SampleRun, model: str) -> None:
 
 def test_wine_is_split_80_to_20(wine: SampleRun) -> None:
     metrics = wine.shown["metrics"]
-    assert metrics["prepare/split:train_count"] + metrics["prepare/split:test_count"] == metrics["ingest:wine_count"]
-    assert metrics["prepare/split:test_count"] / metrics["ingest:wine_count"] == pytest.approx(0.2, abs=0.01)
+    assert (
+        metrics["prepare/split:train_count"] + metrics["prepare/split:test_count"]
+        == metrics["ingest:wine_count"]
+    )
+    assert metrics["prepare/split:test_count"] / metrics["ingest:wine_count"] == pytest.approx(
+        0.2, abs=0.01
+    )
 
 
 def test_the_address_of_the_database_reaches_no_file(wine: SampleRun, wine_database: str) -> None:
     secret = wine_database.encode()
-    holding = [path for path in wine.project.rglob("*") if path.is_file() and secret in path.read_bytes()]
+    holding = [
+        path for path in wine.project.rglob("*") if path.is_file() and secret in path.read_bytes()
+    ]
     assert holding == []
     assert len([path for path in wine.folder.rglob("*") if path.is_file()]) > 20

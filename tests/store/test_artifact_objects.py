@@ -27,7 +27,12 @@ from tests.support.console import ROOT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LINKS = {"reflink": ("reflink", "copy"), "hardlink": ("hardlink",), "symlink": ("symlink",), "copy": ("copy",)}
+LINKS = {
+    "reflink": ("reflink", "copy"),
+    "hardlink": ("hardlink",),
+    "symlink": ("symlink",),
+    "copy": ("copy",),
+}
 
 
 @pytest.fixture
@@ -51,12 +56,18 @@ def index(path: Path = Path("/nonexistent")) -> FileIndex:
 
 
 def content(folder: Path) -> dict[str, str]:
-    return {path.relative_to(folder).as_posix(): path.read_text() for path in folder.rglob("*") if path.is_file()}
+    return {
+        path.relative_to(folder).as_posix(): path.read_text()
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 @given(
     st.dictionaries(
-        st.text('aä/ "\\é漢', min_size=1).filter(lambda name: name.strip("/") == name), st.binary(), max_size=8
+        st.text('aä/ "\\é漢', min_size=1).filter(lambda name: name.strip("/") == name),
+        st.binary(),
+        max_size=8,
     )
 )
 @settings(max_examples=50)
@@ -113,7 +124,9 @@ def test_what_was_kept_comes_back(tmp_path: Path, root: Path, kind: str) -> None
 
 
 @pytest.mark.parametrize("kind", LINKS)
-def test_a_new_file_in_place_of_a_link_leaves_the_object_alone(tmp_path: Path, root: Path, kind: str) -> None:
+def test_a_new_file_in_place_of_a_link_leaves_the_object_alone(
+    tmp_path: Path, root: Path, kind: str
+) -> None:
     """nbci clears the place of an out before each try, so that opening for append makes a new file."""
     artifacts = make(tmp_path / "cache", kind)
     ref = artifacts.keep(root, "file", index())
@@ -122,7 +135,10 @@ def test_a_new_file_in_place_of_a_link_leaves_the_object_alone(tmp_path: Path, r
         file.write("appended")
     assert artifacts.objects.path(ref.digest).read_text() == "file"
     new = artifacts.keep(root, "file", index())
-    assert {artifacts.objects.path(r.digest).read_text() for r in (ref, new)} == {"file", "appended"}
+    assert {artifacts.objects.path(r.digest).read_text() for r in (ref, new)} == {
+        "file",
+        "appended",
+    }
 
 
 def test_a_folder_is_brought_up_to_date_in_place(tmp_path: Path, root: Path) -> None:
@@ -194,11 +210,16 @@ def test_a_damaged_object_is_found_and_made_again(
     artifacts = make(tmp_path / "cache")
     known = index()
     out, file = (artifacts.keep(root, name, known) for name in ("out", "file"))
-    name = {"file": file.digest, "listing": out.digest, "in the folder": md5_of(root / "out/a")}[which]
+    name = {"file": file.digest, "listing": out.digest, "in the folder": md5_of(root / "out/a")}[
+        which
+    ]
     place = artifacts.objects.path(name)
     place.chmod(0o644)
     damage(place)
-    for seen in (artifacts, make(tmp_path / "cache")):  # one that trusted the object, and one that never saw it
+    for seen in (
+        artifacts,
+        make(tmp_path / "cache"),
+    ):  # one that trusted the object, and one that never saw it
         assert seen.lacking(file.digest) + seen.lacking(out.digest) == [name]
         assert not place.exists()
     assert [artifacts.keep(root, ref.path, known) for ref in (out, file)] == [out, file]
@@ -208,7 +229,9 @@ def test_a_damaged_object_is_found_and_made_again(
 def test_objects_of_another_checkout_are_taken_over(tmp_path: Path, root: Path) -> None:
     theirs, before = make(tmp_path / "theirs"), content(root / "out")
     ref = theirs.keep(root, "out", index())
-    ours = Artifacts(Objects(tmp_path / "ours/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,))
+    ours = Artifacts(
+        Objects(tmp_path / "ours/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,)
+    )
     assert ours.has(ref)
     assert ours.lacking(ref.digest) == []
     ours.restore(tmp_path / "other", ref, index())
@@ -216,7 +239,9 @@ def test_objects_of_another_checkout_are_taken_over(tmp_path: Path, root: Path) 
     damaged = theirs.objects.path(md5_of(root / "out/a"))
     damaged.chmod(0o644)
     damaged.write_text("?")
-    third = Artifacts(Objects(tmp_path / "third/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,))
+    third = Artifacts(
+        Objects(tmp_path / "third/files/md5"), Seen(tmp_path / "seen"), (theirs.objects,)
+    )
     assert third.lacking(ref.digest) == [md5_of(root / "out/a")]
     assert damaged.exists()  # it is not ours to remove
 
@@ -254,7 +279,11 @@ except InfrastructureError as error: print(int(error.exit_code), error)
 def test_a_full_disk_leaves_no_half_object(tmp_path: Path, root: Path) -> None:
     (root / "out/large").write_bytes(b"x" * 1_000_000)
     done = subprocess.run(
-        [sys.executable, "-c", _WRITE, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", _WRITE, str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.startswith("4 ")
     assert "cannot write" in done.stdout
@@ -312,7 +341,9 @@ def test_a_file_that_is_written_all_the_time_is_never_kept_wrongly(tmp_path: Pat
     assert md5_of(artifacts.objects.path(ref.digest)) == ref.digest == md5_of(root / "log")
 
 
-def test_a_file_that_changes_after_it_was_digested_is_not_kept_under_that_digest(tmp_path: Path, root: Path) -> None:
+def test_a_file_that_changes_after_it_was_digested_is_not_kept_under_that_digest(
+    tmp_path: Path, root: Path
+) -> None:
     objects = Objects(tmp_path / "objects", ("copy",))
     digest = md5_of(root / "file")
     (root / "file").write_text("FILE")
@@ -322,7 +353,9 @@ def test_a_file_that_changes_after_it_was_digested_is_not_kept_under_that_digest
 
 
 @pytest.mark.parametrize("kind", ["hardlink", "symlink"])
-def test_linking_a_file_elsewhere_does_not_make_it_read_again(tmp_path: Path, root: Path, kind: str) -> None:
+def test_linking_a_file_elsewhere_does_not_make_it_read_again(
+    tmp_path: Path, root: Path, kind: str
+) -> None:
     artifacts = make(tmp_path / "cache", kind)
     known = index(tmp_path / "index.json")
     ref = artifacts.keep(root, "file", known)

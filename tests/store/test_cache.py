@@ -1,4 +1,6 @@
-"""What a run took from the cache need not be looked up by the next, unless something has come or gone since."""
+"""What a run took from the cache need not be looked up by the next, unless something has come or
+gone since.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _KEY = "ab" * 32
-_RECORD = StepRecord(name="s", result="passed", key=_KEY, run="first", ended_utc="2026-01-01T00:00:00.000Z")
+_RECORD = StepRecord(
+    name="s", result="passed", key=_KEY, run="first", ended_utc="2026-01-01T00:00:00.000Z"
+)
 _LATER = replace(_RECORD, run="second", ended_utc="2026-01-02T00:00:00.000Z")
 
 
@@ -79,7 +83,9 @@ def test_a_cache_that_was_removed_is_gone(cache: Cache, reused: ReusedSteps) -> 
 
 
 def test_what_holds_nan_is_looked_up(cache: Cache, reused: ReusedSteps, tmp_path: Path) -> None:
-    odd = replace(_RECORD, key="cd" * 32, metrics=(Metric(name="m", value=float("nan"), source="metrics"),))
+    odd = replace(
+        _RECORD, key="cd" * 32, metrics=(Metric(name="m", value=float("nan"), source="metrics"),)
+    )
     reused.add(odd, to_json_line(odd))
     reused.flush()
     assert [record.key for record, _ in reused.originals()] == [_KEY]

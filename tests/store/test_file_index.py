@@ -40,7 +40,9 @@ def test_a_change_in_a_folder_within_the_clocks_resolution_is_seen(tmp_path: Pat
 
 @pytest.mark.parametrize("when", [-1e6, -3, 0, 3, 1e6])
 def test_a_clock_that_jumps_never_hides_a_change(tmp_path: Path, when: float) -> None:
-    """A file whose time is not the clock's, as after the clock was set: written again with the same size and time."""
+    """A file whose time is not the clock's, as after the clock was set: written again with the same
+    size and time.
+    """
     place, index = tmp_path / "file", FileIndex(tmp_path / "index")
     at = time.time() + when
     place.write_text("a")
@@ -91,7 +93,9 @@ def test_an_index_that_cannot_be_read_costs_time_only(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("a")
     for text in ("", "[]", "{", '{"entries": {"md5:x": [1]}}'):
         (tmp_path / "index.json").write_text(text)
-        assert FileIndex(tmp_path / "index.json").fingerprint(tmp_path, "file").digest == md5_of(tmp_path / "file")
+        assert FileIndex(tmp_path / "index.json").fingerprint(tmp_path, "file").digest == md5_of(
+            tmp_path / "file"
+        )
 
 
 def test_files_that_come_and_go_change_a_folder(tmp_path: Path) -> None:

@@ -75,7 +75,11 @@ def test_a_full_disk_leaves_the_old_content(tmp_path: Path) -> None:
         "except InfrastructureError as error: print(error)"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program, str(path)], cwd=ROOT, capture_output=True, text=True, check=True
+        [sys.executable, "-c", program, str(path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert "cannot write" in done.stdout
     assert path.read_text() == "old"

@@ -1,4 +1,6 @@
-"""Pages as a reviewer gets them: in Chromium, from a server with exactly the headers that Jenkins sends."""
+"""Pages as a reviewer gets them: in Chromium, from a server with exactly the headers that Jenkins
+sends.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 POLICY: Final = "sandbox allow-same-origin; default-src 'none'; img-src 'self'; style-src 'self';"
 WIDTHS: Final = (360, 800, 1440)
 SCREENSHOTS: Final = ROOT / "build" / "screenshots"
-# What Jenkins serves these as; the rest is application/octet-stream, which the sandbox does not let a reader open.
+# What Jenkins serves these as; the rest is application/octet-stream, which the sandbox does not let
+# a reader open.
 _TYPES: Final = {
     ".html": "text/html",
     ".css": "text/css",
@@ -111,11 +114,15 @@ class Reader:
         self._browser = browser
         self._serve = serve
 
-    def read(self, folder: Path, path: str = "index.html", *, width: int = 1440, dark: bool = False) -> Reading:
+    def read(
+        self, folder: Path, path: str = "index.html", *, width: int = 1440, dark: bool = False
+    ) -> Reading:
         """Show a page of the folder as Jenkins serves it."""
         return self._show(self._serve(folder, _Jenkins), path, width, dark)
 
-    def read_plain(self, folder: Path, path: str = "index.html", *, width: int = 1440, dark: bool = False) -> Reading:
+    def read_plain(
+        self, folder: Path, path: str = "index.html", *, width: int = 1440, dark: bool = False
+    ) -> Reading:
         """Show a page without the policy, so that programs can look at it, such as axe."""
         return self._show(self._serve(folder, _Plain), path, width, dark)
 
@@ -140,7 +147,9 @@ class Reader:
         page.on("console", lambda message: reading.complaints.append(message.text))
         page.on("pageerror", lambda error: reading.complaints.append(str(error)))
         page.on("dialog", reading.dismiss)
-        page.on("download", lambda download: reading.complaints.append(f"a download: {download.url}"))
+        page.on(
+            "download", lambda download: reading.complaints.append(f"a download: {download.url}")
+        )
         page.goto(f"{address}/{path}")
         return reading
 
@@ -149,8 +158,15 @@ class Reader:
 def _browser(_no_strays: None) -> Iterator[Browser]:
     from playwright.sync_api import sync_playwright
 
-    assert reason_to_leave_out("chromium") is None, "the test is not marked as one that needs chromium"
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
+    assert reason_to_leave_out("chromium") is None, (
+        "the test is not marked as one that needs chromium"
+    )
+    arguments = [
+        "--no-sandbox",
+        "--disable-gpu",
+        "--disable-background-networking",
+        "--disable-component-update",
+    ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=arguments)
         yield browser
@@ -165,7 +181,9 @@ def reader(_browser: Browser) -> Iterator[Reader]:
     def serve(folder: Path, handler: type[_Jenkins]) -> str:
         if (folder, handler) in servers:
             return f"http://127.0.0.1:{servers[folder, handler][0].server_port}"
-        server = ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(handler, directory=str(folder)))
+        server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), functools.partial(handler, directory=str(folder))
+        )
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         servers[folder, handler] = server, thread

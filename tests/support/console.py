@@ -46,7 +46,9 @@ class Console:
     def start(
         self, *args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
     ) -> subprocess.Popen[str]:
-        """Start it and go on, its output in pipes, in a process group of its own: for signals and kills."""
+        """Start it and go on, its output in pipes, in a process group of its own: for signals and
+        kills.
+        """
         return subprocess.Popen(
             self._command(args),
             cwd=cwd or self.cwd,
@@ -59,11 +61,19 @@ class Console:
         )
 
     def _command(self, args: tuple[str | Path, ...]) -> list[str]:
-        # -P: like the console script, and unlike plain -m, the project's folder is not where modules come from
+        # -P: like the console script, and unlike plain -m, the project's folder is not where
+        # modules come from
         command = [sys.executable, "-P"]
         if coverage.Coverage.current() is not None:
-            # not by coverage's own subprocess patch: its variable would reach the kernels and be measured there too
-            command += ["-m", "coverage", "run", "--parallel-mode", f"--data-file={ROOT / '.coverage'}"]
+            # not by coverage's own subprocess patch: its variable would reach the kernels and be
+            # measured there too
+            command += [
+                "-m",
+                "coverage",
+                "run",
+                "--parallel-mode",
+                f"--data-file={ROOT / '.coverage'}",
+            ]
             command += [f"--rcfile={ROOT / 'pyproject.toml'}"]
         return [*command, "-m", "nbci", *map(str, args)]
 

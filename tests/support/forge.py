@@ -1,4 +1,6 @@
-"""A forge on this machine: the comments of one pull request, as GitHub's and GitLab's documentation describes them."""
+"""A forge on this machine: the comments of one pull request, as GitHub's and GitLab's documentation
+describes them.
+"""
 
 from __future__ import annotations
 
@@ -40,19 +42,32 @@ class FakeForge:
     def bodies(self) -> list[str]:
         return [said["body"] for said in self.comments.values()]
 
-    def answer(self, method: str, path: str, headers: Any, document: Any) -> tuple[int, dict[str, str], Any]:
+    def answer(
+        self, method: str, path: str, headers: Any, document: Any
+    ) -> tuple[int, dict[str, str], Any]:
         self.asked.append(f"{method} {path}")
         if self.upsets:
             return self.upsets.pop(0)
-        known = {"Authorization": f"Bearer {self.token}"} if self.kind == "github" else {"PRIVATE-TOKEN": self.token}
+        known = (
+            {"Authorization": f"Bearer {self.token}"}
+            if self.kind == "github"
+            else {"PRIVATE-TOKEN": self.token}
+        )
         if any(headers.get(name) != value for name, value in known.items()):
             return 401, {}, {"message": "Bad credentials"}
         parts = urlsplit(path)
         if parts.path == "/user":
-            return (200, {}, {"id": ME}) if self.may_ask_who else (403, {}, {"message": "Resource not accessible"})
+            return (
+                (200, {}, {"id": ME})
+                if self.may_ask_who
+                else (403, {}, {"message": "Resource not accessible"})
+            )
         everything, one = {
             "github": ("/repos/o/r/issues/5/comments", "/repos/o/r/issues/comments/"),
-            "gitlab": ("/projects/g%2Fsub%2Fr/merge_requests/5/notes", "/projects/g%2Fsub%2Fr/merge_requests/5/notes/"),
+            "gitlab": (
+                "/projects/g%2Fsub%2Fr/merge_requests/5/notes",
+                "/projects/g%2Fsub%2Fr/merge_requests/5/notes/",
+            ),
         }[self.kind]
         if parts.path == everything:
             if method == "POST":
@@ -60,7 +75,10 @@ class FakeForge:
             query = parse_qs(parts.query)
             size, page = int(query["per_page"][0]), int(query["page"][0])
             return 200, {}, list(self.comments.values())[size * (page - 1) : size * page]
-        if parts.path.startswith(one) and (number := int(parts.path.removeprefix(one))) in self.comments:
+        if (
+            parts.path.startswith(one)
+            and (number := int(parts.path.removeprefix(one))) in self.comments
+        ):
             if method == "DELETE":
                 del self.comments[number]
                 return 204, {}, None
@@ -76,7 +94,13 @@ def serve(forge: FakeForge) -> Iterator[FakeForge]:
             length = int(self.headers.get("Content-Length") or 0)
             document = json.loads(self.rfile.read(length)) if length else None
             status, headers, answer = forge.answer(self.command, self.path, self.headers, document)
-            content = b"" if answer is None else answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+            content = (
+                b""
+                if answer is None
+                else answer
+                if isinstance(answer, bytes)
+                else json.dumps(answer).encode()
+            )
             self.send_response(status)
             for name, value in {**headers, "Content-Length": str(len(content))}.items():
                 self.send_header(name, value)

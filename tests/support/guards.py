@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 MARK = "PYTEST_NBCI_MARK"
-"""In the environment of every process that a test starts, so that strays are known whoever their parent is."""
+"""In the environment of every process that a test starts, so that strays are known whoever their
+parent is.
+"""
 
 _DROPPED_PREFIXES = ("NBCI_", "GIT_", "JUPYTER", "DVC_", "XDG_", "PAPERMILL_")
 _DROPPED = {
@@ -33,7 +35,9 @@ _DROPPED = {
 
 def isolate_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
     """Give this process and its children an empty home, and nothing of the user's settings."""
-    for name in [name for name in os.environ if name.startswith(_DROPPED_PREFIXES) or name in _DROPPED]:
+    for name in [
+        name for name in os.environ if name.startswith(_DROPPED_PREFIXES) or name in _DROPPED
+    ]:
         patch.delenv(name)
     home.mkdir(parents=True, exist_ok=True)
     (home / "gitconfig").write_text(
@@ -55,8 +59,13 @@ def isolate_environment(patch: pytest.MonkeyPatch, home: Path) -> None:
 
 
 def listen_to_interrupts() -> None:
-    """A shell starts what runs in its background with Ctrl-C ignored, which programs that tests start would inherit."""
-    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGQUIT, signal.SIG_DFL)):
+    """A shell starts what runs in its background with Ctrl-C ignored, which programs that tests
+    start would inherit.
+    """
+    for number, handler in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGQUIT, signal.SIG_DFL),
+    ):
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, handler)
 
@@ -90,13 +99,19 @@ def end_strays(grace_seconds: float = 5) -> list[str]:
 
 def _marked_processes() -> list[psutil.Process]:
     mark = os.environ[MARK]
-    return [process for process in psutil.process_iter() if process.pid != os.getpid() and _has_mark(process, mark)]
+    return [
+        process
+        for process in psutil.process_iter()
+        if process.pid != os.getpid() and _has_mark(process, mark)
+    ]
 
 
 def _has_mark(process: psutil.Process, mark: str) -> bool:
     try:
         # multiprocessing's own server processes live as long as the tests do
-        return process.environ().get(MARK) == mark and "multiprocessing" not in " ".join(process.cmdline())
+        return process.environ().get(MARK) == mark and "multiprocessing" not in " ".join(
+            process.cmdline()
+        )
     except (psutil.Error, OSError):
         return False
 

@@ -1,7 +1,9 @@
-"""A Jenkins controller on this machine that answers as a real one did (tests/jenkins/recorded), and holds state.
+"""A Jenkins controller on this machine that answers as a real one did (tests/jenkins/recorded), and
+holds state.
 
-What a build does is said by its parameter NBCI_PARAMS, as in the job that was recorded: nothing, `fail`, `unstable`,
-`sleep` (until it is stopped), `nolabel` (waits for an agent until it is stopped), `infrastructure`.
+What a build does is said by its parameter NBCI_PARAMS, as in the job that was recorded: nothing,
+`fail`, `unstable`, `sleep` (until it is stopped), `nolabel` (waits for an agent until it is
+stopped), `infrastructure`.
 """
 
 from __future__ import annotations
@@ -25,7 +27,13 @@ if TYPE_CHECKING:
 
 _RECORDED_HOST: Final = "http://jenkins.example:8080/"
 _SLICES: Final = 5
-_OUTCOMES: Final = {"": "success", "fail": "failure", "unstable": "unstable", "sleep": "aborted", "nolabel": "aborted"}
+_OUTCOMES: Final = {
+    "": "success",
+    "fail": "failure",
+    "unstable": "unstable",
+    "sleep": "aborted",
+    "nolabel": "aborted",
+}
 _NO_LABEL: Final = "There are no nodes with the label ‘no-such-label’"  # noqa: RUF001 - Jenkins' own quotes
 _SCRIPTED: Final = (
     b'{"status":"ok","data":{"result":"failure","errors":[{"error":["Jenkinsfile content did not contain the '
@@ -44,9 +52,13 @@ def _address(job: str) -> str:
 
 
 def _noted(log: bytes) -> bytes:
-    """A log as `progressiveText` has it: with notes for the page that shows it, and two kinds of line ends."""
+    """A log as `progressiveText` has it: with notes for the page that shows it, and two kinds of
+    line ends.
+    """
     note = b"\x1b[8mha:////4" + base64.b64encode(b"a link, or the name of a step" * 5) + b"\x1b[0m"
-    return _NOTED.sub(lambda found: note + found[0], log).replace(b"[Pipeline] {\n", b"[Pipeline] {\r\n")
+    return _NOTED.sub(lambda found: note + found[0], log).replace(
+        b"[Pipeline] {\n", b"[Pipeline] {\r\n"
+    )
 
 
 @dataclass
@@ -124,7 +136,9 @@ class FakeJenkins:
         self.linter = Answer(200, {}, _SCRIPTED)
         self.stays_in_queue: str | None = None
         self.graph_view = True
-        self.trouble = "nbci ended with exit code 127: infrastructure: there is no nbci on this agent"
+        self.trouble = (
+            "nbci ended with exit code 127: infrastructure: there is no nbci on this agent"
+        )
         self.crumb = "crumb-1"
         self.getting_ready = 0
         self._lock = threading.RLock()
@@ -138,7 +152,9 @@ class FakeJenkins:
     def add_job(self, name: str, **options: Any) -> FakeJob:
         parts = name.split("/")
         for depth in range(1, len(parts)):
-            self.jobs.setdefault("/".join(parts[:depth]), FakeJob(xml="<folder/>", kind=_FOLDER_CLASS))
+            self.jobs.setdefault(
+                "/".join(parts[:depth]), FakeJob(xml="<folder/>", kind=_FOLDER_CLASS)
+            )
         self.jobs[name] = FakeJob(xml=self._recorded["config"]["body"], **options)
         return self.jobs[name]
 
@@ -148,7 +164,9 @@ class FakeJenkins:
         body = found["body"].replace(_RECORDED_HOST, self.url)
         if changes:
             body = json.dumps({**json.loads(body), **changes})
-        headers = {key: value.replace(_RECORDED_HOST, self.url) for key, value in found["headers"].items()}
+        headers = {
+            key: value.replace(_RECORDED_HOST, self.url) for key, value in found["headers"].items()
+        }
         return Answer(status=found["status"], headers=headers, body=body.encode())
 
     def close(self) -> None:
@@ -156,7 +174,9 @@ class FakeJenkins:
         self._server.server_close()
 
     def restart(self, getting_ready: int = 2) -> Callable[[], None]:
-        """Refuse connections from now on; what is returned starts it again, at first without jobs to show."""
+        """Refuse connections from now on; what is returned starts it again, at first without jobs
+        to show.
+        """
         old = self._server
         old.socket.close()
         threading.Thread(target=old.shutdown, daemon=True).start()
@@ -201,7 +221,11 @@ class FakeJenkins:
     def _refusal(self, seen: Seen) -> Answer | None:
         if self.getting_ready:
             self.getting_ready -= 1
-            return Answer(503, {"Content-Type": "text/html"}, b"Please wait while Jenkins is getting ready to work ...")
+            return Answer(
+                503,
+                {"Content-Type": "text/html"},
+                b"Please wait while Jenkins is getting ready to work ...",
+            )
         if self.users:
             scheme, _, given = seen.headers.get("Authorization", "").partition(" ")
             user, _, token = base64.b64decode(given).decode().partition(":")
@@ -216,7 +240,9 @@ class FakeJenkins:
     def _answer(self, seen: Seen) -> Answer:
         parts = urlsplit(seen.path)
         path = parts.path.strip("/")
-        query = {key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()}
+        query = {
+            key: values[0] for key, values in parse_qs(parts.query, keep_blank_values=True).items()
+        }
         match = re.fullmatch(r"((?:job/[^/]+/?)*)(.*)", path)
         assert match is not None
         name = "/".join(unquote(word) for word in match[1].strip("/").split("/")[1::2])
@@ -224,7 +250,11 @@ class FakeJenkins:
         if rest == "createItem":
             return self._create(f"{name}/{query['name']}".strip("/"), seen.body.decode())
         if name:
-            return self._about_job(name, rest, query, seen) if name in self.jobs else self.recorded("missing")
+            return (
+                self._about_job(name, rest, query, seen)
+                if name in self.jobs
+                else self.recorded("missing")
+            )
         return self._about_controller(rest, query)
 
     def _about_controller(self, rest: str, query: dict[str, str]) -> Answer:
@@ -259,19 +289,33 @@ class FakeJenkins:
         return self.recorded("queue") if waits else self.recorded("queue", items=[])
 
     def _waiting_stages(self) -> Answer:
-        """What waits for an agent, with the addresses that `ExecutorStepExecution.PlaceholderTask` gives: relative."""
+        """What waits for an agent, with the addresses that `ExecutorStepExecution.PlaceholderTask`
+        gives: relative.
+        """
         recorded = self.recorded("queue").document["items"][0]
-        waiting = [f"{_address(name)}{build.number}/" for name, build in self._builds() if build.waits]
+        waiting = [
+            f"{_address(name)}{build.number}/" for name, build in self._builds() if build.waits
+        ]
         tasks = [{"_class": recorded["task"]["_class"], "url": url} for url in waiting]
-        items = [{"_class": recorded["_class"], "task": task, "why": recorded["why"]} for task in tasks]
-        return Answer(200, {}, json.dumps({"_class": "hudson.model.Queue", "items": items}).encode())
+        items = [
+            {"_class": recorded["_class"], "task": task, "why": recorded["why"]} for task in tasks
+        ]
+        return Answer(
+            200, {}, json.dumps({"_class": "hudson.model.Queue", "items": items}).encode()
+        )
 
     def _executors(self) -> Answer:
         """What runs on agents, with whole addresses."""
-        running = [f"{self.url}{_address(name)}{build.number}/" for name, build in self._builds() if build.runs]
+        running = [
+            f"{self.url}{_address(name)}{build.number}/"
+            for name, build in self._builds()
+            if build.runs
+        ]
         executors: list[dict[str, Any]] = [{"currentExecutable": {"url": url}} for url in running]
         nodes = [{"executors": [*executors, {"currentExecutable": None}, {}]}, {"executors": []}]
-        return Answer(200, {}, json.dumps({"_class": "hudson.model.ComputerSet", "computer": nodes}).encode())
+        return Answer(
+            200, {}, json.dumps({"_class": "hudson.model.ComputerSet", "computer": nodes}).encode()
+        )
 
     def _builds(self) -> list[tuple[str, FakeBuild]]:
         return [(name, build) for name, job in self.jobs.items() for build in job.builds]
@@ -282,7 +326,11 @@ class FakeJenkins:
         if about_build is not None:
             number = int(about_build[1])
             build = next((each for each in job.builds if each.number == number), None)
-            return self._build(build, about_build[2] or "", query) if build else self.recorded("missing")
+            return (
+                self._build(build, about_build[2] or "", query)
+                if build
+                else self.recorded("missing")
+            )
         match rest:
             case "api/json":
                 return self._job(name, job, query)
@@ -294,7 +342,9 @@ class FakeJenkins:
             case "build" | "buildWithParameters":
                 return self._trigger(name, job, rest, query, seen)
             case "doDelete":
-                for each in [each for each in self.jobs if each == name or each.startswith(f"{name}/")]:
+                for each in [
+                    each for each in self.jobs if each == name or each.startswith(f"{name}/")
+                ]:
                     del self.jobs[each]
                 return Answer(302, {"Location": self.url})
             case _:
@@ -303,7 +353,9 @@ class FakeJenkins:
     def _create(self, name: str, xml: str) -> Answer:
         kind = re.search(r"<([\w.-]+)", xml.partition("?>")[2] or xml)
         assert kind is not None
-        self.jobs[name] = FakeJob(xml=xml, kind=kind[1], parameterised="ParameterDefinition>" in xml)
+        self.jobs[name] = FakeJob(
+            xml=xml, kind=kind[1], parameterised="ParameterDefinition>" in xml
+        )
         return self.recorded("created")
 
     def _job(self, name: str, job: FakeJob, query: dict[str, str]) -> Answer:
@@ -313,25 +365,55 @@ class FakeJenkins:
         builds = [{"number": each.number, "queueId": each.item} for each in reversed(job.builds)]
         if job.kind in {_FOLDER_CLASS, MULTIBRANCH_CLASS}:
             children = [each for each in self.jobs if each.rpartition("/")[0] == name]
-            found = {"_class": job.kind, "name": short, "jobs": [{"name": c.rpartition("/")[2]} for c in children]}
+            found = {
+                "_class": job.kind,
+                "name": short,
+                "jobs": [{"name": c.rpartition("/")[2]} for c in children],
+            }
             return Answer(200, {}, json.dumps(found).encode())
         waits = [item for item in self.items.values() if item["job"] == name and not item["left"]]
-        item = {"id": waits[0]["id"], "why": self.stays_in_queue} if waits and not waits[0]["cancelled"] else None
-        changes: dict[str, Any] = {"name": short, "builds": builds, "queueItem": item, "disabled": job.disabled}
+        item = (
+            {"id": waits[0]["id"], "why": self.stays_in_queue}
+            if waits and not waits[0]["cancelled"]
+            else None
+        )
+        changes: dict[str, Any] = {
+            "name": short,
+            "builds": builds,
+            "queueItem": item,
+            "disabled": job.disabled,
+        }
         return self.recorded("job", **changes, **({} if job.parameterised else {"property": []}))
 
-    def _trigger(self, name: str, job: FakeJob, rest: str, query: dict[str, str], seen: Seen) -> Answer:
+    def _trigger(
+        self, name: str, job: FakeJob, rest: str, query: dict[str, str], seen: Seen
+    ) -> Answer:
         if job.disabled:
             return self.recorded("disabled")
         if job.parameterised != (rest == "buildWithParameters"):
-            return Answer(400, {"Content-Type": "text/html"}, b"<th>MESSAGE:</th><td>Nothing is submitted</td>")
+            return Answer(
+                400,
+                {"Content-Type": "text/html"},
+                b"<th>MESSAGE:</th><td>Nothing is submitted</td>",
+            )
         form = {key: values[0] for key, values in parse_qs(seen.body.decode()).items()}
         number = 38 + len(self.items)
         mode = {**query, **form}.get("NBCI_PARAMS", "")
         for same in self.items.values():
-            if (same["job"], same["mode"]) == (name, mode) and same["asked"] < 2 and not same["cancelled"]:
+            if (
+                (same["job"], same["mode"]) == (name, mode)
+                and same["asked"] < 2
+                and not same["cancelled"]
+            ):
                 return Answer(303, {"Location": f"{self.url}queue/item/{same['id']}/"})
-        self.items[number] = {"id": number, "job": name, "mode": mode, "asked": 0, "left": False, "cancelled": False}
+        self.items[number] = {
+            "id": number,
+            "job": name,
+            "mode": mode,
+            "asked": 0,
+            "left": False,
+            "cancelled": False,
+        }
         return Answer(201, {"Location": f"{self.url}queue/item/{number}/"})
 
     def _item(self, number: int) -> Answer:
@@ -363,7 +445,10 @@ class FakeJenkins:
                 listed = [{"relativePath": path} for path in self.artifacts]
                 name = f"{build.outcome} build"
                 return self.recorded(
-                    name, number=build.number, queueId=build.item, **({"artifacts": listed} if listed else {})
+                    name,
+                    number=build.number,
+                    queueId=build.item,
+                    **({"artifacts": listed} if listed else {}),
                 )
             case "logText/progressiveText":
                 return self._log(build, int(query["start"]))
@@ -375,13 +460,17 @@ class FakeJenkins:
             case "stop":
                 build.stopped, build.told = True, _SLICES
                 return self.recorded("stopped")
-            case artifact if artifact.startswith("artifact/") and unquote(artifact[9:]) in self.artifacts:
+            case artifact if (
+                artifact.startswith("artifact/") and unquote(artifact[9:]) in self.artifacts
+            ):
                 return Answer(200, {}, self.artifacts[unquote(artifact[9:])])
             case "artifact/report/report.json" if build.outcome in {"success", "unstable"}:
                 return self.recorded("artifact")
             case "artifact/report/junit.xml" if build.outcome in {"success", "unstable"}:
                 return Answer(
-                    200, self.recorded("artifact").headers | {"Content-Type": "application/xml"}, b"<testsuite/>"
+                    200,
+                    self.recorded("artifact").headers | {"Content-Type": "application/xml"},
+                    b"<testsuite/>",
                 )
             case _:
                 return self.recorded("missing page")
@@ -418,11 +507,20 @@ class FakeJenkins:
         for stage in shown[-1:]:
             stage.update(status="IN_PROGRESS")
             stage.pop("error", None)
-        return Answer(200, whole.headers, json.dumps({**document, "status": "IN_PROGRESS", "stages": shown}).encode())
+        return Answer(
+            200,
+            whole.headers,
+            json.dumps({**document, "status": "IN_PROGRESS", "stages": shown}).encode(),
+        )
 
     def _tree_so_far(self, build: FakeBuild) -> Answer:
         """The stages as pipeline-graph-view has them: in a branch, for the sake of having one."""
-        states = {"SUCCESS": "success", "FAILED": "failure", "ABORTED": "aborted", "UNSTABLE": "unstable"}
+        states = {
+            "SUCCESS": "success",
+            "FAILED": "failure",
+            "ABORTED": "aborted",
+            "UNSTABLE": "unstable",
+        }
         document = self._stages_so_far(self.recorded(f"{build.outcome} stages"), build).document
         nodes = [
             {
@@ -434,9 +532,18 @@ class FakeJenkins:
             }
             for stage in document["stages"]
         ]
-        branch = {"name": "b", "type": "PARALLEL", "state": "running", "totalDurationMillis": 1, "children": nodes[1:]}
+        branch = {
+            "name": "b",
+            "type": "PARALLEL",
+            "state": "running",
+            "totalDurationMillis": 1,
+            "children": nodes[1:],
+        }
         block = {**branch, "name": "Parallel", "type": "PARALLEL_BLOCK", "children": [branch]}
-        tree = {"status": "ok", "data": {"complete": build.over, "stages": nodes[:1] + ([block] if nodes[1:] else [])}}
+        tree = {
+            "status": "ok",
+            "data": {"complete": build.over, "stages": nodes[:1] + ([block] if nodes[1:] else [])},
+        }
         return Answer(200, {"Content-Type": "application/json"}, json.dumps(tree).encode())
 
 

@@ -26,11 +26,20 @@ def make_job(tmp_path: Path) -> Callable[..., KernelJob]:
         folder = tmp_path / f"job-{made}"
         folder.mkdir()
         program = tuple(
-            cell if isinstance(cell, ProgramCell) else ProgramCell(role="step", number=number, source=cell)
+            cell
+            if isinstance(cell, ProgramCell)
+            else ProgramCell(role="step", number=number, source=cell)
             for number, cell in enumerate(sources, 1)
         )
-        env = {**os.environ, "PYTHONHASHSEED": "0", "JUPYTER_PREFER_ENV_PATH": "1", **changes.pop("env", {})}
-        env.pop("PYTEST_CURRENT_TEST", None)  # ipykernel does not capture file descriptors when it sees it
+        env = {
+            **os.environ,
+            "PYTHONHASHSEED": "0",
+            "JUPYTER_PREFER_ENV_PATH": "1",
+            **changes.pop("env", {}),
+        }
+        env.pop(
+            "PYTEST_CURRENT_TEST", None
+        )  # ipykernel does not capture file descriptors when it sees it
         settings: dict[str, Any] = {
             "step": "train",
             "kernel_name": "python3",

@@ -22,8 +22,8 @@ def write_notebook(
 ) -> Path:
     """Write `cells` as nbformat 4.5 and return `path`; its folder is made.
 
-    A cell is its source, or `(tags, source)` with the tags as a list or separated by spaces. `markdown` or `raw` among
-    the tags makes it a cell of that kind.
+    A cell is its source, or `(tags, source)` with the tags as a list or separated by spaces.
+    `markdown` or `raw` among the tags makes it a cell of that kind.
     """
     content = {
         "nbformat": 4,

@@ -1,4 +1,6 @@
-"""A project whose model can be promoted: a real git repository with an origin, a real DVC remote, two runs."""
+"""A project whose model can be promoted: a real git repository with an origin, a real DVC remote,
+two runs.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,15 @@ from tests.support.notebooks import write_notebook
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_OF_CI = ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH", "CHANGE_ID", "CHANGE_TARGET", "BUILD_URL", "RUN_DISPLAY_URL")
+_OF_CI = (
+    "BRANCH_NAME",
+    "GIT_BRANCH",
+    "GIT_LOCAL_BRANCH",
+    "CHANGE_ID",
+    "CHANGE_TARGET",
+    "BUILD_URL",
+    "RUN_DISPLAY_URL",
+)
 
 PIPELINE = """\
 pipeline: digits
@@ -40,7 +50,9 @@ models:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Released:
-    """A checkout, its bare origin, the folder that is its DVC remote, and two runs, the first of which ran first."""
+    """A checkout, its bare origin, the folder that is its DVC remote, and two runs, the first of
+    which ran first.
+    """
 
     root: Path
     runs: tuple[str, str]
@@ -74,7 +86,10 @@ class Released:
 def _built(tmp_path_factory: pytest.TempPathFactory) -> Released:
     root = tmp_path_factory.mktemp("released")
     project = root / "project"
-    write_notebook(project / "nb/prepare.ipynb", ["import json\njson.dump([1, 2, 3], open('data/rows.json', 'w'))"])
+    write_notebook(
+        project / "nb/prepare.ipynb",
+        ["import json\njson.dump([1, 2, 3], open('data/rows.json', 'w'))"],
+    )
     write_notebook(
         project / "nb/train.ipynb",
         [
@@ -105,7 +120,9 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Released:
     runs = []
     console = Console(project)
     for value in ("C=1", "C=2"):
-        done = console("run", "pipeline.yaml", "-p", value, "--quiet", env={"NBCI_CACHE": str(root / "cache")})
+        done = console(
+            "run", "pipeline.yaml", "-p", value, "--quiet", env={"NBCI_CACHE": str(root / "cache")}
+        )
         assert done.returncode == 0, done.stderr
         runs.append(max(os.listdir(project / ".nbci/runs")))
     return Released(root=root, runs=(runs[0], runs[1]))
@@ -113,12 +130,16 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Released:
 
 @pytest.fixture
 def released(_built: Released, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Released:
-    """A copy of the project with its origin and its remote; the workspace is as the second run left it."""
+    """A copy of the project with its origin and its remote; the workspace is as the second run left
+    it.
+    """
     copied = copy_of(_built, tmp_path / "released")
     monkeypatch.setenv("NBCI_CACHE", str(copied.root / "cache"))
     for name in _OF_CI:  # the tests themselves may run on Jenkins
         monkeypatch.delenv(name, raising=False)
-    (_built.root / "linked").unlink()  # the project's DVC configuration, which is committed, names this place
+    (
+        _built.root / "linked"
+    ).unlink()  # the project's DVC configuration, which is committed, names this place
     (_built.root / "linked").symlink_to(copied.remote)
     return copied
 
@@ -141,7 +162,12 @@ def stock() -> Callable[..., str]:
 
         environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
         done = subprocess.run(
-            list(map(str, words)), cwd=cwd, capture_output=True, encoding="utf-8", check=False, env=environment
+            list(map(str, words)),
+            cwd=cwd,
+            capture_output=True,
+            encoding="utf-8",
+            check=False,
+            env=environment,
         )
         assert done.returncode == 0, f"{words}\n{done.stdout}\n{done.stderr}"
         return done.stdout

@@ -40,11 +40,15 @@ def s3_settings(port: int, prefix: str) -> tuple[str, str]:
         "endpointurl": f"http://127.0.0.1:{port}", "region": "us-east-1",
         "access_key_id": "a", "secret_access_key": "b", "read_timeout": "5", "connect_timeout": "5",
     }  # fmt: skip
-    return f"s3://{BUCKET}/{prefix}", "".join(f"    {key} = {value}\n" for key, value in settings.items())
+    return f"s3://{BUCKET}/{prefix}", "".join(
+        f"    {key} = {value}\n" for key, value in settings.items()
+    )
 
 
 class Wire:
-    """A port that leads to another one until so many bytes went up through it; then every connection is cut."""
+    """A port that leads to another one until so many bytes went up through it; then every
+    connection is cut.
+    """
 
     def __init__(self, target: int, allowed_bytes: int) -> None:
         self.left = allowed_bytes
@@ -91,7 +95,9 @@ class Wire:
             far = socket.create_connection(("127.0.0.1", self._target))
             self._open += [near, far]
             for source, sink, counts in ((near, far, True), (far, near, False)):
-                threading.Thread(target=self._pass_on, args=(source, sink, counts), daemon=True).start()
+                threading.Thread(
+                    target=self._pass_on, args=(source, sink, counts), daemon=True
+                ).start()
 
     def _pass_on(self, source: socket.socket, sink: socket.socket, counts: bool) -> None:
         with contextlib.suppress(OSError):

@@ -30,7 +30,11 @@ class SampleRun:
 def copy_samples(folder: Path) -> Path:
     """A checkout of the samples: a git repository without history."""
     for name in ("notebooks", "pipelines"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"))
+        shutil.copytree(
+            ROOT / name,
+            folder / name,
+            ignore=shutil.ignore_patterns(".ipynb_checkpoints", "__pycache__"),
+        )
     subprocess.run(["git", "init", "-q", folder], check=True)
     return folder
 
@@ -45,7 +49,11 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 def wine_database(tmp_path_factory: pytest.TempPathFactory) -> str:
     """The address of the wine database, which is a secret."""
     path = tmp_path_factory.mktemp("cellar") / "wine.sqlite"
-    subprocess.run([sys.executable, ROOT / "notebooks/wine/make_database.py", path], check=True, capture_output=True)
+    subprocess.run(
+        [sys.executable, ROOT / "notebooks/wine/make_database.py", path],
+        check=True,
+        capture_output=True,
+    )
     return str(path)
 
 

@@ -18,24 +18,32 @@ JENKINS: Final = {
 def reason_to_leave_out(tool: str) -> str | None:
     """Why a test that needs `tool` cannot run here, or None when it can.
 
-    `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or `jenkins`
-    for a controller that NBCI_JENKINS_URL names.
+    `tool` is a command on the PATH, or `kernel:NAME` for an installed Jupyter kernel, or `gpu`, or
+    `jenkins` for a controller that NBCI_JENKINS_URL names.
     """
     if tool.startswith("kernel:"):
         return (
-            None if _has_kernel(tool.removeprefix("kernel:")) else f"no Jupyter kernel {tool.removeprefix('kernel:')!r}"
+            None
+            if _has_kernel(tool.removeprefix("kernel:"))
+            else f"no Jupyter kernel {tool.removeprefix('kernel:')!r}"
         )
     if tool == "gpu":
         return None if shutil.which("nvidia-smi") else "no NVIDIA GPU"
     if tool == "jenkins":
-        return None if "NBCI_JENKINS_URL" in JENKINS else "no Jenkins controller: NBCI_JENKINS_URL is not set"
+        return (
+            None
+            if "NBCI_JENKINS_URL" in JENKINS
+            else "no Jenkins controller: NBCI_JENKINS_URL is not set"
+        )
     if tool == "ordinary-user":
         return "running as root, whom file modes do not stop" if os.geteuid() == 0 else None
     return None if shutil.which(tool) else f"no command {tool!r}"
 
 
 def may_be_left_out(tool: str) -> bool:
-    """Whether `tool` is one that installing system packages cannot give, so that even a full run goes without."""
+    """Whether `tool` is one that installing system packages cannot give, so that even a full run
+    goes without.
+    """
     return tool in {"gpu", "jenkins", "ordinary-user"}
 
 

@@ -33,9 +33,14 @@ def make_wheel(folder: Path, name: str, version: str, files: Mapping[str, str]) 
 
 
 def make_ipykernel_wheel(folder: Path) -> Path:
-    """The ipykernel of the tests' own environment as a wheel, by reference: quick, and nothing is downloaded."""
+    """The ipykernel of the tests' own environment as a wheel, by reference: quick, and nothing is
+    downloaded.
+    """
     real = Path(ipykernel.__file__)
     source = f"__path__ = [{str(real.parent)!r}]\n__file__ = {str(real)!r}\nexec(open(__file__).read())\n"
     return make_wheel(
-        folder, "ipykernel", "1.0", {"ipykernel/__init__.py": source, "beside.pth": f"{real.parent.parent}\n"}
+        folder,
+        "ipykernel",
+        "1.0",
+        {"ipykernel/__init__.py": source, "beside.pth": f"{real.parent.parent}\n"},
     )

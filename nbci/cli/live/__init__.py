@@ -23,14 +23,23 @@ class Display(RunListener, Protocol):
     """A listener that people look at."""
 
     def tick(self) -> None:
-        """To be called about once a second while the run goes on, on the engine's thread: clocks and heartbeats."""
+        """To be called about once a second while the run goes on, on the engine's thread: clocks
+        and heartbeats.
+        """
 
     def close(self) -> None:
-        """Leave the terminal in order; to be called however the run ended, more than once does no harm."""
+        """Leave the terminal in order; to be called however the run ended, more than once does no
+        harm.
+        """
 
 
-def choose_display(*, quiet: bool, json: bool, stdout: TextIO, stderr: TextIO, runs_folder: Path = _RUNS) -> Display:
-    """The display for these streams. With `json` the document has stdout for itself, and stands for the summary."""
+def choose_display(
+    *, quiet: bool, json: bool, stdout: TextIO, stderr: TextIO, runs_folder: Path = _RUNS
+) -> Display:
+    """The display for these streams.
+
+    With `json` the document has stdout for itself, and stands for the summary.
+    """
     stream = stderr if json else stdout
     if quiet:
         return QuietDisplay(stream, runs_folder=runs_folder, summary=not json)
@@ -40,9 +49,15 @@ def choose_display(*, quiet: bool, json: bool, stdout: TextIO, stderr: TextIO, r
 
 
 def _on_terminal(stream: TextIO) -> bool:
-    """Whether rows can be drawn in place; an encoding without the signs would write escapes, longer than their rows."""
+    """Whether rows can be drawn in place; an encoding without the signs would write escapes, longer
+    than their rows.
+    """
     encoding = (getattr(stream, "encoding", None) or "utf-8").lower()
     try:
-        return stream.isatty() and encoding.startswith("utf") and os.environ.get("TERM", "dumb") != "dumb"
+        return (
+            stream.isatty()
+            and encoding.startswith("utf")
+            and os.environ.get("TERM", "dumb") != "dumb"
+        )
     except ValueError:  # the stream is closed
         return False

@@ -25,7 +25,10 @@ def verdict_lines(verdict: Verdict | None) -> list[str]:
         )
         for gate in verdict.gates
     ]
-    return table([("gate", "asked", "found", "baseline", "verdict", "reason"), *rows], right=frozenset({2, 3}))
+    return table(
+        [("gate", "asked", "found", "baseline", "verdict", "reason"), *rows],
+        right=frozenset({2, 3}),
+    )
 
 
 def gates_word(verdict: Verdict | None) -> str:

@@ -11,10 +11,11 @@ if TYPE_CHECKING:
 
 
 class HumanStream:
-    """Writes to a stream until that fails, then keeps silent: `nbci run | head` must not end the run.
+    """Writes to a stream until that fails, then keeps silent: `nbci run | head` must not end the
+    run.
 
-    A full disk under a redirected output, a closed terminal and a broken pipe are all the same here: the record, not
-    the display, says how the run went.
+    A full disk under a redirected output, a closed terminal and a broken pipe are all the same
+    here: the record, not the display, says how the run went.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -48,7 +49,8 @@ class HumanStream:
 
     def _turn_off(self) -> None:
         self.off = True
-        # What is left in the stream's buffer would fail once more when Python exits, and make the exit code 120.
+        # What is left in the stream's buffer would fail once more when Python exits, and make the
+        # exit code 120.
         with suppress(OSError, ValueError):
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, self._stream.fileno())

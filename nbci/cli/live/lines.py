@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress, StepProgress
-from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.summary import (
+    ended_words,
+    failed_word,
+    failure_headline,
+    summary_lines,
+    traceback_lines,
+)
 from nbci.formatting.terminal import counted, duration, one_line
 
 if TYPE_CHECKING:
@@ -24,10 +30,17 @@ _HEARTBEAT_STEPS = 5
 
 
 class LineDisplay:
-    """Lines `[step] text`. A cell is named only when it prints something, so a log has no more lines than it needs."""
+    """Lines `[step] text`. A cell is named only when it prints something, so a log has no more
+    lines than it needs.
+    """
 
     def __init__(
-        self, stream: TextIO, *, runs_folder: Path, now: Callable[[], float] = monotonic, summary: bool = True
+        self,
+        stream: TextIO,
+        *,
+        runs_folder: Path,
+        now: Callable[[], float] = monotonic,
+        summary: bool = True,
     ) -> None:
         self._stream = HumanStream(stream)
         self._runs_folder = runs_folder
@@ -51,7 +64,9 @@ class LineDisplay:
         self._progress.step(step).begin(attempt, self._now())
         self._say(step, "started" if attempt == 1 else f"attempt {attempt} started")
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
         """Remember the cell, to be named when it prints."""
         self._flush(step)
         self._progress.step(step).begin_cell(number, first_line, index, total)
@@ -92,7 +107,9 @@ class LineDisplay:
         lines = []
         for record in records:
             self._progress.end(record)
-            lines += [f"[{record.name}] warning: {one_line(warning)}" for warning in record.warnings]
+            lines += [
+                f"[{record.name}] warning: {one_line(warning)}" for warning in record.warnings
+            ]
             lines.append(f"[{record.name}] {ended_words(record)}")
         self._write(*lines)
 
@@ -125,8 +142,14 @@ class LineDisplay:
         """Nothing is held back."""
 
     def _still_running(self, step: StepProgress) -> str:
-        where = f", cell {step.index + 1} of {step.total} ({step.first_line[:60]})" if step.total else ""
-        partial = next((printed.current for printed in step.printed.values() if printed.current.strip()), "")
+        where = (
+            f", cell {step.index + 1} of {step.total} ({step.first_line[:60]})"
+            if step.total
+            else ""
+        )
+        partial = next(
+            (printed.current for printed in step.printed.values() if printed.current.strip()), ""
+        )
         shown = f"; unfinished line: {partial[-60:].strip()}" if partial else ""
         return f"still running{where}, {duration(step.seconds(self._now()) or 0.0)}{shown}"
 

@@ -6,19 +6,26 @@ import re
 
 from nbci.formatting.terminal import without_controls
 
-LONGEST_LINE = 8000  # characters: a longer line is shown as several, so that nothing piles up in memory
+LONGEST_LINE = (
+    8000  # characters: a longer line is shown as several, so that nothing piles up in memory
+)
 _LONGEST_ESCAPE = 1000  # a longer "escape sequence" is none
 _MOVES = re.compile("([\r\n\b])")
 _UNFINISHED_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|[\]PX^_][^\x07\x1b\r\n]*\x1b?|[ -/]*)\Z")
 
 
 class PrintedLines:
-    """One stream of one step. A carriage return starts the line anew, as on a terminal: a progress bar is one line."""
+    """One stream of one step.
+
+    A carriage return starts the line anew, as on a terminal: a progress bar is one line.
+    """
 
     __slots__ = ("_held", "_returned", "current", "redrawn")
 
     def __init__(self) -> None:
-        """`current` is the line that has no end yet; `redrawn` says whether it replaced an earlier state of itself."""
+        """`current` is the line that has no end yet; `redrawn` says whether it replaced an earlier
+        state of itself.
+        """
         self.current = ""
         self.redrawn = False
         self._returned = False
@@ -28,7 +35,11 @@ class PrintedLines:
         """Take the next chunk; the lines that it completes."""
         text = self._held + text
         unfinished = _UNFINISHED_ESCAPE.search(text)
-        keep = len(text) if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE else unfinished.start()
+        keep = (
+            len(text)
+            if unfinished is None or len(unfinished[0]) > _LONGEST_ESCAPE
+            else unfinished.start()
+        )
         self._held = text[keep:]
         return self._lines(text[:keep])
 

@@ -33,19 +33,32 @@ class StepProgress(Struct):
     total: int = 0
     record: StepRecord | None = None
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
-    printed: defaultdict[str, PrintedLines] = field(default_factory=lambda: defaultdict(PrintedLines))
+    printed: defaultdict[str, PrintedLines] = field(
+        default_factory=lambda: defaultdict(PrintedLines)
+    )
     last_printed: str = ""
 
     def begin(self, attempt: int, now: float) -> None:
         """A try starts."""
-        self.state, self.attempt, self.cell, self.first_line, self.total = "running", attempt, None, "", 0
+        self.state, self.attempt, self.cell, self.first_line, self.total = (
+            "running",
+            attempt,
+            None,
+            "",
+            0,
+        )
         self.started = now if self.started is None else self.started
         self.tail.clear()
         self.last_printed = ""
 
     def begin_cell(self, number: int | None, first_line: str, index: int, total: int) -> None:
         """A cell starts; the last output is that of the cell before until this one prints."""
-        self.cell, self.first_line, self.index, self.total = number, one_line(first_line), index, total
+        self.cell, self.first_line, self.index, self.total = (
+            number,
+            one_line(first_line),
+            index,
+            total,
+        )
         self.tail.clear()
 
     def take(self, text: str, stream: Literal["stdout", "stderr"]) -> list[str]:
@@ -63,7 +76,9 @@ class StepProgress(Struct):
         return left
 
     def _remember(self, lines: list[str]) -> None:
-        self.last_printed = next((line for line in reversed(lines) if line.strip()), self.last_printed)
+        self.last_printed = next(
+            (line for line in reversed(lines) if line.strip()), self.last_printed
+        )
 
     def seconds(self, now: float) -> float | None:
         """The record's time when the step has ended, else the time since it started."""

@@ -27,7 +27,9 @@ class NullDisplay:
     def step_started(self, step: str, attempt: int) -> None:
         """Nothing."""
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
         """Nothing."""
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
@@ -71,7 +73,9 @@ class QuietDisplay(NullDisplay):
         """Keep the plan: failures quote it."""
         self._progress.begin(run, plan)
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
         """A new cell: what the one before printed is of no interest any more."""
         self._progress.step(step).begin_cell(number, first_line, index, total)
 

@@ -1,4 +1,6 @@
-"""What stands at the end of a run for people: its result, metrics, failures, and where to look and how to go on."""
+"""What stands at the end of a run for people: its result, metrics, failures, and where to look and
+how to go on.
+"""
 
 from __future__ import annotations
 
@@ -40,7 +42,9 @@ def failure_place(failure: Failure) -> str:
 def failure_cause(failure: Failure) -> str:
     """What went wrong, in one line; the traceback has the rest of a long message."""
     message, error = one_line(_said_and_output(failure)[0]), one_line(failure.error or "")
-    says_more = " " in error and error not in message  # an error is often the bare name of the exception
+    says_more = (
+        " " in error and error not in message
+    )  # an error is often the bare name of the exception
     cause = f"{message} ({error})" if says_more else message
     return cause if len(cause) <= LONGEST_CAUSE else f"{cause[:LONGEST_CAUSE]}…"
 
@@ -70,7 +74,9 @@ def traceback_lines(failure: Failure) -> list[str]:
 
 
 def _tail(text: str | None) -> list[str]:
-    lines = without_controls((text or "").replace("\r", "\n").replace("\b", "")).rstrip().split("\n")
+    lines = (
+        without_controls((text or "").replace("\r", "\n").replace("\b", "")).rstrip().split("\n")
+    )
     left_out = len(lines) - TRACEBACK_LINES
     head = [f"... {counted(left_out, 'line')} left out ..."] if left_out > 0 else []
     return [*head, *map(_shortened, lines[-TRACEBACK_LINES:])] if lines != [""] else []
@@ -81,14 +87,20 @@ def ended_words(record: StepRecord) -> str:
     reason = f": {one_line(record.reason)}" if record.reason else ""
     if record.result == "passed":
         tries = f" at attempt {len(record.attempts)}" if len(record.attempts) > 1 else ""
-        return f"passed{tries}" + (f" in {duration(record.seconds)}" if record.seconds is not None else "")
+        return f"passed{tries}" + (
+            f" in {duration(record.seconds)}" if record.seconds is not None else ""
+        )
     if record.result == "reused":
         return f"reused from run {record.run}{reason}" if record.run else f"reused{reason}"
     return f"{_ENDED.get(record.outcome, 'FAILED')}{reason}"
 
 
 def failure_lines(
-    step: StepRecord, *, plan: Plan | None = None, tail: Sequence[str] = (), run_folder: Path | None = None
+    step: StepRecord,
+    *,
+    plan: Plan | None = None,
+    tail: Sequence[str] = (),
+    run_folder: Path | None = None,
 ) -> list[str]:
     """A failed step for the end of the run: where, what, what to do, and what it printed last.
 
@@ -105,7 +117,9 @@ def failure_lines(
         rows.append((f"line {failure.line}", _source_line(plan, step.name, failure)))
     rows.append(("error", failure_cause(failure)))
     if output := one_line(_said_and_output(failure)[1]):
-        rows.append(("output", output if len(output) <= LONGEST_CAUSE else f"…{output[-LONGEST_CAUSE:]}"))
+        rows.append(
+            ("output", output if len(output) <= LONGEST_CAUSE else f"…{output[-LONGEST_CAUSE:]}")
+        )
     if failure.hint:
         rows.append(("hint", one_line(failure.hint)))
     lines = [f"{word} {step.name}", *(f"  {line}" for line in table(rows))]
@@ -119,12 +133,19 @@ def failure_lines(
 
 def _shortened(line: str) -> str:
     left_out = len(line) - LONGEST_PRINTED
-    return line if left_out <= 0 else f"{line[:LONGEST_PRINTED]}… ({counted(left_out, 'more character')})"
+    return (
+        line
+        if left_out <= 0
+        else f"{line[:LONGEST_PRINTED]}… ({counted(left_out, 'more character')})"
+    )
 
 
 def run_failure_lines(failure: Failure) -> list[str]:
     """A failure that belongs to no single step."""
-    rows = [("error", failure_cause(failure)), *([("hint", one_line(failure.hint))] if failure.hint else [])]
+    rows = [
+        ("error", failure_cause(failure)),
+        *([("hint", one_line(failure.hint))] if failure.hint else []),
+    ]
     return ["FAILED the run", *(f"  {line}" for line in table(rows))]
 
 
@@ -133,7 +154,9 @@ def _notebook(plan: Plan | None, name: str) -> str:
 
 
 def _source_line(plan: Plan | None, name: str, failure: Failure) -> str:
-    cells = [cell for step in plan.steps if step.name == name for cell in step.cells] if plan else []
+    cells = (
+        [cell for step in plan.steps if step.name == name for cell in step.cells] if plan else []
+    )
     sources = [cell.source.split("\n") for cell in cells if cell.number == failure.cell]
     index = (failure.line or 1) - 1
     return next((one_line(lines[index]) for lines in sources if index < len(lines)), "")
@@ -144,19 +167,28 @@ def metric_lines(metrics: Mapping[str, float]) -> list[str]:
     if not metrics:
         return []
     return table(
-        [("metric", "value"), *((one_line(name), number(value)) for name, value in metrics.items())],
+        [
+            ("metric", "value"),
+            *((one_line(name), number(value)) for name, value in metrics.items()),
+        ],
         right=frozenset({1}),
     )
 
 
 def result_line(record: RunRecord) -> str:
     """`digits passed in 12 s: 4 passed, 1 reused; gates passed`."""
-    counts: Counter[str] = Counter("failed" if step.result == "running" else step.outcome for step in record.steps)
+    counts: Counter[str] = Counter(
+        "failed" if step.result == "running" else step.outcome for step in record.steps
+    )
     words = ("passed", "reused", "failed", "interrupted", "skipped")
     shown = ", ".join(f"{counts[word]} {word}" for word in words if counts[word])
     result = _RESULTS[record.outcome]
     time = "" if record.seconds is None else f" in {duration(record.seconds)}"
-    return f"{record.pipeline} {result}{time}" + (f": {shown}" if shown else "") + gates_word(record.verdict)
+    return (
+        f"{record.pipeline} {result}{time}"
+        + (f": {shown}" if shown else "")
+        + gates_word(record.verdict)
+    )
 
 
 def _failed_step(step: StepRecord, progress: RunProgress, folder: Path) -> list[str]:
@@ -177,7 +209,11 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
             lines += [*_failed_step(step, progress, folder), ""]
     if record.failure is not None:
         lines += [*run_failure_lines(record.failure), ""]
-    lines += [result_line(record), f"  record: {folder}", f"  page:   {folder / 'report' / 'index.html'}"]
+    lines += [
+        result_line(record),
+        f"  record: {folder}",
+        f"  page:   {folder / 'report' / 'index.html'}",
+    ]
     if record.result in {"failed", "interrupted"}:
         lines.append(f"  go on where it stopped:  nbci run --resume {record.run}")
         lines.append(f"  after editing a source:  {_from_the_start(record)}")
@@ -186,5 +222,7 @@ def summary_lines(record: RunRecord, progress: RunProgress, runs_folder: Path) -
 
 def _from_the_start(record: RunRecord) -> str:
     """The command that runs the same anew; a resumed or gathered run was asked for in another way."""
-    began = record.command[:2] == ("nbci", "run") and not any(word.startswith("--res") for word in record.command)
+    began = record.command[:2] == ("nbci", "run") and not any(
+        word.startswith("--res") for word in record.command
+    )
     return shlex.join(record.command if began else ("nbci", "run", record.target))

@@ -1,4 +1,6 @@
-"""The display for terminals: the steps as a tree that is drawn anew in place, and above it what must not be missed."""
+"""The display for terminals: the steps as a tree that is drawn anew in place, and above it what
+must not be missed.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,13 @@ from typing import TYPE_CHECKING, Literal, cast
 
 from nbci.cli.live.human import HumanStream
 from nbci.cli.live.progress import RunProgress
-from nbci.cli.live.summary import ended_words, failed_word, failure_headline, summary_lines, traceback_lines
+from nbci.cli.live.summary import (
+    ended_words,
+    failed_word,
+    failure_headline,
+    summary_lines,
+    traceback_lines,
+)
 from nbci.formatting.terminal import duration, one_line
 
 if TYPE_CHECKING:
@@ -26,7 +34,9 @@ _BAD = ("FAILED", "REFUSED", "INTERRUPTED")
 
 
 class TreeDisplay:
-    """Draws with rich's texts, but places them itself: so no thread is needed and a resized terminal stays clean."""
+    """Draws with rich's texts, but places them itself: so no thread is needed and a resized
+    terminal stays clean.
+    """
 
     def __init__(
         self,
@@ -42,7 +52,11 @@ class TreeDisplay:
 
         self._stream = HumanStream(stream)
         self._console = console or Console(
-            file=cast("TextIO", self._stream), highlight=False, markup=False, emoji=False, soft_wrap=False
+            file=cast("TextIO", self._stream),
+            highlight=False,
+            markup=False,
+            emoji=False,
+            soft_wrap=False,
         )
         self._runs_folder = runs_folder
         self._summary = summary
@@ -69,7 +83,9 @@ class TreeDisplay:
         self._progress.step(step).begin(attempt, self._now())
         self._redraw()
 
-    def cell_started(self, step: str, number: int | None, first_line: str, index: int, total: int) -> None:
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
         """Another cell of it runs."""
         self._progress.step(step).begin_cell(number, first_line, index, total)
         self._redraw()
@@ -105,7 +121,10 @@ class TreeDisplay:
 
     def _ended(self, record: StepRecord) -> list[Text]:
         self._progress.end(record)
-        return [self._text(f"{record.name}: warning: {one_line(warning)}", "yellow") for warning in record.warnings]
+        return [
+            self._text(f"{record.name}: warning: {one_line(warning)}", "yellow")
+            for warning in record.warnings
+        ]
 
     def _add(self, lines: list[Text]) -> None:
         """Lines above the tree, if there are any; the tree as it is now."""
@@ -128,7 +147,9 @@ class TreeDisplay:
         self.close()
         if self._summary:
             lines = summary_lines(record, self._progress, self._runs_folder)
-            self._stream.write(self._rendered([self._text(line, _summary_style(line)) for line in lines]))
+            self._stream.write(
+                self._rendered([self._text(line, _summary_style(line)) for line in lines])
+            )
 
     def tick(self) -> None:
         """To be called about once a second: the clocks go on."""
@@ -141,9 +162,15 @@ class TreeDisplay:
         self._closed = True
 
     def _failure_texts(self, step: str, failure: Failure) -> list[Text]:
-        lines = [self._text(f"{step} {failed_word(failure)}: {failure_headline(failure)}", "bold red")]
+        lines = [
+            self._text(f"{step} {failed_word(failure)}: {failure_headline(failure)}", "bold red")
+        ]
         lines += [self._text(f"  {line}", "dim") for line in traceback_lines(failure)]
-        return [*lines, self._text(f"  hint: {one_line(failure.hint)}", "yellow")] if failure.hint else lines
+        return (
+            [*lines, self._text(f"  hint: {one_line(failure.hint)}", "yellow")]
+            if failure.hint
+            else lines
+        )
 
     def _text(self, text: str, style: str) -> Text:
         from rich.text import Text
@@ -164,15 +191,21 @@ class TreeDisplay:
         self._drawn_at = self._now()
 
     def _wipe(self) -> str:
-        """Up to the first row of the tree. A terminal that became narrower has broken the rows into more lines."""
+        """Up to the first row of the tree.
+
+        A terminal that became narrower has broken the rows into more lines.
+        """
         columns = max(self._console.width, 1)
         lines = sum(max(1, -(-length // columns)) for length in self._drawn)
         lines = min(lines, max(self._console.height - 1, 1))
-        # The first line goes by itself: some terminals keep a copy of all they show when it is cleared from the top.
+        # The first line goes by itself: some terminals keep a copy of all they show when it is
+        # cleared from the top.
         return f"\r\x1b[{lines}A\x1b[K\n\x1b[J\x1b[A" if self._drawn else ""
 
     def _rendered(self, texts: list[Text]) -> str:
-        """The texts with colours; breaking long lines is left to the terminal, so that paths can be copied whole."""
+        """The texts with colours; breaking long lines is left to the terminal, so that paths can be
+        copied whole.
+        """
         with self._console.capture() as capture:
             for text in texts:
                 self._console.print(text, no_wrap=True, overflow="ignore", crop=False)
@@ -180,6 +213,8 @@ class TreeDisplay:
 
 
 def _summary_style(line: str) -> str:
-    if line.startswith(_BAD) or (any(f" {word}" in line for word in _BAD) and not line.startswith(" ")):
+    if line.startswith(_BAD) or (
+        any(f" {word}" in line for word in _BAD) and not line.startswith(" ")
+    ):
         return "bold red"
     return "bold" if line and not line.startswith(" ") else ""

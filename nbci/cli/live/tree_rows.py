@@ -61,7 +61,9 @@ def depths(plan: Plan) -> dict[str, int]:
 
 
 def tree_rows(progress: RunProgress, indents: Mapping[str, int], console: Console) -> list[Text]:
-    """The rows, none wider than the console and not more than fit on it; the last one counts the steps."""
+    """The rows, none wider than the console and not more than fit on it; the last one counts the
+    steps.
+    """
     if not progress.steps:
         return []
     room = max(console.height - 3, 3)
@@ -94,7 +96,9 @@ def _shown(progress: RunProgress, running: list[StepProgress], room: int) -> lis
     return [step for name, step in progress.steps.items() if name in kept]
 
 
-def _columns(shown: list[StepProgress], indents: Mapping[str, int], now: float, width: int) -> _Columns:
+def _columns(
+    shown: list[StepProgress], indents: Mapping[str, int], now: float, width: int
+) -> _Columns:
     names = {step.name: "  " * indents.get(step.name, 0) + one_line(step.name) for step in shown}
     return _Columns(
         shown_names=names,
@@ -112,7 +116,10 @@ def _time(step: StepProgress, now: float) -> str:
 def _row(step: StepProgress, columns: _Columns, now: float) -> Text:
     sign, style = _SIGNS[step.state]
     row = Text(f"{sign} {step.state:<7}  ", style=style)
-    row.append(_fitted(columns.shown_names[step.name], columns.name), style="bold" if step.state == "running" else "")
+    row.append(
+        _fitted(columns.shown_names[step.name], columns.name),
+        style="bold" if step.state == "running" else "",
+    )
     row.append(f"  {_time(step, now):>{columns.time}}", style="dim")
     row.append(f"  {_saying(step, columns)}", style="" if step.state == "running" else style)
     row.rstrip()
@@ -120,7 +127,9 @@ def _row(step: StepProgress, columns: _Columns, now: float) -> Text:
 
 
 def _fitted(text: str, columns: int) -> str:
-    """The text at exactly that width; a long one loses its middle, for its end tells matrix steps apart."""
+    """The text at exactly that width; a long one loses its middle, for its end tells matrix steps
+    apart.
+    """
     if (length := cell_len(text)) <= columns:
         return text + " " * (columns - length)
     head, tail = text, text
@@ -158,7 +167,15 @@ def _detail(step: StepProgress, columns: _Columns) -> str:
 
 def _counts(progress: RunProgress, shown: int) -> Text:
     counts = progress.counts()
-    states: tuple[State, ...] = ("running", "failed", "interrupted", "passed", "reused", "skipped", "waiting")
+    states: tuple[State, ...] = (
+        "running",
+        "failed",
+        "interrupted",
+        "passed",
+        "reused",
+        "skipped",
+        "waiting",
+    )
     said = ", ".join(f"{counts[state]} {state}" for state in states if counts[state])
     hidden = len(progress.steps) - shown
     more = f" ({hidden} not shown)" if hidden else ""

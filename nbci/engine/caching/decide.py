@@ -28,11 +28,12 @@ if TYPE_CHECKING:
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says why or why not.
+    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says
+    why or why not.
 
-    `text` is the record as it was written, by a step that may have had another name. `drew`: it depends on the random
-    state that the step begins with. `gone` are files that the step wrote without declaring them, so that only running
-    it again brings them back.
+    `text` is the record as it was written, by a step that may have had another name. `drew`: it
+    depends on the random state that the step begins with. `gone` are files that the step wrote
+    without declaring them, so that only running it again brings them back.
     """
 
     key: str
@@ -53,7 +54,9 @@ def decide(
     *,
     made: Mapping[str, FileRef] | None = None,
 ) -> Decision:
-    """Look for an earlier result of the step with these inputs; `made` are outs that are not put back yet, by path."""
+    """Look for an earlier result of the step with these inputs; `made` are outs that are not put
+    back yet, by path.
+    """
     named = tuple(_with_values(step.parts, inputs.params))
     reached = tuple(part for part in inputs.reached if part not in named)
     parts = (*named, *reached, *_input_parts(root, step, inputs, index, made))
@@ -81,11 +84,19 @@ def _gone(root: Path, record: StepRecord) -> tuple[str, ...]:
 def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:
     """The parts with the parameters as they are now that metrics they waited for are known."""
     for part in parts:
-        yield replace(part, digest=parameter_digest(params[part.label])) if part.kind == "parameter" else part
+        yield (
+            replace(part, digest=parameter_digest(params[part.label]))
+            if part.kind == "parameter"
+            else part
+        )
 
 
 def _input_parts(
-    root: Path, step: PlannedStep, inputs: Inputs, index: FileIndex, made: Mapping[str, FileRef] | None
+    root: Path,
+    step: PlannedStep,
+    inputs: Inputs,
+    index: FileIndex,
+    made: Mapping[str, FileRef] | None,
 ) -> list[Part]:
     takes = sorted(inputs.values, key=lambda ref: ref.name)
     known = {ref.name for ref in takes}
@@ -96,11 +107,16 @@ def _input_parts(
     named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
     return [
         *parts,
-        *(Part(kind="file", label=ref.path, digest=ref.digest) for ref in dep_refs(root, tuple(named), index, made)),
+        *(
+            Part(kind="file", label=ref.path, digest=ref.digest)
+            for ref in dep_refs(root, tuple(named), index, made)
+        ),
     ]
 
 
-def _problem(root: Path, step: PlannedStep, record: StepRecord, cache: Cache, index: FileIndex) -> str | None:
+def _problem(
+    root: Path, step: PlannedStep, record: StepRecord, cache: Cache, index: FileIndex
+) -> str | None:
     """Why a record cannot be reused, or None."""
     changed = first_change(root, step, record, index)
     if changed is not None:

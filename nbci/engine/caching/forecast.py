@@ -1,4 +1,6 @@
-"""What a plan will do: for each step run, reuse, or depends on another; decided with what is known before it runs."""
+"""What a plan will do: for each step run, reuse, or depends on another; decided with what is known
+before it runs.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ def forecast(
     index: FileIndex,
     last_record: Callable[[str], StepRecord | None],
 ) -> Plan:
-    """The plan with each step's action and the reason for it; `last_record` is what the step came to last."""
+    """The plan with each step's action and the reason for it; `last_record` is what the step came
+    to last.
+    """
     settled = Ended(plan)
     steps: list[PlannedStep] = []
     undecided: set[str] = set()
@@ -46,7 +50,9 @@ def forecast(
         unknown = [name for name in step.after if name in undecided and _needs(step, planned[name])]
         if unknown:
             undecided.add(step.name)
-            steps.append(replace(step, action="depends", reason=f"on what {unknown[0]} will come to"))
+            steps.append(
+                replace(step, action="depends", reason=f"on what {unknown[0]} will come to")
+            )
             continue
         try:
             inputs = inputs_for(step, plan, settled)
@@ -57,10 +63,18 @@ def forecast(
         waiting = _undecided_before(step, planned, undecided) if decision.drew else None
         if waiting is not None:
             undecided.add(step.name)
-            steps.append(replace(step, action="depends", reason=f"on the random state that {waiting} will leave"))
+            steps.append(
+                replace(
+                    step, action="depends", reason=f"on the random state that {waiting} will leave"
+                )
+            )
         elif decision.record is not None:
             settled[step.name] = decision.record
-            steps.append(replace(step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"))
+            steps.append(
+                replace(
+                    step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"
+                )
+            )
         else:
             undecided.add(step.name)
             last = last_record(step.name)
@@ -70,11 +84,18 @@ def forecast(
     return replace(plan, steps=tuple(steps))
 
 
-def _undecided_before(step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]) -> str | None:
+def _undecided_before(
+    step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]
+) -> str | None:
     """A step before it in its notebook whose end is not known, and with it the random state."""
     before = reachable(step.after, {name: one.after for name, one in planned.items()})
     return next(
-        (name for name in planned if name in before & undecided and planned[name].notebook == step.notebook), None
+        (
+            name
+            for name in planned
+            if name in before & undecided and planned[name].notebook == step.notebook
+        ),
+        None,
     )
 
 
@@ -90,7 +111,9 @@ def _unchanged(last: StepRecord, decision: Decision) -> str:
 
 
 def _needs(step: PlannedStep, before: PlannedStep) -> bool:
-    """Whether what `before` comes to is part of the step's key: its values, its files or its metrics."""
+    """Whether what `before` comes to is part of the step's key: its values, its files or its
+    metrics.
+    """
     if any(before.name in take.givers for take in step.takes):
         return True
     if f"${{{before.name}" in json.dumps(step.params, default=str):

@@ -1,7 +1,8 @@
-"""Nothing to do, told quickly: a run whose every input is as the last run of the same command left it.
+"""Nothing to do, told quickly: a run whose every input is as the last run of the same command left
+it.
 
-Kept small and free of heavy imports: it is what a run with nothing to do costs. What it cannot tell for sure it leaves
-to the ordinary way, which compares digests.
+Kept small and free of heavy imports: it is what a run with nothing to do costs. What it cannot tell
+for sure it leaves to the ordinary way, which compares digests.
 """
 
 from __future__ import annotations
@@ -25,8 +26,14 @@ _SETTLED_NS = 50_000_000
 
 
 def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[str, str]) -> Path:
-    """The file that remembers the last run of this command, with parameters and branches from the environment."""
-    given = sorted(item for item in environ.items() if item[0].startswith("NBCI_PARAM_") or item[0] in _BRANCHES)
+    """The file that remembers the last run of this command, with parameters and branches from the
+    environment.
+    """
+    given = sorted(
+        item
+        for item in environ.items()
+        if item[0].startswith("NBCI_PARAM_") or item[0] in _BRANCHES
+    )
     text = json.dumps([FORMAT, nbci.__version__, list(command), given], default=str)
     return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
 
@@ -41,11 +48,13 @@ def remember(
     variables: Iterable[str] = (),
     umask: bool = False,
 ) -> None:
-    """Keep how each file (or folder, for its entries) stands now, with what is to be said when nothing has changed.
+    """Keep how each file (or folder, for its entries) stands now, with what is to be said when
+    nothing has changed.
 
-    `records` were written by this process a moment ago, whole: nobody else has had the time to change them in place,
-    so unlike other files they need not be older than a clock tick to be trusted. `variables` of the environment, and
-    the `umask`, count as they are now. `as_of_ns` is when the files were seen to be what the run used, now by default.
+    `records` were written by this process a moment ago, whole: nobody else has had the time to
+    change them in place, so unlike other files they need not be older than a clock tick to be
+    trusted. `variables` of the environment, and the `umask`, count as they are now. `as_of_ns` is
+    when the files were seen to be what the run used, now by default.
     """
     document = {
         "written_ns": time.time_ns() if as_of_ns is None else as_of_ns,
@@ -81,7 +90,9 @@ def recall(path: Path) -> dict[str, Any] | None:
 
 
 def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
-    """What this process was given; variables as digests, since what they hold may be nobody else's business."""
+    """What this process was given; variables as digests, since what they hold may be nobody else's
+    business.
+    """
     from nbci.engine.observed.process import umask_now, variable_state
 
     return {

@@ -36,8 +36,8 @@ _FORMAT = "nbci-decided 1"
 class Ahead:
     """Looks ahead in a plan that is carried out in pieces.
 
-    Only a shared cache can have results that this run does not have. Nothing is put back or brought here: whoever needs
-    what the steps made takes it then.
+    Only a shared cache can have results that this run does not have. Nothing is put back or brought
+    here: whoever needs what the steps made takes it then.
     """
 
     root: Path
@@ -47,17 +47,25 @@ class Ahead:
     index: FileIndex
 
     def settle(self, among: Collection[str]) -> tuple[PlannedStep, ...]:
-        """Of these steps those whose result stands and that come after none still to run: their records are written."""
+        """Of these steps those whose result stands and that come after none still to run: their
+        records are written.
+        """
         if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
             return ()
         settled = Ended(self.plan, ended_records(self.plan, self.store))
         found = []
-        waiting = [s for s in self.plan.steps if s.name in among and s.name not in settled and s.action == "run"]
+        waiting = [
+            s
+            for s in self.plan.steps
+            if s.name in among and s.name not in settled and s.action == "run"
+        ]
         while wave := [step for step in waiting if _is_next(step, settled)]:
             waiting = [step for step in waiting if step not in wave]
             for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
                 if decision is not None and decision.record is not None:
-                    settled[step.name] = replace(decision.record, result="reused", reason=decision.reason)
+                    settled[step.name] = replace(
+                        decision.record, result="reused", reason=decision.reason
+                    )
                     self.store.write_step(settled[step.name])
                     self.cache.mark_used(decision.record)
                     found.append(step)
@@ -71,13 +79,19 @@ class Ahead:
             return list(pool.map(lambda step: self._decision(step, settled), wave))
 
     def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
-        """Name in a file those stages that need no machine: all of their steps have ended, and some are among `ahead`.
+        """Name in a file those stages that need no machine: all of their steps have ended, and some
+        are among `ahead`.
 
-        The file has the format's version, then lines with a stage's number, a tab, and the reason in words. It is there
-        wherever there is a remote: whoever finds none after planning need not look for it after each stage.
+        The file has the format's version, then lines with a stage's number, a tab, and the reason
+        in words. It is there wherever there is a remote: whoever finds none after planning need not
+        look for it after each stage.
         """
         names = {step.name for step in ahead}
-        ended = {record.name: record for record in ended_records(self.plan, self.store) if record.result in FINE}
+        ended = {
+            record.name: record
+            for record in ended_records(self.plan, self.store)
+            if record.result in FINE
+        }
         lines = [_FORMAT]
         for stage in stages(self.plan) if names else ():
             own = [step.name for step in stage.steps]
@@ -88,7 +102,9 @@ class Ahead:
             write_atomic(left / DECIDED, "\n".join(lines) + "\n")
 
     def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
-        """What is known of the step; None where something is in the way, which whoever runs the step comes upon."""
+        """What is known of the step; None where something is in the way, which whoever runs the
+        step comes upon.
+        """
         try:
             inputs = inputs_for(step, self.plan, settled)
             return decide(self.root, step, inputs, self.cache, self.index, made=settled.outs)
@@ -115,5 +131,7 @@ def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:
 def unrun(step: PlannedStep) -> StepRecord:
     """The record of a step that did not run."""
     return StepRecord(
-        name=step.name, result="skipped", reason=step.reason if step.action == "skip" else "it was not run"
+        name=step.name,
+        result="skipped",
+        reason=step.reason if step.action == "skip" else "it was not run",
     )

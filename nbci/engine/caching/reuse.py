@@ -31,29 +31,42 @@ if TYPE_CHECKING:
 
 _LOOK_BACK_RUNS = 50
 _LAST_RUNS = 5
-# a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run nothing
+# a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run
+# nothing
 _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
 
-def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: FileIndex) -> dict[str, StepRecord]:
-    """For each step that the plan reuses unseen the result that still stands; UsageError when one has to run first."""
+def results_to_take_over(
+    project: Project, plan: Plan, cache: Cache, index: FileIndex
+) -> dict[str, StepRecord]:
+    """For each step that the plan reuses unseen the result that still stands; UsageError when one
+    has to run first.
+    """
     taken = Ended(plan)
     wanted = [step for step in plan.steps if step.action == "reuse"]
     if not wanted:
         return taken
     last = last_records(project, plan.target)
     for step in wanted:
-        decision = decide(project.root, step, inputs_for(step, plan, taken), cache, index, made=taken.outs)
+        decision = decide(
+            project.root, step, inputs_for(step, plan, taken), cache, index, made=taken.outs
+        )
         if decision.record is not None:
             taken[step.name] = decision.record
             continue
         before = last(step.name)
-        if before is not None and before.key == decision.key and _is_just_not_kept(project, step, before, index):
+        if (
+            before is not None
+            and before.key == decision.key
+            and _is_just_not_kept(project, step, before, index)
+        ):
             taken[step.name] = before
         else:
             changed = changes(before.parts, decision.parts) if before is not None else []
             why = (
-                f"it has changed since it last ran ({'; '.join(changed[:3])})" if changed else "no earlier run has one"
+                f"it has changed since it last ran ({'; '.join(changed[:3])})"
+                if changed
+                else "no earlier run has one"
             )
             raise UsageError(
                 f"there is no result of step {step.name} to start from: {why}",
@@ -63,32 +76,42 @@ def results_to_take_over(project: Project, plan: Plan, cache: Cache, index: File
 
 
 def is_kept(step: PlannedStep, record: StepRecord) -> bool:
-    """Whether the result may stand for later runs; what came over the network may be another tomorrow.
+    """Whether the result may stand for later runs; what came over the network may be another
+    tomorrow.
 
     What a step read and is no longer so cannot be compared, whatever the step asks for.
     """
     kept = {BY_NAME[part.kind].kept for part in record.observed}
     if "never" in kept or step.cache is False:
         return False
-    return step.cache is True or ("if asked" not in kept and ("with deps" not in kept or bool(step.deps)))
+    return step.cache is True or (
+        "if asked" not in kept and ("with deps" not in kept or bool(step.deps))
+    )
 
 
-def _is_just_not_kept(project: Project, step: PlannedStep, before: StepRecord, index: FileIndex) -> bool:
+def _is_just_not_kept(
+    project: Project, step: PlannedStep, before: StepRecord, index: FileIndex
+) -> bool:
     """Whether a result would stand, but for being one that every new run makes anew."""
     return not is_kept(step, before) and first_change(project.root, step, before, index) is None
 
 
-def take_over(context: RunContext, record: StepRecord, reason: str, text: bytes = b"") -> StepRecord:
-    """An earlier result as one of this run: its outs are put back, its notebook stays where it is until asked for.
+def take_over(
+    context: RunContext, record: StepRecord, reason: str, text: bytes = b""
+) -> StepRecord:
+    """An earlier result as one of this run: its outs are put back, its notebook stays where it is
+    until asked for.
 
-    `text` is the record as it was written, where that is known. IntegrityError when what is kept of an out is gone or
-    damaged.
+    `text` is the record as it was written, where that is known. IntegrityError when what is kept of
+    an out is gone or damaged.
     """
     if record.outs:
         context.put_back(record.outs, context.cache.artifacts_of(record))
     context.cache.mark_used(record)
     ours = replace(record, result="reused", reason=reason)
-    if context.carries:  # the store's files come together from several machines: each step has its own
+    if (
+        context.carries
+    ):  # the store's files come together from several machines: each step has its own
         context.folder.write_step(ours)
     else:
         context.folder.add_reused(ours, text or to_json_line(record))
@@ -124,7 +147,9 @@ def last_records(project: Project, target: str) -> Callable[[str], StepRecord | 
 
 
 def recall_results(project: Project, target: str, cache: Cache) -> None:
-    """Let the cache know what the newest run of the target reused, which the next one will most likely reuse, too."""
+    """Let the cache know what the newest run of the target reused, which the next one will most
+    likely reuse, too.
+    """
     for folder in islice(all_runs(project), _LAST_RUNS):
         with suppress(*_UNREADABLE):
             header = folder.read_header()

@@ -1,4 +1,6 @@
-"""What the parts of a run leave for each other: only what each has made itself, so that little travels."""
+"""What the parts of a run leave for each other: only what each has made itself, so that little
+travels.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 
 def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
-    """Let the folder hold what these steps have come to, and nothing else, to be brought to other stores.
+    """Let the folder hold what these steps have come to, and nothing else, to be brought to other
+    stores.
 
     Objects that lie on a remote are left out: whoever needs them takes them from there.
     """
@@ -36,7 +39,10 @@ def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], fol
     with disk_errors(folder):
         for step in steps:
             # the record first: the disk may have no room for the rest
-            for path in sorted(store.step(step.name).rglob("*"), key=lambda path: (path.name != "record.json", path)):
+            for path in sorted(
+                store.step(step.name).rglob("*"),
+                key=lambda path: (path.name != "record.json", path),
+            ):
                 if path.is_file():
                     _copy(path, folder / path.relative_to(root))
             record = store.read_step(step.name)
@@ -70,7 +76,9 @@ def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
         yield cache.value_path(digest)
     for ref in record.outs:
         yield cache.own.path(ref.digest)
-        yield from (cache.own.path(name) for name in (cache.artifacts.listing(ref.digest) or {}).values())
+        yield from (
+            cache.own.path(name) for name in (cache.artifacts.listing(ref.digest) or {}).values()
+        )
 
 
 def _copy(source: Path, target: Path) -> None:

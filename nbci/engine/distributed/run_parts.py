@@ -1,4 +1,6 @@
-"""A run carried out in pieces, each perhaps in a checkout of its own, with a store folder carried between them."""
+"""A run carried out in pieces, each perhaps in a checkout of its own, with a store folder carried
+between them.
+"""
 
 from __future__ import annotations
 
@@ -49,7 +51,9 @@ _CLOCKS_AGREE_SECONDS = 10.0
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
     """The plan's own folder in the store, so that one store can carry several plans."""
     store = Path(folder) if folder else project.root / ".nbci" / "store"
-    digest = hashlib.blake2b(to_json(plan).encode("utf-8", errors="surrogatepass"), digest_size=8).hexdigest()
+    digest = hashlib.blake2b(
+        to_json(plan).encode("utf-8", errors="surrogatepass"), digest_size=8
+    ).hexdigest()
     return RunFolder(store.resolve() / digest)
 
 
@@ -83,7 +87,9 @@ def run_part(
         store.make_reserve()
         options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
         try:
-            record = run_plan(context, header(store.run, plan, project.root, (), ready.mask), options)
+            record = run_plan(
+                context, header(store.run, plan, project.root, (), ready.mask), options
+            )
         finally:
             ready.save()
             if left is not None:
@@ -96,9 +102,11 @@ def run_part(
 
 
 def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
-    """Write down that a step was tried on machines that vanished; not where the store knows of the step itself.
+    """Write down that a step was tried on machines that vanished; not where the store knows of the
+    step itself.
 
-    A CI that carries out a stage again on another machine is the only one that knows of the first try.
+    A CI that carries out a stage again on another machine is the only one that knows of the first
+    try.
     """
     if count < 1 or store.read_step(step) is not None:
         return
@@ -111,14 +119,20 @@ def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
 
 
 @contextmanager
-def _alone(store: RunFolder, steps: Sequence[PlannedStep], display: TickingListener) -> Iterator[None]:
-    """Wait while another process runs one of the steps in this store: it may have outlived its connection to a CI."""
+def _alone(
+    store: RunFolder, steps: Sequence[PlannedStep], display: TickingListener
+) -> Iterator[None]:
+    """Wait while another process runs one of the steps in this store: it may have outlived its
+    connection to a CI.
+    """
     with ExitStack() as locks:
         for name in sorted(step.name for step in steps):
             place = store.path / "locks" / f"{name.replace('/', '%')[-200:]}.lock"
             descriptor = try_lock(place)
             if descriptor is None:
-                display.noticed(f"waiting for another process, which runs step {name} in this store")
+                display.noticed(
+                    f"waiting for another process, which runs step {name} in this store"
+                )
             while descriptor is None:
                 time.sleep(_POLL_SECONDS)
                 descriptor = try_lock(place)
@@ -126,8 +140,12 @@ def _alone(store: RunFolder, steps: Sequence[PlannedStep], display: TickingListe
         yield
 
 
-def decide_before(project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path) -> None:
-    """Before anything runs: leave what a remote has of the plan's steps, and name the stages that it settles."""
+def decide_before(
+    project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path
+) -> None:
+    """Before anything runs: leave what a remote has of the plan's steps, and name the stages that
+    it settles.
+    """
     cache, index = carried_cache(project, store.path), project_index(project)
     share(project, cache, environ, travels=True)
     ahead = Ahead(project.root, plan, store, cache, index)
@@ -145,7 +163,9 @@ def _before(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
 
 def _behind(plan: Plan, steps: Sequence[PlannedStep]) -> set[str]:
     names = [step.name for step in steps]
-    return reachable(names, followers_of({step.name: step.after for step in plan.steps})) - set(names)
+    return reachable(names, followers_of({step.name: step.after for step in plan.steps})) - set(
+        names
+    )
 
 
 def finish(
@@ -166,7 +186,9 @@ def finish(
     with disk_errors(folder.path):
         for record in records:
             if store.step(record.name).exists():
-                shutil.copytree(store.step(record.name), folder.step(record.name), dirs_exist_ok=True)
+                shutil.copytree(
+                    store.step(record.name), folder.step(record.name), dirs_exist_ok=True
+                )
     records = _with_reason_to_stop([folder.settle_killed(record) for record in records], stopped_by)
     for record in records:
         folder.write_step(record)
@@ -178,8 +200,12 @@ def finish(
 
 
 def _with_reason_to_stop(records: Sequence[StepRecord], stopped_by: str | None) -> list[StepRecord]:
-    """The records, in which steps that were stopped say by what: the CI, or the failure of another step."""
-    failed = [record.name for record in records if record.failure is not None and not _was_stopped(record)]
+    """The records, in which steps that were stopped say by what: the CI, or the failure of another
+    step.
+    """
+    failed = [
+        record.name for record in records if record.failure is not None and not _was_stopped(record)
+    ]
     if stopped_by is not None:
         why = f"the step was stopped: {stopped_by}"
     elif failed:
@@ -199,8 +225,11 @@ def _stopped_because(record: StepRecord, why: str) -> StepRecord:
     return replace(record, attempts=(*before, replace(last, failure=failure)))
 
 
-def keep_outs(project: Project, record: RunRecord, store: RunFolder, environ: Mapping[str, str]) -> None:
-    """Let what the steps made lie with the project's other artifacts, where promotion and checkout take it from.
+def keep_outs(
+    project: Project, record: RunRecord, store: RunFolder, environ: Mapping[str, str]
+) -> None:
+    """Let what the steps made lie with the project's other artifacts, where promotion and checkout
+    take it from.
 
     What the store lacks, or has damaged, is missed when it is asked for.
     """
@@ -213,10 +242,16 @@ def keep_outs(project: Project, record: RunRecord, store: RunFolder, environ: Ma
     cache.save()
 
 
-def _records_before(plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]) -> dict[str, StepRecord]:
-    """The records of all other steps in the store; UsageError when one that must have ended has not."""
+def _records_before(
+    plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]
+) -> dict[str, StepRecord]:
+    """The records of all other steps in the store; UsageError when one that must have ended has
+    not.
+    """
     here = {step.name for step in steps}
-    records = {record.name: record for record in ended_records(plan, store) if record.name not in here}
+    records = {
+        record.name: record for record in ended_records(plan, store) if record.name not in here
+    }
     for step in steps:
         for name in step.after:
             if name not in here and (name not in records or records[name].result not in FINE):
@@ -232,7 +267,9 @@ def _run_of(project: Project, store: RunFolder) -> RunFolder:
     """The run that this store became before, or a new one."""
     marker = store.path / "finished.json"
     if marker.exists():
-        folder = RunFolder(project.runs_folder / checked_run(json.loads(marker.read_bytes())["run"]))
+        folder = RunFolder(
+            project.runs_folder / checked_run(json.loads(marker.read_bytes())["run"])
+        )
         if folder.path.exists() and folder.hold():
             return folder
     folder = new_run(project)
@@ -245,25 +282,36 @@ def _events(store: RunFolder) -> str:
     lines: list[dict[str, Any]] = []
     for path in sorted((store.path / "steps").rglob("events.jsonl")):
         for line in path.read_bytes().splitlines():
-            with suppress(ValueError):  # the last one of a process that was killed, or had no room, may be half
+            with suppress(
+                ValueError
+            ):  # the last one of a process that was killed, or had no room, may be half
                 lines.append(json.loads(line))
     lines.sort(key=lambda line: str(line["time_utc"]))
-    return "".join(json.dumps({**line, "seq": at}, ensure_ascii=False) + "\n" for at, line in enumerate(lines))
+    return "".join(
+        json.dumps({**line, "seq": at}, ensure_ascii=False) + "\n" for at, line in enumerate(lines)
+    )
 
 
 def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRecord:
     """The run's record; it began with the first step that ran and ended with the last."""
-    ran = [step for step in steps if step.result != "reused"]  # the others have the times of another run
+    ran = [
+        step for step in steps if step.result != "reused"
+    ]  # the others have the times of another run
     started = min((step.started_utc for step in ran if step.started_utc), default=begun.started_utc)
     ended = max((step.ended_utc for step in ran if step.ended_utc), default=started)
-    record = replace(begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps))
+    record = replace(
+        begun, result="passed", started_utc=started, ended_utc=ended, steps=tuple(steps)
+    )
     failure = missing_metrics(record, plan.required_metrics)
     not_run = any(
-        step.result == "skipped" and planned.action != "skip" for step, planned in zip(steps, plan.steps, strict=True)
+        step.result == "skipped" and planned.action != "skip"
+        for step, planned in zip(steps, plan.steps, strict=True)
     )
     broken = [step for step in steps if step.result == "failed"]
     # a step that fails may have had its siblings interrupted: then that is what became of the run
-    interrupted = bool(broken) and all(step.failure and step.failure.kind == "interrupted" for step in broken)
+    interrupted = bool(broken) and all(
+        step.failure and step.failure.kind == "interrupted" for step in broken
+    )
     failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
     clocks = tuple(_clock_warnings(plan, steps))
@@ -273,13 +321,19 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
 
 
 def _clock_warnings(plan: Plan, records: Sequence[StepRecord]) -> Iterator[str]:
-    """Where a step began before one that it comes after had ended, on machines whose clocks must differ."""
+    """Where a step began before one that it comes after had ended, on machines whose clocks must
+    differ.
+    """
     ended = {record.name: record for record in records if record.result in ("passed", "failed")}
     found: dict[frozenset[str | None], float] = {}
     for step in plan.steps:
         record = ended.get(step.name)
         for before in (ended[name] for name in step.after if name in ended and record is not None):
-            ahead = _seconds_between(record.started_utc, before.ended_utc) if record is not None else None
+            ahead = (
+                _seconds_between(record.started_utc, before.ended_utc)
+                if record is not None
+                else None
+            )
             if record is not None and ahead is not None and record.host != before.host:
                 hosts = frozenset((record.host, before.host))
                 found[hosts] = max(found.get(hosts, 0.0), ahead)
@@ -292,4 +346,6 @@ def _clock_warnings(plan: Plan, records: Sequence[StepRecord]) -> Iterator[str]:
 def _seconds_between(started: str | None, ended: str | None) -> float | None:
     if started is None or ended is None:
         return None
-    return round((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds(), 3)
+    return round(
+        (datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds(), 3
+    )

@@ -1,4 +1,6 @@
-"""Whether a run can go on: what its ended steps used must be as they used it, or old and new results would mix."""
+"""Whether a run can go on: what its ended steps used must be as they used it, or old and new
+results would mix.
+"""
 
 from __future__ import annotations
 
@@ -18,10 +20,14 @@ if TYPE_CHECKING:
     from nbci.runs.folder import RunFolder
 
 _COMPARED = frozenset(("module", "file", "environment", "link", "variable"))
-"""What a run's own steps do not change; a folder that one listed has more files when another has written some."""
+"""What a run's own steps do not change; a folder that one listed has more files when another has
+written some.
+"""
 
 
-def refuse_changed(project: Project, plan: Plan, folder: RunFolder, environ: Mapping[str, str]) -> None:
+def refuse_changed(
+    project: Project, plan: Plan, folder: RunFolder, environ: Mapping[str, str]
+) -> None:
     """UsageError naming the first file that an ended step of the run used, and that is another now."""
     index = project_index(project)
     found = ((step, folder.read_step(step.name)) for step in plan.steps)
@@ -53,7 +59,11 @@ def _changes(record: StepRecord, surroundings: Surroundings, written: set[str]) 
         if part.kind in _COMPARED and part.label not in written:
             kind = BY_NAME[part.kind]
             if kind.state(surroundings, part) != part.digest:
-                yield f"the environment variable {part.label}" if part.kind == "variable" else part.label
+                yield (
+                    f"the environment variable {part.label}"
+                    if part.kind == "variable"
+                    else part.label
+                )
     for ref in (*record.deps, *record.outs):
         if ref.path in written:
             continue

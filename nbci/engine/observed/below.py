@@ -19,15 +19,71 @@ if TYPE_CHECKING:
 
 _THROUGH_PYTHON = frozenset(
     (
-        *("numpy", "scipy", "pandas", "sklearn", "matplotlib", "contourpy", "kiwisolver", "PIL", "yaml", "msgspec"),
-        *("zmq", "tornado", "psutil", "debugpy", "markupsafe", "charset_normalizer", "_cffi_backend", "cryptography"),
-        *("rpds", "regex", "threadpoolctl", "joblib", "IPython", "ipykernel", "wrapt", "orjson", "ujson", "_nbci"),
+        *(
+            "numpy",
+            "scipy",
+            "pandas",
+            "sklearn",
+            "matplotlib",
+            "contourpy",
+            "kiwisolver",
+            "PIL",
+            "yaml",
+            "msgspec",
+        ),
+        *(
+            "zmq",
+            "tornado",
+            "psutil",
+            "debugpy",
+            "markupsafe",
+            "charset_normalizer",
+            "_cffi_backend",
+            "cryptography",
+        ),
+        *(
+            "rpds",
+            "regex",
+            "threadpoolctl",
+            "joblib",
+            "IPython",
+            "ipykernel",
+            "wrapt",
+            "orjson",
+            "ujson",
+            "_nbci",
+        ),
     )
 )
 """Packages with machine code that open files by Python, which tells of it."""
-_SOURCES = (".py", ".pyc", ".ipynb", ".md", ".rst", ".html", ".css", ".js", ".ts", ".toml", ".lock", ".swp", "~")
+_SOURCES = (
+    ".py",
+    ".pyc",
+    ".ipynb",
+    ".md",
+    ".rst",
+    ".html",
+    ".css",
+    ".js",
+    ".ts",
+    ".toml",
+    ".lock",
+    ".swp",
+    "~",
+)
 """What editors open beside a run, and no library reads by itself."""
-_OF_THE_SYSTEM = ("/usr/", "/etc/", "/proc/", "/sys/", "/dev/", "/run/", "/bin/", "/sbin/", "/lib/", "/lib64/")
+_OF_THE_SYSTEM = (
+    "/usr/",
+    "/etc/",
+    "/proc/",
+    "/sys/",
+    "/dev/",
+    "/run/",
+    "/bin/",
+    "/sbin/",
+    "/lib/",
+    "/lib64/",
+)
 _QUOTED = re.compile(r"""["']([^"'\n]*/[^"'\n]*)["']""")
 
 
@@ -47,7 +103,9 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
     listed = {path for kind, path, _ in seen.sights if kind == "folder"}
     unseen = (path for path in window.read - known if others or not path.endswith(_SOURCES))
     read = {path for path in unseen if os.path.isfile(path)}
-    written = {path for path in window.written - window.told if others or not path.endswith(_SOURCES)}
+    written = {
+        path for path in window.written - window.told if others or not path.endswith(_SOURCES)
+    }
     if seen.has_workers:
         listed.update(seen.search_path)  # a Python that starts lists them, whatever it is for
     folders = {os.path.dirname(path) for path in read} & window.folders - listed
@@ -55,32 +113,44 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
         *(("file", path, ()) for path in sorted(read)),
         *(("folder", path, _suffixes(path, read, seen)) for path in sorted(folders)),
     )
-    return replace(seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written})))
+    return replace(
+        seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written}))
+    )
 
 
 def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
     """Of the names that count in a folder; all, where none is given.
 
-    An import lists a folder as a library's glob does. Where there were imports, what is like the files that were read
-    counts, as far as a name tells that.
+    An import lists a folder as a library's glob does. Where there were imports, what is like the
+    files that were read counts, as far as a name tells that.
     """
     if ("import", folder) not in {sight[:2] for sight in seen.sights}:
         return ()
-    return tuple(sorted({os.path.splitext(path)[1] for path in read if os.path.dirname(path) == folder}))
+    return tuple(
+        sorted({os.path.splitext(path)[1] for path in read if os.path.dirname(path) == folder})
+    )
 
 
 def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
-    """Files and folders elsewhere that the step's code or its parameters name, and that it may open."""
+    """Files and folders elsewhere that the step's code or its parameters name, and that it may
+    open.
+    """
     texts = [text for cell in step.cells for text in _QUOTED.findall(cell.source)]
-    texts += [value for value in (step.params or {}).values() if isinstance(value, str) and "/" in value]
+    texts += [
+        value for value in (step.params or {}).values() if isinstance(value, str) and "/" in value
+    ]
     for text in dict.fromkeys(texts):
-        path = os.path.normpath(os.path.join(root, step.cwd, os.path.expanduser(text.removeprefix("file://"))))
+        path = os.path.normpath(
+            os.path.join(root, step.cwd, os.path.expanduser(text.removeprefix("file://")))
+        )
         if _may_be_watched(path, str(root)):
             yield path
 
 
 def _may_be_watched(path: str, root: str) -> bool:
-    """Not the project's own or the system's, and no folder that has the project in it, or all that a user has."""
+    """Not the project's own or the system's, and no folder that has the project in it, or all that
+    a user has.
+    """
     around = (root, os.path.expanduser("~"), f"{tempfile.gettempdir()}/.")
     is_around = any(f"{other}/".startswith(f"{path.rstrip('/')}/") for other in around)
     is_elsewhere = not f"{path}/".startswith((f"{root}/", *_OF_THE_SYSTEM))
@@ -89,4 +159,8 @@ def _may_be_watched(path: str, root: str) -> bool:
 
 def told_by(seen: Seen) -> Iterable[str]:
     """The files of which the kernel told itself."""
-    return [*(path for kind, path, _ in seen.sights if kind == "file"), *seen.written, *seen.modules]
+    return [
+        *(path for kind, path, _ in seen.sights if kind == "file"),
+        *seen.written,
+        *seen.modules,
+    ]

@@ -1,8 +1,9 @@
-"""The kinds of things that a step is seen to use, and how each is compared before a result is reused.
+"""The kinds of things that a step is seen to use, and how each is compared before a result is
+reused.
 
-This is the one list: a kernel notes what a step uses (`inkernel/traces.py`), `record` makes parts of it, each with the
-state that its kind tells here, and before reuse the same functions tell the state again. The table of docs/reuse.md is
-made from it, too.
+This is the one list: a kernel notes what a step uses (`inkernel/traces.py`), `record` makes parts
+of it, each with the state that its kind tells here, and before reuse the same functions tell the
+state again. The table of docs/reuse.md is made from it, too.
 """
 
 from __future__ import annotations
@@ -29,7 +30,9 @@ if TYPE_CHECKING:
     from nbci.store.file_index import FileIndex
 
 VERSION = 3
-"""Of what is noted; a result for which less was noted may depend on more than its record says, and is not reused."""
+"""Of what is noted; a result for which less was noted may depend on more than its record says, and
+is not reused.
+"""
 
 GONE = "gone"
 WRITTEN = "written"
@@ -57,16 +60,19 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
     def place(self, label: str) -> str:
-        """The path of a file: labels are relative to the project for its own files, and absolute for others."""
+        """The path of a file: labels are relative to the project for its own files, and absolute
+        for others.
+        """
         return os.path.join(self.root, label)
 
 
 class Kind(Struct, frozen=True, kw_only=True):
     """One kind of observation; `noted` and `same` are the columns of the table in docs/reuse.md.
 
-    `state` tells how it stands now; `change` says, for people, that it no longer stands as it did. `files` are those
-    whose entries in the file system are all unchanged only if the state is. A result with such an observation is `kept`
-    in any case, only where the step says by `deps` what it uses, only where the step asks for it, or never.
+    `state` tells how it stands now; `change` says, for people, that it no longer stands as it did.
+    `files` are those whose entries in the file system are all unchanged only if the state is. A
+    result with such an observation is `kept` in any case, only where the step says by `deps` what
+    it uses, only where the step asks for it, or never.
     """
 
     name: str
@@ -79,7 +85,11 @@ class Kind(Struct, frozen=True, kw_only=True):
 
 
 def first_change(
-    root: Path, step: PlannedStep, record: StepRecord, index: FileIndex, environ: Mapping[str, str] | None = None
+    root: Path,
+    step: PlannedStep,
+    record: StepRecord,
+    index: FileIndex,
+    environ: Mapping[str, str] | None = None,
 ) -> str | None:
     """What says that an observation no longer stands as it did; None when all do."""
     if record.observed_version != VERSION:
@@ -101,7 +111,9 @@ def surroundings_of(
     index: FileIndex,
     environ: Mapping[str, str] | None = None,
 ) -> Surroundings:
-    """What the observations at a step are compared with; `environ` is this process's own where none is given."""
+    """What the observations at a step are compared with; `environ` is this process's own where none
+    is given.
+    """
     own = (*step.outs, *step.metrics)
     return Surroundings(
         root=root,
@@ -161,7 +173,8 @@ def _presence(surroundings: Surroundings, part: Part) -> str:
 
 
 def _listing(surroundings: Surroundings, part: Part) -> str:
-    """The names in a folder, but for those of tools and of what the step itself gives, which is put back.
+    """The names in a folder, but for those of tools and of what the step itself gives, which is put
+    back.
 
     Before a `|` stand the suffixes of those that count, where not all do.
     """
@@ -204,7 +217,9 @@ def facets_of(path: str, facets: Iterable[str]) -> str:
 
 
 def _facets(surroundings: Surroundings, part: Part) -> str:
-    return facets_of(surroundings.place(part.label), [word.partition("=")[0] for word in part.digest.split()])
+    return facets_of(
+        surroundings.place(part.label), [word.partition("=")[0] for word in part.digest.split()]
+    )
 
 
 def _link(surroundings: Surroundings, part: Part) -> str:
@@ -220,11 +235,15 @@ _SUFFIXES = {"": "folder", "py": "source", "pyc": "bytecode", "so": "extension",
 def forms_of(folder: str, names: Iterable[str]) -> str:
     """What an import of each of the names would find in a folder."""
     found = _of_state(folder, _listed_modules)
-    return " ".join(f"{name}={_form(folder, name, found.get(name, frozenset()))}" for name in sorted(names))
+    return " ".join(
+        f"{name}={_form(folder, name, found.get(name, frozenset()))}" for name in sorted(names)
+    )
 
 
 def _form(folder: str, name: str, forms: frozenset[str]) -> str:
-    """What an import takes of what there is, in the order in which it looks (importlib's FileFinder)."""
+    """What an import takes of what there is, in the order in which it looks (importlib's
+    FileFinder).
+    """
     is_folder = "folder" in forms and os.path.isdir(os.path.join(folder, name))
     inits = (os.path.join(folder, name, init) for init in ("__init__.py", "__init__.pyc"))
     if is_folder and any(os.path.exists(init) for init in inits):
@@ -303,8 +322,19 @@ KINDS = (
         files=_specifications,
     ),
     Kind(name="interpreter", noted="the interpreter", same="its file", state=_stamp, files=_itself),
-    Kind(name="site", noted="folders of installed packages", same="see packages", state=_as_noted, files=_itself),
-    Kind(name="package", noted="installed packages that were imported", same="their versions", state=_version),
+    Kind(
+        name="site",
+        noted="folders of installed packages",
+        same="see packages",
+        state=_as_noted,
+        files=_itself,
+    ),
+    Kind(
+        name="package",
+        noted="installed packages that were imported",
+        same="their versions",
+        state=_version,
+    ),
     Kind(
         name="module",
         noted="your own modules that were imported, `.so` and `.pyc` too",
@@ -352,7 +382,13 @@ KINDS = (
         change="what the file system says of {label} has changed",
         files=_itself,
     ),
-    Kind(name="link", noted="links that were read", same="where they lead to", state=_link, files=_itself),
+    Kind(
+        name="link",
+        noted="links that were read",
+        same="where they lead to",
+        state=_link,
+        files=_itself,
+    ),
     Kind(
         name=WRITTEN,
         noted="files of the project that were written and are not in `outs`",
@@ -443,7 +479,9 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 def files_of(surroundings: Surroundings) -> Iterator[str]:
-    """The files whose entries in the file system tell, unchanged, that the observations stand; in no order."""
+    """The files whose entries in the file system tell, unchanged, that the observations stand; in
+    no order.
+    """
     for part in dict.fromkeys(surroundings.parts):
         files = BY_NAME[part.kind].files if part.kind in BY_NAME else None
         if files is not None:
@@ -455,14 +493,18 @@ def _plain(name: str) -> str:
 
 
 def _distributions(folder: str) -> Mapping[str, str]:
-    """Versions in one folder; a thousand steps ask for them, so they are listed once for each state of the folder."""
+    """Versions in one folder; a thousand steps ask for them, so they are listed once for each state
+    of the folder.
+    """
     return _of_state(folder, _listed_distributions)
 
 
 _Found = TypeVar("_Found")
 
 
-def _of_state(folder: str, listed: _lru_cache_wrapper[Mapping[str, _Found]]) -> Mapping[str, _Found]:
+def _of_state(
+    folder: str, listed: _lru_cache_wrapper[Mapping[str, _Found]]
+) -> Mapping[str, _Found]:
     try:
         changed_ns = os.stat(folder).st_mtime_ns
         settled = time.time_ns() - changed_ns > SETTLED_NS

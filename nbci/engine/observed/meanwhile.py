@@ -41,19 +41,33 @@ def noted(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
         told.append(change.path)
         part = Part(kind=CHANGED, label=change.path, digest="while it ran")
         warning = f"{change.said}: the step's result is not kept"
-        record = replace(record, observed=(*record.observed, part), warnings=(*record.warnings, warning))
+        record = replace(
+            record, observed=(*record.observed, part), warnings=(*record.warnings, warning)
+        )
     return record
 
 
-def changed_meanwhile(step: PlannedStep, seen: Seen, surroundings: Surroundings, since_ns: int) -> Iterator[Change]:
-    """The files and folders that are not what they were when the step first read them; it began at `since_ns`."""
+def changed_meanwhile(
+    step: PlannedStep, seen: Seen, surroundings: Surroundings, since_ns: int
+) -> Iterator[Change]:
+    """The files and folders that are not what they were when the step first read them; it began at
+    `since_ns`.
+    """
     root = str(surroundings.root)
     own = tuple(surroundings.place(path) for path in surroundings.own)
     makes = (*seen.written, *own)
-    paths = {path for kind, path, _ in seen.sights if kind in ("file", "folder") and not _is_in(path, own)}
-    found = {path for path in paths & seen.stamps.keys() if _differs(path, seen.stamps[path], makes)}
+    paths = {
+        path
+        for kind, path, _ in seen.sights
+        if kind in ("file", "folder") and not _is_in(path, own)
+    }
+    found = {
+        path for path in paths & seen.stamps.keys() if _differs(path, seen.stamps[path], makes)
+    }
     # what was read below Python has no stamp: it is in doubt when it is younger than the step
-    unseen = {surroundings.place(part.label) for part in surroundings.parts if part.kind in _CONTENT}
+    unseen = {
+        surroundings.place(part.label) for part in surroundings.parts if part.kind in _CONTENT
+    }
     unseen -= {*seen.stamps, *seen.written}
     found |= {path for path in unseen if _touched_since(path, since_ns)}
     for path in sorted(path for path in found if "/__pycache__/" not in path):
@@ -61,8 +75,12 @@ def changed_meanwhile(step: PlannedStep, seen: Seen, surroundings: Surroundings,
         yield Change(label, _said(step, label, by_itself=_is_in(path, seen.written)))
 
 
-def changed_deps(step: PlannedStep, parts: Iterable[Part], deps: Iterable[FileRef]) -> Iterator[Change]:
-    """The declared inputs that are not what they were when the step's key was made; `deps` are as they are now."""
+def changed_deps(
+    step: PlannedStep, parts: Iterable[Part], deps: Iterable[FileRef]
+) -> Iterator[Change]:
+    """The declared inputs that are not what they were when the step's key was made; `deps` are as
+    they are now.
+    """
     before = {part.label: part.digest for part in parts if part.kind == "file"}
     now = {ref.path: ref.digest for ref in deps}
     outs = (*step.outs, *step.metrics)
@@ -80,7 +98,9 @@ def changed_outs(deps: Iterable[FileRef], earlier: Iterable[StepRecord]) -> Iter
     for ref in deps:
         givers = gave.get(ref.path)
         if givers is not None and ref.digest not in givers:
-            yield Change(ref.path, f"{ref.path} is not what step {next(iter(givers.values()))} gave")
+            yield Change(
+                ref.path, f"{ref.path} is not what step {next(iter(givers.values()))} gave"
+            )
 
 
 def _said(step: PlannedStep, label: str, *, by_itself: bool) -> str:
@@ -92,14 +112,18 @@ def _said(step: PlannedStep, label: str, *, by_itself: bool) -> str:
 
 
 def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) -> bool:
-    """Whether a file, or which files are in a folder, is not as it was; `makes` are paths that the step itself made."""
+    """Whether a file, or which files are in a folder, is not as it was; `makes` are paths that the
+    step itself made.
+    """
     try:
         now = os.stat(path)
     except OSError:
         return True
     inode, size, written_ns, changed_ns = stamp
     if stat.S_ISDIR(now.st_mode):
-        return now.st_mtime_ns != written_ns and not any(other.startswith(f"{path}/") for other in makes)
+        return now.st_mtime_ns != written_ns and not any(
+            other.startswith(f"{path}/") for other in makes
+        )
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (inode, size, written_ns):
         return True
     # linking a file elsewhere, as nbci does with what nobody may write to, changes this time

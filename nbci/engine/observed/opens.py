@@ -1,8 +1,9 @@
-"""Files of the project that are opened by code in which Python sees nothing: libraries and child processes.
+"""Files of the project that are opened by code in which Python sees nothing: libraries and child
+processes.
 
-Linux tells of them through inotify, to whoever may read the folders (https://man7.org/linux/man-pages/man7/inotify.7.html).
-It does not tell who opened a file, so what is opened counts for every step that runs at that time, but for what another
-one told of itself.
+Linux tells of them through inotify, to whoever may read the folders
+(https://man7.org/linux/man-pages/man7/inotify.7.html). It does not tell who opened a file, so what
+is opened counts for every step that runs at that time, but for what another one told of itself.
 """
 
 from __future__ import annotations
@@ -41,10 +42,11 @@ _LEAF_LINKS = 2
 
 
 class Window(Struct):
-    """What was opened while a step ran, but for files that were made in that time, which are in `written`.
+    """What was opened while a step ran, but for files that were made in that time, which are in
+    `written`.
 
-    `outs` are the paths that the step declares to make; `told` is what other steps said they had opened meanwhile, or
-    declared to make; what happened is not known in full when it is `lost`.
+    `outs` are the paths that the step declares to make; `told` is what other steps said they had
+    opened meanwhile, or declared to make; what happened is not known in full when it is `lost`.
     """
 
     outs: tuple[str, ...] = ()
@@ -58,7 +60,9 @@ class Window(Struct):
 
 
 class Opens:
-    """Watches the folders of a project from `start` to `close`; `trouble` says why not all can be watched."""
+    """Watches the folders of a project from `start` to `close`; `trouble` says why not all can be
+    watched.
+    """
 
     def __init__(self, root: Path) -> None:
         self._root = os.fsencode(root)
@@ -101,9 +105,11 @@ class Opens:
             self._thread = None
 
     def begin(self, more: Iterable[str] = (), outs: Iterable[str] = ()) -> Window:
-        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is watched.
+        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is
+        watched.
 
-        `outs` are the paths that it declares to make, which no step that runs meanwhile can be said to have written.
+        `outs` are the paths that it declares to make, which no step that runs meanwhile can be said
+        to have written.
         """
         self._ready.wait()
         for path in more:
@@ -133,9 +139,11 @@ class Opens:
             self._drain()
 
     def _add_tree(self, top: bytes, until: float) -> list[bytes]:
-        """Watch a folder and all below; the folders that have none, as far as the file system tells that quickly.
+        """Watch a folder and all below; the folders that have none, as far as the file system tells
+        that quickly.
 
-        Each costs two system calls. A folder that is reached again, through a link, gives the watch that it has.
+        Each costs two system calls. A folder that is reached again, through a link, gives the watch
+        that it has.
         """
         watch = self._add(top)
         leaves: list[bytes] = []
@@ -159,7 +167,9 @@ class Opens:
         return leaves
 
     def _below(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
-        """The folders in it, through links, too; links to files are watched, since they lie elsewhere."""
+        """The folders in it, through links, too; links to files are watched, since they lie
+        elsewhere.
+        """
         try:
             with os.scandir(folder) as found:
                 entries = [entry for entry in found if entry.name not in _OF_TOOLS]
@@ -190,7 +200,9 @@ class Opens:
         return watch
 
     def _watch_for(self, path: bytes) -> int:
-        """Watch what lies there; a number that is the same for every path that leads to it, or `_NO_WATCH`."""
+        """Watch what lies there; a number that is the same for every path that leads to it, or
+        `_NO_WATCH`.
+        """
         watch: int = self._libc.inotify_add_watch(self._descriptor, path, _MASK)
         if watch == _NO_WATCH and ctypes.get_errno() == errno.ENOSPC:
             self.trouble = "the system allows no more watches (fs.inotify.max_user_watches)"
@@ -220,7 +232,11 @@ class Opens:
             for window in self._windows:
                 window.lost = True
             return
-        if mask & _IS_FOLDER and mask & (_CREATE | _MOVED_TO) and os.path.basename(path) not in OF_TOOLS:
+        if (
+            mask & _IS_FOLDER
+            and mask & (_CREATE | _MOVED_TO)
+            and os.path.basename(path) not in OF_TOOLS
+        ):
             self._add_tree(os.fsencode(path), time.monotonic() + 1.0)
         for window in self._windows:
             if mask & _OPEN:
@@ -232,8 +248,12 @@ class Opens:
 
 
 def _made_by(step: Window, other: Window) -> list[str]:
-    """What was written while the other step ran, and this one declares to make: the system does not tell who wrote."""
-    return [path for path in other.written if path in step.outs or path.startswith(_folders(step.outs))]
+    """What was written while the other step ran, and this one declares to make: the system does not
+    tell who wrote.
+    """
+    return [
+        path for path in other.written if path in step.outs or path.startswith(_folders(step.outs))
+    ]
 
 
 def _folders(paths: Iterable[str]) -> tuple[str, ...]:
@@ -242,7 +262,8 @@ def _folders(paths: Iterable[str]) -> tuple[str, ...]:
 
 @contextmanager
 def _opened(folder: bytes) -> Iterator[int]:
-    """A descriptor of the folder to look for others from, which is quicker than by their whole paths.
+    """A descriptor of the folder to look for others from, which is quicker than by their whole
+    paths.
 
     It opens nothing as inotify has it.
     """

@@ -1,4 +1,6 @@
-"""What a process is given by whoever starts it, as far as steps are seen to use it; quick to import."""
+"""What a process is given by whoever starts it, as far as steps are seen to use it; quick to
+import.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +14,17 @@ if TYPE_CHECKING:
 
 
 def variable_state(name: str, environ: Mapping[str, str]) -> str:
-    """A digest of a variable's value: what it is may be nobody else's business. `TQDM_*` are all that begin so."""
+    """A digest of a variable's value: what it is may be nobody else's business.
+
+    `TQDM_*` are all that begin so.
+    """
     if name.endswith("*"):
         from nbci.secrets import credentials
 
         begun = {key: environ[key] for key in environ if key.startswith(name[:-1])}
-        secret = credentials(begun)  # of these alone: a thousand steps ask, and each variable is judged by itself
+        secret = credentials(
+            begun
+        )  # of these alone: a thousand steps ask, and each variable is judged by itself
         found = sorted(f"{key}={value}" for key, value in begun.items() if key not in secret)
         return text_digest("\0".join(found)) if found else "unset"
     value = environ.get(name)

@@ -33,10 +33,11 @@ _ALWAYS = ("TZ",)
 def observed_parts(
     step: PlannedStep, seen: Seen, distributions: Mapping[str, str], surroundings: Surroundings
 ) -> tuple[Part, ...]:
-    """What the step used beside what it declares, each with the state that it is in now, at the step's end.
+    """What the step used beside what it declares, each with the state that it is in now, at the
+    step's end.
 
-    For a step with an environment its lock file stands for interpreter and packages, so that it need not be made only
-    to see that nothing has changed.
+    For a step with an environment its lock file stands for interpreter and packages, so that it
+    need not be made only to see that nothing has changed.
     """
     root, environ = surroundings.root, surroundings.environ
     labels = _Labels(root, step, seen.search_path)
@@ -46,7 +47,11 @@ def observed_parts(
         *labels.of_sights(_lasting(seen)),
         *(("variable", name, "") for name in _variables(step, seen, environ)),
         *(("written", path, "") for path in undeclared(root, step, seen.written)),
-        *((OF_NBCI[name], name, "") for name in seen.variables if name in OF_NBCI and name not in (step.env or {})),
+        *(
+            (OF_NBCI[name], name, "")
+            for name in seen.variables
+            if name in OF_NBCI and name not in (step.env or {})
+        ),
         *(("network", host, "") for host in seen.network),
         *(("program", name, "") for name in seen.programs),
         *(("unwatched", name, "") for name in seen.unwatched),
@@ -68,7 +73,9 @@ _Named = tuple[str, str, str]
 """Kind, label, and the state where its kind cannot tell it without."""
 
 
-def _interpreter(step: PlannedStep, seen: Seen, distributions: Mapping[str, str]) -> Iterator[_Named]:
+def _interpreter(
+    step: PlannedStep, seen: Seen, distributions: Mapping[str, str]
+) -> Iterator[_Named]:
     if step.environment is not None:
         yield ("environment", step.environment, "")
         return
@@ -79,7 +86,9 @@ def _interpreter(step: PlannedStep, seen: Seen, distributions: Mapping[str, str]
 
 
 def _lasting(seen: Seen) -> Iterator[Sight]:
-    """What was seen, but for what was not there until the step itself made it: that it is there counts then."""
+    """What was seen, but for what was not there until the step itself made it: that it is there
+    counts then.
+    """
     written = set(seen.written)
     yield from (sight for sight in seen.sights if sight[0] != "absent" or sight[1] not in written)
 
@@ -93,12 +102,19 @@ def _without_double(named: Iterable[_Named]) -> list[_Named]:
         entry
         for entry in found
         if not (entry[0] == "file" and entry[1] in modules)
-        and not (entry[0] == "stat" and entry[1] in read and entry[2].startswith("type=") and " " not in entry[2])
+        and not (
+            entry[0] == "stat"
+            and entry[1] in read
+            and entry[2].startswith("type=")
+            and " " not in entry[2]
+        )
     ]
 
 
 class _Labels:
-    """Names files as the records do; `has_neighbours` once a file was named that lies beside the project."""
+    """Names files as the records do; `has_neighbours` once a file was named that lies beside the
+    project.
+    """
 
     def __init__(self, root: Path, step: PlannedStep, search_path: Iterable[str]) -> None:
         self._root = str(root)
@@ -108,7 +124,9 @@ class _Labels:
         self.has_neighbours = False
 
     def of(self, path: str) -> str:
-        """Relative to the project for its own files, so that another checkout has them, too; absolute for others."""
+        """Relative to the project for its own files, so that another checkout has them, too;
+        absolute for others.
+        """
         if path == self._root:
             return "."
         if path.startswith(f"{self._root}/"):
@@ -142,7 +160,9 @@ def _first_state(kind: str, path: str, more: tuple[str, ...]) -> str:
 
 
 def _is_near(root: str, path: str) -> bool:
-    """Whether the same code in another folder may lead to another file: they have more in common than the root."""
+    """Whether the same code in another folder may lead to another file: they have more in common
+    than the root.
+    """
     return os.path.commonpath((root, path)) != os.sep
 
 
@@ -151,7 +171,9 @@ def _is_in(label: str, names: Iterable[str]) -> bool:
 
 
 def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Iterator[str]:
-    """Those that count by their values: not what the step's settings set, which its key has, and no secrets."""
+    """Those that count by their values: not what the step's settings set, which its key has, and no
+    secrets.
+    """
     unfit = {*_OF_THE_KERNEL, *(step.env or {}), *step.secrets, *credentials(environ)}
     yield from (name for name in sorted({*seen.variables, *_ALWAYS}) if name not in unfit)
 
@@ -167,7 +189,9 @@ def outside(seen: Seen, cache: Path) -> Seen:
 
 
 def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
-    """What was seen at paths that hold no secret, as the address of a database in a file may be one."""
+    """What was seen at paths that hold no secret, as the address of a database in a file may be
+    one.
+    """
 
     def is_fit(path: str) -> bool:
         return mask.text(path) == path

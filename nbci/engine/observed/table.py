@@ -102,7 +102,10 @@ def kinds_table() -> str:
 
 def limits_table() -> str:
     """What is not seen, in Markdown."""
-    return _table(("not seen", "why", "what nbci says"), ((limit.what, limit.why, limit.said) for limit in LIMITS))
+    return _table(
+        ("not seen", "why", "what nbci says"),
+        ((limit.what, limit.why, limit.said) for limit in LIMITS),
+    )
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:

@@ -1,4 +1,6 @@
-"""Whether all that a run used still stands when it ends: who edits a file while it runs is not told "no change"."""
+"""Whether all that a run used still stands when it ends: who edits a file while it runs is not told
+"no change".
+"""
 
 from __future__ import annotations
 
@@ -22,12 +24,17 @@ _SEEN_BY_STEP = frozenset(("folder", "package"))
 
 
 def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> bool:
-    """Whether the notebooks, the files `given` to the command and what the steps used are as the run found them."""
+    """Whether the notebooks, the files `given` to the command and what the steps used are as the
+    run found them.
+    """
     root, index = context.project.root, context.index
     began_ns = int(datetime.fromisoformat(record.started_utc or "").timestamp() * 1e9)
     planned = {step.name: step for step in context.plan.steps}
     try:
-        if any(source_digest((root / name).read_bytes()) != digest for name, digest in (record.sources or {}).items()):
+        if any(
+            source_digest((root / name).read_bytes()) != digest
+            for name, digest in (record.sources or {}).items()
+        ):
             return False
         if any(_is_touched(name, began_ns) for name in (*given, str(root / "pyproject.toml"))):
             return False
@@ -45,7 +52,9 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
 
 
 def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
-    """Whether what was touched since the run began is in the state that was noted at the step's end."""
+    """Whether what was touched since the run began is in the state that was noted at the step's
+    end.
+    """
     for part in surroundings.parts:
         kind = BY_NAME[part.kind]
         files = kind.files(surroundings, part) if kind.files is not None else ()

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 class Ended(dict[str, "StepRecord"]):
     """What the steps of a plan have come to so far.
 
-    `along` has, for a value, the steps that took it along; `lending` the values that refer to what cells of all steps
-    made, or have functions that look up names; `outs` has every out, by path; `states` has the random states that steps
-    left, by their names and then by step.
+    `along` has, for a value, the steps that took it along; `lending` the values that refer to what
+    cells of all steps made, or have functions that look up names; `outs` has every out, by path;
+    `states` has the random states that steps left, by their names and then by step.
     """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
@@ -55,29 +55,40 @@ class Ended(dict[str, "StepRecord"]):
                     self.states.setdefault(ref.name, {})[record.name] = ref
 
 
-def companions(step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """Values that share objects with those that the step takes, which it does not mention and a later step takes.
+def companions(
+    step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Ended
+) -> tuple[ValueRef, ...]:
+    """Values that share objects with those that the step takes, which it does not mention and a
+    later step takes.
 
-    After `b = a`, a step that only calls `a.append(1)` takes `b` along, and hands it on; unless a step bound `b` to
-    something else meanwhile.
+    After `b = a`, a step that only calls `a.append(1)` takes `b` along, and hands it on; unless a
+    step bound `b` to something else meanwhile.
     """
     taken = tuple(taken)
     known = {ref.name for ref in taken} | {*step.gives, *step.optional_gives}
     names = {name for ref in taken for name in ref.group} - known
     if not names:
         return ()
-    later = reachable([step.name], followers_of({one.name: one.after for one in plan.steps})) - {step.name}
+    later = reachable([step.name], followers_of({one.name: one.after for one in plan.steps})) - {
+        step.name
+    }
     names &= {take.name for one in plan.steps if one.name in later for take in one.takes}
     objects = {ref.object for ref in taken}
     found: dict[str, ValueRef] = {}
     for name in sorted(names):
         for giver in last_givers(step, name, plan, records):
-            found |= {ref.name: ref for ref in records[giver].gives if ref.name == name and ref.object in objects}
+            found |= {
+                ref.name: ref
+                for ref in records[giver].gives
+                if ref.name == name and ref.object in objects
+            }
     return tuple(found.values())
 
 
 def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
-    """The steps that a value comes from: as planned, and those that took it along; the last ones of them."""
+    """The steps that a value comes from: as planned, and those that took it along; the last ones of
+    them.
+    """
     carriers = records.along.get(take.name)
     if not carriers:
         return take.givers
@@ -89,7 +100,9 @@ def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[s
 
 
 def last_givers(step: PlannedStep, name: str, plan: Plan, records: Ended) -> tuple[str, ...]:
-    """The last of the steps before it that handed on a value of that name; those that deleted it count, too."""
+    """The last of the steps before it that handed on a value of that name; those that deleted it
+    count, too.
+    """
     ancestors = _ancestors(step, plan)
     having = [giver for giver in _together(step, records, plan) if giver in ancestors]
     return _last([giver for giver in having if _has_to_do_with(records[giver], name)], plan)
@@ -100,10 +113,11 @@ def _has_to_do_with(record: StepRecord, name: str) -> bool:
 
 
 def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """What the steps before it hand on, to whomever, that leads to names: by functions, or by what cells made.
+    """What the steps before it hand on, to whomever, that leads to names: by functions, or by what
+    cells made.
 
-    After `mine = REGISTRY`, a later step that has `mine` sees what steps between changed in `REGISTRY`, which neither
-    of them may mention.
+    After `mine = REGISTRY`, a later step that has `mine` sees what steps between changed in
+    `REGISTRY`, which neither of them may mention.
     """
     if not records.lending:
         return ()
@@ -127,4 +141,6 @@ def _last(steps: Iterable[str], plan: Plan) -> tuple[str, ...]:
     before = {one.name: one.after for one in plan.steps}
     candidates = tuple(dict.fromkeys(steps))
     behind = {name: reachable(before[name], before) for name in candidates}
-    return tuple(name for name in candidates if not any(name in behind[other] for other in candidates))
+    return tuple(
+        name for name in candidates if not any(name in behind[other] for other in candidates)
+    )

@@ -1,4 +1,6 @@
-"""The files that a step declares: there before it runs, cleared before each try, and there when it has ended."""
+"""The files that a step declares: there before it runs, cleared before each try, and there when it
+has ended.
+"""
 
 from __future__ import annotations
 
@@ -70,8 +72,9 @@ def clear_outs(
 ) -> list[str]:
     """Remove what an earlier run left, so that a step starts clean.
 
-    `known` holds (path, digest) of what nbci has recorded. Any other content that is kept nowhere was made by somebody
-    else: it is moved to the folder `aside` instead; the answer names those paths.
+    `known` holds (path, digest) of what nbci has recorded. Any other content that is kept nowhere
+    was made by somebody else: it is moved to the folder `aside` instead; the answer names those
+    paths.
     """
     there = [path for path in paths if os.path.lexists(root / path)]
     # told of all before any is touched: one of them may be a link to another
@@ -100,7 +103,9 @@ def _move_aside(place: Path, kept: Path) -> None:
 
 
 def _leads_to_object(link: Path) -> bool:
-    """Whether a link that leads nowhere led into a cache, nbci's or DVC's, where `cache.type` is `symlink`."""
+    """Whether a link that leads nowhere led into a cache, nbci's or DVC's, where `cache.type` is
+    `symlink`.
+    """
     if not link.is_symlink():  # it is gone by now
         return True
     target = Path(os.readlink(link))
@@ -108,18 +113,27 @@ def _leads_to_object(link: Path) -> bool:
 
 
 def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:
-    """Whether what stands there is nbci's to clear: a run made it, or it can be put back at any time."""
+    """Whether what stands there is nbci's to clear: a run made it, or it can be put back at any
+    time.
+    """
     try:
         ref = files.index.fingerprint(root, path)
     except StepError:  # it cannot be read, or is gone: nobody can say what it was
         return False
-    return (path, ref.digest) in known or (files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest))
+    return (path, ref.digest) in known or (
+        files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest)
+    )
 
 
 def restore_artifacts(
-    root: Path, refs: Iterable[FileRef], known: Container[tuple[str, str]], aside: Path, files: Files
+    root: Path,
+    refs: Iterable[FileRef],
+    known: Container[tuple[str, str]],
+    aside: Path,
+    files: Files,
 ) -> list[str]:
-    """Put artifacts back where they belong, unless they stand there already; what is moved aside is named, as above.
+    """Put artifacts back where they belong, unless they stand there already; what is moved aside is
+    named, as above.
 
     IntegrityError, before anything is touched, when one of their objects is gone or damaged.
     """
@@ -153,6 +167,12 @@ def stands(root: Path, ref: FileRef, index: FileIndex) -> bool:
 
 
 def _free_place(path: Path) -> Path:
-    """The path, or with a number when something was kept there before: a second try must not replace it."""
+    """The path, or with a number when something was kept there before: a second try must not
+    replace it.
+    """
     places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
-    return path if not os.path.lexists(path) else next(place for place in places if not os.path.lexists(place))
+    return (
+        path
+        if not os.path.lexists(path)
+        else next(place for place in places if not os.path.lexists(place))
+    )

@@ -24,7 +24,8 @@ def dep_refs(
 ) -> Iterator[FileRef]:
     """Each dependency as it stands, or, where it is tracked data that is not there, as it will.
 
-    A `.dvc` file stands for the data that it tracks. `made` are outs that stand in the workspace by then, by path.
+    A `.dvc` file stands for the data that it tracks. `made` are outs that stand in the workspace by
+    then, by path.
     """
     for path in paths:
         if made and path in made:
@@ -58,14 +59,20 @@ def absent(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
     return tuple(ref for ref in refs if not (root / ref.path).exists())
 
 
-def outdated(root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts) -> tuple[FileRef, ...]:
-    """The tracked data in whose place stands what an earlier commit tracked: it is kept, and can be put back."""
+def outdated(
+    root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts
+) -> tuple[FileRef, ...]:
+    """The tracked data in whose place stands what an earlier commit tracked: it is kept, and can be
+    put back.
+    """
     found = []
     for ref in (ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)):
         if (root / ref.path).exists() and not stands(root, ref, index):
             with contextlib.suppress(StepError):
                 there = index.fingerprint(root, ref.path)
-                found += [ref] if artifacts.has(there) and not artifacts.lacking(there.digest) else []
+                found += (
+                    [ref] if artifacts.has(there) and not artifacts.lacking(there.digest) else []
+                )
     return tuple(found)
 
 

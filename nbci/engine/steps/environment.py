@@ -1,4 +1,6 @@
-"""The Python environments that steps ask for: made from their lock files, each once on this machine."""
+"""The Python environments that steps ask for: made from their lock files, each once on this
+machine.
+"""
 
 from __future__ import annotations
 
@@ -66,7 +68,9 @@ class InstallerFailed(_NotMade, InfrastructureError):
 
 
 def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
-    """UsageError when a step that will run asks for an environment that cannot be made, as far as is known at once."""
+    """UsageError when a step that will run asks for an environment that cannot be made, as far as
+    is known at once.
+    """
     made = {path for step in steps for path in (*step.outs, *step.metrics)}
     for step in steps:
         lock = step.environment
@@ -119,7 +123,9 @@ class StepEnvironments(Struct, kw_only=True):
         try:
             key = environment_key(self.root, lock)
         except OSError as error:
-            raise LockRefused(f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?") from error
+            raise LockRefused(
+                f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?"
+            ) from error
         async with self._making.setdefault(key, asyncio.Lock()):
             if key in self._refused:
                 raise self._refused[key]
@@ -127,7 +133,9 @@ class StepEnvironments(Struct, kw_only=True):
                 await self._hold(key, lock, environ)
         folder = self.kept.find(key)
         if folder is None:
-            raise InstallerFailed("its environment was removed a moment ago", lock=lock, hint="try again")
+            raise InstallerFailed(
+                "its environment was removed a moment ago", lock=lock, hint="try again"
+            )
         return folder
 
     async def _hold(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
@@ -158,21 +166,27 @@ class StepEnvironments(Struct, kw_only=True):
 
     async def _make(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
         installer = _uv(environ)
-        self.noticed(f"making the environment of {lock} with {'uv' if installer else 'pip'}, once on this machine")
+        self.noticed(
+            f"making the environment of {lock} with {'uv' if installer else 'pip'}, once on this machine"
+        )
         folder = self.kept.begin(key)
         try:
             for command in _commands(installer, folder, lock):
                 await self._carry_out(command, lock, environ)
             if not any(folder.glob("lib/python*/site-packages/ipykernel/__init__.py")):
                 raise LockRefused(
-                    "it has no ipykernel, in which the cells of its steps run", lock=lock, hint="add ipykernel to it"
+                    "it has no ipykernel, in which the cells of its steps run",
+                    lock=lock,
+                    hint="add ipykernel to it",
                 )
             self.kept.complete(key, folder, lock)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    async def _carry_out(self, command: Sequence[str], lock: str, environ: Mapping[str, str]) -> None:
+    async def _carry_out(
+        self, command: Sequence[str], lock: str, environ: Mapping[str, str]
+    ) -> None:
         kept = {name: value for name, value in environ.items() if name not in _ELSEWHERE}
         surroundings = {
             "PIP_RETRIES": "1",
@@ -204,7 +218,9 @@ class StepEnvironments(Struct, kw_only=True):
 def environment_variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a kernel in the environment, as its `activate` would set them."""
     inside = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
-    path = os.pathsep.join([str(folder / "bin"), *([environ["PATH"]] if environ.get("PATH") else [])])
+    path = os.pathsep.join(
+        [str(folder / "bin"), *([environ["PATH"]] if environ.get("PATH") else [])]
+    )
     return inside | {"VIRTUAL_ENV": str(folder), "PATH": path}
 
 
@@ -214,12 +230,25 @@ def _uv(environ: Mapping[str, str]) -> str | None:
 
 
 def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...], ...]:
-    """What makes the environment. Neither way puts pip into it: what several steps share is not to be changed."""
+    """What makes the environment.
+
+    Neither way puts pip into it: what several steps share is not to be changed.
+    """
     python = str(interpreter_of(folder))
     if uv is not None:
         return (
             (uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)),
-            (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python, "-r", f"./{lock}"),
+            (
+                uv,
+                "pip",
+                "install",
+                "--quiet",
+                "--compile-bytecode",
+                "--python",
+                python,
+                "-r",
+                f"./{lock}",
+            ),
         )
     if importlib.util.find_spec("pip") is None:
         raise InstallerFailed(
@@ -227,7 +256,16 @@ def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...],
             lock=lock,
             hint="install uv",
         )
-    pip = (sys.executable, "-m", "pip", "--python", python, "--disable-pip-version-check", "install", "--quiet")
+    pip = (
+        sys.executable,
+        "-m",
+        "pip",
+        "--python",
+        python,
+        "--disable-pip-version-check",
+        "install",
+        "--quiet",
+    )
     return (sys.executable, "-m", "venv", "--without-pip", str(folder)), (*pip, "-r", f"./{lock}")
 
 
@@ -251,15 +289,25 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-def _refusal(lock: str, command: Sequence[str], status: int, said: str) -> LockRefused | InstallerFailed:
+def _refusal(
+    lock: str, command: Sequence[str], status: int, said: str
+) -> LockRefused | InstallerFailed:
     """The lock file is wrong, or the machine: only what the installer said can tell."""
     name = "uv" if Path(command[0]).name == "uv" else "venv" if "venv" in command else "pip"
     if status < 0:
-        return InstallerFailed(f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=said)
+        return InstallerFailed(
+            f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=said
+        )
     if name == "venv" or _OF_THE_MACHINE.search(said):
         message = f"its environment could not be made: {name} ended with exit code {status}"
         full = "no space left" in said.lower()
-        hint = "free space where the user's cache is, then try again" if full else "see what it said; try again"
+        hint = (
+            "free space where the user's cache is, then try again"
+            if full
+            else "see what it said; try again"
+        )
         return InstallerFailed(message, lock=lock, hint=hint, output=said)
     message = f"it cannot be installed: {name} ended with exit code {status}"
-    return LockRefused(message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=said)
+    return LockRefused(
+        message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=said
+    )

@@ -32,15 +32,20 @@ class Lease(Struct, frozen=True, kw_only=True):
         os.close(self.descriptor)
 
 
-def devices(environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")) -> tuple[str, ...]:
-    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows.
+def devices(
+    environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")
+) -> tuple[str, ...]:
+    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver
+    shows.
 
     Where it shows none, as in some containers, `nvidia-smi` is asked.
     """
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
         # as CUDA reads it: what follows a -1 is not seen
-        listed = takewhile(lambda device: device != "-1", (part.strip() for part in allowed.split(",")))
+        listed = takewhile(
+            lambda device: device != "-1", (part.strip() for part in allowed.split(","))
+        )
         return tuple(device for device in listed if device)
     try:
         return tuple(str(number) for number, _ in enumerate(sorted(proc.iterdir())))
@@ -63,7 +68,10 @@ def _asked(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | None:
-    """One of the GPUs, or None while all are lent. The locks are this user's on the machine: all runs share them."""
+    """One of the GPUs, or None while all are lent.
+
+    The locks are this user's on the machine: all runs share them.
+    """
     folder = folder or _shared_folder() / f"nbci-gpu-{os.getuid()}"
     for name in names:
         descriptor = try_lock(folder / f"{name.replace('/', '_')}.lock")

@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 class Inputs(Struct, frozen=True, kw_only=True):
     """What a step starts with.
 
-    `along` are names that it does not mention, but whose values it may change; `reached` are the definitions and
-    parameters that the values refer to, as parts of the step's key.
-    Random states count for the key of no step, but for the result of one that was seen to draw from them.
+    `along` are names that it does not mention, but whose values it may change; `reached` are the
+    definitions and parameters that the values refer to, as parts of the step's key. Random states
+    count for the key of no step, but for the result of one that was seen to draw from them.
     """
 
     values: tuple[ValueRef, ...]
@@ -48,7 +48,9 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
 
 def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
-    """What the steps before it, with these records, hand to the step; StepError where that cannot be told."""
+    """What the steps before it, with these records, hand to the step; StepError where that cannot
+    be told.
+    """
     taken = values_for(step, plan, records)
     looked_at = looked_up(step, taken, plan, records)
     along = companions(step, (*taken, *looked_at), plan, records)
@@ -66,7 +68,9 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
 def reached_parts(
     step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]
 ) -> tuple[Part, ...]:
-    """What the values bring to the step by name: a class that changed makes the same instance another one."""
+    """What the values bring to the step by name: a class that changed makes the same instance
+    another one.
+    """
     names = {name for ref in values for name in ref.refs}
     if not names or plan.definitions is None:
         return ()
@@ -79,14 +83,20 @@ def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
     found = []
     for take in step.takes:
         sources = givers(step, take, plan, records)
-        gave = {giver: ref for giver in sources if (ref := _named(records, giver, take.name, "gives"))}
+        gave = {
+            giver: ref for giver in sources if (ref := _named(records, giver, take.name, "gives"))
+        }
         if gave:
             found.append(resolve_join(take.name, None, _latest(take.name, gave, records)))
     return tuple(found)
 
 
-def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """Values that those taken refer to, or that functions in them look up when called, as the last step left each."""
+def looked_up(
+    step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended
+) -> tuple[ValueRef, ...]:
+    """Values that those taken refer to, or that functions in them look up when called, as the last
+    step left each.
+    """
     found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
     pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
     while pending:
@@ -103,11 +113,17 @@ def looked_up(step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records:
 
 
 def may_change(
-    step: PlannedStep, values: Iterable[ValueRef], along: Iterable[ValueRef], plan: Plan, records: Ended
+    step: PlannedStep,
+    values: Iterable[ValueRef],
+    along: Iterable[ValueRef],
+    plan: Plan,
+    records: Ended,
 ) -> tuple[str, ...]:
-    """Names that the step hands on where it changed what they stand for, though its plan does not say so.
+    """Names that the step hands on where it changed what they stand for, though its plan does not
+    say so.
 
-    Those that came along; what the values refer to; and what functions in values that pass by here look up.
+    Those that came along; what the values refer to; and what functions in values that pass by here
+    look up.
     """
     names = {ref.name for ref in along}
     for ref in (*values, *passing_by(step, plan, records)):
@@ -118,8 +134,12 @@ def may_change(
     return tuple(sorted(names))
 
 
-def _latest(name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]) -> dict[str, ValueRef]:
-    """Without the givers whose version is what another giver's version was made from: those left it as it was."""
+def _latest(
+    name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]
+) -> dict[str, ValueRef]:
+    """Without the givers whose version is what another giver's version was made from: those left it
+    as it was.
+    """
     if len({ref.object for ref in gave.values()}) == 1:
         return dict(gave)
     past = {giver: _past(name, giver, records) for giver in gave}
@@ -140,13 +160,17 @@ def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
         if ref is not None and ref.object not in objects:
             objects.add(ref.object)
             steps += [
-                other for other in records if (g := _named(records, other, name, "gives")) and g.object == ref.object
+                other
+                for other in records
+                if (g := _named(records, other, name, "gives")) and g.object == ref.object
             ]
     return objects
 
 
 def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict[str, Any]:
-    """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that step."""
+    """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that
+    step.
+    """
     known: dict[str, Any] = {}
     asked = "${" in repr(step.params)
     for name, record in records.items() if asked else ():
@@ -155,19 +179,27 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
     try:
         values = {name: fill(restored(value), known) for name, value in (step.params or {}).items()}
     except UsageError as error:
-        raise StepError(f"a parameter of step {step.name}: {error.message}", hint=error.hint) from error
+        raise StepError(
+            f"a parameter of step {step.name}: {error.message}", hint=error.hint
+        ) from error
     return {name: _conformed(step, name, value) for name, value in values.items()}
 
 
 def _conformed(step: PlannedStep, name: str, value: Any) -> Any:
-    """A parameter that waited for a metric, as the notebook declares it: metrics are floats, whatever they count."""
+    """A parameter that waited for a metric, as the notebook declares it: metrics are floats,
+    whatever they count.
+    """
     wanted = type_named((step.param_types or {}).get(name, ""))
     if wanted is None:
         return value
     try:
         return conform_metric(value, wanted)
     except MismatchError as error:
-        asked = ", ".join(dict.fromkeys(re.findall(r"\$\{[^}]+\}", json.dumps((step.params or {})[name], default=str))))
+        asked = ", ".join(
+            dict.fromkeys(
+                re.findall(r"\$\{[^}]+\}", json.dumps((step.params or {})[name], default=str))
+            )
+        )
         raise StepError(
             f"the parameter {name} of step {step.name} takes {error}, which {asked} came to",
             hint=f"round it in the step that makes it, or declare {name} as what it is",

@@ -1,4 +1,6 @@
-"""The state of the random generators as a step begins: what the nearest steps before it that drew from them left."""
+"""The state of the random generators as a step begins: what the nearest steps before it that drew
+from them left.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,10 @@ class RandomStates(Struct, frozen=True, kw_only=True):
 
 
 def states_for(step: PlannedStep, records: Ended) -> RandomStates:
-    """The states that the steps before it in its notebook left. Where one of two branches drew, its state counts."""
+    """The states that the steps before it in its notebook left.
+
+    Where one of two branches drew, its state counts.
+    """
     refs, disputed = [], []
     for name in sorted(records.states):
         givers = _nearest(step, name, records)
@@ -53,7 +58,9 @@ def states_for(step: PlannedStep, records: Ended) -> RandomStates:
 
 
 def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
-    """The steps before this one that left such a state, and that no other of them comes after; in the plan's order."""
+    """The steps before this one that left such a state, and that no other of them comes after; in
+    the plan's order.
+    """
     planned = records.planned
     left = {
         giver

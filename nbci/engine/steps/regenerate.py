@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 async def remake(context: RunContext, refs: Iterable[ValueRef], run_again: RunAgain) -> bool:
     """Run the givers of those values again whose files are not whole; True when there were any.
 
-    IntegrityError when that does not bring them back. Where a run is carried out in pieces the giver may have run
-    elsewhere, and the reader of the value says that it is damaged.
+    IntegrityError when that does not bring them back. Where a run is carried out in pieces the
+    giver may have run elsewhere, and the reader of the value says that it is damaged.
     """
     refs = tuple(refs)
     whole = context.whole_values(refs)
@@ -49,4 +49,12 @@ async def remake(context: RunContext, refs: Iterable[ValueRef], run_again: RunAg
 def _giver(context: RunContext, ref: ValueRef) -> str | None:
     """The first step of the run that gave this version: those after it handed it on as it was."""
     planned = [step.name for step in context.plan.steps if step.name in context.records]
-    return next((name for name in planned for gave in context.records[name].gives if gave.object == ref.object), None)
+    return next(
+        (
+            name
+            for name in planned
+            for gave in context.records[name].gives
+            if gave.object == ref.object
+        ),
+        None,
+    )

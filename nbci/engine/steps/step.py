@@ -57,7 +57,9 @@ Looked = tuple[Inputs, Decision]
 
 
 def look(context: RunContext, step: PlannedStep) -> Looked | None:
-    """Look at a step before it runs; None where something is wrong, which its run comes upon again and records."""
+    """Look at a step before it runs; None where something is wrong, which its run comes upon again
+    and records.
+    """
     try:
         return _look(context, step)
     except (StepError, IntegrityError, UsageError):
@@ -84,10 +86,11 @@ def reused(context: RunContext, step: PlannedStep, looked: Looked) -> StepRecord
 async def run_step(
     context: RunContext, step: PlannedStep, looked: Looked | None = None, *, again: bool = False
 ) -> StepRecord:
-    """Run a step to its end, with retries; the record is written as it grows, so that a killed run can be read.
+    """Run a step to its end, with retries; the record is written as it grows, so that a killed run
+    can be read.
 
-    `looked`: it was found that nothing can be reused. `again`: for a step whose values are needed once more, by one
-    that is about to run.
+    `looked`: it was found that nothing can be reused. `again`: for a step whose values are needed
+    once more, by one that is about to run.
     """
     before = context.folder.read_step(step.name)
     if before is not None and before.result == "running":
@@ -123,14 +126,20 @@ async def run_step(
             record = await _with_inputs(context, step, record, _look(context, step))
     except (StepError, IntegrityError, UsageError) as error:
         kind: Literal["join", "integrity", "missing"] = (
-            "integrity" if isinstance(error, IntegrityError) else "missing" if isinstance(error, UsageError) else "join"
+            "integrity"
+            if isinstance(error, IntegrityError)
+            else "missing"
+            if isinstance(error, UsageError)
+            else "join"
         )
         record = _failed_before(record, Failure(kind=kind, message=str(error), hint=error.hint))
     except asyncio.CancelledError:
         record = _failed_before(record, interruption(context))
     kept = record.result == "passed" and record.key is not None and is_kept(step, record)
     run = context.folder.run if kept else None
-    record = replace(record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3), run=run)
+    record = replace(
+        record, ended_utc=now_utc(), seconds=round(time.monotonic() - started, 3), run=run
+    )
     context.folder.write_step(record)
     if kept:
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
@@ -139,7 +148,9 @@ async def run_step(
 
 
 def _refuse_withheld(step: PlannedStep) -> None:
-    """UsageError for a step that asks for what the build of a fork does not get: without it, it does something else."""
+    """UsageError for a step that asks for what the build of a fork does not get: without it, it
+    does something else.
+    """
     if step.withheld:
         raise UsageError(
             f"it asks for the secret {step.withheld[0]}, which builds of forks do not get",
@@ -155,19 +166,28 @@ async def _remade(context: RunContext, inputs: Inputs, again: bool) -> bool:
         return await remake(context, inputs.loaded, partial(run_step, again=True))
 
 
-async def _with_inputs(context: RunContext, step: PlannedStep, record: StepRecord, looked: Looked) -> StepRecord:
+async def _with_inputs(
+    context: RunContext, step: PlannedStep, record: StepRecord, looked: Looked
+) -> StepRecord:
     inputs, decision = looked
-    record = replace(record, takes=inputs.loaded, params=inputs.params, key=decision.key, parts=decision.parts)
+    record = replace(
+        record, takes=inputs.loaded, params=inputs.params, key=decision.key, parts=decision.parts
+    )
     return await _tries(context, step, inputs, record)
 
 
 def broken_off(context: RunContext, name: str, error: Exception) -> StepRecord:
-    """The record of a step that could not be run to its end because its own record could not be kept."""
+    """The record of a step that could not be run to its end because its own record could not be
+    kept.
+    """
     try:
         record = context.folder.read_step(name) or StepRecord(name=name, result="running")
     except IntegrityError:
         record = StepRecord(name=name, result="running")
-    return _failed_before(record, Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None)))
+    return _failed_before(
+        record,
+        Failure(kind="infrastructure", message=str(error), hint=getattr(error, "hint", None)),
+    )
 
 
 def interruption(context: RunContext) -> Failure:
@@ -185,7 +205,9 @@ def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
     return inputs_for(step, context.plan, context.records)
 
 
-async def _tries(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:
+async def _tries(
+    context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord
+) -> StepRecord:
     failures = infrastructure_failures = 0
     while True:
         _set_aside_last_try(context.folder.step(step.name), record)
@@ -197,7 +219,10 @@ async def _tries(context: RunContext, step: PlannedStep, inputs: Inputs, record:
             return record
         if failure.kind in _INFRASTRUCTURE:
             infrastructure_failures += 1
-            again, tries = infrastructure_failures <= _INFRASTRUCTURE_RETRIES, infrastructure_failures
+            again, tries = (
+                infrastructure_failures <= _INFRASTRUCTURE_RETRIES,
+                infrastructure_failures,
+            )
         else:
             failures += 1
             again, tries = failures <= step.retries, failures
@@ -220,7 +245,9 @@ def _set_aside_last_try(folder: Path, record: StepRecord) -> None:
             shutil.move(folder / name, kept / name)
 
 
-async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord) -> StepRecord:
+async def _one_try(
+    context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord
+) -> StepRecord:
     started_utc, started, since_ns = now_utc(), time.monotonic(), time.time_ns()
     failure: Failure | None
     outcome: JobOutcome | None = None
@@ -237,7 +264,9 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
     except (InfrastructureError, OSError) as error:
         failure = _of_the_machine(error)
     except LockRefused as error:
-        failure = Failure(kind="environment", message=str(error), hint=error.hint, traceback=error.output or None)
+        failure = Failure(
+            kind="environment", message=str(error), hint=error.hint, traceback=error.output or None
+        )
     except UsageError as error:
         failure = Failure(kind="exception", message=str(error), hint=error.hint)
     finally:
@@ -251,8 +280,13 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
     if outcome is not None:
         record = _with_outcome(context, step, inputs, record, outcome)
         if outcome.seen is not None:
-            around = surroundings_of(context.project.root, step, record.observed, context.index, context.environ)
-            record = noted(record, changed_meanwhile(step, _of_the_step(context, outcome.seen), around, since_ns))
+            around = surroundings_of(
+                context.project.root, step, record.observed, context.index, context.environ
+            )
+            record = noted(
+                record,
+                changed_meanwhile(step, _of_the_step(context, outcome.seen), around, since_ns),
+            )
     if failure is None:
         record, failure = _collect(context, step, record)
     attempt = Attempt(
@@ -271,7 +305,8 @@ async def _one_try(context: RunContext, step: PlannedStep, inputs: Inputs, recor
 async def _is_cancelled_soon() -> bool:
     """Whether this task is cancelled within a moment, which is then taken back.
 
-    A CI that aborts a build sends SIGTERM to all processes at once, so the kernel may die before nbci has its own.
+    A CI that aborts a build sends SIGTERM to all processes at once, so the kernel may die before
+    nbci has its own.
     """
     try:
         await asyncio.sleep(_SIGTERM_SECONDS)
@@ -310,7 +345,9 @@ def _in_environment(job: KernelJob, place: Path | None) -> KernelJob:
     """The job as it runs in that environment; as it is where there is none."""
     if place is None:
         return job
-    return replace(job, interpreter=interpreter_of(place), env=environment_variables(place, job.env))
+    return replace(
+        job, interpreter=interpreter_of(place), env=environment_variables(place, job.env)
+    )
 
 
 def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | None) -> KernelJob:
@@ -324,7 +361,9 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
             role=cell.role,
             number=cell.number,
             source=cell.source,
-            tags=tagged.notebook.cell(cell.number).tags if cell.number else ("injected-parameters",),
+            tags=tagged.notebook.cell(cell.number).tags
+            if cell.number
+            else ("injected-parameters",),
             metadata=document["cells"][cell.number - 1].get("metadata") if cell.number else None,
         )
         for cell in program(tagged, step, overrides=overrides, also=refs)
@@ -351,7 +390,9 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
         givers={take.name: "` or `".join(take.givers) for take in step.takes},
         consumers=context.consumers(step.name),
         defined_by_reference=frozenset(step.defined_by_reference),
-        probes=tuple(MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes),
+        probes=tuple(
+            MetricProbe(name=p.name, expression=p.expression, cell=p.cell) for p in step.probes
+        ),
         secrets=context.secrets,
         shell_errors=context.plan.shell_errors,
         cell_timeout_seconds=step.cell_timeout_seconds,
@@ -361,10 +402,16 @@ def _job(context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | 
 
 
 def _is_followed(plan: Plan, step: PlannedStep) -> bool:
-    """Whether other steps stand behind it in the notebook, and would see there what it leaves in its process."""
+    """Whether other steps stand behind it in the notebook, and would see there what it leaves in
+    its process.
+    """
     end = max((cell.number or 0 for cell in step.cells if cell.role == "step"), default=0)
-    others = (other for other in plan.steps if (other.node, other.notebook) == (step.node, step.notebook))
-    return any((cell.number or 0) > end for other in others for cell in other.cells if cell.role == "step")
+    others = (
+        other for other in plan.steps if (other.node, other.notebook) == (step.node, step.notebook)
+    )
+    return any(
+        (cell.number or 0) > end for other in others for cell in other.cells if cell.role == "step"
+    )
 
 
 def _with_outcome(
@@ -379,11 +426,15 @@ def _with_outcome(
     warnings = outcome.warnings
     if seen is not None:
         seen = _of_the_step(context, seen)
-        surroundings = surroundings_of(context.project.root, step, (), context.index, context.environ)
+        surroundings = surroundings_of(
+            context.project.root, step, (), context.index, context.environ
+        )
         observed = observed_parts(step, seen, outcome.distributions or {}, surroundings)
         wrote = undeclared(context.project.root, step, seen.written)
         if seen.network and step.cache is None:
-            warnings += ("the step used the network, so it runs every time; `cache: enabled` lets it be reused",)
+            warnings += (
+                "the step used the network, so it runs every time; `cache: enabled` lets it be reused",
+            )
         if step.cache is None and any(part.kind == RUN_ID for part in observed):
             why = "the step read NBCI_RUN, which is another in every run, so it runs every time"
             warnings += (f"{why}; `cache: enabled` lets it be reused",)
@@ -422,14 +473,20 @@ def _unkept(step: PlannedStep, seen: Seen) -> tuple[str, ...]:
     """Why a step that says nothing of what it uses runs every time."""
     if step.cache is not None or step.deps:
         return ()
-    remedy = "so it runs every time; `deps` for what it reads, or `cache: enabled`, lets it be reused"
+    remedy = (
+        "so it runs every time; `deps` for what it reads, or `cache: enabled`, lets it be reused"
+    )
     started = f"the step started {', '.join(seen.programs)}, which may read what nbci does not see, {remedy}"
     unseen = f"{', '.join(seen.unwatched)} may have read files of which the system does not tell, {remedy}"
     return (*((started,) if seen.programs else ()), *((unseen,) if seen.unwatched else ()))
 
 
-def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tuple[StepRecord, Failure | None]:
-    """What a step that ended well left behind: outs and metrics files; the failure when one is missing."""
+def _collect(
+    context: RunContext, step: PlannedStep, record: StepRecord
+) -> tuple[StepRecord, Failure | None]:
+    """What a step that ended well left behind: outs and metrics files; the failure when one is
+    missing.
+    """
     root = context.project.root
     failure = declared_files.missing_outs(root, (*step.outs, *step.metrics))
     if failure is not None:
@@ -438,15 +495,21 @@ def _collect(context: RunContext, step: PlannedStep, record: StepRecord) -> tupl
     try:
         for path in step.metrics:
             found += metrics.of_json((root / path).read_bytes(), path)
-        outs = tuple(_kept_out(context, step, path) for path in dict.fromkeys((*step.outs, *step.metrics)))
+        outs = tuple(
+            _kept_out(context, step, path) for path in dict.fromkeys((*step.outs, *step.metrics))
+        )
         lock = (step.environment,) if step.environment is not None else ()
         deps = tuple(dep_refs(root, dict.fromkeys((*step.deps, *lock)), context.index))
-        deps += tuple(context.index.fingerprint(root, path) for path in tracking_files(root, step.deps))
+        deps += tuple(
+            context.index.fingerprint(root, path) for path in tracking_files(root, step.deps)
+        )
     except StepError as error:
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
     record = replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps)
     earlier = (done for name, done in context.records.items() if name != step.name)
-    return noted(record, (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))), None
+    return noted(
+        record, (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))
+    ), None
 
 
 def _kept_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
@@ -458,7 +521,11 @@ def _kept_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
 def _failed_before(record: StepRecord, failure: Failure) -> StepRecord:
     """The step failed outside any try in a kernel."""
     attempt = Attempt(
-        number=len(record.attempts) + 1, result="failed", started_utc=now_utc(), seconds=0.0, failure=failure
+        number=len(record.attempts) + 1,
+        result="failed",
+        started_utc=now_utc(),
+        seconds=0.0,
+        failure=failure,
     )
     return replace(record, result="failed", attempts=(*record.attempts, attempt))
 
@@ -466,7 +533,8 @@ def _failed_before(record: StepRecord, failure: Failure) -> StepRecord:
 class _StepListener:
     """Passes what a step's kernel tells on to the run's listener, with the step's name.
 
-    `window` is open from the first cell on: until then the kernel starts, and the project's folders are looked up.
+    `window` is open from the first cell on: until then the kernel starts, and the project's folders
+    are looked up.
     """
 
     def __init__(self, context: RunContext, step: PlannedStep) -> None:
@@ -483,7 +551,9 @@ class _StepListener:
         first_line = next((line.strip() for line in cell.source.splitlines() if line.strip()), "")
         self._listener.cell_started(self._step, cell.number, first_line, index, total)
 
-    def text_printed(self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]) -> None:
+    def text_printed(
+        self, cell: ProgramCell | None, text: str, stream: Literal["stdout", "stderr"]
+    ) -> None:
         self._listener.text_printed(self._step, text, stream)
 
     def cell_ended(self, cell: ProgramCell, run: CellRun) -> None:

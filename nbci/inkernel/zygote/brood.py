@@ -24,7 +24,9 @@ PATIENCE_SECONDS = 10.0
 class Order:
     """A kernel that somebody asked for; the descriptors are the order's own until it is closed."""
 
-    def __init__(self, request: dict[str, Any], connection: socket.socket, descriptors: list[int]) -> None:
+    def __init__(
+        self, request: dict[str, Any], connection: socket.socket, descriptors: list[int]
+    ) -> None:
         self.request = request
         self.connection = connection
         self.descriptors = descriptors
@@ -56,7 +58,9 @@ class Kernel:
                 end(self.pid, signal.SIGKILL)
 
     def kill_family(self) -> None:
-        """Kill it and all that it started; with a marker, also what left its session and its parent."""
+        """Kill it and all that it started; with a marker, also what left its session and its
+        parent.
+        """
         pids = family(self.pid, self.order.marker if self.order is not None else "")
         self.kill()
         kill(pids)
@@ -133,7 +137,9 @@ class Brood:
             kernel.kill()
         finally:
             os.close(pidfd)
-        self._selector.register(order.connection, selectors.EVENT_READ, lambda _: self.disown(kernel))
+        self._selector.register(
+            order.connection, selectors.EVENT_READ, lambda _: self.disown(kernel)
+        )
 
     def drop_spares(self) -> None:
         """They lack what was imported now."""
@@ -142,14 +148,21 @@ class Brood:
 
     def fill(self, room: bool) -> None:
         """Fork what will be asked for next, one at a time."""
-        if not room or self._spare_argv is None or not self._is_plain or len(self.spares) >= self._spares_wanted:
+        if (
+            not room
+            or self._spare_argv is None
+            or not self._is_plain
+            or len(self.spares) >= self._spares_wanted
+        ):
             return
         self._count += 1
         folder = os.path.join(self._folder, str(self._count))
         os.mkdir(folder, 0o700)
         file = os.path.join(folder, "kernel.json")
         self._fork(
-            ["-f", file, "--transport=ipc", "--ip=" + os.path.join(folder, "k"), *self._spare_argv], None, folder
+            ["-f", file, "--transport=ipc", "--ip=" + os.path.join(folder, "k"), *self._spare_argv],
+            None,
+            folder,
         )
 
     def _fork(self, argv: list[str], order: Order | None, folder: str) -> Kernel:
@@ -163,10 +176,14 @@ class Brood:
         theirs.close()
         ours.settimeout(PATIENCE_SECONDS)
         kernel = self.kernels[pid] = Kernel(pid, ours, order, folder)
-        self._selector.register(ours, selectors.EVENT_READ, lambda link: self._child_said(kernel, link))
+        self._selector.register(
+            ours, selectors.EVENT_READ, lambda link: self._child_said(kernel, link)
+        )
         return kernel
 
-    def _become(self, argv: list[str], zygote: int, link: socket.socket, order: Order | None) -> None:
+    def _become(
+        self, argv: list[str], zygote: int, link: socket.socket, order: Order | None
+    ) -> None:
         """The child's whole life; does not return."""
         try:
             signal.set_wakeup_fd(-1)
@@ -200,7 +217,9 @@ class Brood:
                 kernel.order.close_descriptors()
 
     def _child_said(self, kernel: Kernel, link: Any) -> None:
-        """A kernel's sockets are bound, a spare has taken its order, or a child has let go of its end."""
+        """A kernel's sockets are bound, a spare has taken its order, or a child has let go of its
+        end.
+        """
         try:
             said, _ = wire.receive(link)
         except (OSError, ValueError, wire.Gone):
@@ -277,7 +296,9 @@ class Brood:
     def _wait(self, pids: set[int]) -> None:
         for pid in pids:
             with contextlib.suppress(ChildProcessError):
-                os.waitpid(pid, 0)  # nobody else might; one that is no child yet becomes one when its parent ends
+                os.waitpid(
+                    pid, 0
+                )  # nobody else might; one that is no child yet becomes one when its parent ends
 
 
 def without_connection(argv: list[str]) -> list[str]:

@@ -34,7 +34,9 @@ def detach(parent: int) -> None:
     if os.getppid() != parent:
         os._exit(1)
     for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(number, signal.SIG_DFL if number in (signal.SIGCHLD, signal.SIGTERM) else signal.SIG_IGN)
+        signal.signal(
+            number, signal.SIG_DFL if number in (signal.SIGCHLD, signal.SIGTERM) else signal.SIG_IGN
+        )
     signal.signal(signal.SIGINT, signal.default_int_handler)
     logging._startTime = type(logging._startTime)(  # type: ignore[attr-defined]  # not announced, but there
         time.time_ns() if isinstance(logging._startTime, int) else time.time()  # type: ignore[attr-defined]
@@ -97,7 +99,9 @@ def take_environment(env: dict[str, str]) -> None:
 
 
 def _show_marker(value: str) -> None:
-    """Write the marker where others look for it: a fork shows the environment that its parent was started with."""
+    """Write the marker where others look for it: a fork shows the environment that its parent was
+    started with.
+    """
     import ctypes
 
     try:
@@ -111,7 +115,9 @@ def _show_marker(value: str) -> None:
         pass
 
 
-def ordered(argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int], begin: Any) -> Any:
+def ordered(
+    argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int], begin: Any
+) -> Any:
     """A kernel for whoever asked for it."""
     take_descriptors(descriptors)
     take_surroundings(request)
@@ -142,7 +148,9 @@ def spare(argv: list[str], link: Any, begin: Any) -> Any:
 
 
 def rehearse() -> None:
-    """Do in the zygote what is the same in every kernel: read the usual arguments, compile regular expressions."""
+    """Do in the zygote what is the same in every kernel: read the usual arguments, compile regular
+    expressions.
+    """
     from ipykernel.kernelapp import IPKernelApp
     from IPython.core.inputtransformer2 import TransformerManager
 
@@ -171,7 +179,9 @@ def make_app(argv: list[str]) -> Any:
 
 
 def split(argv: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The arguments that say how the kernel is reached, by the names of their settings, and the others."""
+    """The arguments that say how the kernel is reached, by the names of their settings, and the
+    others.
+    """
     found, others, place = {}, [], 0
     while place < len(argv):
         name, equals, value = argv[place].partition("=")
@@ -199,18 +209,30 @@ def _add_connection(app: Any, argv: list[str], connection: dict[str, str]) -> No
 
 def connection_of(app: Any) -> dict[str, Any]:
     """What a client must know."""
-    known = {name + "_port": getattr(app, name + "_port") for name in ("shell", "iopub", "stdin", "control", "hb")}
+    known = {
+        name + "_port": getattr(app, name + "_port")
+        for name in ("shell", "iopub", "stdin", "control", "hb")
+    }
     known.update(transport=app.transport, ip=app.ip, key=app.session.key.decode())
     known["signature_scheme"] = app.session.signature_scheme
     return known
 
 
 def is_plain(app: Any) -> bool:
-    """Whether a kernel started elsewhere would be the same: no profile's settings and no start-up files were read."""
+    """Whether a kernel started elsewhere would be the same: no profile's settings and no start-up
+    files were read.
+    """
     shell = getattr(app, "shell", None)
     folder = getattr(getattr(app, "profile_dir", None), "startup_dir", None)
-    scripts = [name for name in os.listdir(folder) if name.endswith((".py", ".ipy"))] if folder else []
-    return shell is not None and not scripts and not app.loaded_config_files and "PYTHONSTARTUP" not in os.environ
+    scripts = (
+        [name for name in os.listdir(folder) if name.endswith((".py", ".ipy"))] if folder else []
+    )
+    return (
+        shell is not None
+        and not scripts
+        and not app.loaded_config_files
+        and "PYTHONSTARTUP" not in os.environ
+    )
 
 
 def hand_over(app: Any, request: dict[str, Any]) -> None:
@@ -228,7 +250,9 @@ def hand_over(app: Any, request: dict[str, Any]) -> None:
 
 
 def finish(app: Any) -> None:
-    """Do what an interpreter's end does for a program, and leave the rest to the system; does not return."""
+    """Do what an interpreter's end does for a program, and leave the rest to the system; does not
+    return.
+    """
     code = 0
     try:
         _stop_control(app)
@@ -253,8 +277,8 @@ def finish(app: Any) -> None:
 def _stop_control(app: Any) -> None:
     """Let the control thread end while it still can.
 
-    It flushes the outputs after each message, through the iopub thread; when that stops first, as it does at exit, it
-    waits ten seconds.
+    It flushes the outputs after each message, through the iopub thread; when that stops first, as
+    it does at exit, it waits ten seconds.
     """
     control = app.control_thread
     if control is not None and control.is_alive():
@@ -277,7 +301,10 @@ def _drop_values(app: Any) -> None:
 
 def _flush() -> None:
     for held in gc.get_objects():
-        if isinstance(held, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)) and not held.closed:
+        if (
+            isinstance(held, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
+            and not held.closed
+        ):
             with contextlib.suppress(Exception):
                 held.flush()
     for stream in (sys.stdout, sys.stderr):

@@ -1,4 +1,6 @@
-"""What imports print, warn of, and set for the whole process: done again in each kernel that imports the same."""
+"""What imports print, warn of, and set for the whole process: done again in each kernel that
+imports the same.
+"""
 
 from __future__ import annotations
 
@@ -16,8 +18,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 OURS = "<nbci zygote"
-LISTS: list[tuple[Any, str]] = [(sys, "path"), (sys, "meta_path"), (sys, "path_hooks"), (logging.root, "handlers")]
-SETTINGS: list[tuple[Any, str]] = [(sys, "excepthook"), (sys, "displayhook"), (logging.root, "level")]
+LISTS: list[tuple[Any, str]] = [
+    (sys, "path"),
+    (sys, "meta_path"),
+    (sys, "path_hooks"),
+    (logging.root, "handlers"),
+]
+SETTINGS: list[tuple[Any, str]] = [
+    (sys, "excepthook"),
+    (sys, "displayhook"),
+    (logging.root, "level"),
+]
 
 
 class Effects:
@@ -32,7 +43,9 @@ class Effects:
 
     @contextlib.contextmanager
     def noting(self, name: str) -> Iterator[None]:
-        """Note what is done while this is entered, and take it back; what is nobody's else is done by `name`."""
+        """Note what is done while this is entered, and take it back; what is nobody's else is done
+        by `name`.
+        """
         with contextlib.ExitStack() as noting:
             noting.enter_context(self._noting_settings(name))
             noting.enter_context(self._noting_descriptors(name))
@@ -82,7 +95,9 @@ class Effects:
 
     @contextlib.contextmanager
     def _noting_warnings(self, name: str) -> Iterator[None]:
-        """All warnings, whatever the filters are here; and new filters, as long as the imports keep them."""
+        """All warnings, whatever the filters are here; and new filters, as long as the imports keep
+        them.
+        """
         module: Any = warnings
         filters: list[tuple[str, Any, bool]] = []
 
@@ -166,13 +181,19 @@ class _Warned:
     def __init__(self, said: Any) -> None:
         self._message = said.message
         self._category = said.category
-        self._place: tuple[str, int, str] | None = (said.filename, said.lineno, _module_at(said.filename))
+        self._place: tuple[str, int, str] | None = (
+            said.filename,
+            said.lineno,
+            _module_at(said.filename),
+        )
         if said.filename.startswith(OURS) or "importlib" in said.filename:
             self._place = _importer()
 
     def __call__(self) -> None:
         filename, line, module = self._place or _importer() or ("sys", 1, "sys")
-        registry = getattr(sys.modules.get(module), "__dict__", {}).setdefault("__warningregistry__", {})
+        registry = getattr(sys.modules.get(module), "__dict__", {}).setdefault(
+            "__warningregistry__", {}
+        )
         warnings.warn_explicit(self._message, self._category, filename, line, module, registry)
 
 

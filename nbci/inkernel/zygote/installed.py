@@ -17,7 +17,11 @@ def installed_folders() -> list[str]:
     """Where installed distributions and the standard library lie."""
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [folder for folder in sys.path if os.path.basename(folder) in ("site-packages", "dist-packages")]
+    folders += [
+        folder
+        for folder in sys.path
+        if os.path.basename(folder) in ("site-packages", "dist-packages")
+    ]
     return list(dict.fromkeys(os.path.realpath(folder) + os.sep for folder in folders))
 
 
@@ -49,7 +53,9 @@ def why_not(name: str) -> str | None:
     if spec is None:
         return "it is not installed; a project's own modules are never imported ahead"
     places = (
-        [spec.origin] if spec.origin and os.path.isabs(spec.origin) else list(spec.submodule_search_locations or ())
+        [spec.origin]
+        if spec.origin and os.path.isabs(spec.origin)
+        else list(spec.submodule_search_locations or ())
     )
     if not places and spec.origin not in ("built-in", "frozen"):
         return "nobody knows where it comes from"
@@ -74,6 +80,8 @@ def touches_gpu() -> bool:
     """Whether this process opened a GPU."""
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            if os.readlink("/proc/self/fd/" + number).startswith(("/dev/nvidia", "/dev/kfd", "/dev/dri")):
+            if os.readlink("/proc/self/fd/" + number).startswith(
+                ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+            ):
                 return True
     return False

@@ -1,7 +1,8 @@
 """Names of environment variables in the libraries that a process has loaded.
 
-What compiled code asks of the environment is not seen, but the name of what it asks for stands among the constants of a
-library that uses `getenv`. The layout of the files: https://refspecs.linuxfoundation.org/elf/elf.pdf, for 64 bits.
+What compiled code asks of the environment is not seen, but the name of what it asks for stands
+among the constants of a library that uses `getenv`. The layout of the files:
+https://refspecs.linuxfoundation.org/elf/elf.pdf, for 64 bits.
 """
 
 from __future__ import annotations
@@ -36,7 +37,9 @@ def loaded_libraries() -> set[str]:
 
 
 def names_in(libraries: Iterable[str], names: Iterable[str]) -> set[str]:
-    """Those names that stand, as whole words, among the constants of a library that asks for variables."""
+    """Those names that stand, as whole words, among the constants of a library that asks for
+    variables.
+    """
     missing = {name: name.encode() for name in names}
     found: set[str] = set()
     for library in libraries:
@@ -56,7 +59,11 @@ def _names_in_one(library: str, names: dict[str, bytes]) -> list[str]:
     try:
         with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
             places = list(_constants(content))
-            return [name for name, word in names.items() if any(_stands_in(content, word, *place) for place in places)]
+            return [
+                name
+                for name, word in names.items()
+                if any(_stands_in(content, word, *place) for place in places)
+            ]
     except (OSError, ValueError, struct.error):  # it is empty, or no such file
         return []
     finally:
@@ -64,7 +71,9 @@ def _names_in_one(library: str, names: dict[str, bytes]) -> list[str]:
 
 
 def _constants(content: Any) -> Iterator[tuple[int, int]]:
-    """Where the constants begin and end; nowhere in a library that asks for no variable, all of an odd file."""
+    """Where the constants begin and end; nowhere in a library that asks for no variable, all of an
+    odd file.
+    """
     if content[: len(MAGIC)] != MAGIC:
         yield 0, len(content)
         return
@@ -73,7 +82,11 @@ def _constants(content: Any) -> Iterator[tuple[int, int]]:
     if not any(content.find(b"getenv\0", start, end) >= 0 for start, end in strings):
         return
     for kind, flags, start, end in sections:
-        if flags & LOADED and not flags & (WRITABLE | EXECUTABLE) and kind not in (STRINGS, WITHOUT_CONTENT):
+        if (
+            flags & LOADED
+            and not flags & (WRITABLE | EXECUTABLE)
+            and kind not in (STRINGS, WITHOUT_CONTENT)
+        ):
             yield start, end
 
 

@@ -1,7 +1,9 @@
-"""What modules ask of their surroundings while they are imported, and whether the answers still hold.
+"""What modules ask of their surroundings while they are imported, and whether the answers still
+hold.
 
-Noted are environment variables, the working folder, and files outside the installed distributions. What compiled code
-asks is not seen: a variable whose name stands in one of its libraries counts as asked for.
+Noted are environment variables, the working folder, and files outside the installed distributions.
+What compiled code asks is not seen: a variable whose name stands in one of its libraries counts as
+asked for.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ OF_ONE_KERNEL = frozenset(
     "JPY_PARENT_PID JPY_SESSION_NAME JPY_INTERRUPT_EVENT PYTEST_CURRENT_TEST "
     "MPLBACKEND PYTHONHASHSEED PYTHONPATH".split()
 )
-"""Different in every kernel, or in the zygote's key; matplotlib's back end is chosen when it comes back."""
+"""Different in every kernel, or in the zygote's key; matplotlib's back end is chosen when it comes
+back.
+"""
 
 OF_ONE_SHELL = frozenset("_ SHLVL PWD OLDPWD".split())
 """These count for modules that ask for them by name."""
@@ -44,8 +48,15 @@ WORKING_FOLDER = [(os, "getcwd"), (os, "getcwdb")]
 BY_PREFIX = {"tqdm": "TQDM_", "fsspec": "FSSPEC_", "dask": "DASK_"}
 """Packages that go through all variables for those that begin so."""
 FOLDER_KEPT = {"multiprocessing.process": "ORIGINAL_DIR", "rich": "_IMPORT_CWD"}
-"""Modules that ask for the working folder only to keep it there: that is set right when they come back."""
-ABILITIES = [os.supports_dir_fd, os.supports_effective_ids, os.supports_fd, os.supports_follow_symlinks]
+"""Modules that ask for the working folder only to keep it there: that is set right when they come
+back.
+"""
+ABILITIES = [
+    os.supports_dir_fd,
+    os.supports_effective_ids,
+    os.supports_fd,
+    os.supports_follow_symlinks,
+]
 
 
 class Asked:
@@ -76,12 +87,16 @@ class Readings:
         self.environment: dict[str, str] = {}
         self.states: dict[str, Any] = {}
         self.listings: dict[str, Any] = {}
-        self._own = tuple({*installed_folders(), *_places_of_the_interpreter(), "/proc/", "/sys/", "/dev/"})
+        self._own = tuple(
+            {*installed_folders(), *_places_of_the_interpreter(), "/proc/", "/sys/", "/dev/"}
+        )
         self._base_libraries: set[str] = set()
         self._named: dict[str, bool] = {}
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """From now on modules are imported in this environment; libraries that are there are every kernel's."""
+        """From now on modules are imported in this environment; libraries that are there are every
+        kernel's.
+        """
         self.environment = dict(environment)
         self._base_libraries = loaded_libraries()
 
@@ -164,7 +179,9 @@ class Readings:
             asked.listings.add(place)
 
     def _place(self, path: Any) -> str | None:
-        """The path as it was given, unless it is a descriptor, or of the interpreter or an installed distribution."""
+        """The path as it was given, unless it is a descriptor, or of the interpreter or an
+        installed distribution.
+        """
         if isinstance(path, int):
             return None
         try:
@@ -209,10 +226,18 @@ class Readings:
     def changed_variables(self, environment: Mapping[str, str]) -> set[str]:
         """Those that are not as they were, but for what is different in every kernel."""
         names = set(environment) | set(self.environment)
-        return {name for name in names if environment.get(name) != self.environment.get(name) and _counts(name)}
+        return {
+            name
+            for name in names
+            if environment.get(name) != self.environment.get(name) and _counts(name)
+        }
 
-    def differing_variables(self, asked: Asked, changed: set[str], since_fork: set[str]) -> set[str]:
-        """Those of the changed ones that were asked for; who asked for all has seen those of before the fork."""
+    def differing_variables(
+        self, asked: Asked, changed: set[str], since_fork: set[str]
+    ) -> set[str]:
+        """Those of the changed ones that were asked for; who asked for all has seen those of before
+        the fork.
+        """
         differing = changed & asked.variables
         differing |= {name for name in changed if name.startswith(tuple(asked.prefixes))}
         return differing | (since_fork - OF_ONE_SHELL) if asked.all_variables else differing
@@ -220,8 +245,14 @@ class Readings:
     def differing_places(self, asked: Asked, folder: str) -> list[str]:
         """The files and folders that somebody in this working folder finds otherwise."""
         where = os.path.join
-        found = [path for path in asked.paths if state_of(where(folder, path)) != self.states.get(path)]
-        found += [path for path in asked.listings if listing_of(where(folder, path)) != self.listings.get(path)]
+        found = [
+            path for path in asked.paths if state_of(where(folder, path)) != self.states.get(path)
+        ]
+        found += [
+            path
+            for path in asked.listings
+            if listing_of(where(folder, path)) != self.listings.get(path)
+        ]
         return sorted(set(found))
 
     def named_in_libraries(self, names: set[str]) -> set[str]:
@@ -235,7 +266,9 @@ class Readings:
 
 
 def _counts(name: str) -> bool:
-    return name not in OF_ONE_KERNEL and not name.startswith(("NBCI_", "PYDEVD_"))  # the debugger sets its own
+    return name not in OF_ONE_KERNEL and not name.startswith(
+        ("NBCI_", "PYDEVD_")
+    )  # the debugger sets its own
 
 
 def state_of(path: str) -> Any:

@@ -1,4 +1,6 @@
-"""The zygote's loop: one thread, no event loop, no zmq context; it answers requests and watches its owner."""
+"""The zygote's loop: one thread, no event loop, no zmq context; it answers requests and watches its
+owner.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ class Server:
         self.settings = settings
         self.folder: str = settings["folder"]
         self.listener = socket.socket(fileno=settings["listener"])
-        self.owner = socket.socket(fileno=settings["owner"]) if settings["owner"] is not None else None
+        self.owner = (
+            socket.socket(fileno=settings["owner"]) if settings["owner"] is not None else None
+        )
         self.stash = Stash()
         self.known: set[str] = set()
         self.retiring = False
@@ -43,7 +47,9 @@ class Server:
         self.selector = selectors.DefaultSelector()
         self.woken, self.wake = socket.socketpair()
         self.brood = Brood(self.selector, self.folder, settings, self._begin)
-        self.brood.close_in_child = [end for end in (self.woken, self.wake, self.listener, self.owner) if end]
+        self.brood.close_in_child = [
+            end for end in (self.woken, self.wake, self.listener, self.owner) if end
+        ]
 
     def run(self) -> None:
         """Serve until the owner is gone, or nothing was asked for too long."""
@@ -66,7 +72,9 @@ class Server:
     def _open(self) -> None:
         import ctypes
 
-        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)  # what kernels leave behind is found here
+        ctypes.CDLL(None).prctl(
+            PR_SET_CHILD_SUBREAPER, 1
+        )  # what kernels leave behind is found here
         for end in (self.woken, self.wake):
             end.setblocking(False)
         signal.set_wakeup_fd(self.wake.fileno(), warn_on_full_buffer=False)
@@ -108,7 +116,9 @@ class Server:
     def _accept(self, listener: Any) -> None:
         connection, _ = listener.accept()
         try:
-            _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+            _, user, _ = PEER.unpack(
+                connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+            )
             if user != os.getuid():
                 raise PermissionError
             connection.settimeout(REQUEST_SECONDS)
@@ -141,7 +151,9 @@ class Server:
             "spares": [kernel.pid for kernel in self.brood.spares],
             "served": self.brood.served,
             "preloads": [name for name in self.stash.preloaded if self._was_asked_for(name)],
-            "left_out": {name: why for name, why in self.stash.refused.items() if self._was_asked_for(name)},
+            "left_out": {
+                name: why for name, why in self.stash.refused.items() if self._was_asked_for(name)
+            },
         }
         wire.send(connection, said)
 

@@ -1,4 +1,6 @@
-"""How a zygote comes up: it imports what every kernel imports, then what is asked for, then it serves."""
+"""How a zygote comes up: it imports what every kernel imports, then what is asked for, then it
+serves.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +29,8 @@ timeit pexpect IPython.core.magics.execution IPython.core.magics.script IPython.
 IPython.core.magic_arguments IPython.utils.module_paths IPython.utils.timing stack_data pygments.lexers.python
 pygments.formatters.terminal256 pygments.formatters.html pygments.styles runpy
 """.split()
-"""What kernels import at their first traceback, magic or `!`; worth its time where a zygote stays."""
+"""What kernels import at their first traceback, magic or `!`; worth its time where a zygote stays.
+"""
 
 
 prepared: dict[str, dict[str, Any]] = {}
@@ -39,7 +42,12 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
     if sys.path and sys.path[0] in ("", os.getcwd()):
         del sys.path[0]
     folders = [folder for folder in sys.path if folder]
-    facts = {"pid": os.getpid(), "paths": folders, "installed": fingerprint(folders), "key": settings["key"]}
+    facts = {
+        "pid": os.getpid(),
+        "paths": folders,
+        "installed": fingerprint(folders),
+        "key": settings["key"],
+    }
     environment = dict(os.environ)
     server = Server(settings)
     write(os.path.join(server.folder, "zygote.json"), facts)
@@ -59,7 +67,9 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
 
 
 def import_kernel(debugger: bool) -> None:
-    """What `python -m ipykernel_launcher` imports before it reads its arguments, and what its start imports."""
+    """What `python -m ipykernel_launcher` imports before it reads its arguments, and what its start
+    imports.
+    """
     os.environ.pop("JPY_PARENT_PID", None)
     if not debugger:
         sys.modules["debugpy"] = None  # type: ignore[assignment]  # an import of it fails

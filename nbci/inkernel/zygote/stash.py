@@ -1,8 +1,8 @@
 """Modules imported ahead of need, out of sight until a kernel's own code imports them.
 
-`sys.modules` of a forked kernel is what a fresh one's would be. An import that finds its module here brings it back
-with everything that it had imported, unless what an import would find now is another file, or a changed one, or the
-module would find its surroundings otherwise than it did.
+`sys.modules` of a forked kernel is what a fresh one's would be. An import that finds its module
+here brings it back with everything that it had imported, unless what an import would find now is
+another file, or a changed one, or the module would find its surroundings otherwise than it did.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ class Stash:
         }
 
     def install(self, folder: str, environment: Mapping[str, str]) -> None:
-        """Take what is imported now as what every kernel has; find modules from now on, imported in `folder`.
+        """Take what is imported now as what every kernel has; find modules from now on, imported in
+        `folder`.
 
         `environment` is that in which this process was started.
         """
@@ -89,7 +90,9 @@ class Stash:
         self._avoided.update(packages)
 
     def preload(self, names: list[str]) -> bool:
-        """Import those of `names` that come from installed distributions; whether anything new was imported."""
+        """Import those of `names` that come from installed distributions; whether anything new was
+        imported.
+        """
         new = [name for name in names if name not in self.preloaded and name not in self.refused]
         before = len(self.modules)
         if new:
@@ -112,8 +115,12 @@ class Stash:
             _set_environment(environment)
             os.chdir("/")
 
-    def otherwise(self, names: list[str], environment: Mapping[str, str], folder: str) -> dict[str, Any] | None:
-        """What a kernel that is asked for would find otherwise than these modules did; None: nothing."""
+    def otherwise(
+        self, names: list[str], environment: Mapping[str, str], folder: str
+    ) -> dict[str, Any] | None:
+        """What a kernel that is asked for would find otherwise than these modules did; None:
+        nothing.
+        """
         asked = self.readings.of(self._base)
         for name in {part.rstrip("?") for part in names}:
             asked.add(self._asked_by(name))
@@ -133,17 +140,23 @@ class Stash:
 
     def _asked_by(self, name: str) -> Any:
         if name not in self._asked:
-            self._asked[name] = self.readings.of(self._kept_closure(name) if name in self.modules else ())
+            self._asked[name] = self.readings.of(
+                self._kept_closure(name) if name in self.modules else ()
+            )
         return self._asked[name]
 
     def _settle(self) -> None:
-        """Note what comes back with what: working it out in a kernel would copy the pages of all that it touches."""
+        """Note what comes back with what: working it out in a kernel would copy the pages of all
+        that it touches.
+        """
         names = {name.rstrip("?") for name in self.preloaded}
         names |= {name.partition(".")[0] for name in names}
         closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
         self._asked = {name: self.readings.of(closure) for name, closure in closures.items()}
         near = side_by_side(name for closure in closures.values() for name in closure)
-        self._closures = {name: tuple(map(near.__getitem__, closure)) for name, closure in closures.items()}
+        self._closures = {
+            name: tuple(map(near.__getitem__, closure)) for name, closure in closures.items()
+        }
 
     def _kept_closure(self, name: str) -> tuple[str, ...]:
         return tuple(other for other in self._closure(name) if other in self.modules)
@@ -157,7 +170,11 @@ class Stash:
         if reason is None:
             threads = threading.active_count()
             before, environment = set(sys.modules), dict(os.environ)
-            with Watch(self.needs, self._unsure, self.modules), self.effects.noting(name), self.readings.noting():
+            with (
+                Watch(self.needs, self._unsure, self.modules),
+                self.effects.noting(name),
+                self.readings.noting(),
+            ):
                 try:
                     importlib.import_module(name)
                 except BaseException as error:  # noqa: BLE001  # whatever a package does, the zygote lives on
@@ -193,7 +210,9 @@ class Stash:
         """Take what was imported out of sight; why kernels cannot be forked after it, or None."""
         trouble = None
         sys.modules.pop("__mp_main__", None)
-        imported: dict[str, Any] = {name: module for name, module in sys.modules.items() if name not in self._base}
+        imported: dict[str, Any] = {
+            name: module for name, module in sys.modules.items() if name not in self._base
+        }
         new = {
             name: module
             for name, module in imported.items()
@@ -203,7 +222,9 @@ class Stash:
         for name, module in imported.items():
             del sys.modules[name]
             if name in new:
-                self.modules[name] = module  # some names are taken more than once, such as `_cyutility`
+                self.modules[name] = (
+                    module  # some names are taken more than once, such as `_cyutility`
+                )
                 self._files[name] = identity(module) if "." not in name else None
         if foreign:
             tainted = {name for name in self.modules if foreign & set(self._closure(name))}
@@ -234,13 +255,18 @@ class Stash:
         return order
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """The finder's part: give the module back, as long as it is the one that an import would find."""
+        """The finder's part: give the module back, as long as it is the one that an import would
+        find.
+        """
         if name not in self.modules or name in self._given:  # to import again is to execute again
             return None
         if "." not in name and not self._still_found(name):
             return None
         closure = self._closures.get(name) or self._kept_closure(name)
-        if any("." not in other and identity(self.modules[other]) != self._files[other] for other in closure):
+        if any(
+            "." not in other and identity(self.modules[other]) != self._files[other]
+            for other in closure
+        ):
             return None
         if self._is_kernel() and not self._found_the_same(name, closure):
             return None
@@ -250,20 +276,30 @@ class Stash:
         found = importlib.machinery.PathFinder.find_spec(name)
         known = getattr(self.modules[name], "__spec__", None)
         if found is None:
-            return name in sys.builtin_module_names or getattr(known, "origin", None) in ("built-in", "frozen")
+            return name in sys.builtin_module_names or getattr(known, "origin", None) in (
+                "built-in",
+                "frozen",
+            )
         return known is not None and found.origin == known.origin
 
     def _found_the_same(self, name: str, closure: tuple[str, ...]) -> bool:
         """Whether the module found its surroundings as they are now.
 
-        Where they differ and it cannot be loaded a second time, it is told that the change does not count.
+        Where they differ and it cannot be loaded a second time, it is told that the change does not
+        count.
         """
         otherwise = self._otherwise_now(self._asked_by(name), name in self._approved)
         if not otherwise:
             return True
-        readers = {other for other in closure if self._otherwise_now(self.readings.of([other]), False)}
-        affected = [other for other in closure if not readers or readers & set(self._closure(other))]
-        if not any(str(getattr(self.modules[other], "__file__", "")).endswith(ONCE) for other in affected):
+        readers = {
+            other for other in closure if self._otherwise_now(self.readings.of([other]), False)
+        }
+        affected = [
+            other for other in closure if not readers or readers & set(self._closure(other))
+        ]
+        if not any(
+            str(getattr(self.modules[other], "__file__", "")).endswith(ONCE) for other in affected
+        ):
             return False
         self._tell(name, otherwise)
         return True
@@ -274,8 +310,14 @@ class Stash:
             otherwise.add("the working folder")
         if not is_approved or _raw_environment() != self._raw_as_forked:
             now = self._without_what_imports_set()
-            since = {name for name in {*now, *self._as_forked} if now.get(name) != self._as_forked.get(name)}
-            otherwise |= self.readings.differing_variables(asked, self.readings.changed_variables(now), since)
+            since = {
+                name
+                for name in {*now, *self._as_forked}
+                if now.get(name) != self._as_forked.get(name)
+            }
+            otherwise |= self.readings.differing_variables(
+                asked, self.readings.changed_variables(now), since
+            )
             otherwise |= self.readings.named_in_libraries(since)
         return otherwise
 
@@ -296,7 +338,9 @@ class Stash:
             self._warned.add(name)
             sys.stderr.write(
                 "nbci: " + name + " was imported before this kernel was forked, and may depend on "
-                "what has changed since: " + ", ".join(sorted(otherwise)) + ". The change does not count for it. "
+                "what has changed since: "
+                + ", ".join(sorted(otherwise))
+                + ". The change does not count for it. "
                 "Set it in the step's `env:`, or start the step's kernel anew with `NBCI_ZYGOTE: 'off'` there\n"
             )
 
@@ -372,7 +416,9 @@ def _spec_like(module: Any, name: str, loader: Any) -> Any:
 
 
 def _set_by_kernels(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that a kernel sets for itself; before it was started they were as in `environment`."""
+    """The variables that a kernel sets for itself; before it was started they were as in
+    `environment`.
+    """
     from ipykernel.zmqshell import ZMQInteractiveShell
 
     before = dict(os.environ)
@@ -408,7 +454,8 @@ def _alias_main(_: Any) -> None:
 
 
 def _reseed(numpy: Any) -> None:
-    """Seed numpy's global generator as its import does; unlike `seed()`, this leaves it known for one nobody seeded.
+    """Seed numpy's global generator as its import does; unlike `seed()`, this leaves it known for
+    one nobody seeded.
 
     `numpy.random` may be reached as an attribute, without an import of its own.
     """

@@ -41,10 +41,16 @@ class ZMQInteractiveShell:
 
 
 class Watch:
-    """While it is entered, notes which module imports which, and those that ask what they are imported into."""
+    """While it is entered, notes which module imports which, and those that ask what they are
+    imported into.
+    """
 
-    def __init__(self, needs: dict[str, set[str]], unsure: set[str], settled: dict[str, Any]) -> None:
-        """What is `settled` needs nothing more: what its functions import is needed by who calls them."""
+    def __init__(
+        self, needs: dict[str, set[str]], unsure: set[str], settled: dict[str, Any]
+    ) -> None:
+        """What is `settled` needs nothing more: what its functions import is needed by who calls
+        them.
+        """
         self._needs = needs
         self._settled = settled
         self._unsure = unsure
@@ -94,7 +100,9 @@ class Watch:
                 full = package.rsplit(".", level - 1)[0] + ("." + name if name else "")
             needs = self._needs.setdefault(importer, set())
             needs.add(full)
-            needs.update(full + "." + part for part in fromlist or () if full + "." + part in sys.modules)
+            needs.update(
+                full + "." + part for part in fromlist or () if full + "." + part in sys.modules
+            )
         return result
 
     def _noting_import_module(self, name: str, package: Any = None) -> Any:
@@ -107,8 +115,9 @@ class Watch:
     def _importer(self, asker: str | None) -> str | None:
         """The module that needs what is asked for.
 
-        A compiled module has no frame: it seems to be the import system that asks. Where a function of a module that is
-        settled asks, as numpy's `__getattr__` does, the one that called it while it was loaded has the need.
+        A compiled module has no frame: it seems to be the import system that asks. Where a function
+        of a module that is settled asks, as numpy's `__getattr__` does, the one that called it
+        while it was loaded has the need.
         """
         if asker is None or not (asker.startswith("importlib.") or asker in self._settled):
             return asker

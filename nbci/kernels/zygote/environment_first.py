@@ -1,4 +1,6 @@
-"""Whether code changes the environment before it imports: then its imports must find that, and none is done ahead."""
+"""Whether code changes the environment before it imports: then its imports must find that, and none
+is done ahead.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,8 @@ _BY_CALL = re.compile(r"\bimport_module\s*\(|\b__import__\s*\(")
 
 
 def changes_environment_first(sources: Iterable[str], folders: Iterable[str | Path]) -> bool:
-    """Whether cells, or modules and scripts of theirs in `folders`, may change the environment before an import.
+    """Whether cells, or modules and scripts of theirs in `folders`, may change the environment
+    before an import.
 
     What is not sure counts: a kernel that imports for itself is right in any case.
     """
@@ -59,7 +62,9 @@ def _last_imports(text: str) -> Iterator[int]:
 
 
 def _modules(text: str, folders: list[Path]) -> Iterator[str]:
-    """The texts of the modules and scripts in these folders that the text uses, and of those that they use."""
+    """The texts of the modules and scripts in these folders that the text uses, and of those that
+    they use.
+    """
     pending = [text]
     seen: set[Path] = set()
     while pending:

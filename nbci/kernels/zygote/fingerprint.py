@@ -10,12 +10,16 @@ RECORDS = (".dist-info", ".egg-info", ".pth", ".egg-link")
 
 
 def fingerprint(folders: list[str]) -> str:
-    """A digest of the names and times of the distributions' own records in these folders of `sys.path`."""
+    """A digest of the names and times of the distributions' own records in these folders of
+    `sys.path`.
+    """
     seen: list[Any] = []
     for folder in folders:
         try:
             with os.scandir(folder) as entries:
-                found = sorted((e.name, e.stat().st_mtime_ns) for e in entries if e.name.endswith(RECORDS))
+                found = sorted(
+                    (e.name, e.stat().st_mtime_ns) for e in entries if e.name.endswith(RECORDS)
+                )
         except OSError:
             found = []
         seen.append((folder, found))

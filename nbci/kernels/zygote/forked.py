@@ -54,7 +54,9 @@ class ForkedProcess:
         return self.returncode is not None or bool(select.select([self._pidfd], [], [], 0)[0])
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal, or None while it runs or its zygote is too busy to tell."""
+        """Its exit status, negative for a signal, or None while it runs or its zygote is too busy
+        to tell.
+        """
         if self.returncode is None and self.has_ended():
             self._take(QUICKLY_SECONDS)
             self._ended_at = self._ended_at or time.monotonic()

@@ -16,7 +16,9 @@ _LINE = re.compile(r"^(?:import|from)[ \t]+([A-Za-z_][\w.]*)", re.MULTILINE)
 
 
 def imports_of(sources: Iterable[str]) -> tuple[str, ...]:
-    """The modules that cells import outside functions, in order; names end in `?` where they may be no modules."""
+    """The modules that cells import outside functions, in order; names end in `?` where they may be
+    no modules.
+    """
     found: dict[str, None] = {}
     for source in sources:
         if "import" in source:
@@ -37,7 +39,9 @@ def _of_cell(source: str) -> list[str]:
             names += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
             names.append(node.module)
-            names += [f"{node.module}.{alias.name}{OPTIONAL}" for alias in node.names if alias.name != "*"]
+            names += [
+                f"{node.module}.{alias.name}{OPTIONAL}" for alias in node.names if alias.name != "*"
+            ]
         elif not isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.expr):
             pending += reversed(list(ast.iter_child_nodes(node)))
     return names

@@ -1,4 +1,6 @@
-"""What must be equal for a kernel to be forked from a zygote, because it was decided when the zygote started."""
+"""What must be equal for a kernel to be forked from a zygote, because it was decided when the
+zygote started.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ NEVER = ("JUPYTER_TOKEN", "HF_TOKEN", "LINES", "PYTHON_KEYRING_BACKEND")
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """How a kernel would be started: the interpreter with its options, and the launcher's own arguments."""
+    """How a kernel would be started: the interpreter with its options, and the launcher's own
+    arguments.
+    """
 
     interpreter: tuple[str, ...]
     arguments: tuple[str, ...]
@@ -52,14 +56,16 @@ def ipykernel_command(argv: Sequence[str]) -> Command | None:
 
 
 def import_time_environment(env: Mapping[str, str], cwd: str) -> dict[str, str]:
-    """The variables that interpreters and libraries read when they are loaded; `PYTHONPATH` as seen from `cwd`.
+    """The variables that interpreters and libraries read when they are loaded; `PYTHONPATH` as seen
+    from `cwd`.
 
     Without a hash seed it is 0, as all forks share one.
     """
     found = {
         name: value
         for name, value in sorted({"PYTHONHASHSEED": "0", **env}.items())
-        if name not in NEVER and (name in READ_AT_IMPORT or name.startswith(READ_AT_IMPORT_PREFIXES))
+        if name not in NEVER
+        and (name in READ_AT_IMPORT or name.startswith(READ_AT_IMPORT_PREFIXES))
     }
     if found.get("PYTHONPATH"):
         folders = found["PYTHONPATH"].split(os.pathsep)
@@ -68,13 +74,22 @@ def import_time_environment(env: Mapping[str, str], cwd: str) -> dict[str, str]:
 
 
 def has_relative_places(env: Mapping[str, str]) -> bool:
-    """Whether the interpreter would look for itself or for libraries in the folder in which it is started."""
-    places = [env.get(name, "") for name in ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH")]
-    return any(part and not os.path.isabs(part) for place in places for part in place.split(os.pathsep))
+    """Whether the interpreter would look for itself or for libraries in the folder in which it is
+    started.
+    """
+    places = [
+        env.get(name, "")
+        for name in ("PYTHONHOME", "PYTHONUSERBASE", "PYTHONPYCACHEPREFIX", "LD_LIBRARY_PATH")
+    ]
+    return any(
+        part and not os.path.isabs(part) for place in places for part in place.split(os.pathsep)
+    )
 
 
 def key_of(command: Command, env: Mapping[str, str], cwd: str, *, debugger: bool) -> str:
-    """A name for the zygotes that can fork this kernel, as far as can be told without asking the interpreter."""
+    """A name for the zygotes that can fork this kernel, as far as can be told without asking the
+    interpreter.
+    """
     program = command.interpreter[0]
     try:
         found = os.stat(program)

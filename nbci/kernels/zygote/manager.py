@@ -1,4 +1,6 @@
-"""A kernel manager for whoever lets one be chosen: kernels are forked, local sockets, no fixed waits."""
+"""A kernel manager for whoever lets one be chosen: kernels are forked, local sockets, no fixed
+waits.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ POLL_SECONDS = 0.05
 
 
 class QuickClient(AsyncKernelClient):
-    """Ready as soon as the kernel has answered, and greeted or echoed on iopub: then no output can be missed."""
+    """Ready as soon as the kernel has answered, and greeted or echoed on iopub: then no output can
+    be missed.
+    """
 
     async def _async_wait_for_ready(self, timeout: float | None = None) -> None:  # noqa: ASYNC109  # as nbclient calls it
         deadline = time.monotonic() + (timeout if timeout is not None else 60.0)
@@ -44,7 +48,9 @@ async def _is_of(read: Any, asked: set[str]) -> bool:
         message = await read(timeout=POLL_SECONDS)
     except Empty:
         return False
-    return bool(message["msg_type"] == "iopub_welcome" or message["parent_header"].get("msg_id") in asked)
+    return bool(
+        message["msg_type"] == "iopub_welcome" or message["parent_header"].get("msg_id") in asked
+    )
 
 
 class ForkingKernelManager(AsyncKernelManager):
@@ -62,7 +68,9 @@ class ForkingKernelManager(AsyncKernelManager):
             if self._folder.is_short:
                 self.transport, self.ip = "ipc", str(self._folder.path / "k")
             self.kernel_id = self.kernel_id or self._folder.path.name
-            self.provisioner = ZygoteProvisioner(kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self)
+            self.provisioner = ZygoteProvisioner(
+                kernel_id=self.kernel_id, kernel_spec=self.kernel_spec, parent=self
+            )
             self.provisioner.preloads = self.preloads
             self.provisioner.bare = self.bare
         return await super()._async_pre_start_kernel(**kw)

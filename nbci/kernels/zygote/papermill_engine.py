@@ -18,9 +18,16 @@ class NbciEngine(NBClientEngine):  # type: ignore[misc]  # papermill is untyped
 
     @classmethod
     def execute_managed_notebook(cls, nb_man: Any, kernel_name: str, **kwargs: Any) -> Any:
-        """Run the notebook as papermill would; what it imports is imported before its kernel is forked."""
+        """Run the notebook as papermill would; what it imports is imported before its kernel is
+        forked.
+        """
         sources = [cell.source for cell in nb_man.nb.cells if cell.cell_type == "code"]
         folders = import_folders(Path(kwargs.get("cwd") or "."), dict(os.environ))
-        wanted = {"preloads": imports_of(sources), "bare": changes_environment_first(sources, folders)}
+        wanted = {
+            "preloads": imports_of(sources),
+            "bare": changes_environment_first(sources, folders),
+        }
         manager = type("Manager", (ForkingKernelManager,), wanted)
-        return super().execute_managed_notebook(nb_man, kernel_name, kernel_manager_class=manager, **kwargs)
+        return super().execute_managed_notebook(
+            nb_man, kernel_name, kernel_manager_class=manager, **kwargs
+        )

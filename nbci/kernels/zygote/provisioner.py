@@ -1,4 +1,6 @@
-"""The kernel provisioner: forks ipykernel kernels where it can, and starts all others as jupyter_client does."""
+"""The kernel provisioner: forks ipykernel kernels where it can, and starts all others as
+jupyter_client does.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ if TYPE_CHECKING:
     from nbci.kernels.zygote.zygotes import Forked
 
 LINGER_SECONDS = 0.095
-"""jupyter_client asks every 100 ms whether a kernel has ended: an answer that waits a little spares the rest."""
+"""jupyter_client asks every 100 ms whether a kernel has ended: an answer that waits a little spares
+the rest.
+"""
 
 SETTINGS = ("env", "cwd", "stdout", "stderr", "kernel_id", "extra_arguments", "independent")
 """What a launch may ask for and still be a fork."""
@@ -57,7 +61,9 @@ class ZygoteProvisioner(LocalProvisioner):
         if forked.connection is not None:
             connection = dict(forked.connection)
             connection["key"] = connection["key"].encode()
-            self.connection_info = cast("KernelConnectionInfo", {**self.connection_info, **connection})
+            self.connection_info = cast(
+                "KernelConnectionInfo", {**self.connection_info, **connection}
+            )
         return self.connection_info
 
     def _wish(self, cmd: list[str], kwargs: dict[str, Any]) -> Wish:
@@ -69,7 +75,9 @@ class ZygoteProvisioner(LocalProvisioner):
             raise NotMeant(f"{OFF} says so")
         if command is None:
             raise NotMeant("only kernels that `python -m ipykernel_launcher` starts are forked")
-        if odd := [name for name, value in kwargs.items() if name not in SETTINGS and value is not None]:
+        if odd := [
+            name for name, value in kwargs.items() if name not in SETTINGS and value is not None
+        ]:
             raise NotMeant(f"a fork cannot have {', '.join(odd)}")
         cwd = str(kwargs.get("cwd") or os.getcwd())
         if not os.path.isdir(cwd):
@@ -82,20 +90,34 @@ class ZygoteProvisioner(LocalProvisioner):
             env=env,
             cwd=cwd,
             connection_file=self.parent.connection_file if self.parent else "",
-            descriptors=(null, _descriptor(kwargs.get("stdout"), 1), _descriptor(kwargs.get("stderr"), 2)),
+            descriptors=(
+                null,
+                _descriptor(kwargs.get("stdout"), 1),
+                _descriptor(kwargs.get("stderr"), 2),
+            ),
             preloads=() if self.bare else self.preloads,
             bare=self.bare,
             spare=self._may_be_a_spare(),
         )
 
     def _may_be_a_spare(self) -> bool:
-        """Whether the kernel may bring a connection of its own: it is local already, and no client knows it yet."""
+        """Whether the kernel may bring a connection of its own: it is local already, and no client
+        knows it yet.
+        """
         info = self.connection_info
-        return self._launches == 1 and info.get("transport") == "ipc" and not info.get("curve_publickey")
+        return (
+            self._launches == 1
+            and info.get("transport") == "ipc"
+            and not info.get("curve_publickey")
+        )
 
     async def poll(self) -> int | None:
         """Its status, or None while it runs."""
-        if self._asked_to_end and isinstance(self.process, ForkedProcess) and not self.process.has_ended():
+        if (
+            self._asked_to_end
+            and isinstance(self.process, ForkedProcess)
+            and not self.process.has_ended()
+        ):
             await _end_of(self.process, LINGER_SECONDS)
         status: int | None = await super().poll()
         return status

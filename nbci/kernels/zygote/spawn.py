@@ -43,15 +43,22 @@ OF_THE_ZYGOTE = (
     "start",
 )
 """Its modules, each after those that it imports."""
-OF_ONE_KERNEL = ("JPY_PARENT_PID", "JPY_SESSION_NAME", "JPY_INTERRUPT_EVENT", "PYTEST_CURRENT_TEST", "NBCI_KERNEL")
+OF_ONE_KERNEL = (
+    "JPY_PARENT_PID",
+    "JPY_SESSION_NAME",
+    "JPY_INTERRUPT_EVENT",
+    "PYTEST_CURRENT_TEST",
+    "NBCI_KERNEL",
+)
 
 
 class Settings(Struct, frozen=True, kw_only=True):
     """How a zygote starts; without an owner it ends after `idle_seconds`.
 
-    What kernels import is imported in `cwd`. `spares` kernels wait ahead of need, with the arguments of the last one
-    that was asked for, at first with `spare_arguments`. `avoid` are modules that are never imported ahead. With
-    `orphans`, what kernels left running ends with the zygote.
+    What kernels import is imported in `cwd`. `spares` kernels wait ahead of need, with the
+    arguments of the last one that was asked for, at first with `spare_arguments`. `avoid` are
+    modules that are never imported ahead. With `orphans`, what kernels left running ends with the
+    zygote.
     """
 
     key: str
@@ -66,7 +73,11 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def spawn(
-    interpreter: tuple[str, ...], env: Mapping[str, str], folder: Path, settings: Settings, owner: socket.socket | None
+    interpreter: tuple[str, ...],
+    env: Mapping[str, str],
+    folder: Path,
+    settings: Settings,
+    owner: socket.socket | None,
 ) -> subprocess.Popen[bytes]:
     """Start a zygote whose folder this is; it answers as soon as it has imported what kernels need."""
     with socket.socket(socket.AF_UNIX) as listener:
@@ -108,7 +119,8 @@ def spawn(
 def environment_of_zygote(
     ours: Mapping[str, str], kernels: Mapping[str, str], cwd: str, read: Iterable[str] = ()
 ) -> dict[str, str]:
-    """`ours`, but with the variables of the kernel that are read when modules are imported; others of these are `read`.
+    """`ours`, but with the variables of the kernel that are read when modules are imported; others
+    of these are `read`.
 
     There is room for the mark by which a kernel is known.
     """
@@ -120,12 +132,17 @@ def environment_of_zygote(
 
 
 def connect(folder: Path) -> socket.socket:
-    """A connection to the zygote of this folder. Raises OSError when there is none, or it is somebody else's."""
+    """A connection to the zygote of this folder.
+
+    Raises OSError when there is none, or it is somebody else's.
+    """
     connection = socket.socket(socket.AF_UNIX)
     try:
         connection.settimeout(ANSWER_SECONDS)
         connection.connect(str(folder / SOCKET))
-        _, user, _ = PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size))
+        _, user, _ = PEER.unpack(
+            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+        )
         if user != os.getuid():
             raise PermissionError(f"{folder} is served by another user")
     except BaseException:
@@ -164,7 +181,10 @@ def is_current(folder: Path) -> bool:
 
 @functools.cache
 def _sources() -> bytes:
-    kernel, shared = importlib.resources.files("nbci.inkernel") / "zygote", importlib.resources.files(__package__)
+    kernel, shared = (
+        importlib.resources.files("nbci.inkernel") / "zygote",
+        importlib.resources.files(__package__),
+    )
     places = dict.fromkeys(SHARED, shared) | {"family": importlib.resources.files("nbci.kernels")}
     places |= dict.fromkeys(OF_THE_ZYGOTE, kernel)
     modules = {name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in places.items()}

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 from nbci.errors import InfrastructureError, UsageError
 from nbci.kernels.zygote import home
 from nbci.kernels.zygote.key import ipykernel_command, key_of
-from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, environment_of_zygote, is_current, spawn, tell
+from nbci.kernels.zygote.spawn import (
+    SOCKET,
+    Settings,
+    ask,
+    environment_of_zygote,
+    is_current,
+    spawn,
+    tell,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -27,11 +35,17 @@ _STATUS = {"do": "status"}
 
 
 def start(
-    argv: Sequence[str], env: Mapping[str, str], *, preloads: tuple[str, ...], spares: int, idle_seconds: float
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    *,
+    preloads: tuple[str, ...],
+    spares: int,
+    idle_seconds: float,
 ) -> dict[str, Any]:
     """Have a zygote for the kernels that `argv` starts with `env`; its status once it can fork.
 
-    One that is there already imports what is new. Raises UsageError for a kernel that cannot be forked.
+    One that is there already imports what is new. Raises UsageError for a kernel that cannot be
+    forked.
     """
     command = ipykernel_command([*argv, "-f", "unused"] if "-f" not in argv else argv)
     if command is None:
@@ -54,7 +68,13 @@ def start(
                     spare_arguments=SPARES,
                     idle_seconds=idle_seconds,
                 )
-                process = spawn(command.interpreter, environment_of_zygote(env, env, cwd), folder, settings, None)
+                process = spawn(
+                    command.interpreter,
+                    environment_of_zygote(env, env, cwd),
+                    folder,
+                    settings,
+                    None,
+                )
                 process.returncode = 0  # it outlives this process on purpose
             else:
                 tell(folder, {"do": "prepare", "preloads": preloads})
@@ -64,11 +84,15 @@ def start(
 
 
 def status() -> list[dict[str, Any]]:
-    """What each warm zygote of this user's says of itself; `current` is false where packages changed since."""
+    """What each warm zygote of this user's says of itself; `current` is false where packages
+    changed since.
+    """
     found = []
     for folder in _folders():
         with contextlib.suppress(OSError):
-            found.append({"key": folder.name, "current": is_current(folder), **ask(folder, _STATUS)})
+            found.append(
+                {"key": folder.name, "current": is_current(folder), **ask(folder, _STATUS)}
+            )
     return found
 
 

@@ -22,14 +22,21 @@ def send(connection: socket.socket, document: Any, descriptors: Any = ()) -> Non
     """Send a document; the descriptors stay open here."""
     body = json.dumps(document).encode()
     data = LENGTH.pack(len(body)) + body
-    beside = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))] if descriptors else []
+    beside = (
+        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
+        if descriptors
+        else []
+    )
     sent = connection.sendmsg([data], beside)
     if sent < len(data):
         connection.sendall(data[sent:])
 
 
 def receive(connection: socket.socket) -> tuple[Any, list[int]]:
-    """The next document and the descriptors that came with it, which are the caller's to close. Raises Gone."""
+    """The next document and the descriptors that came with it, which are the caller's to close.
+
+    Raises Gone.
+    """
     descriptors = array.array("i")
     room = socket.CMSG_SPACE(MOST_DESCRIPTORS * descriptors.itemsize)
     data, beside, _, _ = connection.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)

@@ -16,7 +16,16 @@ from nbci.kernels.private import private_folder
 from nbci.kernels.zygote import home, wire
 from nbci.kernels.zygote.forked import ForkedProcess
 from nbci.kernels.zygote.key import key_of
-from nbci.kernels.zygote.spawn import SOCKET, Settings, ask, connect, environment_of_zygote, is_current, spawn, tell
+from nbci.kernels.zygote.spawn import (
+    SOCKET,
+    Settings,
+    ask,
+    connect,
+    environment_of_zygote,
+    is_current,
+    spawn,
+    tell,
+)
 from nbci.umask import current_umask
 
 if TYPE_CHECKING:
@@ -67,7 +76,9 @@ class NotMeant(Unavailable):
 
 
 class Wish(Struct, frozen=True, kw_only=True):
-    """The kernel that is wanted: its surroundings are those of a process that would be started for it."""
+    """The kernel that is wanted: its surroundings are those of a process that would be started for
+    it.
+    """
 
     command: Command
     env: Mapping[str, str]
@@ -105,7 +116,9 @@ class _Own(Struct, kw_only=True):
 
 
 class _Kind(Struct, kw_only=True):
-    """What is known of the zygotes for one key and surroundings: the one in use, and what must not be tried again."""
+    """What is known of the zygotes for one key and surroundings: the one in use, and what must not
+    be tried again.
+    """
 
     env: Mapping[str, str]
     cwd: str
@@ -124,11 +137,12 @@ class _Read(Struct, kw_only=True):
 
 
 class Zygotes(Struct, kw_only=True):
-    """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it does.
+    """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it
+    does.
 
-    `environ` is what zygotes get besides the variables of their kernels that imports read: nothing in it may be a
-    secret of one step.
-    `as_stock`: kernels can be debugged, and what they leave running outlives them and the zygote.
+    `environ` is what zygotes get besides the variables of their kernels that imports read: nothing
+    in it may be a secret of one step. `as_stock`: kernels can be debugged, and what they leave
+    running outlives them and the zygote.
     """
 
     environ: Mapping[str, str]
@@ -148,7 +162,9 @@ class Zygotes(Struct, kw_only=True):
         self.close()
 
     def dismiss(self) -> None:
-        """Have this process's own zygotes end, and the kernels that are left of them; `close` waits for that."""
+        """Have this process's own zygotes end, and the kernels that are left of them; `close` waits
+        for that.
+        """
         with self._lock:
             for own in self._all_own():
                 own.owner.close()
@@ -169,10 +185,15 @@ class Zygotes(Struct, kw_only=True):
     def fork(self, wish: Wish) -> Forked:
         """A kernel whose sockets are bound. Blocks. Raises Unavailable.
 
-        A zygote that dies is replaced; one that dies or hangs before it forked any is tried once more without imports.
+        A zygote that dies is replaced; one that dies or hangs before it forked any is tried once
+        more without imports.
         """
         with contextlib.suppress(Unavailable, _Refused, _Otherwise, *TROUBLE):
-            warm = None if wish.bare else _warm_folder(key_of(wish.command, wish.env, wish.cwd, debugger=True))
+            warm = (
+                None
+                if wish.bare
+                else _warm_folder(key_of(wish.command, wish.env, wish.cwd, debugger=True))
+            )
             if warm is not None:
                 return _fork(warm, wish)
         otherwise: Exception | None = None
@@ -183,10 +204,14 @@ class Zygotes(Struct, kw_only=True):
             except _Otherwise as error:
                 self._note_read(kind, wish, error)
                 otherwise = error
-        raise Unavailable(f"what packages read when they are imported does not stay as it is: {otherwise}")
+        raise Unavailable(
+            f"what packages read when they are imported does not stay as it is: {otherwise}"
+        )
 
     def _kind_for(self, wish: Wish) -> _Kind:
-        """The kind whose zygotes import in the surroundings of this kernel, as far as these are known to count."""
+        """The kind whose zygotes import in the surroundings of this kernel, as far as these are
+        known to count.
+        """
         key = self._key(wish)
         with self._lock:
             read = self._read.setdefault(key, _Read())
@@ -198,7 +223,9 @@ class Zygotes(Struct, kw_only=True):
                     return kind
             if len(kinds) >= MOST_KINDS:
                 names = ", ".join(sorted(read.variables)) or "their folders"
-                raise Unavailable(f"they differ too much in what packages read when they are imported ({names})")
+                raise Unavailable(
+                    f"they differ too much in what packages read when they are imported ({names})"
+                )
             env = environment_of_zygote(self.environ, wish.env, wish.cwd, read.variables)
             kinds.append(_Kind(env=env, cwd=wish.cwd, bare=wish.bare))
             return kinds[-1]
@@ -224,7 +251,9 @@ class Zygotes(Struct, kw_only=True):
                 kind.given_up = f"the process to fork them from could not be started: {error}"
                 break
             try:
-                forked = _fork(own.folder.path, wish if kind.preloads else replace(wish, preloads=()))
+                forked = _fork(
+                    own.folder.path, wish if kind.preloads else replace(wish, preloads=())
+                )
                 own.served = True
                 return forked
             except _Refused as refusal:
@@ -249,7 +278,11 @@ class Zygotes(Struct, kw_only=True):
     def _own_for(self, kind: _Kind, wish: Wish) -> _Own:
         with self._lock:
             own = kind.own
-            if own is not None and own.served and (own.process.poll() is not None or not is_current(own.folder.path)):
+            if (
+                own is not None
+                and own.served
+                and (own.process.poll() is not None or not is_current(own.folder.path))
+            ):
                 self._retire(own)
                 own = None
             if own is None:
@@ -284,7 +317,9 @@ class Zygotes(Struct, kw_only=True):
             own.process.kill()
             own.process.wait()
             if not own.served and not kind.preloads:
-                kind.given_up = f"the process to fork them from does not come up: {_last_words(own, error)}"
+                kind.given_up = (
+                    f"the process to fork them from does not come up: {_last_words(own, error)}"
+                )
             kind.preloads = kind.preloads and own.served
             own.close()
 
@@ -315,7 +350,9 @@ class Zygotes(Struct, kw_only=True):
 def _last_words(own: _Own, error: Exception) -> str:
     with contextlib.suppress(OSError):
         lines = (own.folder.path / "log").read_text(encoding="utf-8", errors="replace").split("\n")
-        return next((line for line in reversed(lines) if line.strip()), str(error) or type(error).__name__)
+        return next(
+            (line for line in reversed(lines) if line.strip()), str(error) or type(error).__name__
+        )
     return str(error) or type(error).__name__
 
 
@@ -340,7 +377,9 @@ def _fork(folder: Path, wish: Wish) -> Forked:
             raise _Otherwise(**answer["otherwise"])
         if "refused" in answer:
             raise _Refused(answer["refused"], answer["avoid"])
-        process = ForkedProcess(connection, int(answer["pid"]), descriptors[0], parent=int(answer["zygote"]))
+        process = ForkedProcess(
+            connection, int(answer["pid"]), descriptors[0], parent=int(answer["zygote"])
+        )
     except BaseException:
         connection.close()
         raise

@@ -1,4 +1,6 @@
-"""Where matplotlib draws: colours for light and dark pages, settings that never change, and the file."""
+"""Where matplotlib draws: colours for light and dark pages, settings that never change, and the
+file.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,16 @@ _DARK = {
     **dict(
         zip(
             LEVELS,
-            ("#1a232c", "#1e2d3a", "#22384a", "#27455e", "#6fa5d8", "#86b7e5", "#9dc8f0", "#b6d8f8"),
+            (
+                "#1a232c",
+                "#1e2d3a",
+                "#22384a",
+                "#27455e",
+                "#6fa5d8",
+                "#86b7e5",
+                "#9dc8f0",
+                "#b6d8f8",
+            ),
             strict=True,
         )
     ),
@@ -90,16 +101,25 @@ def saved(figure: Any) -> Drawing:
     width, height = (round(72 * side) for side in figure.get_size_inches())
     stream = io.StringIO()
     figure.savefig(
-        stream, format="svg", transparent=True, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        stream,
+        format="svg",
+        transparent=True,
+        metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")),
     )
     return Drawing(content=_for_pages(stream.getvalue()).encode(), width=width, height=height)
 
 
 def _for_pages(text: str) -> str:
-    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark pages."""
+    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark
+    pages.
+    """
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
-    text = re.sub(r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1)
-    text = re.sub(r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1)
+    text = re.sub(
+        r'(<svg [^>]*?width="[\d.]+)pt("[^>]*? height="[\d.]+)pt"', r'\1\2"', text, count=1
+    )
+    text = re.sub(
+        r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1
+    )
     text = re.sub(r' style="([^"]*)"', _as_attributes, text)
     dark = "".join(
         f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'

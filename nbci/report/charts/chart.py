@@ -21,7 +21,10 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """Points in the order in which they were recorded; NaN in `y` is a gap. `name` is empty where there is one line."""
+    """Points in the order in which they were recorded; NaN in `y` is a gap.
+
+    `name` is empty where there is one line.
+    """
 
     name: str
     x: tuple[float, ...]
@@ -90,16 +93,27 @@ def curves(
     )
 
 
-def line(name: str, x: Sequence[float], y: Sequence[float], *, names: tuple[str, str], gaps: bool = False) -> Line:
-    """A line; Unusable when the lists are not of one length. Points without numbers are left out, or are gaps in it."""
+def line(
+    name: str, x: Sequence[float], y: Sequence[float], *, names: tuple[str, str], gaps: bool = False
+) -> Line:
+    """A line; Unusable when the lists are not of one length.
+
+    Points without numbers are left out, or are gaps in it.
+    """
     if len(x) != len(y):
         raise Unusable(f"{names[0]} has {len(x):,} numbers and {names[1]} has {len(y):,}")
-    points = [(a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and (gaps or math.isfinite(b))]
+    points = [
+        (a, b) for a, b in zip(x, y, strict=True) if math.isfinite(a) and (gaps or math.isfinite(b))
+    ]
     return Line(name=name, x=tuple(a for a, _ in points), y=tuple(b for _, b in points))
 
 
-def confusion(labels: Sequence[Any], counts: Sequence[Sequence[float]], *, title: str | None = None) -> Confusion:
-    """A matrix; Unusable unless it is square, with a label for each row and numbers that can be counts."""
+def confusion(
+    labels: Sequence[Any], counts: Sequence[Sequence[float]], *, title: str | None = None
+) -> Confusion:
+    """A matrix; Unusable unless it is square, with a label for each row and numbers that can be
+    counts.
+    """
     names = tuple(str(label) for label in labels)
     if not names:
         raise Unusable("the matrix is empty")
@@ -110,10 +124,14 @@ def confusion(labels: Sequence[Any], counts: Sequence[Sequence[float]], *, title
             raise Unusable(f"the row of {name} has {len(row):,} numbers for {len(names):,} labels")
         if any(not math.isfinite(value) or value < 0 for value in row):
             raise Unusable(f"the row of {name} has something that is no count")
-    return Confusion(labels=names, counts=tuple(tuple(row) for row in counts), title=title or "Confusion matrix")
+    return Confusion(
+        labels=names, counts=tuple(tuple(row) for row in counts), title=title or "Confusion matrix"
+    )
 
 
-def counted_pairs(pairs: Iterable[tuple[Any, Any, float]], labels: Sequence[Any] | None = None) -> Confusion:
+def counted_pairs(
+    pairs: Iterable[tuple[Any, Any, float]], labels: Sequence[Any] | None = None
+) -> Confusion:
     """A matrix of (actual, predicted, how many)."""
     counts: dict[tuple[str, str], float] = {}
     for actual, predicted, count in pairs:
@@ -131,11 +149,17 @@ def counted_pairs(pairs: Iterable[tuple[Any, Any, float]], labels: Sequence[Any]
 MOST_LABELS = 2000
 
 
-def importance(names: Sequence[Any], values: Sequence[float], *, title: str | None = None) -> Importance:
+def importance(
+    names: Sequence[Any], values: Sequence[float], *, title: str | None = None
+) -> Importance:
     """Features with their importance; those without a number are left out."""
     if len(names) != len(values):
         raise Unusable(f"{len(names):,} features have {len(values):,} numbers")
-    kept = [(str(name), value) for name, value in zip(names, values, strict=True) if math.isfinite(value)]
+    kept = [
+        (str(name), value)
+        for name, value in zip(names, values, strict=True)
+        if math.isfinite(value)
+    ]
     if not kept:
         raise Unusable("it has no numbers")
     return Importance(
@@ -146,7 +170,9 @@ def importance(names: Sequence[Any], values: Sequence[float], *, title: str | No
 
 
 def numbers(value: Any, what: str) -> list[float]:
-    """A list as numbers, NaN for what strict JSON spells out or leaves empty; Unusable when it is no such list."""
+    """A list as numbers, NaN for what strict JSON spells out or leaves empty; Unusable when it is
+    no such list.
+    """
     if not isinstance(value, list | tuple):
         raise Unusable(f"{what} is no list")
     return [number(item, what) for item in value]
@@ -163,7 +189,9 @@ def number(value: Any, what: str) -> float:
     except OverflowError:
         return math.nan
     except ValueError as error:
-        raise Unusable(f"{what} has {value if len(str(value)) < 40 else 'a text'!r}, which is no number") from error
+        raise Unusable(
+            f"{what} has {value if len(str(value)) < 40 else 'a text'!r}, which is no number"
+        ) from error
     return found if abs(found) <= _LARGEST else math.nan
 
 

@@ -53,11 +53,15 @@ def drawn(chart: Chart, baseline: Chart | None) -> Drawing:
 
 
 def highlighted(chart: Curves) -> tuple[Line, ...]:
-    """The lines that get a colour: all while they are few, else the worst of those that an area tells apart."""
+    """The lines that get a colour: all while they are few, else the worst of those that an area
+    tells apart.
+    """
     if len(chart.lines) <= _SHOWN_LINES:
         return chart.lines
     if chart.kind in ("roc", "precision_recall"):
-        worst = sorted(chart.lines, key=lambda line: measure(chart, line) or 0.0)[: _SHOWN_LINES - 1]
+        worst = sorted(chart.lines, key=lambda line: measure(chart, line) or 0.0)[
+            : _SHOWN_LINES - 1
+        ]
         return tuple(line for line in chart.lines if line in worst)
     return chart.lines[:_SHOWN_LINES]
 
@@ -66,17 +70,27 @@ def corner(chart: Curves, baseline: Curves | None) -> float | None:
     """How much of the corner to show of curves that all keep to it: 0.1 is a tenth of each side."""
     if chart.kind != "roc":
         return None
-    found = [measure(curves, line) or 0.0 for curves in (chart, baseline) if curves for line in curves.lines]
+    found = [
+        measure(curves, line) or 0.0
+        for curves in (chart, baseline)
+        if curves
+        for line in curves.lines
+    ]
     least = min(found)
     return 0.1 if least > 0.99 else 0.25 if least > 0.96 else None
 
 
-def folded_classes(matrix: Confusion, baseline: Confusion | None) -> tuple[Confusion, Confusion | None]:
-    """Both with the classes that are mistaken most, and the others as one, where there are too many to be read."""
+def folded_classes(
+    matrix: Confusion, baseline: Confusion | None
+) -> tuple[Confusion, Confusion | None]:
+    """Both with the classes that are mistaken most, and the others as one, where there are too many
+    to be read.
+    """
     if len(matrix.labels) <= _SHOWN_CLASSES:
         return matrix, baseline
     wrong = [
-        sum(row) - row[at] + sum(other[at] for other in matrix.counts) - row[at] for at, row in enumerate(matrix.counts)
+        sum(row) - row[at] + sum(other[at] for other in matrix.counts) - row[at]
+        for at, row in enumerate(matrix.counts)
     ]
     worst = sorted(sorted(range(len(wrong)), key=lambda at: -wrong[at])[:_WORST_CLASSES])
     comparable = baseline if baseline and baseline.labels == matrix.labels else None
@@ -89,7 +103,8 @@ def _folded(matrix: Confusion, shown: Sequence[int]) -> Confusion:
     return Confusion(
         labels=(*(matrix.labels[at] for at in shown), f"{len(others):,} others"),
         counts=tuple(
-            tuple(sum(matrix.counts[i][j] for i in rows for j in columns) for columns in groups) for rows in groups
+            tuple(sum(matrix.counts[i][j] for i in rows for j in columns) for columns in groups)
+            for rows in groups
         ),
         title=matrix.title,
     )
@@ -114,7 +129,13 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     for line in lines:
         points = thinned(list(zip(line.line.x, line.line.y, strict=True)))
         every = max(1, len(points) // 8)
-        axes.plot([x for x, _ in points], [y for _, y in points], label=line.words, markevery=every, **line.look)
+        axes.plot(
+            [x for x, _ in points],
+            [y for _, y in points],
+            label=line.words,
+            markevery=every,
+            **line.look,
+        )
     if chart.kind in ("roc", "calibration"):
         axes.plot([0, 1], [0, 1], color=QUIET, linewidth=1, linestyle=(0, (1, 3)))
     _limits(axes, chart, baseline)
@@ -127,7 +148,9 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
     handles = [handle for handle in axes.get_lines() if handle.get_label() in words]
     if handles:
         # in the picture this run lies in front, in the legend it stands first
-        handles.sort(key=lambda handle: 1 if handle.is_dashed() else 2 * (handle.get_color() == OTHERS))
+        handles.sort(
+            key=lambda handle: 1 if handle.is_dashed() else 2 * (handle.get_color() == OTHERS)
+        )
         figure.legend(
             handles=handles,
             loc="lower left",
@@ -148,7 +171,9 @@ def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
         words = f"{len(others)} others" if at == 0 else None
         yield _Drawn(line=line, look={"color": OTHERS, "linewidth": 1}, words=words)
     before = {line.name: line for line in baseline.lines} if baseline else {}
-    looks = dict(zip((line.name for line in coloured), zip(COLOURS, _MARKERS, strict=True), strict=False))
+    looks = dict(
+        zip((line.name for line in coloured), zip(COLOURS, _MARKERS, strict=True), strict=False)
+    )
     one = len(chart.lines) == 1
     if one and baseline and chart.lines[0].name not in before and len(baseline.lines) == 1:
         before = {chart.lines[0].name: baseline.lines[0]}
@@ -158,7 +183,9 @@ def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
             colour, marker = (QUIET, "none") if one else looks[line.name]
             look = {"color": colour, "linewidth": 1.4, "linestyle": (0, (5, 3))}
             look |= {"marker": marker, "markersize": 4.5, "markerfacecolor": "none"}
-            yield _Drawn(line=earlier, look=look, words=_words(baseline, earlier, "baseline", one=one))
+            yield _Drawn(
+                line=earlier, look=look, words=_words(baseline, earlier, "baseline", one=one)
+            )
     for line in coloured:
         colour, marker = looks[line.name]
         look = {"color": colour, "linewidth": 2, "marker": marker, "markersize": 4.5}
@@ -169,9 +196,11 @@ def _words(chart: Curves, line: Line, whose: str, *, one: bool) -> str:
     name = middle_cut(line.name, 30)
     title = whose if one or not name else name if whose == "this run" else f"{name}, {whose}"
     value = measure(chart, line)
-    kind = {"roc": "AUC", "precision_recall": "average precision", "calibration": "at most off by"}.get(
-        chart.kind, "last"
-    )
+    kind = {
+        "roc": "AUC",
+        "precision_recall": "average precision",
+        "calibration": "at most off by",
+    }.get(chart.kind, "last")
     return title if value is None else f"{title} ({kind} {value:.4g})"
 
 
@@ -184,7 +213,13 @@ def _limits(axes: Any, chart: Curves, baseline: Curves | None) -> None:
     axes.set_xlim(-room, (side or 1) + room)
     lowest = 1 - side if side else 0.0
     if chart.kind == "precision_recall":
-        least = min(value for curves in (chart, baseline) if curves for line in curves.lines for value in line.y)
+        least = min(
+            value
+            for curves in (chart, baseline)
+            if curves
+            for line in curves.lines
+            for value in line.y
+        )
         lowest = next((edge for edge in (0.9, 0.75, 0.5) if least >= edge), 0.0)
     axes.set_ylim(lowest - 0.015 * (1 - lowest), 1 + 0.02 * (1 - lowest))
 
@@ -200,7 +235,11 @@ def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
     figure, axes = canvas(width, 10 + down + 30 + legend, (left, 8, 320, down))
     places = list(range(len(order)))
     bars = axes.barh(places, values, height=0.62, color=COLOURS[0])
-    marked = [(before[chart.names[at]], place) for place, at in enumerate(order) if chart.names[at] in before]
+    marked = [
+        (before[chart.names[at]], place)
+        for place, at in enumerate(order)
+        if chart.names[at] in before
+    ]
     if marked:
         (marks,) = axes.plot(
             [value for value, _ in marked],
@@ -251,8 +290,18 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
         for j, value in enumerate(row):
             level = _level(value, total)
             if level is not None:
-                axes.add_patch(Rectangle((j + 0.02, i + 0.02), 0.96, 0.96, facecolor=LEVELS[level], edgecolor="none"))
-            colour = ON_DARK_CELL if level is not None and level >= _FIRST_DARK_LEVEL else TEXT if value else QUIET
+                axes.add_patch(
+                    Rectangle(
+                        (j + 0.02, i + 0.02), 0.96, 0.96, facecolor=LEVELS[level], edgecolor="none"
+                    )
+                )
+            colour = (
+                ON_DARK_CELL
+                if level is not None and level >= _FIRST_DARK_LEVEL
+                else TEXT
+                if value
+                else QUIET
+            )
             change = value - before[i][j] if before else 0
             place = 0.34 if change else 0.5
             if value or change:
@@ -260,7 +309,14 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
             if change:
                 text = f"{'+' if change > 0 else '-'}{_count(abs(change))}"
                 axes.text(
-                    j + 0.5, i + 0.74, text, ha="center", va="center", color=colour, fontsize=SMALL, weight="bold"
+                    j + 0.5,
+                    i + 0.74,
+                    text,
+                    ha="center",
+                    va="center",
+                    color=colour,
+                    fontsize=SMALL,
+                    weight="bold",
                 )
     centres = [at + 0.5 for at in range(count)]
     axes.set_xticks(centres, labels, rotation=90 if turned else 0)

@@ -15,7 +15,10 @@ _WORDS = ("title", "x_label", "y_label")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plot:
-    """One picture: columns of a file, or of the files in a folder. No `y` stands for all columns but `x`."""
+    """One picture: columns of a file, or of the files in a folder.
+
+    No `y` stands for all columns but `x`.
+    """
 
     path: str
     x: str | None = None
@@ -27,7 +30,9 @@ class Plot:
 def plots_of(document: Any, folder: str) -> tuple[Plot, ...]:
     """The plots that the document lists, their paths as seen from where `folder` begins."""
     listed = document.get("plots") if isinstance(document, Mapping) else None
-    entries = [listed] if isinstance(listed, Mapping) else listed if isinstance(listed, list) else []
+    entries = (
+        [listed] if isinstance(listed, Mapping) else listed if isinstance(listed, list) else []
+    )
     return tuple(
         plot
         for entry in entries
@@ -56,4 +61,8 @@ def _plots(name: str, settings: Mapping[str, Any], folder: str) -> Iterator[Plot
 def _names(columns: Any) -> tuple[str, ...]:
     if isinstance(columns, str):
         return (columns,)
-    return tuple(name for name in columns if isinstance(name, str)) if isinstance(columns, list) else ()
+    return (
+        tuple(name for name in columns if isinstance(name, str))
+        if isinstance(columns, list)
+        else ()
+    )

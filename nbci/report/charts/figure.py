@@ -1,4 +1,6 @@
-"""A picture as the report shows it: a file's bytes, what it shows in words, and its numbers as a table."""
+"""A picture as the report shows it: a file's bytes, what it shows in words, and its numbers as a
+table.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +20,9 @@ class Numbers:
 class Figure:
     """A picture of one step (of the run, where `step` is None); `path` is the file's in the report.
 
-    `width` and `height` are its natural size in pixels. Without `path` there is no picture, and `note` says why; with
-    one, `note` is what should be known about it. `source` is where the numbers were found.
+    `width` and `height` are its natural size in pixels. Without `path` there is no picture, and
+    `note` says why; with one, `note` is what should be known about it. `source` is where the
+    numbers were found.
     """
 
     name: str

@@ -17,11 +17,14 @@ _MOST_GROUPS = 120
 _MOST_EDGES = 1000
 
 
-def folded_steps(after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]) -> dict[str, tuple[str, ...]] | None:
-    """Groups of steps by their titles, in the steps' order; None where each step can be shown by itself.
+def folded_steps(
+    after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]
+) -> dict[str, tuple[str, ...]] | None:
+    """Groups of steps by their titles, in the steps' order; None where each step can be shown by
+    itself.
 
-    `nodes` are the pipeline file's nodes that steps belong to. What the groups wait for has no cycle either. A group of
-    one step bears its name.
+    `nodes` are the pipeline file's nodes that steps belong to. What the groups wait for has no
+    cycle either. A group of one step bears its name.
     """
     if len(after) <= SHOWN_SINGLY and sum(map(len, after.values())) <= _MOST_EDGES:
         return None
@@ -37,13 +40,17 @@ def folded_steps(after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]) -
     return {_title(title, members, most): tuple(members) for title, members in most.items()}
 
 
-def between(after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
+def between(
+    after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]]
+) -> dict[str, tuple[str, ...]]:
     """What each group waits for."""
     group_of = {name: title for title, members in groups.items() for name in members}
     found: dict[str, dict[str, None]] = {title: {} for title in groups}
     for name, earlier in after.items():
         title = group_of[name]
-        found[title].update(dict.fromkeys(group_of[other] for other in earlier if group_of[other] != title))
+        found[title].update(
+            dict.fromkeys(group_of[other] for other in earlier if group_of[other] != title)
+        )
     return {title: tuple(others) for title, others in found.items()}
 
 
@@ -77,7 +84,9 @@ def stages(after: Mapping[str, Sequence[str]]) -> dict[str, int]:
     return found
 
 
-def _ways(after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]) -> Iterator[Callable[[str], str]]:
+def _ways(
+    after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]
+) -> Iterator[Callable[[str], str]]:
     """Ways to give a step its group, from that which says most to that which always works."""
     stage = stages(after)
     last = max(stage.values())
@@ -102,4 +111,8 @@ def _range(first: int, span: int, last: int) -> str:
 
 def _title(title: str, members: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:
     """A group of one bears its step's name, unless another group has that for its title."""
-    return members[0] if len(members) == 1 and (members[0] == title or members[0] not in groups) else title
+    return (
+        members[0]
+        if len(members) == 1 and (members[0] == title or members[0] not in groups)
+        else title
+    )

@@ -1,4 +1,6 @@
-"""The graph of a run's steps: state, time and reuse of each, links to their pages; many steps folded into groups."""
+"""The graph of a run's steps: state, time and reuse of each, links to their pages; many steps
+folded into groups.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,9 @@ _WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
-    """A step, or a group of them: `lines` below its name; `said` is all of it for who cannot see it."""
+    """A step, or a group of them: `lines` below its name; `said` is all of it for who cannot see
+    it.
+    """
 
     name: str
     state: str
@@ -73,7 +77,10 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
         boxes = [_single(by_name[name], shown[name]) for name in shown]
     else:
         shown = without_detours(between(after, groups))
-        boxes = [_box(title, [by_name[name] for name in members], shown) for title, members in groups.items()]
+        boxes = [
+            _box(title, [by_name[name] for name in members], shown)
+            for title, members in groups.items()
+        ]
     width = max(_width(box) for box in boxes)
     height = 12 + 18 * (1 + max(len(box.lines) for box in boxes))
     return Graph(
@@ -86,7 +93,9 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
 
 
 def graph_inline(graph: Graph) -> Markup:
-    """The graph as part of a page, whose style sheet gives the colours; boxes are links to the steps' pages."""
+    """The graph as part of a page, whose style sheet gives the colours; boxes are links to the
+    steps' pages.
+    """
     return element(
         "svg",
         _drawn(graph),
@@ -102,7 +111,11 @@ def graph_inline(graph: Graph) -> Markup:
 def _earlier(step: ShownStep, known: set[str]) -> tuple[str, ...]:
     if step.planned is None:
         return ()
-    return tuple(name for name in dict.fromkeys(step.planned.after) if name in known and name != step.record.name)
+    return tuple(
+        name
+        for name in dict.fromkeys(step.planned.after)
+        if name in known and name != step.record.name
+    )
 
 
 def _single(step: ShownStep, earlier: Iterable[str]) -> _Box:
@@ -148,11 +161,17 @@ def _counts(steps: Iterable[ShownStep]) -> dict[str, int]:
 
 
 def _said(
-    steps: Sequence[ShownStep], after: Mapping[str, Sequence[str]], groups: Mapping[str, Sequence[str]] | None
+    steps: Sequence[ShownStep],
+    after: Mapping[str, Sequence[str]],
+    groups: Mapping[str, Sequence[str]] | None,
 ) -> str:
     counts = ", ".join(f"{count} {state}" for state, count in _counts(steps).items())
     failed = [step.record.name for step in steps if step.record.outcome == "failed"]
-    named = f" (failed: {', '.join(failed[:_NAMED])}{' and more' if len(failed) > _NAMED else ''})" if failed else ""
+    named = (
+        f" (failed: {', '.join(failed[:_NAMED])}{' and more' if len(failed) > _NAMED else ''})"
+        if failed
+        else ""
+    )
     folded = f", shown as {counted(len(groups), 'group')}" if groups else ""
     stage_count = counted(max(stages(after).values()), "stage")
     return f"Graph of {len(steps):,} steps in {stage_count}{folded}: {counts}{named}"
@@ -180,7 +199,10 @@ def _drawn(graph: Graph) -> Markup:
     return fragment(
         element("path", d=curves, class_="edges") if curves else None,
         element("path", d=heads, class_="heads") if heads else None,
-        *(element("circle", cx=short(x), cy=short(y), r=3, class_="heads") for x, y in sorted(joints)),
+        *(
+            element("circle", cx=short(x), cy=short(y), r=3, class_="heads")
+            for x, y in sorted(joints)
+        ),
         *boxes,
     )
 
@@ -192,7 +214,11 @@ def _curve(line: Sequence[Point], *, across: bool) -> str:
             written.append(f"L{short(x1)} {short(y1)}")
             continue
         middle = short((x0 + x1) / 2 if across else (y0 + y1) / 2)
-        bend = f"{middle} {short(y0)} {middle} {short(y1)}" if across else f"{short(x0)} {middle} {short(x1)} {middle}"
+        bend = (
+            f"{middle} {short(y0)} {middle} {short(y1)}"
+            if across
+            else f"{short(x0)} {middle} {short(x1)} {middle}"
+        )
         written.append(f"C{bend} {short(x1)} {short(y1)}")
     return "".join(written)
 
@@ -205,7 +231,11 @@ def _head(end: Point, *, across: bool) -> str:
 def _drawn_box(graph: Graph, box: _Box, middle: Point) -> Markup:
     left, top = middle[0] - graph.box_width / 2, middle[1] - graph.box_height / 2
     size = {"width": short(graph.box_width), "height": short(graph.box_height), "rx": "4"}
-    behind = element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size) if box.is_group else None
+    behind = (
+        element("rect", x=short(left + 4), y=short(top + 4), class_="box", **size)
+        if box.is_group
+        else None
+    )
     name = middle_cut(box.name, _LONGEST_NAME)
     content = fragment(
         behind,

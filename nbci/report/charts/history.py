@@ -49,7 +49,10 @@ class History:
     @property
     def values(self) -> tuple[float | None, ...]:
         """What can be drawn of it: None for what is missing, NaN or infinite."""
-        return tuple(one.value if one.value is not None and math.isfinite(one.value) else None for one in self.moments)
+        return tuple(
+            one.value if one.value is not None and math.isfinite(one.value) else None
+            for one in self.moments
+        )
 
     @property
     def is_drawable(self) -> bool:
@@ -64,7 +67,12 @@ def histories(material: Material) -> tuple[History, ...]:
     found = []
     for name, value in record.metrics.items():
         past = [
-            Moment(run=run.run, started_utc=run.started_utc, result=run.result, value=run.metrics.get(name))
+            Moment(
+                run=run.run,
+                started_utc=run.started_utc,
+                result=run.result,
+                value=run.metrics.get(name),
+            )
             for run in material.history
         ]
         declared = declared_for(name, material.run.plan.metrics or {})
@@ -74,7 +82,12 @@ def histories(material: Material) -> tuple[History, ...]:
                 metric=name,
                 moments=(
                     *past,
-                    Moment(run=record.run, started_utc=record.started_utc, result=record.result, value=value),
+                    Moment(
+                        run=record.run,
+                        started_utc=record.started_utc,
+                        result=record.result,
+                        value=value,
+                    ),
                 ),
                 unit=declared.unit,
                 direction=declared.direction,
@@ -116,7 +129,11 @@ def _bounds(material: Material, metric: str) -> tuple[tuple[Bound, ...], float |
             continue
         judged_with = result.baseline if result.baseline is not None else judged_with
         bounds = bounds_of(gate, result.baseline)
-        for words, value in (("at least", bounds.low), ("at most", bounds.high), ("exactly", bounds.equals)):
+        for words, value in (
+            ("at least", bounds.low),
+            ("at most", bounds.high),
+            ("exactly", bounds.equals),
+        ):
             if value is not None and math.isfinite(float(value)):
                 text = f"{words} {number(float(value))}"
                 found[words, float(value)] = Bound(

@@ -1,4 +1,6 @@
-"""A metric's history drawn: a small line for a table's row; a picture with the gates' bounds and the baseline."""
+"""A metric's history drawn: a small line for a table's row; a picture with the gates' bounds and
+the baseline.
+"""
 
 from __future__ import annotations
 
@@ -39,13 +41,17 @@ STYLE = (
 
 
 def sparkline(history: History) -> Markup | None:
-    """The history as a line of text's height, as part of a page; None where there is only one point."""
+    """The history as a line of text's height, as part of a page; None where there is only one
+    point.
+    """
     if not history.is_drawable:
         return None
     values = history.values
     scale = _Scale.of([value for value in values if value is not None], 3, 21)
     step = 84 / (len(values) - 1)
-    points = [None if value is None else (4 + at * step, scale(value)) for at, value in enumerate(values)]
+    points = [
+        None if value is None else (4 + at * step, scale(value)) for at, value in enumerate(values)
+    ]
     last = next((point for point in reversed(points) if point), (0.0, 0.0))
     return element(
         "svg",
@@ -106,10 +112,17 @@ def _picture(history: History) -> Markup:
     values = history.values
     finite = [value for value in values if value is not None]
     near = [bound for bound in history.bounds if _is_near(bound.value, finite)]
-    beside = [history.baseline] if history.baseline is not None and _is_near(history.baseline, finite) else []
+    beside = (
+        [history.baseline]
+        if history.baseline is not None and _is_near(history.baseline, finite)
+        else []
+    )
     scale = _Scale.of([*finite, *(bound.value for bound in near), *beside], _TOP + 8, _BOTTOM - 8)
     step = (_RIGHT - _LEFT - 12) / (len(values) - 1)
-    points = [None if value is None else (_LEFT + 6 + at * step, scale(value)) for at, value in enumerate(values)]
+    points = [
+        None if value is None else (_LEFT + 6 + at * step, scale(value))
+        for at, value in enumerate(values)
+    ]
     return fragment(
         *(_bound(bound, scale) for bound in near),
         *_axis(history, scale),
@@ -132,7 +145,9 @@ def _is_near(value: float, values: Sequence[float]) -> bool:
 def _axis(history: History, scale: _Scale) -> Iterator[Markup]:
     for value in dict.fromkeys((scale.low, scale.high)):
         y = scale(value)
-        yield element("line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_="grid")
+        yield element(
+            "line", x1=short(_LEFT), x2=short(_RIGHT), y1=short(y), y2=short(y), class_="grid"
+        )
         text = middle_cut(f"{value:.4g}" if history.unit != "%" else f"{value:.4g} %", 8)
         yield element("text", text, x=short(_LEFT - 6), y=short(y + 4), text_anchor="end")
 
@@ -148,7 +163,9 @@ def _bound(bound: Bound, scale: _Scale) -> Markup:
     area = (y, bottom) if bound.low else (top, y) if bound.high else None
     size = {"x": short(_LEFT), "width": short(_RIGHT - _LEFT)}
     return fragment(
-        element("rect", y=short(area[0]), height=short(area[1] - area[0]), class_="refused", **size) if area else None,
+        element("rect", y=short(area[0]), height=short(area[1] - area[0]), class_="refused", **size)
+        if area
+        else None,
         _across(y, "bound"),
     )
 
@@ -178,27 +195,38 @@ def _sampled(points: Sequence[_Point | None]) -> Iterator[_Point]:
     for before, after in pairwise(points):
         if before and after:
             yield from (
-                (before[0] + (after[0] - before[0]) * at / 16, before[1] + (after[1] - before[1]) * at / 16)
+                (
+                    before[0] + (after[0] - before[0]) * at / 16,
+                    before[1] + (after[1] - before[1]) * at / 16,
+                )
                 for at in range(17)
             )
 
 
 def _covered(place: _Point, width: float, drawn: Sequence[_Point]) -> int:
     x, y = place
-    return sum(x - 2 <= other[0] <= x + width + 2 and y - _LETTERS <= other[1] <= y + 2 for other in drawn)
+    return sum(
+        x - 2 <= other[0] <= x + width + 2 and y - _LETTERS <= other[1] <= y + 2 for other in drawn
+    )
 
 
 def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
     """Bounds that are too far off to be drawn, by an arrow in their direction."""
-    for at, bound in enumerate(bound for bound in history.bounds if not _is_near(bound.value, values)):
+    for at, bound in enumerate(
+        bound for bound in history.bounds if not _is_near(bound.value, values)
+    ):
         is_above = bound.value > max(values)
         y = _TOP + 12 * at if is_above else _BOTTOM - 12 * at
         arrow = "↑" if is_above else "↓"
-        yield element("text", f"{arrow} {bound.words}", x=short(_LEFT + 4), y=short(y), class_="label asked")
+        yield element(
+            "text", f"{arrow} {bound.words}", x=short(_LEFT + 4), y=short(y), class_="label asked"
+        )
 
 
 def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]:
-    """A dot for each run while there is room: hollow for one that did not pass; the last of them with its value."""
+    """A dot for each run while there is room: hollow for one that did not pass; the last of them
+    with its value.
+    """
     crowded = len(points) > 30
     for one, point in zip(history.moments[:-1], points[:-1], strict=True):
         if point is not None and not crowded:
@@ -217,7 +245,9 @@ def _dates(history: History) -> Iterator[Markup]:
         first, last = first[11:16], last[:16]
     y = short(_BOTTOM + 20)
     yield element("text", first[:10], x=short(_LEFT), y=y)
-    yield element("text", last[:10] if len(last) > 16 else last, x=short(_RIGHT), y=y, text_anchor="end")
+    yield element(
+        "text", last[:10] if len(last) > 16 else last, x=short(_RIGHT), y=y, text_anchor="end"
+    )
 
 
 def _path(points: Sequence[_Point | None]) -> str:
@@ -233,7 +263,12 @@ def _path(points: Sequence[_Point | None]) -> str:
 def _numbers(history: History) -> Numbers:
     shown = history.moments[-_ROWS:]
     rows = tuple(
-        (moment(one.started_utc), one.run, one.result, "" if one.value is None else number(one.value))
+        (
+            moment(one.started_utc),
+            one.run,
+            one.result,
+            "" if one.value is None else number(one.value),
+        )
         for one in reversed(shown)
     )
     return Numbers(

@@ -1,4 +1,6 @@
-"""Kubeflow Pipelines' own forms: `mlpipeline-ui-metadata.json` of version 1, ClassificationMetrics of version 2."""
+"""Kubeflow Pipelines' own forms: `mlpipeline-ui-metadata.json` of version 1, ClassificationMetrics
+of version 2.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +9,16 @@ import io
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from nbci.report.charts.chart import Chart, Unusable, confusion, counted_pairs, curves, line, number, numbers
+from nbci.report.charts.chart import (
+    Chart,
+    Unusable,
+    confusion,
+    counted_pairs,
+    curves,
+    line,
+    number,
+    numbers,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -66,7 +77,9 @@ def _matrix(found: Any) -> Chart:
     if not isinstance(found, Mapping) or not isinstance(found.get("rows"), list):
         raise Unusable("confusionMatrix has no rows")
     specs = found.get("annotationSpecs") or []
-    labels = [spec.get("displayName", "") if isinstance(spec, Mapping) else str(spec) for spec in specs]
+    labels = [
+        spec.get("displayName", "") if isinstance(spec, Mapping) else str(spec) for spec in specs
+    ]
     rows = [row.get("row") if isinstance(row, Mapping) else row for row in found["rows"]]
     return confusion(labels, [numbers(row, "confusionMatrix") for row in rows])
 
@@ -89,8 +102,13 @@ def _of_entry(entry: Mapping[str, Any], near: Near) -> Chart:
     rows = _rows(entry, near)
     if entry["type"] == "roc":
         columns = _columns(entry, ("fpr", "tpr", "thresholds"))
-        points = [(number(row[columns["fpr"]], "fpr"), number(row[columns["tpr"]], "tpr")) for row in _whole(rows, 2)]
-        return curves("roc", [line("", [x for x, _ in points], [y for _, y in points], names=("fpr", "tpr"))])
+        points = [
+            (number(row[columns["fpr"]], "fpr"), number(row[columns["tpr"]], "tpr"))
+            for row in _whole(rows, 2)
+        ]
+        return curves(
+            "roc", [line("", [x for x, _ in points], [y for _, y in points], names=("fpr", "tpr"))]
+        )
     columns = _columns(entry, ("target", "predicted", "count"))
     names = (
         entry.get("target_col", "target"),
@@ -99,14 +117,20 @@ def _of_entry(entry: Mapping[str, Any], near: Near) -> Chart:
     )
     at = [columns.get(name, place) for place, name in enumerate(names)]
     labels = entry.get("labels")
-    pairs = [(row[at[0]], row[at[1]], number(row[at[2]], "count")) for row in _whole(rows, 1 + max(at))]
+    pairs = [
+        (row[at[0]], row[at[1]], number(row[at[2]], "count")) for row in _whole(rows, 1 + max(at))
+    ]
     return counted_pairs(pairs, labels if isinstance(labels, list) else None)
 
 
 def _columns(entry: Mapping[str, Any], usual: Sequence[str]) -> dict[str, int]:
     """Where each column stands, by the schema; Kubeflow's tables have no head."""
     schema = entry.get("schema")
-    names = [column.get("name") for column in schema if isinstance(column, Mapping)] if isinstance(schema, list) else []
+    names = (
+        [column.get("name") for column in schema if isinstance(column, Mapping)]
+        if isinstance(schema, list)
+        else []
+    )
     found = {str(name): at for at, name in enumerate(names)}
     return {**{name: at for at, name in enumerate(usual)}, **found}
 

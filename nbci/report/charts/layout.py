@@ -22,10 +22,11 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laid:
-    """The middle of each box, and the points of each line from the end of one box to the beginning of the next.
+    """The middle of each box, and the points of each line from the end of one box to the beginning
+    of the next.
 
-    `across`: the graph runs from left to right; else from top to bottom. `joints` are where many lines meet, `turns`
-    the lines from the end of a row to the beginning of the next.
+    `across`: the graph runs from left to right; else from top to bottom. `joints` are where many
+    lines meet, `turns` the lines from the end of a row to the beginning of the next.
     """
 
     across: bool
@@ -55,7 +56,9 @@ def laid_out(after: Mapping[str, Sequence[str]], width: float, height: float) ->
     boxes: dict[str, Point] = {}
     lines: list[tuple[Point, ...]] = []
     joints: list[Point] = []
-    for part, (left, top) in zip(parts, _shelves([(part.width, part.height) for part in parts]), strict=True):
+    for part, (left, top) in zip(
+        parts, _shelves([(part.width, part.height) for part in parts]), strict=True
+    ):
         boxes |= {name: (x + left, y + top) for name, (x, y) in part.boxes.items()}
         lines += [tuple((x + left, y + top) for x, y in line) for line in part.lines]
         joints += [(x + left, y + top) for x, y in part.joints]
@@ -74,7 +77,9 @@ def laid_out(after: Mapping[str, Sequence[str]], width: float, height: float) ->
 
 
 def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
-    """From left to right where the page is wide enough for it, or where the other way would be wider still."""
+    """From left to right where the page is wide enough for it, or where the other way would be
+    wider still.
+    """
     stage = stages(after)
     in_stage: dict[int, int] = {}
     for number in stage.values():
@@ -86,14 +91,19 @@ def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
 
 def _is_chain(after: Mapping[str, Sequence[str]]) -> bool:
     """Whether each waits for the one before it."""
-    return all(tuple(earlier) == (before,) for before, earlier in zip(after, list(after.values())[1:], strict=False))
+    return all(
+        tuple(earlier) == (before,)
+        for before, earlier in zip(after, list(after.values())[1:], strict=False)
+    )
 
 
 def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
     """A chain that is too long for a line, in lines below each other, as text is."""
     step, down = width + _BETWEEN_RANKS, height + _BETWEEN_RANKS
     count = max(1, int((PAGE_WIDTH + _BETWEEN_RANKS) / step))
-    places = [(width / 2 + at % count * step, height / 2 + at // count * down) for at in range(len(names))]
+    places = [
+        (width / 2 + at % count * step, height / 2 + at // count * down) for at in range(len(names))
+    ]
     lines, turns = [], []
     for (x0, y0), (x1, y1) in pairwise(places):
         if y0 == y1:
@@ -111,12 +121,18 @@ def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
 
 
 def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The graph where many wait for the same many: through one point, which takes a line from and to each."""
+    """The graph where many wait for the same many: through one point, which takes a line from and
+    to each.
+    """
     waiting: dict[tuple[str, ...], list[str]] = {}
     for name, earlier in after.items():
         waiting.setdefault(tuple(sorted(earlier)), []).append(name)
     result = {name: tuple(earlier) for name, earlier in after.items()}
-    many = [(earlier, names) for earlier, names in waiting.items() if len(earlier) >= 3 and len(names) >= 3]
+    many = [
+        (earlier, names)
+        for earlier, names in waiting.items()
+        if len(earlier) >= 3 and len(names) >= 3
+    ]
     for at, (earlier, names) in enumerate(many):
         joint = f"{_JUNCTION}{at}"
         result[joint] = earlier
@@ -147,9 +163,17 @@ def _components(after: Mapping[str, Sequence[str]]) -> Iterator[tuple[str, ...]]
 
 
 def _part(
-    names: Iterable[str], after: Mapping[str, Sequence[str]], width: float, height: float, *, across: bool
+    names: Iterable[str],
+    after: Mapping[str, Sequence[str]],
+    width: float,
+    height: float,
+    *,
+    across: bool,
 ) -> Laid:
-    """One connected part, its upper left corner at 0, 0. grandalf lays out downwards; across is that, turned."""
+    """One connected part, its upper left corner at 0, 0.
+
+    grandalf lays out downwards; across is that, turned.
+    """
     size = (height, width) if across else (width, height)
     points, routes = _sugiyama(names, after, size)
     least = min(x for x, _ in points.values()) - size[0] / 2
@@ -212,7 +236,9 @@ def _sugiyama(
 
 
 def _tighten(layers: Sequence[Sequence[Any]]) -> None:
-    """Draw together what grandalf spread out: a tangled graph gets many times the breadth that its ranks need."""
+    """Draw together what grandalf spread out: a tangled graph gets many times the breadth that its
+    ranks need.
+    """
     spans = [vertex.view.xy[0] for layer in layers for vertex in layer]
     needed = max(sum(vertex.view.w + _BETWEEN_BOXES for vertex in layer) for layer in layers)
     if (breadth := max(spans) - min(spans)) <= 1.25 * needed:
@@ -221,13 +247,16 @@ def _tighten(layers: Sequence[Sequence[Any]]) -> None:
     for layer in layers:
         views = sorted((vertex.view for vertex in layer), key=lambda view: view.xy[0])
         for view, x in zip(
-            views, _apart([view.xy[0] * scale for view in views], [view.w for view in views]), strict=True
+            views,
+            _apart([view.xy[0] * scale for view in views], [view.w for view in views]),
+            strict=True,
         ):
             view.xy = (x, view.xy[1])
 
 
 def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Places in this order, no two too close, as near as they can be to those wanted (by least squares).
+    """Places in this order, no two too close, as near as they can be to those wanted (by least
+    squares).
 
     >>> _apart([0, 1, 50], [6, 6, 6])
     [-9.5, 10.5, 50.0]

@@ -1,4 +1,6 @@
-"""The figures of what steps recorded: drawn with the baseline's, with what they come to in words and as a table."""
+"""The figures of what steps recorded: drawn with the baseline's, with what they come to in words
+and as a table.
+"""
 
 from __future__ import annotations
 
@@ -26,14 +28,23 @@ _MOST = 60
 _ROWS = 20
 _NO_MATPLOTLIB = "To see it drawn, install nbci with its extra `plots`: pip install 'nbci[plots]'"
 _LATER = "Drawn when `nbci report` asks for it: a short run does not wait for pictures"
-_MEASURES = {"roc": "AUC", "precision_recall": "average precision", "calibration": "largest distance from the diagonal"}
+_MEASURES = {
+    "roc": "AUC",
+    "precision_recall": "average precision",
+    "calibration": "largest distance from the diagonal",
+}
 
 
 def recorded_figures(material: Material) -> tuple[Figure, ...]:
-    """A figure for each record of each step of the run, in the steps' order; paths are below `figures/`."""
+    """A figure for each record of each step of the run, in the steps' order; paths are below
+    `figures/`.
+    """
     record = material.run.record
     stems = file_names(
-        {**{step.name: None for step in material.run.plan.steps}, **{step.name: None for step in record.steps}}
+        {
+            **{step.name: None for step in material.run.plan.steps},
+            **{step.name: None for step in record.steps},
+        }
     )
     found: list[Figure] = []
     left_out = 0
@@ -47,7 +58,9 @@ def recorded_figures(material: Material) -> tuple[Figure, ...]:
         names = file_names([one.name for one in shown])
         for one in shown:
             path = f"figures/{stems[step.name]}/{names[one.name]}.svg"
-            found.append(_figure(step, one, earlier.get(one.name), None if material.is_brief else path))
+            found.append(
+                _figure(step, one, earlier.get(one.name), None if material.is_brief else path)
+            )
     if left_out:
         note = f"{counted(left_out, 'more record')} not drawn: a report has up to {_MOST} pictures"
         found.append(Figure(name="more", title="More records", note=note))
@@ -58,7 +71,11 @@ def _of_baseline(material: Material, step: StepRecord) -> Mapping[str, Recorded]
     if material.baseline is None:
         return {}
     earlier = material.baseline.run.record.step(step.name)
-    return {one.name: one for one in recorded(material.baseline.run, earlier)} if earlier is not None else {}
+    return (
+        {one.name: one for one in recorded(material.baseline.run, earlier)}
+        if earlier is not None
+        else {}
+    )
 
 
 def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str | None) -> Figure:
@@ -66,8 +83,14 @@ def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str
     if one.chart is None:
         note = f"It cannot be drawn: {one.problem}"
         return Figure(step=step.name, name=one.name, title=clean(one.source), note=note)
-    before = earlier.chart if earlier is not None and type(earlier.chart) is type(one.chart) else None
-    if isinstance(before, Curves) and isinstance(one.chart, Curves) and before.kind != one.chart.kind:
+    before = (
+        earlier.chart if earlier is not None and type(earlier.chart) is type(one.chart) else None
+    )
+    if (
+        isinstance(before, Curves)
+        and isinstance(one.chart, Curves)
+        and before.kind != one.chart.kind
+    ):
         before = None
     figure = Figure(
         step=step.name,
@@ -78,7 +101,11 @@ def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str
         numbers=_numbers(one.chart, before),
         note=_note(one.chart, before),
     )
-    return replace(figure, note=_LATER) if path is None else _with_picture(figure, one.chart, before, path)
+    return (
+        replace(figure, note=_LATER)
+        if path is None
+        else _with_picture(figure, one.chart, before, path)
+    )
 
 
 def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str) -> Figure:
@@ -87,8 +114,13 @@ def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str)
     try:
         drawing = drawn(chart, before)
     except (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError, MemoryError) as error:
-        return replace(figure, note=f"It could not be drawn: {one_line(f'{type(error).__name__}: {error}', 200)}")
-    return replace(figure, path=path, content=drawing.content, width=drawing.width, height=drawing.height)
+        return replace(
+            figure,
+            note=f"It could not be drawn: {one_line(f'{type(error).__name__}: {error}', 200)}",
+        )
+    return replace(
+        figure, path=path, content=drawing.content, width=drawing.width, height=drawing.height
+    )
 
 
 def said(chart: Chart, before: Chart | None) -> str:
@@ -99,7 +131,9 @@ def said(chart: Chart, before: Chart | None) -> str:
         case Confusion():
             return _said_of_matrix(chart, before if isinstance(before, Confusion) else None)
         case Importance():
-            most = sorted(zip(chart.names, chart.values, strict=True), key=lambda pair: -abs(pair[1]))[:3]
+            most = sorted(
+                zip(chart.names, chart.values, strict=True), key=lambda pair: -abs(pair[1])
+            )[:3]
             features = ", ".join(f"{name} {number(value)}" for name, value in most)
             with_baseline = ", beside the baseline's" if before else ""
             return f"{chart.title} of {counted(len(chart.names), 'feature')}{with_baseline}: most important {features}"
@@ -113,7 +147,9 @@ def _said_of_curves(chart: Curves, before: Curves | None) -> str:
     for name, value, earlier in pairs[:4]:
         now = "no number" if value is None else number(value)
         title = f"{name} " if len(pairs) > 1 else f"{word} "
-        words.append(f"{title}{now}" + (f", baseline {number(earlier)}" if earlier is not None else ""))
+        words.append(
+            f"{title}{now}" + (f", baseline {number(earlier)}" if earlier is not None else "")
+        )
     measured = f"{word}: " if len(pairs) > 1 else ""
     more = f"; and {len(pairs) - 4} more" if len(pairs) > 4 else ""
     return f"{chart.title}{of}: {measured}{'; '.join(words)}{more}"
@@ -127,12 +163,21 @@ def _said_of_matrix(chart: Confusion, before: Confusion | None) -> str:
     if earlier is not None:
         words += f", baseline {earlier:.2%}"
     worst = _worst(chart)
-    return f"{words}; most often {worst[0]} taken for {worst[1]}: {number(worst[2])}" if worst else words
+    return (
+        f"{words}; most often {worst[0]} taken for {worst[1]}: {number(worst[2])}"
+        if worst
+        else words
+    )
 
 
 def _worst(chart: Confusion) -> tuple[str, str, float] | None:
     found = max(
-        ((value, -i, -j) for i, row in enumerate(chart.counts) for j, value in enumerate(row) if i != j and value),
+        (
+            (value, -i, -j)
+            for i, row in enumerate(chart.counts)
+            for j, value in enumerate(row)
+            if i != j and value
+        ),
         default=None,
     )
     return (chart.labels[-found[1]], chart.labels[-found[2]], found[0]) if found else None
@@ -141,7 +186,11 @@ def _worst(chart: Confusion) -> tuple[str, str, float] | None:
 def _note(chart: Chart, before: Chart | None) -> str | None:
     if isinstance(chart, Curves):
         side = corner(chart, before if isinstance(before, Curves) else None)
-        return f"The upper left corner, {1 / side:.0f} times enlarged in each direction" if side else None
+        return (
+            f"The upper left corner, {1 / side:.0f} times enlarged in each direction"
+            if side
+            else None
+        )
     if isinstance(chart, Confusion):
         shown, earlier = folded_classes(chart, before if isinstance(before, Confusion) else None)
         notes = []
@@ -163,14 +212,20 @@ def _numbers(chart: Chart, before: Chart | None) -> Numbers:
             return _of_importance(chart, before if isinstance(before, Importance) else None)
 
 
-def _pairs(chart: Curves, before: Curves | None) -> Iterator[tuple[str, float | None, float | None]]:
+def _pairs(
+    chart: Curves, before: Curves | None
+) -> Iterator[tuple[str, float | None, float | None]]:
     """Each line with what it comes to, and what the baseline's does."""
     earlier = {line.name: line for line in before.lines} if before else {}
     if before and len(chart.lines) == len(before.lines) == 1:
         earlier = {chart.lines[0].name: before.lines[0]}
     for line in chart.lines:
         past = earlier.get(line.name)
-        yield line.name or "curve", measure(chart, line), measure(chart, past) if past is not None else None
+        yield (
+            line.name or "curve",
+            measure(chart, line),
+            measure(chart, past) if past is not None else None,
+        )
 
 
 def _of_curves(chart: Curves, before: Curves | None) -> Numbers:
@@ -207,7 +262,11 @@ def _of_matrix(chart: Confusion, before: Confusion | None) -> Numbers:
         share = f"{past[earlier[label]] / sum(past):.1%}" if past and sum(past) else ""
         right = f"{row[at] / total:.1%}" if total else ""
         rows.append((right, (label, number(total), right, *((share,) if before else ()), taken)))
-    rows = rows if len(rows) <= _ROWS else sorted(rows, key=lambda row: float(row[0].rstrip("%") or "inf"))
+    rows = (
+        rows
+        if len(rows) <= _ROWS
+        else sorted(rows, key=lambda row: float(row[0].rstrip("%") or "inf"))
+    )
     heads = ("Class", "Cases", "Right", *(("Baseline",) if before else ()), "Most often taken for")
     return _table(heads, [row for _, row in rows])
 
@@ -215,7 +274,10 @@ def _of_matrix(chart: Confusion, before: Confusion | None) -> Numbers:
 def _of_importance(chart: Importance, before: Importance | None) -> Numbers:
     earlier = dict(zip(before.names, before.values, strict=True)) if before else {}
     pairs = sorted(zip(chart.names, chart.values, strict=True), key=lambda pair: -abs(pair[1]))
-    rows = [(name, number(value), *((_shown(earlier.get(name)),) if before else ())) for name, value in pairs]
+    rows = [
+        (name, number(value), *((_shown(earlier.get(name)),) if before else ()))
+        for name, value in pairs
+    ]
     return _table(("Feature", "Importance", *(("Baseline",) if before else ())), rows)
 
 

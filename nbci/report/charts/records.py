@@ -1,4 +1,6 @@
-"""Where a step left records for pictures: scraps, JSON in its notebook's outputs, and files among its outs."""
+"""Where a step left records for pictures: scraps, JSON in its notebook's outputs, and files among
+its outs.
+"""
 
 from __future__ import annotations
 
@@ -45,7 +47,9 @@ _DVC_FILE = "dvc.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One record: `name` within its step, `source` in words; what it holds, or why that cannot be drawn."""
+    """One record: `name` within its step, `source` in words; what it holds, or why that cannot be
+    drawn.
+    """
 
     name: str
     source: str
@@ -68,7 +72,9 @@ def _of_scraps(step: StepRecord) -> Iterator[Recorded]:
 
 
 def _of_notebook(notebook: Mapping[str, Any] | None) -> Iterator[Recorded]:
-    """JSON that cells displayed, as `IPython.display.JSON` does; known by their titles, since cells come and go."""
+    """JSON that cells displayed, as `IPython.display.JSON` does; known by their titles, since cells
+    come and go.
+    """
     seen: dict[str, int] = {}
     for at, value in _displayed(notebook):
         for one in _of_json(value, "", f"output of cell {at}", lambda _path: None):
@@ -119,7 +125,9 @@ def _of_files(run: ShownRun, step: StepRecord) -> Iterator[Recorded]:
             plots += plots_of(_yaml(run.read_file(path)), posixpath.dirname(path))
     for path, known_bytes in files:
         if path.endswith(_SUFFIXES):
-            yield from _of_file(run, path, known_bytes, [plot for plot in plots if _is_of(path, plot)])
+            yield from _of_file(
+                run, path, known_bytes, [plot for plot in plots if _is_of(path, plot)]
+            )
 
 
 def _is_of(path: str, plot: Plot) -> bool:
@@ -127,7 +135,10 @@ def _is_of(path: str, plot: Plot) -> bool:
 
 
 def _files(run: ShownRun, outs: Iterable[FileRef]) -> Iterator[tuple[str, int | None]]:
-    """The files that may hold records, with their size where it is known. Of a folder, those that DVC would plot."""
+    """The files that may hold records, with their size where it is known.
+
+    Of a folder, those that DVC would plot.
+    """
     for ref in outs:
         if not ref.digest.endswith(".dir"):
             yield ref.path, ref.bytes
@@ -141,11 +152,17 @@ def _is_plot(path: str) -> bool:
     return "plots" in path.split("/")[:-1]
 
 
-def _of_file(run: ShownRun, path: str, known_bytes: int | None, plots: list[Plot]) -> Iterator[Recorded]:
-    """Its charts. A file of which nobody says that it is to be drawn is passed over where it is something else."""
+def _of_file(
+    run: ShownRun, path: str, known_bytes: int | None, plots: list[Plot]
+) -> Iterator[Recorded]:
+    """Its charts. A file of which nobody says that it is to be drawn is passed over where it is
+    something else.
+    """
     is_meant = bool(plots) or _is_plot(path)
     try:
-        content = _content(run, path, known_bytes, _LARGEST_BYTES if is_meant else _LARGEST_UNASKED_BYTES)
+        content = _content(
+            run, path, known_bytes, _LARGEST_BYTES if is_meant else _LARGEST_UNASKED_BYTES
+        )
         if plots:
             for at, plot in enumerate(plots, 1):
                 yield _of_plot(content, path, plot, path if len(plots) == 1 else f"{path} {at}")
@@ -174,12 +191,18 @@ def _content(run: ShownRun, path: str, known_bytes: int | None, limit: int) -> b
 
 def _of_plot(content: bytes, path: str, plot: Plot, name: str) -> Recorded:
     try:
-        rows = _list_within(_json(content)) if path.endswith(".json") else _table(content, path, all_rows=True)
+        rows = (
+            _list_within(_json(content))
+            if path.endswith(".json")
+            else _table(content, path, all_rows=True)
+        )
         if not rows:
             raise Unusable("it has no records")
         is_silent = plot.x is None and not plot.y and plot.template is None
         found = chart_of_rows(rows) if is_silent else None
-        chart = found or chart_of_columns(rows, plot.x, plot.y, template=plot.template, words=plot.words)
+        chart = found or chart_of_columns(
+            rows, plot.x, plot.y, template=plot.template, words=plot.words
+        )
     except Unusable as problem:
         return Recorded(name=name, source=path, problem=str(problem))
     return Recorded(name=name, source=path, chart=chart)
@@ -197,7 +220,9 @@ def _list_within(value: Any) -> list[dict[str, Any]]:
 
 
 def _near(run: ShownRun, path: str) -> Near:
-    """How a record in that file finds another: by its path from the project's root, or from the file's folder."""
+    """How a record in that file finds another: by its path from the project's root, or from the
+    file's folder.
+    """
 
     def read(other: str) -> bytes | None:
         beside = posixpath.normpath(posixpath.join(posixpath.dirname(path), other))
@@ -225,9 +250,14 @@ def _yaml(content: bytes | None) -> Any:
 
 
 def _table(content: bytes, path: str, *, all_rows: bool) -> list[dict[str, Any]]:
-    """The rows by the names of their columns. Unless `all_rows`, none where the names mean nothing to a picture."""
+    """The rows by the names of their columns.
+
+    Unless `all_rows`, none where the names mean nothing to a picture.
+    """
     separator = _SEPARATORS.get(posixpath.splitext(path)[1], ",")
-    reader = csv.reader(io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""), delimiter=separator)
+    reader = csv.reader(
+        io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""), delimiter=separator
+    )
     try:
         head = next(reader, [])
         if not all_rows and not _may_be_chart(head):

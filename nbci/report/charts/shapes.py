@@ -1,4 +1,6 @@
-"""JSON and tables as charts: the documented shapes, and those whose names of lists or columns leave no doubt."""
+"""JSON and tables as charts: the documented shapes, and those whose names of lists or columns leave
+no doubt.
+"""
 
 from __future__ import annotations
 
@@ -37,14 +39,23 @@ _SURE: tuple[tuple[CurveKind, str, str], ...] = (
 _STEPS = ("step", "epoch", "iteration", "round", "train_size")
 _NAMES = ("name", "class", "label", "curve")
 _NOT_DRAWN = frozenset({"timestamp", "time", "date", "index", "threshold", "thresholds"})
-KINDS = ("confusion_matrix", "roc", "precision_recall", "calibration", "feature_importance", "learning_curve")
+KINDS = (
+    "confusion_matrix",
+    "roc",
+    "precision_recall",
+    "calibration",
+    "feature_importance",
+    "learning_curve",
+)
 _MOST_LINES = 100
 _COUNT = "\0step"
 _LABELS = ("x_label", "y_label")
 
 
 def chart_of(record: Any) -> Chart | None:
-    """The chart that a JSON value holds; None where it is something else, Unusable where it is one that is wrong."""
+    """The chart that a JSON value holds; None where it is something else, Unusable where it is one
+    that is wrong.
+    """
     if isinstance(record, Mapping):
         return _of_object(record)
     if isinstance(record, list) and record and all(isinstance(row, Mapping) for row in record):
@@ -105,7 +116,9 @@ def _importance(record: Mapping[str, Any], title: str | None) -> Chart:
         return importance(list(values), numbers(list(values.values()), "importance"), title=title)
     names = record.get("features")
     if not isinstance(names, list):
-        raise Unusable("it has neither features and importance as lists, nor importance as an object")
+        raise Unusable(
+            "it has neither features and importance as lists, nor importance as an object"
+        )
     return importance(names, numbers(values, "importance"), title=title)
 
 
@@ -113,7 +126,9 @@ def _learning(record: Mapping[str, Any], title: str | None) -> Chart:
     series = record.get("series")
     if not isinstance(series, Mapping) or not series:
         raise Unusable("it has no series")
-    found = {str(name): numbers(values, str(name)) for name, values in list(series.items())[:_MOST_LINES]}
+    found = {
+        str(name): numbers(values, str(name)) for name, values in list(series.items())[:_MOST_LINES]
+    }
     longest = max(map(len, found.values()))
     x = numbers(record["x"], "x") if "x" in record else [float(at) for at in range(1, longest + 1)]
     lines = [line(name, x, values, names=("x", name), gaps=True) for name, values in found.items()]
@@ -127,11 +142,14 @@ def _curves(kind: CurveKind, record: Mapping[str, Any], title: str | None) -> Ch
         named = list(many.items())
     elif isinstance(many, list):
         named = [
-            (curve.get("name", at) if isinstance(curve, Mapping) else at, curve) for at, curve in enumerate(many, 1)
+            (curve.get("name", at) if isinstance(curve, Mapping) else at, curve)
+            for at, curve in enumerate(many, 1)
         ]
     else:
         named = [("", record)]
-    return curves(kind, [_line(kind, str(name), curve) for name, curve in named[:_MOST_LINES]], title=title)
+    return curves(
+        kind, [_line(kind, str(name), curve) for name, curve in named[:_MOST_LINES]], title=title
+    )
 
 
 def _line(kind: CurveKind, name: str, curve: Any) -> Line:
@@ -145,7 +163,9 @@ def _line(kind: CurveKind, name: str, curve: Any) -> Line:
 
 
 def chart_of_rows(rows: Rows) -> Chart | None:
-    """The chart that a table holds, by the names of its columns; None where they could mean anything."""
+    """The chart that a table holds, by the names of its columns; None where they could mean
+    anything.
+    """
     columns = rows[0].keys()
     for kind, x, y in _SURE:
         if x in columns and y in columns:
@@ -158,8 +178,16 @@ def chart_of_rows(rows: Rows) -> Chart | None:
     step = next((name for name in _STEPS if name in columns), None)
     if step is None:
         return None
-    others = tuple(name for name in columns if name != step and name not in _NOT_DRAWN and _is_numeric(rows, name))
-    return curves("learning_curve", _lines(rows, step, others, gaps=True), x_label=step) if others else None
+    others = tuple(
+        name
+        for name in columns
+        if name != step and name not in _NOT_DRAWN and _is_numeric(rows, name)
+    )
+    return (
+        curves("learning_curve", _lines(rows, step, others, gaps=True), x_label=step)
+        if others
+        else None
+    )
 
 
 def chart_of_columns(
@@ -189,15 +217,24 @@ def chart_of_columns(
         raise Unusable("it has no column of numbers")
     if x is None:
         rows, x = [{**row, _COUNT: at} for at, row in enumerate(rows)], _COUNT
-    labels = {"x_label": "step" if x == _COUNT else x, **{key: words[key] for key in _LABELS if key in words}}
-    return curves("lines", _lines(rows, x, columns, gaps=True), title=title or ", ".join(columns), **labels)
+    labels = {
+        "x_label": "step" if x == _COUNT else x,
+        **{key: words[key] for key in _LABELS if key in words},
+    }
+    return curves(
+        "lines", _lines(rows, x, columns, gaps=True), title=title or ", ".join(columns), **labels
+    )
 
 
 def _of_pairs(rows: Rows, actual: str, predicted: str) -> Chart | None:
     """A confusion matrix, unless these are the numbers of a regression."""
     whole = "count" in rows[0]
     pairs = [
-        (row.get(actual, ""), row.get(predicted, ""), number(row.get("count", 1), "count") if whole else 1.0)
+        (
+            row.get(actual, ""),
+            row.get(predicted, ""),
+            number(row.get("count", 1), "count") if whole else 1.0,
+        )
         for row in rows
     ]
     if not whole and any(_is_fraction(value) for pair in pairs[:1000] for value in pair[:2]):
@@ -213,12 +250,16 @@ def _is_fraction(value: Any) -> bool:
 
 
 def _column_pair(rows: Rows, names: str, values: str) -> tuple[list[str], list[float]]:
-    return [str(row.get(names, "")) for row in rows], [number(row.get(values), values) for row in rows]
+    return [str(row.get(names, "")) for row in rows], [
+        number(row.get(values), values) for row in rows
+    ]
 
 
 def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) -> list[Line]:
     """A line for each column; where rows have a name, one for each name."""
-    by = next((name for name in _NAMES if name in rows[0] and name not in columns and name != x), None)
+    by = next(
+        (name for name in _NAMES if name in rows[0] and name not in columns and name != x), None
+    )
     groups: dict[str, list[Mapping[str, Any]]] = {}
     for row in rows:
         groups.setdefault(str(row.get(by, "")) if by else "", []).append(row)
@@ -226,7 +267,9 @@ def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) ->
     for group, members in list(groups.items())[:_MOST_LINES]:
         places = [number(row.get(x), x) for row in members]
         for column in columns[:_MOST_LINES]:
-            name = " ".join(part for part in (group, column if len(columns) > 1 or gaps else "") if part)
+            name = " ".join(
+                part for part in (group, column if len(columns) > 1 or gaps else "") if part
+            )
             heights = [number(row.get(column), column) for row in members]
             found.append(line(name, places, heights, names=(x, column), gaps=gaps))
     return found
@@ -234,6 +277,8 @@ def _lines(rows: Rows, x: str, columns: Sequence[str], *, gaps: bool = False) ->
 
 def _is_numeric(rows: Rows, column: str) -> bool:
     try:
-        return any(number(row.get(column), column) == number(row.get(column), column) for row in rows)
+        return any(
+            number(row.get(column), column) == number(row.get(column), column) for row in rows
+        )
     except Unusable:
         return False

@@ -1,4 +1,6 @@
-"""SVG as text: what files of pictures begin with, how wide text will be, and how numbers are written."""
+"""SVG as text: what files of pictures begin with, how wide text will be, and how numbers are
+written.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans
 
 
 def svg_file(content: Markup, *, width: float, height: float, style: str, title: str) -> bytes:
-    """The file of a picture that a page shows by `<img>`; a style of its own works there, scripts and links do not."""
+    """The file of a picture that a page shows by `<img>`; a style of its own works there, scripts
+    and links do not.
+    """
     root = element(
         "svg",
         element("title", title),
@@ -31,7 +35,11 @@ def svg_file(content: Markup, *, width: float, height: float, style: str, title:
 
 def short(value: float) -> str:
     """A coordinate to a tenth of a pixel, as short as it can be written."""
-    return f"{value:.1f}".removesuffix(".0").replace("-0", "0") if value > -0.05 else f"{value:.1f}".removesuffix(".0")
+    return (
+        f"{value:.1f}".removesuffix(".0").replace("-0", "0")
+        if value > -0.05
+        else f"{value:.1f}".removesuffix(".0")
+    )
 
 
 def text_width(text: str, font_size: float) -> float:

@@ -1,4 +1,6 @@
-"""Which run a report compares its run with: the one behind its gates, else the last one that passed."""
+"""Which run a report compares its run with: the one behind its gates, else the last one that
+passed.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,9 @@ if TYPE_CHECKING:
 
 _TRIED = 5
 BROKEN = (NbciError, OSError, ValueError, TypeError, KeyError, sqlite3.Error)
-"""What a record, an index or an object that is gone or damaged raises; the report does without it, and says so."""
+"""What a record, an index or an object that is gone or damaged raises; the report does without it,
+and says so.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +56,9 @@ class Choice:
 
 
 def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> Choice:
-    """The run whose metrics the gates compared with, else the last that passed on the target branch, else anywhere."""
+    """The run whose metrics the gates compared with, else the last that passed on the target
+    branch, else anywhere.
+    """
     search = _Search(project, record, plan, environ)
     try:
         found = next(search.candidates(), None)
@@ -65,11 +71,16 @@ def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str
 def asked_for(folder: RunFolder) -> Choice:
     """The run that somebody names."""
     run = Compared(record=folder.read(), plan=folder.read_plan())
-    return Choice(found=Comparable(title=f"run {folder.run}, as asked for", run=run, folder=folder), problems=())
+    return Choice(
+        found=Comparable(title=f"run {folder.run}, as asked for", run=run, folder=folder),
+        problems=(),
+    )
 
 
 class _Search:
-    def __init__(self, project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self, project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]
+    ) -> None:
         self.project, self.record, self.plan, self.environ = project, record, plan, environ
         self.problems: list[str] = []
 
@@ -92,7 +103,9 @@ class _Search:
                 return self.release(used.source, identity.rpartition(" ")[2])
             if kind == "rev":
                 where = f"commit == {identity!r} and dirty == 0"
-                return next(self.passed(where, f"of {used.source}, which the gates compared with"), None)
+                return next(
+                    self.passed(where, f"of {used.source}, which the gates compared with"), None
+                )
         except BROKEN as error:
             self.problems.append(f"{used.source} cannot be compared with: {error}")
         return None
@@ -124,7 +137,11 @@ class _Search:
             record = folder.read_header()
             if record.pipeline != self.record.pipeline or run == self.record.run:
                 return None
-            return Comparable(title=title, run=Compared(record=folder.read(), plan=folder.read_plan()), folder=folder)
+            return Comparable(
+                title=title,
+                run=Compared(record=folder.read(), plan=folder.read_plan()),
+                folder=folder,
+            )
         except FileNotFoundError:
             self.problems.append(f"run {run} is not here any more")
         except BROKEN as error:
@@ -133,8 +150,14 @@ class _Search:
 
     def passed(self, where: str | None, why: str) -> Iterator[Comparable]:
         """Earlier runs, whole and not refused by their gates, the newest first."""
-        asked = [f"pipeline == {self.record.pipeline!r}", "result == 'passed'", f"run < {self.record.run!r}"]
-        rows = find_runs(self.project, where=" and ".join([*asked, *([where] if where else [])]), limit=_TRIED)
+        asked = [
+            f"pipeline == {self.record.pipeline!r}",
+            "result == 'passed'",
+            f"run < {self.record.run!r}",
+        ]
+        rows = find_runs(
+            self.project, where=" and ".join([*asked, *([where] if where else [])]), limit=_TRIED
+        )
         for row in rows:
             found = self.run(row.run, f"run {row.run}, {why}")
             if found is not None and not found.run.plan.leaves_out:
@@ -143,9 +166,13 @@ class _Search:
                     yield found
 
     def target_branch(self) -> str | None:
-        """The branch that the work goes to, as the gates have it; where the models name none, the run's own."""
+        """The branch that the work goes to, as the gates have it; where the models name none, the
+        run's own.
+        """
         if target := self.environ.get("CHANGE_TARGET"):
             return target
         own = built_branch(self.record.git.branch if self.record.git else None, self.environ)
-        declared = tuple(branch for model in models_of(self.plan.models) for branch in model.branches)
+        declared = tuple(
+            branch for model in models_of(self.plan.models) for branch in model.branches
+        )
         return champions_branch(declared, own) or own

@@ -1,6 +1,8 @@
-"""Bring together what a report is made of: the run, the run to compare with, those before it, its releases.
+"""Bring together what a report is made of: the run, the run to compare with, those before it, its
+releases.
 
-Only the run itself must be there. Whatever else is gone or damaged is left out, and the page says so.
+Only the run itself must be there. Whatever else is gone or damaged is left out, and the page says
+so.
 """
 
 from __future__ import annotations
@@ -40,18 +42,24 @@ def gather(
     environ: Mapping[str, str],
     against: RunFolder | None = None,
 ) -> Material:
-    """The material of a run's report; `notebooks` are its executed ones, `against` is the run to compare with."""
+    """The material of a run's report; `notebooks` are its executed ones, `against` is the run to
+    compare with.
+    """
     problems = [*_without_notebook(record, notebooks)]
     kept = _kept(project, environ, problems)
     files = KeptFiles(kept, record)
-    run = ShownRun(record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within)
+    run = ShownRun(
+        record=record, plan=plan, notebooks=notebooks, read_file=files, list_files=files.within
+    )
     choice = asked_for(against) if against else choose(project, record, plan, environ)
     problems += choice.problems
     baseline = _baseline(project, run, kept, choice.found, problems)
     return Material(
         run=run,
         baseline=baseline,
-        no_baseline=None if baseline else f"no earlier run of {record.pipeline} that passed is here",
+        no_baseline=None
+        if baseline
+        else f"no earlier run of {record.pipeline} that passed is here",
         history=_history(project, record, problems),
         releases=_releases(project, run, problems),
         problems=tuple(dict.fromkeys(problems)),
@@ -61,7 +69,11 @@ def gather(
 
 def _without_notebook(record: RunRecord, notebooks: Notebooks) -> Iterator[str]:
     ran = (step for step in record.steps if step.result in ("passed", "failed"))
-    gone = [step.name for step in ran if step.attempts and step.attempts[-1].notebook and step.name not in notebooks]
+    gone = [
+        step.name
+        for step in ran
+        if step.attempts and step.attempts[-1].notebook and step.name not in notebooks
+    ]
     if gone:
         yield f"the executed notebook is gone or damaged: {listed(gone, _NAMED)}"
 
@@ -92,10 +104,14 @@ def _baseline(
         read_file=files,
         list_files=files.within,
     )
-    return Baseline(title=found.title, run=shown, difference=_difference(project, run, found, kept, problems))
+    return Baseline(
+        title=found.title, run=shown, difference=_difference(project, run, found, kept, problems)
+    )
 
 
-def _difference(project: Project, run: ShownRun, found: Comparable, kept: Kept, problems: list[str]) -> RunDifference:
+def _difference(
+    project: Project, run: ShownRun, found: Comparable, kept: Kept, problems: list[str]
+) -> RunDifference:
     differing = difference(found.run, Compared(record=run.record, plan=run.plan), kept.listing)
     if found.manifest is None:
         return differing
@@ -141,9 +157,13 @@ def _releases(project: Project, run: ShownRun, problems: list[str]) -> tuple[Rel
             stages = {stage.current.commit: name for name, stage in model.stages.items()}
             for version in model.versions:
                 if version.active and version.registered.notes.get("Nbci-Run") == run.record.run:
-                    card = git.get("cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"])
+                    card = git.get(
+                        "cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"]
+                    )
                     stage = stages.get(version.commit)
-                    found.append(Release(model=model.model, version=version.version, stage=stage, card=card))
+                    found.append(
+                        Release(model=model.model, version=version.version, stage=stage, card=card)
+                    )
     except BROKEN as error:
         problems.append(f"the releases cannot be read: {error}")
     return tuple(found)

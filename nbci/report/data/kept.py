@@ -31,7 +31,9 @@ class Kept:
     index: FileIndex
 
     def listing(self, ref: FileRef) -> dict[str, str] | None:
-        """The files of a folder, each with its digest; None for a file, and where they are no longer known."""
+        """The files of a folder, each with its digest; None for a file, and where they are no
+        longer known.
+        """
         try:
             return self.cache.artifacts.listing(ref.digest) if self.cache is not None else None
         except _GONE:
@@ -39,7 +41,10 @@ class Kept:
 
 
 class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
-    """The executed notebooks of a run, also of steps that it reused. One that is gone or damaged is not there."""
+    """The executed notebooks of a run, also of steps that it reused.
+
+    One that is gone or damaged is not there.
+    """
 
     def __init__(self, kept: Kept, folder: RunFolder, record: RunRecord) -> None:
         self._kept, self._folder = kept, folder
@@ -76,14 +81,18 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
 
 
 class KeptFiles:
-    """The content of a run's outs and metrics files by path, as the run recorded them; huge ones are not read."""
+    """The content of a run's outs and metrics files by path, as the run recorded them; huge ones
+    are not read.
+    """
 
     def __init__(self, kept: Kept, record: RunRecord) -> None:
         self._kept = kept
         self._refs = {ref.path: ref for step in record.steps for ref in step.outs}
 
     def __call__(self, path: str) -> bytes | None:
-        """The file's bytes, None where it is gone; `folder/file` for a file of a folder that is an out."""
+        """The file's bytes, None where it is gone; `folder/file` for a file of a folder that is an
+        out.
+        """
         ref = self._refs.get(path)
         digest = ref.digest if ref is not None else self._within(path)
         if digest is None or (ref is not None and ref.bytes > _LIMIT_BYTES):
@@ -119,5 +128,7 @@ def _read(place: Path, digest: str) -> bytes | None:
         content = place.read_bytes() if place.stat().st_size <= _LIMIT_BYTES else None
     except OSError:
         return None
-    is_whole = content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest
+    is_whole = (
+        content is not None and hashlib.md5(content, usedforsecurity=False).hexdigest() == digest
+    )
     return content if is_whole else None

@@ -15,9 +15,13 @@ if TYPE_CHECKING:
     Notebooks = Mapping[str, Mapping[str, Any]]
     """Each step's executed notebook by the step's name, where there is one."""
     ReadFile = Callable[[str], bytes | None]
-    """The content of a file that the run recorded as an out or metrics file, by its path; None where it is gone."""
+    """The content of a file that the run recorded as an out or metrics file, by its path; None
+    where it is gone.
+    """
     ListFiles = Callable[[str], tuple[str, ...]]
-    """The files of a folder that the run recorded as an out, by their paths in it; none where they are not known."""
+    """The files of a folder that the run recorded as an out, by their paths in it; none where they
+    are not known.
+    """
 
 
 def no_file(_path: str) -> bytes | None:
@@ -62,7 +66,9 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A version of a model that was made of the run; `stage` is the one that it is in now, `card` is Markdown."""
+    """A version of a model that was made of the run; `stage` is the one that it is in now, `card`
+    is Markdown.
+    """
 
     model: str
     version: str
@@ -74,8 +80,8 @@ class Release:
 class Material:
     """All that a report is made of. `history`: earlier runs, oldest first, this one left out.
 
-    `no_baseline` says why there is none to compare with, `problems` what else could not be had, and why. A brief report
-    leaves out what takes long to draw.
+    `no_baseline` says why there is none to compare with, `problems` what else could not be had, and
+    why. A brief report leaves out what takes long to draw.
     """
 
     run: ShownRun

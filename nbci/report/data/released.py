@@ -39,12 +39,19 @@ def of_manifest(manifest: Manifest) -> Compared:
         steps=tuple(map(_record, manifest.steps)),
     )
     steps = tuple(
-        PlannedStep(name=step.name, notebook=step.notebook, kernel=step.kernel or "", language="", cells=())
+        PlannedStep(
+            name=step.name, notebook=step.notebook, kernel=step.kernel or "", language="", cells=()
+        )
         for step in manifest.steps
     )
     return Compared(
         record=record,
-        plan=Plan(pipeline=manifest.pipeline, target=manifest.target, steps=steps, sources=manifest.sources),
+        plan=Plan(
+            pipeline=manifest.pipeline,
+            target=manifest.target,
+            steps=steps,
+            sources=manifest.sources,
+        ),
     )
 
 
@@ -69,10 +76,14 @@ def _record(step: EvidenceStep) -> StepRecord:
     )
 
 
-def changed_code(root: Path, release: str, manifest: Manifest, record: RunRecord, plan: Plan) -> tuple[CellChange, ...]:
-    """Code by cell, between the notebooks at the commit `release`, which came with the manifest, and those of the run.
+def changed_code(
+    root: Path, release: str, manifest: Manifest, record: RunRecord, plan: Plan
+) -> tuple[CellChange, ...]:
+    """Code by cell, between the notebooks at the commit `release`, which came with the manifest,
+    and those of the run.
 
-    Cells are given to the first step that runs them. GitFailed where a notebook is not to be had any more.
+    Cells are given to the first step that runs them. GitFailed where a notebook is not to be had
+    any more.
     """
     from nbci.git.process import Git
 
@@ -83,15 +94,22 @@ def changed_code(root: Path, release: str, manifest: Manifest, record: RunRecord
             old = _read(git, release, path) if path in known else b""
             new = _of_run(root, git, record, path, digest)
             users = {
-                cell.number: step.name for step in reversed(plan.steps) if step.notebook == path for cell in step.cells
+                cell.number: step.name
+                for step in reversed(plan.steps)
+                if step.notebook == path
+                for cell in step.cells
             }
             found = code_changes(_whole(path, old), _whole(path, new))
-            changes += [replace(change, step=users.get(change.after, plan.pipeline)) for change in found]
+            changes += [
+                replace(change, step=users.get(change.after, plan.pipeline)) for change in found
+            ]
     return tuple(changes)
 
 
 def _of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> bytes:
-    """The notebook as the run had it: the one in the project if it is still the same, else the committed one."""
+    """The notebook as the run had it: the one in the project if it is still the same, else the
+    committed one.
+    """
     with contextlib.suppress(OSError):
         text = (root / path).read_bytes()
         if source_digest(text) == digest:
@@ -104,7 +122,9 @@ def _read(git: Git, commit: str, path: str) -> bytes:
 
 
 def _whole(path: str, text: bytes) -> Plan:
-    """A notebook's whole program as that of one step: a step's own leaves out the imports that it does not need."""
+    """A notebook's whole program as that of one step: a step's own leaves out the imports that it
+    does not need.
+    """
     cells: tuple[PlannedCell, ...] = ()
     if text:
         tagged = understand(parse_notebook(text, path))
@@ -112,6 +132,8 @@ def _whole(path: str, text: bytes) -> Plan:
         numbers = {*blocks.parameters, *blocks.imports, *blocks.functions, *blocks.metrics}
         numbers |= {number for step in tagged.steps for number in step.cells}
         shown = (tagged.notebook.cell(number) for number in sorted(numbers))
-        cells = tuple(PlannedCell(role="step", number=cell.number, source=cell.source) for cell in shown)
+        cells = tuple(
+            PlannedCell(role="step", number=cell.number, source=cell.source) for cell in shown
+        )
     step = PlannedStep(name=path, notebook=path, kernel="", language="", cells=cells)
     return Plan(pipeline="", target=path, steps=(step,))

@@ -39,7 +39,10 @@ class ShownCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownStep:
-    """A step with all that its page shows; `stem` names its files. Without a notebook, the plan has its cells."""
+    """A step with all that its page shows; `stem` names its files.
+
+    Without a notebook, the plan has its cells.
+    """
 
     record: StepRecord
     planned: PlannedStep | None
@@ -78,7 +81,9 @@ class ShownStep:
     @property
     def failed_cell(self) -> ShownCell | None:
         """The cell that failed, when a cell did."""
-        by_result = next((cell for cell in self.cells if cell.run and cell.run.result == "failed"), None)
+        by_result = next(
+            (cell for cell in self.cells if cell.run and cell.run.result == "failed"), None
+        )
         number = self.failure.cell if self.failure else None
         if by_result or number is None:
             return by_result
@@ -99,7 +104,9 @@ def shown_steps(
     *,
     reused_too: bool = True,
 ) -> tuple[ShownStep, ...]:
-    """Every step of the plan and the record, in the plan's order; one without a record has not been reached."""
+    """Every step of the plan and the record, in the plan's order; one without a record has not been
+    reached.
+    """
     planned = {step.name: step for step in plan.steps}
     recorded = {step.name: step for step in record.steps}
     names = file_names({**planned, **recorded})
@@ -107,7 +114,9 @@ def shown_steps(
     reason = None if goes_on else "the run ended before this step began"
     return tuple(
         ShownStep(
-            record=(step := recorded.get(name) or StepRecord(name=name, result="skipped", reason=reason)),
+            record=(
+                step := recorded.get(name) or StepRecord(name=name, result="skipped", reason=reason)
+            ),
             planned=planned.get(name),
             stem=stem,
             cells=_cells(step, planned.get(name), notebooks.get(name)),
@@ -141,7 +150,9 @@ def _cells(
             kind="code",
             source=sources[key] if key in sources else known[key].first_line,
             run=known.get(key)
-            or CellRun(role=key[1], number=key[0], first_line=_first_line(sources[key]), result="not run"),
+            or CellRun(
+                role=key[1], number=key[0], first_line=_first_line(sources[key]), result="not run"
+            ),
         )
         for at, key in enumerate({**sources, **known}, 1)
     )
@@ -175,7 +186,9 @@ def _matched(sources: Sequence[str], runs: Sequence[CellRun]) -> list[CellRun | 
     at = 0
     for source in sources:
         first_line = _first_line(source)
-        found = next((index for index in range(at, len(runs)) if runs[index].first_line == first_line), None)
+        found = next(
+            (index for index in range(at, len(runs)) if runs[index].first_line == first_line), None
+        )
         result.append(None if found is None else runs[found])
         at = at if found is None else found + 1
     return result

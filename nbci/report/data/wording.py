@@ -40,10 +40,16 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
             refused = record.verdict is not None and record.verdict.refuses
             words = f"{'The steps' if refused else 'The run'} passed: {total}{took}"
         case "failed":
-            what = record.failure.message if record.failure else f"{counts['failed']} of {total} failed"
+            what = (
+                record.failure.message
+                if record.failure
+                else f"{counts['failed']} of {total} failed"
+            )
             words = f"The run failed: {what}{took}"
         case "interrupted":
-            words = f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
+            words = (
+                f"The run was interrupted before its end{took and took.replace(' in ', ' after ')}"
+            )
         case _:
             counts = Counter(step.word for step in steps)
             words = f"The run is still going on: {total}"
@@ -61,7 +67,9 @@ def said_of_gates(verdict: Verdict | None) -> str:
     if refused:
         return f" {refused} of {total} refused it."
     warned = sum(gate.answer in ("warned", "overridden") for gate in verdict.gates)
-    return f" {warned} of {total} warned or were overridden." if warned else f" {total} let it pass."
+    return (
+        f" {warned} of {total} warned or were overridden." if warned else f" {total} let it pass."
+    )
 
 
 def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, str]]:
@@ -81,7 +89,9 @@ def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, st
 
 def run_again(record: RunRecord) -> str:
     """The commands that do the same once more."""
-    command = shlex.join(record.command if _can_be_repeated(record.command) else _command_of(record))
+    command = shlex.join(
+        record.command if _can_be_repeated(record.command) else _command_of(record)
+    )
     commit = record.git.commit if record.git else None
     return f"git checkout {shlex.quote(commit)}\n{command}" if commit else command
 
@@ -106,7 +116,9 @@ def _argument(value: object) -> str:
 def metric_changes(material: Material) -> tuple[MetricChange, ...]:
     """Every metric of the run beside the baseline's, as far as there is one."""
     if material.baseline is not None:
-        is_whole = material.run.record.result == "passed"  # another run has some metrics yet to come
+        is_whole = (
+            material.run.record.result == "passed"
+        )  # another run has some metrics yet to come
         found = material.baseline.difference.metrics
         return tuple(change for change in found if is_whole or change.after is not None)
     declared = material.run.plan.metrics or {}

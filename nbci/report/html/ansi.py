@@ -1,4 +1,6 @@
-"""Terminal colours as `<span class="ansi-…">`; a colour outside the sixteen named ones becomes the nearest of them."""
+"""Terminal colours as `<span class="ansi-…">`; a colour outside the sixteen named ones becomes the
+nearest of them.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +18,33 @@ if TYPE_CHECKING:
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _STYLES = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
-_ENDS = {22: ("bold", "faint"), 23: ("italic",), 24: ("underline",), 27: ("inverse",), 29: ("strike",)}
+_ENDS = {
+    22: ("bold", "faint"),
+    23: ("italic",),
+    24: ("underline",),
+    27: ("inverse",),
+    29: ("strike",),
+}
 _PALETTE = (
-    *((0, 0, 0), (205, 0, 0), (0, 205, 0), (205, 205, 0), (0, 0, 238), (205, 0, 205), (0, 205, 205), (229, 229, 229)),
-    *((127, 127, 127), (255, 0, 0), (0, 255, 0), (255, 255, 0), (92, 92, 255), (255, 0, 255), (0, 255, 255)),
+    *(
+        (0, 0, 0),
+        (205, 0, 0),
+        (0, 205, 0),
+        (205, 205, 0),
+        (0, 0, 238),
+        (205, 0, 205),
+        (0, 205, 205),
+        (229, 229, 229),
+    ),
+    *(
+        (127, 127, 127),
+        (255, 0, 0),
+        (0, 255, 0),
+        (255, 255, 0),
+        (92, 92, 255),
+        (255, 0, 255),
+        (0, 255, 255),
+    ),
     (255, 255, 255),
 )
 

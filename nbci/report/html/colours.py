@@ -1,4 +1,5 @@
-"""The colours that HTML of a notebook brings along, as rules of a style sheet of ours: what only colours is kept.
+"""The colours that HTML of a notebook brings along, as rules of a style sheet of ours: what only
+colours is kept.
 
 pandas' Styler has them in a `<style>` by the ids of its cells, others in `style` attributes.
 """
@@ -54,7 +55,9 @@ _BLACK, _WHITE = "#000000", "#ffffff"
 
 
 def renamed(html: str, taken: Container[str]) -> str:
-    """The HTML with another name for its table by Styler, where one of that name stands on the page already."""
+    """The HTML with another name for its table by Styler, where one of that name stands on the page
+    already.
+    """
     found = _TABLE.search(html[:_LIMIT])
     if found is None or f"u-{found[1]}" not in taken:
         return html
@@ -81,7 +84,9 @@ def _rules(sheet: str) -> Iterator[str]:
 
 @lru_cache(1024)
 def look(declarations: str) -> Mapping[str, str]:
-    """What of CSS declarations only colours, made so that it can be read on a light page and on a dark one."""
+    """What of CSS declarations only colours, made so that it can be read on a light page and on a
+    dark one.
+    """
     kept: dict[str, str] = {}
     for declaration in declarations.split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
@@ -101,15 +106,23 @@ def rule(selector: str, kept: Mapping[str, str]) -> str:
 
 
 def _background(kept: Mapping[str, str]) -> str | None:
-    """The colour behind the text; gradients, which bars are made of, and translucent ones leave the page's own too."""
+    """The colour behind the text; gradients, which bars are made of, and translucent ones leave the
+    page's own too.
+    """
     found = kept.get("background-color") or kept.get("background")
-    if found in _NO_BACKGROUND or "gradient" in (found or "") or _TRANSLUCENT.fullmatch(found or ""):
+    if (
+        found in _NO_BACKGROUND
+        or "gradient" in (found or "")
+        or _TRANSLUCENT.fullmatch(found or "")
+    ):
         return None
     return found
 
 
 def _text_on(background: str, text: str | None) -> str:
-    """The colour of the text where it can be read on the background (4.5 to 1, as WCAG asks), else black or white."""
+    """The colour of the text where it can be read on the background (4.5 to 1, as WCAG asks), else
+    black or white.
+    """
     behind = _parts(background)
     if behind is None:
         return text or _BLACK
@@ -125,12 +138,16 @@ def _contrast(one: _Parts, other: _Parts) -> float:
 
 
 def _luminance(parts: _Parts) -> float:
-    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts)
+    red, green, blue = (
+        part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts
+    )
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def _own_colour(text: str) -> str | None:
-    """The colour of ours that is like it and has a light and a dark form; none for black, white and grey."""
+    """The colour of ours that is like it and has a light and a dark form; none for black, white and
+    grey.
+    """
     parts = _parts(text)
     if parts is None:
         return None
@@ -143,7 +160,9 @@ def _own_colour(text: str) -> str | None:
 def _parts(colour: str) -> _Parts | None:
     """Red, green and blue from 0 to 1; None for a name that is not known here."""
     text = _NAMED.get(colour.lower(), colour)
-    if found := re.fullmatch("#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?", text):
+    if found := re.fullmatch(
+        "#([0-9a-fA-F]{2})([0-9a-fA-F]{2})([0-9a-fA-F]{2})(?:[0-9a-fA-F]{2})?", text
+    ):
         red, green, blue = (int(part, 16) / 255 for part in found.groups())
     elif found := re.fullmatch("#([0-9a-fA-F])([0-9a-fA-F])([0-9a-fA-F])", text):
         red, green, blue = (int(part, 16) / 15 for part in found.groups())

@@ -1,4 +1,5 @@
-"""Source code with its syntax marked by classes; without pygments, or for a language it does not know, plain.
+"""Source code with its syntax marked by classes; without pygments, or for a language it does not
+know, plain.
 
 What no reader sees, but a kernel reads, is made visible: https://trojansource.codes
 """
@@ -33,7 +34,11 @@ def source_code(source: str, language: str) -> Markup:
 
 def revealed(markup: Markup) -> Markup:
     """The markup with each character that would not be seen written out by its number."""
-    return Markup(_UNSEEN.sub(lambda found: f'<span class="unseen-character">U+{ord(found[0]):04X}</span>', markup))
+    return Markup(
+        _UNSEEN.sub(
+            lambda found: f'<span class="unseen-character">U+{ord(found[0]):04X}</span>', markup
+        )
+    )
 
 
 def _source(source: str, language: str) -> Markup:

@@ -1,4 +1,6 @@
-"""Outputs that need a script, a player or a viewer to be seen: what they are, and what stands for them on a page."""
+"""Outputs that need a script, a player or a viewer to be seen: what they are, and what stands for
+them on a page.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,9 @@ _HTML_NAMES = (
     (re.compile(r"<iframe\b", re.IGNORECASE), "another page in a frame"),
 )
 _LOOKED_AT = 1_000_000
-_NEEDS_MORE = re.compile(r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE)
+_NEEDS_MORE = re.compile(
+    r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE
+)
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
 _NO_WORDS = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
 _TELLS = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
@@ -45,9 +49,9 @@ def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
     found = [name for mime in data for start, name in _NAMES if mime.lower().startswith(start)]
     found = [name for name in found if name != "JavaScript"] or found
     if not found and needs_more(html := joined(data.get("text/html", ""))):
-        found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][:1] or [
-            "HTML with a script"
-        ]
+        found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][
+            :1
+        ] or ["HTML with a script"]
     return tuple(dict.fromkeys(found))
 
 
@@ -67,16 +71,20 @@ def is_readable_alone(shown: str) -> bool:
 
 
 def is_better_plain(data: Mapping[str, Any]) -> bool:
-    """Whether the text says more than the HTML without its style sheet, which hides or places parts of it.
+    """Whether the text says more than the HTML without its style sheet, which hides or places parts
+    of it.
 
-    So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only in the text.
+    So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only
+    in the text.
     """
     html, text = joined(data.get("text/html", ""))[:_LOOKED_AT], joined(data.get("text/plain", ""))
     if is_wordless(text):
         return False
     if html.lstrip().lower().startswith("<pre") and "\x1b[" in text:
         return True
-    return any(_HIDES.search(part.partition("</style")[0]) for part in html.lower().split("<style")[1:])
+    return any(
+        _HIDES.search(part.partition("</style")[0]) for part in html.lower().split("<style")[1:]
+    )
 
 
 def is_wordless(text: str) -> bool:

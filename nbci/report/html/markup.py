@@ -14,7 +14,9 @@ _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 
 class Markup(str):
-    """Text that is HTML; made by `element`, by `fragment`, and by what escapes or filters text itself."""
+    """Text that is HTML; made by `element`, by `fragment`, and by what escapes or filters text
+    itself.
+    """
 
     __slots__ = ()
 
@@ -34,9 +36,12 @@ def _written(parts: Iterable[str | None]) -> list[str]:
 
 
 def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
-    """An element. `class_` stands for `class`, `_` within a name for `-`; attributes of None and False are left out."""
+    """An element. `class_` stands for `class`, `_` within a name for `-`; attributes of None and
+    False are left out.
+    """
     written = "".join(
-        f" {name.strip('_').replace('_', '-')}" + ("" if value is True else f'="{escaped(str(value))}"')
+        f" {name.strip('_').replace('_', '-')}"
+        + ("" if value is True else f'="{escaped(str(value))}"')
         for name, value in attributes.items()
         if value is not None and value is not False
     )
@@ -57,7 +62,8 @@ def table(
 ) -> Markup:
     """A table whose rows are headed by their first cell; columns without any content are left out.
 
-    It scrolls in a box of its own when the page is narrow; with `is_stacked`, a phone shows each cell on a line.
+    It scrolls in a box of its own when the page is narrow; with `is_stacked`, a phone shows each
+    cell on a line.
     """
     titles, kept = _with_content(list(heads), [list(row) for row in rows])
     if is_stacked:
@@ -83,15 +89,22 @@ def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], l
 
 
 def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
-    """Roles are written out, since cells that are no table cells to the style sheet would lose theirs."""
-    head = element("tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row")
+    """Roles are written out, since cells that are no table cells to the style sheet would lose
+    theirs.
+    """
+    head = element(
+        "tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row"
+    )
     body = [
         element(
             "tr",
             element("th", row[0], scope="row", role="rowheader"),
             *(
                 element(
-                    "td", element("span", head, class_="head", aria_hidden="true"), element("span", cell), role="cell"
+                    "td",
+                    element("span", head, class_="head", aria_hidden="true"),
+                    element("span", cell),
+                    role="cell",
                 )
                 for head, cell in zip(heads[1:], row[1:], strict=True)
             ),

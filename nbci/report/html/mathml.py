@@ -29,7 +29,9 @@ _ATTRIBUTES = frozenset(
     ).split()
 )
 _VALUE = re.compile(r"[A-Za-z0-9.,%+ -]{1,60}")
-_SAID_AS_TEXT = re.compile(r"\\begin\s*\{(?:tabular|table|figure|itemize|enumerate|center|tikzpicture|document)")
+_SAID_AS_TEXT = re.compile(
+    r"\\begin\s*\{(?:tabular|table|figure|itemize|enumerate|center|tikzpicture|document)"
+)
 _FORMULA = re.compile(
     r"\$\$(?P<block>.+?)\$\$|(?<!\\)\$(?P<inline>[^$]+?)(?<!\\)\$|\\\[(?P<shown>.+?)\\\]|\\\((?P<within>.+?)\\\)"
     r"|(?P<whole>\\begin\{(?P<kind>[a-zA-Z]+\*?)\}.+?\\end\{(?P=kind)\})",
@@ -38,7 +40,9 @@ _FORMULA = re.compile(
 
 
 def mathml(latex: str, *, block: bool) -> Markup | None:
-    """The formula as MathML; None where the LaTeX cannot be read, or only by leaving commands in it unread."""
+    """The formula as MathML; None where the LaTeX cannot be read, or only by leaving commands in it
+    unread.
+    """
     if len(latex) > _LIMIT or _SAID_AS_TEXT.search(latex):
         return None
     from latex2mathml.converter import convert_to_element
@@ -52,12 +56,16 @@ def mathml(latex: str, *, block: bool) -> Markup | None:
 
 
 def _written(node: Element) -> Iterator[str]:
-    """Written out here, since the library unescapes what it serialises, which would let markup through."""
+    """Written out here, since the library unescapes what it serialises, which would let markup
+    through.
+    """
     tag = node.tag.rpartition("}")[2]
     if tag not in _TAGS:
         raise ValueError(tag)
     kept = "".join(
-        f' {name}="{value}"' for name, value in node.attrib.items() if name in _ATTRIBUTES and _VALUE.fullmatch(value)
+        f' {name}="{value}"'
+        for name, value in node.attrib.items()
+        if name in _ATTRIBUTES and _VALUE.fullmatch(value)
     )
     yield f"<{tag}{kept}>"
     yield _text(node.text)
@@ -73,14 +81,18 @@ def _text(text: str | None) -> str:
 
 
 def from_latex(source: str) -> Markup | None:
-    """Text with formulas in any of LaTeX's marks; None where one of them cannot be read, or there is none."""
+    """Text with formulas in any of LaTeX's marks; None where one of them cannot be read, or there
+    is none.
+    """
     if len(source) > _TEXT_LIMIT:
         return None
     parts: list[Markup] = []
     at = 0
     for found in _FORMULA.finditer(source):
         block = bool(found["block"] or found["shown"] or found["whole"])
-        latex = next(text for text in found.group("block", "inline", "shown", "within", "whole") if text)
+        latex = next(
+            text for text in found.group("block", "inline", "shown", "within", "whole") if text
+        )
         shown = mathml(latex, block=block)
         if shown is None:
             return None

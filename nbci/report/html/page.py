@@ -77,16 +77,24 @@ def time(utc: str | None) -> Markup:
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
     """A list of names with what they are; pairs without a second part are left out."""
-    shown = [element("div", element("dt", name), element("dd", what)) for name, what in pairs if what]
+    shown = [
+        element("div", element("dt", name), element("dd", what)) for name, what in pairs if what
+    ]
     return element("dl", *shown, class_="facts")
 
 
 def linked(step: ShownStep) -> Markup | str:
     """The step's name; a link to its page, where it has one, from the report's folder."""
-    return element("a", step.record.name, href=step.page) if step.page is not None else step.record.name
+    return (
+        element("a", step.record.name, href=step.page)
+        if step.page is not None
+        else step.record.name
+    )
 
 
 def section(title: str, *content: str | None, anchor: str, class_: str | None = None) -> Markup:
     """A part of the page under a heading of its own."""
     heading = element("h2", title, id=f"{anchor}-title")
-    return element("section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title")
+    return element(
+        "section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title"
+    )

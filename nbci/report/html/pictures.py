@@ -117,7 +117,8 @@ _CHECKS = {
 
 @dataclass(slots=True)
 class Album:
-    """The files that a page shows or leads to, by their path in the report; `root` leads there from the page.
+    """The files that a page shows or leads to, by their path in the report; `root` leads there from
+    the page.
 
     `rules` are those of a style sheet of its own, `looks` the classes in it by their declarations.
     """
@@ -128,7 +129,10 @@ class Album:
     looks: dict[str, str] = field(default_factory=dict)
 
     def keep(self, stem: str, mime: str, data: str) -> str:
-        """Keep the picture as a file and give the address that the page shows it by. Raises BrokenPicture."""
+        """Keep the picture as a file and give the address that the page shows it by.
+
+        Raises BrokenPicture.
+        """
         return self.keep_file(f"{stem}.{SUFFIXES[mime]}", picture(mime, data))
 
     def keep_file(self, path: str, content: bytes) -> str:

@@ -1,4 +1,6 @@
-"""Plotly's figures as pictures, where kaleido and plotly are installed beside nbci; nothing comes from the network."""
+"""Plotly's figures as pictures, where kaleido and plotly are installed beside nbci; nothing comes
+from the network.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +22,16 @@ if TYPE_CHECKING:
 _MIME = "application/vnd.plotly.v1+json"
 # These fetch the outlines of countries or the tiles of a map.
 _FROM_NETWORK = frozenset(
-    ("choropleth choroplethmap choroplethmapbox densitymap densitymapbox scattergeo scattermap scattermapbox").split()
+    (
+        "choropleth choroplethmap choroplethmapbox densitymap densitymapbox scattergeo scattermap scattermapbox"
+    ).split()
 )
 
 
 def with_plotly_drawn(cells: Iterable[ShownCell]) -> dict[Place, dict[str, Any]]:
-    """The outputs that hold a figure of plotly and no picture of it, each with the picture that kaleido made."""
+    """The outputs that hold a figure of plotly and no picture of it, each with the picture that
+    kaleido made.
+    """
     figures: dict[Place, Mapping[str, Any]] = {}
     outputs: dict[Place, Mapping[str, Any]] = {}
     for cell in cells:
@@ -35,7 +41,10 @@ def with_plotly_drawn(cells: Iterable[ShownCell]) -> dict[Place, dict[str, Any]]
                 figures[cell.anchor, at], outputs[cell.anchor, at] = figure, output
     drawn = _drawn(figures) if figures else {}
     return {
-        place: {**outputs[place], "data": {**outputs[place]["data"], "image/png": base64.b64encode(png).decode()}}
+        place: {
+            **outputs[place],
+            "data": {**outputs[place]["data"], "image/png": base64.b64encode(png).decode()},
+        }
         for place, png in drawn.items()
     }
 
@@ -54,12 +63,19 @@ def _figure(output: object) -> Mapping[str, Any] | None:
     template = layout.get("template")
     kept = {name: value for name, value in layout.items() if name not in ("images", "template")}
     if isinstance(template, dict):
-        kept["template"] = {"data": template.get("data") or {}, "layout": _without_images(template.get("layout"))}
+        kept["template"] = {
+            "data": template.get("data") or {},
+            "layout": _without_images(template.get("layout")),
+        }
     return {"data": traces, "layout": kept}
 
 
 def _without_images(layout: object) -> dict[str, Any]:
-    return {name: value for name, value in layout.items() if name != "images"} if isinstance(layout, dict) else {}
+    return (
+        {name: value for name, value in layout.items() if name != "images"}
+        if isinstance(layout, dict)
+        else {}
+    )
 
 
 def _drawn(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:
@@ -72,7 +88,8 @@ def _drawn(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:
     with tempfile.TemporaryDirectory() as name:
         paths = {place: Path(name) / f"{at}.png" for at, place in enumerate(figures)}
         wanted = [
-            {"fig": figures[place], "path": str(path), "opts": {"format": "png"}} for place, path in paths.items()
+            {"fig": figures[place], "path": str(path), "opts": {"format": "png"}}
+            for place, path in paths.items()
         ]
         try:
             kaleido.write_fig_from_object_sync(wanted, kopts={"mathjax": False})

@@ -1,4 +1,6 @@
-"""SVG from a notebook, reduced to a drawing: nothing in it acts, and nothing outside it is asked for."""
+"""SVG from a notebook, reduced to a drawing: nothing in it acts, and nothing outside it is asked
+for.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,8 @@ _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]
 _INSIDE = re.compile(r"#[^\s\"'()<>\\]+")
 # In CSS anything may be written with escapes, so a style sheet with a backslash is not read at all.
 _ASKS = re.compile(
-    r"\\|@import|@namespace|@font-face|expression\s*\(|javascript:|image-set\s*\(|-moz-binding", re.IGNORECASE
+    r"\\|@import|@namespace|@font-face|expression\s*\(|javascript:|image-set\s*\(|-moz-binding",
+    re.IGNORECASE,
 )
 _URL = re.compile(r"url\s*\(", re.IGNORECASE)
 _TELLING = re.compile(r"[\\(:@]")
@@ -81,7 +84,9 @@ def _is_kept(node: ElementTree.Element, name: str, value: str) -> bool:
         return False
     if local in ("href", "src"):
         is_image = node.tag == f"{{{_SVG}}}image"
-        return bool(_INSIDE.fullmatch(value.strip()) or (is_image and _PICTURE.fullmatch(value.strip())))
+        return bool(
+            _INSIDE.fullmatch(value.strip()) or (is_image and _PICTURE.fullmatch(value.strip()))
+        )
     return _is_harmless(value)
 
 
@@ -89,6 +94,8 @@ def _is_harmless(text: str) -> bool:
     """Whether a style sheet or a single value asks for nothing outside the drawing."""
     if not _TELLING.search(text):
         return True
-    bare = "".join([text.partition("/*")[0], *(part.partition("*/")[2] for part in text.split("/*")[1:])])
+    bare = "".join(
+        [text.partition("/*")[0], *(part.partition("*/")[2] for part in text.split("/*")[1:])]
+    )
     asked = [part.partition(")")[0].strip(" \t\n'\"") for part in _URL.split(bare)[1:]]
     return not _ASKS.search(bare) and all(_INSIDE.fullmatch(address) for address in asked)

@@ -1,4 +1,6 @@
-"""A difference of two texts as it is shown: lines that went and came, and in them the words that differ."""
+"""A difference of two texts as it is shown: lines that went and came, and in them the words that
+differ.
+"""
 
 from __future__ import annotations
 
@@ -22,11 +24,17 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def diff_block(lines: Sequence[str], *, label: str = "Difference") -> Markup:
-    """The lines of a unified diff, without its file names, in a box; of a very long one, the beginning."""
+    """The lines of a unified diff, without its file names, in a box; of a very long one, the
+    beginning.
+    """
     shown = list(_blocks(lines[:_LINES]))
     if len(lines) > _LINES:
-        shown.append(element("span", f"… {counted(len(lines) - _LINES, 'line')} more of this difference …\n"))
-    return element("pre", element("code", *shown), class_="diff", tabindex=0, role="region", aria_label=label)
+        shown.append(
+            element("span", f"… {counted(len(lines) - _LINES, 'line')} more of this difference …\n")
+        )
+    return element(
+        "pre", element("code", *shown), class_="diff", tabindex=0, role="region", aria_label=label
+    )
 
 
 def counts(lines: Iterable[str]) -> tuple[int, int]:
@@ -56,7 +64,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
 
 
 def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
-    """Lines that went and those that came in their place; the words of those that are alike are compared."""
+    """Lines that went and those that came in their place; the words of those that are alike are
+    compared.
+    """
     pairs = _alike([line[1:] for line in gone], [line[1:] for line in come])
     back = {new: old for old, new in pairs.items()}
     for at, line in enumerate(gone):
@@ -83,7 +93,9 @@ def _alike(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
 def _ratio(old: str, new: str) -> float:
     if max(len(old), len(new)) > _LONGEST:
         return 0.0
-    return difflib.SequenceMatcher(None, _WORDS.findall(old), _WORDS.findall(new), autojunk=False).ratio()
+    return difflib.SequenceMatcher(
+        None, _WORDS.findall(old), _WORDS.findall(new), autojunk=False
+    ).ratio()
 
 
 def _line(tag: str, line: str, content: Markup | None) -> Markup:
@@ -98,7 +110,11 @@ def _hunk(line: str) -> Markup | None:
 
 
 def _cut(line: str) -> str:
-    return line if len(line) <= _LONGEST else f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"
+    return (
+        line
+        if len(line) <= _LONGEST
+        else f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"
+    )
 
 
 def _marked(mine: str, other: str) -> Markup:

@@ -1,4 +1,6 @@
-"""HTML and Markdown that a notebook brought along, reduced to what can be shown and cannot do anything."""
+"""HTML and Markdown that a notebook brought along, reduced to what can be shown and cannot do
+anything.
+"""
 
 from __future__ import annotations
 
@@ -41,15 +43,29 @@ _ATTRIBUTES = {
     "td": {"colspan", "rowspan"},
     "th": {"colspan", "rowspan"},
 }
-_VALUES = {"th": {"scope": {"row", "col", "rowgroup", "colgroup"}}, "details": {"open": {"", "open"}}}
-_CLASSES = {"alert", "alert-info", "alert-warning", "alert-danger", "alert-success", "to-right", "to-center"}
+_VALUES = {
+    "th": {"scope": {"row", "col", "rowgroup", "colgroup"}},
+    "details": {"open": {"", "open"}},
+}
+_CLASSES = {
+    "alert",
+    "alert-info",
+    "alert-warning",
+    "alert-danger",
+    "alert-success",
+    "to-right",
+    "to-center",
+}
 _LOOK = re.compile(r"u-look-[0-9]+")
 _STYLED = re.compile(rf' style="({_LOOK.pattern})"')
 _WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
 _DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
 _SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
 _SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
-_NESTED = re.compile(r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]", re.IGNORECASE)
+_NESTED = re.compile(
+    r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]",
+    re.IGNORECASE,
+)
 _DEEPEST = 500
 _LONGEST_STYLE = 1_000
 _IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
@@ -64,9 +80,11 @@ _MOST_PASSES = 5
 
 @dataclass(slots=True)
 class Surroundings:
-    """The page around untrusted markup: where pictures go, which ids are taken, what a cell has attached.
+    """The page around untrusted markup: where pictures go, which ids are taken, what a cell has
+    attached.
 
-    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of ours does.
+    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of
+    ours does.
     """
 
     album: Album
@@ -87,7 +105,9 @@ class Surroundings:
 
 
 def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
-    """The HTML without what acts or asks for anything; None when nothing is left that could be read or seen."""
+    """The HTML without what acts or asks for anything; None when nothing is left that could be read
+    or seen.
+    """
     shown = _sanitised(clean(source), around, [])
     return shown if _says_something(shown) else None
 
@@ -107,7 +127,10 @@ def settled(page: str, ids: set[str]) -> str:
 
 
 def _says_something(shown: str) -> bool:
-    return bool(re.search(r"<(?:img|math|hr)\b", shown) or re.sub(r"<[^>]*>", "", shown).replace("&nbsp;", "").strip())
+    return bool(
+        re.search(r"<(?:img|math|hr)\b", shown)
+        or re.sub(r"<[^>]*>", "", shown).replace("&nbsp;", "").strip()
+    )
 
 
 def _title(svg: str) -> str:
@@ -137,17 +160,23 @@ def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[
     """The source with a place to be filled for each `<svg>`, which becomes a file."""
     written: list[str] = []
     at = 0
-    while (start := _SVG_START.search(source, at)) and (end := _SVG_END.search(source, start.end())):
+    while (start := _SVG_START.search(source, at)) and (
+        end := _SVG_END.search(source, start.end())
+    ):
         drawn = source[start.start() : end.end()]
         address = around.picture("image/svg+xml", drawn) if around else None
-        parts.append(element("img", src=address, alt=_title(drawn) or "Drawing") if address else Markup())
+        parts.append(
+            element("img", src=address, alt=_title(drawn) or "Drawing") if address else Markup()
+        )
         written += [source[at : start.start()], f"{_OWN[0]}{len(parts) - 1}{_OWN[1]}"]
         at = end.end()
     return "".join([*written, source[at:]])
 
 
 def _is_deep(source: str) -> bool:
-    """Whether elements may be nested deeper than browsers follow; a parser's time grows with the square of it."""
+    """Whether elements may be nested deeper than browsers follow; a parser's time grows with the
+    square of it.
+    """
     depth = 0
     for found in _NESTED.finditer(source):
         depth = max(0, depth - 1) if found[1] else depth + 1
@@ -200,7 +229,11 @@ def _attribute(name: str, value: str, around: Surroundings | None) -> str | None
         case "style":
             return around.album.class_for(value) if around and len(value) < _LONGEST_STYLE else None
         case "colspan" | "rowspan" | "width" | "height" | "start":
-            return value if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000 else None
+            return (
+                value
+                if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000
+                else None
+            )
         case "alt":
             return one_line(value, 300)
     return value
@@ -264,11 +297,15 @@ def _attached(name: str, around: Surroundings) -> str | None:
 
 
 def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
-    """Headings stand below the page's own, pictures that are not to be had are told, formulas are put in."""
+    """Headings stand below the page's own, pictures that are not to be had are told, formulas are
+    put in.
+    """
     shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
     shown = _IMG.sub(_image, shown)
     shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
-    shown = _OWN_PART.sub(lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown)
+    shown = _OWN_PART.sub(
+        lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown
+    )
     return Markup(clean(shown))
 
 
@@ -292,11 +329,15 @@ def _parser() -> Any:
     parser = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
     # Which links and pictures are shown is decided after it, for Markdown and HTML alike.
     parser.validateLink = lambda url: True  # type: ignore[method-assign]  # it is made to be
-    return parser.use(dollarmath_plugin, allow_labels=False, allow_digits=False, double_inline=True).use(amsmath_plugin)
+    return parser.use(
+        dollarmath_plugin, allow_labels=False, allow_digits=False, double_inline=True
+    ).use(amsmath_plugin)
 
 
 def _prepare(tokens: Sequence[Token], formulas: list[Markup]) -> None:
-    """Formulas become places to be filled, headings get the ids that Jupyter gives, alignment becomes a class."""
+    """Formulas become places to be filled, headings get the ids that Jupyter gives, alignment
+    becomes a class.
+    """
     for at, token in enumerate(tokens):
         if token.type.startswith(("math", "amsmath")):
             formulas.append(_formula(token))
@@ -313,6 +354,14 @@ def _formula(token: Token) -> Markup:
     block = token.type not in ("math_inline", "math_single")
     shown = mathml(token.content, block=block)
     if shown is None:
-        text = token.content if token.type == "amsmath" else f"{token.markup}{token.content}{token.markup}"
+        text = (
+            token.content
+            if token.type == "amsmath"
+            else f"{token.markup}{token.content}{token.markup}"
+        )
         return element("code", text)
-    return element("div", shown, class_="math") if block and token.type != "math_inline_double" else shown
+    return (
+        element("div", shown, class_="math")
+        if block and token.type != "math_inline_double"
+        else shown
+    )

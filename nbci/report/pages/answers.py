@@ -1,4 +1,6 @@
-"""What a reviewer asks first, answered from the record: may it go out, what changed, can the run be trusted."""
+"""What a reviewer asks first, answered from the record: may it go out, what changed, can the run be
+trusted.
+"""
 
 from __future__ import annotations
 
@@ -53,11 +55,19 @@ def _may_go_out(material: Material) -> Answer:
     record, plan = material.run.record, material.run.plan
     question = "May it go out?"
     if record.result != "passed":
-        said = {"failed": "No, the run failed", "interrupted": "No, the run was interrupted"}.get(record.result)
-        return Answer(question=question, said=said or "Not yet, the run goes on", sign="bad" if said else "look")
+        said = {"failed": "No, the run failed", "interrupted": "No, the run was interrupted"}.get(
+            record.result
+        )
+        return Answer(
+            question=question,
+            said=said or "Not yet, the run goes on",
+            sign="bad" if said else "look",
+        )
     promoted = tuple(
         Point(
-            text=f"{it.model}@{it.version} was made of it" + (f" and is in {it.stage}" if it.stage else ""), sign="good"
+            text=f"{it.model}@{it.version} was made of it"
+            + (f" and is in {it.stage}" if it.stage else ""),
+            sign="good",
         )
         for it in material.releases
     )
@@ -78,7 +88,11 @@ def _judged(question: str, verdict: Verdict, promoted: tuple[Point, ...]) -> Ans
     total = counted(len(verdict.gates), "gate")
     points = [_gate(gate, "bad") for gate in refusing] + [_gate(gate, "look") for gate in warning]
     if refusing:
-        said = f"No, {len(refusing)} of {total} refused it" if len(verdict.gates) > 1 else "No, its gate refused it"
+        said = (
+            f"No, {len(refusing)} of {total} refused it"
+            if len(verdict.gates) > 1
+            else "No, its gate refused it"
+        )
         return Answer(question=question, said=said, sign="bad", points=(*points, *promoted))
     tightest = _tightest(verdict.gates)
     if tightest is not None and not points:
@@ -92,17 +106,26 @@ def _judged(question: str, verdict: Verdict, promoted: tuple[Point, ...]) -> Ans
 
 def _gate(gate: GateResult, sign: Sign) -> Point:
     found = "" if gate.found is None else f"{measured(gate.found, gate.unit)} found, "
-    why = f"overridden by {gate.override.by}: {gate.override.reason}" if gate.override else gate.reason
+    why = (
+        f"overridden by {gate.override.by}: {gate.override.reason}"
+        if gate.override
+        else gate.reason
+    )
     return Point(text=f"{gate.title} {gate.asked}: {found}{why}", sign=sign, anchor="gates")
 
 
 def _tightest(gates: Sequence[GateResult]) -> Point | None:
-    """The gate with the least room, told in its metric's own unit; only where they speak of one metric."""
+    """The gate with the least room, told in its metric's own unit; only where they speak of one
+    metric.
+    """
     bounded = [gate for gate in gates if gate.margin is not None and math.isfinite(gate.margin)]
     if not bounded or len({gate.metric for gate in bounded}) > 1:
         return None
     gate = min(bounded, key=lambda gate: gate.margin or 0.0)
-    return Point(text=f"the closest: {gate.title} {gate.asked}, {rough(gate.margin or 0.0)} to spare", anchor="gates")
+    return Point(
+        text=f"the closest: {gate.title} {gate.asked}, {rough(gate.margin or 0.0)} to spare",
+        anchor="gates",
+    )
 
 
 def _changed(material: Material) -> Answer:
@@ -114,7 +137,9 @@ def _changed(material: Material) -> Answer:
     if not inputs and not has_new_result(baseline.difference):
         return Answer(question=question, said="Nothing", sign="plain", points=(_since(baseline),))
     said = kinds(baseline.difference) or "Nothing but the results"
-    return Answer(question=question, said=said, sign="plain", points=(*inputs, *results, _since(baseline)))
+    return Answer(
+        question=question, said=said, sign="plain", points=(*inputs, *results, _since(baseline))
+    )
 
 
 def _since(baseline: Baseline) -> Point:
@@ -122,9 +147,16 @@ def _since(baseline: Baseline) -> Point:
 
 
 def _results(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
-    """The metrics that moved: what got worse first, then what got better. Only a whole run can lack one."""
+    """The metrics that moved: what got worse first, then what got better.
+
+    Only a whole run can lack one.
+    """
     found = baseline.difference.metrics
-    changes = [change for change in found if moved(change) != "the same" and (is_whole or change.after is not None)]
+    changes = [
+        change
+        for change in found
+        if moved(change) != "the same" and (is_whole or change.after is not None)
+    ]
     order = {False: 0, True: 1, None: 2}
     changes.sort(key=lambda change: order[change.better])
     for change in changes[:_NAMED]:
@@ -143,17 +175,31 @@ def _trust(material: Material, steps: Sequence[ShownStep]) -> Answer:
     record = material.run.record
     doubts = [*_doubts(material, steps)]
     points = (*doubts, *_assurances(record, steps))
-    said = "Nothing speaks against it" if not doubts else f"{counted(len(doubts), 'reason')} to look twice"
-    return Answer(question="Can I trust the run?", said=said, sign="look" if doubts else "good", points=points)
+    said = (
+        "Nothing speaks against it"
+        if not doubts
+        else f"{counted(len(doubts), 'reason')} to look twice"
+    )
+    return Answer(
+        question="Can I trust the run?", said=said, sign="look" if doubts else "good", points=points
+    )
 
 
 def _doubts(material: Material, steps: Sequence[ShownStep]) -> Iterator[Point]:
     record, baseline = material.run.record, material.baseline
     if record.git is None or record.git.commit is None:
-        yield Point(text="it was made from files that are in no commit", sign="look", anchor="about")
+        yield Point(
+            text="it was made from files that are in no commit", sign="look", anchor="about"
+        )
     elif record.git.dirty:
-        yield Point(text="the working tree held changes that are in no commit", sign="look", anchor="again")
-    if baseline is not None and not has_new_input(baseline.difference) and has_new_result(baseline.difference):
+        yield Point(
+            text="the working tree held changes that are in no commit", sign="look", anchor="again"
+        )
+    if (
+        baseline is not None
+        and not has_new_input(baseline.difference)
+        and has_new_result(baseline.difference)
+    ):
         text = "the results differ from the baseline's though code, data, parameters and packages are the same"
         yield Point(text=text, sign="look", anchor="changes")
     odd = [name for name, value in record.metrics.items() if not math.isfinite(value)]
@@ -162,14 +208,22 @@ def _doubts(material: Material, steps: Sequence[ShownStep]) -> Iterator[Point]:
     left_out = [step.record.name for step in steps if step.record.result == "skipped"]
     if left_out and record.result == "passed":
         yield Point(
-            text=f"{counted(len(left_out), 'step')} did not run: {_some(left_out)}", sign="look", anchor="steps"
+            text=f"{counted(len(left_out), 'step')} did not run: {_some(left_out)}",
+            sign="look",
+            anchor="steps",
         )
     again = [step.record.name for step in steps if len(step.record.attempts) > 1]
     if again:
-        yield Point(text=f"needed more than one attempt: {_some(again)}", sign="look", anchor="steps")
-    hosts = {part.label for step in steps for part in step.record.observed if part.kind == "network"}
+        yield Point(
+            text=f"needed more than one attempt: {_some(again)}", sign="look", anchor="steps"
+        )
+    hosts = {
+        part.label for step in steps for part in step.record.observed if part.kind == "network"
+    }
     if hosts:
-        yield Point(text=f"steps used the network: {_some(sorted(hosts))}", sign="look", anchor="steps")
+        yield Point(
+            text=f"steps used the network: {_some(sorted(hosts))}", sign="look", anchor="steps"
+        )
     if found := warnings(record, material.run.plan, steps):
         yield Point(text=counted(len(found), "warning"), sign="look", anchor="warnings")
     if record.verdict is not None and record.verdict.overrides:
@@ -180,7 +234,11 @@ def _doubts(material: Material, steps: Sequence[ShownStep]) -> Iterator[Point]:
 def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point]:
     git = record.git
     if git is not None and git.commit is not None and not git.dirty:
-        yield Point(text=f"made from commit {git.commit[:10]}, with nothing uncommitted", sign="good", anchor="again")
+        yield Point(
+            text=f"made from commit {git.commit[:10]}, with nothing uncommitted",
+            sign="good",
+            anchor="again",
+        )
     ran = sum(step.record.result in ("passed", "failed") for step in steps)
     reused = [step for step in steps if step.record.result == "reused"]
     if reused:

@@ -45,7 +45,11 @@ class CellsOfStep:
 
     def compared(self, comparison: CellComparison) -> Markup:
         """The cell marked by what it was in the baseline."""
-        return gone(comparison) if comparison.after is None else self.cell(comparison.after, comparison)
+        return (
+            gone(comparison)
+            if comparison.after is None
+            else self.cell(comparison.after, comparison)
+        )
 
     def cell(self, cell: ShownCell, comparison: CellComparison | None = None) -> Markup:
         """The cell with its outputs."""
@@ -53,8 +57,17 @@ class CellsOfStep:
             return self._prose(cell, comparison)
         if cell.kind != "code":
             short = shortened(cell.source, INLINE_LIMIT)
-            missing = f"\n… {counted(short.left_out, 'character')} are left out …\n" if short.left_out else ""
-            return element("pre", revealed(escaped(short.head + missing + short.tail)), class_="raw", id=cell.anchor)
+            missing = (
+                f"\n… {counted(short.left_out, 'character')} are left out …\n"
+                if short.left_out
+                else ""
+            )
+            return element(
+                "pre",
+                revealed(escaped(short.head + missing + short.tail)),
+                class_="raw",
+                id=cell.anchor,
+            )
         outputs = self._outputs(cell)
         heading = (name_of(cell), " ", _notes(cell.run), mark(comparison))
         return element(
@@ -77,12 +90,16 @@ class CellsOfStep:
             ids=self.ids,
             attachments=cell.attachments,
         )
-        shown = element("div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor)
+        shown = element(
+            "div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor
+        )
         changed = changes_of_source(comparison)
         return fragment(shown, changed) if changed else shown
 
     def _outputs(self, cell: ShownCell) -> Markup:
-        outputs = [self.drawn.get((cell.anchor, at), output) for at, output in enumerate(cell.outputs)]
+        outputs = [
+            self.drawn.get((cell.anchor, at), output) for at, output in enumerate(cell.outputs)
+        ]
         if len(outputs) <= _WITH_CELL + 5:
             return fragment(*rendered(outputs, self._place(cell)))
         # Why a cell failed stands with the cell.
@@ -92,23 +109,31 @@ class CellsOfStep:
         last = rendered(ending, place, first=len(outputs))
         return fragment(*rendered(paged[:_WITH_CELL], place), self._more(cell, paged), *last)
 
-    def _place(self, cell: ShownCell, *, album: Album | None = None, ids: set[str] | None = None) -> OutputPlace:
+    def _place(
+        self, cell: ShownCell, *, album: Album | None = None, ids: set[str] | None = None
+    ) -> OutputPlace:
         step = self.step
         return OutputPlace(
             album=album or self.album,
             stem=f"{step.stem}/{cell.anchor}",
             describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
-            notebook=path_in_run(step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"),
+            notebook=path_in_run(
+                step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"
+            ),
             cell=f"steps/{step.stem}.html#{cell.anchor}",
             ids=self.ids if ids is None else ids,
             unfolded=cell is self.failed,
         )
 
     def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
-        """Pages of the outputs that are too many to stand under their cell, and a line that leads to them."""
+        """Pages of the outputs that are too many to stand under their cell, and a line that leads
+        to them.
+        """
         starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
         for number, start in enumerate(starts, 1):
-            self.album.keep_file(self._more_path(cell, number), self._more_page(cell, outputs, number, start))
+            self.album.keep_file(
+                self._more_path(cell, number), self._more_page(cell, outputs, number, start)
+            )
         left = counted(len(outputs) - _WITH_CELL, "more output")
         pages = "on a page of its own" if len(starts) == 1 else f"on {len(starts)} pages"
         link = element("a", left, href=f"{ROOT}{self._more_path(cell, 1)}")
@@ -117,13 +142,22 @@ class CellsOfStep:
     def _more_path(self, cell: ShownCell, number: int) -> str:
         return f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.html"
 
-    def _more_page(self, cell: ShownCell, outputs: Sequence[object], number: int, start: int) -> bytes:
+    def _more_page(
+        self, cell: ShownCell, outputs: Sequence[object], number: int, start: int
+    ) -> bytes:
         shown = outputs[start : start + _ON_PAGE]
         ids: set[str] = set()
         album = Album(root=APART, files=self.album.files)
         place = self._place(cell, album=album, ids=ids)
         title = f"{name_of(cell)} of step {self.step.record.name}"
-        links = [element("a", "back to the cell", href=f"{APART}steps/{self.step.stem}.html#{cell.anchor}", rel="up")]
+        links = [
+            element(
+                "a",
+                "back to the cell",
+                href=f"{APART}steps/{self.step.stem}.html#{cell.anchor}",
+                rel="up",
+            )
+        ]
         for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
             if other >= 1 and _WITH_CELL + (other - 1) * _ON_PAGE < len(outputs):
                 address = f"{cell.anchor}-page-{other}.html"
@@ -132,7 +166,9 @@ class CellsOfStep:
         sheet = album.keep_sheet(f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.css")
         intro = f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}"
         footer = cell.first_line
-        return page_apart(title, links, main, footer=footer, sheet=sheet, ids=ids, number=number, intro=intro)
+        return page_apart(
+            title, links, main, footer=footer, sheet=sheet, ids=ids, number=number, intro=intro
+        )
 
     def _spilled(self, run: CellRun | None) -> Markup | None:
         if run is None or run.spilled is None:
@@ -152,7 +188,9 @@ def _is_error(output: object) -> bool:
 
 
 def _shown_source(cell: ShownCell) -> str:
-    """The source; of imports and functions what the step runs, without the lines that were left out of it."""
+    """The source; of imports and functions what the step runs, without the lines that were left out
+    of it.
+    """
     if cell.run is None or cell.run.role not in ("imports", "functions"):
         return cell.source
     return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", cell.source).strip("\n")
@@ -164,5 +202,7 @@ def _notes(run: CellRun | None) -> Markup | None:
     role = {"injected": "parameters of this run", "step": None}.get(run.role, run.role)
     notes = [note for note in (role, duration(run.seconds)) if note]
     return fragment(
-        element("span", ", ".join(notes), class_="notes"), " ", None if run.result == "passed" else verdict(run.result)
+        element("span", ", ".join(notes), class_="notes"),
+        " ",
+        None if run.result == "passed" else verdict(run.result),
     )

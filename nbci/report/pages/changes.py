@@ -34,13 +34,21 @@ def in_words(found: RunDifference) -> list[str]:
     """What went in differently, a line for each kind of thing; metrics are told elsewhere."""
     packages = _packages(found)
     lines = [
-        _listed([f"{one_line(change.name)} {_old_new(change)}" for change in found.params], "parameter"),
+        _listed(
+            [f"{one_line(change.name)} {_old_new(change)}" for change in found.params], "parameter"
+        ),
         _code_in_words(found.code),
         *_data_in_words([change for change in found.data if change.role == "in"]),
-        _listed([f"{one_line(change.name)} {_came_or_went(change)}" for change in found.used], "used file"),
+        _listed(
+            [f"{one_line(change.name)} {_came_or_went(change)}" for change in found.used],
+            "used file",
+        ),
         _listed([f"{one_line(change.name)} {_old_new(change)}" for change in packages], "package"),
         _listed([f"{change.name} {_old_new(change)}" for change in _kernels(found)], "kernel"),
-        _listed([f"step {one_line(change.name)} {_came_or_went(change)}" for change in _steps(found)], "step"),
+        _listed(
+            [f"step {one_line(change.name)} {_came_or_went(change)}" for change in _steps(found)],
+            "step",
+        ),
     ]
     return [line for line in lines if line]
 
@@ -62,18 +70,23 @@ def kinds(found: RunDifference) -> str:
 def has_new_input(found: RunDifference) -> bool:
     """Whether anything differs that the results are made of."""
     data_in = [change for change in found.data if change.role == "in"]
-    return bool(found.params or found.code or data_in or found.used or _packages(found) or _kernels(found))
+    return bool(
+        found.params or found.code or data_in or found.used or _packages(found) or _kernels(found)
+    )
 
 
 def has_new_result(found: RunDifference) -> bool:
     """Whether a metric or an out differs."""
     return any(change.role == "out" for change in found.data) or any(
-        metric.before is not None and metric.after is not None and metric.difference for metric in found.metrics
+        metric.before is not None and metric.after is not None and metric.difference
+        for metric in found.metrics
     )
 
 
 def moved(change: MetricChange) -> str:
-    """By how much a metric moved, with its sign and its direction in words; `new` or `gone` where one side lacks it."""
+    """By how much a metric moved, with its sign and its direction in words; `new` or `gone` where
+    one side lacks it.
+    """
     if change.before is None or change.after is None:
         return "new" if change.before is None else "gone"
     if math.isnan(change.before) or math.isnan(change.after):
@@ -94,7 +107,10 @@ def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
     parts = [
         _part("Parameters", _change_table("Parameters", found.params)),
         _part("Code", _code(found.code)),
-        _part("Data", _data([change for change in found.data if change.role == "in"], "Data that was read")),
+        _part(
+            "Data",
+            _data([change for change in found.data if change.role == "in"], "Data that was read"),
+        ),
         _part("Modules and undeclared files", _used(found.used)),
         _part("Packages", _change_table("Packages", _packages(found))),
         _part("Steps", _change_table("Steps", found.steps)),
@@ -104,22 +120,33 @@ def changes_section(baseline: Baseline | None, why_none: str | None) -> Markup:
     shown = [part for part in parts if part is not None]
     nothing = None if shown else element("p", "Nothing differs.")
     return section(
-        "What changed", element("p", f"Since {baseline.title}.", class_="since"), nothing, *shown, anchor="changes"
+        "What changed",
+        element("p", f"Since {baseline.title}.", class_="since"),
+        nothing,
+        *shown,
+        anchor="changes",
     )
 
 
 def cell_title(change: CellChange, steps: Sequence[str] | None = None) -> str:
     """`digits/train, cell 10 changed`; of a cell that moved, both its numbers."""
-    numbers = dict.fromkeys(number for number in (change.before, change.after) if number is not None)
+    numbers = dict.fromkeys(
+        number for number in (change.before, change.after) if number is not None
+    )
     where = " → ".join(str(number) for number in numbers)
-    named = ", ".join(steps or (change.step,)) if len(steps or ()) <= _NAMED else f"{len(steps or ())} steps"
+    named = (
+        ", ".join(steps or (change.step,))
+        if len(steps or ()) <= _NAMED
+        else f"{len(steps or ())} steps"
+    )
     return f"{named}: cell {where} {change.kind}"
 
 
 def grouped(changes: Sequence[CellChange]) -> list[tuple[CellChange, tuple[str, ...]]]:
     """Each changed cell once, with the steps that run it.
 
-    Of a cell of imports or functions, a step has only what it needs: what differs for any of them is brought together.
+    Of a cell of imports or functions, a step has only what it needs: what differs for any of them
+    is brought together.
     """
     groups: dict[tuple[str, int | None, int | None], list[CellChange]] = {}
     for change in changes:
@@ -190,7 +217,10 @@ def _code_in_words(changes: Sequence[CellChange]) -> str:
         return ""
     kinds = [change.kind for change, _ in cells]
     parts = [(kind, kinds.count(kind)) for kind in ("changed", "added", "removed") if kind in kinds]
-    said = ", ".join(f"{counted(count, 'cell') if not at else count} {kind}" for at, (kind, count) in enumerate(parts))
+    said = ", ".join(
+        f"{counted(count, 'cell') if not at else count} {kind}"
+        for at, (kind, count) in enumerate(parts)
+    )
     return f"{said} in {_listed(list(dict.fromkeys(step for _, steps in cells for step in steps)), 'step')}"
 
 
@@ -208,28 +238,41 @@ def _files(change: DataChange) -> Mapping[str, Sequence[str]]:
 
 def _change_table(title: str, changes: Sequence[Change]) -> Markup | None:
     rows = [
-        (one_line(change.name), element("code", _value(change.before)), element("code", _value(change.after)))
+        (
+            one_line(change.name),
+            element("code", _value(change.before)),
+            element("code", _value(change.after)),
+        )
         for change in changes
     ]
     return _rows(title, ("Name", "Before", "Now"), rows)
 
 
 def _used(changes: Sequence[Change]) -> Markup | None:
-    rows = [(element("code", one_line(change.name)), _kind(_came_or_went(change))) for change in changes]
+    rows = [
+        (element("code", one_line(change.name)), _kind(_came_or_went(change))) for change in changes
+    ]
     return _rows("Modules and undeclared files", ("File", "Change"), rows)
 
 
 def _rows(title: str, heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> Markup | None:
     if not rows:
         return None
-    more = element("p", f"… and {len(rows) - _ROWS:,} more.", class_="note") if len(rows) > _ROWS else None
+    more = (
+        element("p", f"… and {len(rows) - _ROWS:,} more.", class_="note")
+        if len(rows) > _ROWS
+        else None
+    )
     shown = fragment(table(title, heads, rows[:_ROWS], is_stacked=True), more)
     return shown if len(rows) <= _FILES_NAMED else folded(f"{len(rows):,} differ", shown)
 
 
 def _kind(kind: str) -> Markup:
     return element(
-        "span", {"added": "+ ", "removed": f"{MINUS} ", "changed": "~ "}.get(kind, ""), kind, class_=f"kind kind-{kind}"
+        "span",
+        {"added": "+ ", "removed": f"{MINUS} ", "changed": "~ "}.get(kind, ""),
+        kind,
+        class_=f"kind kind-{kind}",
     )
 
 
@@ -247,7 +290,9 @@ def _cell(change: CellChange, steps: Sequence[str], *, is_open: bool) -> Markup:
     title = cell_title(change, steps)
     size_of = element("span", f"+{came} {MINUS}{went}", class_="note")
     is_open = is_open and len(change.diff) <= _LINES_UNFOLDED
-    return folded(fragment(title, " ", size_of), diff_block(change.diff, label=title), is_open=is_open)
+    return folded(
+        fragment(title, " ", size_of), diff_block(change.diff, label=title), is_open=is_open
+    )
 
 
 def _data(changes: Sequence[DataChange], title: str) -> Markup | None:
@@ -276,9 +321,13 @@ def _names(change: DataChange) -> Markup | None:
     """The files of a folder that differ, by what became of them."""
     if not any(_files(change).values()):
         return None
-    said = [f"{counted(len(names), 'file')} {word}" for word, names in _files(change).items() if names]
+    said = [
+        f"{counted(len(names), 'file')} {word}" for word, names in _files(change).items() if names
+    ]
     items = [item for word, names in _files(change).items() for item in _some(word, names)]
-    return folded(f"{one_line(change.path)}: {', '.join(said)}", element("ul", *items, class_="plain"))
+    return folded(
+        f"{one_line(change.path)}: {', '.join(said)}", element("ul", *items, class_="plain")
+    )
 
 
 def _some(word: str, names: Sequence[str]) -> Iterator[Markup]:

@@ -1,4 +1,6 @@
-"""The cells of a step beside those of the run that it is compared with: what each was, and how its outputs differ."""
+"""The cells of a step beside those of the run that it is compared with: what each was, and how its
+outputs differ.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +26,22 @@ _MOST_CHARACTERS = 200_000
 _ADDRESS = re.compile(r"\b0x[0-9a-fA-F]{6,16}\b")
 # Drawings of matplotlib and graphviz name their parts at random, and say when they were made.
 _RANDOM = re.compile(r"\b[a-z]*[0-9a-f]{10,}\b|<dc:date>[^<]*")
-_SAYS = ("text/plain", "text/markdown", "text/latex", "text/html", "application/json", "application/javascript")
+_SAYS = (
+    "text/plain",
+    "text/markdown",
+    "text/latex",
+    "text/html",
+    "application/json",
+    "application/javascript",
+)
 _RECORDS = "application/scrapbook.scrap"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The `at`-th picture among a cell's outputs, as the notebook holds it; `output` counts all outputs."""
+    """The `at`-th picture among a cell's outputs, as the notebook holds it; `output` counts all
+    outputs.
+    """
 
     at: int
     output: int
@@ -40,11 +51,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellComparison:
-    """A cell beside the one that it was: `before` is None for a new cell, `after` for one that is gone.
+    """A cell beside the one that it was: `before` is None for a new cell, `after` for one that is
+    gone.
 
-    Diffs are unified, without file names. `pictures`: those that the cell showed before and now shows otherwise, each
-    with what stands in its place now, if anything does. `is_long`: its outputs differ and are too long to be compared
-    line by line.
+    Diffs are unified, without file names. `pictures`: those that the cell showed before and now
+    shows otherwise, each with what stands in its place now, if anything does. `is_long`: its
+    outputs differ and are too long to be compared line by line.
     """
 
     before: ShownCell | None
@@ -68,7 +80,9 @@ class CellComparison:
 
 
 def compared(before: ShownStep, after: ShownStep) -> tuple[CellComparison, ...]:
-    """The cells of both in the order of reading; outputs are compared where both executed notebooks are there."""
+    """The cells of both in the order of reading; outputs are compared where both executed notebooks
+    are there.
+    """
     old, new = before.cells, after.cells
     both = before.is_from_notebook and after.is_from_notebook
     if before.is_from_notebook != after.is_from_notebook:
@@ -76,7 +90,8 @@ def compared(before: ShownStep, after: ShownStep) -> tuple[CellComparison, ...]:
         old, new = (tuple(cell for cell in cells if cell.kind == "code") for cells in (old, new))
     pairs = aligned([_text(cell) for cell in old], [_text(cell) for cell in new])
     return tuple(
-        _comparison(None if at is None else old[at], None if to is None else new[to], outputs=both) for at, to in pairs
+        _comparison(None if at is None else old[at], None if to is None else new[to], outputs=both)
+        for at, to in pairs
     )
 
 
@@ -84,7 +99,9 @@ def _text(cell: ShownCell) -> str:
     return f"{cell.kind}\n{cell.source.rstrip()}"
 
 
-def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: bool) -> CellComparison:
+def _comparison(
+    before: ShownCell | None, after: ShownCell | None, *, outputs: bool
+) -> CellComparison:
     if before is None or after is None:
         return CellComparison(before=before, after=after)
     source = _difference(before.source.rstrip(), after.source.rstrip())
@@ -93,13 +110,19 @@ def _comparison(before: ShownCell | None, after: ShownCell | None, *, outputs: b
     old, new = "".join(_said(before.outputs)), "".join(_said(after.outputs))
     is_long = _is_long(old) or _is_long(new)
     now = list(pictures_of(after.outputs))
-    pictures = zip_longest(islice(pictures_of(before.outputs), _MOST_PICTURES), now[:_MOST_PICTURES])
+    pictures = zip_longest(
+        islice(pictures_of(before.outputs), _MOST_PICTURES), now[:_MOST_PICTURES]
+    )
     return CellComparison(
         before=before,
         after=after,
         source=source,
         said=() if is_long or old == new else _difference(old, new),
-        pictures=tuple((was, shown) for was, shown in pictures if was and not (shown and looks_same(was, shown))),
+        pictures=tuple(
+            (was, shown)
+            for was, shown in pictures
+            if was and not (shown and looks_same(was, shown))
+        ),
         is_long=is_long and old != new,
     )
 
@@ -113,7 +136,10 @@ def _difference(old: str, new: str) -> tuple[str, ...]:
         return ()
     before, after = old.splitlines(), new.splitlines()
     if _is_long(old) or _is_long(new):
-        return (f"-… {counted(len(before), 'line')}", f"+… {counted(len(after), 'line')}, too long to be compared")
+        return (
+            f"-… {counted(len(before), 'line')}",
+            f"+… {counted(len(after), 'line')}, too long to be compared",
+        )
     return tuple(difflib.unified_diff(before, after, lineterm="", n=2))[2:]
 
 
@@ -122,7 +148,9 @@ def _is_long(text: str) -> bool:
 
 
 def _said(outputs: Sequence[Any]) -> Iterator[str]:
-    """What the outputs say in words, addresses of objects left out; a picture is a line that it is there."""
+    """What the outputs say in words, addresses of objects left out; a picture is a line that it is
+    there.
+    """
     for output in outputs:
         match output:
             case {"output_type": "stream", "text": text}:
@@ -152,7 +180,9 @@ def pictures_of(outputs: Sequence[Any]) -> Iterator[Picture]:
     at = 0
     for number, output in enumerate(outputs, 1):
         data = output.get("data") if isinstance(output, dict) else None
-        if isinstance(data, dict) and (mime := next((mime for mime in SUFFIXES if mime in data), None)):
+        if isinstance(data, dict) and (
+            mime := next((mime for mime in SUFFIXES if mime in data), None)
+        ):
             at += 1
             yield Picture(at=at, output=number, mime=mime, data=joined(data[mime]))
 

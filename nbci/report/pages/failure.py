@@ -29,7 +29,9 @@ def place(failure: Failure) -> str:
     if failure.cell is None:
         return ""
     line = f", line {failure.line}" if failure.line else ""
-    return f"cell {failure.cell}{line}" + (f": {one_line(failure.first_line)}" if failure.first_line else "")
+    return f"cell {failure.cell}{line}" + (
+        f": {one_line(failure.first_line)}" if failure.first_line else ""
+    )
 
 
 def last_output(step: ShownStep) -> str:
@@ -37,12 +39,18 @@ def last_output(step: ShownStep) -> str:
     cell = step.failed_cell
     if cell is None:
         return ""
-    said = [output for output in cell.outputs if isinstance(output, dict) and output.get("output_type") != "error"]
+    said = [
+        output
+        for output in cell.outputs
+        if isinstance(output, dict) and output.get("output_type") != "error"
+    ]
     return ending(stream_text(said).rstrip(), _LAST_OUTPUT_BYTES)
 
 
 def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
-    """The failure of a step; on the step's own page the cell's outputs are shown once, where the link leads."""
+    """The failure of a step; on the step's own page the cell's outputs are shown once, where the
+    link leads.
+    """
     failure = step.failure
     if failure is None:
         return element("p", "The step failed without saying why.")
@@ -59,7 +67,12 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
         element("p", element("strong", "What to do: "), failure.hint) if failure.hint else None,
         facts(
             (
-                ("Where", element("a", where, href=f"{page}#{cell.anchor}") if cell and where and is_shown else where),
+                (
+                    "Where",
+                    element("a", where, href=f"{page}#{cell.anchor}")
+                    if cell and where and is_shown
+                    else where,
+                ),
                 ("Error", element("code", one_line(error, 500)) if error else None),
                 ("Kind", None if failure.kind == "exception" else failure.kind),
                 ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),
@@ -70,7 +83,9 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
         _source(step) if not on_page and not traceback else None,
         _traceback(traceback),
         _quoted("Last output of the cell", said),
-        folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES))) if failure.log else None,
+        folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES)))
+        if failure.log
+        else None,
     )
 
 
@@ -85,7 +100,9 @@ def _where(step: ShownStep, failure: Failure) -> str:
 def _inputs(step: ShownStep) -> Iterator[tuple[str, Markup]]:
     """What the step was given: parameters, values of other steps, files."""
     record = step.record
-    params = [f"{name} = {one_line(as_json(value), 60)}" for name, value in (record.params or {}).items()]
+    params = [
+        f"{name} = {one_line(as_json(value), 60)}" for name, value in (record.params or {}).items()
+    ]
     values = [f"{value.name} ({value.type}, {size(value.bytes)})" for value in record.takes]
     deps = [f"{ref.path} ({size(ref.bytes)})" for ref in record.deps]
     for name, found in (("Parameters", params), ("Took", values), ("Read", deps)):
@@ -102,7 +119,11 @@ def _source(step: ShownStep) -> Markup | None:
     at = (step.failure.line if step.failure and step.failure.line else 1) - 1
     first = max(0, min(at - _AROUND, len(lines) - 2 * _AROUND))
     shown = lines[first : first + 2 * _AROUND]
-    title = "The cell" if len(shown) == len(lines) else f"The cell, lines {first + 1} to {first + len(shown)}"
+    title = (
+        "The cell"
+        if len(shown) == len(lines)
+        else f"The cell, lines {first + 1} to {first + len(shown)}"
+    )
     return fragment(element("h3", title), source_code("\n".join(shown), step.language))
 
 

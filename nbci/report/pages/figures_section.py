@@ -35,19 +35,35 @@ def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
     return section("Graph", box, anchor="graph")
 
 
-def charts_section(charts: Sequence[Figure], *, root: str, steps: Sequence[ShownStep] = ()) -> Markup | None:
-    """What steps recorded, drawn; the first of them unfolded. Those of `steps` lead to their pages."""
+def charts_section(
+    charts: Sequence[Figure], *, root: str, steps: Sequence[ShownStep] = ()
+) -> Markup | None:
+    """What steps recorded, drawn; the first of them unfolded.
+
+    Those of `steps` lead to their pages.
+    """
     if not charts:
         return None
     pages = {step.record.name: step for step in steps}
     first, others = charts[:_UNFOLDED], charts[_UNFOLDED:]
-    more = folded(counted(len(others), "more chart"), figures_shown(others, root=root, pages=pages)) if others else None
+    more = (
+        folded(counted(len(others), "more chart"), figures_shown(others, root=root, pages=pages))
+        if others
+        else None
+    )
     return section("Charts", figures_shown(first, root=root, pages=pages), more, anchor="charts")
 
 
-def figures_shown(figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None) -> Markup:
-    """The figures side by side; `root` leads from the page to the report's folder. `pages`: steps to be named."""
-    return element("div", *(_figure(figure, root, pages or {}) for figure in figures), class_="figures")
+def figures_shown(
+    figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None
+) -> Markup:
+    """The figures side by side; `root` leads from the page to the report's folder.
+
+    `pages`: steps to be named.
+    """
+    return element(
+        "div", *(_figure(figure, root, pages or {}) for figure in figures), class_="figures"
+    )
 
 
 def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup:
@@ -74,7 +90,9 @@ def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup
         else None
     )
     numbers = _numbers(figure, figure.numbers) if figure.numbers else None
-    return element("figure", caption, picture, numbers, class_="wide" if figure.width > _COLUMN else None)
+    return element(
+        "figure", caption, picture, numbers, class_="wide" if figure.width > _COLUMN else None
+    )
 
 
 def _numbers(figure: Figure, numbers: Numbers) -> Markup:

@@ -10,7 +10,12 @@ from nbci.report.html.page import page, time, verdict
 from nbci.report.pages.answers import answers
 from nbci.report.pages.changes import changes_section
 from nbci.report.pages.figures_section import charts_section, graph_section
-from nbci.report.pages.index.about import about_section, again_section, environment_section, parameters_section
+from nbci.report.pages.index.about import (
+    about_section,
+    again_section,
+    environment_section,
+    parameters_section,
+)
 from nbci.report.pages.index.failed_steps import failures
 from nbci.report.pages.index.gallery import gallery
 from nbci.report.pages.index.metrics_table import metrics_section
@@ -29,8 +34,13 @@ if TYPE_CHECKING:
 _DRAWN_AT_ONCE = 50
 
 
-def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[Figure] = ()) -> dict[str, bytes]:
-    """The page and the pictures on it: path in the report to content. `charts` are those that steps recorded."""
+def index_page(
+    material: Material, steps: Sequence[ShownStep], charts: Sequence[Figure] = ()
+) -> dict[str, bytes]:
+    """The page and the pictures on it: path in the report to content.
+
+    `charts` are those that steps recorded.
+    """
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
     figures, pictures = gallery(material, steps)
@@ -42,7 +52,9 @@ def index_page(material: Material, steps: Sequence[ShownStep], charts: Sequence[
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
-        "Graph": None if material.is_brief and len(steps) > _DRAWN_AT_ONCE else graph_section(steps),
+        "Graph": None
+        if material.is_brief and len(steps) > _DRAWN_AT_ONCE
+        else graph_section(steps),
         "Steps": steps_section(record, steps),
         "Warnings": warnings_section(record, plan, steps),
         "Model": models_section(material),
@@ -71,7 +83,9 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     facts = (
         time(record.started_utc) if record.started_utc else None,
         fragment("run ", element("code", record.run)),
-        fragment("commit ", element("code", commit), f" on {branch}" if branch else "") if commit else None,
+        fragment("commit ", element("code", commit), f" on {branch}" if branch else "")
+        if commit
+        else None,
         f"by {record.by or record.user}" if record.by or record.user else None,
     )
     return fragment(
@@ -83,12 +97,19 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
 
 def _gates(record: RunRecord) -> str:
     """What the gates said, unless they let it pass, as the badge says by itself."""
-    return said_of_gates(record.verdict) if record.verdict and record.verdict.result != "passed" else ""
+    return (
+        said_of_gates(record.verdict)
+        if record.verdict and record.verdict.result != "passed"
+        else ""
+    )
 
 
 def _contents(parts: Mapping[str, Markup]) -> Markup:
     """Links to the parts of the page."""
-    items = [element("li", element("a", title, href=f"#{_anchor(part)}")) for title, part in parts.items()]
+    items = [
+        element("li", element("a", title, href=f"#{_anchor(part)}"))
+        for title, part in parts.items()
+    ]
     return element("nav", element("ul", *items), class_="contents", aria_label="Parts of this page")
 
 

@@ -30,7 +30,9 @@ _TRACE_BYTES = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedStep:
-    """The step in the run that this one is compared with, None where that has none; `title` says which run it is."""
+    """The step in the run that this one is compared with, None where that has none; `title` says
+    which run it is.
+    """
 
     title: str
     step: ShownStep | None
@@ -43,10 +45,15 @@ def step_page(
     was: ComparedStep | None = None,
     charts: Sequence[Figure] = (),
 ) -> dict[str, bytes]:
-    """The page and the files that belong to it: path in the report to content. The charts' files are the index's."""
+    """The page and the files that belong to it: path in the report to content.
+
+    The charts' files are the index's.
+    """
     shown = CellsOfStep(step)
     comparisons = compared(was.step, step) if was and was.step else ()
-    cells = [shown.compared(found) for found in comparisons] or [shown.cell(cell) for cell in step.cells]
+    cells = [shown.compared(found) for found in comparisons] or [
+        shown.cell(cell) for cell in step.cells
+    ]
     header = fragment(
         element("nav", _neighbours(record, *neighbours), aria_label="Report"),
         element("h1", step.record.name, " ", verdict(step.word)),
@@ -54,10 +61,16 @@ def step_page(
     main = fragment(
         element("p", step.record.reason, class_="reason") if step.record.reason else None,
         _about(step),
-        section(_what(step), explained(step, root=ROOT, on_page=True), anchor="failure", class_="failed")
+        section(
+            _what(step), explained(step, root=ROOT, on_page=True), anchor="failure", class_="failed"
+        )
         if step.record.result == "failed"
         else None,
-        section("Warnings", element("ul", *(element("li", text) for text in step.record.warnings)), anchor="warnings")
+        section(
+            "Warnings",
+            element("ul", *(element("li", text) for text in step.record.warnings)),
+            anchor="warnings",
+        )
         if step.record.warnings
         else None,
         _metrics(step),
@@ -72,14 +85,19 @@ def step_page(
     footer = f"Run {record.run}, nbci {record.nbci}"
     sheet = shown.album.keep_sheet(f"outputs/{step.stem}/cells.css")
     whole = page(title, root=ROOT, header=header, main=main, footer=footer, sheet=sheet)
-    return {f"steps/{step.stem}.html": settled(whole.decode(), shown.ids).encode(), **shown.album.files}
+    return {
+        f"steps/{step.stem}.html": settled(whole.decode(), shown.ids).encode(),
+        **shown.album.files,
+    }
 
 
 def _neighbours(record: RunRecord, before: ShownStep | None, after: ShownStep | None) -> Markup:
     links = [element("a", record.pipeline, href="../index.html", rel="up")]
     for words, rel, step in (("before: ", "prev", before), ("next: ", "next", after)):
         if step:
-            links.append(element("a", f"{words}{step.record.name}", href=f"{step.stem}.html", rel=rel))
+            links.append(
+                element("a", f"{words}{step.record.name}", href=f"{step.stem}.html", rel=rel)
+            )
     return element("ul", *(element("li", link) for link in links))
 
 
@@ -108,7 +126,9 @@ def _about(step: ShownStep) -> Markup:
     )
 
 
-def _changes(was: ComparedStep | None, step: ShownStep, comparisons: Sequence[CellComparison]) -> Markup | None:
+def _changes(
+    was: ComparedStep | None, step: ShownStep, comparisons: Sequence[CellComparison]
+) -> Markup | None:
     if was is None:
         return None
     if was.step is None:
@@ -123,19 +143,25 @@ def _whence(record: RunRecord, step: ShownStep) -> Markup | None:
     if step.is_from_notebook:
         return None
     if step.record.result == "reused" and step.record.run:
-        said = (
-            f"What these cells printed is in run {step.record.run}, and not on this machine. If it was pushed there, "
-        )
+        said = f"What these cells printed is in run {step.record.run}, and not on this machine. If it was pushed there, "
         fetch = element("code", f"nbci pull {record.run} && nbci report {record.run}")
         return element("p", said, fetch, " fetches and shows it.", class_="note")
-    return element("p", "There is no executed notebook of this step; these are its cells as planned.", class_="note")
+    return element(
+        "p",
+        "There is no executed notebook of this step; these are its cells as planned.",
+        class_="note",
+    )
 
 
 def _metrics(step: ShownStep) -> Markup | None:
     rows = [(metric.name, number(metric.value), metric.source) for metric in step.record.metrics]
     if not rows:
         return None
-    return section("Metrics", table("Metrics of this step", ("Metric", "Value", "From"), rows), anchor="metrics")
+    return section(
+        "Metrics",
+        table("Metrics of this step", ("Metric", "Value", "From"), rows),
+        anchor="metrics",
+    )
 
 
 def _attempts(step: ShownStep) -> Markup | None:
@@ -153,7 +179,8 @@ def _attempts(step: ShownStep) -> Markup | None:
     ]
     traces = [
         folded(
-            f"Traceback of attempt {attempt.number}", element("pre", coloured(ending(trace, _TRACE_BYTES)), tabindex=0)
+            f"Traceback of attempt {attempt.number}",
+            element("pre", coloured(ending(trace, _TRACE_BYTES)), tabindex=0),
         )
         for attempt in step.record.attempts[:-1]
         if attempt.failure and (trace := attempt.failure.traceback)
@@ -164,20 +191,31 @@ def _attempts(step: ShownStep) -> Markup | None:
 
 def _parameters(step: ShownStep) -> Markup | None:
     rows = [
-        (name, element("code", one_line(as_json(value), 300))) for name, value in (step.record.params or {}).items()
+        (name, element("code", one_line(as_json(value), 300)))
+        for name, value in (step.record.params or {}).items()
     ]
     if not rows:
         return None
-    return section("Parameters", table("Parameters of this step", ("Name", "Value"), rows), anchor="parameters")
+    return section(
+        "Parameters", table("Parameters of this step", ("Name", "Value"), rows), anchor="parameters"
+    )
 
 
 def _files(step: ShownStep) -> Markup | None:
     rows = [
-        (element("code", file.path), what, size(file.bytes), str(file.files), element("code", file.digest))
+        (
+            element("code", file.path),
+            what,
+            size(file.bytes),
+            str(file.files),
+            element("code", file.digest),
+        )
         for what, files in (("read", step.record.deps), ("written", step.record.outs))
         for file in files
     ]
     if not rows:
         return None
     heads = ("Path", "Was", "Size", "Files", "Digest")
-    return section("Files", table("Files that this step read and wrote", heads, rows), anchor="files")
+    return section(
+        "Files", table("Files that this step read and wrote", heads, rows), anchor="files"
+    )

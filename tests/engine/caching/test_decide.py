@@ -15,11 +15,15 @@ if TYPE_CHECKING:
 
 
 def test_what_stands_in_the_environment_file_counts(tmp_path: Path) -> None:
-    step = PlannedStep(name="a", notebook="n", kernel="k", language="python", cells=(), environment="pins.lock")
+    step = PlannedStep(
+        name="a", notebook="n", kernel="k", language="python", cells=(), environment="pins.lock"
+    )
 
     def key() -> str:
         index = FileIndex(tmp_path / "digests.json")
-        return decide(tmp_path, step, Inputs(values=(), params={}), Cache(tmp_path / "cache"), index).key
+        return decide(
+            tmp_path, step, Inputs(values=(), params={}), Cache(tmp_path / "cache"), index
+        ).key
 
     absent = key()
     (tmp_path / "pins.lock").write_text("numpy==2.0\n", encoding="utf-8")

@@ -11,14 +11,20 @@ from nbci.runs.folder import RunFolder, new_run
 if TYPE_CHECKING:
     from pathlib import Path
 
-_STEP = PlannedStep(name="s", notebook="n.ipynb", kernel="python3", language="python", cells=(), outs=("o",))
+_STEP = PlannedStep(
+    name="s", notebook="n.ipynb", kernel="python3", language="python", cells=(), outs=("o",)
+)
 
 
 def _run(project: Project, digest: str) -> RunFolder:
     folder = new_run(project)
     folder.write_plan(Plan(pipeline="p", target="n.ipynb", steps=(_STEP,)))
-    folder.write_run(RunRecord(run=folder.run, pipeline="p", target="n.ipynb", result="running", nbci="1"))
-    folder.write_step(StepRecord(name="s", result="passed", outs=(FileRef(path="o", digest=digest, bytes=1),)))
+    folder.write_run(
+        RunRecord(run=folder.run, pipeline="p", target="n.ipynb", result="running", nbci="1")
+    )
+    folder.write_step(
+        StepRecord(name="s", result="passed", outs=(FileRef(path="o", digest=digest, bytes=1),))
+    )
     folder.release()
     return folder
 

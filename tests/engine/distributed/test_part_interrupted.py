@@ -1,4 +1,6 @@
-"""`nbci step` under SIGTERM, which is all that Jenkins sends: the kernel is ended, what was done is kept and left."""
+"""`nbci step` under SIGTERM, which is all that Jenkins sends: the kernel is ended, what was done is
+kept and left.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,9 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     )
     assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
     assert nbci("step", "--plan", "plan.json", "--store", "store", "--stage", "1").returncode == 1
-    process = nbci.start("step", "--plan", "plan.json", "--store", "store", "--stage", "2", "--leave", "left")
+    process = nbci.start(
+        "step", "--plan", "plan.json", "--store", "store", "--stage", "2", "--leave", "left"
+    )
     started = tmp_path / "started"
     while not started.exists() or not started.read_text(encoding="utf-8"):
         assert process.poll() is None, process.communicate()
@@ -61,7 +65,9 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     assert ending[0] == "nbci-ending 1"
     assert ending[1].startswith("result\tfailure\tp: failed: step n/fails failed: ValueError: no")
     assert ending[2] == "description\t❌ p: failed, n/fails: ValueError: no"
-    stopped = json.loads(next((tmp_path / ".nbci/runs").glob("*/steps/m/stubborn/record.json")).read_bytes())
+    stopped = json.loads(
+        next((tmp_path / ".nbci/runs").glob("*/steps/m/stubborn/record.json")).read_bytes()
+    )
     message = stopped["attempts"][-1]["failure"]["message"]
     assert message == "the step was stopped, since step n/fails failed"
     assert (tmp_path / "result" / "report" / "index.html").exists()
@@ -72,10 +78,14 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
 
 
 def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
-    """A CI sends SIGTERM to the kernel and to nbci at once, and nbci may see the kernel's death first."""
+    """A CI sends SIGTERM to the kernel and to nbci at once, and nbci may see the kernel's death
+    first.
+    """
     (tmp_path / ".git").mkdir()
     nbci = Console(tmp_path)
-    cell = "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    cell = (
+        "import os, pathlib, time; pathlib.Path('pid').write_text(str(os.getpid())); time.sleep(60)"
+    )
     write_notebook(tmp_path / "n.ipynb", [("step:train", cell)])
     assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
     process = nbci.start("step", "--plan", "plan.json", "--store", "store")
@@ -88,14 +98,28 @@ def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    arguments = ("--plan", "plan.json", "--store", "store", "--out", "result", "--stopped-by", "Aborted by ada")
+    arguments = (
+        "--plan",
+        "plan.json",
+        "--store",
+        "store",
+        "--out",
+        "result",
+        "--stopped-by",
+        "Aborted by ada",
+    )
     finished = nbci("finish", *arguments)
 
     assert process.returncode == 130
     assert finished.returncode == 130, finished.stderr
-    record = json.loads(next((tmp_path / ".nbci/runs").glob("*/steps/train/record.json")).read_bytes())
+    record = json.loads(
+        next((tmp_path / ".nbci/runs").glob("*/steps/train/record.json")).read_bytes()
+    )
     failure = record["attempts"][-1]["failure"]
-    assert (failure["kind"], failure["message"]) == ("interrupted", "the step was stopped: Aborted by ada")
+    assert (failure["kind"], failure["message"]) == (
+        "interrupted",
+        "the step was stopped: Aborted by ada",
+    )
     ending = (tmp_path / "result" / "ending.txt").read_text(encoding="utf-8")
     assert "⏹️ n: interrupted" in ending
 
@@ -126,12 +150,18 @@ def wire() -> Iterator[Wire]:
 
 @pytest.fixture
 def shared(tmp_path: Path, wire: Wire) -> Console:
-    """A project with a remote at the other end of the wire: two steps, the first of which may go on once told so."""
+    """A project with a remote at the other end of the wire: two steps, the first of which may go on
+    once told so.
+    """
     address, settings = s3_settings(wire.port, "team")
     settings = settings.replace("timeout = 5", "timeout = 600")
     make_repository(tmp_path)
-    (tmp_path / ".dvc/config").write_text(f"['remote \"team\"']\n    url = {address}\n{settings}", encoding="utf-8")
-    (tmp_path / "pyproject.toml").write_text('[tool.nbci]\nstore.remote = "team"\n', encoding="utf-8")
+    (tmp_path / ".dvc/config").write_text(
+        f"['remote \"team\"']\n    url = {address}\n{settings}", encoding="utf-8"
+    )
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.nbci]\nstore.remote = "team"\n', encoding="utf-8"
+    )
     made = "import os, time\nx = 1\nopen('made', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)"
     write_notebook(tmp_path / "n.ipynb", [("step:a", made), ("step:b", "print(x)")])
     nbci = Console(tmp_path)
@@ -149,7 +179,9 @@ def _interrupted(process: subprocess.Popen[str], wire: Wire) -> None:
 
 def test_a_step_is_interrupted_while_its_result_is_sent(shared: Console, wire: Wire) -> None:
     root = shared.cwd
-    process = shared.start("step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a")
+    process = shared.start(
+        "step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a"
+    )
     while not (root / "made").exists():
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)
@@ -158,13 +190,17 @@ def test_a_step_is_interrupted_while_its_result_is_sent(shared: Console, wire: W
     _interrupted(process, wire)
     record = json.loads(next((root / "left").rglob("record.json")).read_bytes())
     assert record["result"] == "passed"
-    assert next((root / "left").rglob("files/blake3/*/*")).is_file()  # others get it without the remote
+    assert next(
+        (root / "left").rglob("files/blake3/*/*")
+    ).is_file()  # others get it without the remote
 
 
 def test_a_step_is_interrupted_while_it_asks_the_remote(shared: Console, wire: Wire) -> None:
     root = shared.cwd
     wire.stop()
-    process = shared.start("step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a")
+    process = shared.start(
+        "step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a"
+    )
     _interrupted(process, wire)
     record = json.loads(next((root / "left").rglob("record.json")).read_bytes())
     assert record["attempts"][-1]["failure"]["kind"] == "interrupted"

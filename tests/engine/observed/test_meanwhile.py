@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.engine.observed.kinds import surroundings_of
-from nbci.engine.observed.meanwhile import Change, changed_deps, changed_meanwhile, changed_outs, noted
+from nbci.engine.observed.meanwhile import (
+    Change,
+    changed_deps,
+    changed_meanwhile,
+    changed_outs,
+    noted,
+)
 from nbci.kernels.job import Seen
 from nbci.plan.model import PlannedStep
 from nbci.records.model import FileRef, Part, StepRecord
@@ -19,7 +25,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STEP = PlannedStep(
-    name="a", notebook="n", kernel="k", language="python", cells=(), deps=("dep.csv",), outs=("out.csv",)
+    name="a",
+    notebook="n",
+    kernel="k",
+    language="python",
+    cells=(),
+    deps=("dep.csv",),
+    outs=("out.csv",),
 )
 
 
@@ -45,10 +57,14 @@ def replaced(place: Path) -> None:
         (replaced, True),
     ],
 )
-def test_a_file_that_is_not_as_it_was_read(tmp_path: Path, change: Callable[[Path], object], found: bool) -> None:
+def test_a_file_that_is_not_as_it_was_read(
+    tmp_path: Path, change: Callable[[Path], object], found: bool
+) -> None:
     place = tmp_path / "d.txt"
     place.write_text("1", encoding="utf-8")
-    seen = Seen(interpreter="p", sights=(("file", str(place), ()),), stamps={str(place): stamp(place)})
+    seen = Seen(
+        interpreter="p", sights=(("file", str(place), ()),), stamps={str(place): stamp(place)}
+    )
     change(place)
     around = surroundings_of(tmp_path, STEP, (), FileIndex(tmp_path / "digests.json"))
     changes = list(changed_meanwhile(STEP, seen, around, 0))
@@ -59,14 +75,18 @@ def test_a_link_to_what_nobody_may_write_to_is_no_change(tmp_path: Path) -> None
     place = tmp_path / "d.txt"
     place.write_text("1", encoding="utf-8")
     place.chmod(0o444)
-    seen = Seen(interpreter="p", sights=(("file", str(place), ()),), stamps={str(place): stamp(place)})
+    seen = Seen(
+        interpreter="p", sights=(("file", str(place), ()),), stamps={str(place): stamp(place)}
+    )
     os.link(place, tmp_path / "kept")
     around = surroundings_of(tmp_path, STEP, (), FileIndex(tmp_path / "digests.json"))
     assert not list(changed_meanwhile(STEP, seen, around, 0))
 
 
 @pytest.mark.parametrize(("written", "found"), [((), True), (("other.txt",), False)])
-def test_a_folder_that_others_put_files_into(tmp_path: Path, written: tuple[str, ...], found: bool) -> None:
+def test_a_folder_that_others_put_files_into(
+    tmp_path: Path, written: tuple[str, ...], found: bool
+) -> None:
     folder = tmp_path / "data"
     folder.mkdir()
     seen = Seen(
@@ -81,7 +101,9 @@ def test_a_folder_that_others_put_files_into(tmp_path: Path, written: tuple[str,
 
 
 @pytest.mark.parametrize(("since", "found"), [(-1, True), (1, False)])
-def test_what_was_read_unseen_is_in_doubt_when_it_is_younger(tmp_path: Path, since: int, found: bool) -> None:
+def test_what_was_read_unseen_is_in_doubt_when_it_is_younger(
+    tmp_path: Path, since: int, found: bool
+) -> None:
     (tmp_path / "d.txt").write_text("1", encoding="utf-8")
     part = Part(kind="file", label="d.txt", digest="1")
     began = (tmp_path / "d.txt").stat().st_ctime_ns + since
@@ -91,11 +113,21 @@ def test_what_was_read_unseen_is_in_doubt_when_it_is_younger(tmp_path: Path, sin
 
 
 def test_inputs_that_are_declared() -> None:
-    before = [Part(kind="file", label="dep.csv", digest="1"), Part(kind="file", label="out.csv", digest="1")]
-    now = [FileRef(path="dep.csv", digest="2", bytes=1), FileRef(path="out.csv", digest="2", bytes=1)]
+    before = [
+        Part(kind="file", label="dep.csv", digest="1"),
+        Part(kind="file", label="out.csv", digest="1"),
+    ]
+    now = [
+        FileRef(path="dep.csv", digest="2", bytes=1),
+        FileRef(path="out.csv", digest="2", bytes=1),
+    ]
     assert [change.path for change in changed_deps(STEP, before, now)] == ["dep.csv"]
-    gave = StepRecord(name="load", result="passed", outs=(FileRef(path="dep.csv", digest="1", bytes=1),))
-    assert list(changed_outs(now, [gave])) == [Change("dep.csv", "dep.csv is not what step load gave")]
+    gave = StepRecord(
+        name="load", result="passed", outs=(FileRef(path="dep.csv", digest="1", bytes=1),)
+    )
+    assert list(changed_outs(now, [gave])) == [
+        Change("dep.csv", "dep.csv is not what step load gave")
+    ]
     again = StepRecord(name="clean", result="passed", outs=(now[0],))
     assert not list(changed_outs(now, [gave, again]))
 
@@ -103,5 +135,12 @@ def test_inputs_that_are_declared() -> None:
 def test_each_file_is_told_once() -> None:
     record = StepRecord(name="a", result="passed", warnings=("before",))
     told = noted(record, [Change("data/x", "one"), Change("data", "two"), Change("y", "three")])
-    assert told.warnings == ("before", "one: the step's result is not kept", "three: the step's result is not kept")
-    assert [(part.kind, part.label) for part in told.observed] == [("changed", "data/x"), ("changed", "y")]
+    assert told.warnings == (
+        "before",
+        "one: the step's result is not kept",
+        "three: the step's result is not kept",
+    )
+    assert [(part.kind, part.label) for part in told.observed] == [
+        ("changed", "data/x"),
+        ("changed", "y"),
+    ]

@@ -31,7 +31,14 @@ STEP = PlannedStep(name="a", notebook="n", kernel="k", language="python", cells=
 def opens(tmp_path: Path) -> Iterator[Opens]:
     """Watches a project with a file, a folder, links, and what is not the project's."""
     project = tmp_path / "project"
-    for name in ("data/deep/a.bin", "b.bin", ".venv/pyvenv.cfg", ".venv/lib/c.bin", ".nbci/d.bin", "notes.md"):
+    for name in (
+        "data/deep/a.bin",
+        "b.bin",
+        ".venv/pyvenv.cfg",
+        ".venv/lib/c.bin",
+        ".nbci/d.bin",
+        "notes.md",
+    ):
         (project / name).parent.mkdir(parents=True, exist_ok=True)
         (project / name).touch()
     for name in ("store/e.bin", "far/f.bin"):
@@ -46,7 +53,9 @@ def opens(tmp_path: Path) -> Iterator[Opens]:
 
 
 def opened(opens: Opens, root: Path, *names: str) -> Seen:
-    """What a step with a library below Python is said to have used when another process opens these files."""
+    """What a step with a library below Python is said to have used when another process opens these
+    files.
+    """
     window = opens.begin()
     for name in names:
         subprocess.run(["cat", root / name], check=True)
@@ -56,9 +65,18 @@ def opened(opens: Opens, root: Path, *names: str) -> Seen:
 
 def test_what_is_opened_in_the_project_is_told(opens: Opens, tmp_path: Path) -> None:
     root = tmp_path / "project"
-    names = ("data/deep/a.bin", "b.bin", "linked/e.bin", ".venv/lib/c.bin", ".nbci/d.bin", "notes.md")
+    names = (
+        "data/deep/a.bin",
+        "b.bin",
+        "linked/e.bin",
+        ".venv/lib/c.bin",
+        ".nbci/d.bin",
+        "notes.md",
+    )
     seen = opened(opens, root, *names)
-    assert [path for kind, path, _ in seen.sights if kind == "file"] == [str(root / name) for name in sorted(names[:3])]
+    assert [path for kind, path, _ in seen.sights if kind == "file"] == [
+        str(root / name) for name in sorted(names[:3])
+    ]
     assert seen.unwatched == ()
 
 
@@ -78,7 +96,9 @@ def test_a_link_that_leads_round_and_round_keeps_nothing_from_being_watched(tmp_
         opens.start()
         seen = opened(opens, tmp_path, "deep/deeper/a.bin")
     assert seen.unwatched == ()
-    assert [path for kind, path, _ in seen.sights if kind == "file"] == [str(tmp_path / "deep" / "deeper" / "a.bin")]
+    assert [path for kind, path, _ in seen.sights if kind == "file"] == [
+        str(tmp_path / "deep" / "deeper" / "a.bin")
+    ]
 
 
 def test_what_is_made_meanwhile_is_written_and_not_read(opens: Opens, tmp_path: Path) -> None:
@@ -103,19 +123,29 @@ def test_what_another_step_told_of_is_its_own(opens: Opens, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("ends_first", [0, 1])
-def test_what_a_step_declares_to_make_was_written_by_no_other(opens: Opens, tmp_path: Path, ends_first: int) -> None:
+def test_what_a_step_declares_to_make_was_written_by_no_other(
+    opens: Opens, tmp_path: Path, ends_first: int
+) -> None:
     root = tmp_path / "project"
     outs = [str(root / "plots.json"), str(root / "data" / "deep")]
     windows = opens.begin(outs=outs), opens.begin()
-    subprocess.run(["sh", "-c", "echo > plots.json; echo > data/deep/new.bin; echo > stray.bin"], cwd=root, check=True)
+    subprocess.run(
+        ["sh", "-c", "echo > plots.json; echo > data/deep/new.bin; echo > stray.bin"],
+        cwd=root,
+        check=True,
+    )
     opens.end(windows[ends_first])
     opens.end(windows[1 - ends_first])
     written = {str(root / name) for name in ("plots.json", "data/deep/new.bin", "stray.bin")}
     assert set(with_opened(NATIVE, opens, windows[0]).written) & written == written
-    assert set(with_opened(NATIVE, opens, windows[1]).written) & written == {str(root / "stray.bin")}
+    assert set(with_opened(NATIVE, opens, windows[1]).written) & written == {
+        str(root / "stray.bin")
+    }
 
 
-def test_a_step_in_which_python_sees_all_has_only_what_it_tells(opens: Opens, tmp_path: Path) -> None:
+def test_a_step_in_which_python_sees_all_has_only_what_it_tells(
+    opens: Opens, tmp_path: Path
+) -> None:
     seen = Seen(interpreter=sys.executable, native=("numpy",))
     window = opens.begin()
     subprocess.run(["cat", tmp_path / "project" / "b.bin"], check=True)
@@ -124,12 +154,18 @@ def test_a_step_in_which_python_sees_all_has_only_what_it_tells(opens: Opens, tm
 
 
 @pytest.mark.parametrize(("trouble", "lost"), [("no more watches", False), (None, True)])
-def test_where_the_system_does_not_tell_a_result_is_not_kept(tmp_path: Path, trouble: str | None, lost: bool) -> None:
+def test_where_the_system_does_not_tell_a_result_is_not_kept(
+    tmp_path: Path, trouble: str | None, lost: bool
+) -> None:
     opens = Opens(tmp_path)
     opens.trouble = trouble
     assert with_opened(NATIVE, opens, Window(lost=lost)).unwatched == ("pyarrow",)
-    record = StepRecord(name="a", result="passed", observed=(Part(kind="unwatched", label="pyarrow", digest=""),))
-    declared = PlannedStep(name="a", notebook="n", kernel="k", language="python", cells=(), deps=("d",))
+    record = StepRecord(
+        name="a", result="passed", observed=(Part(kind="unwatched", label="pyarrow", digest=""),)
+    )
+    declared = PlannedStep(
+        name="a", notebook="n", kernel="k", language="python", cells=(), deps=("d",)
+    )
     asked = PlannedStep(name="a", notebook="n", kernel="k", language="python", cells=(), cache=True)
     assert [is_kept(step, record) for step in (STEP, declared, asked)] == [False, True, True]
 
@@ -138,7 +174,16 @@ def test_paths_elsewhere_that_the_code_names(tmp_path: Path) -> None:
     project, home = tmp_path / "project", os.path.expanduser("~")
     project.mkdir()
     (tmp_path / "far.bin").touch()
-    named = [f"{tmp_path}/far.bin", "../far.bin", str(tmp_path), home, "/usr/bin", "data/x", "https://a/b", "/no/x"]
+    named = [
+        f"{tmp_path}/far.bin",
+        "../far.bin",
+        str(tmp_path),
+        home,
+        "/usr/bin",
+        "data/x",
+        "https://a/b",
+        "/no/x",
+    ]
     code = f"read({', '.join(map(repr, named))})"
     cell = PlannedCell(role="step", number=1, source=code)
     step = PlannedStep(name="a", notebook="n", kernel="k", language="python", cells=(cell,))

@@ -11,7 +11,9 @@ import pytest
 from nbci.engine.observed.table import kinds_table, limits_table
 
 PAGE = Path(__file__).parents[3] / "docs" / "reuse.md"
-UPDATE = bool(os.environ.get("NBCI_UPDATE_GOLDEN"))  # read here: the guards clear the environment before tests run
+UPDATE = bool(
+    os.environ.get("NBCI_UPDATE_GOLDEN")
+)  # read here: the guards clear the environment before tests run
 
 
 @pytest.mark.parametrize(("name", "table"), [("kinds", kinds_table()), ("limits", limits_table())])

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from nbci.engine.steps.declared_files import Files, clear_outs, missing_deps, missing_outs, restore_artifacts
+from nbci.engine.steps.declared_files import (
+    Files,
+    clear_outs,
+    missing_deps,
+    missing_outs,
+    restore_artifacts,
+)
 from nbci.errors import IntegrityError, StepError
 from nbci.store.cache import Cache
 from nbci.store.file_index import FileIndex
@@ -39,7 +45,9 @@ def test_a_folder_is_its_files_names_and_bytes(tmp_path: Path) -> None:
         _written(tmp_path / root / "y.txt", "y")
     (tmp_path / "renamed/y.txt").rename(tmp_path / "renamed/z.txt")
     _written(tmp_path / "changed/x/deep.txt", "Deep")
-    one, two, renamed, changed = (_index().fingerprint(tmp_path, name) for name in ("one", "two", "renamed", "changed"))
+    one, two, renamed, changed = (
+        _index().fingerprint(tmp_path, name) for name in ("one", "two", "renamed", "changed")
+    )
     assert one.digest == two.digest
     assert len({one.digest, renamed.digest, changed.digest}) == 3
     assert (one.bytes, one.files) == (5, 2)
@@ -48,7 +56,9 @@ def test_a_folder_is_its_files_names_and_bytes(tmp_path: Path) -> None:
 def test_a_moved_boundary_between_name_and_folder_is_a_difference(tmp_path: Path) -> None:
     _written(tmp_path / "one/a/b", "x")
     _written(tmp_path / "two/a_b", "x")
-    assert _index().fingerprint(tmp_path, "one").digest != _index().fingerprint(tmp_path, "two").digest
+    assert (
+        _index().fingerprint(tmp_path, "one").digest != _index().fingerprint(tmp_path, "two").digest
+    )
 
 
 def test_a_broken_link_in_a_folder_is_named(tmp_path: Path) -> None:
@@ -96,7 +106,10 @@ def test_a_link_to_another_out_is_cleared_with_it(tmp_path: Path) -> None:
     _written(tmp_path / "model-1", "one")
     (tmp_path / "latest").symlink_to("model-1")
     known = {(name, _index().fingerprint(tmp_path, name).digest) for name in ("model-1", "latest")}
-    assert clear_outs(tmp_path, ["model-1", "latest"], known, tmp_path / "aside", _files(tmp_path)) == []
+    assert (
+        clear_outs(tmp_path, ["model-1", "latest"], known, tmp_path / "aside", _files(tmp_path))
+        == []
+    )
     assert not any(tmp_path.iterdir())
 
 

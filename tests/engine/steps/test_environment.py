@@ -1,4 +1,6 @@
-"""Steps in environments of their own: made from real lock files and wheels, once, whoever is killed meanwhile."""
+"""Steps in environments of their own: made from real lock files and wheels, once, whoever is killed
+meanwhile.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_steps_run_in_the_environment_of_their_lock_file(project: Path) -> None:
     nbci = Console(project)
     first = nbci("run", "p.yaml", env=_NO_UV)
     assert first.returncode == 0, first.stdout + first.stderr
-    assert first.stdout.count("making the environment of r.lock with pip, once on this machine") == 1
+    assert (
+        first.stdout.count("making the environment of r.lock with pip, once on this machine") == 1
+    )
     record = json.loads(next((project / ".nbci/runs").glob("*/steps/b/n/record.json")).read_bytes())
     assert [ref["path"] for ref in record["deps"]] == ["r.lock"]
     folder = next(iter((_environments() / _keys()[0]).glob("env-*")))
@@ -79,7 +83,10 @@ def test_two_processes_make_it_once(project: Path) -> None:
     nbci = Console(project)
     assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
     steps = [
-        nbci.start("step", "--plan", "plan.json", "--store", f"store-{name}", f"{name}/n", env=_NO_UV) for name in "ab"
+        nbci.start(
+            "step", "--plan", "plan.json", "--store", f"store-{name}", f"{name}/n", env=_NO_UV
+        )
+        for name in "ab"
     ]
     said = [process.communicate(timeout=120)[0] for process in steps]
     assert [process.returncode for process in steps] == [0, 0], said
@@ -92,23 +99,39 @@ def test_a_lock_file_that_is_not_there_is_refused_at_once(project: Path) -> None
     (project / "r.lock").unlink()
     done = Console(project)("run", "p.yaml")
     assert done.returncode == 2
-    assert "r.lock: step a/n asks for the environment of this lock file, which is not there" in done.stderr
+    assert (
+        "r.lock: step a/n asks for the environment of this lock file, which is not there"
+        in done.stderr
+    )
     assert not (project / ".nbci" / "runs").exists()
 
 
-def test_another_form_of_lock_file_is_refused_with_the_command_that_turns_it_into_one(project: Path) -> None:
-    (project / "p.yaml").write_text("pipeline: p\nsteps: {a: {notebook: n.ipynb, environment: uv.lock}}\n")
+def test_another_form_of_lock_file_is_refused_with_the_command_that_turns_it_into_one(
+    project: Path,
+) -> None:
+    (project / "p.yaml").write_text(
+        "pipeline: p\nsteps: {a: {notebook: n.ipynb, environment: uv.lock}}\n"
+    )
     done = Console(project)("run", "p.yaml")
     assert done.returncode == 2
-    assert "uv.lock: an environment is made from a lock file in the form of requirements.txt" in done.stderr
+    assert (
+        "uv.lock: an environment is made from a lock file in the form of requirements.txt"
+        in done.stderr
+    )
     assert "uv export" in done.stderr
 
 
 @pytest.mark.parametrize(
     ("requirements", "said"),
     [
-        (("ipykernel==1.0", "tiny==9.0"), "r.lock: it cannot be installed: pip ended with exit code 1"),
-        (("ipykernel==1.0", "no name"), "r.lock: it cannot be installed: pip ended with exit code 1"),
+        (
+            ("ipykernel==1.0", "tiny==9.0"),
+            "r.lock: it cannot be installed: pip ended with exit code 1",
+        ),
+        (
+            ("ipykernel==1.0", "no name"),
+            "r.lock: it cannot be installed: pip ended with exit code 1",
+        ),
         (("tiny==1.0",), "r.lock: it has no ipykernel, in which the cells of its steps run"),
     ],
 )
@@ -125,7 +148,9 @@ def test_a_lock_file_that_is_wrong(project: Path, requirements: tuple[str, ...],
 
 def test_an_index_that_cannot_be_reached_is_the_machines_fault(project: Path) -> None:
     (project / "r.lock").write_text("ipykernel\n", encoding="utf-8")
-    (project / "p.yaml").write_text("pipeline: p\nsteps: {a: {notebook: n.ipynb, environment: r.lock}}\n")
+    (project / "p.yaml").write_text(
+        "pipeline: p\nsteps: {a: {notebook: n.ipynb, environment: r.lock}}\n"
+    )
     away = {**_NO_UV, "PIP_INDEX_URL": "http://127.0.0.1:9/simple"}
     done = Console(project)("run", "p.yaml", env=away)
     assert done.returncode == 4
@@ -133,7 +158,9 @@ def test_an_index_that_cannot_be_reached_is_the_machines_fault(project: Path) ->
     assert "r.lock: its environment could not be made: pip ended with exit code 1" in done.stdout
 
 
-def test_an_interrupted_installation_is_ended_and_the_step_recorded(project: Path, tmp_path: Path) -> None:
+def test_an_interrupted_installation_is_ended_and_the_step_recorded(
+    project: Path, tmp_path: Path
+) -> None:
     process, installer = _installing(project, tmp_path)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
@@ -150,7 +177,9 @@ def test_nothing_that_a_killed_process_left_is_used(project: Path, tmp_path: Pat
         os.kill(process.pid, signal.SIGKILL)
         process.communicate(timeout=60)
         left = next(iter((_environments() / _keys()[0]).glob("env-*")))
-        done = Console(project)("step", "--plan", "plan.json", "--store", "store", "a/n", env=_NO_UV)
+        done = Console(project)(
+            "step", "--plan", "plan.json", "--store", "store", "a/n", env=_NO_UV
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         assert not left.exists()
         assert f"tiny 1.0 in {_environments()}" in done.stdout
@@ -167,7 +196,9 @@ def _installing(project: Path, tmp_path: Path) -> tuple[subprocess.Popen[str], i
     nbci = Console(project)
     assert nbci("plan", "p.yaml", "--out", "plan.json").returncode == 0
     env = {"PATH": f"{tmp_path / 'bin'}:/usr/bin:/bin", "STARTED": str(started)}
-    process = nbci.start("step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a/n", env=env)
+    process = nbci.start(
+        "step", "--plan", "plan.json", "--store", "store", "--leave", "left", "a/n", env=env
+    )
     while not started.exists() or not started.read_text(encoding="utf-8"):
         assert process.poll() is None, process.communicate()
         time.sleep(0.05)

@@ -71,7 +71,9 @@ def test_a_gpu_is_lent_once_and_freed_when_its_holder_is_killed(tmp_path: Path) 
         ("0,-1,1", ("0",)),
     ],
 )
-def test_what_the_environment_allows(allowed: str, expected: tuple[str, ...], tmp_path: Path) -> None:
+def test_what_the_environment_allows(
+    allowed: str, expected: tuple[str, ...], tmp_path: Path
+) -> None:
     assert devices({"CUDA_VISIBLE_DEVICES": allowed}, tmp_path) == expected
 
 
@@ -105,7 +107,9 @@ def test_parallel_steps_in_processes_of_their_own_have_a_gpu_each(tmp_path: Path
     numbers = [f"{os.getpid()}{number}" for number in (1, 2)]
     smi = tmp_path / "bin" / "nvidia-smi"
     smi.parent.mkdir()
-    smi.write_text("#!/bin/sh\n" + "".join(f"echo {number}\n" for number in numbers), encoding="utf-8")
+    smi.write_text(
+        "#!/bin/sh\n" + "".join(f"echo {number}\n" for number in numbers), encoding="utf-8"
+    )
     smi.chmod(0o755)
     nodes = ""
     for name in "abc":

@@ -66,7 +66,9 @@ def test_the_branch_that_changed_a_value_wins(a: str, b: str, c: str, expected: 
 @pytest.mark.parametrize(("a", "b", "c"), [("2", "2", "3"), ("1", "2", "3"), ("2", "3", "4")])
 def test_two_branches_that_changed_it_differently_do_not_join(a: str, b: str, c: str) -> None:
     with pytest.raises(StepError, match="`b` and `c` both change `x`"):
-        _taken(_FORK, _ran("load", None, "1"), _ran("a", "1", a), _ran("b", a, b), _ran("c", "1", c))
+        _taken(
+            _FORK, _ran("load", None, "1"), _ran("a", "1", a), _ran("b", a, b), _ran("c", "1", c)
+        )
 
 
 def test_two_that_made_it_without_taking_it_do_not_join() -> None:
@@ -90,14 +92,19 @@ def test_a_step_that_took_a_value_along_gives_it_too() -> None:
 
 def test_inputs_of_many_steps_are_found_without_looking_through_all() -> None:
     def find(count: int) -> None:
-        steps = [_step("s0"), *(_step(f"s{n}", f"s{n - 1}", takes=f"s{n - 1}") for n in range(1, count))]
+        steps = [
+            _step("s0"),
+            *(_step(f"s{n}", f"s{n - 1}", takes=f"s{n - 1}") for n in range(1, count)),
+        ]
         plan = Plan(pipeline="p", target="n", steps=tuple(steps))
         ended = Ended(plan)
         for step in steps:
             inputs_for(step, plan, ended)
             ended[step.name] = _ran(step.name, None, "1")
 
-    assert lines_run(lambda: find(400)) < 6 * lines_run(lambda: find(100))  # linear: 4; quadratic: 16
+    assert lines_run(lambda: find(400)) < 6 * lines_run(
+        lambda: find(100)
+    )  # linear: 4; quadratic: 16
 
 
 def _waiting(kind: str, template: str = "${a:m}") -> PlannedStep:
@@ -109,14 +116,20 @@ def _waiting(kind: str, template: str = "${a:m}") -> PlannedStep:
     [("int", 3.0, 3), ("float", 3.0, 3.0), ("str", 3.0, "3"), ("str", 0.25, "0.25"), ("bool", 1.0, True),
      ("Optional[int]", 2.0, 2), ("Literal[1, 2]", 2.0, 2)],
 )  # fmt: skip
-def test_a_metric_becomes_what_the_parameter_is_declared_as(kind: str, metric: float, expected: object) -> None:
+def test_a_metric_becomes_what_the_parameter_is_declared_as(
+    kind: str, metric: float, expected: object
+) -> None:
     record = replace(_ran("a", None, "1"), metrics=(Metric(name="m", value=metric, source="s"),))
     value = parameters_for(_waiting(kind), {"a": record})["p"]
     assert (value, type(value)) == (expected, type(expected))
 
 
-@pytest.mark.parametrize(("kind", "metric"), [("int", 3.5), ("bool", 2.0), ("Literal[1, 2]", 3.0), ("list[int]", 1.0)])
+@pytest.mark.parametrize(
+    ("kind", "metric"), [("int", 3.5), ("bool", 2.0), ("Literal[1, 2]", 3.0), ("list[int]", 1.0)]
+)
 def test_a_metric_that_does_not_fit_is_named_with_its_parameter(kind: str, metric: float) -> None:
     record = replace(_ran("a", None, "1"), metrics=(Metric(name="m", value=metric, source="s"),))
-    with pytest.raises(StepError, match=rf"parameter p of step b takes .*, not {metric}, which \$\{{a:m\}} came to"):
+    with pytest.raises(
+        StepError, match=rf"parameter p of step b takes .*, not {metric}, which \$\{{a:m\}} came to"
+    ):
         parameters_for(_waiting(kind), {"a": record})

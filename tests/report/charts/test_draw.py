@@ -23,7 +23,9 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def roc(*heights: float, name: str = "") -> Curves:
     steps = len(heights) - 1
-    return curves("roc", [Line(name=name, x=tuple(at / steps for at in range(steps + 1)), y=heights)])
+    return curves(
+        "roc", [Line(name=name, x=tuple(at / steps for at in range(steps + 1)), y=heights)]
+    )
 
 
 def texts(drawing: Drawing) -> list[str]:
@@ -38,16 +40,26 @@ IMPORTANCE = importance(["hue", "alcohol"], [0.2, -0.5])
 @pytest.mark.parametrize(
     ("chart", "baseline", "words"),
     [
-        (roc(0, 0.8, 1), roc(0, 0.6, 1), ["this run (AUC 0.65)", "baseline (AUC 0.55)", "false positive rate"]),
+        (
+            roc(0, 0.8, 1),
+            roc(0, 0.6, 1),
+            ["this run (AUC 0.65)", "baseline (AUC 0.55)", "false positive rate"],
+        ),
         (roc(0, 0.8, 1), None, ["this run (AUC 0.65)"]),
         (roc(0, 0.8, 1), MATRIX, ["this run (AUC 0.65)"]),
-        (MATRIX, confusion(["cat", "dog"], [[9, 1], [1, 9]]), ["8", "-1", "2", "+1", "9", "actual", "predicted"]),
+        (
+            MATRIX,
+            confusion(["cat", "dog"], [[9, 1], [1, 9]]),
+            ["8", "-1", "2", "+1", "9", "actual", "predicted"],
+        ),
         (MATRIX, None, ["cat", "8", "2"]),
         (IMPORTANCE, importance(["hue"], [0.1]), ["hue", "alcohol", "this run", "baseline"]),
         (IMPORTANCE, None, ["hue"]),
     ],
 )
-def test_a_picture_shows_the_run_and_its_baseline(chart: Chart, baseline: Chart | None, words: list[str]) -> None:
+def test_a_picture_shows_the_run_and_its_baseline(
+    chart: Chart, baseline: Chart | None, words: list[str]
+) -> None:
     shown = texts(drawn(chart, baseline))
     assert not set(words) - set(shown)
 
@@ -62,10 +74,20 @@ def test_it_is_a_small_file_for_light_and_dark_that_can_do_nothing(chart: Chart)
     assert tree.get("width") == str(drawing.width)
     assert tree.get("height") == str(drawing.height)
     assert not any("style" in node.attrib for node in tree.iter())
-    assert not {node.tag.removeprefix(SVG) for node in tree.iter()} & {"script", "image", "a", "foreignObject"}
+    assert not {node.tag.removeprefix(SVG) for node in tree.iter()} & {
+        "script",
+        "image",
+        "a",
+        "foreignObject",
+    }
     style = "".join(node.text or "" for node in tree.iter(f"{SVG}style"))
     dark = style.partition("prefers-color-scheme:dark")[2]
-    used = {colour for node in tree.iter() for key in ("fill", "stroke") if (colour := node.get(key, "none")) != "none"}
+    used = {
+        colour
+        for node in tree.iter()
+        for key in ("fill", "stroke")
+        if (colour := node.get(key, "none")) != "none"
+    }
     assert all(f'="{colour}"' in dark for colour in used), used
 
 
@@ -80,7 +102,15 @@ def test_sizes_of_letters_can_be_read() -> None:
 
 
 def test_labels_are_text_whatever_they_are() -> None:
-    names = ["$x^2$", "<b>&amp;", "日本語 🎉", "\x00\ud800", "a" * 500, "${env}", 'style="color:red"']
+    names = [
+        "$x^2$",
+        "<b>&amp;",
+        "日本語 🎉",
+        "\x00\ud800",
+        "a" * 500,
+        "${env}",
+        'style="color:red"',
+    ]
     for chart in (
         importance(names, [0.1] * len(names)),
         confusion(names, [[1] * len(names)] * len(names)),
@@ -132,6 +162,8 @@ def test_a_thousand_classes_are_those_that_are_mistaken_most_and_the_others() ->
 def test_curves_of_a_hundred_thousand_points_are_small() -> None:
     count = 100_000
     line = Line(
-        name="", x=tuple(at / count for at in range(count)), y=tuple((at / count) ** 0.2 for at in range(count))
+        name="",
+        x=tuple(at / count for at in range(count)),
+        y=tuple((at / count) ** 0.2 for at in range(count)),
     )
     assert len(drawn(curves("roc", [line]), None).content) < 60_000

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 GRAPHS = st.integers(1, 12).flatmap(
     lambda size: st.fixed_dictionaries(
         {
-            str(at): st.lists(st.sampled_from([str(n) for n in range(at)] or ["0"]), max_size=4 if at else 0)
+            str(at): st.lists(
+                st.sampled_from([str(n) for n in range(at)] or ["0"]), max_size=4 if at else 0
+            )
             for at in range(size)
         }
     )
@@ -43,7 +45,9 @@ def test_without_detours_everything_is_still_reached(after: dict[str, list[str]]
 @given(GRAPHS)
 def test_a_stage_comes_after_all_that_its_steps_wait_for(after: dict[str, list[str]]) -> None:
     found = stages(after)
-    assert all(found[name] == 1 + max((found[other] for other in after[name]), default=0) for name in after)
+    assert all(
+        found[name] == 1 + max((found[other] for other in after[name]), default=0) for name in after
+    )
 
 
 def test_few_steps_are_not_folded() -> None:
@@ -64,9 +68,12 @@ def test_few_steps_are_not_folded() -> None:
             ["load-*", "train-*", "score-*"],
         ),
         (
-            # parts are loaded and cleaned in turn: by name, the two groups would wait for each other
+            # parts are loaded and cleaned in turn: by name, the two groups would wait for each
+            # other
             {
-                f"{('load', 'clean')[at % 2]}-{at}": (f"{('load', 'clean')[1 - at % 2]}-{at - 1}",) if at else ()
+                f"{('load', 'clean')[at % 2]}-{at}": (f"{('load', 'clean')[1 - at % 2]}-{at - 1}",)
+                if at
+                else ()
                 for at in range(300)
             },
             {},
@@ -85,7 +92,9 @@ def test_groups_are_named_by_what_their_steps_share(
 
 
 @given(st.integers(0, 2**32), st.integers(SHOWN_SINGLY + 1, 600))
-def test_any_graph_folds_into_few_groups_that_do_not_wait_for_each_other(seed: int, count: int) -> None:
+def test_any_graph_folds_into_few_groups_that_do_not_wait_for_each_other(
+    seed: int, count: int
+) -> None:
     after = {f"{'abc'[(seed >> at % 32) % 3]}/{at}": () for at in range(count)}
     names = list(after)
     linked: dict[str, tuple[str, ...]] = {

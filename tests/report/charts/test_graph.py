@@ -31,10 +31,16 @@ def layered(layers: int, breadth: int, prefix: str = "step") -> tuple[RunRecord,
     """Each step waits for its own and the next one of the layer before."""
     steps, records = [], []
     for layer, at in itertools.product(range(layers), range(breadth)):
-        earlier = (f"{prefix}{layer - 1}/{at}", f"{prefix}{layer - 1}/{(at + 1) % breadth}") if layer else ()
+        earlier = (
+            (f"{prefix}{layer - 1}/{at}", f"{prefix}{layer - 1}/{(at + 1) % breadth}")
+            if layer
+            else ()
+        )
         name = f"{prefix}{layer}/{at}"
         steps.append(planned(name, after=tuple(dict.fromkeys(earlier)), node=f"{prefix}{layer}"))
-        records.append(StepRecord(name=name, result="reused" if layer == 0 else "passed", seconds=2.0))
+        records.append(
+            StepRecord(name=name, result="reused" if layer == 0 else "passed", seconds=2.0)
+        )
     return run(*records), plan(*steps)
 
 
@@ -62,8 +68,13 @@ def test_boxes_lead_to_the_steps_and_say_all_of_it_to_who_cannot_see() -> None:
     inline = graph_inline(drawn(RUN, PLAN))
     assert 'href="steps/train__forest.html"' in inline
     assert 'aria-label="train/forest: failed in 1 min 01 s, after load"' in inline
-    assert 'aria-label="report: skipped, after train/svm, train/forest"' in inline  # load is told by these
-    assert "Graph of 4 steps in 3 stages: 1 failed, 1 passed, 1 reused, 1 skipped (failed: train/forest)" in inline
+    assert (
+        'aria-label="report: skipped, after train/svm, train/forest"' in inline
+    )  # load is told by these
+    assert (
+        "Graph of 4 steps in 3 stages: 1 failed, 1 passed, 1 reused, 1 skipped (failed: train/forest)"
+        in inline
+    )
 
 
 def test_it_is_an_image_of_the_page_that_has_no_style_of_its_own() -> None:
@@ -73,7 +84,10 @@ def test_it_is_an_image_of_the_page_that_has_no_style_of_its_own() -> None:
 
 
 def test_one_step_is_no_graph() -> None:
-    assert graph_of(shown_steps(run(StepRecord(name="a", result="passed")), plan(planned("a")), {})) is None
+    assert (
+        graph_of(shown_steps(run(StepRecord(name="a", result="passed")), plan(planned("a")), {}))
+        is None
+    )
 
 
 def test_names_are_shown_as_text_and_shortened_in_the_middle() -> None:
@@ -91,7 +105,10 @@ def test_two_hundred_steps_are_readable() -> None:
     places = [graph.laid.boxes[box.name] for box in graph.boxes]
     for (x0, y0), (x1, y1) in itertools.combinations(places, 2):
         assert abs(x0 - x1) >= 2 * half[0] or abs(y0 - y1) >= 2 * half[1]
-    assert all(half[0] <= x <= graph.width - half[0] and half[1] <= y <= graph.height - half[1] for x, y in places)
+    assert all(
+        half[0] <= x <= graph.width - half[0] and half[1] <= y <= graph.height - half[1]
+        for x, y in places
+    )
     assert graph.height < 20 * 100
 
 
@@ -132,7 +149,11 @@ def test_where_many_wait_for_the_same_many_the_lines_meet_in_a_joint() -> None:
     first, second = [f"a{at}" for at in range(20)], [f"b{at}" for at in range(20)]
     records = run(*(StepRecord(name=name, result="passed") for name in (*first, *second)))
     graph = drawn(
-        records, plan(*(planned(name) for name in first), *(planned(name, after=tuple(first)) for name in second))
+        records,
+        plan(
+            *(planned(name) for name in first),
+            *(planned(name, after=tuple(first)) for name in second),
+        ),
     )
     assert len(graph.laid.lines) == 40
     assert len(graph.laid.joints) == 1
@@ -147,7 +168,10 @@ def test_steps_that_wait_for_nothing_fill_the_page_row_by_row() -> None:
 
 def test_a_step_that_only_the_record_knows_is_shown_too() -> None:
     record = run(StepRecord(name="old", result="passed"), StepRecord(name="load", result="passed"))
-    assert {box.name for box in drawn(record, plan(planned("load", after=("gone",)))).boxes} == {"old", "load"}
+    assert {box.name for box in drawn(record, plan(planned("load", after=("gone",)))).boxes} == {
+        "old",
+        "load",
+    }
 
 
 @pytest.mark.parametrize("size", [(8, 4), (3, 30)])

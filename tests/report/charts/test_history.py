@@ -20,17 +20,43 @@ from tests.report.report_samples import plan, planned, run
 
 
 def material(value: float, past: list[float | None], **verdict: Any) -> Material:
-    step = StepRecord(name="score", result="passed", metrics=(Metric(name="accuracy", value=value, source="scrap"),))
+    step = StepRecord(
+        name="score",
+        result="passed",
+        metrics=(Metric(name="accuracy", value=value, source="scrap"),),
+    )
     gates = (
         Gate(name="accuracy at least 0.9", metric="accuracy", at_least=0.9),
-        Gate(name="accuracy keeps", metric="accuracy", baseline="champion", max_drop=Tolerance(amount=0.01)),
+        Gate(
+            name="accuracy keeps",
+            metric="accuracy",
+            baseline="champion",
+            max_drop=Tolerance(amount=0.01),
+        ),
     )
     results = (
-        GateResult(gate="accuracy at least 0.9", asked="", result="passed", reason="", metric="score:accuracy"),
-        GateResult(gate="accuracy keeps", asked="", result="passed", reason="", metric="score:accuracy", baseline=0.95),
+        GateResult(
+            gate="accuracy at least 0.9",
+            asked="",
+            result="passed",
+            reason="",
+            metric="score:accuracy",
+        ),
+        GateResult(
+            gate="accuracy keeps",
+            asked="",
+            result="passed",
+            reason="",
+            metric="score:accuracy",
+            baseline=0.95,
+        ),
     )
     record = run(step, verdict=Verdict(result="passed", judged_utc="", gates=results))
-    made = plan(planned("score"), gates=gates, metrics={"accuracy": DeclaredMetric(direction="up", unit="ratio")})
+    made = plan(
+        planned("score"),
+        gates=gates,
+        metrics={"accuracy": DeclaredMetric(direction="up", unit="ratio")},
+    )
     history = tuple(
         PastRun(
             run=f"run-{at}",
@@ -45,7 +71,8 @@ def material(value: float, past: list[float | None], **verdict: Any) -> Material
 
 def of(*values: float | None) -> History:
     moments = tuple(
-        Moment(run=f"r{at}", started_utc=None, result="passed", value=value) for at, value in enumerate(values)
+        Moment(run=f"r{at}", started_utc=None, result="passed", value=value)
+        for at, value in enumerate(values)
     )
     return History(metric="score:accuracy", moments=moments)
 
@@ -53,7 +80,10 @@ def of(*values: float | None) -> History:
 def test_a_history_has_the_runs_in_order_and_what_gates_ask() -> None:
     (history,) = histories(material(0.97, [0.91, None, 0.94]))
     assert history.values == (0.91, None, 0.94, 0.97)
-    assert [(bound.words, bound.low) for bound in history.bounds] == [("at least 0.9", True), ("at least 0.94", True)]
+    assert [(bound.words, bound.low) for bound in history.bounds] == [
+        ("at least 0.9", True),
+        ("at least 0.94", True),
+    ]
     assert history.baseline == 0.95
 
 
@@ -98,7 +128,12 @@ def test_any_values_make_a_picture_within_its_borders(values: list[float | None]
     if figure is None:
         return
     for node in ElementTree.fromstring(figure.content).iter():
-        for name, limit in {"cx": figure.width, "cy": figure.height, "x": figure.width, "y": figure.height}.items():
+        for name, limit in {
+            "cx": figure.width,
+            "cy": figure.height,
+            "x": figure.width,
+            "y": figure.height,
+        }.items():
             assert 0 <= float(node.get(name, "0")) <= limit
 
 
@@ -108,7 +143,9 @@ def test_a_bound_that_is_far_off_is_told_by_an_arrow(bound: float) -> None:
 
     from nbci.report.charts.history import Bound
 
-    history = replace(of(20.0, 21.0), bounds=(Bound(value=bound, words=f"at most {bound:.0f}", high=True),))
+    history = replace(
+        of(20.0, 21.0), bounds=(Bound(value=bound, words=f"at most {bound:.0f}", high=True),)
+    )
     figure = history_figure(history, "x.svg")
     assert figure is not None
     assert f"{'↑' if bound > 0 else '↓'} at most {bound:.0f}" in figure.content.decode()
@@ -116,7 +153,8 @@ def test_a_bound_that_is_far_off_is_told_by_an_arrow(bound: float) -> None:
 
 def test_runs_of_one_day_are_told_by_the_clock() -> None:
     moments = [
-        Moment(run=hour, started_utc=f"2026-01-02T{hour}:30:00Z", result="passed", value=1.0) for hour in ("09", "17")
+        Moment(run=hour, started_utc=f"2026-01-02T{hour}:30:00Z", result="passed", value=1.0)
+        for hour in ("09", "17")
     ]
     figure = history_figure(History(metric="score:accuracy", moments=tuple(moments)), "x.svg")
     assert figure is not None

@@ -58,7 +58,9 @@ def test_a_hundred_thousand_points_are_thinned_and_reach_as_far_in_every_place()
 
 
 def test_a_steep_curve_keeps_its_corners() -> None:
-    points = [(0.0, at / 50_000) for at in range(50_001)] + [(at / 50_000, 1.0) for at in range(1, 50_001)]
+    points = [(0.0, at / 50_000) for at in range(50_001)] + [
+        (at / 50_000, 1.0) for at in range(1, 50_001)
+    ]
     kept = thinned(points)
     assert kept[0] == (0.0, 0.0)
     assert (0.0, 1.0) in kept

@@ -34,10 +34,16 @@ def shown_run(scraps: dict[str, Any], files: dict[str, str]) -> ShownRun:
 
 
 def material(
-    scraps: dict[str, Any], earlier: dict[str, Any] | None = None, files: dict[str, str] | None = None
+    scraps: dict[str, Any],
+    earlier: dict[str, Any] | None = None,
+    files: dict[str, str] | None = None,
 ) -> Material:
     baseline = (
-        Baseline(title="champion", run=shown_run(earlier, files or {}), difference=RunDifference(before="a", after="b"))
+        Baseline(
+            title="champion",
+            run=shown_run(earlier, files or {}),
+            difference=RunDifference(before="a", after="b"),
+        )
         if earlier is not None
         else None
     )
@@ -69,13 +75,21 @@ def test_a_figure_has_all_that_a_page_needs() -> None:
 @pytest.mark.parametrize(
     ("record", "earlier", "alt"),
     [
-        (MATRIX, None, "Confusion matrix of 2 classes: 85.00% of 20 right; most often cat taken for dog: 2"),
+        (
+            MATRIX,
+            None,
+            "Confusion matrix of 2 classes: 85.00% of 20 right; most often cat taken for dog: 2",
+        ),
         (
             MATRIX,
             {"labels": ["cat", "dog"], "matrix": [[9, 1], [1, 9]]},
             "Confusion matrix of 2 classes: 85.00% of 20 right, baseline 90.00%; most often cat taken for dog: 2",
         ),
-        (MATRIX, ROC, "Confusion matrix of 2 classes: 85.00% of 20 right; most often cat taken for dog: 2"),
+        (
+            MATRIX,
+            ROC,
+            "Confusion matrix of 2 classes: 85.00% of 20 right; most often cat taken for dog: 2",
+        ),
         (ROC, {"chart": "roc"}, "ROC curve: AUC 0.65"),
         (
             {"chart": "learning_curve", "series": {"train": [3, 2], "test": [4, 3]}},
@@ -100,12 +114,18 @@ def test_the_words_say_what_is_to_be_seen(record: Any, earlier: Any, alt: str) -
 
 def test_what_cannot_be_drawn_is_named_and_the_others_are_drawn() -> None:
     first, second, third = figures_of(
-        material({"roc": {"fpr": [0, 1], "tpr": [0]}, "matrix": MATRIX}, files={"plots/roc.json": "{"})
+        material(
+            {"roc": {"fpr": [0, 1], "tpr": [0]}, "matrix": MATRIX}, files={"plots/roc.json": "{"}
+        )
     )
     assert (first.path, first.title) == (None, "scrap roc")
     assert first.note == "It cannot be drawn: fpr has 2 numbers and tpr has 1"
     assert second.path is not None
-    assert (third.path, third.title, third.note) == (None, "plots/roc.json", "It cannot be drawn: it is not JSON")
+    assert (third.path, third.title, third.note) == (
+        None,
+        "plots/roc.json",
+        "It cannot be drawn: it is not JSON",
+    )
 
 
 def test_without_matplotlib_there_are_the_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,10 +148,14 @@ def test_names_of_files_are_different_and_safe() -> None:
     names = ["a/b", "a__b", "A/B", "../../x", "roc", "ROC"]
     paths = [figure.path or "" for figure in figures_of(material(dict.fromkeys(names, ROC)))]
     assert len({path.lower() for path in paths}) == len(names)
-    assert all(path.startswith("figures/judge__held-out/") and path.count("/") == 2 for path in paths)
+    assert all(
+        path.startswith("figures/judge__held-out/") and path.count("/") == 2 for path in paths
+    )
 
 
 def test_a_report_draws_so_many_pictures_and_says_how_many_more_there_are() -> None:
-    figures = figures_of(material({f"matrix {at}": {"labels": ["a"], "matrix": [[1]]} for at in range(63)}))
+    figures = figures_of(
+        material({f"matrix {at}": {"labels": ["a"], "matrix": [[1]]} for at in range(63)})
+    )
     assert all(figure.path for figure in figures[:-1])
     assert figures[-1].note == "3 more records not drawn: a report has up to 60 pictures"

@@ -79,7 +79,9 @@ def found(
         plan=plan(planned("evaluate")),
         notebooks={"evaluate": notebook(*cells)} if cells else {},
         read_file=lambda path: files[path].encode() if path in files else None,
-        list_files=lambda folder: tuple(path.removeprefix(f"{folder}/") for path in files if folder_of(path) == folder),
+        list_files=lambda folder: tuple(
+            path.removeprefix(f"{folder}/") for path in files if folder_of(path) == folder
+        ),
     )
     return {record.name: record for record in recorded(shown_run, step)}
 
@@ -101,7 +103,10 @@ def test_a_scrap_an_output_and_a_file_are_found() -> None:
     records = found(
         {"reports/roc.json": json.dumps(ROC)},
         {"roc": ROC, "accuracy": 0.9, "note": {"text": "fine"}},
-        (code_cell("x"), code_cell("JSON(roc)", shown({"application/json": ROC, "text/plain": "<JSON>"}))),
+        (
+            code_cell("x"),
+            code_cell("JSON(roc)", shown({"application/json": ROC, "text/plain": "<JSON>"})),
+        ),
     )
     assert [(record.name, record.source) for record in records.values()] == [
         ("roc", "scrap roc"),
@@ -113,14 +118,20 @@ def test_a_scrap_an_output_and_a_file_are_found() -> None:
 
 def test_outputs_are_known_by_their_titles_wherever_they_stand() -> None:
     output = shown({"application/json": ROC})
-    cells = (code_cell("a", output, output), code_cell("b", shown({"application/json": {**ROC, "title": "Cats"}})))
+    cells = (
+        code_cell("a", output, output),
+        code_cell("b", shown({"application/json": {**ROC, "title": "Cats"}})),
+    )
     assert list(found(cells=cells)) == ["ROC curve", "ROC curve 2", "Cats"]
     assert list(found(cells=(code_cell("new"), cells[1]))) == ["Cats"]
 
 
 def test_ui_metadata_of_kubeflow_with_a_table_within_and_one_beside() -> None:
     records = found(
-        {"out/mlpipeline-ui-metadata.json": json.dumps(KFP_V1), "out/roc.csv": "0,0,1\n0.5,0.8,0.5\n1,1,0.1\n"}
+        {
+            "out/mlpipeline-ui-metadata.json": json.dumps(KFP_V1),
+            "out/roc.csv": "0,0,1\n0.5,0.8,0.5\n1,1,0.1\n",
+        }
     )
     matrix, roc = (records[f"out/mlpipeline-ui-metadata.json {at}"] for at in (1, 2))
     assert counts(matrix) == [[10, 2], [6, 7]]
@@ -130,15 +141,22 @@ def test_ui_metadata_of_kubeflow_with_a_table_within_and_one_beside() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        ({"source": "gs://bucket/roc.csv"}, "its table gs://bucket/roc.csv is no file of the run's outs"),
+        (
+            {"source": "gs://bucket/roc.csv"},
+            "its table gs://bucket/roc.csv is no file of the run's outs",
+        ),
         ({"format": "parquet"}, "the format 'parquet' is not read, only csv"),
         ({"source": "0,0,1\n0.5\n", "storage": "inline"}, "row 2 of its table has 1 columns for 2"),
         ({"source": None}, "it has no source"),
     ],
 )
-def test_what_is_wrong_with_ui_metadata_is_said_of_that_picture(change: dict[str, Any], said: str) -> None:
+def test_what_is_wrong_with_ui_metadata_is_said_of_that_picture(
+    change: dict[str, Any], said: str
+) -> None:
     matrix, roc, _ = KFP_V1["outputs"]
-    records = list(found({"ui.json": json.dumps({"outputs": [matrix, {**roc, **change}]})}).values())
+    records = list(
+        found({"ui.json": json.dumps({"outputs": [matrix, {**roc, **change}]})}).values()
+    )
     assert [record.problem for record in records] == [None, said]
 
 
@@ -170,7 +188,9 @@ def test_the_folder_that_dvclive_writes() -> None:
         },
         folders=("dvclive",),
     )
-    assert lines(records["dvclive/plots/metrics/train/loss.tsv"]) == [("train/loss", (0, 1), (0.9, 0.5))]
+    assert lines(records["dvclive/plots/metrics/train/loss.tsv"]) == [
+        ("train/loss", (0, 1), (0.9, 0.5))
+    ]
     assert lines(records["dvclive/plots/sklearn/roc.json"]) == CURVE
     assert counts(records["dvclive/plots/sklearn/cm.json"]) == [[0, 1], [0, 1]]
     assert lines(records["dvclive/plots/sklearn/calibration.json"])[0][1:] == ((0.1,), (0.2,))
@@ -194,7 +214,10 @@ def test_columns_that_a_dvc_yaml_names() -> None:
     assert (chart.x_label, chart.y_label) == ("epoch", "accuracy")
     assert [line.name for line in chart.lines] == ["acc", "val_acc"]
     assert records["logs.csv 2"].problem == "it has no column 'nothing'"
-    assert str(records["bars.csv"].chart) == "Importance(names=('hue',), values=(0.2,), title='Feature importance')"
+    assert (
+        str(records["bars.csv"].chart)
+        == "Importance(names=('hue',), values=(0.2,), title='Feature importance')"
+    )
 
 
 def test_data_are_no_pictures() -> None:
@@ -234,7 +257,10 @@ def test_a_plot_that_is_gone_is_named_and_other_files_are_not() -> None:
     step = StepRecord(
         name="evaluate",
         result="passed",
-        outs=(FileRef(path="plots/roc.json", digest="1", bytes=1), FileRef(path="roc.json", digest="1", bytes=1)),
+        outs=(
+            FileRef(path="plots/roc.json", digest="1", bytes=1),
+            FileRef(path="roc.json", digest="1", bytes=1),
+        ),
     )
     shown_run = ShownRun(record=run(step), plan=plan(planned("evaluate")), notebooks={})
     assert [(one.name, one.problem) for one in recorded(shown_run, step)] == [
@@ -245,7 +271,9 @@ def test_a_plot_that_is_gone_is_named_and_other_files_are_not() -> None:
 def test_a_huge_file_is_not_read() -> None:
     sizes = {"plots/roc.json": 500_000_000, "data.json": 500_000_000}
     records = found({"plots/roc.json": json.dumps(ROC), "data.json": json.dumps(ROC)}, sizes=sizes)
-    assert [record.problem for record in records.values()] == ["it has 500 MB; pictures are made of 8 MB or less"]
+    assert [record.problem for record in records.values()] == [
+        "it has 500 MB; pictures are made of 8 MB or less"
+    ]
 
 
 def test_bytes_that_are_no_text_are_no_crash() -> None:

@@ -34,7 +34,10 @@ def curve(chart: Chart | None) -> Curves:
             "actual": ["cat"] * 10 + ["dog"] * 10,
             "predicted": ["cat"] * 8 + ["dog"] * 2 + ["cat"] + ["dog"] * 9,
         },
-        [{"actual": a, "predicted": p} for a, p in [("cat", "cat")] * 8 + [("cat", "dog")] * 2 + [("dog", "cat")]]
+        [
+            {"actual": a, "predicted": p}
+            for a, p in [("cat", "cat")] * 8 + [("cat", "dog")] * 2 + [("dog", "cat")]
+        ]
         + [{"actual": "dog", "predicted": "dog"}] * 9,
         [
             {"target": "cat", "predicted": "cat", "count": 8},
@@ -55,7 +58,13 @@ def test_a_confusion_matrix_in_any_of_its_shapes(record: Any) -> None:
         {"fpr": [0, 0.5, 1], "tpr": [0, 0.8, 1], "thresholds": ["Infinity", 0.7, 0.1]},
         {"chart": "roc", "curves": {"": {"fpr": [0, 0.5, 1], "tpr": [0, 0.8, 1]}}},
         {"chart": "roc", "curves": [{"name": "", "fpr": [0, 0.5, 1], "tpr": [0, 0.8, 1]}]},
-        {"roc": [{"fpr": 0, "tpr": 0, "threshold": 1}, {"fpr": 0.5, "tpr": 0.8}, {"fpr": 1, "tpr": 1}]},
+        {
+            "roc": [
+                {"fpr": 0, "tpr": 0, "threshold": 1},
+                {"fpr": 0.5, "tpr": 0.8},
+                {"fpr": 1, "tpr": 1},
+            ]
+        },
         [{"fpr": "0", "tpr": "0"}, {"fpr": "0.5", "tpr": "0.8"}, {"fpr": "1", "tpr": "1"}],
     ],
 )
@@ -111,7 +120,10 @@ def test_a_learning_curve_keeps_its_gaps() -> None:
 
 
 def test_a_table_with_steps_is_a_learning_curve_of_its_other_columns() -> None:
-    rows = [{"timestamp": 1, "epoch": at, "loss": 1 / at, "val_loss": 2 / at, "note": "fine"} for at in range(1, 5)]
+    rows = [
+        {"timestamp": 1, "epoch": at, "loss": 1 / at, "val_loss": 2 / at, "note": "fine"}
+        for at in range(1, 5)
+    ]
     chart = curve(chart_of_rows(rows))
     assert chart.kind == "learning_curve"
     assert chart.x_label == "epoch"
@@ -149,14 +161,29 @@ def test_what_is_something_else_is_passed_over(record: Any) -> None:
         ({"chart": "roc", "fpr": [None], "tpr": ["NaN"]}, "it has no points"),
         ({"chart": "roc", "curves": {"a": 3}}, "a curve is an object with two lists"),
         ({"labels": ["a", "b"], "matrix": [[1, 2]]}, "the matrix has 1 rows for 2 labels"),
-        ({"labels": ["a", "b"], "matrix": [[1, 2], [3]]}, "the row of b has 1 numbers for 2 labels"),
-        ({"labels": ["a"], "matrix": [[float("nan")]]}, "the row of a has something that is no count"),
+        (
+            {"labels": ["a", "b"], "matrix": [[1, 2], [3]]},
+            "the row of b has 1 numbers for 2 labels",
+        ),
+        (
+            {"labels": ["a"], "matrix": [[float("nan")]]},
+            "the row of a has something that is no count",
+        ),
         ({"labels": ["a"], "matrix": [[-1]]}, "the row of a has something that is no count"),
         ({"labels": [], "matrix": []}, "the matrix is empty"),
-        ({"chart": "confusion_matrix", "actual": [1], "predicted": [1, 2]}, "actual has 1 entries and predicted has 2"),
-        ({"chart": "feature_importance", "features": ["a"], "importance": [1, 2]}, "1 features have 2 numbers"),
+        (
+            {"chart": "confusion_matrix", "actual": [1], "predicted": [1, 2]},
+            "actual has 1 entries and predicted has 2",
+        ),
+        (
+            {"chart": "feature_importance", "features": ["a"], "importance": [1, 2]},
+            "1 features have 2 numbers",
+        ),
         ({"chart": "learning_curve", "series": {}}, "it has no series"),
-        ({"chart": "learning_curve", "x": [1], "series": {"loss": [1, 2]}}, "x has 1 numbers and loss has 2"),
+        (
+            {"chart": "learning_curve", "x": [1], "series": {"loss": [1, 2]}},
+            "x has 1 numbers and loss has 2",
+        ),
         ([{"actual": at, "predicted": at} for at in range(3000)], "it has 3,000 classes"),
     ],
 )
@@ -166,7 +193,9 @@ def test_what_is_wrong_is_said(record: Any, said: str) -> None:
     assert str(error.value).startswith(said)
 
 
-@pytest.mark.parametrize("text", re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL))
+@pytest.mark.parametrize(
+    "text", re.findall(r"```json\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+)
 def test_the_shapes_of_the_documentation_are_charts(text: str) -> None:
     assert chart_of(json.loads(text)) is not None
 
@@ -183,7 +212,9 @@ def test_numbers_beyond_all_measure_are_gaps() -> None:
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=5), inner, max_size=4)
+    ),
     max_leaves=12,
 )
 KEYS = (
@@ -193,10 +224,18 @@ KEYS = (
 
 
 @given(
-    st.dictionaries(st.sampled_from(KEYS), JSON) | st.lists(st.dictionaries(st.sampled_from(KEYS), JSON), min_size=1)
+    st.dictionaries(st.sampled_from(KEYS), JSON)
+    | st.lists(st.dictionaries(st.sampled_from(KEYS), JSON), min_size=1)
 )
 def test_any_json_is_a_chart_or_none_or_told_to_be_wrong(record: Any) -> None:
-    for kind in (None, "roc", "confusion_matrix", "feature_importance", "learning_curve", "calibration"):
+    for kind in (
+        None,
+        "roc",
+        "confusion_matrix",
+        "feature_importance",
+        "learning_curve",
+        "calibration",
+    ):
         shown = {**record, "chart": kind} if kind and isinstance(record, dict) else record
         with contextlib.suppress(Unusable):
             chart_of(json.loads(json.dumps(shown)))

@@ -34,19 +34,29 @@ def project(tmp_path: Path) -> Project:
 
 def plan_of(source: str = "1", **more: Any) -> Plan:
     cell = PlannedCell(role="step", number=1, source=source)
-    step = PlannedStep(name="train", notebook="n.ipynb", kernel="python3", language="python", cells=(cell,))
+    step = PlannedStep(
+        name="train", notebook="n.ipynb", kernel="python3", language="python", cells=(cell,)
+    )
     return Plan(pipeline="digits", target="digits.yaml", steps=(step,), **more)
 
 
-def record_of(number: int, accuracy: float = 0.9, *, branch: str = "main", **more: Any) -> RunRecord:
-    step = StepRecord(name="train", result="passed", metrics=(Metric(name="accuracy", value=accuracy, source="cell"),))
+def record_of(
+    number: int, accuracy: float = 0.9, *, branch: str = "main", **more: Any
+) -> RunRecord:
+    step = StepRecord(
+        name="train",
+        result="passed",
+        metrics=(Metric(name="accuracy", value=accuracy, source="cell"),),
+    )
     known: dict[str, Any] = {
         "pipeline": "digits",
         "result": "passed",
         "git": GitState(commit="abc", branch=branch, dirty=False),
         "steps": (step,),
     }
-    return RunRecord(run=f"20261121-{number:06}-000abcd", target="digits.yaml", nbci="0", **{**known, **more})
+    return RunRecord(
+        run=f"20261121-{number:06}-000abcd", target="digits.yaml", nbci="0", **{**known, **more}
+    )
 
 
 def write(project: Project, record: RunRecord, plan: Plan | None = None) -> RunFolder:
@@ -59,12 +69,18 @@ def write(project: Project, record: RunRecord, plan: Plan | None = None) -> RunF
 
 
 def verdict(baseline: BaselineUsed | None = None, *, refused: bool = False) -> Verdict:
-    gate = GateResult(gate="g", asked="at least 1", result="failed" if refused else "passed", reason="r")
+    gate = GateResult(
+        gate="g", asked="at least 1", result="failed" if refused else "passed", reason="r"
+    )
     baselines = () if baseline is None else (baseline,)
-    return Verdict(result="failed" if refused else "passed", judged_utc="", gates=(gate,), baselines=baselines)
+    return Verdict(
+        result="failed" if refused else "passed", judged_utc="", gates=(gate,), baselines=baselines
+    )
 
 
-def gathered(project: Project, record: RunRecord, plan: Plan | None = None, **environ: str) -> Material:
+def gathered(
+    project: Project, record: RunRecord, plan: Plan | None = None, **environ: str
+) -> Material:
     cache = {"NBCI_CACHE": str(project.root / "cache")}
     return gather(project, record, plan or plan_of(), {}, environ=cache | environ)
 
@@ -80,14 +96,20 @@ def test_the_last_run_that_passed_on_the_target_branch(project: Project) -> None
     write(project, record_of(4, pipeline="wine"))
     write(project, record_of(9))
     run = record_of(5)
-    assert title(gathered(project, run)) == "run 20261121-000001-000abcd, the last one that passed on main"
+    assert (
+        title(gathered(project, run))
+        == "run 20261121-000001-000abcd, the last one that passed on main"
+    )
     by_jenkins = gathered(project, run, CHANGE_TARGET="other")
     assert title(by_jenkins) == "run 20261121-000002-000abcd, the last one that passed on other"
 
 
 def test_the_last_that_passed_anywhere_when_none_did_on_the_branch(project: Project) -> None:
     write(project, record_of(1, branch="other"))
-    assert title(gathered(project, record_of(2))) == "run 20261121-000001-000abcd, the last one that passed"
+    assert (
+        title(gathered(project, record_of(2)))
+        == "run 20261121-000001-000abcd, the last one that passed"
+    )
 
 
 def test_the_branch_is_where_the_model_is_promoted(project: Project) -> None:
@@ -95,7 +117,10 @@ def test_the_branch_is_where_the_model_is_promoted(project: Project) -> None:
     write(project, record_of(2, branch="feature"))
     plan = plan_of(models={"digits": {"path": "m.onnx", "branches": ["main"]}})
     run = record_of(3, branch="feature")
-    assert title(gathered(project, run, plan)) == "run 20261121-000001-000abcd, the last one that passed on main"
+    assert (
+        title(gathered(project, run, plan))
+        == "run 20261121-000001-000abcd, the last one that passed on main"
+    )
 
 
 def test_refused_runs_and_parts_of_runs_are_no_baseline(project: Project) -> None:
@@ -130,7 +155,9 @@ def test_a_damaged_baseline_is_passed_over_and_named(project: Project, name: str
     (damaged.path / name).write_text('{"format": 0}' if name == "run.json" else "{")
     material = gathered(project, record_of(3))
     assert (title(material) or "").startswith("run 20261121-000001")
-    if name.startswith("steps"):  # what is worse damaged is no run of this pipeline for the index either
+    if name.startswith(
+        "steps"
+    ):  # what is worse damaged is no run of this pipeline for the index either
         assert any("20261121-000002" in problem for problem in material.problems)
 
 
@@ -172,7 +199,9 @@ def test_files_are_read_as_the_run_recorded_them(project: Project) -> None:
         FileRef(path="huge.json", digest=digest, bytes=10**12),
     )
     (project.root / "m.json").write_bytes(b"another run's")
-    shown = gathered(project, record_of(1, steps=(StepRecord(name="train", result="passed", outs=outs),))).run
+    shown = gathered(
+        project, record_of(1, steps=(StepRecord(name="train", result="passed", outs=outs),))
+    ).run
     assert shown.list_files("plots") == ("a/b.json",)
     assert shown.list_files("m.json") == shown.list_files("elsewhere") == ()
     read = shown.read_file
@@ -196,7 +225,15 @@ def test_notebooks_of_the_baseline_also_those_that_it_reused(project: Project) -
 
 
 @pytest.mark.parametrize(
-    "text", ["", "[]", "{", '{"cells": 1}', '{"cells": [1]}', '{"cells": [{"cell_type": "code", "metadata": {}}]}']
+    "text",
+    [
+        "",
+        "[]",
+        "{",
+        '{"cells": 1}',
+        '{"cells": [1]}',
+        '{"cells": [{"cell_type": "code", "metadata": {}}]}',
+    ],
 )
 def test_a_damaged_notebook_is_as_one_that_is_gone(project: Project, text: str) -> None:
     made = write(project, record_of(1))
@@ -214,14 +251,25 @@ ATTEMPT = Attempt(number=1, result="passed", started_utc="", seconds=1, notebook
 
 
 def git(root: Path, *words: str) -> str:
-    options = ("-c", "user.name=a", "-c", "user.email=a@b", "-c", "commit.gpgsign=false", "-c", "tag.gpgsign=false")
+    options = (
+        "-c",
+        "user.name=a",
+        "-c",
+        "user.email=a@b",
+        "-c",
+        "commit.gpgsign=false",
+        "-c",
+        "tag.gpgsign=false",
+    )
     return subprocess.run(
         ["git", "-C", str(root), *options, *words], check=True, capture_output=True, text=True
     ).stdout.strip()
 
 
 def released(project: Project, record: RunRecord, notebook: str) -> tuple[str, str]:
-    """A release of that run as `promote` leaves it: the commit that was built, and the release's own."""
+    """A release of that run as `promote` leaves it: the commit that was built, and the release's
+    own.
+    """
     root = project.root
     git(root, "init", "-q", "-b", "main")
     (root / "n.ipynb").write_text(notebook)
@@ -263,11 +311,23 @@ def released(project: Project, record: RunRecord, notebook: str) -> tuple[str, s
 
 def notebook_of(*sources: str) -> str:
     cells: list[dict[str, Any]] = [
-        {"cell_type": "code", "source": source, "metadata": {}, "outputs": [], "execution_count": None, "id": f"c{at}"}
+        {
+            "cell_type": "code",
+            "source": source,
+            "metadata": {},
+            "outputs": [],
+            "execution_count": None,
+            "id": f"c{at}",
+        }
         for at, source in enumerate(sources)
     ]
     kernel = {"name": "python3", "language": "python", "display_name": "Python 3"}
-    document = {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+    document = {
+        "cells": cells,
+        "metadata": {"kernelspec": kernel},
+        "nbformat": 4,
+        "nbformat_minor": 5,
+    }
     return json.dumps(document)
 
 
@@ -276,11 +336,18 @@ def test_a_release_is_compared_with_though_its_run_is_gone(project: Project) -> 
     _, release = released(project, promoted, notebook_of("x = 1", "print(x)"))
     new = notebook_of("x = 2", "print(x)")
     (project.root / "n.ipynb").write_text(new)
-    cells = tuple(PlannedCell(role="step", number=at, source=source) for at, source in ((1, "x = 2"), (2, "print(x)")))
+    cells = tuple(
+        PlannedCell(role="step", number=at, source=source)
+        for at, source in ((1, "x = 2"), (2, "print(x)"))
+    )
     plan = plan_of(sources={"n.ipynb": source_digest(new.encode())})
     plan = replace(plan, steps=(replace(plan.steps[0], cells=cells),))
-    used = BaselineUsed(asked="champion", source="digits@v1.0.0", identity=f"digits@v1.0.0 {release}")
-    run = record_of(2, 0.9, verdict=verdict(used), params=(ParameterValue(name="C", value=3.0, source="-p"),))
+    used = BaselineUsed(
+        asked="champion", source="digits@v1.0.0", identity=f"digits@v1.0.0 {release}"
+    )
+    run = record_of(
+        2, 0.9, verdict=verdict(used), params=(ParameterValue(name="C", value=3.0, source="-p"),)
+    )
     material = gathered(project, run, plan)
     assert material.problems == ()
     assert title(material) == (
@@ -304,7 +371,9 @@ def test_the_run_itself_is_preferred_to_its_release(project: Project) -> None:
     promoted = record_of(1)
     _, release = released(project, promoted, notebook_of("1"))
     write(project, promoted)
-    used = BaselineUsed(asked="champion", source="digits@v1.0.0", identity=f"digits@v1.0.0 {release}")
+    used = BaselineUsed(
+        asked="champion", source="digits@v1.0.0", identity=f"digits@v1.0.0 {release}"
+    )
     material = gathered(project, record_of(2, verdict=verdict(used)))
     assert title(material) == f"digits@v1.0.0, which the gates compared with: run {promoted.run}"
 
@@ -314,5 +383,10 @@ def test_the_releases_of_the_run_with_their_cards(project: Project) -> None:
     released(project, promoted, notebook_of("1"))
     plan = plan_of(models={"digits": {"path": "m.onnx"}})
     (release,) = gathered(project, promoted, plan).releases
-    assert (release.model, release.version, release.stage, release.card) == ("digits", "v1.0.0", None, "# The card")
+    assert (release.model, release.version, release.stage, release.card) == (
+        "digits",
+        "v1.0.0",
+        None,
+        "# The card",
+    )
     assert gathered(project, record_of(2), plan).releases == ()

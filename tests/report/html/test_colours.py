@@ -15,7 +15,10 @@ def test_colours_of_a_styler_are_kept() -> None:
     style = frame.style.background_gradient(subset=["digit"]).bar(subset=["share"]).set_uuid("a")
     rules = "\n".join(colour_rules(style.to_html()))
     assert "#u-T_a_row0_col0 { background-color: #fff7fb; color: #000000; }" in rules
-    assert "#u-T_a_row1_col1 { background: linear-gradient(90deg, #d65f5f 100.0%, transparent 100.0%); }" in rules
+    assert (
+        "#u-T_a_row1_col1 { background: linear-gradient(90deg, #d65f5f 100.0%, transparent 100.0%); }"
+        in rules
+    )
 
 
 @pytest.mark.parametrize(
@@ -27,7 +30,9 @@ def test_text_can_be_read_on_its_background(background: str, text: str) -> None:
     )
 
 
-@pytest.mark.parametrize("background", ["rgba(214, 95, 95, 0.2)", "rgba(214, 95, 95, .1)", "#d65f5f33", "#d653"])
+@pytest.mark.parametrize(
+    "background", ["rgba(214, 95, 95, 0.2)", "rgba(214, 95, 95, .1)", "#d65f5f33", "#d653"]
+)
 def test_text_on_a_translucent_background_is_the_pages_own(background: str) -> None:
     assert look(f"background-color: {background}; color: #000") == {"background-color": background}
 
@@ -87,5 +92,7 @@ def test_rules_of_a_table_do_not_end_a_style_sheet() -> None:
         ("unheard", None),
     ],
 )
-def test_colour_of_text_alone_is_one_that_can_be_read_on_any_page(colour: str, own: str | None) -> None:
+def test_colour_of_text_alone_is_one_that_can_be_read_on_any_page(
+    colour: str, own: str | None
+) -> None:
     assert look(f"color: {colour}") == ({"color": own} if own else {})

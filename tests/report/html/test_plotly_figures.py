@@ -13,9 +13,16 @@ TRACE = {"type": "scatter", "y": [1, 3, 2]}
 
 
 def cell(*traces: Any, **more: Any) -> ShownCell:
-    figure = {"data": list(traces), "layout": {"title": {"text": "loss"}, "images": [{"source": "http://x.example"}]}}
-    output = samples.shown({"application/vnd.plotly.v1+json": figure, "text/plain": "Figure()", **more})
-    return ShownCell(anchor="cell-1", kind="code", source="fig.show()", outputs=(samples.stream("a"), output))
+    figure = {
+        "data": list(traces),
+        "layout": {"title": {"text": "loss"}, "images": [{"source": "http://x.example"}]},
+    }
+    output = samples.shown(
+        {"application/vnd.plotly.v1+json": figure, "text/plain": "Figure()", **more}
+    )
+    return ShownCell(
+        anchor="cell-1", kind="code", source="fig.show()", outputs=(samples.stream("a"), output)
+    )
 
 
 @pytest.mark.needs("chromium")
@@ -37,7 +44,9 @@ def test_without_kaleido_nothing_is_drawn(monkeypatch: pytest.MonkeyPatch) -> No
         cell(TRACE, **{"image/png": samples.PNG}),
         cell({"type": "choropleth"}),
         cell("no trace"),
-        ShownCell(anchor="cell-1", kind="code", source="", outputs=(None, {"data": 1}, samples.shown({}))),
+        ShownCell(
+            anchor="cell-1", kind="code", source="", outputs=(None, {"data": 1}, samples.shown({}))
+        ),
         ShownCell(
             anchor="cell-1",
             kind="code",

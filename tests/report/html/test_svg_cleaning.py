@@ -17,7 +17,9 @@ def test_drawing_loses_what_could_act() -> None:
         '<set attributeName="href" to="javascript:x"/></a></svg>'
     )
     kept = drawing(source).decode()
-    assert not [part for part in ("alert", "onclick", "javascript", "<set", "target") if part in kept]
+    assert not [
+        part for part in ("alert", "onclick", "javascript", "<set", "target") if part in kept
+    ]
     assert '<rect width="5" />' in kept
     assert "rect {fill: red}" in kept
 

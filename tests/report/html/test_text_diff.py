@@ -9,7 +9,9 @@ from hypothesis import strategies as st
 from nbci.report.html.text_diff import counts, diff_block
 from tests.report.report_pages import Page
 
-LINES = st.lists(st.text(alphabet="ab+-@ <&\n", max_size=8).map(lambda line: line.replace("\n", "")), max_size=8)
+LINES = st.lists(
+    st.text(alphabet="ab+-@ <&\n", max_size=8).map(lambda line: line.replace("\n", "")), max_size=8
+)
 
 
 def unified(old: list[str], new: list[str]) -> list[str]:
@@ -45,4 +47,7 @@ def test_nothing_is_lost_and_nothing_is_markup(old: list[str], new: list[str]) -
     shown = re.sub(r"^line \d+\n", "", Page(diff_block(lines)).text, flags=re.MULTILINE)
     kept = [line for line in lines if not line.startswith("@@")]
     assert shown.lstrip("\n") == "".join(f"{line}\n" for line in kept).lstrip("\n")
-    assert counts(kept) == (sum(line[:1] == "+" for line in kept), sum(line[:1] == "-" for line in kept))
+    assert counts(kept) == (
+        sum(line[:1] == "+" for line in kept),
+        sum(line[:1] == "-" for line in kept),
+    )

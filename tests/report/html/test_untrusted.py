@@ -67,7 +67,8 @@ def test_what_is_left_of_html(source: str, kept: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "source", ["<div><b>a</div></b></p>", "</div></main>x", "<table><tr><td>a", "<b><!-- <i> -->a", "a<br>b"]
+    "source",
+    ["<div><b>a</div></b></p>", "</div></main>x", "<table><tr><td>a", "<b><!-- <i> -->a", "a<br>b"],
 )
 def test_what_is_kept_is_balanced(source: str) -> None:
     Page(from_html(source) or "")
@@ -90,17 +91,23 @@ def test_headings_can_be_linked_to_as_in_jupyter() -> None:
 
 def test_attached_and_inline_pictures_become_files() -> None:
     place = around(**{"a b.png": {"image/png": PNG}})
-    svg = base64.b64encode(b"<svg xmlns='http://www.w3.org/2000/svg'><rect onclick='x'/></svg>").decode()
+    svg = base64.b64encode(
+        b"<svg xmlns='http://www.w3.org/2000/svg'><rect onclick='x'/></svg>"
+    ).decode()
     shown = from_markdown(
         f"![one](attachment:a%20b.png) ![two](data:image/png;base64,{PNG}) ![three](data:image/svg+xml;base64,{svg})",
         place,
     )
     assert shown.count('src="../images/s/cell-1-') == 3
-    assert sorted(place.album.files) == [f"images/s/cell-1-{at}" for at in ("1.png", "2.png", "3.svg")]
+    assert sorted(place.album.files) == [
+        f"images/s/cell-1-{at}" for at in ("1.png", "2.png", "3.svg")
+    ]
     assert b"onclick" not in place.album.files["images/s/cell-1-3.svg"]
 
 
-@pytest.mark.parametrize("address", ["attachment:none.png", "plots/a.png", "data:image/png;base64,AAAA", "//x/a.png"])
+@pytest.mark.parametrize(
+    "address", ["attachment:none.png", "plots/a.png", "data:image/png;base64,AAAA", "//x/a.png"]
+)
 def test_pictures_that_are_not_to_be_had_are_told(address: str) -> None:
     place = around()
     assert from_markdown(f"![a plot]({address})", place) == "<p>[picture: a plot]</p>\n"
@@ -117,7 +124,9 @@ def test_html_in_markdown_is_sanitised() -> None:
 
 
 def test_formulas_in_markdown() -> None:
-    shown = from_markdown("It is $x^2$, for $5 and $6.\n\n$$\n\\frac{a}{b}\n$$\n\n`$y$` and $\\foo$\n")
+    shown = from_markdown(
+        "It is $x^2$, for $5 and $6.\n\n$$\n\\frac{a}{b}\n$$\n\n`$y$` and $\\foo$\n"
+    )
     assert "<msup><mi>x</mi><mn>2</mn></msup>" in shown
     assert "for $5 and $6." in shown
     assert '<math display="block"><mrow><mfrac>' in shown

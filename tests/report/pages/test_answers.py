@@ -29,12 +29,18 @@ def asked(material: Material) -> tuple[Answer, Answer, Answer]:
 
 
 def gate(result: Any = "passed", **more: Any) -> GateResult:
-    return GateResult(**{"gate": "g", "asked": "at least 1", "result": result, "reason": "r", **more})
+    return GateResult(
+        **{"gate": "g", "asked": "at least 1", "result": result, "reason": "r", **more}
+    )
 
 
 def judged(*gates: GateResult, **more: Any) -> RunRecord:
-    result: Any = "failed" if any(gate.refuses for gate in gates) else "warned" if more else "passed"
-    return samples.run(git=CLEAN, verdict=Verdict(result=result, judged_utc="", gates=gates, **more))
+    result: Any = (
+        "failed" if any(gate.refuses for gate in gates) else "warned" if more else "passed"
+    )
+    return samples.run(
+        git=CLEAN, verdict=Verdict(result=result, judged_utc="", gates=gates, **more)
+    )
 
 
 def test_may_it_go_out() -> None:
@@ -47,7 +53,12 @@ def test_may_it_go_out() -> None:
             (judged(gate("failed")), None),
             (judged(gate(), gate("failed", override=override), overrides=(override,)), None),
             (samples.run(), None),
-            (samples.run(), samples.plan(samples.planned("a", action="skip", reason=NOT_ASKED_FOR), gates=("g",))),
+            (
+                samples.run(),
+                samples.plan(
+                    samples.planned("a", action="skip", reason=NOT_ASKED_FOR), gates=("g",)
+                ),
+            ),
             (samples.run(result="failed"), None),
             (samples.run(result="interrupted"), None),
             (samples.run(result="running"), None),
@@ -69,10 +80,15 @@ def test_may_it_go_out() -> None:
 def test_why_a_gate_refused_or_who_overrode_it() -> None:
     override = Override(gate="g", by="ada", reason="seen", at_utc="", asked="")
     record = judged(
-        gate("failed", found=0.5, unit="kB", reason="misses by 0.5"), gate("failed", override=override), overrides=()
+        gate("failed", found=0.5, unit="kB", reason="misses by 0.5"),
+        gate("failed", override=override),
+        overrides=(),
     )
     points = [point.text for point in asked(of(record))[0].points]
-    assert points == ["g at least 1: 0.5 kB found, misses by 0.5", "g at least 1: overridden by ada: seen"]
+    assert points == [
+        "g at least 1: 0.5 kB found, misses by 0.5",
+        "g at least 1: overridden by ada: seen",
+    ]
 
 
 def test_what_was_released() -> None:
@@ -109,7 +125,9 @@ def alone(baseline: Baseline) -> Baseline:
     """Where only the results differ."""
     found = baseline.difference
     outs = tuple(change for change in found.data if change.role == "out")
-    return with_fields(baseline, difference=replace(found, params=(), code=(), data=outs, environment=()))
+    return with_fields(
+        baseline, difference=replace(found, params=(), code=(), data=outs, environment=())
+    )
 
 
 def test_reasons_to_look_twice() -> None:
@@ -143,7 +161,9 @@ def test_reasons_to_look_twice() -> None:
 
 
 def test_nothing_speaks_against_it() -> None:
-    made = samples.run(StepRecord(name="a", result="passed"), StepRecord(name="b", result="passed"), git=CLEAN)
+    made = samples.run(
+        StepRecord(name="a", result="passed"), StepRecord(name="b", result="passed"), git=CLEAN
+    )
     answer = asked(of(made))[2]
     assert answer.said == "Nothing speaks against it"
     assert [point.text for point in answer.points] == [
@@ -152,8 +172,13 @@ def test_nothing_speaks_against_it() -> None:
     ]
     reused = tuple(StepRecord(name=name, result="reused", run="r1") for name in "ab")
     points = asked(of(samples.run(*reused, git=CLEAN)))[2].points
-    assert points[-1].text == "0 steps ran; 2 reused the results of run r1, made from the same inputs"
+    assert (
+        points[-1].text == "0 steps ran; 2 reused the results of run r1, made from the same inputs"
+    )
 
 
 def test_no_commit_at_all() -> None:
-    assert asked(of(samples.run(git=None)))[2].points[0].text == "it was made from files that are in no commit"
+    assert (
+        asked(of(samples.run(git=None)))[2].points[0].text
+        == "it was made from files that are in no commit"
+    )

@@ -37,9 +37,18 @@ def test_figure_becomes_a_file() -> None:
 
 
 def test_alternative_text_and_size_of_the_notebook_are_kept() -> None:
-    metadata = {"image/png": {"alt": "Confusion matrix of 10 digits", "width": 640, "height": "40; color: red"}}
+    metadata = {
+        "image/png": {
+            "alt": "Confusion matrix of 10 digits",
+            "width": 640,
+            "height": "40; color: red",
+        }
+    }
     markup, _ = drawn(samples.shown({"image/png": samples.PNG}, metadata))
-    assert '<img src="../images/s/cell-1-1.png" alt="Confusion matrix of 10 digits" width="640">' in markup
+    assert (
+        '<img src="../images/s/cell-1-1.png" alt="Confusion matrix of 10 digits" width="640">'
+        in markup
+    )
 
 
 def encoded(content: bytes) -> str:
@@ -71,7 +80,9 @@ def test_words_of_an_output_stand_for_its_broken_picture() -> None:
 
 
 def test_a_form_that_is_whole_stands_for_a_broken_one() -> None:
-    markup, files = drawn(samples.shown({"image/png": "x", "image/svg+xml": '<svg><rect width="5"/></svg>'}))
+    markup, files = drawn(
+        samples.shown({"image/png": "x", "image/svg+xml": '<svg><rect width="5"/></svg>'})
+    )
     assert list(files) == ["images/s/cell-1-1.svg"]
     assert "cannot be shown" not in markup
 
@@ -133,7 +144,9 @@ def test_the_same_is_not_said_twice() -> None:
 
 
 def test_a_table_with_a_script_is_still_a_table() -> None:
-    markup, _ = drawn(samples.shown({"text/html": "<table><tr><td>178</td></tr></table><script>sort()</script>"}))
+    markup, _ = drawn(
+        samples.shown({"text/html": "<table><tr><td>178</td></tr></table><script>sort()</script>"})
+    )
     assert "<td>178</td>" in markup
     assert "HTML with a script" in markup
 
@@ -145,7 +158,10 @@ def test_estimators_are_shown_by_their_text() -> None:
 
 
 def test_coloured_text_keeps_its_colours() -> None:
-    data = {"text/html": '<pre style="x"><span style="color: red">bad</span></pre>', "text/plain": "\x1b[31mbad\x1b[0m"}
+    data = {
+        "text/html": '<pre style="x"><span style="color: red">bad</span></pre>',
+        "text/plain": "\x1b[31mbad\x1b[0m",
+    }
     markup, _ = drawn(samples.shown(data))
     assert '<span class="ansi-red-fg">bad</span>' in markup
 
@@ -156,21 +172,27 @@ def test_colours_of_a_styler_become_a_style_sheet() -> None:
     markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
     assert '<td id="u-T_1_row0_col0">1</td>' in markup
     assert album.keep_sheet("outputs/s/cells.css") == "../outputs/s/cells.css"
-    assert album.files == {"outputs/s/cells.css": b"#u-T_1_row0_col0 { background-color: #08306b; color: #ffffff; }\n"}
+    assert album.files == {
+        "outputs/s/cells.css": b"#u-T_1_row0_col0 { background-color: #08306b; color: #ffffff; }\n"
+    }
 
 
 def test_a_styler_that_is_shown_twice_has_its_colours_twice() -> None:
-    html = (
-        "<style>#T_1_row0_col0 {background: red}</style><table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
-    )
+    html = "<style>#T_1_row0_col0 {background: red}</style><table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
     album = Album(root="../")
     markup = "".join(rendered([samples.shown({"text/html": html})] * 3, place(album)))
     assert [f'<td id="u-T_1{at}_row0_col0">' in markup for at in ("", "-2", "-3")] == [True] * 3
-    assert [rule.partition(" ")[0] for rule in album.rules] == [f"#u-T_1{at}_row0_col0" for at in ("", "-2", "-3")]
+    assert [rule.partition(" ")[0] for rule in album.rules] == [
+        f"#u-T_1{at}_row0_col0" for at in ("", "-2", "-3")
+    ]
 
 
 def test_colours_written_into_html_become_classes() -> None:
-    html = "<table style='border: 0'>" + "<tr><td style='background: #ffff00; width: 9em'>1</td></tr>" * 2 + "</table>"
+    html = (
+        "<table style='border: 0'>"
+        + "<tr><td style='background: #ffff00; width: 9em'>1</td></tr>" * 2
+        + "</table>"
+    )
     album = Album(root="../")
     markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
     assert markup.count('<td class="u-look-1">1</td>') == 2
@@ -179,14 +201,15 @@ def test_colours_written_into_html_become_classes() -> None:
 
 def test_table_of_pandas_needs_no_style_sheet() -> None:
     album = Album(root="../")
-    rendered([samples.shown({"text/html": samples.FRAME.replace(' style="color: red"', "")})], place(album))
+    rendered(
+        [samples.shown({"text/html": samples.FRAME.replace(' style="color: red"', "")})],
+        place(album),
+    )
     assert album.keep_sheet("outputs/s/cells.css") is None
 
 
 def test_pictures_within_html_become_files() -> None:
-    html = (
-        f'<div><img src="data:image/png;base64,{samples.PNG}"><svg><title>A plan</title><rect width="1"/></svg></div>'
-    )
+    html = f'<div><img src="data:image/png;base64,{samples.PNG}"><svg><title>A plan</title><rect width="1"/></svg></div>'
     markup, files = drawn(samples.shown({"text/html": html}))
     assert sorted(files) == ["images/s/cell-1-1-inside-1.svg", "images/s/cell-1-1-inside-2.png"]
     assert '<img alt="Picture in the notebook" src="../images/s/cell-1-1-inside-2.png">' in markup
@@ -242,8 +265,14 @@ def test_long_table_is_on_a_page_of_its_own() -> None:
     ("data", "words"),
     [
         ({"text/html": "<p>a</p>" * 700_000, "text/plain": "many"}, "many"),
-        ({"text/html": "<p>a</p>" * 700_000}, "The HTML of this output is too large to be shown: 5.6 MB"),
-        ({"image/svg+xml": "<svg>" + "<g/>" * 3_000_000 + "</svg>"}, "cannot be shown, it is too large: 12 MB"),
+        (
+            {"text/html": "<p>a</p>" * 700_000},
+            "The HTML of this output is too large to be shown: 5.6 MB",
+        ),
+        (
+            {"image/svg+xml": "<svg>" + "<g/>" * 3_000_000 + "</svg>"},
+            "cannot be shown, it is too large: 12 MB",
+        ),
         ({"image/png": "A" * 60_000_000}, "cannot be shown, it is too large: 60 MB"),
     ],
 )
@@ -263,7 +292,10 @@ def test_what_is_too_large_to_be_shown_is_told(data: dict[str, Any], words: str)
         {"output_type": "display_data", "data": None},
         {"output_type": "error"},
         {"output_type": "error", "traceback": 7},
-        {"output_type": "display_data", "data": {"image/png": 7, "text/html": {"a": 1}, "text/markdown": None}},
+        {
+            "output_type": "display_data",
+            "data": {"image/png": 7, "text/html": {"a": 1}, "text/markdown": None},
+        },
         7,
     ],
 )

@@ -12,7 +12,13 @@ from tests.report.report_pages import Page
 
 
 def cell(step: str, *diff: str, **more: Any) -> CellChange:
-    known: dict[str, Any] = {"notebook": "n.ipynb", "kind": "changed", "role": "imports", "before": 3, "after": 3}
+    known: dict[str, Any] = {
+        "notebook": "n.ipynb",
+        "kind": "changed",
+        "role": "imports",
+        "before": 3,
+        "after": 3,
+    }
     return CellChange(step=step, diff=diff, **{**known, **more})
 
 
@@ -46,7 +52,8 @@ def test_a_cell_that_many_steps_run_is_shown_once_with_all_that_differs() -> Non
 def test_words_name_the_first_of_many() -> None:
     params = tuple(Change(name=f"p{number}", before=number, after=None) for number in range(5))
     data = tuple(
-        DataChange(path=f"{number}.csv", kind="changed", role="in", before=None, after=None) for number in range(6)
+        DataChange(path=f"{number}.csv", kind="changed", role="in", before=None, after=None)
+        for number in range(6)
     )
     assert in_words(found(params=params, data=data)) == [
         "p0 0 → —, p1 1 → —, p2 2 → — and 2 more parameters",
@@ -67,8 +74,15 @@ def test_what_moved_says_where_to_and_whether_that_is_good() -> None:
     assert metric(0.1 + 0.2, 0.3) == f"{MINUS}5.551e-17"
     assert (metric(1, 1), metric(None, 1), metric(1, None)) == ("the same", "new", "gone")
     nan, infinity = float("nan"), float("inf")
-    assert (metric(nan, 1), metric(1, nan), metric(nan, nan)) == ("no number", "no number", "the same")
-    assert (metric(1, infinity, "up"), metric(infinity, infinity)) == ("+infinity, better", "the same")
+    assert (metric(nan, 1), metric(1, nan), metric(nan, nan)) == (
+        "no number",
+        "no number",
+        "the same",
+    )
+    assert (metric(1, infinity, "up"), metric(infinity, infinity)) == (
+        "+infinity, better",
+        "the same",
+    )
 
 
 def test_folders_tell_which_files_came_went_and_changed() -> None:
@@ -79,12 +93,19 @@ def test_folders_tell_which_files_came_went_and_changed() -> None:
         added=tuple(f"{number}.png" for number in range(39)), removed=("old.png",), files_known=True,
     )  # fmt: skip
     page = section(found(data=(change,)))
-    for words in ("2 files, 10 B", "40 files, 1 MB", "raw: 39 files added, 1 file removed", "… and 19 more added"):
+    for words in (
+        "2 files, 10 B",
+        "40 files, 1 MB",
+        "raw: 39 files added, 1 file removed",
+        "… and 19 more added",
+    ):
         assert words in page.text
 
 
 def test_thousands_of_differences_are_folded_and_cut() -> None:
-    page = section(found(environment=tuple(Change(name=f"p{n}", before="1", after="2") for n in range(1000))))
+    page = section(
+        found(environment=tuple(Change(name=f"p{n}", before="1", after="2") for n in range(1000)))
+    )
     assert "1,000 differ" in page.text
     assert "… and 800 more." in page.text
     assert page.tags.count("tr") == 201

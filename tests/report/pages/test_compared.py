@@ -25,13 +25,17 @@ def changed_notebook() -> dict[str, Any]:
     cells[3] = samples.code_cell(
         "model = SVC()\nmodel.fit(X, y)  # <b>not bold</b>",
         samples.shown({"text/html": samples.FRAME, "text/plain": "  digit count\n0 zero 177"}),
-        samples.stream("\x1b[31mred\x1b[0m and \x1b[1;38;5;34mgreen\x1b[0m\n 10%\r100%\n<X at 0x7f0011223344>"),
+        samples.stream(
+            "\x1b[31mred\x1b[0m and \x1b[1;38;5;34mgreen\x1b[0m\n 10%\r100%\n<X at 0x7f0011223344>"
+        ),
     )
     cells[4] = samples.code_cell(cells[4]["source"], samples.shown({"image/png": OTHER}))
     return samples.notebook(*cells[:2], samples.code_cell("debug(X)\n<script>"), *cells[2:])
 
 
-def shown(before: dict[str, Any] | None, after: dict[str, Any] | None = None) -> tuple[str, dict[str, bytes]]:
+def shown(
+    before: dict[str, Any] | None, after: dict[str, Any] | None = None
+) -> tuple[str, dict[str, bytes]]:
     record = replace(samples.PASSED, run="20260101-000000-ffff")
     notebooks = {"models/train": before} if before else {}
     baseline = Baseline(
@@ -44,7 +48,9 @@ def shown(before: dict[str, Any] | None, after: dict[str, Any] | None = None) ->
         ),
     )
     run = ShownRun(
-        record=samples.PASSED, plan=samples.PLAN, notebooks={"models/train": after or samples.TRAIN_NOTEBOOK}
+        record=samples.PASSED,
+        plan=samples.PLAN,
+        notebooks={"models/train": after or samples.TRAIN_NOTEBOOK},
     )
     files = dict(render_report(Material(run=run, baseline=baseline)))
     return pages(files)[PAGE].text, files
@@ -81,7 +87,9 @@ def test_addresses_of_objects_are_no_difference() -> None:
 def test_names_that_a_drawing_makes_up_are_no_difference() -> None:
     drawn = '<svg xmlns="http://www.w3.org/2000/svg"><dc:date>{}</dc:date><path id="m{}" d="M 0 0"/></svg>'
     before, after = (
-        samples.notebook(samples.code_cell("plot()", samples.shown({"image/svg+xml": drawn.format(*words)})))
+        samples.notebook(
+            samples.code_cell("plot()", samples.shown({"image/svg+xml": drawn.format(*words)}))
+        )
         for words in (("2026-01-01", "0a1b2c3d4e"), ("2026-01-02", "5a6b7c8d9e"))
     )
     assert "Every cell and its outputs are the same." in shown(before, after)[0]
@@ -97,11 +105,17 @@ def test_step_that_the_baseline_has_not_is_new() -> None:
     plan = replace(samples.PLAN, steps=samples.PLAN.steps[:1])
     run = ShownRun(record=record, plan=plan, notebooks={})
     found = difference(
-        Compared(record=record, plan=plan), Compared(record=samples.PASSED, plan=samples.PLAN), lambda _ref: None
+        Compared(record=record, plan=plan),
+        Compared(record=samples.PASSED, plan=samples.PLAN),
+        lambda _ref: None,
     )
     files = render_report(
         Material(
-            run=ShownRun(record=samples.PASSED, plan=samples.PLAN, notebooks={"models/train": samples.TRAIN_NOTEBOOK}),
+            run=ShownRun(
+                record=samples.PASSED,
+                plan=samples.PLAN,
+                notebooks={"models/train": samples.TRAIN_NOTEBOOK},
+            ),
             baseline=Baseline(title="the last run", run=run, difference=found),
         )
     )
@@ -110,14 +124,20 @@ def test_step_that_the_baseline_has_not_is_new() -> None:
 
 def test_outputs_too_long_to_be_compared_are_said_to_differ() -> None:
     before, after = (
-        samples.notebook(samples.code_cell("log()", samples.stream("".join(f"{word} {n}\n" for n in range(3000)))))
+        samples.notebook(
+            samples.code_cell(
+                "log()", samples.stream("".join(f"{word} {n}\n" for n in range(3000)))
+            )
+        )
         for word in ("epoch", "step")
     )
     assert "they are too long to be compared" in shown(before, after)[0]
 
 
 def test_sources_too_long_to_be_compared_are_said_to_differ() -> None:
-    before, after = (samples.notebook(samples.code_cell(f"x = {word}\n" * 3000)) for word in ("1", "2"))
+    before, after = (
+        samples.notebook(samples.code_cell(f"x = {word}\n" * 3000)) for word in ("1", "2")
+    )
     assert "+… 3,000 lines, too long to be compared" in shown(before, after)[0]
 
 
@@ -126,7 +146,9 @@ TEXTS = st.text(max_size=30) | st.sampled_from(
 )
 OUTPUTS = st.builds(samples.stream, TEXTS) | st.builds(
     lambda mime, text: samples.shown({mime: text}),
-    st.sampled_from(["text/plain", "text/html", "image/png", "image/svg+xml", "application/json", "x/y"]),
+    st.sampled_from(
+        ["text/plain", "text/html", "image/png", "image/svg+xml", "application/json", "x/y"]
+    ),
     TEXTS | st.just(samples.PNG),
 )
 CELLS = st.builds(samples.code_cell, TEXTS, OUTPUTS, OUTPUTS) | st.builds(
@@ -136,7 +158,9 @@ CELLS = st.builds(samples.code_cell, TEXTS, OUTPUTS, OUTPUTS) | st.builds(
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(CELLS, max_size=5), st.lists(CELLS, max_size=5))
-def test_any_two_notebooks_can_be_compared(before: list[dict[str, Any]], after: list[dict[str, Any]]) -> None:
+def test_any_two_notebooks_can_be_compared(
+    before: list[dict[str, Any]], after: list[dict[str, Any]]
+) -> None:
     text, _ = shown(samples.notebook(*before), samples.notebook(*after))
     if before == after:
         assert "Every cell and its outputs are the same." in text

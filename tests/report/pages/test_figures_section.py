@@ -34,13 +34,19 @@ def test_a_chart_has_its_step_its_words_and_its_numbers() -> None:
     page = Page(shown)
     assert page.links == ["steps/judge.html"]
     (image,) = page.images
-    assert (image["src"], image["alt"], image["width"]) == ("figures/judge/roc.svg", "ROC curve: AUC 0.9", "470")
+    assert (image["src"], image["alt"], image["width"]) == (
+        "figures/judge/roc.svg",
+        "ROC curve: AUC 0.9",
+        "470",
+    )
     for words in ("ROC <b>", "scrap roc", "0.9", "3 more rows not shown"):
         assert words in page.text
 
 
 def test_what_has_no_picture_shows_its_numbers_at_once_and_says_why() -> None:
-    shown = charts_section([Figure(name="roc", title="ROC", note="install it", numbers=ROC.numbers)], root="../")
+    shown = charts_section(
+        [Figure(name="roc", title="ROC", note="install it", numbers=ROC.numbers)], root="../"
+    )
     assert shown is not None
     page = Page(shown)
     assert not page.images

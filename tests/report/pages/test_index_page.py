@@ -40,12 +40,23 @@ def test_parts_stand_in_the_order_of_questions() -> None:
 
 def test_the_contents_lead_to_each_part() -> None:
     page = index(samples.compared())
-    assert {"#answers", "#gates", "#changes", "#metrics", "#figures", "#steps", "#lineage", "#again"} <= set(page.links)
+    assert {
+        "#answers",
+        "#gates",
+        "#changes",
+        "#metrics",
+        "#figures",
+        "#steps",
+        "#lineage",
+        "#again",
+    } <= set(page.links)
 
 
 def test_headings_go_down_one_by_one() -> None:
     for material in (samples.compared(), failed()):
-        levels = [int(tag[1]) for tag in index(material).tags if tag in ("h1", "h2", "h3", "h4", "h5")]
+        levels = [
+            int(tag[1]) for tag in index(material).tags if tag in ("h1", "h2", "h3", "h4", "h5")
+        ]
         assert levels[0] == 1
         assert levels.count(1) == 1
         assert all(later <= earlier + 1 for earlier, later in itertools.pairwise(levels))
@@ -80,9 +91,13 @@ def test_metrics_beside_the_baselines_with_what_they_were_before() -> None:
 def test_a_metric_that_has_gone_is_named_unless_the_run_came_to_no_end() -> None:
     material = samples.compared()
     assert material.baseline is not None
-    kept = replace(samples.NOW, steps=(samples.NOW.steps[0], replace(samples.NOW.steps[1], metrics=())))
+    kept = replace(
+        samples.NOW, steps=(samples.NOW.steps[0], replace(samples.NOW.steps[1], metrics=()))
+    )
     lacking = tuple(replace(metric, after=None) for metric in material.baseline.difference.metrics)
-    baseline = with_fields(material.baseline, difference=replace(material.baseline.difference, metrics=lacking))
+    baseline = with_fields(
+        material.baseline, difference=replace(material.baseline.difference, metrics=lacking)
+    )
     whole = with_fields(material, run=with_fields(material.run, record=kept), baseline=baseline)
     assert "gone" in index(whole).text
     broken = replace(kept, result="failed", verdict=None)
@@ -94,7 +109,10 @@ def test_figures_stand_beside_the_baselines_and_same_ones_are_folded() -> None:
     page = pages(files)["index.html"]
     alts = [image["alt"] for image in page.images]
     assert (
-        alts.count("Baseline: figure of models/train, cell 6: ConfusionMatrixDisplay.from_predictions(y, guess)") == 1
+        alts.count(
+            "Baseline: figure of models/train, cell 6: ConfusionMatrixDisplay.from_predictions(y, guess)"
+        )
+        == 1
     )
     assert files["images/models__train/cell-3-before-1.png"] == samples.png(grey=120)
     assert files["images/models__train/cell-3-1.png"] == samples.png(grey=200)
@@ -124,15 +142,25 @@ def test_figures_that_came_went_or_are_broken() -> None:
 
 
 def test_very_many_figures_are_left_to_the_steps_pages() -> None:
-    pictures = [samples.shown({"image/png": base64.b64encode(samples.png(width=1 + at)).decode()}) for at in range(400)]
-    material = with_outputs(with_fields(samples.compared(), baseline=None, no_baseline="none"), *pictures)
+    pictures = [
+        samples.shown({"image/png": base64.b64encode(samples.png(width=1 + at)).decode()})
+        for at in range(400)
+    ]
+    material = with_outputs(
+        with_fields(samples.compared(), baseline=None, no_baseline="none"), *pictures
+    )
     page = index(material)
     assert len(page.images) < 100
     assert "There are more figures on the steps' pages." in page.text
 
 
 def test_the_card_of_a_release_is_markdown_that_can_do_nothing() -> None:
-    release = Release(model="digits", version="v2.0.0", stage="production", card="# Card\n\n<script>x</script> *good*")
+    release = Release(
+        model="digits",
+        version="v2.0.0",
+        stage="production",
+        card="# Card\n\n<script>x</script> *good*",
+    )
     material = with_fields(samples.compared(), releases=(release,))
     assert b"<script" not in render_report(material)["index.html"]
     page = index(material)
@@ -154,30 +182,50 @@ def test_only_a_run_that_may_be_released_says_how() -> None:
     assert command not in text(samples.NOW), "its gates refused it"
     assert command not in text(replace(passed, git=replace(passed.git, dirty=True)))
     assert command not in text(replace(passed, git=replace(passed.git, branch="feature")))
-    assert "nbci gate 20260102-030405-abcd --override 'accuracy at most 0.01 below champion'" in text(samples.NOW)
+    assert (
+        "nbci gate 20260102-030405-abcd --override 'accuracy at most 0.01 below champion'"
+        in text(samples.NOW)
+    )
 
 
 def test_lineage_names_steps_values_and_data() -> None:
     text = between(index(samples.compared()), "What digits was made from.", "Environment")
-    for words in ("X from prepare", "build/digits.onnx", "data/raw", "C = 10", "20260101-000000-ffff", "this run"):
+    for words in (
+        "X from prepare",
+        "build/digits.onnx",
+        "data/raw",
+        "C = 10",
+        "20260101-000000-ffff",
+        "this run",
+    ):
         assert words in text
 
 
 def test_a_failure_is_shown_with_its_inputs() -> None:
     step = replace(
-        samples.FAILED_TRAIN, params={"C": 10}, takes=samples.NOW.steps[1].takes, deps=samples.NOW.steps[1].deps
+        samples.FAILED_TRAIN,
+        params={"C": 10},
+        takes=samples.NOW.steps[1].takes,
+        deps=samples.NOW.steps[1].deps,
     )
     record = replace(samples.FAILED, steps=(samples.PREPARE, step))
     material = with_fields(failed(), run=with_fields(failed().run, record=record))
     text = between(index(material), "Step models/train failed", "May it go out?")
-    for words in ("cell 5, line 2: model.fit(X, y)", "C = 10", "X (numpy.ndarray, 115 kB)", "data/raw (1.1 MB)"):
+    for words in (
+        "cell 5, line 2: model.fit(X, y)",
+        "C = 10",
+        "X (numpy.ndarray, 115 kB)",
+        "data/raw (1.1 MB)",
+    ):
         assert words in text
 
 
 def test_a_failure_without_traceback_shows_the_cell() -> None:
     died = Failure(kind="kernel-died", message="the kernel was killed", cell=5, signal="SIGKILL")
     attempt = replace(samples.FAILED_TRAIN.attempts[0], failure=died)
-    record = replace(samples.FAILED, steps=(samples.PREPARE, replace(samples.FAILED_TRAIN, attempts=(attempt,))))
+    record = replace(
+        samples.FAILED, steps=(samples.PREPARE, replace(samples.FAILED_TRAIN, attempts=(attempt,)))
+    )
     text = index(with_fields(failed(), run=with_fields(failed().run, record=record))).text
     assert "The cell\nmodel = SVC(C=C)\nmodel.fit(X, y)" in text
     assert "SIGKILL" in text
@@ -185,7 +233,13 @@ def test_a_failure_without_traceback_shows_the_cell() -> None:
 
 def test_of_very_many_failures_the_first_are_explained() -> None:
     steps = tuple(StepRecord(name=f"s{number}", result="failed") for number in range(40))
-    page = index(Material(run=ShownRun(record=samples.run(*steps, result="failed"), plan=samples.plan(), notebooks={})))
+    page = index(
+        Material(
+            run=ShownRun(
+                record=samples.run(*steps, result="failed"), plan=samples.plan(), notebooks={}
+            )
+        )
+    )
     assert page.text.count("The step failed without saying why.") == 10
     assert "30 more steps failed" in page.text
 
@@ -193,7 +247,11 @@ def test_of_very_many_failures_the_first_are_explained() -> None:
 def test_a_gate_over_several_metrics_shows_what_it_found_of_each() -> None:
     asked = "precision > recall"
     gate = GateResult(
-        gate=asked, asked=asked, result="failed", reason="it does not hold", values={"a:p": 0.5, "a:r": 0.7}
+        gate=asked,
+        asked=asked,
+        result="failed",
+        reason="it does not hold",
+        values={"a:p": 0.5, "a:r": 0.7},
     )
     record = replace(samples.NOW, verdict=Verdict(result="failed", judged_utc="", gates=(gate,)))
     material = samples.compared()
@@ -205,24 +263,35 @@ def test_a_gate_over_several_metrics_shows_what_it_found_of_each() -> None:
 def test_an_overridden_gate_says_who_and_why() -> None:
     assert samples.NOW.verdict is not None
     override = Override(gate="g", by="ada", reason="a new test set", at_utc="", asked="")
-    gates = tuple(replace(gate, override=override) if gate.refuses else gate for gate in samples.NOW.verdict.gates)
+    gates = tuple(
+        replace(gate, override=override) if gate.refuses else gate
+        for gate in samples.NOW.verdict.gates
+    )
     verdict = Verdict(result="warned", judged_utc="", gates=gates, overrides=(override,))
     material = samples.compared()
-    shown = with_fields(material, run=with_fields(material.run, record=replace(samples.NOW, verdict=verdict)))
+    shown = with_fields(
+        material, run=with_fields(material.run, record=replace(samples.NOW, verdict=verdict))
+    )
     assert "overridden by ada: a new test set" in index(shown).text
 
 
 @pytest.mark.parametrize("result", ["running", "interrupted"])
 def test_runs_that_came_to_no_end(result: Any) -> None:
     text = index(
-        with_fields(failed(), run=with_fields(failed().run, record=replace(samples.FAILED, result=result)))
+        with_fields(
+            failed(), run=with_fields(failed().run, record=replace(samples.FAILED, result=result))
+        )
     ).text
-    assert {"running": "Not yet, the run goes on", "interrupted": "No, the run was interrupted"}[result] in text
+    assert {"running": "Not yet, the run goes on", "interrupted": "No, the run was interrupted"}[
+        result
+    ] in text
 
 
 def test_a_brief_report_leaves_out_what_takes_long_to_draw() -> None:
     steps = tuple(StepRecord(name=f"s{number}", result="passed") for number in range(60))
-    after = tuple(samples.planned(step.name, after=("s0",) if at else ()) for at, step in enumerate(steps))
+    after = tuple(
+        samples.planned(step.name, after=("s0",) if at else ()) for at, step in enumerate(steps)
+    )
     run = ShownRun(record=samples.run(*steps), plan=samples.plan(*after), notebooks={})
     assert "#graph" in index(Material(run=run)).links
     assert "#graph" not in index(Material(run=run, is_brief=True)).links
@@ -231,7 +300,9 @@ def test_a_brief_report_leaves_out_what_takes_long_to_draw() -> None:
 def test_what_has_not_begun_in_a_run_that_goes_on_is_waiting() -> None:
     steps = (StepRecord(name="a", result="passed"), StepRecord(name="b", result="running"))
     record = samples.run(*steps, StepRecord(name="c", result="skipped"), result="running")
-    plan = samples.plan(*(samples.planned(name, after=("a",) if name != "a" else ()) for name in "abcd"))
+    plan = samples.plan(
+        *(samples.planned(name, after=("a",) if name != "a" else ()) for name in "abcd")
+    )
     files = render_report(Material(run=ShownRun(record=record, plan=plan, notebooks={})))
     text = pages(files)["index.html"].text
     assert "The run is still going on: 4 steps; 1 passed, 1 running, 2 waiting." in text
@@ -255,13 +326,21 @@ def hostile() -> Material:
     found = material.baseline.difference
     difference = replace(
         found,
-        params=tuple(replace(change, name=HOSTILE, before=HOSTILE, after={HOSTILE: 1}) for change in found.params),
+        params=tuple(
+            replace(change, name=HOSTILE, before=HOSTILE, after={HOSTILE: 1})
+            for change in found.params
+        ),
         code=tuple(
-            replace(change, step=HOSTILE, diff=(f"-{HOSTILE}", f"+{HOSTILE}!", HOSTILE)) for change in found.code
+            replace(change, step=HOSTILE, diff=(f"-{HOSTILE}", f"+{HOSTILE}!", HOSTILE))
+            for change in found.code
         ),
         data=tuple(replace(change, path=HOSTILE, added=(HOSTILE,)) for change in found.data),
-        metrics=tuple(replace(change, name=f"s:{HOSTILE}", unit=HOSTILE) for change in found.metrics),
-        environment=tuple(replace(change, name=HOSTILE, before=HOSTILE) for change in found.environment),
+        metrics=tuple(
+            replace(change, name=f"s:{HOSTILE}", unit=HOSTILE) for change in found.metrics
+        ),
+        environment=tuple(
+            replace(change, name=HOSTILE, before=HOSTILE) for change in found.environment
+        ),
     )
     past = PastRun(run=HOSTILE, started_utc=HOSTILE, result=HOSTILE, metrics={f"s:{HOSTILE}": 1.0})
     return with_fields(

@@ -44,7 +44,10 @@ def _problems(problems: Sequence[str]) -> Markup | None:
         return None
     items = [element("li", one_line(problem, 500)) for problem in problems]
     return element(
-        "div", element("p", "This report had to do without some things:"), element("ul", *items), class_="note"
+        "div",
+        element("p", "This report had to do without some things:"),
+        element("ul", *items),
+        class_="note",
     )
 
 
@@ -56,7 +59,9 @@ def parameters_section(record: RunRecord) -> Markup | None:
     ]
     if not rows:
         return None
-    return section("Parameters", table("Parameters", ("Name", "Value", "From"), rows), anchor="parameters")
+    return section(
+        "Parameters", table("Parameters", ("Name", "Value", "From"), rows), anchor="parameters"
+    )
 
 
 def again_section(record: RunRecord) -> Markup:
@@ -67,7 +72,9 @@ def again_section(record: RunRecord) -> Markup:
     return section(
         "Run this again",
         element("pre", element("code", run_again(record)), tabindex=0),
-        element("p", "The working tree held changes that are not in this commit.", class_="note") if dirty else None,
+        element("p", "The working tree held changes that are not in this commit.", class_="note")
+        if dirty
+        else None,
         element("p", "To go on after the last finished step: ", _resume(record), class_="note")
         if is_unfinished
         else None,
@@ -81,12 +88,16 @@ def _resume(record: RunRecord) -> Markup:
 
 def environment_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
     """The packages that the steps imported, and the sources by digest."""
-    parts = [part for part in (_kernels(steps), _packages(steps), _sources(record)) if part is not None]
+    parts = [
+        part for part in (_kernels(steps), _packages(steps), _sources(record)) if part is not None
+    ]
     return section("Environment", *parts, anchor="environment") if parts else None
 
 
 def _kernels(steps: Sequence[ShownStep]) -> Markup | None:
-    found = {(step.record.kernel, step.record.kernel_version) for step in steps if step.record.kernel}
+    found = {
+        (step.record.kernel, step.record.kernel_version) for step in steps if step.record.kernel
+    }
     if len(found) != 1:
         return None  # where they differ, the table of the steps tells which had which
     return element("p", f"Kernel: {' '.join(part for part in found.pop() if part)}")
@@ -115,7 +126,10 @@ def _users(users: Sequence[str], total: int) -> str:
 
 
 def _sources(record: RunRecord) -> Markup | None:
-    rows = [(element("code", path), element("code", digest)) for path, digest in (record.sources or {}).items()]
+    rows = [
+        (element("code", path), element("code", digest))
+        for path, digest in (record.sources or {}).items()
+    ]
     if not rows:
         return None
     shown = table("Notebooks and pipeline files as they were", ("File", "Digest"), rows)

@@ -19,9 +19,13 @@ _EXPLAINED = 10
 
 
 def failures(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
-    """The run's own failure, then each step's; of very many, the first are explained and the others named."""
+    """The run's own failure, then each step's; of very many, the first are explained and the others
+    named.
+    """
     failed = [step for step in steps if step.record.result == "failed"]
-    return fragment(_of_run(record), *map(_of_step, failed[:_EXPLAINED]), _others(failed[_EXPLAINED:]))
+    return fragment(
+        _of_run(record), *map(_of_step, failed[:_EXPLAINED]), _others(failed[_EXPLAINED:])
+    )
 
 
 def _of_run(record: RunRecord) -> Markup | None:
@@ -34,7 +38,9 @@ def _of_run(record: RunRecord) -> Markup | None:
 
 
 def _of_step(step: ShownStep) -> Markup:
-    title = fragment("Step ", linked(step), " was interrupted" if step.word == "interrupted" else " failed")
+    title = fragment(
+        "Step ", linked(step), " was interrupted" if step.word == "interrupted" else " failed"
+    )
     return section(title, explained(step, root=""), anchor=f"failure-{step.stem}", class_="failed")
 
 
@@ -42,9 +48,17 @@ def _others(failed: Sequence[ShownStep]) -> Markup | None:
     if not failed:
         return None
     items = [
-        element("li", linked(step), ": ", one_line(step.failure.message if step.failure else "failed", 300))
+        element(
+            "li",
+            linked(step),
+            ": ",
+            one_line(step.failure.message if step.failure else "failed", 300),
+        )
         for step in failed
     ]
     return section(
-        f"{counted(len(failed), 'more step')} failed", element("ul", *items), anchor="failures", class_="failed"
+        f"{counted(len(failed), 'more step')} failed",
+        element("ul", *items),
+        anchor="failures",
+        class_="failed",
     )

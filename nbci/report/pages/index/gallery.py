@@ -1,4 +1,6 @@
-"""The figures of the run beside those of the baseline, by step and cell; what looks the same is folded away."""
+"""The figures of the run beside those of the baseline, by step and cell; what looks the same is
+folded away.
+"""
 
 from __future__ import annotations
 
@@ -39,7 +41,9 @@ class _Pair:
 
     @property
     def is_same(self) -> bool:
-        return self.now is not None and self.before is not None and looks_same(self.before, self.now)
+        return (
+            self.now is not None and self.before is not None and looks_same(self.before, self.now)
+        )
 
     @property
     def named(self) -> str:
@@ -51,7 +55,9 @@ class _Pair:
         return f"images/{self.step.stem}/{self.cell.anchor}"
 
 
-def gallery(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | None, dict[str, bytes]]:
+def gallery(
+    material: Material, steps: Sequence[ShownStep]
+) -> tuple[Markup | None, dict[str, bytes]]:
     """The part of the page, and the files of the pictures that it shows."""
     with_page = [step for step in steps if step.page is not None]
     pairs = list(islice(_pairs(material.baseline, with_page), _LOOKED_AT))
@@ -72,24 +78,36 @@ def gallery(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | No
     return section("Figures", *parts, anchor="figures"), album.files
 
 
-def _folded(pairs: Sequence[_Pair], noun: str, album: Album, ending: str = "", *, compared: bool) -> Markup | None:
+def _folded(
+    pairs: Sequence[_Pair], noun: str, album: Album, ending: str = "", *, compared: bool
+) -> Markup | None:
     if not pairs:
         return None
     return folded(f"{counted(len(pairs), noun)}{ending}", _figures(pairs, album, compared=compared))
 
 
 def _figures(pairs: Iterable[_Pair], album: Album, *, compared: bool) -> Markup:
-    return element("div", *(_figure(pair, album, compared=compared) for pair in pairs), class_="gallery")
+    return element(
+        "div", *(_figure(pair, album, compared=compared) for pair in pairs), class_="gallery"
+    )
 
 
 def _figure(pair: _Pair, album: Album, *, compared: bool) -> Markup:
     link = element("a", pair.named, href=f"{pair.step.page}#{pair.cell.anchor}")
-    title = element("p", link, " ", element("code", one_line(pair.cell.first_line, 60)), class_="note")
+    title = element(
+        "p", link, " ", element("code", one_line(pair.cell.first_line, 60)), class_="note"
+    )
     now, before = pair.now, pair.before
-    now_at, before_at = f"{pair.stem}-{now.output if now else 0}", f"{pair.stem}-before-{before.at if before else 0}"
+    now_at, before_at = (
+        f"{pair.stem}-{now.output if now else 0}",
+        f"{pair.stem}-before-{before.at if before else 0}",
+    )
     if not compared:
         return element("div", title, _image(pair, now, now_at, album), class_="pair")
-    sides = (_image(pair, before, before_at, album, "Baseline"), _image(pair, now, now_at, album, "This run"))
+    sides = (
+        _image(pair, before, before_at, album, "Baseline"),
+        _image(pair, now, now_at, album, "This run"),
+    )
     return element("div", title, element("div", *sides, class_="sides"), class_="pair compared")
 
 
@@ -100,17 +118,27 @@ def _image(pair: _Pair, shown: Picture | None, stem: str, album: Album, whose: s
     try:
         address = album.keep(stem, shown.mime, shown.data)
     except BrokenPicture as error:
-        return element("figure", caption, element("p", f"it cannot be shown, {error}", class_="missing"))
+        return element(
+            "figure", caption, element("p", f"it cannot be shown, {error}", class_="missing")
+        )
     what = f"{whose}: figure" if whose else "Figure"
     alt = one_line(f"{what} of {pair.named}: {pair.cell.first_line}", 200)
     return element("figure", caption, element("img", src=address, alt=alt, loading="lazy"))
 
 
 def _pairs(baseline: Baseline | None, steps: Sequence[ShownStep]) -> Iterator[_Pair]:
-    drawing = [step for step in steps if any(True for cell in step.cells for _ in pictures_of(cell.outputs))]
+    drawing = [
+        step
+        for step in steps
+        if any(True for cell in step.cells for _ in pictures_of(cell.outputs))
+    ]
     before = _baseline_steps(baseline, drawing) if baseline is not None else {}
     for step in drawing:
-        partners = _partners(before[step.record.name].cells, step.cells) if step.record.name in before else {}
+        partners = (
+            _partners(before[step.record.name].cells, step.cells)
+            if step.record.name in before
+            else {}
+        )
         for at, cell in enumerate(step.cells):
             old = pictures_of(partners[at].outputs if at in partners else ())
             for now, then in zip_longest(pictures_of(cell.outputs), old):

@@ -29,30 +29,43 @@ _UNFOLDED = 20
 _DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 
 
-def metrics_section(material: Material, steps: Sequence[ShownStep]) -> tuple[Markup | None, dict[str, bytes]]:
-    """A row for each metric, those that the baseline has and the run has not last; and the files of its pictures."""
+def metrics_section(
+    material: Material, steps: Sequence[ShownStep]
+) -> tuple[Markup | None, dict[str, bytes]]:
+    """A row for each metric, those that the baseline has and the run has not last; and the files of
+    its pictures.
+    """
     changes = metric_changes(material)
     if not changes:
         return None, {}
     found = {history.metric: history for history in histories(material)}
     shown = {step.record.name: step for step in steps}
-    rows = [_row(change, shown, found.get(change.name), material.baseline) for change in _first(material, changes)]
+    rows = [
+        _row(change, shown, found.get(change.name), material.baseline)
+        for change in _first(material, changes)
+    ]
     figures = [
         figure
         for at, history in enumerate(list(found.values())[:_DRAWN], 1)
         if (figure := history_figure(history, f"images/history-{at}.svg")) is not None
     ]
     parts = (_table(rows[:_UNFOLDED]), _more(rows[_UNFOLDED:]), _past(material, changes, figures))
-    return section("Metrics", *parts, anchor="metrics"), {it.path: it.content for it in figures if it.path}
+    return section("Metrics", *parts, anchor="metrics"), {
+        it.path: it.content for it in figures if it.path
+    }
 
 
 def _first(material: Material, changes: Sequence[MetricChange]) -> Sequence[MetricChange]:
-    """Of many metrics, first those that gates judged, then those that got worse; of few, as they are."""
+    """Of many metrics, first those that gates judged, then those that got worse; of few, as they
+    are.
+    """
     if len(changes) <= _UNFOLDED:
         return changes
     verdict = material.run.record.verdict
     judged = {gate.metric for gate in verdict.gates} if verdict else set()
-    return sorted(changes, key=lambda change: (change.name not in judged, change.better is not False))
+    return sorted(
+        changes, key=lambda change: (change.name not in judged, change.better is not False)
+    )
 
 
 def _table(rows: Sequence[tuple[str, ...]]) -> Markup:
@@ -65,11 +78,16 @@ def _more(rows: Sequence[tuple[str, ...]]) -> Markup | None:
 
 
 def _row(
-    change: MetricChange, steps: Mapping[str, ShownStep], history: History | None, baseline: Baseline | None
+    change: MetricChange,
+    steps: Mapping[str, ShownStep],
+    history: History | None,
+    baseline: Baseline | None,
 ) -> tuple[str, ...]:
     step = step_of(change.name) or ""
     direction = _DIRECTIONS.get(change.direction or "")
-    name = fragment(short_name(change.name), element("span", direction, class_="under") if direction else None)
+    name = fragment(
+        short_name(change.name), element("span", direction, class_="under") if direction else None
+    )
     value = element("strong", "—" if change.after is None else measured(change.after, change.unit))
     before = "—" if change.before is None else number(change.before)
     against = (before, _moved(change)) if baseline is not None else ("", "")
@@ -84,10 +102,14 @@ def _moved(change: MetricChange) -> Markup:
     return element("span", words, class_=kind)
 
 
-def _past(material: Material, changes: Sequence[MetricChange], figures: Sequence[Figure]) -> Markup | None:
+def _past(
+    material: Material, changes: Sequence[MetricChange], figures: Sequence[Figure]
+) -> Markup | None:
     """The runs before as pictures and in numbers, the newest first."""
     runs = material.history
-    names = [change.name for change in changes if any(change.name in run.metrics for run in runs)][:_COLUMNS]
+    names = [change.name for change in changes if any(change.name in run.metrics for run in runs)][
+        :_COLUMNS
+    ]
     if not names:
         return None
     heads = ("Run", "Started", "Result", *map(short_name, names))

@@ -39,39 +39,70 @@ def models_section(material: Material) -> Markup | None:
             model,
             files,
             record,
-            [release for release in material.releases if release.model.rpartition(":")[2] == model.name],
+            [
+                release
+                for release in material.releases
+                if release.model.rpartition(":")[2] == model.name
+            ],
         )
         for model in models_of(material.run.plan.models)
         if (files := [ref for path in model.paths for ref in _of(path, outs)])
     ]
-    return section("Model" if len(shown) == 1 else "Models", *shown, anchor="models") if shown else None
+    return (
+        section("Model" if len(shown) == 1 else "Models", *shown, anchor="models")
+        if shown
+        else None
+    )
 
 
-def _model(model: Model, files: Sequence[FileRef], record: RunRecord, releases: Sequence[Release]) -> Markup:
-    promoted = ", ".join(f"{it.version}, in {it.stage}" if it.stage else it.version for it in releases)
-    to_do = element("code", f"nbci promote {record.run}") if not releases and _may_be_released(model, record) else None
+def _model(
+    model: Model, files: Sequence[FileRef], record: RunRecord, releases: Sequence[Release]
+) -> Markup:
+    promoted = ", ".join(
+        f"{it.version}, in {it.stage}" if it.stage else it.version for it in releases
+    )
+    to_do = (
+        element("code", f"nbci promote {record.run}")
+        if not releases and _may_be_released(model, record)
+        else None
+    )
     said = facts(
         (
             (
                 "Stage",
-                f"{model.stage}, from {' or '.join(model.branches)}" if model.stage and model.branches else model.stage,
+                f"{model.stage}, from {' or '.join(model.branches)}"
+                if model.stage and model.branches
+                else model.stage,
             ),
             ("Released as", promoted),
             ("Release it", to_do),
             ("Framework", model.framework),
             ("Files", fragment(*(_file(ref) for ref in files))),
-            *((f"Takes {tensor.name}", str(tensor).partition(": ")[2]) for tensor in _tensors(model, "inputs")),
-            *((f"Gives {tensor.name}", str(tensor).partition(": ")[2]) for tensor in _tensors(model, "outputs")),
+            *(
+                (f"Takes {tensor.name}", str(tensor).partition(": ")[2])
+                for tensor in _tensors(model, "inputs")
+            ),
+            *(
+                (f"Gives {tensor.name}", str(tensor).partition(": ")[2])
+                for tensor in _tensors(model, "outputs")
+            ),
         )
     )
     description = element("p", model.description) if model.description else None
-    return fragment(element("h3", model.name), description, said, *(_card(release) for release in releases))
+    return fragment(
+        element("h3", model.name), description, said, *(_card(release) for release in releases)
+    )
 
 
 def _may_be_released(model: Model, record: RunRecord) -> bool:
     """As far as the record tells: `nbci promote` asks for more."""
     git, verdict = record.git, record.verdict
-    if record.result != "passed" or git is None or git.dirty or (verdict is not None and verdict.refuses):
+    if (
+        record.result != "passed"
+        or git is None
+        or git.dirty
+        or (verdict is not None and verdict.refuses)
+    ):
         return False
     return not model.branches or (git.branch is not None and allows(model.branches, git.branch))
 
@@ -85,7 +116,8 @@ def _card(release: Release) -> Markup | None:
     if not release.card:
         return None
     return folded(
-        f"Card of {release.model} {release.version}", element("div", from_markdown(release.card), class_="rich prose")
+        f"Card of {release.model} {release.version}",
+        element("div", from_markdown(release.card), class_="rich prose"),
     )
 
 
@@ -104,7 +136,9 @@ def _of(path: str, outs: Mapping[str, FileRef]) -> list[FileRef]:
 
 
 def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
-    """What models, or without any the outs, were made from: the steps behind them, data from outside."""
+    """What models, or without any the outs, were made from: the steps behind them, data from
+    outside.
+    """
     run = material.run
     evidence = evidence_steps(run.plan, run.record)
     models = {model.name: model.paths for model in models_of(run.plan.models)}
@@ -112,7 +146,11 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     if not made and not models:
         return None
     lineage = lineage_of(evidence, models)
-    starts = [node for node in lineage.nodes if node.startswith("model:") and lineage.next_to(node, up=True)]
+    starts = [
+        node
+        for node in lineage.nodes
+        if node.startswith("model:") and lineage.next_to(node, up=True)
+    ]
     starts = starts or [f"file:{path}" for path in made[:_OUTS]]
     behind = _behind(lineage, starts)
     used = [step for step in evidence if f"step:{step.name}" in behind]
@@ -140,11 +178,20 @@ def _outside(used: Sequence[EvidenceStep], made: Sequence[str]) -> Markup | None
     if not found:
         return None
     rows = [
-        (element("code", one_line(path, 200)), size(ref.bytes), str(ref.files), element("code", ref.digest))
+        (
+            element("code", one_line(path, 200)),
+            size(ref.bytes),
+            str(ref.files),
+            element("code", ref.digest),
+        )
         for path, ref in found.items()
     ]
     shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
-    more = element("p", f"… and {len(rows) - _DATA:,} more.", class_="note") if len(rows) > _DATA else None
+    more = (
+        element("p", f"… and {len(rows) - _DATA:,} more.", class_="note")
+        if len(rows) > _DATA
+        else None
+    )
     return fragment(element("h3", "Data from outside"), shown, more)
 
 
@@ -161,14 +208,18 @@ def _behind(lineage: Lineage, starts: Sequence[str]) -> set[str]:
     return found
 
 
-def _step_row(step: EvidenceStep, lineage: Lineage, shown: Mapping[str, ShownStep], this_run: str) -> tuple[str, ...]:
+def _step_row(
+    step: EvidenceStep, lineage: Lineage, shown: Mapping[str, ShownStep], this_run: str
+) -> tuple[str, ...]:
     """Values by the step that gave them."""
     taken = [
         f"{', '.join(edge.values)} from {lineage.nodes[edge.source].name}"
         for edge in lineage.next_to(f"step:{step.name}", up=True)
         if edge.values
     ]
-    params = [f"{name} = {one_line(as_json(value), 40)}" for name, value in (step.params or {}).items()]
+    params = [
+        f"{name} = {one_line(as_json(value), 40)}" for name, value in (step.params or {}).items()
+    ]
     made = "this run" if step.run == this_run else element("code", step.run or "")
     return (
         linked(shown[step.name]) if step.name in shown else step.name,

@@ -31,7 +31,8 @@ def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     if len(steps) > _UNFOLDED:
         first = [rows[step.stem] for step in _worth_a_look(steps)]
         slowest = fragment(
-            element("h3", "Failed, and slowest"), table("Failed, and slowest", heads, first, class_="steps")
+            element("h3", "Failed, and slowest"),
+            table("Failed, and slowest", heads, first, class_="steps"),
         )
         shown = fragment(slowest, folded(f"All {len(steps):,} steps", shown))
     return section("Steps", shown, _later(record, steps), anchor="steps")
@@ -68,7 +69,9 @@ def _later(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
 
 
 def _remark(step: ShownStep) -> str:
-    why = step.record.reason or (f"ran in run {step.record.run}" if step.record.result == "reused" else "")
+    why = step.record.reason or (
+        f"ran in run {step.record.run}" if step.record.result == "reused" else ""
+    )
     return "; ".join(part for part in (why, "report disabled" if step.is_unwanted else "") if part)
 
 
@@ -77,4 +80,6 @@ def warnings_section(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) 
     found = warnings(record, plan, steps)
     if not found:
         return None
-    return section("Warnings", element("ul", *(element("li", text) for text in found)), anchor="warnings")
+    return section(
+        "Warnings", element("ul", *(element("li", text) for text in found)), anchor="warnings"
+    )

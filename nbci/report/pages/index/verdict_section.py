@@ -24,13 +24,20 @@ _LONGEST = 500
 
 def answers_section(answers: Iterable[Answer]) -> Markup:
     """The questions side by side."""
-    return element("section", *map(_answer, answers), id="answers", class_="answers", aria_label="In short")
+    return element(
+        "section", *map(_answer, answers), id="answers", class_="answers", aria_label="In short"
+    )
 
 
 def _answer(answer: Answer) -> Markup:
-    points = [element("li", _sign(point.sign), " ", _linked(point), class_=point.sign) for point in answer.points]
+    points = [
+        element("li", _sign(point.sign), " ", _linked(point), class_=point.sign)
+        for point in answer.points
+    ]
     said = element("p", answer.said, class_=f"said {answer.sign}")
-    return element("div", element("h2", answer.question), said, element("ul", *points) if points else None)
+    return element(
+        "div", element("h2", answer.question), said, element("ul", *points) if points else None
+    )
 
 
 def _sign(sign: Sign) -> Markup:
@@ -56,11 +63,18 @@ def gates_section(record: RunRecord) -> Markup | None:
 
 def _override(record: RunRecord, gate: GateResult) -> Markup:
     command = shlex.join(["nbci", "gate", record.run, "--override", gate.gate, "--reason", "WHY"])
-    return element("p", "If it may pass all the same: ", element("code", one_line(command, _LONGEST)), class_="note")
+    return element(
+        "p",
+        "If it may pass all the same: ",
+        element("code", one_line(command, _LONGEST)),
+        class_="note",
+    )
 
 
 def _gate(gate: GateResult) -> tuple[str, ...]:
-    says_the_margin = (gate.margin is not None and gate.reason.startswith(_MISSED)) or gate.reason.endswith(_ROOM)
+    says_the_margin = (
+        gate.margin is not None and gate.reason.startswith(_MISSED)
+    ) or gate.reason.endswith(_ROOM)
     reason = "" if says_the_margin else gate.reason
     override = gate.override
     because = f"overridden by {override.by}: {override.reason}" if override else ""
@@ -69,7 +83,9 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
         _with_note(verdict(gate.answer), "; ".join(part for part in (reason, because) if part)),
         one_line(gate.asked, _LONGEST),
         _found(gate),
-        _with_note("" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""),
+        _with_note(
+            "" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""
+        ),
         "" if gate.margin is None else _margin(gate.margin),
     )
 
@@ -78,7 +94,9 @@ def _found(gate: GateResult) -> Markup:
     """The value; of an expression, those of its metrics."""
     if gate.found is not None:
         return element("strong", measured(gate.found, gate.unit))
-    return fragment(", ".join(f"{name} = {number(value)}" for name, value in (gate.values or {}).items()))
+    return fragment(
+        ", ".join(f"{name} = {number(value)}" for name, value in (gate.values or {}).items())
+    )
 
 
 def _margin(margin: float) -> str:
@@ -86,4 +104,6 @@ def _margin(margin: float) -> str:
 
 
 def _with_note(text: str, note: str) -> Markup:
-    return fragment(text, element("span", one_line(note, _LONGEST), class_="under") if note else None)
+    return fragment(
+        text, element("span", one_line(note, _LONGEST), class_="under") if note else None
+    )
