@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import given, note, settings
 from hypothesis import strategies as st
-from support.work import lines_run
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import Flow, StepCode, flow, order_from_flow
 from nbci.dataflow.prelude import split
 from nbci.errors import UsageError
+from tests.support.work import lines_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
-from support.work import lines_run
 
 from nbci.lint.check import check_notebook, check_pipeline
 from nbci.lint.project import Checked
@@ -18,6 +17,7 @@ from nbci.lint.rules import ALL_RULES
 from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 from nbci.schema import load
+from tests.support.work import lines_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from support.work import lines_run
-
 from nbci.lint.notebook_facts import read_sheet
 from nbci.lint.randomness import seeds
 from nbci.notebook.read import parse_notebook
+from tests.support.work import lines_run
 
 if TYPE_CHECKING:
     from nbci.lint.sheet import Sheet

@@ -7,11 +7,11 @@ from typing import Any
 import hypothesis.strategies as st
 import pytest
 from hypothesis import given
-from support.work import lines_run
 
 from nbci.errors import UsageError
 from nbci.notebook.cells import Notebook
 from nbci.notebook.read import parse_notebook
+from tests.support.work import lines_run
 
 
 def _json(cells: Any = None, **changes: Any) -> bytes:

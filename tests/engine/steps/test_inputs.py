@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from msgspec.structs import replace
-from support.work import lines_run
 
 from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.inputs import inputs_for, parameters_for, values_for
@@ -10,6 +9,7 @@ from nbci.errors import StepError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep, Take
 from nbci.records.model import Metric, StepRecord
+from tests.support.work import lines_run
 
 
 def _ref(name: str, version: str, *group: str) -> ValueRef:
