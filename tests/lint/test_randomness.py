@@ -11,7 +11,7 @@ from nbci.notebook.read import parse_notebook
 from tests.support.work import lines_run
 
 if TYPE_CHECKING:
-    from nbci.lint.sheet import Sheet
+    from nbci.lint.notebook_facts import Sheet
 
 
 def _sheet(steps: int) -> Sheet:
