@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.dataflow.alterations import altered_names, called_names, instantiated, is_flat
 from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.names import Names, names_of
 from nbci.dataflow.outside import SUBCLASSES
@@ -186,6 +184,8 @@ class _Flowing:
         self.wanted = wanted
         self.levels = height(len(wanted))
         self.have: list[dict[str, Givers]] = [{} for _ in names]
+        self.last: list[dict[str, Givers]] = [{} for _ in names]
+        self.deleting: set[tuple[int, str]] = set()
         self.present: set[tuple[int, str]] = set()
         self.older: dict[tuple[str, int, int], bool] = {}
         self.nowhere = self._bound_nowhere()
@@ -335,7 +335,7 @@ class _Flowing:
         return last
 
     def _through(self, step: int, trie: Trie, live: set[str]) -> Trie:
-        """The givers behind the step.
+        """The givers behind the step; one that deletes a name counts, and hands nothing on.
 
         Where its code is uncertain it may change all that is `live`: used later.
         """
@@ -348,13 +348,17 @@ class _Flowing:
             number = self.number.get(name)
             if number is None:
                 continue
-            givers = lookup(trie, number, self.levels)
+            last = lookup(trie, number, self.levels)
             if name in self.steps[step].own:
-                givers = self._of_the_same_notebook(step, givers)
+                last = self._of_the_same_notebook(step, last)
+            if last:
+                self.last[step][name] = last
+            givers = frozenset(giver for giver in last if (giver, name) not in self.deleting)
             if givers:
                 have[name] = givers
             if name in names.unbinds:
-                trie = stored(trie, number, NO_GIVERS, self.levels) if givers else trie
+                trie = stored(trie, number, frozenset((step,)), self.levels) if givers else trie
+                self.deleting.add((step, name))
             elif (
                 givers
                 or self.origin.makes_value(name, names)
@@ -404,8 +408,8 @@ class _Flowing:
         )
 
     def _comes_before(self, name: str, early: int, late: int) -> bool:
-        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name
-        leads there.
+        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name,
+        and of steps that deleted it, leads there.
         """
         pending, seen = [late], {late}
         found = False
@@ -415,7 +419,7 @@ class _Flowing:
             if known is not None:
                 found = known
                 continue
-            for giver in self.have[step].get(name, NO_GIVERS):
+            for giver in self.last[step].get(name, NO_GIVERS):
                 if giver == early:
                     found = True
                 elif giver not in seen and self.rank[giver] > self.rank[early]:
@@ -429,7 +433,7 @@ class _Flowing:
         seen: set[int] = set()
         pending = list(givers)
         while pending:
-            for giver in self.have[pending.pop()].get(name, NO_GIVERS):
+            for giver in self.last[pending.pop()].get(name, NO_GIVERS):
                 if giver not in seen and self.rank[giver] >= first:
                     seen.add(giver)
                     pending.append(giver)
@@ -480,109 +484,3 @@ class _Flowing:
                         f"`{name}`, which {self.graph.steps[step]} uses, is made by {shown}, and neither comes before "
                         "the other: the step will fail unless they agree"
                     )
-
-
-def order_from_flow(
-    steps: Sequence[StepCode],
-    params: frozenset[str] = frozenset(),
-    prelude: Sequence[Statement] = (),
-    *,
-    settled: frozenset[str] = frozenset(),
-    fresh: Mapping[str, str] = _NONE_FRESH,
-) -> tuple[tuple[str, str], ...]:
-    """The edges (earlier, later) that variables ask for, with the steps in notebook order.
-
-    `settled` and `fresh` are as for `flow`: others have the `fresh` names from the first step that
-    uses them.
-    """
-    origin = Origin.of(params, prelude, settled)
-    names = analysed(steps, range(len(steps)), origin)
-    last: dict[str, int] = {}
-    replaced: dict[tuple[str, int], tuple[int, int]] = {}
-    edges: defaultdict[int, set[int]] = defaultdict(set)
-    version: dict[str, int] = {}
-    bound = origin.own.union(*(found.binds for found in names))
-    uncertain: list[int] = []
-    altered = _altered(steps, names, origin, prelude)
-    for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
-        if any(name not in bound and not origin.has(name) for name in found.needs):
-            edges[step].update(uncertain)
-            uncertain = [] if found.uncertain else uncertain
-        if found.uncertain:
-            uncertain.append(step)
-        anew = (found.surely_binds | found.unbinds) - read
-        writes = altered[step] | found.binds | found.changes | found.unbinds
-        for name in sorted(read | writes):
-            earlier = last.get(name)
-            if name in fresh and earlier is None:
-                last[name] = version[name] = step
-                continue
-            if name in origin.carried and name not in writes:
-                edges[step].update(() if earlier is None else (earlier,))
-                continue
-            if earlier is not None and name not in anew:
-                edges[step].add(earlier)
-                _keep_replaced_apart(name, version[name], replaced, edges)
-            elif earlier is not None:
-                replaced[name, step] = (earlier, version[name])
-                version[name] = step
-            elif origin.makes_value(name, found):
-                version[name] = step
-            if earlier is not None or origin.makes_value(name, found):
-                last[name] = step
-    return tuple(
-        (steps[earlier].name, steps[step].name)
-        for step in range(len(steps))
-        for earlier in sorted(edges[step])
-    )
-
-
-def _altered(
-    steps: Sequence[StepCode], names: Sequence[Names], origin: Origin, prelude: Sequence[Statement]
-) -> list[frozenset[str]]:
-    """For each step the names of what all steps make that it may change, by what its code and what
-    it calls shows.
-    """
-    by_definition: defaultdict[str, set[str]] = defaultdict(set)
-    flat = frozenset(
-        name for statement in prelude if is_flat(statement.code) for name in statement.binds
-    )
-    defined = [
-        (statement.code, statement.binds) for statement in prelude if statement.kind != "import"
-    ]
-    classes = frozenset().union(
-        *map(defined_classes, names), *(defined_classes(one.names) for one in prelude)
-    )
-    for step, found in zip(steps, names, strict=True):
-        defined += [(cell, frozenset(found.definitions)) for cell in step.cells]
-    for code, binds in defined:
-        found_there = altered_names(code, flat).union(
-            *(by_definition[name] for name in instantiated(code, classes))
-        )
-        for name in binds:
-            by_definition[name] |= found_there
-    objects = frozenset().union(
-        *(statement.binds for statement in prelude if statement.kind == "other")
-    )
-    altered = []
-    for step, found in zip(steps, names, strict=True):
-        own = frozenset().union(*(altered_names(cell, flat) for cell in step.cells))
-        called = frozenset().union(*(called_names(cell) for cell in step.cells)) & objects
-        through = (by_definition[name] for name in found.needs & by_definition.keys())
-        altered.append(origin.with_companions(own.union(called, *through) & origin.carried.keys()))
-    return altered
-
-
-def _keep_replaced_apart(
-    name: str,
-    maker: int,
-    replaced: Mapping[tuple[str, int], tuple[int, int]],
-    edges: defaultdict[int, set[int]],
-) -> None:
-    """A step that makes a name anew, for others, comes after all that used the name before."""
-    while (name, maker) in replaced:
-        user, before = replaced[name, maker]
-        if user in edges[maker]:
-            return
-        edges[maker].add(user)
-        maker = before

@@ -12,10 +12,11 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.dataflow.code import CellSyntaxError, parse_cell
-from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.flow import StepCode, flow
 from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.names import names_of
+from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.graph import Cycle, followers_of, reachable, topological

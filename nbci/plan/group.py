@@ -8,11 +8,12 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import StepCode, flow, order_from_flow
+from nbci.dataflow.flow import StepCode, flow
 from nbci.dataflow.fresh import fresh_names
 from nbci.dataflow.handed import handed_down, has_future_annotations
 from nbci.dataflow.history import lost_history
 from nbci.dataflow.names import names_of
+from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.outside import BROUGHT_BY_SOME_KERNELS, finds_definitions
 from nbci.dataflow.prelude import named, reach
 from nbci.dataflow.shape import shape_of

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import StepCode, order_from_flow
+from nbci.dataflow.flow import StepCode
+from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.prelude import split
 
 FUNCTIONS = """

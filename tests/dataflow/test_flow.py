@@ -10,7 +10,8 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.flow import Flow, StepCode, flow, order_from_flow
+from nbci.dataflow.flow import Flow, StepCode, flow
+from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.prelude import split
 from nbci.errors import UsageError
 from tests.support.work import lines_run
@@ -232,6 +233,49 @@ def test_dataflow_order_keeps_a_new_value_apart_from_the_old_one() -> None:
     steps = [step("a", "x = 1\np = 1"), step("b", "x.use()"), step("c", "x = 2"), step("d", "x, p")]
     assert ("b", "c") in order_from_flow(steps)
     assert ("b", "c") not in order_from_flow(steps[:3])
+
+
+@pytest.mark.parametrize(
+    ("makes", "changes", "uses"),
+    [
+        ("a = [1]; b = a", "a.append(2)", "b"),
+        ("a = [1]; b = {'k': [a]}", "a.append(2)", "b"),
+        ("a = [1]; b = a[0:]", "a.append(2)", "b"),
+        ("a = [1]\nclass K:\n    held = a\nb = K()", "a.append(2)", "b"),
+        ("a = K()\na.held = b = []", "a.add(2)", "b"),
+        ("a = []\ndef get(): return a\nb = get()", "b.append(2)", "a"),
+        ("import functools\na = []; b = functools.partial(print, a)", "a.append(2)", "b"),
+        ("n = 1\nb = {'k': lambda: n}", "n = 2", "b"),
+        ("def make(x): return lambda: x\na = []; b = make(a)", "a.append(2)", "b"),
+    ],
+)
+def test_dataflow_order_knows_names_that_share_objects(makes: str, changes: str, uses: str) -> None:
+    edges = order_from_flow([step("make", makes), step("change", changes), step("use", uses)])
+    assert ("change", "use") in edges
+
+
+@pytest.mark.parametrize(
+    ("makes", "left", "right"),
+    [
+        ("a = [1]; b = [2]", "a.append(1)", "b.append(1)"),
+        ("a = [1]; b = len(a)", "a.append(1)", "b"),
+        ("import numpy\na = [1]; b = numpy.log(a)", "a.append(1)", "b"),
+        ("a = [1]; b = [2]", "for i in a: print(i)", "for j in b: print(j)"),
+    ],
+)
+def test_dataflow_order_leaves_apart_what_shares_nothing(makes: str, left: str, right: str) -> None:
+    edges = order_from_flow([step("make", makes), step("left", left), step("right", right)])
+    assert edges == (("make", "left"), ("make", "right"))
+
+
+def test_a_value_made_after_a_deletion_is_the_later_one() -> None:
+    steps = [
+        step("a", "c = 1"),
+        step("b", "del c", "a"),
+        step("c", "c = 2", "b"),
+        step("d", "c", "a", "c"),
+    ]
+    assert takes(flow(steps), "d") == {"c": ("c",)}
 
 
 NAMES = "vwxyz"

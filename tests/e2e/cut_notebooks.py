@@ -97,10 +97,14 @@ SHOWN = (
 
 
 class Writer:
-    """Writes statements and cells; every choice comes from `chance`."""
+    """Writes statements and cells; every choice comes from `chance`.
 
-    def __init__(self, chance: random.Random) -> None:
+    Without `draws` nothing seeds or draws.
+    """
+
+    def __init__(self, chance: random.Random, *, draws: bool = True) -> None:
         self.chance = chance
+        self.draws = draws
         self.space: dict[str, Any] = {"__name__": "__main__"}
         self.kinds: dict[str, str] = {}
         self.count = 0
@@ -191,16 +195,17 @@ def statement(make: Callable[[Writer, int], Made | None]) -> Callable[[Writer, i
     return make
 
 
-def cells_of(chance: random.Random, count: int, steps: int) -> list[tuple[str, str]]:
+def cells_of(
+    chance: random.Random, count: int, steps: int, *, draws: bool = True
+) -> list[tuple[str, str]]:
     """Tags and source of each cell: those of all steps, then `count` cells in so many steps; some
     seed and draw.
     """
     while True:
-        writer = Writer(chance)
+        writer = Writer(chance, draws=draws)
         first = [("parameters", PARAMETERS), ("imports", IMPORTS), ("functions", FUNCTIONS)]
-        assert all(writer.works(source) for _, source in first)
-        sources: list[str] = [SEEDS]
-        assert writer.works(SEEDS)
+        sources = [SEEDS] if draws else []
+        assert all(writer.works(source) for source in [*(source for _, source in first), *sources])
         while len(sources) < count and (source := writer.cell(chance.randint(1, 4))) is not None:
             sources.append(source)
         if len(sources) == count:
@@ -267,15 +272,15 @@ def remove(w: Writer, u: int) -> Made | None:
 
 @statement
 def a_seed(w: Writer, u: int) -> Made | None:
-    return (
-        (w.chance.choice((f"random.seed({u})", f"np.random.seed({u})")), {})
-        if w.chance.random() < 0.3
-        else None
-    )
+    if not w.draws or w.chance.random() > 0.3:
+        return None
+    return w.chance.choice((f"random.seed({u})", f"np.random.seed({u})")), {}
 
 
 @statement
-def a_drawn_number(w: Writer, u: int) -> Made:
+def a_drawn_number(w: Writer, u: int) -> Made | None:
+    if not w.draws:
+        return None
     name = w.name()
     drawn = (
         "random.randint(0, 99)",

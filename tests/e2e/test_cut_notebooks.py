@@ -20,18 +20,22 @@ from tests.support.notebooks import write_notebook
 if TYPE_CHECKING:
     from pathlib import Path
 
-EXAMPLES = int(os.environ.get("NBCI_SOAK_EXAMPLES", "100"))
+EXAMPLES = int(os.environ.get("NBCI_SOAK_EXAMPLES", "50"))
+ORDERS = ("declared", "dataflow")
 Cells = list[tuple[str, str]]
 
 
 class Cut:
     """Notebooks that ran as one pipeline; of each, what it printed, and what was said of it."""
 
-    def __init__(self, folder: Path, notebooks: dict[str, Cells]) -> None:
+    def __init__(self, folder: Path, notebooks: dict[str, Cells], order: str = "declared") -> None:
+        self.notebooks = notebooks
         for name, cells in notebooks.items():
             write_notebook(folder / f"{name}.ipynb", cells)
         nodes = {name: {"notebook": f"{name}.ipynb"} for name in notebooks}
-        (folder / "all.yaml").write_text(yaml.safe_dump({"steps": nodes}), encoding="utf-8")
+        (folder / "all.yaml").write_text(
+            yaml.safe_dump({"order": order, "steps": nodes}), encoding="utf-8"
+        )
         done = Console(folder)(
             "run",
             "all.yaml",
@@ -47,7 +51,15 @@ class Cut:
         self.run = folder / ".nbci" / "runs" / self.document["run"]
 
     def steps(self, name: str) -> list[dict[str, Any]]:
-        return [step for step in self.document["steps"] if step["name"].partition("/")[0] == name]
+        """Its steps, in the notebook's order."""
+        steps = {step["name"]: step for step in self.document["steps"]}
+        tags = (
+            tag
+            for tags, _ in self.notebooks[name]
+            for tag in tags.split()
+            if tag.startswith("step:")
+        )
+        return [steps[f"{name}/{tag.removeprefix('step:')}"] for tag in dict.fromkeys(tags)]
 
     def printed(self, name: str) -> str:
         texts = []
@@ -64,11 +76,11 @@ class Cut:
         return "\n".join(failures)
 
 
-@pytest.fixture(scope="module")
-def cut(tmp_path_factory: pytest.TempPathFactory) -> Cut:
-    """All known cases, run once."""
+@pytest.fixture(scope="module", params=ORDERS)
+def cut(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Cut:
+    """All known cases, run once in each order."""
     cases = {f"n{at}": case.cells for at, case in enumerate(CASES)}
-    return Cut(tmp_path_factory.mktemp("cut"), cases)
+    return Cut(tmp_path_factory.mktemp("cut"), cases, request.param)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
@@ -78,28 +90,32 @@ def test_a_cut_notebook_prints_what_the_whole_one_prints(cut: Cut, case: Any) ->
     assert cut.printed(name) == printed_whole(case.cells)
 
 
-def check_random_notebooks(folder: Path, seed: int, count: int) -> None:
+def check_random_notebooks(folder: Path, seed: int, count: int, order: str) -> None:
     chance = random.Random(seed)  # for variety, not for secrecy
+    draws = order == "declared"  # steps that are in no order draw from copies
     notebooks = {
-        f"n{at}": cells_of(chance, chance.randint(8, 14), chance.randint(3, 7))
+        f"n{at}": cells_of(chance, chance.randint(8, 14), chance.randint(3, 7), draws=draws)
         for at in range(count)
     }
-    cut = Cut(folder, notebooks)
+    cut = Cut(folder, notebooks, order)
     for name, cells in notebooks.items():
         text = "\n".join(f"# %% {tags}\n{source}" for tags, source in cells)
         assert cut.failure(name) == "", text
         assert cut.printed(name) == printed_whole(cells), text
 
 
-def test_random_notebooks(tmp_path: Path) -> None:
-    check_random_notebooks(tmp_path, seed=12, count=8)
+@pytest.mark.parametrize("order", ORDERS)
+def test_random_notebooks(tmp_path: Path, order: str) -> None:
+    check_random_notebooks(tmp_path, 12, 8, order)
 
 
 @pytest.mark.soak
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
-@given(seed=st.integers(0, 2**32))
-def test_many_random_notebooks(tmp_path_factory: pytest.TempPathFactory, seed: int) -> None:
-    check_random_notebooks(tmp_path_factory.mktemp("random"), seed, count=20)
+@given(seed=st.integers(0, 2**32), order=st.sampled_from(ORDERS))
+def test_many_random_notebooks(
+    tmp_path_factory: pytest.TempPathFactory, seed: int, order: str
+) -> None:
+    check_random_notebooks(tmp_path_factory.mktemp("random"), seed, 40, order)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,219 @@
+"""Names that may come to share objects, as far as code shows it.
+
+Whoever uses one of them may change the others.
+"""
+
+from __future__ import annotations
+
+import ast
+import sys
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.dataflow.alterations import READING_FUNCTIONS, READING_METHODS
+from nbci.dataflow.scopes import target_names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from nbci.dataflow.code import ParsedCell
+
+_GIVING_PARTS = frozenset(
+    "dict enumerate filter frozenset getattr iter list map max memoryview min next reversed set "
+    "sorted sum super tuple vars zip".split()
+)
+"""Functions of Python's own that give what they were given, or parts of it."""
+_FUNCTIONS = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
+
+
+def links(cell: ParsedCell, libraries: frozenset[str]) -> Iterator[frozenset[str]]:
+    """Groups of names that the code may make share objects.
+
+    `libraries` are names that come from installed packages: what their functions give is taken
+    for new.
+    """
+    finder = _Links(libraries)
+    for node in ast.walk(cell.tree):
+        group = frozenset(finder.linked(node)) - libraries
+        if len(group) > 1:
+            yield group
+
+
+def loop_names(cell: ParsedCell) -> frozenset[str]:
+    """The names that loops bind."""
+    loops = (node for node in ast.walk(cell.tree) if isinstance(node, ast.For | ast.AsyncFor))
+    return frozenset(name for node in loops for name in target_names(node.target))
+
+
+def looked_up_names(cell: ParsedCell) -> frozenset[str]:
+    """The names in the bodies of functions: they are looked up whenever the function is called."""
+    functions = (node for node in ast.walk(cell.tree) if isinstance(node, _FUNCTIONS))
+    parts = (part for node in functions for part in ast.walk(node))
+    return frozenset(part.id for part in parts if isinstance(part, ast.Name))
+
+
+def library_names(cells: Iterable[ParsedCell]) -> frozenset[str]:
+    """The names that imports from installed packages bind, and from modules of the project."""
+    return frozenset(
+        name for cell in cells for node in ast.walk(cell.tree) for name in _from_packages(node)
+    )
+
+
+def _from_packages(node: ast.AST) -> Iterator[str]:
+    match node:
+        case ast.Import(names=aliases):
+            for alias in aliases:
+                if not _is_standard(alias.name):
+                    yield alias.asname or alias.name.partition(".")[0]
+        case ast.ImportFrom(names=aliases, module=module) if not _is_standard(module or "."):
+            yield from (alias.asname or alias.name for alias in aliases)
+
+
+def _is_standard(module: str) -> bool:
+    return module.partition(".")[0] in sys.stdlib_module_names
+
+
+class _Links:
+    def __init__(self, libraries: frozenset[str]) -> None:
+        self.libraries = libraries
+
+    def linked(self, node: ast.AST) -> Iterator[str]:
+        """The names that this part of the code links."""
+        match node:
+            case ast.Assign(targets=targets, value=value):
+                yield from (*_stored(targets), *self.held(value))
+            case (
+                ast.AnnAssign(target=target, value=ast.expr() as value)
+                | ast.NamedExpr(target=target, value=value)
+            ):
+                yield from (*_stored([target]), *self.held(value))
+            case ast.AugAssign(target=target, value=value):
+                yield from (*_stored([target]), *self.held(value))
+            case ast.For(target=target, iter=value) | ast.AsyncFor(target=target, iter=value):
+                yield from (*_stored([target]), *self.held(value))
+            case ast.withitem(context_expr=value, optional_vars=ast.expr() as target):
+                yield from (*_stored([target]), *self.held(value))
+            case ast.Call():
+                yield from self._by_call(node)
+            case ast.FunctionDef(args=arguments) | ast.AsyncFunctionDef(args=arguments):
+                defaults = [
+                    *arguments.defaults,
+                    *(one for one in arguments.kw_defaults if one is not None),
+                ]
+                yield from (node.name, *self._held_by_all([*defaults, *node.decorator_list]))
+            case ast.ClassDef(name=name, bases=bases, keywords=keywords):
+                parts = [*bases, *(keyword.value for keyword in keywords), *node.decorator_list]
+                attributes = [part.value for part in node.body if isinstance(part, ast.Assign)]
+                yield from (name, *self._held_by_all([*parts, *attributes]))
+
+    def held(self, value: ast.expr) -> Iterator[str]:
+        """The names whose objects the value may be, or hold."""
+        match value:
+            case ast.Name(id=name):
+                yield name
+            case ast.Call(func=function):
+                yield from self._given(value, function)
+            case ast.Lambda(body=body):
+                yield from (part.id for part in ast.walk(body) if isinstance(part, ast.Name))
+            case (
+                ast.Compare()
+                | ast.BinOp(left=ast.Constant())
+                | ast.BinOp(right=ast.Constant())
+                | ast.JoinedStr()
+            ):
+                return
+            case ast.Attribute(value=inner) | ast.Subscript(value=inner):
+                yield from self.held(inner)
+            case _:
+                parts = ast.iter_child_nodes(value)
+                yield from self._held_by_all(
+                    part for part in parts if isinstance(part, ast.expr | ast.comprehension)
+                )
+
+    def _held_by_all(self, values: Iterable[ast.expr | ast.comprehension]) -> Iterator[str]:
+        for value in values:
+            yield from self.held(value.iter if isinstance(value, ast.comprehension) else value)
+
+    def _given(self, call: ast.Call, function: ast.expr) -> Iterator[str]:
+        """The names that what the call gives may hold: what it was given, and who was called."""
+        if isinstance(function, ast.Name) and function.id in READING_FUNCTIONS - _GIVING_PARTS:
+            return
+        called = [*self.held(function)]
+        yield from called
+        if self.libraries.isdisjoint(called):
+            yield from self._arguments(call)
+
+    def _by_call(self, call: ast.Call) -> Iterator[str]:
+        """What is called may keep what it is given."""
+        match call.func:
+            case ast.Name(id=name) if name in READING_FUNCTIONS and name not in {
+                "setattr",
+                "exec",
+                "eval",
+            }:
+                return
+            case ast.Attribute(attr=method) if method in READING_METHODS:
+                return
+        yield from (*self.held(call.func), *self._arguments(call))
+
+    def _arguments(self, call: ast.Call) -> Iterator[str]:
+        yield from self._held_by_all([*call.args, *(keyword.value for keyword in call.keywords)])
+
+
+def _stored(targets: Iterable[ast.expr]) -> Iterator[str]:
+    """The names that an assignment binds, and those in whose objects it puts the value."""
+    for target in targets:
+        for part in ast.walk(target):
+            match part:
+                case ast.Name(ctx=ast.Store() | ast.Del(), id=name):
+                    yield name
+                case ast.Attribute(value=held) | ast.Subscript(value=held):
+                    yield from _root(held)
+
+
+def _root(node: ast.expr) -> Iterator[str]:
+    while isinstance(node, ast.Attribute | ast.Subscript):
+        node = node.value
+    if isinstance(node, ast.Name):
+        yield node.id
+
+
+class _Group(Struct, eq=False):
+    names: set[str]
+    last: set[int]
+
+
+class Sharing:
+    """The names that share objects so far, and for each group the last steps that used it."""
+
+    def __init__(self) -> None:
+        self._groups: dict[str, _Group] = {}
+
+    def join(self, names: Iterable[str]) -> None:
+        """From here on these share objects."""
+        groups = list({id(group): group for group in map(self._group, names)}.values())
+        groups.sort(key=lambda group: len(group.names), reverse=True)
+        for other in groups[1:]:
+            groups[0].names |= other.names
+            groups[0].last |= other.last
+            self._groups.update(dict.fromkeys(other.names, groups[0]))
+
+    def leave(self, name: str) -> None:
+        """The name stands for something else from here on."""
+        group = self._groups.pop(name, None)
+        if group is not None:
+            group.names.discard(name)
+
+    def users(self, name: str) -> frozenset[int]:
+        """The last steps that used an object which the name leads to."""
+        group = self._groups.get(name)
+        return frozenset(group.last) if group is not None else frozenset()
+
+    def use(self, name: str, step: int) -> None:
+        """The step uses the objects that the name leads to, and may change them."""
+        if name in self._groups:
+            self._groups[name].last = {step}
+
+    def _group(self, name: str) -> _Group:
+        return self._groups.setdefault(name, _Group({name}, set()))
