@@ -32,7 +32,17 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
     if folder is None:
         return
     config = dvc_config(folder)
-    here, there = _address(config.read("repo")), _address(_at(git, folder, commit))
+    committed = _at(git, folder, commit)
+    url = _default_remote(committed).get("url")
+    if url is not None and "://" not in url and not os.path.isabs(os.path.expanduser(url)):
+        # DVC takes it from where the file lies, which is elsewhere in every clone.
+        raise UsageError(
+            f"the DVC remote of commit {commit[:10]} is the relative path {url}, "
+            "which leads nowhere from a clone in another place",
+            hint="name the remote by a URL or an absolute path in .dvc/config, commit, and run again",
+        )
+    here = _address(_load(str(folder / "config")))
+    there = _address(committed)
     outside = next(
         (url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None
     )
@@ -52,26 +62,39 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
 
 def _at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
     """The repository's configuration of DVC in that commit."""
-    from dvc.config import Config
-
     top = git("rev-parse", "--show-toplevel")
     path = os.path.relpath(os.path.realpath(folder), os.path.realpath(top))
     try:
         text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}/config"])
     except GitFailed:
         return {}
-    with tempfile.TemporaryDirectory(prefix="nbci-") as name:
-        (Path(name) / "config").write_bytes(text)
-        found: Mapping[str, Any] = Config(dvc_dir=name).read("repo")
-        return found
+    with tempfile.NamedTemporaryFile(prefix="nbci-") as file:
+        file.write(text)
+        file.flush()
+        return _load(file.name)
+
+
+def _load(path: str) -> Mapping[str, Any]:
+    """One file of DVC's configuration, with its paths as they are written."""
+    from dvc.config import Config
+
+    try:
+        found: Mapping[str, Any] = Config.load_file(path)
+    except FileNotFoundError:
+        return {}
+    return found
 
 
 def _address(config: Mapping[str, Any]) -> str | None:
     """The URL of the default remote that one level of configuration names."""
+    url = _default_remote(config).get("url")
     name = (config.get("core") or {}).get("remote")
-    remote = (config.get("remote") or {}).get(name) or {}
-    url = remote.get("url")
     return None if url is None else f"{name} at {url}"
+
+
+def _default_remote(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    name = (config.get("core") or {}).get("remote")
+    return (config.get("remote") or {}).get(name) or {}
 
 
 def access_of(project: Project) -> dict[str, Any]:

@@ -42,6 +42,13 @@ def test_the_commit_itself_names_where_the_model_goes(tmp_path: Path) -> None:
         check_remote_of(git, project, after)
 
 
+def test_a_remote_relative_to_the_checkout_is_refused_as_such(tmp_path: Path) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    configure(tmp_path, "../../storage")
+    with pytest.raises(UsageError, match=r"relative path \.\./\.\./storage"):
+        check_remote_of(Git(tmp_path), Project(root=tmp_path), commit(tmp_path))
+
+
 def test_what_is_set_outside_the_repository_is_access(tmp_path: Path) -> None:
     configure(tmp_path, "/storage")
     assert access_of(Project(root=tmp_path)) == {"core": {}, "remote": {}}
