@@ -5,27 +5,45 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+from nbci.dataflow.bodies import NONE_KNOWN
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from nbci.dataflow.bodies import Definitions
     from nbci.dataflow.prelude import Statement
 
 
 def carried_names(
-    params: frozenset[str], prelude: Sequence[Statement]
+    params: frozenset[str], prelude: Sequence[Statement], definitions: Definitions = NONE_KNOWN
 ) -> Mapping[str, frozenset[str]]:
     """Each of the names, with all that may share objects with it, itself included.
 
     A statement ties the names that it binds to those that it uses at once: `log = REGISTRY`, `def
-    f(x=DEFAULT)`, `class B(A)`.
+    f(x=DEFAULT)`, `class B(A)`; `register(f)` ties `f` to what `register` uses by its definition.
     """
     changeable = {name for statement in prelude for name in _changeable(statement)} | params
     groups: dict[str, set[str]] = {name: {name} for name in changeable}
     for statement in prelude:
-        tied = (statement.binds | statement.names.needs) & changeable
+        kept_by = (body for name in _handed_to(statement) for body in definitions.get(name, ()))
+        tied = statement.binds | statement.names.needs.union(*(body.reads for body in kept_by))
+        tied &= changeable
         _tie(groups, sorted(tied))
     frozen = {id(group): frozenset(group) for group in groups.values()}
     return {name: frozen[id(group)] for name, group in groups.items()}
+
+
+def _handed_to(statement: Statement) -> Iterator[str]:
+    """The functions that the statement only calls, or decorates with: they may keep what they get."""
+    for node in statement.code.tree.body:
+        match node:
+            case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
+                yield name
+            case ast.FunctionDef() | ast.AsyncFunctionDef() | ast.ClassDef():
+                for decorator in node.decorator_list:
+                    called = decorator.func if isinstance(decorator, ast.Call) else decorator
+                    if isinstance(called, ast.Name):
+                        yield called.id
 
 
 def _tie(groups: dict[str, set[str]], names: Iterable[str]) -> None:

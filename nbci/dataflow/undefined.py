@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from nbci.dataflow import outside
 from nbci.dataflow.carried import carried_names
@@ -82,16 +83,17 @@ class Origin(Struct, frozen=True, kw_only=True):
         variables = frozenset().union(
             *(statement.binds for statement in prelude if statement.kind == "other"), params
         )
+        carried = carried_names(params - settled, prelude, names.definitions)
         return cls(
             params=params,
             binds=names.binds,
             variables=variables,
             imports=names.imports,
-            definitions=names.definitions,
+            definitions={**names.definitions, **_held(names.definitions, variables, carried)},
             future_annotations=names.future_annotations,
             uncertain=names.uncertain,
             own=params | names.binds | brought.surely,
-            carried=carried_names(params - settled, prelude),
+            carried=carried,
             brought=brought.perhaps,
         )
 
@@ -114,6 +116,19 @@ class Origin(Struct, frozen=True, kw_only=True):
         return frozenset(names).union(
             *(self.carried[name] for name in names if name in self.carried)
         )
+
+
+def _held(
+    definitions: Definitions, variables: frozenset[str], carried: Mapping[str, frozenset[str]]
+) -> Definitions:
+    """What the functions do that variables may hold, as after `register(f)`: who uses the variable
+    may call them.
+    """
+    held = {}
+    for name in variables & carried.keys():
+        bodies = [body for one in sorted(carried[name]) for body in definitions.get(one, ())]
+        held[name] = tuple(replace(body.without_certainty(), kind="value") for body in bodies)
+    return {name: bodies for name, bodies in held.items() if bodies}
 
 
 def undefined_names(

@@ -163,6 +163,30 @@ def changed(space: dict[str, Any]) -> tuple[set[str], set[str]]:
     return different | called, called
 
 
+def sharing(space: dict[str, Any], asked: set[str], different: set[str]) -> set[str]:
+    """Those of the `different` names that lead to objects which the `asked` stand for, or stand for
+    objects which those lead to: of `log = REGISTRY`, both.
+    """
+    named = (type, types.FunctionType)
+    walks = {
+        name: Walk(space[name])
+        for name in (different if asked else ())
+        if name in space and not isinstance(space[name], named)
+    }
+    found: set[str] = set()
+    pending = [name for name in asked if name in walks]
+    while pending:
+        one = walks[pending.pop()]
+        alike = {
+            name
+            for name, other in walks.items()
+            if name not in found and (other.root in one.numbers or one.root in other.numbers)
+        }
+        found |= alike
+        pending.extend(alike)
+    return found - asked
+
+
 def note_addresses(walks: dict[str, Walk]) -> None:
     """Where objects are found again; a name's own object rather by that name than through another."""
     addresses.clear()

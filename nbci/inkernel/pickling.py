@@ -10,10 +10,13 @@ import os
 import sys
 import tempfile
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import definitions, forms, learning, objects
 from .forms import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
 """How the names of cells' code begin; they hold the process id or a count, and digests must repeat.
@@ -106,7 +109,9 @@ def pickler(
             )
 
         def noted(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
-            self.refs.add(address[0])
+            if address[0] not in self.refs:
+                self.refs.add(address[0])
+                self.reads |= names_behind({address[0]})
             self.seen.add(id(obj))
             return address
 
@@ -149,6 +154,7 @@ def pickler(
             imported = {name for name in names & main().keys() if is_imported(main()[name])}
             self.reads |= unknown | (names & main().keys()) - imported
             self.refs |= names & definitions.made.keys()
+            self.reads |= names_behind(names)
             return {name: value for name, value in found.items() if name in imported}
 
     if named:
@@ -164,6 +170,27 @@ def pickler(
     made.refs, made.reads, made.copied, made.seen, made.held = set(), set(), 0, set(), set()
     made.shared, made.picture, made.checked = shared, picture, set()
     return made
+
+
+def names_behind(names: Iterable[str]) -> set[str]:
+    """The names that functions look up when they are called, of those that these names of what the
+    notebook's cells made lead to.
+    """
+    from cloudpickle import cloudpickle as inner
+
+    found: set[str] = set()
+    pending, seen = list(names), set()
+    while pending:
+        name = pending.pop()
+        if name in seen or name not in definitions.made:
+            continue
+        seen.add(name)
+        for obj in definitions.made[name].objects:
+            if isinstance(obj, types.FunctionType) and obj.__globals__ is main():
+                read = set(inner._extract_code_globals(obj.__code__))
+                found |= {one for one in read & main().keys() if not is_imported(main()[one])}
+                pending += read
+    return found
 
 
 def is_imported(value: Any) -> bool:

@@ -152,7 +152,8 @@ class Groups:
 
         owner: dict[int, str] = {}
         for name, probe in sorted(probes.items()):
-            for key in probe.parts | self.bases(name):
+            # each value names what the notebook's cells made, and shares it by that
+            for key in (probe.parts - definitions.containers) | self.bases(name):
                 first = owner.setdefault(key, name)
                 if root(first) != root(name):
                     parent[max(root(first), root(name))] = min(root(first), root(name))

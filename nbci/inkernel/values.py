@@ -146,6 +146,8 @@ def saved(
     taken = {ref["name"]: ref for ref in takes}
     different, called = definitions.changed(main())
     as_made = set(definitions.made) - different
+    asked = different.intersection((*gives, *optional))
+    optional = sorted({*optional, *definitions.sharing(main(), asked, different)} - {*gives})
     wanted = [*gives, *(name for name in optional if name in taken or name not in as_made)]
     found = Collected(wanted, as_made, files.folder, taken)
     values, same, probes = found.values, found.same, found.probes
