@@ -14,16 +14,16 @@ PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 PINNED := $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 PINNED_BUILD := $(if $(CONSTRAINTS),--build-constraint $(CONSTRAINTS))
 
-VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
-OTHER_PYTHONS := $(filter-out $(basename $(VERSION)),3.11 3.12 3.13)
-SUPPORTED := $(filter 3.11.% 3.12.% 3.13.%,$(VERSION))
-MADE := $(VENV)/.made-by-$(VERSION)
+PYTHON_VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d.%d" % sys.version_info[:3])')
+OTHER_PYTHONS := $(filter-out $(basename $(PYTHON_VERSION)),3.11 3.12 3.13)
+SUPPORTED := $(filter 3.11.% 3.12.% 3.13.%,$(PYTHON_VERSION))
+MADE := $(VENV)/.made-by-$(PYTHON_VERSION)
 DEMO := $(VENV)/.installed-for-demo
 TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: install demo test test-newest smoke check library soak bench compiled lock upgrade clean
+.PHONY: release quick install demo test test-newest smoke check library soak bench compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -60,6 +60,12 @@ library: $(DEMO)
 		echo "left out: the library's tests, which need a JDK 17 or later and Maven"; \
 	fi
 
+# Makes version, CHANGELOG section, wheel and tags, after all tests: make release VERSION=0.2.0
+release: $(TEST)
+	$(BIN)/python .ci/release check $(VERSION)
+	$(MAKE) test
+	$(BIN)/python .ci/release make $(VERSION)
+
 soak: $(TEST) compiled
 	$(BIN)/python -m pytest -n $(WORKERS) -m soak --hypothesis-profile=soak
 
@@ -91,7 +97,7 @@ $(UV): pyproject.toml
 
 $(MADE):
 ifeq ($(SUPPORTED),)
-	$(error nbci needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $(or $(VERSION),not there): try make PYTHON=python3.12)
+	$(error nbci needs Python 3.11, 3.12 or 3.13, and $(PYTHON) is $(or $(PYTHON_VERSION),not there): try make PYTHON=python3.12)
 endif
 	$(PYTHON) -m venv --clear $(VENV)
 	$(PIP) install --upgrade $(if $(CONSTRAINTS),"$$(grep '^pip==' $(CONSTRAINTS))",'pip>=25.3')

@@ -52,12 +52,19 @@ def run(argv: list[str]) -> int:
     if not argv or argv[0] in ("-h", "--help", "help"):
         return _top_level_help(argv)
     if argv[0] == "--version":
-        return _print(f"nbci {nbci.__version__}")
+        return _print(_version())
     if argv[0] not in COMMANDS:
         return _unknown(argv[0])
     from nbci.cli.door import call
 
     return call(argv[0], argv[1:])
+
+
+def _version() -> str:
+    from nbci.build_commit import build_commit
+
+    commit = build_commit()
+    return f"nbci {nbci.__version__} ({commit})" if commit else f"nbci {nbci.__version__}"
 
 
 def _top_level_help(argv: list[str]) -> int:

@@ -1,0 +1,37 @@
+"""Which commit this nbci was made of: for `nbci --version`, and for reports of mistakes in nbci."""
+
+from __future__ import annotations
+
+import subprocess
+from importlib import resources
+from pathlib import Path
+
+_LENGTH = 10
+
+
+def build_commit() -> str | None:
+    """The commit, shortened: noted in a wheel, asked of git in a checkout; None where neither says.
+
+    `+` at its end stands for files that were changed since.
+    """
+    noted = resources.files("nbci").joinpath("commit.txt")
+    if noted.is_file():
+        return noted.read_text(encoding="utf-8").strip() or None
+    root = Path(__file__).parents[1]
+    # A copy of nbci inside another project's repository is not that repository's commit.
+    if not (root / ".git").exists():
+        return None
+    commit = _git(root, "rev-parse", f"--short={_LENGTH}", "HEAD")
+    if commit is None:
+        return None
+    return f"{commit}+" if _git(root, "status", "--porcelain", "--", "nbci") else commit
+
+
+def _git(root: Path, *words: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *words], capture_output=True, text=True, check=False
+        )
+    except OSError:
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None
