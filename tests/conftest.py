@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+# Modules that hold assertions and are no test modules themselves.
+pytest.register_assert_rewrite("tests.data.remote_contract", "tests.forge.forge_contract")
+
 pytest_plugins = [
     "tests.support.browser",
     "tests.support.jenkins",
