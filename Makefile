@@ -35,6 +35,10 @@ demo: install
 test: $(TEST) compiled check library
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
+# For a developer's loop: the tests that take less than a second each.
+quick: $(TEST) compiled
+	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not soak"
+
 # Says early what a new release of a package breaks.
 test-newest:
 	$(MAKE) CONSTRAINTS= VENV=.venv-newest test
