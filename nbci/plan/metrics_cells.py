@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
     from nbci.notebook.cells import Notebook
 
-_ROUNDINGS = ("round", "float", "int")
+_CONVERSIONS = ("float", "int")
+_ROUNDING = "round"
 
 
 class MetricsPart(Struct, frozen=True, kw_only=True):
@@ -124,9 +125,25 @@ def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
             label = ""
         case _:
             return
-    if (expression := _plain_value(value)) is not None:
-        name = "_".join(label.strip().rstrip(":=").split()) or expression
+    if (found := _number(value)) is not None:
+        plain, expression = found
+        name = "_".join(label.strip().rstrip(":=").split()) or plain
         yield Probe(name=name, expression=expression, cell=cell)
+
+
+def _number(node: ast.expr) -> tuple[str, str] | None:
+    """The plain value that is printed, and the metric: with all its places, but as the number that it is made to be."""
+    match node:
+        case ast.Call(func=ast.Name(id=function), args=[inner, *_]) if function == _ROUNDING:
+            return _number(inner)
+        case ast.Call(func=ast.Name(id=function), args=[inner], keywords=[]) if (
+            function in _CONVERSIONS
+        ):
+            found = _number(inner)
+            return (found[0], f"{function}({found[1]})") if found is not None else None
+        case _:
+            plain = _plain_value(node)
+            return (plain, plain) if plain is not None else None
 
 
 def _plain_value(node: ast.expr) -> str | None:
@@ -134,8 +151,6 @@ def _plain_value(node: ast.expr) -> str | None:
     any other.
     """
     match node:
-        case ast.Call(func=ast.Name(id=function), args=[inner, *_]) if function in _ROUNDINGS:
-            return _plain_value(inner)
         case ast.Name():
             return ast.unparse(node)
         case ast.Attribute(value=inner) | ast.Subscript(value=inner, slice=ast.Constant()):

@@ -169,6 +169,24 @@ def test_a_forecast_counts_on_outs_that_will_be_put_back(project: Project) -> No
     assert project.run() == {"load": "reused", "train": "reused"}
 
 
+def test_a_forecast_waits_for_whoever_may_change_what_a_value_refers_to(project: Project) -> None:
+    """`report` names neither `train` nor what it changes."""
+    (project.folder / "limits.txt").write_text("7", encoding="utf-8")
+    cells = [
+        ("parameters", "size = 4\nweight = 3"),
+        ("imports", "KNOWN = {}"),
+        ("step:load", "mine = KNOWN"),
+        ("step:train prev:load", "KNOWN['limits'] = open('limits.txt').read()"),
+        ("step:report prev:train", "print(mine)"),
+    ]
+    write_notebook(project.folder / "n.ipynb", cells)
+    assert project.why("report") == "report: depends, on what load will come to\n"
+    assert project.run() == {"load": "passed", "train": "passed", "report": "passed"}
+    (project.folder / "limits.txt").write_text("8", encoding="utf-8")
+    assert project.why("load").startswith("load: reuse, of run ")
+    assert project.why("report") == "report: depends, on what train will come to\n"
+
+
 def test_what_cannot_be_remembered_is_no_obstacle_to_looking(project: Project) -> None:
     state = project.folder / ".nbci" / "state"
     shutil.rmtree(state)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.caching.decide import Decision
+    from nbci.engine.steps.inputs import Inputs
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.model import StepRecord
     from nbci.store.cache import Cache
@@ -47,7 +48,8 @@ def forecast(
         if step.action != "run":
             steps.append(step)
             continue
-        unknown = [name for name in step.after if name in undecided and _needs(step, planned[name])]
+        before = _undecided_before(step, planned, undecided)
+        unknown = [name for name in before if _needs(step, planned[name])]
         if unknown:
             undecided.add(step.name)
             steps.append(
@@ -60,8 +62,15 @@ def forecast(
         except StepError as error:
             steps.append(replace(step, reason=error.message))
             continue
-        waiting = _undecided_before(step, planned, undecided) if decision.drew else None
-        if waiting is not None:
+        changer = _may_change(step, inputs, planned, {name: last_record(name) for name in before})
+        waiting = next(
+            (name for name in before if decision.drew and planned[name].notebook == step.notebook),
+            None,
+        )
+        if changer is not None:
+            undecided.add(step.name)
+            steps.append(replace(step, action="depends", reason=f"on what {changer} will come to"))
+        elif waiting is not None:
             undecided.add(step.name)
             steps.append(
                 replace(
@@ -86,17 +95,29 @@ def forecast(
 
 def _undecided_before(
     step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]
-) -> str | None:
-    """A step before it in its notebook whose end is not known, and with it the random state."""
+) -> list[str]:
+    """The steps before it whose end is not known, in the plan's order."""
+    if not undecided:
+        return []
     before = reachable(step.after, {name: one.after for name, one in planned.items()})
-    return next(
-        (
-            name
-            for name in planned
-            if name in before & undecided and planned[name].notebook == step.notebook
-        ),
-        None,
-    )
+    return [name for name in planned if name in before and name in undecided]
+
+
+def _may_change(
+    step: PlannedStep,
+    inputs: Inputs,
+    planned: Mapping[str, PlannedStep],
+    before: Mapping[str, StepRecord | None],
+) -> str | None:
+    """A step before it that will run, and may change what the step's values refer to without the step naming it."""
+    names = {name for ref in inputs.values for name in (*ref.refs, *ref.reads)}
+    for name, last in before.items() if names else ():
+        changer = planned[name]
+        handed_on = {*changer.gives, *changer.optional_gives}
+        handed_on.update(ref.name for ref in (last.gives if last is not None else ()))
+        if changer.node == step.node and (last is None or names & handed_on):
+            return name
+    return None
 
 
 def _unchanged(last: StepRecord, decision: Decision) -> str:
