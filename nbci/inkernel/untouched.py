@@ -11,6 +11,7 @@ import sys
 import weakref
 from typing import Any
 
+from . import definitions
 from .forms import SMALL_BYTES
 from .pickling import pickler
 from .sharing import Parts
@@ -30,13 +31,28 @@ class Picture:
     """
 
     def __init__(self, values: dict[str, Any]) -> None:
+        self._dump(values, named=False)
+        # Two lists that the notebook's cells made may be equal: which of them a name stands for
+        # shows only in a pickle that names them. Naming asks for each object, so it comes second.
+        if self._holds_containers():
+            self._dump(values, named=True)
+            self.hash.update(b"named")
+        self.hash.update(repr(self.sharing()).encode())
+        self.digest = self.hash.hexdigest()
+
+    def _dump(self, values: dict[str, Any], *, named: bool) -> None:
         self.hash = hashlib.blake2b(digest_size=32)
         self.arrays: list[Any] = []
         self.visited: list[Any] = []
-        self.made = pickler(self, self.add_buffer, picture=self)
+        self.made = pickler(self, self.add_buffer, picture=self, named=named)
         self.made.dump(values)
-        self.hash.update(repr(self.sharing()).encode())
-        self.digest = self.hash.hexdigest()
+
+    def _holds_containers(self) -> bool:
+        """Whether a plain list or the like that the notebook's cells made, and nobody changed, is
+        part of the values.
+        """
+        containers = definitions.containers & definitions.addresses.keys()
+        return bool(containers) and not containers.isdisjoint(self.made.memo.copy())
 
     def parts(self) -> Parts:
         """What the values are made of."""
