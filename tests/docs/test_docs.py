@@ -206,6 +206,16 @@ def test_the_two_commands_are_there() -> None:
         assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize("name", ["docs/design.md", "CONTRIBUTING.md"])
+def test_the_map_names_files_that_are_there(name: str) -> None:
+    """Paths in backticks are the repository's, or those of the package."""
+    text = _FENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))
+    named = re.findall(r"`((?:[\w.-]+/)+[\w.-]*)`", text)
+    assert len(named) > 10
+    gone = [path for path in named if not any((at / path).exists() for at in (ROOT, ROOT / "nbci"))]
+    assert not gone
+
+
 @pytest.mark.parametrize("name", _NAMES)
 def test_links_resolve(name: str) -> None:
     page = ROOT / name
