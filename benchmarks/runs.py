@@ -10,7 +10,7 @@ from benchmarks.measure import figure, seconds_of, take_turns
 from benchmarks.surroundings import nbci, of_nbci
 from nbci.config import Project
 from nbci.records.codec import to_json_line
-from nbci.records.model import Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
 from nbci.runs.index import RunIndex
 
 if TYPE_CHECKING:

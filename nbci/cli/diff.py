@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.plan.compare import Compared
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
 
 _NAMES_SHOWN = 5
 _NOT_THERE = "nothing"

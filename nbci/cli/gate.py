@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult, Override, Verdict
 
 

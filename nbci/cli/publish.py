@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.data.material import Material
     from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask

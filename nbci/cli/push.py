@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.data.sharing import Sharing
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

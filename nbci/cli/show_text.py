@@ -15,12 +15,12 @@ from nbci.cli.live.summary import (
 from nbci.cli.runs_text import moment, short_metrics
 from nbci.formatting.terminal import duration, one_line, table
 from nbci.records.codec import plain
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
 
 _CUT = ("failed", "interrupted")
 _CUT_SHORT = Failure(kind="interrupted", message="the run ended before the step did")
@@ -137,7 +137,7 @@ def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
         return step
     from msgspec.structs import replace
 
-    from nbci.records.model import Attempt
+    from nbci.records.run_record import Attempt
 
     cut = Attempt(number=1, result="failed", started_utc=step.started_utc or "", seconds=0.0)
     before, last = step.attempts[:-1], step.attempts[-1] if step.attempts else cut

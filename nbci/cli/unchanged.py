@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.gates.judging import Judging
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
 
 _REMOTE_SECONDS = 10
 _OPTIONS = ("target", "param", "file", "kernel", "first", "until", "only", "no_gate")

@@ -27,7 +27,7 @@ from nbci.data.dvc_params import merged_params, params_by_step
 from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, Location, StepError, UsageError
 from nbci.project.sources import read_target
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 from nbci.runs.folder import all_runs
 from nbci.store.file_index import project_index
 from nbci.store.files import write_atomic
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
 
 _OURS = {".nbci", "/.nbci", ".nbci/", "/.nbci/"}

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import FileRef, ParameterValue, RunRecord, StepRecord
+    from nbci.records.run_record import FileRef, ParameterValue, RunRecord, StepRecord
 
 LOCK_SCHEMA = "2.0"
 PARAMS_FILE = "params.yaml"

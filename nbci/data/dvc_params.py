@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.model import Pipeline, Step
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:

@@ -15,7 +15,7 @@ from nbci.data.repository import prefix_of
 from nbci.digests import file_digest
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.records.codec import from_json
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.store.cache import VALUE_HASH, user_cache
 from nbci.store.files import disk_errors, write_atomic
 from nbci.store.objects import checked_name

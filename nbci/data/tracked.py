@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, UsageError
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 
 if TYPE_CHECKING:
     from pathlib import Path

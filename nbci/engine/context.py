@@ -11,7 +11,7 @@ from nbci.data.fetch import fetch_tracked
 from nbci.engine.interruption import without_waiting
 from nbci.engine.steps import declared_files, deps, gpu
 from nbci.errors import InfrastructureError, IntegrityError
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 from nbci.runs.folder import DISPLACED
 from nbci.runs.seal import KEY
 from nbci.secrets import credentials
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
     from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask
     from nbci.store.artifacts import Artifacts

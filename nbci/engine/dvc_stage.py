@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbci.params import Assignment
     from nbci.pipeline.model import Pipeline
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 def exported_params(project: Project, pipeline: Pipeline) -> tuple[Assignment, ...]:

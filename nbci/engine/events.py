@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from nbci.engine.listener import RunListener
     from nbci.plan.model import Plan
-    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
 
 class Listeners:

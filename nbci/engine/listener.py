@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.plan.model import Plan
-    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
 
 class RunListener(Protocol):

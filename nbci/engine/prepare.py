@@ -20,7 +20,7 @@ from nbci.params import assigned_in_environment, assigned_in_file, assigned_on_c
 from nbci.pipeline.compose import notebook_parameters
 from nbci.plan.build import build_plan
 from nbci.records.git_state import GitState
-from nbci.records.model import RunRecord
+from nbci.records.run_record import RunRecord
 from nbci.runs.folder import now_utc, user_name
 from nbci.secrets import Mask, credentials
 from nbci.trust.change import change_of

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.engine.listener import RunListener
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
     from nbci.runs.folder import RunFolder
     from nbci.secrets import Mask
     from nbci.store.cache import Cache

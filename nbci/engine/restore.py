@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from nbci.config import Project
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.artifacts import Artifacts
     from nbci.store.cache import Cache

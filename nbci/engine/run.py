@@ -16,7 +16,7 @@ from nbci.engine.interruption import interruptible
 from nbci.engine.schedule import Schedule
 from nbci.engine.steps.step import broken_off, look, reused, run_step
 from nbci.records.metrics import missing_metrics
-from nbci.records.model import Failure, RunRecord, StepRecord
+from nbci.records.run_record import Failure, RunRecord, StepRecord
 from nbci.runs.folder import now_utc
 from nbci.store.files import try_lock
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import RunResult, StepResult
+    from nbci.records.run_record import RunResult, StepResult
 
 _OUT_LOCK_POLL_SECONDS = 0.2
 _LONGEST_TURN_SECONDS = 0.02

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import StepResult
+    from nbci.records.run_record import StepResult
 
 _FINE = ("passed", "reused", "skipped")
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.pipeline.rules import Rule
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateAnswer, VerdictResult
 
 _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail": "failed"}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.gates.baselines import Found
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import Override, Verdict
 
 

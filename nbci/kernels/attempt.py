@@ -23,7 +23,7 @@ from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
 from nbci.light_imports import lean_import
 from nbci.records.codec import plain
-from nbci.records.model import Failure, Usage
+from nbci.records.run_record import Failure, Usage
 from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:

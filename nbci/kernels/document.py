@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.kernels.explain import first_line
 from nbci.kernels.outputs import clean
 from nbci.records.journal import ExecutedNotebook
-from nbci.records.model import CellRun
+from nbci.records.run_record import CellRun
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import InfrastructureError
 from nbci.kernels.attempt import Attempt
 from nbci.kernels.specs import spec_of
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, KernelJob, Listener

@@ -6,7 +6,7 @@ import re
 import shlex
 from typing import TYPE_CHECKING, Any
 
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

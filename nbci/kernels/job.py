@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.handoff.values import ValueRef
-    from nbci.records.model import CellRun, Failure, Metric, Scrap, Usage
+    from nbci.records.run_record import CellRun, Failure, Metric, Scrap, Usage
 
 Role = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.kernels.journal import Journal
-    from nbci.records.model import Scrap
+    from nbci.records.run_record import Scrap
     from nbci.secrets import Mask, StreamMask
 
 Stream = Literal["stdout", "stderr"]

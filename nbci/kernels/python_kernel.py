@@ -16,7 +16,7 @@ from nbci.kernels.distributions import distributions_of
 from nbci.kernels.job import RandomUse, Seen
 from nbci.kernels.process import StartFailed
 from nbci.kernels.value_digests import blake3_extension, whole, with_digests
-from nbci.records.model import Metric, Usage
+from nbci.records.run_record import Metric, Usage
 from nbci.secrets import SHORTEST
 
 if TYPE_CHECKING:

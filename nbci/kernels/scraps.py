@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from nbci.records.model import Scrap
+from nbci.records.run_record import Scrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -23,7 +23,7 @@ from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composit
 from nbci.plan.left_out import left_out
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
-from nbci.records.model import ParameterValue, Part
+from nbci.records.run_record import ParameterValue, Part
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedCell
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
 
     ListingOf = Callable[[FileRef], Mapping[str, str] | None]
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from nbci.dataflow.prelude import Statement
-    from nbci.records.model import Part
+    from nbci.records.run_record import Part
 
 
 class Reached(Struct, frozen=True, kw_only=True):

@@ -26,7 +26,7 @@ from nbci.plan.metrics_cells import MetricsPart, assign
 from nbci.plan.model import PlannedCell, Probe, Take
 from nbci.plan.parts import cell_parts, digest_of, handed_part, statement_part, text_parts
 from nbci.plan.program import imports_handed_down, ordered, prelude_cells, prelude_statements
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

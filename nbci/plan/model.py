@@ -10,7 +10,7 @@ from typing import Any, Literal
 from msgspec import Struct, field
 
 from nbci.pipeline.rules import DeclaredMetric, Gate
-from nbci.records.model import ParameterValue, Part
+from nbci.records.run_record import ParameterValue, Part
 
 FORMAT = 1
 

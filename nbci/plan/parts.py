@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.shape import shape_of
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.git_state import GitState
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.records.verdict import BaselineUsed
 
     Look = Callable[[str], tuple[str, str | None]]

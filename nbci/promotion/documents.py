@@ -14,7 +14,7 @@ from nbci.errors import Location, UsageError
 from nbci.git.process import GitFailed
 from nbci.records.codec import to_json
 from nbci.records.manifest import MANIFEST_PATH
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
     from nbci.records.manifest import Manifest
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 def release_documents(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbci.git.process import Git
     from nbci.pipeline.models import Model
     from nbci.promotion.packaging import Packaged
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.store.artifacts import Artifacts
 
 

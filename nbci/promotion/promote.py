@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from nbci.promotion.packaging import Packaged
     from nbci.records.git_state import GitState
     from nbci.records.manifest import Promoter
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.registry.events import Version
     from nbci.runs.folder import RunFolder
     from nbci.store.artifacts import Artifacts

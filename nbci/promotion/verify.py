@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from nbci.data.remotes import Remote
     from nbci.git.process import Git
     from nbci.records.manifest import Manifest
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.registry.events import ModelState, Version
 
 _ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH)

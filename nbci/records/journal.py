@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec.structs import replace
 
 from nbci.records.codec import plain
-from nbci.records.model import CellRun
+from nbci.records.run_record import CellRun
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from nbci.handoff.values import ValueRef
-from nbci.records.model import FileRef, Metric, ParameterValue
+from nbci.records.run_record import FileRef, Metric, ParameterValue
 from nbci.records.verdict import Verdict
 
 FORMAT = 1

@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from nbci.errors import Location, StepError, nearest
-from nbci.records.model import Failure, Metric, RunRecord, Scrap
+from nbci.records.run_record import Failure, Metric, RunRecord, Scrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
 
 
 def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.records.manifest import EvidenceStep
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
 
 Kind = Literal["model", "step", "file", "code", "parameter"]
 

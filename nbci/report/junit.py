@@ -14,7 +14,7 @@ from nbci.formatting.text import clean, ending, number, one_line, without_ansi
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import CellRun, Failure, RunRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord
     from nbci.records.verdict import Verdict
     from nbci.report.data.view import ShownCell, ShownStep
 

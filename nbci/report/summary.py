@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.plan.compare import DataChange, RunDifference
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep

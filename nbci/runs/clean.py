@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.runs.folder import DISPLACED, RunFolder, all_runs
 from nbci.store.artifacts import read_listing
 from nbci.store.cache import Cache

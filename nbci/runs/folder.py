@@ -18,8 +18,8 @@ from nbci.pipeline.paths import is_outside, leaves_project
 from nbci.plan.model import FORMAT, Plan
 from nbci.records.codec import from_json, to_json, to_json_line
 from nbci.records.journal import replayed
-from nbci.records.model import FORMAT as RECORD_FORMAT
-from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
+from nbci.records.run_record import FORMAT as RECORD_FORMAT
+from nbci.records.run_record import Attempt, Failure, RunRecord, StepRecord
 from nbci.runs.reused import ReusedSteps
 from nbci.runs.seal import check_signature, sign
 from nbci.store.files import disk_errors, try_lock, write_atomic

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.runs.search import Query
 
 FORMAT = 3

@@ -14,7 +14,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.records.codec import from_json
-from nbci.records.model import StepRecord  # noqa: TC001 - msgspec reads the annotation
+from nbci.records.run_record import StepRecord  # noqa: TC001 - msgspec reads the annotation
 from nbci.store.files import disk_errors, write_whole
 
 if TYPE_CHECKING:

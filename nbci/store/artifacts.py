@@ -21,7 +21,7 @@ from nbci.store.safe_paths import place_inside
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.store.cache import Elsewhere
     from nbci.store.file_index import FileIndex
     from nbci.store.seen import Seen

@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from nbci.errors import IntegrityError, Location, UsageError
 from nbci.home import private_folder
 from nbci.records.codec import from_json, to_json_line
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.store.artifacts import Artifacts
 from nbci.store.files import link_or_copy, write_atomic
 from nbci.store.objects import Objects, checked_name

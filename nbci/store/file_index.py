@@ -16,7 +16,7 @@ import msgspec
 
 from nbci.digests import file_digest
 from nbci.errors import Location, StepError
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 from nbci.store.files import write_atomic
 from nbci.store.seen import md5_of
 

@@ -15,7 +15,7 @@ from nbci.cli.live import LineDisplay, NullDisplay, QuietDisplay, TreeDisplay, c
 from nbci.cli.live.printed import LONGEST_LINE, PrintedLines
 from nbci.cli.live.summary import failure_cause, failure_lines, traceback_lines
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
-from nbci.records.model import Attempt, CellRun, Failure, Metric, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, CellRun, Failure, Metric, RunRecord, StepRecord
 
 RUNS = Path(".nbci/runs")
 SOURCE = "model.fit(X, y)\nscore = frame['acuracy']"

@@ -16,7 +16,7 @@ from rich.console import Console
 from nbci.cli.live import TreeDisplay
 from nbci.cli.live.tree_rows import depths
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.model import Attempt, CellRun, Failure, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, CellRun, Failure, RunRecord, StepRecord
 
 CODES = re.compile(r"\x1b\[[0-9;]*m")
 WIPE = re.compile(r"\r\x1b\[(\d+)A\x1b\[K\n\x1b\[J\x1b\[A")

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from nbci.cli.door import call
 from nbci.config import Project
-from nbci.records.model import Metric, RunRecord, StepRecord
+from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.index import note_run
 
 if TYPE_CHECKING:

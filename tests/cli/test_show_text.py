@@ -17,7 +17,7 @@ from nbci.cli.runs_text import render_runs, short_metrics
 from nbci.cli.show_text import render_show, show_document
 from nbci.formatting.terminal import duration, number, width
 from nbci.records.git_state import GitState
-from nbci.records.model import (
+from nbci.records.run_record import (
     Attempt,
     Failure,
     FileRef,

@@ -18,7 +18,7 @@ from nbci.data.repository import project_cache
 from nbci.data.sharing import Sharing, share
 from nbci.digests import file_digest
 from nbci.handoff.values import ValueRef
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.store.file_index import FileIndex
 from tests.support.dvc import make_repository
 

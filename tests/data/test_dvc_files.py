@@ -20,7 +20,7 @@ from nbci.data.dvc_files import (
 from nbci.data.dvc_merge import merged_documents, outs_of, own_stages, without_outs
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.model import FileRef, Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import FileRef, Metric, ParameterValue, RunRecord, StepRecord
 
 OURS = {"nbci": "p ipe.yaml"}
 MD5 = "d41d8cd98f00b204e9800998ecf8427e"

@@ -19,7 +19,7 @@ import pytest
 
 from nbci.cli.main import COMMANDS
 from nbci.notebook.tags import _SPELLINGS
-from nbci.records.model import FailureKind
+from nbci.records.run_record import FailureKind
 from tests.support.console import ROOT, Console
 
 if TYPE_CHECKING:

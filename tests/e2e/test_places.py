@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nbci.errors import IntegrityError
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 from nbci.runs.folder import RunFolder
 from nbci.store.cache import Cache
 from nbci.store.file_index import FileIndex

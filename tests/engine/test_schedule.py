@@ -10,7 +10,7 @@ from nbci.graph import topological
 from nbci.plan.model import PlannedStep
 
 if TYPE_CHECKING:
-    from nbci.records.model import StepResult
+    from nbci.records.run_record import StepResult
 
 _RESULTS: tuple[StepResult, ...] = ("passed", "passed", "passed", "failed")
 

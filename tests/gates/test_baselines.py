@@ -20,7 +20,7 @@ from nbci.plan.model import Plan, PlannedStep
 from nbci.records.codec import to_json
 from nbci.records.git_state import GitState
 from nbci.records.manifest import Manifest, Promoter
-from nbci.records.model import Metric, RunRecord, StepRecord
+from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.gates.judge import Case, judge
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
 from nbci.records.codec import from_json, to_json
-from nbci.records.model import Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from nbci.kernels.zygote.zygotes import Zygotes
 
 if TYPE_CHECKING:
     from nbci.kernels.job import JobOutcome, KernelJob
-    from nbci.records.model import CellRun
+    from nbci.records.run_record import CellRun
 
 
 def zygotes() -> Zygotes:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from nbci.kernels.explain import missing_module_hint
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 
 
 @pytest.mark.parametrize(

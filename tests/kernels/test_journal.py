@@ -14,7 +14,7 @@ from nbci.errors import InfrastructureError
 from nbci.kernels import journal as journals
 from nbci.kernels.journal import Journal
 from nbci.records.journal import ExecutedNotebook, replayed
-from nbci.records.model import CellRun
+from nbci.records.run_record import CellRun
 from tests.kernels.real_kernels import run
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from nbci.kernels.journal import Journal
 from nbci.kernels.outputs import CellOutputs
 from nbci.records.journal import ExecutedNotebook, replayed, without_overwritten
-from nbci.records.model import CellRun
+from nbci.records.run_record import CellRun
 from nbci.secrets import Mask
 from tests.kernels.real_kernels import Recorder, printed, run, run_all
 

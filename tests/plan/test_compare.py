@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.compare import Compared, MetricChange, RunDifference, difference
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
-from nbci.records.model import FileRef, Metric, ParameterValue, Part, RunRecord, StepRecord
+from nbci.records.run_record import FileRef, Metric, ParameterValue, Part, RunRecord, StepRecord
 
 ACCURACY = DeclaredMetric(direction="up", unit="ratio")
 

@@ -11,7 +11,7 @@ from nbci.pipeline.models import Signature, Tensor
 from nbci.promotion.card import card
 from nbci.promotion.packaging import Packaged, Trial
 from nbci.records.manifest import EvidenceStep, Manifest, Promoter
-from nbci.records.model import FileRef, ParameterValue
+from nbci.records.run_record import FileRef, ParameterValue
 from nbci.records.verdict import GateResult, Verdict
 
 MD5 = "5a90ab1d3f8c31063312455018013cc0"

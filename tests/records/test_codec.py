@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from nbci.errors import IntegrityError
 from nbci.records.codec import from_json, to_json_line
-from nbci.records.model import Metric, RunRecord, Scrap, StepRecord
+from nbci.records.run_record import Metric, RunRecord, Scrap, StepRecord
 
 _TEXTS = st.text(st.characters())  # lone surrogates, too
 _DATA = st.recursive(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nbci.records.journal import CUT_SHORT, Event, ExecutedNotebook, event_line, replayed
-from nbci.records.model import CellRun
+from nbci.records.run_record import CellRun
 
 CELLS = 3
 

@@ -13,7 +13,7 @@ import pytest
 
 from nbci.plan.model import Plan
 from nbci.records.manifest import Manifest
-from nbci.records.model import RunRecord, StepRecord
+from nbci.records.run_record import RunRecord, StepRecord
 
 UPDATE = bool(
     os.environ.get("NBCI_UPDATE_GOLDEN")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from nbci.handoff.values import ValueRef
 from nbci.records.manifest import EvidenceStep
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 from nbci.registry.lineage import lineage_of
 
 

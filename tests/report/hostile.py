@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from nbci.plan.compare import Compared, difference
 from nbci.plan.model import PlannedCell
 from nbci.records.git_state import GitState
-from nbci.records.model import (
+from nbci.records.run_record import (
     Attempt,
     Failure,
     FileRef,

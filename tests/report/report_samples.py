@@ -17,7 +17,7 @@ from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.compare import Compared, difference
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.records.git_state import GitState
-from nbci.records.model import (
+from nbci.records.run_record import (
     Attempt,
     CellRun,
     Failure,

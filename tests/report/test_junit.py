@@ -3,7 +3,7 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from nbci.plan.model import PlannedCell
-from nbci.records.model import Attempt, Failure, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, Failure, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.view import shown_steps
 from nbci.report.junit import junit

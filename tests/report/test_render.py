@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from nbci.records.model import Attempt, Failure, Metric, ParameterValue, StepRecord
+from nbci.records.run_record import Attempt, Failure, Metric, ParameterValue, StepRecord
 from nbci.report.data.material import Material, ShownRun
 from nbci.report.render import render_report
 from tests.report import report_samples as samples
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 GOLDEN = Path(__file__).parent / "golden"
 # Read here: while tests run, no variable of nbci's is set.

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from nbci.formatting.text import MINUS
 from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
-from nbci.records.model import Attempt, Failure, FileRef, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, Failure, FileRef, ParameterValue, RunRecord, StepRecord
 from nbci.report.charts import Figure
 from nbci.report.data.material import Baseline, Material, ShownRun
 from nbci.report.data.view import shown_steps

@@ -16,7 +16,7 @@ from nbci.digests import file_digest
 from nbci.errors import UsageError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan
-from nbci.records.model import RunRecord, StepRecord
+from nbci.records.run_record import RunRecord, StepRecord
 from nbci.runs.clean import (
     KnownRun,
     displaced_files,

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from nbci.config import Project
 from nbci.errors import IntegrityError, UsageError
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.model import Attempt, Metric, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, Metric, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder, all_runs, find_run, new_run, read_plan
 
 if TYPE_CHECKING:

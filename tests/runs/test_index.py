@@ -20,7 +20,7 @@ from nbci.errors import UsageError
 from nbci.pipeline.formulas import evaluate, parse
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.git_state import GitState
-from nbci.records.model import Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Metric, ParameterValue, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder
 from nbci.runs.index import RunIndex, find_runs, note_run
 from nbci.runs.search import Known, query

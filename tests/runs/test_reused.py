@@ -11,7 +11,7 @@ from nbci.config import Project
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.plan.model import Plan, PlannedStep
 from nbci.records.codec import to_json_line
-from nbci.records.model import Metric, RunRecord, StepRecord
+from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder, new_run
 from nbci.runs.reused import ReusedSteps
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.records.codec import to_json_line
-from nbci.records.model import Metric, StepRecord
+from nbci.records.run_record import Metric, StepRecord
 from nbci.runs.reused import ReusedSteps
 from nbci.store.cache import Cache
 from nbci.store.file_index import FileIndex

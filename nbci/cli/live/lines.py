@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from nbci.plan.model import Plan
-    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
 HEARTBEAT_SECONDS = 30.0
 PROGRESS_SECONDS = 5.0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbci.plan.model import Plan
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
 
 State = Literal["waiting", "running", "passed", "failed", "interrupted", "reused", "skipped"]
 TAIL_LINES = 10

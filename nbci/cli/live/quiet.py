@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from nbci.plan.model import Plan
-    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
 
 class NullDisplay:

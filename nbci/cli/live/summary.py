@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nbci.cli.live.progress import RunProgress
     from nbci.plan.model import Plan
-    from nbci.records.model import Failure, RunOutcome, RunRecord, StepRecord
+    from nbci.records.run_record import Failure, RunOutcome, RunRecord, StepRecord
 
 TRACEBACK_LINES = 60
 LONGEST_CAUSE = 500  # characters

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from nbci.plan.model import Plan
-    from nbci.records.model import CellRun, Failure, RunRecord, StepRecord
+    from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
 
 REDRAW_SECONDS = 0.1
 _BAD = ("FAILED", "REFUSED", "INTERRUPTED")

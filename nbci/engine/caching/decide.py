@@ -14,7 +14,7 @@ from nbci.engine.steps.declared_files import stands
 from nbci.engine.steps.deps import dep_refs
 from nbci.engine.steps.random_states import changed_state, draws
 from nbci.plan.parts import key_of, parameter_digest
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.engine.steps.inputs import Inputs
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
 

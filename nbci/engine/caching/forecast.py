@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from nbci.engine.caching.decide import Decision
     from nbci.engine.steps.inputs import Inputs
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
 

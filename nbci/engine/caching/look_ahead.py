@@ -13,7 +13,7 @@ from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import NbciError
 from nbci.plan.stages import stages
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:

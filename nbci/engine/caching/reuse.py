@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.context import RunContext
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
     from nbci.runs.folder import RunFolder
     from nbci.store.cache import Cache
 

@@ -29,7 +29,7 @@ from nbci.kernels.descriptors import kernels_at_once
 from nbci.project.sources import read_notebooks
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
-from nbci.records.model import Attempt, Failure, StepRecord
+from nbci.records.run_record import Attempt, Failure, StepRecord
 from nbci.runs.folder import RunFolder, new_run, now_utc
 from nbci.store.cache import Cache
 from nbci.store.file_index import project_index
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.listener import TickingListener
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 _POLL_SECONDS = 0.2
 _CLOCKS_AGREE_SECONDS = 10.0

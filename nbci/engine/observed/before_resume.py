@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.engine.observed.kinds import Surroundings
     from nbci.plan.model import Plan
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
     from nbci.runs.folder import RunFolder
 
 _COMPARED = frozenset(("module", "file", "environment", "link", "variable"))

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import Part, StepRecord
+    from nbci.records.run_record import Part, StepRecord
     from nbci.store.file_index import FileIndex
 
 VERSION = 3

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import CHANGED
 from nbci.pipeline.paths import overlap
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from nbci.engine.observed.kinds import Surroundings
     from nbci.kernels.job import Seen
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
 
 _CONTENT = ("file", "module")
 _WRITABLE = 0o222

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
 from nbci.engine.steps.deps import declared
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 from nbci.secrets import credentials
 
 if TYPE_CHECKING:

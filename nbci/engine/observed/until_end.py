@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from nbci.engine.context import RunContext
     from nbci.engine.observed.kinds import Surroundings
-    from nbci.records.model import Part, RunRecord, StepRecord
+    from nbci.records.run_record import Part, RunRecord, StepRecord
 
 _SEEN_BY_STEP = frozenset(("folder", "package"))
 """Kinds whose state depends on the step, or on what else was seen there."""

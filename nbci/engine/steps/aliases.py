@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import Plan, PlannedStep, Take
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
 
 
 class Ended(dict[str, "StepRecord"]):

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 
 from nbci.errors import IntegrityError, Location, StepError
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 from nbci.store.artifacts import is_folder
 from nbci.store.files import disk_errors, remove
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable
 
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.store.artifacts import Artifacts
     from nbci.store.file_index import FileIndex
 

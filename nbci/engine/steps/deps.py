@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 from nbci.data.tracked import tracked, tracking_file
 from nbci.engine.steps.declared_files import stands
 from nbci.errors import StepError
-from nbci.records.model import Failure
+from nbci.records.run_record import Failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.store.artifacts import Artifacts
     from nbci.store.file_index import FileIndex
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from nbci.engine.steps.aliases import Ended
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import Part, StepRecord
+    from nbci.records.run_record import Part, StepRecord
 
 
 class Inputs(Struct, frozen=True, kw_only=True):

@@ -11,7 +11,7 @@ from msgspec import Struct
 from nbci.engine.observed.kinds import BY_NAME
 from nbci.graph import reachable
 from nbci.handoff.values import RANDOM_STATE
-from nbci.records.model import Part
+from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from nbci.handoff.values import ValueRef
     from nbci.kernels.job import RandomUse
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
 
 _KIND = "random"
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from nbci.engine.context import RunContext
     from nbci.handoff.values import ValueRef
     from nbci.plan.model import PlannedStep
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
 
     RunAgain = Callable[[RunContext, PlannedStep], Awaitable[StepRecord]]
 

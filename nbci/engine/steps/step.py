@@ -31,7 +31,7 @@ from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
 from nbci.pipeline.paths import overlap
 from nbci.plan.program import program
 from nbci.records import metrics
-from nbci.records.model import Attempt, CellRun, Failure, FileRef, Metric, Part, StepRecord
+from nbci.records.run_record import Attempt, CellRun, Failure, FileRef, Metric, Part, StepRecord
 from nbci.runs.folder import JOURNAL, NOTEBOOK, now_utc
 from nbci.store.environments import interpreter_of
 

@@ -11,7 +11,7 @@ from nbci.gates.bounds import bounds_of
 from nbci.pipeline.rules import declared_for
 
 if TYPE_CHECKING:
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.data.material import Material
 
 

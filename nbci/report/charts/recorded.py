@@ -19,7 +19,7 @@ from nbci.report.charts.records import recorded
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbci.records.model import StepRecord
+    from nbci.records.run_record import StepRecord
     from nbci.report.charts.chart import Chart
     from nbci.report.charts.records import Recorded
     from nbci.report.data.material import Material

@@ -27,7 +27,7 @@ from nbci.report.charts.shapes import chart_of, chart_of_columns, chart_of_rows
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbci.records.model import FileRef, StepRecord
+    from nbci.records.run_record import FileRef, StepRecord
     from nbci.report.charts.chart import Chart
     from nbci.report.charts.kubeflow import Near
     from nbci.report.data.material import ShownRun

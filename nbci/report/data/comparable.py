@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.plan.model import Plan
     from nbci.records.manifest import Manifest
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import BaselineUsed
 
 _TRIED = 5

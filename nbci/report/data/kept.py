@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
 

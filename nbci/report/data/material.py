@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from nbci.plan.compare import RunDifference
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
     Notebooks = Mapping[str, Mapping[str, Any]]
     """Each step's executed notebook by the step's name, where there is one."""

@@ -13,7 +13,7 @@ from nbci.plan.compare import CellChange, Compared, code_changes
 from nbci.plan.model import Plan, PlannedCell, PlannedStep
 from nbci.project.sources import source_digest
 from nbci.records.git_state import GitState
-from nbci.records.model import RunRecord, StepRecord
+from nbci.records.run_record import RunRecord, StepRecord
 
 if TYPE_CHECKING:
     from pathlib import Path

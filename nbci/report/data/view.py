@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.formatting.text import file_names, joined, stream_text
-from nbci.records.model import CellRun, StepRecord
+from nbci.records.run_record import CellRun, StepRecord
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.model import Attempt, Failure, RunRecord
+    from nbci.records.run_record import Attempt, Failure, RunRecord
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

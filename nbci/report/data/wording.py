@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import Verdict
     from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep

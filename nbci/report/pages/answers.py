@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nbci.plan.compare import MetricChange
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult, Verdict
     from nbci.report.data.material import Baseline, Material
     from nbci.report.data.view import ShownStep

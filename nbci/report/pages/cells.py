@@ -20,7 +20,7 @@ from nbci.report.pages.cell_outputs import APART, INLINE_LIMIT, OutputPlace, pag
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import CellRun
+    from nbci.records.run_record import CellRun
     from nbci.report.data.view import ShownCell, ShownStep
     from nbci.report.pages.compared import CellComparison
 

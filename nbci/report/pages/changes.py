@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
-    from nbci.records.model import FileRef
+    from nbci.records.run_record import FileRef
     from nbci.report.data.material import Baseline
 
 _NAMED = 3

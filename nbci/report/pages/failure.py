@@ -13,7 +13,7 @@ from nbci.report.html.page import facts
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.records.model import Failure
+    from nbci.records.run_record import Failure
     from nbci.report.data.view import ShownStep
 
 _LAST_OUTPUT_BYTES = 4_000

@@ -26,7 +26,7 @@ from nbci.report.pages.index.verdict_section import answers_section, gates_secti
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep

@@ -20,7 +20,7 @@ from nbci.report.pages.figures_section import charts_section
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.view import ShownStep
     from nbci.report.pages.compared import CellComparison

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from nbci.config import Project
 from nbci.engine.caching.reuse import KnownOuts
 from nbci.plan.model import Plan, PlannedStep
-from nbci.records.model import FileRef, RunRecord, StepRecord
+from nbci.records.run_record import FileRef, RunRecord, StepRecord
 from nbci.runs.folder import RunFolder, new_run
 
 if TYPE_CHECKING:

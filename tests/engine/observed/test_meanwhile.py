@@ -17,7 +17,7 @@ from nbci.engine.observed.meanwhile import (
 )
 from nbci.kernels.job import Seen
 from nbci.plan.model import PlannedStep
-from nbci.records.model import FileRef, Part, StepRecord
+from nbci.records.run_record import FileRef, Part, StepRecord
 from nbci.store.file_index import FileIndex
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from nbci.engine.observed.kinds import VERSION, first_change
 from nbci.engine.observed.opens import Opens, Window
 from nbci.kernels.job import Seen
 from nbci.plan.model import PlannedCell, PlannedStep
-from nbci.records.model import Part, StepRecord
+from nbci.records.run_record import Part, StepRecord
 from nbci.store.file_index import FileIndex
 
 if TYPE_CHECKING:

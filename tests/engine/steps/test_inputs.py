@@ -8,7 +8,7 @@ from nbci.engine.steps.inputs import inputs_for, parameters_for, values_for
 from nbci.errors import StepError
 from nbci.handoff.values import ValueRef
 from nbci.plan.model import Plan, PlannedStep, Take
-from nbci.records.model import Metric, StepRecord
+from nbci.records.run_record import Metric, StepRecord
 from tests.support.work import lines_run
 
 

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nbci.records.model import RunRecord, StepRecord
+from nbci.records.run_record import RunRecord, StepRecord
 from nbci.report.charts.graph import Graph, graph_inline, graph_of
 from nbci.report.data.view import shown_steps
 from tests.report.report_pages import Page

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nbci.pipeline.rules import DeclaredMetric, Gate, Tolerance
-from nbci.records.model import Metric, StepRecord
+from nbci.records.run_record import Metric, StepRecord
 from nbci.records.verdict import GateResult, Verdict
 from nbci.report.charts.history import History, Moment, histories, said
 from nbci.report.charts.history_picture import history_figure, sparkline

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from nbci.plan.compare import RunDifference
-from nbci.records.model import FileRef, Scrap, StepRecord
+from nbci.records.run_record import FileRef, Scrap, StepRecord
 from nbci.report.charts import Figure, figures_of
 from nbci.report.data.material import Baseline, Material, ShownRun
 from tests.report.report_samples import plan, planned, run

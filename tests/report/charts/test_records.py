@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from nbci.records.model import FileRef, Scrap, StepRecord
+from nbci.records.run_record import FileRef, Scrap, StepRecord
 from nbci.report.charts.chart import Confusion, Curves
 from nbci.report.charts.records import Recorded, recorded
 from nbci.report.data.material import ShownRun

@@ -15,7 +15,7 @@ from nbci.project.sources import source_digest
 from nbci.records.codec import to_json
 from nbci.records.git_state import GitState
 from nbci.records.manifest import CARD_PATH, MANIFEST_PATH, EvidenceStep, Manifest, Promoter
-from nbci.records.model import Attempt, FileRef, Metric, ParameterValue, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, FileRef, Metric, ParameterValue, RunRecord, StepRecord
 from nbci.records.verdict import BaselineUsed, GateResult, Verdict
 from nbci.report.data.gather import gather
 from nbci.runs.folder import RunFolder

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from nbci.plan.model import NOT_ASKED_FOR
 from nbci.records.git_state import GitState
-from nbci.records.model import Attempt, Metric, Part, RunRecord, StepRecord
+from nbci.records.run_record import Attempt, Metric, Part, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Baseline, Material, Release, ShownRun
 from nbci.report.data.view import shown_steps

@@ -4,7 +4,7 @@ from typing import Any
 
 from nbci.formatting.text import MINUS
 from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
-from nbci.records.model import FileRef
+from nbci.records.run_record import FileRef
 from nbci.report.data.material import Baseline, ShownRun
 from nbci.report.pages.changes import changes_section, grouped, in_words, kinds, moved
 from tests.report import report_samples as samples

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nbci.records.model import StepRecord
+from nbci.records.run_record import StepRecord
 from nbci.report.charts import Figure, Numbers
 from nbci.report.data.view import shown_steps
 from nbci.report.pages.figures_section import charts_section, graph_section

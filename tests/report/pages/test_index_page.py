@@ -9,7 +9,7 @@ import pytest
 from msgspec.structs import replace
 
 from nbci.formatting.text import MINUS
-from nbci.records.model import Failure, StepRecord
+from nbci.records.run_record import Failure, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Material, PastRun, Release, ShownRun
 from nbci.report.render import render_report

@@ -12,7 +12,7 @@ from nbci.report.html.page import facts, section, time, verdict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.data.view import ShownStep
 
 

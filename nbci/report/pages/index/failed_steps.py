@@ -12,7 +12,7 @@ from nbci.report.pages.failure import explained
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.report.data.view import ShownStep
 
 _EXPLAINED = 10

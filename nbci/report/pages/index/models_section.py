@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.models import Model, Tensor
     from nbci.records.manifest import EvidenceStep
-    from nbci.records.model import FileRef, RunRecord
+    from nbci.records.run_record import FileRef, RunRecord
     from nbci.registry.lineage import Lineage
     from nbci.report.data.material import Material, Release
     from nbci.report.data.view import ShownStep

@@ -12,7 +12,7 @@ from nbci.report.html.page import section, verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult
     from nbci.report.pages.answers import Answer, Point, Sign
 
