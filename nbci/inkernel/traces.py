@@ -66,6 +66,13 @@ LOGGING = ("/dev/log", "/run/systemd/", "/var/run/systemd/", "/var/run/syslog")
 """Sockets by which programs tell the system what they do; nothing of a step comes from there."""
 OF_WORKERS = ("/pymp-", "\0listener-")
 """What the names of the sockets have by which `multiprocessing` reaches its own processes."""
+INTERNET = ("inet", "inet6")
+"""Address families in which an address is a host and a port."""
+OF_THE_KERNEL = ("netlink", "alg")
+"""Those by which a program speaks to the kernel that it runs on: netlink(7), and its ciphers.
+
+Nothing leaves the machine by them, and the second number of a netlink address is no port.
+"""
 LIBRARY = re.compile(rb" r-xp [^/\n]*(/[^\n]*\.so[^\n]*)")
 """A library with machine code in `/proc/self/maps`, by its path: proc(5)."""
 RUN_ID = "NBCI_RUN"
@@ -575,13 +582,31 @@ def is_searchable(folder: str) -> bool:
 
 # ----------------------------------------------------------------------------------------------------
 # network
-def note_address(_socket: Any, address: Any) -> None:
+def note_address(connecting: Any, address: Any) -> None:
     """Whom a socket reaches: None where that was told before, when it was connected."""
-    if isinstance(address, tuple):
+    if address is None:
+        return
+    family = family_name(connecting)
+    if family in INTERNET:
         if address[1] not in own_ports():
             network.add(str(address[0]))
-    elif isinstance(address, (str, bytes)):
+    elif family == "unix":
         note_socket_file(os.fsdecode(address))
+    elif family not in OF_THE_KERNEL:
+        # A virtual machine's host, a network card, a bus: the first part tells which (`vsock 2`).
+        place = address[0] if isinstance(address, tuple) else address
+        network.add(f"{family} {place}")
+
+
+def family_name(connecting: Any) -> str:
+    """The name of a socket's address family as `socket` has it, without `AF_`, in lower case."""
+    import socket
+
+    number = int(connecting.family)
+    try:
+        return socket.AddressFamily(number).name[len("AF_") :].lower()
+    except ValueError:  # the system knows more families than Python
+        return f"address family {number}"
 
 
 def note_socket_file(name: str) -> None:
@@ -606,10 +631,11 @@ def is_made_here(path: str) -> bool:
 
 def note_server(bound: Any, address: Any) -> None:
     """What the step itself serves is no network."""
-    if isinstance(address, tuple):
+    family = family_name(bound)
+    if family in INTERNET:
         ports.add(address[1])
         servers.append(weakref.ref(bound))
-    elif isinstance(address, (str, bytes)) and address:
+    elif family == "unix" and address:
         name = os.fsdecode(address)
         written.add("@" + name[1:] if name.startswith("\0") else full_path(name))
 
