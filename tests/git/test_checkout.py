@@ -357,3 +357,33 @@ def test_what_git_refuses_to_say_is_told(repository: Path, monkeypatch: pytest.M
     assert found is not None
     assert found.dirty
     assert "dubious ownership" in (found.problem or "")
+
+
+HOOKS = {
+    "tells all": "printf 'token\\0/\\0'",
+    "tells nothing": "printf 'token\\0'",
+    "fails": "exit 1",
+}
+
+
+@pytest.mark.parametrize("hook", HOOKS)
+@pytest.mark.parametrize(
+    "bring_about", [lambda folder: None, changed, same_size, touched, removed, staged, intended]
+)
+def test_it_says_what_git_says_with_a_file_system_monitor(
+    repository: Path, tmp_path: Path, hook: str, bring_about: Callable[[Path], object]
+) -> None:
+    """Git itself leaves files out of account that the hook does not name."""
+    script = tmp_path / "monitor"
+    script.write_text(f"#!/bin/sh\n{HOOKS[hook]}\n")
+    script.chmod(0o755)
+    git(repository, "config", "core.fsmonitor", str(script))
+    git(repository, "config", "core.fsmonitorHookVersion", "2")
+    git(repository, "update-index", "--fsmonitor")
+    git(repository, "status")  # it keeps in the index which files are as they were
+
+    bring_about(repository)
+    (repository / ".nbci").mkdir()
+    said = truth(repository)
+    assert read_checkout(repository) == said
+    assert read_checkout(repository) == said  # now from memory
