@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nbci.engine.caching.reuse import take_over
 from nbci.engine.interruption import interruptible
 from nbci.engine.schedule import Schedule
-from nbci.engine.steps.step import broken_off, look, reused, run_step
+from nbci.engine.steps.step import break_off, look, reuse_result, run_step
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import Failure, RunRecord, StepRecord
 from nbci.runs.folder import now_utc
@@ -186,7 +186,7 @@ class _Run:
             step = self.steps[name]
             try:
                 looked = look(self.context, step) if self.at_once else None
-                record = reused(self.context, step, looked) if looked is not None else None
+                record = reuse_result(self.context, step, looked) if looked is not None else None
             except Exception as error:  # noqa: BLE001 - as in `_collect`
                 record = self._broken_off(name, error)
             if record is None:
@@ -215,7 +215,7 @@ class _Run:
         self.trouble = self.trouble or error
         self.context.folder.free_reserve()
         self._cancel()
-        record = broken_off(self.context, name, error)
+        record = break_off(self.context, name, error)
         self.context.folder.write_step(record)
         return record
 

@@ -1,0 +1,103 @@
+"""What a kernel is asked to do for one step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nbci.kernels.job import KernelJob, MetricProbe, ProgramCell
+from nbci.plan.program import program
+from nbci.runs.folder import JOURNAL
+
+if TYPE_CHECKING:
+    from nbci.engine.context import RunContext
+    from nbci.engine.steps.gpu import Lease
+    from nbci.engine.steps.inputs import Inputs
+    from nbci.plan.model import Plan, PlannedStep
+
+_INJECTED = ("injected-parameters",)
+"""The tag that papermill gives the cell with a run's parameters."""
+
+
+def kernel_job(
+    context: RunContext, step: PlannedStep, inputs: Inputs, lease: Lease | None
+) -> KernelJob:
+    """The job of the step in the kernel that its notebook names."""
+    folder = context.folder.step(step.name)
+    document = context.notebooks[step.notebook].notebook.document
+    probes = tuple(
+        MetricProbe(name=probe.name, expression=probe.expression, cell=probe.cell)
+        for probe in step.probes
+    )
+    return KernelJob(
+        step=step.name,
+        kernel_name=step.kernel,
+        language=step.language,
+        notebook_metadata=document.get("metadata", {}),
+        cells=_cells(context, step, inputs),
+        project=context.project.root,
+        cwd=context.project.root / step.cwd,
+        env=context.kernel_variables(step, lease),
+        values_folder=context.cache.values,
+        spill_folder=folder / "files",
+        log_path=folder / "kernel.log",
+        journal_path=folder / JOURNAL,
+        takes=inputs.values,
+        random_states=inputs.random.refs,
+        followed=_is_followed(context.plan, step),
+        verified=context.whole_values(inputs.loaded),
+        gives=step.gives,
+        optional_gives=(*step.optional_gives, *inputs.along),
+        givers={take.name: "` or `".join(take.givers) for take in step.takes},
+        consumers=context.consumers(step.name),
+        defined_by_reference=frozenset(step.defined_by_reference),
+        probes=probes,
+        secrets=context.secrets,
+        shell_errors=context.plan.shell_errors,
+        cell_timeout_seconds=step.cell_timeout_seconds,
+        timeout_seconds=step.timeout_seconds,
+        output_cap_bytes=context.project.output_cap_bytes,
+    )
+
+
+def _cells(context: RunContext, step: PlannedStep, inputs: Inputs) -> tuple[ProgramCell, ...]:
+    """The step's program, each cell with the tags and metadata that it has in the notebook."""
+    tagged = context.notebooks[step.notebook]
+    in_document = tagged.notebook.document["cells"]
+    refs = frozenset(name for ref in inputs.values for name in ref.refs)
+    overrides = {name: inputs.params[name] for name in step.overrides}
+
+    cells = []
+    for cell in program(tagged, step, overrides=overrides, also=refs):
+        tags: tuple[str, ...] = _INJECTED
+        metadata = None
+        if cell.number:
+            tags = tagged.notebook.cell(cell.number).tags
+            metadata = in_document[cell.number - 1].get("metadata")
+        cells.append(
+            ProgramCell(
+                role=cell.role,
+                number=cell.number,
+                source=cell.source,
+                tags=tags,
+                metadata=metadata,
+            )
+        )
+    return tuple(cells)
+
+
+def _is_followed(plan: Plan, step: PlannedStep) -> bool:
+    """Whether other steps stand behind it in the notebook.
+
+    They would see there what it leaves in its process, so that is compared at its end.
+    """
+    end = max(_numbers_of_own_cells(step), default=0)
+    for other in plan.steps:
+        if (other.node, other.notebook) != (step.node, step.notebook):
+            continue
+        if any(number > end for number in _numbers_of_own_cells(other)):
+            return True
+    return False
+
+
+def _numbers_of_own_cells(step: PlannedStep) -> list[int]:
+    return [cell.number or 0 for cell in step.cells if cell.role == "step"]

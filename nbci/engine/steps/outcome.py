@@ -1,0 +1,157 @@
+"""A step's record with what its kernel told, and with the files that it left behind."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
+
+from nbci.engine.observed.kinds import RUN_ID, VERSION, surroundings_of
+from nbci.engine.observed.meanwhile import changed_deps, changed_outs, noted
+from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
+from nbci.engine.steps import declared_files
+from nbci.engine.steps.deps import dep_refs, tracking_files
+from nbci.engine.steps.random_states import observed_use
+from nbci.engine.steps.random_states import warnings as random_warnings
+from nbci.errors import StepError
+from nbci.records import metrics
+from nbci.records.run_record import Failure, FileRef, Metric, Part, StepRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from nbci.engine.context import RunContext
+    from nbci.engine.steps.inputs import Inputs
+    from nbci.kernels.job import JobOutcome, Seen
+    from nbci.plan.model import PlannedStep
+
+_LETS_IT = "`cache: enabled` lets it be reused"
+
+
+def add_outcome(
+    context: RunContext, step: PlannedStep, inputs: Inputs, record: StepRecord, outcome: JobOutcome
+) -> StepRecord:
+    """The record with what the kernel told; the executed notebook is written beside it."""
+    context.folder.write_executed(step.name, outcome.notebook)
+    for ref in outcome.gives:
+        context.index.trust(context.cache.value_path(ref.object), ref.object)
+    observed: tuple[Part, ...] = ()
+    warnings = outcome.warnings
+    if outcome.seen is not None:
+        seen = own_doing(context, outcome.seen)
+        observed = _observed(context, step, seen, outcome)
+        # Whether its result is kept is decided by these alone, before random states are added.
+        warnings += tuple(_why_it_runs_every_time(step, seen, observed))
+        observed += observed_use(outcome.random, inputs.random)
+        warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
+        warnings += tuple(_what_is_left_behind(context, step, seen, outcome))
+    return replace(
+        record,
+        observed=observed,
+        observed_version=VERSION,
+        gives=outcome.gives,
+        deleted=outcome.deleted,
+        metrics=metrics.merged(metrics.of_scraps(outcome.scraps), outcome.probes),
+        scraps=outcome.scraps,
+        distributions=outcome.distributions,
+        kernel_version=outcome.kernel_version,
+        usage=outcome.usage,
+        warnings=warnings,
+    )
+
+
+def add_files(
+    context: RunContext, step: PlannedStep, record: StepRecord
+) -> tuple[StepRecord, Failure | None]:
+    """The record with outs, metrics files and deps of a step that ended well.
+
+    With the failure where one of them is missing.
+    """
+    root = context.project.root
+    declared = tuple(dict.fromkeys((*step.outs, *step.metrics)))
+    failure = declared_files.missing_outs(root, (*step.outs, *step.metrics))
+    if failure is not None:
+        return record, failure
+    found: list[Metric] = []
+    try:
+        for path in step.metrics:
+            found += metrics.of_json((root / path).read_bytes(), path)
+        outs = tuple(_keep_out(context, step, path) for path in declared)
+        deps = _deps(context, step)
+    except StepError as error:
+        return record, Failure(kind="missing", message=str(error), hint=error.hint)
+
+    record = replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps)
+    earlier = (done for name, done in context.records.items() if name != step.name)
+    changes = (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))
+    return noted(record, changes), None
+
+
+def own_doing(context: RunContext, seen: Seen) -> Seen:
+    """What was seen that may stand in a record, and is the step's own doing."""
+    return without_secret_paths(outside(seen, context.cache.root), context.mask)
+
+
+def _observed(
+    context: RunContext, step: PlannedStep, seen: Seen, outcome: JobOutcome
+) -> tuple[Part, ...]:
+    surroundings = surroundings_of(context.project.root, step, (), context.index, context.environ)
+    return observed_parts(step, seen, outcome.distributions or {}, surroundings)
+
+
+def _why_it_runs_every_time(
+    step: PlannedStep, seen: Seen, observed: tuple[Part, ...]
+) -> Iterator[str]:
+    """Warnings of what keeps a step from being reused that does not say whether it may be."""
+    if step.cache is not None:
+        return
+    if seen.network:
+        yield f"the step used the network, so it runs every time; {_LETS_IT}"
+    if any(part.kind == RUN_ID for part in observed):
+        yield (
+            "the step read NBCI_RUN, which is another in every run, "
+            f"so it runs every time; {_LETS_IT}"
+        )
+    if seen.has_secret_paths:
+        yield (f"the step used a file whose path is a secret, so it runs every time; {_LETS_IT}")
+    if step.deps:
+        return
+    remedy = (
+        "so it runs every time; `deps` for what it reads, or `cache: enabled`, lets it be reused"
+    )
+    if seen.programs:
+        programs = ", ".join(seen.programs)
+        yield f"the step started {programs}, which may read what nbci does not see, {remedy}"
+    if seen.unwatched:
+        unseen = ", ".join(seen.unwatched)
+        yield f"{unseen} may have read files of which the system does not tell, {remedy}"
+
+
+def _what_is_left_behind(
+    context: RunContext, step: PlannedStep, seen: Seen, outcome: JobOutcome
+) -> Iterator[str]:
+    """Warnings of settings that later steps do not see, and of files that nobody declared."""
+    for what in outcome.left:
+        yield (
+            f"{what}, which later steps do not see: "
+            "set it in a cell tagged `imports`, which every step runs"
+        )
+    for path in undeclared(context.project.root, step, seen.written):
+        yield f"the step wrote {path}, which it does not declare"
+
+
+def _keep_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
+    if context.carries or step.cache is not False:
+        return context.cache.artifacts.keep(context.project.root, path, context.index)
+    return context.index.fingerprint(context.project.root, path)
+
+
+def _deps(context: RunContext, step: PlannedStep) -> tuple[FileRef, ...]:
+    """What the step depended on, with its lock file and the `.dvc` files of tracked data."""
+    root, index = context.project.root, context.index
+    declared = [*step.deps]
+    if step.environment is not None:
+        declared.append(step.environment)
+    refs = list(dep_refs(root, dict.fromkeys(declared), index))
+    refs += [index.fingerprint(root, path) for path in tracking_files(root, step.deps)]
+    return tuple(refs)
