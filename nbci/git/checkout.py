@@ -1,9 +1,8 @@
-"""What git has checked out, read from its files: starting git costs more than a run with nothing to
-do.
+"""What git has checked out, read from its files.
 
-Git itself is asked whether something is staged, and of every file that the file system does not
-show to be as the index has it: filters, ends of lines and modes are its own affair. What it said is
-remembered for that state of things.
+Starting git costs more than a run with nothing to do may take. Git itself is asked whether
+something is staged, and of every file that the file system does not show to be as the index has it:
+filters, ends of lines and modes are its own affair. Its answer is remembered for that state.
 """
 
 from __future__ import annotations
@@ -18,26 +17,23 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbci.git.index_file import GITLINK, Entry, Unreadable, parse_index
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
 _GIT_TIMEOUT_SECONDS = 20
 _MOST_LINKS = 5
 _SHA1_BYTES = 20
+_SHA256_BYTES = 32
 _SECOND_NS = 10**9
 _SHA256 = re.compile(rb"^\s*objectformat\s*=\s*sha256\s*$", re.IGNORECASE | re.MULTILINE)
-_HEADER = struct.Struct(">4sLL")
-_STAT = struct.Struct(">LLLLLLLLLL")
-_GITLINK = 0o160000
-_SKIPPED = 0x4000
-_EXTENDED = 0x4000
-_ASSUMED = 0x8000
-_STAGE = 0x3000
 
 
 class Checkout(NamedTuple):
-    """What a run's record has as its `GitState`; no dataclass, which a run with nothing to do would
-    wait for.
+    """What a run's record has as its `GitState`.
+
+    A NamedTuple: importing dataclasses takes time that a run with nothing to do does not have.
     """
 
     commit: str | None
@@ -48,8 +44,9 @@ class Checkout(NamedTuple):
 
 
 class _Doubt(NamedTuple):
-    """A file that may differ, by its path in hexadecimal, and what the file system says of it (not
-    of a submodule).
+    """A file that may differ, by its path in hexadecimal.
+
+    `found` is what the file system says of it; empty for a submodule.
     """
 
     path: str
@@ -61,30 +58,12 @@ class _Answer(NamedTuple):
     problem: str | None = None
 
 
-class _Said(NamedTuple):
+class _Ended(NamedTuple):
     """How git ended (-1: not at all), what it printed, and what it complained of."""
 
     status: int
-    said: str
+    printed: str
     problem: str
-
-
-class _Entry(NamedTuple):
-    """A file as the index has it; `times` of its inode's and its content's last change, in seconds
-    and nanoseconds.
-    """
-
-    path: bytes
-    times: tuple[int, int, int, int]
-    mode: int
-    size: int
-    digest: bytes
-    unmerged: bool
-    watched: bool
-
-
-class _Unreadable(Exception):
-    """Git's files are in a form that only git reads."""
 
 
 def read_checkout(
@@ -94,212 +73,189 @@ def read_checkout(
 
     It is dirty also when one of `sources` is not tracked; what lies in `made` does not count.
     """
-    found = _git_folders(root)
-    if found is None:
+    place = _find_repository(root)
+    if place is None:
         return None
-    top, folder, common = found
-    here = os.path.relpath(root, top)
-    out_of_count = [os.fsencode(os.path.normpath(os.path.join(here, path))) for path in made]
+    here = os.path.relpath(root, place.top)
     try:
-        commit, branch = _head(folder, common)
-        entries = _index(
-            folder / "index", 32 if _SHA256.search(_read(common / "config")) else _SHA1_BYTES
-        )
-        written_ns = os.stat(folder / "index").st_mtime_ns if entries else 0
-        counted = [entry for entry in entries if not _lies_in(entry.path, out_of_count)]
-        names = {os.fsencode(os.path.normpath(os.path.join(here, path))) for path in sources}
-        is_known_dirty = not names <= {entry.path for entry in entries} or any(
-            entry.unmerged for entry in counted
-        )
-        doubts = [
-            doubt for entry in counted if (doubt := _doubt(top, entry, written_ns)) is not None
-        ]
-    except (_Unreadable, OSError, ValueError, struct.error, IndexError):
-        return _asked(root, made)
+        commit, branch = _head(place)
+        entries = _entries(place)
+        counted = _counted(entries, [_in_index(here, path) for path in made])
+        is_known_dirty = any(entry.unmerged for entry in counted)
+        tracked = {entry.path for entry in entries}
+        is_known_dirty |= any(_in_index(here, path) not in tracked for path in sources)
+        doubts = _doubts(place, counted)
+    except (Unreadable, OSError, ValueError, struct.error, IndexError):
+        return _ask_all(root, made)
     if is_known_dirty or commit is None:
         return Checkout(commit=commit, branch=branch, dirty=is_known_dirty or bool(entries))
-    answer = _differs(
-        root,
-        [folder / "index", common / "config", common / "info/attributes"],
-        commit,
-        made,
-        doubts,
-    )
+    answer = _compare(root, place, commit, made, doubts)
     return Checkout(commit=commit, branch=branch, dirty=answer.dirty, problem=answer.problem)
+
+
+def _in_index(here: str, path: str) -> bytes:
+    """The name that the index has for a path of the project."""
+    return os.fsencode(os.path.normpath(os.path.join(here, path)))
+
+
+def _entries(place: _Place) -> list[Entry]:
+    digest_bytes = _SHA1_BYTES
+    if _SHA256.search(_read_or_empty(place.common / "config")):
+        digest_bytes = _SHA256_BYTES
+    return parse_index(_read_or_empty(place.folder / "index"), digest_bytes)
+
+
+def _counted(entries: Sequence[Entry], out_of_count: Sequence[bytes]) -> list[Entry]:
+    """The entries of what a change counts of."""
+    if not out_of_count:
+        return list(entries)
+    return [entry for entry in entries if not _lies_in(entry.path, out_of_count)]
+
+
+def _doubts(place: _Place, entries: Sequence[Entry]) -> list[_Doubt]:
+    if not entries:
+        return []
+    written_ns = os.stat(place.folder / "index").st_mtime_ns
+    doubts = (_doubt(place.top, entry, written_ns) for entry in entries)
+    return [doubt for doubt in doubts if doubt is not None]
 
 
 def _lies_in(path: bytes, places: Sequence[bytes]) -> bool:
     return any(path == place or path.startswith(place + b"/") for place in places)
 
 
-def _git_folders(root: Path) -> tuple[Path, Path, Path] | None:
+class _Place(NamedTuple):
     """The top of the working tree, its git folder, and the folder that worktrees share."""
+
+    top: Path
+    folder: Path
+    common: Path
+
+
+def _find_repository(root: Path) -> _Place | None:
     for top in (root, *root.parents):
-        place = top / ".git"
-        if place.is_file():  # a worktree or a submodule
-            text = place.read_text(encoding="utf-8", errors="surrogateescape")
-            place = top / text.removeprefix("gitdir:").strip()
-        if (place / "HEAD").exists():
-            shared = place / "commondir"
-            common = (
-                place / shared.read_text(encoding="utf-8").strip() if shared.exists() else place
-            )
-            return top, place, common
+        folder = top / ".git"
+        # In a worktree or a submodule, .git is a file: https://git-scm.com/docs/gitrepository-layout
+        if folder.is_file():
+            text = folder.read_text(encoding="utf-8", errors="surrogateescape")
+            folder = top / text.removeprefix("gitdir:").strip()
+        if not (folder / "HEAD").exists():
+            continue
+        shared = folder / "commondir"
+        common = folder
+        if shared.exists():
+            common = folder / shared.read_text(encoding="utf-8").strip()
+        return _Place(top, folder, common)
     return None
 
 
-def _head(folder: Path, common: Path) -> tuple[str | None, str | None]:
+def _head(place: _Place) -> tuple[str | None, str | None]:
     """The commit and the branch; no commit yet, or no branch when HEAD is detached."""
-    text = _read(folder / "HEAD").decode().strip()
-    branch = text.removeprefix("ref: refs/heads/") if text.startswith("ref: refs/heads/") else None
-    if branch == ".invalid":  # references are in tables of their own
-        raise _Unreadable
+    text = _read_or_empty(place.folder / "HEAD").decode().strip()
+    branch = None
+    if text.startswith("ref: refs/heads/"):
+        branch = text.removeprefix("ref: refs/heads/")
+    # The reftable format has this in HEAD, and references in tables of its own:
+    # https://git-scm.com/docs/reftable
+    if branch == ".invalid":
+        raise Unreadable
     for _ in range(_MOST_LINKS):
         if not text.startswith("ref:"):
             return text, branch
         name = text.removeprefix("ref:").strip()
-        place = common / name
-        if place.is_file():
-            text = _read(place).decode().strip()
-        else:
-            return _packed(common, name), branch
-    raise _Unreadable
+        loose = place.common / name
+        if not loose.is_file():
+            return _packed_commit(place.common, name), branch
+        text = _read_or_empty(loose).decode().strip()
+    raise Unreadable
 
 
-def _packed(common: Path, name: str) -> str | None:
-    for line in _read(common / "packed-refs").decode(errors="surrogateescape").splitlines():
-        commit, _, packed = line.partition(" ")
-        if packed == name:
+def _packed_commit(common: Path, name: str) -> str | None:
+    packed = _read_or_empty(common / "packed-refs").decode(errors="surrogateescape")
+    for line in packed.splitlines():
+        commit, _, reference = line.partition(" ")
+        if reference == name:
             return commit
     return None
 
 
-def _read(path: Path) -> bytes:
+def _read_or_empty(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
         return b""
 
 
-def _index(path: Path, digest_bytes: int) -> list[_Entry]:
-    data = _read(path)
-    if not data:
-        return []
-    magic, version, count = _HEADER.unpack_from(data)
-    if magic != b"DIRC" or version not in (2, 3, 4):
-        raise _Unreadable
-    entries, at, name = [], _HEADER.size, b""
-    for _ in range(count):
-        start, numbers = at, _STAT.unpack_from(data, at)
-        at += _STAT.size
-        digest = data[at : at + digest_bytes]
-        (flags,) = struct.unpack_from(">H", data, at + digest_bytes)
-        at += digest_bytes + 2
-        more = 0
-        if version >= 3 and flags & _EXTENDED:
-            (more,) = struct.unpack_from(">H", data, at)
-            at += 2
-        if version == 4:
-            cut, at = _number(data, at)
-            name = name[: len(name) - cut]
-        end = data.index(b"\0", at)
-        name = (name if version == 4 else b"") + data[at:end]
-        at = end + 1 if version == 4 else start + (end - start + 8) // 8 * 8
-        entries.append(
-            _Entry(
-                path=name,
-                times=numbers[:4],
-                mode=numbers[6],
-                size=numbers[9],
-                digest=digest,
-                unmerged=bool(flags & _STAGE),
-                watched=not (flags & _ASSUMED or more & _SKIPPED),
-            )
-        )
-    if any(signature in (b"link", b"sdir") for signature in _extensions(data, at, digest_bytes)):
-        raise _Unreadable
-    return entries
-
-
-def _number(data: bytes, at: int) -> tuple[int, int]:
-    """A number of variable length, as git packs it, and where it ends."""
-    value = data[at] & 127
-    while data[at] & 128:
-        at += 1
-        value = ((value + 1) << 7) | (data[at] & 127)
-    return value, at + 1
-
-
-def _extensions(data: bytes, at: int, digest_bytes: int) -> Iterator[bytes]:
-    while at + 8 <= len(data) - digest_bytes:
-        yield data[at : at + 4]
-        (size,) = struct.unpack_from(">L", data, at + 4)
-        at += 8 + size
-
-
-def _doubt(top: Path, entry: _Entry, index_written_ns: int) -> _Doubt | None:
-    """What the file system says of a file that may be another than the index has; None where it is
-    surely the same.
+def _doubt(top: Path, entry: Entry, index_written_ns: int) -> _Doubt | None:
+    """A file that may be another than the index has; None where it is surely the same.
 
     Filters, ends of lines, file modes that do not count: only git tells what another content comes
     to.
     """
     if not entry.watched:
         return None
-    place = Path(top, os.fsdecode(entry.path))
-    if entry.mode == _GITLINK:
-        found = _git_folders(place)
-        return _Doubt(entry.path.hex(), ()) if found is not None and found[0] == place else None
+    path = Path(top, os.fsdecode(entry.path))
+    name = entry.path.hex()
+    if entry.mode == GITLINK:
+        submodule = _find_repository(path)
+        if submodule is None or submodule.top != path:
+            return None
+        return _Doubt(name, ())
     try:
-        now = place.lstat()
+        now = path.lstat()
     except OSError:
-        return _Doubt(entry.path.hex(), (0,))
-    times = (*divmod(now.st_ctime_ns, _SECOND_NS), *divmod(now.st_mtime_ns, _SECOND_NS))
-    same_kind = stat.S_IFMT(now.st_mode) == stat.S_IFMT(entry.mode)
-    same_mode = same_kind and (
-        stat.S_ISLNK(now.st_mode) or not (now.st_mode ^ entry.mode) & stat.S_IXUSR
-    )
-    same = same_mode and times == entry.times and now.st_size & 0xFFFFFFFF == entry.size
-    if same and now.st_mtime_ns < index_written_ns:
+        return _Doubt(name, (0,))
+    # A file written in the instant in which the index was may differ under the same times:
+    # https://git-scm.com/docs/racy-git
+    if _is_as_indexed(now, entry) and now.st_mtime_ns < index_written_ns:
         return None
-    return _Doubt(
-        entry.path.hex(), (now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns)
-    )
+    return _Doubt(name, (now.st_ino, now.st_mode, now.st_size, now.st_mtime_ns, now.st_ctime_ns))
 
 
-def _differs(
-    root: Path, settings: Sequence[Path], commit: str, made: Sequence[str], doubts: Sequence[_Doubt]
+def _is_as_indexed(now: os.stat_result, entry: Entry) -> bool:
+    """Whether type, mode, times and size are those of the index."""
+    if stat.S_IFMT(now.st_mode) != stat.S_IFMT(entry.mode):
+        return False
+    # Of a file's mode, git knows only whether its owner may execute it; of a link's, nothing.
+    if not stat.S_ISLNK(now.st_mode) and (now.st_mode ^ entry.mode) & stat.S_IXUSR:
+        return False
+    times = (*divmod(now.st_ctime_ns, _SECOND_NS), *divmod(now.st_mtime_ns, _SECOND_NS))
+    return times == entry.times and now.st_size & 0xFFFFFFFF == entry.size
+
+
+def _compare(
+    root: Path, place: _Place, commit: str, made: Sequence[str], doubts: Sequence[_Doubt]
 ) -> _Answer:
-    """Whether anything differs from the commit: as git said when it was asked about this state of
-    things.
-
-    `settings` are files of git's that its answer depends on, the index first.
-    """
-    memory = root / ".nbci" / "state" / "git.json"
-    state = [
-        commit,
-        [_signature(path) for path in settings],
-        list(made),
-        [list(doubt) for doubt in doubts],
-    ]
+    """Whether anything differs from the commit: git's answer, or the last one to the same state."""
+    # The files of git's that its answer depends on.
+    settings = (
+        place.folder / "index",
+        place.common / "config",
+        place.common / "info/attributes",
+    )
+    signatures = [_signature(path) for path in settings]
+    state = [commit, signatures, list(made), [list(doubt) for doubt in doubts]]
     known = json.loads(json.dumps(state))
+    memory = root / ".nbci" / "state" / "git.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         remembered = json.loads(memory.read_bytes())
         if remembered["state"] == known:
             return _Answer(bool(remembered["dirty"]))
-    answer = _answer_of_git(root, made, bool(doubts))
-    if answer.problem is None and _is_settled(doubts):
-        with contextlib.suppress(
-            OSError
-        ):  # in a project that cannot be written git is asked again next time
-            if (root / ".nbci").is_dir():
-                memory.parent.mkdir(exist_ok=True)
-                temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
-                temporary.write_text(
-                    json.dumps({"state": known, "dirty": answer.dirty}), encoding="utf-8"
-                )
-                temporary.replace(memory)
+
+    answer = _ask(root, made, whole=bool(doubts))
+    if answer.problem is None and _is_settled(doubts) and (root / ".nbci").is_dir():
+        # In a project that cannot be written, git is asked again the next time.
+        with contextlib.suppress(OSError):
+            _remember(memory, {"state": known, "dirty": answer.dirty})
     return answer
+
+
+def _remember(memory: Path, document: dict[str, object]) -> None:
+    """Replace the file whole; `store.files` does the same, and takes too long to import."""
+    memory.parent.mkdir(exist_ok=True)
+    temporary = memory.with_name(f".{memory.name}.{os.getpid()}")
+    temporary.write_text(json.dumps(document), encoding="utf-8")
+    temporary.replace(memory)
 
 
 def _signature(path: Path) -> list[int]:
@@ -316,40 +272,43 @@ def _is_settled(doubts: Sequence[_Doubt]) -> bool:
     return all(doubt.found and max(doubt.found[-2:]) < latest for doubt in doubts)
 
 
-def _answer_of_git(root: Path, made: Sequence[str], whole: bool) -> _Answer:
-    """Git's own word: of the whole working tree, or only of what is staged."""
-    paths = [":/", *_excluded(made)]
+def _ask(root: Path, made: Sequence[str], *, whole: bool) -> _Answer:
+    """Git's answer for the whole working tree, or only for what is staged."""
+    paths = [":/", *(f":(exclude,literal){path}" for path in made)]
     if whole:
-        asked = _git(root, "status", "--porcelain=v2", "--untracked-files=no", paths=paths)
-        return _Answer(bool(asked.said)) if asked.status == 0 else _Answer(True, asked.problem)
-    asked = _git(root, "diff-index", "--cached", "--quiet", "HEAD", paths=paths)
-    return _Answer(asked.status == 1) if asked.status in (0, 1) else _Answer(True, asked.problem)
+        asked = _run_git(root, "status", "--porcelain=v2", "--untracked-files=no", paths=paths)
+        if asked.status == 0:
+            return _Answer(bool(asked.printed))
+    else:
+        asked = _run_git(root, "diff-index", "--cached", "--quiet", "HEAD", paths=paths)
+        if asked.status in (0, 1):
+            return _Answer(asked.status == 1)
+    return _Answer(True, asked.problem)
 
 
-def _asked(root: Path, made: Sequence[str]) -> Checkout | None:
-    """The same from git itself; None where it has no word for it."""
-    answer = _answer_of_git(root, made, whole=True)
-    commit = _git(root, "rev-parse", "--verify", "-q", "HEAD")
-    branch = _git(root, "symbolic-ref", "--short", "-q", "HEAD")
+def _ask_all(root: Path, made: Sequence[str]) -> Checkout | None:
+    """The state from git itself; None where it can tell neither state nor commit."""
+    answer = _ask(root, made, whole=True)
+    commit = _run_git(root, "rev-parse", "--verify", "-q", "HEAD")
+    branch = _run_git(root, "symbolic-ref", "--short", "-q", "HEAD")
     if answer.problem is not None and commit.status != 0:
         return None
     return Checkout(
-        commit=commit.said or None,
-        branch=branch.said or None,
+        commit=commit.printed or None,
+        branch=branch.printed or None,
         dirty=answer.dirty,
         problem=answer.problem,
     )
 
 
-def _excluded(made: Sequence[str]) -> list[str]:
-    return [f":(exclude,literal){path}" for path in made]
-
-
-def _git(root: Path, *words: str, paths: Sequence[str] = ()) -> _Said:
+def _run_git(root: Path, *words: str, paths: Sequence[str] = ()) -> _Ended:
+    """Run git for at most 20 s; `git.process` is for commands that may talk to a remote."""
+    # Imported here: most runs with nothing to do need no process.
     import subprocess
 
     from nbci.commands import git_command, without_lfs
 
+    settings = {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **without_lfs(os.environ)}
     try:
         answer = subprocess.run(
             git_command(root, words, paths=paths),
@@ -358,8 +317,9 @@ def _git(root: Path, *words: str, paths: Sequence[str] = ()) -> _Said:
             errors="replace",
             timeout=_GIT_TIMEOUT_SECONDS,
             check=False,
-            env={**os.environ, "GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C", **without_lfs(os.environ)},
+            env={**os.environ, **settings},
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        return _Said(-1, "", str(error))
-    return _Said(answer.returncode, answer.stdout.strip(), answer.stderr.strip().partition("\n")[0])
+        return _Ended(-1, "", str(error))
+    problem, _, _ = answer.stderr.strip().partition("\n")
+    return _Ended(answer.returncode, answer.stdout.strip(), problem)
