@@ -43,8 +43,9 @@ _RESERVE_BYTES = 256 << 10
 
 
 class RunFolder:
-    """The folder of one run; also, elsewhere, the store that carries a run from place to place step
-    by step.
+    """The folder of one run.
+
+    A store, which carries a run from machine to machine step by step, has the same form.
     """
 
     def __init__(self, path: Path) -> None:
@@ -73,14 +74,15 @@ class RunFolder:
         return RunFolder(self.path.parent / checked_run(run))
 
     def hold(self) -> bool:
-        """Mark the run as going on, until `release` or the end of this process; False when another
-        process holds it.
+        """Mark the run as going on, until `release` or the end of this process.
+
+        False when another process holds it.
         """
         self._lock = try_lock(self.path / ".lock")
         return self._lock is not None
 
     def release(self) -> None:
-        """The run goes on no more."""
+        """Mark the run as ended."""
         self.reused.close()
         if self._lock is not None:
             os.close(self._lock)
@@ -95,7 +97,8 @@ class RunFolder:
             return False
         try:
             descriptor = try_lock(self.path / ".lock")
-        except Exception:  # noqa: BLE001 - a read-only copy of a run folder: nobody can hold it
+        # In a read-only copy of a run folder no lock can be taken, so nobody holds it.
+        except Exception:  # noqa: BLE001 - whatever the reason is
             return False
         if descriptor is None:
             return True
@@ -124,21 +127,22 @@ class RunFolder:
     def write_run(self, record: RunRecord) -> None:
         """Write `run.json`: the record without its steps, each of which has a file of its own.
 
-        With a record that has ended, the run's records are sealed: what is changed by hand later
-        shows.
+        When the run has ended, its records are sealed, so that later changes by hand show.
         """
         write_atomic(self.path / "run.json", to_json(replace(record, steps=())))
         if record.result != "running":
             self._seal(record)
 
     def _seal(self, record: RunRecord) -> None:
-        there = self._folders_of_steps()
-        own = (_place(step.name) for step in record.steps if step.name.partition("/")[0] in there)
-        names = ["run.json", "plan.json", REUSED, *own]
-        found = {
-            name: digest for name in names if (digest := _digest(f"{self.path}/{name}")) is not None
-        }
-        text = json.dumps(found, indent=1) + "\n"
+        names = ["run.json", "plan.json", REUSED]
+        # Of a thousand steps that were reused none has a folder: asking once is quicker than
+        # looking for a thousand files.
+        with_folders = self._folders_of_steps()
+        own = (step.name for step in record.steps if step.name.partition("/")[0] in with_folders)
+        names += map(_record_path, own)
+        digests = {name: _digest(f"{self.path}/{name}") for name in names}
+        sealed = {name: digest for name, digest in digests.items() if digest is not None}
+        text = json.dumps(sealed, indent=1) + "\n"
         write_atomic(self.path / SEAL, text)
         (self.path / SIGNATURE).unlink(missing_ok=True)
         signature = sign(hashlib.sha256(text.encode()).hexdigest(), os.environ)
@@ -146,17 +150,14 @@ class RunFolder:
             write_atomic(self.path / SIGNATURE, signature)
 
     def _folders_of_steps(self) -> frozenset[str]:
-        """The first part of the names of all steps that have a folder: of a thousand that were
-        reused, none has.
-        """
+        """The first part of the names of all steps that have a folder."""
         try:
             return frozenset(os.listdir(f"{self.path}/steps"))
         except FileNotFoundError:
             return frozenset()
 
     def check_seal(self, signers: Path | None = None) -> str:
-        """The digest of the seal; IntegrityError that names the record which is not what was
-        written.
+        """The digest of the seal; IntegrityError names the record that was altered.
 
         Where there are `signers`, one of them must have signed it.
         """
@@ -174,7 +175,8 @@ class RunFolder:
         if made is not self:
             self._check_signature(text, signers)
             return made.check_seal(signers)
-        for name in (REUSED, *(_place(step.name) for step in self.read_plan().steps)):
+        records = (_record_path(step.name) for step in self.read_plan().steps)
+        for name in (REUSED, *records):
             if name not in sealed and (self.path / name).exists():
                 raise _no_evidence("the record was added after the run", self.path / name)
         self._check_signature(text, signers)
@@ -182,17 +184,19 @@ class RunFolder:
 
     @property
     def signature(self) -> str | None:
-        """The signature of the seal of the run whose results stand for this one; None where it has
-        none.
-        """
-        place = self.made_by(self.read_header()).path / SIGNATURE
-        return place.read_text(encoding="utf-8") if place.exists() else None
+        """The signature of the seal of the run whose results these are; None where it has none."""
+        return self.made_by(self.read_header())._own_signature  # noqa: SLF001 - of the same class
+
+    @property
+    def _own_signature(self) -> str | None:
+        try:
+            return (self.path / SIGNATURE).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return None
 
     def _check_signature(self, seal: bytes, signers: Path | None) -> None:
         if signers is not None:
-            place = self.path / SIGNATURE
-            signature = place.read_text(encoding="utf-8") if place.exists() else None
-            check_signature(hashlib.sha256(seal).hexdigest(), signature, signers)
+            check_signature(hashlib.sha256(seal).hexdigest(), self._own_signature, signers)
 
     def _refuse_altered(self, place: Path, sealed: str) -> None:
         digest = _digest(place)
@@ -208,17 +212,15 @@ class RunFolder:
 
     def write_step(self, record: StepRecord) -> None:
         """Write a step's record."""
-        write_atomic(self.path / _place(record.name), to_json_line(record))
+        write_atomic(self.path / _record_path(record.name), to_json_line(record))
 
     def add_reused(self, record: StepRecord, made: bytes) -> None:
-        """Keep the record of a step that was taken over; `made` is the text of the record that it
-        was taken from.
+        """Keep the record of a step that was taken over, until the next `write_reused`.
 
-        It is written with the next `write_reused`: there may be many.
+        `made` is the text of the record that it was taken from.
         """
-        if (
-            self.path / _place(record.name)
-        ).exists():  # this run tried it before: a record of its own goes first
+        # A resumed run may have tried the step before; a record in a file of its own goes first.
+        if (self.path / _record_path(record.name)).exists():
             self.write_step(record)
         else:
             self.reused.add(record, made)
@@ -229,7 +231,7 @@ class RunFolder:
 
     def read_step(self, name: str) -> StepRecord | None:
         """A step's record; None when it never began."""
-        path = f"{self.path}/{_place(name)}"
+        path = f"{self.path}/{_record_path(name)}"
         try:
             with open(path, "rb") as file:
                 text = file.read()
@@ -239,7 +241,9 @@ class RunFolder:
 
     def record_files(self) -> Iterator[Path]:
         """The files that hold the records of the run and of its steps."""
-        yield from (path for path in (self.path / "run.json", self.path / REUSED) if path.exists())
+        for path in (self.path / "run.json", self.path / REUSED):
+            if path.exists():
+                yield path
         yield from (self.path / "steps").rglob("record.json")
 
     def step_records(self) -> Iterator[StepRecord]:
@@ -251,38 +255,38 @@ class RunFolder:
                 yield from_json(path.read_bytes(), StepRecord, str(path))
 
     def write_executed(self, name: str, notebook: Mapping[str, Any]) -> None:
-        """Write a step's executed notebook, after which what was journaled of it is needed no more."""
+        """Write a step's executed notebook, and remove the journal that it was made of."""
         text = json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
-        # lone surrogates become JSON escapes
+        # Lone surrogates, which no encoding has, become JSON escapes.
         write_atomic(self.step(name) / NOTEBOOK, text.encode("utf-8", "backslashreplace"))
         with contextlib.suppress(OSError):
             (self.step(name) / JOURNAL).unlink(missing_ok=True)
 
     def read_executed(self, name: str) -> dict[str, Any] | None:
-        """The executed notebook of a step as far as it came; None when it never came to one, and
-        for a damaged one.
-        """
+        """The executed notebook of a step as far as it came; None without one, or a damaged one."""
         if not os.path.isdir(f"{self.path}/steps/{name}"):
             return None
         try:
             return executed_notebook((self.step(name) / NOTEBOOK).read_bytes())
         except FileNotFoundError:
             journaled = self._read_journal(name)
-            return None if journaled is None else journaled.notebook
+        if journaled is None:
+            return None
+        return journaled.notebook
 
     def executed(self, plan: Plan) -> dict[str, dict[str, Any]]:
         """The executed notebooks that lie here, by their steps."""
-        return {
-            step.name: found
-            for step in plan.steps
-            if (found := self.read_executed(step.name)) is not None
-        }
+        found = {}
+        for step in plan.steps:
+            notebook = self.read_executed(step.name)
+            if notebook is not None:
+                found[step.name] = notebook
+        return found
 
     def settle_killed(self, record: StepRecord) -> StepRecord:
-        """A step during which nbci was killed, with that as an attempt; its notebook is made of
-        what was journaled.
+        """The record of a step during which nbci was killed, with that as an attempt.
 
-        To be called by who holds the run.
+        Its notebook is made of what was journaled. Only who holds the run may call this.
         """
         settled, journaled = self._interrupted(record)
         if settled is not record:
@@ -292,45 +296,41 @@ class RunFolder:
         return settled
 
     def settle(self) -> None:
-        """Write down that the run was interrupted, if nbci was killed; to be called by who holds
-        it.
+        """Write down that the run was interrupted, if nbci was killed.
+
+        Only who holds the run may call this.
         """
         header = self.read_header()
         if header.result != "running":
             return
-        begun = [
-            record
-            for step in self.read_plan().steps
-            if (record := self.read_step(step.name)) is not None
-        ]
-        steps = tuple(self.settle_killed(record) for record in begun)
+        records = [self.read_step(step.name) for step in self.read_plan().steps]
+        steps = tuple(self.settle_killed(record) for record in records if record is not None)
         self.write_run(replace(header, result="interrupted", steps=steps))
 
     def _interrupted(self, step: StepRecord) -> tuple[StepRecord, ExecutedNotebook | None]:
-        """A step of a run whose engine was killed: it was running, or never began; with what was
-        journaled of it.
+        """A step of a run whose engine was killed, with what was journaled of it.
+
+        It had ended, was running, or never began.
         """
         if step.result == "skipped" and step.reason is None:
             return replace(step, reason="the run was interrupted before it"), None
         if step.result != "running":
             return step, None
-        journaled = self._read_journal(step.name)
-        cell = None if journaled is None else journaled.cut_short()
-        failure = Failure(
-            kind="interrupted",
-            message="nbci was killed while the step ran",
-            cell=None if cell is None else cell.number,
-            first_line=None if cell is None else cell.first_line,
-        )
+        failure = Failure(kind="interrupted", message="nbci was killed while the step ran")
         attempt = Attempt(
             number=len(step.attempts) + 1,
             result="failed",
             started_utc=step.started_utc or "",
             seconds=0.0,
             failure=failure,
-            cells=() if journaled is None else tuple(journaled.runs),
-            notebook=None if journaled is None else NOTEBOOK,
         )
+        journaled = self._read_journal(step.name)
+        if journaled is not None:
+            cell = journaled.cut_short()
+            if cell is not None:
+                failure = replace(failure, cell=cell.number, first_line=cell.first_line)
+            cells = tuple(journaled.runs)
+            attempt = replace(attempt, failure=failure, cells=cells, notebook=NOTEBOOK)
         return replace(step, result="failed", attempts=(*step.attempts, attempt)), journaled
 
     def _read_journal(self, name: str) -> ExecutedNotebook | None:
@@ -349,12 +349,12 @@ class RunFolder:
 
     def made_by(self, header: RunRecord) -> RunFolder:
         """The run that has the plan and the steps: this one, unless it is all reuse of another."""
-        return self if header.same_as is None else self.beside(header.same_as)
+        if header.same_as is None:
+            return self
+        return self.beside(header.same_as)
 
     def read(self) -> RunRecord:
-        """The record of the run, whatever became of it: of a killed one, what it had done until
-        then.
-        """
+        """The record of the run, whatever its end: of a killed one, what it had done until then."""
         record = self.read_header()
         if record.same_as is not None:
             made = self.made_by(record).read()
@@ -371,22 +371,27 @@ class RunFolder:
 
 
 def executed_notebook(text: bytes) -> dict[str, Any] | None:
-    """The notebook that a step left; None where it is none any more."""
+    """The notebook that a step left; None where the file was damaged."""
     try:
         document = json.loads(text)
         cells = document["cells"]
-        is_one = all(
-            isinstance(cell, dict)
-            and isinstance(cell["metadata"], dict)
-            and (cell["cell_type"] != "code" or isinstance(cell["outputs"], list))
-            for cell in cells
-        )
+        is_notebook = isinstance(document, dict) and isinstance(cells, list)
+        is_notebook = is_notebook and all(map(_is_executed_cell, cells))
+    # json gives up on documents that nest too deep with a RecursionError.
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return document if is_one and isinstance(document, dict) and isinstance(cells, list) else None
+    if not is_notebook:
+        return None
+    return dict(document)
 
 
-def _place(step: str) -> str:
+def _is_executed_cell(cell: Any) -> bool:
+    if not isinstance(cell, dict) or not isinstance(cell["metadata"], dict):
+        return False
+    return cell["cell_type"] != "code" or isinstance(cell["outputs"], list)
+
+
+def _record_path(step: str) -> str:
     """Where a step's record lies in the run's folder."""
     return f"steps/{step}/record.json"
 
@@ -458,10 +463,8 @@ def new_run(project: Project) -> RunFolder:
 def all_runs(project: Project) -> Iterator[RunFolder]:
     """The runs of the project, the newest first."""
     try:
-        names = sorted(
-            (entry.name for entry in os.scandir(project.runs_folder) if entry.is_dir()),
-            reverse=True,
-        )
+        with os.scandir(project.runs_folder) as entries:
+            names = sorted((entry.name for entry in entries if entry.is_dir()), reverse=True)
     except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
@@ -478,28 +481,33 @@ def find_run(project: Project, run: str) -> RunFolder:
     runs = list(all_runs(project))
     if run == "latest" and runs:
         return runs[0]
-    matches = [folder for folder in runs if folder.run == run] or [
-        folder for folder in runs if folder.run.startswith(run)
-    ]
+    matches = [folder for folder in runs if folder.run == run]
+    if not matches:
+        matches = [folder for folder in runs if folder.run.startswith(run)]
     if len(matches) == 1:
         return matches[0]
-    names = [folder.run for folder in matches or runs]
-    close = nearest(run, names)
-    listed = f"runs: {', '.join(names[:5])}" if names else "start the first with: nbci run TARGET"
-    raise UsageError(
-        f"{run!r} is the beginning of {len(matches)} runs"
-        if matches
-        else f"there is no run {run!r}",
-        hint=f"did you mean {close}?" if close and not matches else listed,
-        where=Location(project.runs_folder.relative_to(project.root).as_posix()),
-    )
+    where = Location(project.runs_folder.relative_to(project.root).as_posix())
+    if matches:
+        raise UsageError(
+            f"{run!r} is the beginning of {len(matches)} runs", hint=_listed(matches), where=where
+        )
+    close = nearest(run, [folder.run for folder in runs])
+    hint = _listed(runs)
+    if close:
+        hint = f"did you mean {close}?"
+    elif not runs:
+        hint = "start the first with: nbci run TARGET"
+    raise UsageError(f"there is no run {run!r}", hint=hint, where=where)
+
+
+def _listed(runs: list[RunFolder]) -> str:
+    return f"runs: {', '.join(folder.run for folder in runs[:5])}"
 
 
 def read_plan(path: Path) -> Plan:
-    """Read a plan that came from elsewhere, to be carried out; UsageError when another version of
-    nbci wrote it.
+    """Read a plan that came from elsewhere, to be carried out.
 
-    IntegrityError when a step would write where none may.
+    UsageError for one in another format; IntegrityError when a step would write where none may.
     """
     plan = _decoded_plan(path)
     _refuse_other_places(plan, path)
@@ -520,15 +528,19 @@ def _decoded_plan(path: Path) -> Plan:
 
 
 def _refuse_other_places(plan: Plan, path: Path) -> None:
-    """What a plan says is written to is in the project, and outside what git, DVC and nbci have
-    there.
+    """IntegrityError for a plan that reads or writes outside the project.
+
+    Nor may it write into what git, DVC and nbci have there.
     """
     for step in plan.steps:
-        read = (step.name, step.notebook, *((step.cwd,) if step.cwd != "." else ()))
+        read = [step.name, step.notebook]
+        if step.cwd != ".":
+            read.append(step.cwd)
         written = (*step.outs, *step.metrics)
-        for place in (*filter(is_outside, read), *filter(leaves_project, written)):
+        wrong = [*filter(is_outside, read), *filter(leaves_project, written)]
+        if wrong:
             raise IntegrityError(
-                f"step {step.name!r} names {place!r}, which is no place inside the project",
+                f"step {step.name!r} names {wrong[0]!r}, which is no place inside the project",
                 where=Location(str(path)),
                 hint="the plan was altered, or an older nbci made it: make it again",
             )
