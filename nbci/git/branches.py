@@ -1,5 +1,6 @@
-"""Which branch was built, and whose champion counts there: gates and promotions have to agree on
-both.
+"""Which branch was built, and whose champion counts there.
+
+Gates and promotions have to agree on both.
 """
 
 from __future__ import annotations
@@ -12,15 +13,18 @@ if TYPE_CHECKING:
 
 
 def built_branch(checked_out: str | None, environ: Mapping[str, str]) -> str | None:
-    """The branch that was built; where none is checked out, as on CI, what the variables of Jenkins
-    say.
+    """The branch that was built; where none is checked out, the one that Jenkins' variables name.
+
+    A multibranch job sets BRANCH_NAME, the git plugin the others; CI checks commits out, not
+    branches.
     """
     if checked_out is not None:
         return checked_out
-    named = (
-        environ.get("BRANCH_NAME") or environ.get("GIT_BRANCH") or environ.get("GIT_LOCAL_BRANCH")
-    )
-    return named.removeprefix("refs/heads/").removeprefix("origin/") if named else None
+    for variable in ("BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH"):
+        named = environ.get(variable)
+        if named:
+            return named.removeprefix("refs/heads/").removeprefix("origin/")
+    return None
 
 
 def allows(branches: Sequence[str], branch: str) -> bool:
@@ -29,10 +33,10 @@ def allows(branches: Sequence[str], branch: str) -> bool:
 
 
 def champions_branch(branches: Sequence[str], branch: str | None) -> str | None:
-    """The branch whose champion a build compares with: its own where that promotes, else the first
-    that does.
+    """The branch whose champion a build compares with.
 
-    None, any branch, for a model that names none.
+    Its own where that promotes, else the first that does. None, any branch, for a model that names
+    none.
     """
     if branches and branch is not None and allows(branches, branch):
         return branch

@@ -31,28 +31,38 @@ _PROGRESS = re.compile(
 )
 _POLL_SECONDS = 0.5
 _GRACE_SECONDS = 3
+_LOOK_AT_REMOTE = "try again, and look at `git remote --verbose` and at your right to read there"
 _HINTS = {
     "has been silent": "try again, and look at `git remote --verbose` and at the way there",
-    "dubious ownership": "let git trust the folder: git config --global --add safe.directory FOLDER",
-    ".lock': File exists": "another git runs here, or was killed: when none runs, remove that .lock file",
+    "dubious ownership": "let git trust the folder: "
+    "git config --global --add safe.directory FOLDER",
+    ".lock': File exists": "another git runs here, or was killed: "
+    "when none runs, remove that .lock file",
     "Permission denied": "look at the rights of the files, or of the key that git uses",
-    "Could not read from remote": "try again, and look at `git remote --verbose` and at your right to read there",
-    "unable to access": "try again, and look at `git remote --verbose` and at your right to read there",
+    "Could not read from remote": _LOOK_AT_REMOTE,
+    "unable to access": _LOOK_AT_REMOTE,
 }
+"""What to do, by a part of what git complains of."""
 
 
 class GitFailed(InfrastructureError):
-    """Git ended with an error; `said` is what it said."""
+    """Git ended with an error; `complaint` is what it printed of it, without credentials."""
 
-    def __init__(self, words: tuple[str, ...], said: str) -> None:
-        said = _CREDENTIALS.sub("://", said.strip())
-        hint = next((hint for part, hint in _HINTS.items() if part in said), None)
-        lines = [
-            line for line in said.splitlines() if line.startswith(("fatal:", "error:", "remote:"))
-        ]
-        told = "; ".join(line.rstrip(". ") for line in lines[:3]) or said.rpartition("\n")[2]
-        super().__init__(f"git {words[0]} failed: {told or 'without a word'}", hint=hint)
-        self.said = said
+    def __init__(self, words: tuple[str, ...], complaint: str) -> None:
+        self.complaint = _CREDENTIALS.sub("://", complaint.strip())
+        hint = None
+        for part, known in _HINTS.items():
+            if part in self.complaint:
+                hint = known
+                break
+        super().__init__(f"git {words[0]} failed: {self._shortened()}", hint=hint)
+
+    def _shortened(self) -> str:
+        """The first lines that say what is wrong, or the last line of all."""
+        marks = ("fatal:", "error:", "remote:")
+        lines = [line for line in self.complaint.splitlines() if line.startswith(marks)]
+        short = "; ".join(line.rstrip(". ") for line in lines[:3])
+        return short or self.complaint.rpartition("\n")[2] or "without a word"
 
 
 class Git:
@@ -73,8 +83,9 @@ class Git:
         stdin: bytes | str | None = None,
         environ: Mapping[str, str] | None = None,
     ) -> str:
-        """What the command prints; GitFailed when it fails, UsageError for an operand that looks
-        like an option.
+        """What the command prints.
+
+        GitFailed when it fails, UsageError for an operand that looks like an option.
         """
         printed = self.bytes(*words, operands=operands, paths=paths, stdin=stdin, environ=environ)
         return printed.decode("utf-8", "surrogateescape").rstrip("\n")
@@ -88,7 +99,9 @@ class Git:
         environ: Mapping[str, str] | None = None,
     ) -> bytes:
         """What the command prints, as it is."""
-        data = stdin.encode("utf-8", "surrogateescape") if isinstance(stdin, str) else stdin
+        data = stdin
+        if isinstance(data, str):
+            data = data.encode("utf-8", "surrogateescape")
         settings = {**os.environ, **_QUIET, **without_lfs(os.environ), **(environ or {})}
         try:
             if words[0] in _TALKING:
@@ -111,35 +124,31 @@ class Git:
     def _talk(
         self, words: tuple[str, ...], operands: Sequence[str], environ: Mapping[str, str]
     ) -> builtins.bytes:
-        """A command that talks to a remote: ended when that is silent for too long.
-
-        Progress is no silence.
-        """
-        asked = [words[0], *(["--progress"] if words[0] != "ls-remote" else []), *words[1:]]
-        with tempfile.TemporaryFile() as told, tempfile.TemporaryFile() as said:
-            command = git_command(self.folder, asked, operands)
+        """Run a command that talks to a remote; end it when that is silent for too long."""
+        asked = list(words)
+        # Git reports progress only when it is asked to, or to a terminal; `ls-remote` has none.
+        if words[0] != "ls-remote":
+            asked.insert(1, "--progress")
+        command = git_command(self.folder, asked, operands)
+        # Files, not pipes: their sizes tell whether git is silent, and nobody has to empty them.
+        with tempfile.TemporaryFile() as printed, tempfile.TemporaryFile() as complained:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=told, stderr=said, env=environ
+                command, stdin=subprocess.DEVNULL, stdout=printed, stderr=complained, env=environ
             )
             try:
-                spoke = _listened(process, (told, said))
+                has_ended = _wait_while_talking(process, (printed, complained))
             finally:
                 if process.poll() is None:
                     _end(process)
-            told.seek(0)
-            said.seek(0)
-            text = "".join(
-                line
-                for line in _LINES.findall(said.read().decode("utf-8", "replace"))
-                if not _PROGRESS.match(line)
-            )
-            if not spoke:
-                text += (
-                    f"\nfatal: {words[0]}: the remote has been silent for {PATIENCE_SECONDS:g} s\n"
-                )
-            if not spoke or process.returncode:
-                raise GitFailed(words, text)
-            return told.read()
+            printed.seek(0)
+            complained.seek(0)
+            complaint = _without_progress(complained.read().decode("utf-8", "replace"))
+            if not has_ended:
+                silence = f"the remote has been silent for {PATIENCE_SECONDS:g} s"
+                complaint += f"\nfatal: {words[0]}: {silence}\n"
+            if not has_ended or process.returncode:
+                raise GitFailed(words, complaint)
+            return printed.read()
 
     def get(self, *words: str, operands: Sequence[str] = ()) -> str | None:
         """What the command prints; None when it fails."""
@@ -149,18 +158,20 @@ class Git:
             return None
 
     def remote_tags(self, remote: str, patterns: Iterable[str]) -> dict[str, str]:
-        """The remote's tags of those patterns, each with its object; the commit of one is under its
-        name and `^{}`.
+        """The remote's tags of those patterns, each with its object.
+
+        The commit of an annotated tag is under its name and `^{}`.
         """
         listed = self("ls-remote", "--tags", operands=[remote, *patterns])
-        pairs = (line.split("\t", 1) for line in listed.splitlines())
-        return {ref.removeprefix("refs/tags/"): found for found, ref in pairs}
+        tags = {}
+        for line in listed.splitlines():
+            digest, _, ref = line.partition("\t")
+            tags[ref.removeprefix("refs/tags/")] = digest
+        return tags
 
     @property
     def prefix(self) -> str:
-        """The folder's path in its repository, with `/` at its end, or empty for the repository's
-        root.
-        """
+        """The folder's path in its repository, with `/` at its end; empty for the root."""
         return self("rev-parse", "--show-prefix")
 
     @property
@@ -173,18 +184,22 @@ class Git:
         return self.get("remote", "get-url", operands=[name]) is not None
 
 
-def _listened(process: subprocess.Popen[bytes], outputs: tuple[IO[bytes], ...]) -> bool:
-    """Wait for the process; False when nothing came from it for too long."""
-    heard, size = time.monotonic(), 0
+def _wait_while_talking(process: subprocess.Popen[bytes], outputs: tuple[IO[bytes], ...]) -> bool:
+    """Wait for the process to end; False when nothing came from it for too long."""
+    last_word, size = time.monotonic(), 0
     while True:
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(min(_POLL_SECONDS, PATIENCE_SECONDS))
             return True
         now = sum(os.fstat(output.fileno()).st_size for output in outputs)
         if now != size:
-            heard, size = time.monotonic(), now
-        elif time.monotonic() - heard > PATIENCE_SECONDS:
+            last_word, size = time.monotonic(), now
+        elif time.monotonic() - last_word > PATIENCE_SECONDS:
             return False
+
+
+def _without_progress(text: str) -> str:
+    return "".join(line for line in _LINES.findall(text) if not _PROGRESS.match(line))
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
@@ -208,7 +223,7 @@ def open_git(folder: Path) -> Git:
     try:
         git("rev-parse", "--git-dir")
     except GitFailed as error:
-        if "not a git repository" not in error.said:
+        if "not a git repository" not in error.complaint:
             raise
         raise UsageError(
             "this is no git repository, and releases are git tags",

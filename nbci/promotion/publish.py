@@ -108,7 +108,7 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
             raise LostRace(
                 f"another promotion was there first: {remote} has {', '.join(taken)}"
             ) from failure
-        if not tries_left or not any(words in failure.said for words in _AT_WORK):
+        if not tries_left or not any(words in failure.complaint for words in _AT_WORK):
             raise _refusal(remote, failure) from failure
         time.sleep(_PAUSE_SECONDS)
 
@@ -151,14 +151,14 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
             stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing),
         )
     except GitFailed as error:
-        if "reference already exists" in error.said:
+        if "reference already exists" in error.complaint:
             raise LostRace("another promotion made the same tag here first") from error
         raise
 
 
 def _refusal(remote: str, error: GitFailed) -> Exception:
     """Why a push failed, in the order in which git's answers can be told apart."""
-    said = error.said
+    said = error.complaint
     if _NO_ATOMIC in said:
         return UsageError(
             f"{remote} cannot take several tags as one change, which a release needs",

@@ -134,7 +134,7 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, operands=[remote, *specs])
     except GitFailed as error:
         clobbered = [
-            line for line in error.said.splitlines() if "would clobber existing tag" in line
+            line for line in error.complaint.splitlines() if "would clobber existing tag" in line
         ]
         if not clobbered:
             raise

@@ -15,10 +15,10 @@ _PREFIX = re.compile(r"pr/[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
 class Change(NamedTuple):
-    """A change whose code nobody has looked at: its builds keep things under `prefix`; it is to go
-    to `branch`.
+    """A change whose code nobody has reviewed.
 
-    No dataclass, which a run with nothing to do would wait for.
+    Its builds keep things under `prefix`; it is to be merged into `branch`. A NamedTuple, since
+    importing dataclasses takes time that a run with nothing to do does not have.
     """
 
     prefix: str
@@ -37,7 +37,8 @@ def change_of(environ: Mapping[str, str]) -> Change | None:
     prefix = named or f"pr/{environ.get('CHANGE_ID', '')}"
     if not _PREFIX.fullmatch(prefix):
         raise UsageError(
-            f"a build of a fork keeps what it makes under its change's number, and {prefix!r} is none",
+            "a build of a fork keeps what it makes under its change's number, "
+            f"and {prefix!r} is none",
             hint=f"{UNTRUSTED}=pr/17, or as Jenkins does it: CHANGE_FORK and CHANGE_ID=17",
         )
     return Change(prefix=prefix, branch=environ.get("CHANGE_TARGET") or None)

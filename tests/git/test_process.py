@@ -85,8 +85,8 @@ def test_what_a_remote_says_is_passed_on_without_progress(git: Git, tmp_path: Pa
     git("commit", "-q", "-m", "one")
     with pytest.raises(GitFailed) as raised:
         git("push", str(tmp_path / "origin"), "HEAD:refs/heads/main")
-    assert "remote: closed: 3 days" in raised.value.said
-    assert not re.search(r"%|objects", raised.value.said)
+    assert "remote: closed: 3 days" in raised.value.complaint
+    assert not re.search(r"%|objects", raised.value.complaint)
 
 
 def test_a_promotion_does_not_wait_for_ever(
