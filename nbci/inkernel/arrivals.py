@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 waiting: dict[str, list[Any]] = {}
-"""For each module that is not here yet, who wants to know when it is."""
+"""For each module that is not here yet, what to call when it is."""
 
 
 def watch(name: str, callback: Any) -> None:
@@ -21,25 +21,32 @@ def watch(name: str, callback: Any) -> None:
 
 
 def place() -> int:
-    """Right before the zygote's stash, so that those which only watch are asked as ever; else the
-    first.
+    """Where the finder goes: right before the zygote's hidden modules, else first.
+
+    So finders that only watch imports, such as that of the traces, are asked as ever.
     """
-    return next((number for number, other in enumerate(sys.meta_path) if brings_others(other)), 0)
+    for number, other in enumerate(sys.meta_path):
+        if brings_others(other):
+            return number
+    return 0
 
 
 def here(name: str) -> Any:
-    """The module, if code can reach it: in a fork also as an attribute, without an import of its
-    own.
+    """The module, if code can reach it, or None.
+
+    In a fork it may be there as an attribute of its package, without an import of its own.
     """
     module = sys.modules.get(name)
-    if module is None:
-        parent, _, last = name.rpartition(".")
-        module = vars(sys.modules[parent]).get(last) if parent in sys.modules else None
-    return module
+    if module is not None:
+        return module
+    parent, _, last = name.rpartition(".")
+    if parent in sys.modules:
+        return vars(sys.modules[parent]).get(last)
+    return None
 
 
-def look(ready: Any) -> None:
-    """Tell of those that are here now; `ready` is the module whose import has just ended."""
+def notify(ready: Any) -> None:
+    """Tell of the modules that are here now; `ready` is the one whose import has just ended."""
     for name in list(waiting):
         module = here(name)
         if module is not None and (module is ready or not is_initializing(module)):
@@ -55,28 +62,36 @@ class Finder:
     """Stands before the other finders, and asks them in turn."""
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """What the next finder says, with a loader that tells of the module; None for those that
-        nobody waits for.
+        """What the next finder says, with a loader that tells of the module.
+
+        None for modules that nobody waits for: then the import goes on without this one.
         """
-        for other in sys.meta_path[sys.meta_path.index(self) + 1 :] if waiting else ():
+        if not waiting:
+            return None
+        for other in sys.meta_path[sys.meta_path.index(self) + 1 :]:
             if name not in waiting and not brings_others(other):
                 continue
             find = getattr(other, "find_spec", None)
-            spec = find(name, path, target) if find is not None else None
+            if find is None:
+                continue
+            spec = find(name, path, target)
             if spec is not None:
                 if spec.loader is not None:
-                    spec.loader = Telling(spec.loader)
+                    spec.loader = NotifyingLoader(spec.loader)
                 return spec
         return None
 
 
 def brings_others(finder: Any) -> bool:
-    """Whether a module may come back with others that are not looked for: see the zygote's stash."""
-    return type(finder).__name__ == "Stash"
+    """Whether a module may come back with others that are not looked for: the zygote's finder.
+
+    Known by its name, since these modules are not sent together.
+    """
+    return type(finder).__name__ == "HiddenModules"
 
 
-class Telling:
-    """A loader that loads as another does, and then tells."""
+class NotifyingLoader:
+    """A loader that loads as another does, and then tells those who wait."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -93,7 +108,7 @@ class Telling:
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = self._loader
         self._loader.exec_module(module)
-        look(module)
+        notify(module)
 
 
 finder = Finder()

@@ -206,7 +206,7 @@ def test_the_two_commands_are_there() -> None:
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("name", ["docs/design.md", "CONTRIBUTING.md"])
+@pytest.mark.parametrize("name", ["docs/design.md", "docs/forked-kernels.md", "CONTRIBUTING.md"])
 def test_the_map_names_files_that_are_there(name: str) -> None:
     """Paths in backticks are the repository's, or those of the package."""
     text = _FENCE.sub("", (ROOT / name).read_text(encoding="utf-8"))
@@ -214,6 +214,14 @@ def test_the_map_names_files_that_are_there(name: str) -> None:
     assert len(named) > 10
     gone = [path for path in named if not any((at / path).exists() for at in (ROOT, ROOT / "nbci"))]
     assert not gone
+
+
+def test_the_tests_of_forked_kernels_are_there() -> None:
+    """The table of what must hold names a test for each line."""
+    named = re.findall(r"`(test_\w+)`", (ROOT / "docs/forked-kernels.md").read_text("utf-8"))
+    sources = [path.read_text("utf-8") for path in (ROOT / "tests/kernels").glob("test_*.py")]
+    assert len(named) > 10
+    assert not [name for name in named if not any(f"def {name}(" in text for text in sources)]
 
 
 @pytest.mark.parametrize("name", _NAMES)

@@ -15,7 +15,8 @@ import threading
 import time
 from typing import Any
 
-from _nbci_zygote import wire  # type: ignore[import-not-found]  # it is there where this runs
+from _nbci_zygote import wire  # type: ignore[import-not-found]  # these are there where this runs
+from _nbci_zygote.process_environment import set_environment  # type: ignore[import-not-found]
 
 MARKER = b"NBCI_KERNEL="
 PR_SET_PDEATHSIG = 1
@@ -33,14 +34,21 @@ def detach(parent: int) -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         os._exit(1)
-    for number in (signal.SIGCHLD, signal.SIGTERM, signal.SIGPIPE, signal.SIGXFSZ):
-        signal.signal(
-            number, signal.SIG_DFL if number in (signal.SIGCHLD, signal.SIGTERM) else signal.SIG_IGN
-        )
+    for number in (signal.SIGCHLD, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+    # the interpreter ignores these two when it starts (Python/pylifecycle.c)
+    for number in (signal.SIGPIPE, signal.SIGXFSZ):
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    logging._startTime = type(logging._startTime)(  # type: ignore[attr-defined]  # not announced, but there
-        time.time_ns() if isinstance(logging._startTime, int) else time.time()  # type: ignore[attr-defined]
-    )
+    _restart_log_clock()
+
+
+def _restart_log_clock() -> None:
+    """Have `relativeCreated` of log records count from now; in nanoseconds since Python 3.13."""
+    now: float = time.time()
+    if isinstance(logging._startTime, int):  # type: ignore[attr-defined]  # not announced, but there
+        now = time.time_ns()
+    logging._startTime = now  # type: ignore[attr-defined]
 
 
 def take_descriptors(descriptors: list[int]) -> None:
@@ -55,7 +63,10 @@ def take_descriptors(descriptors: list[int]) -> None:
 
 def _stream(before: Any, number: int, mode: str) -> Any:
     """A stream as the interpreter made it for the zygote, which has the same settings."""
-    raw = open(number, mode + "b", 0 if before.write_through else -1, closefd=False)
+    buffering = -1
+    if before.write_through:
+        buffering = 0
+    raw = open(number, mode + "b", buffering, closefd=False)
     line = before.line_buffering or (mode == "w" and os.isatty(number))
     return io.TextIOWrapper(raw, before.encoding, before.errors, None, line, before.write_through)
 
@@ -64,14 +75,17 @@ def replace_descriptors(descriptors: list[int]) -> None:
     """Make these the standard streams of a kernel that already captures its own."""
     os.dup2(descriptors[0], 0)
     for number, stream in ((1, sys.stdout), (2, sys.stderr)):
+        # ipykernel moved the original here and put a pipe in its place
         copy = getattr(stream, "_original_stdstream_copy", None)
-        os.dup2(descriptors[number], number if copy is None else copy)
+        if copy is None:
+            copy = number
+        os.dup2(descriptors[number], copy)
     for descriptor in descriptors:
         os.close(descriptor)
 
 
 def take_surroundings(request: dict[str, Any]) -> None:
-    """Environment, folder, umask and limits of whoever asked."""
+    """Take the environment, folder, umask and limits of the client."""
     take_environment(request["env"])
     os.umask(request["umask"])
     for name, limits in request["limits"].items():
@@ -80,7 +94,7 @@ def take_surroundings(request: dict[str, Any]) -> None:
     os.chdir(request["cwd"])
     tempfile = sys.modules.get("tempfile")
     if tempfile is not None:
-        tempfile.tempdir = None  # type: ignore[attr-defined]  # found anew, with this environment
+        tempfile.tempdir = None  # type: ignore[attr-defined]  # to be found again, with this environment
 
 
 def take_environment(env: dict[str, str]) -> None:
@@ -88,19 +102,16 @@ def take_environment(env: dict[str, str]) -> None:
     backend = os.environ.get("MPLBACKEND")
     if backend and "matplotlib_inline" in backend:
         ours.setdefault("MPLBACKEND", backend)  # as a kernel sets it for itself
-    for name in [name for name in os.environ if name not in ours]:
-        del os.environ[name]
-    for name, value in ours.items():
-        if os.environ.get(name) != value:
-            os.environ[name] = value
+    set_environment(ours)
     if "TZ" in ours:
         time.tzset()
     _show_marker(ours.get("NBCI_KERNEL", ""))
 
 
 def _show_marker(value: str) -> None:
-    """Write the marker where others look for it: a fork shows the environment that its parent was
-    started with.
+    """Write the marker into `/proc/self/environ`, where a search for left kernels looks for it.
+
+    The file shows the memory in which the environment lay when the zygote was started, proc(5).
     """
     import ctypes
 
@@ -108,6 +119,7 @@ def _show_marker(value: str) -> None:
         with open("/proc/self/environ", "rb") as file:
             offset = (b"\0" + file.read()).find(b"\0" + MARKER)
         with open("/proc/self/stat", "rb") as file:
+            # `env_start`, field 50; the name of the program, in brackets, may have spaces
             start = int(file.read().rpartition(b")")[2].split()[47])
         if offset >= 0 and len(value) == 32:
             ctypes.memmove(start + offset + len(MARKER), value.encode(), len(value))
@@ -115,10 +127,10 @@ def _show_marker(value: str) -> None:
         pass
 
 
-def ordered(
+def make_ordered(
     argv: list[str], link: Any, request: dict[str, Any], descriptors: list[int], begin: Any
 ) -> Any:
-    """A kernel for whoever asked for it."""
+    """A kernel for an order, in the client's surroundings from the start."""
     take_descriptors(descriptors)
     take_surroundings(request)
     app = make_app(argv)
@@ -127,7 +139,7 @@ def ordered(
     return app
 
 
-def spare(argv: list[str], link: Any, begin: Any) -> Any:
+def make_spare(argv: list[str], link: Any, begin: Any) -> Any:
     """A kernel that waits for an order, and takes it."""
     quiet = os.open(os.devnull, os.O_RDWR)
     take_descriptors([os.dup(quiet), os.dup(quiet), os.dup(quiet)])
@@ -148,8 +160,9 @@ def spare(argv: list[str], link: Any, begin: Any) -> Any:
 
 
 def rehearse() -> None:
-    """Do in the zygote what is the same in every kernel: read the usual arguments, compile regular
-    expressions.
+    """Do in the zygote what is the same in every kernel, so that forks have it done.
+
+    The usual arguments are read, and the regular expressions of IPython's transformers compiled.
     """
     from ipykernel.kernelapp import IPKernelApp
     from IPython.core.inputtransformer2 import TransformerManager
@@ -165,9 +178,9 @@ def make_app(argv: list[str]) -> Any:
 
     sys.argv = ["ipykernel_launcher", *argv]
     os.environ["JPY_PARENT_PID"] = str(os.getppid())
-    connection, others = split(argv)
+    connection, others = split_arguments(argv)
     if others != USUAL:
-        IPKernelApp.clear_instance()
+        IPKernelApp.clear_instance()  # the one that `rehearse` made has read the usual ones
     app: Any = IPKernelApp.instance()
     app.parent_handle = os.getppid()  # the default was read from the environment before the fork
     if others == USUAL:
@@ -178,10 +191,8 @@ def make_app(argv: list[str]) -> Any:
     return app
 
 
-def split(argv: list[str]) -> tuple[dict[str, str], list[str]]:
-    """The arguments that say how the kernel is reached, by the names of their settings, and the
-    others.
-    """
+def split_arguments(argv: list[str]) -> tuple[dict[str, str], list[str]]:
+    """How the kernel is reached, by the names of ipykernel's settings; and all other arguments."""
     found, others, place = {}, [], 0
     while place < len(argv):
         name, equals, value = argv[place].partition("=")
@@ -202,41 +213,34 @@ def _add_connection(app: Any, argv: list[str], connection: dict[str, str]) -> No
 
     app.argv = argv
     app._configure_logging()  # to this process's own stream
-    told = {name: DeferredConfigString(value) for name, value in connection.items()}
-    app.cli_config.merge(Config({"IPKernelApp": told}))
+    settings = {name: DeferredConfigString(value) for name, value in connection.items()}
+    app.cli_config.merge(Config({"IPKernelApp": settings}))
     app.update_config(app.cli_config)
 
 
 def connection_of(app: Any) -> dict[str, Any]:
     """What a client must know."""
-    known = {
-        name + "_port": getattr(app, name + "_port")
-        for name in ("shell", "iopub", "stdin", "control", "hb")
-    }
+    ports = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
+    known = {name: getattr(app, name) for name in ports}
     known.update(transport=app.transport, ip=app.ip, key=app.session.key.decode())
     known["signature_scheme"] = app.session.signature_scheme
     return known
 
 
 def is_plain(app: Any) -> bool:
-    """Whether a kernel started elsewhere would be the same: no profile's settings and no start-up
-    files were read.
+    """Whether a kernel started elsewhere would be the same.
+
+    It is not where settings of a profile or start-up files were read.
     """
     shell = getattr(app, "shell", None)
     folder = getattr(getattr(app, "profile_dir", None), "startup_dir", None)
-    scripts = (
-        [name for name in os.listdir(folder) if name.endswith((".py", ".ipy"))] if folder else []
-    )
-    return (
-        shell is not None
-        and not scripts
-        and not app.loaded_config_files
-        and "PYTHONSTARTUP" not in os.environ
-    )
+    if shell is None or app.loaded_config_files or "PYTHONSTARTUP" in os.environ:
+        return False
+    return not folder or not any(name.endswith((".py", ".ipy")) for name in os.listdir(folder))
 
 
 def hand_over(app: Any, request: dict[str, Any]) -> None:
-    """Give a kernel that waited what its new owner asked for."""
+    """Give a kernel that waited what its client asked for."""
     app.connection_file = request["connection_file"]
     sys.argv = ["ipykernel_launcher", *request["argv"]]
     shell = app.shell
@@ -250,8 +254,10 @@ def hand_over(app: Any, request: dict[str, Any]) -> None:
 
 
 def finish(app: Any) -> None:
-    """Do what an interpreter's end does for a program, and leave the rest to the system; does not
-    return.
+    """End the process as an interpreter ends a program; does not return.
+
+    In the interpreter's order (Py_FinalizeEx, Python/pylifecycle.c): threads, functions of atexit,
+    values, streams. The modules are not taken apart: that would copy the memory of all of them.
     """
     code = 0
     try:
@@ -264,7 +270,7 @@ def finish(app: Any) -> None:
         closing.start()
         closing.join(CLOSE_SECONDS)  # whatever keeps it, the process ends
     except SystemExit as error:
-        code = error.code if isinstance(error.code, int) else 0
+        code = exit_status(error, otherwise=0)
     except BaseException:  # noqa: BLE001  # nothing may keep the process alive
         code = 1
     finally:
@@ -274,11 +280,18 @@ def finish(app: Any) -> None:
         os._exit(code)
 
 
+def exit_status(error: SystemExit, otherwise: int) -> int:
+    """The status that the exception asks for; `otherwise` where it has a text or nothing."""
+    if isinstance(error.code, int):
+        return error.code
+    return otherwise
+
+
 def _stop_control(app: Any) -> None:
     """Let the control thread end while it still can.
 
-    It flushes the outputs after each message, through the iopub thread; when that stops first, as
-    it does at exit, it waits ten seconds.
+    It flushes the outputs after each message, through the iopub thread; if that stops first, as it
+    does at exit, the control thread waits ten seconds.
     """
     control = app.control_thread
     if control is not None and control.is_alive():
@@ -287,7 +300,7 @@ def _stop_control(app: Any) -> None:
 
 
 def _drop_values(app: Any) -> None:
-    """Let go of the user's values, so that what they hold is closed and written."""
+    """Drop the user's values, so that what they hold is closed and written."""
     shell = app.shell
     if shell is not None:
         shell.displayhook.exec_result = None
@@ -300,11 +313,10 @@ def _drop_values(app: Any) -> None:
 
 
 def _flush() -> None:
+    """Write what open files have buffered, also those that only a cycle or a module holds."""
+    files = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
     for held in gc.get_objects():
-        if (
-            isinstance(held, (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom))
-            and not held.closed
-        ):
+        if isinstance(held, files) and not held.closed:
             with contextlib.suppress(Exception):
                 held.flush()
     for stream in (sys.stdout, sys.stderr):

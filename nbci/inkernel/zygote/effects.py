@@ -1,5 +1,6 @@
-"""What imports print, warn of, and set for the whole process: done again in each kernel that
-imports the same.
+"""What imports print, warn of, and set for the whole process.
+
+It is taken back in the zygote, and done again in each kernel that imports the same.
 """
 
 from __future__ import annotations
@@ -42,20 +43,25 @@ class Effects:
         self._add_filter = getattr(warnings_module, "_add_filter", None)
 
     @contextlib.contextmanager
-    def noting(self, name: str) -> Iterator[None]:
-        """Note what is done while this is entered, and take it back; what is nobody's else is done
-        by `name`.
+    def record(self, name: str) -> Iterator[None]:
+        """Note what is done while this is entered, and take it back.
+
+        `name` is the module that did it where no other is being loaded.
         """
-        with contextlib.ExitStack() as noting:
-            noting.enter_context(self._noting_settings(name))
-            noting.enter_context(self._noting_descriptors(name))
-            noting.enter_context(self._noting_streams(name))
-            noting.enter_context(self._noting_warnings(name))
+        # The settings come first and are left last, so that what the others put in place of
+        # `sys.stdout` and the like is no change of the import.
+        with contextlib.ExitStack() as recorders:
+            recorders.enter_context(self._record_settings(name))
+            recorders.enter_context(self._record_descriptors(name))
+            recorders.enter_context(self._record_streams(name))
+            recorders.enter_context(self._record_warnings(name))
             yield
 
-    def again(self, names: Iterable[str]) -> None:
-        """Do it once more, as the modules do that are imported here now."""
-        done = [effect for name in names for effect in self._done.get(name, ())]
+    def replay(self, names: Iterable[str]) -> None:
+        """Do it once more, in the order of the imports, as if these were imported here now."""
+        done: list[tuple[int, Any]] = []
+        for name in names:
+            done += self._done.get(name, ())
         for _, redo in sorted(done, key=lambda effect: effect[0]):
             redo()
 
@@ -64,7 +70,7 @@ class Effects:
         self._done.setdefault(module_being_loaded() or name, []).append((self._count, redo))
 
     @contextlib.contextmanager
-    def _noting_streams(self, name: str) -> Iterator[None]:
+    def _record_streams(self, name: str) -> Iterator[None]:
         before = sys.stdout, sys.stderr
         for stream in self._streams.values():
             stream.note = lambda stream, text: self._note(name, lambda: stream.write(text))
@@ -77,8 +83,8 @@ class Effects:
                 stream.note = None
 
     @contextlib.contextmanager
-    def _noting_descriptors(self, name: str) -> Iterator[None]:
-        """What compiled code and child processes print."""
+    def _record_descriptors(self, name: str) -> Iterator[None]:
+        """Note what compiled code and child processes print, past Python's streams."""
         kept = {number: (os.dup(number), os.memfd_create("output")) for number in (1, 2)}
         for number, (_, memory) in kept.items():
             os.dup2(memory, number)
@@ -91,12 +97,13 @@ class Effects:
                 text = os.pread(memory, os.fstat(memory).st_size, 0)
                 os.close(memory)
                 if text:
-                    self._note(name, _Written(number, text))
+                    self._note(name, _Output(number, text))
 
     @contextlib.contextmanager
-    def _noting_warnings(self, name: str) -> Iterator[None]:
-        """All warnings, whatever the filters are here; and new filters, as long as the imports keep
-        them.
+    def _record_warnings(self, name: str) -> Iterator[None]:
+        """Note all warnings, and those new filters that are still there after the import.
+
+        A kernel's own filters decide which of the warnings it shows.
         """
         module: Any = warnings
         filters: list[tuple[str, Any, bool]] = []
@@ -107,7 +114,7 @@ class Effects:
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")
-            module._showwarnmsg_impl = lambda said: self._note(name, _Warned(said))
+            module._showwarnmsg_impl = lambda shown: self._note(name, _Warning(shown))
             if self._add_filter is not None:
                 module._add_filter = add_filter
             try:
@@ -119,11 +126,11 @@ class Effects:
         for owner, item, append in filters:
             if item in kept:
                 self._count += 1
-                redo = _Filtered(self._add_filter, item, append)
+                redo = _Filter(self._add_filter, item, append)
                 self._done.setdefault(owner, []).append((self._count, redo))
 
     @contextlib.contextmanager
-    def _noting_settings(self, name: str) -> Iterator[None]:
+    def _record_settings(self, name: str) -> Iterator[None]:
         lists = [(owner, attribute, list(getattr(owner, attribute))) for owner, attribute in LISTS]
         settings = [(owner, attribute, getattr(owner, attribute)) for owner, attribute in SETTINGS]
         names = set(vars(builtins))
@@ -131,15 +138,15 @@ class Effects:
             yield
         finally:
             for owner, attribute, before in lists:
-                for redo in _take_elements_back(getattr(owner, attribute), before):
+                for redo in _take_back_elements(getattr(owner, attribute), before):
                     self._note(name, redo)
             for owner, attribute, value in settings:
                 changed = getattr(owner, attribute)
                 if changed is not value:
                     setattr(owner, attribute, value)
-                    self._note(name, _Set(owner, attribute, changed))
+                    self._note(name, _Attribute(owner, attribute, changed))
             for new in set(vars(builtins)) - names:
-                self._note(name, _Set(builtins, new, vars(builtins).pop(new)))
+                self._note(name, _Attribute(builtins, new, vars(builtins).pop(new)))
 
 
 class _Stream:
@@ -164,7 +171,7 @@ class _Stream:
         return getattr(getattr(sys, "__" + self._name + "__") if now is self else now, name)
 
 
-class _Written:
+class _Output:
     """Output that went past Python."""
 
     def __init__(self, number: int, text: bytes) -> None:
@@ -175,19 +182,21 @@ class _Written:
         os.write(self._number, self._text)
 
 
-class _Warned:
-    """A warning of an import; where it is about whoever imports, that is who imports now."""
+class _Warning:
+    """A warning of an import; where it is about the importing code, that is the one of this kernel.
 
-    def __init__(self, said: Any) -> None:
-        self._message = said.message
-        self._category = said.category
-        self._place: tuple[str, int, str] | None = (
-            said.filename,
-            said.lineno,
-            _module_at(said.filename),
-        )
-        if said.filename.startswith(OURS) or "importlib" in said.filename:
+    `warnings.warn(..., stacklevel=2)` in a module names the code that imports it. In the zygote
+    that is this package or the import system, so the place is looked for when it is done again.
+    """
+
+    def __init__(self, shown: Any) -> None:
+        self._message = shown.message
+        self._category = shown.category
+        self._place: tuple[str, int, str] | None
+        if _is_of_import_system(shown.filename):
             self._place = _importer()
+        else:
+            self._place = (shown.filename, shown.lineno, _module_at(shown.filename))
 
     def __call__(self) -> None:
         filename, line, module = self._place or _importer() or ("sys", 1, "sys")
@@ -197,7 +206,7 @@ class _Warned:
         warnings.warn_explicit(self._message, self._category, filename, line, module, registry)
 
 
-class _Filtered:
+class _Filter:
     """A filter for warnings."""
 
     def __init__(self, add: Any, item: Any, append: bool) -> None:
@@ -209,8 +218,8 @@ class _Filtered:
         self._add(*self._item, append=self._append)
 
 
-class _Set:
-    """An attribute."""
+class _Attribute:
+    """An attribute that was set."""
 
     def __init__(self, owner: Any, name: str, value: Any) -> None:
         self._owner = owner
@@ -221,8 +230,8 @@ class _Set:
         setattr(self._owner, self._name, self._value)
 
 
-class _Inserted:
-    """An element of a list."""
+class _Element:
+    """An element that was added to a list."""
 
     def __init__(self, elements: list[Any], place: int, element: Any) -> None:
         self._elements = elements
@@ -233,17 +242,32 @@ class _Inserted:
         self._elements.insert(self._place, self._element)
 
 
-def _take_elements_back(elements: list[Any], before: list[Any]) -> Iterator[_Inserted]:
+def _take_back_elements(elements: list[Any], before: list[Any]) -> Iterator[_Element]:
+    """Make the list what it was; what puts each new element back, at the beginning or the end.
+
+    Elements are known by identity: some finders and handlers are equal to others.
+    """
     known = {id(element) for element in before}
-    new = [(place, element) for place, element in enumerate(elements) if id(element) not in known]
-    first_known = next((place for place, element in enumerate(elements) if id(element) in known), 0)
+    new: list[tuple[int, Any]] = []
+    first_known: int | None = None
+    for place, element in enumerate(elements):
+        if id(element) not in known:
+            new.append((place, element))
+        elif first_known is None:
+            first_known = place
+
     elements[:] = before
     for place, element in new:
-        yield _Inserted(elements, place if place < first_known else sys.maxsize, element)
+        if place >= (first_known or 0):
+            place = sys.maxsize  # noqa: PLW2901  # the list may have grown: at its end
+        yield _Element(elements, place, element)
 
 
 def _importer() -> tuple[str, int, str] | None:
-    """Who imports: the first frame behind the import system that is not ours; None in a zygote."""
+    """File, line and module of the code that imports; None in a zygote.
+
+    It is the first frame behind the import system that is not one of ours.
+    """
     frame: Any = sys._getframe(1)
     while frame is not None and frame.f_code.co_name != "_load_unlocked":
         frame = frame.f_back

@@ -1,8 +1,9 @@
-"""Which modules are an installed distribution's, and so may be imported ahead."""
+"""Which modules belong to an installed distribution, and so may be preloaded."""
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import os
 import sys
@@ -12,26 +13,25 @@ from typing import Any
 THREADED = frozenset("tensorflow jax jaxlib grpc ray pycuda cupy cudf cuml rmm torch_xla".split())
 """Start threads, or open a device, when they are imported: a fork has neither."""
 
+GPU_DEVICES = ("/dev/nvidia", "/dev/kfd", "/dev/dri")
+
 
 def installed_folders() -> list[str]:
     """Where installed distributions and the standard library lie."""
     paths = sysconfig.get_paths()
     folders = [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
-    folders += [
-        folder
-        for folder in sys.path
-        if os.path.basename(folder) in ("site-packages", "dist-packages")
-    ]
+    names = ("site-packages", "dist-packages")
+    folders += [folder for folder in sys.path if os.path.basename(folder) in names]
     return list(dict.fromkeys(os.path.realpath(folder) + os.sep for folder in folders))
 
 
-_FOLDERS: list[str] = []
+@functools.lru_cache(maxsize=1)
+def _known_folders() -> tuple[str, ...]:
+    return tuple(installed_folders())
 
 
 def _lies_in_installed(path: str) -> bool:
-    if not _FOLDERS:
-        _FOLDERS.extend(installed_folders())
-    return os.path.realpath(path).startswith(tuple(_FOLDERS))
+    return os.path.realpath(path).startswith(_known_folders())
 
 
 def is_installed(module: Any) -> bool:
@@ -43,8 +43,8 @@ def is_installed(module: Any) -> bool:
     return all(_lies_in_installed(str(place)) for place in places or ())
 
 
-def why_not(name: str) -> str | None:
-    """Why a module may not be imported ahead, or None."""
+def import_obstacle(name: str) -> str | None:
+    """Why a module may not be preloaded, or None."""
     spec: Any
     try:
         spec = importlib.util.find_spec(name.partition(".")[0])
@@ -52,11 +52,9 @@ def why_not(name: str) -> str | None:
         return str(error)
     if spec is None:
         return "it is not installed; a project's own modules are never imported ahead"
-    places = (
-        [spec.origin]
-        if spec.origin and os.path.isabs(spec.origin)
-        else list(spec.submodule_search_locations or ())
-    )
+    places = list(spec.submodule_search_locations or ())
+    if spec.origin and os.path.isabs(spec.origin):
+        places = [spec.origin]
     if not places and spec.origin not in ("built-in", "frozen"):
         return "nobody knows where it comes from"
     if not all(_lies_in_installed(str(place)) for place in places):
@@ -65,7 +63,7 @@ def why_not(name: str) -> str | None:
 
 
 def identity(module: Any) -> Any:
-    """What changes when the module's file does."""
+    """What changes when the module's file does: time, size and inode; None where it has none."""
     origin = getattr(getattr(module, "__spec__", None), "origin", None)
     if not isinstance(origin, str) or not os.path.isabs(origin):
         return None
@@ -77,11 +75,9 @@ def identity(module: Any) -> Any:
 
 
 def touches_gpu() -> bool:
-    """Whether this process opened a GPU."""
+    """Whether this process opened a GPU: an open device cannot be used on after a fork."""
     for number in os.listdir("/proc/self/fd"):
         with contextlib.suppress(OSError):
-            if os.readlink("/proc/self/fd/" + number).startswith(
-                ("/dev/nvidia", "/dev/kfd", "/dev/dri")
-            ):
+            if os.readlink("/proc/self/fd/" + number).startswith(GPU_DEVICES):
                 return True
     return False

@@ -37,8 +37,9 @@ def loaded_libraries() -> set[str]:
 
 
 def names_in(libraries: Iterable[str], names: Iterable[str]) -> set[str]:
-    """Those names that stand, as whole words, among the constants of a library that asks for
-    variables.
+    """Those names that stand, as whole words, among the constants of a library.
+
+    Only libraries count that ask for variables at all.
     """
     missing = {name: name.encode() for name in names}
     found: set[str] = set()
@@ -59,11 +60,11 @@ def _names_in_one(library: str, names: dict[str, bytes]) -> list[str]:
     try:
         with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as content:
             places = list(_constants(content))
-            return [
-                name
-                for name, word in names.items()
-                if any(_stands_in(content, word, *place) for place in places)
-            ]
+            found = []
+            for name, word in names.items():
+                if any(_stands_in(content, word, *place) for place in places):
+                    found.append(name)
+            return found
     except (OSError, ValueError, struct.error):  # it is empty, or no such file
         return []
     finally:
@@ -71,8 +72,9 @@ def _names_in_one(library: str, names: dict[str, bytes]) -> list[str]:
 
 
 def _constants(content: Any) -> Iterator[tuple[int, int]]:
-    """Where the constants begin and end; nowhere in a library that asks for no variable, all of an
-    odd file.
+    """Where the constants begin and end: nowhere in a library that asks for no variable.
+
+    Of a file that is no 64-bit ELF file, it is all.
     """
     if content[: len(MAGIC)] != MAGIC:
         yield 0, len(content)
@@ -82,11 +84,9 @@ def _constants(content: Any) -> Iterator[tuple[int, int]]:
     if not any(content.find(b"getenv\0", start, end) >= 0 for start, end in strings):
         return
     for kind, flags, start, end in sections:
-        if (
-            flags & LOADED
-            and not flags & (WRITABLE | EXECUTABLE)
-            and kind not in (STRINGS, WITHOUT_CONTENT)
-        ):
+        is_constant = flags & LOADED and not flags & (WRITABLE | EXECUTABLE)
+        # the names of symbols are no constants, though `getenv` itself stands among them
+        if is_constant and kind not in (STRINGS, WITHOUT_CONTENT):
             yield start, end
 
 
@@ -103,9 +103,9 @@ def _stands_in(content: Any, word: bytes, start: int, end: int) -> bool:
     place = content.find(word, start, end)
     while place >= 0:
         after = place + len(word)
-        before_it = content[place - 1] if place else 0
-        behind_it = content[after] if after < len(content) else 0
-        if before_it not in WORD and behind_it not in WORD:
+        is_begin = place == 0 or content[place - 1] not in WORD
+        is_end = after >= len(content) or content[after] not in WORD
+        if is_begin and is_end:
             return True
         place = content.find(word, after, end)
     return False

@@ -12,38 +12,41 @@ MADV_DONTNEED = 4
 
 
 def before_fork() -> None:
-    """Leave nothing about that a kernel would write to only to be rid of it: a page that is written
-    to is copied.
-    """
+    """Prepare the heap for a fork, in which each page that is written to is copied."""
+    # moves all objects out of the collector's reach: a collection writes to each one's header
     gc.freeze()
     if sys.version_info < (3, 12):  # it holds names, which are counted there
         sys._clear_type_cache()
 
 
-def side_by_side(names: Any) -> dict[str, str]:
-    """A copy of each name, all of them close together: a kernel that uses them all copies few
-    pages.
+def adjacent_copies(names: Any) -> dict[str, str]:
+    """A copy of each name, all of them close together in memory.
+
+    A kernel that uses them all changes their reference counts, and so copies few pages.
     """
     copies = {name: name[:1] + name[1:] for name in names}
     for copy in copies.values():
-        hash(copy)  # which is noted in it
+        hash(copy)  # a string keeps its hash: computed here, it is not written in a kernel
     return copies
 
 
-def let_go_of_files() -> None:
-    """Unmap the pages of libraries that were read while they were imported; the system's cache
-    still has them.
+def release_file_pages() -> None:
+    """Unmap the pages of libraries that were read while they were imported.
+
+    They count as this process's memory, and as each fork's; the system's page cache still has them.
     """
     madvise = ctypes.CDLL(None).madvise
     madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
     with contextlib.suppress(OSError), open("/proc/self/smaps", "rb") as smaps:
-        for start, end in unwritten(smaps.read().decode(errors="replace").splitlines()):
+        for start, end in unmodified_mappings(smaps.read().decode(errors="replace").splitlines()):
             madvise(start, end - start, MADV_DONTNEED)
 
 
-def unwritten(smaps: list[str]) -> list[tuple[int, int]]:
-    """Where files are mapped that may only be read, and of whose pages none was ever changed, as
-    relocations do.
+def unmodified_mappings(smaps: list[str]) -> list[tuple[int, int]]:
+    """First and last addresses of the mappings of files that can be read from their files again.
+
+    `smaps` is `/proc/PID/smaps`, proc(5). A mapping that cannot be written to may still have
+    changed pages: the dynamic linker relocates before it protects them.
     """
     found: list[tuple[int, int]] = []
     place: tuple[int, int] | None = None
@@ -51,7 +54,7 @@ def unwritten(smaps: list[str]) -> list[tuple[int, int]]:
     for line in smaps:
         name, _, rest = line.partition(" ")
         if not name.endswith(":"):
-            place, changed = read_only_file(name, rest.split(None, 4)), 0
+            place, changed = read_only_mapping(name, rest.split(None, 4)), 0
         elif name in ("Anonymous:", "Swap:"):
             changed += int(rest.split()[0])
         elif name == "VmFlags:" and place is not None and not changed:  # the last line of each
@@ -59,17 +62,16 @@ def unwritten(smaps: list[str]) -> list[tuple[int, int]]:
     return found
 
 
-def read_only_file(addresses: str, fields: list[str]) -> tuple[int, int] | None:
-    """The first and last address of a mapping, where it is a private one of a file that cannot be
-    written to.
-    """
-    path = fields[4] if len(fields) == 5 else ""
-    if (
-        not path.startswith("/")
-        or path.startswith("/dev/")
-        or "w" in fields[0]
-        or not fields[0].endswith("p")
-    ):
+def read_only_mapping(addresses: str, fields: list[str]) -> tuple[int, int] | None:
+    """First and last address of a mapping, if it is a private, read-only one of a file."""
+    path = ""
+    if len(fields) == 5:
+        path = fields[4]
+    rights = fields[0]
+    if "w" in rights or not rights.endswith("p"):
+        return None
+    # pages of a device may not be what they were when they are read again
+    if not path.startswith("/") or path.startswith("/dev/"):
         return None
     start, _, end = addresses.partition("-")
     return int(start, 16), int(end, 16)

@@ -1,5 +1,4 @@
-"""What modules ask of their surroundings while they are imported, and whether the answers still
-hold.
+"""What modules ask of their surroundings while they are imported, and whether that still holds.
 
 Noted are environment variables, the working folder, and files outside the installed distributions.
 What compiled code asks is not seen: a variable whose name stands in one of its libraries counts as
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from _nbci_zygote.installed import installed_folders  # type: ignore[import-not-found]  # it is there where this runs
 from _nbci_zygote.libraries import loaded_libraries, names_in  # type: ignore[import-not-found]
 from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]
+from _nbci_zygote.process_environment import changed_names  # type: ignore[import-not-found]
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -27,8 +27,9 @@ OF_ONE_KERNEL = frozenset(
     "JPY_PARENT_PID JPY_SESSION_NAME JPY_INTERRUPT_EVENT PYTEST_CURRENT_TEST "
     "MPLBACKEND PYTHONHASHSEED PYTHONPATH".split()
 )
-"""Different in every kernel, or in the zygote's key; matplotlib's back end is chosen when it comes
-back.
+"""Different in every kernel, or in the zygote's key.
+
+matplotlib's back end is chosen when it comes back.
 """
 
 OF_ONE_SHELL = frozenset("_ SHLVL PWD OLDPWD".split())
@@ -48,8 +49,9 @@ WORKING_FOLDER = [(os, "getcwd"), (os, "getcwdb")]
 BY_PREFIX = {"tqdm": "TQDM_", "fsspec": "FSSPEC_", "dask": "DASK_"}
 """Packages that go through all variables for those that begin so."""
 FOLDER_KEPT = {"multiprocessing.process": "ORIGINAL_DIR", "rich": "_IMPORT_CWD"}
-"""Modules that ask for the working folder only to keep it there: that is set right when they come
-back.
+"""Modules that ask for the working folder only to keep it, with the attribute that keeps it.
+
+It is set to the kernel's folder when they come back.
 """
 ABILITIES = [
     os.supports_dir_fd,
@@ -80,7 +82,7 @@ class Asked:
 
 
 class Readings:
-    """What each module asked for; the answers are those of `environment`, `states` and `listings`."""
+    """What each module asked for, and the answers: `environment`, `states` and `listings`."""
 
     def __init__(self) -> None:
         self.by_module: dict[str, Asked] = {}
@@ -94,14 +96,15 @@ class Readings:
         self._named: dict[str, bool] = {}
 
     def begin(self, environment: Mapping[str, str]) -> None:
-        """From now on modules are imported in this environment; libraries that are there are every
-        kernel's.
+        """Begin: modules are imported in this environment from now on.
+
+        The libraries that are loaded already are those of every kernel.
         """
         self.environment = dict(environment)
         self._base_libraries = loaded_libraries()
 
     @contextlib.contextmanager
-    def noting_variables(self) -> Iterator[None]:
+    def record_variables(self) -> Iterator[None]:
         """Note which variables are asked for while this is entered."""
         environ: Any = type(os.environ)
         get, iterate = environ.__getitem__, environ.__iter__
@@ -121,17 +124,17 @@ class Readings:
             environ.__getitem__, environ.__iter__ = get, iterate
 
     @contextlib.contextmanager
-    def noting(self) -> Iterator[None]:
-        """Note what is asked while this is entered."""
+    def record(self) -> Iterator[None]:
+        """Note what is asked while this is entered, and then what the answers are."""
         self._named.clear()  # there will be more libraries
         with contextlib.ExitStack() as patched:
-            patched.enter_context(self.noting_variables())
+            patched.enter_context(self.record_variables())
             for owner, name in LOOKED_AT:
-                patched.enter_context(_noted(owner, name, self._note_path))
+                patched.enter_context(_replaced(owner, name, self._note_path))
             for owner, name in LISTED:
-                patched.enter_context(_noted(owner, name, self._note_listing))
+                patched.enter_context(_replaced(owner, name, self._note_listing))
             for owner, name in WORKING_FOLDER:
-                patched.enter_context(_noted(owner, name, self._note_folder))
+                patched.enter_context(_replaced(owner, name, self._note_folder))
             yield
         for asked in self.by_module.values():
             for path in asked.paths - self.states.keys():
@@ -179,16 +182,16 @@ class Readings:
             asked.listings.add(place)
 
     def _place(self, path: Any) -> str | None:
-        """The path as it was given, unless it is a descriptor, or of the interpreter or an
-        installed distribution.
-        """
+        """The path as it was given; None for a descriptor, and for what packages and Python own."""
         if isinstance(path, int):
             return None
         try:
             place = os.fsdecode(path)
         except TypeError:
             return None
-        return None if (place + "/").startswith(self._own) else place
+        if (place + "/").startswith(self._own):
+            return None  # what is installed is part of the zygote's fingerprint
+        return place
 
     def of(self, modules: Iterable[str]) -> Asked:
         """What these asked for together."""
@@ -209,7 +212,7 @@ class Readings:
         for path in asked.listings:
             listing_of(path)
 
-    def of_their_own(self, modules: Iterable[str]) -> set[str]:
+    def packages_that_read_their_own(self, modules: Iterable[str]) -> set[str]:
         """The packages of these modules that asked for variables that bear their name, or might."""
         found = set()
         for module in modules:
@@ -225,35 +228,34 @@ class Readings:
 
     def changed_variables(self, environment: Mapping[str, str]) -> set[str]:
         """Those that are not as they were, but for what is different in every kernel."""
-        names = set(environment) | set(self.environment)
-        return {
-            name
-            for name in names
-            if environment.get(name) != self.environment.get(name) and _counts(name)
-        }
+        names = changed_names(self.environment, environment)
+        return {name for name in names if _counts(name)}
 
     def differing_variables(
         self, asked: Asked, changed: set[str], since_fork: set[str]
     ) -> set[str]:
-        """Those of the changed ones that were asked for; who asked for all has seen those of before
-        the fork.
+        """Those of the changed variables that were asked for.
+
+        A module that went through all variables was asked about those before the fork, when the
+        zygote compared them; for it, any that changed since counts.
         """
         differing = changed & asked.variables
-        differing |= {name for name in changed if name.startswith(tuple(asked.prefixes))}
-        return differing | (since_fork - OF_ONE_SHELL) if asked.all_variables else differing
+        prefixes = tuple(asked.prefixes)
+        differing |= {name for name in changed if name.startswith(prefixes)}
+        if asked.all_variables:
+            differing |= since_fork - OF_ONE_SHELL
+        return differing
 
     def differing_places(self, asked: Asked, folder: str) -> list[str]:
-        """The files and folders that somebody in this working folder finds otherwise."""
-        where = os.path.join
-        found = [
-            path for path in asked.paths if state_of(where(folder, path)) != self.states.get(path)
-        ]
-        found += [
-            path
-            for path in asked.listings
-            if listing_of(where(folder, path)) != self.listings.get(path)
-        ]
-        return sorted(set(found))
+        """The files and folders that code in this working folder finds otherwise."""
+        found: set[str] = set()
+        for path in asked.paths:
+            if state_of(os.path.join(folder, path)) != self.states.get(path):
+                found.add(path)
+        for path in asked.listings:
+            if listing_of(os.path.join(folder, path)) != self.listings.get(path):
+                found.add(path)
+        return sorted(found)
 
     def named_in_libraries(self, names: set[str]) -> set[str]:
         """Those names that stand in a library that imports brought with them."""
@@ -266,9 +268,10 @@ class Readings:
 
 
 def _counts(name: str) -> bool:
-    return name not in OF_ONE_KERNEL and not name.startswith(
-        ("NBCI_", "PYDEVD_")
-    )  # the debugger sets its own
+    if name in OF_ONE_KERNEL:
+        return False
+    # nbci's own differ from step to step; the debugger sets its own when it is imported
+    return not name.startswith(("NBCI_", "PYDEVD_"))
 
 
 def state_of(path: str) -> Any:
@@ -289,7 +292,7 @@ def listing_of(path: str) -> Any:
         return None
 
 
-class _Noting:
+class _Observed:
     """A function that tells of its calls; like a built-in one, it binds to no class."""
 
     def __init__(self, function: Any, note: Any) -> None:
@@ -297,38 +300,42 @@ class _Noting:
         self._note = note
 
     def __call__(self, *arguments: Any, **named: Any) -> Any:
-        if self._note is not None and arguments:
-            self._note(*arguments)
-        elif self._note is not None:
-            self._note(*[named[name] for name in ("path", "file") if name in named] or ["."])
+        if self._note is not None:
+            self._note(*(arguments or _paths_by_name(named)))
         return self._function(*arguments, **named)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._function, name)
 
-    def rest(self) -> None:
-        """Tell no more: a module may have kept it."""
+    def stop_noting(self) -> None:
+        """Only call the function from now on: a module may have kept this object."""
         self._note = None
 
 
+def _paths_by_name(named: Mapping[str, Any]) -> list[Any]:
+    """The path among named arguments; without one, the functions mean the working folder."""
+    return [named[name] for name in ("path", "file") if name in named] or ["."]
+
+
 @contextlib.contextmanager
-def _noted(owner: Any, name: str, note: Any) -> Iterator[None]:
+def _replaced(owner: Any, name: str, note: Any) -> Iterator[None]:
     function = getattr(owner, name)
-    noting = _Noting(function, note)
+    observed = _Observed(function, note)
     abilities = [known for known in ABILITIES if function in known]
-    setattr(owner, name, noting)
+    setattr(owner, name, observed)
     for known in abilities:
-        known.add(noting)  # modules ask whether the function is among them
+        known.add(observed)  # modules ask whether the function is among them
     try:
         yield
     finally:
-        noting.rest()
+        observed.stop_noting()
         setattr(owner, name, function)
         for known in abilities:
-            known.discard(noting)
+            known.discard(observed)
 
 
 def _places_of_the_interpreter() -> Iterator[str]:
+    # all of /usr would be too much: files that users put there count
     for prefix in (sys.prefix, sys.base_prefix, sys.exec_prefix):
         if prefix not in ("/", "/usr"):
             yield os.path.join(prefix, "")

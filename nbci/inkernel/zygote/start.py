@@ -1,6 +1,4 @@
-"""How a zygote comes up: it imports what every kernel imports, then what is asked for, then it
-serves.
-"""
+"""Starts a zygote: imports what every kernel imports, then what is asked for, then serves."""
 
 from __future__ import annotations
 
@@ -17,17 +15,22 @@ from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-foun
 from _nbci_zygote.server import Server  # type: ignore[import-not-found]
 
 BASE = """
-ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger IPython.core.debugger IPython.core.oinspect
-IPython.core.completerlib IPython.extensions.storemagic IPython.core.magics sqlite3 faulthandler pdb
-tornado.platform.asyncio tornado.queues jupyter_client.session unicodedata stringprep encodings.idna encodings.latin_1
-encodings.ascii
+ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger
+IPython.core.debugger IPython.core.oinspect IPython.core.completerlib IPython.extensions.storemagic
+IPython.core.magics sqlite3 faulthandler pdb tornado.platform.asyncio tornado.queues
+jupyter_client.session unicodedata stringprep encodings.idna encodings.latin_1 encodings.ascii
 """.split()
+"""What ipykernel imports until it answers: the one fixed list of preloads.
+
+A trial run would find it, too, but costs each cold start as much as it could save.
+"""
 
 AT_EVERY_END = ["psutil"]
 IN_TIME = """
-timeit pexpect IPython.core.magics.execution IPython.core.magics.script IPython.core.magics.ast_mod IPython.core.logger
-IPython.core.magic_arguments IPython.utils.module_paths IPython.utils.timing stack_data pygments.lexers.python
-pygments.formatters.terminal256 pygments.formatters.html pygments.styles runpy
+timeit pexpect IPython.core.magics.execution IPython.core.magics.script IPython.core.magics.ast_mod
+IPython.core.logger IPython.core.magic_arguments IPython.utils.module_paths IPython.utils.timing
+stack_data pygments.lexers.python pygments.formatters.terminal256 pygments.formatters.html
+pygments.styles runpy
 """.split()
 """What kernels import at their first traceback, magic or `!`; worth its time where a zygote stays.
 """
@@ -38,9 +41,9 @@ prepared: dict[str, dict[str, Any]] = {}
 
 
 def main(settings: dict[str, Any], digest: str, source: str) -> None:
-    """Import, say where this is, serve."""
+    """Import, write where this zygote is found, serve."""
     if sys.path and sys.path[0] in ("", os.getcwd()):
-        del sys.path[0]
+        del sys.path[0]  # `-c` puts it there; a module of the folder must not hide an installed one
     folders = [folder for folder in sys.path if folder]
     facts = {
         "pid": os.getpid(),
@@ -50,26 +53,30 @@ def main(settings: dict[str, Any], digest: str, source: str) -> None:
     }
     environment = dict(os.environ)
     server = Server(settings)
+    # before the imports: clients connect to the socket meanwhile, and wait
     write(os.path.join(server.folder, "zygote.json"), facts)
-    with server.stash.readings.noting_variables():
+
+    with server.hidden.readings.record_variables():
         import_kernel(settings["debugger"])
-    server.stash.install(settings["cwd"], environment)
+    server.hidden.install(settings["cwd"], environment)
     prepare(digest, source)
     rehearse()
-    server.stash.put_away()
+    server.hidden.hide_new_modules()
     gc.collect()
-    server.stash.preload(AT_EVERY_END if settings["owner"] is not None else AT_EVERY_END + IN_TIME)
-    server.known = set(server.stash.preloaded) | set(server.stash.refused)
-    server.stash.avoid(settings["avoid"])
-    server.stash.preload(settings["preloads"])
+
+    names = AT_EVERY_END
+    if settings["owner"] is None:
+        names = AT_EVERY_END + IN_TIME
+    server.hidden.preload(names)
+    server.known = set(server.hidden.preloaded) | set(server.hidden.refused)
+    server.hidden.avoid(settings["avoid"])
+    server.hidden.preload(settings["preloads"])
     server.run()
     os._exit(0)  # taking all those modules down would take its time
 
 
 def import_kernel(debugger: bool) -> None:
-    """What `python -m ipykernel_launcher` imports before it reads its arguments, and what its start
-    imports.
-    """
+    """Import what `python -m ipykernel_launcher` imports until it answers."""
     os.environ.pop("JPY_PARENT_PID", None)
     if not debugger:
         sys.modules["debugpy"] = None  # type: ignore[assignment]  # an import of it fails
@@ -82,7 +89,7 @@ def import_kernel(debugger: bool) -> None:
 
 
 def prepare(digest: str, source: str) -> None:
-    """Run nbci's first statement here, so that kernels need not; what it leaves is out of sight."""
+    """Run nbci's first statement here, so that kernels need not, and hide the modules it makes."""
     before = set(sys.modules)
     exec(source, {})
     ours = [name for name in set(sys.modules) - before if name.partition(".")[0] == "_nbci"]
@@ -90,7 +97,7 @@ def prepare(digest: str, source: str) -> None:
 
 
 def give(digest: str) -> None:
-    """Bring it into sight, in a kernel. Raises KeyError when it was not prepared."""
+    """Bring the prepared modules back, in a kernel. Raises KeyError when there are none."""
     sys.modules.update(prepared[digest])
 
 

@@ -25,7 +25,8 @@ class Anything:
 class ZMQInteractiveShell:
     """Answers whether this is a kernel, as a kernel's shell does.
 
-    Whoever wants more is imported in the kernel again.
+    Packages look at its class name and `config` only (matplotlib, tqdm, rich). A module that wants
+    more is noted, and imported again by the kernel itself.
     """
 
     def __init__(self, wants_more: Any) -> None:
@@ -41,16 +42,12 @@ class ZMQInteractiveShell:
 
 
 class Watch:
-    """While it is entered, notes which module imports which, and those that ask what they are
-    imported into.
-    """
+    """Notes, while it is entered, which module imports which, and which ones use the shell."""
 
     def __init__(
         self, needs: dict[str, set[str]], unsure: set[str], settled: dict[str, Any]
     ) -> None:
-        """What is `settled` needs nothing more: what its functions import is needed by who calls
-        them.
-        """
+        """`settled` modules need nothing more: their callers need what their functions import."""
         self._needs = needs
         self._settled = settled
         self._unsure = unsure
@@ -59,8 +56,8 @@ class Watch:
         from IPython.core.interactiveshell import InteractiveShell
 
         self._import, self._import_module = builtins.__import__, importlib.import_module
-        builtins.__import__ = self._noting_import
-        importlib.import_module = self._noting_import_module  # put back on leaving
+        builtins.__import__ = self._import_and_note
+        importlib.import_module = self._import_and_note_module  # put back on leaving
         # a module may do otherwise in a kernel than outside of one; no kernel has begun here
         shell = ZMQInteractiveShell(self._note_asker)
         builtins.get_ipython = lambda: shell  # type: ignore[attr-defined]  # as IPython adds it
@@ -82,7 +79,7 @@ class Watch:
                 return
             frame = frame.f_back
 
-    def _noting_import(
+    def _import_and_note(
         self,
         name: str,
         globals: Any = None,
@@ -96,16 +93,15 @@ class Watch:
         if importer:
             full = name
             if level:
-                package = globals.get("__package__") or str(asker).rpartition(".")[0]
-                full = package.rsplit(".", level - 1)[0] + ("." + name if name else "")
+                full = _absolute_name(name, level, globals.get("__package__"), str(asker))
             needs = self._needs.setdefault(importer, set())
             needs.add(full)
-            needs.update(
-                full + "." + part for part in fromlist or () if full + "." + part in sys.modules
-            )
+            # `from package import part`: the part may be a module, or anything else in the package
+            parts = [full + "." + part for part in fromlist or ()]
+            needs.update(part for part in parts if part in sys.modules)
         return result
 
-    def _noting_import_module(self, name: str, package: Any = None) -> Any:
+    def _import_and_note_module(self, name: str, package: Any = None) -> Any:
         result = self._import_module(name, package)
         importer = self._importer(sys._getframe(1).f_globals.get("__name__"))
         if importer:
@@ -113,13 +109,20 @@ class Watch:
         return result
 
     def _importer(self, asker: str | None) -> str | None:
-        """The module that needs what is asked for.
-
-        A compiled module has no frame: it seems to be the import system that asks. Where a function
-        of a module that is settled asks, as numpy's `__getattr__` does, the one that called it
-        while it was loaded has the need.
-        """
+        """The module that needs what is imported."""
         if asker is None or not (asker.startswith("importlib.") or asker in self._settled):
             return asker
+        # A compiled module has no frame, so the import system seems to ask. Where a function of a
+        # settled module asks, as numpy's `__getattr__` does, the module that called it while it
+        # was loaded has the need.
         loading: str | None = module_being_loaded()
         return loading
+
+
+def _absolute_name(name: str, level: int, package: str | None, asker: str) -> str:
+    """The module that a relative import means, as `importlib._bootstrap._resolve_name` does."""
+    base = package or asker.rpartition(".")[0]
+    base = base.rsplit(".", level - 1)[0]
+    if not name:
+        return base
+    return base + "." + name

@@ -30,15 +30,16 @@ PEER = struct.Struct("3i")
 SHARED = ("wire", "fingerprint")
 OF_THE_ZYGOTE = (
     "loading",
+    "process_environment",
     "libraries",
     "installed",
     "memory",
     "readings",
     "effects",
     "watch",
-    "stash",
+    "hidden_modules",
     "child",
-    "brood",
+    "fork_pool",
     "server",
     "start",
 )

@@ -18,11 +18,12 @@ from _nbci_zygote.family import family, kill  # type: ignore[import-not-found]
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE_SECONDS = 10.0
+ANSWER_SECONDS = 10.0
+"""How long a client or a forked process may take to read what is sent to it."""
 
 
 class Order:
-    """A kernel that somebody asked for; the descriptors are the order's own until it is closed."""
+    """A kernel that a client asked for; the descriptors are the order's until it is closed."""
 
     def __init__(
         self, request: dict[str, Any], connection: socket.socket, descriptors: list[int]
@@ -58,16 +59,22 @@ class Kernel:
                 end(self.pid, signal.SIGKILL)
 
     def kill_family(self) -> None:
-        """Kill it and all that it started; with a marker, also what left its session and its
-        parent.
-        """
-        pids = family(self.pid, self.order.marker if self.order is not None else "")
+        """Kill it and all that it started; with a marker, also what left its session and parent."""
+        marker = ""
+        if self.order is not None:
+            marker = self.order.marker
+        # the family is found before its head is killed: then its children have another parent
+        pids = family(self.pid, marker)
         self.kill()
         kill(pids)
 
 
-class Brood:
-    """Forks, hands over and reaps; `spare_argv` is what the next spare is started with."""
+class ForkPool:
+    """Forks kernels, hands them over and reaps them; keeps spares for the next order.
+
+    `settings` are those of the zygote: how many spares, and with which arguments the first one is
+    started; each order's arguments are then those of the next spare.
+    """
 
     def __init__(
         self,
@@ -97,19 +104,25 @@ class Brood:
     def spares(self) -> list[Kernel]:
         return [kernel for kernel in self.kernels.values() if kernel.order is None]
 
+    # ------------------------------------------------------------------------------ orders
+
     def deliver(self, order: Order) -> None:
         """Give a spare that is ready, or fork."""
         self.last_use = time.monotonic()
-        argv = without_connection(order.request["argv"])
+        argv = without_connection_file(order.request["argv"])
         fits = order.request["spare"] and argv == self._spare_argv
         self._spare_argv = argv
-        for kernel in self.spares if fits else ():
-            if kernel.is_free and self._hand_over(kernel, order):
-                return
+        if fits:
+            for kernel in self.spares:
+                if kernel.is_free and self._hand_over(kernel, order):
+                    return
         self._fork_for(order)
 
     def _hand_over(self, kernel: Kernel, order: Order) -> bool:
-        """Offer a spare its order; whoever asked is told when the spare says that it has it."""
+        """Offer a spare its order; the client is answered when the spare says that it has it.
+
+        Until then the spare may be killed, and the order gets another kernel (`_handle_exit`).
+        """
         try:
             wire.send(kernel.link, order.request, order.descriptors)
         except OSError:
@@ -124,46 +137,45 @@ class Brood:
         self._answer(kernel, order)
 
     def _answer(self, kernel: Kernel, order: Order) -> None:
-        """Tell whoever asked which process it is."""
+        """Send the client the process, as a pidfd: a pid alone may be another's by then."""
         kernel.is_taken = True
         self.served += 1
         order.close_descriptors()
-        order.connection.settimeout(PATIENCE_SECONDS)
+        order.connection.settimeout(ANSWER_SECONDS)
         pidfd = os.pidfd_open(kernel.pid)
-        said = {"pid": kernel.pid, "zygote": os.getpid(), "connection": kernel.offer}
+        answer = {"pid": kernel.pid, "zygote": os.getpid(), "connection": kernel.offer}
         try:
-            wire.send(order.connection, said, [pidfd])
+            wire.send(order.connection, answer, [pidfd])
         except OSError:
             kernel.kill()
         finally:
             os.close(pidfd)
+        # the client sends nothing more: what can be read is the end of its connection
         self._selector.register(
-            order.connection, selectors.EVENT_READ, lambda _: self.disown(kernel)
+            order.connection, selectors.EVENT_READ, lambda _: self.end_kernel(kernel)
         )
 
+    # ------------------------------------------------------------------------------ spares
+
     def drop_spares(self) -> None:
-        """They lack what was imported now."""
+        """Kill the spares, which lack what was imported since they were forked."""
         for kernel in self.spares:
             kernel.kill()
 
-    def fill(self, room: bool) -> None:
+    def fill_spares(self) -> None:
         """Fork what will be asked for next, one at a time."""
-        if (
-            not room
-            or self._spare_argv is None
-            or not self._is_plain
-            or len(self.spares) >= self._spares_wanted
-        ):
+        if self._spare_argv is None or not self._is_plain:
+            return
+        if len(self.spares) >= self._spares_wanted:
             return
         self._count += 1
         folder = os.path.join(self._folder, str(self._count))
         os.mkdir(folder, 0o700)
         file = os.path.join(folder, "kernel.json")
-        self._fork(
-            ["-f", file, "--transport=ipc", "--ip=" + os.path.join(folder, "k"), *self._spare_argv],
-            None,
-            folder,
-        )
+        address = "--ip=" + os.path.join(folder, "k")
+        self._fork(["-f", file, "--transport=ipc", address, *self._spare_argv], None, folder)
+
+    # ------------------------------------------------------------------------------ fork
 
     def _fork(self, argv: list[str], order: Order | None, folder: str) -> Kernel:
         ours, theirs = socket.socketpair()
@@ -172,38 +184,43 @@ class Brood:
         pid = os.fork()
         if pid == 0:
             ours.close()
-            self._become(argv, zygote, theirs, order)
+            self._run_child(argv, zygote, theirs, order)
         theirs.close()
-        ours.settimeout(PATIENCE_SECONDS)
+        ours.settimeout(ANSWER_SECONDS)
         kernel = self.kernels[pid] = Kernel(pid, ours, order, folder)
         self._selector.register(
-            ours, selectors.EVENT_READ, lambda link: self._child_said(kernel, link)
+            ours, selectors.EVENT_READ, lambda link: self._read_message(kernel, link)
         )
         return kernel
 
-    def _become(
+    def _run_child(
         self, argv: list[str], zygote: int, link: socket.socket, order: Order | None
     ) -> None:
         """The child's whole life; does not return."""
         try:
+            # first of all: a signal would be written to the zygote's own socket
             signal.set_wakeup_fd(-1)
             child.detach(zygote)
-            self._close_all(order)
+            self._close_inherited(order)
             if order is not None:
                 descriptors = [os.dup(number) for number in order.descriptors]
-                app = child.ordered(argv, link, order.request, descriptors, self._begin)
+                app = child.make_ordered(argv, link, order.request, descriptors, self._begin)
             else:
-                app = child.spare(argv, link, self._begin)
+                app = child.make_spare(argv, link, self._begin)
             link.close()
             app.start()
         except SystemExit as error:
-            os._exit(error.code if isinstance(error.code, int) else 1)
+            os._exit(child.exit_status(error, otherwise=1))
         except BaseException:  # noqa: BLE001  # the traceback goes to the kernel's log
             traceback.print_exc(file=child.sys.__stderr__)
             os._exit(1)
         child.finish(app)
 
-    def _close_all(self, order: Order | None) -> None:
+    def _close_inherited(self, order: Order | None) -> None:
+        """Close what belongs to the zygote and to other kernels.
+
+        A connection that a fork keeps open does not end when its client does.
+        """
         self._selector.close()
         for end in self.close_in_child:
             end.close()
@@ -216,40 +233,45 @@ class Brood:
                 kernel.order.connection.close()
                 kernel.order.close_descriptors()
 
-    def _child_said(self, kernel: Kernel, link: Any) -> None:
-        """A kernel's sockets are bound, a spare has taken its order, or a child has let go of its
-        end.
+    def _read_message(self, kernel: Kernel, link: Any) -> None:
+        """Handle what a forked process sends.
+
+        A kernel's sockets are bound, a spare has taken its order, or its end was closed.
         """
         try:
-            said, _ = wire.receive(link)
+            message, _ = wire.receive(link)
         except (OSError, ValueError, wire.Gone):
             self._selector.unregister(link)
             link.close()
             kernel.link = None
             return
-        if "offer" in said:
-            kernel.offer = said["offer"]
+
+        if "offer" in message:
+            kernel.offer = message["offer"]
             kernel.is_free = True
-        self._is_plain = self._is_plain and said.get("plain", True)
+        self._is_plain = self._is_plain and message.get("plain", True)
+
         order = kernel.order
         if order is None:
             if not self._is_plain:
                 kernel.kill()
-        elif not kernel.is_taken:
+            return
+        if not kernel.is_taken:
             self._answer(kernel, order)
-        if order is not None:
-            with contextlib.suppress(OSError):
-                wire.send(order.connection, {"ready": True})
+        with contextlib.suppress(OSError):
+            wire.send(order.connection, {"ready": True})
 
-    def disown(self, kernel: Kernel) -> None:
-        """Whoever asked for it is gone: it ends, with all that it started."""
+    # ------------------------------------------------------------------------------ ends
+
+    def end_kernel(self, kernel: Kernel) -> None:
+        """End a kernel whose client has closed its connection, with all that it started."""
         if kernel.order is not None:
             kernel.kill_family()
-            self._let_go_of(kernel.order)
+            self._close_order(kernel.order)
             kernel.order = None
         kernel.kill()
 
-    def _let_go_of(self, order: Order) -> None:
+    def _close_order(self, order: Order) -> None:
         with contextlib.suppress(KeyError, ValueError):
             self._selector.unregister(order.connection)
         order.close_descriptors()
@@ -264,11 +286,12 @@ class Brood:
                 return
             if pid == 0:
                 return
+            # other children are what kernels left: this process is their subreaper
             kernel = self.kernels.pop(pid, None)
             if kernel is not None:
-                self._ended(kernel, os.waitstatus_to_exitcode(status))
+                self._handle_exit(kernel, os.waitstatus_to_exitcode(status))
 
-    def _ended(self, kernel: Kernel, code: int) -> None:
+    def _handle_exit(self, kernel: Kernel, code: int) -> None:
         self.last_use = time.monotonic()
         kernel.kill()  # what it left in its group
         order = kernel.order
@@ -280,28 +303,31 @@ class Brood:
         else:
             with contextlib.suppress(OSError):
                 wire.send(order.connection, {"exit": code})
-            self._let_go_of(order)
+            self._close_order(order)
         if kernel.folder:
             shutil.rmtree(kernel.folder, ignore_errors=True)
 
-    def end(self, orphans: bool) -> None:
+    def end_all(self, orphans: bool) -> None:
         """End all of them; with `orphans`, everything that descends from here."""
         for kernel in list(self.kernels.values()):
-            self.disown(kernel)
+            self.end_kernel(kernel)
+        # again until there is none: a process may have forked after it was listed
         while orphans and (left := family(os.getpid(), "")):
             kill(left)
-            self._wait(left)
-        self._wait(set(self.kernels))
-
-    def _wait(self, pids: set[int]) -> None:
-        for pid in pids:
-            with contextlib.suppress(ChildProcessError):
-                os.waitpid(
-                    pid, 0
-                )  # nobody else might; one that is no child yet becomes one when its parent ends
+            _wait_for(left)
+        _wait_for(set(self.kernels))
 
 
-def without_connection(argv: list[str]) -> list[str]:
+def _wait_for(pids: set[int]) -> None:
+    for pid in pids:
+        # Only this process can: one that is no child yet becomes one when its parent ends.
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(pid, 0)
+
+
+def without_connection_file(argv: list[str]) -> list[str]:
     """The kernel's arguments but for its connection file."""
-    place = argv.index("-f") if "-f" in argv else len(argv)
+    if "-f" not in argv:
+        return argv[:]
+    place = argv.index("-f")
     return argv[:place] + argv[place + 2 :]
