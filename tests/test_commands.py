@@ -34,6 +34,7 @@ STARTERS = {
 }
 
 STARTED = {
+    "build_commit.py": "git with fixed words, for `nbci --version`",
     "cli/machine.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
     "cli/unchanged.py": "git_command",
     "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",

@@ -28,15 +28,19 @@ def schema_of(kind: type, title: str) -> dict[str, Any]:
 
 
 def cleaned(value: Any) -> Any:
-    """The schema with docstrings as Python 3.13 has them, without the indentation of the source."""
-    if isinstance(value, dict):
-        return {
-            key: inspect.cleandoc(item)
-            if key == "description" and isinstance(item, str)
-            else cleaned(item)
-            for key, item in value.items()
-        }
-    return [cleaned(item) for item in value] if isinstance(value, list) else value
+    """The schema with docstrings as text: no indentation, and a line for each paragraph."""
+    if isinstance(value, list):
+        return [cleaned(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    result = {}
+    for key, item in value.items():
+        if key == "description" and isinstance(item, str):
+            paragraphs = inspect.cleandoc(item).split("\n\n")
+            result[key] = "\n\n".join(" ".join(text.split()) for text in paragraphs)
+        else:
+            result[key] = cleaned(item)
+    return result
 
 
 @pytest.mark.parametrize(
