@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import hypothesis
@@ -21,7 +22,6 @@ from tests.support.tools import LEAVE_NOTHING_OUT, may_be_left_out, reason_to_le
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
 # Modules that hold assertions and are no test modules themselves.
 pytest.register_assert_rewrite("tests.data.remote_contract", "tests.forge.forge_contract")
@@ -33,6 +33,50 @@ pytest_plugins = [
     "tests.support.releases",
     "tests.support.samples",
 ]
+
+# Whole commands with real kernels, git and DVC; and modules that take about ten seconds or more.
+_SLOW_FOLDERS = frozenset(("docs", "e2e", "promotion", "samples"))
+_SLOW_MODULES = frozenset(
+    (
+        "cli/test_doctor",
+        "cli/test_lint",
+        "cli/test_step_in_a_folder",
+        "cli/test_unchanged",
+        "data/test_dvc_export",
+        "data/test_dvc_imports",
+        "data/test_fetch",
+        "data/test_repository",
+        "data/test_sharing",
+        "engine/distributed/test_part_interrupted",
+        "engine/steps/test_environment",
+        "engine/test_schedule",
+        "forge/test_comment",
+        "inkernel/test_value_files",
+        "jenkins/test_jenkins_contract",
+        "jenkins/test_jenkins_doctor",
+        "jenkins/test_jenkins_run",
+        "kernels/test_execute",
+        "kernels/test_floods",
+        "kernels/test_other_languages",
+        "kernels/test_outputs",
+        "kernels/test_process",
+        "kernels/test_values_between_kernels",
+        "kernels/test_widgets",
+        "kernels/test_zygote",
+        "kernels/test_zygote_entry_points",
+        "kernels/test_zygote_faults",
+        "kernels/test_zygote_parity",
+        "kernels/test_zygote_surroundings",
+        "lint/test_check",
+        "records/test_replayed",
+        "report/test_in_chromium",
+        "runs/test_seal",
+        "test_commands",
+        "test_graph",
+        "test_main",
+        "test_release",
+    )
+)
 
 _LEFT_OUT = "left out: "
 # read now: the guards remove nbci's own variables
@@ -96,6 +140,17 @@ def make_notebook(tmp_path: Path) -> MakeNotebook:
         return write_notebook(tmp_path / path, cells, **options)
 
     return make
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what `make quick` leaves out."""
+    here = Path(__file__).parent
+    for item in items:
+        if not item.path.is_relative_to(here):
+            continue  # a doctest of nbci
+        module = item.path.relative_to(here).with_suffix("")
+        if module.parts[0] in _SLOW_FOLDERS or module.as_posix() in _SLOW_MODULES:
+            item.add_marker(pytest.mark.slow)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
