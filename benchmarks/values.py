@@ -15,7 +15,7 @@ import pandas  # type: ignore[import-untyped]  # its stubs are a package of thei
 
 from benchmarks.measure import Wrong, compared, figure, take_turns
 from nbci.inkernel.sharing import Groups, Probe
-from nbci.inkernel.untouched import Kept, MappedFile, Picture
+from nbci.inkernel.untouched import LoadedGroup, MappedFile, Picture
 from nbci.inkernel.value_files import Files, Mapped
 from nbci.kernels.value_digests import blake3_extension
 
@@ -78,7 +78,7 @@ def write(folder: Path, value: Any) -> str:
     """Save it as a kernel does."""
     values = {"x": value}
     digest, _ = Files(str(folder), list(blake3_extension())).write(
-        Groups({"x": Probe("x", value)}).dumped(("x",), values)
+        Groups({"x": Probe("x", value)}).stream_of(("x",), values)
     )
     return str(digest)
 
@@ -128,7 +128,7 @@ def hand_on(folder: Path, digest: str) -> float:
     began = time.perf_counter()
     mapped = Mapped(str(folder), digest, True)
     values = mapped.load()
-    kept = Kept(Picture(values), [MappedFile(mapped.path, mapped.data)])
+    kept = LoadedGroup(Picture(values), [MappedFile(mapped.path, mapped.data)])
     unchanged = kept.equals(Picture(values))
     seconds = time.perf_counter() - began
     if not unchanged:

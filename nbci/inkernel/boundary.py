@@ -13,22 +13,24 @@ from . import facts, process_state, random_state, values
 def begin(  # called with a JSON document, by name
     load: dict[str, Any], folder: str, states: list[Any], verified: list[str], followed: bool
 ) -> dict[str, Any]:
-    """Load the values and the random state; `followed`: other steps come after this one, which see
-    what it leaves.
+    """Load the values and the random state.
+
+    `followed`: other steps come after this one, which see what it leaves.
     """
     answer = values.load(**load)
     if answer:
         return answer
-    figures_can_be_shown()
+    start_pyplot_for_figures()
     answer = random_state.begin(folder, states, verified)
     if followed and not answer:
         process_state.begin()
     return answer
 
 
-def figures_can_be_shown() -> None:
-    """Start pyplot where a figure has come: the step that made it did, and IPython shows figures
-    from then on.
+def start_pyplot_for_figures() -> None:
+    """Start pyplot where a figure has come.
+
+    The step that made it did, and IPython shows figures from then on.
     """
     if "matplotlib.figure" in sys.modules and "matplotlib.pyplot" not in sys.modules:
         with contextlib.suppress(Exception):

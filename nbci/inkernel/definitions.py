@@ -1,5 +1,4 @@
-"""What parameters, imports and functions cells made: whether it still is what it was, and where it
-is found again.
+"""What parameters, imports and functions cells made: whether it is what it was, and where it is.
 
 Every step runs these cells, so a value names what they made instead of holding it, as long as
 nobody changed it. What was changed is a value like any other.
@@ -15,19 +14,9 @@ import weakref
 from typing import Any
 
 ATOMS = frozenset(
-    (
-        type(None),
-        bool,
-        int,
-        float,
-        complex,
-        str,
-        bytes,
-        range,
-        type(Ellipsis),
-        type(NotImplemented),
-    ),
+    (type(None), bool, int, float, complex, str, bytes, range, type(Ellipsis), type(NotImplemented))
 )
+"""Types whose instances are told apart by their value, not by their identity."""
 LEAVES = (
     types.CodeType,
     types.GetSetDescriptorType,
@@ -46,12 +35,13 @@ LEAVES = (
     weakref.WeakSet,
 )
 LEAF_HOMES = frozenset(
-    "_nbci _thread datetime decimal fractions logging pathlib re threading typing uuid zoneinfo".split(),
+    """
+    _nbci _thread datetime decimal fractions logging pathlib re threading typing uuid zoneinfo
+    """.split(),
 )
 """Modules whose objects do not change, or belong to their process."""
 CONTAINERS = (list, dict, set, frozenset, bytearray)
-"""Pickle does not ask how exact instances of these are written; they are named by a persistent id.
-"""
+"""Pickle does not ask how exact instances of these are written: a persistent id names them."""
 MOST_OBJECTS = 100_000
 """So many objects of one name are compared; what lies behind them is not."""
 
@@ -59,28 +49,31 @@ CELL = types.CellType
 CACHED = type(functools.lru_cache(maxsize=None)(len))
 
 made: dict[str, Walk] = {}
-"""What each name of those cells led to when they had run."""
+"""What each name of those cells led to when they had run.
+
+This and the next ones are the kernel's own, filled by `remember` and `changed_names`.
+"""
 addresses: dict[int, tuple[str, int]] = {}
 """Where each object is found again, by its id: a name, and the number in its walk.
 
 Only what is as it was.
 """
 moved: dict[str, dict[int, Any]] = {}
-"""Of names that arrived as values, the objects that stand for those that this kernel's own cells
-made, by number.
+"""Of names that arrived as values, the objects in the place of those that this kernel's cells made.
+
+By number in the name's walk.
 """
-there: set[str] = set()
+bound_before: set[str] = set()
 """All names that the cells before the step's own bound."""
 containers: set[int] = set()
 """Those of the addresses that only a persistent id can name."""
 
 
 class Walk:
-    """All objects that a value leads to, in an order that repeats, and what each of them looks
-    like.
+    """All objects that a value leads to, in an order that repeats, and what each looks like.
 
-    `calls` are how often cached functions were called, which is no change as long as they have no
-    effect.
+    `unordered` are those behind a set: their order, and so their number, does not repeat. `calls`
+    are how often cached functions were called, which is no change as long as they have no effect.
     """
 
     def __init__(self, value: Any) -> None:
@@ -97,7 +90,7 @@ class Walk:
             if id(obj) in self.numbers:
                 continue
             if is_leaf(obj):
-                self.keep.append(obj)
+                self.keep.append(obj)  # alive, so that no other object gets its id
                 continue
             self.numbers[id(obj)] = len(self.objects)
             self.objects.append(obj)
@@ -109,20 +102,21 @@ class Walk:
                 look, parts = None, []
             self.looks.append((id(type(obj)), look))
             ordered = ordered and not isinstance(obj, (set, frozenset))
+            # this loop decides what a step without changes costs: no function call for each part
             pending.extend((part, ordered) for part in reversed(parts) if type(part) not in ATOMS)
 
     def is_like(self, other: Walk) -> bool:
         """Whether both are of the same objects, which look the same."""
-        return (
-            self.root == other.root and self.numbers == other.numbers and self.looks == other.looks
-        )
+        if self.root != other.root:
+            return False
+        return self.numbers == other.numbers and self.looks == other.looks
 
     def is_like_now(self, value: Any) -> bool:
         """Whether the value still looks like this."""
         return self.is_like(Walk(value))
 
-    def let_go(self) -> None:
-        """Hold no arrays: numpy resizes none in place that somebody else holds."""
+    def release_arrays(self) -> None:
+        """Hold no arrays: numpy resizes in place only what nothing else refers to."""
         for number, obj in enumerate(self.objects):
             if type(obj).__name__ == "ndarray":
                 self.objects[number] = None
@@ -133,19 +127,18 @@ def remember(space: dict[str, Any], names: Any) -> None:
     made.clear()
     moved.clear()
     addresses.clear()
-    there.clear()
-    there.update(space)
+    bound_before.clear()
+    bound_before.update(space)
     for name in sorted(names):
         if name in space:
             made[name] = Walk(space[name])
     note_addresses(made)
 
 
-def changed(space: dict[str, Any]) -> tuple[set[str], set[str]]:
-    """The names that lead to something else than they did, and those of them for which only calls
-    were counted.
+def changed_names(space: dict[str, Any]) -> tuple[set[str], set[str]]:
+    """The names that lead to something else than they did; those for which only calls were counted.
 
-    A name that is gone is none of them.
+    The second are part of the first. A name that was deleted is only in the first.
     """
     different: set[str] = set()
     called: set[str] = set()
@@ -163,32 +156,35 @@ def changed(space: dict[str, Any]) -> tuple[set[str], set[str]]:
     return different | called, called
 
 
-def sharing(space: dict[str, Any], asked: set[str], different: set[str]) -> set[str]:
-    """Those of the `different` names that lead to objects which the `asked` stand for, or stand for
-    objects which those lead to: of `log = REGISTRY`, both.
+def names_sharing_objects(
+    space: dict[str, Any], requested: set[str], different: set[str]
+) -> set[str]:
+    """Those of the `different` names that share objects with the `requested` ones.
+
+    One's own object is among those that the other leads to: of `log = REGISTRY`, both.
     """
-    named = (type, types.FunctionType)
-    walks = {
-        name: Walk(space[name])
-        for name in (different if asked else ())
-        if name in space and not isinstance(space[name], named)
-    }
+    if not requested:
+        return set()
+    walks: dict[str, Walk] = {}
+    for name in different:
+        # classes and functions are named by where they were defined, and share by that
+        if name in space and not isinstance(space[name], (type, types.FunctionType)):
+            walks[name] = Walk(space[name])
+
     found: set[str] = set()
-    pending = [name for name in asked if name in walks]
+    pending = [name for name in requested if name in walks]
     while pending:
         one = walks[pending.pop()]
-        alike = {
-            name
-            for name, other in walks.items()
-            if name not in found and (other.root in one.numbers or one.root in other.numbers)
-        }
-        found |= alike
-        pending.extend(alike)
-    return found - asked
+        for name, other in walks.items():
+            shares = other.root in one.numbers or one.root in other.numbers
+            if shares and name not in found:
+                found.add(name)
+                pending.append(name)
+    return found - requested
 
 
 def note_addresses(walks: dict[str, Walk]) -> None:
-    """Where objects are found again; a name's own object rather by that name than through another."""
+    """Note where objects are found again, rather by their own name than through another."""
     addresses.clear()
     containers.clear()
     found: list[Any] = []
@@ -196,16 +192,25 @@ def note_addresses(walks: dict[str, Walk]) -> None:
         for key, number in walk.numbers.items():
             if key not in walk.unordered:
                 obj = walk.objects[number]
-                named = isinstance(obj, (type, types.FunctionType))
-                own = number == 0 and (not named or obj.__name__ == name)
-                found.append((0 if own else min(number, 1) + 1, name, number, key, type(obj)))
+                found.append((detour(name, number, obj), name, number, key, type(obj)))
+
     found.sort(key=lambda entry: entry[:3])
     for _, name, number, key, kind in found:
         if kind is tuple or kind is frozenset:
-            continue
+            continue  # equal ones are interchangeable, and Python may share them
         addresses.setdefault(key, (name, number))
         if kind in CONTAINERS:
             containers.add(key)
+
+
+def detour(name: str, number: int, obj: Any) -> int:
+    """How far an object is from a name: 0 its own, 1 another name of a definition, 2 behind it."""
+    if number:
+        return 2
+    is_definition = isinstance(obj, (type, types.FunctionType))
+    if is_definition and obj.__name__ != name:
+        return 1
+    return 0
 
 
 def find(name: str, number: int) -> Any:
@@ -222,16 +227,17 @@ STANDING_FOR = "what stands for "
 """How the entries of a group begin that say where objects went; no variable has such a name."""
 
 
-def places(values: dict[str, Any], made_of: Any) -> dict[str, Any]:
-    """For each value that was changed, what it still holds of the objects that earlier values may
-    name by addresses.
+def replacements(values: dict[str, Any], ids_of_objects: Any) -> dict[str, Any]:
+    """For each changed value, what it still holds of the objects that others name by addresses.
 
-    `made_of` gives the ids of all objects in the values.
+    `ids_of_objects` gives the ids of all objects in the values; it is asked if something changed.
     """
     different = [
         name for name, value in values.items() if name in made and id(value) not in addresses
     ]
-    ids = made_of() if different else ()
+    if not different:
+        return {}
+    ids = ids_of_objects()
     found: dict[str, Any] = {}
     for name in different:
         objects = dict(enumerate(made[name].objects))
@@ -246,7 +252,7 @@ def places(values: dict[str, Any], made_of: Any) -> dict[str, Any]:
     return found
 
 
-def take_places(group: dict[str, Any]) -> None:
+def take_replacements(group: dict[str, Any]) -> None:
     """Note where the objects of the group's names are now."""
     for key, objects in group.items():
         if key.startswith(STANDING_FOR):
@@ -254,14 +260,14 @@ def take_places(group: dict[str, Any]) -> None:
 
 
 def mark(obj: Any) -> Any:
-    """What tells an object from another: its value where that cannot change."""
-    return (type(obj), obj) if type(obj) in ATOMS else id(obj)
+    """What tells an object from another: its value where that cannot change, else its id."""
+    if type(obj) in ATOMS:
+        return (type(obj), obj)
+    return id(obj)
 
 
 def is_leaf(obj: Any) -> bool:
-    """Whether the object has no state of its own that a step could change, or none that can be
-    seen.
-    """
+    """Whether the object has no state that a step could change, or none that can be seen."""
     if type(obj) in ATOMS or isinstance(obj, LEAVES):
         return True
     if isinstance(obj, types.BuiltinFunctionType):
@@ -289,7 +295,7 @@ def look_of(obj: Any, calls: list[Any]) -> tuple[Any, list[Any]]:
     if isinstance(obj, types.FunctionType):
         return look_of_function(obj)
     if type(obj) is CELL:
-        held = [obj.cell_contents] if holds_something(obj) else []
+        held = contents_of(obj)
         return marks(held), held
     if isinstance(obj, types.GeneratorType):
         return obj.gi_frame and obj.gi_frame.f_lasti, []
@@ -310,15 +316,16 @@ def marks(parts: list[Any]) -> Any:
     kinds = tuple(map(type, parts))
     if ATOMS.issuperset(kinds):
         return kinds, tuple(parts)
+    # `mark` without a call for each part: this is where a walk spends its time
     return kinds, tuple(part if kind in ATOMS else id(part) for kind, part in zip(kinds, parts))
 
 
-def holds_something(cell: Any) -> bool:
+def contents_of(cell: Any) -> list[Any]:
+    """What the variable of a closure holds: nothing before it is set."""
     try:
-        cell.cell_contents  # noqa: B018  # asking is the only way to know
+        return [cell.cell_contents]
     except ValueError:
-        return False
-    return True
+        return []
 
 
 def look_of_function(function: Any) -> tuple[Any, list[Any]]:
@@ -336,9 +343,11 @@ def look_of_class(kind: Any) -> tuple[Any, list[Any]]:
     """Its attributes without what Python and libraries note there themselves."""
     attributes = {}
     for name, value in vars(kind).items():
-        plain = isinstance(value, (types.FunctionType, classmethod, staticmethod, property))
-        noted = name.startswith("_abc_") or name == "_value2member_map_"
-        if plain or not (noted or (name.startswith("__") and name.endswith("__"))):
+        is_method = isinstance(value, (types.FunctionType, classmethod, staticmethod, property))
+        is_special = name.startswith("__") and name.endswith("__")
+        # caches of `abc` and `enum`
+        is_noted = name.startswith("_abc_") or name == "_value2member_map_"
+        if is_method or not (is_special or is_noted):
             attributes[name] = value
     registered = registered_classes(kind)
     parts = [*attributes.values(), *kind.__bases__, type(kind), *registered]
@@ -346,15 +355,17 @@ def look_of_class(kind: Any) -> tuple[Any, list[Any]]:
 
 
 def registered_classes(kind: Any) -> list[Any]:
-    """The classes that an abstract base class was told of by `register`."""
+    """The classes that were made virtual subclasses of an abstract one by `register`."""
     import abc
 
     if not isinstance(kind, abc.ABCMeta):
         return []
     try:
-        found = [reference() for reference in abc._get_dump(kind)[0]]  # type: ignore[attr-defined]  # as cloudpickle does
+        references = abc._get_dump(kind)[0]  # type: ignore[attr-defined]  # as cloudpickle does
     except (AttributeError, TypeError):
         return []
+    found = [reference() for reference in references]
+    # a class may be false: its metaclass decides
     return sorted((one for one in found if one is not None), key=lambda one: one.__qualname__)
 
 
@@ -388,10 +399,10 @@ def parts_of(obj: Any) -> list[Any]:
 
 def slots_of(kind: type) -> list[str]:
     slots = kind.__dict__.get("__slots__", ())
-    names = [slots] if isinstance(slots, str) else list(slots)
-    return [
-        name for name in names if isinstance(kind.__dict__.get(name), types.MemberDescriptorType)
-    ]
+    if isinstance(slots, str):
+        slots = [slots]
+    own = kind.__dict__
+    return [name for name in slots if isinstance(own.get(name), types.MemberDescriptorType)]
 
 
 WALKED = (
@@ -423,9 +434,7 @@ def has_own_pickle(obj: Any) -> bool:
 
 
 def opaque_state(obj: Any) -> Any:
-    """A digest of what only the object's own pickle tells of it; None where nothing but its parts
-    can change.
-    """
+    """A digest of the object's own pickle; None where nothing but its parts can change."""
     if not has_own_pickle(obj):
         return None
     from .untouched import Picture, content_digest

@@ -1,5 +1,6 @@
-"""The `_nbci` package of the user's kernel: registers its parts, answers calls; stdlib only, Python
-3.8 and later.
+"""The `_nbci` package of the user's kernel: registers its modules and answers calls.
+
+Standard library only, Python 3.8 and later: it runs in whatever environment the kernel has.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ class Answer:
 
 
 def register(name: str, source: str) -> None:
-    """Make the module `_nbci.NAME` of `source`."""
+    """Make the module `_nbci.NAME` of `source`; a traceback of it shows `<nbci NAME>`."""
     module = types.ModuleType("_nbci." + name)
     module.__package__ = "_nbci"
     sys.modules[module.__name__] = module
@@ -54,13 +55,17 @@ def provide_cloudpickle(package_source: str, module_source: str) -> None:
 
 
 def call(function: str, argument: str) -> Answer:
-    """Call `part.function` with a JSON document; the answer has `ok`, `os_error` or `broken` (a
-    traceback).
+    """Call `part.function` with a JSON document.
+
+    The answer has `ok`, `os_error` or `broken` (a traceback).
     """
     part, _, name = function.partition(".")
+    module_name = "_nbci"
+    if name:
+        module_name += "." + part
     try:
-        module = sys.modules["_nbci." + part] if name else sys.modules["_nbci"]
-        return Answer({"ok": getattr(module, name or part)(**_decode(argument))})
+        function_called = getattr(sys.modules[module_name], name or part)
+        return Answer({"ok": function_called(**_decode(argument))})
     except OSError as error:
         return Answer({"os_error": str(error)})
     except Exception:  # noqa: BLE001  # user code can raise anything
@@ -73,6 +78,7 @@ def install(shell_errors: str, parent: int, project: str) -> dict[str, Any]:
     """Start all parts; gives what is known at once."""
     import importlib.util
 
+    # the traces last: they would take what the others read for the step's
     sys.modules["_nbci.streams"].install()
     sys.modules["_nbci.failures"].install(shell_errors)
     known: dict[str, Any] = sys.modules["_nbci.facts"].install(parent)

@@ -1,6 +1,4 @@
-"""What the kernel knows about itself: metrics, usage, imported modules, and what went wrong beside
-the cells.
-"""
+"""What the kernel knows of itself: metrics, usage, imported modules, failures beside the cells."""
 
 from __future__ import annotations
 
@@ -22,6 +20,7 @@ OF_THE_KERNEL = ("ipykernel", "tornado", "zmq", "jupyter_client", "anyio", "IPyt
 asides: list[list[Any]] = []
 """`[execution count, text]` of what went wrong outside the cells' own code."""
 baseline: set[str] = set()
+"""The top-level modules of a kernel that no cell has imported."""
 
 
 def install(parent: int) -> dict[str, Any]:
@@ -35,44 +34,46 @@ def install(parent: int) -> dict[str, Any]:
     watch_unraisable()
     watch_loop()
     baseline.update(top_levels())
-    return {
-        "version": platform.python_implementation().replace("CPython", "Python")
-        + " "
-        + platform.python_version()
-    }
+    implementation = platform.python_implementation().replace("CPython", "Python")
+    return {"version": implementation + " " + platform.python_version()}
 
 
 def die_with(parent: int) -> None:
-    """Have the system kill this process when nbci's thread that started it dies (Linux)."""
+    """Have the system kill this process when nbci's thread that started it dies: prctl(2)."""
     if not sys.platform.startswith("linux"):
         return
     import ctypes
 
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != parent:  # it died before the call
         os._exit(1)
 
 
-def leave_children_alone() -> None:
-    """Keep ipykernel from waiting for children when it ends, seconds for each zombie: nbci ends
-    them itself.
-    """
+def kernel_app() -> Any:
+    """The kernel that runs this code; None in an IPython that is none."""
     from IPython import get_ipython
 
-    kernel: Any = getattr(get_ipython(), "kernel", None)
+    return getattr(get_ipython(), "kernel", None)
+
+
+def leave_children_alone() -> None:
+    """Keep ipykernel from waiting for children when it ends: nbci ends them itself.
+
+    It would wait seconds for each zombie.
+    """
+    kernel = kernel_app()
     if hasattr(kernel, "_process_children"):
         kernel._process_children = list
 
 
 def end_in_order() -> None:
-    """Have ipykernel's control thread end before the thread that it waits for, else it waits ten
-    seconds at times.
+    """Have ipykernel's control thread end before the iopub thread, which it waits for.
+
+    Else it waits ten seconds at times.
     """
     import atexit
 
-    from IPython import get_ipython
-
-    control: Any = getattr(getattr(get_ipython(), "kernel", None), "control_thread", None)
+    control: Any = getattr(kernel_app(), "control_thread", None)
 
     def stop() -> None:
         if control.is_alive():
@@ -84,12 +85,11 @@ def end_in_order() -> None:
 
 
 def answer_at_once() -> None:
-    """Keep ipykernel from sleeping after each cell, for clients that take the reply for the end of
-    all output.
-    """
-    from IPython import get_ipython
+    """Keep ipykernel from sleeping after each cell.
 
-    kernel: Any = getattr(get_ipython(), "kernel", None)
+    It does for clients that take the reply for the end of all output; nbci waits for `idle`.
+    """
+    kernel = kernel_app()
     if hasattr(kernel, "_execute_sleep"):
         kernel._execute_sleep = 0.0
 
@@ -98,22 +98,29 @@ def enable_faulthandler() -> None:
     """Write the stack of a crash to the process's own stderr, which nbci keeps as the log."""
     import faulthandler
 
+    # ipykernel puts a pipe in the place of descriptor 2, which nobody reads after a crash
     original = getattr(sys.stderr, "_original_stdstream_copy", None)
+    if original is None:
+        original = 2
     with contextlib.suppress(OSError, ValueError):
-        faulthandler.enable(file=original if original is not None else 2)
+        faulthandler.enable(file=original)
 
 
 def note(text: str) -> None:
-    """Remember `text` with the last cell's place in the history; IPython counts executions early or
-    late.
+    """Remember `text` with the place of the last cell in the history.
+
+    The execution count will not do: IPython raises it early or late.
     """
     from IPython import get_ipython
 
     asides.append([len(get_ipython().history_manager.input_hist_raw) - 1, text])
 
 
-def described(kind: type, value: Any) -> str:
-    return kind.__name__ + (": " + str(value) if str(value) else "")
+def error_text(kind: type, value: Any) -> str:
+    text = str(value)
+    if not text:
+        return kind.__name__
+    return kind.__name__ + ": " + text
 
 
 def watch_threads() -> None:
@@ -121,43 +128,45 @@ def watch_threads() -> None:
 
     def hook(args: Any) -> Any:
         if args.exc_type is not SystemExit:
-            name = args.thread.name if args.thread is not None else "unknown"
-            note(
-                "an exception ended the thread "
-                + name
-                + ": "
-                + described(args.exc_type, args.exc_value)
-            )
+            name = "unknown"
+            if args.thread is not None:
+                name = args.thread.name
+            error = error_text(args.exc_type, args.exc_value)
+            note("an exception ended the thread " + name + ": " + error)
         original(args)
 
     threading.excepthook = hook
 
 
 def await_threads() -> list[str]:
-    """Let threads end that would keep a program alive, for a while; the names of those that go on."""
+    """Let threads end that would keep a program alive; the names of those that go on."""
     deadline = time.monotonic() + THREADS_SECONDS
-    pools: Any = sys.modules.get("concurrent.futures.thread")
-    if (
-        pools is not None and pools._threads_queues
-    ):  # their threads wait for work until they are told of the end
-        ending = threading.Thread(target=pools._python_exit, daemon=True)
-        ending.start()
-        ending.join(THREADS_SECONDS)
+    end_thread_pools()
     for thread in lasting_threads():
         thread.join(max(0.0, deadline - time.monotonic()))
     return [thread.name for thread in lasting_threads()]
 
 
+def end_thread_pools() -> None:
+    """Tell the threads of executors to end, which wait for work until the interpreter does that."""
+    pools: Any = sys.modules.get("concurrent.futures.thread")
+    if pools is None or not pools._threads_queues:
+        return
+    # it waits for the work that is left, which may never end: so in a thread of its own
+    ending = threading.Thread(target=pools._python_exit, daemon=True)
+    ending.start()
+    ending.join(THREADS_SECONDS)
+
+
 def lasting_threads() -> list[threading.Thread]:
     """Threads of the user's that a program would wait for at its end."""
     exempt = (threading.main_thread(), threading.current_thread())
-    return [
-        thread
-        for thread in threading.enumerate()
-        if not thread.daemon
-        and thread not in exempt
-        and not type(thread).__module__.startswith(OF_THE_KERNEL)
-    ]
+    found = []
+    for thread in threading.enumerate():
+        is_of_kernel = type(thread).__module__.startswith(OF_THE_KERNEL)
+        if not (thread.daemon or thread in exempt or is_of_kernel):
+            found.append(thread)
+    return found
 
 
 def watch_unraisable() -> None:
@@ -165,8 +174,8 @@ def watch_unraisable() -> None:
 
     def hook(args: Any) -> Any:
         what = getattr(args.object, "__qualname__", None) or type(args.object).__name__
-        said = described(args.exc_type, args.exc_value)
-        note("an exception could not be raised (in " + what + "): " + said)
+        error = error_text(args.exc_type, args.exc_value)
+        note("an exception could not be raised (in " + what + "): " + error)
         original(args)
 
     sys.unraisablehook = hook
@@ -181,8 +190,10 @@ def watch_loop() -> None:
 
     def handler(loop: Any, context: Any) -> Any:
         error = context.get("exception")
-        said = context.get("message", "")
-        note("an asyncio task failed: " + (described(type(error), error) if error else said))
+        text = context.get("message", "")
+        if error:
+            text = error_text(type(error), error)
+        note("an asyncio task failed: " + text)
         if original is not None:
             original(loop, context)
         else:
@@ -192,40 +203,46 @@ def watch_loop() -> None:
 
 
 def forgotten_tasks() -> list[str]:
-    """Tasks that are still pending, and failed ones that nobody awaited though a variable holds
-    them.
+    """What to say of asyncio tasks that the cells lost sight of.
+
+    Those are pending ones, and failed ones that nobody awaited though a variable holds them:
+    asyncio itself tells of others when they are collected.
     """
     gc.collect()
     try:
         pending = asyncio.all_tasks()
     except RuntimeError:
         return []
-    said = []
+    texts = []
     for task in pending:
         code = getattr(task.get_coro(), "cr_code", None)
-        path = getattr(code, "co_filename", "")
-        if code is None or any(os.sep + package + os.sep in path for package in OF_THE_KERNEL):
-            continue
-        said.append("the asyncio task " + code.co_name + "() was still pending at the end")
+        if code is not None and not is_code_of_kernel(code.co_filename):
+            texts.append("the asyncio task " + code.co_name + "() was still pending at the end")
+
     space: dict[str, Any] = sys.modules["__main__"].__dict__
     for name, value in list(space.items()):
-        if (
-            name.startswith("_")
-            or not isinstance(value, asyncio.Task)
-            or not value.done()
-            or value.cancelled()
-        ):
+        if name.startswith("_") or not is_ended_task(value):
             continue
-        if getattr(value, "_log_traceback", False):
+        if getattr(value, "_log_traceback", False):  # nobody has asked for its exception
             error = value.exception()
-            what = described(type(error), error)
-            said.append("the asyncio task `" + name + "` failed and nobody awaited it: " + what)
-    return said
+            text = error_text(type(error), error)
+            texts.append("the asyncio task `" + name + "` failed and nobody awaited it: " + text)
+    return texts
+
+
+def is_code_of_kernel(path: str) -> bool:
+    return any(os.sep + package + os.sep in path for package in OF_THE_KERNEL)
+
+
+def is_ended_task(value: Any) -> bool:
+    """Whether it has ended by itself; `_log_traceback` then tells an error from a result."""
+    return isinstance(value, asyncio.Task) and value.done() and not value.cancelled()
 
 
 def top_levels() -> list[str]:
-    """Imported top-level modules; for namespace packages, which several distributions share, their
-    children.
+    """Imported top-level modules, and the children of namespace packages as `package/child`.
+
+    Several distributions may share a namespace package: only the child tells them apart.
     """
     names = set()
     for name in list(sys.modules):
@@ -243,7 +260,7 @@ def probe(expression: str) -> dict[str, Any]:
     try:
         value = eval(expression, sys.modules["__main__"].__dict__)
     except Exception as error:  # noqa: BLE001  # user code can raise anything
-        return {"problem": described(type(error), error)}
+        return {"problem": error_text(type(error), error)}
     kind = type(value).__name__
     try:
         if _is_masked(value):
@@ -288,26 +305,29 @@ def finish(probes: list[str]) -> dict[str, Any]:
 
     answers = [probe(expression) for expression in probes]
     threads = await_threads()
-    told = (
-        " was still running "
-        + format(THREADS_SECONDS, "g")
-        + " seconds after the last cell, and ended with the kernel"
-    )
-    asides.extend([None, "the thread " + name + told] for name in threads)
+    note_threads(threads)
     asides.extend([None, text] for text in forgotten_tasks())
-    own, ended = (
-        resource.getrusage(resource.RUSAGE_SELF),
-        resource.getrusage(resource.RUSAGE_CHILDREN),
-    )
-    unit = 1 if sys.platform == "darwin" else 1024
+
+    own = resource.getrusage(resource.RUSAGE_SELF)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    unit = 1024
+    if sys.platform == "darwin":  # bytes there, kilobytes elsewhere: getrusage(2)
+        unit = 1
     return {
         "probes": answers,
         "warnings": asides,
         "threads": threads,
         "modules": sorted(set(top_levels()) - baseline),
         "path": [str(entry) for entry in sys.path],
-        "seen": sys.modules["_nbci.traces"].seen(),
+        "seen": sys.modules["_nbci.traces"].all_traces(),
         "gpu": gpu(),
-        "cpu_seconds": own.ru_utime + own.ru_stime + ended.ru_utime + ended.ru_stime,
-        "peak_memory_bytes": max(own.ru_maxrss, ended.ru_maxrss) * unit,
+        "cpu_seconds": own.ru_utime + own.ru_stime + children.ru_utime + children.ru_stime,
+        "peak_memory_bytes": max(own.ru_maxrss, children.ru_maxrss) * unit,
     }
+
+
+def note_threads(names: list[str]) -> None:
+    seconds = format(THREADS_SECONDS, "g")
+    for name in names:
+        text = " was still running " + seconds + " seconds after the last cell"
+        asides.append([None, "the thread " + name + text + ", and ended with the kernel"])

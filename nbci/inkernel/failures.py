@@ -15,6 +15,8 @@ shown: list[BaseException] = []
 
 SHOWS_ON_PURPOSE = ("tb", "debug", "xmode")
 SCRIPTS = ("bash", "sh", "perl", "ruby", "python2", "python3", "pypy")
+TAIL_CHARACTERS = 2000
+"""So much of a failed command's output is part of the error."""
 CHANGES_FOLDER = ("cd", "pushd", "popd")
 
 
@@ -46,9 +48,8 @@ def watch_tracebacks(shell: Any) -> None:
     def showtraceback(exc_tuple: Any = None, *args: Any, **kwargs: Any) -> Any:
         value = (exc_tuple or sys.exc_info())[1]
         if value is not None and is_of_widgets(sys._getframe(1)):
-            sys.modules["_nbci.facts"].note(
-                "an exception was shown in a widget, and the cell went on: " + told(value)
-            )
+            text = "an exception was shown in a widget, and the cell went on: " + error_text(value)
+            sys.modules["_nbci.facts"].note(text)
         elif value is not None:
             shown.append(value)
         return original(exc_tuple, *args, **kwargs)
@@ -67,15 +68,18 @@ def watch_tracebacks(shell: Any) -> None:
 
 
 def is_of_widgets(frame: Any) -> bool:
-    """Whether this is code of ipywidgets: an `Output` and an `interact` show what is raised in
-    them, and go on.
+    """Whether this is code of ipywidgets.
+
+    An `Output` and an `interact` show what is raised in them, and go on.
     """
     return str(frame.f_globals.get("__name__")).startswith("ipywidgets.")
 
 
-def told(error: BaseException) -> str:
+def error_text(error: BaseException) -> str:
     text = str(error)
-    return type(error).__name__ + (": " + text if text else "")
+    if not text:
+        return type(error).__name__
+    return type(error).__name__ + ": " + text
 
 
 def watch_magics(shell: Any) -> None:
@@ -114,8 +118,9 @@ def raise_new(before: int) -> None:
 
 
 class FolderErrors:
-    """%cd prints the OSError of a missing folder and goes on in the old one: keep it, to raise it
-    afterwards.
+    """Keeps the OSError of a missing folder, to raise it after the magic.
+
+    `%cd` prints it and goes on in the old folder (IPython/core/magics/osm.py).
     """
 
     def __init__(self, magic: str) -> None:
@@ -176,8 +181,7 @@ def raise_from_exit(shell: Any) -> None:
         raise CellExit("exit() ended the cell")
 
     shell.ask_exit = ask_exit
-    # what IPython advises to somebody at a prompt would stand as the last thing that the cell
-    # printed
+    # IPython's advice for the prompt would stand as the last thing that the cell printed
     warnings.filterwarnings("ignore", message="To exit: use", category=UserWarning)
 
 
@@ -185,8 +189,10 @@ def script_program(magic: str, line: str) -> str | None:
     """The program that a cell magic like %%bash or %%script runs."""
     if magic in SCRIPTS:
         return magic
+    if magic != "script":
+        return None
     before = ""
-    for word in line.split() if magic == "script" else ():
+    for word in line.split():
         if not word.startswith("-") and before not in ("--out", "--err", "--proc"):
             return word.strip("'\"")
         before = word
@@ -205,7 +211,7 @@ def raise_from_commands(shell: Any) -> None:
             original(expanded)
         finally:
             shell.var_expand = expand
-        complain(shell.user_ns.get("_exit_code"), expanded, "")
+        raise_if_failed(shell.user_ns.get("_exit_code"), expanded, "")
 
     def getoutput(cmd: Any, split: Any = True, depth: Any = 0) -> Any:
         __tracebackhide__ = True
@@ -227,24 +233,31 @@ def raise_from_commands(shell: Any) -> None:
         )
         text = done.stdout.decode("utf-8", "replace").replace("\r\n", "\n")
         shell.user_ns["_exit_code"] = done.returncode
-        complain(done.returncode, expanded, text)
-        return SList(text.splitlines()) if split else LSString(text)
+        raise_if_failed(done.returncode, expanded, text)
+        if split:
+            return SList(text.splitlines())
+        return LSString(text)
 
     shell.system = system
     shell.getoutput = getoutput
 
 
-def complain(status: Any, command: str, output: str) -> None:
-    """Raise ShellError when `status` is not 0."""
+def raise_if_failed(status: Any, command: str, output: str) -> None:
+    """Raise ShellError when `status` is not 0; a negative one is that of a signal."""
     __tracebackhide__ = True
     if not status:
         return
+    how = "ended with status " + str(status)
     if isinstance(status, int) and status < 0:
-        try:
-            ended = "was killed by " + signal.Signals(-status).name
-        except ValueError:
-            ended = "was killed by signal " + str(-status)
-    else:
-        ended = "ended with status " + str(status)
-    tail = "\n" + output[-2000:].rstrip() if output.strip() else ""
-    raise ShellError("command " + ended + ": " + command.strip().replace("\n", " ") + tail)
+        how = "was killed by " + signal_name(-status)
+    tail = ""
+    if output.strip():
+        tail = "\n" + output[-TAIL_CHARACTERS:].rstrip()
+    raise ShellError("command " + how + ": " + command.strip().replace("\n", " ") + tail)
+
+
+def signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return "signal " + str(number)

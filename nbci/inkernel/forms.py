@@ -1,5 +1,7 @@
-"""Better forms than their own pickles for arrays and tables: nothing copied that can be mapped,
-sharing kept.
+"""Forms of arrays and tables: nothing is copied that can be mapped, and sharing is kept.
+
+The functions that make objects again (`memory_view`, `from_memory`, `view`, `view_as`, `masked`,
+`from_arrow`) stand in stored values by their names: a new name needs the old one beside it.
 """
 
 from __future__ import annotations
@@ -8,13 +10,12 @@ import pickle
 from typing import Any
 
 SMALL_BYTES = 1 << 10
-"""Arrays below this stand in the pickle itself: mapping each of many small ones would cost more
-than it saves.
-"""
+"""Arrays below this stand in the pickle: mapping many small ones costs more than it saves."""
 
 EXPORTED = "biufcSU"
-"""Kinds of numpy's types whose arrays it puts beside the pickle by itself; times and structures it
-would copy.
+"""Kinds of numpy's types whose arrays it puts beside the pickle by itself.
+
+Times and structures it would copy (`array_reduce_ex` in numpy's methods.c).
 """
 
 
@@ -42,8 +43,9 @@ def form_of(pickler: Any, obj: Any) -> Any:
 
 
 def memory_view_form(view: memoryview) -> tuple[Any, ...]:
-    """A view of the same object, which travels with it; cloudpickle would make bytes of it without
-    a word.
+    """A view of the same object, which goes with it.
+
+    cloudpickle would make bytes of it without a word.
     """
     if not view.c_contiguous:
         raise TypeError(
@@ -93,16 +95,23 @@ def array_form(pickler: Any, array: Any) -> Any:
         return (tuple, (pickler.picture.note(array, exact=True),))
     if type(array).__name__ == "memmap":
         return (view_as, (memory_form(pickler, array), type(array)))
-    whole = array.flags.c_contiguous or array.flags.f_contiguous
-    return None if whole and array.dtype.kind in EXPORTED else memory_form(pickler, array)
+    if array.dtype.kind in EXPORTED and is_contiguous(array):
+        return None
+    return memory_form(pickler, array)
+
+
+def is_contiguous(array: Any) -> bool:
+    return bool(array.flags.c_contiguous or array.flags.f_contiguous)
 
 
 def memory_form(pickler: Any, array: Any) -> tuple[Any, ...]:
     """The array's memory beside the pickle; only what is not contiguous is copied."""
     import numpy
 
-    order: Any = "F" if array.flags.f_contiguous and not array.flags.c_contiguous else "C"
-    if not (array.flags.c_contiguous or array.flags.f_contiguous):
+    order: Any = "C"
+    if array.flags.f_contiguous and not array.flags.c_contiguous:
+        order = "F"
+    if not is_contiguous(array):
         pickler.copied += array.nbytes
     flat: Any = numpy.asarray(array).ravel(order=order).view("u1")
     return (
@@ -144,7 +153,9 @@ def masked_form(array: Any) -> tuple[Any, ...]:
     """Data and mask as arrays: numpy's own pickle copies both into bytes."""
     _ = array.fill_value  # numpy fills it in when it is first read
     settings = {name: array.__dict__[name] for name in ("_fill_value", "_hardmask", "_optinfo")}
-    own_mask = array._mask if type(array._mask).__name__ == "ndarray" else None
+    own_mask = None  # `nomask` is a scalar
+    if type(array._mask).__name__ == "ndarray":
+        own_mask = array._mask
     return (masked, (type(array), array._data, own_mask, settings))
 
 
@@ -166,7 +177,9 @@ def arrow_form(pickler: Any, obj: Any) -> Any:
         return None
     if obj.get_total_buffer_size() <= obj.nbytes + obj.nbytes // 4 + SMALL_BYTES:
         return None
-    table = obj if isinstance(obj, pyarrow.Table) else pyarrow.Table.from_arrays([obj], ["column"])
+    table = obj
+    if not isinstance(obj, pyarrow.Table):
+        table = pyarrow.Table.from_arrays([obj], ["column"])
     sink = pyarrow.BufferOutputStream()
     with pyarrow.ipc.new_stream(sink, table.schema) as stream:
         stream.write_table(table)
@@ -179,36 +192,38 @@ def from_arrow(memory: Any, is_table: bool) -> Any:
     import pyarrow
 
     table = pyarrow.ipc.open_stream(pyarrow.py_buffer(memory)).read_all()
-    return table if is_table else table.column(0)
+    if is_table:
+        return table
+    return table.column(0)
 
 
 def sparse_form(matrix: Any) -> Any:
-    """For pictures: a sparse matrix without what it has found out about itself while it was read."""
+    """For pictures: a sparse matrix without what it noted of itself while it was read."""
     parts = getattr(matrix, "__dict__", None)
     if not parts or "_shape" not in parts:
         return None
-    facts = {
-        "_has_sorted_indices",
-        "_has_canonical_format",
-        "has_sorted_indices",
-        "has_canonical_format",
-    }
-    return (
-        tuple,
-        ((type(matrix), {name: part for name, part in parts.items() if name not in facts}),),
-    )
+    plain = {name: part for name, part in parts.items() if name not in FOUND_BY_SCIPY}
+    return (tuple, ((type(matrix), plain),))
+
+
+FOUND_BY_SCIPY = frozenset(
+    "_has_sorted_indices _has_canonical_format has_sorted_indices has_canonical_format".split()
+)
+"""What a sparse matrix notes of itself when somebody asks it."""
 
 
 def pandas_form(pickler: Any, obj: Any) -> Any:
-    """Tables as they are, but for pictures: there a form that does not tell how the table lays out
-    its blocks.
+    """Tables as they are; for pictures in a form that does not tell how they lay out their blocks.
+
+    pandas joins and splits blocks when a table is read.
     """
     if type(obj).__name__ in ("DataFrame", "Series"):
+        arrays = getattr(getattr(obj, "_mgr", None), "arrays", ())
         pickler.seen.add(id(obj._metadata))
-        pickler.seen.update(
-            id(array) for array in getattr(getattr(obj, "_mgr", None), "arrays", ())
-        )
-        return picture_of_table(pickler.picture, obj) if pickler.picture is not None else None
+        pickler.seen.update(map(id, arrays))
+        if pickler.picture is None:
+            return None
+        return picture_of_table(pickler.picture, obj)
     if type(obj).__name__.endswith("Dtype"):
         return without_cache(obj.__reduce_ex__(5))
     if hasattr(obj, "get_indexer") and "_data" in vars(obj):  # asking a range would make its array
@@ -220,22 +235,30 @@ def without_cache(reduced: Any) -> Any:
     """A pandas type as it was before somebody asked it something."""
     if not isinstance(reduced, tuple) or len(reduced) < 3:
         return None
-    plain, slots = reduced[2] if isinstance(reduced[2], tuple) else (reduced[2], None)
-    plain, slots = (
-        {name: part for name, part in (state or {}).items() if name != "_cache"} or None
-        for state in (plain, slots)
-    )
-    return (*reduced[:2], (plain, slots) if slots else plain, *reduced[3:])
+    plain, slots = reduced[2], None
+    if isinstance(reduced[2], tuple):
+        plain, slots = reduced[2]
+    plain, slots = attributes_without_cache(plain), attributes_without_cache(slots)
+    state: Any = plain
+    if slots:
+        state = (plain, slots)
+    return (*reduced[:2], state, *reduced[3:])
+
+
+def attributes_without_cache(attributes: Any) -> Any:
+    """The attributes without `_cache`; None for none."""
+    found = dict(attributes or {})
+    found.pop("_cache", None)
+    return found or None
 
 
 def picture_of_table(picture: Any, obj: Any) -> tuple[Any, ...]:
+    attributes = dict(obj.attrs)
     if type(obj).__name__ == "Series":
-        return (
-            tuple,
-            (("Series", obj.index, obj.name, column(picture, obj._values), dict(obj.attrs)),),
-        )
+        values = column(picture, obj._values)
+        return (tuple, (("Series", obj.index, obj.name, values, attributes),))
     columns = [column(picture, obj.iloc[:, position]._values) for position in range(obj.shape[1])]
-    return (tuple, (("DataFrame", obj.index, obj.columns, columns, dict(obj.attrs)),))
+    return (tuple, (("DataFrame", obj.index, obj.columns, columns, attributes),))
 
 
 def column(picture: Any, values: Any) -> Any:

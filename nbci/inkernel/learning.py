@@ -1,6 +1,4 @@
-"""Models and data sets of machine-learning libraries whose own pickles fail, or fail where they are
-loaded.
-"""
+"""Models and data sets of machine-learning libraries whose own pickles fail, or cannot be read."""
 
 from __future__ import annotations
 
@@ -18,20 +16,39 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BOUND_TO_PROCESS = {
-    "DatasetV2": "a tf.data set is bound to the TensorFlow of its process; pass on the arrays or paths that it is "
-    "made of, and make the data set in the step that uses it",
-    "IteratorBase": "an iterator of a tf.data set is bound to the TensorFlow of its process; pass on the arrays or "
-    "paths that the set is made of, and make both in the step that uses them",
-    "BaseSession": "an open TensorFlow session belongs to its process; save what it holds to a file, and open one in "
-    "the step that uses it",
-    "Graph": "a TensorFlow graph is bound to its process; save it to a file, or build it in the step that uses it",
-    "Operation": "an operation is bound to the TensorFlow graph of its process; build it in the step that uses it",
-    "SymbolicTensor": "a symbolic tensor is bound to the TensorFlow graph of its process; pass on its value as an "
-    "array, or build it in the step that uses it",
-    "ConcreteFunction": "a traced TensorFlow function is bound to the graph of its process; pass on the Python "
-    "function, or save it with `tf.saved_model.save`",
+    "DatasetV2": (
+        "a tf.data set is bound to the TensorFlow of its process; pass on the arrays or paths that "
+        "it is made of, and make the data set in the step that uses it"
+    ),
+    "IteratorBase": (
+        "an iterator of a tf.data set is bound to the TensorFlow of its process; pass on the "
+        "arrays or paths that the set is made of, and make both in the step that uses them"
+    ),
+    "BaseSession": (
+        "an open TensorFlow session belongs to its process; save what it holds to a file, and open "
+        "one in the step that uses it"
+    ),
+    "Graph": (
+        "a TensorFlow graph is bound to its process; save it to a file, or build it in the step "
+        "that uses it"
+    ),
+    "Operation": (
+        "an operation is bound to the TensorFlow graph of its process; build it in the step that "
+        "uses it"
+    ),
+    "SymbolicTensor": (
+        "a symbolic tensor is bound to the TensorFlow graph of its process; pass on its value as "
+        "an array, or build it in the step that uses it"
+    ),
+    "ConcreteFunction": (
+        "a traced TensorFlow function is bound to the graph of its process; pass on the Python "
+        "function, or save it with `tf.saved_model.save`"
+    ),
 }
-"""Classes of TensorFlow, and why what is of them stays where it is."""
+"""Classes of TensorFlow, and why their instances cannot be passed on.
+
+They hold handles into a runtime that belongs to the process.
+"""
 
 NOT_WRITTEN = (
     "xgboost writes no {name} of this kind to a file; pass on the arrays and labels, "
@@ -45,8 +62,8 @@ def form_of(obj: Any) -> Any:
     Raises Refused for what cannot leave its process.
     """
     package = (type(obj).__module__ or "").partition(".")[0]
-    if package == "xgboost":
-        return matrix_form(obj) if hasattr(obj, "save_binary") else None
+    if package == "xgboost" and hasattr(obj, "save_binary"):
+        return matrix_form(obj)
     if package == "tensorflow":
         refuse_bound(obj)
     return None
@@ -62,13 +79,10 @@ def refuse_bound(obj: Any) -> None:
 
 
 def matrix_form(matrix: Any) -> tuple[Any, ...]:
-    """A `DMatrix` as xgboost's own binary file, which has labels, weights, and names and types of
-    features, too.
-    """
+    """A `DMatrix` as xgboost's own binary file, which has labels, weights and features, too."""
     kind = type(matrix)
-    if (
-        kind.__name__ != "DMatrix"
-    ):  # the others hold an iterator or quantiles, which the file has not
+    # the others hold an iterator or quantiles, which the file has not
+    if kind.__name__ != "DMatrix":
         raise Refused(NOT_WRITTEN.format(name=kind.__name__))
     settings = {name: value for name, value in vars(matrix).items() if name != "handle"}
     return (matrix_of, (kind, pickle.PickleBuffer(binary_of(matrix)), settings))
@@ -76,7 +90,7 @@ def matrix_form(matrix: Any) -> tuple[Any, ...]:
 
 def binary_of(matrix: Any) -> bytes:
     """What xgboost writes; it writes to paths only."""
-    with passing_file() as path:
+    with temporary_path() as path:
         try:
             matrix.save_binary(path)
         except OSError:
@@ -89,7 +103,7 @@ def binary_of(matrix: Any) -> bytes:
 
 def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
     """The matrix that xgboost wrote."""
-    with passing_file() as path:
+    with temporary_path() as path:
         with open(path, "wb") as file:
             file.write(binary)
         matrix = kind(path, silent=True)
@@ -98,10 +112,8 @@ def matrix_of(kind: Any, binary: Any, settings: dict[str, Any]) -> Any:
 
 
 @contextlib.contextmanager
-def passing_file() -> Iterator[str]:
-    """A path for a moment; the file is nbci's, so the traces do not take it for one that the step
-    read or wrote.
-    """
+def temporary_path() -> Iterator[str]:
+    """A path for a moment; the traces do not take the file for one that the step read or wrote."""
     before = getattr(traces.noting, "on", False)
     traces.noting.on = True
     folder = tempfile.mkdtemp(prefix="nbci-")

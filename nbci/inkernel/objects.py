@@ -1,4 +1,8 @@
-"""Forms of plain Python objects whose own pickles lose something, or cannot be read again."""
+"""Forms of plain Python objects whose own pickles lose something, or cannot be read again.
+
+The functions that make objects again (`cached`, `exception`, `view_of`, `fill_...`) stand in stored
+values by their names: a new name needs the old one beside it.
+"""
 
 from __future__ import annotations
 
@@ -9,14 +13,16 @@ import inspect
 import types
 from typing import Any
 
-from .definitions import CACHED, holds_something, is_importable
+from .definitions import CACHED, contents_of, is_importable
 from .forms import Refused
 
 
 def form_of(obj: Any) -> Any:
     """How the object is reduced, or None: as it says itself."""
     if type(obj) is CACHED:
-        return None if is_importable(obj) else cached_form(obj)
+        if is_importable(obj):
+            return None
+        return cached_form(obj)
     if isinstance(obj, BaseException):
         return exception_form(obj)
     if type(obj) is memoryview:
@@ -26,11 +32,10 @@ def form_of(obj: Any) -> Any:
 
 def form_of_definition(obj: Any) -> Any:
     """How a function or a class is reduced that Python itself made from a user's, or None."""
-    if (
-        isinstance(obj, types.FunctionType)
-        and obj.__globals__ is vars(functools)
-        and "registry" in vars(obj)
-    ):
+    if not isinstance(obj, types.FunctionType):
+        return None
+    # what `functools.singledispatch` returns is a function of its module, with this attribute
+    if obj.__globals__ is vars(functools) and "registry" in vars(obj):
         return dispatch_form(obj)
     return None
 
@@ -44,22 +49,29 @@ def empty_cell() -> Any:
 
 
 def content_of(cell: Any) -> tuple[Any, ...]:
-    return (cell.cell_contents,) if holds_something(cell) else ()
+    """What is in the cell, as a tuple of one or none."""
+    return tuple(contents_of(cell))
 
 
 # functions with a cache
 
 
 def cached_form(function: Any) -> tuple[Any, ...]:
-    """With what is in the cache, and how often it was asked: a result is not computed again in a
-    later step.
+    """The function with what is in its cache, and how often that was asked.
+
+    So a result is not computed again in a later step.
     """
     info = function.cache_info()
-    settings: Any = getattr(function, "cache_parameters", dict)()
     attributes = {name: value for name, value in vars(function).items() if name != "__wrapped__"}
     filled = (attributes, entries_of(function, info), info.hits, info.misses)
-    arguments = (function.__wrapped__, info.maxsize, settings.get("typed", False))
+    arguments = (function.__wrapped__, info.maxsize, is_typed(function))
     return (cached, arguments, filled, None, None, fill_cache)
+
+
+def is_typed(function: Any) -> bool:
+    """Whether the cache tells 1 from 1.0; Python 3.8 does not say, and has it mostly off."""
+    settings: Any = getattr(function, "cache_parameters", dict)()
+    return bool(settings.get("typed", False))
 
 
 def cached(function: Any, maxsize: Any, typed: bool) -> Any:
@@ -68,43 +80,62 @@ def cached(function: Any, maxsize: Any, typed: bool) -> Any:
 
 
 def entries_of(function: Any, info: Any) -> list[tuple[Any, ...]]:
-    """Arguments and results in the cache, the one used longest ago first; none where they cannot be
-    told.
+    """Arguments and results in the cache, the one used longest ago first.
 
-    The cache is C's own (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector
-    sees into it.
+    None where they cannot be told: then the next step computes them again. The cache is C's own
+    (Modules/_functoolsmodule.c, lru_cache_tp_traverse): the garbage collector sees into it.
     """
-    settings: Any = getattr(function, "cache_parameters", dict)()
     if not info.currsize or type(function.__wrapped__) is not types.FunctionType:
         return []
     held = gc.get_referents(function)
-    tables = [
-        one
-        for one in held
-        if type(one) is dict and one is not vars(function) and len(one) == info.currsize
-    ]
-    if len(tables) != 1:
+    table = table_of_cache(function, held, info.currsize)
+    if table is None:
         return []
-    pairs = list(tables[0].items())
+    pairs = list(table.items())
     if info.maxsize is not None:
-        before = held[: next(at for at, one in enumerate(held) if one is tables[0])]
-        linked = [
-            one
-            for one in before
-            if getattr(one, "__name__", "") != "_lru_list_elem" and one is not CACHED
-        ]
-        pairs = list(zip(linked[::2], linked[1::2]))
-    if len(pairs) != info.currsize or any(key not in tables[0] for key, _ in pairs):
+        pairs = linked_pairs(held, table)
+    if len(pairs) != info.currsize or any(key not in table for key, _ in pairs):
         return []
+
+    # `kwd_mark`, the object between positional and named arguments, is held by the cache, too
     mark = next((one for one in held if type(one) is object), None)
-    if settings.get("typed"):
-        pairs = [(without_types(key, mark), result) for key, result in pairs]
-    return [(*arguments_of(key, mark), result) for key, result in pairs]
+    typed = is_typed(function)
+    entries = []
+    for key, result in pairs:
+        if typed:
+            key = without_types(key, mark)  # noqa: PLW2901  # the same key, as of another cache
+        entries.append((*arguments_of(key, mark), result))
+    return entries
+
+
+def table_of_cache(function: Any, held: list[Any], size: int) -> dict[Any, Any] | None:
+    """The dict of the cache, among what the function holds; None if it cannot be told."""
+    own = vars(function)
+    dicts = [one for one in held if type(one) is dict and one is not own]
+    tables = [one for one in dicts if len(one) == size]
+    if len(tables) != 1:
+        return None
+    return tables[0]
+
+
+def linked_pairs(held: list[Any], table: dict[Any, Any]) -> list[tuple[Any, Any]]:
+    """Keys and results in the order of use: a bounded cache keeps its entries in a linked list.
+
+    The list is traversed before the table: link, key, result, link, ...
+    """
+    linked: list[Any] = []
+    for one in held:
+        if one is table:
+            break
+        if getattr(one, "__name__", "") != "_lru_list_elem" and one is not CACHED:
+            linked.append(one)
+    return list(zip(linked[::2], linked[1::2]))
 
 
 def without_types(key: Any, mark: Any) -> Any:
-    """A key of a cache that tells types apart as one that does not: the types of all arguments
-    stand at its end.
+    """A key of a cache that tells types apart, as one that does not.
+
+    The types of all arguments stand at its end: `functools._make_key`.
     """
     parts = list(key)
     positional = next((at for at, part in enumerate(parts) if part is mark), len(parts) // 2)
@@ -139,7 +170,11 @@ def fill_cache(function: Any, filled: tuple[Any, ...]) -> None:
         return
     wrapped = function.__wrapped__
     code = wrapped.__code__
-    evicted = misses - len(entries) if len(entries) == function.cache_info().maxsize else 0
+    # misses beyond the entries were evicted: calls with arguments that nobody else has, so that the
+    # counts of `cache_info()` are the same
+    evicted = 0
+    if len(entries) == function.cache_info().maxsize:
+        evicted = misses - len(entries)
     calls = [((fill_cache, number), {}, None) for number in range(evicted)] + entries
     try:
         wrapped.__code__ = handing_out(len(code.co_freevars))
@@ -152,21 +187,19 @@ def fill_cache(function: Any, filled: tuple[Any, ...]) -> None:
 
 
 def handing_out(free: int) -> types.CodeType:
-    """Code that gives the next of the results, with as many free variables as the code that it
-    stands for.
+    """Code that gives the next of the results.
+
+    `__code__` can be set only to code with as many free variables as the function's own has.
     """
     names = ["v%d" % number for number in range(free)]
-    source = (
-        "def outer():\n"
-        + "".join("    " + name + " = None\n" for name in names)
-        + "    def inner(*positional, **named):\n        "
-        + "".join(name + "; " for name in names)
-        + "return __import__('sys').modules["
-        + repr(__name__)
-        + "].results.pop()\n    return inner"
-    )
+    lines = ["def outer():"]
+    lines += ["    " + name + " = None" for name in names]
+    lines += ["    def inner(*positional, **named):"]
+    lines += ["        " + name for name in names]
+    lines += ["        return __import__('sys').modules[" + repr(__name__) + "].results.pop()"]
+    lines += ["    return inner"]
     space: dict[str, Any] = {}
-    exec(source, space)
+    exec("\n".join(lines), space)
     code: types.CodeType = space["outer"]().__code__
     return code
 
@@ -194,14 +227,15 @@ def fill_registry(function: Any, filled: tuple[Any, ...]) -> None:
 
 
 def exception_form(error: BaseException) -> Any:
-    """Without its constructor, which may want other arguments than it passed on; with its cause and
-    context.
+    """The exception with cause and context, made again without its constructor.
+
+    The constructor may want other arguments than it passed on to `BaseException`, whose own pickle
+    calls it with these.
     """
     kind: Any = type(error)
-    if (
-        kind.__reduce__ is not BaseException.__reduce__
-        or kind.__reduce_ex__ is not object.__reduce_ex__
-    ):
+    if kind.__reduce__ is not BaseException.__reduce__:
+        return None
+    if kind.__reduce_ex__ is not object.__reduce_ex__:
         return None
     chain = (error.__cause__, error.__context__, error.__suppress_context__)
     return (exception, (kind, error.args), (dict(vars(error)), chain), None, None, fill_exception)
@@ -209,19 +243,19 @@ def exception_form(error: BaseException) -> Any:
 
 def exception(kind: Any, arguments: tuple[Any, ...]) -> Any:
     """The exception as its first base in C makes it."""
-    base = next(
-        one
-        for one in kind.__mro__
-        if "__init__" in vars(one) and not is_pythons(vars(one)["__init__"])
-    )
-    maker = next(
-        one
-        for one in kind.__mro__
-        if "__new__" in vars(one) and not is_pythons(vars(one)["__new__"])
-    )
+    base = first_base_in_c(kind, "__init__")
+    maker = first_base_in_c(kind, "__new__")
     error = maker.__new__(kind, *arguments)
     base.__init__(error, *arguments)
     return error
+
+
+def first_base_in_c(kind: Any, method: str) -> Any:
+    """The first class of the bases that has its own method, not written in Python."""
+    for base in kind.__mro__:
+        if method in vars(base) and not is_pythons(vars(base)[method]):
+            return base
+    return object
 
 
 def is_pythons(method: Any) -> bool:
@@ -239,34 +273,37 @@ def fill_exception(error: BaseException, filled: tuple[Any, ...]) -> None:
 
 
 def own_attributes(kind: Any) -> dict[str, Any]:
-    """Attributes that cloudpickle takes for inherited ones, because a base has the very same
-    object.
+    """Attributes that cloudpickle takes for inherited ones: a base has the very same object.
 
     The base may get another one later (`_extract_class_dict` in cloudpickle.py).
     """
     bases = [vars(base) for base in kind.__mro__[1:]]
-    return {
-        "".join(name): value
-        for name, value in sorted(vars(kind).items())
-        if not name.startswith("__") and any(name in base and base[name] is value for base in bases)
-    }
+    found = {}
+    for name, value in sorted(vars(kind).items()):
+        if name.startswith("__"):
+            continue
+        if any(name in base and base[name] is value for base in bases):
+            # A copy of the name: pickle writes the same object once, and whether a name is the
+            # same object as another depends on interning.
+            found["".join(name)] = value
+    return found
 
 
 def class_without_effects(  # noqa: PLR0917  # called as cloudpickle's own function is
     kind: Any, name: str, bases: Any, settings: Any, identity: Any, extra: Any
 ) -> Any:
-    """The class as cloudpickle begins it, but its metaclass and bases are not told again: they
-    were, in their time.
+    """The class as cloudpickle begins it, without calling its metaclass and bases again.
+
+    Their hooks (`__init_subclass__`, a metaclass's `__new__`) ran when the class was defined.
     """
     from cloudpickle import cloudpickle as inner  # type: ignore[import-untyped]  # it has no types
 
     known = inner._DYNAMIC_CLASS_TRACKER_BY_ID.get(identity)
     if known is not None:
         return known
+    kind_of_library = kind
     if kind is not type and kind.__module__ == "__main__":
         kind_of_library = next(one for one in kind.__mro__ if one.__module__ != "__main__")
-    else:
-        kind_of_library = kind
     with Silenced(bases):
         if kind_of_library is kind:
             return inner._make_skeleton_class(kind, name, bases, settings, identity, extra)
@@ -279,11 +316,10 @@ class Silenced:
 
     def __init__(self, bases: Any) -> None:
         found = [one for base in bases for one in getattr(base, "__mro__", ())]
-        self.hooks = [
-            (one, vars(one)["__init_subclass__"])
-            for one in dict.fromkeys(found)
-            if one.__module__ == "__main__" and "__init_subclass__" in vars(one)
-        ]
+        self.hooks = []
+        for one in dict.fromkeys(found):
+            if one.__module__ == "__main__" and "__init_subclass__" in vars(one):
+                self.hooks.append((one, vars(one)["__init_subclass__"]))
 
     def __enter__(self) -> None:
         for kind, _ in self.hooks:
@@ -300,19 +336,18 @@ def does_nothing(kind: Any, /, **settings: Any) -> None:
 
 # objects whose classes say how they are made again
 
-REMAKING = ("__new__", "__reduce__", "__reduce_ex__", "__getattr__")
+RECONSTRUCTION = ("__new__", "__reduce__", "__reduce_ex__", "__getattr__")
 """Methods that, written in Python, may not go together with how a pickle is read."""
 
 
 def checked_form(obj: Any) -> Any:
-    """As the object says itself, once it is sure that this can be read: else the next step would
-    fail, not this one.
+    """As the object says itself, once it is sure that this can be read.
 
-    Nothing of the user's is called but what says how the object is reduced: its constructor may
-    count or register.
+    Else the next step would fail, not this one. Nothing of the user's is called but what says how
+    the object is reduced: its constructor may count or register.
     """
     kind = type(obj)
-    if not any(is_pythons(getattr(kind, name, None)) for name in REMAKING):
+    if not any(is_pythons(getattr(kind, name, None)) for name in RECONSTRUCTION):
         return None
     reduced = obj.__reduce_ex__(5)
     if isinstance(reduced, tuple) and len(reduced) > 1 and isinstance(reduced[1], tuple):
@@ -350,22 +385,18 @@ def check_arguments(maker: Any, arguments: tuple[Any, ...]) -> None:
 
 
 def check_attributes(kind: Any, maker: Any) -> None:
-    """Refuse a `__getattr__` that fails on an object that has no attributes yet, which a pickle
-    asks first.
-    """
-    bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
-    if (
-        not bare
-        or not is_pythons(getattr(kind, "__getattr__", None))
-        or hasattr(kind, "__setstate__")
-    ):
+    """Refuse a `__getattr__` that fails on an object without attributes: pickle calls it there."""
+    is_bare = maker is copyreg.__newobj__ and kind.__new__ is object.__new__  # type: ignore[attr-defined]  # not in typeshed
+    if not is_bare or hasattr(kind, "__setstate__"):
+        return
+    if not is_pythons(getattr(kind, "__getattr__", None)):
         return
     try:
         getattr(kind.__new__(kind), "__setstate__", None)
     except Exception as error:  # noqa: BLE001  # user code can raise anything
         raise Refused(
-            "it could not be loaded again: `%s.__getattr__` raises %s on an object that has no attributes yet; let it "
-            "raise AttributeError for names that begin with two underscores"
+            "it could not be loaded again: `%s.__getattr__` raises %s on an object that has no "
+            "attributes yet; let it raise AttributeError for names that begin with two underscores"
             % (kind.__qualname__, type(error).__name__)
         ) from None
 
@@ -374,7 +405,7 @@ def check_attributes(kind: Any, maker: Any) -> None:
 
 
 def view_form(view: memoryview) -> tuple[Any, ...]:
-    """A view of the same object, which goes with it; the form and the place are counted in bytes."""
+    """A view of the same object, which goes with it; place and size are in bytes."""
     if not view.contiguous or view.ndim != 1:
         raise TypeError("a memoryview of several dimensions or with gaps cannot be saved")
     whole = memoryview(view.obj).cast("B")
@@ -385,13 +416,13 @@ def view_form(view: memoryview) -> tuple[Any, ...]:
 def view_of(held: Any, start: int, size: int, form: Any, readonly: bool) -> Any:
     """The view of so many bytes."""
     view = memoryview(held).cast("B")[start : start + size].cast(form)
-    return view.toreadonly() if readonly else view
+    if readonly:
+        return view.toreadonly()
+    return view
 
 
 def address_of(view: memoryview) -> int:
-    """Where in memory the view begins; asked of a copy of its description, since a view does not
-    tell.
-    """
+    """Where in memory the view begins, by the C API: a view itself does not say."""
     import ctypes
 
     class Buffer(ctypes.Structure):

@@ -1,6 +1,4 @@
-"""The pickler of values: it knows the notebook, and gives arrays the form in which they can be
-mapped.
-"""
+"""The pickler of values: it knows the notebook, and gives arrays a form that can be mapped."""
 
 from __future__ import annotations
 
@@ -19,11 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 CELL_FILES = (os.path.join(tempfile.gettempdir(), "ipykernel_"), "<ipython-input-")
-"""How the names of cells' code begin; they hold the process id or a count, and digests must repeat.
-"""
+"""How the names of cells' code begin: with the process id or a count, and digests must repeat."""
 
 state: dict[str, Any] = {"step": ""}
-"""The step that runs."""
+"""The step that runs: set by `values` before anything is dumped or loaded."""
 
 
 def main() -> dict[str, Any]:
@@ -32,9 +29,7 @@ def main() -> dict[str, Any]:
 
 
 def main_globals() -> dict[str, Any]:
-    """What functions that step cells defined have as their globals after loading: the notebook's
-    own.
-    """
+    """The globals of functions of the notebook after loading; stored values name this function."""
     return main()
 
 
@@ -46,12 +41,19 @@ class MainGlobals:
 
 
 def set_function(function: Any, parts: tuple[Any, ...]) -> None:
-    """Fill in a function as cloudpickle does, but leave names alone that the notebook has already."""
+    """Fill in a function as cloudpickle does, but keep names that the notebook has already.
+
+    `parts` are attributes, what cloudpickle sets besides, and contents of cells. Values of earlier
+    versions have no third part.
+    """
     from cloudpickle.cloudpickle import _function_setstate  # type: ignore[import-untyped]  # it has no types
 
     plain, slots = parts[:2]
     slots = dict(slots)
-    for cell, held in zip(function.__closure__ or (), parts[2] if len(parts) > 2 else ()):
+    contents: tuple[Any, ...] = ()
+    if len(parts) > 2:
+        contents = parts[2]
+    for cell, held in zip(function.__closure__ or (), contents):
         if held:
             cell.cell_contents = held[0]
     if function.__globals__ is main():
@@ -65,16 +67,17 @@ def set_function(function: Any, parts: tuple[Any, ...]) -> None:
 def pickler(
     file: Any, buffers: Any, shared: Any = (), picture: Any = None, named: bool = False
 ) -> Any:
-    """A cloudpickle pickler that knows the notebook; a function, since cloudpickle may arrive after
-    this module.
+    """A cloudpickle pickler that knows the notebook.
 
-    `shared` are ids of numpy base arrays whose views keep sharing; `picture` takes note of the
-    large arrays instead of writing them, in a form that reading a table does not change. `named`:
-    plain lists and the like that the notebook's cells made are named, too. Afterwards `refs` has
-    the names of what those cells made that is only named, `reads` the names that functions in it
-    look up when they are called, `copied` the bytes of arrays that had to be copied, `seen` the ids
-    of what is not part of the value, such as what pandas tables share among themselves, and `held`
-    the classes and functions that it holds.
+    A function, since cloudpickle may arrive after this module. `shared` are ids of numpy base
+    arrays whose views keep sharing. `picture` takes note of the large arrays instead of writing
+    them, in a form that reading a table does not change. `named`: plain lists and the like that the
+    notebook's cells made are named, too.
+
+    What it has afterwards: `refs`, the names of what those cells made that is only named; `reads`,
+    the names that functions in it look up when they are called; `copied`, the bytes of arrays that
+    had to be copied; `seen`, the ids of what is not part of the value, such as what pandas tables
+    share among themselves; `held`, those of the classes and functions that it holds.
     """
     if "cloudpickle" not in sys.modules and "_nbci.facts" in sys.modules:
         sys.modules["_nbci.facts"].baseline.add("cloudpickle")
@@ -85,7 +88,7 @@ def pickler(
         def reducer_override(self, obj: Any) -> Any:
             address = definitions.addresses.get(id(obj))
             if address is not None:
-                return definitions.find, self.noted(address, obj)
+                return definitions.find, self.note_address(address, obj)
             if isinstance(obj, (type, types.FunctionType)):
                 return self.reduce_definition(obj)
             if isinstance(obj, definitions.CELL):
@@ -95,20 +98,13 @@ def pickler(
                 return cloudpickle.Pickler.dispatch_table[types.CodeType](obj)
             if isinstance(obj, io.IOBase) and not isinstance(obj, (io.StringIO, io.BytesIO)):
                 raise Refused("an open file belongs to the process that opened it")
-            special = forms.form_of(self, obj)
-            if special is None:
-                special = learning.form_of(obj)
-            if special is None:
-                special = objects.form_of(obj)
-            if special is None and picture is None and type(obj) not in self.checked:
-                self.checked.add(type(obj))
-                if type(obj) not in self.dispatch_table:
-                    special = objects.checked_form(obj)
-            return (
-                special if special is not None else cloudpickle.Pickler.reducer_override(self, obj)
-            )
+            special = special_form(self, obj)
+            if special is not None:
+                return special
+            return cloudpickle.Pickler.reducer_override(self, obj)
 
-        def noted(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
+        def note_address(self, address: tuple[str, int], obj: Any) -> tuple[str, int]:
+            """Note that the object is only named; its address."""
             if address[0] not in self.refs:
                 self.refs.add(address[0])
                 self.reads |= names_behind({address[0]})
@@ -146,22 +142,22 @@ def pickler(
             return (reduced[0], arguments, (plain, slots, contents), None, None, set_function)
 
         def imported_globals(self, function: Any, found: dict[str, Any]) -> dict[str, Any]:
-            """The globals that come with the function; the others are values, or made by cells of
-            all steps.
-            """
+            """The globals that come with the function; others are values, or made in every step."""
             names = set(inner._extract_code_globals(function.__code__))
-            unknown = {name for name in names - main().keys() if not hasattr(builtins, name)}
-            imported = {name for name in names & main().keys() if is_imported(main()[name])}
-            self.reads |= unknown | (names & main().keys()) - imported
+            known = names & main().keys()
+            unknown = {name for name in names - known if not hasattr(builtins, name)}
+            imported = {name for name in known if is_imported(main()[name])}
+            self.reads |= unknown | (known - imported)
             self.refs |= names & definitions.made.keys()
             self.reads |= names_behind(names)
             return {name: value for name, value in found.items() if name in imported}
 
+    # Only then: with this method, pickle calls into Python for each object of the value.
     if named:
 
         def persistent_id(self: Any, obj: Any) -> Any:
             if id(obj) in definitions.containers:
-                return self.noted(definitions.addresses[id(obj)], obj)
+                return self.note_address(definitions.addresses[id(obj)], obj)
             return None
 
         Pickler.persistent_id = persistent_id
@@ -172,10 +168,25 @@ def pickler(
     return made
 
 
-def names_behind(names: Iterable[str]) -> set[str]:
-    """The names that functions look up when they are called, of those that these names of what the
-    notebook's cells made lead to.
+def special_form(pickler: Any, obj: Any) -> Any:
+    """How the object is reduced by one of our forms; None: as it says itself.
+
+    That it can be read again is checked once for each type.
     """
+    special = forms.form_of(pickler, obj)
+    if special is None:
+        special = learning.form_of(obj)
+    if special is None:
+        special = objects.form_of(obj)
+    if special is None and pickler.picture is None and type(obj) not in pickler.checked:
+        pickler.checked.add(type(obj))
+        if type(obj) not in pickler.dispatch_table:
+            special = objects.checked_form(obj)
+    return special
+
+
+def names_behind(names: Iterable[str]) -> set[str]:
+    """The names that functions read when called, behind names of the notebook's cells."""
     from cloudpickle import cloudpickle as inner
 
     found: set[str] = set()
@@ -187,9 +198,9 @@ def names_behind(names: Iterable[str]) -> set[str]:
         seen.add(name)
         for obj in definitions.made[name].objects:
             if isinstance(obj, types.FunctionType) and obj.__globals__ is main():
-                read = set(inner._extract_code_globals(obj.__code__))
-                found |= {one for one in read & main().keys() if not is_imported(main()[one])}
-                pending += read
+                reads = set(inner._extract_code_globals(obj.__code__))
+                found |= {one for one in reads & main().keys() if not is_imported(main()[one])}
+                pending += reads
     return found
 
 
@@ -201,8 +212,9 @@ def is_imported(value: Any) -> bool:
 
 
 def repeatable_id(obj: type) -> None:
-    """Give a class its identity for cloudpickle from where it was defined, not at random, so that
-    digests repeat.
+    """Give a class its identity for cloudpickle from where it was defined, so that digests repeat.
+
+    cloudpickle takes a random one (`_get_or_create_tracker_id` in cloudpickle.py).
     """
     from cloudpickle import cloudpickle as inner
 

@@ -1,5 +1,6 @@
-"""Settings of the process and of libraries that a step changed: the steps after it run in processes
-of their own.
+"""Settings of the process and of libraries that a step changed, which the next steps do not have.
+
+Each step runs in a process of its own, so a changed setting stays behind: the user is told.
 """
 
 from __future__ import annotations
@@ -13,7 +14,11 @@ from typing import Any
 from . import arrivals, traces
 
 SHOWN = 4
-"""So many names of changed settings are told."""
+"""So many names of changed settings are shown."""
+LIMITS = (
+    *("RLIMIT_AS", "RLIMIT_CPU", "RLIMIT_NOFILE"),
+    *("RLIMIT_STACK", "RLIMIT_CORE", "RLIMIT_FSIZE"),
+)
 SIGNALS = ("SIGALRM", "SIGHUP", "SIGPIPE", "SIGTERM", "SIGUSR1", "SIGUSR2")
 FOLLOWS_THE_BACKEND = ("backend", "backend_fallback", "interactive")
 """matplotlib settles these itself when it first draws."""
@@ -54,7 +59,7 @@ def folder(_: Any) -> dict[str, Any]:
 
 
 def umask(_: Any) -> dict[str, Any]:
-    """Where it can be read without setting it, which other threads would notice."""
+    """The umask where it can be read without setting it, which other threads would notice."""
     with contextlib.suppress(OSError), open("/proc/self/status", "rb") as file:
         return {"": file.read(200).partition(b"\nUmask:")[2][:6]}
     return {}
@@ -64,9 +69,8 @@ def interpreter(_: Any) -> dict[str, Any]:
     found = {"recursion limit": sys.getrecursionlimit(), "switch interval": sys.getswitchinterval()}
     if hasattr(sys, "get_int_max_str_digits"):
         found["longest int"] = sys.get_int_max_str_digits()
-    found.update(
-        {"sys." + name: id(getattr(sys, name)) for name in ("stdout", "stderr", "excepthook")}
-    )
+    for name in ("stdout", "stderr", "excepthook"):
+        found["sys." + name] = id(getattr(sys, name))
     found["sys.dont_write_bytecode"] = sys.dont_write_bytecode
     return found
 
@@ -94,20 +98,21 @@ def time_zone(time: Any) -> dict[str, Any]:
 
 def decimals(decimal: Any) -> dict[str, Any]:
     context = decimal.getcontext()
-    names = ("prec", "rounding", "Emin", "Emax", "capitals", "clamp")
-    traps = tuple(sorted(signal.__name__ for signal, on in context.traps.items() if on))
-    return {**{name: getattr(context, name) for name in names}, "traps": traps}
+    found = {}
+    for name in ("prec", "rounding", "Emin", "Emax", "capitals", "clamp"):
+        found[name] = getattr(context, name)
+    found["traps"] = tuple(sorted(signal.__name__ for signal, on in context.traps.items() if on))
+    return found
 
 
 def filters(warnings: Any) -> dict[str, Any]:
-    return {
-        " ".join(part for part in spelt(*entry[:4]) if part): True for entry in warnings.filters
-    }
+    return dict.fromkeys((filter_text(*entry[:4]) for entry in warnings.filters), True)
 
 
-def spelt(action: str, message: Any, category: Any, module: Any) -> list[str]:
-    patterns = [getattr(pattern, "pattern", pattern) for pattern in (message, module)]
-    return [action, category.__name__, *(str(pattern) for pattern in patterns if pattern)]
+def filter_text(action: str, message: Any, category: Any, module: Any) -> str:
+    # a regular expression by its text, since Python compiles it
+    patterns = [getattr(pattern, "pattern", pattern) for pattern in (message, module) if pattern]
+    return " ".join(filter(None, [action, category.__name__, *map(str, patterns)]))
 
 
 def loggers(logging: Any) -> dict[str, Any]:
@@ -124,27 +129,19 @@ def loggers(logging: Any) -> dict[str, Any]:
 
 
 def limits(resource: Any) -> dict[str, Any]:
-    names = (
-        "RLIMIT_AS",
-        "RLIMIT_CPU",
-        "RLIMIT_NOFILE",
-        "RLIMIT_STACK",
-        "RLIMIT_CORE",
-        "RLIMIT_FSIZE",
-    )
-    return {
-        name: resource.getrlimit(getattr(resource, name))
-        for name in names
-        if hasattr(resource, name)
-    }
+    found = {}
+    for name in LIMITS:
+        if hasattr(resource, name):
+            found[name] = resource.getrlimit(getattr(resource, name))
+    return found
 
 
 def handlers(signal: Any) -> dict[str, Any]:
-    return {
-        name: id(signal.getsignal(getattr(signal, name)))
-        for name in SIGNALS
-        if hasattr(signal, name)
-    }
+    found = {}
+    for name in SIGNALS:
+        if hasattr(signal, name):
+            found[name] = id(signal.getsignal(getattr(signal, name)))
+    return found
 
 
 def start_method(multiprocessing: Any) -> dict[str, Any]:
@@ -194,20 +191,28 @@ def pandas_options(pandas: Any) -> dict[str, Any]:
 
 def pandas_methods(pandas: Any) -> dict[str, Any]:
     """What was added to pandas' classes: accessors, `tqdm.pandas()`."""
-    kinds = (pandas.DataFrame, pandas.Series, pandas.Index)
-    return {
-        kind.__name__ + "." + name: id(value)
-        for kind in kinds
-        for name, value in vars(kind).items()
-    }
+    found = {}
+    for kind in pandas_classes(pandas):
+        for name, value in vars(kind).items():
+            found[kind.__name__ + "." + name] = id(value)
+    return found
 
 
 def pandas_members(pandas: Any) -> Any:
-    return [tuple(vars(kind).values()) for kind in (pandas.DataFrame, pandas.Series, pandas.Index)]
+    return [tuple(vars(kind).values()) for kind in pandas_classes(pandas)]
+
+
+def pandas_classes(pandas: Any) -> tuple[Any, ...]:
+    return (pandas.DataFrame, pandas.Series, pandas.Index)
+
+
+def texts(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings by their texts, which stay as they are when a value is changed in place."""
+    return {name: repr(value) for name, value in settings.items()}
 
 
 def numpy_printing(numpy: Any) -> dict[str, Any]:
-    return {name: repr(value) for name, value in numpy.get_printoptions().items()}
+    return texts(numpy.get_printoptions())
 
 
 def numpy_errors(numpy: Any) -> dict[str, Any]:
@@ -215,18 +220,23 @@ def numpy_errors(numpy: Any) -> dict[str, Any]:
 
 
 def sklearn_config(sklearn: Any) -> dict[str, Any]:
-    return {name: repr(value) for name, value in sklearn.get_config().items()}
+    return texts(sklearn.get_config())
 
 
 def plot_settings(matplotlib: Any) -> dict[str, Any]:
-    settings = dict.copy(matplotlib.rcParams)
+    settings = dict.copy(matplotlib.rcParams)  # the class's own methods resolve the back end
     backend = settings.get("backend")
-    found = {
-        name: repr(value) if isinstance(value, list) else value for name, value in settings.items()
-    }
+    found = {}
+    for name, value in settings.items():
+        if isinstance(value, list):
+            value = repr(value)  # noqa: PLW2901  # it may be changed in place
+        found[name] = value
     for name in FOLLOWS_THE_BACKEND:
         found.pop(name, None)
-    found["backend"] = backend if isinstance(backend, str) and not is_inline(backend) else None
+
+    found["backend"] = None
+    if isinstance(backend, str) and not is_inline(backend):
+        found["backend"] = backend
     return found
 
 
@@ -246,7 +256,7 @@ def altair_settings(altair: Any) -> dict[str, Any]:
 
 
 def xarray_options(xarray: Any) -> dict[str, Any]:
-    return {name: repr(value) for name, value in xarray.get_options().items()}
+    return texts(xarray.get_options())
 
 
 def dask_config(config: Any) -> dict[str, Any]:
@@ -254,7 +264,7 @@ def dask_config(config: Any) -> dict[str, Any]:
 
 
 def jax_config(jax: Any) -> dict[str, Any]:
-    return {name: repr(value) for name, value in jax.config.values.items()}
+    return texts(jax.config.values)
 
 
 def torch_settings(torch: Any) -> dict[str, Any]:
@@ -274,7 +284,9 @@ def tracking(fluent: Any) -> dict[str, Any]:
 def flat(prefix: str, settings: Any) -> Any:
     """Nested settings as (dotted name, text)."""
     for name, value in list(settings.items()):
-        full = prefix + "." + str(name) if prefix else str(name)
+        full = str(name)
+        if prefix:
+            full = prefix + "." + full
         if isinstance(value, dict):
             yield from flat(full, value)
         else:
@@ -330,6 +342,8 @@ KINDS = [
     Kind("mlflow's tracking", "mlflow.tracking.fluent", tracking),
 ]
 
+# What follows is this kernel's own, from `begin` to `finish`.
+
 first: dict[str, dict[str, Any]] = {}
 """Each kind's settings before the step's own cells, or when its library came."""
 last: dict[str, dict[str, Any]] = {}
@@ -343,8 +357,9 @@ ABSENT = object()
 
 
 def begin() -> None:
-    """Take a picture of all settings, and compare with it after each cell: only there a context's
-    settings are seen.
+    """Take a picture of all settings, and compare with it after each cell.
+
+    Only there the settings of a context (`decimal`, numpy) are seen: nbci's own calls have another.
     """
     from IPython import get_ipython
 
@@ -364,7 +379,9 @@ def picture(kind: Kind, owner: Any) -> None:
 
 def remember(kind: Kind, owner: Any) -> None:
     last[kind.name] = kind.read(owner)
-    tokens[kind.name] = kind.token(owner) if kind.token is not None else None
+    tokens[kind.name] = None
+    if kind.token is not None:
+        tokens[kind.name] = kind.token(owner)
     first[kind.name] = dict(last[kind.name])
 
 
@@ -378,7 +395,9 @@ def after_cell(result: Any) -> None:
     known.update(came)
     for kind in KINDS:
         if kind.name in first:
-            imported = came if kind.words and not mentions(text, kind) else []
+            imported: list[str] = []
+            if kind.words and not mentions(text, kind):
+                imported = came
             traces.quietly(note_changes, kind, count, imported)
 
 
@@ -399,7 +418,7 @@ def note_changes(kind: Kind, count: int, imported: list[str]) -> None:
         return
     last[kind.name] = now
     of_imports = imported and not any_own(imported)
-    for name in differing(before, now):
+    for name in differing_names(before, now):
         if not of_imports:
             changed_in[kind.name, name] = count
         elif name in now:
@@ -414,29 +433,32 @@ def any_own(imported: list[str]) -> bool:
     return any(isinstance(file, str) and traces.is_own(file) for file in files)
 
 
-def differing(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differing_names(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     return [name for name in {**before, **now} if before.get(name, ABSENT) != now.get(name, ABSENT)]
 
 
 def finish() -> list[list[Any]]:
-    """What is not as it was at the beginning, as `[execution count, what]`, a line for each cell
-    that changed it.
+    """What is not as it was at the beginning, as `[execution count, text]`.
+
+    There is a line for each cell that changed something.
     """
     lines: dict[int, list[str]] = {}
     for kind in KINDS:
         by_cell: dict[int, list[str]] = {}
-        for name in differing(first.get(kind.name, {}), last.get(kind.name, {})):
+        for name in differing_names(first.get(kind.name, {}), last.get(kind.name, {})):
             by_cell.setdefault(changed_in.get((kind.name, name), 0), []).append(name)
         for count, names in by_cell.items():
-            lines.setdefault(count, []).append(described(kind.name, names))
-    return [[count, "it changed " + ", ".join(said)] for count, said in sorted(lines.items())]
+            lines.setdefault(count, []).append(settings_text(kind.name, names))
+    return [[count, "it changed " + ", ".join(changes)] for count, changes in sorted(lines.items())]
 
 
-def described(kind: str, names: list[str]) -> str:
+def settings_text(kind: str, names: list[str]) -> str:
+    """The kind of settings with the names of those that changed, at most `SHOWN`."""
     shown = [name for name in names if name]
     if not shown:
         return kind
+    text = ", ".join(shown[:SHOWN])
     more = len(shown) - SHOWN
-    return (
-        kind + " (" + ", ".join(shown[:SHOWN]) + (" and %d more" % more if more > 0 else "") + ")"
-    )
+    if more > 0:
+        text += " and %d more" % more
+    return kind + " (" + text + ")"

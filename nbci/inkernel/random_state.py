@@ -1,5 +1,4 @@
-"""The state of the global random generators: a step begins with what the one before it left, and
-hands on its own.
+"""The state of the global random generators: a step begins with what the one before it left.
 
 Nobody can tell from code who draws from them, so it is seen: at a step's end, by whether the state
 has changed. A state that nobody seeded is not handed on: it stays as unpredictable as in a notebook
@@ -53,14 +52,12 @@ class Random:
         return seeded.get(self.module, False)
 
     def is_of_imports(self, random: Any, start: bytes, state: bytes) -> bool:
-        """Whether no more was drawn than modules draw once, when they are imported (rich, for the
-        ids of styles).
+        """Whether no more was drawn than modules draw once, when they are imported.
+
+        rich does, for the ids of styles.
         """
-        drawers = [
-            module
-            for name, module in list(sys.modules.items())
-            if name not in known and holds(random, module)
-        ]
+        imported = [module for name, module in list(sys.modules.items()) if name not in known]
+        drawers = [module for module in imported if holds(random, module)]
         generator = random.Random()
         generator.setstate(pickle.loads(start))
         for _ in range(WORDS_AN_IMPORT * len(drawers)):
@@ -71,8 +68,9 @@ class Random:
 
 
 class NumpyRandom:
-    """The generator behind `numpy.random.rand()`; scikit-learn, pandas and scipy use it where they
-    are given none.
+    """The generator behind `numpy.random.rand()`.
+
+    scikit-learn, pandas and scipy use it where they are given none.
     """
 
     module = "numpy.random"
@@ -94,13 +92,11 @@ class NumpyRandom:
         return False
 
     def is_seeded(self, random: Any) -> bool:
-        """Also by somebody who took `seed` before it was watched: numpy forgets the entropy that it
-        began with.
-        """
+        """Whether `seed` was called, also by code that took it before it was watched."""
         generator = random.mtrand._rand._bit_generator
-        return seeded.get(
-            self.module, generator._seed_seq is None or type(generator).__name__ != "MT19937"
-        )
+        # legacy seeding forgets the entropy with which numpy began; another generator was chosen
+        looks_seeded = generator._seed_seq is None or type(generator).__name__ != "MT19937"
+        return seeded.get(self.module, looks_seeded)
 
 
 class Torch:
@@ -112,22 +108,23 @@ class Torch:
         """Its functions stay as they are: TorchScript knows them by their identity."""
 
     def read(self, torch: Any) -> bytes:
-        gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
-        state = [
-            torch.initial_seed(),
-            numbers(torch.get_rng_state()),
-            [numbers(gpu) for gpu in gpus],
-        ]
-        return pickle.dumps(state, 4)
+        gpus = []
+        if torch.cuda.is_initialized():  # asking would initialise it, and take GPU memory
+            gpus = torch.cuda.get_rng_state_all()
+        cpu = bytes_of(torch.get_rng_state())
+        return pickle.dumps([torch.initial_seed(), cpu, list(map(bytes_of, gpus))], 4)
 
     def write(self, torch: Any, state: bytes) -> None:
-        """A GPU that is not in use yet gets its state, or the seed, when it first is; torch sees to
-        that.
+        """Set the seed and the states; a GPU that is not in use yet gets its own when it first is.
+
+        torch queues what is set before CUDA is initialised (`torch.cuda._lazy_call`).
         """
         seed, cpu, gpus = pickle.loads(state)
         torch.manual_seed(seed)
         torch.set_rng_state(torch.tensor(list(cpu), dtype=torch.uint8))
-        for number, gpu in enumerate(gpus[: torch.cuda.device_count()] if gpus else ()):
+        if gpus:
+            gpus = gpus[: torch.cuda.device_count()]  # only then asked: it takes its time
+        for number, gpu in enumerate(gpus):
             torch.cuda.set_rng_state(torch.tensor(list(gpu), dtype=torch.uint8), number)
 
     def is_of_imports(self, torch: Any, start: bytes, state: bytes) -> bool:
@@ -142,14 +139,11 @@ def holds(random: Any, module: Any) -> bool:
     space = getattr(module, "__dict__", {})
     if traces.is_own(str(space.get("__file__") or "<frozen")):
         return False
-    return any(
-        getattr(value, "__self__", None) is random._inst
-        for value in list(space.values())
-        if callable(value)
-    )
+    functions = filter(callable, list(space.values()))
+    return any(getattr(function, "__self__", None) is random._inst for function in functions)
 
 
-def numbers(tensor: Any) -> bytes:
+def bytes_of(tensor: Any) -> bytes:
     return bytes(tensor.tolist())
 
 
@@ -157,30 +151,31 @@ GENERATORS: list[Any] = [Random(), NumpyRandom(), Torch()]
 
 
 def note_calls(module: str, holder: Any, name: str, seeds: bool) -> None:
-    """Note calls of the function that sets a generator; `seeds`: without an argument it makes it
-    unpredictable.
+    """Note calls of the function that sets a generator.
+
+    `seeds`: without an argument, it makes the generator unpredictable.
     """
     original = getattr(holder, name)
 
     @functools.wraps(original)
-    def noting(*arguments: Any, **named: Any) -> Any:
+    def call_and_note(*arguments: Any, **named: Any) -> Any:
         result = original(*arguments, **named)
-        given = [value for value in [*arguments[:1], *named.values()] if value is not None]
-        seeded[module] = bool(given) or not seeds
+        has_seed = any(value is not None for value in [*arguments[:1], *named.values()])
+        seeded[module] = has_seed or not seeds
         return result
 
-    setattr(holder, name, noting)
+    setattr(holder, name, call_and_note)
 
 
 def install() -> None:
     """Watch the generators from before any code of the step."""
     known.update(sys.modules)
     for generator in GENERATORS:
-        arrivals.watch(generator.module, functools.partial(arrived, generator))
+        arrivals.watch(generator.module, functools.partial(start_generator, generator))
 
 
-def arrived(generator: Any, module: Any) -> None:
-    """A generator is here now: it goes on from the state that came, if one did."""
+def start_generator(generator: Any, module: Any) -> None:
+    """Let a generator that is here now go on from the state that came, if one did."""
     try:
         if generator.module not in begun:
             generator.prepare(module)
@@ -193,8 +188,9 @@ def arrived(generator: Any, module: Any) -> None:
 
 
 def begin(folder: str, states: list[Any], verified: list[str]) -> dict[str, Any]:
-    """Set the generators, those that are not here yet when they come; `states` are `[name,
-    digest]`.
+    """Set the generators, those that are not here yet when they come.
+
+    `states` are `[name, digest]`.
     """
     for name, digest in states:
         try:
@@ -205,51 +201,54 @@ def begin(folder: str, states: list[Any], verified: list[str]) -> dict[str, Any]
     for generator in GENERATORS:
         module = arrivals.here(generator.module)
         if module is not None and generator.module in begun:
-            arrived(generator, module)
+            start_generator(generator, module)
     return {}
 
 
 def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
-    """Which generators were drawn from or seeded (`drew`), which of them nobody seeded, and the
-    states to hand on.
+    """Which generators were drawn from or seeded (`drew`), and the states to hand on (`gives`).
+
+    `unseeded` are those of the first that nobody seeded: their states are not handed on.
     """
     answer: dict[str, Any] = {"drew": [], "unseeded": [], "gives": []}
     files = Files(folder, blake3)
     for generator in GENERATORS:
-        name, state, is_known = PREFIX + generator.module, None, False
+        name = PREFIX + generator.module
+        state, is_repeatable = None, False
         with contextlib.suppress(Exception):  # whatever the user's code made of the module
-            state, is_known = left_by_step(generator)
+            state, is_repeatable = state_left_by_step(generator)
         if state is None:
             continue
         answer["drew"].append(name)
-        if is_known:
-            stream = Stream()
-            stream.write(pickle.dumps({"state": state}, 4))
-            digest, size = files.write(stream)
-            answer["gives"].append(
-                {
-                    "name": name,
-                    "object": digest,
-                    "bytes": size,
-                    "type": "state",
-                    "group": [name],
-                    "refs": [],
-                }
-            )
+        if is_repeatable:
+            answer["gives"].append(save_state(files, name, state))
         else:
             answer["unseeded"].append(name)
     answer["undigested"] = files.undigested
     return answer
 
 
-def left_by_step(generator: Any) -> tuple[Any, bool]:
-    """The state that the step left, None where it is what it was; and whether another run would
-    leave the same.
+def save_state(files: Files, name: str, state: bytes) -> dict[str, Any]:
+    stream = Stream()
+    stream.write(pickle.dumps({"state": state}, 4))
+    digest, size = files.write(stream)
+    ref = {"name": name, "object": digest, "bytes": size, "type": "state"}
+    return {**ref, "group": [name], "refs": []}
+
+
+def state_left_by_step(generator: Any) -> tuple[Any, bool]:
+    """The state that the step left, and whether another run would leave the same.
+
+    None where the state is what it was, or only imports drew.
     """
     start, module = begun.get(generator.module), arrivals.here(generator.module)
-    state = generator.read(module) if start is not None and module is not None else start
+    if start is None or module is None:
+        return None, False
+    state = generator.read(module)
     if state == start:
         return None, False
     if generator.module in incoming or generator.is_seeded(module):
         return state, True
-    return (None if generator.is_of_imports(module, start, state) else state), False
+    if generator.is_of_imports(module, start, state):
+        return None, False
+    return state, False

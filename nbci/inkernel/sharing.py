@@ -11,19 +11,8 @@ from .pickling import pickler
 from .value_files import Stream
 
 BASIC = (
-    str,
-    bytes,
-    int,
-    float,
-    complex,
-    bool,
-    type(None),
-    tuple,
-    frozenset,
-    range,
-    slice,
-    type,
-    property,
+    *(str, bytes, int, float, complex, bool, type(None)),
+    *(tuple, frozenset, range, slice, type, property),
 )
 PLAIN = (str, bytes, int, float, complex, tuple, frozenset)
 CALLABLE = (
@@ -37,14 +26,16 @@ CALLABLE = (
 IMMUTABLE_HOMES = frozenset(
     "datetime decimal fractions uuid pathlib re enum zoneinfo logging pyarrow _nbci".split(),
 )
+MUTABLE_OF_NUMPY = frozenset("memmap matrix recarray MaskedArray Generator RandomState".split())
+"""Of numpy's own objects, besides plain arrays: what can be changed in place."""
 KEPT_BYTES = 64 << 20
-"""A trial dump that is no larger than this is what is written, unless it turns out that the value
-shares.
-"""
+"""A trial dump that is no larger is what is written, unless the value shares objects."""
 
 
 def is_mutable(obj: Any) -> bool:
+    """Whether two values that hold this object must keep holding the same one."""
     if isinstance(obj, types.FunctionType):
+        # `functools.wraps` sets the one attribute that nobody changes
         return bool(obj.__dict__) and set(obj.__dict__) != {"__wrapped__"}
     if isinstance(obj, BASIC + CALLABLE) or (callable(obj) and hasattr(obj, "__qualname__")):
         return False
@@ -52,22 +43,10 @@ def is_mutable(obj: Any) -> bool:
     if module in IMMUTABLE_HOMES:
         return False
     if module == "numpy" and type(obj).__name__ != "ndarray":
-        return module_holds_state(obj)
+        return type(obj).__name__ in MUTABLE_OF_NUMPY
     if module == "pandas" and (hasattr(obj, "get_indexer") or type(obj).__name__.endswith("Dtype")):
-        return False
+        return False  # an index and a type
     return not any(kind.__name__ == "Enum" for kind in type(obj).__mro__)
-
-
-def module_holds_state(obj: Any) -> bool:
-    """Whether one of numpy's own objects, which is no plain array, can be changed in place."""
-    return type(obj).__name__ in (
-        "memmap",
-        "matrix",
-        "recarray",
-        "MaskedArray",
-        "Generator",
-        "RandomState",
-    )
 
 
 class Parts:
@@ -78,6 +57,7 @@ class Parts:
         self.reads = set(made.reads)
         self.parts: set[int] = set()
         self.arrays: list[Any] = []
+        # Asked once for each type: a value may have millions of objects. Functions differ.
         kinds: dict[type, Any] = dict.fromkeys(PLAIN, False)
         for _, obj in self.keep.values():
             if id(obj) in made.held:
@@ -95,23 +75,33 @@ class Parts:
 
 
 class Probe(Parts):
-    """One value as a trial dump sees it; `dumped` is that dump, where it need not be made again."""
+    """One value as a trial dump sees it; `stream` is that dump, where it need not be made again."""
 
     def __init__(self, name: str, value: Any) -> None:
         stream, made = dump({name: value}, named=False)
         super().__init__(made)
+        # Naming asks for each object, which takes its time: only where such objects are in it.
         self.named = not self.parts.isdisjoint(definitions.containers)
         if self.named:
             stream, made = dump({name: value}, named=True)
             super().__init__(made)
-        self.dumped: Any = stream if stream.nbytes + made.copied <= KEPT_BYTES else None
+        self.stream: Any = None
+        if stream.nbytes + made.copied <= KEPT_BYTES:
+            self.stream = stream
 
 
 def dump(values: dict[str, Any], shared: Any = (), *, named: bool) -> tuple[Any, Any]:
     """The values as a stream, and the pickler that wrote it."""
     stream, made = dump_once(values, shared, named)
-    places = definitions.places(values, lambda: {id(obj) for _, obj in made.memo.copy().values()})
-    return dump_once({**values, **places}, shared, named) if places else (stream, made)
+    replacements = definitions.replacements(values, lambda: ids_in(made))
+    if replacements:
+        return dump_once({**values, **replacements}, shared, named)
+    return stream, made
+
+
+def ids_in(made: Any) -> set[int]:
+    """The ids of all objects that the pickler wrote."""
+    return {id(obj) for _, obj in made.memo.copy().values()}
 
 
 def dump_once(values: dict[str, Any], shared: Any, named: bool) -> tuple[Any, Any]:
@@ -123,11 +113,12 @@ def dump_once(values: dict[str, Any], shared: Any, named: bool) -> tuple[Any, An
 
 
 def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
-    """Ids of the bases that several arrays look into, and the base objects, which must stay alive."""
+    """Ids of the bases that several arrays look into, and the bases, which must stay alive."""
     by_base: dict[int, Any] = {}
     for probe in probes:
         for array in probe.arrays:
             base = base_of(array)
+            # others cannot be handed on whole: their arrays are copied, each for itself
             if (base.flags.c_contiguous or base.flags.f_contiguous) and base.flags.writeable:
                 by_base.setdefault(id(base), (base, set()))[1].add(id(array))
     kept = {key: base for key, (base, arrays) in by_base.items() if len(arrays) > 1}
@@ -135,46 +126,50 @@ def shared_bases(probes: list[Any]) -> tuple[Any, ...]:
 
 
 class Groups:
-    """Names that share mutable objects, together; `shared` are ids of the numpy bases that their
-    arrays share.
+    """Names that share mutable objects, together.
+
+    `shared` are ids of the numpy bases that their arrays share.
     """
 
     def __init__(self, probes: dict[str, Any]) -> None:
         self.probes = probes
         self.shared: frozenset[int]
         self.shared, self.keep = shared_bases(list(probes.values()))
-        parent = {name: name for name in probes}
+        leaders = self._leaders()
+        together: dict[str, list[str]] = {}
+        for name in sorted(probes):
+            together.setdefault(leaders[name], []).append(name)
+        self.names = sorted(tuple(names) for names in together.values())
 
-        def root(name: Any) -> Any:
+    def _leaders(self) -> dict[str, str]:
+        """For each name the first one of its group (union-find)."""
+        parent = {name: name for name in self.probes}
+
+        def root(name: str) -> str:
             while parent[name] != name:
                 name = parent[name]
             return name
 
         owner: dict[int, str] = {}
-        for name, probe in sorted(probes.items()):
+        for name, probe in sorted(self.probes.items()):
             # each value names what the notebook's cells made, and shares it by that
             for key in (probe.parts - definitions.containers) | self.bases(name):
-                first = owner.setdefault(key, name)
-                if root(first) != root(name):
-                    parent[max(root(first), root(name))] = min(root(first), root(name))
-        together: dict[str, list[str]] = {}
-        for name in sorted(probes):
-            together.setdefault(root(name), []).append(name)
-        self.names = sorted(tuple(names) for names in together.values())
+                first = root(owner.setdefault(key, name))
+                own = root(name)
+                if first != own:
+                    parent[max(first, own)] = min(first, own)
+        return {name: root(name) for name in self.probes}
 
     def bases(self, name: str) -> set[int]:
         """The shared bases that arrays of this value look into."""
         return {id(base_of(array)) for array in self.probes[name].arrays}.intersection(self.shared)
 
-    def dumped(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
+    def stream_of(self, names: tuple[str, ...], values: dict[str, Any]) -> Any:
         """The group's pickle and buffers: those of the trial, where they say all."""
         probe = self.probes[names[0]]
-        if (
-            len(names) == 1
-            and getattr(probe, "dumped", None) is not None
-            and not self.bases(names[0])
-        ):
-            return probe.dumped
+        trial = getattr(probe, "stream", None)
+        if len(names) == 1 and trial is not None and not self.bases(names[0]):
+            return trial
         named = any(getattr(self.probes[name], "named", False) for name in names)
         stream, _ = dump({name: values[name] for name in names}, self.shared, named=named)
         return stream

@@ -1,4 +1,4 @@
-"""What the kernel prints: none of it is dropped, and whoever prints faster than nbci reads waits."""
+"""What the kernel prints: nothing is dropped, code that prints faster than nbci reads waits."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ MOST_MESSAGES = 32
 
 READ_BYTES = 64 << 10
 PATIENCE_SECONDS = 3600
-"""How long a print waits for nbci: ipykernel gives up after ten seconds, and then holds back what
-it has.
+"""How long a print waits for nbci.
+
+ipykernel gives up after ten seconds, and then holds back what it has.
 """
 
 
 def install() -> None:
-    """Hold back whoever prints faster than nbci reads."""
+    """Have code wait that prints faster than nbci reads."""
     from IPython import get_ipython
 
     kernel: Any = getattr(get_ipython(), "kernel", None)
@@ -37,12 +38,13 @@ def install() -> None:
     bound_messages(thread, getattr(kernel, "control_thread", None))
     for stream in (sys.stdout, sys.stderr):
         if getattr(stream, "pub_thread", None) is thread:
-            Held(stream)
+            BoundedStream(stream)
 
 
 def drop_nothing(thread: Any) -> None:
-    """Have the socket wait when its queue is full: by default it drops what comes then, without a
-    word.
+    """Have the socket wait when its queue is full.
+
+    By default, PUB and XPUB sockets drop what comes then, without a word: zmq_setsockopt(3).
     """
     import zmq
 
@@ -56,8 +58,9 @@ def drop_nothing(thread: Any) -> None:
 
 
 def bound_messages(thread: Any, control: Any) -> None:
-    """Let who sends wait while many messages stand in front of the socket; not who must answer to
-    nbci meanwhile.
+    """Let senders wait while many messages stand in front of the socket.
+
+    Not the threads that must answer nbci meanwhile.
     """
     original = thread.send_multipart
     exempt = (thread.thread, control)
@@ -73,9 +76,8 @@ def bound_messages(thread: Any, control: Any) -> None:
         thread.send_multipart = send_multipart
 
 
-class Held:
-    """One of ipykernel's streams: it sends in pieces, and what other code writes to its descriptor
-    comes through it.
+class BoundedStream:
+    """One of ipykernel's streams, which sends in pieces and reads its own descriptor.
 
     ipykernel reads the descriptor a thousand bytes at a time, cuts characters in two, and copies
     all to the kernel's log, where it then stands a second time.
@@ -97,18 +99,16 @@ class Held:
             self.watch(stream._original_stdstream_fd)
 
     def write(self, string: Any) -> Any:
-        """Print, behind what child processes printed before, and wait until it is sent when it is
-        much.
-        """
-        self.take_arrived()
-        return self.put(string)
+        """Print, behind what child processes printed before; much text waits until it is sent."""
+        self.take_waiting()
+        return self.print_in_pieces(string)
 
     def flush(self) -> None:
         """Send all that was printed, by child processes too."""
-        self.take_arrived()
+        self.take_waiting()
         self.send()
 
-    def put(self, string: Any) -> Any:
+    def print_in_pieces(self, string: Any) -> Any:
         if not isinstance(string, str) or len(string) <= PIECE_CHARACTERS:
             written = self.print(string)  # raises TypeError for what is no text
             self.unsent += written or 0
@@ -117,52 +117,54 @@ class Held:
                 self.send()
             return written
         for place in range(0, len(string), PIECE_CHARACTERS):
-            self.put(string[place : place + PIECE_CHARACTERS])
+            self.print_in_pieces(string[place : place + PIECE_CHARACTERS])
         return len(string)
 
     def watch(self, descriptor: int) -> None:
-        """Have a pipe of our own in the place of ipykernel's, which then stays empty."""
+        """Put a pipe of our own in the place of ipykernel's, which then stays empty."""
         self.source, sink = os.pipe()
         os.set_blocking(self.source, False)
         os.dup2(sink, descriptor)
         os.close(sink)
-        threading.Thread(target=self.read, name="nbci-" + self.stream.name, daemon=True).start()
+        threading.Thread(
+            target=self.read_descriptor, name="nbci-" + self.stream.name, daemon=True
+        ).start()
 
-    def read(self) -> None:
+    def read_descriptor(self) -> None:
         """Take what comes, as long as somebody can write."""
         poller = select.poll()
         poller.register(self.source, select.POLLIN)
         while True:
             ((_, event),) = poller.poll()
             with self.reading:
-                self.take()
-                rest = self.arrived()
+                self.take_some()
+                rest = self.waiting_bytes()
             if not rest:
                 self.send()  # at once: it may be the last word of native code before a crash
             if not rest and not event & select.POLLIN:
                 return
 
-    def take_arrived(self) -> None:
+    def take_waiting(self) -> None:
         """Take what waits in the pipe now."""
-        if self.source < 0 or os.getpid() != self.pid or not self.arrived():
+        if self.source < 0 or os.getpid() != self.pid or not self.waiting_bytes():
             return
         if threading.current_thread() is getattr(self.stream.pub_thread, "thread", None):
             return  # a finalizer prints there: whoever reads may wait for that very thread
         with self.reading:
-            for _ in range(0, self.arrived(), READ_BYTES):
-                self.take()
+            for _ in range(0, self.waiting_bytes(), READ_BYTES):
+                self.take_some()
 
-    def arrived(self) -> int:
+    def waiting_bytes(self) -> int:
         """How many bytes wait in the pipe."""
         size = array.array("i", [0])
         fcntl.ioctl(self.source, termios.FIONREAD, size, True)
         return size[0]
 
-    def take(self) -> None:
+    def take_some(self) -> None:
         """Print some of what waits in the pipe; nothing when somebody else has taken it."""
         try:
             text = self.decoder.decode(os.read(self.source, READ_BYTES))
         except BlockingIOError:
             return
         if text:
-            self.put(text)
+            self.print_in_pieces(text)

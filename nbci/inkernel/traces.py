@@ -1,10 +1,11 @@
-"""What a step uses beside what it declares: files, folders, names that were looked for, variables,
-the network.
+"""What a step uses beside what it declares: files, folders, absent names, variables, the network.
 
-Python's audit events tell of opened files, listings and connections, from whatever code; what has
-no event (`os.stat`, `os.environ`, imports) is told by what stands in its place here. Each thing is
-noted once, at its first use. What the interpreter, installed packages and the system have of their
-own does not count.
+Python's audit events tell of opened files, listings and connections, from whatever code. What has
+no event (`os.stat`, `os.environ`, imports) is noted by a function in its place. Each thing is noted
+once, at its first use. What the interpreter, installed packages and the system have of their own
+does not count.
+
+Most of this runs inside calls of the user's code: it must be quick, and must never raise.
 """
 
 from __future__ import annotations
@@ -27,37 +28,24 @@ if TYPE_CHECKING:
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 SYSTEM = tuple(
-    f"/{name}/"
-    for name in (
-        "usr",
-        "etc",
-        "proc",
-        "sys",
-        "dev",
-        "run",
-        "bin",
-        "sbin",
-        "lib",
-        "lib64",
-        "nix",
-        "System",
-    )
+    "/" + name + "/" for name in "usr etc proc sys dev run bin sbin lib lib64 nix System".split()
 )
 THIS = sys._getframe().f_code.co_filename
 PASSING_ON = frozenset(
     function.__code__.co_filename
     for function in (os.makedirs, os.path.exists, os.path.abspath, pathlib.Path.exists, Mapping.get)
 ) | {THIS}
-"""Code that looks at files and variables only for whoever calls it."""
+"""Code that looks at files and variables only for its caller."""
 READERS = tuple(
     os.sep + name
     for name in ("decouple.py", "environs/", "dotenv/", "pydantic_settings/", "dynaconf/")
 )
-"""Packages that read variables for whoever calls them."""
+"""Packages that read variables for their callers."""
 SHELLS = ("sh", "bash", "zsh", "dash")
 OF_THE_MACHINE = frozenset(
     """
-    arch cc fc-list gcc getconf hostname ifconfig ip ld ldconfig lscpu lsb_release nproc nvidia-smi sysctl uname
+    arch cc fc-list gcc getconf hostname ifconfig ip ld ldconfig lscpu lsb_release nproc nvidia-smi
+    sysctl uname
     """.split()
 )
 """Programs that packages ask for the machine that they run on."""
@@ -93,6 +81,7 @@ set_here: set[str] = set()
 gone_through: set[tuple[int, int]] = set()
 """Where, by frame and instruction, all variables were read at once."""
 looked: dict[tuple[str, tuple[str, ...]], None] = {}
+"""Modules that were looked for, with the path; a dict keeps them in order, once each."""
 network: set[str] = set()
 native: set[str] = set()
 programs: set[str] = set()
@@ -106,11 +95,15 @@ hidden: list[str] = []
 search_path: list[str] = []
 real: dict[str, Any] = {}
 noting = threading.local()
-"""Whether this thread is noting something: what that takes is nothing that the step did."""
+"""`on` while this thread notes something: what that takes is nothing that the step did."""
 
 
 def install(root: str) -> None:
-    """Begin to watch; an audit hook cannot be taken away again, so it does as little as it can."""
+    """Begin to watch.
+
+    An audit hook cannot be taken away again, and is called for every event: it does as little as it
+    can (PEP 578).
+    """
     roots[:] = dict.fromkeys((os.path.join(root, ""), os.path.join(os.path.realpath(root), "")))
     foreign[:] = installed_folders()
     home = os.path.join(os.path.expanduser("~"), "")
@@ -119,7 +112,7 @@ def install(root: str) -> None:
         replace(name)
     search_path[:] = map(os.path.abspath, sys.path)
     watch_environment()
-    sys.meta_path.insert(0, Looked())
+    sys.meta_path.insert(0, ImportWatch())
     sys.addaudithook(hook)
 
 
@@ -142,8 +135,10 @@ def quietly(note: Callable[..., None], *arguments: Any, **named: Any) -> None:
         noting.on = False
 
 
-# ------------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # files
+
+
 def note_open(path: Any, mode: Any, flags: Any) -> None:
     if isinstance(path, int):
         return
@@ -173,14 +168,15 @@ def note_read(full: str) -> None:
     except OSError:
         see("absent", full)
         return
-    if found.st_mode & 0o170000 == 0o100000:
+    if found.st_mode & 0o170000 == 0o100000:  # S_ISREG, without a call
         see("file", full)
         stamp(full, found)
 
 
 def stamp(full: str, found: Any) -> None:
-    """Keep what the file system says of a file when it is first read: until the step's end it may
-    change.
+    """Keep what the file system says of a file when it is first read.
+
+    nbci compares it at the step's end: what changed meanwhile is no observation.
     """
     stamps.setdefault(full, (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns))
 
@@ -191,7 +187,9 @@ def source_of(path: str) -> str:
         source = importlib.util.source_from_cache(path)
     except ValueError:
         return path
-    return source if os.path.isfile(source) else path
+    if os.path.isfile(source):
+        return source
+    return path
 
 
 def note_library(name: Any) -> None:
@@ -208,8 +206,9 @@ def note_import(_name: Any, path: Any, *_: Any) -> None:
 
 
 def note_database(name: Any) -> None:
-    """A database of SQLite, whose files are opened below Python: also what is not yet in the main
-    one.
+    """A database of SQLite, whose files are opened below Python.
+
+    Its log and journal count, too: what they hold is not yet in the main file.
     """
     native.add("sqlite3")
     text = os.fsdecode(name)
@@ -226,7 +225,9 @@ def note_database(name: Any) -> None:
 def note_listing(path: Any = None, *_: Any) -> None:
     if isinstance(path, int) or is_importing(sys._getframe(3).f_code.co_filename):
         return
-    full = full_path("." if path is None else path)
+    if path is None:
+        path = "."
+    full = full_path(path)
     if not counts(full):
         return
     if os.path.isdir(full):
@@ -237,7 +238,7 @@ def note_listing(path: Any = None, *_: Any) -> None:
 
 
 def is_importing(file: str) -> bool:
-    """Whether code looks for modules or distributions, wherever these may be."""
+    """Whether code looks for modules or distributions: what it finds is noted as an import."""
     return file.startswith("<frozen importlib") or any(
         name in file for name in ("/importlib/", "/pkg_resources/")
     )
@@ -269,23 +270,25 @@ def full_path(path: Any, dir_fd: Any = None) -> str:
     text = os.fsdecode(path)
     if dir_fd is not None and not os.path.isabs(text):
         text = os.path.join(real["readlink"]("/proc/self/fd/" + str(dir_fd)), text)
-    full = text if os.path.isabs(text) else os.path.join(real["getcwd"](), text)
+    full = text
+    if not os.path.isabs(text):
+        full = os.path.join(real["getcwd"](), text)
     full = os.path.normpath(full)
     if len(roots) > 1 and full.startswith(roots[0]):
         return roots[1] + full[len(roots[0]) :]
     if not full.startswith(tuple(roots)) and not full.startswith(SYSTEM):
+        # a link from elsewhere may lead into the project
         there = os.path.realpath(full)
-        return there if there.startswith(tuple(roots)) else full
+        if there.startswith(tuple(roots)):
+            return there
     return full
 
 
 def counts(full: str) -> bool:
-    """Whether a path is the project's, or elsewhere and nobody's in particular."""
-    if is_in_project(full):
-        return not is_foreign(full)
-    return (
-        not is_foreign(full) and not full.startswith(SYSTEM) and not full.startswith(tuple(hidden))
-    )
+    """Whether a path is the project's, or elsewhere and not the system's or the user's settings."""
+    if is_foreign(full):
+        return False
+    return is_in_project(full) or not (full.startswith(SYSTEM) or full.startswith(tuple(hidden)))
 
 
 def is_in_project(full: str) -> bool:
@@ -293,11 +296,12 @@ def is_in_project(full: str) -> bool:
 
 
 def is_foreign(full: str) -> bool:
-    """Whether it is Python's or an installed distribution's; a project may lie in the folder of an
-    interpreter.
-    """
+    """Whether it is Python's or an installed distribution's."""
+    if not is_in_project(full):
+        return full.startswith(tuple(foreign))
+    # the project may lie in the folder of an interpreter: only folders inside it count then
     inside = [folder for folder in foreign if folder.startswith(tuple(roots))]
-    return full.startswith(tuple(inside if is_in_project(full) else foreign))
+    return full.startswith(tuple(inside))
 
 
 def installed_folders() -> list[str]:
@@ -313,27 +317,28 @@ def installed_folders() -> list[str]:
 
 
 def site_folders() -> list[str]:
-    """Folders on the path where distributions are installed; not what only bears that name in a
-    project.
+    """Folders on the path where distributions are installed.
+
+    A folder of that name in a project, without an environment around it, is none.
     """
-    return [
-        entry
-        for entry in sys.path
-        if entry.endswith(("site-packages", "dist-packages")) and is_environment(entry)
-    ]
+    names = ("site-packages", "dist-packages")
+    return [entry for entry in sys.path if entry.endswith(names) and is_environment(entry)]
 
 
 def is_environment(folder: str) -> bool:
     prefixes = tuple(os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix, "/usr"))
-    above = os.path.dirname(
-        os.path.dirname(folder)
-    )  # on Windows; elsewhere there is python3.11 between
+    if folder.startswith(prefixes):
+        return True
+    # on Windows, `Lib/site-packages`; elsewhere there is `python3.11` between
+    above = os.path.dirname(os.path.dirname(folder))
     marks = (os.path.join(place, "pyvenv.cfg") for place in (above, os.path.dirname(above)))
-    return folder.startswith(prefixes) or any(os.path.exists(mark) for mark in marks)
+    return any(map(os.path.exists, marks))
 
 
-# ------------------------------------------------------------------------------- what has no audit
-# event
+# ------------------------------------------------------------------------------------------------
+# what has no audit event
+
+
 def replace(name: str) -> None:
     """Have a function of `os` note what it is asked."""
     original = real[name] = getattr(os, name)
@@ -346,6 +351,7 @@ def replace(name: str) -> None:
 
     in_its_place.__module__ = "os"  # where it is found when it is pickled
     setattr(os, name, in_its_place)
+    # code asks `os.stat in os.supports_fd`
     for abilities in (
         os.supports_fd,
         os.supports_dir_fd,
@@ -357,20 +363,20 @@ def replace(name: str) -> None:
 
 
 def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> None:
-    """What the file system says of a path: its type, and more where the step's own code asks for
-    more.
-    """
+    """Note what code asks of a path: its type, and more where the step's own code asks for more."""
+    if isinstance(path, int):
+        return
+    # The same question from the same place is asked in loops: a set look-up answers it. The frame
+    # behind counts, too, since most code asks through `os.path`.
     frame = sys._getframe(3)
-    by = (
-        name,
-        path,
-        dir_fd,
-        id(frame.f_code),
-        id(frame.f_back.f_code) if frame.f_back is not None else 0,
-    )
-    if isinstance(path, int) or by in asked_before:
+    behind = 0
+    if frame.f_back is not None:
+        behind = id(frame.f_back.f_code)
+    by = (name, path, dir_fd, id(frame.f_code), behind)
+    if by in asked_before:
         return
     asked_before.add(by)
+
     asked, code = caller()
     if asked == "realpath" or is_importing(code):
         return
@@ -379,9 +385,11 @@ def note_asked(name: str, path: Any, *_: Any, dir_fd: Any = None, **__: Any) -> 
         return
     if not os.path.lexists(full):
         see("absent", full)
-    else:
-        more = ASKED.get(asked or name, ()) if is_own(code) else ()
-        see("stat", full, (*more, "type"))
+        return
+    more: tuple[str, ...] = ()
+    if is_own(code):
+        more = ASKED.get(asked or name, ())
+    see("stat", full, (*more, "type"))
 
 
 def note_link(_name: str, path: Any, *_: Any, dir_fd: Any = None) -> None:
@@ -410,8 +418,9 @@ def note_open_at(_name: str, path: Any, flags: int, *_: Any, dir_fd: Any = None,
 
 
 def caller() -> tuple[Any, str]:
-    """The function of Python's own by which it was asked, None if directly, and the file of the
-    code that asks.
+    """The function of Python's own by which it was asked, and the file of the code that asks.
+
+    The function is None if the code asked directly, the file "" if there is none.
     """
     frame: Any = sys._getframe(1)
     name = None
@@ -419,7 +428,9 @@ def caller() -> tuple[Any, str]:
         if frame.f_code.co_filename != THIS:
             name = frame.f_code.co_name
         frame = frame.f_back
-    return name, "" if frame is None else frame.f_code.co_filename
+    if frame is None:
+        return name, ""
+    return name, frame.f_code.co_filename
 
 
 ASKING: dict[str, Callable[..., None]] = {
@@ -445,9 +456,12 @@ def is_own(file: str) -> bool:
 
 # ------------------------------------------------------------------------------------------------
 # environment
+
+
 def watch_environment() -> None:
-    """Have `os.environ` note which variables the step's own code reads; those that it set itself
-    are no input.
+    """Have `os.environ` note which variables the step's own code reads.
+
+    Those that it set itself are no input. The class is changed: code may hold the object.
     """
     kind = type(os.environ)
     get = kind.__getitem__
@@ -476,21 +490,21 @@ def watch_environment() -> None:
 
 def note_variable(key: Any) -> None:
     name = os.fsdecode(key)
-    if (
-        name in variables
-        or name in set_here
-        or (name == RUN_ID and reading_place() in gone_through)
-    ):
+    if name in variables or name in set_here:
         return
+    if name == RUN_ID and reading_place() in gone_through:
+        return  # it was read to be passed on: see `note_variables`
     file = caller()[1]
     if reads_for_itself(file):
         variables.add(name)
-    elif name.startswith(family := family_of(reading_package(file))):
-        variables.add(family + "*")
+        return
+    prefix = prefix_of(reading_package(file))
+    if name.startswith(prefix):
+        variables.add(prefix + "*")
 
 
 def note_variables() -> None:
-    """All are gone through: by a package, those that bear its name are what it looks for.
+    """Note that all variables are gone through; a package looks for those that bear its name.
 
     Mostly they are passed on to another program (`{**os.environ}`), which asks nothing for the
     run's id.
@@ -498,30 +512,31 @@ def note_variables() -> None:
     gone_through.add(reading_place())
     package = reading_package(caller()[1])
     if package:
-        variables.add(family_of(package) + "*")
+        variables.add(prefix_of(package) + "*")
 
 
 def reading_place() -> tuple[int, int]:
-    """The frame that reads variables, and its instruction: by one, `dict(os.environ)` lists and
-    reads them all.
+    """The frame that reads variables, and its instruction.
+
+    `dict(os.environ)` lists and reads them all by one instruction.
     """
+    passing_on = (THIS, Mapping.get.__code__.co_filename)
     frame: Any = sys._getframe(1)
-    while frame.f_back is not None and frame.f_code.co_filename in (
-        THIS,
-        Mapping.get.__code__.co_filename,
-    ):
+    while frame.f_back is not None and frame.f_code.co_filename in passing_on:
         frame = frame.f_back
     return id(frame), frame.f_lasti
 
 
 def note_variables_of(packages: Any) -> None:
-    """What these were seen to look for when they were imported before this kernel was forked."""
-    variables.update(family_of(package) + "*" for package in packages)
+    """Note what these looked for when they were imported, before this kernel was forked."""
+    variables.update(prefix_of(package) + "*" for package in packages)
 
 
-def family_of(package: str) -> str:
-    """How the names of a package's own variables begin."""
-    return package.upper() + "_" if package else "\0"
+def prefix_of(package: str) -> str:
+    """How the names of a package's own variables begin; no variable begins like that of none."""
+    if not package:
+        return "\0"
+    return package.upper() + "_"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -534,16 +549,20 @@ def reads_for_itself(file: str) -> bool:
     return is_own(file) or any(reader in file for reader in READERS)
 
 
-# ----------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # imports
-class Looked:
+
+
+class ImportWatch:
     """A finder that finds nothing, and notes what is looked for where."""
 
     def find_spec(self, name: str, path: Any = None, _target: Any = None) -> None:
-        looked[name, tuple(sys.path if path is None else path)] = None
+        if path is None:
+            path = sys.path
+        looked[name, tuple(path)] = None
 
 
-def searched() -> dict[str, set[str]]:
+def searched_folders() -> dict[str, set[str]]:
     """By folder that is no installed one: the modules that were looked for in it."""
     found: dict[str, set[str]] = {}
     for name, folders in list(looked):
@@ -556,7 +575,7 @@ def searched() -> dict[str, set[str]]:
             if is_searchable(folder):
                 found.setdefault(full_path(folder or "."), set()).add(name.rpartition(".")[2])
             if absolute(folder) == place:
-                break
+                break  # found here: the folders behind were not looked into
     return found
 
 
@@ -568,22 +587,24 @@ def absolute(folder: str) -> str:
 def place_of(file: str) -> str:
     """The folder in which a module was found."""
     folder = absolute(os.path.dirname(file))
-    return os.path.dirname(folder) if os.path.basename(file).startswith("__init__.") else folder
+    if os.path.basename(file).startswith("__init__."):
+        return os.path.dirname(folder)
+    return folder
 
 
 @functools.lru_cache(maxsize=4096)
 def is_searchable(folder: str) -> bool:
-    """Whether modules of the project or of anybody else's may be found there; the folder need not
-    be there yet.
-    """
+    """Whether modules that belong to no distribution may be found there, now or later."""
     full = full_path(folder or ".")
     return counts(full) and not os.path.isfile(full)
 
 
-# ----------------------------------------------------------------------------------------------------
+# ------------------------------------------------------------------------------------------------
 # network
+
+
 def note_address(connecting: Any, address: Any) -> None:
-    """Whom a socket reaches: None where that was told before, when it was connected."""
+    """Note what a socket reaches; `sendto` gives no address where it was connected before."""
     if address is None:
         return
     family = family_name(connecting)
@@ -594,7 +615,9 @@ def note_address(connecting: Any, address: Any) -> None:
         note_socket_file(os.fsdecode(address))
     elif family not in OF_THE_KERNEL:
         # A virtual machine's host, a network card, a bus: the first part tells which (`vsock 2`).
-        place = address[0] if isinstance(address, tuple) else address
+        place = address
+        if isinstance(address, tuple):
+            place = address[0]
         network.add(f"{family} {place}")
 
 
@@ -610,13 +633,18 @@ def family_name(connecting: Any) -> str:
 
 
 def note_socket_file(name: str) -> None:
-    """A server on this machine, by the path of its socket, or by a name that is no file (unix(7),
-    abstract).
-    """
-    path = "@" + name[1:] if name.startswith("\0") else full_path(name)
+    """Note a server on this machine, by the path of its socket or its abstract name, unix(7)."""
+    path = socket_name(name)
     is_known = path.startswith(LOGGING) or any(mark in name for mark in OF_WORKERS)
     if not is_known and not is_made_here(path):
         network.add(path)
+
+
+def socket_name(name: str) -> str:
+    """The full path; `@` and the name for an abstract one, as `ss` and `/proc/net/unix` show it."""
+    if name.startswith("\0"):
+        return "@" + name[1:]
+    return full_path(name)
 
 
 def is_made_here(path: str) -> bool:
@@ -636,8 +664,7 @@ def note_server(bound: Any, address: Any) -> None:
         ports.add(address[1])
         servers.append(weakref.ref(bound))
     elif family == "unix" and address:
-        name = os.fsdecode(address)
-        written.add("@" + name[1:] if name.startswith("\0") else full_path(name))
+        written.add(socket_name(os.fsdecode(address)))
 
 
 def own_ports() -> set[int]:
@@ -649,15 +676,17 @@ def own_ports() -> set[int]:
     return ports
 
 
-# -------------------------------------------------------------------------------------- what Python
-# does not see
+# ------------------------------------------------------------------------------------------------
+# what Python does not see
+
+
 def note_program(program: Any, words: Any = (), *_: Any) -> None:
     """A program that was started, but for those by which packages look at the machine."""
     if isinstance(words, (str, bytes)):
         words = [words]
     names = [os.fsdecode(word) for word in words or [program]]
     if len(names) > 2 and names[1] == "-c" and os.path.basename(names[0]) in SHELLS:
-        names = names[2].split() or names
+        names = names[2].split() or names  # `subprocess` with shell=True
     name = os.path.basename(names[0])
     if name not in OF_THE_MACHINE or is_own(starter()):
         programs.add(name)
@@ -678,11 +707,12 @@ def note_worker(*_: Any) -> None:
 def starter() -> str:
     """The file of the code that starts a program, by whatever Python has for that."""
     frame: Any = sys._getframe(1)
-    while frame is not None and (
-        frame.f_code.co_filename in PASSING_ON or is_starting(frame.f_code.co_filename)
-    ):
+    while frame is not None:
+        file: str = frame.f_code.co_filename
+        if file not in PASSING_ON and not is_starting(file):
+            return file
         frame = frame.f_back
-    return "" if frame is None else frame.f_code.co_filename
+    return ""
 
 
 def is_starting(file: str) -> bool:
@@ -691,8 +721,9 @@ def is_starting(file: str) -> bool:
 
 
 def native_packages(module_files: list[str]) -> set[str]:
-    """Packages that were imported and have machine code; of what Python itself brings, what was
-    noted.
+    """Packages that were imported and have machine code, and what was noted as native.
+
+    Of what Python itself brings, only the latter counts.
     """
     files = {file for file in module_files if file.endswith((".so", ".pyd"))}
     try:
@@ -701,9 +732,9 @@ def native_packages(module_files: list[str]) -> set[str]:
     except OSError:
         pass  # elsewhere than on Linux: what is loaded by its path is noted then
     folders = site_folders()
-    return {
-        name for name in (package_of(file, folders) for file in files) if name in sys.modules
-    } | native
+    packages = {package_of(file, folders) for file in files}
+    # not by `intersection`: it goes through all of `sys.modules`, whose names a fork would copy
+    return {name for name in packages if name in sys.modules} | native
 
 
 def package_of(file: str, folders: list[str]) -> str:
@@ -716,15 +747,16 @@ def package_of(file: str, folders: list[str]) -> str:
 
 def has_workers() -> bool:
     """Whether the step's own code ran in other processes, too."""
-    ways = (
-        "multiprocessing.popen_spawn_posix",
-        "multiprocessing.popen_forkserver",
-        "multiprocessing.popen_fork",
-    )
-    return bool(workers) or any(
-        name in sys.modules for name in (*ways, "joblib.externals.loky.process_executor")
-    )
+    return bool(workers) or not sys.modules.keys().isdisjoint(WORKER_MODULES)
 
+
+WORKER_MODULES = (
+    "multiprocessing.popen_spawn_posix",
+    "multiprocessing.popen_forkserver",
+    "multiprocessing.popen_fork",
+    "joblib.externals.loky.process_executor",
+)
+"""Modules that are imported when a worker is started, and not before."""
 
 EVENTS: dict[str, Callable[..., None]] = {
     "open": note_open,
@@ -752,10 +784,12 @@ EVENTS: dict[str, Callable[..., None]] = {
 }
 
 
-# -------------------------------------------------------------------------------------------------------
-# told
+# ------------------------------------------------------------------------------------------------
+# all of it in one document
+
+
 def files_of_modules() -> list[str]:
-    """Looked at once: in a forked kernel, each module that is touched has memory copied."""
+    """Collected once: in a forked kernel, each module that is touched has memory copied."""
     files = (getattr(module, "__file__", None) for module in list(sys.modules.values()))
     return [file for file in files if isinstance(file, str)]
 
@@ -774,21 +808,24 @@ def own_modules(module_files: list[str]) -> list[str]:
     return sorted(files)
 
 
-def seen() -> dict[str, Any]:
-    """All of it, in one document."""
+def all_traces() -> dict[str, Any]:
+    """All that was noted, in one document; nothing is noted in this thread from now on."""
     noting.on = True
+    # an environment may have been put on the path, or made, since the beginning
     foreign[:] = installed_folders()
     module_files = files_of_modules()
-    told = [
-        [kind, path, sorted(more)] for (kind, path), more in sights.items() if not is_foreign(path)
-    ]
-    told += [["import", folder, sorted(names)] for folder, names in searched().items()]
+    found: list[list[Any]] = []
+    for (kind, path), more in sights.items():
+        if not is_foreign(path):
+            found.append([kind, path, sorted(more)])
+    for folder, names in searched_folders().items():
+        found.append(["import", folder, sorted(names)])
     return {
         "interpreter": sys.executable,
         "site_folders": site_folders(),
         "search_path": search_path,
         "modules": own_modules(module_files),
-        "sights": sorted(told),
+        "sights": sorted(found),
         "stamps": stamps,
         "written": sorted(path for path in written if not is_foreign(path)),
         "variables": sorted(variables),

@@ -1,6 +1,4 @@
-"""Whether a value is what it was when it was loaded, without reading again what nobody has written
-to.
-"""
+"""Whether a value is what it was when it was loaded, without reading untouched memory again."""
 
 from __future__ import annotations
 
@@ -24,8 +22,7 @@ PRESENT_OR_SWAPPED = 3 << 62
 
 
 class Picture:
-    """A group of values as one digest and its large arrays, in a form that reading the values does
-    not change.
+    """A group of values as one digest and its large arrays, in a form that reading does not change.
 
     The digest tells which names share objects, and which arrays share memory.
     """
@@ -48,9 +45,7 @@ class Picture:
         self.made.dump(values)
 
     def _holds_containers(self) -> bool:
-        """Whether a plain list or the like that the notebook's cells made, and nobody changed, is
-        part of the values.
-        """
+        """Whether it has a plain list or the like as the notebook's cells made it."""
         containers = definitions.containers & definitions.addresses.keys()
         return bool(containers) and not containers.isdisjoint(self.made.memo.copy())
 
@@ -66,12 +61,11 @@ class Picture:
         """For each array that looks into the memory of an earlier one, which and whose."""
         first: dict[int, int] = {}
         owners = [first.setdefault(id(base), number) for number, base in enumerate(self.visited)]
-        return [
-            part
-            for number, owner in enumerate(owners)
-            if owner != number
-            for part in (number, owner)
-        ]
+        pairs: list[int] = []
+        for number, owner in enumerate(owners):
+            if owner != number:
+                pairs += (number, owner)
+        return pairs
 
     def write(self, data: Any) -> int:
         self.hash.update(data)
@@ -83,8 +77,10 @@ class Picture:
         `exact`: so does the way it lies in memory.
         """
         self.arrays.append(array)
-        lies = (array.strides, array.flags.writeable) if exact else ()
-        return (("array", array.dtype, array.shape, *lies),)
+        layout: tuple[Any, ...] = ()
+        if exact:
+            layout = (array.strides, array.flags.writeable)
+        return (("array", array.dtype, array.shape, *layout),)
 
     def add_buffer(self, buffer: Any) -> bool:
         """Keep a buffer out of the pickle that is no array."""
@@ -96,8 +92,8 @@ class Picture:
         return False
 
 
-class Kept:
-    """What is known of a loaded group, to be compared with the group as it is at the step's end."""
+class LoadedGroup:
+    """What is known of a loaded group, to be compared with the group at the step's end."""
 
     def __init__(self, picture: Picture, files: list[Any]) -> None:
         self.digest = picture.digest
@@ -131,19 +127,17 @@ class Place:
 
     def holds(self, array: Any) -> bool:
         """Whether the array has the bytes that the file has there."""
-        same_place = (
-            start_of(array) == self.start
-            and array.strides == self.strides
-            and array.shape == self.shape
-        )
-        if same_place and self.file.is_clean(self.low, self.high):
+        place = (start_of(array), array.strides, array.shape)
+        is_same_place = place == (self.start, self.strides, self.shape)
+        if is_same_place and self.file.is_clean(self.low, self.high):
             return True
         return array.dtype == self.dtype and same_bytes(array, self.file.array(self))
 
 
 class MappedFile:
-    """A mapped file whose arrays may be compared with what the file says; both mappings share the
-    same memory.
+    """A mapped file whose arrays may be compared with what the file says.
+
+    Both mappings share the same memory, as long as nobody writes to the first.
     """
 
     def __init__(self, path: str, data: Any) -> None:
@@ -167,8 +161,9 @@ class MappedFile:
         )
 
     def is_clean(self, low: int, high: int) -> bool:
-        """Whether the system says that no page between these addresses was written to; False when
-        it cannot tell.
+        """Whether the system says that no page between the addresses was written to.
+
+        False when it cannot tell.
         """
         try:
             if self.pages_tell is None:
@@ -193,16 +188,18 @@ def start_of(array: Any) -> int:
 
 def bounds(array: Any) -> tuple[int, int]:
     """The addresses between which the array lies."""
-    steps = [(size - 1) * stride for size, stride in zip(array.shape, array.strides)]
-    start = start_of(array)
-    return start + sum(step for step in steps if step < 0), start + sum(
-        s for s in steps if s > 0
-    ) + array.itemsize
+    low = high = start_of(array)
+    for size, stride in zip(array.shape, array.strides):
+        step = (size - 1) * stride
+        if step < 0:
+            low += step
+        else:
+            high += step
+    return low, high + array.itemsize
 
 
 def private_pages(low: int, high: int) -> bool:
-    """Whether a page between the addresses is this process's own: written to since it was mapped
-    from its file.
+    """Whether a page between the addresses is this process's own: written to since it was mapped.
 
     The first write to a page of a private mapping makes a copy of it, which belongs to no file any
     more: bit 61 of its entry (Linux, Documentation/admin-guide/mm/pagemap.rst). Raises OSError
@@ -224,13 +221,13 @@ def pages_tell(file: MappedFile) -> bool:
     """Whether the table of pages knows a page of the file from one of this process's own."""
     import numpy
 
-    own, data = numpy.ones(mmap.PAGESIZE, "u1"), file.alive()
-    head_is_read = data is not None and len(data[:1]) == 1
-    return (
-        head_is_read
-        and is_file_page(file.address)
-        and private_pages(start_of(own), start_of(own) + own.nbytes)
-    )
+    data = file.alive()
+    if data is None or len(data[:1]) != 1:  # reads a page, which is mapped only then
+        return False
+    own = numpy.ones(mmap.PAGESIZE, "u1")
+    if not is_file_page(file.address):
+        return False
+    return private_pages(start_of(own), start_of(own) + own.nbytes)
 
 
 def is_file_page(address: int) -> bool:
@@ -242,11 +239,9 @@ def is_file_page(address: int) -> bool:
 
 def same_bytes(left: Any, right: Any) -> bool:
     """Whether two arrays of one shape and type have the same bytes, NaN and padding included."""
-    if (
-        left.ndim > 1
-        and left.strides == right.strides
-        and (left.flags.c_contiguous or left.flags.f_contiguous)
-    ):
+    is_contiguous = left.flags.c_contiguous or left.flags.f_contiguous
+    if left.ndim > 1 and left.strides == right.strides and is_contiguous:
+        # row by row, an array in Fortran's order would be read with jumps
         left, right = left.ravel(order="K"), right.ravel(order="K")
     return all(a == b for a, b in zip(parts_of(left), parts_of(right)))
 

@@ -1,5 +1,6 @@
-"""The files of values: a pickle and its buffers, named by their digest, so laid out that they can
-be mapped.
+"""The files of values: a pickle and its buffers, laid out so that they can be mapped.
+
+A file is named by its digest.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ UNDIGESTED = ".value-"
 
 
 class Stream:
-    """A pickle while it is made: its bytes, in pieces, and the buffers beside them; what is large
-    is not copied.
+    """A pickle while it is made: its bytes, in pieces, and the buffers beside them.
+
+    What is large is not copied.
     """
 
     def __init__(self) -> None:
@@ -51,7 +53,9 @@ class Stream:
             self.small.append(bytes(data))
         else:
             self.flush()
-            self.pieces.append(data if isinstance(data, (bytes, bytearray)) else bytes(data))
+            if not isinstance(data, (bytes, bytearray)):
+                data = bytes(data)  # a view of memory that the pickler may use again
+            self.pieces.append(data)
         return size
 
     def flush(self) -> None:
@@ -81,9 +85,7 @@ class Stream:
         return [b"".join(head), *self.pieces, *body], offset
 
     def holds(self, secrets: list[str]) -> bool:
-        """Whether one of the secrets stands in it, as text or as numbers of characters of any usual
-        width.
-        """
+        """Whether one of the secrets stands in it: as text, or as characters of any usual width."""
         wanted = [word for secret in secrets for word in spellings(secret)]
         if not wanted:
             return False
@@ -93,17 +95,18 @@ class Stream:
 
 
 def spellings(secret: str) -> set[bytes]:
-    """A secret's bytes in every width; without zeros around them, plain text is the same in both
-    byte orders.
+    """A secret's bytes in every width.
+
+    Without the zeros around them: then plain text is the same in both byte orders.
     """
-    wide = [
-        secret.encode(code, "surrogatepass")
-        for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be")
-    ]
-    wide += [
-        b"".join(ord(char).to_bytes(8, order) for char in secret) for order in ("little", "big")
-    ]
-    return {word for word in (os.fsencode(secret), *(word.strip(b"\0") for word in wide)) if word}
+    words = {os.fsencode(secret)}
+    for code in ("utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"):
+        words.add(secret.encode(code, "surrogatepass").strip(b"\0"))
+    for order in ("little", "big"):
+        # an array of 64-bit numbers
+        wide = b"".join(ord(char).to_bytes(8, order) for char in secret)
+        words.add(wide.strip(b"\0"))
+    return words - {b""}
 
 
 def stands_in(wanted: list[bytes], view: memoryview) -> bool:
@@ -117,8 +120,7 @@ def stands_in(wanted: list[bytes], view: memoryview) -> bool:
 
 @functools.lru_cache(maxsize=1)
 def hasher_of(path: str, abi: str) -> Any:
-    """BLAKE3 from the extension in nbci's own environment; None where this interpreter is of
-    another make.
+    """BLAKE3 from the extension in nbci's own environment; None for an interpreter of another make.
 
     It is loaded under a name of ours, so the user's own `import blake3` is what it would be without
     nbci.
@@ -136,8 +138,7 @@ def hasher_of(path: str, abi: str) -> Any:
 
 
 class Files:
-    """Where values are written, with the BLAKE3 of nbci's own environment; `blake3` says where it
-    is, and for whom.
+    """Where values are written; `blake3` is the path and the make of nbci's own BLAKE3.
 
     `undigested` names the files that this interpreter can write, but not digest: nbci gives them
     their names.
@@ -162,11 +163,10 @@ class Files:
 
 
 def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
-    """Write the stream to a file named by its digest; gives digest and size. Nothing is left of
-    what fails.
+    """Write the stream to a file named by its digest; gives digest and size.
 
-    Without a hasher the file keeps the passing name that it was written under, which begins with
-    UNDIGESTED.
+    Nothing is left of what fails. Without a hasher the file keeps the temporary name that it was
+    written under, which begins with UNDIGESTED.
     """
     pieces, size = stream.laid_out()
     os.makedirs(folder, exist_ok=True)
@@ -189,8 +189,9 @@ def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
 
 
 def write_pieces(handle: int, pieces: list[Any], hasher: Any) -> str:
-    """Write the pieces one after the other, and digest them meanwhile; the hasher lets go of the
-    lock, too.
+    """Write the pieces one after the other, and digest them meanwhile.
+
+    Both let go of the interpreter's lock, so that they run side by side.
     """
     views = [memoryview(piece).cast("B") for piece in pieces]
     if hasher is None:
@@ -210,15 +211,16 @@ def digest_of(views: list[Any], hasher: Any) -> str:
 
 
 def write_views(handle: int, views: list[Any]) -> None:
+    """Write the views; small ones that follow each other by one call of the system."""
     small: list[Any] = []
-    for view in [*views, None]:
-        if view is not None and view.nbytes < PIECE // 16:
+    for view in views:
+        if view.nbytes < PIECE // 16:
             small.append(view)
             continue
         write_all(handle, memoryview(b"".join(small)))
         small = []
-        if view is not None:
-            write_all(handle, view)
+        write_all(handle, view)
+    write_all(handle, memoryview(b"".join(small)))
 
 
 def write_all(handle: int, view: memoryview) -> None:
@@ -236,10 +238,10 @@ def path_of(folder: str, digest: str) -> str:
 
 
 class Mapped:
-    """A value's file, mapped: `data` is private to this process, so that only what is written to is
-    ever copied.
+    """A value's file, mapped; `data` is private to this process.
 
-    nbci verifies the digest before anything of it runs, and says whether it is `whole`.
+    Only what is written to is ever copied. nbci verifies the digest before anything of it runs, and
+    says whether it is `whole`.
     """
 
     def __init__(self, folder: str, digest: str, whole: bool) -> None:
@@ -264,12 +266,16 @@ class Mapped:
             offset, size = ENTRY.unpack_from(self.data, HEAD.size + ENTRY.size * number)
             buffers.append(whole[offset : offset + size])
         text = whole[start : start + self.length]
-        group: dict[str, Any] = (
-            Loader(io.BytesIO(text), buffers=buffers).load()
-            if self.kind == NAMED
-            else pickle.loads(text, buffers=buffers)
-        )
+        # `pickle.loads` is quicker: only files that name objects need the class in Python
+        load: Any = pickle.loads
+        if self.kind == NAMED:
+            load = load_named
+        group: dict[str, Any] = load(text, buffers=buffers)
         return group
+
+
+def load_named(text: Any, *, buffers: Any) -> Any:
+    return Loader(io.BytesIO(text), buffers=buffers).load()
 
 
 class Loader(pickle.Unpickler):

@@ -1,5 +1,6 @@
-"""Loads values before a step's own cells, and saves them after: what was not changed is handed on
-as it is.
+"""Loads values before a step's own cells, and saves them after.
+
+What was not changed is handed on as it is: by its reference, without being written again.
 """
 
 from __future__ import annotations
@@ -13,15 +14,16 @@ from . import definitions
 from .forms import Refused
 from .pickling import main, state
 from .sharing import Groups, Parts, Probe
-from .untouched import Kept, MappedFile, Picture
+from .untouched import LoadedGroup, MappedFile, Picture
 from .value_files import Files, Mapped, has_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-loaded: dict[tuple[str, ...], Kept] = {}
-"""What loading leaves for saving: the values that the step both takes and gives, by the names that
-came together.
+loaded: dict[tuple[str, ...], LoadedGroup] = {}
+"""The values that the step both takes and gives, as they were loaded, by the names of each file.
+
+`load` fills it for `save`: both are called in the same kernel, with the step's cells between them.
 """
 
 called_before: dict[str, definitions.Walk] = {}
@@ -29,9 +31,11 @@ called_before: dict[str, definitions.Walk] = {}
 
 
 @contextlib.contextmanager
-def no_collecting() -> Iterator[None]:
-    """Millions of objects are made here, and none is garbage: looking for it takes longer than all
-    the rest.
+def collection_paused() -> Iterator[None]:
+    """Switch the garbage collector off for a while.
+
+    Millions of objects are made here, and none is garbage: looking for it takes longer than all the
+    rest.
     """
     collecting = gc.isenabled()
     gc.disable()
@@ -42,7 +46,11 @@ def no_collecting() -> Iterator[None]:
             gc.enable()
 
 
-@no_collecting()
+# ---------------------------------------------------------------------------------------------
+# load
+
+
+@collection_paused()
 def load(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str,
     takes: list[Any],
@@ -56,60 +64,86 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
     `takes` are names, digests, whether only cached functions were called, and names that the bytes
     refer to. `by_reference` are the names that the cells before the step's own bind.
     """
-    seen = frozenset(verified)
+    whole = frozenset(verified)
+    wanted_back = frozenset(gives)
     state["step"] = step
+    # A step without values needs no walk over what its first cells made.
     definitions.remember(main(), by_reference if takes or gives else ())
     arrived: dict[str, Any] = {}
     loaded.clear()
-    for digest, names in in_order(takes):
+
+    for digest, names in loading_order(takes):
         try:
-            mapped = Mapped(folder, digest, digest in seen)
+            mapped = Mapped(folder, digest, digest in whole)
             group = mapped.load()
-            definitions.take_places(group)
+            definitions.take_replacements(group)
             arrived.update({name: group[name] for name in names})
         except Refused as error:
             return {"integrity": str(error), "names": names}
         except Exception as error:  # noqa: BLE001  # user code can raise anything
             return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
-        keep(mapped, {name: group[name] for name in sorted(names) if name in set(gives)})
+        remember_loaded(
+            mapped, {name: group[name] for name in sorted(names) if name in wanted_back}
+        )
+
     main().update(arrived)
     called_before.clear()
-    called_before.update({take[0]: definitions.Walk(arrived[take[0]]) for take in takes if take[2]})
+    for take in takes:
+        if take[2]:
+            called_before[take[0]] = definitions.Walk(arrived[take[0]])
     for walk in definitions.made.values():
-        walk.let_go()
+        walk.release_arrays()
     return {}
 
 
-def in_order(takes: list[Any]) -> Iterator[tuple[str, list[str]]]:
+def loading_order(takes: list[Any]) -> Iterator[tuple[str, list[str]]]:
     """The digests and their names: what others refer to comes before them."""
     names: dict[str, list[str]] = {}
     refers: dict[str, set[str]] = {}
     for name, digest, _, refs in sorted(takes):
         names.setdefault(digest, []).append(name)
         refers.setdefault(digest, set()).update(refs)
+
     pending = sorted(names)
     while pending:
-        here = {name: digest for digest in pending for name in names[digest]}
-        ready = [one for one in pending if {here.get(name, one) for name in refers[one]} <= {one}]
+        ready = digests_without_pending_refs(pending, names, refers)
+        # files that refer to each other have no order: one of them begins
         chosen = ready or pending[:1]
-        yield from ((digest, names[digest]) for digest in chosen)
+        for digest in chosen:
+            yield digest, names[digest]
         pending = [digest for digest in pending if digest not in chosen]
 
 
-def keep(mapped: Mapped, values: dict[str, Any]) -> None:
-    """Remember values of one file as they are now, so that saving can tell whether they were
-    changed.
-    """
-    if values:
-        files = (
-            [MappedFile(mapped.path, mapped.data)]
-            if mapped.count and "numpy" in sys.modules
-            else []
-        )
-        loaded[tuple(values)] = Kept(Picture(values), files)
+def digests_without_pending_refs(
+    pending: list[str], names: dict[str, list[str]], refers: dict[str, set[str]]
+) -> list[str]:
+    """The pending files that refer to no other pending one."""
+    file_of: dict[str, str] = {}
+    for digest in pending:
+        file_of.update(dict.fromkeys(names[digest], digest))
+    ready = []
+    for digest in pending:
+        targets = {file_of.get(name, digest) for name in refers[digest]}
+        if targets <= {digest}:
+            ready.append(digest)
+    return ready
 
 
-@no_collecting()
+def remember_loaded(mapped: Mapped, values: dict[str, Any]) -> None:
+    """Remember values of one file as they are now, so that `save` can tell whether they changed."""
+    if not values:
+        return
+    files = []
+    if mapped.count and "numpy" in sys.modules:
+        files.append(MappedFile(mapped.path, mapped.data))
+    loaded[tuple(values)] = LoadedGroup(Picture(values), files)
+
+
+# ---------------------------------------------------------------------------------------------
+# save
+
+
+@collection_paused()
 def save(  # noqa: PLR0917  # called with a JSON document, by name
     folder: str,
     takes: list[Any],
@@ -119,72 +153,49 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     step: str,
     blake3: list[str],
 ) -> dict[str, Any]:
-    """Save the values of `gives`; `takes` are the references that were loaded, returned for what
-    did not change.
+    """Save the values of `gives`; references that were loaded and did not change are returned.
 
-    `optional` may be missing; and what the cells before the step's own made is not saved as long as
-    it is what it was. `undigested` in the answer names files that are still to be named by their
-    digests; see `Files`. `warnings` tells of changes that cannot be handed on.
+    `takes` are these references. `optional` may be missing; and what the cells before the step's
+    own made is not saved as long as it is what it was. `undigested` in the answer names files that
+    are still to be named by their digests; see `Files`. `lost` are changes that are not handed on.
     """
     state["step"] = step
     files = Files(folder, blake3)
     answer: dict[str, Any] = {}
     try:
-        answer = saved(files, takes, gives, optional, secrets)
+        answer = save_to(files, takes, gives, optional, secrets)
     finally:
         if "gives" not in answer:
             files.discard()
     return answer
 
 
-def saved(
+def save_to(
     files: Files, takes: list[Any], gives: list[str], optional: list[str], secrets: list[str]
 ) -> dict[str, Any]:
     missing = [name for name in gives if name not in main()]
     if missing:
         return {"missing": missing}
     taken = {ref["name"]: ref for ref in takes}
-    different, called = definitions.changed(main())
+    different, called = definitions.changed_names(main())
     as_made = set(definitions.made) - different
-    asked = different.intersection((*gives, *optional))
-    optional = sorted({*optional, *definitions.sharing(main(), asked, different)} - {*gives})
+
+    # a changed name that shares objects with a wanted one is given, too: else the next step would
+    # have the object twice
+    requested = different.intersection((*gives, *optional))
+    sharing = definitions.names_sharing_objects(main(), requested, different)
+    optional = sorted({*optional, *sharing} - {*gives})
     wanted = [*gives, *(name for name in optional if name in taken or name not in as_made)]
     found = Collected(wanted, as_made, files.folder, taken)
-    values, same, probes = found.values, found.same, found.probes
-    anyway = different | (definitions.there - taken.keys())
-    lost = [one for one in found.problems if one["name"] in anyway and one["name"] in set(optional)]
+
+    lost = tolerable_problems(found.problems, set(optional), different, taken)
     if len(lost) < len(found.problems):
         return {"unsaveable": [one for one in found.problems if one not in lost]}
-    groups = Groups({**probes, **same})
-    refs: list[Any] = []
-    for names in groups.names:
-        if all(name in same for name in names) and len({id(same[name]) for name in names}) == 1:
-            refs.extend(taken[name] for name in names)
-            continue
-        stream = groups.dumped(names, values)
-        if stream.holds(secrets):
-            return {"secret": culprits(names, values, secrets)}
-        try:
-            digest, size = files.write(stream)
-        except OSError as error:
-            return {
-                "unwritten": described(names, values),
-                "folder": files.folder,
-                "why": error.strerror or str(error),
-            }
-        common = {
-            "object": digest,
-            "bytes": size,
-            "group": names,
-            "refs": stream.refs,
-            "reads": stream.reads,
-        }
-        refs.extend({"name": name, "type": qualified(values[name]), **common} for name in names)
-    called |= {
-        name
-        for name, walk in called_before.items()
-        if name in values and walk.is_like_now(values[name])
-    }
+
+    refs, failure = write_groups(files, found, taken, secrets)
+    if failure is not None:
+        return failure
+    called |= names_only_called(found.values)
     for ref in refs:
         if ref["name"] in called:
             ref["called"] = True
@@ -192,12 +203,69 @@ def saved(
     return {"gives": refs, "undigested": files.undigested, "lost": lost, "deleted": deleted}
 
 
-class Collected:
-    """The values of the wanted names, and of those that functions in them look up when they are
-    called.
+def tolerable_problems(
+    problems: list[Any], optional: set[str], different: set[str], taken: dict[str, Any]
+) -> list[Any]:
+    """The problems with optional names that the first cells make in every step."""
+    made_by_every_step = different | (definitions.bound_before - taken.keys())
+    return [one for one in problems if one["name"] in made_by_every_step & optional]
 
-    Those of `same` are what they were when they came; `problems` are the names that cannot be
-    dumped.
+
+def write_groups(
+    files: Files, found: Collected, taken: dict[str, Any], secrets: list[str]
+) -> tuple[list[Any], dict[str, Any] | None]:
+    """Write what changed; the references of all values, and the answer that says what failed."""
+    values, same = found.values, found.same
+    groups = Groups({**found.probes, **same})
+    refs: list[Any] = []
+    for names in groups.names:
+        if is_one_unchanged_file(names, same):
+            refs.extend(taken[name] for name in names)
+            continue
+        stream = groups.stream_of(names, values)
+        if stream.holds(secrets):
+            return refs, {"secret": names_with_secrets(names, values, secrets)}
+        try:
+            digest, size = files.write(stream)
+        except OSError as error:
+            why = error.strerror or str(error)
+            failed = names_and_types(names, values)
+            return refs, {"unwritten": failed, "folder": files.folder, "why": why}
+        common = {
+            "object": digest,
+            "bytes": size,
+            "group": names,
+            "refs": stream.refs,
+            "reads": stream.reads,
+        }
+        refs.extend({"name": name, "type": type_name(values[name]), **common} for name in names)
+    return refs, None
+
+
+def is_one_unchanged_file(names: tuple[str, ...], same: dict[str, Parts]) -> bool:
+    """Whether all names came in one file, and none of them was changed.
+
+    `unchanged` gives the names of one file the very same `Parts`.
+    """
+    if any(name not in same for name in names):
+        return False
+    return len({id(same[name]) for name in names}) == 1
+
+
+def names_only_called(values: dict[str, Any]) -> set[str]:
+    """The values that came as "only called", and of which that is still so."""
+    found = set()
+    for name, walk in called_before.items():
+        if name in values and walk.is_like_now(values[name]):
+            found.add(name)
+    return found
+
+
+class Collected:
+    """The values of the wanted names, and of those that functions in them read when called.
+
+    Those of `same` are what they were when they came; `probes` are trial dumps of the others;
+    `problems` are the names that cannot be dumped.
     """
 
     def __init__(
@@ -209,71 +277,73 @@ class Collected:
         self.problems: list[Any] = []
         while wanted:
             found = {name: main()[name] for name in wanted if name in main()}
+            # The cache may have lost a file that is still mapped here: then it is written again.
             same = unchanged(found)
-            same = {
-                name: parts
-                for name, parts in same.items()
-                if has_file(folder, taken[name]["object"])
-            }
-            probes, problems = probed(
-                {name: value for name, value in found.items() if name not in same}
-            )
+            for name in list(same):
+                if not has_file(folder, taken[name]["object"]):
+                    del same[name]
+            probes, problems = probes_of({name: found[name] for name in found if name not in same})
+
             self.values.update(found)
             self.same.update(same)
             self.probes.update(probes)
             self.problems += problems
-            reads = {name for parts in (*same.values(), *probes.values()) for name in parts.reads}
+            reads: set[str] = set()
+            for parts in (*same.values(), *probes.values()):
+                reads |= parts.reads
             wanted = sorted((reads - self.values.keys() - as_made) & main().keys())
 
 
-def probed(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:
-    """What a trial dump shows of each value; and the names that cannot be dumped, with type and
-    reason.
-    """
+def probes_of(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:
+    """A trial dump of each value; and the names that cannot be dumped, with type and reason."""
     probes, problems = {}, []
     for name, value in sorted(values.items()):
         try:
             probes[name] = Probe(name, value)
+        except Refused as error:
+            problems.append({"name": name, "type": type_name(value), "why": str(error)})
         except Exception as error:  # noqa: BLE001  # user code can raise anything
-            why = (
-                str(error)
-                if isinstance(error, Refused)
-                else type(error).__name__ + ": " + str(error)
-            )
-            problems.append({"name": name, "type": qualified(value), "why": why})
+            why = type(error).__name__ + ": " + str(error)
+            problems.append({"name": name, "type": type_name(value), "why": why})
     return probes, problems
 
 
 def unchanged(values: dict[str, Any]) -> dict[str, Parts]:
-    """The names whose values are what they were when they came, and what the values that came
-    together are made of.
+    """The names whose values are what they were when they came, and what these are made of.
+
+    All names that came in one file have the same `Parts`.
     """
-    same = {}
-    for names, kept in loaded.items():
-        if all(name in values for name in names):
-            with contextlib.suppress(
-                Exception
-            ):  # what cannot be dumped any more was changed; its probe says how
-                picture = Picture({name: values[name] for name in names})
-                same.update(dict.fromkeys(names, picture.parts()) if kept.equals(picture) else {})
+    same: dict[str, Parts] = {}
+    for names, group in loaded.items():
+        if any(name not in values for name in names):
+            continue
+        # what cannot be dumped any more was changed; its probe says how
+        with contextlib.suppress(Exception):
+            picture = Picture({name: values[name] for name in names})
+            if group.equals(picture):
+                same.update(dict.fromkeys(names, picture.parts()))
     return same
 
 
-def culprits(names: tuple[str, ...], values: dict[str, Any], secrets: list[Any]) -> list[Any]:
+def names_with_secrets(
+    names: tuple[str, ...], values: dict[str, Any], secrets: list[Any]
+) -> list[Any]:
     """The names of a refused group whose own bytes hold a secret."""
     holders = []
     for name in names:
-        stream = Probe(name, values[name]).dumped
+        stream = Probe(name, values[name]).stream
         if stream is None or stream.holds(secrets):
             holders.append(name)
-    return described(holders or names, values)
+    return names_and_types(holders or names, values)
 
 
-def described(names: Any, values: dict[str, Any]) -> list[Any]:
-    return [{"name": name, "type": qualified(values[name])} for name in names]
+def names_and_types(names: Any, values: dict[str, Any]) -> list[Any]:
+    return [{"name": name, "type": type_name(values[name])} for name in names]
 
 
-def qualified(value: Any) -> str:
+def type_name(value: Any) -> str:
+    """The type as people write it: without the module of builtins and of cells."""
     kind = type(value)
-    module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
-    return module + kind.__qualname__
+    if kind.__module__ in ("builtins", "__main__"):
+        return kind.__qualname__
+    return kind.__module__ + "." + kind.__qualname__

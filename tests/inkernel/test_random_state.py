@@ -73,7 +73,7 @@ def test_torch_goes_on_with_the_seed_the_cpu_and_the_gpus_in_use() -> None:
 
 @pytest.fixture
 def fresh_numpy() -> Any:
-    """numpy's random module, with its generator as an import leaves it, and as it was afterwards."""
+    """numpy's random module, its generator as an import leaves it; as it was afterwards."""
     module: Any = np.random
     before = module.get_state()
     module.mtrand._rand.__init__()

@@ -116,7 +116,8 @@ sys.path.insert(0, sys.argv[2])
 from tests.inkernel.value_tools import write
 import numpy as np
 words = {"one", "two", "three"} | {str(n) for n in range(50)}
-print(write(sys.argv[1], {"words": words, "table": {"b": 1, "a": np.arange(500), "f": lambda n: n + 1}})[0])
+table = {"b": 1, "a": np.arange(500), "f": lambda n: n + 1}
+print(write(sys.argv[1], {"words": words, "table": table})[0])
 """
 
 

@@ -150,7 +150,7 @@ HIDDEN: dict[str, Callable[[str], Any]] = {
 @pytest.mark.parametrize("kind", HIDDEN)
 def test_a_secret_is_found_however_wide(kind: str) -> None:
     value = HIDDEN[kind]("hunter-2")
-    stream = groups_of({"x": value}).dumped(("x",), {"x": value})
+    stream = groups_of({"x": value}).stream_of(("x",), {"x": value})
     assert stream.holds(["hunter-2"])
     assert not stream.holds(["hunter-3"])
 
@@ -163,7 +163,7 @@ def test_secrets_of_pandas_and_arrow_are_found() -> None:
         table = pd.DataFrame({"s": column})
         values = {"table": table, "column": table["s"], "arrow": pa.table(table)}
         for name, value in values.items():
-            stream = groups_of({name: value}).dumped((name,), {name: value})
+            stream = groups_of({name: value}).stream_of((name,), {name: value})
             assert stream.holds(["é-secret"])
             assert not stream.holds(["é-secrets"])
 
@@ -184,7 +184,8 @@ def imports():
     import blake3
     return blake3.blake3(b"x").hexdigest()
 assert len({(globals()[name]()) for name in sys.argv[1].split() * 2}) == 1
-print([(name, module.__spec__.name, module.__file__) for name, module in sys.modules.items() if "blake3" in name])
+found = [(name, module) for name, module in sys.modules.items() if "blake3" in name]
+print([(name, module.__spec__.name, module.__file__) for name, module in found])
 """
 
 

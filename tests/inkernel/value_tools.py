@@ -9,7 +9,7 @@ from blake3 import blake3
 
 from nbci.inkernel import value_files
 from nbci.inkernel.sharing import Groups, Probe
-from nbci.inkernel.untouched import Kept, MappedFile, Picture
+from nbci.inkernel.untouched import LoadedGroup, MappedFile, Picture
 from nbci.kernels.value_digests import whole
 
 
@@ -20,7 +20,7 @@ def groups_of(values: dict[str, Any]) -> Groups:
 def write(folder: str | Path, values: dict[str, Any]) -> tuple[str, int]:
     """All values as one group: digest and size of its file."""
     digest, size = value_files.write_file(
-        str(folder), groups_of(values).dumped(tuple(values), values), blake3
+        str(folder), groups_of(values).stream_of(tuple(values), values), blake3
     )
     return digest, size
 
@@ -41,7 +41,7 @@ class Taken:
         file = mapped(folder, digest)
         self.values = file.load()
         files = [MappedFile(file.path, file.data)] if file.count else []
-        self._kept = Kept(Picture(self.values), files)
+        self._kept = LoadedGroup(Picture(self.values), files)
 
     @property
     def unchanged(self) -> bool:
