@@ -11,6 +11,7 @@ waiting: dict[str, list[Any]] = {}
 
 def watch(name: str, callback: Any) -> None:
     """Call `callback(module)` as soon as the module is here; nothing is imported for it."""
+    # an import hook would never see a module that is here already
     module = here(name)
     if module is not None:
         callback(module)
@@ -49,6 +50,7 @@ def notify(ready: Any) -> None:
     """Tell of the modules that are here now; `ready` is the one whose import has just ended."""
     for name in list(waiting):
         module = here(name)
+        # in a circular import, a module is here before it can be used
         if module is not None and (module is ready or not is_initializing(module)):
             for callback in waiting.pop(name):
                 callback(module)
@@ -104,6 +106,7 @@ class NotifyingLoader:
 
     def exec_module(self, module: Any) -> None:
         """Load it; the module and its spec know the other loader only."""
+        # `importlib.reload`, `pkgutil` and `inspect` ask it for sources and data
         module.__spec__.loader = self._loader
         if getattr(module, "__loader__", None) is self:
             module.__loader__ = self._loader

@@ -84,11 +84,13 @@ class Walk:
         self.calls: list[Any] = []
         self.unordered: set[int] = set()
         self.keep: list[Any] = []
+        # not by recursion: lists that hold each other may be deeper than Python's stack
         pending = [(value, True)]
         while pending and len(self.objects) < MOST_OBJECTS:
             obj, ordered = pending.pop()
             if id(obj) in self.numbers:
                 continue
+            # a leaf gets no number: it has no address, since each process has its own
             if is_leaf(obj):
                 self.keep.append(obj)  # alive, so that no other object gets its id
                 continue
@@ -215,6 +217,7 @@ def detour(name: str, number: int, obj: Any) -> int:
 
 def find(name: str, number: int) -> Any:
     """The object at that address."""
+    # the name came as a value: what it held here when the first cells had run is another object
     if number in moved.get(name, ()):
         return moved[name][number]
     walk = made.get(name)
@@ -270,6 +273,7 @@ def is_leaf(obj: Any) -> bool:
     """Whether the object has no state that a step could change, or none that can be seen."""
     if type(obj) in ATOMS or isinstance(obj, LEAVES):
         return True
+    # `[].append` holds its list, `len` its module
     if isinstance(obj, types.BuiltinFunctionType):
         return obj.__self__ is None or isinstance(obj.__self__, (type, types.ModuleType))
     if isinstance(obj, (type, types.FunctionType)):
@@ -279,6 +283,7 @@ def is_leaf(obj: Any) -> bool:
 
 def is_importable(obj: Any) -> bool:
     """Whether a module has the class or function under its name, so that every step has it."""
+    # by looking it up, as pickle does: a decorator or a cell may have put another one there
     module = obj.__module__
     if module == "__main__" or not isinstance(module, str):
         return False
@@ -298,6 +303,7 @@ def look_of(obj: Any, calls: list[Any]) -> tuple[Any, list[Any]]:
         held = contents_of(obj)
         return marks(held), held
     if isinstance(obj, types.GeneratorType):
+        # how far it has run; what its variables hold cannot be pickled anyway
         return obj.gi_frame and obj.gi_frame.f_lasti, []
     if type(obj) is CACHED:
         calls.append(obj.cache_info())
@@ -308,7 +314,8 @@ def look_of(obj: Any, calls: list[Any]) -> tuple[Any, list[Any]]:
     parts = parts_of(obj)
     look: Any = marks(parts)
     if isinstance(obj, (set, frozenset)):
-        look = frozenset(mark(part) for part in obj)
+        # the order of a set depends on hashes and on what was in it before
+        look = frozenset(map(mark, obj))
     return (look, opaque_state(obj)), [*parts, type(obj)]
 
 
@@ -365,13 +372,14 @@ def registered_classes(kind: Any) -> list[Any]:
     except (AttributeError, TypeError):
         return []
     found = [reference() for reference in references]
-    # a class may be false: its metaclass decides
+    # not by truth: a metaclass may make its classes false
     return sorted((one for one in found if one is not None), key=lambda one: one.__qualname__)
 
 
 def parts_of(obj: Any) -> list[Any]:
     """The objects that an instance holds."""
     parts: list[Any] = []
+    # by `dict.values`: a subclass may compute its own
     if isinstance(obj, dict):
         parts += [*obj, *dict.values(obj)]
     elif isinstance(obj, (list, tuple, set, frozenset, collections.deque)):
@@ -388,6 +396,7 @@ def parts_of(obj: Any) -> list[Any]:
         return [obj.__func__]
     if isinstance(obj, collections.defaultdict):
         parts.append(obj.default_factory)
+    # a property named `__dict__`, or a mapping proxy, is not where attributes are kept
     own = getattr(obj, "__dict__", None)
     if type(own) is dict:
         parts += [*own, *own.values()]
@@ -437,10 +446,11 @@ def opaque_state(obj: Any) -> Any:
     """A digest of the object's own pickle; None where nothing but its parts can change."""
     if not has_own_pickle(obj):
         return None
+    # here, since `untouched` needs this module
     from .untouched import Picture, content_digest
 
     try:
         picture = Picture({"": obj})
-        return picture.digest, [content_digest(array) for array in picture.arrays]
+        return picture.digest, list(map(content_digest, picture.arrays))
     except Exception:  # noqa: BLE001  # what cannot be pickled stays in its process, and user code can raise anything
         return None

@@ -127,6 +127,7 @@ def watch_threads() -> None:
     original = threading.excepthook
 
     def hook(args: Any) -> Any:
+        # `sys.exit()` in a thread ends just the thread, and Python's own hook says nothing either
         if args.exc_type is not SystemExit:
             name = "unknown"
             if args.thread is not None:
@@ -160,6 +161,7 @@ def end_thread_pools() -> None:
 
 def lasting_threads() -> list[threading.Thread]:
     """Threads of the user's that a program would wait for at its end."""
+    # not daemons: the interpreter ends without waiting for them
     exempt = (threading.main_thread(), threading.current_thread())
     found = []
     for thread in threading.enumerate():
@@ -182,6 +184,7 @@ def watch_unraisable() -> None:
 
 
 def watch_loop() -> None:
+    # ipykernel runs cells in its own loop: tasks of the cells are in it, too
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
@@ -208,6 +211,7 @@ def forgotten_tasks() -> list[str]:
     Those are pending ones, and failed ones that nobody awaited though a variable holds them:
     asyncio itself tells of others when they are collected.
     """
+    # a task that is part of a cycle, and failed, tells of itself when it is collected
     gc.collect()
     try:
         pending = asyncio.all_tasks()
@@ -245,6 +249,7 @@ def top_levels() -> list[str]:
     Several distributions may share a namespace package: only the child tells them apart.
     """
     names = set()
+    # copied: another thread may import
     for name in list(sys.modules):
         first, _, rest = name.partition(".")
         if first in ("__main__", "_nbci"):
@@ -265,6 +270,7 @@ def probe(expression: str) -> dict[str, Any]:
     try:
         if _is_masked(value):
             return {"problem": "it is masked, so there is no number"}
+        # numpy's and torch's numbers, and arrays of one element
         if hasattr(value, "item") and not isinstance(value, (int, float)):
             value = value.item()
         if _is_number(value):
@@ -291,6 +297,7 @@ def _is_masked(value: Any) -> bool:
 def gpu() -> dict[str, Any]:
     torch = sys.modules.get("torch")
     try:
+        # asking a GPU that nobody used would initialise it
         if torch is None or not torch.cuda.is_initialized():
             return {}
         cuda = torch.cuda
@@ -303,6 +310,7 @@ def finish(probes: list[str]) -> dict[str, Any]:
     """Everything that is known at the end, in one document."""
     import resource
 
+    # the metrics first: threads that end meanwhile may change what the variables hold
     answers = [probe(expression) for expression in probes]
     threads = await_threads()
     note_threads(threads)

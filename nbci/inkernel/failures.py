@@ -57,6 +57,7 @@ def watch_tracebacks(shell: Any) -> None:
     def after_cell(result: Any) -> Any:
         if result is None or not getattr(getattr(result, "info", None), "store_history", True):
             return
+        # IPython prints what a callback raises, and goes on: so the result is changed instead
         if result.success and shown:
             result.error_in_exec = shown[-1]
             if not getattr(shell, "_last_traceback", None):
@@ -91,6 +92,7 @@ def watch_magics(shell: Any) -> None:
         before = len(shown)
         with FolderErrors(magic_name) as folder:
             answer = line(magic_name, line_, _stack_depth=_stack_depth + 1)
+        # `%tb` shows the traceback of an earlier cell
         if magic_name in SHOWS_ON_PURPOSE:
             del shown[before:]
         folder.raise_if_any()
@@ -101,6 +103,7 @@ def watch_magics(shell: Any) -> None:
         __tracebackhide__ = True
         before = len(shown)
         program = script_program(magic_name, line_)
+        # IPython prints an error and goes on (IPython/core/magics/script.py)
         if program is not None and shutil.which(program) is None:
             raise ShellError("there is no program `" + program + "`")
         answer = cell(magic_name, line_, cell_)
@@ -156,6 +159,7 @@ def raise_from_run(shell: Any) -> None:
     def safe_execfile(fname: Any, *where: Any, **kwargs: Any) -> Any:
         __tracebackhide__ = True
         ignores_exit = kwargs.get("exit_ignore", False)
+        # without it, IPython prints the traceback, and `%run` succeeds
         kwargs["raise_exceptions"] = True
         try:
             return script(fname, *where, **kwargs)
@@ -206,6 +210,7 @@ def raise_from_commands(shell: Any) -> None:
     def system(cmd: Any) -> Any:
         __tracebackhide__ = True
         expanded = expand(cmd, depth=1)
+        # it was expanded above, with the variables of the cell
         shell.var_expand = lambda cmd, *args, **kwargs: cmd
         try:
             original(expanded)
@@ -217,9 +222,11 @@ def raise_from_commands(shell: Any) -> None:
         __tracebackhide__ = True
         from IPython.utils.text import LSString, SList
 
+        # as IPython's own `getoutput` says it
         if cmd.rstrip().endswith("&"):
             raise OSError("Background processes not supported.")
         expanded = expand(cmd, depth=depth + 1)
+        # what was printed before stands before what the command prints
         sys.stdout.flush()
         sys.stderr.flush()
         done = subprocess.run(

@@ -86,6 +86,7 @@ def array_form(pickler: Any, array: Any) -> Any:
     base = base_of(array)
     if pickler.picture is not None:
         pickler.picture.visit(array, base)
+    # numpy's own pickle writes each view as an array with memory of its own
     if id(base) in pickler.shared and base is not array:
         offset = array.__array_interface__["data"][0] - base.__array_interface__["data"][0]
         return (view, (base, offset, array.shape, array.strides, array.dtype))
@@ -127,6 +128,7 @@ def from_memory(
     import numpy
 
     array = numpy.frombuffer(memory, dtype).reshape(shape, order=order)
+    # mapped memory can be written to, also where the array could not
     if array.flags.writeable and not writeable:
         array.flags.writeable = False
     return array
@@ -143,6 +145,7 @@ def view(
     """An array that shares the memory of `base`."""
     import numpy
 
+    # of any order, without a copy: `shared_bases` are contiguous
     flat = base.ravel(order="K")
     if dtype.hasobject:
         return numpy.lib.stride_tricks.as_strided(flat[offset // dtype.itemsize :], shape, strides)
@@ -175,6 +178,7 @@ def arrow_form(pickler: Any, obj: Any) -> Any:
 
     if not isinstance(obj, (pyarrow.Table, pyarrow.ChunkedArray)):
         return None
+    # a slice of a small part keeps the whole buffers alive, and pyarrow's pickle writes them all
     if obj.get_total_buffer_size() <= obj.nbytes + obj.nbytes // 4 + SMALL_BYTES:
         return None
     table = obj

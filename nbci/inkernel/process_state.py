@@ -49,10 +49,12 @@ class Kind:
 
 
 def environment(_: Any) -> dict[str, Any]:
+    # the values stay encoded: they are only compared
     return {os.fsdecode(name): value for name, value in os.environ._data.items()}  # type: ignore[attr-defined]
 
 
 def folder(_: Any) -> dict[str, Any]:
+    # the folder may have been removed
     with contextlib.suppress(OSError):
         return {"": os.getcwd()}
     return {"": None}
@@ -76,6 +78,7 @@ def interpreter(_: Any) -> dict[str, Any]:
 
 
 def import_path(_: Any) -> dict[str, Any]:
+    # without order: a folder that is put before the others changes the place of all
     return dict.fromkeys(map(str, sys.path), True)
 
 
@@ -168,6 +171,7 @@ def shell(_: Any) -> dict[str, Any]:
     from IPython import get_ipython
 
     own = get_ipython()
+    # what `%precision`, `%pprint`, `%xmode` and `%load_ext` set
     text = own.display_formatter.formatters["text/plain"]
     return {
         "ast_node_interactivity": own.ast_node_interactivity,
@@ -181,7 +185,9 @@ def shell(_: Any) -> dict[str, Any]:
 
 def inline_figures(config: Any) -> dict[str, Any]:
     own = config.InlineBackend
-    settings = own.instance() if own.initialized() else own()
+    settings = own()
+    if own.initialized():
+        settings = own.instance()
     return {name: repr(getattr(settings, name)) for name in INLINE_SETTINGS}
 
 
@@ -408,6 +414,7 @@ def mentions(text: str, kind: Kind) -> bool:
 def note_changes(kind: Kind, count: int, imported: list[str]) -> None:
     """Note what changed; `imported` are modules whose import may have done it."""
     owner = arrivals.here(kind.owner)
+    # reading hundreds of options takes longer than most cells
     if kind.token is not None:
         token = kind.token(owner)
         if token == tokens.get(kind.name):
@@ -417,6 +424,7 @@ def note_changes(kind: Kind, count: int, imported: list[str]) -> None:
     if now == before:
         return
     last[kind.name] = now
+    # an import of an installed package does the same in the next step; it is no change then
     of_imports = imported and not any_own(imported)
     for name in differing_names(before, now):
         if not of_imports:
@@ -429,8 +437,11 @@ def note_changes(kind: Kind, count: int, imported: list[str]) -> None:
 
 def any_own(imported: list[str]) -> bool:
     """Whether there is a module of the project among them: the next step need not import it."""
-    files = [getattr(sys.modules.get(name), "__file__", None) for name in imported]
-    return any(isinstance(file, str) and traces.is_own(file) for file in files)
+    for name in imported:
+        file = getattr(sys.modules.get(name), "__file__", None)
+        if isinstance(file, str) and traces.is_own(file):
+            return True
+    return False
 
 
 def differing_names(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

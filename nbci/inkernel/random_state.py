@@ -84,6 +84,7 @@ class NumpyRandom:
 
     def write(self, random: Any, state: bytes) -> None:
         found = pickle.loads(state)
+        # `set_state` takes a state of the same generator only
         if random.get_state(legacy=False)["bit_generator"] != found["bit_generator"]:
             random.set_bit_generator(getattr(random, found["bit_generator"])())
         random.set_state(found)
@@ -179,6 +180,7 @@ def start_generator(generator: Any, module: Any) -> None:
     try:
         if generator.module not in begun:
             generator.prepare(module)
+        # `write` is no call of the user's that makes the generator a known one
         if generator.module in incoming:
             generator.write(module, incoming[generator.module])
             seeded.pop(generator.module, None)
@@ -199,6 +201,7 @@ def begin(folder: str, states: list[Any], verified: list[str]) -> dict[str, Any]
             return {"integrity": str(error), "names": [name]}
         incoming[name[len(PREFIX) :]] = loaded["state"]
     for generator in GENERATORS:
+        # those that are here have begun without what came
         module = arrivals.here(generator.module)
         if module is not None and generator.module in begun:
             start_generator(generator, module)
@@ -247,6 +250,7 @@ def state_left_by_step(generator: Any) -> tuple[Any, bool]:
     state = generator.read(module)
     if state == start:
         return None, False
+    # a known state came, so what was drawn from it is repeatable
     if generator.module in incoming or generator.is_seeded(module):
         return state, True
     if generator.is_of_imports(module, start, state):

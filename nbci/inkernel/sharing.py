@@ -101,6 +101,7 @@ def dump(values: dict[str, Any], shared: Any = (), *, named: bool) -> tuple[Any,
 
 def ids_in(made: Any) -> set[int]:
     """The ids of all objects that the pickler wrote."""
+    # the memo of the C pickler can only be copied: it maps ids to (index, object)
     return {id(obj) for _, obj in made.memo.copy().values()}
 
 
@@ -139,7 +140,8 @@ class Groups:
         together: dict[str, list[str]] = {}
         for name in sorted(probes):
             together.setdefault(leaders[name], []).append(name)
-        self.names = sorted(tuple(names) for names in together.values())
+        # sorted: the order of groups decides the order of references, which digests hold
+        self.names = sorted(map(tuple, together.values()))
 
     def _leaders(self) -> dict[str, str]:
         """For each name the first one of its group (union-find)."""
@@ -158,7 +160,7 @@ class Groups:
                 own = root(name)
                 if first != own:
                     parent[max(first, own)] = min(first, own)
-        return {name: root(name) for name in self.probes}
+        return dict(zip(self.probes, map(root, self.probes)))
 
     def bases(self, name: str) -> set[int]:
         """The shared bases that arrays of this value look into."""
@@ -171,5 +173,6 @@ class Groups:
         if len(names) == 1 and trial is not None and not self.bases(names[0]):
             return trial
         named = any(getattr(self.probes[name], "named", False) for name in names)
-        stream, _ = dump({name: values[name] for name in names}, self.shared, named=named)
+        group = dict(zip(names, map(values.__getitem__, names)))
+        stream, _ = dump(group, self.shared, named=named)
         return stream

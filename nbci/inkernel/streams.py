@@ -72,6 +72,7 @@ def bound_messages(thread: Any, control: Any) -> None:
             sent.wait(PATIENCE_SECONDS)
         return original(*args, **kwargs)
 
+    # private to ipykernel: another version may not have it
     if hasattr(thread, "_events"):
         thread.send_multipart = send_multipart
 
@@ -146,10 +147,11 @@ class BoundedStream:
 
     def take_waiting(self) -> None:
         """Take what waits in the pipe now."""
+        # a child process that was forked has the pipe, too: only the kernel reads it
         if self.source < 0 or os.getpid() != self.pid or not self.waiting_bytes():
             return
         if threading.current_thread() is getattr(self.stream.pub_thread, "thread", None):
-            return  # a finalizer prints there: whoever reads may wait for that very thread
+            return  # a finalizer prints there: the reader may wait for that very thread
         with self.reading:
             for _ in range(0, self.waiting_bytes(), READ_BYTES):
                 self.take_some()

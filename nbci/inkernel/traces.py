@@ -326,6 +326,7 @@ def site_folders() -> list[str]:
 
 
 def is_environment(folder: str) -> bool:
+    # `/usr` too: Debian's packages are in `/usr/lib/python3/dist-packages`
     prefixes = tuple(os.path.join(prefix, "") for prefix in (sys.prefix, sys.base_prefix, "/usr"))
     if folder.startswith(prefixes):
         return True
@@ -684,7 +685,7 @@ def note_program(program: Any, words: Any = (), *_: Any) -> None:
     """A program that was started, but for those by which packages look at the machine."""
     if isinstance(words, (str, bytes)):
         words = [words]
-    names = [os.fsdecode(word) for word in words or [program]]
+    names = list(map(os.fsdecode, words or [program]))
     if len(names) > 2 and names[1] == "-c" and os.path.basename(names[0]) in SHELLS:
         names = names[2].split() or names  # `subprocess` with shell=True
     name = os.path.basename(names[0])

@@ -34,7 +34,7 @@ class Picture:
         if self._holds_containers():
             self._dump(values, named=True)
             self.hash.update(b"named")
-        self.hash.update(repr(self.sharing()).encode())
+        self.hash.update(repr(self.shared_memory()).encode())
         self.digest = self.hash.hexdigest()
 
     def _dump(self, values: dict[str, Any], *, named: bool) -> None:
@@ -57,7 +57,7 @@ class Picture:
         if array.flags.writeable:
             self.visited.append(base)
 
-    def sharing(self) -> list[int]:
+    def shared_memory(self) -> list[int]:
         """For each array that looks into the memory of an earlier one, which and whose."""
         first: dict[int, int] = {}
         owners = [first.setdefault(id(base), number) for number, base in enumerate(self.visited)]
@@ -88,6 +88,7 @@ class Picture:
         if raw.nbytes < SMALL_BYTES or "numpy" not in sys.modules:
             return True
         self.arrays.append(sys.modules["numpy"].frombuffer(raw, "u1"))
+        # its content is compared as an array's; the size keeps two buffers apart from one
         self.hash.update(b"%d" % raw.nbytes)
         return False
 
@@ -143,10 +144,12 @@ class MappedFile:
     def __init__(self, path: str, data: Any) -> None:
         import numpy
 
+        # a second mapping, which nobody can write to
         with open(path, "rb") as file:
             self.original = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         self.size = len(data)
         self.address = start_of(numpy.frombuffer(data, "u1"))
+        # as long as the first mapping is alive, its addresses are nobody else's
         self.alive = weakref.ref(data)
         self.pages_tell: bool | None = None
 
@@ -166,6 +169,7 @@ class MappedFile:
         False when it cannot tell.
         """
         try:
+            # asked once for each file: some systems hide the table, or leave the bit out
             if self.pages_tell is None:
                 self.pages_tell = pages_tell(self)
             return self.alive() is not None and self.pages_tell and not private_pages(low, high)
@@ -251,6 +255,7 @@ def parts_of(array: Any) -> Any:
     if not array.ndim:
         yield array.tobytes()
         return
+    # some rows at a time: the bytes of the whole array would be a second copy of it
     rows = max(1, PART_BYTES * len(array) // max(1, array.nbytes))
     for start in range(0, len(array), rows):
         yield array[start : start + rows].tobytes()

@@ -49,6 +49,7 @@ class Stream:
     def write(self, data: Any) -> int:
         size = memoryview(data).nbytes
         self.nbytes += size
+        # joined when there is something large: a value may have millions of small writes
         if size < PIECE:
             self.small.append(bytes(data))
         else:
@@ -65,6 +66,7 @@ class Stream:
 
     def add_buffer(self, buffer: Any) -> bool:
         """Keep the buffer beside the pickle, or say that it belongs into it."""
+        # true has pickle write it in band: `buffer_callback` in Python's documentation
         if memoryview(buffer).nbytes < SMALL_BYTES:
             return True
         self.buffers.append(buffer)
@@ -78,6 +80,7 @@ class Stream:
         head = [HEAD.pack(NAMED if self.named else MAGIC, self.nbytes, len(raws))]
         body: list[Any] = []
         for raw in raws:
+            # Arrow's format recommends 64 bytes; numpy needs the alignment of its types
             start = -(-offset // ALIGNMENT) * ALIGNMENT
             body += [b"\0" * (start - offset), raw]
             head.append(ENTRY.pack(start, raw.nbytes))
@@ -110,6 +113,7 @@ def spellings(secret: str) -> set[bytes]:
 
 
 def stands_in(wanted: list[bytes], view: memoryview) -> bool:
+    # in pieces, so that nothing large is copied; they overlap, since a secret may lie across two
     overlap = max(map(len, wanted)) - 1
     for start in range(0, view.nbytes, PIECE):
         part = bytes(view[start : start + PIECE + overlap])
@@ -179,6 +183,7 @@ def write_file(folder: str, stream: Stream, hasher: Any) -> tuple[Any, ...]:
         if hasher is None:
             return os.path.basename(path), size
         os.makedirs(os.path.join(folder, name[:2]), exist_ok=True)
+        # read-only: the file is named by its content
         os.chmod(path, 0o444)
         os.replace(path, path_of(folder, name))
     except BaseException:

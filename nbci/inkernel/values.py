@@ -18,7 +18,7 @@ from .untouched import LoadedGroup, MappedFile, Picture
 from .value_files import Files, Mapped, has_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 loaded: dict[tuple[str, ...], LoadedGroup] = {}
 """The values that the step both takes and gives, as they were loaded, by the names of each file.
@@ -77,15 +77,14 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
             mapped = Mapped(folder, digest, digest in whole)
             group = mapped.load()
             definitions.take_replacements(group)
-            arrived.update({name: group[name] for name in names})
+            arrived.update(pick(group, names))
         except Refused as error:
             return {"integrity": str(error), "names": names}
         except Exception as error:  # noqa: BLE001  # user code can raise anything
             return {"unloadable": type(error).__name__ + ": " + str(error), "names": names}
-        remember_loaded(
-            mapped, {name: group[name] for name in sorted(names) if name in wanted_back}
-        )
+        remember_loaded(mapped, pick(group, sorted(wanted_back.intersection(names))))
 
+    # all at once, when all are read: a step that cannot begin has none of them
     main().update(arrived)
     called_before.clear()
     for take in takes:
@@ -94,6 +93,10 @@ def load(  # noqa: PLR0917  # called with a JSON document, by name
     for walk in definitions.made.values():
         walk.release_arrays()
     return {}
+
+
+def pick(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    return {name: values[name] for name in names}
 
 
 def loading_order(takes: list[Any]) -> Iterator[tuple[str, list[str]]]:
@@ -165,6 +168,7 @@ def save(  # noqa: PLR0917  # called with a JSON document, by name
     try:
         answer = save_to(files, takes, gives, optional, secrets)
     finally:
+        # files without a digest have no name by which anything could find them
         if "gives" not in answer:
             files.discard()
     return answer
@@ -223,6 +227,7 @@ def write_groups(
             refs.extend(taken[name] for name in names)
             continue
         stream = groups.stream_of(names, values)
+        # before anything is written: a file in the cache would outlive the refusal
         if stream.holds(secrets):
             return refs, {"secret": names_with_secrets(names, values, secrets)}
         try:
@@ -245,11 +250,11 @@ def write_groups(
 def is_one_unchanged_file(names: tuple[str, ...], same: dict[str, Parts]) -> bool:
     """Whether all names came in one file, and none of them was changed.
 
-    `unchanged` gives the names of one file the very same `Parts`.
+    `unchanged_values` gives the names of one file the very same `Parts`.
     """
     if any(name not in same for name in names):
         return False
-    return len({id(same[name]) for name in names}) == 1
+    return len(set(map(id, map(same.__getitem__, names)))) == 1
 
 
 def names_only_called(values: dict[str, Any]) -> set[str]:
@@ -276,13 +281,13 @@ class Collected:
         self.probes: dict[str, Any] = {}
         self.problems: list[Any] = []
         while wanted:
-            found = {name: main()[name] for name in wanted if name in main()}
+            found = pick(main(), [name for name in wanted if name in main()])
             # The cache may have lost a file that is still mapped here: then it is written again.
-            same = unchanged(found)
+            same = unchanged_values(found)
             for name in list(same):
                 if not has_file(folder, taken[name]["object"]):
                     del same[name]
-            probes, problems = probes_of({name: found[name] for name in found if name not in same})
+            probes, problems = probes_of(pick(found, found.keys() - same.keys()))
 
             self.values.update(found)
             self.same.update(same)
@@ -291,6 +296,7 @@ class Collected:
             reads: set[str] = set()
             for parts in (*same.values(), *probes.values()):
                 reads |= parts.reads
+            # what the first cells made and nobody changed is there in every step
             wanted = sorted((reads - self.values.keys() - as_made) & main().keys())
 
 
@@ -308,7 +314,7 @@ def probes_of(values: dict[str, Any]) -> tuple[dict[str, Probe], list[Any]]:
     return probes, problems
 
 
-def unchanged(values: dict[str, Any]) -> dict[str, Parts]:
+def unchanged_values(values: dict[str, Any]) -> dict[str, Parts]:
     """The names whose values are what they were when they came, and what these are made of.
 
     All names that came in one file have the same `Parts`.
@@ -319,7 +325,7 @@ def unchanged(values: dict[str, Any]) -> dict[str, Parts]:
             continue
         # what cannot be dumped any more was changed; its probe says how
         with contextlib.suppress(Exception):
-            picture = Picture({name: values[name] for name in names})
+            picture = Picture(pick(values, names))
             if group.equals(picture):
                 same.update(dict.fromkeys(names, picture.parts()))
     return same
@@ -331,6 +337,7 @@ def names_with_secrets(
     """The names of a refused group whose own bytes hold a secret."""
     holders = []
     for name in names:
+        # too large for a probe to keep it: then the name is among those that may hold it
         stream = Probe(name, values[name]).stream
         if stream is None or stream.holds(secrets):
             holders.append(name)

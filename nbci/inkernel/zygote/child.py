@@ -15,8 +15,8 @@ import threading
 import time
 from typing import Any
 
-from _nbci_zygote import wire  # type: ignore[import-not-found]  # these are there where this runs
-from _nbci_zygote.process_environment import set_environment  # type: ignore[import-not-found]
+from _nbci_zygote import wire
+from _nbci_zygote.process_environment import set_environment
 
 MARKER = b"NBCI_KERNEL="
 PR_SET_PDEATHSIG = 1
@@ -30,9 +30,9 @@ def detach(parent: int) -> None:
     """Become the leader of a session that dies with the zygote."""
     import ctypes
 
-    os.setsid()
+    os.setsid()  # so that a kernel and what it starts are killed as one group
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
+    if os.getppid() != parent:  # it died before `prctl`
         os._exit(1)
     for number in (signal.SIGCHLD, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
@@ -185,6 +185,7 @@ def make_app(argv: list[str]) -> Any:
     app.parent_handle = os.getppid()  # the default was read from the environment before the fork
     if others == USUAL:
         app.parse_command_line = lambda _: _add_connection(app, argv, connection)
+    # binds the sockets: a client may send from now on, and is answered when the loop runs
     app.initialize(argv)
     app.__dict__.pop("parse_command_line", None)
     atexit.unregister(app.close)  # called at the end, under a time limit

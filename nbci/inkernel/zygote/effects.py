@@ -13,7 +13,7 @@ import sys
 import warnings
 from typing import TYPE_CHECKING, Any
 
-from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]  # it is there where this runs
+from _nbci_zygote.loading import module_being_loaded
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -85,6 +85,7 @@ class Effects:
     @contextlib.contextmanager
     def _record_descriptors(self, name: str) -> Iterator[None]:
         """Note what compiled code and child processes print, past Python's streams."""
+        # memory files, since a pipe would fill up: nobody reads meanwhile
         kept = {number: (os.dup(number), os.memfd_create("output")) for number in (1, 2)}
         for number, (_, memory) in kept.items():
             os.dup2(memory, number)
@@ -114,6 +115,7 @@ class Effects:
 
         with warnings.catch_warnings():
             warnings.simplefilter("always")
+            # `catch_warnings` puts it back
             module._showwarnmsg_impl = lambda shown: self._note(name, _Warning(shown))
             if self._add_filter is not None:
                 module._add_filter = add_filter
@@ -150,7 +152,7 @@ class Effects:
 
 
 class _Stream:
-    """Standard output or error of whoever writes to it: modules may keep it."""
+    """Standard output or error of the writing process: modules may keep it."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -160,7 +162,7 @@ class _Stream:
         if self.note is None:
             return int(getattr(sys, self._name).write(text))
         self.note(self, text)
-        return len(text)
+        return len(text)  # as `io.TextIOBase.write` does
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:

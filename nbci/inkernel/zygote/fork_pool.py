@@ -12,8 +12,8 @@ import time
 import traceback
 from typing import TYPE_CHECKING, Any
 
-from _nbci_zygote import child, memory, wire  # type: ignore[import-not-found]  # these are there where this runs
-from _nbci_zygote.family import family, kill  # type: ignore[import-not-found]
+from _nbci_zygote import child, memory, wire
+from _nbci_zygote.family import family, kill
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -15,23 +15,23 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
-from _nbci_zygote.effects import Effects  # type: ignore[import-not-found]  # these are there where this runs
-from _nbci_zygote.installed import (  # type: ignore[import-not-found]
+from _nbci_zygote.effects import Effects
+from _nbci_zygote.installed import (
     THREADED,
     identity,
     import_obstacle,
     is_installed,
     touches_gpu,
 )
-from _nbci_zygote.memory import adjacent_copies  # type: ignore[import-not-found]
-from _nbci_zygote.process_environment import (  # type: ignore[import-not-found]
+from _nbci_zygote.memory import adjacent_copies
+from _nbci_zygote.process_environment import (
     changed_names,
     raw_environment,
     set_environment,
     variables_set_by_kernels,
 )
-from _nbci_zygote.readings import FOLDER_KEPT, Readings  # type: ignore[import-not-found]
-from _nbci_zygote.watch import Watch  # type: ignore[import-not-found]
+from _nbci_zygote.readings import FOLDER_KEPT, Readings
+from _nbci_zygote.watch import Watch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -100,6 +100,7 @@ class HiddenModules:
         """Import those of `names` that come from installed distributions; whether any was new."""
         new = [name for name in names if name not in self.preloaded and name not in self.refused]
         before = len(self.modules)
+        # a name that was refused is not tried again: its import may cost seconds
         if new:
             with self._in_surroundings_of_kernels():
                 for name in new:
@@ -184,7 +185,7 @@ class HiddenModules:
 
     def hide_new_modules(self) -> str | None:
         """Take what was imported out of `sys.modules`; why no kernel can be forked now, or None."""
-        sys.modules.pop("__mp_main__", None)
+        sys.modules.pop("__mp_main__", None)  # this process's: `_alias_main` sets a kernel's own
         imported: dict[str, Any] = {
             name: module for name, module in sys.modules.items() if name not in self._base
         }
@@ -247,7 +248,7 @@ class HiddenModules:
         names = {name.rstrip("?") for name in self.preloaded}
         names |= {name.partition(".")[0] for name in names}
         closures = {name: self._kept_closure(name) for name in names & self.modules.keys()}
-        self._asked = {name: self.readings.of(closure) for name, closure in closures.items()}
+        self._asked = dict(zip(closures, map(self.readings.of, closures.values())))
 
         # one copy of each name, all in few pages: a kernel changes the reference counts of those
         near = adjacent_copies(name for closure in closures.values() for name in closure)
@@ -401,6 +402,7 @@ class HiddenModules:
         In this order: the environment, which later effects read; what the imports read, for the
         step's observations; what they printed, warned of and set; what depends on this kernel.
         """
+        # what the imports themselves set is no change by the kernel's code
         is_unchanged = raw_environment() == self._raw_as_forked
         if self.environment:
             self._set_variables_again(names)

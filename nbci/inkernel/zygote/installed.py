@@ -31,6 +31,7 @@ def _known_folders() -> tuple[str, ...]:
 
 
 def _lies_in_installed(path: str) -> bool:
+    # the real path: an environment may link to a package of the project
     return os.path.realpath(path).startswith(_known_folders())
 
 
@@ -40,6 +41,7 @@ def is_installed(module: Any) -> bool:
     if isinstance(origin, str) and os.path.isabs(origin):
         return _lies_in_installed(origin)
     places = getattr(spec, "submodule_search_locations", None)
+    # a namespace package has folders instead of a file
     return all(_lies_in_installed(str(place)) for place in places or ())
 
 
@@ -52,6 +54,7 @@ def import_obstacle(name: str) -> str | None:
         return str(error)
     if spec is None:
         return "it is not installed; a project's own modules are never imported ahead"
+    # a package has both: its file says where it comes from
     places = list(spec.submodule_search_locations or ())
     if spec.origin and os.path.isabs(spec.origin):
         places = [spec.origin]

@@ -15,10 +15,10 @@ import stat
 import sys
 from typing import TYPE_CHECKING, Any
 
-from _nbci_zygote.installed import installed_folders  # type: ignore[import-not-found]  # it is there where this runs
-from _nbci_zygote.libraries import loaded_libraries, names_in  # type: ignore[import-not-found]
-from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]
-from _nbci_zygote.process_environment import changed_names  # type: ignore[import-not-found]
+from _nbci_zygote.installed import installed_folders
+from _nbci_zygote.libraries import loaded_libraries, names_in
+from _nbci_zygote.loading import module_being_loaded
+from _nbci_zygote.process_environment import changed_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -106,6 +106,7 @@ class Readings:
     @contextlib.contextmanager
     def record_variables(self) -> Iterator[None]:
         """Note which variables are asked for while this is entered."""
+        # the class is changed, not the object: modules hold `os.environ`
         environ: Any = type(os.environ)
         get, iterate = environ.__getitem__, environ.__iter__
 
@@ -130,24 +131,25 @@ class Readings:
         with contextlib.ExitStack() as patched:
             patched.enter_context(self.record_variables())
             for owner, name in LOOKED_AT:
-                patched.enter_context(_replaced(owner, name, self._note_path))
+                patched.enter_context(_observe_calls(owner, name, self._note_path))
             for owner, name in LISTED:
-                patched.enter_context(_replaced(owner, name, self._note_listing))
+                patched.enter_context(_observe_calls(owner, name, self._note_listing))
             for owner, name in WORKING_FOLDER:
-                patched.enter_context(_replaced(owner, name, self._note_folder))
+                patched.enter_context(_observe_calls(owner, name, self._note_folder))
             yield
+        # the answers are looked up afterwards: while it is entered, looking would be noted, too
         for asked in self.by_module.values():
             for path in asked.paths - self.states.keys():
                 self.states[path] = state_of(path)
             for path in asked.listings - self.listings.keys():
                 self.listings[path] = listing_of(path)
 
-    def _asked(self) -> Asked | None:
+    def _asked_by_loading_module(self) -> Asked | None:
         module = module_being_loaded()
         return None if module is None else self.by_module.setdefault(module, Asked())
 
     def _note_variable(self, name: Any) -> None:
-        asked = self._asked()
+        asked = self._asked_by_loading_module()
         goes_through_all = sys._getframe(2).f_code.co_name == "__iter__"
         if asked is not None and not goes_through_all:
             asked.variables.add(os.fsdecode(name))
@@ -169,15 +171,16 @@ class Readings:
             self.by_module.setdefault(module, Asked()).folder = True
 
     def _note_path(self, path: Any, mode: Any = "r", *_: Any) -> None:
+        # a file that is written whole was not read
         is_replaced = isinstance(mode, str) and mode[:1] in ("w", "x", "a")
         place = self._place(path)
-        asked = self._asked() if place is not None and not is_replaced else None
+        asked = self._asked_by_loading_module() if place is not None and not is_replaced else None
         if asked is not None and place is not None:
             asked.paths.add(place)
 
     def _note_listing(self, path: Any = ".", *_: Any) -> None:
         place = self._place(path)
-        asked = self._asked() if place is not None else None
+        asked = self._asked_by_loading_module() if place is not None else None
         if asked is not None and place is not None:
             asked.listings.add(place)
 
@@ -318,7 +321,7 @@ def _paths_by_name(named: Mapping[str, Any]) -> list[Any]:
 
 
 @contextlib.contextmanager
-def _replaced(owner: Any, name: str, note: Any) -> Iterator[None]:
+def _observe_calls(owner: Any, name: str, note: Any) -> Iterator[None]:
     function = getattr(owner, name)
     observed = _Observed(function, note)
     abilities = [known for known in ABILITIES if function in known]

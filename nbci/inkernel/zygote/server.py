@@ -17,10 +17,10 @@ import time
 import traceback
 from typing import Any
 
-from _nbci_zygote import wire  # type: ignore[import-not-found]  # these are there where this runs
-from _nbci_zygote.fork_pool import ForkPool, Order  # type: ignore[import-not-found]
-from _nbci_zygote.hidden_modules import HiddenModules  # type: ignore[import-not-found]
-from _nbci_zygote.memory import release_file_pages  # type: ignore[import-not-found]
+from _nbci_zygote import wire
+from _nbci_zygote.fork_pool import ForkPool, Order
+from _nbci_zygote.hidden_modules import HiddenModules
+from _nbci_zygote.memory import release_file_pages
 
 REQUEST_SECONDS = 10.0
 QUIET_SECONDS = 0.05
@@ -43,7 +43,7 @@ class Server:
             self.owner = socket.socket(fileno=settings["owner"])
         self.hidden = HiddenModules()
         self.known: set[str] = set()
-        self.retiring = False
+        self.retiring = False  # it forks no more, and ends with its last kernel
         self.has_pages_to_release = True
         self.started = time.time()
         self.selector = selectors.DefaultSelector()
@@ -77,6 +77,7 @@ class Server:
 
         # what kernels leave running becomes a child of this process, and can be ended: prctl(2)
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+        # a signal handler must not block (`signal.set_wakeup_fd`)
         for end in (self.woken, self.wake):
             end.setblocking(False)
         # a signal during `select` must not be lost: its number is written to a socket

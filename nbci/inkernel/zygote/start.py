@@ -10,9 +10,9 @@ import os
 import sys
 from typing import Any
 
-from _nbci_zygote.child import rehearse  # type: ignore[import-not-found]  # these are there where this runs
-from _nbci_zygote.fingerprint import fingerprint  # type: ignore[import-not-found]
-from _nbci_zygote.server import Server  # type: ignore[import-not-found]
+from _nbci_zygote.child import rehearse
+from _nbci_zygote.fingerprint import fingerprint
+from _nbci_zygote.server import Server
 
 BASE = """
 ipykernel.kernelapp ipykernel.ipkernel ipykernel.zmqshell ipykernel.debugger

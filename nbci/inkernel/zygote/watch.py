@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Any
 
-from _nbci_zygote.loading import module_being_loaded  # type: ignore[import-not-found]  # it is there where this runs
+from _nbci_zygote.loading import module_being_loaded
 
 
 class Anything:
@@ -56,6 +56,7 @@ class Watch:
         from IPython.core.interactiveshell import InteractiveShell
 
         self._import, self._import_module = builtins.__import__, importlib.import_module
+        # compiled modules and `importlib` itself do not go through these two
         builtins.__import__ = self._import_and_note
         importlib.import_module = self._import_and_note_module  # put back on leaving
         # a module may do otherwise in a kernel than outside of one; no kernel has begun here
