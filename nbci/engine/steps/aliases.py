@@ -72,7 +72,11 @@ def companions(
     later = reachable([step.name], followers_of({one.name: one.after for one in plan.steps})) - {
         step.name
     }
-    names &= {take.name for one in plan.steps if one.name in later for take in one.takes}
+    wanted = {take.name for one in plan.steps if one.name in later for take in one.takes}
+    # A later step that takes a function has the names, too, that it looks up when it is called.
+    for ref in passing_by(step, plan, records):
+        wanted |= set(ref.reads)
+    names &= wanted
     objects = {ref.object for ref in taken}
     found: dict[str, ValueRef] = {}
     for name in sorted(names):
