@@ -1,6 +1,4 @@
-"""Old runs and results that nobody needs any more: which they are, what removing them frees, and
-their removal.
-"""
+"""Which old runs and results nobody needs, what removing them frees, and their removal."""
 
 from __future__ import annotations
 
@@ -37,8 +35,9 @@ _UNREADABLE = (IntegrityError, UsageError, OSError)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownRun:
-    """What decides over a run: whether it goes on or was promoted, and the run whose results stand
-    for it.
+    """What decides over a run.
+
+    Whether it goes on or was promoted, and the run whose results stand for it.
     """
 
     run: str
@@ -88,17 +87,16 @@ def _same_as(folder: RunFolder) -> str | None:
 
 
 def displaced_files(project: Project, run: str) -> tuple[str, ...]:
-    """What stood where steps of the run were to write, was no run's, and was moved into its folder:
-    the only copy.
-    """
+    """Files that were moved out of steps' way into the run's folder: the only copy of them."""
     folder = project.runs_folder / run / DISPLACED
     there = (path for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
     return tuple(sorted(path.relative_to(folder).as_posix() for path in there))
 
 
 def never_begun(project: Project, before: float) -> tuple[str, ...]:
-    """Folders in which no run ever began, last changed before that time: nbci was killed while it
-    made them.
+    """Folders in which no run ever began, last changed before that time.
+
+    nbci was killed while it made them.
     """
     known = (
         entry for entry in _files(project.runs_folder, depth=0) if not (entry / "run.json").exists()
@@ -113,8 +111,11 @@ def never_begun(project: Project, before: float) -> tuple[str, ...]:
 def remove_runs(
     project: Project, runs: Iterable[str], *, displaced_too: bool = False
 ) -> tuple[str, ...]:
-    """Remove them, and give those that were removed: a run that somebody resumes or names meanwhile
-    stays.
+    """Remove these runs; the answer is those that were removed.
+
+    A run that somebody resumes or names meanwhile stays, and so does one that holds displaced
+    files, unless those are asked for. Each is renamed first, so that no other process can take half
+    of it for a run.
 
     One that holds displaced files stays, unless those are asked for. Each goes aside first, so that
     no other process can take half of it for a run.
@@ -154,10 +155,9 @@ def _remove_runs(project: Project, runs: Iterable[str], aside: Path) -> tuple[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removable:
-    """What may go from the cache: results (each with what was kept beside it), values, artifacts,
-    environments.
+    """What may go from the cache: results, values, artifacts, environments.
 
-    Notebooks are among the values.
+    Each result counts with what was kept beside it. Notebooks are among the values.
     """
 
     results: tuple[Path, ...] = ()
@@ -174,8 +174,7 @@ class Removable:
 def unneeded_results(
     cache: Cache, project: Project, kept_runs: Sequence[str], before: float
 ) -> Removable:
-    """What was last made or used before that time, and is no part of a kept run of the project or
-    of a kept result.
+    """What was last used before that time, and is no part of a kept run or of a kept result.
 
     Builds of forks have caches of their own in the cache, which count, too.
     """
@@ -226,8 +225,9 @@ def _unneeded_in(
 
 
 def remove_results(cache: Cache, project: Project, kept_runs: Sequence[str], before: float) -> None:
-    """Remove them: results first, then what no result names now, since another process may use one
-    meanwhile.
+    """Remove them: results first, then what no result names by then.
+
+    Another process may use one meanwhile.
     """
     for path in unneeded_results(cache, project, kept_runs, before).results:
         _remove_older(path, before)

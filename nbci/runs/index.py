@@ -1,5 +1,4 @@
-"""The index of runs: what their records say, in SQLite, so that they are searched and sorted at
-once.
+"""The index of runs: their records in SQLite, so that they are searched and sorted at once.
 
 It is derived: runs that it has not seen are read when it is asked, a damaged one is made again, and
 where it cannot be written the answer is the same, only slower.
@@ -114,8 +113,9 @@ class RunIndex:
                 self._connection.execute("INSERT INTO seen VALUES (?, ?)", listed)
 
     def names(self, kind: str) -> tuple[str, ...]:
-        """The names of all metrics (in full, and in short where a run has one such) or parameters
-        that runs have.
+        """The names of all metrics, or of all parameters, that runs have.
+
+        Metrics in full, and in short where a run has only one of that short name.
         """
         rows = self._connection.execute(
             "SELECT name FROM names WHERE kind = ? ORDER BY name", (kind,)
@@ -123,8 +123,9 @@ class RunIndex:
         return tuple(row[0] for row in rows)
 
     def find(self, query: Query) -> list[RunRow]:
-        """The runs that a query asks for; those whose records have changed since they were read are
-        read again.
+        """The runs that a query asks for.
+
+        Those whose records have changed since they were read are read again.
         """
         rows = self._connection.execute(query.sql, query.values).fetchall()
         changed = [row[1] for row in rows if self._stamp_of(row[0]) != self._stamp(row[1])]
@@ -177,8 +178,9 @@ class RunIndex:
         return {name: text if number is None else number for name, number, text in rows}
 
     def _listed(self) -> tuple[tuple[int, int], set[str]] | None:
-        """The runs that there are, and when the folder was listed and had changed; None when
-        nothing has changed.
+        """The runs that there are, and when the folder was listed and had changed.
+
+        None when nothing has changed.
         """
         import time
 
@@ -271,8 +273,9 @@ class RunIndex:
         return int(found[0])
 
     def _opened(self) -> sqlite3.Connection:
-        """The index on disk; a new one where it is damaged, a copy in memory where it cannot be
-        written.
+        """The index on disk, or a copy in memory where it cannot be written.
+
+        A damaged one is replaced by an empty one, which reads all records again.
         """
         for _ in range(2):
             try:
@@ -324,9 +327,7 @@ def find_runs(
     having: str | None = None,
     limit: int,
 ) -> list[RunRow]:
-    """The runs that a search asks for (see `search.query`), those included that the index has not
-    seen yet.
-    """
+    """The runs that a search asks for (see `search.query`), unseen ones included."""
     from nbci.runs.search import (
         Known,
         query,
@@ -346,8 +347,9 @@ def remove_index(project: Project) -> None:
 
 
 def note_run(project: Project, record: RunRecord) -> None:
-    """Put a run that has ended into the index; where that does not work, the next question reads
-    its record.
+    """Put a run that has ended into the index.
+
+    Where that does not work, the next question reads its record.
     """
     with contextlib.suppress(sqlite3.Error), RunIndex(project) as index:
         index.add([record])

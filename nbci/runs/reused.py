@@ -1,6 +1,4 @@
-"""The steps that a run took over: in one file, each with the record as the run that made it wrote
-it.
-"""
+"""The steps that a run reused, in one file, each with the original record."""
 
 from __future__ import annotations
 
@@ -48,8 +46,9 @@ class ReusedSteps:
         self._file: FileIO | None = None
 
     def add(self, record: StepRecord, made: bytes) -> None:
-        """Hold a record of this run for `flush`; `made` is the text of the one that it was taken
-        from.
+        """Hold a record of this run for `flush`.
+
+        `made` is the text of the record that it was taken from.
         """
         if self._file is None:
             with disk_errors(self._path):
@@ -83,9 +82,7 @@ class ReusedSteps:
         return tuple(self._known.values())
 
     def originals(self) -> Iterator[tuple[StepRecord, bytes]]:
-        """The records as the runs that made them wrote them, and their text; without those that
-        hold NaN.
-        """
+        """The original records, and their text; without those that hold NaN."""
         decode = msgspec.json.Decoder(_Line).decode
         with suppress(OSError):
             for line in self._path.read_bytes().splitlines():

@@ -38,8 +38,9 @@ def sign(digest: str, environ: Mapping[str, str]) -> str | None:
 
 
 def check_signature(digest: str, signature: str | None, signers: Path) -> str:
-    """Who signed a seal's digest, one of the `signers` (ssh-keygen(1), ALLOWED SIGNERS);
-    IntegrityError if none did.
+    """The one of the `signers` who signed a seal's digest; IntegrityError if none did.
+
+    The file has the form that ssh-keygen(1) describes under ALLOWED SIGNERS.
     """
     import tempfile
 

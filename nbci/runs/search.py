@@ -1,5 +1,6 @@
-"""A search for runs as SQL: the grammar is that of conditions and gates, values are bound, names
-are checked.
+"""A search for runs as SQL.
+
+The grammar is that of conditions and gates, values are bound, names are checked.
 """
 
 from __future__ import annotations
@@ -54,11 +55,10 @@ def query(
     having: str | None = None,
     limit: int,
 ) -> Query:
-    """The runs for which `where` holds, by the name `sort` (with `-` the largest first), else the
-    newest first.
+    """The runs for which `where` holds, by the name `sort`, else the newest first.
 
-    `having` is a metric that they must have. A run that lacks what is compared or sorted by is not
-    among them.
+    With `-` before `sort`, the largest first. `having` is a metric that they must have. A run that
+    lacks what is compared or sorted by is not among them.
     """
     search = _Search(known)
     conditions = [search.condition(parse(where, "search"))] if where else []
@@ -126,8 +126,9 @@ class _Search:
                 return self.condition(formula)
 
     def column(self, name: str, *, text: bool) -> str:
-        """The column of a name: of the run itself, a metric, or a parameter (`params.NAME` where
-        both are there).
+        """The column of a name: of the run itself, a metric, or a parameter.
+
+        `params.NAME` is a parameter where a metric has the name, too.
         """
         param = name.removeprefix("params.")
         if name in (*_TEXTS, *_NUMBERS):
@@ -145,8 +146,9 @@ class _Search:
         )
 
     def has(self, name: str) -> str:
-        """That a run has a metric; said so that SQLite walks through the runs, of which a few will
-        do.
+        """The condition that a run has a metric.
+
+        Written so that SQLite walks through the runs, of which a few will do.
         """
         if name in self.known.metrics:
             self.values.append(name)

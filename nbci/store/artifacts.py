@@ -30,8 +30,9 @@ _TRIES = 3
 
 
 class Artifacts(Struct, frozen=True):
-    """The objects of a project's artifacts; in `others` may lie some, too, of other checkouts on
-    this machine.
+    """The objects of a project's artifacts.
+
+    In `others` may lie some, too, of other checkouts on this machine.
     """
 
     objects: Objects
@@ -66,8 +67,9 @@ class Artifacts(Struct, frozen=True):
         )
 
     def has(self, ref: FileRef) -> bool:
-        """Whether the artifact was kept, here or elsewhere; that it is whole is seen when it is
-        used.
+        """Whether the artifact was kept, here or elsewhere.
+
+        That it is whole is seen when it is used.
         """
         if any(objects.path(ref.digest).is_file() for objects in (self.objects, *self.others)):
             return True
@@ -90,8 +92,9 @@ class Artifacts(Struct, frozen=True):
         return gone
 
     def restore(self, root: Path, ref: FileRef, index: FileIndex) -> None:
-        """Put an artifact whose objects are all here where it belongs; what differs there is
-        replaced.
+        """Put an artifact whose objects are all here in its place.
+
+        What differs there is replaced.
         """
         place = place_inside(root, ref.path)
         listing = self.listing(ref.digest)
@@ -181,8 +184,9 @@ def _unlink_folders(place: Path, name: str) -> None:
 
 
 def read_listing(place: Path) -> dict[str, str]:
-    """The files that a folder's object lists, each with its MD5; IntegrityError when it is no such
-    list.
+    """The files that a folder's object lists, each with its MD5.
+
+    IntegrityError when it is no such list.
     """
     try:
         entries = json.loads(place.read_bytes())

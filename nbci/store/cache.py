@@ -1,5 +1,6 @@
-"""What this user's runs on this machine have made: values and artifacts by digest, step records by
-key.
+"""What this user's runs on this machine have made.
+
+Values and artifacts are known by digest, records of steps by key.
 """
 
 from __future__ import annotations
@@ -124,8 +125,9 @@ class Cache:
                     yield from self._read_entry(key, name)
 
     def recall(self, results: Iterable[tuple[StepRecord, bytes]], taken_ns: int) -> None:
-        """Know what a run took from here at that time, so that it need not be looked up; what
-        changed since is seen.
+        """Know what a run took from here at that time, so that it need not be looked up.
+
+        What has changed since is seen.
         """
         self._recent = {
             record.key: (record, text) for record, text in results if record.key is not None
@@ -164,9 +166,7 @@ class Cache:
             self.elsewhere.take_values(missing)
 
     def keep(self, record: StepRecord, notebook: Path, index: FileIndex) -> None:
-        """Remember what a step came to, by its key, with its executed notebook and where its outs
-        lie.
-        """
+        """Keep a step's record by its key, with its executed notebook and where its outs lie."""
         digest, _ = index.digest(notebook)
         link_or_copy(notebook, self.value_path(digest))
         place = self.entry(record)
@@ -220,8 +220,9 @@ class Cache:
 
 
 def _cache_folder(environ: Mapping[str, str]) -> Path:
-    """In the XDG cache folder; without a home that can be written to, in a private folder for
-    temporary files.
+    """The cache of this user: `$NBCI_CACHE`, or in the XDG cache folder.
+
+    Without a home that can be written to, in a private folder for temporary files.
     """
     base = environ.get("XDG_CACHE_HOME")
     if base:

@@ -1,6 +1,4 @@
-"""Python environments made from lock files: by what each is known, where it lies, which of them may
-go.
-"""
+"""Python environments made from lock files: their keys, their places, which may go."""
 
 from __future__ import annotations
 
@@ -27,8 +25,9 @@ _PLACES = ("-e", "--editable", "-f", "--find-links")
 
 
 def lock_files(root: Path, name: str) -> tuple[Path, ...]:
-    """The lock file, then those that it includes and the archives that it names, as far as they are
-    on this machine.
+    """The lock file, the files that it includes, and the archives that it names.
+
+    As far as they are on this machine.
     """
     found: dict[Path, None] = {}
     waiting = [root / name]
@@ -46,8 +45,7 @@ def lock_files(root: Path, name: str) -> tuple[Path, ...]:
 
 
 def environment_key(root: Path, name: str) -> str:
-    """What an environment is known by: all that its lock file says, the Python that makes it, the
-    platform.
+    """The key of an environment: its lock file's content, the Python, the platform.
 
     Where the lock names folders, it also counts where these are, and the archives in them. Raises
     OSError when the lock cannot be read.
@@ -102,8 +100,9 @@ class Environments:
         self.root = root
 
     def find(self, key: str) -> Path | None:
-        """The complete environment that is known by the key; None when there is none whose Python
-        still exists.
+        """The complete environment of that key.
+
+        None when there is none whose Python still exists.
         """
         try:
             name = json.loads((self.root / key / _MADE).read_bytes())["folder"]
@@ -113,8 +112,9 @@ class Environments:
         return folder if interpreter_of(folder).exists() else None
 
     def try_hold(self, key: str, *, alone: bool) -> int | None:
-        """Hold the environment so that it stays, or `alone`, to make or remove it; None while
-        others hold it.
+        """Hold the environment so that it stays, or `alone`, to make or remove it.
+
+        None while others hold it.
         """
         return try_lock(self.root / "locks" / key, shared=not alone)
 

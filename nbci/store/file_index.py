@@ -1,5 +1,6 @@
-"""Digests of files, remembered by what the file system says of them, so that unchanged files are
-not read again.
+"""Digests of files, remembered by what the file system says of them.
+
+Unchanged files are not read again.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def project_index(project: Project) -> FileIndex:
 
 
 class _Table(msgspec.Struct):
-    """What is remembered together: of single files, or of one folder with the digest of its
-    listing.
+    """What is remembered together.
+
+    Digests of single files, or of one folder with the digest of its listing.
     """
 
     entries: dict[str, _Entry]
@@ -57,8 +59,9 @@ class _Table(msgspec.Struct):
 
 
 class FileIndex:
-    """Remembered digests. Several processes may use one file: the last to save wins, and nothing is
-    lost but time.
+    """Remembered digests.
+
+    Several processes may use one file: the last to save wins, and only time is lost.
     """
 
     def __init__(self, path: Path) -> None:
@@ -84,10 +87,9 @@ class FileIndex:
         )  # it is being written all the time: this is what it was at some moment
 
     def trust(self, path: Path, digest: str) -> None:
-        """Remember the digest of a file that was written under its digest as its name, and never
-        changes.
+        """Remember the digest of a file that is named by it, and never changes.
 
-        When somebody has removed it there is nothing to remember; who needs it will see.
+        When somebody has removed it there is nothing to remember; its reader will see.
         """
         try:
             signature = _signature(path.stat())
@@ -98,8 +100,9 @@ class FileIndex:
         )
 
     def fingerprint(self, root: Path, path: str) -> FileRef:
-        """The file or folder as DVC knows it: MD5 of its bytes, or of its listing; StepError if it
-        cannot be read.
+        """The file or folder as DVC knows it: MD5 of its bytes, or of its listing.
+
+        StepError if it cannot be read.
         """
         place = root / path
         try:
@@ -142,8 +145,9 @@ class FileIndex:
         self._changed.clear()
 
     def _folder(self, folder: Path) -> tuple[str, dict[str, _Entry]]:
-        """The digest of a folder, and what is known of each file now; the files of links to folders
-        are not in it.
+        """The digest of a folder, and what is known of each file now.
+
+        The files of links to folders are not in it.
         """
         path = self._table_of(folder)
         table = self._table(path)
@@ -210,8 +214,9 @@ def listing_bytes(files: Mapping[str, str]) -> bytes:
 
 
 def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
-    """Whether the file is as it was, and was not changed so shortly before it was read that this
-    says nothing.
+    """Whether the file is as it was, and was read long enough after its last change.
+
+    Two changes within one tick of the clock look alike: https://git-scm.com/docs/racy-git
     """
     whole_seconds = now[2] % 1_000_000_000 == 0
     return (
@@ -220,16 +225,18 @@ def _stands(known: _Entry, now: tuple[int, int, int, int]) -> bool:
 
 
 def _signature(found: os.stat_result) -> tuple[int, int, int, int]:
-    """What nobody may write to is told by inode, size and time; linking it elsewhere changes the
-    other time.
+    """The state of a file that nobody may write to: inode, size and time.
+
+    Linking it elsewhere changes the other time.
     """
     changed = found.st_ctime_ns if found.st_mode & 0o222 else 0
     return found.st_ino, found.st_size, found.st_mtime_ns, changed
 
 
 def _written(place: Path, digest: str) -> _Entry:
-    """For a file that nbci put there: when its own time is old enough, whatever is written to it
-    later shows.
+    """The state of a file that nbci put there.
+
+    When its own time is old enough, whatever is written to it later shows.
     """
     now, signature = time.time_ns(), _signature(place.stat())
     read_at = max(signature[2:]) + _COARSE_NS + 1 if signature[2] + _COARSE_NS < now else now

@@ -19,9 +19,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn what the disk answers (full, read-only, no permission) into an InfrastructureError that
-    says so.
-    """
+    """Turn errors of the disk (full, read-only, no permission) into InfrastructureErrors."""
     try:
         yield
     except OSError as error:
@@ -33,8 +31,9 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 def write_atomic(path: Path, data: bytes | str) -> None:
-    """Replace the file as a whole; InfrastructureError when the disk refuses, the old content then
-    stands.
+    """Replace the file as a whole.
+
+    InfrastructureError when the disk refuses; the old content then stands.
     """
     content = data.encode("utf-8", errors="surrogatepass") if isinstance(data, str) else data
     with disk_errors(path):

@@ -1,5 +1,6 @@
-"""Objects named by the digest of their content, in the layout of DVC's cache: each can use what the
-other made.
+"""Objects named by the digest of their content, in the layout of DVC's cache.
+
+DVC and nbci can use what the other made.
 """
 
 from __future__ import annotations
@@ -38,8 +39,9 @@ class Altered(Exception):
 
 
 def checked_name(name: str) -> str:
-    """A digest as it is; IntegrityError for what is none: records and remotes say what objects are
-    called.
+    """A digest as it is; IntegrityError for what is none.
+
+    Records and remotes say what objects are called, so names are checked before they are paths.
 
     >>> checked_name("d41d8cd98f00b204e9800998ecf8427e.dir")
     'd41d8cd98f00b204e9800998ecf8427e.dir'
@@ -51,8 +53,7 @@ def checked_name(name: str) -> str:
 
 
 class Objects(Struct, frozen=True):
-    """A folder of objects `ab/cdef…`: read-only, whole from the moment they have their name, known
-    by MD5.
+    """A folder of objects `ab/cdef…`, known by MD5, read-only and always whole.
 
     `links` are the ways in which a workspace gets them, the best first, as in DVC's `cache.type`;
     `shared`: the members of a group all write here, as with DVC's `cache.shared`.
@@ -72,8 +73,9 @@ class Objects(Struct, frozen=True):
             temporary.write_bytes(data)
 
     def add_file(self, name: str, source: Path) -> bool:
-        """Keep a file that had this digest; whether it was digested on the way, `Altered` when it
-        has another by now.
+        """Keep a file that had this digest; `Altered` when it has another by now.
+
+        The answer is whether it was digested on the way.
 
         Where workspaces are linked to the objects, the file itself becomes the object, and stays in
         place as a link.
@@ -96,7 +98,8 @@ class Objects(Struct, frozen=True):
                 shutil.copyfile(source, temporary)
 
     def place(self, name: str, target: Path, *, fresh: bool = False) -> None:
-        """Let the object stand in a workspace, in the best way that the file systems allow;
+        """Let the object stand in a workspace, in the best way that the file systems allow.
+
         `fresh`: nothing is there.
 
         A copy gets the time of the object, so that whatever is written to it later shows.
@@ -131,8 +134,9 @@ class Objects(Struct, frozen=True):
 
     @contextlib.contextmanager
     def _writing(self, name: str) -> Iterator[Path]:
-        """A place to write an object to, which gets its name when that went well, and else leaves
-        nothing.
+        """A place to write an object to.
+
+        It gets its name when that went well, and else leaves nothing.
         """
         target = self.path(name)
         temporary = _beside(target)

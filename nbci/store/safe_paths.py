@@ -1,6 +1,4 @@
-"""Names and paths that records, plans, caches and remotes hold, checked where they are about to
-become places.
-"""
+"""Names and paths from records, plans, caches and remotes, checked before they are used."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ _HINT = "nbci writes inside the project only: what names this was altered, or nb
 
 
 def place_inside(root: Path, path: str) -> Path:
-    """Where a recorded path lies; IntegrityError where that is not in the project, or leaves it
-    through a link.
+    """The place of a recorded path.
+
+    IntegrityError where that is not in the project, or leaves it through a link.
     """
     place = root / path
     if leaves_project(path) or not _is_within(

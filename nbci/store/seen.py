@@ -1,5 +1,6 @@
-"""Which objects were found to be what their names say: each is read once on a machine, then only
-looked at.
+"""Which objects were found to be what their names say.
+
+Each is read once on a machine, then only looked at.
 """
 
 from __future__ import annotations
