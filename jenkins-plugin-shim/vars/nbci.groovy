@@ -34,6 +34,7 @@ def plan(Map options, Closure prepare = null) {
     decides: false, // whether nbci looks for stages that need no agent, which takes a shared remote
     hides: null,    // whether there is a step that hides others from the view of the stages; null: not known yet
     decided: [:],   // number -> why that stage needs no agent
+    lost: [:],      // number -> how many tries of that stage ended with their agents, where it was then given up
   ]
   refuseLabels(job, [job.label])
   stage('plan') {
@@ -89,12 +90,17 @@ def finish(Map job, Throwable failure = null) {
         def page = hasStep('publishHTML') ? pageOf(job.reportName) : "artifact/${job.folder}/result/report/"
         def report = env.BUILD_URL ? "${env.BUILD_URL}${page}" : ''
         def stopped = failure != null && isInterruption(failure) ? "${failure.message ?: 'it was aborted'}" : ''
+        def lost = []
+        for (number in job.lost.keySet()) {
+          lost << "${number}=${job.lost[number]}".toString()
+        }
         def values = ["NBCI_PROMOTE=${promote}".toString(), "NBCI_REPORT_URL=${report}".toString(),
-          "NBCI_STOPPED=${stopped}".toString()]
+          "NBCI_STOPPED=${stopped}".toString(), "NBCI_LOST=${lost.join(' ')}".toString()]
         inWorkspace(job, job.label, values) {
           bring(job, job.order)
           def script = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
             '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result" ${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"}' +
+            ' ${NBCI_LOST:+--lost $NBCI_LOST}' +
             (job.promote ? ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}' : '')
           def status = sh(script: script, returnStatus: true, label: 'nbci finish')
           ending = publish(job.folder + '/result', job.reportName, status)
@@ -211,6 +217,17 @@ def meaning(int status) {
 /** Whether an exception is an abort, a timeout, or the end of a sibling. */
 def isInterruption(Throwable failure) {
   return failure.getClass().name.endsWith('FlowInterruptedException')
+}
+
+/**
+ * Whether an exception is the end of an agent, which to Jenkins is one more way of being interrupted; its words:
+ * https://github.com/jenkinsci/workflow-durable-task-step-plugin/blob/master/src/main/java/org/jenkinsci/plugins/workflow/support/steps/ExecutorStepExecution.java
+ */
+def isLostAgent(Throwable failure) {
+  def message = "${failure.message}".toString()
+  return isInterruption(failure) &&
+    (message.contains('Timeout waiting for agent to come back') || message.contains('Agent was removed')) ||
+    failure.getClass().name.endsWith('AgentOfflineException')
 }
 
 /** Does what needs the plugins that bring these steps, unless one is not there. */
@@ -485,17 +502,25 @@ def readyAfter(Map job, int number) {
 
 /** A stage whose agent vanishes runs again, on another one if there is another. */
 def onAgent(Map job, Map chain) {
-  retry(count: chain.attempts, conditions: [agent(), nonresumable()]) {
-    def lost = chain.tries ?: 0  // a try before this one has ended with its agent
-    chain.tries = lost + 1
-    inWorkspace(job, labelOf(job, chain), ["NBCI_STAGE=${chain.number}".toString(), "NBCI_LOST=${lost}".toString()]) {
-      bring(job, chain.needs)
-      withSecrets(job, chain.secrets) {
-        inContainer(chain.container) {
-          inTime(chain.timeout) { carryOutHere(job, chain) }
+  try {
+    retry(count: chain.attempts, conditions: [agent(), nonresumable()]) {
+      def lost = chain.tries ?: 0  // a try before this one has ended with its agent
+      chain.tries = lost + 1
+      inWorkspace(job, labelOf(job, chain), ["NBCI_STAGE=${chain.number}".toString(), "NBCI_LOST=${lost}".toString()]) {
+        bring(job, chain.needs)
+        withSecrets(job, chain.secrets) {
+          inContainer(chain.container) {
+            inTime(chain.timeout) { carryOutHere(job, chain) }
+          }
         }
       }
     }
+  } catch (e) {
+    if (!isLostAgent(e)) {
+      throw e
+    }
+    job.lost[chain.number] = chain.tries
+    error "stage ${chain.name}: infrastructure, not the notebook: its agent vanished (${e.message})"
   }
 }
 

@@ -8,6 +8,7 @@ nothing.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import sys
@@ -19,8 +20,6 @@ from nbci.cli.verdict import exit_code
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
-    import argparse
-
     from nbci.config import Project
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
@@ -46,6 +45,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--no-gate", action="store_true", help="judge, but let no gate refuse the run"
+    )
+    parser.add_argument(
+        "--lost",
+        metavar="STAGE=TRIES",
+        nargs="+",
+        type=_lost_stage,
+        default=[],
+        help="stages whose machine vanished in each of so many tries",
     )
     parser.add_argument("--promote", nargs="?", const="", metavar="M",
                         help="if it passed, and was built on a branch that its models are promoted from, promote this "
@@ -84,6 +91,7 @@ def main(arguments: argparse.Namespace) -> int:
         command=["nbci", *sys.argv[1:]],
         environ=os.environ,
         stopped_by=arguments.stopped_by,
+        lost=dict(arguments.lost),
     )
     try:
         folder.write_run(record)
@@ -114,6 +122,13 @@ def main(arguments: argparse.Namespace) -> int:
         else:
             print("\n".join(filter(None, (render_show(record), said))))
     return code
+
+
+def _lost_stage(text: str) -> tuple[int, int]:
+    stage, separator, tries = text.partition("=")
+    if not (separator and stage.isdecimal() and tries.isdecimal()):
+        raise argparse.ArgumentTypeError(f"{text!r} is not STAGE=TRIES, two numbers")
+    return int(stage), int(tries)
 
 
 def _leave(arguments: argparse.Namespace, folder: RunFolder, plan: Plan, record: RunRecord) -> None:

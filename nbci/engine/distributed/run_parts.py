@@ -26,6 +26,7 @@ from nbci.engine.run import RunOptions, run_plan
 from nbci.errors import UsageError
 from nbci.graph import followers_of, reachable
 from nbci.kernels.descriptors import kernels_at_once
+from nbci.plan.stages import stages
 from nbci.project.sources import read_notebooks
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
@@ -176,11 +177,15 @@ def finish(
     command: Sequence[str],
     environ: Mapping[str, str],
     stopped_by: str | None = None,
+    lost: Mapping[int, int] | None = None,
 ) -> tuple[RunFolder, RunRecord]:
     """Gather what the store has into a run of the project. Repeated, it is the same run.
 
-    `stopped_by` is what a CI says of why it stopped the whole.
+    `stopped_by` is what a CI says of why it stopped the whole; `lost`, how many times the machine of a stage vanished
+    that it then gave up.
     """
+    for stage in stages(plan):
+        note_lost_attempts(store, stage.steps[0].name, (lost or {}).get(stage.number, 0))
     records = [store.read_step(step.name) or unrun(step) for step in plan.steps]
     folder = _run_of(project, store)
     with disk_errors(folder.path):
@@ -196,7 +201,7 @@ def finish(
     write_atomic(folder.path / "events.jsonl", _events(store))
     mask = mask_for(project, plan, environ)
     begun = header(folder.run, plan, project.root, command, mask)
-    return folder, _record(begun, plan, records)
+    return folder, _record(begun, plan, records, was_stopped=stopped_by is not None)
 
 
 def _with_reason_to_stop(records: Sequence[StepRecord], stopped_by: str | None) -> list[StepRecord]:
@@ -292,7 +297,9 @@ def _events(store: RunFolder) -> str:
     )
 
 
-def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRecord:
+def _record(
+    begun: RunRecord, plan: Plan, steps: Sequence[StepRecord], *, was_stopped: bool
+) -> RunRecord:
     """The run's record; it began with the first step that ran and ended with the last."""
     ran = [
         step for step in steps if step.result != "reused"
@@ -309,8 +316,9 @@ def _record(begun: RunRecord, plan: Plan, steps: Sequence[StepRecord]) -> RunRec
     )
     broken = [step for step in steps if step.result == "failed"]
     # a step that fails may have had its siblings interrupted: then that is what became of the run
-    interrupted = bool(broken) and all(
-        step.failure and step.failure.kind == "interrupted" for step in broken
+    # where none failed, the build was stopped while it waited for an agent
+    interrupted = all(_was_stopped(step) for step in broken) and (
+        bool(broken) or (was_stopped and not_run)
     )
     failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"

@@ -77,6 +77,9 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     }
 
 
+_FINISHED = ("--plan", "plan.json", "--store", "store", "--out", "result")
+
+
 def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
     """A CI sends SIGTERM to the kernel and to nbci at once, and nbci may see the kernel's death
     first.
@@ -98,17 +101,7 @@ def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
-    arguments = (
-        "--plan",
-        "plan.json",
-        "--store",
-        "store",
-        "--out",
-        "result",
-        "--stopped-by",
-        "Aborted by ada",
-    )
-    finished = nbci("finish", *arguments)
+    finished = nbci("finish", *_FINISHED, "--stopped-by", "Aborted by ada")
 
     assert process.returncode == 130
     assert finished.returncode == 130, finished.stderr
@@ -125,11 +118,7 @@ def test_a_build_that_is_aborted_has_stopped_its_steps(tmp_path: Path) -> None:
 
 
 def test_attempts_that_vanished_with_their_machine_are_counted(tmp_path: Path) -> None:
-    (tmp_path / ".git").mkdir()
-    nbci = Console(tmp_path)
-    write_notebook(tmp_path / "n.ipynb", [("step:train", "print(1)")])
-    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
-
+    nbci = _planned(tmp_path)
     done = nbci("step", "--plan", "plan.json", "--store", "store", "--lost-attempts", "1")
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -137,6 +126,44 @@ def test_attempts_that_vanished_with_their_machine_are_counted(tmp_path: Path) -
     assert record["result"] == "passed"
     assert [attempt["result"] for attempt in record["attempts"]] == ["failed", "passed"]
     assert record["attempts"][0]["failure"]["message"] == "the machine that it ran on vanished"
+
+
+def test_a_build_that_is_aborted_while_it_waits_for_an_agent_is_interrupted(tmp_path: Path) -> None:
+    """No step was cut short, and none failed."""
+    nbci = _planned(tmp_path)
+    finished = nbci("finish", *_FINISHED, "--stopped-by", "Aborted by ada")
+    assert finished.returncode == 130, finished.stderr
+    assert "\u23f9\ufe0f n: interrupted" in (tmp_path / "result" / "ending.txt").read_text(
+        encoding="utf-8"
+    )
+
+
+def test_a_step_whose_machine_vanished_in_every_try_failed_of_it(tmp_path: Path) -> None:
+    nbci = _planned(tmp_path)
+    finished = nbci("finish", *_FINISHED, "--lost", "1=2")
+    assert finished.returncode == 4, finished.stderr
+    ending = (tmp_path / "result" / "ending.txt").read_text(encoding="utf-8")
+    assert "infrastructure, not the notebook" in ending
+    record = json.loads(
+        next((tmp_path / ".nbci/runs").glob("*/steps/train/record.json")).read_bytes()
+    )
+    assert [attempt["failure"]["kind"] for attempt in record["attempts"]] == ["infrastructure"] * 2
+
+
+@pytest.mark.parametrize("given", ["1", "=2", "a=2", "1=-2"])
+def test_lost_stages_are_two_numbers(tmp_path: Path, given: str) -> None:
+    refused = _planned(tmp_path)("finish", *_FINISHED, "--lost", given)
+    assert refused.returncode == 2
+    assert "is not STAGE=TRIES" in refused.stderr
+
+
+def _planned(folder: Path) -> Console:
+    """A project with the plan of one step, which did not run."""
+    (folder / ".git").mkdir()
+    nbci = Console(folder)
+    write_notebook(folder / "n.ipynb", [("step:train", "print(1)")])
+    assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0
+    return nbci
 
 
 @pytest.fixture

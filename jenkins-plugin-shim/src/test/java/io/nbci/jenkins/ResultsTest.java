@@ -4,6 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -149,6 +151,26 @@ class ResultsTest {
         assertEquals(1, graph.count("end 3"));
         assertEquals(1, graph.count("lost 1 of 2"));
         assertEquals(1, graph.count("lost"));
+    }
+
+    /** To Jenkins the end of an agent is an interruption: the build would be one that somebody has aborted. */
+    @Test
+    void aStageWhoseAgentsAllVanishFails() throws Exception {
+        Graph graph = new Graph(folder).stage("").stage("gpu", 1);
+        graph.jenkins.agent("gpu1", 1, "gpu").agent("gpu2", 1, "gpu");
+        graph.file("2.waits", "never").file("finish.code", "4");
+        graph.file("ending.txt", "nbci-ending 1\nresult\tfailure\tp: failed: infrastructure, not the notebook: step s2 failed\n");
+        graph.jenkins.watch(engine -> {
+            for (String agent : List.of("gpu1", "gpu2")) {
+                if (!engine.state.lostAgents.contains(agent) && hasBegun(graph, "start 2 " + agent)) {
+                    engine.lose(agent);
+                }
+            }
+        });
+        State build = graph.endsWith("FAILURE");
+        assertEquals("p: failed: infrastructure, not the notebook: step s2 failed", build.failure.getMessage());
+        assertEquals(1, graph.count("finish without 2=2"));
+        assertEquals("FAILURE", graph.stages(build).get("s2"));
     }
 
     @Test
@@ -327,6 +349,14 @@ class ResultsTest {
     private List<String> archived() throws java.io.IOException {
         Path result = folder.resolve("jenkins/archive/.nbci/build/p.yaml/result");
         return Patterns.find(result, "**", "").stream().map(file -> result.relativize(file).toString()).toList();
+    }
+
+    private static boolean hasBegun(Graph graph, String line) {
+        try {
+            return graph.count(line) > 0;
+        } catch (IOException e) {
+            throw new UncheckedIOException(e);
+        }
     }
 
     private static void write(Path file) {
