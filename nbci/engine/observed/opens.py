@@ -130,8 +130,14 @@ class Opens:
                 window.told.update(_made_by(other, window))
 
     def _watch(self) -> None:
-        leaves = self._add_tree(self._root, time.monotonic() + _LONGEST_SECONDS)
-        self._ready.set()
+        try:
+            leaves = self._add_tree(self._root, time.monotonic() + _LONGEST_SECONDS)
+        except Exception as error:  # noqa: BLE001 - a thread has nobody to raise to
+            # Said first: a watch that is not whole must not pass for one.
+            self.trouble = f"its folders could not be watched: {error}"
+            return
+        finally:
+            self._ready.set()
         for folder in leaves:
             self._add_links(folder)
         wake = self._wake[0] if self._wake is not None else -1

@@ -86,6 +86,22 @@ def test_a_link_to_a_file_leads_to_it(opens: Opens, tmp_path: Path) -> None:
     assert ("file", str(tmp_path / "project" / "data" / "deep" / "f.bin"), ()) in seen.sights
 
 
+def test_a_watch_that_fails_is_told_and_waited_for_by_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a.bin").touch()
+
+    def fail(*_: object) -> list[bytes]:
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(Opens, "_add_tree", fail)
+    with closing(Opens(tmp_path)) as opens:
+        opens.start()
+        seen = opened(opens, tmp_path, "a.bin")
+    assert opens.trouble == "its folders could not be watched: no room"
+    assert seen.unwatched == ("pyarrow",)
+
+
 def test_a_link_that_leads_round_and_round_keeps_nothing_from_being_watched(tmp_path: Path) -> None:
     (tmp_path / "deep" / "deeper").mkdir(parents=True)
     (tmp_path / "deep" / "deeper" / "a.bin").touch()
