@@ -35,6 +35,9 @@ def bounds_of(gate: Gate, baseline: float | None) -> Bounds:
             lows.append(exact(baseline) - gate.max_drop.of(baseline))
         if gate.max_rise is not None:
             highs.append(exact(baseline) + gate.max_rise.of(baseline))
+        if gate.within is not None:
+            lows.append(exact(baseline) - gate.within.of(baseline))
+            highs.append(exact(baseline) + gate.within.of(baseline))
     return Bounds(
         low=max(lows, default=None),
         high=min(highs, default=None),

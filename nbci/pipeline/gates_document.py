@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.document import Document
 
-_BOUNDS = ("at_least", "at_most", "between", "equals", "max_drop", "max_rise")
+_BOUNDS = ("at_least", "at_most", "between", "equals", "max_drop", "max_rise", "within")
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*\Z")
 
 
@@ -190,6 +190,7 @@ class _Reader:
             baseline=self._baseline(),
             max_drop=self._tolerance("max_drop"),
             max_rise=self._tolerance("max_rise"),
+            within=self._tolerance("within"),
             severity=_word(said, "severity", "fail"),
             when=str(said["when"]) if "when" in said else None,
             first_run=_word(said, "first_run", "pass"),
@@ -246,14 +247,15 @@ class _Reader:
 
     def _check_direction(self, gate: Gate) -> None:
         moves = [key for key in ("max_drop", "max_rise") if key in self.said]
-        if moves and gate.baseline is None:
+        against = [key for key in (*moves, "within") if key in self.said]
+        if against and gate.baseline is None:
             raise self._wrong(
-                f"`{moves[0]}` compares with a baseline", moves[0], "add `baseline: champion`"
+                f"`{against[0]}` compares with a baseline", against[0], "add `baseline: champion`"
             )
         for key in ("baseline", "first_run"):
-            if key in self.said and not moves:
+            if key in self.said and not against:
                 raise self._wrong(
-                    f"`{key}` goes with `max_drop` or `max_rise`",
+                    f"`{key}` goes with `max_drop`, `max_rise` or `within`",
                     key,
                     "say how far the metric may move",
                 )

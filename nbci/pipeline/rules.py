@@ -56,6 +56,7 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     baseline: str | None = None
     max_drop: Tolerance | None = None
     max_rise: Tolerance | None = None
+    within: Tolerance | None = None
     severity: Literal["fail", "warn"] = "fail"
     when: str | None = None
     first_run: Rule = "pass"
@@ -80,6 +81,8 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
             words.append(f"at most {self.max_drop} below {self.baseline}")
         if self.max_rise is not None:
             words.append(f"at most {self.max_rise} above {self.baseline}")
+        if self.within is not None:
+            words.append(f"within {self.within} of {self.baseline}")
         return ", ".join(words)
 
 

@@ -93,6 +93,12 @@ def test_bounds(bounds: dict[str, Any], found: float, result: str, margin: float
         ({"max_rise": Tolerance(amount=10, percent=True)}, 0, 0.001, "failed"),
         ({"max_rise": Tolerance(amount=1), "max_drop": Tolerance(amount=1)}, 5, 3.9, "failed"),
         ({"max_drop": Tolerance(amount=0.1), "at_least": 0.75}, 0.8, 0.72, "failed"),
+        ({"within": Tolerance(amount=5, percent=True)}, 100, 105, "passed"),
+        ({"within": Tolerance(amount=5, percent=True)}, 100, 94.999, "failed"),
+        ({"within": Tolerance(amount=5, percent=True)}, -100, -105.001, "failed"),
+        ({"within": Tolerance(amount=0.1)}, 0.8, 0.7, "passed"),
+        ({"within": Tolerance(amount=0.1)}, 0.8, 0.90001, "failed"),
+        ({"within": Tolerance(amount=0.0)}, 0.8, 0.8, "passed"),
     ],
 )
 def test_moves_from_the_baseline(

@@ -59,6 +59,12 @@ def test_a_gate_says_what_it_asks(text: str, asked: str) -> None:
     assert gates_of(text)[0].asked == asked
 
 
+def test_a_distance_in_either_direction_needs_no_direction() -> None:
+    (gate,) = gates_of("metric: rows, baseline: champion, within: 5%")
+    assert gate.within == Tolerance(amount=5.0, percent=True)
+    assert gate.asked == "within 5% of champion"
+
+
 @pytest.mark.parametrize(
     ("lines", "message", "hint"),
     [
@@ -76,6 +82,9 @@ def test_a_gate_says_what_it_asks(text: str, asked: str) -> None:
          "line 4, column 50: `max_drop` limits the good direction: lower is better for loss", "'max_rise'"),
         (["metric: accuracy, baseline: champion, max_rise: 1"], "higher is better for accuracy", "'max_drop'"),
         (["metric: accuracy, max_drop: 1"], "`max_drop` compares with a baseline", "add `baseline"),
+        (["metric: accuracy, within: 5%"], "`within` compares with a baseline", "add `baseline"),
+        (["metric: rows, baseline: champion, within: five"], "within: 'five' is no distance", "2%"),
+        (["metric: rows, baseline: champion, within: -1"], "-1 is less than the minimum of 0", None),
         (["metric: accuracy, baseline: champion, at_least: 1"], "`baseline` goes with", "how far"),
         (["metric: accuracy, baseline: champoin, max_drop: 1"],
          "line 4, column 34: unknown baseline 'champoin' (did you mean 'champion'?)", "run:ID"),
