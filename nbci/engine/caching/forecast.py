@@ -52,9 +52,10 @@ def forecast(
         unknown = [name for name in before if _needs(step, planned[name])]
         if unknown:
             undecided.add(step.name)
-            steps.append(
-                replace(step, action="depends", reason=f"on what {unknown[0]} will come to")
-            )
+            # The nearest step says most: what it waits for in turn stands with that step.
+            nearest = next((name for name in step.after if name in unknown), unknown[-1])
+            reason = f"on what {nearest} will come to"
+            steps.append(replace(step, action="depends", reason=reason))
             continue
         try:
             inputs = inputs_for(step, plan, settled)
