@@ -107,13 +107,12 @@ def _said_of_displaced(
     project: Project, holding: Mapping[str, Sequence[str]], arguments: argparse.Namespace
 ) -> Iterator[str]:
     """Each run that holds somebody's files, with the first of them, and what becomes of it."""
+    from nbci.formatting.numbers import listed
     from nbci.runs.folder import DISPLACED
 
     done = "would remove" if arguments.dry_run else "removed"
     for run, files in holding.items():
-        named = ", ".join(files[:_NAMED]) + (
-            f" and {len(files) - _NAMED} more" if len(files) > _NAMED else ""
-        )
+        named = listed(files, _NAMED)
         place = shown_path(project.runs_folder / run / DISPLACED)
         what = f"{named} in {place}, moved out of a step's way and kept nowhere else"
         yield (
@@ -130,7 +129,7 @@ def _runs(runs: tuple[str, ...]) -> str:
 
 
 def _results(removable: Removable) -> str:
-    from nbci.formatting.text import counted
+    from nbci.formatting.numbers import counted
 
     results = sum(1 for path in removable.results if path.suffix == ".json")
     return ", ".join(

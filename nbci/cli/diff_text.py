@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from nbci.formatting.numbers import counted, listed, number
 from nbci.formatting.sizes import size
-from nbci.formatting.terminal import counted, number, one_line, table
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -75,8 +77,8 @@ def _data(change: DataChange) -> Iterator[str]:
         ("changed", change.changed),
     ):
         if names:
-            more = f" and {len(names) - _NAMES_SHOWN:,} more" if len(names) > _NAMES_SHOWN else ""
-            yield f"  {counted(len(names), 'file')} {word}: {', '.join(map(one_line, names[:_NAMES_SHOWN]))}{more}"
+            shown = listed([one_line(name) for name in names], _NAMES_SHOWN)
+            yield f"  {counted(len(names), 'file')} {word}: {shown}"
 
 
 def _content(ref: FileRef | None) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 from nbci.cli.verdict import exit_code
 from nbci.errors import ExitCode
-from nbci.formatting.terminal import number, one_line
-from nbci.formatting.text import file_names
-from nbci.formatting.text import one_line as one_short_line
+from nbci.formatting.numbers import number
+from nbci.formatting.terminal import one_line
+from nbci.formatting.text import file_names, short_line
 from nbci.report.data.wording import headline
 from nbci.report.html.pictures import SUFFIXES, BrokenPicture, picture
 from nbci.runs.folder import NOTEBOOK
@@ -129,7 +129,7 @@ def _first_failure(record: RunRecord) -> str:
     """The step that failed first, and with what, in a line that fits a list of builds."""
     for step in record.steps:
         if step.failure is not None and step.failure.kind != "interrupted":
-            return one_short_line(f"{step.name}: {step.failure.message}", _LONGEST_REASON)
+            return short_line(f"{step.name}: {step.failure.message}", _LONGEST_REASON)
     return ""
 
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def main(arguments: argparse.Namespace) -> int:
     """Make it anew."""
     from nbci.config import find_project
-    from nbci.formatting.terminal import counted
+    from nbci.formatting.numbers import counted
     from nbci.runs.index import RunIndex
 
     with RunIndex(find_project(Path.cwd())) as index:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nbci.cli.jenkins import current_branch, open_controller
-from nbci.formatting.terminal import duration, one_line, table
+from nbci.formatting.durations import duration
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     import argparse
@@ -33,7 +35,7 @@ def status(arguments: argparse.Namespace) -> int:
                 str(build.number or ""),
                 build.result,
                 _time(build.began_utc_ms),
-                duration(build.seconds) if build.seconds is not None else "",
+                duration(build.seconds),
                 one_line(build.description or ""),
             )
             for build in builds

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from nbci.cli.jenkins import current_branch, open_controller
 from nbci.errors import UsageError
-from nbci.formatting.terminal import duration, one_line, table, without_controls
+from nbci.formatting.durations import duration
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line, without_controls
 
 if TYPE_CHECKING:
     import argparse

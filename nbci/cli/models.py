@@ -118,7 +118,7 @@ def _table(rows: Sequence[Placed]) -> Iterator[str]:
 
 
 def _metrics(metrics: Any) -> str:
-    from nbci.formatting.terminal import number
+    from nbci.formatting.numbers import number
 
     return ", ".join(
         f"{name.rpartition(':')[2]} {number(value)}" for name, value in metrics.items()

@@ -7,7 +7,8 @@ import math
 from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
-from nbci.formatting.terminal import counted, table
+from nbci.formatting.numbers import counted
+from nbci.formatting.tables import table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.cli.push import add_arguments, open_sharing, steps_of
+from nbci.formatting.numbers import counted
 
 if TYPE_CHECKING:
     import argparse
@@ -30,10 +31,10 @@ def main(arguments: argparse.Namespace) -> int:
             gone += missing
     finally:
         sharing.cache.save()
-    print(f"brought {taken} object{'' if taken == 1 else 's'} from {sharing.shown}")
+    print(f"brought {counted(taken, 'object')} from {sharing.shown}")
     if gone:
         raise IntegrityError(
-            f"{len(gone)} object{'' if len(gone) == 1 else 's'} lie neither here nor there: {', '.join(gone[:3])}",
+            f"{counted(len(gone), 'object')} lie neither here nor there: {', '.join(gone[:3])}",
             hint="run the steps again, or `nbci push` from the machine that made them",
         )
     return 0

@@ -10,6 +10,8 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.formatting.numbers import counted
+
 if TYPE_CHECKING:
     import argparse
 
@@ -37,7 +39,7 @@ def main(arguments: argparse.Namespace) -> int:
             sent += sharing.send(record)
     finally:
         sharing.cache.save()
-    print(f"sent {sent} object{'' if sent == 1 else 's'} to {sharing.shown}")
+    print(f"sent {counted(sent, 'object')} to {sharing.shown}")
     return 0
 
 

@@ -114,6 +114,7 @@ def main(arguments: argparse.Namespace) -> int:
 def _only_target() -> str:
     """The pipeline of a project that has one."""
     from nbci.config import find_project
+    from nbci.formatting.numbers import listed
     from nbci.project.targets import pipelines_of, targets_of
 
     project = find_project(Path.cwd())
@@ -121,8 +122,7 @@ def _only_target() -> str:
     if len(pipelines) == 1:
         return pipelines[0]
     targets = targets_of(project)
-    more = f" and {len(targets) - 10} more" if len(targets) > 10 else ""
-    here = f"this project has {', '.join(targets[:10])}{more}"
+    here = f"this project has {listed(targets, 10)}"
     none = "there is neither a pipeline nor a notebook with step tags here"
     raise UsageError("name either a TARGET or a run to --resume", hint=here if targets else none)
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.terminal import duration, number, one_line, table
+from nbci.formatting.durations import duration, moment_without_zone
+from nbci.formatting.numbers import number
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
 from nbci.pipeline.metric_names import short_name
 
 if TYPE_CHECKING:
@@ -37,8 +40,8 @@ def render_runs(rows: Sequence[RunRow]) -> str:
             row.run,
             one_line(row.pipeline),
             row.result,
-            moment(row.started_utc),
-            "" if row.seconds is None else duration(row.seconds),
+            moment_without_zone(row.started_utc),
+            duration(row.seconds),
             *((_parameters_cell(row, differing[row.pipeline]),) if asked else ()),
             _metrics_cell(row.metrics),
         )
@@ -86,7 +89,12 @@ def render_history(rows: Sequence[RunRow], name: str) -> str:
         return "no run has it\n"
     head = ("run", "pipeline", "started (UTC)", name)
     cells = [
-        (row.run, one_line(row.pipeline), moment(row.started_utc), number(value_in(row, name)))
+        (
+            row.run,
+            one_line(row.pipeline),
+            moment_without_zone(row.started_utc),
+            number(value_in(row, name)),
+        )
         for row in rows
     ]
     return _lines(table([head, *cells], right=frozenset({3})))
@@ -100,11 +108,6 @@ def value_in(row: RunRow, name: str) -> float:
 def as_json(rows: Sequence[RunRow]) -> list[dict[str, Any]]:
     """The rows as `--json` prints them."""
     return [{name: getattr(row, name) for name in _FIELDS} for row in rows]
-
-
-def moment(utc: str | None) -> str:
-    """A time for people, to the second."""
-    return "" if utc is None else utc[:19].replace("T", " ")
 
 
 def _lines(lines: Sequence[str]) -> str:

@@ -12,8 +12,10 @@ from nbci.cli.live.summary import (
     run_failure_lines,
     traceback_lines,
 )
-from nbci.cli.runs_text import moment, short_metrics
-from nbci.formatting.terminal import duration, one_line, table
+from nbci.cli.runs_text import short_metrics
+from nbci.formatting.durations import duration, moment
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
 from nbci.records.codec import plain
 from nbci.records.run_record import Failure
 
@@ -61,7 +63,7 @@ def _facts(record: RunRecord) -> list[tuple[str, str]]:
         ("pipeline", record.pipeline),
         ("target", record.target),
         ("result", f"{record.outcome}{gates_word(record.verdict)}"),
-        ("started", f"{moment(record.started_utc)} UTC{took}" if record.started_utc else ""),
+        ("started", f"{moment(record.started_utc)}{took}" if record.started_utc else ""),
         ("on", where),
         ("python", record.python or ""),
         (
@@ -81,7 +83,7 @@ def _step_lines(record: RunRecord) -> list[str]:
         (
             step.name,
             _word(record, step),
-            "" if step.seconds is None else duration(step.seconds),
+            duration(step.seconds),
             str(len(step.attempts) or ""),
             _remark(_ended(record, step)),
         )

@@ -8,6 +8,7 @@ import os
 from typing import TYPE_CHECKING
 
 from nbci.errors import Location, UsageError
+from nbci.formatting.numbers import listed
 from nbci.git.process import Git, GitFailed
 from nbci.pipeline.paths import check_out
 
@@ -71,10 +72,9 @@ def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> N
         found = [name for name in tracked if name.startswith(f"{path}/")]
         if not found:
             continue
-        more = f" and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
         raise UsageError(
             f"the folder {path} is an out of step {step.name}, which is cleared before it runs, and git tracks files "
-            f"in it: {', '.join(found[:_SHOWN])}{more}",
+            f"in it: {listed(found, _SHOWN)}",
             where=Location(step.notebook),
             hint="declare the files that the step writes (their folder is made for it), or a folder of its own; or let "
             "git forget them: git rm -r --cached",

@@ -1,4 +1,4 @@
-"""Text that needs no cleaning, told quickly; and text that git left half merged."""
+"""Quick looks at text: whether it needs any cleaning, and whether git left it half merged."""
 
 from __future__ import annotations
 
@@ -8,17 +8,24 @@ _CONFLICT = re.compile(r"^<<<<<<< .*$(?=[\s\S]*^=======$[\s\S]*^>>>>>>> )", re.M
 
 
 def conflict_line(text: str) -> int | None:
-    """The line, from 1, of the first merge-conflict marker; None where there is no whole conflict."""
-    found = _CONFLICT.search(text.replace("\r\n", "\n")) if "\n>>>>>>> " in text else None
-    return found.string.count("\n", 0, found.start()) + 1 if found is not None else None
+    """The line, from 1, of the first merge conflict; None where no whole conflict is."""
+    # The pattern looks ahead to the end at every line of "<<<<<<<": not where it cannot match.
+    if "\n>>>>>>> " not in text:
+        return None
+    match = _CONFLICT.search(text.replace("\r\n", "\n"))
+    if match is None:
+        return None
+    return match.string.count("\n", 0, match.start()) + 1
 
 
 def is_plain(text: str, controls: bytes) -> bool:
-    """Whether it is ASCII without any of these control characters: most text is, and there may be
-    much of it.
+    """Whether the text is ASCII without any of these control characters.
+
+    Most text is, and outputs may be long: three scans in C are quicker than one regular expression.
     """
     if not text.isascii():
         return False
-    return text.isprintable() or len(encoded := text.encode()) == len(
-        encoded.translate(None, controls)
-    )
+    if text.isprintable():
+        return True
+    encoded = text.encode()
+    return len(encoded) == len(encoded.translate(None, controls))

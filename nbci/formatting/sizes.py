@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+_UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
 
 def size(count: int | None) -> str:
     """A number of bytes in kB, MB, GB or TB, of 1,000 each; nothing for None.
@@ -11,9 +13,13 @@ def size(count: int | None) -> str:
     """
     if count is None:
         return ""
-    for limit, unit in ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
-        # 999,999 bytes are 1 MB once rounded.
-        if count >= 0.9995 * limit:
-            shown = count / limit
-            return f"{shown:.3g} {unit}" if shown < 999.5 else f"{shown:.0f} {unit}"
+    for unit_bytes, unit in _UNITS:
+        # 999,500 bytes are 1 MB once rounded to three digits, not "1e+03 kB".
+        if count < 0.9995 * unit_bytes:
+            continue
+        amount = count / unit_bytes
+        # `g` would write terabytes in four digits as a power of ten.
+        if amount < 999.5:
+            return f"{amount:.3g} {unit}"
+        return f"{amount:.0f} {unit}"
     return f"{count} B"

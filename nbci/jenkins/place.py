@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
 from nbci.errors import IntegrityError, UsageError, nearest
+from nbci.formatting.numbers import listed
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -179,5 +180,4 @@ def _pairs(pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
 
 
 def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(map(str, names[:10]))
-    return (shown + (f" and {len(names) - 10} more" if len(names) > 10 else "")) or "none"
+    return listed([str(name) for name in names], 10) or "none"

@@ -6,6 +6,8 @@ import html
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from nbci.formatting.numbers import counted
+
 if TYPE_CHECKING:
     from nbci.lint.finding import Finding
     from nbci.lint.project import Checked
@@ -43,15 +45,11 @@ def _shown(finding: Finding) -> list[str]:
 
 def _total(checked: Checked) -> str:
     counts = [
-        _counted(sum(finding.severity == severity for finding in checked.findings), word)
+        counted(sum(finding.severity == severity for finding in checked.findings), word)
         for severity, word in (("error", "error"), ("warning", "warning"), ("info", "note"))
     ]
     found = ", ".join(count for count in counts if not count.startswith("0 ")) or "nothing to say"
-    return f"{_counted(len(checked.paths), 'file')} checked: {found}"
-
-
-def _counted(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
+    return f"{counted(len(checked.paths), 'file')} checked: {found}"
 
 
 def as_data(checked: Checked) -> list[dict[str, Any]]:

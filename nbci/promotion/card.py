@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from nbci.formatting.numbers import number
 from nbci.formatting.sizes import size
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def card(manifest: Manifest, model: Packaged, tag: str, introduction: str | None
         *_section(
             "Metrics",
             ("metric", "value"),
-            ((name, f"{value:.5g}") for name, value in _metrics(manifest)),
+            ((name, number(value)) for name, value in _metrics(manifest)),
         ),
         *_section("Gates", ("asked", "verdict", "found", "reason"), _gates(manifest)),
         *_section("Tried", ("file", "rows of its sample", "largest difference"), _trials(model)),
@@ -100,7 +101,7 @@ def _metrics(manifest: Manifest) -> list[tuple[str, float]]:
 
 def _gates(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
     for gate in manifest.verdict.gates if manifest.verdict else ():
-        found = "" if gate.found is None else f"{gate.found:.5g}"
+        found = "" if gate.found is None else number(gate.found)
         yield gate.asked, gate.result, found, gate.reason
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from nbci.formatting.text import clean, ending, number, one_line, without_ansi
+from nbci.formatting.numbers import number
+from nbci.formatting.text import clean, last_part, short_line, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,7 +88,7 @@ def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
         text = f"{gate.answer}: {gate.explanation}"
         if gate.refuses:
             failure = SubElement(
-                case, "failure", type="gate", message=_shown(one_line(gate.explanation, 1_000))
+                case, "failure", type="gate", message=_shown(short_line(gate.explanation, 1_000))
             )
             failure.text = _shown(f"{said}; {gate.explanation}")
         elif gate.result == "left out":
@@ -154,7 +155,9 @@ def case_name(run: CellRun) -> str:
     if run.number is None:
         return "injected parameters" if run.role == "injected" else f"{run.role} added by nbci"
     return (
-        f"cell {run.number}: {one_line(run.first_line)}" if run.first_line else f"cell {run.number}"
+        f"cell {run.number}: {short_line(run.first_line)}"
+        if run.first_line
+        else f"cell {run.number}"
     )
 
 
@@ -165,7 +168,7 @@ def _case(suite: Element, class_name: str, name: str, seconds: float | None) -> 
 
 
 def _skip(case: Element, why: str) -> None:
-    SubElement(case, "skipped", message=_shown(one_line(why, 500)))
+    SubElement(case, "skipped", message=_shown(short_line(why, 500)))
 
 
 def _address(url: str | None, step: ShownStep, cell: ShownCell | None = None) -> str | None:
@@ -182,7 +185,7 @@ def _fail(
         SubElement(case, "failure", type="failed", message="the step failed without saying why")
     else:
         raised = re.match(r"[A-Za-z_][\w.]*(?=:|$)", failure.error or "")
-        message = _shown(one_line(failure.message, 1_000))
+        message = _shown(short_line(failure.message, 1_000))
         detail = SubElement(
             case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message
         )
@@ -193,10 +196,10 @@ def _fail(
             failure.log,
             address and f"Report: {address}",
         )
-        detail.text = _shown(ending("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
+        detail.text = _shown(last_part("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
     said = cell.text if cell else ""
     if said:
-        SubElement(case, "system-out").text = _shown(ending(said, _OUTPUT_BYTES))
+        SubElement(case, "system-out").text = _shown(last_part(said, _OUTPUT_BYTES))
 
 
 def _part(name: str) -> str:

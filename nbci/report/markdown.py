@@ -8,7 +8,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from nbci.formatting.text import clean, one_line, without_ansi
+from nbci.formatting.text import clean, short_line, without_ansi
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -29,7 +29,7 @@ def prose(text: str) -> str:
 
 def code(text: str, limit: int = 300) -> str:
     """Text as code on one line, also inside a table."""
-    line = one_line(clean(without_ansi(text)), limit)
+    line = short_line(clean(without_ansi(text)), limit)
     if re.fullmatch(r"[^`|\\<>&]+", line):
         return f"`{line}`"
     return (
@@ -68,7 +68,7 @@ def details(title: str, content: str) -> str:
 
 def bullets(items: Sequence[str], most: int) -> str:
     """A list of texts; of too many, how many more there are."""
-    shown = [f"- {prose(one_line(item, _LONGEST_ITEM))}" for item in items[:most]]
+    shown = [f"- {prose(short_line(item, _LONGEST_ITEM))}" for item in items[:most]]
     return "\n".join([*shown, *_more(len(items), most)])
 
 

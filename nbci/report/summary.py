@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import as_json, duration, ending, measured, moment, number, one_line
+from nbci.formatting.durations import duration, moment
+from nbci.formatting.numbers import measured, number
+from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.data.wording import (
     commit,
@@ -111,11 +113,13 @@ def _failure(step: ShownStep) -> str:
         prose(failure.message),
         f"In {code(where)}" if where else "",
         f"**What to do:** {prose(failure.hint)}" if failure.hint else "",
-        fenced(ending(failure.traceback or failure.error or "", 4_000))
+        fenced(last_part(failure.traceback or failure.error or "", 4_000))
         if failure.traceback or failure.error
         else "",
-        f"Last output of the cell:\n\n{fenced(ending(said, 1_500))}" if said else "",
-        f"End of the kernel's log:\n\n{fenced(ending(failure.log, 1_500))}" if failure.log else "",
+        f"Last output of the cell:\n\n{fenced(last_part(said, 1_500))}" if said else "",
+        f"End of the kernel's log:\n\n{fenced(last_part(failure.log, 1_500))}"
+        if failure.log
+        else "",
     )
     return "\n\n".join(part for part in parts if part)
 
@@ -173,7 +177,7 @@ def _changes(found: RunDifference) -> Iterator[str]:
     cells = grouped(found.code)
     if cells:
         shown = [
-            f"{code(cell_title(change, steps))}\n\n{fenced(ending(chr(10).join(change.diff), _DIFF_BYTES), 'diff')}"
+            f"{code(cell_title(change, steps))}\n\n{fenced(last_part(chr(10).join(change.diff), _DIFF_BYTES), 'diff')}"
             for change, steps in cells[:_CELLS]
         ]
         more = [f"… and {len(cells) - _CELLS} more"] if len(cells) > _CELLS else []
@@ -229,7 +233,7 @@ def _steps(steps: Sequence[ShownStep]) -> str:
             f"{_SIGNS[step.word]} {step.word}",
             duration(step.record.seconds),
             str(len(step.record.attempts) or ""),
-            prose(one_line(step.record.reason or "", 200)),
+            prose(short_line(step.record.reason or "", 200)),
         )
         for step in ordered
     ]
@@ -238,7 +242,7 @@ def _steps(steps: Sequence[ShownStep]) -> str:
 
 def _parameters(record: RunRecord) -> str:
     rows = [
-        (code(value.name), code(as_json(value.value), 150), prose(one_line(value.source)))
+        (code(value.name), code(as_json(value.value), 150), prose(short_line(value.source)))
         for value in record.params
     ]
     return table(("Name", "Value", "From"), rows, _ROWS)

@@ -197,8 +197,8 @@ def test_heartbeat_after_half_a_minute_of_silence_and_not_before() -> None:
     clock.seconds = 90
     display.tick()
     assert stream.getvalue()[len(quiet) :] == (
-        "[train] still running, cell 4 of 9 (model.fit(X, y)), 30 s\n"
-        "[train] still running, cell 4 of 9 (model.fit(X, y)), 90 s; unfinished line: Downloading...\n"
+        "[train] still running, cell 4 of 9 (model.fit(X, y)), 30.0 s\n"
+        "[train] still running, cell 4 of 9 (model.fit(X, y)), 1 min 30 s; unfinished line: Downloading...\n"
     )
 
 
@@ -475,7 +475,7 @@ def test_a_long_line_is_cut_and_the_file_named_that_has_all_of_it() -> None:
 
     assert lines[-3:] == [
         "    | short",
-        f"    | {'y' * 300}… (8700 more characters)",
+        f"    | {'y' * 300}… (8,700 more characters)",
         "    all of it is in runs/R1/steps/build/notebook.ipynb",
     ]
-    assert traceback_lines(failure) == [f"E: {'t' * 297}… (8703 more characters)"]
+    assert traceback_lines(failure) == [f"E: {'t' * 297}… (8,703 more characters)"]

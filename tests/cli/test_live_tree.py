@@ -116,12 +116,12 @@ def test_steps_side_by_side_one_of_them_failing() -> None:
         "    line 2",
         "  hint: look at [it]",
         "↺ reused   load             from run R0",
-        "▶ running    svm     0.0 s  cell 3 of 9  svm.fit(X) # [bold]",
+        "▶ running    svm      0 ms  cell 3 of 9  svm.fit(X) # [bold]",
         "           99%",
         "✗ failed     forest  1.0 s  cell 7, line 2: ValueError: [red]bad[/red]",
         "· waiting  judge",
         "· waiting  end",
-        "0.0 s: 1 running, 1 failed, 1 reused, 2 waiting",
+        "0 ms: 1 running, 1 failed, 1 reused, 2 waiting",
     ]
 
 
@@ -141,7 +141,7 @@ def test_the_end_of_a_run_leaves_the_tree_and_the_summary() -> None:
     assert screen(stream)[2:] == [
         "✓ passed   load  1.5 s",
         "✗ failed   svm   1.0 s  cell 7, line 2: ValueError: [red]bad[/red]",
-        "0.0 s: 1 failed, 1 passed",
+        "0 ms: 1 failed, 1 passed",
         "",
         "FAILED svm",
         "  notebook  a.ipynb",
@@ -166,9 +166,9 @@ def test_a_narrow_terminal_keeps_the_progress_and_shows_the_cell_below() -> None
     )
     display.tick()
     assert screen(stream)[1:] == [
-        "▶ running  train/…forest  0.0 s  3/9",
+        "▶ running  train/…forest   0 ms  3/9",
         "           model.fit(X_train, y_train,…",
-        "0.0 s: 1 running",
+        "0 ms: 1 running",
     ]
 
 
@@ -189,7 +189,7 @@ def test_a_thousand_steps_fold_to_what_matters_now() -> None:
     assert any("failed   s007" in row for row in rows)
     assert any("passed   s499" in row for row in rows)
     assert any("waiting  s504" in row for row in rows)
-    assert rows[-1].startswith("0.0 s: 4 running, 1 failed, 499 passed, 496 waiting (")
+    assert rows[-1].startswith("0 ms: 4 running, 1 failed, 499 passed, 496 waiting (")
 
 
 def test_text_does_not_draw_faster_than_the_eye_sees() -> None:

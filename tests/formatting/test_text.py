@@ -1,67 +1,10 @@
 from __future__ import annotations
 
-import math
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.formatting.text import (
-    as_printed,
-    clean,
-    duration,
-    ending,
-    joined,
-    moment,
-    number,
-    one_line,
-    shortened,
-)
-
-
-@pytest.mark.parametrize(
-    ("value", "shown"),
-    [
-        (0.9722222, "0.972222"),
-        (3.0, "3"),
-        (1e20, "1e+20"),
-        (math.nan, "NaN"),
-        (-math.inf, "-infinity"),
-        (-0.5, "-0.5"),
-    ],
-)
-def test_numbers(value: float, shown: str) -> None:
-    assert number(value) == shown
-
-
-@pytest.mark.parametrize(
-    ("seconds", "shown"),
-    [
-        (None, ""),
-        (math.nan, ""),
-        (0.0012, "1 ms"),
-        (0.25, "0.25 s"),
-        (59.9, "59.9 s"),
-        (59.97, "1 min 00 s"),
-        (3599.6, "1 h 00 min"),
-        (7380, "2 h 03 min"),
-    ],
-)
-def test_durations(seconds: float | None, shown: str) -> None:
-    assert duration(seconds) == shown
-
-
-@pytest.mark.parametrize(
-    ("utc", "shown"),
-    [
-        ("2026-01-02T03:04:05.678Z", "2026-01-02 03:04:05 UTC"),
-        ("2026-01-02T03:04:05+00:00", "2026-01-02 03:04:05 UTC"),
-        ("yesterday", "yesterday"),
-        (None, ""),
-    ],
-)
-def test_moments(utc: str | None, shown: str) -> None:
-    assert moment(utc) == shown
+from nbci.formatting.text import as_printed, clean, joined_lines, last_part, short_line, shorten
 
 
 @given(st.text())
@@ -72,7 +15,7 @@ def test_clean_text_can_always_be_written(text: str) -> None:
 
 @given(st.text(max_size=50), st.integers(min_value=4, max_value=60))
 def test_shortened_keeps_both_ends(text: str, limit: int) -> None:
-    short = shortened(text, limit)
+    short = shorten(text, limit)
     assert text.startswith(short.head)
     assert text.endswith(short.tail)
     assert len(short.head) + short.left_out + len(short.tail) == len(text)
@@ -81,7 +24,7 @@ def test_shortened_keeps_both_ends(text: str, limit: int) -> None:
 
 @given(st.text(max_size=300), st.integers(min_value=60, max_value=200))
 def test_ending_keeps_to_its_limit(text: str, limit: int) -> None:
-    end = ending(text, limit)
+    end = last_part(text, limit)
     assert len(end.encode()) <= limit
     assert clean(text).endswith(
         end.partition("left out …\n")[2] if len(clean(text).encode()) > limit else end
@@ -99,14 +42,14 @@ def test_carriage_returns_overwrite(text: str, shown: str) -> None:
     ("value", "text"), [("a", "a"), (["a\n", "b"], "a\nb"), ({"a": 1}, '{"a": 1}'), (None, "null")]
 )
 def test_multiline_strings(value: object, text: str) -> None:
-    assert joined(value) == text
+    assert joined_lines(value) == text
 
 
 def test_one_line_is_short() -> None:
-    assert one_line("a\n  b") == "a b"
-    assert one_line("x" * 100, 10) == "x" * 9 + "…"
+    assert short_line("a\n  b") == "a b"
+    assert short_line("x" * 100, 10) == "x" * 9 + "…"
 
 
 def test_one_line_cannot_be_turned_round() -> None:
-    assert one_line("a\u202eb\u2066c\n d") == "a\ufffdb\ufffdc d"
-    assert one_line("\u05d0\u05d1 ab") == "\u05d0\u05d1 ab"
+    assert short_line("a\u202eb\u2066c\n d") == "a\ufffdb\ufffdc d"
+    assert short_line("\u05d0\u05d1 ab") == "\u05d0\u05d1 ab"

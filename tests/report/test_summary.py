@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from nbci.formatting.text import MINUS
+from nbci.formatting.numbers import MINUS
 from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
 from nbci.records.run_record import Attempt, Failure, FileRef, ParameterValue, RunRecord, StepRecord
 from nbci.report.charts import Figure

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.terminal import counted, number, one_line, table
+from nbci.formatting.numbers import counted, number
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from nbci.records.verdict import GateResult, Verdict

@@ -14,7 +14,9 @@ from nbci.cli.live.summary import (
     summary_lines,
     traceback_lines,
 )
-from nbci.formatting.terminal import counted, duration, one_line
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

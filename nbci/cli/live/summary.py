@@ -9,7 +9,10 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.cli.live.gates import gates_word, verdict_lines
-from nbci.formatting.terminal import counted, duration, number, one_line, table, without_controls
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted, number
+from nbci.formatting.tables import table
+from nbci.formatting.terminal import one_line, without_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -16,7 +16,8 @@ from nbci.cli.live.summary import (
     summary_lines,
     traceback_lines,
 )
-from nbci.formatting.terminal import duration, one_line
+from nbci.formatting.durations import duration
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

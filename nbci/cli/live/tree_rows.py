@@ -9,7 +9,8 @@ from rich.cells import cell_len
 from rich.text import Text
 
 from nbci.cli.live.summary import failure_headline
-from nbci.formatting.terminal import duration, one_line
+from nbci.formatting.durations import duration
+from nbci.formatting.terminal import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,7 +111,7 @@ def _columns(
 
 def _time(step: StepProgress, now: float) -> str:
     seconds = step.seconds(now)
-    return "" if seconds is None else duration(seconds)
+    return duration(seconds)
 
 
 def _row(step: StepProgress, columns: _Columns, now: float) -> Text:

@@ -7,7 +7,7 @@ import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import number
+from nbci.formatting.numbers import number
 from nbci.report.charts.canvas import (
     COLOURS,
     LETTERS,

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted, duration
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted
 from nbci.report.charts.folding import between, folded_steps, stages, without_detours
 from nbci.report.charts.layout import laid_out
 from nbci.report.charts.svg import middle_cut, short, text_width

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted, number
+from nbci.formatting.numbers import counted, number
 from nbci.gates.bounds import bounds_of
 from nbci.pipeline.rules import declared_for
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import moment, number
+from nbci.formatting.durations import moment
+from nbci.formatting.numbers import number
 from nbci.pipeline.metric_names import short_name
 from nbci.report.charts.figure import Figure, Numbers
 from nbci.report.charts.history import said

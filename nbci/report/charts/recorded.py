@@ -9,7 +9,8 @@ from dataclasses import replace
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import clean, counted, file_names, number, one_line
+from nbci.formatting.numbers import counted, number
+from nbci.formatting.text import clean, file_names, short_line
 from nbci.report.charts.chart import Confusion, Curves, Importance
 from nbci.report.charts.draw import corner, drawn, folded_classes
 from nbci.report.charts.figure import Figure, Numbers
@@ -95,7 +96,7 @@ def _figure(step: StepRecord, one: Recorded, earlier: Recorded | None, path: str
     figure = Figure(
         step=step.name,
         name=one.name,
-        title=one_line(clean(one.chart.title)),
+        title=short_line(clean(one.chart.title)),
         source=one.source,
         alt=said(one.chart, before),
         numbers=_numbers(one.chart, before),
@@ -116,7 +117,7 @@ def _with_picture(figure: Figure, chart: Chart, before: Chart | None, path: str)
     except (ValueError, ArithmeticError, RuntimeError, IndexError, TypeError, MemoryError) as error:
         return replace(
             figure,
-            note=f"It could not be drawn: {one_line(f'{type(error).__name__}: {error}', 200)}",
+            note=f"It could not be drawn: {short_line(f'{type(error).__name__}: {error}', 200)}",
         )
     return replace(
         figure, path=path, content=drawing.content, width=drawing.width, height=drawing.height

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.text import listed
+from nbci.formatting.numbers import listed
 from nbci.plan.compare import Compared, difference
 from nbci.report.data.comparable import BROKEN, Comparable, asked_for, choose
 from nbci.report.data.kept import Kept, KeptFiles, KeptNotebooks

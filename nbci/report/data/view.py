@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import file_names, joined, stream_text
+from nbci.formatting.text import file_names, joined_lines, outputs_text
 from nbci.records.run_record import CellRun, StepRecord
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class ShownCell:
     @property
     def text(self) -> str:
         """What its outputs say in plain text."""
-        return stream_text(self.outputs)
+        return outputs_text(self.outputs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,12 +160,14 @@ def _cells(
 
 def _of_notebook(notebook: Mapping[str, Any], runs: Sequence[CellRun]) -> tuple[ShownCell, ...]:
     cells = [cell for cell in notebook.get("cells") or () if isinstance(cell, dict)]
-    ran = iter(_matched([joined(cell.get("source", "")) for cell in cells if _is_code(cell)], runs))
+    ran = iter(
+        _matched([joined_lines(cell.get("source", "")) for cell in cells if _is_code(cell)], runs)
+    )
     return tuple(
         ShownCell(
             anchor=f"cell-{at}",
             kind=str(cell.get("cell_type")),
-            source=joined(cell.get("source", "")),
+            source=joined_lines(cell.get("source", "")),
             outputs=tuple(cell.get("outputs") or ()) if _is_code(cell) else (),
             run=next(ran) if _is_code(cell) else None,
             attachments=cell["attachments"] if isinstance(cell.get("attachments"), dict) else {},

@@ -6,7 +6,9 @@ import shlex
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import as_json, counted, duration, number
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted, number
+from nbci.formatting.text import as_json
 from nbci.pipeline.rules import declared_for
 from nbci.plan.compare import MetricChange
 

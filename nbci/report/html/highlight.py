@@ -10,7 +10,7 @@ import re
 from functools import cache
 from typing import Any
 
-from nbci.formatting.text import clean, shortened
+from nbci.formatting.text import clean, shorten
 from nbci.report.html.markup import Markup, element, escaped, fragment
 
 _LIMIT = 100_000
@@ -43,7 +43,7 @@ def revealed(markup: Markup) -> Markup:
 
 def _source(source: str, language: str) -> Markup:
     if len(source) > _LIMIT:
-        short = shortened(source, _LIMIT)
+        short = shorten(source, _LIMIT)
         text = f"{short.head}\n… {short.left_out:,} characters are left out …\n{short.tail}"
         return element("pre", element("code", revealed(escaped(text))), class_="source", tabindex=0)
     # What may be wider than the page is scrolled with the keyboard, too.

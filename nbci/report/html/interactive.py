@@ -7,7 +7,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import joined
+from nbci.formatting.text import joined_lines
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -48,7 +48,7 @@ def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
     """What of a bundle only a script, a player or a viewer could show, in words."""
     found = [name for mime in data for start, name in _NAMES if mime.lower().startswith(start)]
     found = [name for name in found if name != "JavaScript"] or found
-    if not found and needs_more(html := joined(data.get("text/html", ""))):
+    if not found and needs_more(html := joined_lines(data.get("text/html", ""))):
         found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][
             :1
         ] or ["HTML with a script"]
@@ -77,7 +77,10 @@ def is_better_plain(data: Mapping[str, Any]) -> bool:
     So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only
     in the text.
     """
-    html, text = joined(data.get("text/html", ""))[:_LOOKED_AT], joined(data.get("text/plain", ""))
+    html, text = (
+        joined_lines(data.get("text/html", ""))[:_LOOKED_AT],
+        joined_lines(data.get("text/plain", "")),
+    )
     if is_wordless(text):
         return False
     if html.lstrip().lower().startswith("<pre") and "\x1b[" in text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import moment
+from nbci.formatting.durations import moment
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import re
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted
+from nbci.formatting.numbers import counted
 from nbci.report.html.markup import Markup, element, fragment
 
 if TYPE_CHECKING:

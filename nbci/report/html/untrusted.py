@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import clean, joined, one_line
+from nbci.formatting.text import clean, joined_lines, short_line
 from nbci.report.html.markup import Markup, element
 from nbci.report.html.mathml import mathml
 from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
@@ -135,7 +135,7 @@ def _says_something(shown: str) -> bool:
 
 def _title(svg: str) -> str:
     found = re.search(r"<title[^>]*>([^<]*)</title>", svg)
-    return one_line(found[1]) if found else ""
+    return short_line(found[1]) if found else ""
 
 
 def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
@@ -235,7 +235,7 @@ def _attribute(name: str, value: str, around: Surroundings | None) -> str | None
                 else None
             )
         case "alt":
-            return one_line(value, 300)
+            return short_line(value, 300)
     return value
 
 
@@ -291,7 +291,7 @@ def _attached(name: str, around: Surroundings) -> str | None:
     forms = around.attachments.get(unquote(name), around.attachments.get(name))
     if not isinstance(forms, dict):
         return None
-    found = [(mime, joined(forms[mime])) for mime in SUFFIXES if mime in forms]
+    found = [(mime, joined_lines(forms[mime])) for mime in SUFFIXES if mime in forms]
     mime, data = found[0] if found else ("", "")
     return around.picture(mime, data if mime != "image/svg+xml" or "<" in data else _svg_text(data))
 

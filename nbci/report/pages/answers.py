@@ -8,7 +8,8 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nbci.formatting.text import counted, listed, measured, number, one_line, rough
+from nbci.formatting.numbers import counted, listed, measured, number, rough
+from nbci.formatting.text import short_line
 from nbci.pipeline.metric_names import short_name
 from nbci.report.data.wording import warnings
 from nbci.report.pages.changes import has_new_input, has_new_result, in_words, kinds, moved
@@ -168,7 +169,7 @@ def _results(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
 def _moved(change: MetricChange) -> str:
     old = "—" if change.before is None else number(change.before)
     new = "—" if change.after is None else measured(change.after, change.unit)
-    return f"{one_line(short_name(change.name))} {old} → {new} ({moved(change)})"
+    return f"{short_line(short_name(change.name))} {old} → {new} ({moved(change)})"
 
 
 def _trust(material: Material, steps: Sequence[ShownStep]) -> Answer:
@@ -252,4 +253,4 @@ def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point
 
 
 def _some(names: Iterable[str]) -> str:
-    return listed([one_line(name) for name in names], _NAMED)
+    return listed([short_line(name) for name in names], _NAMED)

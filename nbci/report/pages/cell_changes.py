@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted
+from nbci.formatting.numbers import counted
 from nbci.report.data.view import name_of
 from nbci.report.html.highlight import revealed
 from nbci.report.html.markup import Markup, element, folded, fragment

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nbci.formatting.numbers import counted
 from nbci.formatting.sizes import size
 from nbci.formatting.text import (
     as_json,
     as_printed,
     clean,
-    counted,
-    joined,
-    one_line,
-    shortened,
+    joined_lines,
+    short_line,
+    shorten,
     without_ansi,
 )
 from nbci.report.html.ansi import coloured
@@ -74,7 +74,7 @@ class _Rendering:
         match output.get("output_type"):
             case "stream":
                 return self.stream(
-                    at, str(output.get("name", "stdout")), joined(output.get("text", ""))
+                    at, str(output.get("name", "stdout")), joined_lines(output.get("text", ""))
                 )
             case "error":
                 return self.error(at, output)
@@ -123,7 +123,7 @@ class _Rendering:
                 continue
             try:
                 address = self.place.album.keep(
-                    f"images/{self.place.stem}-{at}", mime, joined(data[mime])
+                    f"images/{self.place.stem}-{at}", mime, joined_lines(data[mime])
                 )
             except BrokenPicture as error:
                 broken.append(self.note(f"The picture ({mime}) cannot be shown, {error}"))
@@ -140,15 +140,15 @@ class _Rendering:
         )
         return element(
             "figure",
-            element("img", src=address, alt=one_line(described, 200), width=width, height=height),
+            element("img", src=address, alt=short_line(described, 200), width=width, height=height),
         )
 
     def html(self, at: int, data: Mapping[str, Any]) -> Markup | None:
-        source = joined(data.get("text/html", ""))
+        source = joined_lines(data.get("text/html", ""))
         if not source or is_better_plain(data):
             return None
         if len(source) > INLINE_LIMIT:
-            return self.html_beside(at, source, joined(data.get("text/plain", "")))
+            return self.html_beside(at, source, joined_lines(data.get("text/plain", "")))
         source = renamed(source, self.place.ids)
         shown = from_html(source, self.around(at))
         if shown is None or (needs_more(source) and not is_readable_alone(shown)):
@@ -213,7 +213,7 @@ class _Rendering:
                 label="JSON",
                 fold_lines=_FOLD_JSON_LINES,
             )
-        text = joined(value)
+        text = joined_lines(value)
         if mime == "text/markdown" and len(text) <= INLINE_LIMIT:
             return (
                 element("div", from_markdown(text, self.around(at)), class_="rich prose")
@@ -247,7 +247,7 @@ class _Rendering:
         to fill.
         """
         others = [
-            one_line(mime)
+            short_line(mime)
             for mime, value in data.items()
             if mime != "text/html" and value not in _EMPTY
         ]
@@ -270,7 +270,7 @@ class _Rendering:
         is_open: bool = False,
         fold_lines: int = _FOLD_LINES,
     ) -> Markup:
-        short = shortened(text, _TEXT_LIMIT)
+        short = shorten(text, _TEXT_LIMIT)
         shown: list[str] = [element("pre", coloured(short.head), class_=class_)]
         if short.left_out:
             shown.append(self.beside(at, text, short.left_out))
@@ -278,7 +278,7 @@ class _Rendering:
         lines = text.count("\n") + (not text.endswith("\n"))
         if lines <= fold_lines and len(text) <= _FOLD_CHARACTERS:
             return fragment(*shown)
-        last = one_line(without_ansi(text[-2000:].rstrip().rpartition("\n")[2]), 60)
+        last = short_line(without_ansi(text[-2000:].rstrip().rpartition("\n")[2]), 60)
         summary = f"{label}: {counted(lines, 'line')}" + (
             f", the last: {last}" if last and label != "JSON" else ""
         )

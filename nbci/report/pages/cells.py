@@ -6,7 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import counted, duration, shortened
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted
+from nbci.formatting.text import shorten
 from nbci.report.data.view import name_of
 from nbci.report.html.highlight import revealed, source_code
 from nbci.report.html.markup import Markup, element, escaped, fragment
@@ -56,7 +58,7 @@ class CellsOfStep:
         if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
             return self._prose(cell, comparison)
         if cell.kind != "code":
-            short = shortened(cell.source, INLINE_LIMIT)
+            short = shorten(cell.source, INLINE_LIMIT)
             missing = (
                 f"\n… {counted(short.left_out, 'character')} are left out …\n"
                 if short.left_out

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from nbci.formatting.numbers import MINUS, counted, rough
 from nbci.formatting.sizes import size
-from nbci.formatting.text import MINUS, as_json, counted, one_line, rough
+from nbci.formatting.text import as_json, short_line
 from nbci.report.html.markup import Markup, element, folded, fragment, table
 from nbci.report.html.page import section
 from nbci.report.html.text_diff import counts, diff_block
@@ -35,18 +36,21 @@ def in_words(found: RunDifference) -> list[str]:
     packages = _packages(found)
     lines = [
         _listed(
-            [f"{one_line(change.name)} {_old_new(change)}" for change in found.params], "parameter"
+            [f"{short_line(change.name)} {_old_new(change)}" for change in found.params],
+            "parameter",
         ),
         _code_in_words(found.code),
         *_data_in_words([change for change in found.data if change.role == "in"]),
         _listed(
-            [f"{one_line(change.name)} {_came_or_went(change)}" for change in found.used],
+            [f"{short_line(change.name)} {_came_or_went(change)}" for change in found.used],
             "used file",
         ),
-        _listed([f"{one_line(change.name)} {_old_new(change)}" for change in packages], "package"),
+        _listed(
+            [f"{short_line(change.name)} {_old_new(change)}" for change in packages], "package"
+        ),
         _listed([f"{change.name} {_old_new(change)}" for change in _kernels(found)], "kernel"),
         _listed(
-            [f"step {one_line(change.name)} {_came_or_went(change)}" for change in _steps(found)],
+            [f"step {short_line(change.name)} {_came_or_went(change)}" for change in _steps(found)],
             "step",
         ),
     ]
@@ -197,7 +201,7 @@ def _old_new(change: Change) -> str:
 def _value(value: object, limit: int = 300) -> str:
     if value is None:
         return _NOT_THERE
-    return one_line(value if isinstance(value, str) else as_json(value), limit)
+    return short_line(value if isinstance(value, str) else as_json(value), limit)
 
 
 def _came_or_went(change: Change) -> str:
@@ -227,7 +231,7 @@ def _code_in_words(changes: Sequence[CellChange]) -> str:
 def _data_in_words(changes: Sequence[DataChange]) -> Iterator[str]:
     for change in changes[:_NAMED]:
         files = [f"{len(names):,} {word}" for word, names in _files(change).items() if names]
-        yield f"{one_line(change.path)} {', '.join(files) or change.kind}"
+        yield f"{short_line(change.path)} {', '.join(files) or change.kind}"
     if len(changes) > _NAMED:
         yield f"and {counted(len(changes) - _NAMED, 'more input')}"
 
@@ -239,7 +243,7 @@ def _files(change: DataChange) -> Mapping[str, Sequence[str]]:
 def _change_table(title: str, changes: Sequence[Change]) -> Markup | None:
     rows = [
         (
-            one_line(change.name),
+            short_line(change.name),
             element("code", _value(change.before)),
             element("code", _value(change.after)),
         )
@@ -250,7 +254,8 @@ def _change_table(title: str, changes: Sequence[Change]) -> Markup | None:
 
 def _used(changes: Sequence[Change]) -> Markup | None:
     rows = [
-        (element("code", one_line(change.name)), _kind(_came_or_went(change))) for change in changes
+        (element("code", short_line(change.name)), _kind(_came_or_went(change)))
+        for change in changes
     ]
     return _rows("Modules and undeclared files", ("File", "Change"), rows)
 
@@ -298,7 +303,7 @@ def _cell(change: CellChange, steps: Sequence[str], *, is_open: bool) -> Markup:
 def _data(changes: Sequence[DataChange], title: str) -> Markup | None:
     rows = [
         (
-            element("code", one_line(change.path, 200)),
+            element("code", short_line(change.path, 200)),
             _kind(change.kind),
             _content(change.before),
             _content(change.after),
@@ -326,12 +331,12 @@ def _names(change: DataChange) -> Markup | None:
     ]
     items = [item for word, names in _files(change).items() for item in _some(word, names)]
     return folded(
-        f"{one_line(change.path)}: {', '.join(said)}", element("ul", *items, class_="plain")
+        f"{short_line(change.path)}: {', '.join(said)}", element("ul", *items, class_="plain")
     )
 
 
 def _some(word: str, names: Sequence[str]) -> Iterator[Markup]:
     for name in names[:_FILES_NAMED]:
-        yield element("li", _kind(word), " ", element("code", one_line(name, 200)))
+        yield element("li", _kind(word), " ", element("code", short_line(name, 200)))
     if len(names) > _FILES_NAMED:
         yield element("li", f"… and {len(names) - _FILES_NAMED:,} more {word}", class_="note")

@@ -11,7 +11,8 @@ from hashlib import blake2b
 from itertools import islice, zip_longest
 from typing import TYPE_CHECKING, Any
 
-from nbci.formatting.text import as_json, as_printed, counted, joined, without_ansi
+from nbci.formatting.numbers import counted
+from nbci.formatting.text import as_json, as_printed, joined_lines, without_ansi
 from nbci.plan.alignment import aligned
 from nbci.report.html.pictures import SUFFIXES
 
@@ -154,7 +155,7 @@ def _said(outputs: Sequence[Any]) -> Iterator[str]:
     for output in outputs:
         match output:
             case {"output_type": "stream", "text": text}:
-                yield _settled(as_printed(joined(text)))
+                yield _settled(as_printed(joined_lines(text)))
             case {"output_type": "error", "traceback": list(lines)}:
                 yield _settled("\n".join(str(line) for line in lines) + "\n")
             case {"data": dict(data)}:
@@ -164,7 +165,7 @@ def _said(outputs: Sequence[Any]) -> Iterator[str]:
 def _of_bundle(data: Mapping[str, Any]) -> str:
     if any(mime in SUFFIXES for mime in data):
         return "[a picture]\n"
-    words = next((joined(data[mime]) for mime in _SAYS if mime in data), None)
+    words = next((joined_lines(data[mime]) for mime in _SAYS if mime in data), None)
     if words is None:
         others = {mime: value for mime, value in data.items() if not mime.startswith(_RECORDS)}
         return f"[{', '.join(others)}: {_digest(as_json(others))}]\n" if others else ""
@@ -184,7 +185,7 @@ def pictures_of(outputs: Sequence[Any]) -> Iterator[Picture]:
             mime := next((mime for mime in SUFFIXES if mime in data), None)
         ):
             at += 1
-            yield Picture(at=at, output=number, mime=mime, data=joined(data[mime]))
+            yield Picture(at=at, output=number, mime=mime, data=joined_lines(data[mime]))
 
 
 def looks_same(before: Picture, after: Picture) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nbci.formatting.numbers import counted, listed
 from nbci.formatting.sizes import size
-from nbci.formatting.text import as_json, counted, ending, listed, one_line, stream_text
+from nbci.formatting.text import as_json, last_part, outputs_text, short_line
 from nbci.report.html.highlight import source_code
 from nbci.report.html.markup import Markup, element, folded, fragment
 from nbci.report.html.page import facts
@@ -30,7 +31,7 @@ def place(failure: Failure) -> str:
         return ""
     line = f", line {failure.line}" if failure.line else ""
     return f"cell {failure.cell}{line}" + (
-        f": {one_line(failure.first_line)}" if failure.first_line else ""
+        f": {short_line(failure.first_line)}" if failure.first_line else ""
     )
 
 
@@ -44,7 +45,7 @@ def last_output(step: ShownStep) -> str:
         for output in cell.outputs
         if isinstance(output, dict) and output.get("output_type") != "error"
     ]
-    return ending(stream_text(said).rstrip(), _LAST_OUTPUT_BYTES)
+    return last_part(outputs_text(said).rstrip(), _LAST_OUTPUT_BYTES)
 
 
 def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
@@ -73,7 +74,7 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
                     if cell and where and is_shown
                     else where,
                 ),
-                ("Error", element("code", one_line(error, 500)) if error else None),
+                ("Error", element("code", short_line(error, 500)) if error else None),
                 ("Kind", None if failure.kind == "exception" else failure.kind),
                 ("Exit code", None if failure.exit_code is None else str(failure.exit_code)),
                 ("Signal", failure.signal),
@@ -83,7 +84,7 @@ def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
         _source(step) if not on_page and not traceback else None,
         _traceback(traceback),
         _quoted("Last output of the cell", said),
-        folded("End of the kernel's log", element("pre", ending(failure.log, _LOG_BYTES)))
+        folded("End of the kernel's log", element("pre", last_part(failure.log, _LOG_BYTES)))
         if failure.log
         else None,
     )
@@ -94,20 +95,21 @@ def _where(step: ShownStep, failure: Failure) -> str:
     lines = step.failed_cell.source.splitlines() if step.failed_cell else []
     if failure.cell is None or failure.line is None or failure.line > len(lines):
         return place(failure)
-    return f"cell {failure.cell}, line {failure.line}: {one_line(lines[failure.line - 1])}"
+    return f"cell {failure.cell}, line {failure.line}: {short_line(lines[failure.line - 1])}"
 
 
 def _inputs(step: ShownStep) -> Iterator[tuple[str, Markup]]:
     """What the step was given: parameters, values of other steps, files."""
     record = step.record
     params = [
-        f"{name} = {one_line(as_json(value), 60)}" for name, value in (record.params or {}).items()
+        f"{name} = {short_line(as_json(value), 60)}"
+        for name, value in (record.params or {}).items()
     ]
     values = [f"{value.name} ({value.type}, {size(value.bytes)})" for value in record.takes]
     deps = [f"{ref.path} ({size(ref.bytes)})" for ref in record.deps]
     for name, found in (("Parameters", params), ("Took", values), ("Read", deps)):
         if found:
-            yield name, fragment(listed([one_line(one, 200) for one in found], _INPUTS))
+            yield name, fragment(listed([short_line(one, 200) for one in found], _INPUTS))
 
 
 def _source(step: ShownStep) -> Markup | None:
@@ -130,7 +132,7 @@ def _source(step: ShownStep) -> Markup | None:
 def _traceback(text: str | None) -> Markup | None:
     if not text:
         return None
-    shown = ending(text, _TRACEBACK_BYTES)
+    shown = last_part(text, _TRACEBACK_BYTES)
     lines = text.count("\n") + 1
     if lines <= _TRACEBACK_LINES:
         return _quoted("Traceback", shown)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted
+from nbci.formatting.numbers import counted
 from nbci.report.charts.graph import graph_inline, graph_of
 from nbci.report.html.markup import Markup, element, folded, fragment, table
 from nbci.report.html.page import linked, section

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import number
 from nbci.formatting.sizes import size
-from nbci.formatting.text import as_json, duration, ending, number, one_line
+from nbci.formatting.text import as_json, last_part, short_line
 from nbci.report.html.ansi import coloured
 from nbci.report.html.markup import Markup, element, folded, fragment, table
 from nbci.report.html.page import facts, page, section, time, verdict
@@ -180,7 +182,7 @@ def _attempts(step: ShownStep) -> Markup | None:
     traces = [
         folded(
             f"Traceback of attempt {attempt.number}",
-            element("pre", coloured(ending(trace, _TRACE_BYTES)), tabindex=0),
+            element("pre", coloured(last_part(trace, _TRACE_BYTES)), tabindex=0),
         )
         for attempt in step.record.attempts[:-1]
         if attempt.failure and (trace := attempt.failure.traceback)
@@ -191,7 +193,7 @@ def _attempts(step: ShownStep) -> Markup | None:
 
 def _parameters(step: ShownStep) -> Markup | None:
     rows = [
-        (name, element("code", one_line(as_json(value), 300)))
+        (name, element("code", short_line(as_json(value), 300)))
         for name, value in (step.record.params or {}).items()
     ]
     if not rows:

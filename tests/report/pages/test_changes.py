@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from nbci.formatting.text import MINUS
+from nbci.formatting.numbers import MINUS
 from nbci.plan.compare import CellChange, Change, DataChange, MetricChange, RunDifference
 from nbci.records.run_record import FileRef
 from nbci.report.data.material import Baseline, ShownRun

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from msgspec.structs import replace
 
-from nbci.formatting.text import MINUS
+from nbci.formatting.numbers import MINUS
 from nbci.records.run_record import Failure, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Material, PastRun, Release, ShownRun

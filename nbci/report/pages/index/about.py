@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import as_json, counted, duration, one_line
+from nbci.formatting.durations import duration
+from nbci.formatting.numbers import counted
+from nbci.formatting.text import as_json, short_line
 from nbci.report.data.wording import commit, run_again
 from nbci.report.html.markup import Markup, element, folded, table
 from nbci.report.html.page import facts, section, time, verdict
@@ -42,7 +44,7 @@ def about_section(record: RunRecord, problems: Sequence[str]) -> Markup:
 def _problems(problems: Sequence[str]) -> Markup | None:
     if not problems:
         return None
-    items = [element("li", one_line(problem, 500)) for problem in problems]
+    items = [element("li", short_line(problem, 500)) for problem in problems]
     return element(
         "div",
         element("p", "This report had to do without some things:"),
@@ -54,7 +56,11 @@ def _problems(problems: Sequence[str]) -> Markup | None:
 def parameters_section(record: RunRecord) -> Markup | None:
     """Each parameter, and where its value came from."""
     rows = [
-        (parameter.name, element("code", one_line(as_json(parameter.value), 300)), parameter.source)
+        (
+            parameter.name,
+            element("code", short_line(as_json(parameter.value), 300)),
+            parameter.source,
+        )
         for parameter in record.params
     ]
     if not rows:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted, one_line
+from nbci.formatting.numbers import counted
+from nbci.formatting.text import short_line
 from nbci.report.html.markup import Markup, element, fragment
 from nbci.report.html.page import linked, section
 from nbci.report.pages.failure import explained
@@ -52,7 +53,7 @@ def _others(failed: Sequence[ShownStep]) -> Markup | None:
             "li",
             linked(step),
             ": ",
-            one_line(step.failure.message if step.failure else "failed", 300),
+            short_line(step.failure.message if step.failure else "failed", 300),
         )
         for step in failed
     ]

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.formatting.text import counted, one_line
+from nbci.formatting.numbers import counted
+from nbci.formatting.text import short_line
 from nbci.plan.alignment import aligned
 from nbci.report.data.view import name_of, shown_steps
 from nbci.report.html.markup import Markup, element, folded
@@ -95,7 +96,7 @@ def _figures(pairs: Iterable[_Pair], album: Album, *, compared: bool) -> Markup:
 def _figure(pair: _Pair, album: Album, *, compared: bool) -> Markup:
     link = element("a", pair.named, href=f"{pair.step.page}#{pair.cell.anchor}")
     title = element(
-        "p", link, " ", element("code", one_line(pair.cell.first_line, 60)), class_="note"
+        "p", link, " ", element("code", short_line(pair.cell.first_line, 60)), class_="note"
     )
     now, before = pair.now, pair.before
     now_at, before_at = (
@@ -122,7 +123,7 @@ def _image(pair: _Pair, shown: Picture | None, stem: str, album: Album, whose: s
             "figure", caption, element("p", f"it cannot be shown, {error}", class_="missing")
         )
     what = f"{whose}: figure" if whose else "Figure"
-    alt = one_line(f"{what} of {pair.named}: {pair.cell.first_line}", 200)
+    alt = short_line(f"{what} of {pair.named}: {pair.cell.first_line}", 200)
     return element("figure", caption, element("img", src=address, alt=alt, loading="lazy"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import counted, measured, number
+from nbci.formatting.numbers import counted, measured, number
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.charts.history import histories
 from nbci.report.charts.history_picture import history_figure, sparkline

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
+from nbci.formatting.numbers import counted, listed
 from nbci.formatting.sizes import size
-from nbci.formatting.text import as_json, counted, listed, one_line
+from nbci.formatting.text import as_json, short_line
 from nbci.git.branches import allows
 from nbci.pipeline.models import models_of
 from nbci.registry.evidence import evidence_steps
@@ -162,7 +163,7 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
     return section(
         "Lineage",
-        element("p", f"What {one_line(of, 200)} was made from.", class_="since"),
+        element("p", f"What {short_line(of, 200)} was made from.", class_="since"),
         table("The steps behind it", heads, rows, is_stacked=True),
         element("p", f"… and {counted(len(used) - _STEPS, 'earlier step')}.", class_="note")
         if len(used) > _STEPS
@@ -179,7 +180,7 @@ def _outside(used: Sequence[EvidenceStep], made: Sequence[str]) -> Markup | None
         return None
     rows = [
         (
-            element("code", one_line(path, 200)),
+            element("code", short_line(path, 200)),
             size(ref.bytes),
             str(ref.files),
             element("code", ref.digest),
@@ -218,7 +219,7 @@ def _step_row(
         if edge.values
     ]
     params = [
-        f"{name} = {one_line(as_json(value), 40)}" for name, value in (step.params or {}).items()
+        f"{name} = {short_line(as_json(value), 40)}" for name, value in (step.params or {}).items()
     ]
     made = "this run" if step.run == this_run else element("code", step.run or "")
     return (
@@ -232,7 +233,7 @@ def _step_row(
 
 
 def _some(names: Iterable[str]) -> str:
-    return listed([one_line(name, 120) for name in names], _NAMED)
+    return listed([short_line(name, 120) for name in names], _NAMED)
 
 
 def _is_made(path: str, made: Sequence[str]) -> bool:

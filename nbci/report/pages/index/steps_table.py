@@ -5,8 +5,8 @@ from __future__ import annotations
 import heapq
 from typing import TYPE_CHECKING
 
+from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
-from nbci.formatting.text import duration
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, folded, fragment, table
 from nbci.report.html.page import linked, section, verdict

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from typing import TYPE_CHECKING
 
-from nbci.formatting.text import measured, number, one_line, rough
+from nbci.formatting.numbers import measured, number, rough
+from nbci.formatting.text import short_line
 from nbci.report.html.markup import Markup, element, fragment, table
 from nbci.report.html.page import section, verdict
 
@@ -45,7 +46,7 @@ def _sign(sign: Sign) -> Markup:
 
 
 def _linked(point: Point) -> Markup | str:
-    text = one_line(point.text, _LONGEST)
+    text = short_line(point.text, _LONGEST)
     return element("a", text, href=f"#{point.anchor}") if point.anchor else text
 
 
@@ -66,7 +67,7 @@ def _override(record: RunRecord, gate: GateResult) -> Markup:
     return element(
         "p",
         "If it may pass all the same: ",
-        element("code", one_line(command, _LONGEST)),
+        element("code", short_line(command, _LONGEST)),
         class_="note",
     )
 
@@ -79,9 +80,9 @@ def _gate(gate: GateResult) -> tuple[str, ...]:
     override = gate.override
     because = f"overridden by {override.by}: {override.reason}" if override else ""
     return (
-        one_line(gate.title, _LONGEST),
+        short_line(gate.title, _LONGEST),
         _with_note(verdict(gate.answer), "; ".join(part for part in (reason, because) if part)),
-        one_line(gate.asked, _LONGEST),
+        short_line(gate.asked, _LONGEST),
         _found(gate),
         _with_note(
             "" if gate.baseline is None else number(gate.baseline), gate.baseline_source or ""
@@ -105,5 +106,5 @@ def _margin(margin: float) -> str:
 
 def _with_note(text: str, note: str) -> Markup:
     return fragment(
-        text, element("span", one_line(note, _LONGEST), class_="under") if note else None
+        text, element("span", short_line(note, _LONGEST), class_="under") if note else None
     )

@@ -1,0 +1,56 @@
+"""Numbers, counts and lists, as the terminal, the report, model cards and Jenkins show them."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MINUS = "\N{MINUS SIGN}"
+
+# Above this, floats no longer tell neighbouring whole numbers apart for long (2**53 is 9.0e15).
+_LARGEST_WHOLE = 1e15
+
+
+def number(value: float) -> str:
+    """A metric's value in six significant digits; NaN and the infinities by name.
+
+    >>> [number(value) for value in (0.9736111111, 1797.0)]
+    ['0.973611', '1797']
+    """
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "infinity" if value > 0 else "-infinity"
+    if float(value).is_integer() and abs(value) < _LARGEST_WHOLE:
+        return str(int(value))
+    return f"{value:.6g}"
+
+
+def rough(value: float) -> str:
+    """A difference in four significant digits: a subtraction leaves no more of them."""
+    return number(float(f"{value:.4g}"))
+
+
+def measured(value: float, unit: str | None) -> str:
+    """A metric's value with its unit; a ratio is just a number."""
+    if not unit or unit == "ratio":
+        return number(value)
+    return f"{number(value)} {unit}"
+
+
+def counted(count: int, noun: str) -> str:
+    """`1 line`, `2 lines`, `1,000 lines`."""
+    if count == 1:
+        return f"{count} {noun}"
+    return f"{count:,} {noun}s"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first `most` names and how many more there are: `a, b and 3 more`."""
+    shown = ", ".join(names[:most])
+    if len(names) <= most:
+        return shown
+    return f"{shown} and {len(names) - most:,} more"
