@@ -17,6 +17,7 @@ from nbci.notebook.read import native_kernel
 from nbci.pipeline.compose import notebook_parameters, step_declared
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.gates_document import check_known
+from nbci.pipeline.model import Step
 from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composition, analysed_alike
@@ -26,13 +27,33 @@ from nbci.plan.parts import setting_parts
 from nbci.records.run_record import ParameterValue, Part
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from nbci.params import BoundParameter, Declared, Parameter
-    from nbci.pipeline.model import Pipeline, Step
+    from nbci.pipeline.model import Pipeline, TaggedNotebook
+    from nbci.plan.model import Definition
 
 _TEMPLATE = "${}"
+
+# file systems allow 255 bytes a name; what nbci appends to it (attempts, suffixes) needs room, too
 _LONGEST_STEP_NAME = 200
+
+# What a step and its plan have in common under one name is copied as it is. The two types stay
+# apart, since a base class would move these keys to the front of every plan.json.
+COPIED_SETTINGS = tuple(
+    name for name in PlannedStep.__struct_fields__ if name in Step.__struct_fields__
+)
+
+
+class _Request(Struct, frozen=True, kw_only=True):
+    """What every step's plan is made from: the pipeline, its parameters, the kernel asked for."""
+
+    resolved: Pipeline
+    composed_steps: Mapping[str, Step]
+    resolved_steps: Mapping[str, Step]
+    bound: Sequence[BoundParameter]
+    declared: Mapping[str, Declared]
+    kernel: str | None
 
 
 def build_plan(
@@ -43,17 +64,16 @@ def build_plan(
     kernel: str | None = None,
     brought: Brought = NOTHING_BROUGHT,
 ) -> Plan:
-    """The plan; `sources` are digests of the files that the pipeline came from, `kernel` one for
-    all its steps.
+    """Plan the pipeline with these parameters.
 
-    `brought` are names that kernels bring.
+    `sources` are digests of the files that the pipeline came from, `kernel` one for all its steps,
+    `brought` names that kernels bring.
     """
     resolved = resolve(pipeline, bound)
-    groups = list(_analysed(resolved, brought.also(pipeline.names)))
-    programs = {name: found for group in groups for name, found in group.steps.items()}
+    groups = list(_analyse_groups(resolved, brought.also(pipeline.names)))
     after = _edges(resolved, groups)
-    order = _ordered(resolved, after)
-    asked = _Asked(
+
+    request = _Request(
         resolved=resolved,
         composed_steps={step.name: step for step in pipeline.steps},
         resolved_steps={step.name: step for step in resolved.steps},
@@ -61,28 +81,16 @@ def build_plan(
         declared={path: notebook_parameters(tagged) for path, tagged in resolved.notebooks.items()},
         kernel=kernel,
     )
-    planned = {name: _planned_step(asked, name, programs[name], after[name]) for name in order}
-    for step in planned.values():
-        _check_length(step)
-        for path in (*step.outs, *step.metrics):
-            check_out(path, step.name, sources, Location(step.notebook))
-    planned = _told_apart(
-        planned, {name: at for at, group in enumerate(groups) for name in group.steps}
-    )
-    notebook_of = {step.name: step.notebook for step in resolved.steps}
-    definitions = {
-        notebook_of[next(iter(group.steps))]: group.definitions
-        for group in groups
-        if group.definitions
-    }
+    steps = _planned_steps(request, groups, after)
+    for step in steps.values():
+        _check_names(step, sources)
+    group_of = {name: at for at, group in enumerate(groups) for name in group.steps}
+    steps = _with_repetitions(steps, group_of)
+
     return Plan(
         pipeline=resolved.name,
         target=resolved.target,
-        steps=tuple(
-            _with_skips(
-                planned, {s.name: s.when for s in resolved.steps if not is_wanted(s, bound)}
-            )
-        ),
+        steps=tuple(_with_skips(steps, _unwanted(resolved, bound))),
         params=tuple(ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound),
         sources=sources,
         nbci=nbci.__version__,
@@ -93,87 +101,148 @@ def build_plan(
         gates=resolved.gates,
         models=resolved.models,
         triggers=resolved.triggers,
-        definitions=definitions or None,
-        left_out=tuple(left_out(resolved.notebooks, planned.values())),
+        definitions=_definitions(resolved, groups) or None,
+        left_out=tuple(left_out(resolved.notebooks, steps.values())),
         warnings=(
             *_warnings(resolved, groups),
-            *_gate_warnings(resolved, planned),
-            *_surroundings(planned.values()),
+            *_gate_warnings(resolved, steps),
+            *_ignored_settings(steps.values()),
         ),
     )
 
 
-def _check_length(step: PlannedStep) -> None:
-    """UsageError where no folder can have the step's name."""
+def _planned_steps(
+    request: _Request, groups: Sequence[GroupProgram], after: Mapping[str, tuple[str, ...]]
+) -> dict[str, PlannedStep]:
+    """The plan of each step by its name, in an order in which they can run."""
+    programs: dict[str, StepProgram] = {}
+    for group in groups:
+        programs.update(group.steps)
+
+    order = _execution_order(request.resolved, after)
+    return {name: _planned_step(request, name, programs[name], after[name]) for name in order}
+
+
+def _unwanted(pipeline: Pipeline, bound: Sequence[BoundParameter]) -> dict[str, str | None]:
+    """The steps that their own `when` rules out, with it."""
+    return {step.name: step.when for step in pipeline.steps if not is_wanted(step, bound)}
+
+
+def _definitions(
+    pipeline: Pipeline, groups: Sequence[GroupProgram]
+) -> dict[str, tuple[Definition, ...]]:
+    """What values of each notebook may refer to, by the notebook's path."""
+    notebook_of = {step.name: step.notebook for step in pipeline.steps}
+    by_notebook = {}
+    for group in groups:
+        if group.definitions:
+            first_step = next(iter(group.steps))
+            by_notebook[notebook_of[first_step]] = group.definitions
+    return by_notebook
+
+
+def _check_names(step: PlannedStep, sources: Mapping[str, str]) -> None:
+    """UsageError for a name that no folder can have, and for an out that is a source."""
     if any(len(part) > _LONGEST_STEP_NAME for part in step.name.split("/")):
         raise UsageError(
             f"the name of step {step.name[:40]}... has {len(step.name)} characters",
             hint=f"a folder is named after it: use at most {_LONGEST_STEP_NAME}",
             where=Location(step.notebook),
         )
+    for path in (*step.outs, *step.metrics):
+        check_out(path, step.name, sources, Location(step.notebook))
 
 
 def _groups(steps: Sequence[Step]) -> list[list[Step]]:
-    """The steps that one notebook, or a composition of some, expanded into: values pass within each
-    of these only.
-    """
+    """The steps between which values pass: of one notebook, or of one composition of notebooks."""
     groups: dict[tuple[str, str, str], list[Step]] = {}
     for step in steps:
-        matrix = json.dumps(step.matrix, sort_keys=True, default=str) if step.matrix else ""
-        groups.setdefault((step.node, step.composition or step.notebook, matrix), []).append(step)
+        matrix = ""
+        if step.matrix:
+            matrix = json.dumps(step.matrix, sort_keys=True, default=str)
+        key = (step.node, step.composition or step.notebook, matrix)
+        groups.setdefault(key, []).append(step)
     return list(groups.values())
 
 
-def _analysed(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgram]:
-    """The programs of all steps; a notebook that many nodes or combinations run is analysed once."""
+def _analyse_groups(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgram]:
+    """The programs of all steps.
+
+    A notebook that many nodes or combinations run is analysed once: a matrix of 1,000 combinations
+    would otherwise parse the same cells 1,000 times.
+    """
     known: dict[Any, tuple[list[Step], GroupProgram]] = {}
     for steps in _groups(pipeline.steps):
         if steps[0].composition:
             yield from analyse_composition(pipeline.notebooks, steps, brought=brought)
             continue
-        position = {step.name: at for at, step in enumerate(steps)}
-        edges = [[position[other] for other in step.after if other in position] for step in steps]
-        shape = (
-            steps[0].notebook,
-            tuple((step.cells, *before) for step, before in zip(steps, edges, strict=True)),
-        )
+
+        shape = _shape(steps)
         if shape in known:
-            first, found = known[shape]
-            yield analysed_alike(found, first, steps)
-        else:
-            notebook = pipeline.notebooks[steps[0].notebook]
-            found = analyse(
-                notebook, steps, by_dataflow=pipeline.order == "dataflow", brought=brought
-            )
-            known[shape] = steps, found
-            yield found
+            first, program = known[shape]
+            yield analysed_alike(program, first, steps)
+            continue
+
+        notebook = pipeline.notebooks[steps[0].notebook]
+        by_dataflow = pipeline.order == "dataflow"
+        program = analyse(notebook, steps, by_dataflow=by_dataflow, brought=brought)
+        known[shape] = steps, program
+        yield program
+
+
+def _shape(steps: Sequence[Step]) -> tuple[Any, ...]:
+    """The notebook with the cells and edges of its steps: all that the analysis depends on."""
+    position = {step.name: at for at, step in enumerate(steps)}
+    shapes = []
+    for step in steps:
+        before = [position[other] for other in step.after if other in position]
+        shapes.append((step.cells, *before))
+    return steps[0].notebook, tuple(shapes)
 
 
 def _edges(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> dict[str, tuple[str, ...]]:
-    """What each step comes after: as declared or as variables ask, and after whoever writes what it
-    reads.
-    """
-    writers = {out: step.name for step in pipeline.steps for out in (*step.outs, *step.metrics)}
-    below: dict[str, list[str]] = {}
-    for out, writer in writers.items():
-        for folder in _places(out)[1:]:
-            below.setdefault(folder, []).append(writer)
+    """What each step comes after: as declared, as variables ask, and who writes what it reads."""
+    writers = _Writers(pipeline.steps)
     group_of = {name: group for group in groups for name in group.steps}
     edges: dict[str, tuple[str, ...]] = {}
     for step in pipeline.steps:
         after = step.after
         if pipeline.order == "dataflow":
             group = group_of[step.name].steps
-            after = (*(name for name in after if name not in group), *group[step.name].inside)
-        makers = [writers[place] for dep in step.deps for place in _places(dep) if place in writers]
-        makers += [writer for dep in step.deps for writer in below.get(dep, ())]
-        edges[step.name] = tuple(
-            name for name in dict.fromkeys((*after, *makers)) if name != step.name
-        )
+            outside = (name for name in after if name not in group)
+            after = (*outside, *group[step.name].inside)
+
+        before = dict.fromkeys((*after, *writers.of(step.deps)))
+        before.pop(step.name, None)
+        edges[step.name] = tuple(before)
     return edges
 
 
-def _places(path: str) -> list[str]:
+class _Writers:
+    """The steps that write files, by path and by the folders that these lie in."""
+
+    def __init__(self, steps: Iterable[Step]) -> None:
+        self._by_path: dict[str, str] = {}
+        for step in steps:
+            for out in (*step.outs, *step.metrics):
+                self._by_path[out] = step.name
+
+        self._below: dict[str, list[str]] = {}
+        for out, writer in self._by_path.items():
+            for folder in _with_folders(out)[1:]:
+                self._below.setdefault(folder, []).append(writer)
+
+    def of(self, paths: Sequence[str]) -> Iterator[str]:
+        """First who writes the paths or folders around them, then who writes files in them."""
+        for path in paths:
+            for place in _with_folders(path):
+                if place in self._by_path:
+                    yield self._by_path[place]
+        for path in paths:
+            yield from self._below.get(path, ())
+
+
+def _with_folders(path: str) -> list[str]:
     """The path and the folders that it lies in."""
     places = [path]
     while path := posixpath.dirname(path):
@@ -181,101 +250,100 @@ def _places(path: str) -> list[str]:
     return places
 
 
-def _ordered(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+def _execution_order(pipeline: Pipeline, after: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
     try:
         return topological(after)
     except Cycle as cycle:
         raise UsageError(
             f"the steps form a cycle: {cycle}",
-            hint="take one of these edges away; a step also comes after the one that writes what it reads",
+            hint="take one of these edges away; "
+            "a step also comes after the one that writes what it reads",
             where=Location(pipeline.target),
         ) from cycle
 
 
-class _Asked(Struct, frozen=True, kw_only=True):
-    """What every step's plan is made from.
-
-    Its steps as composed and as resolved, its parameters, those that each notebook declares, the
-    kernel.
-    """
-
-    resolved: Pipeline
-    composed_steps: Mapping[str, Step]
-    resolved_steps: Mapping[str, Step]
-    bound: Sequence[BoundParameter]
-    declared: Mapping[str, Declared]
-    kernel: str | None
-
-
 def _planned_step(
-    asked: _Asked, name: str, found: StepProgram, after: tuple[str, ...]
+    request: _Request, name: str, program: StepProgram, after: tuple[str, ...]
 ) -> PlannedStep:
-    step = asked.resolved_steps[name]
-    tagged = asked.resolved.notebooks[step.notebook]
-    declared = asked.declared[step.notebook]
-    known = step_declared(step, asked.resolved.notebooks) if step.composition else declared
-    params = step_parameters(asked.resolved, asked.composed_steps[name], asked.bound, known)
-    defaults = {parameter.name: parameter.default for parameter in declared.parameters}
-    values = {parameter.name: _storable(parameter.value) for parameter in params}
+    step = request.resolved_steps[name]
+    tagged = request.resolved.notebooks[step.notebook]
+    settings = {key: getattr(step, key) for key in COPIED_SETTINGS}
+    settings |= _parameter_settings(request, step)
+    settings |= {
+        "after": after,
+        "cells": program.cells,
+        "env": step.env or None,
+        "cwd": _working_folder(step),
+    }
     planned = PlannedStep(
-        name=step.name,
-        node=step.node,
-        notebook=step.notebook,
-        kernel=native_kernel(asked.kernel) or tagged.notebook.kernel_name or "python3",
+        **settings,
+        kernel=_kernel_name(request, tagged),
         language=tagged.notebook.language,
-        cells=found.cells,
-        after=after,
-        params=values or None,
-        param_sources={parameter.name: parameter.source for parameter in params} or None,
-        param_types={p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)}
-        or None,
-        overrides=tuple(
-            p.name for p in params if _is_override(p, defaults, composed=bool(step.composition))
-        ),
-        takes=found.takes,
-        gives=found.gives,
-        optional_gives=found.optional_gives,
-        defined_by_reference=found.defined_by_reference,
-        probes=found.probes,
-        deps=step.deps,
-        outs=step.outs,
-        metrics=step.metrics,
-        agent=step.agent,
+        takes=program.takes,
+        gives=program.gives,
+        optional_gives=program.optional_gives,
+        defined_by_reference=program.defined_by_reference,
+        probes=program.probes,
         gpu=step.wants_gpu,
-        timeout_seconds=step.timeout_seconds,
-        cell_timeout_seconds=step.cell_timeout_seconds,
-        retries=step.retries,
-        env=step.env or None,
-        environment=step.environment,
-        container=step.container,
-        secrets=step.secrets,
-        withheld=step.withheld,
-        cwd=step.folder
-        or ("." if step.cwd == "project" else posixpath.dirname(step.notebook) or "."),
-        cache=step.cache,
-        report=step.report,
     )
-    return replace(planned, parts=(*found.parts, *setting_parts(planned, found.named_params)))
+    return replace(planned, parts=(*program.parts, *setting_parts(planned, program.named_params)))
+
+
+def _kernel_name(request: _Request, tagged: TaggedNotebook) -> str:
+    return native_kernel(request.kernel) or tagged.notebook.kernel_name or "python3"
+
+
+def _working_folder(step: Step) -> str:
+    """The folder that the step's cells run in, relative to the project's root."""
+    if step.folder:
+        return step.folder
+    if step.cwd == "project":
+        return "."
+    return posixpath.dirname(step.notebook) or "."
+
+
+def _parameter_settings(request: _Request, step: Step) -> dict[str, Any]:
+    """The step's parameters: values, where these come from, types, and which are overridden."""
+    declared = request.declared[step.notebook]
+    known = declared
+    if step.composition:
+        # a composition hands parameters of the notebook that refers to others down to them
+        known = step_declared(step, request.resolved.notebooks)
+    composed_step = request.composed_steps[step.name]
+    params = step_parameters(request.resolved, composed_step, request.bound, known)
+
+    values = {parameter.name: _storable(parameter.value) for parameter in params}
+    sources = {parameter.name: parameter.source for parameter in params}
+    types = {p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)}
+    defaults = {parameter.name: parameter.default for parameter in declared.parameters}
+    composed = bool(step.composition)
+    overrides = tuple(p.name for p in params if _is_override(p, defaults, composed=composed))
+    return {
+        "params": values or None,
+        "param_sources": sources or None,
+        "param_types": types or None,
+        "overrides": overrides,
+    }
 
 
 def _is_override(parameter: BoundParameter, defaults: Mapping[str, Any], *, composed: bool) -> bool:
-    """Whether the notebook's own literal does not stand; in a composition another notebook's may."""
+    """Whether a value other than the literal of the notebook itself holds."""
     if composed and parameter.name not in defaults:
         return True
-    return (composed or parameter.overridden) and not _same(
-        parameter.value, defaults.get(parameter.name)
-    )
+    if not composed and not parameter.overridden:
+        return False
+    return not _is_same(parameter.value, defaults.get(parameter.name))
 
 
 def _is_typed(parameter: Parameter, values: Mapping[str, Any]) -> bool:
     """Whether the parameter waits for a metric that has to become what it is declared as."""
-    kind = parameter.type
-    return restored(values.get(parameter.name)) != values.get(parameter.name) and (
-        kind.kind != "any" or bool(kind.choices)
-    )
+    value = values.get(parameter.name)
+    if restored(value) == value:
+        return False
+    return parameter.type.kind != "any" or bool(parameter.type.choices)
 
 
-def _same(value: Any, default: Any) -> bool:
+def _is_same(value: Any, default: Any) -> bool:
     """Whether no cell can tell the one from the other: nor by an order, nor by 1 for True."""
     return type(value) is type(default) and repr(value) == repr(default)
 
@@ -302,10 +370,10 @@ def restored(value: Any) -> Any:
     return value
 
 
-def _told_apart(
+def _with_repetitions(
     planned: Mapping[str, PlannedStep], group_of: Mapping[str, int]
 ) -> dict[str, PlannedStep]:
-    """The steps, with what tells those whose keys are alike from each other.
+    """Number the steps that otherwise would have the same key.
 
     The second runs in a state that the first has left, which may show in nothing that counts, such
     as random numbers without a seed: what the first came to is not what the second gives.
@@ -314,81 +382,98 @@ def _told_apart(
     """
     alike: dict[tuple[str, ...], list[str]] = {}
     for name, step in planned.items():
-        alike.setdefault(tuple(part.digest or part.label for part in step.parts), []).append(name)
-    told = dict(planned)
+        key = tuple(part.digest or part.label for part in step.parts)
+        alike.setdefault(key, []).append(name)
+
+    numbered = dict(planned)
     edges = {name: step.after for name, step in planned.items()}
     for names in alike.values():
-        for at, name in enumerate(names):
-            before = reachable([name], edges) if at else set()
-            times = sum(
-                other in before or group_of[other] == group_of[name] for other in names[:at]
-            )
+        for at, name in enumerate(names[1:], start=1):
+            before = reachable([name], edges)
+            times = sum(o in before or group_of[o] == group_of[name] for o in names[:at])
             if times:
                 again = Part(kind="repetition", label=str(times + 1), digest="")
-                told[name] = replace(planned[name], parts=(*planned[name].parts, again))
-    return told
+                numbered[name] = replace(planned[name], parts=(*planned[name].parts, again))
+    return numbered
 
 
 def _with_skips(
     planned: Mapping[str, PlannedStep], unwanted: Mapping[str, str | None]
-) -> list[PlannedStep]:
-    """Skip what `when` rules out, and what cannot do without the values or files of a skipped step."""
+) -> Iterator[PlannedStep]:
+    """Skip what `when` rules out, and what needs values or files of a skipped step."""
     reasons: dict[str, str] = {}
     for name, step in planned.items():
         if name in unwanted:
-            reasons[name] = f"its condition `{unwanted[name]}` does not hold"
+            reason: str | None = f"its condition `{unwanted[name]}` does not hold"
+        else:
+            reason = _lost_value(step, reasons) or _lost_file(step, planned, reasons)
+
+        if reason is None:
+            yield step
+        else:
+            reasons[name] = reason
+            yield replace(step, action="skip", reason=reason)
+
+
+def _lost_value(step: PlannedStep, skipped: Collection[str]) -> str | None:
+    """Why the step cannot run: every giver of a value is skipped; None where it can."""
+    for take in step.takes:
+        if take.givers and all(giver in skipped for giver in take.givers):
+            return f"it needs `{take.name}` of step {take.givers[0]}, which is skipped"
+    return None
+
+
+def _lost_file(
+    step: PlannedStep, planned: Mapping[str, PlannedStep], skipped: Collection[str]
+) -> str | None:
+    """Why the step cannot run: a file that a skipped step writes; None where there is none."""
+    reason = None
+    for name in step.after:
+        if name not in skipped:
             continue
-        lost = next(
-            (t for t in step.takes if t.givers and all(giver in reasons for giver in t.givers)),
-            None,
-        )
-        if lost is not None:
-            reasons[name] = f"it needs `{lost.name}` of step {lost.givers[0]}, which is skipped"
-            continue
-        for other in (name for name in step.after if name in reasons):
-            written = (*planned[other].outs, *planned[other].metrics)
-            files = [
-                out
-                for out in written
-                if any(out in _places(dep) or dep in _places(out) for dep in step.deps)
-            ]
-            if files:
-                reasons[name] = f"it needs {files[0]} of step {other}, which is skipped"
-    return [
-        replace(step, action="skip", reason=reasons[name]) if name in reasons else step
-        for name, step in planned.items()
-    ]
+        writer = planned[name]
+        for out in (*writer.outs, *writer.metrics):
+            if any(out in _with_folders(dep) or dep in _with_folders(out) for dep in step.deps):
+                reason = f"it needs {out} of step {name}, which is skipped"
+                break
+    return reason
 
 
 def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tuple[str, ...]:
-    """Gates over metrics that may not come to be.
-
-    Files and scraps can hold metrics that nothing in a plan names.
-    """
+    """Gates over metrics that may not come to be."""
     if not pipeline.gates:
         return ()
-    probed = [f"{step.name}:{probe.name}" for step in planned.values() for probe in step.probes]
-    open_ended = any(
-        step.metrics
-        or step.language != "python"
-        or any("glue" in cell.source for cell in step.cells)
-        for step in planned.values()
-    )
+    steps = planned.values()
+    probed = [f"{step.name}:{probe.name}" for step in steps for probe in step.probes]
     known = dict.fromkeys((*probed, *pipeline.metrics))
-    return check_known(pipeline.gates, pipeline.gate_places, known, certain=not open_ended)
+    certain = not any(_may_have_other_metrics(step) for step in steps)
+    return check_known(pipeline.gates, pipeline.gate_places, known, certain=certain)
 
 
-def _surroundings(steps: Collection[PlannedStep]) -> Iterator[str]:
+def _may_have_other_metrics(step: PlannedStep) -> bool:
+    """Whether files and scraps of the step can hold metrics that nothing in a plan names."""
+    if step.metrics or step.language != "python":
+        return True
+    return any("glue" in cell.source for cell in step.cells)
+
+
+def _ignored_settings(steps: Collection[PlannedStep]) -> Iterator[str]:
     """What is asked for that a run on this machine does not give."""
     names = [step.name for step in steps if step.container]
-    if names:
-        asking = f"step {names[0]}" + (f" and {len(names) - 1} more" if len(names) > 1 else "")
-        yield f"`container` of {asking} is for agents: a run on this machine ignores it, and uses the kernel it finds"
-
-
-def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> tuple[str, ...]:
-    return tuple(
-        dict.fromkeys(
-            (*pipeline.warnings, *(warning for group in groups for warning in group.warnings))
-        )
+    if not names:
+        return
+    asking = f"step {names[0]}"
+    if len(names) > 1:
+        asking += f" and {len(names) - 1} more"
+    yield (
+        f"`container` of {asking} is for agents: "
+        "a run on this machine ignores it, and uses the kernel it finds"
     )
+
+
+def _warnings(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> Iterable[str]:
+    """Each warning once, in the order in which they came up."""
+    warnings = dict.fromkeys(pipeline.warnings)
+    for group in groups:
+        warnings |= dict.fromkeys(group.warnings)
+    return warnings
