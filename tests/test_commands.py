@@ -34,9 +34,9 @@ STARTERS = {
 }
 
 STARTED = {
+    "app/health.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
+    "app/unchanged.py": "git_command",
     "build_commit.py": "git with fixed words, for `nbci --version`",
-    "cli/machine.py": "nvidia-smi, git and dvc with fixed words, for `nbci doctor`",
-    "cli/unchanged.py": "git_command",
     "engine/steps/environment.py": "uv, venv or pip; the lock file's path begins with ./",
     "engine/steps/gpu.py": "nvidia-smi with fixed words",
     "inkernel/failures.py": "what the user's own cell says after `!`",

@@ -48,7 +48,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
     """Write the pages into the later run's folder, beside its own report."""
-    from nbci.cli.publish import rendered
+    from nbci.app.publish import render_files
     from nbci.engine.caching.reuse import bring_notebooks
     from nbci.report.data.gather import gather
     from nbci.report.write import write_report
@@ -66,5 +66,5 @@ def _write(project: Project, before: RunFolder, after: RunFolder) -> Path:
         project, record, plan, after.executed(plan), environ=os.environ, against=before
     )
     pages = after.path / "compared" / before.run
-    write_report(pages, rendered(project, material))
+    write_report(pages, render_files(project, material))
     return pages

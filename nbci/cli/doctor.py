@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Sequence
 
-    from nbci.cli.machine import Check
+    from nbci.app.health import Check
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Look, and say what was found."""
-    from nbci.cli.machine import examine
+    from nbci.app.health import examine
 
     checks = examine(Path.cwd(), start_kernels=arguments.start)
     if arguments.json:

@@ -10,21 +10,16 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nbci.cli.arguments import add_store_arguments, shown_path
-from nbci.cli.verdict import exit_code
 from nbci.records.codec import plain
 
 if TYPE_CHECKING:
-    from nbci.config import Project
-    from nbci.plan.model import Plan
+    from nbci.app.finish import FinishedRun, FinishRequest
     from nbci.promotion.promote import Promotion
-    from nbci.records.run_record import RunRecord
-    from nbci.runs.folder import RunFolder
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -64,64 +59,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Gather, write the report, print the result; the answer is the run's exit code."""
-    from nbci.cli.publish import publish
-    from nbci.cli.show_text import render_show, show_document
-    from nbci.config import find_project
-    from nbci.engine.distributed.handover import take_in
-    from nbci.engine.distributed.run_parts import finish, keep_outs, open_store
-    from nbci.engine.imports import place_imports
+    from nbci.app.finish import finish
     from nbci.errors import ExitCode
-    from nbci.gates.judging import Judging
-    from nbci.project.sources import read_notebooks
-    from nbci.runs.folder import read_plan
-    from nbci.runs.index import note_run
-    from nbci.trust.target_branch import project_for
 
-    plan = read_plan(Path(arguments.plan))
-    project = project_for(find_project(Path.cwd()), plan, os.environ)
-    place_imports(project, plan)
-    notebooks = read_notebooks(project, plan.sources or {})
-    store = open_store(project, plan, arguments.store)
-    if arguments.bring:
-        take_in(Path(arguments.bring), store)
-    folder, record = finish(
-        project,
-        plan,
-        store,
-        command=["nbci", *sys.argv[1:]],
-        environ=os.environ,
-        stopped_by=arguments.stopped_by,
-        lost=dict(arguments.lost),
-    )
+    request = _request(arguments)
+    finished = finish(request)
+    promotion: Promotion | None = None
+    remark = ""
     try:
-        folder.write_run(record)
-        record = Judging(project, plan, os.environ).judged(record)
-        folder.write_run(record)
-        keep_outs(project, record, store, os.environ)
-        _bring_notebooks(project, folder, record, store)
-        publish(project, folder, plan, notebooks, record, reused_too=True)
-        note_run(project, record)
-        _leave(arguments, folder, plan, record)
-    finally:
-        folder.release()
-    code = exit_code(record, gates=not arguments.no_gate)
-    promotion, said = None, None
-    try:
-        if code == ExitCode.SUCCESS and arguments.promote is not None:
-            promotion, said = _promoted(project, folder, arguments.promote or None)
-        if promotion is not None and arguments.out:
-            _leave(arguments, folder, plan, record)
+        if finished.exit_code == ExitCode.SUCCESS and arguments.promote is not None:
+            promotion, remark = _promoted(request, finished, arguments.promote or None)
     finally:  # the run is there, whatever became of its promotion
         if arguments.json:
-            document = show_document(record, runs_folder=str(shown_path(project.runs_folder)))
-            print(
-                json.dumps(
-                    document | ({"promotion": plain(promotion)} if promotion else {}), indent=1
-                )
-            )
+            _print_document(finished, promotion)
         else:
-            print("\n".join(filter(None, (render_show(record), said))))
-    return code
+            _print_run(finished, remark)
+    return finished.exit_code
 
 
 def _lost_stage(text: str) -> tuple[int, int]:
@@ -131,50 +84,54 @@ def _lost_stage(text: str) -> tuple[int, int]:
     return int(stage), int(tries)
 
 
-def _leave(arguments: argparse.Namespace, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
-    """What others take from here: the report with how a build is to end, and what the cells showed."""
-    from nbci.cli.ending import write_ending, write_shown
+def _request(arguments: argparse.Namespace) -> FinishRequest:
+    from nbci.app.finish import FinishRequest
 
-    if arguments.out:
-        write_ending(Path(arguments.out), folder, record, gates=not arguments.no_gate)
-    if arguments.shown:
-        write_shown(Path(arguments.shown), folder, plan)
+    def path(given: str | None) -> Path | None:
+        return Path(given) if given else None
+
+    return FinishRequest(
+        plan=Path(arguments.plan),
+        store=arguments.store,
+        bring=path(arguments.bring),
+        command=("nbci", *sys.argv[1:]),
+        stopped_by=arguments.stopped_by,
+        lost=dict(arguments.lost),
+        build_files=path(arguments.out),
+        shown_outputs=path(arguments.shown),
+        gates_count=not arguments.no_gate,
+        warn=lambda text: print(f"nbci: {text}", file=sys.stderr),
+    )
 
 
 def _promoted(
-    project: Project, folder: RunFolder, model: str | None
+    request: FinishRequest, finished: FinishedRun, model: str | None
 ) -> tuple[Promotion | None, str]:
-    """What was promoted, in words; a job of all branches asks for it on all of them, and only some
-    promote.
-    """
-    from nbci.cli.promote import promote_run, render
-    from nbci.cli.publish import publish_report
+    """What was promoted, and that in words, or why nothing is on this branch."""
+    from nbci.app.finish import promote_finished
+    from nbci.cli.promote import render
     from nbci.promotion.facts import ElsewhereError
-    from nbci.promotion.promote import Request
 
     try:
-        done = promote_run(project, folder, Request(model=model), os.environ)
+        promotion = promote_finished(request, finished, model)
     except ElsewhereError as error:
         return None, f"not promoted: {error.message}"
-    publish_report(
-        project, folder, folder.read_plan(), folder.read(), reused_too=True
-    )  # now with the release's card
-    return done, render(done)
+    return promotion, render(promotion)
 
 
-def _bring_notebooks(
-    project: Project, folder: RunFolder, record: RunRecord, store: RunFolder
-) -> None:
-    """Of reused steps; what cannot be brought now is missed in the report, and nowhere else."""
-    from nbci.data.sharing import share
-    from nbci.engine.caching.reuse import bring_notebooks
-    from nbci.errors import InfrastructureError, IntegrityError
-    from nbci.store.cache import Cache
-    from nbci.store.file_index import project_index
+def _print_document(finished: FinishedRun, promotion: Promotion | None) -> None:
+    from nbci.cli.show_text import show_document
 
-    cache = Cache(store.path)
-    try:
-        share(project, cache, os.environ, travels=True)
-        bring_notebooks(folder, record, cache, project_index(project))
-    except (InfrastructureError, IntegrityError) as error:
-        print(f"nbci: the report lacks notebooks of reused steps: {error}", file=sys.stderr)
+    runs_folder = shown_path(finished.project.runs_folder)
+    document = show_document(finished.record, runs_folder=str(runs_folder))
+    if promotion is not None:
+        document["promotion"] = plain(promotion)
+    print(json.dumps(document, indent=1))
+
+
+def _print_run(finished: FinishedRun, remark: str) -> None:
+    from nbci.cli.show_text import render_show
+
+    print(render_show(finished.record))
+    if remark:
+        print(remark)

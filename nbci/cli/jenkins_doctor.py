@@ -7,9 +7,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from nbci.app.health import Check
 from nbci.cli.doctor import rendered
 from nbci.cli.jenkins import current_branch, open_controller
-from nbci.cli.machine import Check
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:

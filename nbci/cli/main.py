@@ -55,7 +55,7 @@ def run(argv: list[str]) -> int:
         return _print(_version())
     if argv[0] not in COMMANDS:
         return _unknown(argv[0])
-    from nbci.cli.door import call
+    from nbci.cli.error_handler import call
 
     return call(argv[0], argv[1:])
 

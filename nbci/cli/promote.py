@@ -16,11 +16,8 @@ from nbci.records.codec import plain
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
 
-    from nbci.config import Project
-    from nbci.promotion.promote import Promotion, Request
-    from nbci.runs.folder import RunFolder
+    from nbci.promotion.promote import Promotion
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -56,6 +53,7 @@ def add_publish_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(arguments: argparse.Namespace) -> int:
     """Promote and say what was made."""
+    from nbci.app.promote_run import promote_run
     from nbci.config import find_project
     from nbci.promotion.promote import Request
     from nbci.runs.folder import find_run
@@ -72,24 +70,6 @@ def main(arguments: argparse.Namespace) -> int:
     done = promote_run(project, find_run(project, arguments.run), request, os.environ)
     print(json.dumps(plain(done), indent=1, ensure_ascii=False) if arguments.json else render(done))
     return 0
-
-
-def promote_run(
-    project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]
-) -> Promotion:
-    """Promote, with all that is here to look baselines up in."""
-    from nbci.gates.baseline import Baseline
-    from nbci.gates.baselines import Search, find_baseline
-    from nbci.promotion.promote import promote
-
-    def look(asked: str) -> tuple[str, str | None]:
-        search = Search(project=project, plan=folder.read_plan(), run=folder.run, environ=environ)
-        found = find_baseline(asked, search).baseline
-        return (
-            (found.source, found.identity) if isinstance(found, Baseline) else (found.reason, None)
-        )
-
-    return promote(project, folder, request, environ, look)
 
 
 def render(done: Promotion) -> str:

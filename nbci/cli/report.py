@@ -44,7 +44,7 @@ def main(arguments: argparse.Namespace) -> int:
 
 def write(project: Project, folder: RunFolder) -> None:
     """Write the pages and the notebooks of all steps into the run's folder."""
-    from nbci.cli.publish import publish
+    from nbci.app.publish import publish
     from nbci.engine.caching.reuse import bring_notebooks
     from nbci.errors import UsageError
     from nbci.project.sources import read_notebooks

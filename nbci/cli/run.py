@@ -1,5 +1,4 @@
-"""Run a notebook or a pipeline: its steps in kernels of their own, side by side where nothing
-stands between them.
+"""Run a notebook or a pipeline, each step in a Jupyter kernel, side by side where they can.
 
 Exit codes: 0 passed, 1 a step failed, 2 wrong usage or input, 3 a gate refused, 4 the machine
 failed, 130 interrupted.
@@ -8,25 +7,24 @@ failed, 130 interrupted.
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any
 
+from nbci.app.request import Presentation, RunRequest
+from nbci.app.unchanged import reuse_last_run
 from nbci.cli.arguments import add_parameter_arguments, positive, seconds, shown_path
-from nbci.cli.verdict import exit_code
+from nbci.cli.unchanged_text import print_unchanged
 from nbci.errors import UsageError
-from nbci.trust.change import change_of
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Mapping
 
     from nbci.config import Project
-    from nbci.params import Assignment
-    from nbci.pipeline.model import TaggedNotebook
-    from nbci.plan.model import Plan
-    from nbci.runs.folder import RunFolder
+    from nbci.engine.listener import Display
+    from nbci.records.model import RunRecord
+
+_TARGETS_SHOWN = 10
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -102,19 +100,56 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def main(arguments: argparse.Namespace) -> int:
-    """Run, show what happens, write the report; the answer is the exit code."""
+    """Run, and show what happens; the answer is the exit code."""
     if arguments.target is not None and arguments.resume is not None:
         raise UsageError("name either a TARGET or a run to --resume", hint="a run knows its target")
-    if arguments.resume:
-        return _resume(arguments)
-    arguments.target = arguments.target or _only_target()
-    return _start(arguments)
+    request = _request(arguments)
+    # JSON has the steps of the run, for which their records must be read
+    if not arguments.json:
+        unchanged = reuse_last_run(request)
+        if unchanged is not None:
+            print_unchanged(unchanged, quiet=arguments.quiet)
+            return unchanged.exit_code
+
+    # imported only here: a run with nothing to do would wait for it
+    from nbci.app.exit_codes import exit_code
+    from nbci.app.run_target import run
+
+    project, record = run(request, _presentation(arguments))
+    if arguments.json:
+        _print_document(project, record)
+    return exit_code(record, gates=request.gates_count)
+
+
+def _request(arguments: argparse.Namespace) -> RunRequest:
+    """The arguments as the use case takes them."""
+    target = arguments.target
+    if target is None and not arguments.resume:
+        target = _only_target()
+    return RunRequest(
+        target=target,
+        resume=arguments.resume or None,
+        command=("nbci", *sys.argv[1:]),
+        pairs=tuple(arguments.param),
+        files=tuple(arguments.file),
+        kernel=arguments.kernel,
+        first=tuple(arguments.first),
+        until=tuple(arguments.until),
+        only=tuple(arguments.only),
+        force=arguments.force,
+        force_steps=tuple(arguments.force_step),
+        jobs=arguments.jobs,
+        keep_going=arguments.keep_going,
+        run_timeout_seconds=arguments.run_timeout,
+        cell_timeout_seconds=arguments.cell_timeout,
+        no_gate=arguments.no_gate,
+        for_dvc=arguments.dvc,
+    )
 
 
 def _only_target() -> str:
-    """The pipeline of a project that has one."""
+    """The pipeline of a project that has one; UsageError that lists the targets elsewhere."""
     from nbci.config import find_project
-    from nbci.formatting.numbers import listed
     from nbci.project.targets import pipelines_of, targets_of
 
     project = find_project(Path.cwd())
@@ -122,169 +157,44 @@ def _only_target() -> str:
     if len(pipelines) == 1:
         return pipelines[0]
     targets = targets_of(project)
-    here = f"this project has {listed(targets, 10)}"
-    none = "there is neither a pipeline nor a notebook with step tags here"
-    raise UsageError("name either a TARGET or a run to --resume", hint=here if targets else none)
+    hint = "there is neither a pipeline nor a notebook with step tags here"
+    if targets:
+        hint = f"this project has {', '.join(targets[:_TARGETS_SHOWN])}"
+    if len(targets) > _TARGETS_SHOWN:
+        hint += f" and {len(targets) - _TARGETS_SHOWN} more"
+    raise UsageError("name either a TARGET or a run to --resume", hint=hint)
 
 
-def _start(arguments: argparse.Namespace) -> int:
-    from nbci.cli.unchanged import quick_run
-
-    if not arguments.dvc and (code := quick_run(arguments)) is not None:
-        return code
-    from nbci.engine.prepare import plan_target
-    from nbci.plan.select import Selection, limited, select
-    from nbci.project.sources import read_target
-    from nbci.runs.folder import new_run
-
-    target = read_target(arguments.target)
-    exported: tuple[Assignment, ...] = ()
-    if arguments.dvc:
-        from nbci.engine.dvc_stage import exported_params
-
-        exported = exported_params(target.project, target.pipeline)
-    plan = plan_target(
-        target,
-        environ=os.environ,
-        files=arguments.file,
-        pairs=arguments.param,
-        kernel=arguments.kernel,
-        exported=exported,
-    )
-    project = _project_for(target.project, plan)
-    selection = Selection(
-        first=tuple(arguments.first), until=tuple(arguments.until), only=tuple(arguments.only)
-    )
-    if arguments.dvc and not (selection.first or selection.until):
-        from nbci.engine.dvc_stage import select_stage
-
-        plan = select_stage(project, plan, selection.only, os.environ)
-    else:
-        plan = select(plan, selection)
-    plan = limited(plan, arguments.run_timeout, arguments.cell_timeout)
-    request = Request(project=project, plan=plan, notebooks=target.pipeline.notebooks)
-    return _carry_out(arguments, request, lambda: new_run(project))
-
-
-def _resume(arguments: argparse.Namespace) -> int:
-    from nbci.config import find_project
-    from nbci.engine.observed.before_resume import refuse_changed
-    from nbci.project.sources import read_notebooks
-    from nbci.runs.folder import find_run
-
-    if (
-        arguments.param
-        or arguments.file
-        or arguments.first
-        or arguments.until
-        or arguments.only
-        or arguments.kernel
-    ):
-        raise UsageError(
-            "a resumed run carries on its own plan",
-            hint="leave out -p, -f, --from, --until, --only, --kernel",
-        )
-    project = find_project(Path.cwd())
-    folder = find_run(project, arguments.resume)
-    if not folder.hold():
-        raise UsageError(f"run {folder.run} is still going on")
-    plan = folder.read_plan()
-    project = _project_for(project, plan)
-    request = Request(
-        project=project, plan=plan, notebooks=read_notebooks(project, plan.sources or {})
-    )
-    refuse_changed(project, plan, folder, os.environ)
-    return _carry_out(arguments, request, lambda: folder)
-
-
-def _project_for(project: Project, plan: Plan) -> Project:
-    """The project as a build of a fork has it; most runs are none, and need nothing of git."""
-    if plan.fork is None and change_of(os.environ) is None:
-        return project
-    from nbci.trust.target_branch import project_for
-
-    return project_for(project, plan, os.environ)
-
-
-class Request(NamedTuple):
-    """What is to be run; no dataclass, which a run with nothing to do would wait for."""
-
-    project: Project
-    plan: Plan
-    notebooks: Mapping[str, TaggedNotebook]
-
-
-def _carry_out(
-    arguments: argparse.Namespace, request: Request, make_folder: Callable[[], RunFolder]
-) -> int:
-    """Everything is checked before the run gets its folder."""
+def _presentation(arguments: argparse.Namespace) -> Presentation:
+    """How the run is shown on the terminal or in a log."""
     from nbci.cli.live import choose_display
-    from nbci.cli.publish import getting_ready, publish
-    from nbci.cli.unchanged import remember_run
-    from nbci.data.repository import project_cache
-    from nbci.data.sharing import share
-    from nbci.engine.caching.reuse import KnownOuts, recall_results, results_to_take_over
-    from nbci.engine.prepare import header
-    from nbci.engine.ready import make_ready
-    from nbci.engine.run import RunOptions, run_plan
-    from nbci.gates.judging import Judging
-    from nbci.kernels.descriptors import kernels_at_once
-    from nbci.plan.select import named_steps
-    from nbci.runs.index import note_run
 
-    plan, project = request.plan, request.project
-    again = named_steps(plan, arguments.force_step)
-    cache = project_cache(project, os.environ)
-    share(project, cache, os.environ)
-    ready = make_ready(project, plan, request.notebooks, cache=cache, environ=os.environ)
-    recall_results(project, plan.target, cache)
-    taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
-    forced = bool(arguments.force or ((arguments.first or arguments.only) and not arguments.dvc))
-    display = choose_display(
-        quiet=arguments.quiet,
-        json=arguments.json,
-        stdout=sys.stdout,
-        stderr=sys.stderr,
-        runs_folder=shown_path(project.runs_folder),
-    )
-    judging = Judging(project, plan, os.environ)
-    jobs = arguments.jobs or project.jobs or os.cpu_count() or 1
-    if any(step.action in ("run", "depends") for step in plan.steps):
-        jobs = kernels_at_once(min(jobs, len(plan.steps)))
-    folder = make_folder()
-    options = RunOptions(
-        jobs=jobs,
-        keep_going=plan.keep_going if arguments.keep_going is None else arguments.keep_going,
-        taken_over=taken_over,
-        tick=display.tick,
-        judge=judging.judged,
-        ahead=getting_ready(plan),
-        publish=lambda record: publish(project, folder, plan, request.notebooks, record),
-    )
-    context = ready.begin(folder, display, log=folder.path / "events.jsonl")
-    context.known_outs = KnownOuts(project)
-    context.forced = lambda step: forced or step in again
-    try:
-        folder.write_plan(plan)
-        begun = header(folder.run, plan, project.root, ["nbci", *sys.argv[1:]], ready.mask)
-        record = run_plan(context, begun, options)
-        if arguments.dvc:
-            from nbci.engine.dvc_stage import write_notes_of
-
-            write_notes_of(project, plan, record, arguments.only)
-        elif not arguments.resume and plan.fork is None:
-            remember_run(arguments, context, record, judging)
-        note_run(project, record)
-    finally:
-        display.close()
-        folder.release()
-        ready.save()
-    if arguments.json:
-        from nbci.cli.show_text import show_document
-
-        print(
-            json.dumps(
-                show_document(record, runs_folder=str(shown_path(project.runs_folder))), indent=1
-            )
+    def open_display(project: Project) -> Display:
+        return choose_display(
+            quiet=arguments.quiet,
+            json=arguments.json,
+            stdout=sys.stdout,
+            stderr=sys.stderr,
+            runs_folder=shown_path(project.runs_folder),
         )
-    return exit_code(record, gates=not (arguments.no_gate or arguments.dvc))
+
+    return Presentation(open_display, _summary_of)
+
+
+def _summary_of(record: RunRecord) -> dict[str, Any]:
+    """What a later run with nothing to do prints as it is (see `unchanged_text`)."""
+    from nbci.cli.live.gates import gates_word, verdict_lines
+    from nbci.cli.live.summary import metric_lines
+
+    return {
+        "metrics": metric_lines(record.metrics),
+        "verdict": verdict_lines(record.verdict),
+        "gates": gates_word(record.verdict),
+    }
+
+
+def _print_document(project: Project, record: RunRecord) -> None:
+    from nbci.cli.show_text import show_document
+
+    runs_folder = shown_path(project.runs_folder)
+    print(json.dumps(show_document(record, runs_folder=str(runs_folder)), indent=1))

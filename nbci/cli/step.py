@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from nbci.app.exit_codes import exit_code
 from nbci.cli.arguments import add_store_arguments, positive
-from nbci.cli.verdict import exit_code
 
 if TYPE_CHECKING:
     import argparse

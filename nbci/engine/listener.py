@@ -57,3 +57,10 @@ class TickingListener(RunListener, Protocol):
 
     def tick(self) -> None:
         """Called about once a second while the run goes on, on the engine's thread."""
+
+
+class Display(TickingListener, Protocol):
+    """A listener that people look at."""
+
+    def close(self) -> None:
+        """Leave the terminal in order; called however the run ended, and perhaps more than once."""

@@ -36,19 +36,17 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run
     goes on.
 
-    `taken_over` are earlier results for the steps that are not asked for; `judge` adds the verdict
-    to the written record; `publish` is called with what is then written, before the listener hears
-    that the run has ended; `ahead` does in small parts, when there is time, what makes that
-    quicker. `part` is the steps to run when the others run elsewhere: their records are in the
-    context.
+    `taken_over` are earlier results for the steps that are not asked for. `conclude` is called with
+    the written record before the listener hears that the run has ended, and gives it back with its
+    verdict; `ahead` does in small parts, when there is time, what makes that quicker. `part` is the
+    steps to run when the others run elsewhere: their records are in the context.
     """
 
     jobs: int
     keep_going: bool = False
     taken_over: Mapping[str, StepRecord] = field(default_factory=dict)
     tick: Callable[[], None] | None = None
-    judge: Callable[[RunRecord], RunRecord] | None = None
-    publish: Callable[[RunRecord], None] | None = None
+    conclude: Callable[[RunRecord], RunRecord] | None = None
     ahead: Iterable[object] = ()
     part: tuple[PlannedStep, ...] | None = None
 
@@ -121,11 +119,8 @@ class _Run:
             self.trouble = self.trouble or error
         record = self.record = self._final(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
-        if self.options.judge is not None and (judged := self.options.judge(record)) is not record:
-            record = self.record = judged
-            self.context.folder.write_run(record)
-        if self.options.publish is not None:
-            self.options.publish(record)
+        if self.options.conclude is not None:
+            record = self.record = self.options.conclude(record)
         self.context.listener.run_ended(record)
         if self.trouble is not None:
             raise self.trouble

@@ -55,6 +55,11 @@ class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     exit_code: int | None = None
     signal: str | None = None
 
+    @property
+    def is_infrastructure(self) -> bool:
+        """Whether the machine failed, not the user's code: trying again may help."""
+        return self.kind in ("kernel-start", "infrastructure")
+
 
 class CellRun(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """One cell of the step's program as it ran; `number` is None for what nbci put in (injected
@@ -222,6 +227,12 @@ class RunRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
     def step(self, name: str) -> StepRecord | None:
         """The record of that step, or None."""
         return next((step for step in self.steps if step.name == name), None)
+
+    @property
+    def failures(self) -> tuple[Failure, ...]:
+        """The failures of its steps, and the one that belongs to no step."""
+        found = (*(step.failure for step in self.steps), self.failure)
+        return tuple(failure for failure in found if failure is not None)
 
     @property
     def outcome(self) -> RunOutcome:

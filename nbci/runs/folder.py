@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
-import secrets
 import time
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -21,6 +18,7 @@ from nbci.records.journal import replayed
 from nbci.records.run_record import FORMAT as RECORD_FORMAT
 from nbci.records.run_record import Attempt, Failure, RunRecord, StepRecord
 from nbci.runs.reused import ReusedSteps
+from nbci.runs.run_file import RUN_FILE, SEAL, content_digest, new_run_id, seal_text, utc_text
 from nbci.runs.seal import check_signature, sign
 from nbci.store.files import disk_errors, try_lock, write_atomic
 from nbci.store.safe_paths import checked_run
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 NOTEBOOK = "notebook.ipynb"
 JOURNAL = "outputs.jsonl"
-SEAL = "seal.json"
 SIGNATURE = "seal.sig"
 DISPLACED = "displaced"
 """What stood where a step was to write and no run had made; it is kept nowhere else."""
@@ -129,12 +126,12 @@ class RunFolder:
 
         When the run has ended, its records are sealed, so that later changes by hand show.
         """
-        write_atomic(self.path / "run.json", to_json(replace(record, steps=())))
+        write_atomic(self.path / RUN_FILE, to_json(replace(record, steps=())))
         if record.result != "running":
             self._seal(record)
 
     def _seal(self, record: RunRecord) -> None:
-        names = ["run.json", "plan.json", REUSED]
+        names = [RUN_FILE, "plan.json", REUSED]
         # Of a thousand steps that were reused none has a folder: asking once is quicker than
         # looking for a thousand files.
         with_folders = self._folders_of_steps()
@@ -142,10 +139,10 @@ class RunFolder:
         names += map(_record_path, own)
         digests = {name: _digest(f"{self.path}/{name}") for name in names}
         sealed = {name: digest for name, digest in digests.items() if digest is not None}
-        text = json.dumps(sealed, indent=1) + "\n"
+        text = seal_text(sealed)
         write_atomic(self.path / SEAL, text)
         (self.path / SIGNATURE).unlink(missing_ok=True)
-        signature = sign(hashlib.sha256(text.encode()).hexdigest(), os.environ)
+        signature = sign(content_digest(text.encode()), os.environ)
         if signature is not None:
             write_atomic(self.path / SIGNATURE, signature)
 
@@ -180,7 +177,7 @@ class RunFolder:
             if name not in sealed and (self.path / name).exists():
                 raise _no_evidence("the record was added after the run", self.path / name)
         self._check_signature(text, signers)
-        return hashlib.sha256(text).hexdigest()
+        return content_digest(text)
 
     @property
     def signature(self) -> str | None:
@@ -196,7 +193,7 @@ class RunFolder:
 
     def _check_signature(self, seal: bytes, signers: Path | None) -> None:
         if signers is not None:
-            check_signature(hashlib.sha256(seal).hexdigest(), self._own_signature, signers)
+            check_signature(content_digest(seal), self._own_signature, signers)
 
     def _refuse_altered(self, place: Path, sealed: str) -> None:
         digest = _digest(place)
@@ -241,7 +238,7 @@ class RunFolder:
 
     def record_files(self) -> Iterator[Path]:
         """The files that hold the records of the run and of its steps."""
-        for path in (self.path / "run.json", self.path / REUSED):
+        for path in (self.path / RUN_FILE, self.path / REUSED):
             if path.exists():
                 yield path
         yield from (self.path / "steps").rglob("record.json")
@@ -342,7 +339,7 @@ class RunFolder:
 
     def read_header(self) -> RunRecord:
         """The run's record without its steps."""
-        path = self.path / "run.json"
+        path = self.path / RUN_FILE
         text = path.read_bytes()
         _refuse_other_format(text, RECORD_FORMAT, "the record", path)
         return from_json(text, RunRecord, str(path))
@@ -400,7 +397,7 @@ def _digest(path: Path | str) -> str | None:
     """The digest of a file, None where there is none."""
     try:
         with open(path, "rb") as file:
-            return hashlib.sha256(file.read()).hexdigest()
+            return content_digest(file.read())
     except (FileNotFoundError, NotADirectoryError):
         return None
 
@@ -422,7 +419,7 @@ def _as_reused(step: StepRecord, run: str) -> StepRecord:
 
 def now_utc() -> str:
     """The time, as records have it."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return utc_text(time.time())
 
 
 def user_name() -> str | None:
@@ -433,12 +430,6 @@ def user_name() -> str | None:
         return getpass.getuser()
     except (KeyError, OSError):
         return None
-
-
-def new_run_id(seconds: float) -> str:
-    """An id that sorts by time, which is given in seconds since the epoch."""
-    stamp = time.strftime("%Y%m%d-%H%M%S", time.gmtime(seconds))
-    return f"{stamp}-{int(seconds % 1 * 1000):03d}{secrets.token_hex(2)}"
 
 
 def new_run(project: Project) -> RunFolder:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nbci.app.health import Check
 from nbci.cli.doctor import rendered
-from nbci.cli.machine import Check
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from nbci.cli.door import call
+from nbci.cli.error_handler import call
 from nbci.config import Project
 from nbci.records.run_record import Metric, RunRecord, StepRecord
 from nbci.runs.index import note_run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import psutil
 import pytest
 
-from nbci.cli.promote import promote_run
+from nbci.app.promote_run import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError
 from nbci.git.process import Git, GitFailed

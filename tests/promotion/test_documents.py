@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from nbci.cli.promote import promote_run
+from nbci.app.promote_run import promote_run
 from nbci.config import find_project
 from nbci.errors import UsageError
 from nbci.git.process import Git

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from msgspec.structs import replace
 
-from nbci.cli.promote import promote_run
+from nbci.app.promote_run import promote_run
 from nbci.config import find_project
 from nbci.data.repository import project_cache
 from nbci.errors import InfrastructureError, IntegrityError, NbciError, UsageError

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nbci.cli.promote import promote_run
+from nbci.app.promote_run import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.promotion.promote import Promotion, Request

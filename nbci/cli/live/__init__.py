@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from nbci.cli.live.lines import LineDisplay
 from nbci.cli.live.quiet import NullDisplay, QuietDisplay
 from nbci.cli.live.tree import TreeDisplay
-from nbci.engine.listener import RunListener
+from nbci.engine.listener import Display
 
 if TYPE_CHECKING:
     from typing import TextIO
@@ -17,20 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Display", "LineDisplay", "NullDisplay", "QuietDisplay", "TreeDisplay", "choose_display"]
 
 _RUNS = Path(".nbci/runs")
-
-
-class Display(RunListener, Protocol):
-    """A listener that people look at."""
-
-    def tick(self) -> None:
-        """To be called about once a second while the run goes on, on the engine's thread: clocks
-        and heartbeats.
-        """
-
-    def close(self) -> None:
-        """Leave the terminal in order; to be called however the run ended, more than once does no
-        harm.
-        """
 
 
 def choose_display(

@@ -9,7 +9,7 @@ import shutil
 import zipfile
 from typing import TYPE_CHECKING
 
-from nbci.cli.verdict import exit_code
+from nbci.app.exit_codes import exit_code
 from nbci.errors import ExitCode
 from nbci.formatting.numbers import number
 from nbci.formatting.terminal import one_line
@@ -38,7 +38,7 @@ _LONGEST_REASON = 200
 _INFRASTRUCTURE = "infrastructure, not the notebook: try again"
 
 
-def write_ending(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
+def write_build_files(place: Path, folder: RunFolder, record: RunRecord, *, gates: bool) -> None:
     """Put the report, the executed notebooks, and `ending.txt`, into a folder that then holds
     nothing else.
 
@@ -84,7 +84,7 @@ def _archive(place: Path, archive: Path) -> None:
             packed.write(file, file.relative_to(place))
 
 
-def write_shown(place: Path, folder: RunFolder, plan: Plan) -> None:
+def write_shown_outputs(place: Path, folder: RunFolder, plan: Plan) -> None:
     """Put each picture and each HTML output into a file of its own, numbered as they were shown."""
     shown = [
         data

@@ -1,4 +1,4 @@
-"""The one door where exceptions become output and an exit code."""
+"""The one place where exceptions become output and an exit code."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ _SECONDS_WORTH_DRAWING = 10
 # for which matplotlib is imported.
 
 
-def getting_ready(plan: Plan) -> Iterator[None]:
+def prepare_publishing(plan: Plan) -> Iterator[None]:
     """What `publish` is quicker for, in parts, while there is nothing else to do."""
     for name in _IMPORTED:
         yield
@@ -110,10 +110,10 @@ def _write_report(
         later = f"with {len(plan.steps):,} steps that is left for later: nbci report {record.run}"
         run = ShownRun(record=record, plan=plan, notebooks=executed)
         material = Material(run=run, no_baseline=later, reused_too=False, is_brief=True)
-    write_report(folder.report, rendered(project, material))
+    write_report(folder.report, render_files(project, material))
 
 
-def rendered(project: Project, material: Material) -> Mapping[str, bytes]:
+def render_files(project: Project, material: Material) -> Mapping[str, bytes]:
     """The report's files. Records hold no secret, but what charts and changes show of a step's own
     files may.
     """

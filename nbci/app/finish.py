@@ -1,0 +1,157 @@
+"""Gather the steps that `nbci step` ran on agents into a run: take in, gather, conclude, hand over."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.app.build_files import write_build_files, write_shown_outputs
+from nbci.app.conclusion import conclude
+from nbci.app.exit_codes import exit_code
+from nbci.app.publish import publish, publish_report
+from nbci.config import find_project
+from nbci.data.sharing import share
+from nbci.engine.caching.reuse import bring_notebooks
+from nbci.engine.distributed.handover import take_in
+from nbci.engine.distributed.run_parts import finish as gather_steps
+from nbci.engine.distributed.run_parts import keep_outs, open_store
+from nbci.engine.imports import place_imports
+from nbci.errors import ExitCode, InfrastructureError, IntegrityError
+from nbci.gates.judging import Judging
+from nbci.project.sources import read_notebooks
+from nbci.runs.folder import read_plan
+from nbci.store.cache import Cache
+from nbci.store.file_index import project_index
+from nbci.trust.target_branch import project_for
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.promotion.promote import Promotion
+    from nbci.records.model import RunRecord
+    from nbci.runs.folder import RunFolder
+
+
+class FinishRequest(NamedTuple):
+    """One call of `nbci finish`; the fields are its options, paths as they were given.
+
+    `lost` has the tries of stages whose machine vanished in each. `build_files` and `shown_outputs` are folders for what a CI shows. `warn` takes what the report
+    lacks.
+    """
+
+    plan: Path
+    store: str | None
+    bring: Path | None
+    command: Sequence[str]
+    stopped_by: str | None
+    lost: Mapping[int, int]
+    build_files: Path | None
+    shown_outputs: Path | None
+    gates_count: bool
+    warn: Callable[[str], None]
+
+
+class FinishedRun(NamedTuple):
+    """The run that the steps became."""
+
+    project: Project
+    plan: Plan
+    folder: RunFolder
+    record: RunRecord
+    exit_code: ExitCode
+
+
+def finish(request: FinishRequest) -> FinishedRun:
+    """Gather, judge, publish and hand over; repeated with the same store, it is the same run."""
+    plan = read_plan(request.plan)
+    project = project_for(find_project(Path.cwd()), plan, os.environ)
+    store = _filled_store(request, project, plan)
+    folder, record = gather_steps(
+        project,
+        plan,
+        store,
+        command=request.command,
+        environ=os.environ,
+        stopped_by=request.stopped_by,
+        lost=request.lost,
+    )
+    try:
+        folder.write_run(record)
+        record = _conclude(request, project, plan, store=store, folder=folder, record=record)
+        _hand_over(request, folder, plan, record)
+    finally:
+        folder.release()
+    return FinishedRun(project, plan, folder, record, exit_code(record, gates=request.gates_count))
+
+
+def _filled_store(request: FinishRequest, project: Project, plan: Plan) -> RunFolder:
+    """The store, with what the steps left in other folders, and the imported data in its place."""
+    place_imports(project, plan)
+    store = open_store(project, plan, request.store)
+    if request.bring is not None:
+        take_in(request.bring, store)
+    return store
+
+
+def _conclude(
+    request: FinishRequest,
+    project: Project,
+    plan: Plan,
+    *,
+    store: RunFolder,
+    folder: RunFolder,
+    record: RunRecord,
+) -> RunRecord:
+    notebooks = read_notebooks(project, plan.sources or {})
+
+    def publish_run(judged: RunRecord) -> None:
+        keep_outs(project, judged, store, os.environ)
+        _bring_notebooks(request, project, folder, judged, store)
+        # who reads the report of a CI cannot ask for the pages of reused steps later
+        publish(project, folder, plan, notebooks, judged, reused_too=True)
+
+    judging = Judging(project, plan, os.environ)
+    return conclude(project, folder, record, judge=judging.judged, publish=publish_run)
+
+
+def _bring_notebooks(
+    request: FinishRequest,
+    project: Project,
+    folder: RunFolder,
+    record: RunRecord,
+    store: RunFolder,
+) -> None:
+    """Bring those of reused steps; what cannot be brought is missed in the report, nowhere else."""
+    cache = Cache(store.path)
+    try:
+        share(project, cache, os.environ, travels=True)
+        bring_notebooks(folder, record, cache, project_index(project))
+    except (InfrastructureError, IntegrityError) as error:
+        request.warn(f"the report lacks notebooks of reused steps: {error}")
+
+
+def _hand_over(request: FinishRequest, folder: RunFolder, plan: Plan, record: RunRecord) -> None:
+    """Put where a CI takes it from: the report, how the build ends, and what cells showed."""
+    if request.build_files is not None:
+        write_build_files(request.build_files, folder, record, gates=request.gates_count)
+    if request.shown_outputs is not None:
+        write_shown_outputs(request.shown_outputs, folder, plan)
+
+
+def promote_finished(request: FinishRequest, run: FinishedRun, model: str | None) -> Promotion:
+    """Promote a model of the finished run, and publish its release in the run's report.
+
+    ElsewhereError on a branch that nothing is promoted from: a job of all branches asks on each.
+    """
+    from nbci.app.promote_run import promote_run
+    from nbci.promotion.promote import Request
+
+    folder = run.folder
+    done = promote_run(run.project, folder, Request(model=model), os.environ)
+    publish_report(run.project, folder, folder.read_plan(), folder.read(), reused_too=True)
+    if request.build_files is not None:
+        _hand_over(request, folder, run.plan, run.record)
+    return done

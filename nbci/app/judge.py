@@ -1,0 +1,128 @@
+"""Judge a run once more by the gates of its own plan, and let it pass one of them."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.app.conclusion import conclude
+from nbci.app.publish import publish_report
+from nbci.config import find_project
+from nbci.errors import UsageError, nearest
+from nbci.gates.judging import Judging
+from nbci.records.verdict import Override
+from nbci.runs.folder import find_run, now_utc, user_name
+
+if TYPE_CHECKING:
+    from nbci.config import Project
+    from nbci.plan.model import Plan
+    from nbci.records.model import RunRecord
+    from nbci.records.verdict import GateResult, Verdict
+    from nbci.runs.folder import RunFolder
+
+
+class AskedOverride(NamedTuple):
+    """Let a run pass the gate of that name or number; `by` is None for who works here."""
+
+    gate: str
+    reason: str
+    by: str | None
+
+
+class JudgedRun(NamedTuple):
+    """The run with its verdict, and the plan that has its gates."""
+
+    record: RunRecord
+    plan: Plan
+
+    @property
+    def can_be_judged(self) -> bool:
+        """Whether gates apply: to a whole run that passed."""
+        return self.record.result == "passed" and bool(self.plan.gates) and not self.plan.leaves_out
+
+
+def judge_again(run: str, override: AskedOverride | None) -> JudgedRun:
+    """Judge a run of the project; UsageError while it goes on or where there is no such gate."""
+    project = find_project(Path.cwd())
+    folder = find_run(project, run)
+    if not folder.hold():
+        raise UsageError(f"run {folder.run} is still going on")
+    try:
+        folder.settle()
+        found = JudgedRun(folder.read(), folder.read_plan())
+        if found.record.result == "passed":
+            # a verdict on metrics that somebody edited would be worth nothing
+            folder.check_seal(project.signers_file)
+        if not found.can_be_judged:
+            return found
+        return _judged(project, folder, found, override)
+    finally:
+        folder.release()
+
+
+def _judged(
+    project: Project, folder: RunFolder, found: JudgedRun, asked: AskedOverride | None
+) -> JudgedRun:
+    judging = Judging(project, found.plan, os.environ)
+
+    def judge(record: RunRecord) -> RunRecord:
+        known = record.verdict.overrides if record.verdict else ()
+        judged = judging.judged(record, known)
+        if asked is None or judged.verdict is None:
+            return judged
+        # judged first without the override: only a gate that refuses now can be overridden
+        override = _override(asked, project, judged.verdict)
+        return judging.judged(judged, (*judged.verdict.overrides, override))
+
+    record = conclude(
+        project,
+        folder,
+        found.record,
+        judge=judge,
+        publish=lambda judged: publish_report(project, folder, found.plan, judged),
+    )
+    return JudgedRun(record, found.plan)
+
+
+def _override(asked: AskedOverride, project: Project, verdict: Verdict) -> Override:
+    """The override as evidence; UsageError where there is nothing to override."""
+    gate = _find_gate(asked.gate, verdict)
+    if gate.result != "failed":
+        raise UsageError(
+            f"the gate {gate.gate!r} does not refuse the run",
+            hint="only a gate that failed is overridden",
+        )
+    return Override(
+        gate=gate.gate,
+        by=asked.by or _user(project),
+        reason=asked.reason,
+        at_utc=now_utc(),
+        asked=gate.asked,
+        found=gate.found,
+        baseline=gate.baseline,
+    )
+
+
+def _find_gate(name: str, verdict: Verdict) -> GateResult:
+    """The gate of that name or number, or else the only one of that title."""
+    for number, gate in enumerate(verdict.gates, 1):
+        if name in (gate.gate, str(number)):
+            return gate
+    titled = [gate for gate in verdict.gates if gate.title == name]
+    if len(titled) == 1:
+        return titled[0]
+
+    names = [gate.gate for gate in verdict.gates]
+    close = nearest(name, names)
+    hint = f"did you mean {close!r}?" if close else f"the gates are: {', '.join(names)}"
+    raise UsageError(f"there is no gate {name!r}", hint=hint)
+
+
+def _user(project: Project) -> str:
+    from nbci.git.process import Git
+
+    name = Git(project.root).get("config", "user.name") or user_name()
+    if name is None:
+        raise UsageError("an override needs a name", hint="--by NAME")
+    return name

@@ -1,0 +1,62 @@
+"""What a user asked of `nbci run`, and how its progress is to be presented."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nbci.config import Project
+    from nbci.engine.listener import Display
+    from nbci.records.model import RunRecord
+
+
+# Named tuples: a run with nothing to do imports this module, and importing msgspec or dataclasses
+# would take a fifth of its time.
+class RunRequest(NamedTuple):
+    """One call of `nbci run`: either a `target`, or a run to `resume`.
+
+    `pairs` are `-p NAME=VALUE`, `files` those of `-f`; `None` stands for the default of the
+    project or the plan. `command` is what the record names as the way to run it again.
+    """
+
+    target: str | None
+    resume: str | None
+    command: tuple[str, ...]
+    pairs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    kernel: str | None = None
+    first: tuple[str, ...] = ()
+    until: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    force: bool = False
+    force_steps: tuple[str, ...] = ()
+    jobs: int | None = None
+    keep_going: bool | None = None
+    run_timeout_seconds: float | None = None
+    cell_timeout_seconds: float | None = None
+    no_gate: bool = False
+    for_dvc: bool = False
+
+    @property
+    def gates_count(self) -> bool:
+        """Whether a gate may refuse the run; a stage of DVC is no place to judge the whole run."""
+        return not (self.no_gate or self.for_dvc)
+
+    @property
+    def forces_all(self) -> bool:
+        """Whether earlier results are ignored: a step that is named to be run is run."""
+        names_steps = bool(self.first or self.only) and not self.for_dvc
+        return self.force or names_steps
+
+
+class Presentation(NamedTuple):
+    """How a run is shown: what the command line gives to the use case, which prints nothing.
+
+    `summary_of` gives the parts of a run's summary as text. They are stored for a later run with
+    nothing to do, which has no time to import what formats them.
+    """
+
+    open_display: Callable[[Project], Display]
+    summary_of: Callable[[RunRecord], Mapping[str, Any]]

@@ -1,0 +1,229 @@
+"""Run a target, or resume a run: plan, check, execute, conclude, remember."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from nbci.app.conclusion import conclude
+from nbci.app.publish import prepare_publishing, publish
+from nbci.app.unchanged import remember_run
+from nbci.config import find_project
+from nbci.data.repository import project_cache
+from nbci.data.sharing import share
+from nbci.engine.caching.reuse import KnownOuts, recall_results, results_to_take_over
+from nbci.engine.observed.before_resume import refuse_changed
+from nbci.engine.prepare import header, plan_target
+from nbci.engine.ready import make_ready
+from nbci.engine.run import RunOptions, run_plan
+from nbci.errors import UsageError
+from nbci.gates.judging import Judging
+from nbci.kernels.descriptors import kernels_at_once
+from nbci.plan.select import Selection, limited, named_steps, select
+from nbci.project.sources import read_notebooks, read_target
+from nbci.runs.folder import find_run, new_run
+from nbci.trust.change import change_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nbci.app.request import Presentation, RunRequest
+    from nbci.config import Project
+    from nbci.engine.context import RunContext
+    from nbci.engine.listener import Display
+    from nbci.engine.ready import Ready
+    from nbci.params import Assignment
+    from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import Plan
+    from nbci.project.sources import Target
+    from nbci.records.model import RunRecord, StepRecord
+    from nbci.runs.folder import RunFolder
+
+
+class _Work(NamedTuple):
+    """What is to be run; `folder` is that of the run that is resumed."""
+
+    project: Project
+    plan: Plan
+    notebooks: Mapping[str, TaggedNotebook]
+    folder: RunFolder | None = None
+
+
+class _Checked(NamedTuple):
+    """What this machine can run, and what it needs not run."""
+
+    ready: Ready
+    taken_over: Mapping[str, StepRecord]
+    forced_steps: frozenset[str]
+    jobs: int
+
+
+def run(request: RunRequest, presentation: Presentation) -> tuple[Project, RunRecord]:
+    """Run what is asked for; what can be refused is refused before the run has its folder."""
+    work = _resumed_work(request) if request.resume else _planned_work(request)
+    checked = _check(work, request)
+    display = presentation.open_display(work.project)
+    judging = Judging(work.project, work.plan, os.environ)
+    folder = work.folder or new_run(work.project)
+
+    try:
+        context = _begin(work, request, checked, folder, display)
+        record = _execute(work, request, checked, context, display=display, judging=judging)
+        _note_for_later(work, request, presentation, context, judging=judging, record=record)
+    finally:
+        display.close()
+        folder.release()
+        checked.ready.save()
+    return work.project, record
+
+
+def _planned_work(request: RunRequest) -> _Work:
+    """Plan the request's target."""
+    assert request.target is not None
+    target = read_target(request.target)
+    plan = _plan(target, request)
+    project = _project_for(target.project, plan)
+    plan = _selected(project, plan, request)
+    plan = limited(plan, request.run_timeout_seconds, request.cell_timeout_seconds)
+    return _Work(project, plan, target.pipeline.notebooks)
+
+
+def _plan(target: Target, request: RunRequest) -> Plan:
+    exported: tuple[Assignment, ...] = ()
+    if request.for_dvc:
+        from nbci.engine.dvc_stage import exported_params
+
+        exported = exported_params(target.project, target.pipeline)
+    return plan_target(
+        target,
+        environ=os.environ,
+        files=request.files,
+        pairs=request.pairs,
+        kernel=request.kernel,
+        exported=exported,
+    )
+
+
+def _selected(project: Project, plan: Plan, request: RunRequest) -> Plan:
+    """Limit the plan to the steps that were asked for."""
+    if request.for_dvc and not (request.first or request.until):
+        from nbci.engine.dvc_stage import select_stage
+
+        return select_stage(project, plan, request.only, os.environ)
+    return select(plan, Selection(first=request.first, until=request.until, only=request.only))
+
+
+def _resumed_work(request: RunRequest) -> _Work:
+    """Take up the plan of an earlier run, in its own folder."""
+    own_plan = request.pairs, request.files, request.first, request.until, request.only
+    if any(own_plan) or request.kernel:
+        raise UsageError(
+            "a resumed run carries on its own plan",
+            hint="leave out -p, -f, --from, --until, --only, --kernel",
+        )
+    project = find_project(Path.cwd())
+    assert request.resume is not None
+    folder = find_run(project, request.resume)
+    if not folder.hold():
+        raise UsageError(f"run {folder.run} is still going on")
+
+    plan = folder.read_plan()
+    project = _project_for(project, plan)
+    notebooks = read_notebooks(project, plan.sources or {})
+    # what a finished step was seen to read must be as it was, or the run would mix two states
+    refuse_changed(project, plan, folder, os.environ)
+    return _Work(project, plan, notebooks, folder)
+
+
+def _project_for(project: Project, plan: Plan) -> Project:
+    """The project as a build of a fork has it."""
+    # most runs are no build of a fork, and need not wait for git
+    if plan.fork is None and change_of(os.environ) is None:
+        return project
+    from nbci.trust.target_branch import project_for
+
+    return project_for(project, plan, os.environ)
+
+
+def _check(work: _Work, request: RunRequest) -> _Checked:
+    """Refuse what this machine cannot run, and find the results of steps that need not run."""
+    project, plan = work.project, work.plan
+    forced_steps = frozenset(named_steps(plan, request.force_steps))
+    cache = project_cache(project, os.environ)
+    share(project, cache, os.environ)
+    ready = make_ready(project, plan, work.notebooks, cache=cache, environ=os.environ)
+    recall_results(project, plan.target, cache)
+    taken_over = results_to_take_over(project, plan, ready.cache, ready.index)
+    return _Checked(ready, taken_over, forced_steps, _jobs(work, request))
+
+
+def _jobs(work: _Work, request: RunRequest) -> int:
+    """How many steps may run at once."""
+    jobs = request.jobs or work.project.jobs or os.cpu_count() or 1
+    if any(step.action in ("run", "depends") for step in work.plan.steps):
+        # each kernel takes sockets and pipes of this process, whose number the system limits
+        return kernels_at_once(min(jobs, len(work.plan.steps)))
+    return jobs
+
+
+def _begin(
+    work: _Work, request: RunRequest, checked: _Checked, folder: RunFolder, display: Display
+) -> RunContext:
+    """What the steps of this run share."""
+    context = checked.ready.begin(folder, display, log=folder.path / "events.jsonl")
+    context.known_outs = KnownOuts(work.project)
+    context.forced = lambda step: request.forces_all or step in checked.forced_steps
+    return context
+
+
+def _execute(
+    work: _Work,
+    request: RunRequest,
+    checked: _Checked,
+    context: RunContext,
+    *,
+    display: Display,
+    judging: Judging,
+) -> RunRecord:
+    """Run the plan, and conclude the run."""
+    project, plan, notebooks, folder = work.project, work.plan, work.notebooks, context.folder
+
+    def conclude_run(record: RunRecord) -> RunRecord:
+        return conclude(
+            project,
+            folder,
+            record,
+            judge=judging.judged,
+            publish=lambda judged: publish(project, folder, plan, notebooks, judged),
+        )
+
+    options = RunOptions(
+        jobs=checked.jobs,
+        keep_going=plan.keep_going if request.keep_going is None else request.keep_going,
+        taken_over=checked.taken_over,
+        tick=display.tick,
+        conclude=conclude_run,
+        ahead=prepare_publishing(plan),
+    )
+    folder.write_plan(plan)
+    begun = header(folder.run, plan, project.root, request.command, checked.ready.mask)
+    return run_plan(context, begun, options)
+
+
+def _note_for_later(
+    work: _Work,
+    request: RunRequest,
+    presentation: Presentation,
+    context: RunContext,
+    *,
+    judging: Judging,
+    record: RunRecord,
+) -> None:
+    """Write down what the next run, or DVC, needs to see that nothing has changed."""
+    if request.for_dvc:
+        from nbci.engine.dvc_stage import write_notes_of
+
+        write_notes_of(work.project, work.plan, record, request.only)
+    elif not request.resume and work.plan.fork is None:
+        remember_run(request, context, record, judging, presentation.summary_of)
