@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nbci.config import Project
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.errors import ExitCode
 
 if TYPE_CHECKING:
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 def exit_code(record: RunRecord, *, gates: bool = True) -> ExitCode:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
 
 

@@ -17,7 +17,7 @@ from nbci.runs.folder import find_run, now_utc, user_name
 if TYPE_CHECKING:
     from nbci.config import Project
     from nbci.plan.model import Plan
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult, Verdict
     from nbci.runs.folder import RunFolder
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.listener import Display
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 # Named tuples: a run with nothing to do imports this module, and importing msgspec or dataclasses

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.project.sources import Target
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.runs.folder import RunFolder
 
 

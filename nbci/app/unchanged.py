@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from nbci.app.request import RunRequest
     from nbci.engine.context import RunContext
     from nbci.gates.judging import Judging
-    from nbci.records.model import RunRecord, StepRecord
+    from nbci.records.run_record import RunRecord, StepRecord
 
 _REMOTE_SECONDS = 10
 

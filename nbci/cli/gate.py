@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from nbci.app.judge import AskedOverride, JudgedRun
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

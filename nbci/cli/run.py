@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from nbci.config import Project
     from nbci.engine.listener import Display
-    from nbci.records.model import RunRecord
+    from nbci.records.run_record import RunRecord
 
 _TARGETS_SHOWN = 10
 
