@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 class FinishRequest(NamedTuple):
     """One call of `nbci finish`; the fields are its options, paths as they were given.
 
-    `lost` has the tries of stages whose machine vanished in each. `build_files` and `shown_outputs` are folders for what a CI shows. `warn` takes what the report
-    lacks.
+    `lost` has the tries of stages whose machine vanished in each. `build_files` and
+    `shown_outputs` are folders for what a CI shows. `warn` takes what the report lacks.
     """
 
     plan: Path
