@@ -8,6 +8,7 @@ import groovy.lang.Script;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -31,6 +32,7 @@ final class Library {
         configuration.addCompilationCustomizers(
                 new ImportCustomizer().addImports(NonCPS.class.getName()), new CpsTransformer());
         shell = new GroovyShell(Library.class.getClassLoader(), new Binding(), configuration);
+        shell.getClassLoader().addClasspath(SHIM.resolve("src").toString());
         for (Path folder : List.of(SHIM.resolve("vars"), SHIM.resolve("src/test/resources/plugins"))) {
             for (Path file : scripts(folder)) {
                 String name = file.getFileName().toString();
@@ -51,6 +53,15 @@ final class Library {
         try (Stream<Path> files = Files.list(folder)) {
             return files.filter(file -> file.toString().endsWith(".groovy")).sorted().toList();
         }
+    }
+
+    /** All that the library consists of: `vars/` and its classes. */
+    static List<Path> sources() throws IOException {
+        List<Path> sources = new ArrayList<>(scripts(SHIM.resolve("vars")));
+        try (Stream<Path> files = Files.walk(SHIM.resolve("src/io"))) {
+            files.filter(file -> file.toString().endsWith(".groovy")).sorted().forEach(sources::add);
+        }
+        return sources;
     }
 
     /** The name of the class is part of what is saved, so it is always the same. */

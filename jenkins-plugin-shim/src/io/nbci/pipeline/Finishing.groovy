@@ -1,0 +1,116 @@
+package io.nbci.pipeline
+
+/** Gathers the results of the stages into a run of nbci, and ends the build as nbci says. */
+class Finishing implements Serializable {
+  def script
+  def options
+  def stages
+  def build
+
+  Finishing(Build build) {
+    this.script = build.script
+    this.options = build.options
+    this.stages = build.stages
+    this.build = build
+  }
+
+  def finish(Throwable failure) {
+    def report = new Report(script)
+    if (stages.nothingToRun) {
+      build.rememberData()
+      script.currentBuild.result = 'NOT_BUILT'
+      report.describe(stages.nothingToRun)
+      return
+    }
+    def interrupted = failure != null && Interruptions.isInterruption(failure)
+    def ending = null
+    try {
+      script.stage('finish') {
+        script.retry(count: 2, conditions: [script.agent(), script.nonresumable()]) {
+          ending = gather(report, interrupted ? "${failure.message ?: 'it was aborted'}".toString() : '')
+        }
+        if (ending.result == 'unstable') {
+          script.unstable ending.message
+        }
+      }
+    } catch (e) {
+      if (failure == null) {
+        throw e
+      }
+      script.echo "The report could not be made: ${e.message}"
+      throw failure
+    }
+    // an abort stays an abort; else nbci's words say more than the exception that ended the stages
+    if (interrupted) {
+      throw failure
+    }
+    if (ending.result == 'failure') {
+      script.error ending.message
+    }
+    if (failure != null) {
+      throw failure
+    }
+  }
+
+  /** Runs `nbci finish` on an agent and publishes what it wrote; the answer is how the build is to end. */
+  def gather(Report report, String stoppedBy) {
+    def ending = null
+    build.workspaces.inside(options.label, valuesFor(report, stoppedBy)) {
+      build.results.bring(stages.numbers)
+      def command = '"$NBCI_COMMAND" finish --plan "$NBCI_BUILD/plan.json" --store "$NBCI_BUILD/store" ' +
+        '--bring "$NBCI_BUILD/left" --out "$NBCI_BUILD/result" ' +
+        '${NBCI_STOPPED:+--stopped-by "$NBCI_STOPPED"} ${NBCI_LOST:+--lost $NBCI_LOST}'
+      if (options.promote) {
+        command += ' --promote ${NBCI_PROMOTE:+"$NBCI_PROMOTE"}'
+      }
+      def status = script.sh(script: command, returnStatus: true, label: 'nbci finish')
+      ending = report.publish(options.folder + '/result', options.reportName, status)
+      if (ending.fromNbci) {
+        build.rememberData()
+      }
+      comment()
+    }
+    return ending
+  }
+
+  /** What the script of `nbci finish` reads: values never stand in its text. */
+  def valuesFor(Report report, String stoppedBy) {
+    def promote = options.promote instanceof CharSequence ? options.promote.toString() : ''
+    def address = ''
+    if (script.env.BUILD_URL) {
+      address = "${script.env.BUILD_URL}${report.pathInBuild(options.reportName, options.folder)}"
+    }
+    def lost = []
+    for (number in stages.numbers) {
+      def stage = stages.byNumber[number]
+      if (stage.gaveUp) {
+        lost << "${number}=${stage.tries}".toString()
+      }
+    }
+    return [
+      "NBCI_PROMOTE=${promote}".toString(),
+      "NBCI_REPORT_URL=${address}".toString(),
+      "NBCI_STOPPED=${stoppedBy}".toString(),
+      "NBCI_LOST=${lost.join(' ')}".toString(),
+    ]
+  }
+
+  /** Puts the summary on the pull request; not for one from a fork, whose code would see the token. */
+  def comment() {
+    if (!options.comment || !script.env.CHANGE_ID || script.env.CHANGE_FORK) {
+      return
+    }
+    def surroundings = new StepSurroundings(script, options)
+    def token = surroundings.bindingOf('NBCI_FORGE_TOKEN', options.comment)
+    try {
+      script.withCredentials([token]) {
+        script.sh(script: '"$NBCI_COMMAND" comment', label: 'nbci comment')
+      }
+    } catch (e) {
+      if (Interruptions.isInterruption(e)) {
+        throw e
+      }
+      script.echo "The pull request has no comment of this build: ${e.message}"
+    }
+  }
+}

@@ -1,0 +1,111 @@
+package io.nbci.pipeline
+
+/** Publishes what `nbci finish` wrote on the page of the build. */
+class Report implements Serializable {
+  def script
+  def plugins
+
+  Report(script) {
+    this.script = script
+    this.plugins = new Plugins(script)
+  }
+
+  /**
+   * Publishes what nbci left in a folder of this workspace for a run that ended with this exit code. The answer is
+   * `result` (`success`, `unstable` or `failure`) and a `message`; `fromNbci` where nbci said so itself.
+   */
+  def publish(String folder, String reportName, int status) {
+    def message = "nbci ended with exit code ${status}: ${ExitCodes.meaning(status)}".toString()
+    def failed = [result: 'failure', message: message]
+    def ending = failed
+    if (!script.fileExists(folder + '/ending.txt')) {
+      return ending
+    }
+    def check = null
+    for (fields in new TabbedFile(script).read(folder + '/ending.txt', 'nbci-ending 1')) {
+      if (fields[0] == 'result') {
+        ending = [result: fields[1], message: fields[2], fromNbci: true]
+      } else if (fields[0] == 'check') {
+        check = [conclusion: fields[1], title: fields[2]]
+      } else if (fields[0] == 'description') {
+        describe(fields[1])
+      }
+    }
+    publishTests(folder)
+    publishFiles(folder, reportName)
+    if (check) {
+      publishCheck(folder, reportName, check)
+    }
+    return ending.result == 'success' && status != 0 ? failed : ending
+  }
+
+  def publishTests(String folder) {
+    // The step `junit` would mark this stage UNSTABLE when tests failed, also in a build that failed or was aborted:
+    // https://github.com/jenkinsci/junit-plugin/blob/master/src/main/java/hudson/tasks/junit/pipeline/JUnitResultsStepExecution.java
+    script.step([$class: 'JUnitResultArchiver', testResults: folder + '/report/junit.xml', allowEmptyResults: true,
+      skipMarkingBuildUnstable: true])
+  }
+
+  def publishFiles(String folder, String reportName) {
+    def files = "${folder}/report/**,${folder}/notebooks/**"
+    if (plugins.hasStep('publishHTML')) {
+      // the report has a page of its own: its files are one archive, and do not crowd the page of the build
+      files = "${folder}/report.zip"
+    }
+    script.archiveArtifacts artifacts: files, allowEmptyArchive: true
+    plugins.whenInstalled(['publishHTML']) {
+      script.publishHTML(reportDir: folder + '/report', reportFiles: 'index.html', reportName: reportName,
+        keepAll: true, allowMissing: true, alwaysLinkToLastBuild: true)
+    }
+  }
+
+  /** A check beside the commit, by the plugin checks-api. */
+  def publishCheck(String folder, String reportName, Map check) {
+    def summary = script.readFile(file: folder + '/report/summary.md', encoding: 'UTF-8')
+    plugins.whenInstalled(['publishChecks']) {
+      script.publishChecks(name: reportName, title: check.title, summary: summary, conclusion: check.conclusion,
+        detailsURL: "${script.currentBuild.absoluteUrl}")
+    }
+  }
+
+  /** Adds a line to the description of the build, which may be another pipeline's already. */
+  def describe(String line) {
+    def before = script.currentBuild.description
+    script.currentBuild.description = before ? "${before}; ${line}" : line
+  }
+
+  /** Where the report is below the address of the build. */
+  def pathInBuild(String reportName, String folder) {
+    if (plugins.hasStep('publishHTML')) {
+      return pageOf(reportName)
+    }
+    return "artifact/${folder}/result/report/".toString()
+  }
+
+  /**
+   * The page of a build that htmlpublisher gives a report of this name: each character but letters, digits and `-` is
+   * `_` and its bytes,
+   * https://github.com/jenkinsci/htmlpublisher-plugin/blob/master/src/main/java/htmlpublisher/HtmlPublisherTarget.java
+   */
+  def pageOf(String reportName) {
+    def name = reportName.trim()
+    def page = ''
+    for (int i = 0; i < name.length(); i = name.offsetByCodePoints(i, 1)) {
+      page += escaped(name.substring(i, name.offsetByCodePoints(i, 1)))
+    }
+    return page + '/'
+  }
+
+  /** One character as it stands in the address of a report's page. */
+  def escaped(String character) {
+    if (character.matches('[a-zA-Z0-9-]')) {
+      return character
+    }
+    def text = '_'
+    def bytes = character.getBytes('UTF-8')
+    for (int i = 0; i < bytes.length; i++) {
+      text += String.format('%02x', bytes[i])
+    }
+    return text
+  }
+}
