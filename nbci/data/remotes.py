@@ -31,8 +31,9 @@ _FEW = 50
 
 
 class Remote(Struct, frozen=True):
-    """A place that DVC can reach, in the layout of a DVC cache; `shown` is its address without
-    credentials.
+    """A place that DVC can reach, in the layout of a DVC cache.
+
+    `shown` is its address without credentials, for messages and records.
     """
 
     fs: Any
@@ -53,7 +54,7 @@ class Remote(Struct, frozen=True):
         wanted = sorted(set(names))
         if not wanted:
             return set()
-        with self._talking("ask"):
+        with self._remote_errors("ask"):
             if self.fs.protocol == "local" or len(wanted) <= _FEW:
                 found = self.fs.exists([self._object(folder, name) for name in wanted])
                 return {name for name, there in zip(wanted, found, strict=True) if there}
@@ -72,11 +73,9 @@ class Remote(Struct, frozen=True):
             self._copy(part, "write to", upload=True)
 
     def altered(self, folder: str, names: Iterable[str]) -> set[str]:
-        """Those of the objects, known by MD5 and all there, that are not what their names say; each
-        is read.
-        """
+        """Read objects named by their MD5, all present, and return those with another content."""
         wanted = sorted(set(names))
-        with self._talking("read from"), ThreadPoolExecutor(max_workers=self.fs.jobs) as pool:
+        with self._remote_errors("read from"), ThreadPoolExecutor(max_workers=self.fs.jobs) as pool:
             digests = pool.map(lambda name: self._md5(folder, name), wanted)
             return {
                 name
@@ -99,10 +98,12 @@ class Remote(Struct, frozen=True):
 
     def names(self, folder: str) -> list[str]:
         """The files of a folder."""
-        with self._talking("ask"):
-            self.fs.invalidate_cache() if hasattr(
-                self.fs, "invalidate_cache"
-            ) else self.fs.fs.invalidate_cache()
+        with self._remote_errors("ask"):
+            # Without this method, a DVC filesystem still holds the fsspec one that has it.
+            if hasattr(self.fs, "invalidate_cache"):
+                self.fs.invalidate_cache()
+            else:
+                self.fs.fs.invalidate_cache()
             try:
                 return sorted(
                     self.fs.name(path)
@@ -117,7 +118,7 @@ class Remote(Struct, frozen=True):
 
     def read(self, place: str) -> bytes:
         """What a file holds."""
-        with self._talking("read from"):
+        with self._remote_errors("read from"):
             data: bytes = self.fs.cat_file(self.place(*place.split("/")))
             return data
 
@@ -144,7 +145,7 @@ class Remote(Struct, frozen=True):
             else:
                 failed.append(error)
 
-        with self._talking(doing):
+        with self._remote_errors(doing):
             from dvc_objects.fs import generic
             from dvc_objects.fs.local import localfs
 
@@ -154,9 +155,8 @@ class Remote(Struct, frozen=True):
                 generic.copy(
                     here, list(files), there, list(files.values()), batch_size=jobs, on_error=note
                 )
-            except (
-                FileNotFoundError
-            ):  # of a lone file it also misses the copy that could not be made
+            except FileNotFoundError:
+                # For a single file, generic.copy also raises for the copy that was not made.
                 if not gone and not failed:
                     raise
             if failed:
@@ -167,8 +167,8 @@ class Remote(Struct, frozen=True):
         return gone
 
     @contextlib.contextmanager
-    def _talking(self, doing: str) -> Iterator[None]:
-        """Whatever goes wrong with a remote, in one form: its libraries raise all kinds of things."""
+    def _remote_errors(self, doing: str) -> Iterator[None]:
+        """Turn every error of the remote's libraries, of whatever type, into one of ours."""
         try:
             with without_logs():  # they log what they raise
                 yield
@@ -203,8 +203,9 @@ def open_folder(path: Path) -> Remote:
 
 
 def open_remote(project: Project, named: str) -> Remote:
-    """The remote of that name in DVC's configuration, or at that URL or path, relative to the
-    project.
+    """Open the remote of that name in DVC's configuration, or at that URL or path.
+
+    A path is relative to the project.
     """
     from dvc.config import Config
     from dvc.exceptions import DvcException
@@ -221,15 +222,7 @@ def open_remote(project: Project, named: str) -> Remote:
     elif "/" in named or os.sep in named:
         wanted = {"url": os.path.normpath(project.root / Path(named).expanduser())}
     else:
-        close = nearest(named, remotes)
-        known = (
-            f"the remotes are {', '.join(remotes)}"
-            if remotes
-            else "make one: dvc remote add NAME URL"
-        )
-        raise UsageError(
-            f"DVC knows no remote {named!r}", hint=f"did you mean {close!r}?" if close else known
-        )
+        raise UsageError(f"DVC knows no remote {named!r}", hint=_remote_hint(named, remotes))
     try:
         cls, settings, root = get_cloud_fs(config, **wanted)
         return Remote(
@@ -241,6 +234,16 @@ def open_remote(project: Project, named: str) -> Remote:
         ) from error
     except DvcException as error:
         raise UsageError(f"the remote {named} cannot be used: {error}") from error
+
+
+def _remote_hint(named: str, remotes: Iterable[str]) -> str:
+    known = list(remotes)
+    if not known:
+        return "make one: dvc remote add NAME URL"
+    close = nearest(named, known)
+    if close:
+        return f"did you mean {close!r}?"
+    return f"the remotes are {', '.join(known)}"
 
 
 def _without_credentials(url: str) -> str:

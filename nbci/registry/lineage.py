@@ -18,8 +18,9 @@ Kind = Literal["model", "step", "file", "code", "parameter"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Node:
-    """A thing in the graph; `name` is unique within its `kind`, `note` says which state of it is
-    meant.
+    """A node of the graph.
+
+    `name` is unique within its `kind`; `note` says which state is meant: a run, a digest.
     """
 
     kind: Kind
@@ -59,13 +60,18 @@ class Lineage:
 
     def next_to(self, name: str, *, up: bool) -> tuple[Edge, ...]:
         """The edges from the causes of a node (`up`), or to its effects."""
-        return tuple(edge for edge in self.edges if (edge.target if up else edge.source) == name)
+        if up:
+            return tuple(edge for edge in self.edges if edge.target == name)
+        return tuple(edge for edge in self.edges if edge.source == name)
 
     def _reached(self, start: Iterable[str], *, up: bool) -> set[str]:
         ends: dict[str, list[str]] = {}
         for edge in self.edges:
-            here, there = (edge.target, edge.source) if up else (edge.source, edge.target)
+            here, there = edge.source, edge.target
+            if up:
+                here, there = there, here
             ends.setdefault(here, []).append(there)
+
         found, waiting = set(start), list(start)
         while waiting:
             for name in ends.get(waiting.pop(), ()):
@@ -114,6 +120,8 @@ class _Outs:
         while folder not in ("", "/"):
             yield from self._by_path.get(folder, ())
             folder = posixpath.dirname(folder)
+
+        # Paths inside a folder stand together in sorted order: no search through all outs per dep.
         inside = f"{path.rstrip('/')}/"
         for out in self._paths[bisect_left(self._paths, inside) :]:
             if not out.startswith(inside):
@@ -142,8 +150,9 @@ def _around_step(
 
 
 def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str, tuple[str, ...]]:
-    """The variables that the step took, by the step that gave them as they were taken; the last
-    such one.
+    """The variables that the step took, by the step that gave them.
+
+    Where several steps gave the same object under that name, the last of them counts.
     """
     found: dict[str, list[str]] = {}
     for value in step.takes:

@@ -19,9 +19,16 @@ if TYPE_CHECKING:
     from nbci.registry.grammar import Reference
 
 _FIELDS = (
-    "refname:strip=2", "objecttype", "objectname", "*objectname", "taggername", "taggeremail:trim", "taggerdate:unix",
+    "refname:strip=2",
+    "objecttype",
+    "objectname",
+    "*objectname",
+    "taggername",
+    "taggeremail:trim",
+    "taggerdate:unix",
     "contents",
-)  # fmt: skip
+)
+# A message may hold line breaks, so fields end with NUL and a record with NUL and \x01.
 _FORMAT = "%00".join(f"%({name})" for name in _FIELDS) + "%00%01"
 
 
@@ -31,8 +38,9 @@ def read_models(git: Git) -> tuple[ModelState, ...]:
 
 
 def read_events(git: Git) -> tuple[Event, ...]:
-    """Every annotated tag that is an event of the registry; other tags, and lightweight ones, are
-    none.
+    """Read the registry's events from the annotated tags.
+
+    Lightweight tags are no events: they say neither who set them nor when.
     """
     listed = git("for-each-ref", f"--format={_FORMAT}", "refs/tags")
     events = []
@@ -62,13 +70,12 @@ def find_model(models: Iterable[ModelState], name: str) -> ModelState:
     known = {model.model: model for model in models}
     if name in known:
         return known[name]
+
+    hint = f"the models are: {', '.join(known) or 'none yet'}"
     close = nearest(name, known)
-    raise UsageError(
-        f"there is no released model {name!r}",
-        hint=f"did you mean {close!r}?"
-        if close
-        else f"the models are: {', '.join(known) or 'none yet'}",
-    )
+    if close:
+        hint = f"did you mean {close!r}?"
+    raise UsageError(f"there is no released model {name!r}", hint=hint)
 
 
 def find_commit(model: ModelState, reference: Reference) -> str:
@@ -105,7 +112,7 @@ def read_manifest(git: Git, commit: str, prefix: str | None = None) -> Manifest 
 
 
 def parse_manifest(text: bytes, shown: str) -> Manifest:
-    """The manifest that this text is."""
+    """Parse a manifest; IntegrityError when it is unreadable or of another format."""
     manifest = from_json(text, Manifest, shown)
     if manifest.format != FORMAT:
         raise IntegrityError(
@@ -116,20 +123,22 @@ def parse_manifest(text: bytes, shown: str) -> Manifest:
 
 
 def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
-    """Bring the tags of these models (None: all) from the remote; GitFailed when it cannot be
-    reached.
+    """Fetch the tags of these models (None: all) from the remote.
 
-    A tag that is here with other content stays as it is, and is an IntegrityError.
+    GitFailed when the remote cannot be reached. A local tag with other content stays as it is,
+    and is an IntegrityError.
     """
-    patterns = (
-        ["refs/tags/*"]
-        if models is None
-        else [each for model in models for each in tag_patterns(model)]
-    )
+    patterns = ["refs/tags/*"]
+    if models is not None:
+        patterns = [pattern for model in models for pattern in tag_patterns(model)]
     specs = [f"{pattern}:{pattern}" for pattern in patterns]
-    depth = ["--depth=1"] if git.is_shallow else []
-    if depth and not git.remote_tags(remote, patterns):
-        return  # git fetch --depth fails, without a word, where nothing matches
+    depth = []
+    if git.is_shallow:
+        # git fetch --depth fails, without a message, where no tag matches
+        if not git.remote_tags(remote, patterns):
+            return
+        depth = ["--depth=1"]
+
     try:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, operands=[remote, *specs])
     except GitFailed as error:
@@ -141,5 +150,6 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
         tag = clobbered[0].split("]")[-1].split("->")[0].strip()
         raise IntegrityError(
             f"the tag {tag} here is another than on {remote}: one of them was moved",
-            hint=f"find out which is right; to take the remote's: git fetch {remote} +refs/tags/{tag}:refs/tags/{tag}",
+            hint="find out which is right; to take the remote's: "
+            f"git fetch {remote} +refs/tags/{tag}:refs/tags/{tag}",
         ) from error
