@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from nbci.dataflow.alterations import altered_names, called_names, instantiated, is_flat
 from nbci.dataflow.flow import analysed
-from nbci.dataflow.sharing import Sharing, library_names, links, looked_up_names, loop_names
+from nbci.dataflow.shared_objects import Sharing, library_names, links, looked_up_names, loop_names
 from nbci.dataflow.subclasses import defined_classes, with_subclasses
 from nbci.dataflow.undefined import Origin
 

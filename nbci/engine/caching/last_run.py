@@ -93,7 +93,7 @@ def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
     """What this process was given; variables as digests, since what they hold may be nobody else's
     business.
     """
-    from nbci.engine.observed.process import umask_now, variable_state
+    from nbci.engine.observed.process_inputs import umask_now, variable_state
 
     return {
         "variables": {name: variable_state(name, os.environ) for name in sorted(variables)},

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
-from nbci.engine.observed.process import text_digest, umask_now, variable_state
+from nbci.engine.observed.process_inputs import text_digest, umask_now, variable_state
 from nbci.store.environments import environment_key, lock_files
 from nbci.store.file_index import SETTLED_NS
 
