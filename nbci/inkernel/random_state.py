@@ -32,6 +32,9 @@ incoming: dict[str, bytes] = {}
 seeded: dict[str, bool] = {}
 """Whether somebody set the state last, or asked for an unpredictable one, where that was seen."""
 
+reseeded: set[str] = set()
+"""Modules of the generators whose state the step's own cells set: they depend on no other step."""
+
 
 class Random:
     """The generator behind `random.random()` and the like."""
@@ -134,6 +137,10 @@ class Torch:
     def is_seeded(self, torch: Any) -> bool:
         return bool(torch.initial_seed() < NO_SEED)
 
+    def is_reseeded(self, torch: Any, start: bytes) -> bool:
+        """By another seed than before: calls of `manual_seed` are not watched."""
+        return bool(torch.initial_seed() != pickle.loads(start)[0])
+
 
 def holds(random: Any, module: Any) -> bool:
     """Whether an installed module has a function of the global generator among its names."""
@@ -163,6 +170,7 @@ def note_calls(module: str, holder: Any, name: str, seeds: bool) -> None:
         result = original(*arguments, **named)
         has_seed = any(value is not None for value in [*arguments[:1], *named.values()])
         seeded[module] = has_seed or not seeds
+        reseeded.add(module)
         return result
 
     setattr(holder, name, call_and_note)
@@ -184,6 +192,7 @@ def start_generator(generator: Any, module: Any) -> None:
         if generator.module in incoming:
             generator.write(module, incoming[generator.module])
             seeded.pop(generator.module, None)
+        reseeded.discard(generator.module)
         begun[generator.module] = generator.read(module)
     except Exception:  # noqa: BLE001  # an odd version, or a module of that name that is another
         begun.pop(generator.module, None)
@@ -212,8 +221,9 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
     """Which generators were drawn from or seeded (`drew`), and the states to hand on (`gives`).
 
     `unseeded` are those of the first that nobody seeded: their states are not handed on.
+    `reseeded` are those that the step itself seeded: they depend on no step before it.
     """
-    answer: dict[str, Any] = {"drew": [], "unseeded": [], "gives": []}
+    answer: dict[str, Any] = {"drew": [], "unseeded": [], "reseeded": [], "gives": []}
     files = Files(folder, blake3)
     for generator in GENERATORS:
         name = PREFIX + generator.module
@@ -223,12 +233,21 @@ def finish(folder: str, blake3: list[str]) -> dict[str, Any]:
         if state is None:
             continue
         answer["drew"].append(name)
+        if was_reseeded(generator):
+            answer["reseeded"].append(name)
         if is_repeatable:
             answer["gives"].append(save_state(files, name, state))
         else:
             answer["unseeded"].append(name)
     answer["undigested"] = files.undigested
     return answer
+
+
+def was_reseeded(generator: Any) -> bool:
+    """Whether the step's own cells set the state."""
+    if not isinstance(generator, Torch):
+        return generator.module in reseeded
+    return generator.is_reseeded(sys.modules["torch"], begun["torch"])
 
 
 def save_state(files: Files, name: str, state: bytes) -> dict[str, Any]:

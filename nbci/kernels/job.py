@@ -116,12 +116,14 @@ class Seen(Struct, frozen=True, kw_only=True):
 
 
 class RandomUse(Struct, frozen=True, kw_only=True):
-    """Which random states of its process the step drew from or seeded, those that nobody seeded,
-    and what it left.
+    """Which random states of its process the step drew from or seeded, and what it left.
+
+    `unseeded` are those that nobody seeded, `reseeded` those that the step itself set.
     """
 
     drew: tuple[str, ...] = ()
     unseeded: tuple[str, ...] = ()
+    reseeded: tuple[str, ...] = ()
     gives: tuple[ValueRef, ...] = ()
 
 

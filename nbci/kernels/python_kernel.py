@@ -180,6 +180,7 @@ class PythonKernel:
         return RandomUse(
             drew=tuple(said["drew"]),
             unseeded=tuple(said["unseeded"]),
+            reseeded=tuple(said["reseeded"]),
             gives=tuple(decode_ref(ref) for ref in said["gives"]),
         )
 

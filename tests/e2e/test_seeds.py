@@ -133,6 +133,32 @@ def test_branches_have_copies_and_where_they_meet_the_one_that_drew_counts(
     ], said  # not of e, where only one drew, nor of g, which draws nothing
 
 
+def test_steps_that_dataflow_leaves_unordered_are_told_that_they_drew_from_copies(
+    nbci: Console, make_notebook: MakeNotebook
+) -> None:
+    seed, draw = "random.seed(3)", "print(random.random())"
+    make_notebook(
+        "n.ipynb",
+        [
+            ("imports", "import random"),
+            ("step:a", f"{seed}\nfor_b = 1\nfor_c = 2\nfor_d = 3\nfor_f = 4"),
+            ("step:b", f"for_b\n{draw}"),
+            ("step:c", f"for_c\n{seed}\n{draw}"),
+            ("step:d", f"of_d = for_d\n{draw}"),
+            ("step:e", f"of_d\n{draw}"),
+            ("step:f", "for_f"),
+        ],
+    )
+    (nbci.cwd / "p.yaml").write_text(
+        "pipeline: p\norder: dataflow\nsteps:\n  n: {notebook: n.ipynb}\n"
+    )
+    _, said = shown(nbci, "p.yaml", "-j", "1")
+    pairs = re.findall(r"steps n/(\w) and n/(\w) both drew from the random state of random", said)
+    # c sets the state itself; but what comes after it in the notebook would go on from that
+    assert sorted(set(pairs)) == [("b", "d"), ("c", "d")], said
+    assert "let n/d come after n/b (`prev:`), or seed it in each step (`random.seed(0)`)" in said
+
+
 def test_what_nobody_seeded_stays_unpredictable_and_is_told(
     nbci: Console, make_notebook: MakeNotebook
 ) -> None:

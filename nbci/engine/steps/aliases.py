@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from nbci.handoff.values import ValueRef
+    from nbci.kernels.job import RandomUse
     from nbci.plan.model import Plan, PlannedStep, Take
     from nbci.records.run_record import FileRef, StepRecord
 
@@ -20,7 +21,8 @@ class Ended(dict[str, "StepRecord"]):
 
     `along` has, for a value, the steps that took it along; `lending` the values that refer to what
     cells of all steps made, or have functions that look up names; `outs` has every out, by path;
-    `states` has the random states that steps left, by their names and then by step.
+    `states` has the random states that steps left, by their names and then by step; `random_use`
+    what steps that ran in this process, rather than being reused, were seen to draw.
     """
 
     def __init__(self, plan: Plan, records: Iterable[StepRecord] = ()) -> None:
@@ -30,6 +32,7 @@ class Ended(dict[str, "StepRecord"]):
         self.lending: dict[str, list[ValueRef]] = {}
         self.outs: dict[str, FileRef] = {}
         self.states: dict[str, dict[str, ValueRef]] = {}
+        self.random_use: dict[str, RandomUse] = {}
         for record in records:
             self[record.name] = record
 

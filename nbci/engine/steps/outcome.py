@@ -11,7 +11,7 @@ from nbci.engine.observed.meanwhile import changed_deps, changed_outs, noted
 from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
 from nbci.engine.steps import declared_files
 from nbci.engine.steps.deps import dep_refs, tracking_files
-from nbci.engine.steps.random_states import observed_use
+from nbci.engine.steps.random_states import observed_use, unordered_draws
 from nbci.engine.steps.random_states import warnings as random_warnings
 from nbci.errors import StepError
 from nbci.records import metrics
@@ -44,6 +44,7 @@ def add_outcome(
         warnings += tuple(_why_it_runs_every_time(step, seen, observed))
         observed += observed_use(outcome.random, inputs.random)
         warnings += tuple(random_warnings(outcome.random, inputs.random, step.name))
+        warnings += tuple(_unordered_draws(context, step, inputs, outcome))
         warnings += tuple(_what_is_left_behind(context, step, seen, outcome))
     return replace(
         record,
@@ -125,6 +126,17 @@ def _why_it_runs_every_time(
     if seen.unwatched:
         unseen = ", ".join(seen.unwatched)
         yield f"{unseen} may have read files of which the system does not tell, {remedy}"
+
+
+def _unordered_draws(
+    context: RunContext, step: PlannedStep, inputs: Inputs, outcome: JobOutcome
+) -> Iterator[str]:
+    """Warnings of steps that drew from copies of one random state."""
+    # With `prev:` tags the branches, and so the copies, are what the notebook asks for.
+    if context.notebooks[step.notebook].declares_edges:
+        return
+    context.records.random_use[step.name] = outcome.random
+    yield from unordered_draws(step, inputs.random, context.records)
 
 
 def _what_is_left_behind(

@@ -14,7 +14,7 @@ from nbci.handoff.values import RANDOM_STATE
 from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nbci.engine.steps.aliases import Ended
     from nbci.handoff.values import ValueRef
@@ -86,9 +86,13 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
     return sorted(found, key=order.__getitem__)
 
 
+def _digests(states: RandomStates) -> dict[str, str]:
+    return {ref.name: ref.object for ref in states.refs}
+
+
 def observed_use(use: RandomUse, states: RandomStates) -> tuple[Part, ...]:
     """What the step drew from, as it was before: its result stands only for the same."""
-    known = {ref.name: ref.object for ref in states.refs}
+    known = _digests(states)
     return tuple(Part(kind=_KIND, label=name, digest=known.get(name, "")) for name in use.drew)
 
 
@@ -99,7 +103,7 @@ def draws(record: StepRecord) -> bool:
 
 def changed_state(record: StepRecord, states: RandomStates) -> str | None:
     """Why a result that was drawn from a state is not this one's; None where it stands."""
-    known = {ref.name: ref.object for ref in states.refs}
+    known = _digests(states)
     for part in record.observed:
         if part.kind == _KIND and known.get(part.label, "") != part.digest:
             return BY_NAME[_KIND].change.format(label=part.label)
@@ -120,6 +124,53 @@ def warnings(use: RandomUse, states: RandomStates, step: str) -> Iterable[str]:
                 f"the steps {first} and {second} both drew from the {dispute.state}, and {step} goes on from what "
                 f"{second} left; let one come after the other, or seed it in {step}"
             )
+
+
+def unordered_draws(step: PlannedStep, states: RandomStates, records: Ended) -> Iterator[str]:
+    """Warnings of steps that ended before and drew from copies of the same state as this one.
+
+    In `order: dataflow`, nothing puts two steps into an order that only draw random numbers: each
+    begins with what the last common step left, where the notebook as a whole would draw one after
+    the other. Code does not show who draws, so this is known no earlier than at the second's end.
+    """
+    own = records.random_use[step.name]
+    for state in own.drew:
+        if state in own.unseeded:
+            continue
+        for other in _drew_the_same(step, state, states, records):
+            earlier, later = sorted((other, step), key=_first_cell)
+            use = records.random_use.get(later.name)
+            # whatever the earlier one does, a later one that sets the state itself is right
+            if use is not None and state not in use.reseeded:
+                yield (
+                    f"the steps {earlier.name} and {later.name} both drew from the {state}, each "
+                    f"from a copy, since no variable puts one after the other: let {later.name} "
+                    f"come after {earlier.name} (`prev:`), or seed it in each step "
+                    f"({_SEEDING[state]})"
+                )
+
+
+def _drew_the_same(
+    step: PlannedStep, state: str, states: RandomStates, records: Ended
+) -> Iterator[PlannedStep]:
+    """The steps of the notebook, neither before nor after this one, that began with its state."""
+    began_with = _digests(states).get(state, "")
+    after = {name: planned.after for name, planned in records.planned.items()}
+    for name, record in records.items():
+        other = records.planned.get(name)
+        if other is None or name == step.name:
+            continue
+        if (other.node, other.notebook) != (step.node, step.notebook):
+            continue
+        if Part(kind=_KIND, label=state, digest=began_with) not in record.observed:
+            continue
+        is_before = name in reachable([step.name], after)
+        if not is_before and step.name not in reachable([name], after):
+            yield other
+
+
+def _first_cell(step: PlannedStep) -> int:
+    return min((cell.number or 0 for cell in step.cells if cell.role == "step"), default=0)
 
 
 _SEEDING: Mapping[str, str] = {
