@@ -1,33 +1,33 @@
-"""One attempt at a step: what happens in which order, and what is known of it at any moment."""
+"""One attempt at a step: its phases in order, and what is known of it at any moment."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import sys
 import time
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
 from nbci.handoff.answers import Refusal
 from nbci.kernels import explain
 from nbci.kernels.document import executed_notebook, new_document, unrunnable
-from nbci.kernels.job import JobOutcome, RandomUse
+from nbci.kernels.job import JobOutcome
 from nbci.kernels.journal import Journal
 from nbci.kernels.outputs import CellOutputs, bearable
 from nbci.kernels.process import KernelProcess, StartFailed
 from nbci.kernels.python_kernel import KernelConfused, PythonKernel
 from nbci.kernels.scraps import last_of_each_name
+from nbci.kernels.waiting import KernelDied, KernelWait, TimedOut
 from nbci.light_imports import lean_import
 from nbci.records.codec import plain
 from nbci.records.run_record import Failure, Usage
 from nbci.secrets import Mask, credentials, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Iterable, Mapping
+    from collections.abc import Iterable, Mapping
 
     from nbci.handoff.values import ValueRef
     from nbci.kernels.client import StepClient
@@ -36,28 +36,21 @@ if TYPE_CHECKING:
     from nbci.kernels.python_kernel import Facts
     from nbci.kernels.zygote.zygotes import Zygotes
 
-Answer = TypeVar("Answer")
-
 BEFORE_VALUES = ("parameters", "injected", "imports", "functions")
+"""Roles of cells that run before values are loaded, since values may need what they define."""
+
+WITH_LOG = ("kernel-died", "kernel-start", "timeout", "infrastructure")
+"""Kinds of failures whose cause may stand in what the process wrote outside any cell."""
+
 GRACE_SECONDS = 5.0
 GRACE_OF_OTHERS_SECONDS = 1.0
 GRACE_WHEN_STOPPED_SECONDS = 0.5
-OBEY_SECONDS = 2.0
-DRAIN_SECONDS = 2.0
-QUIET_SECONDS = 0.1
-
-
-class KernelDied(Exception):
-    """The kernel's process ended while it was needed."""
-
-
-class TimedOut(Exception):
-    """A cell took too long, and was interrupted or killed."""
 
 
 class Attempt:
-    """State and course of one attempt; `work` may be cancelled anywhere, `outcome` holds whatever
-    is known.
+    """State and course of one attempt at a step.
+
+    `work` may be cancelled anywhere; `outcome` then holds what is known until there.
     """
 
     def __init__(
@@ -74,28 +67,31 @@ class Attempt:
         self.mask = Mask((*secrets.values(), *credentials(job.env).values()))
         self.stopping: Failure | None = None
         self.failure: Failure | None = None
+
         self.document = new_document(job, display_name)
         self.executed = executed_notebook(self.document, job, self.mask)
         self.journal = Journal(job.journal_path, self.executed)
         self.outputs: list[CellOutputs] = []
+
         self.gives: tuple[ValueRef, ...] = ()
         self.facts: Facts | None = None
         self.version: str | None = None
-        self.warnings = [
-            f"the secret {name} is too short to be masked" for name in too_short(secrets.items())
-        ]
-        self.counts: dict[int, int | None] = {}
+        short = too_short(secrets.items())
+        self.warnings = [f"the secret {name} is too short to be masked" for name in short]
+        self.cell_numbers: dict[int, int | None] = {}
+        """The cells' numbers in the notebook by execution count, which is what kernels tell."""
         self.current: ProgramCell | None = None
-        self.process = KernelProcess(job, self.mask, self._log_said, zygotes)
-        self._python: PythonKernel | None = None
-        self._client: StepClient | None = None
-        self._busy = False
 
+        self.process = KernelProcess(job, self.mask, self._pass_on_log, zygotes)
+        self._wait = KernelWait(self.process, self.journal)
+        self._python: PythonKernel | None = None
+
+    # ---------------------------------------------------------------------------------- phases
     async def work(self) -> None:
         """Do everything but ending the kernel; a failure of the step ends up in `failure`."""
         try:
-            await self._start()
-            await self._course()
+            await self._start_kernel()
+            await self._carry_out()
         except StartFailed as error:
             message = f"the kernel `{self.job.kernel_name}` did not start: {error}"
             self.failure = Failure(kind="kernel-start", message=message)
@@ -105,241 +101,211 @@ class Attempt:
         except KernelDied:
             self.failure = explain.failure_of_death(self.current, self.process.death(), "")
 
-    async def _start(self) -> None:
+    async def _carry_out(self) -> None:
+        """The phases of a step in a started kernel; each tells whether the next may begin."""
+        await self._connect()
+        split = self._first_cell_with_values()
+
+        passed = (
+            await self._run_cells(0, split)
+            and await self._load_values()
+            and await self._run_cells(split, len(self.job.cells))
+            and await self._save_values()
+        )
+        if passed:
+            await self._read_facts()
+
+    async def _start_kernel(self) -> None:
         """Start the kernel; what is needed next is imported while it comes up."""
         starting = asyncio.ensure_future(self.process.start())
         try:
             await asyncio.sleep(0)
-            lean_import("nbci.kernels.client")  # for its time
+            # Imported while the kernel comes up, when this process would only wait.
+            lean_import("nbci.kernels.client")
 
             await starting
         finally:
             starting.cancel()
 
-    async def _course(self) -> None:
-        await self._prepare()
-        split = next(
-            (n for n, cell in enumerate(self.job.cells) if cell.role not in BEFORE_VALUES),
-            len(self.job.cells),
-        )
-        for index, cell in enumerate(self.job.cells):
-            if index == split and not await self._load():
-                return
-            if self.stopping is not None or not await self._run_cell(cell, index):
-                return
-        if split == len(self.job.cells) and not await self._load():
-            return
-        self.current = None
-        if await self._save():
-            await self._finish()
-
-    async def _prepare(self) -> None:
+    async def _connect(self) -> None:
+        """Open the journal, read what the kernel says, and send a Python kernel nbci's part."""
         import nbformat
 
         from nbci.kernels.client import StepClient
 
-        if self.process.language_info:
-            self.executed.notebook["metadata"]["language_info"] = self.mask.json(
-                self.process.language_info
-            )
+        process = self.process
+        if process.language_info:
+            language_info = self.mask.json(process.language_info)
+            self.executed.notebook["metadata"]["language_info"] = language_info
         self.journal.open()
-        document, process = nbformat.from_dict(self.document), self.process
-        self._client = StepClient(document, process.manager, process.client, process.greetings)
-        self._client.reset_execution_trackers()
+
+        document = nbformat.from_dict(self.document)
+        client = StepClient(document, process.manager, process.client, process.greetings)
+        client.reset_execution_trackers()
+        self._wait.client = client
+
         if self.job.language == "python":
-            self._python = PythonKernel(self.job, self.process)
-            self.version = await self._alive(self._python.install())
+            self._python = PythonKernel(self.job, process)
+            self.version = await self._wait.answer(self._python.install())
 
-    async def _load(self) -> bool:
-        if self._python is None or self.stopping is not None:
-            return self.stopping is None
-        return not self._refused(await self._alive(self._python.load()))
+    def _first_cell_with_values(self) -> int:
+        for index, cell in enumerate(self.job.cells):
+            if cell.role not in BEFORE_VALUES:
+                return index
+        return len(self.job.cells)
 
-    async def _save(self) -> bool:
-        if self._python is None or self.stopping is not None:
-            return self.stopping is None
-        answer = await self._alive(self._python.save())
+    async def _run_cells(self, first: int, end: int) -> bool:
+        for index in range(first, end):
+            if self.stopping is not None:
+                return False
+            if not await self._run_cell(self.job.cells[index], index):
+                return False
+        return True
+
+    async def _load_values(self) -> bool:
+        if self.stopping is not None:
+            return False
+        if self._python is None:
+            return True
+        refusal = await self._wait.answer(self._python.load())
+        if refusal is not None:
+            self.failure = self._failure_of_refusal(refusal)
+        return refusal is None
+
+    async def _save_values(self) -> bool:
+        self.current = None
+        if self.stopping is not None:
+            return False
+        if self._python is None:
+            return True
+        answer = await self._wait.answer(self._python.save())
         self.warnings += self._python.lost
         if isinstance(answer, Refusal):
-            return not self._refused(answer)
+            self.failure = self._failure_of_refusal(answer)
+            return False
         self.gives = answer
         return True
 
-    async def _finish(self) -> None:
+    async def _read_facts(self) -> None:
+        """Read metrics and observations, then hear what the kernel printed meanwhile."""
         if self._python is not None and self.stopping is None:
-            self.facts = await self._alive(self._python.finish())
-            await self._alive(self._ready_client().hear_all(self._python.asked))
+            self.facts = await self._wait.answer(self._python.finish())
+            await self._wait.answer(self._ready_client().hear_all(self._python.asked))
 
-    def _refused(self, refusal: Refusal | None) -> bool:
-        if refusal is not None:
-            text = self.mask.text
-            kind, hint = refusal.kind, refusal.hint
-            self.failure = Failure(
-                kind=kind, message=text(refusal.message), hint=hint, error=refusal.error
-            )
-        return refusal is not None
+    def _failure_of_refusal(self, refusal: Refusal) -> Failure:
+        return Failure(
+            kind=refusal.kind,
+            message=self.mask.text(refusal.message),
+            hint=refusal.hint,
+            error=refusal.error,
+        )
 
+    # ---------------------------------------------------------------------------------- a cell
     async def _run_cell(self, cell: ProgramCell, index: int) -> bool:
         """Run one cell and note what came of it; whether the next may run."""
         self.current = cell
         self.listener.cell_started(cell, index, len(self.job.cells))
         name = f"cell-{cell.number or index + 1:03d}-output"
         spill = self.job.spill_folder / name
+        cap_bytes = self.job.output_cap_bytes
         outputs = CellOutputs(
-            self.mask, self.job.output_cap_bytes, spill, self.journal, self._said, index=index
+            self.mask, cap_bytes, spill, self.journal, self._pass_on_text, index=index
         )
         self.outputs.append(outputs)
-        started, clock = (
-            datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
-            time.monotonic(),
-        )
-        self.journal.add({"do": "start", "cell": index, "started_utc": started})
+        clock = time.monotonic()
+        self.journal.add({"do": "start", "cell": index, "started_utc": _now_utc()})
+
         failure: Failure | None = None
         try:
             failure = await self._execute(cell, index, outputs)
             return failure is None
         except BaseException:
+            # Also when the task is cancelled: the record must not say that the cell passed.
             failure = Failure(kind="kernel-died", message="the cell did not end")
             raise
         finally:
-            self._note_run(cell, index, outputs, failed=failure is not None, clock=clock)
+            outputs.finish()
+            self._note_run(cell, index, failed=failure is not None, clock=clock)
             if failure is not None and failure.kind != "kernel-died":
                 self.failure = failure
-
-    def _note_run(
-        self, cell: ProgramCell, index: int, outputs: CellOutputs, *, failed: bool, clock: float
-    ) -> None:
-        outputs.finish()
-        self.counts[self.executed.notebook["cells"][index]["execution_count"] or 0] = cell.number
-        seconds = round(time.monotonic() - clock, 6)
-        run = replace(
-            self.executed.runs[index], result="failed" if failed else "passed", seconds=seconds
-        )
-        metadata = self.mask.json(self._client.nb.cells[index].metadata if self._client else {})
-        self.journal.add({"do": "end", "run": plain(run), "metadata": metadata})
-        self.listener.cell_ended(cell, run)
 
     async def _execute(self, cell: ProgramCell, index: int, outputs: CellOutputs) -> Failure | None:
         problem = unrunnable(cell.source)
         if problem is not None:
             line = explain.first_line(cell.source.split("\0")[0])
-            return Failure(
-                kind="exception", message=f"the cell {problem}", cell=cell.number, first_line=line
-            )
+            message = f"the cell {problem}"
+            return Failure(kind="exception", message=message, cell=cell.number, first_line=line)
+
         client = self._ready_client()
+        seconds = self.job.cell_timeout_seconds
+        late = (
+            f"cell {cell.number or 'of the parameters'} took longer than {seconds or 0:g} seconds"
+        )
         try:
             running = client.run_cell(index, cell.number, outputs)
-            reply = await self._within_time(running, cell, self.job.cell_timeout_seconds)
+            reply = await self._wait.answer_in_time(running, seconds, late)
         except TimedOut as error:
             line = explain.first_line(cell.source)
             return Failure(kind="timeout", message=str(error), cell=cell.number, first_line=line)
+
         if reply is None or reply["status"] != "error" or client.allows_errors(index):
             return None
+        return self._failure_of_reply(cell, index, reply)
+
+    def _failure_of_reply(self, cell: ProgramCell, index: int, reply: Mapping[str, Any]) -> Failure:
         shown = {**reply, "traceback": self._traceback(reply)}
         count = self.executed.notebook["cells"][index]["execution_count"]
         failure = explain.failure_of_error(cell, shown, count)
-        return self._masked(replace(failure, hint=failure.hint or self._missing_module(failure)))
+        hint = failure.hint or self._missing_module_hint(failure)
+        return self._masked(replace(failure, hint=hint))
 
-    def _missing_module(self, failure: Failure) -> str | None:
+    def _note_run(self, cell: ProgramCell, index: int, *, failed: bool, clock: float) -> None:
+        count = self.executed.notebook["cells"][index]["execution_count"] or 0
+        self.cell_numbers[count] = cell.number
+
+        run = self.executed.runs[index]
+        seconds = round(time.monotonic() - clock, 6)
+        run = replace(run, result="failed" if failed else "passed", seconds=seconds)
+
+        metadata: Mapping[str, Any] = {}
+        if self._wait.client is not None:
+            metadata = self._wait.client.nb.cells[index].metadata
+        self.journal.add({"do": "end", "run": plain(run), "metadata": self.mask.json(metadata)})
+        self.listener.cell_ended(cell, run)
+
+    def _missing_module_hint(self, failure: Failure) -> str | None:
         spec = self.process.manager.kernel_spec
         if self.job.language != "python" or spec is None or not spec.argv:
             return None
         locked = self.job.interpreter is not None
         program = spec.argv[0]
         if program.startswith("python") and not os.path.isabs(program):
-            program = sys.executable  # as jupyter_client has it
+            # jupyter_client starts its own interpreter for these, too: manager.format_kernel_cmd.
+            program = sys.executable
         return explain.missing_module_hint(failure, self.job.kernel_name, program, locked=locked)
 
     def _traceback(self, reply: Mapping[str, Any]) -> list[str]:
-        shown = [output for output in self.executed.outputs if output["output_type"] == "error"]
-        return list(shown[-1]["traceback"] if shown else reply.get("traceback") or ())
-
-    async def _within_time(
-        self, cell_run: Awaitable[Answer], cell: ProgramCell, seconds: float | None
-    ) -> Answer:
-        task = asyncio.ensure_future(cell_run)
-        try:
-            return await self._alive(task, seconds)
-        except TimeoutError:
-            message = (
-                f"cell {cell.number or 'of the parameters'} took longer than {seconds:g} seconds"
-            )
-            await self.process.interrupt()
-            with contextlib.suppress(Exception):
-                await self._alive(task, OBEY_SECONDS)
-            if not task.done():
-                self.process.kill()
-                await self._drain(task)
-            raise TimedOut(message) from None
-        finally:
-            if not task.done():
-                task.cancel()
-            await asyncio.wait({task}, timeout=QUIET_SECONDS)
-            if task.done() and not task.cancelled():
-                task.exception()  # read, so that asyncio does not complain of an exception that nobody saw
-
-    async def _alive(self, awaitable: Awaitable[Answer], seconds: float | None = None) -> Answer:
-        """Wait for an answer of the kernel.
-
-        Raises KernelDied when its process ends, TimeoutError after `seconds`.
-        """
-        task: asyncio.Future[Answer] = asyncio.ensure_future(awaitable)
-        waited: set[asyncio.Future[Any]] = {task, self.process.died, self.journal.failed}
-        self._busy = True
-        try:
-            done, _ = await asyncio.wait(
-                waited, timeout=seconds, return_when=asyncio.FIRST_COMPLETED
-            )
-            if task in done:
-                return task.result()
-            if not done:
-                raise TimeoutError
-            if self.journal.failed.done():
-                raise self.journal.failed.result()
-            await self._drain(task)
-            if task.done() and not task.cancelled() and task.exception() is None:
-                return task.result()
-            raise KernelDied
-        finally:
-            self._busy = False
-            if seconds is None and not task.done():
-                task.cancel()
-
-    async def _drain(self, task: asyncio.Future[Any]) -> None:
-        """The kernel is dead: take in what it still said."""
-        deadline = time.monotonic() + DRAIN_SECONDS
-        seen = -1
-        while not task.done() and time.monotonic() < deadline:
-            now = self._client.messages_seen if self._client is not None else 0
-            if now == seen:
-                break
-            seen = now
-            await asyncio.wait({task}, timeout=QUIET_SECONDS)
+        """The traceback as it is in the notebook, already masked; else the reply's own."""
+        for output in reversed(self.executed.outputs):
+            if output["output_type"] == "error":
+                return list(output["traceback"])
+        return list(reply.get("traceback") or ())
 
     def _ready_client(self) -> StepClient:
-        if self._client is None:
+        if self._wait.client is None:
             raise StartFailed("the kernel was not started")
-        return self._client
+        return self._wait.client
 
-    def _masked(self, failure: Failure) -> Failure:
-        text = self.mask.text
-        return replace(
-            failure,
-            message=bearable(failure.message, self.mask),
-            first_line=text(failure.first_line) if failure.first_line else None,
-            traceback=bearable(failure.traceback, self.mask) if failure.traceback else None,
-            log=text(failure.log) if failure.log else None,
-        )
-
-    def _said(self, text: str, stream: Stream) -> None:
+    def _pass_on_text(self, text: str, stream: Stream) -> None:
         self.listener.text_printed(self.current, text, stream)
 
-    def _log_said(self, text: str) -> None:
+    def _pass_on_log(self, text: str) -> None:
         self.listener.text_printed(None, text, "stderr")
 
+    # ---------------------------------------------------------------------------------- its end
     async def interrupt(self) -> None:
-        """Interrupt the kernel if it is doing something for this attempt."""
-        if self._busy:
+        """Interrupt the kernel if it is doing something for this attempt, else kill it."""
+        if self._wait.is_waiting:
             await self.process.interrupt()
         else:
             self.process.kill()
@@ -349,79 +315,120 @@ class Attempt:
         self.process.kill()
 
     async def close(self) -> None:
-        """End the kernel and everything that it started."""
-        timed_out = self.failure is not None and self.failure.kind == "timeout"
-        waited = self.facts is not None and self.facts.has_unended_threads
-        stopped = self.stopping is not None or timed_out or self.journal.failed.done()
-        grace = GRACE_SECONDS if self.job.language == "python" else GRACE_OF_OTHERS_SECONDS
+        """End the kernel and everything that it started; complete notebook and journal."""
         try:
-            await self.process.end(GRACE_WHEN_STOPPED_SECONDS if stopped or waited else grace)
+            await self.process.end(self._grace_seconds())
         finally:
-            if self._client is not None:
-                self._client.stop()
-                self._keep_widgets(self._client)
+            if self._wait.client is not None:
+                self._wait.client.stop()
+                self._keep_widgets(self._wait.client)
             for outputs in self.outputs:
                 outputs.finish()
             self.journal.close()
+
+    def _grace_seconds(self) -> float:
+        """How long the kernel has to end by itself, so that its exit handlers run."""
+        timed_out = self.failure is not None and self.failure.kind == "timeout"
+        # A thread that never ends would be waited for in vain.
+        has_threads = self.facts is not None and self.facts.has_unended_threads
+        stopped = self.stopping is not None or timed_out or self.journal.failed.done()
+        if stopped or has_threads:
+            return GRACE_WHEN_STOPPED_SECONDS
+        if self.job.language == "python":
+            return GRACE_SECONDS
+        return GRACE_OF_OTHERS_SECONDS
 
     def _keep_widgets(self, client: StepClient) -> None:
         widgets = client.widgets()
         if widgets is not None:
             self.executed.notebook["metadata"]["widgets"] = self.mask.json(widgets)
 
+    # ---------------------------------------------------------------------------------- outcome
     def outcome(self) -> JobOutcome:
         """What is known, after `close`."""
         failure = self._final_failure()
-        facts = self.facts
-        usage = (
-            facts.usage
-            if facts
-            else Usage(peak_memory_bytes=self.process.peak_memory_bytes or None)
-        )
-        return JobOutcome(
+        scraps = last_of_each_name(scrap for outputs in self.outputs for scrap in outputs.scraps)
+        outcome = JobOutcome(
             failure=failure,
             notebook=self.executed.notebook,
             cells=tuple(self.executed.runs),
-            gives=(*self.gives, *(facts.random.gives if facts else ())) if failure is None else (),
-            deleted=self._python.deleted if self._python is not None else (),
-            probes=facts.probes if facts else (),
-            scraps=last_of_each_name(scrap for outputs in self.outputs for scrap in outputs.scraps),
-            distributions=facts.distributions if facts else None,
+            scraps=scraps,
             kernel_version=self.version,
-            usage=usage,
-            seen=facts.seen if facts else None,
-            random=facts.random if facts else RandomUse(),
-            left=tuple(self.mask.text(text) for text in self._placed(facts.left if facts else ())),
-            warnings=tuple(self.mask.text(text) for text in self.warnings + self._asides()),
+            usage=Usage(peak_memory_bytes=self.process.peak_memory_bytes or None),
+            warnings=tuple(self.mask.text(text) for text in self._all_warnings()),
         )
 
-    def _asides(self) -> list[str]:
-        lost = self._client.asides if self._client is not None else []
-        return lost + (self._placed(self.facts.asides) if self.facts is not None else [])
+        if self._python is not None:
+            outcome = replace(outcome, deleted=self._python.deleted)
+        if self.facts is not None:
+            outcome = self._with_facts(outcome, self.facts)
+        if failure is None:
+            # Values of a failed step are not handed on, whatever was saved of them.
+            outcome = replace(outcome, gives=(*self.gives, *outcome.random.gives))
+        return outcome
 
-    def _placed(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:
-        """Texts with the cells that they belong to."""
-        said = []
+    def _with_facts(self, outcome: JobOutcome, facts: Facts) -> JobOutcome:
+        return replace(
+            outcome,
+            probes=facts.probes,
+            distributions=facts.distributions,
+            usage=facts.usage,
+            seen=facts.seen,
+            random=facts.random,
+            left=tuple(self.mask.text(text) for text in self._with_cells(facts.left)),
+        )
+
+    def _all_warnings(self) -> list[str]:
+        warnings = list(self.warnings)
+        if self._wait.client is not None:
+            warnings += self._wait.client.asides
+        if self.facts is not None:
+            warnings += self._with_cells(self.facts.asides)
+        return warnings
+
+    def _with_cells(self, texts: Iterable[tuple[int | None, str]]) -> list[str]:
+        """Texts, each with the cell that its execution count stands for."""
+        lines = []
         for count, text in texts:
-            number = self.counts.get(count) if count is not None else None
-            said.append(f"cell {number}: {text}" if number is not None else text)
-        return said
+            number = None
+            if count is not None:
+                number = self.cell_numbers.get(count)
+            lines.append(text if number is None else f"cell {number}: {text}")
+        return lines
 
     def _final_failure(self) -> Failure | None:
         failure = self.failure
         if self.stopping is not None:
-            cell = self.current
-            failure = replace(
-                self.stopping,
-                cell=cell.number if cell else None,
-                first_line=explain.first_line(cell.source) if cell else None,
-                traceback=failure.traceback if failure else None,
-            )
-        if failure is not None and failure.kind in (
-            "kernel-died",
-            "kernel-start",
-            "timeout",
-            "infrastructure",
-        ):
+            failure = self._failure_of_stop(self.stopping)
+        if failure is None:
+            return None
+        if failure.kind in WITH_LOG:
             failure = replace(failure, log=self.process.log_tail or None)
-        return self._masked(failure) if failure is not None else None
+        return self._masked(failure)
+
+    def _failure_of_stop(self, stopping: Failure) -> Failure:
+        """Why the step was stopped, with the cell that ran then and where it was."""
+        cell = self.current
+        if cell is not None:
+            line = explain.first_line(cell.source)
+            stopping = replace(stopping, cell=cell.number, first_line=line)
+        if self.failure is not None:
+            stopping = replace(stopping, traceback=self.failure.traceback)
+        return stopping
+
+    def _masked(self, failure: Failure) -> Failure:
+        return replace(
+            failure,
+            message=bearable(failure.message, self.mask),
+            first_line=self._masked_text(failure.first_line),
+            traceback=bearable(failure.traceback or "", self.mask) or None,
+            log=self._masked_text(failure.log),
+        )
+
+    def _masked_text(self, text: str | None) -> str | None:
+        return self.mask.text(text or "") or None
+
+
+def _now_utc() -> str:
+    now = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return now.replace("+00:00", "Z")

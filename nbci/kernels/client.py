@@ -1,8 +1,9 @@
-"""Executes cells: what the kernel says is read all the time, and goes to the cell that it is about."""
+"""Executes cells: all that the kernel sends is read, and goes to the cell that it belongs to."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -24,16 +25,14 @@ SHOWN = ("display_data", "execute_result", "update_display_data")
 OF_THE_LATEST = ("stream", "clear_output", *SHOWN, "comm_open", "comm_msg", "comm_close")
 CAPTURED = ("stream", "clear_output", "display_data", "execute_result", "error")
 QUIET_SECONDS = 2.0
-"""How long nothing may come from a kernel that has replied before it is asked whether it has said
-all.
-"""
+"""How long a kernel that has replied may send nothing before it is asked something else."""
 
 END_LOST = (
     "the kernel's word that the cell had ended was lost, and some of what it printed may be, too"
 )
 DROPPED = (
-    "it printed faster than its kernel could send, and this kernel drops what finds no room in its queue: some of what"
-    " was printed may be lost; print less, or more at once"
+    "it printed faster than its kernel could send, and this kernel drops what finds no room in its"
+    " queue: some of what was printed may be lost; print less, or more at once"
 )
 
 
@@ -47,12 +46,11 @@ class RanCell(Struct, frozen=True, kw_only=True):
 
 
 class StepClient(NotebookClient):
-    """One task reads what the kernel says, for as long as the kernel lives.
+    """A client in which one task reads what the kernel sends, for as long as the kernel lives.
 
-    Outputs are those of the cell whose request they answer, also when it has ended: a thread may
-    print later. What answers none of the cells' requests, but nbci's own questions or a message of
-    a widget's, is of the latest cell. What a kernel says when it starts is of none, and stands in
-    its log.
+    Outputs belong to the cell whose request they answer, also when it has ended: a thread may print
+    later. What answers nbci's own questions or a widget's message belongs to the latest cell. What
+    a kernel prints when it starts belongs to none, and is in its log.
     """
 
     def __init__(self, nb: NotebookNode, km: Any, kc: Any, greetings: Collection[str] = ()) -> None:
@@ -60,7 +58,7 @@ class StepClient(NotebookClient):
         self.kc: Any = kc
         self.messages_seen = 0
         self.asides: list[str] = []
-        """What to warn of."""
+        """Warnings about outputs that may be lost."""
         self.widget_registry = OUTPUT_WIDGETS
         self._cells: dict[str, RanCell] = {}
         self._latest: RanCell | None = None
@@ -76,21 +74,24 @@ class StepClient(NotebookClient):
     async def run_cell(
         self, index: int, number: int | None, outputs: CellOutputs
     ) -> dict[str, Any] | None:
-        """Run the cell at `index`; the kernel's reply once all outputs are there, None where
-        nothing is to be run.
+        """Run the cell at `index`; the kernel's reply once all outputs are there.
+
+        None where nothing is to be run.
         """
         node = self.nb.cells[index]
         tags = node.metadata.get("tags", [])
         if not node.source.strip() or self.skip_cells_with_tag in tags:
             return None
+
         node.metadata["execution"] = {}
+        # Only a StoppingChannel wants to know; ipykernel's channel loses nothing.
         ask = getattr(self.kc.iopub_channel, "ask", None)
         if ask is not None:
             ask()
         asked = self.kc.execute(node.source, stop_on_error="raises-exception" not in tags)
-        self._latest = self._cells[asked] = RanCell(
-            node=node, index=index, number=number, outputs=outputs
-        )
+        cell = RanCell(node=node, index=index, number=number, outputs=outputs)
+        self._latest = self._cells[asked] = cell
+
         reply = await self._reply(asked)
         node.metadata["execution"]["shell.execute_reply"] = timestamp(reply)
         content: dict[str, Any] = reply["content"]
@@ -105,18 +106,19 @@ class StepClient(NotebookClient):
         return "raises-exception" in self.nb.cells[index].metadata.get("tags", [])
 
     async def hear_all(self, asked: str) -> bool:
-        """Wait until the kernel, which has replied to `asked`, has said all about it; whether its
-        last word came.
+        """Wait for all messages about the request `asked`; whether the last, `idle`, came.
 
-        Without that, other words may be lost as well: a queue was full. A kernel that is quiet is
-        asked something else, and what it says of that comes behind all that it said before.
+        Where it was lost, others may be, too: a queue was full. A kernel that sends nothing is
+        asked something else, and its messages about that come behind all that it sent before.
         """
         end = self._end(asked)
         questions: list[asyncio.Future[None]] = []
         while not end.done():
             seen = self.messages_seen
-            known = [end, self._reading, *questions]
-            await asyncio.wait(known, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            events = [end, self._reading, *questions]
+            await asyncio.wait(events, timeout=QUIET_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+
+            # Reading ends with an error only: it is raised here, where somebody waits.
             if self._reading.done():
                 self._reading.result()
             if any(question.done() for question in questions):
@@ -140,17 +142,16 @@ class StepClient(NotebookClient):
             message = await self.kc.iopub_channel.get_msg()
             self.messages_seen += 1
             asked = message["parent_header"].get("msg_id", "")
+            kind = message["msg_type"]
+
             cell = self._cells.get(asked)
             self._note_dropped(cell or self._latest)
+            if cell is None and asked not in self._greetings and kind in OF_THE_LATEST:
+                cell = self._latest
             if cell is not None:
                 self._take(message, cell)
-            elif (
-                self._latest is not None
-                and asked not in self._greetings
-                and message["msg_type"] in OF_THE_LATEST
-            ):
-                self._take(message, self._latest)
-            if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+
+            if kind == "status" and message["content"]["execution_state"] == "idle":
                 self._note_end(asked)
 
     def _note_dropped(self, cell: RanCell | None) -> None:
@@ -163,7 +164,7 @@ class StepClient(NotebookClient):
         self._dropped = dropped
 
     def _take(self, message: dict[str, Any], cell: RanCell) -> None:
-        """Take in one message; what the disk refuses ends the step, not the reading."""
+        # An error of the disk ends the step, not the reading: the kernel must be heard to its end.
         content = message["content"]
         try:
             if self._is_captured(message):
@@ -173,13 +174,12 @@ class StepClient(NotebookClient):
         except OSError as error:
             cell.outputs.fail(error)
             return
-        try:
+        # nbclient does the rest: the states of widgets, and timestamps.
+        with contextlib.suppress(CellExecutionComplete):
             self.process_message(message, cell.node, cell.index)
-        except CellExecutionComplete:
-            return
 
     def _is_captured(self, message: dict[str, Any]) -> bool:
-        """Whether an output widget takes this output; one that is full leaves it to the cell."""
+        """Whether an output widget takes this output; a full one leaves it to the cell."""
         hooks: Any = self.output_hook_stack[message["parent_header"].get("msg_id")]
         return bool(hooks) and message["msg_type"] in CAPTURED and hooks[-1].has_room
 
@@ -194,7 +194,7 @@ class StepClient(NotebookClient):
 
 
 def take_output(kind: str, content: Mapping[str, Any], cell: RanCell) -> bool:
-    """Whether the message was an output, which is now among the cell's."""
+    """Add an output to the cell's; whether the message was one."""
     if kind == "stream":
         cell.outputs.text(content["name"], content["text"])
     elif kind in SHOWN:

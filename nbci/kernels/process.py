@@ -32,15 +32,16 @@ if TYPE_CHECKING:
 START_TIMEOUT_SECONDS = 60.0
 POLL_SECONDS = 0.05
 CHILDREN_SECONDS = 0.5
+FAMILY_SECONDS = 2.0
 MEMORY_POLLS = 5
 LOG_TAIL_CHARACTERS = 8000
 READ_BYTES = 1 << 16
 MOST_MESSAGES = 16
-"""How many wait for nbci in its own process."""
+"""Messages that may wait in nbci's own process, before the kernel's queue fills."""
 
 LAST_WORDS_SECONDS = 1.0
 WELCOME = "iopub_welcome"
-"""What a kernel says first to a client whose subscription has come; older kernels do not."""
+"""The first message to a client whose subscription has arrived; older kernels send none."""
 
 quiet = logging.getLogger("nbci.kernels.quiet")
 quiet.addHandler(logging.NullHandler())
@@ -58,14 +59,14 @@ class KernelProcess:
         self,
         job: KernelJob,
         mask: Mask,
-        said: Callable[[str], None],
+        on_log: Callable[[str], None],
         zygotes: Zygotes | None = None,
     ) -> None:
-        """`said` is called with what the process writes outside any cell, masked."""
+        """`on_log` is called with what the process writes outside any cell, masked."""
         self._job = job
         self._zygotes = zygotes
         self._folder = private_folder()
-        self._log = KernelLog(job.log_path, mask, said)
+        self._log = KernelLog(job.log_path, mask, on_log)
         self._marker = uuid.uuid4().hex
         self._folder.mark(self._marker)
         self._manager: AsyncKernelManager | None = None
@@ -91,15 +92,34 @@ class KernelProcess:
     async def start(self) -> None:
         """Start the process and wait until it answers. Raises StartFailed."""
         self._manager = self._new_manager()
-        env = {**self._job.env, MARKER: self._marker}
+        await self._launch(self._manager)
+
+        self._process = getattr(self._manager.provisioner, "process", None)
+        self._oom_kills = processes.out_of_memory_kills(self.pid)
+        self._watch = asyncio.ensure_future(self._watch_process())
+        self._notice_end_at_once()
+
+        self.client = self._new_client(self._manager)
+        self._limit_queue()
+        # No heartbeat: the process itself is watched, which tells of its end sooner.
+        self.client.start_channels(hb=False)
+        self.client.allow_stdin = False
+        await self._wait_until_ready()
+
+        begin = getattr(self.client.iopub_channel, "begin", None)
+        if begin is not None:
+            begin(self._set_stopped)
+
+    async def _launch(self, manager: AsyncKernelManager) -> None:
         arguments = []
         if self._job.language == "python":
+            # Steps leave nothing in the user's own history of IPython.
             arguments = ["--HistoryManager.hist_file=:memory:"]
         try:
             await _start(
-                self._manager,
+                manager,
                 extra_arguments=arguments,
-                env=env,
+                env={**self._job.env, MARKER: self._marker},
                 cwd=str(self._job.cwd),
                 stdout=self._log.sink,
                 stderr=self._log.sink,
@@ -108,18 +128,6 @@ class KernelProcess:
             raise StartFailed(f"the kernel's process could not be started: {error}") from error
         finally:
             self._log.close_sink()
-        self._process = getattr(self._manager.provisioner, "process", None)
-        self._oom_kills = processes.out_of_memory_kills(self.pid)
-        self._watch = asyncio.ensure_future(self._watch_process())
-        self._hear_of_end()
-        self.client = self._new_client(self._manager)
-        self._limit_queue()
-        self.client.start_channels(hb=False)  # its process is watched itself
-        self.client.allow_stdin = False
-        await self._wait_until_ready()
-        begin = getattr(self.client.iopub_channel, "begin", None)
-        if begin is not None:
-            begin(self._stop)
 
     @property
     def pid(self) -> int:
@@ -134,6 +142,7 @@ class KernelProcess:
     @property
     def is_forked(self) -> bool:
         """Whether it is a fork of a zygote."""
+        # A ForkedProcess; its module is not imported where no kernel is forked.
         return hasattr(self._process, "parent")
 
     @property
@@ -144,8 +153,10 @@ class KernelProcess:
     def death(self) -> processes.Death:
         """How the process ended; only after `died` is done."""
         status = self.died.result()
+        # The dead process has no entry in /proc any more, so nbci's own group is looked up.
         after = processes.out_of_memory_kills(os.getpid())
-        grew = after is not None and self._oom_kills is not None and after > self._oom_kills
+        before = self._oom_kills
+        grew = after is not None and before is not None and after > before
         return processes.Death(
             status=status,
             out_of_memory=grew and status == -9,
@@ -165,9 +176,7 @@ class KernelProcess:
             kill(family(self.pid, self._marker))
 
     async def end(self, grace_seconds: float) -> None:
-        """End the kernel, politely for `grace_seconds`, then everything that is left of it; remove
-        its traces.
-        """
+        """Ask the kernel to end for `grace_seconds`, kill what is left, and remove its files."""
         try:
             if self.pid and not self.died.done() and grace_seconds > 0:
                 self._let_run()
@@ -182,25 +191,29 @@ class KernelProcess:
             await self._release()
 
     async def _await_end(self, grace_seconds: float) -> None:
-        """Wait for a kernel that was asked to end; ipykernel waits for its children first, so they
-        do not get long.
+        """Wait for a kernel that was asked to end.
+
+        ipykernel waits for its children first, so they are killed after CHILDREN_SECONDS.
         """
-        patience = min(CHILDREN_SECONDS, grace_seconds)
-        await asyncio.wait({self.died}, timeout=patience)
+        children_seconds = min(CHILDREN_SECONDS, grace_seconds)
+        await asyncio.wait({self.died}, timeout=children_seconds)
         if not self.died.done():
             kill(family(self.pid, self._marker) - {self.pid})
-            await asyncio.wait({self.died}, timeout=grace_seconds - patience)
+            await asyncio.wait({self.died}, timeout=grace_seconds - children_seconds)
 
     async def _end_family(self) -> None:
         if not self.pid:
             return
-        deadline = time.monotonic() + 2.0
+        deadline = time.monotonic() + FAMILY_SECONDS
+
+        # Again and again, since what is killed may have started others meanwhile.
         while left := family(self.pid, self._marker):
             kill(left)
             self._poll()
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.01)
+
         while self._poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110  # only polling tells
             await asyncio.sleep(0.01)
 
@@ -223,7 +236,8 @@ class KernelProcess:
             kernel_name=self._job.kernel_name, kernel_spec_manager=specs, log=quiet
         )
         if self._job.interpreter is not None:
-            manager._kernel_spec = spec_of(self._job)  # noqa: SLF001 - asked by name, it knows installed kernels only
+            # By its name, the manager would find installed kernels only.
+            manager._kernel_spec = spec_of(self._job)  # noqa: SLF001
         manager.connection_file = str(self._folder.path / "kernel.json")
         if self._folder.is_short:
             manager.transport = "ipc"
@@ -251,17 +265,20 @@ class KernelProcess:
     def _new_client(self, manager: AsyncKernelManager) -> AsyncKernelClient:
         from nbci.kernels.channels import PatientChannel, StoppingChannel
 
-        iopub: Any = PatientChannel if self._waits_for_room() else StoppingChannel
         client = manager.client()
         client.shell_channel_class = PatientChannel
+        iopub: Any = StoppingChannel
+        if self._waits_for_room():
+            iopub = PatientChannel
         client.iopub_channel_class = iopub
         return client
 
-    def _stop(self, stopped: bool) -> None:
-        """Have the process stand still, or go on."""
+    def _set_stopped(self, stopped: bool) -> None:
+        """Suspend the process, or resume it."""
+        number = signal.SIGSTOP if stopped else signal.SIGCONT
         if self.pid and not self.died.done():
             with contextlib.suppress(OSError):
-                os.kill(self.pid, signal.SIGSTOP if stopped else signal.SIGCONT)
+                os.kill(self.pid, number)
 
     def _let_run(self) -> None:
         let_run = getattr(self.client and self.client.iopub_channel, "let_run", None)
@@ -271,8 +288,9 @@ class KernelProcess:
     def _waits_for_room(self) -> bool:
         """Whether it is ipykernel; there are other kernels for Python, such as xeus-python."""
         spec = self.manager.kernel_spec
-        words = spec.argv if spec is not None else ()
-        return self._job.language == "python" and any("ipykernel" in word for word in words)
+        if self._job.language != "python" or spec is None:
+            return False
+        return any("ipykernel" in word for word in spec.argv)
 
     def _limit_queue(self) -> None:
         """Let no output be dropped, however fast it comes; must precede the connection.
@@ -282,38 +300,45 @@ class KernelProcess:
         """
         import zmq
 
-        channel = self.client.iopub_channel if self.client is not None else None
-        if channel is not None and channel.socket is not None:
-            most = MOST_MESSAGES if self._waits_for_room() else 0
-            channel.socket.setsockopt(zmq.RCVHWM, most)
+        if self.client is None or self.client.iopub_channel.socket is None:
+            return
+        most = 0  # no limit
+        if self._waits_for_room():
+            most = MOST_MESSAGES
+        self.client.iopub_channel.socket.setsockopt(zmq.RCVHWM, most)
 
     async def _wait_until_ready(self) -> None:
-        """Ask until the kernel has answered, and greeted or echoed on iopub too: then no output can
-        be missed.
+        """Ask until the kernel has replied, and a message came on iopub, too.
+
+        Before that the subscription may not have arrived, and outputs would be missed.
         """
         deadline = time.monotonic() + START_TIMEOUT_SECONDS
         asked = self.greetings
-        answered = echoed = False
-        while not (answered and echoed):
+        has_replied = is_subscribed = False
+
+        while not (has_replied and is_subscribed):
             if self.died.done():
+                status = self.died.result()
                 raise StartFailed(
-                    f"the kernel's process ended with status {self.died.result()} before it was ready"
+                    f"the kernel's process ended with status {status} before it was ready"
                 )
             if time.monotonic() > deadline:
                 raise StartFailed(
                     f"the kernel did not answer within {START_TIMEOUT_SECONDS:g} seconds"
                 )
-            if not asked or answered:
+
+            # One that has replied without a message on iopub is asked again: that one was lost.
+            if not asked or has_replied:
                 asked.add(self._ready_client().kernel_info())
-            answered = answered or await self._answered(asked)
-            echoed = echoed or await self._echoed(asked)
+            has_replied = has_replied or await self._reads_reply(asked)
+            is_subscribed = is_subscribed or await self._hears_iopub(asked)
 
     def _ready_client(self) -> AsyncKernelClient:
         if self.client is None:
             raise StartFailed("the kernel has no client")
         return self.client
 
-    async def _answered(self, asked: set[str]) -> bool:
+    async def _reads_reply(self, asked: set[str]) -> bool:
         from queue import Empty
 
         try:
@@ -325,7 +350,7 @@ class KernelProcess:
         self.language_info = dict(reply["content"].get("language_info") or {})
         return True
 
-    async def _echoed(self, asked: set[str]) -> bool:
+    async def _hears_iopub(self, asked: set[str]) -> bool:
         from queue import Empty
 
         try:
@@ -334,8 +359,11 @@ class KernelProcess:
             return False
         return message["msg_type"] == WELCOME or message["parent_header"].get("msg_id") in asked
 
-    def _hear_of_end(self) -> None:
-        """Where the system tells of a process's end, be told at once."""
+    def _notice_end_at_once(self) -> None:
+        """Poll when the process ends, where the system has descriptors of processes (Linux).
+
+        Elsewhere, and on kernels before 5.3, `_watch_process` polls.
+        """
         with contextlib.suppress(OSError, AttributeError):
             pidfd = os.pidfd_open(self.pid)
             loop = asyncio.get_running_loop()
@@ -356,7 +384,9 @@ class KernelProcess:
         status = self._process.poll() if self._process is not None else None
         if status is not None and not self.died.done():
             self.died.set_result(int(status))
-        return None if status is None else int(status)
+        if status is None:
+            return None
+        return int(status)
 
     async def _watch_process(self) -> None:
         polls = 0
@@ -369,17 +399,15 @@ class KernelProcess:
 
 
 async def _start(manager: AsyncKernelManager, **launch: Any) -> None:
-    """Start a kernel without the 10 ms that jupyter_client then sleeps, for tests of its own."""
+    """Start a kernel without the 10 ms that jupyter_client sleeps after it for its own tests."""
     decorated = type(manager).start_kernel
     await getattr(decorated, "__wrapped__", decorated)(manager, **launch)
 
 
 class KernelLog:
-    """What a kernel's process writes to its own stdout and stderr: through a pipe, masked, into a
-    file.
-    """
+    """A kernel's own stdout and stderr: read through a pipe, masked, written to a file."""
 
-    def __init__(self, path: Path, mask: Mask, said: Callable[[str], None]) -> None:
+    def __init__(self, path: Path, mask: Mask, on_text: Callable[[str], None]) -> None:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("w", encoding="utf-8")
@@ -391,7 +419,7 @@ class KernelLog:
         os.set_blocking(self._source, False)
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._mask = mask.stream()
-        self._said = said
+        self._on_text = on_text
         self._open = True
         self.tail = ""
         asyncio.get_running_loop().add_reader(self._source, self._read)
@@ -404,7 +432,8 @@ class KernelLog:
         """Read what is left and finish."""
         if not self._open:
             return
-        deadline = time.monotonic() + LAST_WORDS_SECONDS  # what escaped its end may write on
+        # With a limit: a process that escaped the kernel's end may go on writing.
+        deadline = time.monotonic() + LAST_WORDS_SECONDS
         while self._read() and time.monotonic() < deadline:
             pass
         asyncio.get_running_loop().remove_reader(self._source)
@@ -434,4 +463,4 @@ class KernelLog:
             self._file.write(text)
             self._file.flush()
             self.tail = (self.tail + text)[-LOG_TAIL_CHARACTERS:]
-            self._said(text)
+            self._on_text(text)

@@ -1,4 +1,4 @@
-"""Whether a kernel that drops what finds no room may have dropped some: told from when it made its messages."""
+"""Tells from the dates of its messages whether a kernel's send queue may have been full."""
 
 from __future__ import annotations
 
@@ -7,18 +7,22 @@ from datetime import datetime
 from typing import Any
 
 ROOM_MESSAGES = 1000
-"""How many wait in a ZeroMQ socket that nobody configured (ZMQ_SNDHWM); what comes then, a publisher drops."""
+"""Room in a ZeroMQ socket left as it is (ZMQ_SNDHWM); a publisher drops what exceeds it."""
 
 LEAST_ROOM_MESSAGES = ROOM_MESSAGES - (ROOM_MESSAGES + 1) // 2
-"""A sender learns of what was taken out only when it is half of the room, so the queue may seem full from here on:
-https://github.com/zeromq/libzmq/blob/master/src/pipe.cpp (`compute_lwm`)."""
+"""From here on the queue may seem full to its sender.
+
+The sender learns only in steps of half the room what was taken out:
+https://github.com/zeromq/libzmq/blob/master/src/pipe.cpp (`compute_lwm`).
+"""
 
 
 class SenderQueue:
-    """How long the kernel's queue can have been, at the moment when each of its messages was made.
+    """How long the kernel's queue can have been when each of its messages was made.
 
-    Jupyter's messages have no numbers, but they have a date. What was made before a message and came after that date
-    was on its way, and in the queue at worst. The last message before one that is dropped finds the queue full.
+    Jupyter's messages have no numbers, but they have a date. What was made before a message and
+    came after that date was on its way, and in the queue at worst. The last message before one that
+    is dropped finds the queue full.
     """
 
     def __init__(self) -> None:
@@ -26,11 +30,11 @@ class SenderQueue:
         self._asked = 0.0
 
     def ask(self, now: float) -> None:
-        """A cell is sent, and all that was said before it has been read."""
+        """A cell is sent, and all that was printed before has been read."""
         self._asked = now
 
     def may_have_dropped(self, message: dict[str, Any], arrived: float) -> bool:
-        """Take note of a message that arrived then; whether one behind it may have found no room."""
+        """Note a message and its arrival; whether one behind it may have found no room."""
         made = self._made(message, arrived)
         while self._arrivals and self._arrivals[0] <= made:
             self._arrivals.popleft()
@@ -38,9 +42,12 @@ class SenderQueue:
         return len(self._arrivals) == LEAST_ROOM_MESSAGES
 
     def _made(self, message: dict[str, Any], arrived: float) -> float:
-        """Not after the message was made; where its date says nothing, as early as can be."""
+        """When the message was made at the latest; as early as possible where its date is odd."""
         date = message["header"].get("date")
         if not isinstance(date, datetime):
             return self._asked
         made = date.timestamp()
-        return made if made <= arrived else self._asked
+        # A clock that was set back would put it after its arrival.
+        if made > arrived:
+            return self._asked
+        return made
