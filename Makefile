@@ -35,7 +35,7 @@ demo: install
 test: $(TEST) compiled check library
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
-# For a developer's loop: the tests that take less than a second each.
+# For a developer's loop: the tests but the slow ones.
 quick: $(TEST) compiled
 	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile -m "not slow and not soak"
 
