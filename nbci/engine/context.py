@@ -96,8 +96,9 @@ class RunContext(Struct, kw_only=True):
         return self._consumers.get(giver, {})
 
     async def send(self, record: StepRecord) -> None:
-        """Share what a step gave, if a remote is named; trouble does not stop the run, which ends
-        with it.
+        """Share what a step gave, if a remote is named.
+
+        A failure to do so does not stop the run; it is raised when the run ends.
         """
         elsewhere = self.cache.elsewhere
         if elsewhere is None or elsewhere.trouble is not None:
@@ -122,8 +123,9 @@ class RunContext(Struct, kw_only=True):
         )
 
     def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
-        """Let artifacts stand in the workspace; IntegrityError when what is kept of one is gone or
-        damaged.
+        """Put artifacts back in the workspace.
+
+        IntegrityError when the object of one of them is missing or damaged.
         """
         files = declared_files.Files(kept, self.index)
         self._say_displaced(
@@ -133,8 +135,9 @@ class RunContext(Struct, kw_only=True):
         )
 
     def bring_deps(self, step: PlannedStep) -> Failure | None:
-        """See to it that the dependencies are there, tracked data as its `.dvc` file says; the
-        failure if not.
+        """Make sure that the dependencies are there; the failure if they are not.
+
+        Tracked data is brought as its `.dvc` file says.
         """
         root = self.project.root
         gone = (
@@ -170,8 +173,9 @@ class RunContext(Struct, kw_only=True):
             )
 
     def whole_values(self, refs: Iterable[ValueRef]) -> frozenset[str]:
-        """The digests of those values whose files are what they say; each file is read once on this
-        machine.
+        """The digests of those values whose files match their digests.
+
+        Each file is read once on this machine.
         """
         places = ((ref.object, self.cache.value_path(ref.object)) for ref in refs)
         return frozenset(
@@ -187,8 +191,10 @@ class RunContext(Struct, kw_only=True):
         return await self.environments.folder_for(step.environment, self.kernel_variables(step))
 
     def kernel_variables(self, step: PlannedStep, lease: gpu.Lease | None = None) -> dict[str, str]:
-        """The variables of a step's kernel: ours, less the secrets of others, plus what the step
-        asks for.
+        """The variables of a step's kernel.
+
+        They are those of this process, less the secrets of other steps, plus what the step asks
+        for.
         """
         hidden = set(self.secrets) - set(step.secrets)
         if self.plan.fork is None:
@@ -204,8 +210,9 @@ class RunContext(Struct, kw_only=True):
         return variables | dict(step.env or {})
 
     async def lease_gpu(self, step: PlannedStep) -> gpu.Lease | None:
-        """A GPU for a step that asks for one, waiting until one is free; None when this machine has
-        none.
+        """A GPU for a step that asks for one; None when this machine has none.
+
+        Waits until a GPU is free.
         """
         if not step.gpu:
             return None

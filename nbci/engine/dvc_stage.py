@@ -37,8 +37,9 @@ def exported_params(project: Project, pipeline: Pipeline) -> tuple[Assignment, .
 def select_stage(
     project: Project, plan: Plan, steps: Sequence[str], environ: Mapping[str, str]
 ) -> Plan:
-    """The plan for just these steps, with the results of those before; where one is not here, they
-    run, too.
+    """The plan for just these steps, with the results of the steps before them.
+
+    Steps before whose results are not here run, too.
     """
     only = select(plan, Selection(only=tuple(steps)))
     index = project_index(project)

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
 
 def place_imports(project: Project, plan: Plan) -> None:
-    """Put the plan's `.dvc` files in their places; data that is just what the old ones said is
-    removed.
+    """Put the plan's `.dvc` files in their places.
+
+    Data that is exactly what the old `.dvc` files describe is removed.
     """
     for path, text in (plan.imports or {}).items():
         place = project.root / path

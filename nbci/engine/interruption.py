@@ -1,5 +1,6 @@
-"""Ctrl-C and SIGTERM reach a run whatever it does, also where it waits for something that takes no
-notice.
+"""Ctrl-C and SIGTERM reach a run in every state.
+
+This includes a wait for something that does not react to signals.
 """
 
 from __future__ import annotations
@@ -61,8 +62,9 @@ class _Guard:
 
 
 async def without_waiting(function: Callable[..., T], *arguments: Any) -> T:
-    """Call it in a thread for which nobody waits when this is cancelled, not even the end of the
-    process.
+    """Call it in a thread that is abandoned when this is cancelled.
+
+    Nothing waits for that thread, not even the end of the process.
     """
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()

@@ -26,8 +26,9 @@ class RunListener(Protocol):
     def cell_started(
         self, step: str, number: int | None, first_line: str, index: int, total: int
     ) -> None:
-        """The step's cell `index` (from 0) of `total` begins; `number` is the cell's in the
-        notebook.
+        """The step's cell `index` (from 0) of `total` begins.
+
+        `number` is that of the cell in the notebook.
         """
 
     def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:

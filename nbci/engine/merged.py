@@ -23,8 +23,9 @@ def write_merged(
     executed: Mapping[str, Mapping[str, Any]],
     reused: frozenset[str],
 ) -> None:
-    """Write `notebooks/NAME.ipynb`, one for each notebook that the plan runs (one for each value of
-    a matrix).
+    """Write `notebooks/NAME.ipynb` for each notebook that the plan runs.
+
+    There is one for each value of a matrix.
 
     Not for one whose source is not among `notebooks`, nor for one with a `reused` step that is not
     among `executed`.
@@ -40,8 +41,9 @@ def write_merged(
 
 
 def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The source with the outputs, times and steps of its executed cells; injected cells stand
-    where they ran.
+    """The source with the outputs, times and steps of its executed cells.
+
+    Injected cells stand where they ran.
 
     `executed` are the documents by step, in the order that the steps ran. A cell that several steps
     ran (imports) shows the first one's outputs.
@@ -79,8 +81,9 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
 
 
 def _merge_widgets(metadata: dict[str, Any], executed: Sequence[Mapping[str, Any]]) -> None:
-    """Keep the state of the widgets of all steps, in the place of what the source has of an earlier
-    execution.
+    """Keep the state of the widgets of all steps.
+
+    It replaces what the source has of an earlier execution.
     """
     metadata.pop("widgets", None)
     for each in executed:

@@ -1,5 +1,6 @@
-"""From what a user asked for to a plan that can run: everything that is refused before anything is
-written.
+"""Make a plan that can run from what a user asked for.
+
+Everything that is refused is refused here, before anything is written.
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def plan_target(
     kernel: str | None = None,
     exported: Sequence[Assignment] = (),
 ) -> Plan:
-    """The plan of a target with parameters from the environment, `-f` files and `-p` pairs, the
-    last the strongest.
+    """The plan of a target with its parameters.
+
+    They come from the environment, `-f` files and `-p` pairs; the last is the strongest.
 
     `exported` come from DVC's params.yaml, before the files. In a build of a fork, the rules are
     those of its branch.
@@ -82,8 +84,9 @@ def check_kernels(steps: Sequence[PlannedStep]) -> None:
 
 
 def missing_kernels(steps: Sequence[PlannedStep]) -> Iterator[UsageError]:
-    """Each kernel that one of the steps would start here and that is not there, with the notebook
-    that names it.
+    """Each kernel that a step would start here and that is not there.
+
+    Each comes with the notebook that names it.
     """
     from nbci.kernels.specs import why_missing
 
@@ -114,8 +117,9 @@ def find_secrets(
 
 
 def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str]) -> dict[str, str]:
-    """The values of the secrets that the project or a step of the plan names, where the environment
-    has them.
+    """The values of the secrets that the project or a step of the plan names.
+
+    Only those that the environment has.
     """
     asked = (name for step in plan.steps for name in (*step.secrets, *step.withheld))
     hidden = plan.fork.hidden if plan.fork is not None else ()
@@ -124,15 +128,17 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
 
 
 def mask_of(secrets: Mapping[str, str], environ: Mapping[str, str]) -> Mask:
-    """What takes secrets out: the declared ones, and what else in the environment looks like a
-    credential.
+    """The mask that takes secrets out of texts.
+
+    Secrets are the declared ones, and what else in the environment looks like a credential.
     """
     return Mask((*secrets.values(), *credentials(environ).values()))
 
 
 def mask_for(project: Project, plan: Plan, environ: Mapping[str, str]) -> Mask:
-    """What takes out the secrets that the project or the plan names and the environment has, and
-    other credentials.
+    """The mask that takes out the secrets of the project or the plan, and other credentials.
+
+    Of the secrets that these name, those that the environment has are taken out.
     """
     return mask_of(known_secrets(plan, project.secrets, environ), environ)
 
@@ -195,8 +201,9 @@ def _name_in_git(root: Path) -> str | None:
 
 
 def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]:
-    """What git has checked out, and a warning where it would not say; CI says of which branch a
-    commit is.
+    """What git has checked out, and a warning where git does not tell.
+
+    The CI tells of which branch a commit is.
     """
     made = (
         *(path for step in plan.steps for path in (*step.outs, *step.metrics)),

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 
 class Ready(Struct, frozen=True, kw_only=True):
-    """A plan, whole or in part, that this machine can carry out; `secrets` are those of the whole
-    plan.
+    """A plan, whole or in part, that this machine can carry out.
+
+    `secrets` are those of the whole plan.
     """
 
     project: Project
@@ -52,8 +53,9 @@ class Ready(Struct, frozen=True, kw_only=True):
         log: Path,
         ended: Iterable[StepRecord] = (),
     ) -> RunContext:
-        """What the steps share, in the run's own folder; `log` takes the events, `ended` is what
-        ran elsewhere.
+        """What the steps share, in the run's own folder.
+
+        `log` takes the events; `ended` are the steps that ran elsewhere.
         """
         listener = Listeners([EventLog(log), display])
         kept = Environments(
@@ -91,8 +93,9 @@ def make_ready(
     environ: Mapping[str, str],
     part: Sequence[PlannedStep] | None = None,
 ) -> Ready:
-    """Look at what the steps of the plan, or that part of them, need of this machine; UsageError
-    when it is not there.
+    """Check that this machine has what the steps of the plan, or of the part, need.
+
+    UsageError when something is missing.
 
     Every secret of the plan is known, whichever step runs here: what one step may read is hidden
     from the others.

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
 
 class CheckedOut(Struct, frozen=True, kw_only=True):
-    """What stands in the workspace now, which of it was put there, and what had to make place (kept
-    below `aside`).
+    """What stands in the workspace now, what was put there, and what was moved aside.
+
+    The latter is kept below `aside`.
     """
 
     refs: tuple[FileRef, ...]
@@ -45,8 +46,9 @@ def check_out(
     *,
     to: Path | None = None,
 ) -> CheckedOut:
-    """Put the run's outs back, or the `paths` among what it made and read; `to` is a folder to put
-    them below instead.
+    """Put the run's outs back, or the `paths` among what it made and read.
+
+    `to` is a folder to put them below instead of their places.
 
     Content that is kept nowhere is moved aside first. IntegrityError when an object is gone; then
     nothing is touched.

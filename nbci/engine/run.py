@@ -33,8 +33,9 @@ _BETWEEN_PARTS_SECONDS = 0.005
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
-    """How to run: `jobs` steps at once at most; `tick` is called about once a second while the run
-    goes on.
+    """How to run: `jobs` is the largest number of steps that run at once.
+
+    `tick` is called about once a second while the run goes on.
 
     `taken_over` are earlier results for the steps that are not asked for. `conclude` is called with
     the written record before the listener hears that the run has ended, and gives it back with its
@@ -52,8 +53,9 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
 
 def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> RunRecord:
-    """Carry the plan out and write its record; an InfrastructureError stops the run, what was
-    written stays.
+    """Carry the plan out and write its record.
+
+    An InfrastructureError stops the run; what was written stays.
 
     SIGINT and SIGTERM interrupt the run: kernels are ended, what was produced is kept; a second one
     ends it at once.
@@ -169,8 +171,9 @@ class _Run:
             opened.callback(context.opens.close)
 
     async def _fill(self, schedule: Schedule) -> None:
-        """Start steps until all slots are taken or none may start; those whose result stands end at
-        once.
+        """Start steps until all slots are taken or none may start.
+
+        Steps whose result stands end at once.
         """
         began = time.monotonic()
         while (
@@ -215,8 +218,9 @@ class _Run:
         return record
 
     def _settle_before(self) -> dict[str, StepResult]:
-        """Settle the steps that need no kernel: done before a resume, skipped by the plan, taken
-        from another run.
+        """Settle the steps that need no kernel.
+
+        They were done before a resume, are skipped by the plan, or are taken from another run.
         """
         ended: dict[str, StepResult] = {}
         resumed = self.context.folder.has_begun
@@ -251,8 +255,9 @@ class _Run:
         self.context.listener.step_ended(record)
 
     def _tell_reused(self) -> None:
-        """Write down what was reused since the last time, and say so: together, as there may be
-        many.
+        """Record and report what was reused since the last call.
+
+        This is done for all of them together, as there may be many.
         """
         if self.reused:
             self.context.folder.write_reused()

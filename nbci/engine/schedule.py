@@ -59,8 +59,9 @@ class Schedule:
         return None
 
     def end(self, name: str, result: StepResult) -> tuple[str, ...]:
-        """The step ended; the answer is the steps, in the plan's order, that will therefore never
-        run.
+        """The step ended; returns the steps that will therefore never run.
+
+        They are in the plan's order.
         """
         self._running.remove(name)
         self._release(name, result)
@@ -70,8 +71,9 @@ class Schedule:
         return self._drop(reachable([name], self._followers))
 
     def give_up(self) -> tuple[str, ...]:
-        """Nothing new starts any more; the answer is the steps, in the plan's order, that now never
-        will.
+        """Start no more steps; returns the steps that will therefore never run.
+
+        They are in the plan's order.
         """
         return self._drop(self._waiting)
 

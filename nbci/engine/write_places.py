@@ -1,5 +1,6 @@
-"""Where steps may write: looked at before anything runs, since what stands in an out's place makes
-way for it.
+"""Where steps may write, checked before anything runs.
+
+The check comes first because what stands in an out's place is moved or removed for it.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ _SHOWN = 3
 
 
 def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path]) -> None:
-    """UsageError where an out leaves the project through a link, or is a folder in which git tracks
-    files.
+    """UsageError where an out may not be written.
+
+    That is where it leaves the project through a link, or is a folder in which git tracks files.
 
     `kept` are folders of objects, to which nbci and DVC may have linked an out.
     """
@@ -82,8 +84,9 @@ def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> N
 
 
 def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
-    """The files in these folders that git tracks; none where there is no repository, or git refuses
-    to tell.
+    """The files in these folders that git tracks.
+
+    None where there is no repository, or git refuses to tell.
     """
     if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return ()

@@ -31,8 +31,9 @@ if TYPE_CHECKING:
 
 
 class Target(Struct, frozen=True, kw_only=True):
-    """What a command works on; `sources` maps each file read, relative to the root, to the digest
-    of its bytes.
+    """What a command works on.
+
+    `sources` maps each file read, relative to the root, to the digest of its bytes.
 
     `linked`: a link in the project led to it.
     """
@@ -155,8 +156,9 @@ def _unfolded(
 def star_imports(
     notebook: Notebook, read: Callable[[str], bytes | None], folder: str | None = None
 ) -> Stars:
-    """What the notebook's star imports bind; `read` gives files of the project by their paths from
-    its root.
+    """The names that the notebook's star imports bind.
+
+    `read` gives files of the project by their paths from its root.
     """
     if notebook.language != "python":
         return {}
@@ -167,8 +169,9 @@ def star_imports(
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
-    """The notebooks of a stored plan; UsageError when one of its files is no longer what the plan
-    was made of.
+    """The notebooks of a stored plan.
+
+    UsageError when one of its files changed since the plan was made.
     """
     notebooks = {}
     for relative, digest in sources.items():

@@ -27,8 +27,9 @@ def pipelines_of(project: Project) -> list[str]:
 
 
 def targets_of(project: Project) -> list[str]:
-    """What can be run in the project, as typed from the current folder: pipelines and notebooks
-    with step tags.
+    """What can be run in the project, as typed from the current folder.
+
+    That is pipelines, and notebooks with step tags.
     """
     return [
         *pipelines_of(project),
@@ -94,8 +95,9 @@ def notebooks_in(folder: Path) -> Iterator[Path]:
 
 
 def _may_have_steps(path: Path) -> bool:
-    """Whether a tag of the notebook begins a step; of one that cannot be read, whether its text
-    looks like it.
+    """Whether a tag of the notebook begins a step.
+
+    Of a notebook that cannot be read, whether its text looks like it.
     """
     try:
         text = path.read_bytes().decode("utf-8", errors="replace")

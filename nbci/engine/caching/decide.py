@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
 
 class Decision(Struct, frozen=True, kw_only=True):
-    """The step's key and its parts; `record` is the earlier result that still stands, `reason` says
-    why or why not.
+    """The step's key with its parts, and the earlier result that stands for it, if any.
+
+    `record` is that result, `reason` says why it stands or does not.
 
     `text` is the record as it was written, by a step that may have had another name. `drew`: it
     depends on the random state that the step begins with. `gone` are files that the step wrote
@@ -54,8 +55,9 @@ def decide(
     *,
     made: Mapping[str, FileRef] | None = None,
 ) -> Decision:
-    """Look for an earlier result of the step with these inputs; `made` are outs that are not put
-    back yet, by path.
+    """Look for an earlier result of the step with these inputs.
+
+    `made` are outs that are not put back yet, by path.
     """
     named = tuple(_with_values(step.parts, inputs.params))
     reached = tuple(part for part in inputs.reached if part not in named)

@@ -1,5 +1,6 @@
-"""What a plan will do: for each step run, reuse, or depends on another; decided with what is known
-before it runs.
+"""What a plan will do: for each step run, reuse, or depends on another step.
+
+This is decided with what is known before the run.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ def forecast(
     index: FileIndex,
     last_record: Callable[[str], StepRecord | None],
 ) -> Plan:
-    """The plan with each step's action and the reason for it; `last_record` is what the step came
-    to last.
+    """The plan with each step's action and the reason for it.
+
+    `last_record` is the last record of the step.
     """
     settled = Ended(plan)
     steps: list[PlannedStep] = []
@@ -133,8 +135,9 @@ def _unchanged(last: StepRecord, decision: Decision) -> str:
 
 
 def _needs(step: PlannedStep, before: PlannedStep) -> bool:
-    """Whether what `before` comes to is part of the step's key: its values, its files or its
-    metrics.
+    """Whether the result of `before` is part of the step's key.
+
+    The result counts by its values, its files or its metrics.
     """
     if any(before.name in take.givers for take in step.takes):
         return True

@@ -1,5 +1,6 @@
-"""Nothing to do, told quickly: a run whose every input is as the last run of the same command left
-it.
+"""Tell quickly that a run has nothing to do, since no input changed since the last run.
+
+The last run is that of the same command; every input must be as that run left it.
 
 Kept small and free of heavy imports: it is what a run with nothing to do costs. What it cannot tell
 for sure it leaves to the ordinary way, which compares digests.
@@ -26,8 +27,9 @@ _SETTLED_NS = 50_000_000
 
 
 def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[str, str]) -> Path:
-    """The file that remembers the last run of this command, with parameters and branches from the
-    environment.
+    """The file that remembers the last run of this command.
+
+    The parameters and branches that the environment gives are part of its name.
     """
     given = sorted(
         item
@@ -48,8 +50,9 @@ def remember(
     variables: Iterable[str] = (),
     umask: bool = False,
 ) -> None:
-    """Keep how each file (or folder, for its entries) stands now, with what is to be said when
-    nothing has changed.
+    """Keep the present state of each file, and what to print when nothing has changed.
+
+    Of a folder, the state is that of its entries.
 
     `records` were written by this process a moment ago, whole: nobody else has had the time to
     change them in place, so unlike other files they need not be older than a clock tick to be
@@ -90,8 +93,9 @@ def recall(path: Path) -> dict[str, Any] | None:
 
 
 def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
-    """What this process was given; variables as digests, since what they hold may be nobody else's
-    business.
+    """What this process was given.
+
+    Variables are kept as digests, since their values may be private.
     """
     from nbci.engine.observed.process_inputs import umask_now, variable_state
 

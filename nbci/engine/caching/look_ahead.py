@@ -47,8 +47,9 @@ class Ahead:
     index: FileIndex
 
     def settle(self, among: Collection[str]) -> tuple[PlannedStep, ...]:
-        """Of these steps those whose result stands and that come after none still to run: their
-        records are written.
+        """Those of the steps whose result stands and that come after no step still to run.
+
+        Their records are written.
         """
         if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
             return ()
@@ -79,8 +80,9 @@ class Ahead:
             return list(pool.map(lambda step: self._decision(step, settled), wave))
 
     def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
-        """Name in a file those stages that need no machine: all of their steps have ended, and some
-        are among `ahead`.
+        """Name in a file the stages that need no machine.
+
+        All of their steps have ended, and some are among `ahead`.
 
         The file has the format's version, then lines with a stage's number, a tab, and the reason
         in words. It is there wherever there is a remote: whoever finds none after planning need not
@@ -102,8 +104,9 @@ class Ahead:
             write_atomic(left / DECIDED, "\n".join(lines) + "\n")
 
     def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
-        """What is known of the step; None where something is in the way, which whoever runs the
-        step comes upon.
+        """What is known of the step; None where something prevents a decision.
+
+        The problem is then met, and reported, where the step is run.
         """
         try:
             inputs = inputs_for(step, self.plan, settled)

@@ -39,8 +39,9 @@ _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 def results_to_take_over(
     project: Project, plan: Plan, cache: Cache, index: FileIndex
 ) -> dict[str, StepRecord]:
-    """For each step that the plan reuses unseen the result that still stands; UsageError when one
-    has to run first.
+    """The result that still stands for each step that the plan reuses without a check.
+
+    UsageError when one of them has to run first.
     """
     taken = Ended(plan)
     wanted = [step for step in plan.steps if step.action == "reuse"]
@@ -76,8 +77,9 @@ def results_to_take_over(
 
 
 def is_kept(step: PlannedStep, record: StepRecord) -> bool:
-    """Whether the result may stand for later runs; what came over the network may be another
-    tomorrow.
+    """Whether the result may stand for later runs.
+
+    What came over the network may be different tomorrow.
 
     What a step read and is no longer so cannot be compared, whatever the step asks for.
     """
@@ -99,8 +101,9 @@ def _is_just_not_kept(
 def take_over(
     context: RunContext, record: StepRecord, reason: str, text: bytes = b""
 ) -> StepRecord:
-    """An earlier result as one of this run: its outs are put back, its notebook stays where it is
-    until asked for.
+    """Take over an earlier result as one of this run.
+
+    Its outs are put back; its notebook stays where it is until it is asked for.
 
     `text` is the record as it was written, where that is known. IntegrityError when what is kept of
     an out is gone or damaged.
@@ -147,8 +150,9 @@ def last_records(project: Project, target: str) -> Callable[[str], StepRecord | 
 
 
 def recall_results(project: Project, target: str, cache: Cache) -> None:
-    """Let the cache know what the newest run of the target reused, which the next one will most
-    likely reuse, too.
+    """Tell the cache what the newest run of the target reused.
+
+    The next run will most likely reuse it, too.
     """
     for folder in islice(all_runs(project), _LAST_RUNS):
         with suppress(*_UNREADABLE):

@@ -1,5 +1,6 @@
-"""What the parts of a run leave for each other: only what each has made itself, so that little
-travels.
+"""What the parts of a run leave for each other.
+
+A part leaves only what it has made itself, so that little has to be transferred.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ if TYPE_CHECKING:
 
 
 def leave(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], folder: Path) -> None:
-    """Let the folder hold what these steps have come to, and nothing else, to be brought to other
-    stores.
+    """Make the folder hold the results of these steps and nothing else.
+
+    The folder is then brought to other stores.
 
     Objects that lie on a remote are left out: whoever needs them takes them from there.
     """

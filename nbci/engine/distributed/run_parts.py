@@ -1,5 +1,6 @@
-"""A run carried out in pieces, each perhaps in a checkout of its own, with a store folder carried
-between them.
+"""Run a plan in parts, with a store folder that is carried between them.
+
+Each part may run in a separate checkout.
 """
 
 from __future__ import annotations
@@ -103,8 +104,9 @@ def run_part(
 
 
 def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
-    """Write down that a step was tried on machines that vanished; not where the store knows of the
-    step itself.
+    """Record that a step was tried on machines that vanished.
+
+    Nothing is recorded where the store already knows of the step.
 
     A CI that carries out a stage again on another machine is the only one that knows of the first
     try.
@@ -123,8 +125,9 @@ def note_lost_attempts(store: RunFolder, step: str, count: int) -> None:
 def _alone(
     store: RunFolder, steps: Sequence[PlannedStep], display: TickingListener
 ) -> Iterator[None]:
-    """Wait while another process runs one of the steps in this store: it may have outlived its
-    connection to a CI.
+    """Wait while another process runs one of the steps in this store.
+
+    That process may have outlived its connection to a CI.
     """
     with ExitStack() as locks:
         for name in sorted(step.name for step in steps):
@@ -144,8 +147,9 @@ def _alone(
 def decide_before(
     project: Project, plan: Plan, store: RunFolder, environ: Mapping[str, str], left: Path
 ) -> None:
-    """Before anything runs: leave what a remote has of the plan's steps, and name the stages that
-    it settles.
+    """Before anything runs, take what a remote has of the plan's steps, and name settled stages.
+
+    The results are left in the store; the stages named are those that these results settle.
     """
     cache, index = carried_cache(project, store.path), project_index(project)
     share(project, cache, environ, travels=True)
@@ -205,8 +209,9 @@ def finish(
 
 
 def _with_reason_to_stop(records: Sequence[StepRecord], stopped_by: str | None) -> list[StepRecord]:
-    """The records, in which steps that were stopped say by what: the CI, or the failure of another
-    step.
+    """The records, in which stopped steps say what stopped them.
+
+    That is the CI, or the failure of another step.
     """
     failed = [
         record.name for record in records if record.failure is not None and not _was_stopped(record)
@@ -233,8 +238,9 @@ def _stopped_because(record: StepRecord, why: str) -> StepRecord:
 def keep_outs(
     project: Project, record: RunRecord, store: RunFolder, environ: Mapping[str, str]
 ) -> None:
-    """Let what the steps made lie with the project's other artifacts, where promotion and checkout
-    take it from.
+    """Put what the steps made beside the project's other artifacts.
+
+    Promotion and checkout take it from there.
 
     What the store lacks, or has damaged, is missed when it is asked for.
     """
@@ -250,8 +256,9 @@ def keep_outs(
 def _records_before(
     plan: Plan, store: RunFolder, steps: Sequence[PlannedStep]
 ) -> dict[str, StepRecord]:
-    """The records of all other steps in the store; UsageError when one that must have ended has
-    not.
+    """The records of all other steps in the store.
+
+    UsageError when a step that must have ended has not.
     """
     here = {step.name for step in steps}
     records = {
@@ -329,8 +336,9 @@ def _record(
 
 
 def _clock_warnings(plan: Plan, records: Sequence[StepRecord]) -> Iterator[str]:
-    """Where a step began before one that it comes after had ended, on machines whose clocks must
-    differ.
+    """Warn where a step began before an earlier step had ended.
+
+    The clocks of the machines must then differ.
     """
     ended = {record.name: record for record in records if record.result in ("passed", "failed")}
     found: dict[frozenset[str | None], float] = {}

@@ -1,5 +1,6 @@
-"""Whether a run can go on: what its ended steps used must be as they used it, or old and new
-results would mix.
+"""Whether a run can be resumed: what its ended steps used must not have changed.
+
+Otherwise old and new results would mix.
 """
 
 from __future__ import annotations

@@ -132,8 +132,9 @@ def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
 
 
 def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
-    """Files and folders elsewhere that the step's code or its parameters name, and that it may
-    open.
+    """Files and folders outside the project that the step may open.
+
+    They are those that the step's code or its parameters name.
     """
     texts = [text for cell in step.cells for text in _QUOTED.findall(cell.source)]
     texts += [
@@ -148,8 +149,10 @@ def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
 
 
 def _may_be_watched(path: str, root: str) -> bool:
-    """Not the project's own or the system's, and no folder that has the project in it, or all that
-    a user has.
+    """Whether a path may be watched.
+
+    Excluded are the project's own paths and the system's, and any folder that contains the project
+    or all files of a user.
     """
     around = (root, os.path.expanduser("~"), f"{tempfile.gettempdir()}/.")
     is_around = any(f"{other}/".startswith(f"{path.rstrip('/')}/") for other in around)

@@ -1,5 +1,4 @@
-"""The kinds of things that a step is seen to use, and how each is compared before a result is
-reused.
+"""The kinds of things that a step is seen to use, and how each is compared before reuse.
 
 This is the one list: a kernel notes what a step uses (`inkernel/traces.py`), `record` makes parts
 of it, each with the state that its kind tells here, and before reuse the same functions tell the
@@ -60,8 +59,9 @@ class Surroundings(Struct, frozen=True, kw_only=True):
     parts: tuple[Part, ...] = ()
 
     def place(self, label: str) -> str:
-        """The path of a file: labels are relative to the project for its own files, and absolute
-        for others.
+        """The path of a file from its label.
+
+        Labels are relative to the project for its own files, and absolute for others.
         """
         return os.path.join(self.root, label)
 
@@ -111,8 +111,9 @@ def surroundings_of(
     index: FileIndex,
     environ: Mapping[str, str] | None = None,
 ) -> Surroundings:
-    """What the observations at a step are compared with; `environ` is this process's own where none
-    is given.
+    """What the observations at a step are compared with.
+
+    `environ` is that of this process where none is given.
     """
     own = (*step.outs, *step.metrics)
     return Surroundings(
@@ -173,8 +174,9 @@ def _presence(surroundings: Surroundings, part: Part) -> str:
 
 
 def _listing(surroundings: Surroundings, part: Part) -> str:
-    """The names in a folder, but for those of tools and of what the step itself gives, which is put
-    back.
+    """The names in a folder, as far as they count.
+
+    Left out are those of tools, and of what the step itself gives, which is put back.
 
     Before a `|` stand the suffixes of those that count, where not all do.
     """
@@ -241,8 +243,9 @@ def forms_of(folder: str, names: Iterable[str]) -> str:
 
 
 def _form(folder: str, name: str, forms: frozenset[str]) -> str:
-    """What an import takes of what there is, in the order in which it looks (importlib's
-    FileFinder).
+    """What an import takes of the files there are, in the order in which it looks.
+
+    The order is that of importlib's FileFinder.
     """
     is_folder = "folder" in forms and os.path.isdir(os.path.join(folder, name))
     inits = (os.path.join(folder, name, init) for init in ("__init__.py", "__init__.pyc"))
@@ -479,8 +482,9 @@ BY_NAME = {kind.name: kind for kind in KINDS}
 
 
 def files_of(surroundings: Surroundings) -> Iterator[str]:
-    """The files whose entries in the file system tell, unchanged, that the observations stand; in
-    no order.
+    """The files whose unchanged entries in the file system show that the observations stand.
+
+    They are in no order.
     """
     for part in dict.fromkeys(surroundings.parts):
         files = BY_NAME[part.kind].files if part.kind in BY_NAME else None
@@ -493,8 +497,9 @@ def _plain(name: str) -> str:
 
 
 def _distributions(folder: str) -> Mapping[str, str]:
-    """Versions in one folder; a thousand steps ask for them, so they are listed once for each state
-    of the folder.
+    """The versions of the distributions in one folder.
+
+    A thousand steps ask for them, so they are listed once for each state of the folder.
     """
     return _of_state(folder, _listed_distributions)
 

@@ -50,8 +50,9 @@ def noted(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
 def changed_meanwhile(
     step: PlannedStep, seen: Seen, surroundings: Surroundings, since_ns: int
 ) -> Iterator[Change]:
-    """The files and folders that are not what they were when the step first read them; it began at
-    `since_ns`.
+    """The files and folders that changed since the step first read them.
+
+    The step began at `since_ns`.
     """
     root = str(surroundings.root)
     own = tuple(surroundings.place(path) for path in surroundings.own)
@@ -78,8 +79,9 @@ def changed_meanwhile(
 def changed_deps(
     step: PlannedStep, parts: Iterable[Part], deps: Iterable[FileRef]
 ) -> Iterator[Change]:
-    """The declared inputs that are not what they were when the step's key was made; `deps` are as
-    they are now.
+    """The declared inputs that changed since the step's key was made.
+
+    `deps` are the inputs as they are now.
     """
     before = {part.label: part.digest for part in parts if part.kind == "file"}
     now = {ref.path: ref.digest for ref in deps}
@@ -112,8 +114,9 @@ def _said(step: PlannedStep, label: str, *, by_itself: bool) -> str:
 
 
 def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) -> bool:
-    """Whether a file, or which files are in a folder, is not as it was; `makes` are paths that the
-    step itself made.
+    """Whether a file, or the set of files in a folder, differs from what it was.
+
+    `makes` are paths that the step itself made.
     """
     try:
         now = os.stat(path)

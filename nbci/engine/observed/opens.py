@@ -1,5 +1,6 @@
-"""Files of the project that are opened by code in which Python sees nothing: libraries and child
-processes.
+"""Files of the project that are opened by code in which Python sees nothing.
+
+Such code is in libraries and child processes.
 
 Linux tells of them through inotify, to whoever may read the folders
 (https://man7.org/linux/man-pages/man7/inotify.7.html). It does not tell who opened a file, so what
@@ -42,8 +43,9 @@ _LEAF_LINKS = 2
 
 
 class Window(Struct):
-    """What was opened while a step ran, but for files that were made in that time, which are in
-    `written`.
+    """What was opened while a step ran.
+
+    Files that were made in that time are left out; they are in `written`.
 
     `outs` are the paths that the step declares to make; `told` is what other steps said they had
     opened meanwhile, or declared to make; what happened is not known in full when it is `lost`.
@@ -60,8 +62,9 @@ class Window(Struct):
 
 
 class Opens:
-    """Watches the folders of a project from `start` to `close`; `trouble` says why not all can be
-    watched.
+    """Watches the folders of a project from `start` to `close`.
+
+    `trouble` says why not all of them can be watched.
     """
 
     def __init__(self, root: Path) -> None:
@@ -105,8 +108,9 @@ class Opens:
             self._thread = None
 
     def begin(self, more: Iterable[str] = (), outs: Iterable[str] = ()) -> Window:
-        """From now on for a step; `more` are paths elsewhere that it may open. Waits until all is
-        watched.
+        """Begin to watch for a step; returns once everything is watched.
+
+        `more` are paths outside the project that the step may open.
 
         `outs` are the paths that it declares to make, which no step that runs meanwhile can be said
         to have written.
@@ -145,8 +149,9 @@ class Opens:
             self._drain()
 
     def _add_tree(self, top: bytes, until: float) -> list[bytes]:
-        """Watch a folder and all below; the folders that have none, as far as the file system tells
-        that quickly.
+        """Watch a folder and all folders below it.
+
+        Returns the folders without subfolders, as far as the file system tells that quickly.
 
         Each costs two system calls. A folder that is reached again, through a link, gives the watch
         that it has.
@@ -173,8 +178,9 @@ class Opens:
         return leaves
 
     def _below(self, folder: bytes) -> Iterator[os.DirEntry[bytes]]:
-        """The folders in it, through links, too; links to files are watched, since they lie
-        elsewhere.
+        """The folders in it, also those reached through links.
+
+        Links to files are watched, since the files lie elsewhere.
         """
         try:
             with os.scandir(folder) as found:
@@ -206,8 +212,9 @@ class Opens:
         return watch
 
     def _watch_for(self, path: bytes) -> int:
-        """Watch what lies there; a number that is the same for every path that leads to it, or
-        `_NO_WATCH`.
+        """Watch what lies there; returns the number of the watch, or `_NO_WATCH`.
+
+        The number is the same for every path that leads to the same place.
         """
         watch: int = self._libc.inotify_add_watch(self._descriptor, path, _MASK)
         if watch == _NO_WATCH and ctypes.get_errno() == errno.ENOSPC:
@@ -254,8 +261,9 @@ class Opens:
 
 
 def _made_by(step: Window, other: Window) -> list[str]:
-    """What was written while the other step ran, and this one declares to make: the system does not
-    tell who wrote.
+    """What was written while the other step ran, and this step declares to make.
+
+    The system does not tell which process wrote it.
     """
     return [
         path for path in other.written if path in step.outs or path.startswith(_folders(step.outs))
@@ -268,8 +276,9 @@ def _folders(paths: Iterable[str]) -> tuple[str, ...]:
 
 @contextmanager
 def _opened(folder: bytes) -> Iterator[int]:
-    """A descriptor of the folder to look for others from, which is quicker than by their whole
-    paths.
+    """A descriptor of the folder, from which other files are looked up.
+
+    That is quicker than by their whole paths.
 
     It opens nothing as inotify has it.
     """

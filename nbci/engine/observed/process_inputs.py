@@ -1,5 +1,6 @@
-"""What a process is given by whoever starts it, as far as steps are seen to use it; quick to
-import.
+"""What a process is given by its parent, as far as steps are seen to use it.
+
+The module is quick to import.
 """
 
 from __future__ import annotations

@@ -33,8 +33,7 @@ _ALWAYS = ("TZ",)
 def observed_parts(
     step: PlannedStep, seen: Seen, distributions: Mapping[str, str], surroundings: Surroundings
 ) -> tuple[Part, ...]:
-    """What the step used beside what it declares, each with the state that it is in now, at the
-    step's end.
+    """What the step used beside what it declares, each with its state at the step's end.
 
     For a step with an environment its lock file stands for interpreter and packages, so that it
     need not be made only to see that nothing has changed.
@@ -86,8 +85,9 @@ def _interpreter(
 
 
 def _lasting(seen: Seen) -> Iterator[Sight]:
-    """What was seen, but for what was not there until the step itself made it: that it is there
-    counts then.
+    """What was seen, without what was not there until the step itself made it.
+
+    Of the latter, it counts that it was there when it was used.
     """
     written = set(seen.written)
     yield from (sight for sight in seen.sights if sight[0] != "absent" or sight[1] not in written)
@@ -112,8 +112,9 @@ def _without_double(named: Iterable[_Named]) -> list[_Named]:
 
 
 class _Labels:
-    """Names files as the records do; `has_neighbours` once a file was named that lies beside the
-    project.
+    """Names files as the records do.
+
+    `has_neighbours` is set once a file was named that lies beside the project.
     """
 
     def __init__(self, root: Path, step: PlannedStep, search_path: Iterable[str]) -> None:
@@ -124,7 +125,9 @@ class _Labels:
         self.has_neighbours = False
 
     def of(self, path: str) -> str:
-        """Relative to the project for its own files, so that another checkout has them, too;
+        """The label of a path.
+
+        It is relative to the project for its own files, so that it holds in another checkout, and
         absolute for others.
         """
         if path == self._root:
@@ -160,8 +163,9 @@ def _first_state(kind: str, path: str, more: tuple[str, ...]) -> str:
 
 
 def _is_near(root: str, path: str) -> bool:
-    """Whether the same code in another folder may lead to another file: they have more in common
-    than the root.
+    """Whether the same code in another folder may lead to another file.
+
+    That is so when the two paths have more in common than the root.
     """
     return os.path.commonpath((root, path)) != os.sep
 
@@ -171,8 +175,9 @@ def _is_in(label: str, names: Iterable[str]) -> bool:
 
 
 def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Iterator[str]:
-    """Those that count by their values: not what the step's settings set, which its key has, and no
-    secrets.
+    """The variables that count by their values.
+
+    Left out are secrets, and those that the step's settings set, since the key has them.
     """
     unfit = {*_OF_THE_KERNEL, *(step.env or {}), *step.secrets, *credentials(environ)}
     yield from (name for name in sorted({*seen.variables, *_ALWAYS}) if name not in unfit)
@@ -189,8 +194,9 @@ def outside(seen: Seen, cache: Path) -> Seen:
 
 
 def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
-    """What was seen at paths that hold no secret, as the address of a database in a file may be
-    one.
+    """What was seen at paths that hold no secret.
+
+    A file's content, such as the address of a database, may be a secret.
     """
 
     def is_fit(path: str) -> bool:

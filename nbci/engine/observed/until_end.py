@@ -1,5 +1,6 @@
-"""Whether all that a run used still stands when it ends: who edits a file while it runs is not told
-"no change".
+"""Whether all that a run used still stands when it ends.
+
+A user who edits a file during the run must not get the answer "no change".
 """
 
 from __future__ import annotations
@@ -24,8 +25,9 @@ _SEEN_BY_STEP = frozenset(("folder", "package"))
 
 
 def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> bool:
-    """Whether the notebooks, the files `given` to the command and what the steps used are as the
-    run found them.
+    """Whether everything that the run used is as the run found it.
+
+    This covers the notebooks, the files `given` to the command and what the steps used.
     """
     root, index = context.project.root, context.index
     began_ns = int(datetime.fromisoformat(record.started_utc or "").timestamp() * 1e9)
@@ -52,9 +54,7 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
 
 
 def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
-    """Whether what was touched since the run began is in the state that was noted at the step's
-    end.
-    """
+    """Whether what was touched since the run began is in the state noted at the step's end."""
     for part in surroundings.parts:
         kind = BY_NAME[part.kind]
         files = kind.files(surroundings, part) if kind.files is not None else ()

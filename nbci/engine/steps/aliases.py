@@ -61,8 +61,9 @@ class Ended(dict[str, "StepRecord"]):
 def companions(
     step: PlannedStep, taken: Iterable[ValueRef], plan: Plan, records: Ended
 ) -> tuple[ValueRef, ...]:
-    """Values that share objects with those that the step takes, which it does not mention and a
-    later step takes.
+    """Values that share objects with those that the step takes.
+
+    The step does not mention them, and a later step takes them.
 
     After `b = a`, a step that only calls `a.append(1)` takes `b` along, and hands it on; unless a
     step bound `b` to something else meanwhile.
@@ -93,8 +94,9 @@ def companions(
 
 
 def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
-    """The steps that a value comes from: as planned, and those that took it along; the last ones of
-    them.
+    """The last of the steps that a value comes from.
+
+    They are the planned ones and those that took the value along.
     """
     carriers = records.along.get(take.name)
     if not carriers:
@@ -107,8 +109,9 @@ def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[s
 
 
 def last_givers(step: PlannedStep, name: str, plan: Plan, records: Ended) -> tuple[str, ...]:
-    """The last of the steps before it that handed on a value of that name; those that deleted it
-    count, too.
+    """The last of the steps before it that handed on a value of that name.
+
+    Steps that deleted the value count, too.
     """
     ancestors = _ancestors(step, plan)
     having = [giver for giver in _together(step, records, plan) if giver in ancestors]
@@ -120,8 +123,9 @@ def _has_to_do_with(record: StepRecord, name: str) -> bool:
 
 
 def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef, ...]:
-    """What the steps before it hand on, to whomever, that leads to names: by functions, or by what
-    cells made.
+    """What the steps before it hand on, to any step, that leads to names.
+
+    It leads to them by functions, or by what cells made.
 
     After `mine = REGISTRY`, a later step that has `mine` sees what steps between changed in
     `REGISTRY`, which neither of them may mention.

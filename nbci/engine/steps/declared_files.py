@@ -1,5 +1,6 @@
-"""The files that a step declares: there before it runs, cleared before each try, and there when it
-has ended.
+"""The files that a step declares, before, during and after it.
+
+Inputs are there before it runs, outs are cleared before each try, and are there when it has ended.
 """
 
 from __future__ import annotations
@@ -103,8 +104,9 @@ def _move_aside(place: Path, kept: Path) -> None:
 
 
 def _leads_to_object(link: Path) -> bool:
-    """Whether a link that leads nowhere led into a cache, nbci's or DVC's, where `cache.type` is
-    `symlink`.
+    """Whether a broken link led into a cache, that of nbci or that of DVC.
+
+    DVC makes such links where `cache.type` is `symlink`.
     """
     if not link.is_symlink():  # it is gone by now
         return True
@@ -113,8 +115,9 @@ def _leads_to_object(link: Path) -> bool:
 
 
 def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:
-    """Whether what stands there is nbci's to clear: a run made it, or it can be put back at any
-    time.
+    """Whether nbci may clear what stands there.
+
+    It may if a run made it, or if it can be put back at any time.
     """
     try:
         ref = files.index.fingerprint(root, path)
@@ -132,8 +135,9 @@ def restore_artifacts(
     aside: Path,
     files: Files,
 ) -> list[str]:
-    """Put artifacts back where they belong, unless they stand there already; what is moved aside is
-    named, as above.
+    """Put artifacts back in their places, unless they stand there already.
+
+    What is moved aside is named, as above.
 
     IntegrityError, before anything is touched, when one of their objects is gone or damaged.
     """
@@ -167,8 +171,9 @@ def stands(root: Path, ref: FileRef, index: FileIndex) -> bool:
 
 
 def _free_place(path: Path) -> Path:
-    """The path, or with a number when something was kept there before: a second try must not
-    replace it.
+    """The path, or the path with a number when something was kept there before.
+
+    A second try must not replace what the first one moved aside.
     """
     places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
     return (

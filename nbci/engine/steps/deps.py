@@ -62,8 +62,9 @@ def absent(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
 def outdated(
     root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts
 ) -> tuple[FileRef, ...]:
-    """The tracked data in whose place stands what an earlier commit tracked: it is kept, and can be
-    put back.
+    """The tracked data in whose place stands what an earlier commit tracked.
+
+    That earlier data is kept, and can be put back.
     """
     found = []
     for ref in (ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)):

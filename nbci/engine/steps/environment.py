@@ -1,5 +1,6 @@
-"""The Python environments that steps ask for: made from their lock files, each once on this
-machine.
+"""The Python environments that steps ask for.
+
+They are made from their lock files, each once on this machine.
 """
 
 from __future__ import annotations
@@ -68,8 +69,9 @@ class InstallerFailed(_NotMade, InfrastructureError):
 
 
 def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
-    """UsageError when a step that will run asks for an environment that cannot be made, as far as
-    is known at once.
+    """UsageError when a step that will run asks for an environment that cannot be made.
+
+    Only what is known at once is checked.
     """
     made = {path for step in steps for path in (*step.outs, *step.metrics)}
     for step in steps:

@@ -35,8 +35,9 @@ class Lease(Struct, frozen=True, kw_only=True):
 def devices(
     environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")
 ) -> tuple[str, ...]:
-    """The GPUs that may be used: what `CUDA_VISIBLE_DEVICES` allows, else all that the driver
-    shows.
+    """The GPUs that may be used.
+
+    They are those that `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows.
 
     Where it shows none, as in some containers, `nvidia-smi` is asked.
     """

@@ -48,8 +48,9 @@ class Inputs(Struct, frozen=True, kw_only=True):
 
 
 def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
-    """What the steps before it, with these records, hand to the step; StepError where that cannot
-    be told.
+    """What the steps before it, with these records, hand to the step.
+
+    StepError where that cannot be determined.
     """
     taken = values_for(step, plan, records)
     looked_at = looked_up(step, taken, plan, records)
@@ -68,8 +69,9 @@ def inputs_for(step: PlannedStep, plan: Plan, records: Ended) -> Inputs:
 def reached_parts(
     step: PlannedStep, plan: Plan, values: Iterable[ValueRef], params: Mapping[str, Any]
 ) -> tuple[Part, ...]:
-    """What the values bring to the step by name: a class that changed makes the same instance
-    another one.
+    """The parts that the values bring to the step by name.
+
+    A class that changed makes the same instance a different one.
     """
     names = {name for ref in values for name in ref.refs}
     if not names or plan.definitions is None:
@@ -94,8 +96,9 @@ def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
 def looked_up(
     step: PlannedStep, taken: Sequence[ValueRef], plan: Plan, records: Ended
 ) -> tuple[ValueRef, ...]:
-    """Values that those taken refer to, or that functions in them look up when called, as the last
-    step left each.
+    """Values that those taken refer to, as the last step left each.
+
+    Also those that functions in them look up when called.
     """
     found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
     pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
@@ -119,8 +122,7 @@ def may_change(
     plan: Plan,
     records: Ended,
 ) -> tuple[str, ...]:
-    """Names that the step hands on where it changed what they stand for, though its plan does not
-    say so.
+    """Names that the step hands on if it changed their values, though its plan does not say so.
 
     Those that came along; what the values refer to; and what functions in values that pass by here
     look up.
@@ -137,8 +139,9 @@ def may_change(
 def _latest(
     name: str, gave: Mapping[str, ValueRef], records: Mapping[str, StepRecord]
 ) -> dict[str, ValueRef]:
-    """Without the givers whose version is what another giver's version was made from: those left it
-    as it was.
+    """The givers without those whose version another giver's version was made from.
+
+    Those left out left the value as it was.
     """
     if len({ref.object for ref in gave.values()}) == 1:
         return dict(gave)
@@ -168,8 +171,9 @@ def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
 
 
 def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict[str, Any]:
-    """The step's parameters with every `${step:metric}` replaced by the metric or scrap of that
-    step.
+    """The step's parameters with every `${step:metric}` replaced.
+
+    The replacement is the metric or scrap of that step.
     """
     known: dict[str, Any] = {}
     asked = "${" in repr(step.params)
@@ -186,8 +190,9 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
 
 
 def _conformed(step: PlannedStep, name: str, value: Any) -> Any:
-    """A parameter that waited for a metric, as the notebook declares it: metrics are floats,
-    whatever they count.
+    """A parameter that waited for a metric, in the type that the notebook declares.
+
+    Metrics are always floats, also where they count something.
     """
     wanted = type_named((step.param_types or {}).get(name, ""))
     if wanted is None:

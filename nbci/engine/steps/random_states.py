@@ -1,5 +1,6 @@
-"""The state of the random generators as a step begins: what the nearest steps before it that drew
-from them left.
+"""The state of the random generators as a step begins.
+
+It is what the nearest steps before it that drew from them left.
 """
 
 from __future__ import annotations
@@ -58,8 +59,9 @@ def states_for(step: PlannedStep, records: Ended) -> RandomStates:
 
 
 def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
-    """The steps before this one that left such a state, and that no other of them comes after; in
-    the plan's order.
+    """The steps before this one that left such a state, and that no other of them comes after.
+
+    They are in the plan's order.
     """
     planned = records.planned
     left = {
