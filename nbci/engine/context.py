@@ -110,6 +110,7 @@ class RunContext(Struct, kw_only=True):
                 "interrupted while results were sent to the remote"
             )
         except InfrastructureError as error:
+            # Noted once: a remote that failed is not tried again for each step that follows.
             elsewhere.trouble = error
             self.listener.noticed(f"going on without the remote: {error}")
 
@@ -203,6 +204,7 @@ class RunContext(Struct, kw_only=True):
             hidden |= set(credentials(self.environ)) - set(step.secrets)
         hidden.add(KEY)
         variables = {name: value for name, value in self.environ.items() if name not in hidden}
+        # Python else orders sets of strings differently in each process, and results would differ.
         variables.setdefault("PYTHONHASHSEED", "0")
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
         if lease is not None:

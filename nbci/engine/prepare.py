@@ -78,7 +78,7 @@ def plan_target(
 
 
 def check_kernels(steps: Sequence[PlannedStep]) -> None:
-    """UsageError when one of the steps that will run asks for a kernel that is not installed here."""
+    """UsageError when a step that will run asks for a kernel that is not installed here."""
     for error in missing_kernels([step for step in steps if step.action == "run"]):
         raise error
 

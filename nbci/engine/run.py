@@ -114,6 +114,7 @@ class _Run:
 
     def _conclude(self, started: float) -> None:
         """Write the record and what is made of it; what stopped the run is raised then."""
+        # On a full disk, the space of the reserve lets the record be written.
         self.context.folder.free_reserve()
         try:
             self._tell_reused()

@@ -31,7 +31,7 @@ class Schedule:
         ended: Mapping[str, StepResult] | None = None,
         keep_going: bool = False,
     ) -> None:
-        """`steps` in the plan's order; `ended` those that need not run, with what became of them."""
+        """`steps` in the plan's order; `ended` are those that need not run, with their results."""
         after = {step.name: step.after for step in steps}
         self._keep_going = keep_going
         self._names = list(after)

@@ -70,7 +70,7 @@ def read_target(name: str, folder: str | None = None) -> Target:
 
 
 def project_reader(project: Project) -> Callable[[str], bytes | None]:
-    """Gives the content of files by their paths from the project's root, None where there is none."""
+    """Gives the content of files by their paths from the project's root; None if not there."""
 
     def read(file: str) -> bytes | None:
         place = project.root / file

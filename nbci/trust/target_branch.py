@@ -171,6 +171,7 @@ def _fork(git: Git, change: Change) -> Fork:
     ref = f"refs/remotes/{REMOTE}/{change.branch}"
     refspec = f"+refs/heads/{change.branch}:{ref}"
     depth = []
+    # CI often clones with depth 1: a full fetch would bring the whole history of the branch.
     if git.get("rev-parse", "--is-shallow-repository") == "true":
         depth.append("--depth=1")
     why = ""

@@ -112,7 +112,10 @@ def _may_change(
     planned: Mapping[str, PlannedStep],
     before: Mapping[str, StepRecord | None],
 ) -> str | None:
-    """A step before it that will run, and may change what the step's values refer to without the step naming it."""
+    """A step before it that will run and may change what the step's values refer to.
+
+    The step itself does not name what they refer to.
+    """
     names = {name for ref in inputs.values for name in (*ref.refs, *ref.reads)}
     for name, last in before.items() if names else ():
         changer = planned[name]

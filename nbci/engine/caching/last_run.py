@@ -69,6 +69,7 @@ def remember(
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     temporary.write_text(json.dumps(document), encoding="utf-8")
+    # Renamed into place, so that another process never reads half a file.
     temporary.replace(path)
 
 
@@ -79,6 +80,7 @@ def recall(path: Path) -> dict[str, Any] | None:
         settled = int(document["written_ns"]) - _SETTLED_NS
         for name, known in document["files"].items():
             now = signature(name)
+            # A file changed within a clock tick of the note may change again with the same time.
             if now != known or (now is not None and max(now[2], now[3]) > settled):
                 return None
         if any(signature(name) != known for name, known in document["records"].items()):
@@ -88,6 +90,7 @@ def recall(path: Path) -> dict[str, Any] | None:
             return None
         summary: dict[str, Any] = document["summary"]
     except (OSError, ValueError, KeyError, TypeError):
+        # A damaged file, or one of another format, costs only the ordinary comparison.
         return None
     return summary
 

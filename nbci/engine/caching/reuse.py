@@ -122,7 +122,7 @@ def take_over(
 
 
 def bring_notebooks(folder: RunFolder, record: RunRecord, cache: Cache, index: FileIndex) -> None:
-    """Let the notebooks of reused steps stand in the run's folder, too, as far as they still exist."""
+    """Put the notebooks of reused steps in the run's folder, too, as far as they still exist."""
     for step in record.steps:
         if step.result == "reused":
             elsewhere = folder.path.parent / (step.run or "") / "steps" / step.name / NOTEBOOK

@@ -130,6 +130,7 @@ def _alone(
     That process may have outlived its connection to a CI.
     """
     with ExitStack() as locks:
+        # In one order, so that two processes never wait for each other.
         for name in sorted(step.name for step in steps):
             place = store.path / "locks" / f"{name.replace('/', '%')[-200:]}.lock"
             descriptor = try_lock(place)
@@ -137,6 +138,7 @@ def _alone(
                 display.noticed(
                     f"waiting for another process, which runs step {name} in this store"
                 )
+            # Polled, since the lock belongs to another process, which may end at any time.
             while descriptor is None:
                 time.sleep(_POLL_SECONDS)
                 descriptor = try_lock(place)
@@ -185,8 +187,8 @@ def finish(
 ) -> tuple[RunFolder, RunRecord]:
     """Gather what the store has into a run of the project. Repeated, it is the same run.
 
-    `stopped_by` is what a CI says of why it stopped the whole; `lost`, how many times the machine of a stage vanished
-    that it then gave up.
+    `stopped_by` is what a CI says of why it stopped the whole; `lost`, how many times the machine
+    of a stage vanished that it then gave up.
     """
     for stage in stages(plan):
         note_lost_attempts(store, stage.steps[0].name, (lost or {}).get(stage.number, 0))

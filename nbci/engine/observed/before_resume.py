@@ -29,7 +29,7 @@ written some.
 def refuse_changed(
     project: Project, plan: Plan, folder: RunFolder, environ: Mapping[str, str]
 ) -> None:
-    """UsageError naming the first file that an ended step of the run used, and that is another now."""
+    """UsageError naming the first file that an ended step of the run used and that changed."""
     index = project_index(project)
     found = ((step, folder.read_step(step.name)) for step in plan.steps)
     records = [(step, record) for step, record in found if record is not None]

@@ -123,6 +123,7 @@ def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) 
     except OSError:
         return True
     inode, size, written_ns, changed_ns = stamp
+    # A folder's time changes when names in it come or go, also those that the step itself made.
     if stat.S_ISDIR(now.st_mode):
         return now.st_mtime_ns != written_ns and not any(
             other.startswith(f"{path}/") for other in makes

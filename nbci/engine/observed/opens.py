@@ -101,6 +101,8 @@ class Opens:
     def close(self) -> None:
         """End the thread, and let go of the watches."""
         if self._thread is not None and self._wake is not None:
+            # select() does not notice that a descriptor is closed; a byte in the pipe ends its
+            # wait.
             os.write(self._wake[1], b"x")
             self._thread.join()
             for descriptor in (*self._wake, self._descriptor):
@@ -115,9 +117,11 @@ class Opens:
         `outs` are the paths that it declares to make, which no step that runs meanwhile can be said
         to have written.
         """
+        # Begun before the folders are watched, a step could open a file unseen.
         self._ready.wait()
         for path in more:
             self._add_elsewhere(path)
+        # What happened before the step began must not count for it.
         self._drain()
         window = Window(outs=tuple(outs))
         with self._lock:
@@ -126,6 +130,7 @@ class Opens:
 
     def end(self, window: Window, told: Iterable[str] = ()) -> None:
         """Until now; `told` are the files that the step told of, which count for no other one."""
+        # The thread may not have read yet what the step did last.
         self._drain()
         with self._lock:
             self._windows = [other for other in self._windows if other is not window]
@@ -142,6 +147,7 @@ class Opens:
             return
         finally:
             self._ready.set()
+        # Links in leaves are found late, so that steps need not wait for a listing of each leaf.
         for folder in leaves:
             self._add_links(folder)
         wake = self._wake[0] if self._wake is not None else -1
@@ -241,6 +247,7 @@ class Opens:
             yield os.fsdecode(b"%b/%b" % (folder, name) if name else folder), mask
 
     def _note(self, path: str, mask: int) -> None:
+        # The kernel's queue was full and events are lost, so no window is complete.
         if mask & _OVERFLOW:
             for window in self._windows:
                 window.lost = True

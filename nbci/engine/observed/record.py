@@ -87,14 +87,17 @@ def _interpreter(
 def _lasting(seen: Seen) -> Iterator[Sight]:
     """What was seen, without what was not there until the step itself made it.
 
-    Of the latter, it counts that it was there when it was used.
+    Of such a file it counts that it is there now, not that it was absent before.
     """
     written = set(seen.written)
     yield from (sight for sight in seen.sights if sight[0] != "absent" or sight[1] not in written)
 
 
 def _without_double(named: Iterable[_Named]) -> list[_Named]:
-    """Each once; where the content counts, the same path needs no other observation that says less."""
+    """Each observation once, without those that another one of the same path covers.
+
+    Where the content counts, an observation that says less is not needed.
+    """
     found = dict.fromkeys(named)
     modules = {label for kind, label, _ in found if kind == "module"}
     read = modules | {label for kind, label, _ in found if kind in ("file", "folder")}
@@ -196,7 +199,7 @@ def outside(seen: Seen, cache: Path) -> Seen:
 def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
     """What was seen at paths that hold no secret.
 
-    A file's content, such as the address of a database, may be a secret.
+    A path may hold a secret, as the address of a database in a file does.
     """
 
     def is_fit(path: str) -> bool:
@@ -215,6 +218,7 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
     """Those of the project's files that the step does not declare, and that are still there."""
+    # A file that was removed again, such as a temporary one, leaves nothing to bring back.
     known = (*declared(root, step.deps), *step.outs, *step.metrics)
     inside = [path[len(str(root)) + 1 :] for path in paths if path.startswith(f"{root}/")]
     return [

@@ -1,4 +1,7 @@
-"""Names that share objects travel together: a step that changes one of them changes the others too."""
+"""Names that share objects are handed on together.
+
+A step that changes one of them changes the others, too.
+"""
 
 from __future__ import annotations
 

@@ -66,6 +66,7 @@ async def run_attempts(
         if count > allowed:
             return record
 
+        # Doubled each time: a machine's fault, such as a network that is down, may need a while.
         delay = min(_FIRST_DELAY_SECONDS * 2 ** (count - 1), _LONGEST_DELAY_SECONDS)
         context.listener.step_retried(step.name, failure, delay)
         context.folder.write_step(replace(record, result="running"))
@@ -128,6 +129,7 @@ async def _run_in_kernel(
             return
         environment = await context.environment_of(step)
         lease = await context.lease_gpu(step)
+        # Only once the step can start: a failure before must not cost the outs that stand there.
         context.clear_outs(step)
         job = _in_environment(kernel_job(context, step, inputs, lease), environment)
         tried.outcome = await _run_watched(context, step, job)
@@ -167,6 +169,7 @@ async def _is_cancelled_soon() -> bool:
     except asyncio.CancelledError:
         task = asyncio.current_task()
         if task is not None:
+            # asyncio counts requests to cancel: one that was dealt with must not count later.
             task.uncancel()
         return True
     return False

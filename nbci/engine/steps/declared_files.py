@@ -141,6 +141,7 @@ def restore_artifacts(
 
     IntegrityError, before anything is touched, when one of their objects is gone or damaged.
     """
+    # All objects are checked first: an error must not leave the workspace half restored.
     wanted = [ref for ref in refs if not stands(root, ref, files.index)]
     for ref in wanted:
         gone = files.artifacts.lacking(ref.digest)

@@ -128,6 +128,8 @@ class StepEnvironments(Struct, kw_only=True):
             raise LockRefused(
                 f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?"
             ) from error
+        # Steps of one run that share a lock file wait here; other processes are kept off by file
+        # locks.
         async with self._making.setdefault(key, asyncio.Lock()):
             if key in self._refused:
                 raise self._refused[key]
@@ -191,6 +193,7 @@ class StepEnvironments(Struct, kw_only=True):
     ) -> None:
         kept = {name: value for name, value in environ.items() if name not in _ELSEWHERE}
         surroundings = {
+            # Before `kept`, so that the user's settings win: nbci itself tries again.
             "PIP_RETRIES": "1",
             "UV_HTTP_RETRIES": "1",
             "PYTHONUNBUFFERED": "1",
@@ -275,12 +278,14 @@ async def _tail_of(process: asyncio.subprocess.Process) -> str:
     """The end of what it prints, once it has ended."""
     said = b""
     while process.stdout is not None and (data := await process.stdout.read(1 << 16)):
+        # All is read, since a full pipe would block the installer; only the end is kept.
         said = (said + data)[-_TAIL_BYTES:]
     return said.decode("utf-8", errors="replace")
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
     """End an installer and what it started, politely for a moment."""
+    # The installer leads a session, so that its group has the builds that it started, too.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGTERM)
     try:

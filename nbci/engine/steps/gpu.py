@@ -75,6 +75,7 @@ def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | Non
     """
     folder = folder or _shared_folder() / f"nbci-gpu-{os.getuid()}"
     for name in names:
+        # A `/` occurs in the names of MIG devices, and not in those of files.
         descriptor = try_lock(folder / f"{name.replace('/', '_')}.lock")
         if descriptor is not None:
             return Lease(device=name, descriptor=descriptor)

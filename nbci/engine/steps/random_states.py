@@ -113,7 +113,7 @@ def changed_state(record: StepRecord, states: RandomStates) -> str | None:
 
 
 def warnings(use: RandomUse, states: RandomStates, step: str) -> Iterable[str]:
-    """What the record says of numbers that another run, or the notebook as a whole, would not give."""
+    """Warnings of numbers that another run, or the notebook as a whole, would not give."""
     for name in use.unseeded:
         yield (
             f"the step drew from the {name}, which nothing had seeded: each run gives other numbers. Seed it in an "
