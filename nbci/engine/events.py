@@ -142,6 +142,7 @@ class EventLog:
         text = (self._lead + "".join(f"{line}\n" for line in lines)).encode(
             "utf-8", "backslashreplace"
         )
+        # Unbuffered and in one piece, so that a kill loses at most a part of the last line.
         with disk_errors(self._path):
             if not self._sequence:
                 self._path.parent.mkdir(parents=True, exist_ok=True)

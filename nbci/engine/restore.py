@@ -62,6 +62,7 @@ def check_out(
     index = project_index(project)
     changed = frozenset(ref.path for ref in refs if not stands(root, ref, index))
     aside = project.displaced_folder
+    # Before anything is moved, so that an error leaves the workspace as it was.
     _refuse_unkept(record, refs, changed, artifacts)
     displaced = restore_artifacts(root, refs, KnownOuts(project), aside, Files(artifacts, index))
     index.save()

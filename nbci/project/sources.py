@@ -113,6 +113,7 @@ def read_pipeline(
             where=Location(path),
         )
     try:
+        # Editors on Windows may begin a file with a byte order mark, which YAML need not see.
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise UsageError(

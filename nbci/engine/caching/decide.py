@@ -74,6 +74,7 @@ def decide(
             ours = record if record.name == step.name else replace(record, name=step.name)
             reason = "nothing that it depends on has changed"
             return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
+        # Kept for the message: the record looked at last tells why the step runs.
         reason, gone = problem, _gone(root, record)
     return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew, gone=gone)
 
@@ -100,6 +101,7 @@ def _input_parts(
     index: FileIndex,
     made: Mapping[str, FileRef] | None,
 ) -> list[Part]:
+    # Sorted, so that the key does not depend on the order in which values were found.
     takes = sorted(inputs.values, key=lambda ref: ref.name)
     known = {ref.name for ref in takes}
     parts = [

@@ -142,6 +142,7 @@ def last_records(project: Project, target: str) -> Callable[[str], StepRecord | 
     def last(step: str) -> StepRecord | None:
         for folder in folders:
             record = folder.read_step(step)
+            # A step that was skipped or failed early has no parts to compare with.
             if record is not None and record.parts:
                 return record
         return None

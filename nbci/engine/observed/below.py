@@ -140,6 +140,7 @@ def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
     texts += [
         value for value in (step.params or {}).values() if isinstance(value, str) and "/" in value
     ]
+    # Each path costs system calls: of those named several times, once is enough.
     for text in dict.fromkeys(texts):
         path = os.path.normpath(
             os.path.join(root, step.cwd, os.path.expanduser(text.removeprefix("file://")))

@@ -92,11 +92,13 @@ def first_change(
     environ: Mapping[str, str] | None = None,
 ) -> str | None:
     """What says that an observation no longer stands as it did; None when all do."""
+    # What an older nbci did not note may have changed without a trace in the record.
     if record.observed_version != VERSION:
         return "the nbci that made its result did not note all that it used"
     surroundings = surroundings_of(root, step, record.observed, index, environ)
     for part in record.observed:
         kind = BY_NAME.get(part.kind)
+        # Checkouts with different versions of nbci can share a cache.
         if kind is None:
             return f"another nbci noted that it used {part.kind} {part.label}"
         if kind.state(surroundings, part) != part.digest:
@@ -164,6 +166,7 @@ def _version(surroundings: Surroundings, part: Part) -> str:
 def _content(surroundings: Surroundings, part: Part) -> str:
     place = surroundings.place(part.label)
     try:
+        # Only regular files: to read from a pipe or a device could block, and changes its state.
         return surroundings.index.digest(place)[0] if stat.S_ISREG(os.stat(place).st_mode) else GONE
     except OSError:
         return GONE
@@ -251,6 +254,7 @@ def _form(folder: str, name: str, forms: frozenset[str]) -> str:
     inits = (os.path.join(folder, name, init) for init in ("__init__.py", "__init__.pyc"))
     if is_folder and any(os.path.exists(init) for init in inits):
         return "package"
+    # A package without `__init__` comes last: FileFinder takes a module of that name before it.
     for form in ("extension", "source", "bytecode"):
         if form in forms:
             return form
@@ -493,6 +497,8 @@ def files_of(surroundings: Surroundings) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
+    # Names of distributions are compared as PyPI normalizes them; folders may spell them
+    # otherwise.
     return name.lower().replace("-", "_").replace(".", "_")
 
 
@@ -512,6 +518,8 @@ def _of_state(
 ) -> Mapping[str, _Found]:
     try:
         changed_ns = os.stat(folder).st_mtime_ns
+        # A folder that changed within a clock tick can change again and keep its time: not
+        # cached.
         settled = time.time_ns() - changed_ns > SETTLED_NS
         return listed(folder, changed_ns) if settled else listed.__wrapped__(folder, changed_ns)
     except OSError:

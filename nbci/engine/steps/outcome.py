@@ -34,6 +34,7 @@ def add_outcome(
     """The record with what the kernel told; the executed notebook is written beside it."""
     context.folder.write_executed(step.name, outcome.notebook)
     for ref in outcome.gives:
+        # A value's file is named by its digest and never changes: it need not be read again.
         context.index.trust(context.cache.value_path(ref.object), ref.object)
     observed: tuple[Part, ...] = ()
     warnings = outcome.warnings
@@ -83,6 +84,7 @@ def add_files(
         return record, Failure(kind="missing", message=str(error), hint=error.hint)
 
     record = replace(record, metrics=metrics.merged(record.metrics, found), outs=outs, deps=deps)
+    # A resumed or repeated step has a record already, whose outs it has just replaced.
     earlier = (done for name, done in context.records.items() if name != step.name)
     changes = (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))
     return noted(record, changes), None
@@ -153,6 +155,7 @@ def _what_is_left_behind(
 
 
 def _keep_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
+    # In a run of parts, outs reach the other machines only through the store.
     if context.carries or step.cache is not False:
         return context.cache.artifacts.keep(context.project.root, path, context.index)
     return context.index.fingerprint(context.project.root, path)

@@ -80,6 +80,7 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
             pending.extend(planned[other].after)
         seen.add(other)
     found = list(dict.fromkeys(found))
+    # The walk stops at each giver, so that one may be found by one way and be behind another.
     if len(found) > 1:
         before = {one: planned[one].after for one in planned}
         behind = {giver: reachable(before[giver], before) for giver in found}

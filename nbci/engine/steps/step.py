@@ -74,6 +74,7 @@ async def run_step(
         _tell_what_is_gone(context, step, decision, again)
         if await _regenerate_values(context, inputs, again):
             inputs, decision = _look(context, step)
+        # Refused only now: a result that still stands needs no secret.
         _refuse_withheld(step)
         context.folder.write_step(record)
         record = await _run(context, step, record, (inputs, decision), again)
@@ -120,6 +121,7 @@ def _put_back_outs_before(context: RunContext, step: PlannedStep) -> None:
 def _begin_record(context: RunContext, step: PlannedStep) -> StepRecord:
     """The step's record as it starts, with the attempts of a run that is resumed."""
     before = context.folder.read_step(step.name)
+    # A record that still says `running` is of a process that was killed.
     if before is not None and before.result == "running":
         before = context.folder.settle_killed(before)
     attempts: tuple[Attempt, ...] = ()
@@ -185,6 +187,7 @@ async def _end_record(context: RunContext, step: PlannedStep, record: StepRecord
     kept = record.result == "passed" and record.key is not None and is_kept(step, record)
     run = context.folder.run if kept else None
     record = replace(record, ended_utc=now_utc(), run=run)
+    # Written before it is kept: a result in the cache names a run whose record must exist.
     context.folder.write_step(record)
     if kept:
         context.cache.keep(record, context.folder.step(step.name) / NOTEBOOK, context.index)
