@@ -45,6 +45,7 @@ def select_stage(
     index = project_index(project)
     try:
         results_to_take_over(project, only, project_cache(project, environ), index)
+    # DVC runs a stage also where no run of nbci has made what comes before it.
     except UsageError:
         return select(plan, Selection(until=tuple(steps)))
     return only

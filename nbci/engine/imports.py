@@ -29,4 +29,6 @@ def place_imports(project: Project, plan: Plan) -> None:
                 if stands(project.root, ref, index):
                     with disk_errors(project.root / ref.path):
                         remove(project.root / ref.path)
+        # Last: if removal fails, the old file still describes the data, and a next run removes
+        # it.
         write_atomic(place, text)

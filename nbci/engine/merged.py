@@ -52,6 +52,7 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
     cells: list[dict[str, Any]] = merged["cells"]
     filled: set[int] = set()
     injected: dict[int, dict[str, Any]] = {}
+    # Outputs of an earlier execution in the source would pass for those of this run.
     for cell in cells:
         if cell.get("cell_type") == "code":
             cell |= {"outputs": [], "execution_count": None}
@@ -74,6 +75,7 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
     )
     # cells have ids since nbformat 4.5, and there they must
     has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
+    # From the end, since each insertion moves the cells behind it.
     for number in sorted(injected, reverse=True):
         cell = {key: value for key, value in injected[number].items() if key != "id"}
         cells.insert(number, {**cell, "id": f"nbci-after-{number}"} if has_ids else cell)

@@ -90,6 +90,7 @@ def missing_kernels(steps: Sequence[PlannedStep]) -> Iterator[UsageError]:
     """
     from nbci.kernels.specs import why_missing
 
+    # Reversed, so that of several steps with one kernel the first one's notebook is named.
     wanted = {step.kernel: step.notebook for step in reversed(steps) if step.environment is None}
     for kernel, notebook in wanted.items():
         error = why_missing(kernel)
@@ -121,6 +122,7 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
 
     Only those that the environment has.
     """
+    # Secrets that no step gets are known, too: they must be masked wherever they turn up.
     asked = (name for step in plan.steps for name in (*step.secrets, *step.withheld))
     hidden = plan.fork.hidden if plan.fork is not None else ()
     names = dict.fromkeys((*always, *asked, *hidden))
@@ -190,6 +192,7 @@ def header(run: str, plan: Plan, root: Path, command: Sequence[str], mask: Mask)
 def _name_in_git(root: Path) -> str | None:
     """Who is at work as commits and releases name them; None where git does not know."""
     named = os.environ.get("GIT_COMMITTER_NAME")
+    # Git is started only where there is a repository: a process costs time in every run.
     if named or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return named
     from nbci.git.process import Git
@@ -205,6 +208,7 @@ def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]
 
     The CI tells of which branch a commit is.
     """
+    # What the run itself writes must not count as a change of the checkout.
     made = (
         *(path for step in plan.steps for path in (*step.outs, *step.metrics)),
         *(plan.imports or {}),

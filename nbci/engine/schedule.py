@@ -37,6 +37,8 @@ class Schedule:
         self._names = list(after)
         self._position = {name: at for at, name in enumerate(after)}
         self._followers = followers_of(after)
+        # Steps are counted down and kept in a heap, so that plans of thousands of steps start
+        # quickly.
         self._open = {name: len(set(before)) for name, before in after.items()}
         self._waiting = set(after) - set(ended or {})
         self._running: set[str] = set()

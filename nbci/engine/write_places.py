@@ -45,6 +45,7 @@ def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path])
 def _refuse_links(
     root: Path, written: Sequence[tuple[PlannedStep, str]], kept: Sequence[Path]
 ) -> None:
+    # The place itself may be a link into a cache, since the run replaces it; its folder may not.
     inside = (os.path.realpath(root), *map(os.path.realpath, kept))
     known: dict[str, bool] = {}
     for step, path in written:
@@ -91,6 +92,7 @@ def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return ()
     try:
+        # `:(literal)`: a path with `*` or `[` would else be a pattern for git.
         listed = Git(root)("ls-files", "-z", paths=[f":(literal){path}" for path in folders])
     except (GitFailed, UsageError):
         return ()

@@ -60,6 +60,7 @@ class Ahead:
             for s in self.plan.steps
             if s.name in among and s.name not in settled and s.action == "run"
         ]
+        # In waves, since a step's key is known only once all steps before it are settled.
         while wave := [step for step in waiting if _is_next(step, settled)]:
             waiting = [step for step in waiting if step not in wave]
             for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
@@ -74,6 +75,7 @@ class Ahead:
 
     def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
         """What is known of each; side by side, since a remote takes its time for every answer."""
+        # For a few steps, threads would cost more than they save.
         if len(wave) < _MANY:
             return [self._decision(step, settled) for step in wave]
         with ThreadPoolExecutor(_MANY) as pool:

@@ -62,6 +62,8 @@ def take_in(folder: Path, store: RunFolder) -> None:
                 if path.is_file() and path != part / DECIDED:
                     target = root / path.relative_to(part)
                     target.parent.mkdir(parents=True, exist_ok=True)
+                    # Moved, not copied: values may be large, and the folder is removed
+                    # afterwards.
                     os.replace(path, target)
             shutil.rmtree(part)
 
@@ -72,6 +74,7 @@ def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
     if record.key is not None:
         yield cache.entry(record)
         yield cache.entry(record).with_suffix(".kept")
+    # After trouble, the remote may lack some objects, so that all of them travel.
     if cache.elsewhere is not None and cache.elsewhere.trouble is None:
         return
     for digest in {ref.object for ref in record.gives} | ({notebook} if notebook else set()):

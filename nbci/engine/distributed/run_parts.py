@@ -53,6 +53,7 @@ _CLOCKS_AGREE_SECONDS = 10.0
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
     """The plan's own folder in the store, so that one store can carry several plans."""
     store = Path(folder) if folder else project.root / ".nbci" / "store"
+    # The plan's digest: each part finds the same folder without being told of it.
     digest = hashlib.blake2b(
         to_json(plan).encode("utf-8", errors="surrogatepass"), digest_size=8
     ).hexdigest()

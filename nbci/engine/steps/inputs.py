@@ -131,6 +131,7 @@ def may_change(
     for ref in (*values, *passing_by(step, plan, records)):
         names.update(ref.refs, ref.reads)
     names -= {*step.gives, *step.optional_gives}
+    # What the last step changes has no taker, and need not be compared and written.
     if not names or not any(step.name in other.after for other in plan.steps):
         return ()
     return tuple(sorted(names))
@@ -151,6 +152,7 @@ def _latest(
         for giver, ref in gave.items()
         if not any(ref.object in past[other] and ref.object != gave[other].object for other in gave)
     }
+    # Where each was made from another's version none is the latest: all are left to be compared.
     return latest or dict(gave)
 
 
@@ -176,6 +178,7 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
     The replacement is the metric or scrap of that step.
     """
     known: dict[str, Any] = {}
+    # Most steps ask for no metric: the records of all steps are read only where one does.
     asked = "${" in repr(step.params)
     for name, record in records.items() if asked else ():
         known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
