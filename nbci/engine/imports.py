@@ -29,6 +29,5 @@ def place_imports(project: Project, plan: Plan) -> None:
                 if stands(project.root, ref, index):
                     with disk_errors(project.root / ref.path):
                         remove(project.root / ref.path)
-        # Last: if removal fails, the old file still describes the data, and a next run removes
-        # it.
+        # Last: if removal fails, the old file still says what the next run has to remove.
         write_atomic(place, text)

@@ -37,8 +37,7 @@ class Schedule:
         self._names = list(after)
         self._position = {name: at for at, name in enumerate(after)}
         self._followers = followers_of(after)
-        # Steps are counted down and kept in a heap, so that plans of thousands of steps start
-        # quickly.
+        # Counts and a heap keep each start cheap in plans of thousands of steps.
         self._open = {name: len(set(before)) for name, before in after.items()}
         self._waiting = set(after) - set(ended or {})
         self._running: set[str] = set()

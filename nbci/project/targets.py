@@ -103,8 +103,7 @@ def _may_have_steps(path: Path) -> bool:
         text = path.read_bytes().decode("utf-8", errors="replace")
     except OSError:
         return False
-    # A search in the text is much faster than to parse large notebooks, most of which have no
-    # tags.
+    # Most notebooks have no tags, and a search in the text is faster than to parse them.
     if not any(f'"{prefix}' in text for prefix in _STEP_TAGS):
         return False
     try:

@@ -62,8 +62,7 @@ def take_in(folder: Path, store: RunFolder) -> None:
                 if path.is_file() and path != part / DECIDED:
                     target = root / path.relative_to(part)
                     target.parent.mkdir(parents=True, exist_ok=True)
-                    # Moved, not copied: values may be large, and the folder is removed
-                    # afterwards.
+                    # Moved, not copied: values may be large.
                     os.replace(path, target)
             shutil.rmtree(part)
 

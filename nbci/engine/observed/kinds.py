@@ -497,8 +497,7 @@ def files_of(surroundings: Surroundings) -> Iterator[str]:
 
 
 def _plain(name: str) -> str:
-    # Names of distributions are compared as PyPI normalizes them; folders may spell them
-    # otherwise.
+    # Compared as PyPI normalizes names, since the names of folders may be spelled otherwise.
     return name.lower().replace("-", "_").replace(".", "_")
 
 
@@ -518,8 +517,7 @@ def _of_state(
 ) -> Mapping[str, _Found]:
     try:
         changed_ns = os.stat(folder).st_mtime_ns
-        # A folder that changed within a clock tick can change again and keep its time: not
-        # cached.
+        # Not cached within a clock tick of a change: another one could leave the same time.
         settled = time.time_ns() - changed_ns > SETTLED_NS
         return listed(folder, changed_ns) if settled else listed.__wrapped__(folder, changed_ns)
     except OSError:

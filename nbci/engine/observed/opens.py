@@ -101,8 +101,7 @@ class Opens:
     def close(self) -> None:
         """End the thread, and let go of the watches."""
         if self._thread is not None and self._wake is not None:
-            # select() does not notice that a descriptor is closed; a byte in the pipe ends its
-            # wait.
+            # select() does not notice that a descriptor is closed; a byte in the pipe ends it.
             os.write(self._wake[1], b"x")
             self._thread.join()
             for descriptor in (*self._wake, self._descriptor):

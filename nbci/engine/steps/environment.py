@@ -128,8 +128,7 @@ class StepEnvironments(Struct, kw_only=True):
             raise LockRefused(
                 f"it cannot be read: {error.strerror}", lock=lock, hint="is it committed?"
             ) from error
-        # Steps of one run that share a lock file wait here; other processes are kept off by file
-        # locks.
+        # Within this process steps wait here for each other; file locks keep off other processes.
         async with self._making.setdefault(key, asyncio.Lock()):
             if key in self._refused:
                 raise self._refused[key]
