@@ -1,5 +1,6 @@
-"""Names whose objects code may change, as far as the code shows it: what puts steps into an order
-by data flow.
+"""Finds the names whose objects code may change, as far as the code shows it.
+
+The order of steps by data flow (`order: dataflow`) is made from them.
 """
 
 from __future__ import annotations
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
 
+# Known by name alone: code does not show of which type an object is.
 READING_METHODS = frozenset(
     "casefold copy count difference endswith format get index intersection isdisjoint issubset issuperset items join "
     "keys lower lstrip most_common replace rstrip split startswith strip title union upper values".split()
 )
 """Methods of Python's own types that change nothing."""
 _CHANGING_BUILTINS = frozenset({"delattr", "exec", "eval", "next", "setattr", "vars"})
+# What these give shares no part with their arguments: to change it changes no argument.
 _GIVING_NO_PARTS = frozenset(
     "abs all any ascii bin bool bytes callable chr complex dir divmod float format hasattr hash help hex id input int "
     "isinstance issubclass len oct open ord pow print range repr round str type".split()
@@ -66,6 +69,7 @@ def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
                 | ast.NamedExpr(value=value)
             ):
                 yield from _handed_on(value, flat)
+            # The loop binds the parts to its own names, by which its body may change them.
             case ast.For(iter=value) | ast.AsyncFor(iter=value):
                 yield from _parts_of(value, flat)
             case ast.withitem(context_expr=value):
@@ -84,13 +88,16 @@ def _altered(tree: ast.AST, flat: frozenset[str]) -> Iterator[str]:
 
 
 def called_names(cell: ParsedCell) -> frozenset[str]:
-    """The names that are called themselves: an object that is no plain function may change with it."""
+    """The names that are called themselves.
+
+    An object that is no plain function may change when it is called.
+    """
     calls = (node.func for node in ast.walk(cell.tree) if isinstance(node, ast.Call))
     return frozenset(function.id for function in calls if isinstance(function, ast.Name))
 
 
 def instantiated(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
-    """Those of the classes that the code uses: whoever uses its objects may call their methods."""
+    """Those of the classes that the code uses: code that uses its objects may call their methods."""
     used = {node.id for node in ast.walk(cell.tree) if isinstance(node, ast.Name)}
     return sorted(used & classes)
 
@@ -128,9 +135,7 @@ def _handed_on(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
 
 
 def _parts_of(value: ast.expr, flat: frozenset[str]) -> Iterator[str]:
-    """The names whose parts the value gives: by iteration, or as a method or function that only
-    reads gives them.
-    """
+    """The names whose parts the value gives, by iteration or through a call that only reads."""
     match value:
         case ast.Call(func=ast.Attribute(value=held)):
             yield from _parts_of(held, flat)
@@ -153,9 +158,11 @@ def _roots(node: ast.expr) -> Iterator[str]:
 
 
 def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    """A function changes with its calls if it has a default that can, or a decorator that may keep
-    something.
+    """The function's name, if calls may change the function itself.
+
+    They may where it has a default that can change, or a decorator that may keep something.
     """
+    # Python makes defaults once, when the function is defined: all calls share them.
     defaults = [
         *node.args.defaults,
         *(default for default in node.args.kw_defaults if default is not None),
@@ -167,8 +174,9 @@ def _by_definition(node: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str
 
 
 def _changes_itself(node: ast.ClassDef) -> bool:
-    """Whether its methods set attributes of the class by way of `cls`, `type(self)` or
-    `self.__class__`.
+    """Whether its methods set attributes of the class.
+
+    They reach it by `cls`, `type(self)` or `self.__class__`.
     """
     for part in ast.walk(node):
         if isinstance(part, ast.Attribute) and not isinstance(part.ctx, ast.Load):

@@ -62,6 +62,7 @@ class Blocks(Naming):
 
     def visit_Compare(self, node: ast.Compare) -> None:
         self._guard(node)
+        # `a < b < c` computes `c` only where `a < b`.
         self._first_then_maybe([node.left, *node.comparators[:1]], node.comparators[1:])
 
     def visit_Assert(self, node: ast.Assert) -> None:
@@ -82,6 +83,7 @@ class Blocks(Naming):
 
     def visit_While(self, node: ast.While) -> None:
         self.visit(node.test)
+        # The test runs again after each pass, and may read what the body deleted.
         self._loop([*node.body, node.test], node.orelse)
 
     def _loop(self, body: Sequence[ast.AST], orelse: Sequence[ast.stmt]) -> None:
@@ -104,8 +106,10 @@ class Blocks(Naming):
 
     def visit_Try(self, node: ast.Try | ast.TryStar) -> None:
         start, mark = self.state.copy(), len(self.events)
+        # Without handlers an exception ends the code all the same: then the body is certain.
         with self._conditional(1 if node.handlers else 0):
             self._block(node.body)
+        # An exception may come after any part of the body.
         failed = start.perhaps(self.events[mark:])
         ends = [self._branch(self.state, node.orelse)] if node.handlers else [self.state]
         ends.extend(self._branch(failed, [handler]) for handler in node.handlers)
@@ -117,8 +121,9 @@ class Blocks(Naming):
         self.visit_Try(node)
 
     def _finally(self, body: Sequence[ast.stmt], failed: State) -> None:
-        """The block runs whatever happened before: what it reads is judged by what is there at
-        least.
+        """Walk a `finally` block, which runs whatever happened before.
+
+        So what it reads is judged by the names that are there even after a failure.
         """
         normal, mark = self.state, len(self.events)
         self.state = failed.copy()
@@ -139,6 +144,7 @@ class Blocks(Naming):
         if node.name:
             self.bind(node.name)
         self._block(node.body)
+        # Python deletes the name of the exception at the end of the handler.
         if node.name:
             dead = self.state.dead
             self.unbind(node.name)
@@ -171,6 +177,7 @@ class Blocks(Naming):
                     start, [case.pattern, *([case.guard] if case.guard else []), *case.body]
                 )
             )
+            # A pattern that does not match may have bound some of its names already.
             start = start.perhaps(self.events[mark:])
             match case.pattern:
                 case ast.MatchAs(pattern=None) if case.guard is None:
@@ -196,6 +203,7 @@ class Blocks(Naming):
                 ops=[ast.In() | ast.NotIn()],
                 comparators=[right],
             ):
+                # `"x" in globals()` asks for one name, which is known, not for all of them.
                 if outside.is_namespace(right):
                     self.read(name, sure=False)
                     self.followed.add(right)

@@ -10,18 +10,17 @@ from msgspec.structs import replace
 
 
 class Position(Struct, frozen=True, kw_only=True):
-    """A place in code: the index of the cell in the sequence, from 0, and the line in it, from 1."""
+    """A place in code: the index of the cell in the sequence (from 0), the line in it (from 1)."""
 
     cell: int
     line: int
 
 
 class Body(Struct, frozen=True, kw_only=True):
-    """What using a function, a class or an instance of one reads and binds; `surely_reads` when it
-    is called.
+    """What using a function, a class or an instance of one reads and binds.
 
-    `kind` tells whether calling the name runs exactly this (a function), or makes or uses an
-    instance.
+    `surely_reads` and `surely_calls` are certain when it is called. `kind` tells whether calling
+    the name runs exactly this (a function), or makes or uses an instance.
     """
 
     kind: str

@@ -34,7 +34,10 @@ def carried_names(
 
 
 def _handed_to(statement: Statement) -> Iterator[str]:
-    """The functions that the statement only calls, or decorates with: they may keep what they get."""
+    """The functions that the statement calls without using their result, or decorates with.
+
+    They may keep what they get.
+    """
     for node in statement.code.tree.body:
         match node:
             case ast.Expr(value=ast.Call(func=ast.Name(id=name))):
@@ -47,6 +50,7 @@ def _handed_to(statement: Statement) -> Iterator[str]:
 
 
 def _tie(groups: dict[str, set[str]], names: Iterable[str]) -> None:
+    # All names of a group have the same set object, so its identity tells groups apart.
     found = {id(groups[name]): groups[name] for name in names}
     if len(found) < 2:
         return
@@ -69,9 +73,7 @@ def _changeable(statement: Statement) -> frozenset[str]:
 
 
 def _is_constant(value: ast.expr) -> bool:
-    """Whether the value is one that nobody can change: numbers, text, and what operators make of
-    them.
-    """
+    """Whether the value cannot be changed: numbers, text, and what operators make of them."""
     return all(
         isinstance(
             node,

@@ -1,5 +1,7 @@
-"""The text of a cell as Python: plain where it is, through IPython's own input transformation where
-it is not.
+"""The text of a cell as Python.
+
+Text that is Python already stays as it is; other text goes through IPython's own input
+transformation.
 """
 
 from __future__ import annotations
@@ -101,7 +103,7 @@ class _Invalid(Exception):
 
 
 class _UnsendableError(_Invalid):
-    """No kernel can be given it, or none should."""
+    """The text cannot be sent to a kernel, or should not be."""
 
 
 class _TooDeepError(_UnsendableError):
@@ -113,23 +115,20 @@ def _parse(source: str, *, may_fail: bool = False) -> ParsedCell:
     text = source.replace("\r\n", "\n").replace("\r", "\n")
     if text.strip() in _AUTOMAGIC_WORDS or _is_automagic_line(text):
         text = "%" + text.strip()
-    python = (
-        _transformed(text) if _PASTED_PROMPT.match(text) else None
-    )  # that is Python: an annotation of `In[1]`
+    # `In [1]: x` is valid Python too, an annotation of `In[1]`: so the prompt is looked for first.
+    python = _transformed(text) if _PASTED_PROMPT.match(text) else None
     if python is None:
         try:
             return ParsedCell(
                 source=source, python=text, tree=_tree(text, may_fail=may_fail), may_fail=may_fail
             )
-        except (
-            _TooDeepError
-        ):  # the transformation parses too, and crashes Python 3.12.1 on such code
+        # The transformation parses too, and crashes Python 3.12.1 on such code.
+        except _TooDeepError:
             raise
         except _Invalid:
             python = _transformed(text)
-            if (
-                python.rstrip() == text.rstrip() and "get_ipython" not in text
-            ):  # IPython takes indentation away
+            # Unchanged text fails again; changed text may pass: IPython takes indentation away.
+            if python.rstrip() == text.rstrip() and "get_ipython" not in text:
                 raise
     tree = _tree(python, may_fail=may_fail)
     return ParsedCell(
@@ -169,8 +168,9 @@ def _parses(text: str) -> bool:
 
 
 def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
-    """The syntax tree, compiled once as well: that finds what the grammar alone lets pass, like a
-    lone `return`.
+    """The syntax tree of the text, or _Invalid.
+
+    It is compiled once as well, which finds errors that parsing lets pass, like a lone `return`.
     """
     try:
         with warnings.catch_warnings():
@@ -190,8 +190,9 @@ def _tree(text: str, *, may_fail: bool = False) -> ast.Module:
 
 
 def _compile(tree: ast.Module) -> None:
-    """Compile as IPython does: statement by statement, so that `from __future__` may stand anywhere
-    in a cell.
+    """Compile the tree so that `from __future__` may stand anywhere in a cell.
+
+    IPython allows it there, as it compiles statement by statement.
     """
     futures = [
         node
@@ -206,8 +207,9 @@ def _compile(tree: ast.Module) -> None:
 
 
 def _transformed(text: str) -> str:
-    """The text after IPython's transformation; blank lines that it drops at the top are put back,
-    so lines agree.
+    """The text after IPython's transformation, with the same line numbers.
+
+    Blank lines that IPython drops at the top are put back.
     """
     from IPython.core.inputtransformer2 import TransformerManager
 

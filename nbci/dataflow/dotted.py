@@ -29,8 +29,10 @@ def meanings(trees: Iterable[ast.AST]) -> dict[str, str]:
 
 
 def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
-    """The library's name of what the expression refers to; a builtin stands for itself, other
-    variables for nothing.
+    """The library's name of what the expression refers to.
+
+    A name that is not imported is returned as it is, since it may be a builtin; None for its
+    attributes, and for other expressions.
     """
     parts: list[str] = []
     while isinstance(node, ast.Attribute):

@@ -12,14 +12,13 @@ WITHOUT_EFFECT = frozenset(
     "skl2onnx sklearn spacy sqlalchemy statsmodels sympy tabulate tensorflow torch torchaudio torchvision tqdm "
     "transformers wandb xarray xgboost yaml zarr".split()
 )
-"""Packages that change nothing outside themselves when they are imported, beside the standard
-library.
-"""
+"""Packages whose import changes nothing outside themselves, beside the standard library."""
 
 
 def may_have_effect(node: ast.Import | ast.ImportFrom) -> bool:
-    """Whether importing may register something elsewhere, such as a method of DataFrames: then
-    every step does it.
+    """Whether importing may register something elsewhere, such as a method of DataFrames.
+
+    Every step runs such an import, whether it uses its names or not.
     """
     modules = (
         [alias.name for alias in node.names]

@@ -1,4 +1,4 @@
-"""Which values pass between steps: what each takes, from whom, and what it therefore has to give."""
+"""Finds which values pass between steps: what each step takes, from which steps, and gives."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
+# The product of two counts, see `_bound_nowhere`: each guess costs one update of a trie.
 _MOST_GUESSES = 100_000
 _NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
@@ -45,10 +46,10 @@ class StepCode(Struct, frozen=True, kw_only=True):
 
 
 class Take(Struct, frozen=True, kw_only=True):
-    """A value that a step takes, and the nearest steps before it that have it: one, or several at a
-    join.
+    """A value that a step takes, and the nearest steps before it that have it.
 
-    `needed`: the step's code may read it; otherwise the step only passes it on.
+    There is one giver, or several at a join. `needed`: the step's code may read the value;
+    otherwise the step only passes it on.
     """
 
     name: str
@@ -57,8 +58,9 @@ class Take(Struct, frozen=True, kw_only=True):
 
 
 class Give(Struct, frozen=True, kw_only=True):
-    """A value that a step hands on as it stands at its end; `optional`: there may be none, which is
-    no mistake.
+    """A value that a step hands on as it is at the step's end.
+
+    `optional`: there may be no value then, which is no mistake.
     """
 
     name: str
@@ -68,8 +70,8 @@ class Give(Struct, frozen=True, kw_only=True):
 class StepFlow(Struct, frozen=True, kw_only=True):
     """What passes into and out of one step, sorted by name.
 
-    `makes` are names never the same twice that it hands on to all others, though it may not change
-    them.
+    `makes` are names bound to values never the same twice (such as times) that the step hands on
+    to all others, though it may not change them.
     """
 
     name: str
@@ -120,7 +122,7 @@ def flow(
 
 
 def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
-    """The names of every step, following functions and classes into the steps that use them later."""
+    """The names of every step; functions and classes are followed into later steps that use them."""
     known: dict[str, tuple[Body, ...]] = dict(origin.definitions)
     names: list[Names | None] = [None] * len(steps)
     for index in order:
@@ -223,8 +225,9 @@ class _Flowing:
         return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
     def _fresh_users(self) -> Iterable[tuple[str, list[int]]]:
-        """Each of the names never the same twice, with the steps of one notebook that use it:
-        several.
+        """Each name never the same twice, with the steps of one notebook that use it.
+
+        Names that only one step of a notebook uses are left out: no two steps can differ in them.
         """
         for name in self.fresh:
             of_notebook: dict[str, list[int]] = {}
@@ -233,8 +236,10 @@ class _Flowing:
             yield from ((name, users) for users in of_notebook.values() if len(users) > 1)
 
     def _maker(self, users: Sequence[int]) -> int | None:
-        """The step from which all these users have what is never the same twice: the first of their
-        notebook.
+        """The step from which all these users have a value never the same twice.
+
+        It is the first step of their notebook, else the first of the users; None where neither
+        comes before all of them.
         """
         notebook = self.steps[users[0]].notebook
         first = next(step for step in self.graph.order if self.steps[step].notebook == notebook)
@@ -257,8 +262,9 @@ class _Flowing:
         return found
 
     def _deleted(self) -> Iterable[str]:
-        """Names of what all steps make that a step deletes, and a later one uses: it has made them
-        again.
+        """Warn of names that all steps make, one step deletes and a later one uses.
+
+        The later step has made them again, while the whole notebook would not have them.
         """
         for step, names in enumerate(self.names):
             for name in sorted((names.unbinds | names.may_unbind) & self.origin.own):
@@ -309,13 +315,15 @@ class _Flowing:
                 )
 
     def _forward(self) -> None:
-        """For each step the givers of every name it touches, walking in an order where givers come
-        first.
+        """Find for each step the givers of every name it touches.
+
+        The order of the graph has givers before the steps that take from them.
         """
         after: list[Trie] = [None] * len(self.names)
         last = self._last_uses()
         live: set[str] = set()
         for step in self.graph.order:
+            # Only an uncertain step looks at `live`, so only there is it worth shortening.
             live = (
                 {name for name in live if last[name] >= self.rank[step]}
                 if self.names[step].uncertain
@@ -346,6 +354,7 @@ class _Flowing:
         )
         for name in touched | live | self.nowhere if names.uncertain else touched:
             number = self.number.get(name)
+            # No step uses the name, so nobody asks for its givers.
             if number is None:
                 continue
             last = lookup(trie, number, self.levels)
@@ -399,6 +408,7 @@ class _Flowing:
         """The givers that no other of them comes after."""
         if len(givers) < 2:
             return givers
+        # To compare pairs costs the square of their number; many share one search instead.
         if len(givers) > 8:
             return givers - self._before_any(name, givers)
         return frozenset(
@@ -408,8 +418,10 @@ class _Flowing:
         )
 
     def _comes_before(self, name: str, early: int, late: int) -> bool:
-        """Whether giver `early` is an ancestor of giver `late`: then a chain of givers of the name,
-        and of steps that deleted it, leads there.
+        """Whether giver `early` is an ancestor of giver `late`.
+
+        Then a chain of givers of the name, and of steps that deleted it, leads from one to the
+        other.
         """
         pending, seen = [late], {late}
         found = False
@@ -442,6 +454,7 @@ class _Flowing:
     def _backward(self) -> tuple[list[list[Take]], list[set[str]]]:
         takes: list[list[Take]] = [[] for _ in self.names]
         gives: list[set[str]] = [set() for _ in self.names]
+        # Backwards, since a step passes on what steps after it turn out to need.
         for step in reversed(self.graph.order):
             names, have = self.names[step], self.have[step]
             needed = self.uses[step] & have.keys()
@@ -455,8 +468,9 @@ class _Flowing:
         return takes, gives
 
     def _is_made(self, name: str, makers: Givers) -> bool:
-        """Whether the steps surely make values of the name; what cells of all steps made may be as
-        it was.
+        """Whether the steps surely make values of the name.
+
+        A value that cells of all steps made may be unchanged: then the steps agree on it.
         """
         return name not in self.origin.carried or all(
             (maker, name) in self.present for maker in makers

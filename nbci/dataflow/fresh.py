@@ -1,7 +1,7 @@
-"""Names that parameters, imports and functions cells bind to what is never the same twice: times,
-ids, draws.
+"""Finds names that cells run by every step bind to values never the same twice.
 
-Every step runs these cells, and a notebook whose cells share a kernel runs them once.
+Such values are times, ids and random draws; the cells are those of parameters, imports and
+functions. Every step runs these cells, while a notebook whose cells share a kernel runs them once.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ _WITHOUT_ARGUMENTS = frozenset(
     "numpy.random.PCG64 numpy.random.RandomState numpy.random.SeedSequence numpy.random.default_rng "
     "random.Random random.SystemRandom time.ctime time.gmtime time.localtime".split()
 )
-"""What is the same again where it is told from what."""
+"""Calls that give something else each time only without an argument, such as a seed or a time."""
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 _DRAWING_MODULES = ("random.", "numpy.random.", "secrets.", "torch.rand")
+# Functions of these modules that draw nothing: they set or read a generator's state, or make one.
 _NO_DRAWS = frozenset(
     "seed setstate getstate set_state get_state compare_digest Generator MT19937 PCG64 PCG64DXSM Philox "
     "RandomState SFC64 SeedSequence default_rng Random SystemRandom".split()
@@ -41,11 +42,10 @@ _NO_DRAWS = frozenset(
 
 
 def fresh_names(cells: Sequence[tuple[int, ParsedCell]]) -> dict[str, str]:
-    """The names that cells (number, code) bind to what is never the same twice, or to what is made
-    of it.
+    """The names that cells (number, code) bind to values never the same twice, with their places.
 
-    Each comes with its place. It is followed through assignments, and through functions and classes
-    of these cells.
+    Values that are made of such values count as well: they are followed through assignments, and
+    through functions and classes of these cells.
     """
     known = meanings(cell.tree for _, cell in cells)
     found: dict[str, str] = {}
@@ -73,8 +73,9 @@ def _is_fresh(
 
 
 def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
-    """The parts of a statement that run with it: of a function its decorators and defaults, not its
-    body.
+    """The parts of a statement that run with it.
+
+    Of a function these are its decorators and defaults, not its body.
     """
     pending = [node]
     while pending:
@@ -94,6 +95,7 @@ def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
     if isinstance(node.func, ast.Name) and node.func.id in makers:
         return True
     name = dotted(node.func, known) or ""
+    # Without a second argument it formats the current time.
     if name == "time.strftime":
         return len(node.args) == 1
     if name in _WITHOUT_ARGUMENTS:

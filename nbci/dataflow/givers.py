@@ -23,6 +23,7 @@ _EMPTY: tuple[Trie, ...] = (None,) * (1 << _BITS)
 
 def height(count: int) -> int:
     """The levels of a trie for names numbered from 0 to `count` - 1."""
+    # The two signs make the division round up.
     return max(1, -(-count.bit_length() // _BITS))
 
 
@@ -46,11 +47,10 @@ def stored(trie: Trie, key: int, givers: Givers, levels: int) -> Trie:
 
 
 def merged(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
-    """The union of tries, and the numbers of the names for which several differed; merged pairwise,
-    as a tournament.
-    """
+    """The union of tries, and the numbers of the names for which several differed."""
     differing: set[int] = set()
     left = list(tries)
+    # In pairs, as in a tournament: one after the other, the union would be walked for every trie.
     while len(left) > 1:
         pairs = [left[index : index + 2] for index in range(0, len(left), 2)]
         left = [
@@ -61,6 +61,7 @@ def merged(tries: Sequence[Trie]) -> tuple[Trie, list[int]]:
 
 
 def _union(one: Trie, other: Trie, key: int, level: int, differing: set[int]) -> Trie:
+    # Tries share the nodes that no step changed, so most of two branches ends here.
     if one is other or other is None:
         return one
     if one is None:

@@ -1,5 +1,6 @@
-"""Imports in a step's cells that hold in the cells of later steps, as they do where all cells share
-one kernel.
+"""Imports in a step's cells that hold in the cells of later steps, too.
+
+They do so where all cells share one kernel: `from __future__` and star imports.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
-"""Reads of IPython's history (`_`, `Out[3]`) that would find another step's: each step's kernel
-begins its own.
+"""Finds reads of IPython's history (`_`, `Out[3]`) that another step's cells would answer.
+
+They fail in a pipeline, since the kernel of each step begins with an empty history.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ class Lost(Struct, frozen=True, kw_only=True):
 
     @property
     def message(self) -> str:
-        """What is the matter."""
+        """What is wrong with the read."""
         if self.surely:
             return f"`{self.name}`, the value shown last, is read before the step has shown one"
         return f"`{self.name}` goes by the numbers of executed cells, which are others in a step"
@@ -74,7 +75,7 @@ def lost_history(
 def _may_read(cell: ParsedCell) -> bool:
     """Whether its text has a word that could be such a read.
 
-    Python reads other letters than ASCII's as these, too.
+    Text that is not ASCII may have one as well: Python takes some other letters for ASCII's (NFKC).
     """
     return not cell.python.isascii() or _MENTIONED.search(cell.python) is not None
 
@@ -122,9 +123,11 @@ def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
 def _shows(cell: ParsedCell) -> bool:
     """Whether the cell ends with an expression that IPython keeps, as far as can be told."""
     last = cell.tree.body[-1] if cell.tree.body else None
+    # IPython neither shows nor keeps the value of a cell that ends with a semicolon.
     if not isinstance(last, ast.Expr) or cell.source.rstrip().endswith(";"):
         return False
     match last.value:
+        # It gives None, which IPython does not keep.
         case ast.Call(func=ast.Name(id="print")):
             return False
     return True

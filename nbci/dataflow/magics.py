@@ -54,6 +54,8 @@ _HARMLESS_LINE = frozenset(
     "pushd pwd pycat quickref reload_ext rm rmdir save set_env subshell sx system tb tensorboard unalias unload_ext "
     "uv watermark who who_ls whos xmode !".split()
 )
+# The short options that take a value. `memit`, `mprun` (memory_profiler) and `lprun`
+# (line_profiler) are no magics of IPython's own.
 _OPTIONS_WITH_VALUE = {
     "timeit": "nrp",
     "prun": "lsTD",
@@ -106,14 +108,16 @@ def hidden_code(call: ast.Call) -> HiddenCode | None:
     statement = _without_options(magic)[0]
     if magic.cell is None:
         return HiddenCode(text=statement, first_line=0) if magic.name != "capture" else None
+    # The line of `%%timeit` is setup code, which runs before the cell.
     if magic.name == "timeit" and statement.strip():
         return HiddenCode(text=f"{statement}\n{magic.cell}", first_line=0)
     return HiddenCode(text=magic.cell, first_line=1)
 
 
 def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
-    """What the call does to names, with its hidden code parsed as `body`; None when it is no magic
-    call.
+    """What the call does to names; None when it is no magic call.
+
+    `body` is its hidden code, parsed.
     """
     shell = _shell_text(call)
     if shell is not None:
@@ -123,6 +127,7 @@ def effect_of(call: ast.Call, body: ParsedCell | None) -> Effect | None:
         return None
     if magic.name in _RUN_APART:
         return Effect(body=body, apart=True, reads=_without_options(magic)[1])
+    # The line of `%%capture` has at most three options and the name for the output.
     if magic.name == "capture":
         return Effect(
             body=body, binds=tuple(word for word in magic.line.split()[:4] if word.isidentifier())
@@ -191,9 +196,7 @@ def _texts(call: ast.Call) -> list[str] | None:
 
 
 def _without_options(magic: _Magic) -> tuple[str, tuple[str, ...]]:
-    """The statement after the magic's options, and the names that the options mention (`%lprun -f
-    NAME`).
-    """
+    """The statement after the magic's options, and the names in the options (`%lprun -f NAME`)."""
     rest, reads = magic.line, []
     while found := _OPTION.match(rest):
         rest = rest[found.end() :]
@@ -220,8 +223,9 @@ def _script_outputs(line: str) -> tuple[str, ...]:
 
 
 def _expanded(line: str) -> tuple[str, ...]:
-    """The names that IPython puts in for `$name` and `{expression}`; where that fails it leaves the
-    text as it is.
+    """The names whose values IPython puts in for `$name` and `{expression}`.
+
+    Where that fails, IPython leaves the text as it is.
     """
     names = set(_DOLLAR.findall(line))
     for expression in _BRACES.findall(line):

@@ -1,5 +1,6 @@
-"""The module-level names that code binds and needs: what a step makes, and what must be there
-before it runs.
+"""Finds the module-level names that code binds and needs.
+
+They are what a step makes, and what must be there before it runs.
 """
 
 from __future__ import annotations
@@ -60,13 +61,15 @@ def names_of(
     known: Definitions = NONE_KNOWN,
     future_annotations: bool = False,
 ) -> Names:
-    """The names of the cells, run one after the other; `known` are definitions that other code made
-    before.
+    """The names of the cells, run one after the other.
+
+    `known` are definitions that other code made before.
     """
     try:
         walk = Walk(known=known, future_annotations=future_annotations)
         walk.run(cells)
-        if walk.defines_in_loop:  # what an earlier line of the loop uses is known only now
+        # An earlier line of the loop may use, in its next pass, what a later line defines.
+        if walk.defines_in_loop:
             later = {name: _uncertain(bodies) for name, bodies in walk.kept_definitions().items()}
             walk = Walk(known={**known, **later}, future_annotations=future_annotations)
             walk.run(cells)

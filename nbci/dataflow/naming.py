@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 class Naming(ast.NodeVisitor):
-    """What a walk knows; in `inner` walks, over a function's body, names stand for what its use
-    does later.
+    """What a walk knows of names, and how a read, an assignment and a deletion change it.
+
+    In `inner` walks, over a function's body, names stand for what using the function does later.
     """
 
     def __init__(
@@ -103,6 +104,7 @@ class Naming(ast.NodeVisitor):
         return self.depth == 0 and not self.state.dead and not self.may_have_returned
 
     def _class_may_have(self, name: str) -> bool:
+        # A class body looks a name up in itself first, and in the module where it has none yet.
         return (
             bool(self.scopes) and self.scopes[-1].kind == "class" and name in self.scopes[-1].local
         )
@@ -111,6 +113,7 @@ class Naming(ast.NodeVisitor):
         if name in self.state.sure:
             return
         if outside.is_provided(name):
+            # History never travels between steps, so no earlier step's value can be meant.
             if not outside.is_history(name):
                 self.assumes.add(name)
             return
