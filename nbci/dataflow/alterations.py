@@ -97,7 +97,7 @@ def called_names(cell: ParsedCell) -> frozenset[str]:
 
 
 def instantiated(cell: ParsedCell, classes: frozenset[str]) -> list[str]:
-    """Those of the classes that the code uses: code that uses its objects may call their methods."""
+    """Those of the classes that the code uses: it may call methods of their objects."""
     used = {node.id for node in ast.walk(cell.tree) if isinstance(node, ast.Name)}
     return sorted(used & classes)
 

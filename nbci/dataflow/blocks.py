@@ -91,6 +91,7 @@ class Blocks(Naming):
         self.loops += 1
         self._branch(start, body)
         self.loops -= 1
+        # The body may run never, and `break` may end it anywhere: what it does is not certain.
         after = start.perhaps(self.events[mark:])
         self.state = joined([after, self._branch(after, orelse)]) if orelse else after
 

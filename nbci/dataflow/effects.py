@@ -26,5 +26,6 @@ def may_have_effect(node: ast.Import | ast.ImportFrom) -> bool:
         else [node.module or "."]
     )
     roots = {name.partition(".")[0] for name in modules}
+    # A relative import is of the project's own code, of which no list says that it does nothing.
     is_relative = isinstance(node, ast.ImportFrom) and node.level > 0
     return is_relative or not roots <= WITHOUT_EFFECT | sys.stdlib_module_names

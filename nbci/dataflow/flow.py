@@ -29,12 +29,11 @@ _NONE_FRESH: Mapping[str, str] = MappingProxyType({})
 
 
 class StepCode(Struct, frozen=True, kw_only=True):
-    """A step as data flow sees it: its code, and the steps right before it (names of other steps
-    are ignored).
+    """A step as data flow sees it: its code, and the steps right before it.
 
-    `future_annotations`: a step before has `from __future__ import annotations`, which holds here,
-    too. `own` names are made by imports and functions cells of its `notebook`: no step of another
-    one gives them.
+    Names in `after` that are no steps of this flow are ignored. `future_annotations`: a step before
+    has `from __future__ import annotations`, which holds here, too. `own` names are made by imports
+    and functions cells of its `notebook`: no step of another one gives them.
     """
 
     name: str
@@ -82,12 +81,11 @@ class StepFlow(Struct, frozen=True, kw_only=True):
 
 
 class Flow(Struct, frozen=True, kw_only=True):
-    """The values of a pipeline; `warnings` are about joins, `undefined` about names that nobody
-    gives.
+    """The values of a pipeline, and what is to be reported about them.
 
-    `apart` says what steps make each for itself though the whole notebook would not: names never
-    the same twice, and names that an earlier step deleted; and which steps may lack subclasses that
-    the whole notebook has.
+    `warnings` are about joins, `undefined` about names that no step gives. `apart` says what steps
+    make each for itself though the whole notebook would not: names never the same twice, and names
+    that an earlier step deleted; and which steps may lack subclasses that the whole notebook has.
     """
 
     steps: tuple[StepFlow, ...]
@@ -122,7 +120,7 @@ def flow(
 
 
 def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
-    """The names of every step; functions and classes are followed into later steps that use them."""
+    """The names of every step; functions and classes are followed into later steps."""
     known: dict[str, tuple[Body, ...]] = dict(origin.definitions)
     names: list[Names | None] = [None] * len(steps)
     for index in order:
@@ -330,6 +328,7 @@ class _Flowing:
                 else live
             )
             trie, differing = merged([after[before] for before in self.graph.before[step]])
+            # Where branches differ, one giver may come before another, whose value is the later.
             for number in differing:
                 givers = self._nearest(self.wanted[number], lookup(trie, number, self.levels))
                 trie = stored(trie, number, givers, self.levels)
@@ -434,6 +433,7 @@ class _Flowing:
             for giver in self.last[step].get(name, NO_GIVERS):
                 if giver == early:
                     found = True
+                # Steps of a lower rank cannot come after `early`.
                 elif giver not in seen and self.rank[giver] > self.rank[early]:
                     seen.add(giver)
                     pending.append(giver)

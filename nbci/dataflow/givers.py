@@ -1,9 +1,8 @@
-"""For every name, the nearest earlier steps that have it, carried forward along a graph at little
-cost.
+"""For every name, the nearest earlier steps that have it, carried forward along a graph.
 
-A persistent trie: a step that changes a few names shares all the rest with the step before, and a
-join compares only what its branches changed. So ten thousand steps cost about as many small
-updates, not a copy of all names each.
+They are kept in a persistent trie: a step that changes a few names shares all the rest with the
+step before, and a join compares only what its branches changed. So ten thousand steps cost about as
+many small updates, not a copy of all names each.
 """
 
 from __future__ import annotations

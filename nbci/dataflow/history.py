@@ -50,9 +50,11 @@ class Lost(Struct, frozen=True, kw_only=True):
 def lost_history(
     cells: Sequence[ParsedCell], given: frozenset[str] = frozenset()
 ) -> Iterator[Lost]:
-    """The reads in a step's cells that no cell of the step answers; `given` are names that every
-    step binds.
+    """The reads in a step's cells that no cell of the step answers.
+
+    `given` are names that every step binds.
     """
+    # Few cells mention the history, and a search of the text is cheaper than a walk over the tree.
     if not any(_may_read(cell) for cell in cells):
         return
     shown, bound = 0, set(given)

@@ -64,6 +64,7 @@ _OPTIONS_WITH_VALUE = {
     "mprun": "fTc",
 }
 _CALLS = frozenset({"run_line_magic", "run_cell_magic", "system", "getoutput"})
+# `$$` is how IPython writes a plain dollar sign for the shell.
 _DOLLAR = re.compile(r"(?<!\$)\$([A-Za-z_]\w*)")
 _BRACES = re.compile(r"\{([^{}]+)\}")
 _OPTION = re.compile(r"\s*(?:--[\w-]+|-([A-Za-z])([^\s]*))(?:\s+|$)")

@@ -165,6 +165,7 @@ class Naming(ast.NodeVisitor):
     def _surely_call(self, name: str, seen: frozenset[str] = frozenset()) -> None:
         """The function runs here: what it surely reads is surely read."""
         bodies = self._bodies(name)
+        # Bound once here, or only by other code: else it is not certain which function runs.
         if name in seen or len(bodies) != 1 or self.times_bound[name] != (name in self.state.sure):
             return
         if name in self._reach(name).binds or bodies[0].kind != "function":

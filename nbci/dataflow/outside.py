@@ -1,6 +1,4 @@
-"""Names that Python and IPython provide, and code that reaches names by ways that no one can
-follow.
-"""
+"""Names that Python and IPython provide, and code that reaches names in untraceable ways."""
 
 from __future__ import annotations
 
@@ -26,8 +24,9 @@ BROUGHT_BY_SOME_KERNELS = {
     **dict.fromkeys(("dbutils", "displayHTML", "table"), "Databricks' kernels bring it"),
 }
 SUBCLASSES = "__subclasses__"
-"""Stands among the names that code reads for all classes: who asks for subclasses names none of
-them.
+"""Stands for all classes among the names that code reads.
+
+Code that asks a class for its subclasses names none of them.
 """
 NAMESPACES = frozenset({"globals", "locals", "vars", "dir"})
 _SHELL_CALLS = frozenset(
@@ -49,7 +48,9 @@ _SAFE_DECORATORS = frozenset(
     "getter jit lru_cache njit no_grad override overload property setter singledispatch staticmethod total_ordering "
     "wraps".split()
 )
+# `warnings.catch_warnings` catches no exceptions, unlike others with such a name.
 _SWALLOWING = re.compile("suppress|raises|ignore|catch(?!_warnings)|swallow")
+# Handlers of these never catch a NameError, so a missing name still ends the step.
 _BEYOND_NAME_ERROR = frozenset(
     name
     for name, value in vars(builtins).items()
@@ -79,8 +80,9 @@ def is_provided(name: str) -> bool:
 
 
 def is_namespace(node: ast.AST) -> bool:
-    """Whether the expression is the module's namespace as a dictionary: `globals()`, `locals()`,
-    `vars()`.
+    """Whether the expression is the module's namespace as a dictionary.
+
+    `globals()`, `locals()`, `vars()`, `dir()` and IPython's `user_ns` count as such.
     """
     match node:
         case ast.Call(func=ast.Name(id=name), args=[], keywords=[]):
@@ -91,8 +93,9 @@ def is_namespace(node: ast.AST) -> bool:
 
 
 def module_of_names(node: ast.AST) -> str | None:
-    """The module whose attributes are names of every cell, if the expression is one: `__main__`,
-    `builtins`.
+    """The module whose attributes are names of every cell, if the expression is one.
+
+    Such modules are `__main__` and `builtins`.
     """
     match node:
         case ast.Name(id="__main__" | "builtins" | "__builtin__" | "__builtins__" as name):
@@ -126,8 +129,9 @@ def unfollowable(call: ast.Call) -> str | None:
 
 
 def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
-    """Why the expression may give whoever has its value names of the module that stand nowhere, if
-    so.
+    """Why the expression's value may lead to names of the module that the code does not show.
+
+    None if it does not.
     """
     match node:
         case ast.Call(func=ast.Name(id="exec" | "eval" as name)):
@@ -152,21 +156,23 @@ def reads_any_name(node: ast.expr, *, at_module_level: bool) -> str | None:
 
 
 def finds_definitions(source: str) -> bool:
-    """Whether the code may come upon functions and classes that it does not name: pickles, tests,
-    listings.
+    """Whether the code may find functions and classes that it does not name.
+
+    Pickles, test runners and listings of names do.
     """
     return _FINDING.search(source) is not None
 
 
 def names_in_formula(text: str) -> Iterator[str]:
-    """The names that a library takes from around its caller: all of a formula (`y ~ x`), those
-    behind `@`.
+    """The names in a text that a library looks up where it was called from.
+
+    They are all names of a formula (`y ~ x`), and in other texts those after `@`.
     """
     yield from (_NAME if "~" in text else _AT_NAME).findall(text)
 
 
 def names_in_evaluated(call: ast.Call) -> Iterator[str]:
-    """The names in the texts that the call evaluates, as `pandas.eval` and `numexpr.evaluate` do."""
+    """The names in texts that the call evaluates, as `pandas.eval` and `numexpr.evaluate` do."""
     match call.func:
         case ast.Attribute(attr=attr) if attr in _EVALUATORS:
             for node in (part for arg in call.args for part in ast.walk(arg)):
@@ -180,8 +186,9 @@ def names_in_expression(text: str) -> Iterator[str]:
 
 
 def _is_given_as_text(call: ast.Call) -> bool:
-    """Whether what the call evaluates, if anything, is a text as it stands there, so that its names
-    can be read.
+    """Whether what the call evaluates is a literal text, or nothing.
+
+    Then its names can be read from the code.
     """
     given = [
         *call.args[:1],

@@ -1,5 +1,6 @@
-"""Definitions that do nothing but bind their name: without them, whoever does not use them runs as
-with them.
+"""Finds definitions that do nothing but bind their name.
+
+Steps that do not use them run in the same way without them.
 """
 
 from __future__ import annotations
@@ -20,18 +21,18 @@ _DISPLAYS = (
 _ANNOTATIONS = (*_DISPLAYS, ast.Name, ast.Attribute, ast.Subscript, ast.BinOp, ast.BitOr)
 _PLAIN_DECORATORS = frozenset({"staticmethod", "classmethod", "property"})
 _PROPERTY_PARTS = frozenset({"setter", "getter", "deleter"})
+# Python calls it whenever a class is derived, so a base class that has it does more.
 _HOOK = "__init_subclass__"
 PLAIN_BASES = frozenset(
     name
     for name, value in vars(builtins).items()
     if isinstance(value, type) and issubclass(value, BaseException)
 ) | {"object"}
-"""Built-in classes that take no note of who derives from them."""
+"""Built-in classes that do nothing when a class is derived from them."""
 
 
 def plain_bases(node: ast.stmt) -> tuple[str, ...] | None:
-    """The bases of a plain class, none for a plain function; None for a definition that may do
-    more.
+    """The bases of a plain class, () for a plain function, None for what may do more.
 
     Plain are definitions without decorators and metaclasses, with constant defaults and attributes.
     What a base class does with its subclasses is for the caller to say.

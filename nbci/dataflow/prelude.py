@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """A top-level statement of an imports or functions cell, with its decorators and the comments
-    right above it.
+    """A top-level statement of an imports or functions cell.
 
-    `line` is where `text` begins in the cell, from 1; `always` marks imports that every step runs:
-    they bind names that nobody can list, or may have an effect. `plain_bases` are those of a
-    definition that has no effect, if they have none; None for all other statements.
+    `text` has its decorators and the comments right above it, too. `line` is where `text` begins in
+    the cell, from 1; `always` marks imports that every step runs: they bind names that nobody can
+    list, or may have an effect. `plain_bases` are those of a definition that has no effect, if they
+    have none; None for all other statements.
     """
 
     cell: int
@@ -111,8 +111,9 @@ def reach(
 
 
 def named(statements: Sequence[Statement], mentions: Iterable[str]) -> frozenset[str]:
-    """The names that steps with these mentions use, through the imports and definitions that they
-    reach.
+    """The names that steps with these mentions use.
+
+    They use names through the imports and definitions that they reach, too.
     """
     binders = _binders(statements)
     pending = [*mentions]
@@ -132,8 +133,9 @@ def _is_idle(
     binders: Mapping[str, Sequence[int]],
     unnamed: Set[int],
 ) -> bool:
-    """Whether a definition that no step names has no effect: nor has any class that takes note of
-    its subclasses.
+    """Whether a definition that no step names has no effect.
+
+    A class has none only if its bases have none: a base may do something when it is derived from.
     """
     bases = statements[index].plain_bases
     if bases is None:
@@ -187,12 +189,15 @@ def _statement(
 def _text(
     python: str, lines: Sequence[str], node: ast.stmt, above: int, below: int
 ) -> tuple[str, int]:
-    """The statement's exact text and its first line; `above` is where the one before ends, `below`
-    the next begins.
+    """The statement's exact text and its first line.
+
+    `above` is the line where the statement before ends, `below` the one where the next begins.
     """
+    # The syntax tree counts a definition from its `def` or `class`, not from its decorators.
     first = min([node.lineno, *(part.lineno for part in getattr(node, "decorator_list", ()))])
     last = node.end_lineno or node.lineno
-    if first == above or last == below:  # it shares a line with another
+    # It shares a line with another statement, so whole lines would be too much.
+    if first == above or last == below:
         return ast.get_source_segment(python, node) or "", first
     while first - 1 > above and lines[first - 2].lstrip().startswith("#"):
         first -= 1

@@ -16,7 +16,10 @@ _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Scope(Struct, kw_only=True):
-    """A block inside the module; `bound` are the names that a class body has surely bound so far."""
+    """A block inside the module.
+
+    `bound` are the names that a class body has surely bound so far.
+    """
 
     kind: Literal["function", "class", "comprehension"]
     local: frozenset[str]
@@ -30,6 +33,7 @@ def leads_to_module(name: str, scopes: Sequence[Scope]) -> bool:
     innermost = len(scopes) - 1
     for index in range(innermost, -1, -1):
         scope = scopes[index]
+        # Functions and comprehensions in a class body do not see the names of the class.
         if scope.kind == "class" and index != innermost:
             continue
         if name in scope.module:
@@ -42,11 +46,13 @@ def leads_to_module(name: str, scopes: Sequence[Scope]) -> bool:
 def binding_scope(name: str, scopes: Sequence[Scope], *, walrus: bool = False) -> Scope | None:
     """The scope that an assignment to the name binds it in; None is the module."""
     for scope in reversed(scopes):
+        # PEP 572: `:=` in a comprehension binds the name around it.
         if walrus and scope.kind == "comprehension":
             continue
         if name in scope.module:
             return None
-        if scope.kind == "function" and name not in scope.local:  # nonlocal
+        # The name is `nonlocal`: every other name that a function assigns is its own.
+        if scope.kind == "function" and name not in scope.local:
             continue
         return scope
     return None
@@ -127,8 +133,9 @@ def _bound_by(node: ast.AST) -> Iterable[str]:
 
 
 def _own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
-    """The nodes of a block without those of the scopes inside it; a walrus in a comprehension
-    belongs to the block.
+    """The nodes of a block without those of the scopes inside it.
+
+    The target of a `:=` in a comprehension belongs to the block.
     """
     pending: list[tuple[ast.AST, bool]] = [(node, False) for node in body]
     while pending:

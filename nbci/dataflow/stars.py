@@ -21,11 +21,11 @@ _STAR = re.compile(r"^[ \t]*from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]*\(?[ \t
 def stars_of(
     texts: Iterable[str], folders: Sequence[str], read: Callable[[str], bytes | None]
 ) -> Stars:
-    """The names that the star imports in these texts bind, by module: of those modules that `read`
-    has.
+    """The names that the star imports in these texts bind, by module.
 
-    `folders` are where Python looks for modules of the project, `read` gives the content of a file,
-    None where there is none. A module of which not all is sure is left out.
+    Only modules that `read` can read are in the result. `folders` are where Python looks for
+    modules of the project, `read` gives the content of a file, None where there is none. A module
+    of which not all is sure is left out.
     """
     modules = dict.fromkeys(module for text in texts for module in _STAR.findall(text))
     if not modules:
@@ -44,6 +44,7 @@ class _Modules:
     def public(self, module: str) -> tuple[str, ...] | None:
         """The names that a star import of the module binds; None where they cannot be told."""
         found = self._source(module)
+        # A module is pending while modules import each other in a circle.
         if found is None or module in self.pending:
             return None
         self.pending.add(module)
@@ -70,6 +71,7 @@ class _Modules:
         declared = [
             node for node in ast.walk(tree) if isinstance(node, ast.Name) and node.id == "__all__"
         ]
+        # A second mention of `__all__` may change it, in ways that cannot be followed.
         if declared:
             return _listed(tree) if len(declared) == 1 else None
         package = module if is_package else module.rpartition(".")[0]
@@ -111,5 +113,6 @@ def _bound(text: str, inner: Stars) -> tuple[str, ...] | None:
         names = names_of([parse_cell(text, stars=inner)])
     except CellSyntaxError:
         return None
+    # Without `__all__`, a star import leaves out names that begin with an underscore.
     public = sorted(name for name in names.binds if not name.startswith("_"))
     return tuple(public) if not names.uncertain and names.surely_binds.issuperset(public) else None

@@ -1,5 +1,6 @@
-"""What is known, at one point of the code, of the module's names: bound surely, bound maybe,
-deleted surely.
+"""What is known of the module's names at one point of the code.
+
+A name may be surely bound, maybe bound, or surely deleted.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class State(Struct):
-    """`maybe` includes `sure`; `dead` code is never reached."""
+    """The names that are bound surely, maybe, and deleted surely (`gone`).
+
+    `maybe` includes `sure`; `dead` code is never reached.
+    """
 
     sure: set[str] = field(default_factory=set)
     maybe: set[str] = field(default_factory=set)
@@ -37,8 +41,9 @@ class State(Struct):
         self.gone.add(name)
 
     def perhaps(self, events: Iterable[tuple[str, bool]]) -> State:
-        """The knowledge after any part of the events (name, whether bound) may have happened, in
-        any number.
+        """The knowledge after any of the events (name, whether bound) may have happened.
+
+        Each may have happened any number of times, or never.
         """
         after = self.copy()
         for name, bound in events:
@@ -52,6 +57,7 @@ class State(Struct):
 
 def joined(states: Sequence[State]) -> State:
     """What is known when any one of the states may have led here."""
+    # Ways that ended before, as with `raise`, do not lead here.
     live = [state for state in states if not state.dead]
     if not live:
         return State(

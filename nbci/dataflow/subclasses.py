@@ -1,4 +1,4 @@
-"""Code that asks a class for its `__subclasses__()` uses classes that it does not name."""
+"""Finds code that asks a class for its `__subclasses__()`, and so uses classes it does not name."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def with_subclasses(names: Sequence[Names]) -> list[frozenset[str]]:
-    """What each step reads, and where it asks for subclasses: all classes that steps define, too."""
+    """What each step reads; where it asks for subclasses, all classes that steps define, too."""
     defined = frozenset().union(*map(defined_classes, names))
     return [
         (found.needs | found.assumes | defined)
@@ -35,7 +35,10 @@ def defined_classes(names: Names) -> frozenset[str]:
 
 
 def makes_unnamed_classes(cells: Iterable[ParsedCell]) -> bool:
-    """Whether functions of the code make classes, or calls of `type` do: no name may lead to these."""
+    """Whether functions of the code, or calls of `type`, make classes.
+
+    No name may lead to such classes.
+    """
     nodes = [node for cell in cells for node in ast.walk(cell.tree)]
     inside = [
         part for node in nodes if isinstance(node, ast.FunctionDef) for part in ast.walk(node)
@@ -45,6 +48,7 @@ def makes_unnamed_classes(cells: Iterable[ParsedCell]) -> bool:
 
 def _calls_type(node: ast.AST) -> bool:
     match node:
+        # With three arguments `type` makes a class; with one it only gives an object's type.
         case ast.Call(func=ast.Name(id="type"), args=[_, _, _]):
             return True
         case ast.Call(func=ast.Attribute(attr="new_class")):

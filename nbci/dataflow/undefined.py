@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class Undefined(Struct, frozen=True, kw_only=True):
-    """A name that nobody gives to the step that reads it; `cell` is the index among the step's
-    cells, from 0.
+    """A name that no step gives to the step that reads it.
 
-    `error`: reading it surely fails; `warning`: it may be defined in a way that cannot be followed
-    (`reason`); `possible`: only some paths read it.
+    `cell` is the index among the step's cells, from 0. `error`: reading it surely fails; `warning`:
+    it may be defined in a way that cannot be followed (`reason`); `possible`: only some paths read
+    it.
     """
 
     step: str
@@ -52,12 +52,12 @@ NOTHING_BROUGHT = Brought()
 
 
 class Origin(Struct, frozen=True, kw_only=True):
-    """What every step has before any value comes: parameters, imports and functions cells, Python
-    itself.
+    """What every step has before it gets any value.
 
-    `carried` are names of theirs whose objects a step may change; where it does, they are values
-    from there on. Each leads to the names that may share objects with it. `brought` are names that
-    its kernel may bring, with the reason.
+    It comes from parameters, imports and functions cells, and Python itself. `carried` are names of
+    theirs whose objects a step may change; where it does, they are values from there on. Each leads
+    to the names that may share objects with it. `brought` are names that its kernel may bring, with
+    the reason.
     """
 
     params: frozenset[str]
@@ -102,8 +102,9 @@ class Origin(Struct, frozen=True, kw_only=True):
         return name in self.own or is_provided(name) or name == outside.SUBCLASSES
 
     def makes_value(self, name: str, names: Names) -> bool:
-        """Whether the code makes a value of the name, for later steps, out of nothing or of what
-        all steps have.
+        """Whether the code makes a value of the name for later steps.
+
+        It makes one out of nothing, or out of what all steps have.
         """
         if is_history(name):
             return False
@@ -121,8 +122,9 @@ class Origin(Struct, frozen=True, kw_only=True):
 def _held(
     definitions: Definitions, variables: frozenset[str], carried: Mapping[str, frozenset[str]]
 ) -> Definitions:
-    """What the functions do that variables may hold, as after `register(f)`: who uses the variable
-    may call them.
+    """What the functions do that variables may hold, as after `register(f)`.
+
+    Code that uses the variable may call them.
     """
     held = {}
     for name in variables & carried.keys():
@@ -140,8 +142,9 @@ def undefined_names(
     *,
     guessed: frozenset[str] = frozenset(),
 ) -> tuple[Undefined, ...]:
-    """What is missing, in the order of the steps and then of their lines; who has a `guessed` name
-    may have it not.
+    """What is missing, in the order of the steps and then of their lines.
+
+    A step to which a `guessed` name is given may get no value for it after all.
     """
     missing = _Missing(steps, before, names, origin)
     found: list[Undefined] = []
@@ -176,6 +179,7 @@ class _Missing:
     def entry(self, step: int, name: str) -> Undefined:
         cell, line, _ = self.place(step, name)
         ancestors = self._ancestors(step)
+        # Any code before the read may have made the name in a way that cannot be followed.
         reason = next(
             (why for code in (step, *sorted(ancestors)) for why in self.names[code].uncertain),
             next(iter(self.origin.uncertain), None),

@@ -56,6 +56,7 @@ class Walk(Blocks):
             self.visit(node.value)
         if node.value is not None or not isinstance(node.target, ast.Name):
             self.visit(node.target)
+        # Python does not evaluate the annotations of a function's own variables.
         if self.scopes and self.scopes[-1].kind == "function":
             self._mention(node.annotation)
         else:
@@ -117,8 +118,10 @@ class Walk(Blocks):
             self.changes.add(node.id)
 
     def _name_of_module(self, node: ast.Attribute, module: str) -> None:
-        """`__main__.x` is the name `x`; what `builtins.x = …` defines is there in this step's
-        kernel only.
+        """Note what an attribute of a module means for names.
+
+        `__main__.x` is the name `x`; what `builtins.x = …` defines exists in this step's kernel
+        only.
         """
         if module == "__main__":
             stored = isinstance(node.ctx, ast.Store)
@@ -166,7 +169,8 @@ class Walk(Blocks):
 
     def visit_TypeAlias(self, node: ast.AST) -> None:
         """`type X = …`: the value is computed when it is asked for."""
-        target = getattr(node, "name")  # noqa: B009  # the class exists from Python 3.12 on
+        # By getattr, since ast.TypeAlias exists only from Python 3.12 on.
+        target = getattr(node, "name")  # noqa: B009
         with (
             self._scope(scopes.Scope(kind="function", local=scopes.type_parameter_names(node))),
             self._conditional(),
@@ -224,8 +228,9 @@ class Walk(Blocks):
         return scopes.binding_scope(name, self.scopes) is None
 
     def _define(self, name: str | None, node: scopes.FunctionNode) -> None:
-        """The function's body is for later: kept under the name that leads to it, or taken as used
-        here.
+        """Keep what the function's body does, under the name that leads to the function.
+
+        The body runs later; where no name leads to it, it is taken as used here.
         """
         owner = self.owner or name
         if self.inner or owner is None:
@@ -249,6 +254,7 @@ class Walk(Blocks):
         plain = isinstance(node, ast.FunctionDef | ast.Lambda) and not getattr(
             node, "decorator_list", ()
         )
+        # A call of a generator or coroutine runs nothing yet; a decorator may replace the function.
         certain = plain and not walk.yields
         return Body(
             kind=kind,
@@ -290,8 +296,9 @@ class Walk(Blocks):
         self._reached.clear()
 
     def _carry(self, targets: Sequence[ast.expr], value: ast.expr) -> None:
-        """What the value is made of goes with it: instances of classes, functions handed on without
-        a call.
+        """Keep for the targets what using the value's parts does.
+
+        Such parts are instances of classes, and functions that are handed on without a call.
         """
         if self.inner or not (self.definitions or self.known):
             return
@@ -363,6 +370,7 @@ class Walk(Blocks):
     def _comprehension(
         self, generators: Sequence[ast.comprehension], results: Sequence[ast.expr]
     ) -> None:
+        # Python evaluates the first iterable outside the comprehension's scope.
         self.visit(generators[0].iter)
         local = frozenset(
             name for generator in generators for name in scopes.target_names(generator.target)
@@ -424,6 +432,7 @@ class Walk(Blocks):
 
     def _magic_body(self, body: ParsedCell, *, apart: bool) -> None:
         outer, self.effects = self.effects, body.effects
+        # `%timeit` and its like run the code in a function, so that its names stay there.
         if apart:
             function = ast.parse("def _(): pass").body[0]
             if isinstance(function, ast.FunctionDef):
