@@ -14,18 +14,19 @@ def main() -> int:
     from nbci.cli.main import run
 
     code = run(sys.argv[1:])
+    # Other threads may still be writing: Python waits for them at its end, `_leave` does not.
     alone = "threading" not in sys.modules or sys.modules["threading"].active_count() == 1
-    is_watched = (
-        sys.gettrace() is not None or sys.getprofile() is not None
-    )  # by what has to write down what it saw
+    # A debugger, a profiler or a measurement of coverage writes its result when Python ends.
+    is_watched = sys.gettrace() is not None or sys.getprofile() is not None
     if (alone or _is_interrupted(code)) and not is_watched:
         _leave(code)
     return code
 
 
 def _open_what_was_closed() -> None:
-    """Give standard streams that were closed a place, or the next file to be opened would be taken
-    for them.
+    """Open standard streams that were closed on the null device.
+
+    Else the next files to be opened would get their numbers and be taken for them.
     """
     for number, (name, mode) in enumerate((("stdin", "r"), ("stdout", "w"), ("stderr", "w"))):
         if getattr(sys, name) is not None:
@@ -51,17 +52,22 @@ def _is_open(descriptor: int) -> bool:
 
 
 def _is_interrupted(code: int) -> bool:
-    """Then threads that talk with a remote that answers no more are not waited for."""
+    """Whether the command was interrupted.
+
+    Then nbci does not wait for threads that talk with a remote which no longer answers.
+    """
     from nbci.errors import ExitCode
 
     return code == ExitCode.INTERRUPTED
 
 
 def _leave(code: int) -> None:
-    """End at once, with nothing left undone: taking all objects apart would take as long as a small
-    command.
+    """End the process at once, after exit handlers have run and output is flushed.
+
+    Python's own way, which takes all objects apart, would take as long as a small command.
     """
-    atexit._run_exitfuncs()  # noqa: SLF001 - what Python does first when it ends; there is no other name for it
+    # What Python does first when it ends; there is no public name for it.
+    atexit._run_exitfuncs()  # noqa: SLF001
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(OSError, ValueError, AttributeError):
             stream.flush()

@@ -1,4 +1,4 @@
-"""Which commit this nbci was made of: for `nbci --version`, and for reports of mistakes in nbci."""
+"""Finds the commit that this nbci was built from, for `nbci --version` and for bug reports."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ _LENGTH = 10
 
 
 def build_commit() -> str | None:
-    """The commit, shortened: noted in a wheel, asked of git in a checkout; None where neither says.
+    """The commit, shortened, or None where it is not known.
 
-    `+` at its end stands for files that were changed since.
+    A wheel has it in a file, in a checkout git knows it. `+` at its end stands for files that were
+    changed since.
     """
     noted = resources.files("nbci").joinpath("commit.txt")
     if noted.is_file():

@@ -1,4 +1,4 @@
-"""Command lines of other programs, in which a name from outside is never read as an option."""
+"""Builds command lines of other programs, in which names from outside are never options."""
 
 from __future__ import annotations
 
@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 _END_OF_OPTIONS = "--end-of-options"
 _WITHOUT_IT = "rev-parse"
-"""Until git 2.30 it printed the mark instead of heeding it:
-https://github.com/git/git/commit/3a1f91cfd9.
+"""The git command that gets no such mark: until git 2.30 it printed the mark instead of heeding it.
+
+See https://github.com/git/git/commit/3a1f91cfd9.
 """
 
 
 def git_command(
     folder: Path, words: Sequence[str], operands: Sequence[str] = (), paths: Sequence[str] = ()
 ) -> list[str]:
-    """The command line of a git command: `words` are nbci's own, `operands` and `paths` may come
-    from anywhere.
+    """The command line of a git command.
+
+    `words` are nbci's own; `operands` and `paths` may come from anywhere.
 
     >>> from pathlib import Path
     >>> git_command(Path("."), ["ls-remote", "--tags"], ["origin"])
@@ -40,8 +42,9 @@ def git_command(
 
 
 def checked_operand(operand: str) -> str:
-    """A URL, revision, reference or name as it is; UsageError where a program could take it for
-    something else.
+    """A URL, revision, reference or name, unchanged.
+
+    UsageError where a program could take it for something else.
     """
     if operand.startswith("-"):
         raise UsageError(
@@ -54,11 +57,13 @@ def checked_operand(operand: str) -> str:
 
 
 def without_lfs(environ: Mapping[str, str]) -> dict[str, str]:
-    """Where git-lfs is set up and not installed, its files count as they lie there, as pointers:
-    settings of git.
+    """Environment variables with which git works where git-lfs is set up but not installed.
+
+    Files of git-lfs then count as they are in the working tree, as pointers.
     """
     if shutil.which("git-lfs") is not None:
         return {}
+    # git numbers such settings from 0: those that the environment has already keep theirs.
     known = environ.get("GIT_CONFIG_COUNT", "")
     first = int(known) if known.isdecimal() else 0
     settings = {"required": "false", "clean": "", "smudge": "", "process": ""}

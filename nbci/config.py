@@ -72,7 +72,7 @@ class Project(Struct, frozen=True, kw_only=True):
 
     @property
     def locks_folder(self) -> Path:
-        """Where runs of this project wait for each other."""
+        """Where the lock files are by which runs of this project wait for each other."""
         return self.root / ".nbci" / "locks"
 
     @property
@@ -82,7 +82,7 @@ class Project(Struct, frozen=True, kw_only=True):
 
     @property
     def displaced_folder(self) -> Path:
-        """What `nbci checkout` moved out of the way, and is kept nowhere else; nothing removes it."""
+        """What `nbci checkout` moved out of the way: the only copy, which nothing removes."""
         return self.root / ".nbci" / "displaced"
 
     def relative(self, path: Path) -> str:
@@ -132,6 +132,7 @@ def _table(path: Path) -> dict[str, Any] | None:
 
 
 def _parsed(text: str, path: Path) -> dict[str, Any] | None:
+    # Most projects have no such table: then neither the import nor the parsing is needed.
     if "[tool.nbci" not in text:
         return None
     import tomllib
@@ -153,6 +154,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
                 hint=f"did you mean {close!r}?" if close else f"the keys are {', '.join(_KEYS)}",
                 where=where,
             )
+        # In Python, true and false are of type int, too.
         if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
             raise UsageError(
                 f"[tool.nbci] {key}: {value!r} is not of type {_KEYS[key].__name__}", where=where
@@ -173,7 +175,7 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
 
 
 def _remote(store: dict[str, Any], where: Location) -> str | None:
-    """`store.remote`; there is no other key."""
+    """The value of `store.remote`; UsageError for any other key."""
     for key, value in store.items():
         if key != "remote":
             raise UsageError(
@@ -211,8 +213,9 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
 
 
 def dvc_folder(root: Path) -> Path | None:
-    """The `.dvc` folder that the project belongs to, at its root or above, up to where git's
-    repository begins.
+    """The `.dvc` folder that the project belongs to; None where there is none.
+
+    It is at the project's root or above, within the same git repository.
     """
     for folder in (root, *root.parents):
         if (folder / ".dvc").is_dir():

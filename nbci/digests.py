@@ -1,5 +1,6 @@
-"""The digest by which values, notebooks and the files that steps were seen to read are known:
-BLAKE3.
+"""Computes the digest (BLAKE3) by which nbci identifies contents.
+
+The contents are values, notebooks and the files that steps were seen to read.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ _PIECE_BYTES = 1 << 20
 def file_digest(path: Path | str) -> tuple[str, int]:
     """The digest of the file's bytes in hex, and their number.
 
-    The file is read, not mapped: to map what somebody else cuts short meanwhile would be the end of
-    this process.
+    The file is read, not mapped into memory: if another process made a mapped file shorter
+    meanwhile, the system would end this process.
     """
     from blake3 import blake3
 

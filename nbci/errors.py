@@ -1,5 +1,6 @@
-"""What can go wrong, grouped by who must act; the command line turns these into output and an exit
-code.
+"""The errors that nbci raises, grouped by who must act.
+
+The command line turns them into output and an exit code.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """The answer of a command to its shell; `schemas/exit-codes.json` holds the same table for
-    others.
+    """The exit code of a command.
+
+    `schemas/exit-codes.json` holds the same table for other programs.
     """
 
     SUCCESS = 0
@@ -42,10 +44,10 @@ class Location:
         column: int | None = None,
         find: Callable[[], tuple[int, int]] | None = None,
     ) -> None:
-        """`cell`, `line` and `column` count from 1; `first_line` is the cell's own, to recognise it
-        by.
+        """Note the place; `cell`, `line` and `column` count from 1.
 
-        `find` gives line and column, when somebody wants to know.
+        `first_line` is the cell's first line, by which people recognise the cell. `find` gives
+        line and column, and is called only when one of them is read.
         """
         self.path = path
         self.cell = cell
@@ -80,7 +82,7 @@ class Location:
 
 
 class NbciError(Exception):
-    """The root: what happened, where, and what to do about it.
+    """The base class of nbci's errors: what happened, where, and what to do about it.
 
     `message` is one sentence without a final full stop; `hint` says what to do, `where` names the
     place.
@@ -107,7 +109,7 @@ class UsageError(NbciError):
 
 
 class StepError(NbciError):
-    """A step of the user's failed."""
+    """One of the user's steps failed."""
 
     exit_code = ExitCode.STEP_FAILED
 
@@ -119,14 +121,15 @@ class InfrastructureError(NbciError):
 
 
 class IntegrityError(NbciError):
-    """Something stored is not what it says it is."""
+    """Something stored is not what its name or digest says."""
 
     exit_code = ExitCode.INTEGRITY
 
 
 def nearest(name: str, candidates: Iterable[str]) -> str | None:
-    """The candidate that `name` was probably meant to be, or None when nothing is close; case does
-    not count.
+    """The candidate that `name` was probably meant to be, or None when nothing is close.
+
+    Upper and lower case count as the same.
     """
     folded: dict[str, str] = {}
     for candidate in candidates:

@@ -1,4 +1,7 @@
-"""Graphs as mappings from each node to those it comes after: order, cycles, what can be reached."""
+"""Orders graphs, and finds cycles and reachable nodes in them.
+
+A graph is a mapping from each node to those that it comes after.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +22,9 @@ class Cycle(Exception):
 
 
 def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    """The nodes, each behind all that it comes after; where the graph leaves a choice, in the
-    mapping's order.
+    """The nodes, each behind all that it comes after; Cycle where there is no such order.
+
+    Where the graph leaves a choice, the order is the mapping's.
 
     >>> topological({"report": ["train"], "load": [], "train": ["load"]})
     ('load', 'train', 'report')
@@ -29,6 +33,7 @@ def topological(after: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     waiting = {name: len(set(before)) for name, before in after.items()}
     followers = followers_of(after)
     ready = [position[name] for name, count in waiting.items() if count == 0]
+    # A heap of positions, since graphlib's order of nodes that are ready is not the mapping's.
     heapq.heapify(ready)
     names = list(after)
     order: list[str] = []
@@ -66,8 +71,9 @@ def reachable(starts: Iterable[str], edges: Mapping[str, Sequence[str]]) -> set[
 
 
 def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
-    """A cycle from that of its nodes which the mapping has first, with it again at the end; None
-    when there is none.
+    """A cycle as its nodes in order, or None when there is none.
+
+    It begins with the one of its nodes that comes first in the mapping, and ends with it again.
 
     >>> find_cycle({"a": ["b"], "b": ["a"], "c": ["a"]})
     ('a', 'b', 'a')

@@ -1,4 +1,4 @@
-"""A place for users without a home, as a container's user often is."""
+"""Makes a home folder for users who have none, as is often so in containers."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def private_folder() -> Path:
         raise InfrastructureError(
             f"there is no home folder, and {folder} cannot be made: {error.strerror}", hint=hint
         ) from error
+    # Not stat: in a shared folder, somebody else may have put a link or folder of this name first.
     found = folder.lstat()
     if (
         not stat.S_ISDIR(found.st_mode)

@@ -1,4 +1,4 @@
-"""Libraries imported without what they bring along for nothing."""
+"""Imports libraries without those of their own imports that nbci does not need."""
 
 from __future__ import annotations
 
@@ -21,12 +21,14 @@ _COLOURS = ("colorama", "curses")
 def lean_import(name: str) -> Any:
     """The module of that name, for one that imports jsonschema or tornado.
 
-    Where somebody has installed what jsonschema checks formats with, it would import it: one of
-    these packages compiles 39 grammars, for a second. No schema of nbci's or of nbformat's asks for
-    such a format. And tornado prepares for colours in its log, of which nobody sees anything.
+    jsonschema imports the packages with which it checks formats where they are installed; one of
+    them compiles 39 grammars, which takes a second. No schema of nbci or nbformat asks for such a
+    format. tornado prepares for colours in its log, which nobody sees.
     """
+    # Modules that are loaded already cost nothing more, and others may be using them.
     hidden = [package for package in (*_FORMATS, *_COLOURS) if package not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None: what Python takes for not installed
+    # Python takes a module that is None in sys.modules for one that is not installed.
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]
     try:
         return importlib.import_module(name)
     finally:

@@ -1,4 +1,4 @@
-"""JSON Schemas that come with nbci, and what a document does against one, in words."""
+"""Reads the JSON Schemas that come with nbci, and explains how a document violates one."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _MEANT = {
     "image": "container",
     "if": "when",
 }
-"""Keys as other tools call them."""
+"""The keys of nbci's files, by the names that other tools have for them."""
 
 _FOUND = {
     dict: "a mapping",
@@ -66,10 +66,11 @@ _WANTED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
-    """One thing wrong: the keys and indexes that lead there, what it is, and the spelling that was
-    probably meant.
+    """One thing wrong in a document.
 
-    `about` says whether the value at `path` is wrong, its key is, or something is missing in it.
+    `path` has the keys and indexes that lead there, `message` says what is wrong, `suggestion` is
+    the spelling that was probably meant. `about` says whether the value at `path` is wrong, its key
+    is, or something is missing in it.
     """
 
     path: tuple[str | int, ...]
@@ -95,6 +96,7 @@ def load(name: str) -> dict[str, Any]:
 
 def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
     """Everything in `document` that the schema does not allow; mappings must have text as keys."""
+    # The import of jsonschema takes longer than the quick look, which most documents pass.
     if is_fine(document, schema_name):
         return ()
     jsonschema = lean_import("jsonschema")
@@ -102,13 +104,15 @@ def violations(document: Any, schema_name: str) -> tuple[Violation, ...]:
     found = [
         violation for error in validator.iter_errors(document) for violation in _explained(error)
     ]
+    # Several rules of a schema may find the same mistake.
     return tuple(dict.fromkeys(found))
 
 
 @functools.cache
 def _thorough_look(jsonschema: Any) -> Any:
-    """The validator of jsonschema, but a pattern's `$` matches at the end only: Python's does
-    before a newline, too.
+    """The validator of jsonschema, except that `$` in a pattern matches only at the very end.
+
+    Python's `$` also matches before a final newline.
     """
 
     def pattern(validator: Any, rule: str, instance: Any, schema: Any) -> Iterator[ValidationError]:
@@ -119,8 +123,9 @@ def _thorough_look(jsonschema: Any) -> Any:
 
 
 def is_fine(document: Any, schema_name: str) -> bool:
-    """Whether a quick look finds nothing that the schema does not allow; what it finds may be
-    allowed.
+    """Whether a quick look finds nothing that the schema does not allow.
+
+    What it does find may be allowed all the same.
     """
     import fastjsonschema
 
@@ -133,8 +138,9 @@ def is_fine(document: Any, schema_name: str) -> bool:
 
 @functools.cache
 def _quick_look(name: str) -> Callable[[Any], Any]:
-    """A validator that stops at the first violation: much faster than the one that explains them
-    all.
+    """A validator that stops at the first violation.
+
+    It is much faster than the one that explains all violations.
     """
     import fastjsonschema
 
@@ -168,8 +174,9 @@ def _explained(error: ValidationError) -> list[Violation]:
 
 
 def _rule_and_instance(error: ValidationError) -> tuple[Any, Any]:
-    """What the schema demands and what it was demanded of; jsonschema's types allow neither to be
-    there.
+    """What the schema demands, and the value that it was demanded of.
+
+    Here they are Any: by jsonschema's types, either may be missing.
     """
     return error.validator_value, error.instance
 

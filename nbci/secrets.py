@@ -1,4 +1,4 @@
-"""Takes the values of secrets out of everything that is written or shown."""
+"""Removes the values of secrets from everything that is written or shown."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 SHORTEST = 4
-"""Shorter secrets are not masked: they would blank out ordinary text; whoever declares one is
-warned.
+"""In characters: shorter secrets are not masked, since masking them would blank out ordinary text.
+
+Users who declare a shorter one are warned.
 """
 
 STARS = "***"
@@ -39,11 +40,10 @@ _ORDINARY = re.compile(r"[a-z]{1,11}|\d{1,7}|(.)\1*|.{1,7}", re.IGNORECASE | re.
 
 
 def credentials(environ: Mapping[str, str]) -> dict[str, str]:
-    """What looks like a credential in an environment, by the variable's name: tokens, keys,
-    passwords, also in URLs.
+    """What looks like a credential in an environment, by the variable's name.
 
-    Left out is what may well be an ordinary word or number, since masking it would blank out
-    ordinary text.
+    Credentials are tokens, keys and passwords, also in URLs. A value that may well be an ordinary
+    word or number is left out, since masking it would blank out ordinary text.
     """
     found = {}
     for name, value in environ.items():
@@ -60,18 +60,18 @@ def credentials(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 class Mask:
-    """Replaces secrets by `***`, in the forms in which programs print them and in which people see
-    them.
+    """Replaces secrets by `***`, in the forms in which programs print and people see them.
 
     The forms are: plain, escaped as in JSON, Python and HTML, quoted for URLs, in hexadecimal, in
     base64 also as part of something longer (as in a header `Authorization: Basic`). They are looked
     for in the text as it is, and as it is seen once terminal codes, markup and escapes, of one kind
-    within another, are gone (`nbci.formatting.visible`).
+    within another, are removed (`nbci.formatting.visible`).
     """
 
     def __init__(self, secrets: Iterable[str]) -> None:
         """`secrets` are the values; those shorter than four characters are left out."""
         forms = {form for secret in secrets if len(secret) >= SHORTEST for form in _forms(secret)}
+        # The longest first, so that a form within another does not leave the rest of it visible.
         self._forms = sorted(forms, key=lambda form: (-len(form), form))
         self._plain_forms = [form for form in self._forms if not has_codes(form)]
         self._inner_characters = {character for form in self._forms for character in form[:-1]}
@@ -103,8 +103,9 @@ class Mask:
         return StreamMask(self)
 
     def after(self, shown: str, text: str, hidden: Sequence[tuple[int, int]]) -> str:
-        """`text` without secrets, nor what makes one of what was shown before it; `hidden` is that
-        of both together.
+        """`text` without secrets, and without what would complete a secret begun in `shown`.
+
+        `hidden` are the places of secrets in both together, counted from the start of `shown`.
         """
         begin = len(shown)
         new = [(max(start, begin) - begin, end - begin) for start, end in hidden if end > begin]
@@ -116,9 +117,8 @@ class Mask:
             return 0
         text = text[-self.longest :]
         longest = 0
-        for form in self._forms_for(
-            text
-        ):  # up to its first escape, a form begins as another without any does
+        # Up to its first escape, a form begins as another without any does.
+        for form in self._forms_for(text):
             tail = text[-(len(form) - 1) :]
             start = tail.find(form[0])
             while 0 <= start < len(tail) - longest:
@@ -129,8 +129,9 @@ class Mask:
         return longest
 
     def cut(self, text: str, hidden: Sequence[tuple[int, int]]) -> int:
-        """Where `text` may be cut: before a secret's possible beginning, and never within a whole
-        secret.
+        """Where `text` may be cut.
+
+        That is before a secret's possible beginning, and never within a whole secret.
         """
         end = len(text) - self.unfinished(text)
         whole = len(text) - begun(text)
@@ -160,7 +161,7 @@ class Mask:
         return end
 
     def hidden(self, text: str) -> list[tuple[int, int]]:
-        """Where secrets are seen that do not stand there as they are."""
+        """Where people see secrets that are not in the text as they are."""
         return merged(
             view.span(start, end) for view in views(text) for start, end in self._found(view.text)
         )
@@ -184,8 +185,9 @@ class Mask:
 
 
 class StreamMask:
-    """Masks text that comes in chunks: what may be the beginning of a secret waits for the next
-    chunk.
+    """Masks text that comes in chunks.
+
+    What may be the beginning of a secret is held back until the next chunk.
     """
 
     def __init__(self, mask: Mask) -> None:
@@ -209,8 +211,10 @@ class StreamMask:
         return self._shown(text, self._mask.hidden(text))
 
     def _shown(self, text: str, hidden: Sequence[tuple[int, int]]) -> str:
-        """What is new of the text, masked; what moves about in its line may complete what stands
-        there already.
+        """The new part of the text, masked.
+
+        The end of the line shown so far is kept: text that moves within the line, as after a
+        carriage return, may complete a secret there.
         """
         whole = [(start, end) for start, end in hidden if start < len(text)]
         masked = self._mask.after(self._line, text[len(self._line) :], whole)
@@ -219,8 +223,9 @@ class StreamMask:
 
 
 def _starred(text: str, hidden: Sequence[tuple[int, int]]) -> str:
-    """The text with stars for what is hidden; codes and tags within stay, since they count for what
-    follows.
+    """The text with stars for what is hidden.
+
+    Terminal codes and tags within stay, since they affect the text that follows.
     """
     if not hidden:
         return text
@@ -269,9 +274,8 @@ def _forms(secret: str) -> set[str]:
 def _encoded(secret: bytes) -> set[str]:
     """Base64 and hexadecimal, where they are long enough not to be met by chance."""
     found = {secret.hex(), secret.hex().upper(), base64.encodebytes(secret).decode().strip()}
-    for before in range(
-        3
-    ):  # how much of something longer comes before it, as far as that matters to base64
+    # base64 encodes three bytes at a time, so how many come before it matters up to three.
+    for before in range(3):
         whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
         inner = whole[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
         found |= {inner, inner.translate(str.maketrans("+/", "-_"))}

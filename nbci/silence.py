@@ -1,5 +1,6 @@
-"""Silence for libraries that log what they raise: it lasts as long as anybody asks for it, in
-whatever thread.
+"""Silences libraries that log the exceptions that they raise.
+
+The silence lasts as long as any thread asks for it.
 """
 
 from __future__ import annotations
@@ -14,13 +15,12 @@ if TYPE_CHECKING:
 
 _lock = threading.Lock()
 _asking: list[int] = []
-"""The level that was in force when each of those who ask came: the first one's is the user's own.
-"""
+"""For each thread that asks, the level in force when it began: the first is the user's own."""
 
 
 @contextlib.contextmanager
 def without_logs() -> Iterator[None]:
-    """Nothing is logged meanwhile; logging is as it was when the last one has left."""
+    """Log nothing meanwhile; logging is as before once no thread asks for silence any more."""
     with _lock:
         _asking.append(logging.root.manager.disable)
         logging.disable(logging.CRITICAL)

@@ -8,7 +8,7 @@ _STATUS = "/proc/self/status"
 
 
 def current_umask() -> int:
-    """As it is now.
+    """The umask as it is now.
 
     Python can only ask by setting another, which for a moment holds for the files of all threads:
     so the system is asked first.

@@ -1,5 +1,6 @@
-"""What a person sees of a text once terminal codes, markup and escapes are gone, and where in the
-text that stands.
+"""Finds what a person sees of a text without terminal codes, markup and escapes.
+
+Each view of a text knows where in the text its parts come from.
 """
 
 from __future__ import annotations
@@ -49,8 +50,7 @@ _PLAIN_ESCAPES = {
     "0": "\0",
 }
 _WRAPPED = frozenset({64, 65, 76, 77})
-"""The lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return.
-"""
+"""Lengths of base64's lines in PEM (RFC 7468) and MIME (RFC 2045), also with a carriage return."""
 _CONTROLS = tuple(chr(code) for code in (*range(9), *range(11, 32), 127))
 _CODE_CHARACTERS = ("\\", "<", "&", "%")
 _LONGEST_BEGUN = 4096
@@ -59,8 +59,9 @@ _MOST = 24
 
 
 class View:
-    """A text as it is seen in one way; it knows where in the text, or in the view below it,
-    everything stands.
+    """A text as it is seen in one way.
+
+    It knows where each part of it is in the original text, or in the view that it was made from.
     """
 
     __slots__ = ("_at", "_made", "_pieces", "_under", "text")
@@ -68,8 +69,9 @@ class View:
     def __init__(
         self, text: str, under: View | None = None, made: Callable[[], list[Piece]] | None = None
     ) -> None:
-        """`made` gives the pieces, when somebody asks: from where each is seen, and from where to
-        where it stands.
+        """Note the text; `made` gives the pieces, and is called only when a place is asked for.
+
+        A piece is where it begins in this view, and where it begins and ends in the view below.
         """
         self.text = text
         self._under = under
@@ -78,8 +80,9 @@ class View:
         self._at: list[int] = []
 
     def span(self, start: int, end: int) -> tuple[int, int]:
-        """From where to where in the text that stands which is seen from `start` to `end` (never
-        nothing).
+        """Where in the original text that begins and ends which is seen from `start` to `end`.
+
+        `end` is after `start`.
         """
         if self._under is None or self._made is None:
             return start, end
@@ -102,8 +105,9 @@ class View:
 
 
 def views(text: str) -> Iterator[View]:
-    """The other ways in which the text may be seen: each kind of code taken away or read, also one
-    within another.
+    """The other ways in which the text may be seen.
+
+    In each, one kind of code is taken away or decoded, also codes of one kind within another.
     """
     if not _is_special(text):
         return
@@ -117,6 +121,7 @@ def views(text: str) -> Iterator[View]:
             known.add(found.text)
             following.append(found)
             yield found
+            # Codes within codes multiply the views, and each is searched for all secrets.
             if len(known) > _MOST:
                 return
         last = following
@@ -174,8 +179,9 @@ def _without_breaks(view: View) -> View | None:
 def _replaced(
     view: View, pattern: re.Pattern[str], seen: Callable[[re.Match[str]], str]
 ) -> View | None:
-    """The view with what the pattern finds replaced by what is seen of it; None where it finds
-    nothing.
+    """The view with each match of the pattern replaced by what is seen of it.
+
+    None where the pattern finds nothing.
     """
     shown, count = pattern.subn("" if seen is _nothing else seen, view.text)
 
@@ -223,6 +229,7 @@ def _unescaped(found: re.Match[str]) -> str:
         units = codecs.decode(word, "unicode_escape")
     except UnicodeDecodeError:  # no character has this number
         return word
+    # JSON writes characters beyond U+FFFF as two surrogates, which UTF-16 makes one character.
     return units.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
@@ -248,8 +255,9 @@ def _as_on_a_terminal(view: View) -> View | None:
 
 
 class _Screen:
-    """The lines of a terminal that is as wide as it has to be; each character knows where it came
-    from.
+    """The lines of a terminal that is as wide as it has to be.
+
+    For each character it has the place in the text that it came from.
     """
 
     def __init__(self) -> None:
@@ -280,6 +288,7 @@ class _Screen:
             self._column = max(0, self._column - 1)
 
     def move(self, direction: str, count: str) -> None:
+        # Three digits: a program may print any number, and each step may cost a space.
         steps = int(count[:3] or 1)
         if direction == "C":
             self._column += steps
@@ -324,6 +333,6 @@ def merged(spans: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 def between(spans: Iterable[tuple[int, int]], length: int) -> Iterator[tuple[int, int]]:
-    """What lies before, between and after spans that are in order: one more than there are spans."""
+    """The parts before, between and after spans that are in order: one more than the spans."""
     edges = [0, *(edge for span in spans for edge in span), length]
     return ((edges[at], edges[at + 1]) for at in range(0, len(edges), 2))
