@@ -66,6 +66,7 @@ class Location:
         return self._found()[1]
 
     def _found(self) -> tuple[int | None, int | None]:
+        # To find them may mean to parse the file again: once, and only for messages that are shown.
         if self._find is not None:
             self._mark, self._find = self._find(), None
         return self._mark

@@ -81,6 +81,7 @@ def find_cycle(after: Mapping[str, Iterable[str]]) -> tuple[str, ...] | None:
     try:
         graphlib.TopologicalSorter(after).prepare()
     except graphlib.CycleError as error:
+        # graphlib's second argument is the cycle, its first node repeated at the end.
         cycle = error.args[1][:-1]
         position = {name: at for at, name in enumerate(after)}
         start = min(range(len(cycle)), key=lambda at: position[cycle[at]])

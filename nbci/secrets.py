@@ -31,6 +31,7 @@ _CREDENTIAL = re.compile(
     r"(^|_)(api_?key|auth|credentials?|passw(or)?d|passphrase|pass|pat|pwd|secret|token)($|_)|(access|account|private|signing)_?key($|_)",
     re.IGNORECASE,
 )
+# Such names (TOKEN_URL, PASSWORD_FILE) are of what belongs to a credential, not of one.
 _NO_CREDENTIAL = re.compile(
     r"_(dir|endpoint|enabled|expir\w*|file|home|host|id|method|mode|name|path|sock|ttl|type|uri|url|user|username)$",
     re.IGNORECASE,
@@ -53,6 +54,7 @@ def credentials(environ: Mapping[str, str]) -> dict[str, str]:
         elif (
             _CREDENTIAL.search(name)
             and not _NO_CREDENTIAL.search(name)
+            # The path of the file that has the credential.
             and not value.startswith("/")
         ):
             found[name] = value
@@ -173,7 +175,7 @@ class Mask:
         return text
 
     def _forms_for(self, text: str) -> list[str]:
-        """Those that can stand in the text."""
+        """The forms that can be in the text: those with codes need a text with codes."""
         return self._forms if has_codes(text) else self._plain_forms
 
     def _found(self, text: str) -> Iterator[tuple[int, int]]:
@@ -242,6 +244,7 @@ def too_short(secrets: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _forms(secret: str) -> set[str]:
+    # Logs may show a private key, or another secret of several lines, line by line.
     lines = {
         line.strip()
         for line in secret.splitlines()
@@ -259,6 +262,7 @@ def _forms(secret: str) -> set[str]:
         urllib.parse.quote(secret),
         urllib.parse.quote_plus(secret),
     }
+    # Python writes `%2F`, other programs `%2f`.
     quoted |= {re.sub("%..", lambda match: match[0].lower(), form) for form in quoted}
     seen = {
         view.text for view in views(secret) if len(view.text) >= max(2 * SHORTEST, len(secret) // 2)
@@ -277,6 +281,7 @@ def _encoded(secret: bytes) -> set[str]:
     # base64 encodes three bytes at a time, so how many come before it matters up to three.
     for before in range(3):
         whole = base64.b64encode(bytes(before) + secret).decode().rstrip("=")
+        # Only characters that have no bits of the bytes around the secret.
         inner = whole[(before * 8 + 5) // 6 : (before + len(secret)) * 8 // 6]
         found |= {inner, inner.translate(str.maketrans("+/", "-_"))}
     return {form for form in found if len(form) >= _SHORTEST_ENCODED}

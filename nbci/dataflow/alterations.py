@@ -34,8 +34,8 @@ READING_FUNCTIONS = frozenset(dir(builtins)) - _CHANGING_BUILTINS
 def altered_names(cell: ParsedCell, flat: frozenset[str] = frozenset()) -> frozenset[str]:
     """The names whose objects the code may change, or which it hands to something that may.
 
-    Whose names these are, the module's or a function's own, is not told apart. Parts of `flat`
-    names cannot change.
+    Names of the module and a function's own names are not kept apart. Parts of `flat` names cannot
+    change.
     """
     return frozenset(_altered(cell.tree, flat))
 

@@ -127,6 +127,7 @@ def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) ->
         future = origin.future_annotations or steps[index].future_annotations
         found = names_of(steps[index].cells, known=known, future_annotations=future)
         names[index] = found
+        # The name may stand for something else now, and where only some paths bind it, may not.
         for name in found.binds & known.keys():
             known[name] = tuple(body.without_certainty() for body in known[name])
         for name, bodies in found.definitions.items():
@@ -163,7 +164,7 @@ class _Graph(Struct, frozen=True, kw_only=True):
 
 
 class _Flowing:
-    """One computation of a flow: forward for who has what, backward for who needs it."""
+    """One computation of a flow: forward for what steps have, backward for what they need."""
 
     def __init__(
         self,

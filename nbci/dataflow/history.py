@@ -109,7 +109,7 @@ def _bound(tree: ast.AST) -> set[str]:
 def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
     """What runs with the cell itself.
 
-    `_("text")` is left out: a translation that somebody installed.
+    `_("text")` is left out: there `_` is a function for translations (gettext).
     """
     for node in ast.iter_child_nodes(tree):
         if isinstance(node, _SCOPES):
@@ -123,7 +123,7 @@ def _module_level(tree: ast.AST) -> Iterator[ast.AST]:
 
 
 def _shows(cell: ParsedCell) -> bool:
-    """Whether the cell ends with an expression that IPython keeps, as far as can be told."""
+    """Whether the cell ends with an expression that IPython keeps, as far as the code shows it."""
     last = cell.tree.body[-1] if cell.tree.body else None
     # IPython neither shows nor keeps the value of a cell that ends with a semicolon.
     if not isinstance(last, ast.Expr) or cell.source.rstrip().endswith(";"):

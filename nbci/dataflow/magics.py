@@ -81,7 +81,7 @@ class Effect(Struct, frozen=True, kw_only=True):
     """What one magic call does to names.
 
     `body` is the code it runs (`apart`: without binding its names), `reads` and `binds` are names
-    in its text, `uncertain` says why nothing certain can be said, if so.
+    in its text, `uncertain` is the reason why its effect is not certain, if so.
     """
 
     body: ParsedCell | None = None

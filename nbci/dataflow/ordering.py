@@ -1,4 +1,4 @@
-"""The order of steps that their variables ask for: `order: dataflow`."""
+"""Finds the order of steps that their variables ask for (`order: dataflow`)."""
 
 from __future__ import annotations
 
@@ -48,8 +48,10 @@ def order_from_flow(
     altered = alterations.by_steps(origin)
     sharing = _Sharers(alterations, altered, origin, prelude)
     for step, (found, read) in enumerate(zip(names, with_subclasses(names), strict=True)):
+        # Code that cannot be followed may give a name that no code is seen to bind.
         if any(name not in bound and not origin.has(name) for name in found.needs):
             edges[step].update(uncertain)
+            # This step comes after them, so later steps need only come after this one.
             uncertain = [] if found.uncertain else uncertain
         if found.uncertain:
             uncertain.append(step)
@@ -61,6 +63,7 @@ def order_from_flow(
             if name in fresh and earlier is None:
                 last[name] = version[name] = step
                 continue
+            # Steps that only read it come after its last change, in any order among themselves.
             if name in origin.carried and name not in writes:
                 edges[step].update(() if earlier is None else (earlier,))
                 continue
@@ -190,7 +193,7 @@ def _keep_replaced_apart(
     replaced: Mapping[tuple[str, int], tuple[int, int]],
     edges: defaultdict[int, set[int]],
 ) -> None:
-    """A step that makes a name anew, for others, comes after all that used the name before."""
+    """Put a step that makes a new value of a name after all steps that used the value before."""
     while (name, maker) in replaced:
         user, before = replaced[name, maker]
         if user in edges[maker]:

@@ -109,7 +109,7 @@ def module_of_names(node: ast.AST) -> str | None:
 
 
 def unfollowable(call: ast.Call) -> str | None:
-    """Why the names that the call reaches cannot be told, if so."""
+    """Why it is not known which names the call reaches; None if it is."""
     match call.func:
         case ast.Name(id="exec" | "eval" as name):
             return f"{name}() may use any name"

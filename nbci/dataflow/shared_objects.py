@@ -1,6 +1,6 @@
-"""Names that may come to share objects, as far as code shows it.
+"""Finds names that may come to share objects, as far as code shows it.
 
-Whoever uses one of them may change the others.
+Code that uses one of them may change the objects of the others.
 """
 
 from __future__ import annotations
@@ -116,6 +116,7 @@ class _Links:
                 yield from self._given(value, function)
             case ast.Lambda(body=body):
                 yield from (part.id for part in ast.walk(body) if isinstance(part, ast.Name))
+            # These are taken to make a new object, such as a number, a text or a table.
             case (
                 ast.Compare()
                 | ast.BinOp(left=ast.Constant())
@@ -193,6 +194,7 @@ class Sharing:
     def join(self, names: Iterable[str]) -> None:
         """From here on these share objects."""
         groups = list({id(group): group for group in map(self._group, names)}.values())
+        # The largest takes in the others, so that few names change their group.
         groups.sort(key=lambda group: len(group.names), reverse=True)
         for other in groups[1:]:
             groups[0].names |= other.names

@@ -42,7 +42,7 @@ class _Modules:
         self.pending: set[str] = set()
 
     def public(self, module: str) -> tuple[str, ...] | None:
-        """The names that a star import of the module binds; None where they cannot be told."""
+        """The names that a star import of the module binds; None where they are not certain."""
         found = self._source(module)
         # A module is pending while modules import each other in a circle.
         if found is None or module in self.pending:

@@ -65,6 +65,7 @@ class Walk(Blocks):
             self._carry([node.target], node.value)
 
     def visit_AugAssign(self, node: ast.AugAssign) -> None:
+        # Python reads the target before it computes the value, and binds it after that.
         if isinstance(node.target, ast.Name):
             self.read(node.target.id)
         self.visit(node.value)
@@ -214,6 +215,7 @@ class Walk(Blocks):
         self.owner = owner
         self._decorated(self.owner or node.name, node)
         self.bind(node.name)
+        # An instance has the methods of the bases, too.
         if module_level and not self.inner:
             self._carry_from(node.name, (base for base in node.bases if isinstance(base, ast.Name)))
 
@@ -287,6 +289,7 @@ class Walk(Blocks):
             self._scope(*self._type_scopes(node), scopes.function_scope(node)),
         ):
             self._run_body(node)
+        # `yield` and `return` in it are the inner function's, not those of the code around it.
         self.yields, self.may_have_returned = yields, returned
         self.state = start.perhaps(self.events[mark:])
 
@@ -357,7 +360,7 @@ class Walk(Blocks):
         finally:
             del self.scopes[len(self.scopes) - len(inner) :]
 
-    # expressions with a life of their own
+    # comprehensions, generators, calls and magics
 
     def visit_ListComp(self, node: ast.ListComp | ast.SetComp | ast.GeneratorExp) -> None:
         self._comprehension(node.generators, [node.elt])

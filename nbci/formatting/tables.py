@@ -1,4 +1,4 @@
-"""Plain tables for terminals, whose columns stand straight with wide characters too."""
+"""Makes plain tables for terminals, whose columns are aligned with wide characters too."""
 
 from __future__ import annotations
 

@@ -215,7 +215,7 @@ def _unquoted(found: re.Match[str]) -> str:
 
 
 def _unescaped(found: re.Match[str]) -> str:
-    """What escapes stand for in JSON, Python's strings and its bytes, whose text is UTF-8."""
+    """The characters that an escape of JSON, Python's strings or its bytes (UTF-8) means."""
     word = found[0]
     if len(word) == 2:
         return _PLAIN_ESCAPES.get(word[1], word[1])
@@ -234,7 +234,10 @@ def _unescaped(found: re.Match[str]) -> str:
 
 
 def _as_on_a_terminal(view: View) -> View | None:
-    """Carriage returns, backspaces and movements within a line carried out."""
+    """The view after its carriage returns, backspaces and movements within a line.
+
+    None where it has none.
+    """
     text = view.text
     if _MOVING.search(text) is None:
         return None
