@@ -1,5 +1,6 @@
-"""The graph of a run's steps: state, time and reuse of each, links to their pages; many steps
-folded into groups.
+"""Draw the graph of a run's steps: state, time and reuse of each, with links to their pages.
+
+Where there are many steps, they are folded into groups.
 """
 
 from __future__ import annotations
@@ -31,8 +32,10 @@ _WORST_FIRST = ("failed", "interrupted", "running", "passed", "reused", "waiting
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Box:
-    """A step, or a group of them: `lines` below its name; `said` is all of it for who cannot see
-    it.
+    """A step or a group of steps.
+
+    `lines` are shown below its name; `said` is the complete text for readers who cannot see the
+    picture.
     """
 
     name: str
@@ -94,8 +97,9 @@ def graph_of(steps: Sequence[ShownStep]) -> Graph | None:
 
 
 def graph_inline(graph: Graph) -> Markup:
-    """The graph as part of a page, whose style sheet gives the colours; boxes are links to the
-    steps' pages.
+    """Return the graph as part of a page; its boxes are links to the steps' pages.
+
+    The page's style sheet gives the colours.
     """
     return element(
         "svg",

@@ -1,5 +1,6 @@
-"""A metric's history drawn: a small line for a table's row; a picture with the gates' bounds and
-the baseline.
+"""Draw a metric's history: a small line for a table's row, or a full picture.
+
+The full picture shows the gates' bounds and the baseline.
 """
 
 from __future__ import annotations
@@ -42,8 +43,9 @@ STYLE = (
 
 
 def sparkline(history: History) -> Markup | None:
-    """The history as a line of text's height, as part of a page; None where there is only one
-    point.
+    """Return the history as a picture one text line high, as part of a page.
+
+    None where there is only one point.
     """
     if not history.is_drawable:
         return None
@@ -225,8 +227,9 @@ def _far(history: History, values: Sequence[float]) -> Iterator[Markup]:
 
 
 def _dots(history: History, points: Sequence[_Point | None]) -> Iterator[Markup]:
-    """A dot for each run while there is room: hollow for one that did not pass; the last of them
-    with its value.
+    """Return a dot for each run while there is room, and the last one's value.
+
+    A dot is hollow for a run that did not pass.
     """
     crowded = len(points) > 30
     for one, point in zip(history.moments[:-1], points[:-1], strict=True):

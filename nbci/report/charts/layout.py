@@ -22,8 +22,7 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Laid:
-    """The middle of each box, and the points of each line from the end of one box to the beginning
-    of the next.
+    """The middle of each box, and the points of each line from one box's end to the next's start.
 
     `across`: the graph runs from left to right; else from top to bottom. `joints` are where many
     lines meet, `turns` the lines from the end of a row to the beginning of the next.
@@ -77,8 +76,9 @@ def laid_out(after: Mapping[str, Sequence[str]], width: float, height: float) ->
 
 
 def _runs_across(after: Mapping[str, Sequence[str]], width: float) -> bool:
-    """From left to right where the page is wide enough for it, or where the other way would be
-    wider still.
+    """Whether the graph runs from left to right instead of from top to bottom.
+
+    It does where the page is wide enough for it, or where the other direction would be wider still.
     """
     stage = stages(after)
     in_stage: dict[int, int] = {}
@@ -121,8 +121,10 @@ def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
 
 
 def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The graph where many wait for the same many: through one point, which takes a line from and
-    to each.
+    """Route the lines through one joint where many steps wait for the same many steps.
+
+    The joint takes one line from each step and leads one line to each, instead of one line for
+    every pair.
     """
     waiting: dict[tuple[str, ...], list[str]] = {}
     for name, earlier in after.items():
@@ -208,7 +210,7 @@ def _is_joint(name: str) -> bool:
 def _sugiyama(
     names: Iterable[str], after: Mapping[str, Sequence[str]], size: tuple[float, float]
 ) -> tuple[dict[str, Point], list[tuple[str, str, list[Point]]]]:
-    """The middle of each box, and each line with the points that it passes between the two boxes."""
+    """Return the middle of each box, and each line with the points that it passes in between."""
     from grandalf.graphs import Edge, Graph, Vertex
     from grandalf.layouts import SugiyamaLayout
 
@@ -236,8 +238,9 @@ def _sugiyama(
 
 
 def _tighten(layers: Sequence[Sequence[Any]]) -> None:
-    """Draw together what grandalf spread out: a tangled graph gets many times the breadth that its
-    ranks need.
+    """Move together what grandalf spread out.
+
+    grandalf gives a tangled graph many times the breadth that its ranks need.
     """
     spans = [vertex.view.xy[0] for layer in layers for vertex in layer]
     needed = max(sum(vertex.view.w + _BETWEEN_BOXES for vertex in layer) for layer in layers)
@@ -255,8 +258,9 @@ def _tighten(layers: Sequence[Sequence[Any]]) -> None:
 
 
 def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
-    """Places in this order, no two too close, as near as they can be to those wanted (by least
-    squares).
+    """Return places in this order, no two too close, as near as possible to those wanted.
+
+    "Near" is by least squares.
 
     >>> _apart([0, 1, 50], [6, 6, 6])
     [-9.5, 10.5, 50.0]

@@ -1,5 +1,6 @@
-"""What curves and matrices come to: areas, averages, distances; always of all points, however few
-are drawn.
+"""Compute what curves and matrices amount to: areas, averages, distances.
+
+Always from all points, however few of them are drawn.
 """
 
 from __future__ import annotations
@@ -68,9 +69,7 @@ def right_share(matrix: Confusion) -> float | None:
 
 
 def thinned(points: Sequence[Point]) -> list[Point]:
-    """The points without those that make no difference of more than a thousandth of the picture's
-    width.
-    """
+    """Drop points that make no difference of more than a thousandth of the picture's width."""
     finite = [x for x, y in points if math.isfinite(y)]
     if len(finite) < 3:
         return list(points)
@@ -93,9 +92,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
 
 
 def _ends(column: Sequence[Point]) -> list[Point]:
-    """The first, the lowest, the highest and the last of points that stand above each other, in
-    order.
-    """
+    """Return the first, lowest, highest and last of the points at one x, in their order."""
     if not column:
         return []
     heights = [y for _, y in column]
@@ -119,8 +116,9 @@ def _without_level(points: Sequence[Point]) -> list[Point]:
 
 
 def _rightwards(line: Line) -> list[Point]:
-    """The points from left to right; those above each other in the order in which they were
-    recorded.
+    """Return the points from left to right.
+
+    Points at the same x stay in the order in which they were recorded.
     """
     points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
     if points and points[0][0] > points[-1][0]:

@@ -1,6 +1,4 @@
-"""Where a step left records for pictures: scraps, JSON in its notebook's outputs, and files among
-its outs.
-"""
+"""Find what steps recorded for pictures: scraps, JSON in notebook outputs, files among outs."""
 
 from __future__ import annotations
 
@@ -47,8 +45,9 @@ _DVC_FILE = "dvc.yaml"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorded:
-    """One record: `name` within its step, `source` in words; what it holds, or why that cannot be
-    drawn.
+    """One record: `name` within its step, `source` in words.
+
+    It also has what the record holds, or why that cannot be drawn.
     """
 
     name: str
@@ -72,8 +71,9 @@ def _of_scraps(step: StepRecord) -> Iterator[Recorded]:
 
 
 def _of_notebook(notebook: Mapping[str, Any] | None) -> Iterator[Recorded]:
-    """JSON that cells displayed, as `IPython.display.JSON` does; known by their titles, since cells
-    come and go.
+    """Return the JSON that cells displayed, as `IPython.display.JSON` does.
+
+    Records are identified by their titles, because cells are added and removed between runs.
     """
     seen: dict[str, int] = {}
     for at, value in _displayed(notebook):
@@ -155,8 +155,9 @@ def _is_plot(path: str) -> bool:
 def _of_file(
     run: ShownRun, path: str, known_bytes: int | None, plots: list[Plot]
 ) -> Iterator[Recorded]:
-    """Its charts. A file of which nobody says that it is to be drawn is passed over where it is
-    something else.
+    """Return the charts of a file.
+
+    A file that is not declared as something to draw is ignored where it holds something else.
     """
     is_meant = bool(plots) or _is_plot(path)
     try:
@@ -220,8 +221,9 @@ def _list_within(value: Any) -> list[dict[str, Any]]:
 
 
 def _near(run: ShownRun, path: str) -> Near:
-    """How a record in that file finds another: by its path from the project's root, or from the
-    file's folder.
+    """Return where a record in that file may find another file.
+
+    That is by its path from the project's root, or from the file's folder.
     """
 
     def read(other: str) -> bytes | None:

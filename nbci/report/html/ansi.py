@@ -1,5 +1,6 @@
-"""Terminal colours as `<span class="ansi-…">`; a colour outside the sixteen named ones becomes the
-nearest of them.
+"""Show terminal colours as `<span class="ansi-…">`.
+
+A colour outside the sixteen named ones becomes the nearest of them.
 """
 
 from __future__ import annotations

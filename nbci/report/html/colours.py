@@ -1,5 +1,4 @@
-"""The colours that HTML of a notebook brings along, as rules of a style sheet of ours: what only
-colours is kept.
+"""Keep only the colours of a notebook's HTML, as rules of a style sheet that nbci writes.
 
 pandas' Styler has them in a `<style>` by the ids of its cells, others in `style` attributes.
 """
@@ -55,9 +54,7 @@ _BLACK, _WHITE = "#000000", "#ffffff"
 
 
 def renamed(html: str, taken: Container[str]) -> str:
-    """The HTML with another name for its table by Styler, where one of that name stands on the page
-    already.
-    """
+    """Rename the table that Styler made if the page already has a table with that name."""
     found = _TABLE.search(html[:_LIMIT])
     if found is None or f"u-{found[1]}" not in taken:
         return html
@@ -84,9 +81,7 @@ def _rules(sheet: str) -> Iterator[str]:
 
 @lru_cache(1024)
 def look(declarations: str) -> Mapping[str, str]:
-    """What of CSS declarations only colours, made so that it can be read on a light page and on a
-    dark one.
-    """
+    """Keep the declarations that set colours, adjusted to be readable on light and dark pages."""
     kept: dict[str, str] = {}
     for declaration in declarations.split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
@@ -106,8 +101,10 @@ def rule(selector: str, kept: Mapping[str, str]) -> str:
 
 
 def _background(kept: Mapping[str, str]) -> str | None:
-    """The colour behind the text; gradients, which bars are made of, and translucent ones leave the
-    page's own too.
+    """Return the colour behind the text, or None if the page's own background shows through.
+
+    Gradients, which bars are made of, and translucent colours leave the page's own background
+    visible too.
     """
     found = kept.get("background-color") or kept.get("background")
     if (
@@ -120,8 +117,9 @@ def _background(kept: Mapping[str, str]) -> str | None:
 
 
 def _text_on(background: str, text: str | None) -> str:
-    """The colour of the text where it can be read on the background (4.5 to 1, as WCAG asks), else
-    black or white.
+    """Return the colour of the text if it can be read on the background, else black or white.
+
+    Readable means a contrast of at least 4.5 to 1, as WCAG asks.
     """
     behind = _parts(background)
     if behind is None:
@@ -145,8 +143,9 @@ def _luminance(parts: _Parts) -> float:
 
 
 def _own_colour(text: str) -> str | None:
-    """The colour of ours that is like it and has a light and a dark form; none for black, white and
-    grey.
+    """Return the page's colour nearest in hue, which has a light and a dark form.
+
+    None for black, white and grey.
     """
     parts = _parts(text)
     if parts is None:

@@ -1,5 +1,6 @@
-"""Source code with its syntax marked by classes; without pygments, or for a language it does not
-know, plain.
+"""Mark the syntax of source code by classes.
+
+The code stays plain without pygments, or for a language that pygments does not know.
 
 What no reader sees, but a kernel reads, is made visible: https://trojansource.codes
 """

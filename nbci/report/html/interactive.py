@@ -1,6 +1,4 @@
-"""Outputs that need a script, a player or a viewer to be seen: what they are, and what stands for
-them on a page.
-"""
+"""Name the outputs that need a script, a player or a viewer, and what replaces them on a page."""
 
 from __future__ import annotations
 
@@ -71,8 +69,9 @@ def is_readable_alone(shown: str) -> bool:
 
 
 def is_better_plain(data: Mapping[str, Any]) -> bool:
-    """Whether the text says more than the HTML without its style sheet, which hides or places parts
-    of it.
+    """Whether the text says more than the HTML without its style sheet.
+
+    A style sheet may hide or place parts of the HTML.
 
     So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only
     in the text.

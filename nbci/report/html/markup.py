@@ -14,8 +14,9 @@ _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
 
 class Markup(str):
-    """Text that is HTML; made by `element`, by `fragment`, and by what escapes or filters text
-    itself.
+    """Text that is HTML.
+
+    It is made by `element`, by `fragment`, and by functions that escape or filter text themselves.
     """
 
     __slots__ = ()
@@ -36,8 +37,10 @@ def _written(parts: Iterable[str | None]) -> list[str]:
 
 
 def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
-    """An element. `class_` stands for `class`, `_` within a name for `-`; attributes of None and
-    False are left out.
+    """Return an element.
+
+    `class_` stands for `class`, `_` within a name for `-`; attributes of None and False are left
+    out.
     """
     written = "".join(
         f" {name.strip('_').replace('_', '-')}"
@@ -89,8 +92,9 @@ def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], l
 
 
 def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
-    """Roles are written out, since cells that are no table cells to the style sheet would lose
-    theirs.
+    """Write out the roles of a table that can be stacked.
+
+    Cells that the style sheet does not display as table cells would lose their roles otherwise.
     """
     head = element(
         "tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row"

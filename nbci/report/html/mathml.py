@@ -40,8 +40,9 @@ _FORMULA = re.compile(
 
 
 def mathml(latex: str, *, block: bool) -> Markup | None:
-    """The formula as MathML; None where the LaTeX cannot be read, or only by leaving commands in it
-    unread.
+    """Return the formula as MathML; None if the LaTeX cannot be read completely.
+
+    A result that leaves LaTeX commands in it unread counts as not read.
     """
     if len(latex) > _LIMIT or _SAID_AS_TEXT.search(latex):
         return None
@@ -56,8 +57,9 @@ def mathml(latex: str, *, block: bool) -> Markup | None:
 
 
 def _written(node: Element) -> Iterator[str]:
-    """Written out here, since the library unescapes what it serialises, which would let markup
-    through.
+    """Serialise the MathML here instead of in the library.
+
+    The library unescapes what it serialises, which would let markup through.
     """
     tag = node.tag.rpartition("}")[2]
     if tag not in _TAGS:
@@ -81,8 +83,9 @@ def _text(text: str | None) -> str:
 
 
 def from_latex(source: str) -> Markup | None:
-    """Text with formulas in any of LaTeX's marks; None where one of them cannot be read, or there
-    is none.
+    """Return text with formulas in any of LaTeX's delimiters.
+
+    None where one of the formulas cannot be read, or there is none.
     """
     if len(source) > _TEXT_LIMIT:
         return None

@@ -117,8 +117,9 @@ _CHECKS = {
 
 @dataclass(slots=True)
 class Album:
-    """The files that a page shows or leads to, by their path in the report; `root` leads there from
-    the page.
+    """The files that a page shows or links to, by their path in the report.
+
+    `root` leads there from the page.
 
     `rules` are those of a style sheet of its own, `looks` the classes in it by their declarations.
     """

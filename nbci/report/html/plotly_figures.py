@@ -1,5 +1,6 @@
-"""Plotly's figures as pictures, where kaleido and plotly are installed beside nbci; nothing comes
-from the network.
+"""Draw plotly's figures as pictures where kaleido and plotly are installed beside nbci.
+
+Nothing is loaded from the network.
 """
 
 from __future__ import annotations
@@ -29,9 +30,7 @@ _FROM_NETWORK = frozenset(
 
 
 def with_plotly_drawn(cells: Iterable[ShownCell]) -> dict[Place, dict[str, Any]]:
-    """The outputs that hold a figure of plotly and no picture of it, each with the picture that
-    kaleido made.
-    """
+    """Return the outputs that hold a plotly figure but no picture of it, with kaleido's picture."""
     figures: dict[Place, Mapping[str, Any]] = {}
     outputs: dict[Place, Mapping[str, Any]] = {}
     for cell in cells:

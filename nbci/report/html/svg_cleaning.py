@@ -1,6 +1,4 @@
-"""SVG from a notebook, reduced to a drawing: nothing in it acts, and nothing outside it is asked
-for.
-"""
+"""Reduce SVG from a notebook to a drawing that cannot act or load anything from outside."""
 
 from __future__ import annotations
 

@@ -1,6 +1,4 @@
-"""A difference of two texts as it is shown: lines that went and came, and in them the words that
-differ.
-"""
+"""Show the difference of two texts: removed and added lines, and the words that differ in them."""
 
 from __future__ import annotations
 
@@ -24,8 +22,9 @@ _HUNK = re.compile(r"@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@")
 
 
 def diff_block(lines: Sequence[str], *, label: str = "Difference") -> Markup:
-    """The lines of a unified diff, without its file names, in a box; of a very long one, the
-    beginning.
+    """Return a box with the lines of a unified diff, without its file names.
+
+    Of a very long diff, only the beginning is shown.
     """
     shown = list(_blocks(lines[:_LINES]))
     if len(lines) > _LINES:
@@ -64,8 +63,9 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
 
 
 def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
-    """Lines that went and those that came in their place; the words of those that are alike are
-    compared.
+    """Return removed lines and the lines that replaced them.
+
+    The words of lines that are alike are compared.
     """
     pairs = _alike([line[1:] for line in gone], [line[1:] for line in come])
     back = {new: old for old, new in pairs.items()}

@@ -1,6 +1,4 @@
-"""HTML and Markdown that a notebook brought along, reduced to what can be shown and cannot do
-anything.
-"""
+"""Reduce HTML and Markdown from a notebook to what can be shown and cannot act."""
 
 from __future__ import annotations
 
@@ -80,8 +78,7 @@ _MOST_PASSES = 5
 
 @dataclass(slots=True)
 class Surroundings:
-    """The page around untrusted markup: where pictures go, which ids are taken, what a cell has
-    attached.
+    """The page around untrusted markup: its picture files, the ids in use, a cell's attachments.
 
     `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of
     ours does.
@@ -105,9 +102,7 @@ class Surroundings:
 
 
 def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
-    """The HTML without what acts or asks for anything; None when nothing is left that could be read
-    or seen.
-    """
+    """Return the HTML without anything that acts or loads; None if nothing visible is left."""
     shown = _sanitised(clean(source), around, [])
     return shown if _says_something(shown) else None
 
@@ -174,8 +169,9 @@ def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[
 
 
 def _is_deep(source: str) -> bool:
-    """Whether elements may be nested deeper than browsers follow; a parser's time grows with the
-    square of it.
+    """Whether elements may be nested deeper than browsers follow.
+
+    Checked before parsing, because a parser's time grows with the square of the depth.
     """
     depth = 0
     for found in _NESTED.finditer(source):
@@ -201,7 +197,10 @@ def _cleaned(source: str, keep: Keep) -> str:
 
 
 def _is_ours(name: str, value: str) -> bool:
-    """Whether a first pass may have left this; what a second one finds anew has not been looked at."""
+    """Whether a first pass may have left this.
+
+    Anything else that a second pass finds has not been checked by the first.
+    """
     match name:
         case "href":
             return bool(_WEB.fullmatch(value)) or value.startswith("#u-")
@@ -297,9 +296,7 @@ def _attached(name: str, around: Surroundings) -> str | None:
 
 
 def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
-    """Headings stand below the page's own, pictures that are not to be had are told, formulas are
-    put in.
-    """
+    """Lower headings below the page's own, name unavailable pictures in text, insert formulas."""
     shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
     shown = _IMG.sub(_image, shown)
     shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
@@ -335,9 +332,7 @@ def _parser() -> Any:
 
 
 def _prepare(tokens: Sequence[Token], formulas: list[Markup]) -> None:
-    """Formulas become places to be filled, headings get the ids that Jupyter gives, alignment
-    becomes a class.
-    """
+    """Replace formulas by placeholders, add Jupyter's heading ids, turn alignment into a class."""
     for at, token in enumerate(tokens):
         if token.type.startswith(("math", "amsmath")):
             formulas.append(_formula(token))
