@@ -1,5 +1,6 @@
-"""`junit.xml`: a suite for each step, a case for each of its code cells, as Jenkins' junit plugin
-reads them.
+"""Write `junit.xml` as Jenkins' junit plugin reads it.
+
+It has a suite for each step and a case for each of the step's code cells.
 """
 
 from __future__ import annotations
@@ -135,8 +136,9 @@ def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None
 
 
 def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
-    """The cells of a step that was stopped: what had passed, and that the others were cut short;
-    nothing failed.
+    """Add the cells of a step that was stopped: which had passed, and which were cut short.
+
+    None of them counts as failed.
     """
     said = step.failure.message if step.failure else "interrupted"
     for cell in step.cells:
@@ -149,8 +151,10 @@ def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
 
 
 def case_name(run: CellRun) -> str:
-    """`cell 7: model.fit(X, y)`; the values of injected parameters are no part of a name that
-    should stay the same.
+    """Return the case's name, such as `cell 7: model.fit(X, y)`.
+
+    The values of injected parameters are left out, because the name should be the same in every
+    run.
     """
     if run.number is None:
         return "injected parameters" if run.role == "injected" else f"{run.role} added by nbci"

@@ -1,5 +1,6 @@
-"""Markdown in which nothing that came from a notebook means anything: for comments on GitHub and
-GitLab.
+"""Write Markdown in which no text from a notebook acts as markup.
+
+It is for comments on GitHub and GitLab.
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ _LONGEST_ITEM = 500
 
 
 def prose(text: str) -> str:
-    """Text on one line in which no character means anything: not to Markdown, HTML, or as a mention
-    or reference.
+    """Return text on one line with every character escaped that has a meaning.
+
+    That is a meaning to Markdown or HTML, or as a mention or reference.
     """
     line = " ".join(clean(without_ansi(text)).split())
     # A space of no width after them keeps names and numbers from becoming mentions and references.

@@ -46,8 +46,9 @@ def render_report(material: Material) -> Mapping[str, bytes]:
 
 
 def _compared(baseline: Baseline | None, steps: Iterable[ShownStep]) -> dict[str, ComparedStep]:
-    """What the steps that ran are compared with; the baseline's notebooks of other steps are not
-    read.
+    """Return what the steps that ran are compared with.
+
+    The baseline's notebooks of other steps are not read.
     """
     if baseline is None:
         return {}

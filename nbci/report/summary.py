@@ -1,5 +1,6 @@
-"""`summary.md`: the run for a pull request's comment, at most 60 kB, in the order in which a
-reviewer asks.
+"""Write `summary.md`: the run for a pull request's comment, at most 60 kB.
+
+Its sections are in the order of a reviewer's questions.
 """
 
 from __future__ import annotations
@@ -65,8 +66,9 @@ def summary(
     *,
     links: Mapping[str, str] | None = None,
 ) -> bytes:
-    """The summary, verdict first; what does not fit is cut at the end and said to be. `links`:
-    words and addresses.
+    """Return the summary, verdict first; what does not fit is cut at the end, with a note.
+
+    `links`: words and addresses.
 
     The figures are shown where the report has an address: a comment has no files beside it.
     """

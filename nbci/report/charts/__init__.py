@@ -1,5 +1,6 @@
-"""The report's pictures, as values: the graph of the steps, metrics over the runs, curves that
-steps recorded.
+"""The report's pictures, as values.
+
+They are the graph of the steps, metrics over the runs, and curves that steps recorded.
 """
 
 from nbci.report.charts.figure import Figure, Numbers

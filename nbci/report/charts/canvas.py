@@ -1,6 +1,4 @@
-"""Where matplotlib draws: colours for light and dark pages, settings that never change, and the
-file.
-"""
+"""Set up matplotlib: colours for light and dark pages, fixed settings, and the file's form."""
 
 from __future__ import annotations
 
@@ -110,8 +108,9 @@ def saved(figure: Any) -> Drawing:
 
 
 def _for_pages(text: str) -> str:
-    """The SVG in pixels, with attributes in place of inline styles, and with other colours on dark
-    pages.
+    """Return the SVG in pixels, with attributes in place of inline styles.
+
+    On dark pages it has other colours.
     """
     text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
     text = re.sub(

@@ -111,8 +111,9 @@ def line(
 def confusion(
     labels: Sequence[Any], counts: Sequence[Sequence[float]], *, title: str | None = None
 ) -> Confusion:
-    """A matrix; Unusable unless it is square, with a label for each row and numbers that can be
-    counts.
+    """Return a confusion matrix.
+
+    Unusable unless it is square, with a label for each row and numbers that can be counts.
     """
     names = tuple(str(label) for label in labels)
     if not names:
@@ -170,8 +171,9 @@ def importance(
 
 
 def numbers(value: Any, what: str) -> list[float]:
-    """A list as numbers, NaN for what strict JSON spells out or leaves empty; Unusable when it is
-    no such list.
+    """Return a list as numbers, NaN for what strict JSON spells out or leaves empty.
+
+    Unusable when it is no such list.
     """
     if not isinstance(value, list | tuple):
         raise Unusable(f"{what} is no list")

@@ -53,8 +53,9 @@ def drawn(chart: Chart, baseline: Chart | None) -> Drawing:
 
 
 def highlighted(chart: Curves) -> tuple[Line, ...]:
-    """The lines that get a colour: all while they are few, else the worst of those that an area
-    tells apart.
+    """Return the lines that get a colour: all while they are few, else the worst ones.
+
+    The worst are taken from those that an area tells apart.
     """
     if len(chart.lines) <= _SHOWN_LINES:
         return chart.lines
@@ -83,8 +84,9 @@ def corner(chart: Curves, baseline: Curves | None) -> float | None:
 def folded_classes(
     matrix: Confusion, baseline: Confusion | None
 ) -> tuple[Confusion, Confusion | None]:
-    """Both with the classes that are mistaken most, and the others as one, where there are too many
-    to be read.
+    """Return both matrices with only the most mistaken classes, and the others as one class.
+
+    Only where there are too many classes to be read.
     """
     if len(matrix.labels) <= _SHOWN_CLASSES:
         return matrix, baseline

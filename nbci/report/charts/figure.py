@@ -1,6 +1,4 @@
-"""A picture as the report shows it: a file's bytes, what it shows in words, and its numbers as a
-table.
-"""
+"""Hold a picture for the report: a file's bytes, its description, and its numbers as a table."""
 
 from __future__ import annotations
 

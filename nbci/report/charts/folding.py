@@ -20,8 +20,9 @@ _MOST_EDGES = 1000
 def folded_steps(
     after: Mapping[str, Sequence[str]], nodes: Mapping[str, str]
 ) -> dict[str, tuple[str, ...]] | None:
-    """Groups of steps by their titles, in the steps' order; None where each step can be shown by
-    itself.
+    """Return groups of steps by their titles, in the steps' order.
+
+    None where each step can be shown by itself.
 
     `nodes` are the pipeline file's nodes that steps belong to. What the groups wait for has no
     cycle either. A group of one step bears its name.

@@ -1,5 +1,6 @@
-"""Kubeflow Pipelines' own forms: `mlpipeline-ui-metadata.json` of version 1, ClassificationMetrics
-of version 2.
+"""Read the metric formats of Kubeflow Pipelines.
+
+They are `mlpipeline-ui-metadata.json` of version 1 and ClassificationMetrics of version 2.
 """
 
 from __future__ import annotations

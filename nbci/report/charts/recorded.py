@@ -1,5 +1,6 @@
-"""The figures of what steps recorded: drawn with the baseline's, with what they come to in words
-and as a table.
+"""Make the figures of what steps recorded, together with the baseline's.
+
+Each has what it amounts to in words and as a table.
 """
 
 from __future__ import annotations
@@ -37,8 +38,9 @@ _MEASURES = {
 
 
 def recorded_figures(material: Material) -> tuple[Figure, ...]:
-    """A figure for each record of each step of the run, in the steps' order; paths are below
-    `figures/`.
+    """Return a figure for each record of each step of the run, in the steps' order.
+
+    Paths are below `figures/`.
     """
     record = material.run.record
     stems = file_names(

@@ -1,5 +1,6 @@
-"""JSON and tables as charts: the documented shapes, and those whose names of lists or columns leave
-no doubt.
+"""Read JSON and tables as charts.
+
+These are the documented shapes, and those whose names of lists or columns leave no doubt.
 """
 
 from __future__ import annotations
@@ -53,8 +54,9 @@ _LABELS = ("x_label", "y_label")
 
 
 def chart_of(record: Any) -> Chart | None:
-    """The chart that a JSON value holds; None where it is something else, Unusable where it is one
-    that is wrong.
+    """Return the chart that a JSON value holds.
+
+    None where it is something else, Unusable where it is a chart with an error in it.
     """
     if isinstance(record, Mapping):
         return _of_object(record)
@@ -163,8 +165,9 @@ def _line(kind: CurveKind, name: str, curve: Any) -> Line:
 
 
 def chart_of_rows(rows: Rows) -> Chart | None:
-    """The chart that a table holds, by the names of its columns; None where they could mean
-    anything.
+    """Return the chart that a table holds, by the names of its columns.
+
+    None where the names are ambiguous.
     """
     columns = rows[0].keys()
     for kind, x, y in _SURE:

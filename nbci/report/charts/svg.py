@@ -1,6 +1,4 @@
-"""SVG as text: what files of pictures begin with, how wide text will be, and how numbers are
-written.
-"""
+"""Write SVG as text: how a picture's file begins, the width of text, the form of numbers."""
 
 from __future__ import annotations
 
@@ -17,8 +15,9 @@ FONT = 'system-ui,-apple-system,"Segoe UI",Roboto,"Noto Sans","DejaVu Sans",sans
 
 
 def svg_file(content: Markup, *, width: float, height: float, style: str, title: str) -> bytes:
-    """The file of a picture that a page shows by `<img>`; a style of its own works there, scripts
-    and links do not.
+    """Return the file of a picture that a page shows by `<img>`.
+
+    A style sheet inside such a file works, scripts and links do not.
     """
     root = element(
         "svg",
@@ -49,7 +48,10 @@ def text_width(text: str, font_size: float) -> float:
 
 
 def middle_cut(text: str, limit: int) -> str:
-    """The text on one line; of a longer one, its beginning and its end, since names differ there."""
+    """Return the text on one line; a longer one loses its middle.
+
+    Its beginning and its end are kept, because names differ there.
+    """
     line = " ".join(clean(text).split())
     if len(line) <= limit:
         return line

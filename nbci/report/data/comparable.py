@@ -1,5 +1,6 @@
-"""Which run a report compares its run with: the one behind its gates, else the last one that
-passed.
+"""Choose the run that a report compares its run with.
+
+That is the one that the gates compared with, else the last one that passed.
 """
 
 from __future__ import annotations
@@ -56,8 +57,10 @@ class Choice:
 
 
 def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str, str]) -> Choice:
-    """The run whose metrics the gates compared with, else the last that passed on the target
-    branch, else anywhere.
+    """Choose the run whose metrics the gates compared with.
+
+    Without one, the last that passed on the target branch; without that, the last that passed
+    anywhere.
     """
     search = _Search(project, record, plan, environ)
     try:
@@ -166,8 +169,9 @@ class _Search:
                     yield found
 
     def target_branch(self) -> str | None:
-        """The branch that the work goes to, as the gates have it; where the models name none, the
-        run's own.
+        """Return the branch that the work is to be merged into, as the gates name it.
+
+        Where the models name none, it is the run's own branch.
         """
         if target := self.environ.get("CHANGE_TARGET"):
             return target

@@ -1,5 +1,4 @@
-"""Bring together what a report is made of: the run, the run to compare with, those before it, its
-releases.
+"""Collect a report's material: the run, the run to compare with, earlier runs, releases.
 
 Only the run itself must be there. Whatever else is gone or damaged is left out, and the page says
 so.
@@ -42,8 +41,9 @@ def gather(
     environ: Mapping[str, str],
     against: RunFolder | None = None,
 ) -> Material:
-    """The material of a run's report; `notebooks` are its executed ones, `against` is the run to
-    compare with.
+    """Return the material of a run's report.
+
+    `notebooks` are its executed ones, `against` is the run to compare with.
     """
     problems = [*_without_notebook(record, notebooks)]
     kept = _kept(project, environ, problems)

@@ -31,8 +31,9 @@ class Kept:
     index: FileIndex
 
     def listing(self, ref: FileRef) -> dict[str, str] | None:
-        """The files of a folder, each with its digest; None for a file, and where they are no
-        longer known.
+        """Return the files of a folder, each with its digest.
+
+        None for a file that is no folder, and where the folder's files are no longer known.
         """
         try:
             return self.cache.artifacts.listing(ref.digest) if self.cache is not None else None
@@ -81,8 +82,9 @@ class KeptNotebooks(Mapping[str, Mapping[str, Any]]):
 
 
 class KeptFiles:
-    """The content of a run's outs and metrics files by path, as the run recorded them; huge ones
-    are not read.
+    """The content of a run's outs and metrics files by path, as the run recorded them.
+
+    Very large files are not read.
     """
 
     def __init__(self, kept: Kept, record: RunRecord) -> None:
@@ -90,8 +92,9 @@ class KeptFiles:
         self._refs = {ref.path: ref for step in record.steps for ref in step.outs}
 
     def __call__(self, path: str) -> bytes | None:
-        """The file's bytes, None where it is gone; `folder/file` for a file of a folder that is an
-        out.
+        """Return the file's bytes, None where they are no longer available.
+
+        `folder/file` names a file of a folder that is an out.
         """
         ref = self._refs.get(path)
         digest = ref.digest if ref is not None else self._within(path)

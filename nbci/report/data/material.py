@@ -47,7 +47,10 @@ class ShownRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """The run that this one is compared with; `title` says in words which it is and why that one."""
+    """The run that this one is compared with.
+
+    `title` says in words which run it is and why that one was chosen.
+    """
 
     title: str
     run: ShownRun
@@ -66,8 +69,9 @@ class PastRun:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
-    """A version of a model that was made of the run; `stage` is the one that it is in now, `card`
-    is Markdown.
+    """A version of a model that was made from the run.
+
+    `stage` is the one that it is in now, `card` is Markdown.
     """
 
     model: str

@@ -79,8 +79,9 @@ def _record(step: EvidenceStep) -> StepRecord:
 def changed_code(
     root: Path, release: str, manifest: Manifest, record: RunRecord, plan: Plan
 ) -> tuple[CellChange, ...]:
-    """Code by cell, between the notebooks at the commit `release`, which came with the manifest,
-    and those of the run.
+    """Return the changes of code by cell from the release's notebooks to the run's.
+
+    The release's notebooks are those at the commit `release`, which came with the manifest.
 
     Cells are given to the first step that runs them. GitFailed where a notebook is not to be had
     any more.
@@ -107,8 +108,9 @@ def changed_code(
 
 
 def _of_run(root: Path, git: Git, record: RunRecord, path: str, digest: str) -> bytes:
-    """The notebook as the run had it: the one in the project if it is still the same, else the
-    committed one.
+    """Return the notebook as the run had it.
+
+    That is the one in the project if it is still the same, else the committed one.
     """
     with contextlib.suppress(OSError):
         text = (root / path).read_bytes()
@@ -122,8 +124,9 @@ def _read(git: Git, commit: str, path: str) -> bytes:
 
 
 def _whole(path: str, text: bytes) -> Plan:
-    """A notebook's whole program as that of one step: a step's own leaves out the imports that it
-    does not need.
+    """Return a notebook's whole program as that of one step.
+
+    A step's own program leaves out the imports that it does not need.
     """
     cells: tuple[PlannedCell, ...] = ()
     if text:

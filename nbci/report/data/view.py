@@ -1,4 +1,4 @@
-"""What the pages show of a step: its record, its plan and its executed notebook, brought together."""
+"""Bring together what pages show of a step: its record, its plan, its executed notebook."""
 
 from __future__ import annotations
 
@@ -104,8 +104,9 @@ def shown_steps(
     *,
     reused_too: bool = True,
 ) -> tuple[ShownStep, ...]:
-    """Every step of the plan and the record, in the plan's order; one without a record has not been
-    reached.
+    """Return every step of the plan and the record, in the plan's order.
+
+    One without a record has not been reached.
     """
     planned = {step.name: step for step in plan.steps}
     recorded = {step.name: step for step in record.steps}

@@ -1,5 +1,6 @@
-"""What a reviewer asks first, answered from the record: may it go out, what changed, can the run be
-trusted.
+"""Answer a reviewer's first questions from the record.
+
+May the run be released, what changed, and can the run be trusted.
 """
 
 from __future__ import annotations
@@ -116,8 +117,9 @@ def _gate(gate: GateResult, sign: Sign) -> Point:
 
 
 def _tightest(gates: Sequence[GateResult]) -> Point | None:
-    """The gate with the least room, told in its metric's own unit; only where they speak of one
-    metric.
+    """Return the gate with the least room, in its metric's own unit.
+
+    Only where all the gates are on one metric: room in different units cannot be compared.
     """
     bounded = [gate for gate in gates if gate.margin is not None and math.isfinite(gate.margin)]
     if not bounded or len({gate.metric for gate in bounded}) > 1:

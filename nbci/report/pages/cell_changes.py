@@ -92,7 +92,7 @@ def _difference(what: str, lines: Sequence[str], comparison: CellComparison) -> 
 
 
 def changes_of_outputs(comparison: CellComparison | None, album: Album, stem: str) -> Markup | None:
-    """The difference of what the outputs say, and the pictures of the baseline that are others now."""
+    """Return the text difference of the outputs, and the baseline's pictures that changed."""
     if comparison is None:
         return None
     pairs = [_beside(was, now, comparison, album, stem) for was, now in comparison.pictures]

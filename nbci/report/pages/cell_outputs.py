@@ -50,8 +50,9 @@ _SPOKEN = ("text/markdown", "text/latex", "application/json", "text/plain")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputPlace:
-    """Where a cell's outputs are shown. `stem`: the cell's part of its files' names; `notebook`:
-    what holds the whole.
+    """Where a cell's outputs are shown.
+
+    `stem`: the cell's part of its files' names; `notebook`: what holds the whole.
 
     `cell` is the address of the cell, from the report's folder.
     `ids` are those that untrusted markup has taken on the page.
@@ -100,9 +101,7 @@ class _Rendering:
         return self.text(at, text, class_="stream error", label="Error", is_open=True)
 
     def data(self, at: int, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup | None:
-        """The form of the output that says most without a script, and a line on what it cannot
-        show.
-        """
+        """Return the output's most informative form that needs no script, and a note on what is lost."""
         if only_loads(data) or (
             any(mime.startswith(_RECORDS) for mime in data) and "text/plain" not in data
         ):
@@ -243,8 +242,9 @@ class _Rendering:
         )
 
     def unknown(self, data: Mapping[str, Any]) -> Markup | None:
-        """A line on forms that nobody here knows; HTML that shows nothing is a place for a script
-        to fill.
+        """Return a note on unknown forms of output.
+
+        HTML that shows nothing is a place for a script to fill.
         """
         others = [
             short_line(mime)
@@ -307,8 +307,9 @@ def page_apart(
     number: int | None = None,
     intro: str | None = None,
 ) -> bytes:
-    """A page, two folders down, of what is too much for the step's own; `number` is which one it is
-    of several.
+    """Return a page, two folders down, for output that is too much for the step's own page.
+
+    `number` says which one it is of several.
     """
     header = fragment(
         element(

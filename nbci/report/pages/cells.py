@@ -128,9 +128,7 @@ class CellsOfStep:
         )
 
     def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
-        """Pages of the outputs that are too many to stand under their cell, and a line that leads
-        to them.
-        """
+        """Return pages of the outputs that are too many for their cell, and a line that links them."""
         starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
         for number, start in enumerate(starts, 1):
             self.album.keep_file(
@@ -190,8 +188,9 @@ def _is_error(output: object) -> bool:
 
 
 def _shown_source(cell: ShownCell) -> str:
-    """The source; of imports and functions what the step runs, without the lines that were left out
-    of it.
+    """Return the source as it is shown.
+
+    For imports and functions it is what the step runs, without the lines that were left out of it.
     """
     if cell.run is None or cell.run.role not in ("imports", "functions"):
         return cell.source

@@ -88,8 +88,9 @@ def has_new_result(found: RunDifference) -> bool:
 
 
 def moved(change: MetricChange) -> str:
-    """By how much a metric moved, with its sign and its direction in words; `new` or `gone` where
-    one side lacks it.
+    """Return by how much a metric moved, with its sign and its direction in words.
+
+    `new` or `gone` where one side lacks it.
     """
     if change.before is None or change.after is None:
         return "new" if change.before is None else "gone"

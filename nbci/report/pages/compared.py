@@ -1,6 +1,4 @@
-"""The cells of a step beside those of the run that it is compared with: what each was, and how its
-outputs differ.
-"""
+"""Compare the cells of a step with those of the baseline's run: source, state and outputs."""
 
 from __future__ import annotations
 
@@ -40,8 +38,9 @@ _RECORDS = "application/scrapbook.scrap"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Picture:
-    """The `at`-th picture among a cell's outputs, as the notebook holds it; `output` counts all
-    outputs.
+    """The `at`-th picture among a cell's outputs, as the notebook holds it.
+
+    `output` counts all outputs.
     """
 
     at: int
@@ -52,8 +51,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellComparison:
-    """A cell beside the one that it was: `before` is None for a new cell, `after` for one that is
-    gone.
+    """A cell beside its earlier form in the run that is compared with.
+
+    `before` is None for a new cell, `after` for a removed one.
 
     Diffs are unified, without file names. `pictures`: those that the cell showed before and now
     shows otherwise, each with what stands in its place now, if anything does. `is_long`: its
@@ -81,8 +81,9 @@ class CellComparison:
 
 
 def compared(before: ShownStep, after: ShownStep) -> tuple[CellComparison, ...]:
-    """The cells of both in the order of reading; outputs are compared where both executed notebooks
-    are there.
+    """Return the cells of both runs in reading order.
+
+    Outputs are compared where both executed notebooks are available.
     """
     old, new = before.cells, after.cells
     both = before.is_from_notebook and after.is_from_notebook
@@ -149,9 +150,7 @@ def _is_long(text: str) -> bool:
 
 
 def _said(outputs: Sequence[Any]) -> Iterator[str]:
-    """What the outputs say in words, addresses of objects left out; a picture is a line that it is
-    there.
-    """
+    """Return the outputs as text, without addresses of objects; a picture becomes one line."""
     for output in outputs:
         match output:
             case {"output_type": "stream", "text": text}:

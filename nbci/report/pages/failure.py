@@ -49,8 +49,9 @@ def last_output(step: ShownStep) -> str:
 
 
 def explained(step: ShownStep, *, root: str, on_page: bool = False) -> Markup:
-    """The failure of a step; on the step's own page the cell's outputs are shown once, where the
-    link leads.
+    """Return the failure of a step.
+
+    On the step's own page the cell's outputs are shown only once, where the link leads.
     """
     failure = step.failure
     if failure is None:

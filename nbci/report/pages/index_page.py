@@ -1,4 +1,4 @@
-"""The run's page: the verdict first, then what changed, then everything that went in and came out."""
+"""Build the run's page: the verdict, then the changes, then all inputs and outputs."""
 
 from __future__ import annotations
 

@@ -32,8 +32,9 @@ _TRACE_BYTES = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ComparedStep:
-    """The step in the run that this one is compared with, None where that has none; `title` says
-    which run it is.
+    """The step in the run that this one is compared with, None where that has none.
+
+    `title` says which run it is.
     """
 
     title: str

@@ -20,8 +20,9 @@ _EXPLAINED = 10
 
 
 def failures(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
-    """The run's own failure, then each step's; of very many, the first are explained and the others
-    named.
+    """Return the run's own failure, then each step's.
+
+    Where there are very many, the first are explained and the others only named.
     """
     failed = [step for step in steps if step.record.result == "failed"]
     return fragment(

@@ -1,5 +1,6 @@
-"""The figures of the run beside those of the baseline, by step and cell; what looks the same is
-folded away.
+"""Show the figures of the run beside those of the baseline, by step and cell.
+
+Figures that look the same are folded away.
 """
 
 from __future__ import annotations

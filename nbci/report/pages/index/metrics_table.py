@@ -32,8 +32,9 @@ _DIRECTIONS = {"up": "higher is better", "down": "lower is better"}
 def metrics_section(
     material: Material, steps: Sequence[ShownStep]
 ) -> tuple[Markup | None, dict[str, bytes]]:
-    """A row for each metric, those that the baseline has and the run has not last; and the files of
-    its pictures.
+    """Return a row for each metric, and the files of the table's pictures.
+
+    Metrics that the baseline has and the run has not come last.
     """
     changes = metric_changes(material)
     if not changes:
@@ -56,8 +57,9 @@ def metrics_section(
 
 
 def _first(material: Material, changes: Sequence[MetricChange]) -> Sequence[MetricChange]:
-    """Of many metrics, first those that gates judged, then those that got worse; of few, as they
-    are.
+    """Order many metrics: first those that gates judged, then those that got worse.
+
+    A few metrics keep their order.
     """
     if len(changes) <= _UNFOLDED:
         return changes

@@ -137,8 +137,9 @@ def _of(path: str, outs: Mapping[str, FileRef]) -> list[FileRef]:
 
 
 def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
-    """What models, or without any the outs, were made from: the steps behind them, data from
-    outside.
+    """Return what the models were made from: the steps behind them, and data from outside.
+
+    Without any models, what the outs were made from.
     """
     run = material.run
     evidence = evidence_steps(run.plan, run.record)
