@@ -89,6 +89,7 @@ def canvas(width: float, height: float, box: tuple[float, float, float, float]) 
     from matplotlib.figure import Figure
 
     width, height = math.ceil(width), math.ceil(height)
+    # At 72 dpi a point of matplotlib is one pixel of the page.
     figure = Figure(figsize=(width / 72, height / 72), dpi=72)
     left, top, across, down = box
     axes = figure.add_axes((left / width, 1 - (top + down) / height, across / width, down / height))
@@ -98,6 +99,7 @@ def canvas(width: float, height: float, box: tuple[float, float, float, float]) 
 def saved(figure: Any) -> Drawing:
     width, height = (round(72 * side) for side in figure.get_size_inches())
     stream = io.StringIO()
+    # The date and the version would change the bytes of a picture that is the same.
     figure.savefig(
         stream,
         format="svg",
@@ -119,6 +121,7 @@ def _for_pages(text: str) -> str:
     text = re.sub(
         r'(<svg [^>]*?height="[\d.]+)pt("[^>]*? width="[\d.]+)pt"', r'\1\2"', text, count=1
     )
+    # The dark rules select by attribute, and inline styles would override them.
     text = re.sub(r' style="([^"]*)"', _as_attributes, text)
     dark = "".join(
         f'[fill="{light}"]{{fill:{shade}}}[stroke="{light}"]{{stroke:{shade}}}'

@@ -94,6 +94,7 @@ def changed_code(
         if path.endswith(SUFFIXES) and known.get(path) != digest:
             old = _read(git, release, path) if path in known else b""
             new = _of_run(root, git, record, path, digest)
+            # Reversed, because the last entry of a key wins and the first step is to be named.
             users = {
                 cell.number: step.name
                 for step in reversed(plan.steps)

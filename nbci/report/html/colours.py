@@ -86,6 +86,7 @@ def look(declarations: str) -> Mapping[str, str]:
     for declaration in declarations.split(";"):
         name, _, value = (part.strip() for part in declaration.partition(":"))
         if name in _ALLOWED and _ALLOWED[name].fullmatch(value):
+            # In CSS the last declaration wins, and a dict keeps the place of the first.
             kept.pop(name, None)
             kept[name] = value
     background, text = _background(kept), kept.pop("color", None)
@@ -130,6 +131,7 @@ def _text_on(background: str, text: str | None) -> str:
     return max((_BLACK, _WHITE), key=lambda colour: _contrast(behind, _parts(colour) or behind))
 
 
+# Contrast and relative luminance as WCAG 2 defines them for sRGB.
 def _contrast(one: _Parts, other: _Parts) -> float:
     dark, light = sorted((_luminance(one), _luminance(other)))
     return (light + 0.05) / (dark + 0.05)
@@ -151,6 +153,7 @@ def _own_colour(text: str) -> str | None:
     if parts is None:
         return None
     hue, saturation, value = colorsys.rgb_to_hsv(*parts)
+    # Nearly grey or black: the text colour of the page is readable on light and dark.
     if saturation < 0.25 or value < 0.2:
         return None
     return next(name for end, name in _OWN if 360 * hue < end)

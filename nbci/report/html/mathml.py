@@ -29,6 +29,7 @@ _ATTRIBUTES = frozenset(
     ).split()
 )
 _VALUE = re.compile(r"[A-Za-z0-9.,%+ -]{1,60}")
+# Environments of text, tables and drawings: the library has no MathML for them.
 _SAID_AS_TEXT = re.compile(
     r"\\begin\s*\{(?:tabular|table|figure|itemize|enumerate|center|tikzpicture|document)"
 )
@@ -53,6 +54,7 @@ def mathml(latex: str, *, block: bool) -> Markup | None:
         written = Markup("".join(_written(tree)))
     except Exception:  # noqa: BLE001 - it raises what its parser trips over: IndexError, RecursionError, its own
         return None
+    # A backslash left over belongs to a command that the library passed through as text.
     return None if "\\" in re.sub(r'alttext="[^"]*"', "", written) else written
 
 
@@ -102,6 +104,7 @@ def from_latex(source: str) -> Markup | None:
         parts += [escaped(source[at : found.start()]), shown]
         at = found.end()
     rest = source[at:]
+    # A backslash outside the formulas is LaTeX that would be shown as raw text.
     if not parts or "\\" in rest:
         return None
     return element("div", fragment(*parts, rest), class_="math")

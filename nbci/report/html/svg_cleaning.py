@@ -36,6 +36,7 @@ class NoDrawing(Exception):
 
 def drawing(text: str) -> bytes:
     """The drawing as a file of its own. Raises NoDrawing."""
+    # Nested entities can expand to gigabytes while expat parses them.
     if "<!ENTITY" in text:
         raise NoDrawing("it declares entities")
     try:
@@ -78,6 +79,7 @@ def _draws(node: ElementTree.Element) -> bool:
 
 def _is_kept(node: ElementTree.Element, name: str, value: str) -> bool:
     local = name.rpartition("}")[2].lower()
+    # `attributeName` would let an animation set any attribute later, `href` too.
     if local.startswith("on") or local in ("base", "target", "ping", "download", "attributename"):
         return False
     if local in ("href", "src"):
@@ -90,8 +92,10 @@ def _is_kept(node: ElementTree.Element, name: str, value: str) -> bool:
 
 def _is_harmless(text: str) -> bool:
     """Whether a style sheet or a single value asks for nothing outside the drawing."""
+    # Most values hold none of these characters, and without them CSS can name no address.
     if not _TELLING.search(text):
         return True
+    # Comments are removed because one inside a rule would hide it from the patterns.
     bare = "".join(
         [text.partition("/*")[0], *(part.partition("*/")[2] for part in text.split("/*")[1:])]
     )

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _LINES = 400
 _LONGEST = 2_000
+# Each pair of lines is compared, so the time grows with the product of both counts.
 _PAIRS = 400
 _ALIKE = 0.5
 _WORDS = re.compile(r"\w+|\s+|.", re.DOTALL)
@@ -46,6 +47,7 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
     gone: list[str] = []
     for sign, group in groupby(lines, key=lambda line: line[:1]):
         block = list(group)
+        # Only added lines directly behind removed ones count as their replacement.
         if sign != "+":
             yield from _changed(gone, [])
             gone = []
@@ -82,10 +84,12 @@ def _alike(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
     found: dict[int, int] = {}
     begin = 0
     for at, old in enumerate(gone):
+        # The negative number makes max() prefer the first of equally similar lines.
         ratios = [(_ratio(old, new), -number) for number, new in enumerate(come[begin:], begin)]
         best, where = max(ratios, default=(0.0, 0))
         if best >= _ALIKE:
             found[at] = -where
+            # Later lines may only match behind this one, so that the pairs stay in order.
             begin = -where + 1
     return found
 
@@ -120,6 +124,7 @@ def _cut(line: str) -> str:
 def _marked(mine: str, other: str) -> Markup:
     """A line with the words marked that its counterpart has not."""
     words, others = _WORDS.findall(mine), _WORDS.findall(other)
+    # autojunk would ignore frequent words, such as spaces, in texts of 200 words or more.
     matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
     parts: list[str] = []
     for tag, begin, end, _, _ in matcher.get_opcodes():

@@ -60,10 +60,12 @@ _WEB = re.compile(r"(?:https?://|mailto:)[^\s<>\"'\\^`{|}]+", re.IGNORECASE)
 _DATA = re.compile(r"\s*data:(image/[a-z+]+)(?:;[\w=-]+)*;base64,(.*)", re.IGNORECASE | re.DOTALL)
 _SVG_START = re.compile(r"<svg[\s>]", re.IGNORECASE)
 _SVG_END = re.compile(r"</svg\s*>", re.IGNORECASE)
+# Void elements and those that close implicitly are left out: they need no end tag.
 _NESTED = re.compile(
     r"<(/?)(?!(?:p|li|dt|dd|tr|td|th|br|hr|img|input|col|wbr|option|meta|link)\b)[a-z]",
     re.IGNORECASE,
 )
+# Chromium nests elements no deeper than 512 levels.
 _DEEPEST = 500
 _LONGEST_STYLE = 1_000
 _IMG = re.compile(r'<img((?: [a-z]+="[^"]*")*)>')
@@ -71,8 +73,10 @@ _ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
 _EMPTY_LINK = re.compile(r'<a href="[^"]*"(?: class="[^"]*")?>\s*</a>')
 _HEADING = re.compile(r"<(/?)h([1-6])\b")
 _FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
+# Noncharacters of Unicode: reserved for internal use, so ordinary text holds none.
 _OWN = ("\ufdd0", "\ufdd1")
 _OWN_PART = re.compile("\ufdd0(\\d+)\ufdd1")
+# Cleaned markup can parse differently a second time (mutation XSS), but settles soon.
 _MOST_PASSES = 5
 
 
@@ -80,8 +84,8 @@ _MOST_PASSES = 5
 class Surroundings:
     """The page around untrusted markup: its picture files, the ids in use, a cell's attachments.
 
-    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`, which none of
-    ours does.
+    `stem` begins the names of picture files. Ids of untrusted markup begin with `u-`; the ids
+    of nbci's own markup do not.
     """
 
     album: Album
@@ -297,8 +301,10 @@ def _attached(name: str, around: Surroundings) -> str | None:
 
 def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
     """Lower headings below the page's own, name unavailable pictures in text, insert formulas."""
+    # The page's own headings take the levels above.
     shown = _HEADING.sub(lambda found: f"<{found[1]}h{min(6, int(found[2]) + 2)}", shown)
     shown = _IMG.sub(_image, shown)
+    # A box that scrolls must be reachable with the keyboard, hence the tabindex.
     shown = _EMPTY_LINK.sub("", shown).replace("<pre>", '<pre tabindex="0">')
     shown = _OWN_PART.sub(
         lambda found: parts[int(found[1])] if int(found[1]) < len(parts) else "", shown

@@ -101,7 +101,7 @@ class _Rendering:
         return self.text(at, text, class_="stream error", label="Error", is_open=True)
 
     def data(self, at: int, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup | None:
-        """Return the output's most informative form that needs no script, and a note on what is lost."""
+        """Return the most informative form that needs no script, and a note on what it lacks."""
         if only_loads(data) or (
             any(mime.startswith(_RECORDS) for mime in data) and "text/plain" not in data
         ):

@@ -128,7 +128,7 @@ class CellsOfStep:
         )
 
     def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
-        """Return pages of the outputs that are too many for their cell, and a line that links them."""
+        """Return pages of outputs that are too many for their cell, and a line that links them."""
         starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
         for number, start in enumerate(starts, 1):
             self.album.keep_file(
