@@ -261,6 +261,7 @@ def _importance(chart: Importance, baseline: Importance | None) -> Drawing:
             ncols=2,
         )
     axes.set_yticks(places, names)
+    # matplotlib counts bars from the bottom, and the largest has to be at the top.
     axes.invert_yaxis()
     axes.axvline(0, color=QUIET, linewidth=1)
     axes.grid(visible=True, axis="x", linewidth=0.8)
@@ -273,6 +274,7 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
     from matplotlib.patches import Rectangle
 
     matrix, baseline = folded_classes(whole, whole_baseline)
+    # Counts of other classes cannot be subtracted cell by cell.
     before = baseline.counts if baseline and baseline.labels == matrix.labels else None
     labels = [middle_cut(label, 16) for label in matrix.labels]
     count = len(labels)
@@ -329,9 +331,10 @@ def _confusion(whole: Confusion, whole_baseline: Confusion | None) -> Drawing:
 
 
 def _level(value: float, total: float) -> int | None:
-    """Which shade a cell gets by its share of the row: small shares are told apart best."""
+    """Return the shade of a cell by its share of the row; small shares differ the most."""
     if not value:
         return None
+    # The square root spreads small shares, the mistakes, over more shades.
     return min(len(LEVELS) - 1, math.ceil(math.sqrt(value / total) * len(LEVELS)) - 1)
 
 

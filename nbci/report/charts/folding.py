@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
 SHOWN_SINGLY = 250
-"""Up to so many steps each has a place of its own in the graph."""
+"""Up to this number of steps, each has its own box in the graph."""
 _FEWEST_GROUPS = 3
 _MOST_GROUPS = 120
 _MOST_EDGES = 1000
@@ -62,6 +62,7 @@ def without_detours(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, 
     {'a': (), 'b': ('a',), 'c': ('b',)}
     """
     order = topological(after)
+    # Sets of ancestors as bits of integers: unions of thousands of steps stay fast.
     bit = {name: 1 << at for at, name in enumerate(order)}
     above: dict[str, int] = {}
     result: dict[str, tuple[str, ...]] = {}
@@ -91,6 +92,7 @@ def _ways(
     """Ways to give a step its group, from that which says most to that which always works."""
     stage = stages(after)
     last = max(stage.values())
+    # Rounded up, so that the last way never makes more groups than are allowed.
     span = -(-last // _MOST_GROUPS)
     yield lambda name: nodes.get(name) or name
     yield lambda name: name.rpartition("/")[0] or name

@@ -133,6 +133,7 @@ def _with_joints(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...
     many = [
         (earlier, names)
         for earlier, names in waiting.items()
+        # Two by two need four lines with or without a joint; three by three, six instead of nine.
         if len(earlier) >= 3 and len(names) >= 3
     ]
     for at, (earlier, names) in enumerate(many):
@@ -217,6 +218,7 @@ def _sugiyama(
     vertices: dict[str, Any] = {}
     for name in names:
         vertices[name] = Vertex(name)
+        # A joint is a point; the size of a box would push the boxes apart.
         vertices[name].view = _View(*((2, 2) if _is_joint(name) else size))
     pairs = [(earlier, name) for name in vertices for earlier in after[name]]
     edges = [Edge(vertices[earlier], vertices[name]) for earlier, name in pairs]
@@ -271,6 +273,7 @@ def _apart(wanted: Sequence[float], widths: Sequence[float]) -> list[float]:
     blocks: list[tuple[float, int]] = []
     for want, offset in zip(wanted, offsets, strict=True):
         mean, count = want - offset, 1
+        # Pool adjacent violators: neighbours in the wrong order share their mean.
         while blocks and blocks[-1][0] > mean:
             other, others = blocks.pop()
             mean, count = (mean * count + other * others) / (count + others), count + others

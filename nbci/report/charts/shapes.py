@@ -196,7 +196,7 @@ def chart_of_rows(rows: Rows) -> Chart | None:
 def chart_of_columns(
     rows: Rows, x: str | None, y: Sequence[str], *, template: str | None, words: Mapping[str, str]
 ) -> Chart:
-    """The chart of columns that somebody named, as `plots` of a `dvc.yaml` does."""
+    """Return the chart of columns that the user named, as in `plots` of a `dvc.yaml`."""
     for name in (*((x,) if x else ()), *y):
         if not any(name in row for row in rows):
             raise Unusable(f"it has no column {name!r}")

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 
 _TRIED = 5
 BROKEN = (NbciError, OSError, ValueError, TypeError, KeyError, sqlite3.Error)
-"""What a record, an index or an object that is gone or damaged raises; the report does without it,
-and says so.
+"""Errors that a missing or damaged record, index or object raises.
+
+The report leaves it out, with a note.
 """
 
 
@@ -72,7 +73,7 @@ def choose(project: Project, record: RunRecord, plan: Plan, environ: Mapping[str
 
 
 def asked_for(folder: RunFolder) -> Choice:
-    """The run that somebody names."""
+    """Return the run that the user names."""
     run = Compared(record=folder.read(), plan=folder.read_plan())
     return Choice(
         found=Comparable(title=f"run {folder.run}, as asked for", run=run, folder=folder),

@@ -156,6 +156,7 @@ def _releases(project: Project, run: ShownRun, problems: list[str]) -> tuple[Rel
         for model in read_models(git):
             stages = {stage.current.commit: name for name, stage in model.stages.items()}
             for version in model.versions:
+                # A version whose registration was withdrawn is no release any more.
                 if version.active and version.registered.notes.get("Nbci-Run") == run.record.run:
                     card = git.get(
                         "cat-file", "blob", operands=[f"{version.commit}:{git.prefix}{CARD_PATH}"]

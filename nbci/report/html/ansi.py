@@ -85,6 +85,7 @@ def _shown(text: str, look: _Look) -> Markup:
 
 
 def _changed(look: _Look, parameters: str) -> _Look:
+    # Cut, because Python refuses to convert numbers of more than 4300 digits.
     codes = iter([int(code[:4]) if code else 0 for code in re.split("[;:]", parameters)])
     for code in codes:
         look = _after(look, code, codes)
@@ -108,6 +109,7 @@ def _after(look: _Look, code: int, following: Iterator[int]) -> _Look:
         case 49:
             return replace(look, background=None)
         case _ if 30 <= code <= 37 or 90 <= code <= 97:
+            # 90 to 97 are the bright forms, which are 8 to 15 in the palette.
             return replace(look, foreground=code - 30 if code < 40 else code - 82)
         case _ if 40 <= code <= 47 or 100 <= code <= 107:
             return replace(look, background=code - 40 if code < 50 else code - 92)
@@ -130,6 +132,7 @@ def _of_256(index: int) -> tuple[int, int, int]:
     if index >= 232:
         grey = 8 + 10 * (index - 232)
         return grey, grey, grey
+    # The colour cube of xterm: its six levels are not evenly spaced.
     levels = (0, 95, 135, 175, 215, 255)
     index -= 16
     return levels[index // 36], levels[index // 6 % 6], levels[index % 6]

@@ -63,7 +63,7 @@ def renamed(html: str, taken: Container[str]) -> str:
 
 
 def colour_rules(html: str) -> tuple[str, ...]:
-    """CSS rules for the cells of a table by Styler, whose ids begin with `u-` in a page of ours."""
+    """Return CSS rules for the cells of Styler's table, whose ids begin with `u-` on the page."""
     if len(html) > _LIMIT:
         return ()
     sheets = [part.partition("</style")[0] for part in _STYLE.split(html)[1:]]

@@ -93,7 +93,7 @@ def linked(step: ShownStep) -> Markup | str:
 
 
 def section(title: str, *content: str | None, anchor: str, class_: str | None = None) -> Markup:
-    """A part of the page under a heading of its own."""
+    """Return a part of the page under its heading."""
     heading = element("h2", title, id=f"{anchor}-title")
     return element(
         "section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title"

@@ -58,6 +58,7 @@ def _check_png(content: bytes) -> None:
     for kind, body, check in _png_chunks(content):
         if kind == b"IHDR" and len(body) == 13:
             _check_size(int.from_bytes(body[:4]), int.from_bytes(body[4:8]))
+        # Names of optional chunks begin in lower case; decoders skip those that are damaged.
         if kind[:1].isupper() and zlib.crc32(body, zlib.crc32(kind)) != check:
             raise BrokenPicture("its check sum does not agree")
         kinds.append(kind)
@@ -81,6 +82,7 @@ def _png_chunks(content: bytes) -> Iterator[tuple[bytes, bytes, int]]:
 def _check_size(width: int, height: int) -> None:
     if not width or not height:
         raise BrokenPicture("it has no size")
+    # A small file can declare a huge picture, which a browser would allocate.
     if width * height > _MOST_PIXELS:
         raise BrokenPicture(f"it is too large to be shown: {width:,} by {height:,} pixels")
 
@@ -88,6 +90,7 @@ def _check_size(width: int, height: int) -> None:
 def _check_jpeg(content: bytes) -> None:
     if not content.startswith(b"\xff\xd8\xff"):
         raise BrokenPicture("it is no JPEG")
+    # Not only the last two bytes: some programs append data behind the end marker.
     if b"\xff\xd9" not in content[-4096:]:
         raise BrokenPicture("it is cut off")
 

@@ -60,6 +60,7 @@ def _figure(output: object) -> Mapping[str, Any] | None:
     if any(not isinstance(trace, dict) or trace.get("type") in _FROM_NETWORK for trace in traces):
         return None
     template = layout.get("template")
+    # `images` of a layout are fetched from their addresses.
     kept = {name: value for name, value in layout.items() if name not in ("images", "template")}
     if isinstance(template, dict):
         kept["template"] = {
@@ -91,6 +92,7 @@ def _drawn(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:
             for place, path in paths.items()
         ]
         try:
+            # MathJax would be loaded from the network.
             kaleido.write_fig_from_object_sync(wanted, kopts={"mathjax": False})
         except Exception:  # noqa: BLE001 - whatever keeps it from drawing, the page says what the output is
             return {}

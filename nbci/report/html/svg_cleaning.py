@@ -35,7 +35,7 @@ class NoDrawing(Exception):
 
 
 def drawing(text: str) -> bytes:
-    """The drawing as a file of its own. Raises NoDrawing."""
+    """Return the drawing as a separate file. Raises NoDrawing."""
     # Nested entities can expand to gigabytes while expat parses them.
     if "<!ENTITY" in text:
         raise NoDrawing("it declares entities")
@@ -56,7 +56,7 @@ def drawing(text: str) -> bytes:
 
 
 def _in_namespace(root: ElementTree.Element) -> None:
-    """As HTML has it, SVG may stand without its namespace; a file of its own needs it."""
+    """Add the namespace, which SVG within HTML may lack and a separate file needs."""
     for node in root.iter():
         if not node.tag.startswith("{"):
             node.tag = f"{{{_SVG}}}{node.tag}"

@@ -73,7 +73,7 @@ _ADDRESS = re.compile(r"(?:\.\./)+[\w./-]+")
 _EMPTY_LINK = re.compile(r'<a href="[^"]*"(?: class="[^"]*")?>\s*</a>')
 _HEADING = re.compile(r"<(/?)h([1-6])\b")
 _FRAGMENT = re.compile(r' href="#(u-[^"]*)"')
-# Noncharacters of Unicode: reserved for internal use, so ordinary text holds none.
+# `clean` removes these noncharacters from a notebook's text: only placeholders hold them.
 _OWN = ("\ufdd0", "\ufdd1")
 _OWN_PART = re.compile("\ufdd0(\\d+)\ufdd1")
 # Cleaned markup can parse differently a second time (mutation XSS), but settles soon.
@@ -267,7 +267,7 @@ def _identity(value: str, around: Surroundings | None) -> str | None:
 
 
 def _source(value: str, around: Surroundings | None) -> str | None:
-    """The address of the picture as a file of ours; None for one that is elsewhere."""
+    """Return the address of the picture as a file of the report; None for one that is elsewhere."""
     if around is None:
         return None
     if inline := _DATA.fullmatch(value):

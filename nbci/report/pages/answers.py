@@ -119,7 +119,7 @@ def _gate(gate: GateResult, sign: Sign) -> Point:
 def _tightest(gates: Sequence[GateResult]) -> Point | None:
     """Return the gate with the least room, in its metric's own unit.
 
-    Only where all the gates are on one metric: room in different units cannot be compared.
+    Only where all gates with a bound are on one metric: room in different units cannot be compared.
     """
     bounded = [gate for gate in gates if gate.margin is not None and math.isfinite(gate.margin)]
     if not bounded or len({gate.metric for gate in bounded}) > 1:

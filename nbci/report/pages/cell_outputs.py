@@ -161,7 +161,7 @@ class _Rendering:
         )
 
     def html_beside(self, at: int, source: str, text: str) -> Markup | None:
-        """HTML that is too long for the step's page on a page of its own."""
+        """Return HTML that is too long for the step's page as a separate page."""
         if len(source) > _PAGE_LIMIT:
             words = (
                 None if is_wordless(text) else self.text(at, text, class_="result", label="Result")

@@ -32,7 +32,7 @@ _SURROUNDINGS = ("commit", "branch", "nbci", "platform")
 
 
 def in_words(found: RunDifference) -> list[str]:
-    """What went in differently, a line for each kind of thing; metrics are told elsewhere."""
+    """Return how the inputs differ, a line for each kind of input; metrics are elsewhere."""
     packages = _packages(found)
     lines = [
         _listed(
@@ -187,7 +187,7 @@ def _kernels(found: RunDifference) -> list[Change]:
 
 
 def _steps(found: RunDifference) -> list[Change]:
-    """Those that came or went; what failed is told first on the page."""
+    """Return those added or removed; failures are not here, as they come first on the page."""
     return [change for change in found.steps if change.before is None or change.after is None]
 
 

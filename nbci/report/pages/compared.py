@@ -188,7 +188,7 @@ def pictures_of(outputs: Sequence[Any]) -> Iterator[Picture]:
 
 
 def looks_same(before: Picture, after: Picture) -> bool:
-    """Whether the two are the same picture, told from what the notebooks hold."""
+    """Whether the two are the same picture, judged by what the notebooks hold."""
     if before.mime != after.mime:
         return False
     if before.mime == "image/svg+xml":

@@ -36,7 +36,7 @@ def place(failure: Failure) -> str:
 
 
 def last_output(step: ShownStep) -> str:
-    """The end of what the failed cell had said before it failed."""
+    """Return the end of what the failed cell printed before it failed."""
     cell = step.failed_cell
     if cell is None:
         return ""

@@ -96,7 +96,7 @@ def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
 
 
 def _gates(record: RunRecord) -> str:
-    """What the gates said, unless they let it pass, as the badge says by itself."""
+    """Return the gates' answer, unless it is a pass, which the badge shows already."""
     return (
         said_of_gates(record.verdict)
         if record.verdict and record.verdict.result != "passed"
