@@ -49,7 +49,7 @@ def fenced(text: str, language: str = "") -> str:
 
 
 def link(words: str, address: str) -> str:
-    """A link; the address is the caller's to vouch for."""
+    """Return a link; the caller checks the address."""
     return f"[{prose(words)}]({_address(address)})"
 
 

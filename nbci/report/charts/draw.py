@@ -166,7 +166,7 @@ def _curves(chart: Curves, baseline: Curves | None) -> Drawing:
 
 
 def _looks(chart: Curves, baseline: Curves | None) -> Iterator[_Drawn]:
-    """The lines from the hindmost to the foremost."""
+    """Return the lines in drawing order, from the back to the front."""
     coloured = highlighted(chart)
     others = [line for line in chart.lines if line not in coloured]
     for at, line in enumerate(others):
@@ -339,7 +339,7 @@ def _level(value: float, total: float) -> int | None:
 
 
 def _count(value: float) -> str:
-    """A count in few letters."""
+    """Return a count in few letters, such as `12k`."""
     for limit, letter in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if value >= limit:
             return f"{value / (1e3 if letter == 'k' else limit):.3g}{letter}"

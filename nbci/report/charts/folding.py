@@ -56,7 +56,7 @@ def between(
 
 
 def without_detours(after: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """What each waits for, less what it waits for anyway through another.
+    """Return what each waits for, without what it waits for already through another.
 
     >>> without_detours({"a": (), "b": ("a",), "c": ("a", "b")})
     {'a': (), 'b': ('a',), 'c': ('b',)}
@@ -104,7 +104,7 @@ def _ways(
 
 
 def _stem(name: str) -> str:
-    """The name with its numbers out of sight, those of a matrix as well as those of a loop."""
+    """Return the name with `*` for its numbers, those of a matrix and those of a loop."""
     return re.sub(r"\d+(?:[.-]\d+)*", "*", name)
 
 

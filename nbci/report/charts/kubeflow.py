@@ -95,7 +95,7 @@ def _confidence(found: Any) -> Chart:
 
 
 def _plain(value: Any) -> Any:
-    """The metadata store wraps what is no number or text into `struct`."""
+    """Unwrap `struct`, which the metadata store puts around anything but a number or text."""
     return value["struct"] if isinstance(value, Mapping) and set(value) == {"struct"} else value
 
 

@@ -38,7 +38,7 @@ class Laid:
 
 
 class _View:
-    """What grandalf wants to know of a box, and where it puts the place."""
+    """The size of a box, which grandalf reads, and its place, which grandalf writes."""
 
     def __init__(self, w: float, h: float) -> None:
         self.w, self.h = w, h
@@ -98,7 +98,7 @@ def _is_chain(after: Mapping[str, Sequence[str]]) -> bool:
 
 
 def _in_rows(names: Sequence[str], width: float, height: float) -> Laid:
-    """A chain that is too long for a line, in lines below each other, as text is."""
+    """Lay out a chain that is too long for one row in rows, as lines of text."""
     step, down = width + _BETWEEN_RANKS, height + _BETWEEN_RANKS
     count = max(1, int((PAGE_WIDTH + _BETWEEN_RANKS) / step))
     places = [

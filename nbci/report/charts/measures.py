@@ -41,7 +41,7 @@ def average_precision(line: Line) -> float | None:
 
 
 def off_diagonal(line: Line) -> float | None:
-    """How far calibration is from what it should be, at its worst."""
+    """Return the largest distance of a calibration curve from the diagonal."""
     return max((abs(x - y) for x, y in zip(line.x, line.y, strict=True)), default=None)
 
 
@@ -63,7 +63,7 @@ def measure(chart: Curves, line: Line) -> float | None:
 
 
 def right_share(matrix: Confusion) -> float | None:
-    """The share of all that were taken for what they are."""
+    """Return the accuracy: the share of all that were classified correctly."""
     total = sum(map(sum, matrix.counts))
     return sum(row[at] for at, row in enumerate(matrix.counts)) / total if total else None
 
@@ -80,6 +80,7 @@ def thinned(points: Sequence[Point]) -> list[Point]:
     at = -1
     for point in points:
         is_gap = not math.isfinite(point[1])
+        # Points that would stand in the same column of the picture are thinned together.
         here = -1 if is_gap else round((point[0] - left) / per_column)
         if here != at or is_gap:
             kept += _ends(column)
@@ -122,5 +123,6 @@ def _rightwards(line: Line) -> list[Point]:
     """
     points = [(x, y) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
     if points and points[0][0] > points[-1][0]:
+        # ROC curves may be recorded from right to left; the sort alone keeps ties reversed.
         points.reverse()
     return sorted(points, key=lambda point: point[0])

@@ -118,6 +118,7 @@ def _recorded(found: Chart | Unusable, name: str, source: str) -> Recorded:
 
 
 def _of_files(run: ShownRun, step: StepRecord) -> Iterator[Recorded]:
+    # Only the first ones: an out may be a folder of very many files.
     files = list(islice(_files(run, step.outs), _MOST_FILES))
     plots: list[Plot] = []
     for path, _ in files:
@@ -161,6 +162,7 @@ def _of_file(
     """
     is_meant = bool(plots) or _is_plot(path)
     try:
+        # A file that nobody declared is read only while that is cheap.
         content = _content(
             run, path, known_bytes, _LARGEST_BYTES if is_meant else _LARGEST_UNASKED_BYTES
         )
@@ -246,7 +248,8 @@ def _yaml(content: bytes | None) -> Any:
     if content is None or len(content) > _LARGEST_BYTES:
         return None
     try:
-        return yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - both are safe
+        # Both loaders are safe; the C one is faster but not part of every build.
+        return yaml.load(content, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506
     except (yaml.YAMLError, ValueError, RecursionError):
         return None
 
@@ -258,7 +261,9 @@ def _table(content: bytes, path: str, *, all_rows: bool) -> list[dict[str, Any]]
     """
     separator = _SEPARATORS.get(posixpath.splitext(path)[1], ",")
     reader = csv.reader(
-        io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""), delimiter=separator
+        # utf-8-sig, because Excel and other programs write a byte order mark.
+        io.StringIO(content.decode("utf-8-sig", errors="replace"), newline=""),
+        delimiter=separator,
     )
     try:
         head = next(reader, [])

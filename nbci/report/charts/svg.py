@@ -33,7 +33,7 @@ def svg_file(content: Markup, *, width: float, height: float, style: str, title:
 
 
 def short(value: float) -> str:
-    """A coordinate to a tenth of a pixel, as short as it can be written."""
+    """Return a coordinate to a tenth of a pixel in its shortest form."""
     return (
         f"{value:.1f}".removesuffix(".0").replace("-0", "0")
         if value > -0.05

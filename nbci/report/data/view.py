@@ -55,7 +55,7 @@ class ShownStep:
 
     @property
     def word(self) -> str:
-        """What became of it in a word."""
+        """The result in one word."""
         return "waiting" if self.is_waiting else self.record.outcome
 
     @property
@@ -91,7 +91,7 @@ class ShownStep:
 
 
 def name_of(cell: ShownCell) -> str:
-    """The cell by its number in the notebook, as people speak of it."""
+    """Return the cell's name, by its number in the notebook."""
     if cell.run is None:
         return "Cell" if cell.kind == "code" else "Text"
     return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"

@@ -27,7 +27,7 @@ _FROM_OUTSIDE = ("-p", "-f ", "environment ")
 
 
 def headline(record: RunRecord) -> str:
-    """What became of the run in a word, its gates included."""
+    """Return the result of the run in one word, its gates included."""
     gates = record.verdict.result if record.verdict else "passed"
     return {"failed": "refused", "warned": "warned", "passed": record.result}[gates]
 
@@ -61,7 +61,7 @@ def outcome(record: RunRecord, steps: Sequence[ShownStep]) -> str:
 
 
 def said_of_gates(verdict: Verdict | None) -> str:
-    """What the gates made of it, in a sentence to follow the run's."""
+    """Return the gates' answer in a sentence that follows the run's."""
     if verdict is None:
         return ""
     refused = sum(gate.refuses for gate in verdict.gates)
@@ -90,7 +90,7 @@ def gate_rows(verdict: Verdict | None) -> list[tuple[str, str, str, str, str, st
 
 
 def run_again(record: RunRecord) -> str:
-    """The commands that do the same once more."""
+    """Return the commands that repeat the run."""
     command = shlex.join(
         record.command if _can_be_repeated(record.command) else _command_of(record)
     )

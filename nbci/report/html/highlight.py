@@ -65,10 +65,11 @@ def _marked(source: str, language: str) -> Markup:
 @cache
 def _pygments(language: str) -> tuple[Any, Any, Any] | None:
     try:
-        from pygments import highlight  # type: ignore[import-untyped]  # it ships no types
-        from pygments.formatters.html import HtmlFormatter  # type: ignore[import-untyped]  # it ships no types
-        from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]  # it ships no types
-        from pygments.util import ClassNotFound  # type: ignore[import-untyped]  # it ships no types
+        # pygments ships no types.
+        from pygments import highlight  # type: ignore[import-untyped]
+        from pygments.formatters.html import HtmlFormatter  # type: ignore[import-untyped]
+        from pygments.lexers import get_lexer_by_name  # type: ignore[import-untyped]
+        from pygments.util import ClassNotFound  # type: ignore[import-untyped]
     except ImportError:
         return None
     try:

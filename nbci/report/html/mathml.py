@@ -52,7 +52,8 @@ def mathml(latex: str, *, block: bool) -> Markup | None:
     try:
         tree = convert_to_element(latex.strip(), display="block" if block else "inline")
         written = Markup("".join(_written(tree)))
-    except Exception:  # noqa: BLE001 - it raises what its parser trips over: IndexError, RecursionError, its own
+    # The parser raises many kinds for bad input: IndexError, RecursionError, its own errors.
+    except Exception:  # noqa: BLE001
         return None
     # A backslash left over belongs to a command that the library passed through as text.
     return None if "\\" in re.sub(r'alttext="[^"]*"', "", written) else written
@@ -80,7 +81,7 @@ def _written(node: Element) -> Iterator[str]:
 
 
 def _text(text: str | None) -> str:
-    """The library holds characters as references."""
+    """Return the text escaped; the library holds characters as references."""
     return escaped(clean(html.unescape(text))) if text else ""
 
 

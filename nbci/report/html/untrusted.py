@@ -121,7 +121,7 @@ def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
 
 
 def settled(page: str, ids: set[str]) -> str:
-    """The page with links into itself only where what they lead to is there."""
+    """Return the page without links to parts of it that do not exist."""
     return _FRAGMENT.sub(lambda found: found[0] if found[1] in ids else "", page)
 
 
@@ -156,7 +156,7 @@ def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) ->
 
 
 def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[Markup]) -> str:
-    """The source with a place to be filled for each `<svg>`, which becomes a file."""
+    """Return the source with a placeholder for each `<svg>`, which becomes a file."""
     written: list[str] = []
     at = 0
     while (start := _SVG_START.search(source, at)) and (

@@ -148,7 +148,7 @@ def _pairs(baseline: Baseline | None, steps: Sequence[ShownStep]) -> Iterator[_P
 
 
 def _baseline_steps(baseline: Baseline, drawing: Sequence[ShownStep]) -> Mapping[str, ShownStep]:
-    """The baseline's steps of those names; no others, since their notebooks would all be read."""
+    """Return the baseline's steps of those names; others would cost reading their notebooks."""
     names = {step.record.name for step in drawing}
     record, plan = baseline.run.record, baseline.run.plan
     steps = shown_steps(

@@ -132,7 +132,7 @@ def _outs(record: RunRecord) -> dict[str, FileRef]:
 
 
 def _of(path: str, outs: Mapping[str, FileRef]) -> list[FileRef]:
-    """The out that the path is, or lies in."""
+    """Return the out that has this path or contains it."""
     return [ref for out, ref in outs.items() if path == out or path.startswith(f"{out}/")]
 
 
