@@ -1,6 +1,6 @@
-"""Texts of notebooks and pipeline files checked against the rules.
+"""Check the texts of notebooks and pipeline files against the rules.
 
-Pure: files are read elsewhere.
+Nothing here reads files: the callers pass the texts in.
 """
 
 from __future__ import annotations
@@ -42,9 +42,7 @@ _RANK = {"error": 0, "warning": 1, "info": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckedNotebook:
-    """A notebook's findings, the notebook as far as it was understood, and the kernel that it asks
-    for.
-    """
+    """A notebook's findings, what was understood of it, and the kernel that it asks for."""
 
     findings: tuple[Finding, ...]
     tagged: TaggedNotebook | None = None
@@ -60,25 +58,26 @@ def check_notebook(
     brought: Brought = NOTHING_BROUGHT,
     composed: bool = False,
 ) -> CheckedNotebook:
-    """Everything the rules find in a notebook; `by_dataflow`: a pipeline derives its order from the
-    variables.
+    """Return what the rules find in a notebook.
 
-    `star_imports` says what those bind, `brought` are the names that kernels bring. `composed`:
-    others refer to it.
+    `by_dataflow`: a pipeline derives the notebook's order from its variables. `star_imports`
+    returns what the notebook's star imports bind, `brought` holds the names that kernels bring.
+    `composed`: other notebooks refer to this one.
     """
     try:
         notebook = parse_notebook(data, path)
     except UsageError as error:
         return CheckedNotebook(findings=(_finding(UNREADABLE, "error", path, Hit.of(error)),))
     with warnings.catch_warnings():
-        warnings.simplefilter(
-            "ignore"
-        )  # IPython's, about lines that end oddly: the rules say what is wrong with them
+        # IPython warns about lines that end oddly; the rules report what is wrong with them
+        warnings.simplefilter("ignore")
         stars = star_imports(notebook)
         sheet = read_sheet(
             notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed
         )
         hits = list(_hits(sheet))
+    # taken from all hits, before ignored ones are dropped: an ignored mistake still prevents
+    # planning
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
     told = [
         (rule, severity, hit)
@@ -124,10 +123,12 @@ def _placed(
     findings = []
     for rule, severity, hit in hits:
         cell_lines = lines[hit.cell - 1] if hit.cell is not None else ()
+        # a hit may name a line behind the last one in the file, so the last one is taken
         at = min(hit.line or 1, len(cell_lines)) - 1
         findings.append(
             _finding(rule, severity, path, hit, file_line=cell_lines[at] if cell_lines else None)
         )
+    # two rules or two steps can report the same place in the same words
     return tuple(sorted(dict.fromkeys(findings), key=_order))
 
 
@@ -137,14 +138,17 @@ def _order(finding: Finding) -> tuple[int, int, int, str, str]:
 
 
 def wrong_composition(error: UsageError, path: str) -> Finding:
-    """What keeps a notebook and those that it refers to from being one pipeline, where it stands."""
+    """Return the finding for a notebook that forms no pipeline with those that it refers to.
+
+    It is reported in the file that the error names, which may be another notebook than `path`.
+    """
     return _finding(
         WRONG_COMPOSITION, "error", error.where.path if error.where else path, Hit.of(error)
     )
 
 
 def missing_kernel(path: str, error: UsageError) -> Finding:
-    """That the notebook's kernel is not on this machine."""
+    """Return the finding for a kernel that is not installed on this machine."""
     return _finding(MISSING_KERNEL, "warning", path, Hit.of(error))
 
 
@@ -166,8 +170,9 @@ def _finding(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotebooksAsked:
-    """What a pipeline file says of the notebooks that it names; `elsewhere` run in an environment
-    of their own.
+    """What a pipeline file says of the notebooks that it names.
+
+    The notebooks `elsewhere` run in an environment other than the project's.
     """
 
     named: tuple[str, ...]
@@ -196,8 +201,10 @@ def check_pipeline(
     notebooks: dict[str, TaggedNotebook | None],
     brought: Brought = NOTHING_BROUGHT,
 ) -> tuple[Finding, ...]:
-    """What the rules find in a pipeline file; of `notebooks`, None are those with mistakes of their
-    own.
+    """Return what the rules find in a pipeline file.
+
+    In `notebooks`, None stands for a notebook that has mistakes itself: they are among that
+    notebook's findings.
     """
     try:
         text = data.decode("utf-8-sig")
@@ -214,6 +221,8 @@ def check_pipeline(
         for notebook, _ in named
         if notebooks.get(notebook) is not None
     }
+    # a notebook with mistakes has findings already; a plan without it would only report
+    # consequences
     if len(understood) == len(named) or missing:
         composition = composed(
             composition, {k: v for k, v in understood.items() if v is not None}, missing, brought

@@ -1,6 +1,4 @@
-"""Rules about what is committed with the notebook: its outputs and the order in which they came
-about.
-"""
+"""Rules about the outputs and execution counts that are committed with a notebook."""
 
 from __future__ import annotations
 
@@ -33,6 +31,7 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
                 hint="clear them before you commit: a run's own record keeps its outputs",
                 cell=number,
             )
+    # with a cell reported above, the total would be a second finding about the same bytes
     if total > NOTEBOOK_BYTES and not named:
         yield Hit(
             message=f"the notebook's outputs take {size(total)}; the limit is {size(NOTEBOOK_BYTES)}",
@@ -41,8 +40,9 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
 
 
 def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
-    """The first cell that ran before the one above it: what is shown may not be what a run from the
-    top gives.
+    """Yield the first cell that ran before the cell above it.
+
+    The outputs shown may then differ from those of a run from top to bottom.
     """
     highest, above = 0, 0
     for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
@@ -55,10 +55,12 @@ def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
                 hint="restart the kernel and run all cells, or clear the outputs",
                 cell=number,
             )
+            # every later cell may be out of order for the same reason, so one hit is enough
             return
         highest, above = count, number
 
 
 def _count(raw: Any) -> int | None:
     count = raw.get("execution_count") if raw.get("cell_type") == "code" else None
+    # bool is a subclass of int in Python, and JSON may hold true here
     return count if isinstance(count, int) and not isinstance(count, bool) else None

@@ -1,4 +1,4 @@
-"""Notebooks that refer to others, checked together with them."""
+"""Check notebooks that refer to other notebooks together with these."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 def referred_to(path: str, data: bytes) -> tuple[str, ...]:
     """The notebooks that this one refers to, as far as it can be read."""
+    # most notebooks refer to no other, and a search of the bytes is cheaper than parsing them
     if b'"notebook_path"' not in data:
         return ()
     try:
@@ -37,7 +38,10 @@ def composition(
     understood: Mapping[str, TaggedNotebook | None],
     exists: Callable[[str], bool],
 ) -> TaggedNotebook | None:
-    """The notebook with those that it refers to; None where one of them has mistakes of its own."""
+    """Return the notebook joined with those that it refers to.
+
+    None where one of them has mistakes. UsageError where one does not exist.
+    """
     named = references(tagged)
     for path, reference in named.items():
         if not exists(path):
@@ -52,9 +56,11 @@ def check_compositions(
     brought: Mapping[str, Brought],
     exists: Callable[[str], bool],
 ) -> Iterator[Finding]:
-    """What the notebooks that refer to others come to with them, which `understood` then has in
-    their places.
+    """Yield what keeps notebooks that refer to others from being planned together with them.
+
+    Each such notebook in `understood` is replaced by its composition, or by None if there is none.
     """
+    # a list, because the loop assigns to `understood`
     for path, tagged in list(understood.items()):
         if tagged is None or not tagged.references:
             continue

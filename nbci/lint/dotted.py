@@ -14,8 +14,10 @@ if TYPE_CHECKING:
 
 
 def imported(sheet: Sheet) -> dict[str, str]:
-    """What each name that the notebook's imports bind stands for; a name that is bound otherwise
-    too is left out.
+    """Return the dotted name that each imported name stands for.
+
+    A name that the notebook also binds otherwise is left out, since it may stand for something
+    else.
     """
     found: dict[str, str] = {}
     others: set[str] = set()
@@ -27,6 +29,7 @@ def imported(sheet: Sheet) -> dict[str, str]:
                         found[alias.asname or alias.name.split(".")[0]] = (
                             alias.name if alias.asname else alias.name.split(".")[0]
                         )
+                # relative imports (level > 0) name no library
                 case ast.ImportFrom(module=str(module), names=names, level=0):
                     found.update(
                         {alias.asname or alias.name: f"{module}.{alias.name}" for alias in names}

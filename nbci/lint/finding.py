@@ -41,8 +41,9 @@ class Hit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """A hit with its rule. `line` counts within the cell where there is one; `file_line` in the
-    file's text.
+    """A hit with its rule.
+
+    `line` counts within the cell where there is one, `file_line` within the file's text.
     """
 
     rule: str

@@ -1,4 +1,4 @@
-"""The rule about secrets that stand in the notebook itself."""
+"""The rule about secrets written in the notebook itself."""
 
 from __future__ import annotations
 
@@ -46,8 +46,9 @@ _WORTH_A_LOOK = re.compile(r"""["'][^"']{4,}["']|://[^/\s]+@|[\w-]{20,}|-----BEG
 
 
 def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
-    """Each line of a cell, of text ones too, that holds what looks like a token, a password or a
-    private key.
+    """Yield each line that holds what looks like a token, a password or a private key.
+
+    Text cells are searched, too.
     """
     lines = [
         (cell.number, at, line)
@@ -57,6 +58,7 @@ def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
     ]
     if not lines:
         return
+    # imported only where a line may hold a secret: loading detect_secrets takes time
     from detect_secrets.core.scan import scan_line
     from detect_secrets.settings import transient_settings
 
@@ -64,6 +66,7 @@ def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
         "plugins_used": [{"name": name} for name in _DETECTORS],
         "filters_used": [{"path": path} for path in _FILTERS],
     }
+    # detect_secrets keeps its settings in a global of the process; this restores them afterwards
     with transient_settings(settings):
         for cell, at, line in lines:
             kinds = dict.fromkeys(found.type for found in scan_line(line))

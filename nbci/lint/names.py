@@ -1,4 +1,4 @@
-"""Rules about code as Python reads it: syntax, names that nobody defines, parameters."""
+"""Rules about code as Python reads it: syntax, undefined names, parameters."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def syntax_errors(sheet: Sheet) -> Iterator[Hit]:
 
 
 def undefined_names(sheet: Sheet) -> Iterator[Hit]:
-    """Names that surely nobody defines.
+    """Yield names that surely nothing defines.
 
-    What a cell that does not parse might define is left alone.
+    Names that a cell with a syntax error mentions are left out, since that cell may define them.
     """
     found = list(_undefined(sheet, "error"))
     yield from found
@@ -46,7 +46,7 @@ def undefined_names(sheet: Sheet) -> Iterator[Hit]:
 
 
 def maybe_undefined_names(sheet: Sheet) -> Iterator[Hit]:
-    """Names that nobody is seen to define, in the sight of code that may define any name."""
+    """Yield names that nothing is seen to define, where some code may define any name."""
     return _undefined(sheet, "warning")
 
 
@@ -81,6 +81,8 @@ def _refused(sheet: Sheet) -> Iterator[Hit]:
             sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought
         )
     except UsageError as error:
+        # the plan puts further errors on the later lines of a hint, or begins with them ("also
+        # ...")
         first = (error.hint or "").split("\n")[0]
         hit = Hit.of(error)
         yield Hit(
@@ -103,12 +105,14 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
 
 
 def not_handed_on(sheet: Sheet) -> Iterator[Hit]:
-    """What a step would find in one kernel and does not in its own: deletions, subclasses, what
-    differs each time.
+    """Yield values that steps find in one shared kernel but not in kernels of their own.
+
+    Such are deletions, subclasses, and what differs each time that it is made.
     """
     if sheet.flowing is None:
         return
     for warning in sheet.flowing.apart:
+        # these warnings are one text whose last clause is what to do
         message, _, remedy = warning.rpartition(": ")
         yield Hit(message=message, hint=remedy)
 
@@ -129,6 +133,7 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     for parameter in sheet.declared.parameters:
+        # a search of the text, so that names in magics, shell commands and SQL count as uses
         if parameter.name not in read and not re.search(
             rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere
         ):
@@ -142,7 +147,7 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
 
 
 def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
-    """`Out[3]` and the like: the numbers are others in a step."""
+    """Yield uses of `Out[3]` and the like, whose numbers differ in a step."""
     if sheet.tagged is None or sheet.tagged.whole:
         return
     shared = (*sheet.tagged.blocks.imports, *sheet.tagged.blocks.functions)
@@ -157,8 +162,9 @@ def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
 
 
 def hidden_names(sheet: Sheet) -> Iterator[Hit]:
-    """Code that may read parameters which stand nowhere in it: every parameter counts for the
-    step's reuse.
+    """Yield code that may read parameters which it does not name.
+
+    Every parameter then counts for the reuse of the step.
     """
     if sheet.tagged is None or sheet.declared is None or sheet.flowing is None:
         return
@@ -192,7 +198,10 @@ def _place_of(reason: str, cells: Iterable[tuple[int, ParsedCell]]) -> tuple[int
 
 
 def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
-    """Steps that assign to a parameter's name, so that from there on it is no parameter."""
+    """Yield steps that assign to the name of a parameter.
+
+    Steps after such a step see the assigned value in place of the parameter.
+    """
     if (
         sheet.tagged is None
         or sheet.declared is None
@@ -218,6 +227,7 @@ def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
                         "others the parameter's",
                         hint="use another name",
                         cell=number,
+                        # ast.walk is not in the order of the text
                         line=min(lines),
                     )
                     break

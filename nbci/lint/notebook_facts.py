@@ -1,5 +1,6 @@
-"""A notebook made ready for the rules: read as far as its mistakes allow, so that several are found
-at once.
+"""Read a notebook for the rules, as far as its mistakes allow.
+
+A mistake does not end the reading, so that one check reports several.
 """
 
 from __future__ import annotations
@@ -75,8 +76,9 @@ class Sheet(Struct, frozen=True, kw_only=True, dict=True):
         return tuple(by_name[step.name] for step in self.flowing.steps)
 
     def own_cells(self, step: Step) -> tuple[tuple[int, ParsedCell], ...]:
-        """The step's own cells that parse, with their numbers; of a notebook without step tags all
-        that run.
+        """Return the step's own cells that parse, with their numbers.
+
+        In a notebook without step tags these are all cells that run.
         """
         numbers = list(step.cells)
         if self.tagged is not None and self.tagged.whole:
@@ -126,6 +128,7 @@ def read_sheet(
 
     `stars` are what its star imports bind, `brought` the names that its kernel brings.
     """
+    # tags that cannot be read are left out here; the rule wrong-tag reports them
     readable = replace(
         notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells)
     )
@@ -162,6 +165,7 @@ def _with_readable_tags(notebook: Notebook, cell: Cell) -> Cell:
 def _understood(notebook: Notebook) -> tuple[TaggedNotebook | None, tuple[UsageError, ...]]:
     """The notebook understood, with the edges of each cell that cannot be left out."""
     refusals: list[UsageError] = []
+    # each round removes the edges of one cell, so more rounds than cells cannot help
     for _ in range(len(notebook.cells) + 1):
         try:
             tagged = understand(notebook)
@@ -169,6 +173,7 @@ def _understood(notebook: Notebook) -> tuple[TaggedNotebook | None, tuple[UsageE
         except UsageError as error:
             refusals.append(error)
             repaired = _without_edges(notebook, error)
+            # nothing was left to remove, so the next round would fail in the same way
             if repaired == notebook:
                 return None, tuple(refusals)
             notebook = repaired
@@ -218,6 +223,7 @@ def _without_broken(
     if tagged is None or not broken:
         return tagged
     cells = tuple(
+        # emptied, not removed: the steps refer to cells by their numbers
         replace(cell, source="") if cell.number in broken else cell
         for cell in tagged.notebook.cells
     )

@@ -62,6 +62,7 @@ def _schema_hits(text: str, path: str) -> Iterator[Hit]:
         document = read_yaml(text, path)
     except UsageError:
         return
+    # the schema speaks of mappings with text keys only; the error of read_document is reported then
     if not isinstance(document.data, dict) or document.odd_keys:
         return
     for violation in violations(document.data, "pipeline"):
@@ -84,8 +85,9 @@ def named_notebooks(composition: Composition) -> tuple[tuple[str, Hit], ...]:
 
 
 def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
-    """The notebooks all of whose steps run in an environment of their own, in whatever kernel is in
-    it.
+    """Return the notebooks whose every step runs in an environment other than the project's.
+
+    Their kernel is the one of that environment, so it need not be installed here.
     """
     if composition.document is None:
         return frozenset()
@@ -93,6 +95,7 @@ def notebooks_elsewhere(composition: Composition) -> frozenset[str]:
     elsewhere: set[str] = set()
     for step in composition.data["steps"].values():
         (elsewhere if step.get("environment") else here).add(posixpath.normpath(step["notebook"]))
+    # a notebook that another step runs here needs its kernel here
     return frozenset(elsewhere - here)
 
 
@@ -136,9 +139,11 @@ def missing_notebooks(composition: Composition) -> Iterator[Hit]:
 
 
 def wrong_compositions(composition: Composition) -> Iterator[Hit]:
-    """What cannot be put together or planned; what is wrong in a notebook is that notebook's own
-    finding.
+    """Yield what cannot be put together or planned.
+
+    What is wrong in a notebook is left to that notebook's findings.
     """
+    # a wrong reference also stops the planning, on the same line
     lines = {hit.line for hit in wrong_references(composition)}
     for error in composition.refusals:
         in_notebook = error.where is not None and error.where.path in composition.notebooks
@@ -240,8 +245,9 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
 
 
 def _is_named(metric: str, sources: str) -> bool:
-    """Whether code holds the name, or a label that becomes it: `print("mean error:", e)` measures
-    mean_error.
+    """Tell whether code holds the name of a metric, or a label that becomes it.
+
+    For example, `print("mean error:", e)` measures mean_error.
     """
     return (
         re.search(rf"(?<!\w){re.escape(metric).replace('_', '[_ ]+')}(?!\w)", sources) is not None
@@ -260,6 +266,7 @@ def unmeasured_metrics(composition: Composition) -> Iterator[Hit]:
     sources = "\n".join(
         cell.source for tagged in composition.notebooks.values() for cell in tagged.notebook.cells
     )
+    # glue with a computed name may record any metric
     if re.search(r"\bglue\(\s*(?!['\"])", sources):
         return
     gates = document.data.get("gates", ())

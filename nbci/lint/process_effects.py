@@ -1,5 +1,6 @@
-"""Rules about what stays in one kernel: environment, folder, settings of plots; and about absolute
-paths.
+"""Rules about changes that stay in one kernel, and about absolute paths.
+
+A step's environment variables, working folder and plot settings do not reach later steps.
 """
 
 from __future__ import annotations
@@ -72,6 +73,7 @@ def _in_steps_before_others(
 ) -> Iterator[tuple[Step, _Place]]:
     names = imported(sheet)
     for step in sheet.steps:
+        # behind the last step there is no step to miss the change
         if not sheet.is_last(step):
             for number, cell in sheet.own_cells(step):
                 for line, text in look(cell, names):
@@ -92,6 +94,7 @@ def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
         }:
             yield call.lineno, f"`{name}`"
     for name, argument, line in magics(cell.tree):
+        # `%env NAME` only shows a variable; `%env NAME=value` and `%env NAME value` set it
         if name == "set_env" or (name == "env" and ("=" in argument or " " in argument.strip())):
             yield line, f"`%{name}`"
 
@@ -184,4 +187,5 @@ def _opens(name: str) -> bool:
 def _is_absolute(path: str) -> bool:
     if path.startswith("/"):
         return not path.startswith(_ON_EVERY_MACHINE)
+    # Windows' drive letters are recognized by hand: on Linux, os.path.isabs does not know them
     return path.startswith("~") or (path[1:3] in {":\\", ":/"} and path[0].isalpha())

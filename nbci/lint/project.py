@@ -1,4 +1,4 @@
-"""What there is to check in a project, read from disk and checked."""
+"""Find what there is to check in a project, read it from disk and check it."""
 
 from __future__ import annotations
 
@@ -97,6 +97,8 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
     composed: set[str] = set()
     brought = dict.fromkeys(notebooks, brought_names(project.names, os.environ))
     for path, data in texts.items():
+        # check_pipeline reports bytes that are not UTF-8; here they must not end the check of the
+        # others
         asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
         present = [name for name in asked.named if (project.root / name).is_file()]
         notebooks.update(dict.fromkeys(present))
@@ -106,6 +108,7 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
             brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(
                 asked.names
             )
+    # notebooks referred to are checked as well, because the composition needs them understood
     for path in list(notebooks):
         named = [
             name

@@ -1,4 +1,4 @@
-"""Rules about random numbers: seeds that do not reach who draws, and draws that nobody seeded."""
+"""Rules about random numbers: seeds that do not reach a draw, and draws without a seed."""
 
 from __future__ import annotations
 
@@ -59,8 +59,9 @@ _WITHOUT_STATE = (
 
 
 def seeds(sheet: Sheet) -> Iterator[Hit]:
-    """A seed set in one step, while another that draws from the same generator does not come after
-    it.
+    """Yield seeds set in one step that do not reach another step.
+
+    The other step draws from the same generator and does not come after the seed.
     """
     names = imported(sheet)
     found = {step.name: _calls_of(sheet, step, names) for step in sheet.steps}
@@ -71,6 +72,7 @@ def seeds(sheet: Sheet) -> Iterator[Hit]:
             family = _SEEDS.get(name)
             if family is None:
                 continue
+            # a step may seed one generator several times; which steps miss it is found once
             if family not in missed:
                 missed[family] = _missed(sheet, step, family, _behind(place, drawing[family]))
             if missed[family]:
@@ -124,6 +126,7 @@ def _missed(sheet: Sheet, step: Step, family: str, drawing: Sequence[str]) -> li
 
 
 def _is_draw(name: str, family: str) -> bool:
+    # most functions of torch draw nothing, so those that draw are listed
     if family == "torch.":
         return name.startswith(_TORCH_DRAWS)
     is_other = (
@@ -133,8 +136,9 @@ def _is_draw(name: str, family: str) -> bool:
 
 
 def unseeded(sheet: Sheet) -> Iterator[Hit]:
-    """A step draws from a generator of its process, and nothing that can be seen seeds one: each
-    run gives others.
+    """Yield draws from a global generator of the process where no seed is seen anywhere.
+
+    Each run then gives other numbers. The first draw by each function is reported.
     """
     names = imported(sheet)
     called = [
@@ -161,7 +165,9 @@ def unseeded(sheet: Sheet) -> Iterator[Hit]:
 def _is_unseeded_draw(name: str, call: ast.Call) -> bool:
     if name.startswith(_WITHOUT_STATE):
         return not any(
-            keyword.arg in {None, "random_state"} or _is_off(keyword) for keyword in call.keywords
+            # `**options` (None) may hold random_state
+            keyword.arg in {None, "random_state"} or _is_off(keyword)
+            for keyword in call.keywords
         )
     return any(_is_draw(name, family) for family in _HANDED_ON)
 

@@ -53,7 +53,10 @@ def _total(checked: Checked) -> str:
 
 
 def as_data(checked: Checked) -> list[dict[str, Any]]:
-    """For programs: a list, one mapping for each finding; the schema is `schemas/lint.schema.json`."""
+    """Return a list with one mapping for each finding, for programs.
+
+    The schema is `schemas/lint.schema.json`.
+    """
     return [asdict(finding) for finding in checked.findings]
 
 
@@ -78,6 +81,7 @@ def _issue(finding: Finding) -> dict[str, Any]:
         "category": "pipeline" if finding.path.endswith((".yaml", ".yml")) else "notebook",
         "type": finding.rule,
         "message": f"{place}: {finding.message}" if place else finding.message,
+        # the plugin shows a description as HTML
         "description": html.escape(finding.hint or ""),
     }
     # within a notebook's JSON text a column of the cell means nothing

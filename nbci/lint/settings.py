@@ -1,4 +1,7 @@
-"""The rule about settings of the process and of libraries, which hold in one step's process only."""
+"""The rule about settings of the process and of libraries, which hold in one step only.
+
+Each step has a process to itself, so later steps do not see them.
+"""
 
 from __future__ import annotations
 
@@ -54,6 +57,7 @@ _CONTEXTS = re.compile(r"context|catch_warnings|errstate|printoptions|set_option
 _MAGICS = frozenset(
     "alias autoreload colors config load_ext pprint precision reload_ext xmode".split()
 )
+# environment-change and plot-settings report these
 _OTHER_RULES = ("os.environ", "matplotlib.rcParams", "matplotlib.pyplot.rcParams")
 
 
@@ -99,7 +103,7 @@ def _of_call(call: ast.Call, name: str) -> Iterator[tuple[int, str]]:
 
 
 def _of_attribute(node: ast.Attribute, names: Mapping[str, str]) -> Iterator[tuple[int, str]]:
-    """An attribute of something that an import brought, or of the context of decimal, is set."""
+    """Yield assignments to an attribute of an imported object, or of decimal's context."""
     if isinstance(node.value, ast.Call):
         if dotted(node.value.func, names) == "decimal.getcontext":
             yield node.lineno, "a change of decimal's context"

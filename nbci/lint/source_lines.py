@@ -1,4 +1,7 @@
-"""Where a notebook's lines stand in its file's own text, for tools that show files by their lines."""
+"""Find the lines of a notebook's cells in the text of its file.
+
+Tools such as Jenkins show files by their lines, not by cells.
+"""
 
 from __future__ import annotations
 
@@ -19,11 +22,15 @@ CellLines = tuple[int, ...]
 
 
 def lines_of_cells(text: str, cells: Sequence[Cell], *, is_json: bool) -> tuple[CellLines, ...]:
-    """The file's lines of each cell's source, in order; an empty entry where they cannot be told."""
+    """Return the file's lines of each cell's source, in order.
+
+    An entry is empty where the lines cannot be determined.
+    """
     if not is_json:
         return tuple(_in_plain_text(text, cells))
     try:
         found = tuple(_in_json(text))
+    # findings without lines are better than none: the notebook itself was read by another parser
     except (ValueError, IndexError, RecursionError):
         return ((),) * len(cells)
     return found if len(found) == len(cells) else ((),) * len(cells)
@@ -50,9 +57,12 @@ def _in_json(text: str) -> Iterator[CellLines]:
 
 
 def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
-    """A source is one text, or a list with a text for each line, which Jupyter writes on lines of
-    their own.
+    """Return the lines of the source that begins here.
+
+    A source is one text, or a list with a text for each line, each of which Jupyter writes on a
+    line.
     """
+    # all lines of a text in JSON are on one line of the file
     if text[_skip(text, at)] != "[":
         source, _ = _value(text, at)
         return (counter.line(_skip(text, at)),) * (str(source).count("\n") + 1)
@@ -63,6 +73,7 @@ def _source_lines(text: str, at: int, counter: _LineCounter) -> CellLines:
         part = str(_value(text, element)[0])
         line = counter.line(element)
         ends = part.endswith("\n")
+        # an element of the list may hold several lines, or only a part of one
         lines += [line] * (begins + part.count("\n") - ends)
         begins = ends
     return (*lines, line) if begins else tuple(lines)
@@ -78,6 +89,7 @@ class _LineCounter:
 
     def line(self, position: int) -> int:
         """The line, from 1."""
+        # counted on from the position before: counting from the start each time would be quadratic
         self.number += self.text.count("\n", self.position, position)
         self.position = max(position, self.position)
         return self.number

@@ -1,4 +1,4 @@
-"""Rules about tags: their spelling, the order that they ask for, cells that they leave out."""
+"""Rules about tags: their spelling, their order, and cells that they leave out."""
 
 from __future__ import annotations
 
@@ -61,11 +61,12 @@ def wrong_edges(sheet: Sheet) -> Iterator[Hit]:
 
 
 def _is_cycle(error: UsageError) -> bool:
+    # UsageError has no kind that would tell a cycle, so its words are searched
     return "cycle" in error.message or "comes after itself" in error.message
 
 
 def dropped_cells(sheet: Sheet) -> Iterator[Hit]:
-    """Cells before the first tag of a notebook with steps: they run in no step."""
+    """Yield cells before the first tag of a notebook with steps, which run in no step."""
     for number in sheet.tagged.dropped if sheet.tagged is not None else ():
         yield Hit(
             message=f"the cell {BEFORE_ANY_STEP}, so it belongs to no step and does not run",
@@ -75,8 +76,9 @@ def dropped_cells(sheet: Sheet) -> Iterator[Hit]:
 
 
 def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
-    """Untagged cells behind a metrics cell: what each belongs to can be seen from what it holds
-    only.
+    """Yield untagged cells behind a metrics cell.
+
+    Only their content decides whether they belong to the metrics or to the step before.
     """
     tagged = sheet.tagged
     if tagged is None or tagged.whole:
@@ -126,7 +128,7 @@ def ignored_settings(sheet: Sheet) -> Iterator[Hit]:
 
 
 def tags_on_text(sheet: Sheet) -> Iterator[Hit]:
-    """Step tags on a cell that is not code, where nobody reads them."""
+    """Yield step tags on a cell that is not code, where they have no effect."""
     for cell in sheet.notebook.cells:
         for tag in cell.tags if cell.kind != "code" else ():
             if tag.partition(":")[0] in {"step", "block"}:

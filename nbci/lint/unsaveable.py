@@ -89,8 +89,9 @@ _OF_DATA_SETS = frozenset(
 
 
 def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
-    """Names that pass to a later step and whose last value in a step is a generator, an open file,
-    a lock.
+    """Yield names that pass to a later step with a value that cannot be saved.
+
+    Decided by the name's last value in the step: a generator, an open file, a lock.
     """
     if sheet.flowing is None:
         return
@@ -135,7 +136,7 @@ class _Bound:
 
 
 def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | None:
-    """The value of the last statement that binds the name; None when that value cannot be told."""
+    """Return the last value that is bound to the name; None when it cannot be determined."""
     found: _Bound | None = None
     for number, tree in trees:
         for node in _module_level(tree.body):
@@ -151,6 +152,8 @@ def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | 
                 ):
                     found = _Bound(number, value, place, entered=True)
                 case ast.Name(id=other, ctx=ast.Store() | ast.Del()) if other == name:
+                    # the walk also visits the targets of the statements matched above; any other
+                    # binding is unknown
                     found = found if found is not None and found.place is node else None
                 case (
                     ast.FunctionDef(name=other) | ast.ClassDef(name=other) | ast.alias(asname=other)
@@ -160,9 +163,11 @@ def _last_value(name: str, trees: Sequence[tuple[int, ast.Module]]) -> _Bound | 
 
 
 def _module_level(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
-    """Statements and their parts in the order of the text, but for the insides of functions and
-    classes.
+    """Yield statements and their parts in the order of the text.
+
+    The insides of functions and classes are left out: they bind no names of the module.
     """
+    # a stack in reverse gives the order of the text, which ast.walk does not keep
     pending: list[ast.AST] = list(reversed(body))
     while pending:
         node = pending.pop()
@@ -172,7 +177,7 @@ def _module_level(body: Sequence[ast.stmt]) -> Iterator[ast.AST]:
 
 
 def _kind(found: _Bound, names: Mapping[str, str], bound: frozenset[str]) -> str | None:
-    """In words what the value is, if it surely cannot be saved; `with lock as x` gives no lock."""
+    """Describe the value if it surely cannot be saved; `with lock as x` gives no lock."""
     if isinstance(found.value, ast.GeneratorExp):
         return "a generator"
     if not isinstance(found.value, ast.Call):
