@@ -1,5 +1,6 @@
-"""A run as DVC's own files in the project: dvc.yaml, dvc.lock, params.yaml, and what is ignored by
-git.
+"""Export a run to DVC's files in the project.
+
+These are dvc.yaml, dvc.lock, params.yaml and .gitignore.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from nbci.records.run_record import RunRecord
     from nbci.runs.folder import RunFolder
 
+# each way of writing the line that ignores nbci's folder
 _OURS = {".nbci", "/.nbci", ".nbci/", "/.nbci/"}
 _SPECIAL = re.compile(r"([\\*?\[\]])")
 
@@ -66,8 +68,8 @@ class Document:
 class Export:
     """What is to be written for a run.
 
-    `notes` are the texts of files for DVC alone; `altered` are outs that are not what the run made
-    of them.
+    `notes` are the texts of files for DVC alone; `altered` are outs that differ from what the run
+    made.
     """
 
     run: str
@@ -89,8 +91,9 @@ def newest_whole(project: Project) -> RunFolder:
 
 
 def prepare_export(project: Project, folder: RunFolder) -> Export:
-    """Find out what DVC's files have to say so that `dvc status` finds the run's state; nothing is
-    written.
+    """Compute what DVC's files must hold so that `dvc status` finds the state of the run.
+
+    Nothing is written.
     """
     place = dvc_folder(project.root)
     if place is None:
@@ -111,13 +114,13 @@ def write_export(project: Project, export: Export, environ: Mapping[str, str]) -
     """Write it all; InfrastructureError while DVC itself is at work here."""
     artifacts = project_cache(project, environ).artifacts
     index = project_index(project)
+    # without the lock, a `dvc repro` at the same time could overwrite dvc.lock
     with _dvc_locked(project):
         write_notes(project, export.notes)
         notes = [(path, index.fingerprint(project.root, path)) for path in export.notes]
         for path, ref in [*notes, *((ref.path, ref) for ref in export.outs)]:
-            with contextlib.suppress(
-                StepError
-            ):  # gone from the workspace; what the run kept of it is what counts
+            # StepError: not in the workspace any more; what the run kept of it counts
+            with contextlib.suppress(StepError):
                 if artifacts.lacking(ref.digest):
                     artifacts.keep(project.root, path, index)
         for document in export.documents:
@@ -190,8 +193,9 @@ class _Exporting:
         )
 
     def _notes(self) -> dict[str, str]:
-        """Those notes that say something: values for steps that come after, metrics where there are
-        any.
+        """Return the notes that hold something.
+
+        These are values for steps that come after, and metrics where there are any.
         """
         waited_for = {giver for step in self.plan.steps for giver in givers_of(step)}
         notes: dict[str, str] = {}
@@ -210,10 +214,12 @@ class _Exporting:
         return kinds
 
     def _sources(self) -> Iterator[FileRef]:
-        """The notebooks, modules and undeclared files that the run used; UsageError when one is not
-        what it was.
+        """Yield the notebooks, modules and undeclared files that the run used.
+
+        UsageError when one has changed since.
         """
         root, sources = self.project.root, self.record.sources or {}
+        # the files are named in dvc.lock with their present digests, which must be those of the run
         for path, digest in self.target.sources.items():
             if sources.get(path) != digest:
                 raise self._changed(path)
@@ -258,12 +264,13 @@ class _Exporting:
         """The .gitignore files that take up what DVC keeps, as `dvc add` would write them."""
         entries: dict[str, list[str]] = {}
         if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
-            entries[".gitignore"] = [
-                "/.nbci"
-            ]  # in a clone, DVC puts notes there before nbci was ever there
+            # in a clone, DVC writes notes into .nbci before nbci has run there and ignored the
+            # folder
+            entries[".gitignore"] = ["/.nbci"]
         for path in paths:
             if scm is not None and not scm.is_ignored(self._place(path)):
                 folder, name = posixpath.split(path)
+                # a file name with `*` or `[` would otherwise ignore other files as well
                 escaped = _SPECIAL.sub(r"\\\1", name)
                 entries.setdefault(posixpath.join(folder, ".gitignore"), []).append(f"/{escaped}")
         for path, names in sorted(entries.items()):
@@ -311,7 +318,7 @@ class _Exporting:
 
 
 def _bring(document: Any, wanted: Mapping[str, Any]) -> None:
-    """Let a mapping hold just this, changing as little of it as may be."""
+    """Make a mapping hold just this, with as few changes as possible."""
     for key in [key for key in document if key not in wanted]:
         del document[key]
     for key, value in wanted.items():

@@ -1,8 +1,7 @@
-"""A run as DVC writes pipelines: the stages of `dvc.yaml`, and what they were made of and made, as
-in `dvc.lock`.
+"""Turn a run into stages of `dvc.yaml` and entries of `dvc.lock`.
 
-Values in, values out: `nbci.data` reads and writes elsewhere. The form is that of DVC's own schema
-2.0.
+Nothing is read or written here; other modules of `nbci.data` do that. The form is that of DVC's
+schema 2.0.
 """
 
 from __future__ import annotations
@@ -34,8 +33,9 @@ _NOT_IN_STAGE_NAMES = re.compile(r"[^\w-]", re.ASCII)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DvcStages:
-    """`stages` as in dvc.yaml and `locked` as in dvc.lock, by stage name; paths are relative to the
-    project's root.
+    """`stages` as in dvc.yaml and `locked` as in dvc.lock, by stage name.
+
+    Paths are relative to the project's root.
     """
 
     stages: Mapping[str, Mapping[str, Any]]
@@ -98,6 +98,7 @@ def _stage(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a stage of dvc.yaml says besides its command, and what dvc.lock says of it."""
     outs = _outs(planned, exported)
+    # DVC refuses a stage whose out is also one of its dependencies
     deps = sorted(set(_deps(plan, planned, step, files)) - set(planned.outs) - set(planned.metrics))
     known = {ref.path: ref for ref in (*step.deps, *step.outs)} | dict(files)
     params = exported.params.get(planned.name, {}) if exported is not None else {}
@@ -127,8 +128,9 @@ def _stage(
 def _deps(
     plan: Plan, planned: PlannedStep, step: StepRecord, files: Mapping[str, FileRef]
 ) -> Iterator[str]:
-    """The step's notebook, its data (a `.dvc` file stands for what it tracks), its modules, and the
-    notes of others.
+    """Yield the step's notebook, its data, its modules, and the notes of other steps.
+
+    For data that DVC tracks, it is the data itself that is named, not the `.dvc` file.
     """
     yield from (path for path in planned.deps if not path.endswith(".dvc"))
     yield from (ref.path for ref in step.deps if not ref.path.endswith(".dvc"))
@@ -179,10 +181,10 @@ def note_paths(plan: Plan, step: str) -> tuple[str, str]:
 
 
 def notes_of(plan: Plan, step: StepRecord) -> dict[str, str]:
-    """The notes of a step: DVC knows files, so what a step hands on besides files is written into
-    one, as digests.
+    """Return the texts of the notes of a step, by path.
 
-    Its metrics are there without those that it wrote into a file itself.
+    DVC knows only files, so what a step hands on besides files is written into one, as digests. The
+    metrics leave out those that the step wrote into a file itself.
     """
     values, metrics = note_paths(plan, step.name)
     asked = {name for other in plan.steps for name in references_to(step.name, other)}
@@ -208,13 +210,17 @@ def references_to(giver: str, step: PlannedStep) -> set[str]:
 
 
 def section_of(pipeline: str) -> str:
-    """The section of params.yaml that has the parameters of a pipeline; DVC takes dots for levels."""
+    """Return the section of params.yaml that holds the parameters of a pipeline.
+
+    Dots are replaced, since DVC takes them for levels.
+    """
     return _NOT_IN_STAGE_NAMES.sub("-", pipeline)
 
 
 def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, str]:
-    """A name that DVC allows for each step: `train/svm` is `train-svm`; with a number where that is
-    taken.
+    """Return a name that DVC allows for each step, with a number where the name is taken.
+
+    `train/svm` is `train-svm`.
 
     >>> stage_names(["train/svm", "train-svm"])
     {'train/svm': 'train-svm', 'train-svm': 'train-svm-2'}
@@ -245,7 +251,7 @@ def stage_command(plan: Plan, step: PlannedStep, params: str = "") -> str:
 
 
 def given_params(params: Iterable[ParameterValue]) -> str:
-    """Options that give again what was given from outside of the project's files."""
+    """Return the options that repeat parameters given from outside the project's files."""
     outside = ("-p", "-f ", "environment ", PARAMS_FILE)
     return " ".join(
         f"-p {shlex.quote(f'{param.name}={_written(param.value)}')}"
@@ -256,6 +262,7 @@ def given_params(params: Iterable[ParameterValue]) -> str:
 
 def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
     """A file or folder as dvc.lock has it; None for what is not known by an MD5."""
+    # DVC compares files by their MD5, so an entry with another digest would always differ
     if ref is None or not _MD5.fullmatch(ref.digest):
         return None
     entry: dict[str, Any] = {"path": ref.path, "hash": "md5", "md5": ref.digest, "size": ref.bytes}
@@ -263,11 +270,12 @@ def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
 
 
 def _as_listed(path: str, *, committed: bool) -> str | dict[str, Any]:
+    # git has the file already; with a cache, DVC would refuse an out that git tracks
     return {literal(path): {"cache": False}} if committed else literal(path)
 
 
 def literal(text: str) -> str:
-    """A text that DVC fills nothing into."""
+    """Return the text escaped so that DVC substitutes nothing in it."""
     return text.replace("${", "\\${")
 
 

@@ -1,4 +1,4 @@
-"""Data that DVC imported: whether it is another by now where it came from, and bringing that here."""
+"""Poll the sources of data that DVC imported, and fetch the data that changed there."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Polled:
-    """What looking came to.
+    """The result of a poll.
 
-    `seen` maps each import to its state at its source, `texts` those that have changed to their new
-    `.dvc` files.
+    `seen` maps each import to its state at its source, `texts` maps those that have changed to
+    their new `.dvc` files.
     """
 
     seen: Mapping[str, str]
@@ -33,7 +33,7 @@ class Polled:
 
 
 def seen_in(text: str) -> dict[str, str]:
-    """What an earlier poll saw, from its own text; nothing when that is not understood."""
+    """Read what an earlier poll saw from its own text; empty when that is not understood."""
     try:
         found = json.loads(text or "{}")
     except ValueError:
@@ -42,11 +42,11 @@ def seen_in(text: str) -> dict[str, str]:
 
 
 def poll(project: Project, paths: Iterable[str], seen: Mapping[str, str]) -> Polled:
-    """Look at the sources of the imports among these dependencies, and bring what is neither pinned
-    here nor `seen`.
+    """Poll the sources of the imports among these dependencies, and fetch new states.
 
-    `.dvc` files and data in the workspace are replaced, as by `dvc update`; for other machines, the
-    data goes to DVC's default remote, if there is one. InfrastructureError when a source is away.
+    A state is new when it is neither pinned here nor in `seen`. `.dvc` files and data in the
+    workspace are replaced, as by `dvc update`; for other machines, the data is pushed to DVC's
+    default remote, if there is one. InfrastructureError when a source cannot be reached.
     """
     folder = dvc_folder(project.root)
     names = list(_import_files(project.root, paths))
@@ -62,6 +62,7 @@ def poll(project: Project, paths: Iterable[str], seen: Mapping[str, str]) -> Pol
             before = tracked(project.root, name)
             repo.update([str(project.root / name)])
             found[name] = now
+            # a new commit or version of the source may hold the same data
             if tracked(project.root, name) != before:
                 texts[name] = (project.root / name).read_text(encoding="utf-8")
         if texts and repo.config["core"].get("remote"):
@@ -89,8 +90,9 @@ def _import_files(root: Path, paths: Iterable[str]) -> Iterator[str]:
 
 
 def _states(stage: Any) -> tuple[str, str]:
-    """What the import is pinned to, and what its source has now: a commit, an ETag, a digest;
-    nothing is fetched.
+    """Return the state that the import is pinned to, and the state that its source has now.
+
+    A state is a commit, an ETag or a digest. No data is fetched.
     """
     dependency = stage.deps[0]
     if stage.is_repo_import:
@@ -106,7 +108,7 @@ def _states(stage: Any) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def _dvc(names: Sequence[str]) -> Iterator[None]:
-    """DVC's errors as ours, and nothing of what it prints."""
+    """Raise DVC's errors as InfrastructureError, and suppress what it prints."""
     from dvc.exceptions import DvcException
 
     try:

@@ -1,4 +1,4 @@
-"""Stages that nbci writes beside those that a project has in its own dvc.yaml."""
+"""Merge the stages that nbci writes with those of the project's own dvc.yaml."""
 
 from __future__ import annotations
 
@@ -34,6 +34,7 @@ def merged_documents(
     """
     document = dict(own or {})
     others = own_stages(own, target)
+    # stages of an earlier run that have since been renamed or removed must leave dvc.lock, too
     before = (document.get("stages") or {}).keys() - others.keys()
     document["stages"] = {**others, **stages.stages}
     if artifacts or document.get("artifacts"):
@@ -57,12 +58,14 @@ def own_stages(own: Mapping[str, Any] | None, target: str) -> dict[str, Mapping[
 
 def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
     meta = stage.get("meta")
+    # dvc.yaml holds the target escaped, as all texts in which DVC would substitute
     return isinstance(meta, dict) and meta.get(MARK) == literal(target)
 
 
 def outs_of(stage: Mapping[str, Any]) -> list[str]:
-    """The paths that a stage of a dvc.yaml makes, relative to the file; those with `${...}` in them
-    are not known.
+    """Return the paths that a stage of a dvc.yaml makes, relative to the file.
+
+    Paths with `${...}` in them are left out, since their values are not known here.
     """
     listed = [item for key in OUT_KINDS for item in stage.get(key) or ()]
     paths = [path_of(item) for item in listed]
@@ -76,8 +79,9 @@ def owned_outs(
     made: Iterable[str],
     read: Callable[[str], Mapping[str, Any] | None],
 ) -> dict[str, Owned]:
-    """The files that others' stages make, or that `.dvc` files beside what was `made` track; `read`
-    reads those.
+    """Return the files that have another maker: stages of others, or `.dvc` files.
+
+    `read` reads the `.dvc` files beside what was `made`.
     """
     digests = {
         entry["path"]: str(entry.get("md5"))

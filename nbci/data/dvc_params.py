@@ -1,5 +1,6 @@
-"""The parameters of a pipeline in DVC's params.yaml: a section for each pipeline, and who uses
-which of it.
+"""Map the parameters of pipelines to DVC's params.yaml.
+
+Each pipeline has a section; each step depends on the parameters that it uses.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:
-    """The layer of params.yaml: what its section for this pipeline says; nothing where it has none."""
+    """Return the assignments of the pipeline's section of params.yaml; none without a section."""
     document = read_yaml(text, PARAMS_FILE)
     section = section_of(pipeline)
     values = document.data.get(section) if isinstance(document.data, dict) else None
@@ -46,8 +47,9 @@ def section_values(record: RunRecord) -> dict[str, Any]:
 
 
 def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[str, dict[str, Any]]:
-    """For each step the keys of params.yaml that it depends on, with their values; also through
-    values that it took.
+    """Return for each step the keys of params.yaml that it depends on, with their values.
+
+    Parameters count that reach the step through values that it took, too.
     """
     section, values = section_of(plan.pipeline), section_values(record)
     steps = {step.name: step for step in pipeline.steps}
@@ -68,9 +70,11 @@ def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[st
 
 
 def _named_by(step: Step, own: set[str]) -> Iterator[str]:
-    """The pipeline's parameters that a step of a pipeline file depends on; `own` are those that its
-    notebook names.
+    """Yield the pipeline's parameters that a step of a pipeline file depends on.
+
+    `own` are the parameters that its notebook names.
     """
+    # a parameter that the notebook never names cannot change what the step does
     handed = {name: text for name, text in (step.params or {}).items() if name in own}
     settings = [*step.deps, *step.outs, *step.metrics, step.agent, step.environment, step.container]
     for value in (handed, settings, dict(step.env or {})):
@@ -83,7 +87,7 @@ def _named_by(step: Step, own: set[str]) -> Iterator[str]:
 
 
 def merged_params(own: Mapping[str, Any] | None, plan: Plan, record: RunRecord) -> dict[str, Any]:
-    """params.yaml with the run's parameters in their section; what else it holds stays."""
+    """Return params.yaml with the run's parameters in their section; the rest stays."""
     document, section, values = dict(own or {}), section_of(plan.pipeline), section_values(record)
     if not values:
         return document

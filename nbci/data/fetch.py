@@ -1,5 +1,6 @@
-"""Tracked data that is not on this machine, fetched by DVC: from its remotes, or where it was
-imported from.
+"""Fetch tracked data that is not on this machine, with DVC.
+
+It comes from the remotes, or from where it was imported.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
 
 def fetch_tracked(project: Project, dvc_files: Sequence[str]) -> None:
-    """Have DVC fetch what these `.dvc` files track into its cache; InfrastructureError when it
-    cannot.
+    """Make DVC fetch into its cache what these `.dvc` files track.
+
+    InfrastructureError when it cannot.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo

@@ -1,4 +1,7 @@
-"""DVC's remotes: what is there, and bringing objects to and fro. Credentials are DVC's affair."""
+"""Find out what DVC's remotes hold, and copy objects to and from them.
+
+DVC takes care of credentials.
+"""
 
 from __future__ import annotations
 
@@ -55,6 +58,7 @@ class Remote(Struct, frozen=True):
         if not wanted:
             return set()
         with self._remote_errors("ask"):
+            # a listing of a large remote takes longer than a few single questions
             if self.fs.protocol == "local" or len(wanted) <= _FEW:
                 found = self.fs.exists([self._object(folder, name) for name in wanted])
                 return {name for name, there in zip(wanted, found, strict=True) if there}
@@ -63,9 +67,9 @@ class Remote(Struct, frozen=True):
             return set(ObjectDB(self.fs, self.place(*folder.split("/"))).oids_exist(wanted))
 
     def send(self, folder: str, files: Mapping[str, Path]) -> None:
-        """Put objects there, several at a time; what arrived before something went wrong stays.
+        """Copy objects to the remote, several at a time; after an error, those that arrived stay.
 
-        A folder's listing goes last: where it lies, its files lie, too.
+        The listing of a folder is sent last, so that wherever a listing is, its files are as well.
         """
         for are_listings in (False, True):
             part = {str(path): self._object(folder, name) for name, path in files.items()
@@ -88,7 +92,7 @@ class Remote(Struct, frozen=True):
         return f"{self.shown.rstrip('/')}/{folder}/{name[:2]}/{name[2:]}"
 
     def take(self, folder: str, files: Mapping[str, Path]) -> list[str]:
-        """Bring objects to these places; the names of those that are not there."""
+        """Copy objects to these places; return the names of those that the remote lacks."""
         for path in files.values():
             path.parent.mkdir(parents=True, exist_ok=True)
         addresses = {self._object(folder, name): name for name in files}
@@ -113,7 +117,7 @@ class Remote(Struct, frozen=True):
                 return []
 
     def send_file(self, path: Path, place: str) -> None:
-        """Put one file there, at a place of its own."""
+        """Copy one file to the remote, at the given place."""
         self._copy({str(path): self.place(*place.split("/"))}, "write to", upload=True)
 
     def read(self, place: str) -> bytes:
@@ -163,6 +167,8 @@ class Remote(Struct, frozen=True):
                 raise failed[0]
             if upload and self.fs.protocol == "local":
                 for place in files.values():
+                    # DVC keeps the objects of a local remote read-only, since workspaces may link
+                    # to them
                     os.chmod(place, 0o444)
         return gone
 
@@ -247,6 +253,7 @@ def _remote_hint(named: str, remotes: Iterable[str]) -> str:
 
 
 def _without_credentials(url: str) -> str:
+    # a URL may hold USER:PASSWORD@, which must not get into messages and records
     parts = urlsplit(url)
     if parts.scheme in ("", "local", "file"):
         return parts.path or url

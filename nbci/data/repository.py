@@ -1,7 +1,6 @@
-"""What DVC's configuration says of a project: where objects lie, and how a workspace is linked to
-them.
+"""Read from DVC's configuration where objects lie, and how a workspace links to them.
 
-DVC itself is asked, once: it takes longer to import than a short run lasts. What it said is
+DVC itself is asked once, because importing it takes longer than a short run. Its answer is
 remembered as long as none of its configuration files has changed.
 """
 
@@ -32,8 +31,9 @@ _FORMAT = 1
 
 
 class DataSettings(Struct, frozen=True, kw_only=True):
-    """What DVC is set to: its cache, its ways of linking, whether a group shares the cache, its
-    default remote.
+    """DVC's settings: its cache, ways of linking, whether a group shares it, its remote.
+
+    `remote` is the name of the default remote.
     """
 
     cache: str
@@ -49,9 +49,9 @@ class _Remembered(msgspec.Struct):
 
 
 def data_settings(project: Project) -> DataSettings | None:
-    """What DVC is set to in this project; None when it is no DVC repository.
+    """Return DVC's settings in this project; None when it is no DVC repository.
 
-    UsageError when it cannot be read.
+    UsageError when the configuration cannot be read.
     """
     folder = dvc_folder(project.root)
     if folder is None:
@@ -67,9 +67,8 @@ def data_settings(project: Project) -> DataSettings | None:
     settings = _settings(config, folder)
     files = _signatures([*config.files.values()])
     if (project.root / ".nbci").is_dir():  # a command that only looks leaves nothing behind
-        with contextlib.suppress(
-            InfrastructureError
-        ):  # where nothing can be written, one may still look
+        # a project that cannot be written to can still be read
+        with contextlib.suppress(InfrastructureError):
             write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))
     return settings
 
@@ -90,14 +89,15 @@ def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
 
 
 def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
-    """What the things that a build of a fork keeps go under; None in a trusted build."""
+    """Return the prefix under which a fork's build keeps things; None in a trusted build."""
     change = change_of(environ)
     return project.prefix or (change.prefix if change is not None else None)
 
 
 def carried_cache(project: Project, folder: Path) -> Cache:
-    """A cache that is carried from place to place and holds everything; what DVC has here is taken
-    from there.
+    """Return a cache in a folder that is carried between machines and holds everything.
+
+    What DVC's cache has on this machine is taken from there.
     """
     objects = dvc_objects(project)
     return Cache(folder, others=(objects,) if objects is not None else ())
@@ -151,12 +151,14 @@ def _signature(name: str) -> tuple[int, int, int] | None:
         found = os.stat(name)
     except OSError:
         return None
+    # the inode, because DVC may replace a file by one of the same size within one tick of the clock
     return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _still_stands(known: _Remembered, folder: Path) -> bool:
     return (
         known.format == _FORMAT
+        # the project may have moved since: the remembered paths are then those of another place
         and str(folder / "config") in known.files
         and _signatures(known.files) == known.files
     )

@@ -1,5 +1,6 @@
-"""Values, artifacts and results shared through a remote: only what is missing moves, and nothing is
-taken unseen.
+"""Share values, artifacts and results through a remote.
+
+Only what is missing is copied, and everything that arrives is checked against its name.
 """
 
 from __future__ import annotations
@@ -34,11 +35,11 @@ _numbers = itertools.count()
 
 
 class Sharing:
-    """What this machine's cache shares through a remote.
+    """What the cache of this machine shares through a remote.
 
-    It reads all of the remotes, in this order, and writes to `target`: nowhere where that is None.
-    The first trouble is kept in `trouble`; nothing more is asked for then, so that a run goes on
-    without.
+    It reads from all of the remotes, in this order, and writes to `target`, or nowhere where that
+    is None. The first error is kept in `trouble`; after that, nothing more is asked for, so that a
+    run goes on without sharing.
     """
 
     def __init__(self, cache: Cache, remotes: tuple[Remote, ...], target: Remote | None) -> None:
@@ -55,7 +56,7 @@ class Sharing:
         return self.target.shown if self.target is not None else "nowhere"
 
     def take_results(self, key: str) -> None:
-        """Bring what steps with this key came to elsewhere into the cache, once."""
+        """Take the results of steps with this key from the remotes into the cache, once."""
         if key in self._asked or self.trouble is not None:
             return
         self._asked.add(key)
@@ -66,7 +67,7 @@ class Sharing:
             self.trouble = error
 
     def offers(self, folder: str, names: Iterable[str]) -> bool:
-        """Whether all of the objects lie there, as far as is known as they should be."""
+        """Tell whether the remotes have all of the objects, none of them known to be altered."""
         missing = set(names)
         try:
             for remote in self.remotes if self.trouble is None else ():
@@ -80,7 +81,7 @@ class Sharing:
         return not missing
 
     def take_values(self, names: Iterable[str]) -> list[str]:
-        """Bring values into the cache; those that lie nowhere.
+        """Take values into the cache; return the names of those found nowhere.
 
         IntegrityError when one is altered.
         """
@@ -94,7 +95,7 @@ class Sharing:
         return self._take(VALUES, names, keep)
 
     def take_artifacts(self, objects: Objects, names: Iterable[str]) -> list[str]:
-        """Bring artifacts' objects to the others; as above."""
+        """Take objects of artifacts into `objects`; otherwise like `take_values`."""
 
         def keep(name: str, file: Path) -> None:
             objects.adopt(name, file)
@@ -103,9 +104,7 @@ class Sharing:
         return self._take(ARTIFACTS, names, keep)
 
     def send(self, record: StepRecord) -> int:
-        """Put what a step gave, and its result, there; the number of objects that were missing
-        there.
-        """
+        """Send what a step gave, and its result; return how many objects the remote lacked."""
         if self.target is None:
             return 0
         artifacts = self.cache.artifacts_of(record)
@@ -125,13 +124,12 @@ class Sharing:
         if notebook is not None:
             values[notebook] = self.cache.value_path(notebook)
         sent = self._send(self.target, ARTIFACTS, files) + self._send(self.target, VALUES, values)
+        # after the objects: a result on the remote promises them
         self._send_result(self.target, record)
         return sent
 
     def take(self, record: StepRecord) -> tuple[int, list[str]]:
-        """Bring what a step gave: the number of objects that came, and the names of those that lie
-        nowhere.
-        """
+        """Take what a step gave; return how many objects came, and the names that no remote has."""
         if record.key is not None:
             self.take_results(record.key)
         before = self.taken
@@ -164,6 +162,7 @@ class Sharing:
                 continue
             if beside in names:
                 write_atomic(place.with_suffix(".kept"), remote.read(f"{folder}/{beside}"))
+            # last: a result in the cache must never lack the file beside it
             write_atomic(place, data)
 
     def _take(
@@ -173,6 +172,7 @@ class Sharing:
             raise self.trouble
         missing = [checked_name(name) for name in dict.fromkeys(names)]
         altered: list[str] = []
+        # a folder for each call, in the cache, from where a value is renamed to its place
         incoming = self.cache.root / "incoming" / f"{os.getpid()}-{next(_numbers)}"
         try:
             for remote in self.remotes:
@@ -222,16 +222,19 @@ class Sharing:
             remote.send_file(outgoing, f"{folder}/{entry.stem}.kept")
         finally:
             outgoing.unlink(missing_ok=True)
+        # last: another machine that sees the result finds the file beside it
         remote.send_file(entry, f"{folder}/{entry.name}")
 
     def _bad(self, folder: str, name: str) -> Path:
-        """The mark of an object that was seen altered on the remote: it is not asked for, and sent
-        over it.
+        """Return the mark of an object that was found altered on the remote.
+
+        A marked object is not asked for, and sending it again replaces the one on the remote.
         """
         return self.cache.root / "altered" / folder.replace("/", "-") / name
 
 
 def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
+    # artifacts are named as DVC names them, values by the digest of nbci
     digest = md5_of(file) if folder == ARTIFACTS else file_digest(file)[0]
     return digest == name.partition(".")[0]
 
@@ -239,12 +242,13 @@ def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
 def share(
     project: Project, cache: Cache, environ: Mapping[str, str], *, travels: bool = False
 ) -> Sharing | None:
-    """Let the cache take from the remote that `store.remote` names, and send to it; None without
-    one.
+    """Make the cache take from and send to the remote that `store.remote` names.
+
+    None without one.
 
     The build of a fork writes under its prefix, which no other build reads. It also reads what
-    trusted ones left there, and in this user's cache, unless the run `travels`: then whatever it
-    takes must be there for other machines, too.
+    trusted builds left there, and in this user's cache, unless the run `travels`: then everything
+    that it takes must be there for other machines, too.
     """
     prefix = prefix_of(project, environ)
     team = open_remote(project, project.remote) if project.remote is not None else None

@@ -1,4 +1,4 @@
-"""Data that DVC tracks with `.dvc` files: what they say, as references to artifacts."""
+"""Read `.dvc` files: the data that DVC tracks with them, as references to artifacts."""
 
 from __future__ import annotations
 
@@ -23,11 +23,12 @@ def tracking_file(root: Path, path: str) -> str | None:
 
 
 def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
-    """The data that a `.dvc` file tracks; UsageError when that cannot be told from it."""
+    """Return the data that a `.dvc` file tracks; UsageError when it does not say that."""
     import yaml
 
     where = Location(path)
     try:
+        # libyaml parses faster, but not every build of PyYAML has it
         loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
         document = yaml.load((root / path).read_bytes(), Loader=loader)  # noqa: S506 - both are safe
     except (OSError, yaml.YAMLError) as error:

@@ -1,4 +1,4 @@
-"""New events of a model, as tags: numbered on from those that are there, and later than them."""
+"""Make new events of a model as tags, numbered after and dated later than the present ones."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class NewEvent:
 
     @property
     def summary(self) -> str:
-        """In a line what the event says."""
+        """Return one line that describes the event, for people."""
         model, stage = self.tag.model, self.tag.stage
         match self.tag.action:
             case "register":
@@ -52,10 +52,10 @@ def registering(state: ModelState, version: str, commit: str) -> list[NewEvent]:
 
 
 def assigning(state: ModelState, version: str, commit: str, stage: str) -> list[NewEvent]:
-    """The events that put a version into a stage.
+    """Return the events that put a version into a stage.
 
-    Higher versions in it are taken out: GTO goes by version as well as by time, so both must come
-    to the same.
+    Higher versions in the stage are taken out: GTO orders by version as well as by time, and both
+    orders must give the same result.
     """
     there = state.stages[stage].assigned if stage in state.stages else ()
     higher = [
@@ -66,13 +66,15 @@ def assigning(state: ModelState, version: str, commit: str, stage: str) -> list[
     return _numbered(
         state,
         stage,
+        # taken out first: events of a stage count in the order of their numbers
         [*(("unassign", *old) for old in reversed(higher)), ("assign", version, commit)],
     )
 
 
 def emptying(state: ModelState, stage: str) -> list[NewEvent]:
-    """The events that take everything out of a stage: what was in it before would else be in it
-    again.
+    """Return the events that take every version out of a stage.
+
+    Otherwise the version that was in the stage before would be in it again.
     """
     there = reversed(state.stages[stage].assigned)
     return _numbered(
@@ -89,9 +91,12 @@ def write_events(
     notes: Mapping[str, str | None],
     reason: str | None = None,
 ) -> list[NewTag]:
-    """The tags as objects. Each is dated after the one before, and after all that are there, by any
-    clock.
+    """Write the events as tag objects.
+
+    Each is dated later than the one before, and later than all present events, even where the clock
+    of another machine was ahead.
     """
+    # the clock of the machine that wrote the last event may be ahead of this one
     start = max(int(time.time()), state.last_seconds + 1)
     return [
         write_tag(

@@ -1,5 +1,6 @@
-"""A model's card: a README that says what the model is, how it was judged, what it was made of, and
-how to get it.
+"""Write the card of a model: a README.
+
+It says what the model is, how it was judged, what it was made of, and how to get it.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from nbci.promotion.packaging import Packaged
     from nbci.records.manifest import Manifest
 
+# the manifest holds all packages; a longer table would make the card hard to read
 _NAMED_DISTRIBUTIONS = 40
 
 
@@ -119,7 +121,7 @@ def _parameters(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
 
 
 def _data(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
-    """The files that the steps read and that no step of them wrote."""
+    """Yield the files that the steps read and that none of the steps wrote."""
     made = {out.path for step in manifest.steps for out in step.outs}
     read = {dep.path: dep for step in manifest.steps for dep in step.deps if dep.path not in made}
     yield from ((path, size(dep.bytes), dep.digest) for path, dep in sorted(read.items()))
@@ -152,5 +154,5 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 
 
 def _line(text: str) -> str:
-    """Text in which no character means anything to Markdown or HTML."""
+    """Return the text on one line, with the characters escaped that Markdown or HTML interpret."""
     return re.sub(r"([\\`*_{}\[\]<>|#&])", r"\\\1", " ".join(text.split()))

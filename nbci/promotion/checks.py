@@ -1,4 +1,4 @@
-"""What is asked of a run before a model of it is promoted; whatever does not hold is raised."""
+"""Check a run before a model of it is promoted; each check raises where it does not hold."""
 
 from __future__ import annotations
 
@@ -31,12 +31,15 @@ class Refused(NbciError):
 
 
 def _word(plan: Plan) -> str:
-    """What a model of the pipeline could be called."""
+    """Return a name that a model of the pipeline could have, for a hint."""
     return re.sub(r"[^a-zA-Z0-9_-]+", "-", plan.pipeline).strip("-_") or "NAME"
 
 
 def _out(plan: Plan) -> str:
-    """A file that a step makes, the last one's first; a word for one where none is declared."""
+    """Return a file that a step makes, for a hint, preferably of the last step.
+
+    Where none is declared, it is a placeholder.
+    """
     outs = [path for step in reversed(plan.steps) for path in step.outs if path not in step.metrics]
     return outs[0] if outs else "OUT_OF_A_STEP"
 
@@ -94,8 +97,9 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
 def check_baselines(
     git: Git, plan: Plan, record: RunRecord, *, branch: str | None, look: Look
 ) -> None:
-    """Refused when what the verdict compared this run with is another one by now; `look` finds all
-    but champions.
+    """Raise Refused when a baseline of the verdict has changed since.
+
+    `look` finds all baselines but champions, which are read from the tags that are here.
     """
     for used in record.verdict.baselines if record.verdict is not None else ():
         if used.asked.partition(":")[0] == "champion":
@@ -116,27 +120,31 @@ def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> s
     models = {model.name: model for model in models_of(plan.models)}
     default = plan.pipeline if plan.pipeline in models else next(iter(models))
     model = models.get(used.asked.partition(":")[2] or default)
+    # the plan declares no such model, so no promotion can have changed it: the verdict stands
     if model is None:
         return used.identity
     target = champions_branch(model.branches, branch)
+    # `promote` has fetched the tags already if it pushes
     found = champion(git.folder, model.name, branch=target, stage=model.stage, refresh=False)
     return f"{found.model}@{found.version} {found.commit}" if found is not None else None
 
 
 def _shown(source: str, identity: str | None) -> str:
-    """A baseline in words that tell it from another of the same name; without an identity, why
-    there is none.
+    """Describe a baseline so that it differs from another of the same name.
+
+    Without an identity, the text says why there is none.
     """
     if identity is None:
         return f"none ({source})"
+    # a source may end with the identity already; it is not shown twice
     return source if identity[:10] in source else f"{source} ({identity[:10]})"
 
 
 def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
-    """The commit that was built. UsageError when there is none, or when the files were not those of
-    the commit.
+    """Return the commit that was built.
 
-    What steps make does not count, nor does, now, what git does not know.
+    UsageError when there is none, or when the files were not those of the commit. Files that steps
+    make do not count, nor do files that git does not track now.
     """
     state = record.git
     if state is None or state.commit is None:
@@ -154,6 +162,7 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
             f"commit {state.commit[:10]}, which run {record.run} was of, is not in this clone",
             hint=f"git fetch origin {state.commit}",
         )
+    # literal: a path may hold characters that git takes for a pattern
     outside = [f":(exclude,literal){path}" for path in made]
     changed = git(
         "status", "--porcelain", "--untracked-files=no", paths=[":/", *outside]
@@ -167,8 +176,9 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
 
 
 def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
-    """What the run recorded of the model's files: outs that are one of its paths, hold one, or lie
-    in one.
+    """Return what the run recorded of the model's files.
+
+    These are outs that are one of its paths, contain one, or lie in one.
     """
     outs = {ref.path: ref for step in record.steps for ref in step.outs}
     found: dict[str, FileRef] = {}

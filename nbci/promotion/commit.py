@@ -1,6 +1,6 @@
-"""A release written as git objects: blobs, a tree, a commit on no branch, tags.
+"""Write a release as git objects: blobs, a tree, a commit on no branch, tags.
 
-Nothing of it is visible yet.
+No ref names them, so nothing of it is visible yet.
 """
 
 from __future__ import annotations
@@ -29,8 +29,10 @@ def write_commit(
     """
     entries = []
     for path, text in files.items():
+        # --no-filters: the text is stored as it is, whatever .gitattributes says of line ends
         blob = git("hash-object", "-w", "--stdin", "--no-filters", stdin=text)
         entries.append(f"100644 {blob}\t{path}\0")
+    # an index other than the user's, whose staged changes must neither be lost nor released
     index = {"GIT_INDEX_FILE": str(folder / "index")}
     git("read-tree", operands=[parent], environ=index)
     git("update-index", "-z", "--index-info", stdin="".join(entries), environ=index)

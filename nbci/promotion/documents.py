@@ -1,5 +1,6 @@
-"""The files that a release commit adds: dvc.yaml and dvc.lock with the user's own in them, and the
-manifest.
+"""Make the files that a release commit adds: dvc.yaml, dvc.lock and the manifest.
+
+dvc.yaml and dvc.lock keep the stages that the user wrote.
 """
 
 from __future__ import annotations
@@ -78,11 +79,11 @@ def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
 
 
 def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
-    """The notebooks as DVC knows files, with the content that the commit has when it is checked
-    out.
-    """
+    """Yield the notebooks as DVC records files, with the content that a checkout has."""
     for notebook in dict.fromkeys(step.notebook for step in plan.steps):
         try:
+            # --filters: a checkout may convert line ends, and DVC digests files as they are checked
+            # out
             text = git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{notebook}"])
         except GitFailed:
             continue
@@ -113,7 +114,7 @@ def _artifact(spec: Model, manifest: Manifest) -> dict[str, Any]:
 
 
 def _artifact_path(spec: Model) -> str:
-    """The model's file or folder; the folder that they share, of several files."""
+    """Return the path of the model: its file or folder, or the folder of its several files."""
     if len(spec.paths) == 1:
         return spec.paths[0]
     return posixpath.commonpath(spec.paths) or spec.paths[0]

@@ -1,5 +1,6 @@
-"""Where a promotion happens: on a branch that may promote, the build's page, and who git says is at
-work.
+"""Find the facts of a promotion: the branch, the page of the build, and who promotes.
+
+The branch must be one from which the model may be promoted.
 """
 
 from __future__ import annotations
@@ -26,13 +27,13 @@ _NO_IDENTITY_HINT = (
 
 
 class ElsewhereError(UsageError):
-    """Models are not promoted from what was built."""
+    """Models are not promoted from what was built: a change, or another branch."""
 
 
 def check_branch(
     model: str, branches: Sequence[str], branch: str | None, environ: Mapping[str, str]
 ) -> None:
-    """ElsewhereError when models are not promoted from there.
+    """Raise ElsewhereError when models are not promoted from this build.
 
     `branches` may hold patterns such as `release/*`.
     """
@@ -67,8 +68,10 @@ def build_url(environ: Mapping[str, str]) -> str | None:
 
 
 def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
-    """Who sets the tags. UsageError when nobody said: a name that git makes up from the machine's
-    is no evidence.
+    """Return who sets the tags.
+
+    UsageError when neither the environment nor git's configuration says it: a name that git derives
+    from the machine's is no evidence.
     """
     name = environ.get("GIT_COMMITTER_NAME") or git.get("config", "user.name")
     email = (
@@ -85,6 +88,7 @@ def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
             hint=_NO_IDENTITY_HINT,
         )
     try:
+        # git itself applies its rules for names, such as the removal of < and >
         shown = git("var", "GIT_COMMITTER_IDENT")
     except GitFailed as error:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""A promoted model brought from the DVC remote of its repository, compared with its evidence."""
+"""Fetch a promoted model from the DVC remote of its repository and compare it with its evidence."""
 
 from __future__ import annotations
 
@@ -40,11 +40,11 @@ class Fetched:
 def get_model(
     reference: Reference, *, url: str | None, folder: Path, target: Path, force: bool = False
 ) -> Fetched:
-    """Write the model's file or files to `target`: a name for a single file, a folder for several
-    or where it ends so.
+    """Write the model's file or files to `target`.
 
-    `url` is a git repository; without it, the one that `folder` belongs to. IntegrityError when
-    what comes is not what was promoted.
+    `target` names a file when the model is a single file and no folder is there, and a folder
+    otherwise. `url` is a git repository; without it, the one that `folder` belongs to.
+    IntegrityError when what arrives is not what was promoted.
     """
     if url is not None:
         checked_operand(url)  # DVC, too, hands it on to other programs
@@ -65,12 +65,14 @@ def get_model(
 
 
 def remote_models(folder: Path, url: str, model: str) -> tuple[ModelState, ...]:
-    """The models of a repository that is not here, from the names of its tags: their numbers order
-    them.
+    """Read the models of a remote repository from the names of its tags.
+
+    A listing of a remote's refs holds no dates; the numbers in the names order the events.
     """
     found = Git(folder).remote_tags(url, tag_patterns(model))
     events = []
     for name, tag in found.items():
+        # `TAG^{}` is the commit that an annotated tag points at; a lightweight tag has no such line
         parsed, commit = parse_tag(name), found.get(f"{name}^{{}}")
         if parsed is not None and commit is not None:
             events.append(
@@ -96,10 +98,10 @@ def download(
     content: bool = True,
     config: Mapping[str, Any] | None = None,
 ) -> Manifest:
-    """The release's manifest; its files lie in `folder` then, under their paths in the project.
+    """Download a release's files into `folder` and return its manifest.
 
-    Without `content`, the files are only looked for where they would come from. `config` adds to
-    what the commit has of DVC's configuration.
+    The files have their paths in the project there. Without `content`, the files are not
+    downloaded. `config` adds to what the commit holds of DVC's configuration.
     """
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -144,7 +146,7 @@ def _read(repo: Any, path: str) -> bytes:
 
 
 def check_files(manifest: Manifest, folder: Path) -> None:
-    """IntegrityError where what lies in the folder is not what was promoted."""
+    """Raise IntegrityError where a file in the folder is not what was promoted."""
     index = FileIndex(folder / ".digests")
     for ref in manifest.files:
         found = index.fingerprint(folder, ref.path)
@@ -167,6 +169,7 @@ def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list
                 "there is something already", where=Location(str(place)), hint="--force replaces it"
             )
         places.append(place)
+    # all places were checked before the first is replaced, so a refusal leaves nothing half done
     for ref, place in zip(manifest.files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
         if place.is_dir():

@@ -1,4 +1,4 @@
-"""The model's objects: those that the run kept, and on their way to the DVC remote."""
+"""Check the model's objects that the run kept, try the model, and send them to the DVC remote."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ if TYPE_CHECKING:
 
 
 def check_kept(artifacts: Artifacts, root: Path, refs: Iterable[FileRef], index: FileIndex) -> None:
-    """Every object of these outs is here and whole, or is in the workspace still; IntegrityError
-    that names one.
+    """Check that every object of these outs is here and unaltered, or still in the workspace.
+
+    Objects from the workspace are kept again. IntegrityError names an out that is neither.
     """
     for ref in refs:
         if not artifacts.lacking(ref.digest):
@@ -51,17 +52,17 @@ def try_model(
     commit: str,
     folder: Path,
 ) -> Packaged:
-    """The model's files are tried in an empty folder, as the run made them and as the commit has
-    them.
+    """Try the model's files in an empty folder.
+
+    Outs are taken as the run made them, other files as the commit has them.
     """
     index = FileIndex(folder / ".digests")
     for ref in refs:
         artifacts.restore(folder, ref, index)
     for path in needed_files(model):
         if not (folder / path).exists():
-            with contextlib.suppress(
-                GitFailed
-            ):  # what the commit has not either is named by `packaged`
+            # `packaged` names the files that the commit does not have either
+            with contextlib.suppress(GitFailed):
                 write_atomic(
                     folder / path,
                     git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"]),
@@ -70,12 +71,13 @@ def try_model(
 
 
 def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) -> None:
-    """Bring the objects to the remote; what is there already stays.
+    """Send the objects to the remote; objects that are there already stay.
 
-    IntegrityError when that is not what it says.
+    IntegrityError when the content of such an object is not what its name says.
     """
     files: dict[str, Path] = {}
     for ref in refs:
+        # a folder is a listing and the files that the listing names
         names = [ref.digest, *(artifacts.listing(ref.digest) or {}).values()]
         files |= {name: artifacts.objects.path(name) for name in names}
     try:

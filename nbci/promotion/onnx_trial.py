@@ -1,5 +1,6 @@
-"""Try an ONNX model in a process of its own: a broken or hostile file may crash the runtime that
-loads it.
+"""Try an ONNX model in a separate process.
+
+A broken or hostile file may crash the runtime that loads it.
 
 Run as `python -m nbci.promotion.onnx_trial MODEL [SAMPLE]`; prints one JSON document.
 """
@@ -17,12 +18,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
+# converters to ONNX often compute in float32 what the library computed in float64
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
 
 
 def main(model: str, sample: str | None = None) -> dict[str, Any]:
-    """The model's signature and, with a sample, how far each answer is from what the sample holds."""
+    """Return the model's signature and, with a sample, how far its answers are from it."""
     import onnx
     import onnxruntime
 
@@ -51,6 +53,7 @@ def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]
     import numpy as np
 
     try:
+        # a pickle could run code of the author of the sample
         with np.load(sample, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (OSError, ValueError, AttributeError) as error:  # the last: a plain .npy, or text
@@ -72,8 +75,9 @@ def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]
 
 
 def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str, Any]:
-    """Whether an answer is what was recorded, and the largest difference; labels must be equal,
-    numbers be close.
+    """Compare an answer with the recorded one, and measure the largest difference.
+
+    Labels must be equal, numbers close.
     """
     import numpy as np
 
@@ -84,6 +88,7 @@ def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str,
         close = np.isclose(
             found, recorded, rtol=RELATIVE_TOLERANCE, atol=ABSOLUTE_TOLERANCE, equal_nan=True
         )
+        # infinity minus infinity warns; `close` has judged those already
         with np.errstate(invalid="ignore"):
             apart = np.abs(found.astype(float) - recorded.astype(float))
         return {

@@ -1,5 +1,6 @@
-"""A model before it may be promoted: its files are there, and an ONNX file answers as the step
-recorded.
+"""Check the files of a model before it may be promoted.
+
+The files must exist, and an ONNX file must answer as the step recorded.
 """
 
 from __future__ import annotations
@@ -21,14 +22,16 @@ if TYPE_CHECKING:
     from nbci.pipeline.models import Model
 
 _TRIAL_TIMEOUT_SECONDS = 600
+# ONNX names its types like C; signatures use the names of numpy
 _DTYPES = {"float": "float32", "double": "float64"}
 _SAMPLE_FORM = "numpy.savez(path, X=rows, label=answers): an array under the name of each input, and of each output to compare"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trial:
-    """An ONNX model was run on its sample: how many rows, and the largest difference of each answer
-    (0 for labels).
+    """The trial of an ONNX model on its sample.
+
+    `rows` counts the sample's rows; `largest_difference` is by output (0 for labels).
     """
 
     path: str
@@ -39,9 +42,7 @@ class Trial:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packaged:
-    """What was found out about a model when it was checked; it becomes part of the release's
-    evidence.
-    """
+    """What the check of a model found; it becomes part of the evidence of the release."""
 
     framework: str | None
     signature: Signature | None
@@ -59,7 +60,7 @@ def needed_files(model: Model) -> tuple[str, ...]:
 def packaged(model: Model, folder: Path) -> Packaged:
     """Check the model whose files lie in `folder` under their paths in the project.
 
-    An IntegrityError when a file is no model or answers otherwise than recorded, a UsageError when
+    IntegrityError when a file is no model or answers otherwise than recorded, UsageError when
     something that the check needs is missing.
     """
     for path in needed_files(model):
@@ -73,6 +74,7 @@ def packaged(model: Model, folder: Path) -> Packaged:
     for path in model.onnx_paths:
         found, trial = _try_onnx(model, folder, path)
         trials.append(trial)
+        # with several files, the declared signature is of the model as a whole, not of one file
         if signature is not None and len(model.onnx_paths) == 1:
             _compare(model, signature, found)
         signature = signature or found
@@ -97,7 +99,10 @@ def _declared(model: Model, folder: Path) -> Signature | None:
 
 
 def _compare(model: Model, declared: Signature, found: Signature) -> None:
-    """Refuse a declared signature that is not the file's; it may leave outputs out, but no input."""
+    """Raise IntegrityError for a declared signature that is not the file's.
+
+    It may leave out outputs, but no input.
+    """
     known = {tensor.name: tensor for tensor in (*found.inputs, *found.outputs)}
     for tensor in (*declared.inputs, *declared.outputs):
         actual = known.get(tensor.name)
@@ -164,7 +169,10 @@ def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
 
 
 def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
-    """What the process that tries the model tells; its death is told as an error of the model."""
+    """Run the process that tries the model and return its answer.
+
+    When the process dies, the answer is an error of the model.
+    """
     command = [sys.executable, "-m", "nbci.promotion.onnx_trial", str(place), str(sample)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     try:
@@ -182,6 +190,7 @@ def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
             hint="make the sample smaller, or try again on a quieter machine",
         ) from error
     try:
+        # the last line only: libraries may print before the answer
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]

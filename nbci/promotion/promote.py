@@ -1,5 +1,7 @@
-"""Promoting a model of a run: checked, its objects at the DVC remote, its release at git's, in that
-order.
+"""Promote a model of a run.
+
+The order is: checks, objects to the DVC remote, tags to git's remote. A release that is visible
+then has its objects.
 """
 
 from __future__ import annotations
@@ -57,8 +59,9 @@ Part = Literal["major", "minor", "patch"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked for. `stage` overrides the model's own; without `version`, `part` says which is
-    next.
+    """What is asked for.
+
+    `stage` overrides the model's stage; without `version`, `part` says which number is raised.
     """
 
     model: str | None = None
@@ -71,7 +74,9 @@ class Request:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
-    """What came of it. `done` tells whether there was nothing left to do; `before` was in the stage
+    """The result of a promotion.
+
+    `done` says whether there was nothing left to do; `before` is the version that was in the stage
     until then.
     """
 
@@ -91,9 +96,9 @@ class Promotion:
 def promote(
     project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str], look: Look
 ) -> Promotion:
-    """Promote a model of the run; what was begun and not ended by an earlier call is carried on.
+    """Promote a model of the run, or finish what an earlier call began.
 
-    `look` finds the baselines that are no models, to see whether the verdict still stands.
+    `look` finds the baselines that are no models, to see whether the verdict still holds.
     """
     case = _checked(project, folder, request, environ)
     if request.push:
@@ -105,7 +110,9 @@ def promote(
         fetch_models(case.git, REMOTE, [case.name])
     state = next((model for model in read_models(case.git) if model.model == case.name), None)
     state = state or ModelState(model=case.name, events=(), versions=())
+    # looked up after the fetch: another machine may have promoted the run
     made = _made_before(state, case.record.run)
+    # a run that is in its stage already has nothing left to win, so its baselines are not compared
     there = state.stages.get(case.stage or "")
     if made is None or (
         case.stage is not None and (there is None or there.current.version != made.version)
@@ -141,7 +148,7 @@ class _Case:
     artifacts: Artifacts
 
     def notes(self, event: str) -> dict[str, str | None]:
-        """What the messages of commit and tags end with."""
+        """Return the `Key: value` lines that end the messages of the commit and the tags."""
         return {
             "Nbci-Event": event,
             "Nbci-Run": self.record.run,
@@ -190,14 +197,14 @@ def _checked(
 
 
 def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
-    """What is kept here, or comes from the shared remote when it is needed."""
+    """Return the artifacts kept here; others come from the shared remote when needed."""
     cache = project_cache(project, environ)
     share(project, cache, environ)
     return cache.artifacts
 
 
 def _made_before(state: ModelState, run: str) -> Version | None:
-    """The version that this run became already."""
+    """Return the version that an earlier call made of this run, if any."""
     versions = reversed(state.versions)
     return next(
         (v for v in versions if v.active and v.registered.notes.get("Nbci-Run") == run), None
@@ -205,8 +212,9 @@ def _made_before(state: ModelState, run: str) -> Version | None:
 
 
 def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -> Promotion:
-    """The run is a version already: put it into the stage if it is not there, and push what was not
-    pushed.
+    """Finish the promotion of a run that is a version already.
+
+    It is put into the stage if it is not there, and tags that were not pushed are pushed.
     """
     there = state.stages.get(case.stage or "")
     present = [made.registered]
@@ -235,8 +243,9 @@ def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -
 
 
 def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Promotion:
-    """A new version: objects first, then a commit and tags that nobody sees, then the tags for all
-    to see.
+    """Make a new version: send the objects, write a commit and tags, then publish the tags.
+
+    Commit and tags are visible to nobody before the last step.
     """
     version = _version(state, request)
     remote = default_remote(case.project)
@@ -248,6 +257,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     documents = release_documents(
         case.git, case.plan, case.record, spec=case.spec, manifest=manifest
     )
+    # the names of the tags do not depend on the commit, which does not exist yet
     shown = card(
         manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case)
     )
@@ -301,7 +311,7 @@ def _version(state: ModelState, request: Request) -> str:
 
 
 def _metrics_files(case: _Case) -> list[FileRef]:
-    """The metrics files, so that `dvc metrics diff` between releases finds them."""
+    """Return the metrics files, so that `dvc metrics diff` between releases finds them."""
     names = {path for step in case.plan.steps for path in step.metrics}
     made = {out.path for out in case.outs}
     return [
@@ -313,7 +323,7 @@ def _metrics_files(case: _Case) -> list[FileRef]:
 
 
 def _introduction(case: _Case) -> str | None:
-    """What the project itself says of the model, as the commit has it."""
+    """Return the card text that the project has for the model, as the commit has it."""
     if case.spec.card is None:
         return None
     try:
@@ -342,7 +352,7 @@ def _tried(case: _Case, room: Path) -> Packaged:
 
 
 def _needed(case: _Case) -> list[FileRef]:
-    """What the run made of the files that the model is tried with."""
+    """Return the files, of those that the model is tried with, that the run made."""
     every = {ref.path: ref for step in case.record.steps for ref in step.outs}
     return [
         ref for path, ref in every.items() if path in needed_files(case.spec) or ref in case.outs

@@ -1,4 +1,4 @@
-"""Refs that appear together or not at all: at the remote first, then here."""
+"""Publish tags all together or not at all: at the remote first, then here."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ _AT_WORK = (
     "stale info",
     "already exists",
 )
-"""What git says while another push holds the lock of a ref; whose it is shows when that push has
-ended.
+"""Words of git while another push holds the lock of a ref.
+
+Which push wins the ref shows when the other one has ended, so the push is tried again.
 """
 _REFUSED = (
     "hook declined",
@@ -55,9 +56,9 @@ class LostRace(InfrastructureError):
 
 
 def publish(git: Git, state: ModelState, tags: Sequence[NewTag], *, push: bool) -> None:
-    """Let the tags appear: at the remote, if they are pushed, and then here.
+    """Publish the tags at the remote, if they are pushed, and then here.
 
-    LostRace names who was there first.
+    LostRace names the promotion that was first.
     """
     try:
         if push:
@@ -71,7 +72,7 @@ def publish(git: Git, state: ModelState, tags: Sequence[NewTag], *, push: bool) 
 
 
 def _winner(git: Git, state: ModelState, push: bool) -> str:
-    """What the other promotion did, as far as it can be known."""
+    """Describe what the other promotion did, as far as it can be known."""
     if push:
         try:
             fetch_models(git, REMOTE, [state.model])
@@ -89,11 +90,10 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
 
 
 def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
-    """Let all of them appear at the remote, or none. A tag that is there with the same content
-    stays as it is.
+    """Create all of the tags at the remote, or none.
 
-    LostRace when one of them is there already with other content, UsageError when the remote
-    refuses them.
+    A tag that is there with the same content stays as it is. LostRace when one of them is there
+    already with other content, UsageError when the remote refuses them.
     """
     tags = list(tags)
     for tries_left in reversed(range(_TRIES)):
@@ -114,6 +114,7 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
 
 
 def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
+    # an empty expected value means: only if the remote has no such tag
     leases = [f"--force-with-lease=refs/tags/{tag.name}:" for tag in tags]
     specs = [f"{tag.object}:refs/tags/{tag.name}" for tag in tags]
     try:
@@ -124,8 +125,9 @@ def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
 
 
 def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
-    """Those of the tags that the remote has now, with what they are there; none when it does not
-    answer.
+    """Return the tags that the remote has now, with their objects there.
+
+    Empty when the remote does not answer.
     """
     try:
         return git.remote_tags(remote, [f"refs/tags/{tag.name}" for tag in tags])
@@ -134,7 +136,7 @@ def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
 
 
 def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
-    """Let them appear here, all or none; LostRace when one is here with other content."""
+    """Create the tags here, all or none; LostRace when one is here with other content."""
     missing = []
     for tag in tags:
         present = git.get("rev-parse", "--verify", "--quiet", operands=[f"refs/tags/{tag.name}"])
@@ -146,6 +148,7 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
         return
     try:
         git(
+            # update-ref applies its input as one transaction
             "update-ref",
             "--stdin",
             stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing),

@@ -1,5 +1,6 @@
-"""The way to a release for somebody who has its commit only: the DVC remote that the commit itself
-names.
+"""Check that a release can be fetched by a user who has only its commit.
+
+The commit itself must name the DVC remote.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ _LEVELS_OF_OTHERS = ("global", "system")
 
 
 def check_remote_of(git: Git, project: Project, commit: str) -> None:
-    """UsageError where the commit does not name the DVC remote that the model goes to: nobody could
-    fetch it.
+    """Raise UsageError where the commit does not name the DVC remote that the model goes to.
+
+    Otherwise nobody could fetch the model.
     """
     folder = dvc_folder(project.root)
     if folder is None:
@@ -63,6 +65,7 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
 def _at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
     """The repository's configuration of DVC in that commit."""
     top = git("rev-parse", "--show-toplevel")
+    # git shows its top folder without symbolic links, so the other path is resolved as well
     path = os.path.relpath(os.path.realpath(folder), os.path.realpath(top))
     try:
         text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}/config"])
@@ -98,8 +101,9 @@ def _default_remote(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def access_of(project: Project) -> dict[str, Any]:
-    """What DVC is told outside the repository, credentials above all: a clone would have to be
-    given that, too.
+    """Return the configuration that DVC has outside the repository, credentials above all.
+
+    A clone needs it, too.
     """
     folder = dvc_folder(project.root)
     found: dict[str, Any] = {"core": {}, "remote": {}}
@@ -116,11 +120,13 @@ def access_of(project: Project) -> dict[str, Any]:
 
 @contextmanager
 def clone_of(git: Git) -> Iterator[str]:
-    """The URL of a clone that has the commits and tags of this repository, and nothing else of this
-    checkout.
+    """Yield the URL of a temporary clone with the commits and tags of this repository only.
+
+    Nothing else of this checkout can be seen from it.
     """
     top = git("rev-parse", "--show-toplevel")
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
         place = Path(name) / "clone.git"
+        # --shared: the clone reads the objects from here, so nothing is copied
         git("clone", "--quiet", "--bare", "--shared", operands=[top, str(place)])
         yield place.as_uri()

@@ -1,5 +1,6 @@
-"""A folder for what a promotion needs for a while, in the project; what killed ones left is removed
-by the next.
+"""Make a temporary folder for a promotion in the project.
+
+A folder that a killed promotion left is removed by the next promotion.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def workroom(project: Project) -> Iterator[Path]:
-    """An empty folder of this process alone, gone when it is left."""
+    """Yield an empty folder that only this process uses; it is removed on exit."""
     place = project.state_folder / "promotions"
     with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
@@ -45,6 +46,7 @@ def _new(place: Path) -> tuple[Path, int]:
 
 def _sweep(place: Path) -> None:
     for path in place.iterdir():
+        # the lock of a process ends with it, so a folder that can be locked is in use by nobody
         lock = lock_folder(path)
         if lock is not None:
             shutil.rmtree(path, ignore_errors=True)

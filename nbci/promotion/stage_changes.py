@@ -1,5 +1,6 @@
-"""Taking a model out of a stage, and going back to the version before: new events, nothing is
-rewritten.
+"""Take a model out of a stage, or return to the version before.
+
+Both write new events; no event is rewritten.
 """
 
 from __future__ import annotations
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What is asked for: of which model, in which stage (the only one, when none is named), and
-    why.
+    """What is asked for: of which model, in which stage, and why.
+
+    Without `stage`, it is the only stage that the model was ever in.
     """
 
     model: str
@@ -38,7 +40,7 @@ class Move:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moved:
-    """What came of it: `before` was in the stage, `now` is; None when nothing is."""
+    """The result: `before` was in the stage, `now` is in it (None: nothing)."""
 
     model: str
     stage: str
@@ -50,7 +52,7 @@ class Moved:
 
 
 def demote(root: Path, move: Move, environ: Mapping[str, str]) -> Moved:
-    """Take the model out of the stage, which is empty then."""
+    """Take the model out of the stage, which is then empty."""
     git, state, stage = _found(root, move)
     if stage not in state.stages:
         raise UsageError(f"nothing of {state.model} is in stage {stage}")

@@ -1,6 +1,4 @@
-"""Every release held against its evidence: tags, commit, documents, and the objects on the DVC
-remote.
-"""
+"""Compare every release with its evidence: tags, commit, documents, and objects at DVC."""
 
 from __future__ import annotations
 
@@ -37,7 +35,7 @@ _ADDED = ("dvc.yaml", "dvc.lock", MANIFEST_PATH, CARD_PATH)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """Something that is not what it says: of which model and version, and what is wrong."""
+    """A problem of a release: of which model and version, and what is wrong."""
 
     model: str
     version: str | None
@@ -47,7 +45,7 @@ class Finding:
 def verify(
     git: Git, project: Project, models: Iterable[ModelState], *, content: bool = True
 ) -> tuple[Finding, ...]:
-    """What is wrong with the releases.
+    """Return what is wrong with the releases.
 
     `content`: objects are read and digested, not only looked for.
     """
@@ -74,6 +72,7 @@ def verify(
                 for problem in problems
             )
             for ref in manifest.files if manifest is not None else ():
+                # several releases may share an object; it is read once
                 files.setdefault(ref, (state.model, version.version))
     if project.signers_file is not None:
         found += _signatures(git, states, project.signers_file)
@@ -85,6 +84,7 @@ def verify(
                 Finding(model=model, version=name, problem=f"{ref.path}: {problem}")
                 for problem in problems
             )
+    # a release with a problem already would fail again here, for the same reason
     damaged = {(finding.model, finding.version) for finding in found}
     whole = [
         (state, version)
@@ -97,7 +97,7 @@ def verify(
 
 
 def describe_signature(manifest: Manifest, signers: Path | None) -> str:
-    """Whether a release's run was signed, and by whom, in the words of `nbci audit`."""
+    """Describe whether the run of a release was signed, and by whom, as `nbci audit` prints it."""
     if manifest.seal_signature is None:
         return "not signed"
     if signers is None:
@@ -109,8 +109,9 @@ def describe_signature(manifest: Manifest, signers: Path | None) -> str:
 
 
 def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
-    """Releases whose run nobody signed who may; those from before a model's first signed one need
-    no signature.
+    """Yield releases whose run was not signed by an allowed signer.
+
+    Releases from before the model's first signed one need no signature.
     """
     for state in states:
         is_signed = False
@@ -130,8 +131,9 @@ def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterat
 def _roads(
     git: Git, project: Project, releases: Sequence[tuple[ModelState, Version]], *, content: bool
 ) -> list[Finding]:
-    """Those of the releases that `nbci models get` cannot bring to somebody who has the repository
-    only.
+    """Return the releases that `nbci models get` cannot fetch.
+
+    It is tried as a user does it who has only the repository.
     """
     found: list[Finding] = []
     if not releases:
@@ -163,7 +165,7 @@ def _roads(
 
 
 def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
-    """Stages point at versions; a tag that `origin` has, too, is the same there."""
+    """Check that stages point at versions, and that tags which `origin` has are the same there."""
     for event in state.events:
         if event.version is None:
             problem = f"the tag {event.tag} stands on a commit that is no version"
@@ -217,12 +219,14 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
     ]
     locked = {str(entry["path"]): str(entry.get("md5")) for entry in outs}
     for ref in manifest.files:
+        # a file that a .dvc file tracks is in no stage of dvc.lock
         if locked.get(ref.path, ref.digest) != ref.digest:
             yield f"its dvc.lock has other content for {ref.path} than the evidence"
 
 
 def _objects(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
     """What is wrong with the objects of a file or a folder."""
+    # the listing of a folder is always read, because its entries name the objects to look for
     own = list(_wrong(remote, {ref.digest: ""}, content=content or is_folder(ref)))
     yield from own
     if own or not is_folder(ref):

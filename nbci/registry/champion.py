@@ -1,4 +1,4 @@
-"""What is to be beaten: the model that was promoted last on a branch, with its metrics."""
+"""Find the model that a run must beat: the last one promoted on a branch, with its metrics."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Champion:
-    """A release as a baseline: `metrics` are those of its run by full name, `declared` what was
-    said of them there.
+    """A release as a baseline.
+
+    `metrics` are those of its run by full name, `declared` is what its pipeline declared of them.
     """
 
     model: str
@@ -36,12 +37,11 @@ class Champion:
 def champion(
     root: Path, model: str, *, branch: str | None, stage: str | None, refresh: bool = True
 ) -> Champion | None:
-    """The release of the model that is in the stage (or the latest version), promoted for that
-    branch; None: none yet.
+    """Return the release in the stage, or the latest version, promoted for that branch.
 
-    `model` is the name in the pipeline file. With `refresh`, the remote's tags are fetched first
-    where it answers, so that a clone without tags or history knows them; offline, the tags that are
-    here count.
+    None when there is none yet. `model` is the name in the pipeline file. With `refresh`, the tags
+    of the remote are fetched first where it can be reached, so that a clone without tags or history
+    knows them; offline, the tags that are here count.
     """
     git = Git(root)
     if git.get("rev-parse", "--git-dir") is None:
@@ -57,8 +57,9 @@ def champion(
 
 
 def registry_name(git: Git, model: str) -> str:
-    """The name of the project's model in its repository: after `folder:` when the project lies in a
-    folder of it.
+    """Return the name of the project's model in its repository.
+
+    It begins with `folder:` when the project is in a folder of the repository.
     """
     prefix = git.prefix.rstrip("/")
     return f"{prefix}:{model}" if prefix else model
@@ -66,6 +67,8 @@ def registry_name(git: Git, model: str) -> str:
 
 def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> Champion | None:
     for version, commit in _candidates(state, stage):
+        # a version without a manifest was registered by another tool, so it has no metrics to
+        # compare
         manifest = read_manifest(git, commit)
         if manifest is not None and (branch is None or manifest.branch == branch):
             return Champion(

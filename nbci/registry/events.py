@@ -1,7 +1,8 @@
-"""The state of the registry: a fold over the events that its tags are.
+"""Compute the state of the registry: a fold over the events that its tags are.
 
-Order is the number in the tag's name, which counts up for each model; times only order what has no
-number. GTO itself goes by time or by version, so what nbci writes is in the same order either way.
+Events are ordered by the number in the name of the tag, which counts up for each model; times only
+order events without a number. GTO itself orders by time or by version, so nbci writes events whose
+order is the same in each way.
 """
 
 from __future__ import annotations
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """One annotated tag: what it says, on which commit, who set it and when (seconds since the
-    epoch), and why.
+    """One annotated tag: what it says, of which commit, who set it, when, and why.
 
-    `object` is the tag's own id. `version` of a stage event is that of its commit, filled in by the
-    fold.
+    `seconds` are since the epoch. `object` is the id of the tag itself. `version` of a stage event
+    is that of its commit, which the fold fills in.
     """
 
     action: Action
@@ -59,7 +59,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What is in a stage: `assigned` are the events that put it there, the last one is what counts."""
+    """What is in a stage: `assigned` are the events that put it there; the last one counts."""
 
     stage: str
     assigned: tuple[Event, ...]
@@ -72,8 +72,9 @@ class Stage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelState:
-    """A model: its events in order, its versions by precedence, and what is in each stage that is
-    not empty.
+    """A model: its events in order, its versions by precedence, and its stages.
+
+    Stages that are empty are left out.
     """
 
     model: str
@@ -98,7 +99,7 @@ class ModelState:
 
     @property
     def last_seconds(self) -> int:
-        """When the latest of its events was, by its own clock."""
+        """Return the time of its latest event, by the clock of the machine that wrote it."""
         return max((event.seconds for event in self.events), default=0)
 
     def before(self, stage: str) -> str | None:
@@ -108,6 +109,7 @@ class ModelState:
             for event in self.events
             if event.action == "assign" and event.stage == stage
         ]
+        # from its first assignment: what went back and forth since then is not "before"
         earlier = held[: held.index(held[-1])] if held else []
         usable = {version.version for version in self.versions if version.active}
         return next((version for version in reversed(earlier) if version in usable), None)
@@ -121,8 +123,9 @@ def precedence(version: str) -> SemanticVersion:
 
 
 def next_version(versions: Iterable[str], part: str) -> str:
-    """The version after the highest of these, with its major, minor or patch number one higher;
-    v1.0.0 is the first.
+    """Return the version after the highest of these; v1.0.0 is the first.
+
+    `part` is the number that is raised: major, minor or patch.
     """
     known = [precedence(version) for version in versions]
     return f"v{max(known).next_version(part)}" if known else "v1.0.0"
@@ -160,7 +163,7 @@ def _model(name: str, found: list[Event]) -> ModelState:
 
 
 def _order(event: Event) -> tuple[int, int, bool, str]:
-    """By number; what has none, by time.
+    """Order by number, and events without one by time.
 
     Of an equal number, taking out comes first: GTO's tags sort like that.
     """
@@ -168,14 +171,16 @@ def _order(event: Event) -> tuple[int, int, bool, str]:
 
 
 def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
-    """A stage holds what was assigned to it and not taken out since; the last assigned is what
-    counts.
+    """Return what was assigned to each stage and not taken out since.
+
+    The last assigned is the one that counts.
     """
     held: dict[str, dict[str, Event]] = {}
     for event in events:
         if event.stage is None or event.version not in usable:
             continue
         inside = held.setdefault(event.stage, {})
+        # a version assigned again moves to the end, because the last one assigned counts
         inside.pop(event.version, None)
         if event.action == "assign":
             inside[event.version] = event

@@ -1,4 +1,4 @@
-"""What a run tells of its steps, in the form in which releases keep it and lineage reads it."""
+"""Describe the steps of a run in the form that releases keep and lineage reads."""
 
 from __future__ import annotations
 
@@ -30,17 +30,19 @@ def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
 
 
 def promoted_runs(root: Path) -> frozenset[str]:
-    """The runs that releases of the repository name: those that were promoted, and those that made
-    steps of them.
+    """Return the runs that releases of the repository name.
+
+    These are the runs that were promoted, and the runs that made steps of them.
     """
     try:
         git = open_git(root)
     except UsageError:
         if any((folder / ".git").exists() for folder in (root, *root.parents)):
-            raise  # what was promoted cannot be told: git is not installed
+            raise  # git is not installed, so what was promoted is not known
         return frozenset()
     found: set[str] = set()
     for model in read_models(git):
+        # the tags name runs even where the manifest cannot be read
         found |= {event.notes["Nbci-Run"] for event in model.events if "Nbci-Run" in event.notes}
         for version in model.versions:
             with contextlib.suppress(IntegrityError):

@@ -59,7 +59,10 @@ class TagName:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """A model as users name it: `digits`, `digits@v1.2.0`, `digits@latest` or `digits#production`."""
+    """A model as users name it.
+
+    For example `digits`, `digits@v1.2.0`, `digits@latest` or `digits#production`.
+    """
 
     model: str
     version: str | None = None
@@ -85,6 +88,7 @@ def parse_tag(name: str) -> TagName | None:
         action = "unassign" if off else "assign"
     return TagName(
         action=action,
+        # git allows no `:` in the name of a ref, so tags have `=` in its place
         model=match["model"].replace("=", ":"),
         version=match["version"],
         stage=match["stage"],

@@ -1,4 +1,7 @@
-"""Where something came from and what came of it: model ← files ← steps ← data, code, parameters."""
+"""Compute where something came from and what came of it.
+
+A model comes from files, these from steps, and steps from data, code and parameters.
+"""
 
 from __future__ import annotations
 
@@ -94,6 +97,7 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
             if edge is not None:
                 edges.setdefault((edge.source, edge.target), edge)
         gave |= {(value.name, value.object): step.name for value in step.gives}
+    # after all steps, because the files of models are looked up among the nodes of the steps
     for model, paths in models.items():
         node = Node(kind="model", name=model)
         nodes[node.id] = node

@@ -1,6 +1,6 @@
-"""What people ask of the registry: what is where, what happened, and who did it.
+"""Answer questions on the registry: which version is where, what happened, and who did it.
 
-From tags and manifests alone.
+The answers come from tags and manifests alone.
 """
 
 from __future__ import annotations
@@ -36,8 +36,9 @@ _BY_COMMAND = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placed:
-    """A version in a stage (None: the latest version, of a model that is in no stage), since when
-    and by whom.
+    """A version in a stage, since when and by whom.
+
+    `stage` is None for the latest version of a model that is in no stage.
     """
 
     model: str
@@ -56,10 +57,10 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deed:
-    """Something that somebody did to a model. `tag` is the tag that proves it, `reason` is what was
-    said of it.
+    """Something that somebody did to a model.
 
-    `signature` says of a release whether its run was signed, and by whom.
+    `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
+    release whether its run was signed, and by whom.
     """
 
     at_utc: str
@@ -122,8 +123,9 @@ def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> Placed
 def deeds(
     git: Git, models: Iterable[ModelState], say_signature: Callable[[Manifest], str] | None = None
 ) -> tuple[Deed, ...]:
-    """Everything that was done, in order: events of the tags, and the gates that were overridden
-    for a release.
+    """Return everything that was done, in order of time.
+
+    These are the events of the tags, and the gates that were overridden for a release.
     """
     found = [deed for model in models for deed in _deeds(git, model, say_signature)]
     return tuple(sorted(found, key=lambda deed: deed.at_utc))
@@ -138,6 +140,7 @@ def _deeds(
         signature = None
         if event.action == "register" and manifest is not None and say_signature is not None:
             signature = say_signature(manifest)
+        # at the registration only: later events of the version have the same manifest
         if event.action == "register" and manifest is not None:
             yield from _overrides(event, manifest)
         yield Deed(
@@ -175,8 +178,9 @@ def _overrides(event: Event, manifest: Manifest) -> Iterator[Deed]:
 
 
 def _reason(event: Event) -> str | None:
-    """What stands in the message between its first line and its notes; of other tools' tags, the
-    message.
+    """Return the text of a message between its first line and its notes.
+
+    For tags of other tools, which have no notes, it is the whole message.
     """
     if not event.notes:
         return event.message.strip() or None

@@ -1,4 +1,4 @@
-"""The registry of a repository: its tags, and the manifest that each release carries."""
+"""Read the registry of a repository: its tags, and the manifest in each release."""
 
 from __future__ import annotations
 
