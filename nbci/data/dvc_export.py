@@ -102,6 +102,8 @@ def prepare_export(project: Project, folder: RunFolder) -> Export:
             hint="dvc init, where .git is, makes it one; then export again",
         )
     record, plan = folder.read(), folder.read_plan()
+    # dvc.lock would lack the stages of steps without a result, and `dvc status` would call them
+    # changed
     if record.result != "passed" or plan.leaves_out:
         why = "did not pass" if record.result != "passed" else "leaves steps out"
         raise UsageError(
@@ -319,6 +321,7 @@ class _Exporting:
 
 def _bring(document: Any, wanted: Mapping[str, Any]) -> None:
     """Make a mapping hold just this, with as few changes as possible."""
+    # a list, because the loop deletes from the mapping that it goes through
     for key in [key for key in document if key not in wanted]:
         del document[key]
     for key, value in wanted.items():

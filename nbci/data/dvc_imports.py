@@ -65,6 +65,7 @@ def poll(project: Project, paths: Iterable[str], seen: Mapping[str, str]) -> Pol
             # a new commit or version of the source may hold the same data
             if tracked(project.root, name) != before:
                 texts[name] = (project.root / name).read_text(encoding="utf-8")
+        # other machines run with the new .dvc files and fetch their data from there
         if texts and repo.config["core"].get("remote"):
             repo.push([str(project.root / name) for name in texts])
     return Polled(seen=found, texts=texts)
@@ -99,6 +100,7 @@ def _states(stage: Any) -> tuple[str, str]:
         pinned = dependency.def_repo.get("rev_lock")
         dependency.update()
         return str(pinned), str(dependency.def_repo["rev_lock"])
+    # such a filesystem pins a version of the object, not its digest
     if dependency.fs.version_aware:
         pinned = dependency.meta.version_id
         dependency.update()

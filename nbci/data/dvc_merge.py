@@ -96,6 +96,7 @@ def owned_outs(
     }
     for path in made:
         for out in (read(f"{path}.dvc") or {}).get("outs") or ():
+            # a .dvc file names its data relative to itself
             tracked = posixpath.join(posixpath.dirname(path), str(out.get("path")))
             owned[tracked] = Owned(by=f"{path}.dvc", digest=str(out.get("md5")))
     return owned

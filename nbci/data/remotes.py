@@ -144,6 +144,8 @@ class Remote(Struct, frozen=True):
         failed: list[BaseException] = []
 
         def note(source: str, target: str, error: BaseException) -> None:
+            # when uploading, a missing source is an error of this machine, not an object that the
+            # remote lacks
             if isinstance(error, FileNotFoundError) and not upload:
                 gone.append(source)
             else:
@@ -221,6 +223,7 @@ def open_remote(project: Project, named: str) -> Remote:
     folder = dvc_folder(project.root)
     config = dvc_config(folder) if folder is not None else Config()
     remotes = config["remote"]
+    # DVC keeps the names of remotes in lower case
     if named.lower() in remotes:
         wanted = {"name": named}
     elif "://" in named:

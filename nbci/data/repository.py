@@ -82,6 +82,7 @@ def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
     prefix = prefix_of(project, environ)
     if prefix is None:
         return user_cache(environ, objects)
+    # without the objects of DVC, which a fork may read but not write
     trusted = user_cache(environ)
     return Cache(
         trusted.root / prefix, others=(trusted.own, *([objects] if objects is not None else []))
@@ -127,6 +128,7 @@ def dvc_config(folder: Path) -> Any:
 
 def _settings(config: Any, folder: Path) -> DataSettings:
     cache = config["cache"]
+    # `cache.local` names a remote whose URL is the folder of the cache
     named = cache.get("local")
     place = config["remote"].get(named, {}).get("url") if named else cache.get("dir")
     links = tuple(cache.get("type") or _DEFAULT_LINKS)

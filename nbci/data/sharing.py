@@ -59,6 +59,7 @@ class Sharing:
         """Take the results of steps with this key from the remotes into the cache, once."""
         if key in self._asked or self.trouble is not None:
             return
+        # before the first question: a remote that fails is not asked for the same key twice
         self._asked.add(key)
         try:
             for remote in self.remotes:
@@ -67,7 +68,7 @@ class Sharing:
             self.trouble = error
 
     def offers(self, folder: str, names: Iterable[str]) -> bool:
-        """Tell whether the remotes have all of the objects, none of them known to be altered."""
+        """Return whether the remotes have all of the objects, none of them known to be altered."""
         missing = set(names)
         try:
             for remote in self.remotes if self.trouble is None else ():
@@ -89,6 +90,7 @@ class Sharing:
         def keep(name: str, file: Path) -> None:
             target = self.cache.value_path(name)
             target.parent.mkdir(parents=True, exist_ok=True)
+            # several runs use the file of a value, so that none may write to it
             os.chmod(file, 0o444)
             os.replace(file, target)
 
@@ -151,6 +153,7 @@ class Sharing:
         for name in names:
             place = self.cache.root / folder / name
             beside = f"{name.removesuffix('.json')}.kept"
+            # a name from the remote must not lead out of the folder of results
             if not name.endswith(".json") or "/" in name or place.exists():
                 continue
             data = remote.read(f"{folder}/{name}")
@@ -180,6 +183,7 @@ class Sharing:
                 there -= set(remote.take(folder, {name: incoming / name for name in there}))
                 for name in there:
                     if not _is_what_it_says(folder, name, incoming / name):
+                        # remembered on disk, so that later processes do not ask for it again
                         write_atomic(self._bad(folder, name), "")
                         altered.append(remote.address(folder, name))
                         continue
@@ -217,7 +221,7 @@ class Sharing:
             return
         outgoing = self.cache.root / "outgoing" / f"{os.getpid()}-{next(_numbers)}"
         try:
-            # where the objects lie on this machine is nobody else's business
+            # the remote does not need the paths of this machine, so they are left out
             write_atomic(outgoing, json.dumps({"notebook": self.cache.notebook_digest(record)}))
             remote.send_file(outgoing, f"{folder}/{entry.stem}.kept")
         finally:
@@ -253,6 +257,7 @@ def share(
     prefix = prefix_of(project, environ)
     team = open_remote(project, project.remote) if project.remote is not None else None
     target, remotes = team, (team,) if team is not None else ()
+    # what a fork sends must not reach trusted builds, which read without the prefix
     if prefix is not None:
         target = team.under(prefix) if team is not None else None
         own = (target,) if target is not None else ()

@@ -19,6 +19,7 @@ def tracking_file(root: Path, path: str) -> str | None:
     if path.endswith(SUFFIX) and (root / path).is_file():
         return path
     beside = f"{path.rstrip('/')}{SUFFIX}"
+    # lexists: a dangling link counts as data that is there
     return beside if not os.path.lexists(root / path) and (root / beside).is_file() else None
 
 
@@ -58,6 +59,7 @@ def _ref(path: str, out: dict[str, Any], where: Location) -> FileRef:
         raise UsageError(
             f"it does not say what {path} holds", where=where, hint=f"dvc update {where.path}"
         )
+    # DVC before 3.0 wrote no `hash` and digested text files with their line ends converted
     if out.get("hash") != "md5":
         raise UsageError(
             f"an old DVC tracked {path}, with digests of its own",

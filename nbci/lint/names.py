@@ -105,7 +105,7 @@ def joins(sheet: Sheet) -> Iterator[Hit]:
 
 
 def not_handed_on(sheet: Sheet) -> Iterator[Hit]:
-    """Yield values that steps find in one shared kernel but not in kernels of their own.
+    """Yield values that steps find in one shared kernel but not in a kernel each.
 
     Such are deletions, subclasses, and what differs each time that it is made.
     """

@@ -245,7 +245,7 @@ def unused_parameters(composition: Composition) -> Iterator[Hit]:
 
 
 def _is_named(metric: str, sources: str) -> bool:
-    """Tell whether code holds the name of a metric, or a label that becomes it.
+    """Return whether code holds the name of a metric, or a label that becomes it.
 
     For example, `print("mean error:", e)` measures mean_error.
     """

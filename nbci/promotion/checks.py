@@ -120,7 +120,7 @@ def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> s
     models = {model.name: model for model in models_of(plan.models)}
     default = plan.pipeline if plan.pipeline in models else next(iter(models))
     model = models.get(used.asked.partition(":")[2] or default)
-    # the plan declares no such model, so no promotion can have changed it: the verdict stands
+    # a model of another pipeline: its branches and its stage are not in this plan
     if model is None:
         return used.identity
     target = champions_branch(model.branches, branch)

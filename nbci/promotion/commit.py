@@ -63,5 +63,6 @@ def write_tag(
 
 def message_of(summary: str, notes: Mapping[str, str | None], text: str | None = None) -> str:
     """A message: a line, a text, and a last paragraph of `Key: value`."""
+    # one line each, because the notes are read back line by line
     lines = [f"{key}: {' '.join(value.split())}" for key, value in notes.items() if value]
     return "\n\n".join([summary, *([text.strip()] if text else []), "\n".join(lines)]) + "\n"

@@ -94,6 +94,7 @@ def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
 def _refuse_other_content(
     path: str, digest: str | None, fact: FileRef | None, manifest: Manifest
 ) -> None:
+    # only the files of the model matter: others are evidence of what the stages of the user made
     if fact is None or digest == fact.digest or path not in {ref.path for ref in manifest.files}:
         return
     raise UsageError(

@@ -38,6 +38,7 @@ def check_branch(
     `branches` may hold patterns such as `release/*`.
     """
     untrusted = change_of(environ)
+    # Jenkins sets CHANGE_ID in the build of a pull request
     change = environ.get("CHANGE_ID") or (untrusted.prefix if untrusted is not None else None)
     allowed = ", ".join(branches)
     if change is not None:

@@ -120,6 +120,7 @@ def download(
                 _read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}"
             )
             for ref in manifest.files if content else ():
+                # the manifest comes from a repository that may be hostile: `..` must not lead out
                 place = place_inside(folder, ref.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
                 repo.dvcfs.get(f"{prefix}{ref.path}", os.fspath(place), recursive=True)
@@ -172,6 +173,7 @@ def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list
     # all places were checked before the first is replaced, so a refusal leaves nothing half done
     for ref, place in zip(manifest.files, places, strict=True):
         place.parent.mkdir(parents=True, exist_ok=True)
+        # shutil.move would put the new one into a folder that exists
         if place.is_dir():
             shutil.rmtree(place)
         shutil.move(folder / ref.path, place)

@@ -82,6 +82,7 @@ def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) 
         files |= {name: artifacts.objects.path(name) for name in names}
     try:
         there = remote.present(ARTIFACTS, files)
+        # an altered object would otherwise be taken for the right one and never be replaced
         altered = sorted(remote.altered(ARTIFACTS, there))
         if not altered:
             remote.send(

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import onnxruntime  # type: ignore[import-untyped]  # it has no types
 
-# converters to ONNX often compute in float32 what the library computed in float64
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
 

@@ -193,6 +193,7 @@ def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
         # the last line only: libraries may print before the answer
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
+        # the last line of a traceback names the error
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return {"error": f"the process that loaded it ended with {done.returncode}: {last}"}
     return told

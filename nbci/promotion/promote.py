@@ -107,6 +107,7 @@ def promote(
                 f"the repository has no remote {REMOTE} to push the release to",
                 hint=f"git remote add {REMOTE} URL, or keep the release here with --no-push",
             )
+        # the numbers and the versions must follow those of other clones
         fetch_models(case.git, REMOTE, [case.name])
     state = next((model for model in read_models(case.git) if model.model == case.name), None)
     state = state or ModelState(model=case.name, events=(), versions=())
@@ -170,6 +171,7 @@ def _checked(
     check_passed(plan, record)
     seal = folder.check_seal(project.signers_file)
     git = open_git(project.root)
+    # outs may be tracked by git, and the run itself has just changed them
     made = [path for step in plan.steps for path in (*step.outs, *step.metrics)]
     built = check_clean(git, record, [*made, *(plan.imports or {})])
     branch = built_branch(built.branch, environ)
@@ -199,6 +201,7 @@ def _checked(
 def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
     """Return the artifacts kept here; others come from the shared remote when needed."""
     cache = project_cache(project, environ)
+    # a run of another machine left its objects at the shared remote
     share(project, cache, environ)
     return cache.artifacts
 
@@ -249,6 +252,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     """
     version = _version(state, request)
     remote = default_remote(case.project)
+    # before anything is sent: a release of a commit without a remote could not be fetched
     check_remote_of(case.git, case.project, case.built.commit or "")
     refs = [*case.outs, *_metrics_files(case)]
     check_kept(case.artifacts, case.project.root, refs, project_index(case.project))
@@ -279,6 +283,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     )
     if request.dry_run:
         return result
+    # nothing was written so far, so a dry run has made all checks
     push_objects(remote, case.artifacts, refs)
     notes = case.notes("promote")
     message = message_of(f"Release {case.name} {version}", notes)
@@ -299,6 +304,7 @@ def _events(case: _Case, state: ModelState, version: str, commit: str) -> list[N
 
 def _version(state: ModelState, request: Request) -> str:
     known = [version.version for version in state.versions]
+    # versions taken back count, too: their tags still exist
     if request.version is None:
         return next_version(known, request.part)
     version = check_version(request.version)
@@ -318,6 +324,7 @@ def _metrics_files(case: _Case) -> list[FileRef]:
         ref
         for step in case.record.steps
         for ref in step.outs
+        # a metrics file may be a file of the model already, and is sent once
         if ref.path in names and ref.path not in made
     ]
 

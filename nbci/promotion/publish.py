@@ -64,6 +64,7 @@ def publish(git: Git, state: ModelState, tags: Sequence[NewTag], *, push: bool) 
         if push:
             push_tags(git, REMOTE, tags)
         make_tags(git, tags)
+    # fetched afterwards, the tags of the other promotion name its run and its author
     except LostRace as error:
         raise LostRace(
             f"{error.message}{_winner(git, state, push)}",
@@ -75,6 +76,7 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
     """Describe what the other promotion did, as far as it can be known."""
     if push:
         try:
+            # the other promotion came from another clone, so its tags are not here
             fetch_models(git, REMOTE, [state.model])
         except NbciError:
             return ""
@@ -98,6 +100,7 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
     tags = list(tags)
     for tries_left in reversed(range(_TRIES)):
         failure = _push(git, remote, tags)
+        # the answer to a push may be lost after the remote has done it, so the remote is asked
         there = _present(git, remote, tags) if failure is not None else {}
         if failure is None or all(there.get(tag.name) == tag.object for tag in tags):
             return  # done; or the answer was lost, not the push
@@ -160,7 +163,7 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
 
 
 def _refusal(remote: str, error: GitFailed) -> Exception:
-    """Why a push failed, in the order in which git's answers can be told apart."""
+    """Return why a push failed; the order is that in which answers of git can be distinguished."""
     said = error.complaint
     if _NO_ATOMIC in said:
         return UsageError(
@@ -173,6 +176,7 @@ def _refusal(remote: str, error: GitFailed) -> Exception:
         for line in said.splitlines()
         if line.startswith("remote: ")
     )
+    # the words of the remote come first: a hook explains there why it declines
     told = "; ".join(part for part in (remote_words, reasons) if part) or error.message
     if any(word in said.lower() for word in _REFUSED):
         return UsageError(

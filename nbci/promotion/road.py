@@ -48,6 +48,7 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
     outside = next(
         (url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None
     )
+    # the remote may be configured for the user or the system, which then holds for others as well
     if there == here and (there or outside):
         return
     hint = "commit .dvc/config, and run again: a release is a child of the commit that ran"

@@ -131,6 +131,7 @@ def _move(
     environ: Mapping[str, str],
 ) -> Moved:
     there = state.stages.get(stage)
+    # before the dry run ends, so that a dry run reports a missing identity, too
     by = find_promoter(git, environ)
     if not move.dry_run:
         notes = {"Nbci-Event": event, "Nbci-Build": build_url(environ)}

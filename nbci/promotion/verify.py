@@ -117,8 +117,10 @@ def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterat
         is_signed = False
         for version in state.versions:
             manifest = None
-            with contextlib.suppress(IntegrityError):  # told of already
+            with contextlib.suppress(IntegrityError):  # reported already
                 manifest = read_manifest(git, version.commit)
+            # a project may begin to sign later; after the first signed release, an unsigned one is
+            # suspect
             if manifest is None or (manifest.seal_signature is None and not is_signed):
                 continue
             is_signed = True
@@ -143,6 +145,7 @@ def _roads(
     with clone_of(git) as url:
         for state, version in releases:
             manifest = read_manifest(git, version.commit)
+            # a file in several releases is downloaded once; for the others its presence is checked
             is_new = manifest is not None and not fetched.issuperset(manifest.files)
             try:
                 with TemporaryDirectory(prefix="nbci-") as name:
@@ -171,6 +174,7 @@ def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
             problem = f"the tag {event.tag} stands on a commit that is no version"
             yield Finding(model=state.model, version=None, problem=problem)
     there: dict[str, str] = {}
+    # offline, the other checks still say something
     with contextlib.suppress(GitFailed):
         there = git.remote_tags(REMOTE, tag_patterns(state.model))
     for event in state.events:
@@ -185,6 +189,7 @@ def _release(git: Git, state: ModelState, version: Version, manifest: Manifest) 
         yield f"its evidence is that of {said[0]} {said[1]}"
     head = git("cat-file", "commit", operands=[version.commit]).partition("\n\n")[0].splitlines()
     parents = [line.split()[1] for line in head if line.startswith("parent ")]
+    # a forged release could otherwise name a commit that passed while its content is of another
     if parents != [manifest.commit]:
         yield f"its commit is no child of {manifest.commit[:10]}, which the evidence names"
     prefix = git.prefix
@@ -211,6 +216,7 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
     except (GitFailed, yaml.YAMLError):
         yield "its dvc.yaml or dvc.lock cannot be read"
         return
+    # dvc.yaml lies in the folder of the project and does not repeat it in the name
     name = manifest.model.rpartition(":")[2]
     if name not in (document.get("artifacts") or {}):
         yield "its dvc.yaml does not name the model"

@@ -44,10 +44,12 @@ def champion(
     knows them; offline, the tags that are here count.
     """
     git = Git(root)
+    # a project outside git has promoted nothing, which is no error for a gate
     if git.get("rev-parse", "--git-dir") is None:
         return None
     name = registry_name(git, model)
     if refresh and git.has_remote(REMOTE):
+        # offline work goes on with the tags that are here
         with contextlib.suppress(GitFailed):
             fetch_models(git, REMOTE, [name])
     for state in read_models(git):

@@ -117,6 +117,7 @@ class ModelState:
 
 def precedence(version: str) -> SemanticVersion:
     """The version, to be compared by the rules of Semantic Versioning."""
+    # imported here, because most commands compare no versions
     import semver
 
     return semver.Version.parse(version.removeprefix("v"))
@@ -128,6 +129,7 @@ def next_version(versions: Iterable[str], part: str) -> str:
     `part` is the number that is raised: major, minor or patch.
     """
     known = [precedence(version) for version in versions]
+    # max by precedence: v1.10.0 is higher than v1.9.0
     return f"v{max(known).next_version(part)}" if known else "v1.0.0"
 
 
@@ -148,6 +150,7 @@ def _model(name: str, found: list[Event]) -> ModelState:
         Version(version=version, commit=event.commit, registered=event, active=version not in gone)
         for version, event in sorted(registered.items(), key=lambda item: precedence(item[0]))
     )
+    # the tag of a stage names no version, only the commit
     by_commit = {version.commit: version.version for version in versions}
     events = tuple(
         event if event.version else replace(event, version=by_commit.get(event.commit))
@@ -177,6 +180,7 @@ def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
     """
     held: dict[str, dict[str, Event]] = {}
     for event in events:
+        # a version that was taken back is in no stage any more
         if event.stage is None or event.version not in usable:
             continue
         inside = held.setdefault(event.stage, {})

@@ -37,6 +37,7 @@ def promoted_runs(root: Path) -> frozenset[str]:
     try:
         git = open_git(root)
     except UsageError:
+        # callers delete runs that are not promoted, so a wrong empty answer would lose evidence
         if any((folder / ".git").exists() for folder in (root, *root.parents)):
             raise  # git is not installed, so what was promoted is not known
         return frozenset()

@@ -121,6 +121,7 @@ def tag_name(tag: TagName) -> str:
 def parse_reference(text: str) -> Reference:
     """A model, or a version or stage of it, as users write them; a version may lack its `v`."""
     model, at, version = text.partition("@")
+    # users may write digits@1.2.0 for digits@v1.2.0
     match = _REFERENCE.fullmatch(f"{model}@v{version}" if at and version[:1].isdigit() else text)
     if match is None:
         raise UsageError(

@@ -96,6 +96,7 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
             nodes.setdefault(node.id, node)
             if edge is not None:
                 edges.setdefault((edge.source, edge.target), edge)
+        # after the edges of the step itself: a step takes values of earlier steps only
         gave |= {(value.name, value.object): step.name for value in step.gives}
     # after all steps, because the files of models are looked up among the nodes of the steps
     for model, paths in models.items():
@@ -120,6 +121,7 @@ class _Outs:
 
     def around(self, path: str) -> Iterator[FileRef]:
         """The outs that hold the path, and those that lie in it."""
+        # a dependency may be a file in a folder that a step wrote as a whole
         folder = posixpath.dirname(path)
         while folder not in ("", "/"):
             yield from self._by_path.get(folder, ())
@@ -160,6 +162,7 @@ def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str
     """
     found: dict[str, list[str]] = {}
     for value in step.takes:
+        # a value of a step that has no result here is left out
         giver = gave.get((value.name, value.object))
         if giver is not None:
             found.setdefault(giver, []).append(value.name)

@@ -128,6 +128,7 @@ def deeds(
     These are the events of the tags, and the gates that were overridden for a release.
     """
     found = [deed for model in models for deed in _deeds(git, model, say_signature)]
+    # times in UTC and ISO 8601 sort as text; sorted keeps the order of events at the same second
     return tuple(sorted(found, key=lambda deed: deed.at_utc))
 
 
@@ -146,6 +147,7 @@ def _deeds(
         yield Deed(
             at_utc=utc(event.seconds),
             model=model.model,
+            # tags of GTO have no note, and are described by what they do
             action=_BY_COMMAND.get(
                 (notes.get("Nbci-Event", ""), event.action), _ACTIONS[event.action]
             ),
@@ -154,6 +156,7 @@ def _deeds(
             tag=event.tag,
             version=event.version,
             stage=event.stage,
+            # events of rollback and demote name no run, but the manifest of their version does
             run=notes.get("Nbci-Run") or (manifest.run if manifest else None),
             build=notes.get("Nbci-Build"),
             reason=_reason(event),

@@ -47,6 +47,7 @@ def read_events(git: Git) -> tuple[Event, ...]:
     for record in listed.split("\0\1"):
         name, _, rest = record.removeprefix("\n").partition("\0")
         parsed = parse_tag(name)
+        # other tags of the repository, and lightweight ones
         if parsed is None or not rest.startswith("tag\0"):
             continue
         _, tag, commit, tagger, email, seconds, message = rest.split("\0", 6)
@@ -131,12 +132,14 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
     patterns = ["refs/tags/*"]
     if models is not None:
         patterns = [pattern for model in models for pattern in tag_patterns(model)]
+    # without +, so that git refuses to replace a tag that was moved
     specs = [f"{pattern}:{pattern}" for pattern in patterns]
     depth = []
     if git.is_shallow:
         # git fetch --depth fails, without a message, where no tag matches
         if not git.remote_tags(remote, patterns):
             return
+        # the manifest is in the commit of the tag itself, so no history is needed
         depth = ["--depth=1"]
 
     try:
@@ -145,6 +148,7 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
         clobbered = [
             line for line in error.complaint.splitlines() if "would clobber existing tag" in line
         ]
+        # git words this so for each ref that a fetch would overwrite
         if not clobbered:
             raise
         tag = clobbered[0].split("]")[-1].split("->")[0].strip()
