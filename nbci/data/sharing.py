@@ -59,7 +59,6 @@ class Sharing:
         """Take the results of steps with this key from the remotes into the cache, once."""
         if key in self._asked or self.trouble is not None:
             return
-        # before the first question: a remote that fails is not asked for the same key twice
         self._asked.add(key)
         try:
             for remote in self.remotes:

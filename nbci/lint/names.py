@@ -133,7 +133,7 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
     for parameter in sheet.declared.parameters:
-        # a search of the text, so that names in magics, shell commands and SQL count as uses
+        # a search of the text, so that names in magics and shell commands count as uses
         if parameter.name not in read and not re.search(
             rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere
         ):
