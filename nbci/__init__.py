@@ -1,3 +1,3 @@
 """Notebooks in CI: tagged Jupyter notebooks run as pipelines."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
