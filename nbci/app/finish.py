@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from nbci.config import Project
+    from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan
     from nbci.promotion.promote import Promotion
     from nbci.records.run_record import RunRecord
@@ -68,6 +69,9 @@ def finish(request: FinishRequest) -> FinishedRun:
     """Gather, judge, publish and hand over; repeated with the same store, it is the same run."""
     plan = read_plan(request.plan)
     project = project_for(find_project(Path.cwd()), plan, os.environ)
+    place_imports(project, plan)
+    # Before the run has its folder: sources that changed since the plan are refused here.
+    notebooks = read_notebooks(project, plan.sources or {})
     store = _filled_store(request, project, plan)
     folder, record = gather_steps(
         project,
@@ -80,7 +84,9 @@ def finish(request: FinishRequest) -> FinishedRun:
     )
     try:
         folder.write_run(record)
-        record = _conclude(request, project, plan, store=store, folder=folder, record=record)
+        record = _conclude(
+            request, project, plan, notebooks, store=store, folder=folder, record=record
+        )
         _hand_over(request, folder, plan, record)
     finally:
         folder.release()
@@ -88,8 +94,7 @@ def finish(request: FinishRequest) -> FinishedRun:
 
 
 def _filled_store(request: FinishRequest, project: Project, plan: Plan) -> RunFolder:
-    """The store, with what the steps left in other folders, and the imported data in its place."""
-    place_imports(project, plan)
+    """The store, with what the steps left in other folders."""
     store = open_store(project, plan, request.store)
     if request.bring is not None:
         take_in(request.bring, store)
@@ -100,13 +105,12 @@ def _conclude(
     request: FinishRequest,
     project: Project,
     plan: Plan,
+    notebooks: Mapping[str, TaggedNotebook],
     *,
     store: RunFolder,
     folder: RunFolder,
     record: RunRecord,
 ) -> RunRecord:
-    notebooks = read_notebooks(project, plan.sources or {})
-
     def publish_run(judged: RunRecord) -> None:
         keep_outs(project, judged, store, os.environ)
         _bring_notebooks(request, project, folder, judged, store)
