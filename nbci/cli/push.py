@@ -71,6 +71,6 @@ def steps_of(project: Project, runs: list[str]) -> list[StepRecord]:
     found = {}
     for run in runs:
         for step in find_run(project, run).read().steps:
-            if step.result in ("passed", "reused"):
+            if step.ended_well:
                 found[step.key, step.run, step.name] = step
     return list(found.values())

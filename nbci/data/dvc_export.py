@@ -147,7 +147,7 @@ class _Exporting:
         self.project, self.plan, self.record = project, plan, record
         self.index = project_index(project)
         self.target = read_target(str(project.root / plan.target))
-        self.steps = [step for step in record.steps if step.result in ("passed", "reused")]
+        self.steps = [step for step in record.steps if step.ended_well]
 
     def prepared(self) -> Export:
         """Everything that is to be written."""

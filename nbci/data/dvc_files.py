@@ -76,7 +76,7 @@ def dvc_stages(
     locked: dict[str, dict[str, Any]] = {}
     for planned in plan.steps:
         step = record.step(planned.name)
-        if step is None or step.result not in ("passed", "reused"):
+        if step is None or not step.ended_well:
             continue
         stage, lock = _stage(plan, planned, step, files, exported)
         command = stage_command(plan, planned, params)

@@ -55,5 +55,5 @@ def write_notes_of(project: Project, plan: Plan, record: RunRecord, steps: Seque
     """Write for DVC what came of these steps besides files; of all steps where none is named."""
     for step in record.steps:
         asked = not steps or step.name in steps or plan.step(step.name).node in steps
-        if asked and step.result in ("passed", "reused"):
+        if asked and step.ended_well:
             write_notes(project, notes_of(plan, step))

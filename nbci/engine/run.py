@@ -228,7 +228,7 @@ class _Run:
         self.at_once = not resumed and self.context.cache.elsewhere is None
         for step in self.steps.values():
             before = self.context.folder.read_step(step.name) if resumed else None
-            if before is not None and before.result in ("passed", "reused"):
+            if before is not None and before.ended_well:
                 record = before
             elif step.action == "skip":
                 record = self._written(

@@ -6,14 +6,13 @@ import heapq
 from typing import TYPE_CHECKING
 
 from nbci.graph import followers_of, reachable
+from nbci.records.run_record import lets_followers_run
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.plan.model import PlannedStep
     from nbci.records.run_record import StepResult
-
-_FINE = ("passed", "reused", "skipped")
 
 
 class Schedule:
@@ -66,7 +65,7 @@ class Schedule:
         """
         self._running.remove(name)
         self._release(name, result)
-        if result in _FINE:
+        if lets_followers_run(result):
             return ()
         self._failed = True
         return self._drop(reachable([name], self._followers))
@@ -84,7 +83,7 @@ class Schedule:
         return frozenset(self._running)
 
     def _release(self, name: str, result: StepResult) -> None:
-        if result not in _FINE:
+        if not lets_followers_run(result):
             return
         for follower in self._followers[name]:
             self._open[follower] -= 1

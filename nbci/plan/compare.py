@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 Role = Literal["in", "out"]
 Kind = Literal["added", "removed", "changed"]
-_ENDED_WELL = ("passed", "reused")
 
 
 class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -175,10 +174,7 @@ def _idle(before: Compared, after: Compared) -> set[str]:
     difference.
     """
     return {
-        step.name
-        for run in (before, after)
-        for step in run.record.steps
-        if step.result not in _ENDED_WELL
+        step.name for run in (before, after) for step in run.record.steps if not step.ended_well
     }
 
 

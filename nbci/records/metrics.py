@@ -68,7 +68,7 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
     """The failure of a run whose steps all ended well but left no metric of a name that the
     pipeline declares.
     """
-    if any(step.result not in ("passed", "reused") for step in record.steps):
+    if any(not step.ended_well for step in record.steps):
         return None
     known = {name for full in record.metrics for name in (full, full.rpartition(":")[2])}
     gone = [name for name in declared if name not in known]

@@ -35,6 +35,18 @@ FailureKind = Literal[
 ]
 
 
+_ENDED_WELL: tuple[StepResult, ...] = ("passed", "reused")
+_LETS_FOLLOWERS_RUN: tuple[StepResult, ...] = (*_ENDED_WELL, "skipped")
+
+
+def lets_followers_run(result: StepResult) -> bool:
+    """Whether the steps that come after one with this result may run.
+
+    A skipped step holds nothing up: what needs its values was skipped with it in the plan.
+    """
+    return result in _LETS_FOLLOWERS_RUN
+
+
 class Failure(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     """Why a step failed: which cell, what was raised, and what to do.
 
@@ -166,6 +178,11 @@ class StepRecord(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
     distributions: Mapping[str, str] | None = None
     usage: Usage | None = None
     warnings: tuple[str, ...] = ()
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether the step has a result to build on: of its own, or an earlier one."""
+        return self.result in _ENDED_WELL
 
     @property
     def failure(self) -> Failure | None:

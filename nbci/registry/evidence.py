@@ -25,7 +25,7 @@ def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
     return tuple(
         _evidence(planned[step.name], step, record.run)
         for step in record.steps
-        if step.name in planned and step.result in ("passed", "reused")
+        if step.name in planned and step.ended_well
     )
 
 

@@ -128,7 +128,7 @@ def _may_change(
 
 def _unchanged(last: StepRecord, decision: Decision) -> str:
     """Why a step runs although its inputs are as they were."""
-    if last.result not in ("passed", "reused"):
+    if not last.ended_well:
         return "it did not pass when it last ran"
     if last.key == decision.key and last.run is None:
         changed = next((part.label for part in last.observed if part.kind == CHANGED), None)

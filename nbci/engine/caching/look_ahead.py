@@ -13,7 +13,7 @@ from nbci.engine.steps.aliases import Ended
 from nbci.engine.steps.inputs import inputs_for
 from nbci.errors import NbciError
 from nbci.plan.stages import stages
-from nbci.records.run_record import StepRecord
+from nbci.records.run_record import StepRecord, lets_followers_run
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 
 DECIDED = "decided.txt"
 _MANY = 8
-FINE = ("passed", "reused", "skipped")
 _FORMAT = "nbci-decided 1"
 
 
@@ -94,7 +93,7 @@ class Ahead:
         ended = {
             record.name: record
             for record in ended_records(self.plan, self.store)
-            if record.result in FINE
+            if lets_followers_run(record.result)
         }
         lines = [_FORMAT]
         for stage in stages(self.plan) if names else ():
@@ -118,7 +117,7 @@ class Ahead:
 
 
 def _is_next(step: PlannedStep, settled: Ended) -> bool:
-    return all(name in settled and settled[name].result in FINE for name in step.after)
+    return all(name in settled and lets_followers_run(settled[name].result) for name in step.after)
 
 
 def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from nbci.data.repository import carried_cache, project_cache
 from nbci.data.sharing import share
-from nbci.engine.caching.look_ahead import FINE, Ahead, ended_records, unrun
+from nbci.engine.caching.look_ahead import Ahead, ended_records, unrun
 from nbci.engine.distributed.handover import leave, leave_more
 from nbci.engine.prepare import header, mask_for
 from nbci.engine.ready import make_ready
@@ -31,7 +31,7 @@ from nbci.plan.stages import stages
 from nbci.project.sources import read_notebooks
 from nbci.records.codec import to_json
 from nbci.records.metrics import missing_metrics
-from nbci.records.run_record import Attempt, Failure, StepRecord
+from nbci.records.run_record import Attempt, Failure, StepRecord, lets_followers_run
 from nbci.runs.folder import RunFolder, new_run, now_utc
 from nbci.store.cache import Cache
 from nbci.store.file_index import project_index
@@ -269,7 +269,9 @@ def _records_before(
     }
     for step in steps:
         for name in step.after:
-            if name not in here and (name not in records or records[name].result not in FINE):
+            if name not in here and (
+                name not in records or not lets_followers_run(records[name].result)
+            ):
                 state = records[name].result if name in records else "not there"
                 raise UsageError(
                     f"step {step.name} comes after {name}, whose record in the store is {state}",
@@ -330,7 +332,9 @@ def _record(
     interrupted = all(_was_stopped(step) for step in broken) and (
         bool(broken) or (was_stopped and not_run)
     )
-    failed = not_run or failure is not None or any(step.result not in FINE for step in steps)
+    failed = (
+        not_run or failure is not None or any(not lets_followers_run(step.result) for step in steps)
+    )
     result: Any = "interrupted" if interrupted else "failed" if failed else "passed"
     clocks = tuple(_clock_warnings(plan, steps))
     seconds = _seconds_between(started, ended) if not clocks else None

@@ -35,7 +35,7 @@ def refuse_changed(
     records = [(step, record) for step, record in found if record is not None]
     written = {step.name: set(_written(record)) for step, record in records}
     for step, record in records:
-        if record.result not in ("passed", "reused"):
+        if not record.ended_well:
             continue
         others = set[str]().union(*(paths for name, paths in written.items() if name != step.name))
         surroundings = surroundings_of(project.root, step, record.observed, index, environ)

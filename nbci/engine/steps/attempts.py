@@ -34,7 +34,6 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _SIGTERM_SECONDS = 1.0
-_INFRASTRUCTURE = ("kernel-start", "infrastructure")
 _FINAL = ("interrupted", "join", "environment")
 _INFRASTRUCTURE_RETRIES = 2
 _FIRST_DELAY_SECONDS = 1.0
@@ -57,7 +56,7 @@ async def run_attempts(
         failure = record.attempts[-1].failure
         if failure is None or failure.kind in _FINAL or context.stop_reason is not None:
             return record
-        if failure.kind in _INFRASTRUCTURE:
+        if failure.is_infrastructure:
             infrastructure_failures += 1
             count, allowed = infrastructure_failures, _INFRASTRUCTURE_RETRIES
         else:
