@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 MINUS = "\N{MINUS SIGN}"
+ABSENT = "—"
+"""What stands in tables for a value that one of two runs does not have."""
 
 # Above this, floats no longer tell neighbouring whole numbers apart for long (2**53 is 9.0e15).
 _LARGEST_WHOLE = 1e15
@@ -39,6 +41,13 @@ def measured(value: float, unit: str | None) -> str:
     if not unit or unit == "ratio":
         return number(value)
     return f"{number(value)} {unit}"
+
+
+def measured_or_dash(value: float | None, unit: str | None = None) -> str:
+    """A metric's value, or a dash where a run has none."""
+    if value is None:
+        return ABSENT
+    return measured(value, unit)
 
 
 def counted(count: int, noun: str) -> str:

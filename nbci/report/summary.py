@@ -11,6 +11,7 @@ from nbci.formatting.durations import duration, moment
 from nbci.formatting.numbers import measured, number
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.pipeline.metric_names import short_name, step_of
+from nbci.report.data.change_wording import cell_title, describe_metric_change, group_by_cell
 from nbci.report.data.wording import (
     commit,
     gate_rows,
@@ -21,8 +22,7 @@ from nbci.report.data.wording import (
     warnings,
 )
 from nbci.report.markdown import bullets, code, details, fenced, image, link, prose, section, table
-from nbci.report.pages.answers import answers
-from nbci.report.pages.changes import cell_title, grouped, moved
+from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.failure import last_output, place
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def summary(
         f"**What to do:** {prose(record.failure.hint)}"
         if record.failure and record.failure.hint
         else "",
-        *(_answer(answer) for answer in answers(material, steps)),
+        *(_answer(answer) for answer in answer_questions(material, steps)),
         *(_failure(step) for step in failed[:_FAILURES]),
         section("Gates", _gates(record)),
         section("Metrics", _metrics(material)),
@@ -98,7 +98,7 @@ def summary(
 
 
 def _answer(answer: Answer) -> str:
-    said = f"**{prose(answer.question)}** {_ANSWERED[answer.sign]} {prose(answer.said)}"
+    said = f"**{prose(answer.question)}** {_ANSWERED[answer.sign]} {prose(answer.sentence)}"
     points = [point.text for point in answer.points]
     return f"{said}\n\n{bullets(points, _POINTS)}" if points else said
 
@@ -151,7 +151,7 @@ def _metrics(material: Material) -> str:
             *(
                 (
                     prose("—" if change.before is None else number(change.before)),
-                    better[change.better] + prose(moved(change)),
+                    better[change.better] + prose(describe_metric_change(change)),
                 )
                 if is_compared
                 else ()
@@ -176,7 +176,7 @@ def _charts(url: str | None, figures: Sequence[Figure]) -> Iterator[str]:
 
 def _changes(found: RunDifference) -> Iterator[str]:
     """Folded: the answers above say it in short."""
-    cells = grouped(found.code)
+    cells = group_by_cell(found.code)
     if cells:
         shown = [
             f"{code(cell_title(change, steps))}\n\n{fenced(last_part(chr(10).join(change.diff), _DIFF_BYTES), 'diff')}"

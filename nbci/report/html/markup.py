@@ -55,6 +55,18 @@ def element(tag: str, *children: str | None, **attributes: str | int | bool | No
     return Markup("".join([f"<{tag}{written}>{start}", *_written(children), f"</{tag}>"]))
 
 
+def optional(tag: str, content: str | None, **attributes: str | int | bool | None) -> Markup | None:
+    """The element with its content; None, which `element` leaves out, where there is no content."""
+    if not content:
+        return None
+    return element(tag, content, **attributes)
+
+
+def item_list(items: Iterable[str], *, class_: str | None = None) -> Markup:
+    """A list with a bullet for each item."""
+    return element("ul", *[element("li", item) for item in items], class_=class_)
+
+
 def table(
     caption: str,
     heads: Iterable[str],

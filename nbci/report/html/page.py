@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import moment
-from nbci.report.html.markup import Markup, element, fragment
+from nbci.report.html.markup import Markup, element, fragment, table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from nbci.report.data.view import ShownStep
 
@@ -98,3 +98,24 @@ def section(title: str, *content: str | None, anchor: str, class_: str | None = 
     return element(
         "section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title"
     )
+
+
+def table_section(
+    title: str,
+    caption: str,
+    heads: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    anchor: str,
+) -> Markup | None:
+    """A part of the page that is one table; None where it has no rows."""
+    if not rows:
+        return None
+    return section(title, table(caption, heads, rows), anchor=anchor)
+
+
+def left_out_note(total: int, limit: int) -> Markup | None:
+    """How many items of a list or a table are not shown; None where all of them are."""
+    if total <= limit:
+        return None
+    return element("p", f"… and {total - limit:,} more.", class_="note")

@@ -1,6 +1,7 @@
 """Answer a reviewer's first questions from the record.
 
-May the run be released, what changed, and can the run be trusted.
+May the run be released, what changed, and can the run be trusted. The page of the run and
+`summary.md` show the same answers.
 """
 
 from __future__ import annotations
@@ -9,24 +10,42 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from nbci.formatting.numbers import counted, listed, measured, number, rough
+from nbci.formatting.numbers import counted, listed, measured, measured_or_dash, rough
 from nbci.formatting.text import short_line
 from nbci.pipeline.metric_names import short_name
+from nbci.report.data.change_wording import (
+    describe_inputs,
+    describe_metric_change,
+    has_new_input,
+    has_new_result,
+    summarize_inputs,
+)
 from nbci.report.data.wording import warnings
-from nbci.report.pages.changes import has_new_input, has_new_result, in_words, kinds, moved
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from nbci.plan.compare import MetricChange
+    from nbci.records.git_state import GitState
     from nbci.records.run_record import RunRecord
     from nbci.records.verdict import GateResult, Verdict
-    from nbci.report.data.material import Baseline, Material
+    from nbci.report.data.material import Baseline, Material, Release
     from nbci.report.data.view import ShownStep
 
 Sign = Literal["good", "bad", "look", "plain"]
 _NAMED = 4
-_BETTER: dict[bool | None, Sign] = {True: "good", False: "look", None: "plain"}
+_SIGN_OF_BETTER: dict[bool | None, Sign] = {True: "good", False: "look", None: "plain"}
+_WORST_FIRST: dict[bool | None, int] = {False: 0, True: 1, None: 2}
+
+_MAY_IT_GO_OUT = "May it go out?"
+_WHAT_CHANGED = "What changed?"
+_CAN_I_TRUST_IT = "Can I trust the run?"
+_WITHOUT_PASSING: dict[str, tuple[str, Sign]] = {
+    "failed": ("No, the run failed", "bad"),
+    "interrupted": ("No, the run was interrupted", "bad"),
+    "running": ("Not yet, the run goes on", "look"),
+}
+"""The answer to the first question by the result of a run that did not pass."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,219 +59,254 @@ class Point:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """A question with its answer in a sentence, and what it rests on."""
+    """A question with its answer in a sentence, and the reasons for it."""
 
     question: str
-    said: str
+    sentence: str
     sign: Sign
     points: tuple[Point, ...] = ()
 
 
-def answers(material: Material, steps: Sequence[ShownStep]) -> tuple[Answer, ...]:
+def answer_questions(material: Material, steps: Sequence[ShownStep]) -> tuple[Answer, ...]:
     """The three questions in order."""
-    return _may_go_out(material), _changed(material), _trust(material, steps)
-
-
-def _may_go_out(material: Material) -> Answer:
-    record, plan = material.run.record, material.run.plan
-    question = "May it go out?"
-    if record.result != "passed":
-        said = {"failed": "No, the run failed", "interrupted": "No, the run was interrupted"}.get(
-            record.result
-        )
-        return Answer(
-            question=question,
-            said=said or "Not yet, the run goes on",
-            sign="bad" if said else "look",
-        )
-    promoted = tuple(
-        Point(
-            text=f"{it.model}@{it.version} was made of it"
-            + (f" and is in {it.stage}" if it.stage else ""),
-            sign="good",
-        )
-        for it in material.releases
+    return (
+        _answer_whether_it_may_go_out(material),
+        _answer_what_changed(material),
+        _answer_whether_to_trust_it(material, steps),
     )
+
+
+# ------------------------------------------------------------------------------ may it go out
+def _answer_whether_it_may_go_out(material: Material) -> Answer:
+    record = material.run.record
+    if record.result != "passed":
+        sentence, sign = _WITHOUT_PASSING[record.result]
+        return Answer(question=_MAY_IT_GO_OUT, sentence=sentence, sign=sign)
+
+    releases = tuple(_release_point(release) for release in material.releases)
     verdict = record.verdict
     if verdict is None or not verdict.gates:
-        why = (
-            "steps were left out, so no gate judged it"
-            if plan.leaves_out and plan.gates
-            else "no gate asks anything of it"
-        )
-        return Answer(question=question, said=f"Not judged: {why}", sign="look", points=promoted)
-    return _judged(question, verdict, promoted)
+        sentence = f"Not judged: {_why_not_judged(material)}"
+        return Answer(question=_MAY_IT_GO_OUT, sentence=sentence, sign="look", points=releases)
+    return _answer_of_gates(verdict, releases)
 
 
-def _judged(question: str, verdict: Verdict, promoted: tuple[Point, ...]) -> Answer:
+def _release_point(release: Release) -> Point:
+    text = f"{release.model}@{release.version} was made of it"
+    if release.stage:
+        text += f" and is in {release.stage}"
+    return Point(text=text, sign="good")
+
+
+def _why_not_judged(material: Material) -> str:
+    plan = material.run.plan
+    # Gates judge whole runs only: metrics of the steps that were left out would be missing.
+    if plan.leaves_out and plan.gates:
+        return "steps were left out, so no gate judged it"
+    return "no gate asks anything of it"
+
+
+def _answer_of_gates(verdict: Verdict, releases: tuple[Point, ...]) -> Answer:
     refusing = [gate for gate in verdict.gates if gate.refuses]
     warning = [gate for gate in verdict.gates if gate.answer in ("warned", "overridden")]
     total = counted(len(verdict.gates), "gate")
-    points = [_gate(gate, "bad") for gate in refusing] + [_gate(gate, "look") for gate in warning]
+
+    points = [_gate_point(gate, "bad") for gate in refusing]
+    points += [_gate_point(gate, "look") for gate in warning]
+    sign: Sign
     if refusing:
-        said = (
-            f"No, {len(refusing)} of {total} refused it"
-            if len(verdict.gates) > 1
-            else "No, its gate refused it"
-        )
-        return Answer(question=question, said=said, sign="bad", points=(*points, *promoted))
-    tightest = _tightest(verdict.gates)
-    if tightest is not None and not points:
-        points.append(tightest)
-    if warning:
-        said = f"Yes, but {len(warning)} of {total} warned or was overridden"
-        return Answer(question=question, said=said, sign="look", points=(*points, *promoted))
-    said = f"Yes, {total} let it pass"
-    return Answer(question=question, said=said, sign="good", points=(*points, *promoted))
-
-
-def _gate(gate: GateResult, sign: Sign) -> Point:
-    found = "" if gate.found is None else f"{measured(gate.found, gate.unit)} found, "
-    why = (
-        f"overridden by {gate.override.by}: {gate.override.reason}"
-        if gate.override
-        else gate.reason
-    )
-    return Point(text=f"{gate.title} {gate.asked}: {found}{why}", sign=sign, anchor="gates")
-
-
-def _tightest(gates: Sequence[GateResult]) -> Point | None:
-    """Return the gate with the least room, in its metric's own unit.
-
-    Only where all gates with a bound are on one metric: room in different units cannot be compared.
-    """
-    bounded = [gate for gate in gates if gate.margin is not None and math.isfinite(gate.margin)]
-    if not bounded or len({gate.metric for gate in bounded}) > 1:
-        return None
-    gate = min(bounded, key=lambda gate: gate.margin or 0.0)
-    return Point(
-        text=f"the closest: {gate.title} {gate.asked}, {rough(gate.margin or 0.0)} to spare",
-        anchor="gates",
-    )
-
-
-def _changed(material: Material) -> Answer:
-    question, baseline = "What changed?", material.baseline
-    if baseline is None:
-        return Answer(question=question, said=f"Not compared: {material.no_baseline}", sign="plain")
-    inputs = [Point(text=line, anchor="changes") for line in in_words(baseline.difference)]
-    results = _results(baseline, is_whole=material.run.record.result == "passed")
-    if not inputs and not has_new_result(baseline.difference):
-        return Answer(question=question, said="Nothing", sign="plain", points=(_since(baseline),))
-    said = kinds(baseline.difference) or "Nothing but the results"
+        sentence, sign = f"No, {len(refusing)} of {total} refused it", "bad"
+        if len(verdict.gates) == 1:
+            sentence = "No, its gate refused it"
+    elif warning:
+        sentence, sign = f"Yes, but {len(warning)} of {total} warned or was overridden", "look"
+    else:
+        sentence, sign = f"Yes, {total} let it pass", "good"
+        points += _closest_gate(verdict.gates)
     return Answer(
-        question=question, said=said, sign="plain", points=(*inputs, *results, _since(baseline))
+        question=_MAY_IT_GO_OUT, sentence=sentence, sign=sign, points=(*points, *releases)
     )
 
 
-def _since(baseline: Baseline) -> Point:
-    return Point(text=f"since {baseline.title}", anchor="changes")
+def _gate_point(gate: GateResult, sign: Sign) -> Point:
+    why = gate.reason
+    if gate.override:
+        why = f"overridden by {gate.override.by}: {gate.override.reason}"
+    if gate.found is not None:
+        why = f"{measured(gate.found, gate.unit)} found, {why}"
+    return Point(text=f"{gate.title} {gate.asked}: {why}", sign=sign, anchor="gates")
 
 
-def _results(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
-    """The metrics that moved: what got worse first, then what got better.
+def _closest_gate(gates: Sequence[GateResult]) -> Iterator[Point]:
+    """The gate with the smallest margin, in its metric's own unit.
 
-    Only a whole run can lack one.
+    Only where all gates with a bound are on one metric: margins in different units cannot be
+    compared.
     """
-    found = baseline.difference.metrics
-    changes = [
-        change
-        for change in found
-        if moved(change) != "the same" and (is_whole or change.after is not None)
-    ]
-    order = {False: 0, True: 1, None: 2}
-    changes.sort(key=lambda change: order[change.better])
+    closest, smallest = None, math.inf
+    metrics = set()
+    for gate in gates:
+        if gate.margin is None or not math.isfinite(gate.margin):
+            continue
+        metrics.add(gate.metric)
+        if gate.margin < smallest:
+            closest, smallest = gate, gate.margin
+
+    if closest is not None and len(metrics) == 1:
+        text = f"the closest: {closest.title} {closest.asked}, {rough(smallest)} to spare"
+        yield Point(text=text, anchor="gates")
+
+
+# ------------------------------------------------------------------------------- what changed
+def _answer_what_changed(material: Material) -> Answer:
+    baseline = material.baseline
+    if baseline is None:
+        sentence = f"Not compared: {material.no_baseline}"
+        return Answer(question=_WHAT_CHANGED, sentence=sentence, sign="plain")
+
+    lines = describe_inputs(baseline.difference)
+    points = [Point(text=line, anchor="changes") for line in lines]
+    if points or has_new_result(baseline.difference):
+        sentence = summarize_inputs(baseline.difference) or "Nothing but the results"
+        points += _changed_metrics(baseline, is_whole=material.run.record.result == "passed")
+    else:
+        sentence = "Nothing"
+    points.append(Point(text=f"since {baseline.title}", anchor="changes"))
+    return Answer(question=_WHAT_CHANGED, sentence=sentence, sign="plain", points=tuple(points))
+
+
+def _changed_metrics(baseline: Baseline, *, is_whole: bool) -> Iterator[Point]:
+    """The metrics that moved: what got worse first, then what got better."""
+    changes = []
+    for change in baseline.difference.metrics:
+        # A run that is not whole has metrics yet to come, which are not gone.
+        is_yet_to_come = change.after is None and not is_whole
+        if not is_yet_to_come and describe_metric_change(change) != "the same":
+            changes.append(change)
+    changes.sort(key=lambda change: _WORST_FIRST[change.better])
+
     for change in changes[:_NAMED]:
-        yield Point(text=_moved(change), sign=_BETTER[change.better], anchor="metrics")
+        sign = _SIGN_OF_BETTER[change.better]
+        yield Point(text=_before_and_after(change), sign=sign, anchor="metrics")
     if len(changes) > _NAMED:
         yield Point(text=f"and {counted(len(changes) - _NAMED, 'more metric')}", anchor="metrics")
 
 
-def _moved(change: MetricChange) -> str:
-    old = "—" if change.before is None else number(change.before)
-    new = "—" if change.after is None else measured(change.after, change.unit)
-    return f"{short_line(short_name(change.name))} {old} → {new} ({moved(change)})"
+def _before_and_after(change: MetricChange) -> str:
+    name = short_line(short_name(change.name))
+    before = measured_or_dash(change.before)
+    after = measured_or_dash(change.after, change.unit)
+    return f"{name} {before} → {after} ({describe_metric_change(change)})"
 
 
-def _trust(material: Material, steps: Sequence[ShownStep]) -> Answer:
+# --------------------------------------------------------------------------- can it be trusted
+def _answer_whether_to_trust_it(material: Material, steps: Sequence[ShownStep]) -> Answer:
     record = material.run.record
-    doubts = [*_doubts(material, steps)]
-    points = (*doubts, *_assurances(record, steps))
-    said = (
-        "Nothing speaks against it"
-        if not doubts
-        else f"{counted(len(doubts), 'reason')} to look twice"
-    )
+    doubts = tuple(_doubts(material, steps))
+    assurances = tuple(_assurances(record, steps))
+    sign: Sign
+    sentence, sign = "Nothing speaks against it", "good"
+    if doubts:
+        sentence, sign = f"{counted(len(doubts), 'reason')} to look twice", "look"
     return Answer(
-        question="Can I trust the run?", said=said, sign="look" if doubts else "good", points=points
+        question=_CAN_I_TRUST_IT, sentence=sentence, sign=sign, points=(*doubts, *assurances)
     )
 
 
 def _doubts(material: Material, steps: Sequence[ShownStep]) -> Iterator[Point]:
-    record, baseline = material.run.record, material.baseline
-    if record.git is None or record.git.commit is None:
-        yield Point(
-            text="it was made from files that are in no commit", sign="look", anchor="about"
-        )
-    elif record.git.dirty:
-        yield Point(
-            text="the working tree held changes that are in no commit", sign="look", anchor="again"
-        )
+    """The reasons to look twice, those first that make the others hard to judge."""
+    record = material.run.record
+    yield from _doubts_about_sources(record.git)
+    yield from _doubts_about_results(record, material.baseline)
+    yield from _doubts_about_steps(record, steps)
+
+    all_warnings = warnings(record, material.run.plan, steps)
+    if all_warnings:
+        yield _doubt(counted(len(all_warnings), "warning"), "warnings")
+    if record.verdict is not None and record.verdict.overrides:
+        yield _doubt(f"{counted(len(record.verdict.overrides), 'gate')} overridden", "gates")
+
+
+def _doubt(text: str, anchor: str) -> Point:
+    return Point(text=text, sign="look", anchor=anchor)
+
+
+def _doubts_about_sources(git: GitState | None) -> Iterator[Point]:
+    if git is None or git.commit is None:
+        yield _doubt("it was made from files that are in no commit", "about")
+    elif git.dirty:
+        yield _doubt("the working tree held changes that are in no commit", "again")
+
+
+def _doubts_about_results(record: RunRecord, baseline: Baseline | None) -> Iterator[Point]:
+    # Other results of the same inputs: a seed that is not set, or an input that nbci does not see.
     if (
         baseline is not None
-        and not has_new_input(baseline.difference)
         and has_new_result(baseline.difference)
+        and not has_new_input(baseline.difference)
     ):
-        text = "the results differ from the baseline's though code, data, parameters and packages are the same"
-        yield Point(text=text, sign="look", anchor="changes")
-    odd = [name for name, value in record.metrics.items() if not math.isfinite(value)]
-    if odd:
-        yield Point(text=f"no number: {_some(map(short_name, odd))}", sign="look", anchor="metrics")
-    left_out = [step.record.name for step in steps if step.record.result == "skipped"]
-    if left_out and record.result == "passed":
-        yield Point(
-            text=f"{counted(len(left_out), 'step')} did not run: {_some(left_out)}",
-            sign="look",
-            anchor="steps",
+        yield _doubt(
+            "the results differ from the baseline's though code, data, parameters and packages "
+            "are the same",
+            "changes",
         )
-    again = [step.record.name for step in steps if len(step.record.attempts) > 1]
-    if again:
-        yield Point(
-            text=f"needed more than one attempt: {_some(again)}", sign="look", anchor="steps"
-        )
-    hosts = {
-        part.label for step in steps for part in step.record.observed if part.kind == "network"
-    }
+    not_finite = [name for name, value in record.metrics.items() if not math.isfinite(value)]
+    if not_finite:
+        yield _doubt(f"no number: {_list_names(map(short_name, not_finite))}", "metrics")
+
+
+def _doubts_about_steps(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point]:
+    skipped: list[str] = []
+    repeated: list[str] = []
+    hosts: set[str] = set()
+    for step in steps:
+        if step.record.result == "skipped":
+            skipped.append(step.record.name)
+        if len(step.record.attempts) > 1:
+            repeated.append(step.record.name)
+        hosts.update(part.label for part in step.record.observed if part.kind == "network")
+
+    # In a run that did not pass, steps are skipped because of what stopped it, which is shown.
+    if skipped and record.result == "passed":
+        text = f"{counted(len(skipped), 'step')} did not run: {_list_names(skipped)}"
+        yield _doubt(text, "steps")
+    if repeated:
+        yield _doubt(f"needed more than one attempt: {_list_names(repeated)}", "steps")
     if hosts:
-        yield Point(
-            text=f"steps used the network: {_some(sorted(hosts))}", sign="look", anchor="steps"
-        )
-    if found := warnings(record, material.run.plan, steps):
-        yield Point(text=counted(len(found), "warning"), sign="look", anchor="warnings")
-    if record.verdict is not None and record.verdict.overrides:
-        text = f"{counted(len(record.verdict.overrides), 'gate')} overridden"
-        yield Point(text=text, sign="look", anchor="gates")
+        yield _doubt(f"steps used the network: {_list_names(sorted(hosts))}", "steps")
 
 
 def _assurances(record: RunRecord, steps: Sequence[ShownStep]) -> Iterator[Point]:
     git = record.git
     if git is not None and git.commit is not None and not git.dirty:
-        yield Point(
-            text=f"made from commit {git.commit[:10]}, with nothing uncommitted",
-            sign="good",
-            anchor="again",
-        )
-    ran = sum(step.record.result in ("passed", "failed") for step in steps)
-    reused = [step for step in steps if step.record.result == "reused"]
-    if reused:
-        runs = {step.record.run for step in reused}
-        of = f"of run {runs.pop()}" if len(runs) == 1 else f"of {counted(len(runs), 'run')}"
-        text = f"{counted(ran, 'step')} ran; {len(reused):,} reused the results {of}, made from the same inputs"
+        text = f"made from commit {git.commit[:10]}, with nothing uncommitted"
+        yield Point(text=text, sign="good", anchor="again")
+
+    ran = 0
+    runs_reused_from = []
+    for step in steps:
+        if step.record.result in ("passed", "failed"):
+            ran += 1
+        elif step.record.result == "reused":
+            runs_reused_from.append(step.record.run)
+    if runs_reused_from:
+        text = f"{counted(ran, 'step')} ran; {_describe_reuse(runs_reused_from)}"
         yield Point(text=text, sign="good", anchor="steps")
     elif ran:
-        every = "all " if ran > 1 and ran == len(steps) else ""
-        yield Point(text=f"{every}{counted(ran, 'step')} ran anew", sign="good", anchor="steps")
+        text = f"{counted(ran, 'step')} ran anew"
+        if ran == len(steps) > 1:
+            text = f"all {text}"
+        yield Point(text=text, sign="good", anchor="steps")
 
 
-def _some(names: Iterable[str]) -> str:
+def _describe_reuse(runs: Sequence[str | None]) -> str:
+    """How many steps were reused, by the run that each was taken from."""
+    different = set(runs)
+    source = f"run {runs[0]}"
+    if len(different) > 1:
+        source = counted(len(different), "run")
+    return f"{len(runs):,} reused the results of {source}, made from the same inputs"
+
+
+def _list_names(names: Iterable[str]) -> str:
     return listed([short_line(name) for name in names], _NAMED)

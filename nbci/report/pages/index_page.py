@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.report.data.wording import headline, outcome, said_of_gates
 from nbci.report.html.markup import Markup, element, fragment
 from nbci.report.html.page import page, time, verdict
-from nbci.report.pages.answers import answers
+from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.changes import changes_section
 from nbci.report.pages.figures_section import charts_section, graph_section
 from nbci.report.pages.index.about import (
@@ -46,7 +46,7 @@ def index_page(
     figures, pictures = gallery(material, steps)
     parts = {
         "Failure": failures(record, steps),
-        "In short": answers_section(answers(material, steps)),
+        "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record),
         "What changed": changes_section(material.baseline, material.no_baseline),
         "Metrics": metrics,

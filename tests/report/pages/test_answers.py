@@ -11,7 +11,7 @@ from nbci.records.run_record import Attempt, Metric, Part, RunRecord, StepRecord
 from nbci.records.verdict import GateResult, Override, Verdict
 from nbci.report.data.material import Baseline, Material, Release, ShownRun
 from nbci.report.data.view import shown_steps
-from nbci.report.pages.answers import Answer, answers
+from nbci.report.pages.answers import Answer, answer_questions
 from tests.report import report_samples as samples
 
 CLEAN = GitState(commit="4f2a9c1e7b3d", branch="main", dirty=False)
@@ -22,9 +22,11 @@ def of(record: RunRecord, plan: Any = None, **more: Any) -> Material:
     return Material(run=run, **{"no_baseline": "none is here", **more})
 
 
-def asked(material: Material) -> tuple[Answer, Answer, Answer]:
+def answers_to(material: Material) -> tuple[Answer, Answer, Answer]:
     run = material.run
-    goes, changed, trusted = answers(material, shown_steps(run.record, run.plan, run.notebooks))
+    goes, changed, trusted = answer_questions(
+        material, shown_steps(run.record, run.plan, run.notebooks)
+    )
     return goes, changed, trusted
 
 
@@ -45,8 +47,8 @@ def judged(*gates: GateResult, **more: Any) -> RunRecord:
 
 def test_may_it_go_out() -> None:
     override = Override(gate="g", by="ada", reason="seen", at_utc="", asked="")
-    said = {
-        asked(of(record, plan))[0].said: asked(of(record, plan))[0].sign
+    signs = {
+        answers_to(of(record, plan))[0].sentence: answers_to(of(record, plan))[0].sign
         for record, plan in (
             (judged(gate(), gate()), None),
             (judged(gate(), gate("failed")), None),
@@ -64,7 +66,7 @@ def test_may_it_go_out() -> None:
             (samples.run(result="running"), None),
         )
     }
-    assert said == {
+    assert signs == {
         "Yes, 2 gates let it pass": "good",
         "No, 1 of 2 gates refused it": "bad",
         "No, its gate refused it": "bad",
@@ -84,7 +86,7 @@ def test_why_a_gate_refused_or_who_overrode_it() -> None:
         gate("failed", override=override),
         overrides=(),
     )
-    points = [point.text for point in asked(of(record))[0].points]
+    points = [point.text for point in answers_to(of(record))[0].points]
     assert points == [
         "g at least 1: 0.5 kB found, misses by 0.5",
         "g at least 1: overridden by ada: seen",
@@ -93,13 +95,13 @@ def test_why_a_gate_refused_or_who_overrode_it() -> None:
 
 def test_what_was_released() -> None:
     release = Release(model="digits", version="v1.0.0", stage="production")
-    (point,) = asked(of(samples.run(), releases=(release,)))[0].points
+    (point,) = answers_to(of(samples.run(), releases=(release,)))[0].points
     assert point.text == "digits@v1.0.0 was made of it and is in production"
 
 
 def test_what_changed() -> None:
-    answer = asked(samples.compared())[1]
-    assert answer.said == "1 parameter, 1 cell, 1 input and 1 package"
+    answer = answers_to(samples.compared())[1]
+    assert answer.sentence == "1 parameter, 1 cell, 1 input and 1 package"
     assert [point.text for point in answer.points] == [
         "C 1 → 10",
         "1 cell changed in models/train",
@@ -112,13 +114,13 @@ def test_what_changed() -> None:
 
 
 def test_nothing_to_compare_with_and_nothing_changed() -> None:
-    assert asked(of(samples.run()))[1].said == "Not compared: none is here"
+    assert answers_to(of(samples.run()))[1].sentence == "Not compared: none is here"
     material = samples.compared()
     assert material.baseline is not None
     found = material.baseline.difference
     same = replace(found, params=(), code=(), data=(), metrics=(), environment=())
     unchanged = with_fields(material, baseline=with_fields(material.baseline, difference=same))
-    assert asked(unchanged)[1].said == "Nothing"
+    assert answers_to(unchanged)[1].sentence == "Nothing"
 
 
 def alone(baseline: Baseline) -> Baseline:
@@ -147,8 +149,8 @@ def test_reasons_to_look_twice() -> None:
     assert material.baseline is not None
     record = samples.run(*steps)
     run = ShownRun(record=record, plan=samples.plan(), notebooks={})
-    answer = asked(with_fields(material, run=run, baseline=alone(material.baseline)))[2]
-    assert answer.said == "7 reasons to look twice"
+    answer = answers_to(with_fields(material, run=run, baseline=alone(material.baseline)))[2]
+    assert answer.sentence == "7 reasons to look twice"
     assert [point.text for point in answer.points if point.sign == "look"] == [
         "the working tree held changes that are in no commit",
         "the results differ from the baseline's though code, data, parameters and packages are the same",
@@ -164,14 +166,14 @@ def test_nothing_speaks_against_it() -> None:
     made = samples.run(
         StepRecord(name="a", result="passed"), StepRecord(name="b", result="passed"), git=CLEAN
     )
-    answer = asked(of(made))[2]
-    assert answer.said == "Nothing speaks against it"
+    answer = answers_to(of(made))[2]
+    assert answer.sentence == "Nothing speaks against it"
     assert [point.text for point in answer.points] == [
         "made from commit 4f2a9c1e7b, with nothing uncommitted",
         "all 2 steps ran anew",
     ]
     reused = tuple(StepRecord(name=name, result="reused", run="r1") for name in "ab")
-    points = asked(of(samples.run(*reused, git=CLEAN)))[2].points
+    points = answers_to(of(samples.run(*reused, git=CLEAN)))[2].points
     assert (
         points[-1].text == "0 steps ran; 2 reused the results of run r1, made from the same inputs"
     )
@@ -179,6 +181,6 @@ def test_nothing_speaks_against_it() -> None:
 
 def test_no_commit_at_all() -> None:
     assert (
-        asked(of(samples.run(git=None)))[2].points[0].text
+        answers_to(of(samples.run(git=None)))[2].points[0].text
         == "it was made from files that are in no commit"
     )

@@ -8,10 +8,10 @@ from nbci.formatting.numbers import counted, measured, number
 from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.charts.history import histories
 from nbci.report.charts.history_picture import history_figure, sparkline
+from nbci.report.data.change_wording import describe_metric_change
 from nbci.report.data.wording import metric_changes
 from nbci.report.html.markup import Markup, element, folded, fragment, table
 from nbci.report.html.page import linked, section, time, verdict
-from nbci.report.pages.changes import moved
 from nbci.report.pages.figures_section import figures_shown
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def _row(
 
 def _moved(change: MetricChange) -> Markup:
     """The sign says up or down, the word better or worse, and the colour repeats the word."""
-    words = moved(change)
+    words = describe_metric_change(change)
     kind = {True: "better", False: "worse", None: "even"}[change.better]
     return element("span", words, class_=kind)
 

@@ -35,7 +35,7 @@ def _answer(answer: Answer) -> Markup:
         element("li", _sign(point.sign), " ", _linked(point), class_=point.sign)
         for point in answer.points
     ]
-    said = element("p", answer.said, class_=f"said {answer.sign}")
+    said = element("p", answer.sentence, class_=f"said {answer.sign}")
     return element(
         "div", element("h2", answer.question), said, element("ul", *points) if points else None
     )
