@@ -7,7 +7,7 @@ import importlib
 import sys
 from typing import Any
 
-from . import facts, process_state, random_state, values
+from . import facts, patched_modules, process_state, random_state, values
 
 
 def begin(  # called with a JSON document, by name
@@ -24,6 +24,7 @@ def begin(  # called with a JSON document, by name
     answer = random_state.begin(folder, states, verified)
     if followed and not answer:
         process_state.begin()
+        patched_modules.begin()
     return answer
 
 
@@ -41,4 +42,5 @@ def start_pyplot_for_figures() -> None:
 def finish(probes: list[str], folder: str, blake3: list[str]) -> dict[str, Any]:
     """Everything that is known at the end, in one document."""
     random = random_state.finish(folder, blake3)
-    return {**facts.finish(probes), "random": random, "left": process_state.finish()}
+    left = sorted(process_state.finish() + patched_modules.finish())
+    return {**facts.finish(probes), "random": random, "left": left}

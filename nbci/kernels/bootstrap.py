@@ -24,7 +24,7 @@ PARTS = (
         "pickling",
     ),
     *("value_files", "sharing", "untouched", "values"),
-    *("arrivals", "random_state", "process_state", "boundary"),
+    *("arrivals", "random_state", "process_state", "patched_modules", "boundary"),
 )
 """In the order in which they are registered: each imports only those before it."""
 ANSWER = "text/x-nbci"

@@ -36,6 +36,13 @@ OF_PYTHON = {
     "resource.setrlimit(resource.RLIMIT_CORE, (0, 0))": "limits of the process (RLIMIT_CORE)",
     "multiprocessing.set_start_method('spawn')": "multiprocessing's start method",
     "%precision 3": "IPython (precision)",
+    "math.pi = 3": "`math.pi`",
+    "setattr(json.decoder, 'left', 1)": "`json.decoder.left`",
+    "json.JSONEncoder.item_separator += ''; json.JSONEncoder.left = 1": "`json.JSONEncoder.left`",
+    "del math.tau": "`math.tau`",
+    "import base64; base64.b64encode = print": "`base64.b64encode`",
+    "def leave(): math.e = 2": "",
+    "leave()": "`math.e`",
 }
 OF_LIBRARIES = {
     "pd.set_option('display.precision', 2)": "pandas' options (display.precision)",
@@ -48,8 +55,8 @@ OF_LIBRARIES = {
     "%config InlineBackend.figure_format = 'svg'": "IPython (InlineBackend)",
 }
 IMPORTS = {
-    "python": "import os, sys, builtins, csv, decimal, gc, locale, logging, multiprocessing, resource, signal, socket\n"
-    "import time, warnings",
+    "python": "import json.decoder, math, sys, builtins\nimport os, csv, decimal, gc\n"
+    "import locale, logging, multiprocessing, resource, signal, socket, time, warnings",
     "libraries": "import matplotlib, sklearn\nimport matplotlib.pyplot as plt\nimport numpy as np\nimport pandas as pd",
 }
 
@@ -72,7 +79,8 @@ def test_each_setting_is_named_with_its_cell(
     )
     done = nbci("run", make_notebook("n.ipynb", cells))
     assert done.returncode == 0, done.stderr
-    assert dict(left(tmp_path, "a")) == dict(enumerate(settings.values(), 2))
+    expected = {number: text for number, text in enumerate(settings.values(), 2) if text}
+    assert dict(left(tmp_path, "a")) == expected
     assert "it changed" in done.stdout
     assert left(tmp_path, "b") == []
 
@@ -83,10 +91,16 @@ def test_nothing_is_said_where_nothing_is_missed(
     """What the imports set, what a cell sets back, what an import sets by itself, and the last
     step's settings.
     """
-    every = "import os\nimport numpy as np\nnp.set_printoptions(precision=3)\nos.environ['A'] = '1'"
+    every = "import json, os\nimport numpy as np\njson.left = 1\nnp.set_printoptions(precision=3)\nos.environ['A'] = '1'"
     back = "import pandas as pd\nwith pd.option_context('display.precision', 2):\n    pass\nos.environ['B'] = '1'"
+    patches = (
+        "import math\nclass Own: pass\nOwn.left = 1\nown = Own()\nown.left = 1\n"
+        "json.left = 1\nmath_pi, json.dumps = json.dumps, print\nmath.nan == 1\n"
+        "def unused(): math.pi = 3\njson.dumps = math_pi"
+    )
     cells = [
         ("imports", every),
+        ("step:z", patches),
         ("step:a", "import sklearn.linear_model\nimport matplotlib.pyplot as plt\nplt.plot([1])"),
         ("", back),
         ("", "del os.environ['B']"),
@@ -94,7 +108,7 @@ def test_nothing_is_said_where_nothing_is_missed(
     ]
     done = nbci("run", make_notebook("n.ipynb", cells))
     assert done.returncode == 0, done.stderr
-    assert left(tmp_path, "a") == left(tmp_path, "b") == []
+    assert left(tmp_path, "z") == left(tmp_path, "a") == left(tmp_path, "b") == []
 
 
 def test_a_figure_of_an_earlier_step_is_shown(

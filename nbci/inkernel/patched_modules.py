@@ -1,0 +1,200 @@
+"""Attributes of modules and of their classes that a step's cells set (`math.pi = 3`).
+
+Each step imports its modules itself, so the steps after it have the attribute as it was. No picture
+of whole modules is taken: packages set attributes of their own all the time (caches, counters). Only
+those count that the text of a cell sets, and only where they end up as something else.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+import types
+from typing import TYPE_CHECKING, Any
+
+from . import traces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    # the names that lead to an attribute: `("np", "random", "rand")`
+    Path = tuple[str, ...]
+
+MAY_SET = re.compile(r"\.\s*\w+[^=\n]*=(?!=)|\bsetattr\s*\(|\bdel\s|\bfor\s|\bas\s")
+"""A text without this sets no attribute, and need not be parsed."""
+SEEN_OTHERWISE = {
+    "sys": ("path", "stdout", "stderr", "excepthook", "dont_write_bytecode"),
+    "ssl": ("_create_default_https_context",),
+    "torch.backends.cudnn": ("benchmark", "deterministic"),
+}
+"""What `process_state` reads as a setting, by its module."""
+SEEN_OTHERWISE_WHOLE = ("builtins", "pandas.core")
+"""Modules, and those below them, all of whose attributes `process_state` reads."""
+PLAIN = (bool, int, float, str, bytes, type(None))
+ABSENT = object()
+
+# What follows is this kernel's own, from `begin` to `finish`.
+
+first: dict[Path, Any] = {}
+"""What each attribute was before a cell could set it."""
+awaited: set[Path] = set()
+"""Attributes that a text sets, of modules that have not come yet."""
+changed_in: dict[Path, int] = {}
+"""The execution count of the cell that set an attribute last."""
+
+
+def begin() -> None:
+    """Look at the text of each cell before it runs, and at what it has set afterwards."""
+    from IPython import get_ipython
+
+    events = get_ipython().events
+    events.register("pre_run_cell", before_cell)
+    events.register("post_run_cell", after_cell)
+
+
+def before_cell(info: Any) -> None:
+    traces.quietly(picture, str(getattr(info, "raw_cell", "")))
+
+
+def after_cell(result: Any) -> None:
+    traces.quietly(compare, str(getattr(getattr(result, "info", None), "raw_cell", "")))
+
+
+def picture(text: str) -> None:
+    """Remember the attributes that the text sets, and any that a function of an earlier cell does."""
+    if MAY_SET.search(text):
+        awaited.update(path for path, _ in set_attributes(text))
+    for path in list(awaited):
+        note_first(path)
+
+
+def compare(text: str) -> None:
+    """Note which attributes the cell has set.
+
+    Of a module that the cell imports itself nothing is known from before: what its own statements
+    set is taken for a change, what only its functions might set is not.
+    """
+    from IPython import get_ipython
+
+    count = len(get_ipython().history_manager.input_hist_raw) - 1
+    if awaited:
+        for path, runs_at_once in set_attributes(text):
+            if runs_at_once and path in awaited and note_first(path):
+                first[path] = ABSENT
+        for path in list(awaited):
+            note_first(path)
+    for path, before in first.items():
+        if path not in changed_in and differs(before, value_of(path)):
+            changed_in[path] = count
+
+
+def note_first(path: Path) -> bool:
+    """Remember an attribute as it is, once its module has come; whether that is so."""
+    owner = owner_of(path)
+    if owner is None:
+        return False
+    awaited.discard(path)
+    if path not in first and not is_seen_otherwise(owner, path[-1]):
+        first[path] = vars(owner).get(path[-1], ABSENT)
+    return path in first
+
+
+def set_attributes(text: str) -> Iterator[tuple[Path, bool]]:
+    """The attributes that a cell's text sets, with whether it does so when the cell runs.
+
+    What stands in a function is set when somebody calls it.
+    """
+    from IPython import get_ipython
+
+    try:
+        tree = ast.parse(get_ipython().transform_cell(text))
+    except (SyntaxError, ValueError, RecursionError):
+        return
+    yield from attributes_below(tree, True)
+
+
+def attributes_below(node: ast.AST, runs_at_once: bool) -> Iterator[tuple[Path, bool]]:
+    for child in ast.iter_child_nodes(node):
+        path: Path = ()
+        if isinstance(child, ast.Attribute) and isinstance(child.ctx, (ast.Store, ast.Del)):
+            path = path_of(child)
+        elif isinstance(child, ast.Call):
+            path = path_of_setattr(child)
+        if path:
+            yield path, runs_at_once
+
+        is_function = isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda))
+        yield from attributes_below(child, runs_at_once and not is_function)
+
+
+def path_of(node: ast.AST) -> Path:
+    """The names of `a.b.c`; nothing where it begins with something else than a name."""
+    names: list[str] = []
+    while isinstance(node, ast.Attribute):
+        names.append(node.attr)
+        node = node.value
+    if not isinstance(node, ast.Name):
+        return ()
+    return (node.id, *reversed(names))
+
+
+def path_of_setattr(call: ast.Call) -> Path:
+    """The attribute that `setattr(a.b, "c", value)` or `delattr` names."""
+    if not isinstance(call.func, ast.Name) or call.func.id not in ("setattr", "delattr"):
+        return ()
+    if len(call.args) < 2 or not isinstance(call.args[1], ast.Constant):
+        return ()
+    name, owner = call.args[1].value, path_of(call.args[0])
+    if not owner or not isinstance(name, str):
+        return ()
+    return (*owner, name)
+
+
+def owner_of(path: Path) -> Any:
+    """The module, or the class of a module, whose attribute it is; None for any other object.
+
+    Objects are values, which are handed on; the notebook's own classes are handed on as well.
+    """
+    from IPython import get_ipython
+
+    found = get_ipython().user_ns.get(path[0])
+    for name in path[1:-1]:
+        if not isinstance(found, (types.ModuleType, type)):
+            return None
+        found = vars(found).get(name)
+    if isinstance(found, types.ModuleType):
+        return found
+    if isinstance(found, type) and found.__module__ != "__main__":
+        return found
+    return None
+
+
+def is_seen_otherwise(owner: Any, name: str) -> bool:
+    """Whether `process_state` tells of it."""
+    module = owner.__module__ if isinstance(owner, type) else owner.__name__
+    if any((module + ".").startswith(whole + ".") for whole in SEEN_OTHERWISE_WHOLE):
+        return isinstance(owner, type) or module == "builtins"
+    return name in SEEN_OTHERWISE.get(module, ())
+
+
+def value_of(path: Path) -> Any:
+    """The attribute as it is now; the name that leads to it may mean something else by now."""
+    owner = owner_of(path)
+    if owner is None:
+        return first[path]
+    return vars(owner).get(path[-1], ABSENT)
+
+
+def differs(before: Any, now: Any) -> bool:
+    if before is now:
+        return False
+    return not (type(before) is type(now) and isinstance(now, PLAIN) and before == now)
+
+
+def finish() -> list[list[Any]]:
+    """What is not as it was, as `[execution count, text]`, a line for each cell that set something."""
+    lines: dict[int, list[str]] = {}
+    for path, count in changed_in.items():
+        if differs(first[path], value_of(path)):
+            lines.setdefault(count, []).append("`%s`" % ".".join(path))
+    return [[count, "it changed " + ", ".join(names)] for count, names in sorted(lines.items())]
