@@ -17,24 +17,30 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from nbci.records.run_record import CellRun, Failure, RunRecord
-    from nbci.records.verdict import Verdict
+    from nbci.records.verdict import GateResult, Verdict
     from nbci.report.data.view import ShownCell, ShownStep
 
 # The plugin cuts output at 100,032 characters; what it would cut is better cut at its beginning.
 _OUTPUT_BYTES = 90_000
-_COUNTED = {"failures": "failure", "skipped": "skipped"}
+_MESSAGE_LENGTH = 1_000
+_REASON_LENGTH = 500
+_TAGS = {"failures": "failure", "skipped": "skipped"}
+"""The element in a case that a suite's attribute counts."""
+_ERROR_NAME = re.compile(r"[A-Za-z_][\w.]*(?=:|$)")
+_FRACTION_AND_ZONE = re.compile(r"(?:\.\d+)?(?:Z|\+00:00)?$")
 
 
 def junit(record: RunRecord, steps: Sequence[ShownStep], url: str | None = None) -> bytes:
     """The file's content; `url` is where the report is going to be, for links to it."""
-    root = Element("testsuites", name=_shown(record.pipeline))
+    root = Element("testsuites", name=_plain(record.pipeline))
     for step in steps:
-        root.append(_suite(record, step, url))
+        root.append(_step_suite(record, step, url))
     if record.verdict is not None and record.verdict.gates:
         root.append(_gates_suite(record, record.verdict))
     if record.failure is not None:
-        root.append(_run_suite(record))
-    for name in ("tests", *_COUNTED):
+        root.append(_run_suite(record, record.failure))
+
+    for name in ("tests", *_TAGS):
         root.set(name, str(sum(int(suite.get(name, "0")) for suite in root)))
     root.set("errors", "0")
     root.set("time", _seconds(record.seconds))
@@ -43,38 +49,18 @@ def junit(record: RunRecord, steps: Sequence[ShownStep], url: str | None = None)
     return f"<?xml version='1.0' encoding='utf-8'?>\n{text}\n".encode()
 
 
-def _suite(record: RunRecord, step: ShownStep, url: str | None) -> Element:
-    suite = Element("testsuite", name=_shown(step.record.name))
-    class_name = f"{_part(record.pipeline)}.{_part(step.record.name)}"
+# --------------------------------------------------------------------------------------- suites
+def _step_suite(record: RunRecord, step: ShownStep, url: str | None) -> Element:
+    suite = Element("testsuite", name=_plain(step.record.name))
+    class_name = f"{_name_part(record.pipeline)}.{_name_part(step.record.name)}"
     _add_cases(suite, step, class_name, url)
-    suite.set("tests", str(len(suite)))
-    for name, tag in _COUNTED.items():
-        suite.set(name, str(sum(case.find(tag) is not None for case in suite)))
-    suite.set("errors", "0")
-    suite.set("time", _seconds(step.record.seconds))
+    _count_cases(suite, step.record.seconds)
     if step.record.started_utc:
         # The schema of JUnit files has no time zone here.
-        suite.set(
-            "timestamp", _shown(re.sub(r"(?:\.\d+)?(?:Z|\+00:00)?$", "", step.record.started_utc))
-        )
+        started = _FRACTION_AND_ZONE.sub("", step.record.started_utc)
+        suite.set("timestamp", _plain(started))
     if step.record.host:
-        suite.set("hostname", _shown(step.record.host))
-    return suite
-
-
-def _run_suite(record: RunRecord) -> Element:
-    """A failure that belongs to no step, so that a run that failed has a case that failed."""
-    name = _part(record.pipeline)
-    suite = Element(
-        "testsuite",
-        name=_shown(record.pipeline),
-        tests="1",
-        failures="1",
-        skipped="0",
-        errors="0",
-        time="0.000",
-    )
-    _fail(_case(suite, f"{name}.{name}", "run", None), record.failure, None)
+        suite.set("hostname", _plain(step.record.host))
     return suite
 
 
@@ -82,57 +68,75 @@ def _gates_suite(record: RunRecord, verdict: Verdict) -> Element:
     """A case for each gate. A gate that only warns, or was overridden, does not fail."""
     suite = Element("testsuite", name="gates")
     for gate in verdict.gates:
-        case = _case(suite, f"{_part(record.pipeline)}.gates", gate.gate, None)
-        said = (
-            f"asked: {gate.asked}; found: {'nothing' if gate.found is None else number(gate.found)}"
-        )
-        text = f"{gate.answer}: {gate.explanation}"
-        if gate.refuses:
-            failure = SubElement(
-                case, "failure", type="gate", message=_shown(short_line(gate.explanation, 1_000))
-            )
-            failure.text = _shown(f"{said}; {gate.explanation}")
-        elif gate.result == "left out":
-            _skip(case, gate.reason)
-        else:
-            SubElement(case, "system-out").text = _shown(f"{said}; {text}")
-    suite.set("tests", str(len(suite)))
-    for name, tag in _COUNTED.items():
-        suite.set(name, str(sum(case.find(tag) is not None for case in suite)))
-    suite.set("errors", "0")
-    suite.set("time", "0.000")
+        case = _add_case(suite, f"{_name_part(record.pipeline)}.gates", gate.gate, None)
+        _describe_gate(case, gate)
+    _count_cases(suite, None)
     return suite
 
 
+def _run_suite(record: RunRecord, failure: Failure) -> Element:
+    """A failure that belongs to no step, so that a run that failed has a case that failed."""
+    name = _name_part(record.pipeline)
+    suite = Element("testsuite", name=_plain(record.pipeline))
+    case = _add_case(suite, f"{name}.{name}", "run", None)
+    _add_failure(case, failure)
+    _count_cases(suite, None)
+    return suite
+
+
+def _count_cases(suite: Element, seconds: float | None) -> None:
+    suite.set("tests", str(len(suite)))
+    for name, tag in _TAGS.items():
+        suite.set(name, str(len(suite.findall(f"testcase/{tag}"))))
+    suite.set("errors", "0")
+    suite.set("time", _seconds(seconds))
+
+
+# ---------------------------------------------------------------------------------------- cases
+def _describe_gate(case: Element, gate: GateResult) -> None:
+    found = "nothing"
+    if gate.found is not None:
+        found = number(gate.found)
+    facts = f"asked: {gate.asked}; found: {found}"
+    if gate.refuses:
+        message = _plain(short_line(gate.explanation, _MESSAGE_LENGTH))
+        failure = SubElement(case, "failure", type="gate", message=message)
+        failure.text = _plain(f"{facts}; {gate.explanation}")
+    elif gate.result == "left out":
+        _skip(case, gate.reason)
+    else:
+        output = SubElement(case, "system-out")
+        output.text = _plain(f"{facts}; {gate.answer}: {gate.explanation}")
+
+
 def _add_cases(suite: Element, step: ShownStep, class_name: str, url: str | None) -> None:
-    result, failure = step.record.result, step.failure
+    result = step.record.result
     if step.record.outcome == "interrupted":
         _add_interrupted(suite, step, class_name)
         return
     if result in ("skipped", "running"):
-        _skip(_case(suite, class_name, "step", None), step.record.reason or result)
+        _skip(_add_case(suite, class_name, "step", None), step.record.reason or result)
         return
+
     for cell in step.cells:
         if cell.run is None:
             continue
-        case = _case(suite, class_name, case_name(cell.run), cell.run.seconds)
+        case = _add_case(suite, class_name, case_name(cell.run), cell.run.seconds)
         if result == "reused":
-            SubElement(case, "system-out").text = _shown(
-                f"reused: {step.record.reason or step.record.run or ''}"
-            )
+            source = step.record.reason or step.record.run or ""
+            SubElement(case, "system-out").text = _plain(f"reused: {source}")
         elif cell is step.failed_cell:
-            _fail(case, failure, cell, _address(url, step, cell))
+            _add_failure(case, step.failure, _address(url, step, cell.anchor))
+            _add_output(case, cell)
         elif cell.run.result == "not run":
             _skip(case, "not run")
+
     if result == "failed" and step.failed_cell is None:
-        _fail(
-            _case(suite, class_name, "step", step.record.seconds),
-            failure,
-            None,
-            _address(url, step),
-        )
+        case = _add_case(suite, class_name, "step", step.record.seconds)
+        _add_failure(case, step.failure, _address(url, step, "failure"))
+    # A step of which no cell is known is a case itself, or its result would not be counted.
     if len(suite) == 0:
-        _case(suite, class_name, "step", step.record.seconds)
+        _add_case(suite, class_name, "step", step.record.seconds)
 
 
 def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
@@ -140,14 +144,17 @@ def _add_interrupted(suite: Element, step: ShownStep, class_name: str) -> None:
 
     None of them counts as failed.
     """
-    said = step.failure.message if step.failure else "interrupted"
+    why = "interrupted: interrupted"
+    if step.failure:
+        why = f"interrupted: {step.failure.message}"
     for cell in step.cells:
-        if cell.run is not None:
-            case = _case(suite, class_name, case_name(cell.run), cell.run.seconds)
-            if cell.run.result != "passed":
-                _skip(case, f"interrupted: {said}")
+        if cell.run is None:
+            continue
+        case = _add_case(suite, class_name, case_name(cell.run), cell.run.seconds)
+        if cell.run.result != "passed":
+            _skip(case, why)
     if len(suite) == 0:
-        _skip(_case(suite, class_name, "step", step.record.seconds), f"interrupted: {said}")
+        _skip(_add_case(suite, class_name, "step", step.record.seconds), why)
 
 
 def case_name(run: CellRun) -> str:
@@ -157,61 +164,68 @@ def case_name(run: CellRun) -> str:
     run.
     """
     if run.number is None:
-        return "injected parameters" if run.role == "injected" else f"{run.role} added by nbci"
-    return (
-        f"cell {run.number}: {short_line(run.first_line)}"
-        if run.first_line
-        else f"cell {run.number}"
-    )
+        if run.role == "injected":
+            return "injected parameters"
+        return f"{run.role} added by nbci"
+    name = f"cell {run.number}"
+    if run.first_line:
+        name += f": {short_line(run.first_line)}"
+    return name
 
 
-def _case(suite: Element, class_name: str, name: str, seconds: float | None) -> Element:
+def _add_case(suite: Element, class_name: str, name: str, seconds: float | None) -> Element:
     return SubElement(
-        suite, "testcase", classname=class_name, name=_shown(name), time=_seconds(seconds)
+        suite, "testcase", classname=class_name, name=_plain(name), time=_seconds(seconds)
     )
 
 
 def _skip(case: Element, why: str) -> None:
-    SubElement(case, "skipped", message=_shown(short_line(why, 500)))
+    SubElement(case, "skipped", message=_plain(short_line(why, _REASON_LENGTH)))
 
 
-def _address(url: str | None, step: ShownStep, cell: ShownCell | None = None) -> str | None:
-    """Where the report shows it."""
+def _address(url: str | None, step: ShownStep, anchor: str) -> str | None:
+    """The part of the step's page in the report that shows the failure."""
     if url is None or step.page is None:
         return None
-    return f"{url.rstrip('/')}/{step.page}#{cell.anchor if cell else 'failure'}"
+    return f"{url.rstrip('/')}/{step.page}#{anchor}"
 
 
-def _fail(
-    case: Element, failure: Failure | None, cell: ShownCell | None, address: str | None = None
-) -> None:
+def _add_failure(case: Element, failure: Failure | None, address: str | None = None) -> None:
     if failure is None:
-        SubElement(case, "failure", type="failed", message="the step failed without saying why")
-    else:
-        raised = re.match(r"[A-Za-z_][\w.]*(?=:|$)", failure.error or "")
-        message = _shown(short_line(failure.message, 1_000))
-        detail = SubElement(
-            case, "failure", type=_shown(raised[0] if raised else failure.kind), message=message
-        )
-        hint = failure.hint and f"What to do: {failure.hint}"
-        parts = (
-            failure.traceback or failure.error,
-            hint,
-            failure.log,
-            address and f"Report: {address}",
-        )
-        detail.text = _shown(last_part("\n\n".join(part for part in parts if part), _OUTPUT_BYTES))
-    said = cell.text if cell else ""
-    if said:
-        SubElement(case, "system-out").text = _shown(last_part(said, _OUTPUT_BYTES))
+        message = "the step failed without saying why"
+        SubElement(case, "failure", type="failed", message=message)
+        return
+
+    type_: str = failure.kind
+    # The plugin shows the type beside the message: `ValueError` says more than `exception`.
+    raised = _ERROR_NAME.match(failure.error or "")
+    if raised:
+        type_ = _plain(raised[0])
+    message = _plain(short_line(failure.message, _MESSAGE_LENGTH))
+    detail = SubElement(case, "failure", type=type_, message=message)
+
+    parts = [failure.traceback or failure.error]
+    if failure.hint:
+        parts.append(f"What to do: {failure.hint}")
+    parts.append(failure.log)
+    if address:
+        parts.append(f"Report: {address}")
+    detail.text = _plain(last_part("\n\n".join(filter(None, parts)), _OUTPUT_BYTES))
 
 
-def _part(name: str) -> str:
+def _add_output(case: Element, cell: ShownCell) -> None:
+    if cell.text:
+        SubElement(case, "system-out").text = _plain(last_part(cell.text, _OUTPUT_BYTES))
+
+
+# ----------------------------------------------------------------------------------------- text
+def _name_part(name: str) -> str:
     # The plugin takes what stands before the last dot for a package.
-    return _shown(name).replace(".", "_")
+    return _plain(name).replace(".", "_")
 
 
-def _shown(text: str) -> str:
+def _plain(text: str) -> str:
+    """Text that XML can hold: escape sequences would be characters that it forbids."""
     return clean(without_ansi(text))
 
 

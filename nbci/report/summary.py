@@ -23,7 +23,7 @@ from nbci.report.data.wording import (
 )
 from nbci.report.markdown import bullets, code, details, fenced, image, link, prose, section, table
 from nbci.report.pages.answers import answer_questions
-from nbci.report.pages.failure import last_output, place
+from nbci.report.pages.failure import failed_place, last_output
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -109,7 +109,7 @@ def _failure(step: ShownStep) -> str:
     if failure is None:
         return title
     said = last_output(step)
-    where = place(failure)
+    where = failed_place(failure)
     parts = (
         title,
         prose(failure.message),

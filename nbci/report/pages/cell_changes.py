@@ -7,145 +7,164 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import counted
 from nbci.report.data.view import name_of
 from nbci.report.html.highlight import revealed
-from nbci.report.html.markup import Markup, element, folded, fragment
+from nbci.report.html.markup import Markup, element, escaped, folded, fragment, item_list
 from nbci.report.html.pictures import BrokenPicture
 from nbci.report.html.text_diff import counts, diff_block
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterator, Sequence
 
     from nbci.report.data.view import ShownCell
     from nbci.report.html.pictures import Album
-    from nbci.report.pages.compared import CellComparison, Picture
+    from nbci.report.pages.cell_comparison import CellComparison, Picture
 
 _UNFOLDED_LINES = 16
 _NAMED_CELLS = 12
+_WORDS = {"new": "new", "changed": "source changed"}
 
 
-def summed_up(comparisons: Sequence[CellComparison], title: str, *, outputs_known: bool) -> Markup:
+# ------------------------------------------------------------------------ the whole step
+def summarize_cell_changes(
+    comparisons: Sequence[CellComparison], title: str, *, outputs_known: bool
+) -> Markup:
     """What changed in the step's cells, each with a link to it."""
-    changed = [found.after for found in comparisons if found.after and found.kind == "changed"]
-    new = [found.after for found in comparisons if found.after and found.kind == "new"]
-    went = [found.before for found in comparisons if found.before and found.kind == "gone"]
-    other = [found.after for found in comparisons if found.after and found.has_other_outputs]
+    changed: list[ShownCell] = []
+    new: list[ShownCell] = []
+    removed: list[ShownCell] = []
+    with_other_outputs: list[ShownCell] = []
+    for found in comparisons:
+        if found.after is None:
+            if found.before is not None:
+                removed.append(found.before)
+            continue
+        if found.kind == "changed":
+            changed.append(found.after)
+        elif found.kind == "new":
+            new.append(found.after)
+        if found.has_other_outputs:
+            with_other_outputs.append(found.after)
+
     lines = [
-        _line("Changed", changed),
-        _line("New", new),
-        element("li", "Gone: ", ", ".join(name_of(cell).lower() for cell in went[:_NAMED_CELLS]))
-        if went
-        else None,
-        _line("Other outputs", other),
-        None if outputs_known else element("li", "Its outputs are no longer here to be compared."),
+        *_line_of_links("Changed: ", changed),
+        *_line_of_links("New: ", new),
+        *_line_of_removed(removed),
+        *_line_of_links("Other outputs: ", with_other_outputs),
     ]
-    shown = [line for line in lines if line]
-    return fragment(
-        element("p", f"Compared with {title}."),
-        element("ul", *shown)
-        if shown
-        else element("p", "Every cell and its outputs are the same."),
-    )
+    if not outputs_known:
+        lines.append(escaped("Its outputs are no longer here to be compared."))
+    shown = element("p", "Every cell and its outputs are the same.")
+    if lines:
+        shown = item_list(lines)
+    return fragment(element("p", f"Compared with {title}."), shown)
 
 
-def _line(what: str, cells: Sequence[ShownCell]) -> Markup | None:
+def _line_of_links(what: str, cells: Sequence[ShownCell]) -> list[Markup]:
+    """A line with a link to each cell; none where there are no cells."""
     if not cells:
-        return None
-    links = [
-        element("a", name_of(cell).lower(), href=f"#{cell.anchor}") for cell in cells[:_NAMED_CELLS]
-    ]
-    more = len(cells) - len(links)
-    return element("li", f"{what}: ", _joined(links), f" and {more} more" if more else None)
+        return []
+    first = cells[:_NAMED_CELLS]
+    links = [element("a", name_of(cell).lower(), href=f"#{cell.anchor}") for cell in first]
+    line = fragment(what, Markup(", ".join(links)))
+    if len(cells) > _NAMED_CELLS:
+        line = fragment(line, f" and {len(cells) - _NAMED_CELLS} more")
+    return [line]
 
 
-def _joined(parts: Iterable[Markup]) -> Markup:
-    return Markup(", ".join(parts))
+def _line_of_removed(cells: Sequence[ShownCell]) -> list[Markup]:
+    # Their numbers are those of the baseline, so there is nothing to link.
+    if not cells:
+        return []
+    names = [name_of(cell).lower() for cell in cells[:_NAMED_CELLS]]
+    return [fragment("Gone: ", ", ".join(names))]
 
 
-def mark(comparison: CellComparison | None) -> Markup | None:
+# -------------------------------------------------------------------------------- one cell
+def change_mark(comparison: CellComparison | None) -> Markup | None:
     """A word beside the cell's name; nothing for a cell that is the same."""
     if comparison is None:
         return None
-    words = {"new": "new", "changed": "source changed"}.get(comparison.kind)
-    both = " and ".join(
-        word for word in (words, "other outputs" if comparison.has_other_outputs else None) if word
-    )
-    sign = "+" if comparison.kind == "new" else "±"
-    return fragment(" ", element("span", f"{sign} {both}", class_="changed")) if both else None
-
-
-def changes_of_source(comparison: CellComparison | None) -> Markup | None:
-    """The difference of the source, folded if it is long."""
-    return _difference("Source", comparison.source, comparison) if comparison else None
-
-
-def _difference(what: str, lines: Sequence[str], comparison: CellComparison) -> Markup | None:
-    if not lines:
+    words = _WORDS.get(comparison.kind, "")
+    if comparison.has_other_outputs:
+        words = " and ".join(filter(None, (words, "other outputs")))
+    if not words:
         return None
-    came, went = counts(lines)
-    summary = f"{what} since the baseline: {counted(came, 'line')} came, {went:,} went"
-    cell = comparison.after or comparison.before
-    block = revealed(
-        diff_block(
-            lines, label=f"{what} of {name_of(cell).lower()}, {cell.anchor}" if cell else summary
-        )
-    )
-    return folded(summary, block, is_open=len(lines) <= _UNFOLDED_LINES)
+
+    sign = "±"
+    if comparison.kind == "new":
+        sign = "+"
+    return fragment(" ", element("span", f"{sign} {words}", class_="changed"))
 
 
-def changes_of_outputs(comparison: CellComparison | None, album: Album, stem: str) -> Markup | None:
-    """Return the text difference of the outputs, and the baseline's pictures that changed."""
+def source_changes(comparison: CellComparison | None) -> Markup | None:
+    """The difference of the source, folded if it is long."""
     if comparison is None:
         return None
-    pairs = [_beside(was, now, comparison, album, stem) for was, now in comparison.pictures]
-    parts = [
-        _difference("Outputs", comparison.said, comparison),
-        element(
-            "p",
-            "The outputs differ from the baseline's; they are too long to be compared.",
-            class_="note",
-        )
-        if comparison.is_long
-        else None,
-        folded(f"{counted(len(pairs), 'picture')} beside the baseline's", *pairs, is_open=True)
-        if pairs
-        else None,
-    ]
-    return fragment(*parts) if any(parts) else None
+    return _folded_diff("Source", comparison.source_diff, comparison)
 
 
-def _beside(
-    was: Picture, now: Picture | None, comparison: CellComparison, album: Album, stem: str
-) -> Markup:
-    name = name_of(comparison.before).lower() if comparison.before else "a cell"
-    before = _picture(was, f"{stem}-before-{was.at}", album, "Baseline", f"{name} in the baseline")
-    after = now and _picture(now, f"{stem}-{now.output}", album, "This run", f"{name} in this run")
-    nothing = element(
-        "figure",
-        element("figcaption", "This run"),
-        element("p", "no such picture", class_="missing"),
+def _folded_diff(what: str, lines: Sequence[str], comparison: CellComparison) -> Markup | None:
+    if not lines:
+        return None
+    added, removed = counts(lines)
+    summary = f"{what} since the baseline: {counted(added, 'line')} came, {removed:,} went"
+    # A label for those who hear the page: each box on it needs another one.
+    label = summary
+    cell = comparison.after or comparison.before
+    if cell is not None:
+        label = f"{what} of {name_of(cell).lower()}, {cell.anchor}"
+    return folded(
+        summary, revealed(diff_block(lines, label=label)), is_open=len(lines) <= _UNFOLDED_LINES
     )
-    return element("div", before, after or nothing, class_="sides")
 
 
-def _picture(picture: Picture, stem: str, album: Album, whose: str, of: str) -> Markup:
-    caption = element("figcaption", whose)
+def output_changes(comparison: CellComparison | None, album: Album, stem: str) -> Markup | None:
+    """Return the text difference of the outputs, and the baseline's pictures that changed."""
+    if comparison is None or not comparison.has_other_outputs:
+        return None
+    parts = [_folded_diff("Outputs", comparison.output_diff, comparison)]
+    if comparison.has_long_outputs:
+        words = "The outputs differ from the baseline's; they are too long to be compared."
+        parts.append(element("p", words, class_="note"))
+
+    pairs = list(_picture_pairs(comparison, album, stem))
+    if pairs:
+        title = f"{counted(len(pairs), 'picture')} beside the baseline's"
+        parts.append(folded(title, *pairs, is_open=True))
+    return fragment(*parts)
+
+
+def _picture_pairs(comparison: CellComparison, album: Album, stem: str) -> Iterator[Markup]:
+    name = "a cell"
+    if comparison.before is not None:
+        name = name_of(comparison.before).lower()
+    no_picture = element("p", "no such picture", class_="missing")
+    for was, now in comparison.changed_pictures:
+        old = _picture(was, f"{stem}-before-{was.at}", album, f"{name} in the baseline")
+        new = no_picture
+        if now is not None:
+            new = _picture(now, f"{stem}-{now.output}", album, f"{name} in this run")
+        yield element(
+            "div",
+            element("figure", element("figcaption", "Baseline"), old),
+            element("figure", element("figcaption", "This run"), new),
+            class_="sides",
+        )
+
+
+def _picture(picture: Picture, stem: str, album: Album, what: str) -> Markup:
     try:
         address = album.keep(stem, picture.mime, picture.data)
     except BrokenPicture as error:
-        return element(
-            "figure", caption, element("p", f"it cannot be shown, {error}", class_="missing")
-        )
-    return element(
-        "figure", caption, element("img", src=address, alt=f"Picture {picture.at} of {of}")
-    )
+        return element("p", f"it cannot be shown, {error}", class_="missing")
+    return element("img", src=address, alt=f"Picture {picture.at} of {what}")
 
 
-def gone(comparison: CellComparison) -> Markup:
+def removed_cell(comparison: CellComparison) -> Markup:
     """A cell that the baseline had and this run has not."""
     cell = comparison.before
     if cell is None:
         return Markup()
     title = f"Gone since the baseline: {name_of(cell).lower()}"
     lines = [f"-{line}" for line in cell.source.splitlines()]
-    return element(
-        "div", folded(title, revealed(diff_block(lines, label=title))), class_="cell gone"
-    )
+    shown = folded(title, revealed(diff_block(lines, label=title)))
+    return element("div", shown, class_="cell gone")

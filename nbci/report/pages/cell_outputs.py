@@ -28,34 +28,38 @@ from nbci.report.html.interactive import (
 )
 from nbci.report.html.markup import Markup, element, folded, fragment
 from nbci.report.html.mathml import from_latex
-from nbci.report.html.page import page
 from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
-from nbci.report.html.untrusted import Surroundings, from_html, from_markdown, settled
+from nbci.report.html.untrusted import Surroundings, from_html, from_markdown
+from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 INLINE_LIMIT = 100_000
-APART = "../../"
-"""Leads from a page of `outputs/` to the report's folder."""
-_TEXT_LIMIT = 30_000
+"""Characters of HTML or Markdown that are put into a step's page itself."""
 _PAGE_LIMIT = 5_000_000
+_TEXT_LIMIT = 30_000
 _FOLD_LINES = 40
 _FOLD_CHARACTERS = 8_000
 _FOLD_JSON_LINES = 12
+_LONGEST_ALT = 200
+_MOST_PIXELS = 10_000
 _EMPTY: tuple[object, ...] = ("", [], {}, None)
+# Values that scrapbook recorded are shown as metrics and charts.
 _RECORDS = "application/scrapbook.scrap"
-_SPOKEN = ("text/markdown", "text/latex", "application/json", "text/plain")
+_TEXT_FORMS = ("text/markdown", "text/latex", "application/json", "text/plain")
+"""The forms without pictures and HTML, the most informative first."""
+# A server or a disk may not say that a text is UTF-8; the mark at its start does.
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputPlace:
     """Where a cell's outputs are shown.
 
-    `stem`: the cell's part of its files' names; `notebook`: what holds the whole.
-
-    `cell` is the address of the cell, from the report's folder.
-    `ids` are those that untrusted markup has taken on the page.
+    `stem` is the cell's part of its files' names, `notebook` what holds the outputs whole, `cell`
+    the address of the cell from the report's folder. `ids` are those that untrusted markup has
+    taken on the page.
     """
 
     album: Album
@@ -67,202 +71,219 @@ class OutputPlace:
     unfolded: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Rendering:
-    place: OutputPlace
+def render_outputs(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1) -> list[Markup]:
+    """The outputs that say something, in order; the first is the cell's output number `first`."""
+    shown: list[Markup] = []
+    before: Markup | None = None
+    for at, output in enumerate(outputs, first):
+        if not isinstance(output, dict):
+            continue
+        markup = _Output(place, at).render(output)
+        # Widgets in a loop give the same note for each; one is enough.
+        is_repeated_note = markup == before and str(markup).startswith('<p class="note">')
+        if markup and not is_repeated_note:
+            shown.append(markup)
+        before = markup
+    return shown
 
-    def output(self, at: int, output: Mapping[str, Any]) -> Markup | None:
+
+@dataclass(frozen=True, slots=True)
+class _Output:
+    """The output number `at` of a cell."""
+
+    place: OutputPlace
+    at: int
+
+    def render(self, output: Mapping[str, Any]) -> Markup | None:
         match output.get("output_type"):
             case "stream":
-                return self.stream(
-                    at, str(output.get("name", "stdout")), joined_lines(output.get("text", ""))
-                )
+                text = joined_lines(output.get("text", ""))
+                return self._stream(str(output.get("name", "stdout")), text)
             case "error":
-                return self.error(at, output)
+                return self._error(output)
             case "display_data" | "execute_result" | "update_display_data" | "pyout":
-                data, metadata = output.get("data"), output.get("metadata")
-                return self.data(
-                    at,
-                    data if isinstance(data, dict) else {},
-                    metadata if isinstance(metadata, dict) else {},
+                return self._bundle(
+                    _dict_or_empty(output, "data"), _dict_or_empty(output, "metadata")
                 )
         return None
 
-    def stream(self, at: int, name: str, text: str) -> Markup | None:
-        is_error = name == "stderr"
-        label = "Standard error" if is_error else "Output"
-        class_ = f"stream {'stderr' if is_error else 'stdout'}"
-        return self.text(at, as_printed(text), class_=class_, label=label) if text else None
+    @property
+    def _title(self) -> str:
+        return f"{self.at} of {self.place.describes}"
 
-    def error(self, at: int, output: Mapping[str, Any]) -> Markup:
-        traceback = output.get("traceback")
-        lines = [str(line) for line in traceback] if isinstance(traceback, list) else []
-        text = "\n".join(lines) or f"{output.get('ename')}: {output.get('evalue')}"
-        return self.text(at, text, class_="stream error", label="Error", is_open=True)
+    @property
+    def _file_stem(self) -> str:
+        return f"{self.place.stem}-{self.at}"
 
-    def data(self, at: int, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup | None:
-        """Return the most informative form that needs no script, and a note on what it lacks."""
-        if only_loads(data) or (
-            any(mime.startswith(_RECORDS) for mime in data) and "text/plain" not in data
-        ):
+    # ----------------------------------------------------------------------- kinds of output
+    def _stream(self, name: str, text: str) -> Markup | None:
+        if not text:
             return None
-        figure, broken = self.figure(at, data, metadata)
-        lively = () if is_better_plain(data) else lively_forms(data)
-        shown = (
-            figure or self.html(at, data) or self.spoken(at, data, has_more=bool(lively or broken))
-        )
-        return fragment(shown, *broken, self.lively(lively, shown)) or self.unknown(data)
+        class_, label = "stream stdout", "Output"
+        if name == "stderr":
+            class_, label = "stream stderr", "Standard error"
+        return self._text(as_printed(text), class_=class_, label=label)
 
-    def figure(
-        self, at: int, data: Mapping[str, Any], metadata: Mapping[str, Any]
+    def _error(self, output: Mapping[str, Any]) -> Markup:
+        text = ""
+        traceback = output.get("traceback")
+        if isinstance(traceback, list):
+            text = "\n".join(map(str, traceback))
+        if not text:
+            text = f"{output.get('ename')}: {output.get('evalue')}"
+        return self._text(text, class_="stream error", label="Error", is_open=True)
+
+    def _bundle(self, data: Mapping[str, Any], metadata: Mapping[str, Any]) -> Markup | None:
+        """Return the most informative form that needs no script, and a note on what it lacks."""
+        is_record = any(mime.startswith(_RECORDS) for mime in data)
+        if only_loads(data) or (is_record and "text/plain" not in data):
+            return None
+
+        is_plain = is_better_plain(data)
+        interactive_forms: tuple[str, ...] = ()
+        if not is_plain:
+            interactive_forms = lively_forms(data)
+
+        shown, problems = self._figure(data, metadata)
+        if not shown and not is_plain:
+            shown = self._html(data)
+        if not shown:
+            shown = self._text_form(data, has_more=bool(interactive_forms or problems))
+        note = self._note_on_interactive(interactive_forms, shown)
+        return fragment(shown, *problems, note) or self._note_on_unknown(data)
+
+    # ------------------------------------------------------------------------------- pictures
+    def _figure(
+        self, data: Mapping[str, Any], metadata: Mapping[str, Any]
     ) -> tuple[Markup | None, list[Markup]]:
-        broken: list[Markup] = []
+        """The first picture that can be shown; if none can, why not."""
+        problems: list[Markup] = []
         for mime in SUFFIXES:
             if mime not in data:
                 continue
+            content = joined_lines(data[mime])
             try:
-                address = self.place.album.keep(
-                    f"images/{self.place.stem}-{at}", mime, joined_lines(data[mime])
-                )
+                address = self.place.album.keep(f"images/{self._file_stem}", mime, content)
             except BrokenPicture as error:
-                broken.append(self.note(f"The picture ({mime}) cannot be shown, {error}"))
+                problems.append(self._note(f"The picture ({mime}) cannot be shown, {error}"))
                 continue
-            of_mime = metadata.get(mime)
-            return self.image(address, of_mime if isinstance(of_mime, dict) else metadata), []
-        return None, broken
+            # nbformat keys metadata by form; some libraries write them for the whole bundle.
+            of_form = metadata.get(mime)
+            if isinstance(of_form, dict):
+                metadata = of_form
+            return self._image(address, metadata), []
+        return None, problems
 
-    def image(self, address: str, metadata: Mapping[str, Any]) -> Markup:
+    def _image(self, address: str, metadata: Mapping[str, Any]) -> Markup:
         alt = metadata.get("alt")
-        width, height = (_pixels(metadata.get(side)) for side in ("width", "height"))
-        described = (
-            alt if isinstance(alt, str) and alt else f"Figure made by {self.place.describes}"
+        if not isinstance(alt, str) or not alt:
+            alt = f"Figure made by {self.place.describes}"
+        image = element(
+            "img",
+            src=address,
+            alt=short_line(alt, _LONGEST_ALT),
+            width=_pixels(metadata.get("width")),
+            height=_pixels(metadata.get("height")),
         )
-        return element(
-            "figure",
-            element("img", src=address, alt=short_line(described, 200), width=width, height=height),
-        )
+        return element("figure", image)
 
-    def html(self, at: int, data: Mapping[str, Any]) -> Markup | None:
+    # ----------------------------------------------------------------------------------- HTML
+    def _html(self, data: Mapping[str, Any]) -> Markup | None:
         source = joined_lines(data.get("text/html", ""))
-        if not source or is_better_plain(data):
+        if not source:
             return None
         if len(source) > INLINE_LIMIT:
-            return self.html_beside(at, source, joined_lines(data.get("text/plain", "")))
+            return self._long_html(source, joined_lines(data.get("text/plain", "")))
+
+        # Two Styler tables may have the same ids, and with them each other's colours.
         source = renamed(source, self.place.ids)
-        shown = from_html(source, self.around(at))
-        if shown is None or (needs_more(source) and not is_readable_alone(shown)):
+        shown = self._sanitized(source, self._surroundings())
+        if shown is None:
             return None
-        has_table = "<table" in shown
-        if has_table:
+        label = f"Output {self._title}"
+        if "<table" in shown:
+            label = f"Table {self._title}"
             self.place.album.rules.extend(colour_rules(source))
-        label = f"{'Table' if has_table else 'Output'} {at} of {self.place.describes}"
-        return element(
-            "div", shown, class_="rich scroll", tabindex=0, role="region", aria_label=label
-        )
+        return _scrolling(shown, label)
 
-    def html_beside(self, at: int, source: str, text: str) -> Markup | None:
-        """Return HTML that is too long for the step's page as a separate page."""
+    def _long_html(self, source: str, text: str) -> Markup | None:
+        """Return the text form, and a link to the HTML on a page of its own."""
+        words = None
+        if not is_wordless(text):
+            words = self._text(text, class_="result", label="Result")
         if len(source) > _PAGE_LIMIT:
-            words = (
-                None if is_wordless(text) else self.text(at, text, class_="result", label="Result")
-            )
-            return fragment(
-                words,
-                self.note(f"The HTML of this output is too large to be shown: {size(len(source))}"),
-            )
-        album = Album(root=APART, files=self.place.album.files)
-        around = Surroundings(album=album, stem=f"images/{self.place.stem}-{at}")
-        shown = from_html(source, around)
-        if shown is None or (needs_more(source) and not is_readable_alone(shown)):
+            too_large = f"The HTML of this output is too large to be shown: {size(len(source))}"
+            return fragment(words, self._note(too_large))
+
+        # Addresses on the page lead out of another folder, and its ids are its own.
+        album = Album(root=ROOT_FROM_OUTPUTS, files=self.place.album.files)
+        around = Surroundings(album=album, stem=f"images/{self._file_stem}")
+        shown = self._sanitized(source, around)
+        if shown is None:
             return None
-        title = f"Output {at} of {self.place.describes}"
-        main = element(
-            "div", shown, class_="rich scroll", tabindex=0, role="region", aria_label="Output"
-        )
-        path = f"outputs/{self.place.stem}-{at}"
         album.rules.extend(colour_rules(source))
-        sheet = album.keep_sheet(f"{path}.css")
-        back = element("a", "back to the cell", href=f"{APART}{self.place.cell}", rel="up")
-        whole = page_apart(
-            title, [back], main, footer=self.place.notebook, sheet=sheet, ids=around.ids
+        link = element("a", "The whole output", href=self._keep_page(shown, around))
+        return fragment(words, element("p", link, " is on a page of its own.", class_="note"))
+
+    def _keep_page(self, shown: Markup, around: Surroundings) -> str:
+        """Keep the page as a file and give its address."""
+        path = f"outputs/{self._file_stem}"
+        cell = f"{ROOT_FROM_OUTPUTS}{self.place.cell}"
+        content = separate_page(
+            f"Output {self._title}",
+            [element("a", "back to the cell", href=cell, rel="up")],
+            _scrolling(shown, "Output"),
+            footer=self.place.notebook,
+            sheet=around.album.keep_sheet(f"{path}.css"),
+            ids=around.ids,
         )
-        address = self.place.album.keep_file(f"{path}.html", whole)
-        return fragment(
-            None if is_wordless(text) else self.text(at, text, class_="result", label="Result"),
-            element(
-                "p",
-                element("a", "The whole output", href=address),
-                " is on a page of its own.",
-                class_="note",
-            ),
+        return self.place.album.keep_file(f"{path}.html", content)
+
+    def _sanitized(self, source: str, around: Surroundings) -> Markup | None:
+        """The HTML without what acts; None where nothing readable is left of it."""
+        shown = from_html(source, around)
+        if shown is not None and needs_more(source) and not is_readable_alone(shown):
+            return None
+        return shown
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            album=self.place.album, stem=f"images/{self._file_stem}-inside", ids=self.place.ids
         )
 
-    def spoken(self, at: int, data: Mapping[str, Any], *, has_more: bool) -> Markup | None:
-        for mime in _SPOKEN:
-            if mime in data and (shown := self.words(at, mime, data[mime], has_more=has_more)):
+    # ----------------------------------------------------------------------------------- text
+    def _text_form(self, data: Mapping[str, Any], *, has_more: bool) -> Markup | None:
+        """`has_more`: whether the output has a form beside, which a page cannot show."""
+        for mime in _TEXT_FORMS:
+            if mime not in data:
+                continue
+            shown = self._text_of(mime, data[mime], has_more=has_more)
+            if shown:
                 return shown
         return None
 
-    def words(self, at: int, mime: str, value: object, *, has_more: bool) -> Markup | None:
+    def _text_of(self, mime: str, value: object, *, has_more: bool) -> Markup | None:
         if mime == "application/json":
-            return self.text(
-                at,
-                as_json(value, indent=1),
-                class_="result",
-                label="JSON",
-                fold_lines=_FOLD_JSON_LINES,
-            )
+            text = as_json(value, indent=1)
+            return self._text(text, class_="result", label="JSON", fold_lines=_FOLD_JSON_LINES)
+
         text = joined_lines(value)
         if mime == "text/markdown" and len(text) <= INLINE_LIMIT:
-            return (
-                element("div", from_markdown(text, self.around(at)), class_="rich prose")
-                if text.strip()
-                else None
-            )
-        if mime == "text/latex" and (formula := from_latex(text)):
-            return formula
-        if not text or (has_more and mime == "text/plain" and is_wordless(text)):
+            if not text.strip():
+                return None
+            return element("div", from_markdown(text, self._surroundings()), class_="rich prose")
+        if mime == "text/latex":
+            formula = from_latex(text)
+            if formula:
+                return formula
+        # The name of an object tells nothing beside a note on what it is.
+        says_nothing = has_more and mime == "text/plain" and is_wordless(text)
+        if not text or says_nothing:
             return None
-        return self.text(at, text, class_="result", label="Result")
+        return self._text(text, class_="result", label="Result")
 
-    def around(self, at: int) -> Surroundings:
-        return Surroundings(
-            album=self.place.album, stem=f"images/{self.place.stem}-{at}-inside", ids=self.place.ids
-        )
-
-    def lively(self, forms: Sequence[str], shown: Markup | None) -> Markup | None:
-        if not forms:
-            return None
-        if shown:
-            return self.note(
-                f"The notebook shows {' and '.join(forms)} here, which needs more than a page"
-            )
-        return self.note(
-            f"This output is {' and '.join(forms)}, which a page without scripts cannot show"
-        )
-
-    def unknown(self, data: Mapping[str, Any]) -> Markup | None:
-        """Return a note on unknown forms of output.
-
-        HTML that shows nothing is a place for a script to fill.
-        """
-        others = [
-            short_line(mime)
-            for mime, value in data.items()
-            if mime != "text/html" and value not in _EMPTY
-        ]
-        if not others:
-            return None
-        return self.note(f"Not shown here: {', '.join(others)}")
-
-    def note(self, text: str) -> Markup:
-        return element(
-            "p", f"{text}; it is in ", element("code", self.place.notebook), ".", class_="note"
-        )
-
-    def text(
+    def _text(
         self,
-        at: int,
         text: str,
         *,
         class_: str,
@@ -270,81 +291,80 @@ class _Rendering:
         is_open: bool = False,
         fold_lines: int = _FOLD_LINES,
     ) -> Markup:
+        """Text as it was printed: folded where it is long, its middle in a file where very long."""
         short = shorten(text, _TEXT_LIMIT)
-        shown: list[str] = [element("pre", coloured(short.head), class_=class_)]
+        shown = [element("pre", coloured(short.head), class_=class_)]
         if short.left_out:
-            shown.append(self.beside(at, text, short.left_out))
+            shown.append(self._link_to_whole(text, short.left_out))
             shown.append(element("pre", coloured(short.tail), class_=class_))
-        lines = text.count("\n") + (not text.endswith("\n"))
+
+        lines = text.count("\n")
+        if not text.endswith("\n"):
+            lines += 1
         if lines <= fold_lines and len(text) <= _FOLD_CHARACTERS:
             return fragment(*shown)
+        summary = f"{label}: {counted(lines, 'line')}"
+        # The last line of a log often is its result; that of JSON is a bracket.
         last = short_line(without_ansi(text[-2000:].rstrip().rpartition("\n")[2]), 60)
-        summary = f"{label}: {counted(lines, 'line')}" + (
-            f", the last: {last}" if last and label != "JSON" else ""
-        )
+        if last and label != "JSON":
+            summary += f", the last: {last}"
         return folded(summary, *shown, is_open=is_open or self.place.unfolded)
 
-    def beside(self, at: int, text: str, left_out: int) -> Markup:
+    def _link_to_whole(self, text: str, left_out: int) -> Markup:
         """A line on the file that holds the whole text."""
         content = clean(without_ansi(text)).encode()
-        # A server or a disk may not say that it is UTF-8; the mark at its start does.
-        marked = content if content.isascii() else b"\xef\xbb\xbf" + content
-        address = self.place.album.keep_file(f"outputs/{self.place.stem}-{at}.txt", marked)
-        link = element("a", f"the whole output ({size(len(marked))})", href=address)
-        return element(
-            "p", f"… {left_out:,} characters are left out here: ", link, " …", class_="note"
-        )
+        if not content.isascii():
+            content = _BYTE_ORDER_MARK + content
+        address = self.place.album.keep_file(f"outputs/{self._file_stem}.txt", content)
+        link = element("a", f"the whole output ({size(len(content))})", href=address)
+        words = f"… {left_out:,} characters are left out here: "
+        return element("p", words, link, " …", class_="note")
+
+    # ---------------------------------------------------------------------------------- notes
+    def _note_on_interactive(self, forms: Sequence[str], shown: Markup | None) -> Markup | None:
+        if not forms:
+            return None
+        names = " and ".join(forms)
+        if shown:
+            return self._note(f"The notebook shows {names} here, which needs more than a page")
+        return self._note(f"This output is {names}, which a page without scripts cannot show")
+
+    def _note_on_unknown(self, data: Mapping[str, Any]) -> Markup | None:
+        """Return a note on unknown forms of output.
+
+        HTML that shows nothing is a place for a script to fill.
+        """
+        others = []
+        for mime, value in data.items():
+            if mime != "text/html" and value not in _EMPTY:
+                others.append(short_line(mime))
+        if not others:
+            return None
+        return self._note(f"Not shown here: {', '.join(others)}")
+
+    def _note(self, text: str) -> Markup:
+        notebook = element("code", self.place.notebook)
+        return element("p", f"{text}; it is in ", notebook, ".", class_="note")
 
 
-def page_apart(
-    title: str,
-    links: Sequence[Markup],
-    main: Markup,
-    *,
-    footer: str,
-    sheet: str | None,
-    ids: set[str],
-    number: int | None = None,
-    intro: str | None = None,
-) -> bytes:
-    """Return a page, two folders down, for output that is too much for the step's own page.
+def _dict_or_empty(output: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    """A part of an output that should be an object: notebooks of damaged runs hold anything."""
+    value = output.get(key)
+    if isinstance(value, dict):
+        return value
+    return {}
 
-    `number` says which one it is of several.
-    """
-    header = fragment(
-        element(
-            "nav", element("ul", *(element("li", link) for link in links)), aria_label="Report"
-        ),
-        element("h1", title),
-        element("p", intro) if intro else None,
-    )
-    name = f"{title}, page {number}" if number is not None else title
-    whole = page(name, root=APART, header=header, main=main, footer=footer, sheet=sheet)
-    return settled(whole.decode(), ids).encode()
+
+def _scrolling(shown: Markup, label: str) -> Markup:
+    """A box that scrolls by itself, so that a wide table does not make its page wider."""
+    return element("div", shown, class_="rich scroll", tabindex=0, role="region", aria_label=label)
 
 
 def _pixels(value: object) -> int | None:
-    return (
-        value
-        if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= 10_000
-        else None
-    )
-
-
-def rendered(outputs: Sequence[Any], place: OutputPlace, *, first: int = 1) -> list[Markup]:
-    """The outputs that say something, in order; the first is the cell's output number `first`."""
-    rendering = _Rendering(place)
-    shown = [
-        rendering.output(at, output)
-        for at, output in enumerate(outputs, first)
-        if isinstance(output, dict)
-    ]
-    return [
-        markup
-        for at, markup in enumerate(shown)
-        if markup and not (at and _is_said_again(markup, shown[at - 1]))
-    ]
-
-
-def _is_said_again(markup: Markup, before: Markup | None) -> bool:
-    return markup == before and markup.startswith('<p class="note">')
+    """A side of a picture as the notebook wants it; None where that is no sensible number."""
+    # True is an int to Python.
+    if not isinstance(value, int) or isinstance(value, bool):
+        return None
+    if not 0 < value <= _MOST_PIXELS:
+        return None
+    return value

@@ -11,24 +11,34 @@ from nbci.formatting.numbers import counted
 from nbci.formatting.text import shorten
 from nbci.report.data.view import name_of
 from nbci.report.html.highlight import revealed, source_code
-from nbci.report.html.markup import Markup, element, escaped, fragment
+from nbci.report.html.markup import Markup, element, escaped, fragment, optional
 from nbci.report.html.page import verdict
 from nbci.report.html.pictures import Album
 from nbci.report.html.plotly_figures import with_plotly_drawn
 from nbci.report.html.untrusted import Surroundings, from_markdown
-from nbci.report.pages.cell_changes import changes_of_outputs, changes_of_source, gone, mark
-from nbci.report.pages.cell_outputs import APART, INLINE_LIMIT, OutputPlace, page_apart, rendered
+from nbci.report.pages.cell_changes import (
+    change_mark,
+    output_changes,
+    removed_cell,
+    source_changes,
+)
+from nbci.report.pages.cell_outputs import INLINE_LIMIT, OutputPlace, render_outputs
+from nbci.report.pages.separate_page import ROOT_FROM_OUTPUTS, separate_page
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from nbci.records.run_record import CellRun
     from nbci.report.data.view import ShownCell, ShownStep
-    from nbci.report.pages.compared import CellComparison
+    from nbci.report.pages.cell_comparison import CellComparison
 
 ROOT = "../"
+"""Leads from a step's page to the report's folder."""
+# A loop may print thousands of outputs: the first are with the cell, the others on pages.
 _WITH_CELL = 50
 _ON_PAGE = 250
+_TOO_FEW_FOR_A_PAGE = 5
+_ROLES: dict[str, str | None] = {"injected": "parameters of this run", "step": None}
 
 
 @dataclass(slots=True)
@@ -43,134 +53,140 @@ class CellsOfStep:
 
     def __post_init__(self) -> None:
         self.failed = self.step.failed_cell
+        # All figures at once: one browser draws them.
         self.drawn = with_plotly_drawn(self.step.cells)
 
-    def compared(self, comparison: CellComparison) -> Markup:
-        """The cell marked by what it was in the baseline."""
-        return (
-            gone(comparison)
-            if comparison.after is None
-            else self.cell(comparison.after, comparison)
-        )
+    def render(self, comparisons: Sequence[CellComparison]) -> Iterator[Markup]:
+        """The step's cells; with comparisons, each marked by what it was in the baseline."""
+        if not comparisons:
+            yield from map(self._cell, self.step.cells)
+        for comparison in comparisons:
+            if comparison.after is None:
+                yield removed_cell(comparison)
+            else:
+                yield self._cell(comparison.after, comparison)
 
-    def cell(self, cell: ShownCell, comparison: CellComparison | None = None) -> Markup:
-        """The cell with its outputs."""
+    def _cell(self, cell: ShownCell, comparison: CellComparison | None = None) -> Markup:
+        if cell.kind == "code":
+            return self._code(cell, comparison)
         if cell.kind == "markdown" and len(cell.source) <= INLINE_LIMIT:
             return self._prose(cell, comparison)
-        if cell.kind != "code":
-            short = shorten(cell.source, INLINE_LIMIT)
-            missing = (
-                f"\n… {counted(short.left_out, 'character')} are left out …\n"
-                if short.left_out
-                else ""
-            )
-            return element(
-                "pre",
-                revealed(escaped(short.head + missing + short.tail)),
-                class_="raw",
-                id=cell.anchor,
-            )
-        outputs = self._outputs(cell)
-        heading = (name_of(cell), " ", _notes(cell.run), mark(comparison))
+        return _raw(cell)
+
+    def _code(self, cell: ShownCell, comparison: CellComparison | None) -> Markup:
+        run = cell.run
+        result = "unknown"
+        if run is not None:
+            result = run.result.replace(" ", "-")
+        heading = (name_of(cell), " ", _notes(run), change_mark(comparison))
         return element(
             "section",
             element("h3", *heading, id=f"{cell.anchor}-title"),
             source_code(_shown_source(cell), self.step.language),
-            changes_of_source(comparison),
-            element("div", outputs, class_="outputs") if outputs else None,
-            changes_of_outputs(comparison, self.album, f"images/{self.step.stem}/{cell.anchor}"),
-            self._spilled(cell.run),
+            source_changes(comparison),
+            optional("div", self._outputs(cell), class_="outputs"),
+            output_changes(comparison, self.album, self._picture_stem(cell)),
+            self._note_on_whole_output(run),
             id=cell.anchor,
-            class_="cell " + (cell.run.result.replace(" ", "-") if cell.run else "unknown"),
+            class_=f"cell {result}",
             aria_labelledby=f"{cell.anchor}-title",
         )
 
     def _prose(self, cell: ShownCell, comparison: CellComparison | None) -> Markup:
         around = Surroundings(
             album=self.album,
-            stem=f"images/{self.step.stem}/{cell.anchor}",
+            stem=self._picture_stem(cell),
             ids=self.ids,
             attachments=cell.attachments,
         )
-        shown = element(
-            "div", from_markdown(cell.source, around), class_="rich prose", id=cell.anchor
-        )
-        changed = changes_of_source(comparison)
-        return fragment(shown, changed) if changed else shown
+        text = from_markdown(cell.source, around)
+        shown = element("div", text, class_="rich prose", id=cell.anchor)
+        return fragment(shown, source_changes(comparison))
 
+    def _picture_stem(self, cell: ShownCell) -> str:
+        return f"images/{self.step.stem}/{cell.anchor}"
+
+    # -------------------------------------------------------------------------------- outputs
     def _outputs(self, cell: ShownCell) -> Markup:
-        outputs = [
-            self.drawn.get((cell.anchor, at), output) for at, output in enumerate(cell.outputs)
-        ]
-        if len(outputs) <= _WITH_CELL + 5:
-            return fragment(*rendered(outputs, self._place(cell)))
-        # Why a cell failed stands with the cell.
-        ending = outputs[-1:] if _is_error(outputs[-1]) else []
-        paged = outputs[: len(outputs) - len(ending)]
-        place = self._place(cell)
-        last = rendered(ending, place, first=len(outputs))
-        return fragment(*rendered(paged[:_WITH_CELL], place), self._more(cell, paged), *last)
+        place = self._place(cell, self.album, self.ids)
+        outputs = list(cell.outputs)
+        for at in range(len(outputs)):
+            outputs[at] = self.drawn.get((cell.anchor, at), outputs[at])
+        if len(outputs) <= _WITH_CELL + _TOO_FEW_FOR_A_PAGE:
+            return fragment(*render_outputs(outputs, place))
 
-    def _place(
-        self, cell: ShownCell, *, album: Album | None = None, ids: set[str] | None = None
-    ) -> OutputPlace:
+        # Why a cell failed is shown with the cell, not on the last of its pages.
+        ending: list[Markup] = []
+        if _is_error(outputs[-1]):
+            ending = render_outputs(outputs[-1:], place, first=len(outputs))
+            outputs.pop()
+        beginning = render_outputs(outputs[:_WITH_CELL], place)
+        return fragment(*beginning, self._link_to_pages(cell, outputs), *ending)
+
+    def _place(self, cell: ShownCell, album: Album, ids: set[str]) -> OutputPlace:
         step = self.step
+        notebook = "notebook.ipynb"
+        if step.attempt is not None and step.attempt.notebook:
+            notebook = step.attempt.notebook
         return OutputPlace(
-            album=album or self.album,
+            album=album,
             stem=f"{step.stem}/{cell.anchor}",
             describes=f"{name_of(cell).lower()} of step {step.record.name}: {cell.first_line}",
-            notebook=path_in_run(
-                step, (step.attempt.notebook if step.attempt else None) or "notebook.ipynb"
-            ),
-            cell=f"steps/{step.stem}.html#{cell.anchor}",
-            ids=self.ids if ids is None else ids,
+            notebook=path_in_run(step, notebook),
+            cell=self._address(cell),
+            ids=ids,
             unfolded=cell is self.failed,
         )
 
-    def _more(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
-        """Return pages of outputs that are too many for their cell, and a line that links them."""
+    def _address(self, cell: ShownCell) -> str:
+        return f"steps/{self.step.stem}.html#{cell.anchor}"
+
+    def _link_to_pages(self, cell: ShownCell, outputs: Sequence[object]) -> Markup:
+        """Keep pages of the outputs that are too many for their cell, and link the first."""
         starts = range(_WITH_CELL, len(outputs), _ON_PAGE)
         for number, start in enumerate(starts, 1):
-            self.album.keep_file(
-                self._more_path(cell, number), self._more_page(cell, outputs, number, start)
-            )
-        left = counted(len(outputs) - _WITH_CELL, "more output")
-        pages = "on a page of its own" if len(starts) == 1 else f"on {len(starts)} pages"
-        link = element("a", left, href=f"{ROOT}{self._more_path(cell, 1)}")
-        return element("p", "This cell has ", link, f", {pages}.", class_="note")
+            content = self._page(cell, outputs, number, start)
+            self.album.keep_file(self._page_path(cell, number), content)
+        where = "on a page of its own"
+        if len(starts) > 1:
+            where = f"on {len(starts)} pages"
+        words = counted(len(outputs) - _WITH_CELL, "more output")
+        link = element("a", words, href=f"{ROOT}{self._page_path(cell, 1)}")
+        return element("p", "This cell has ", link, f", {where}.", class_="note")
 
-    def _more_path(self, cell: ShownCell, number: int) -> str:
-        return f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.html"
+    def _page_path(self, cell: ShownCell, number: int, suffix: str = "html") -> str:
+        return f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.{suffix}"
 
-    def _more_page(
-        self, cell: ShownCell, outputs: Sequence[object], number: int, start: int
-    ) -> bytes:
+    def _page(self, cell: ShownCell, outputs: Sequence[object], number: int, start: int) -> bytes:
         shown = outputs[start : start + _ON_PAGE]
+        # Addresses on the page lead out of another folder, and its ids are its own.
         ids: set[str] = set()
-        album = Album(root=APART, files=self.album.files)
-        place = self._place(cell, album=album, ids=ids)
-        title = f"{name_of(cell)} of step {self.step.record.name}"
-        links = [
-            element(
-                "a",
-                "back to the cell",
-                href=f"{APART}steps/{self.step.stem}.html#{cell.anchor}",
-                rel="up",
-            )
-        ]
-        for words, rel, other in (("before", "prev", number - 1), ("next", "next", number + 1)):
-            if other >= 1 and _WITH_CELL + (other - 1) * _ON_PAGE < len(outputs):
-                address = f"{cell.anchor}-page-{other}.html"
-                links.append(element("a", words, href=address, rel=rel))
-        main = element("div", *rendered(shown, place, first=start + 1), class_="outputs")
-        sheet = album.keep_sheet(f"outputs/{self.step.stem}/{cell.anchor}-page-{number}.css")
-        intro = f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}"
-        footer = cell.first_line
-        return page_apart(
-            title, links, main, footer=footer, sheet=sheet, ids=ids, number=number, intro=intro
+        album = Album(root=ROOT_FROM_OUTPUTS, files=self.album.files)
+        place = self._place(cell, album, ids)
+        main = element("div", *render_outputs(shown, place, first=start + 1), class_="outputs")
+        return separate_page(
+            f"{name_of(cell)} of step {self.step.record.name}",
+            self._links_of_page(cell, number, is_last=start + _ON_PAGE >= len(outputs)),
+            main,
+            footer=cell.first_line,
+            sheet=album.keep_sheet(self._page_path(cell, number, "css")),
+            ids=ids,
+            number=number,
+            intro=f"Outputs {start + 1:,} to {start + len(shown):,} of {len(outputs):,}",
         )
 
-    def _spilled(self, run: CellRun | None) -> Markup | None:
+    def _links_of_page(self, cell: ShownCell, number: int, *, is_last: bool) -> list[Markup]:
+        back = f"{ROOT_FROM_OUTPUTS}{self._address(cell)}"
+        links = [element("a", "back to the cell", href=back, rel="up")]
+        if number > 1:
+            address = f"{cell.anchor}-page-{number - 1}.html"
+            links.append(element("a", "before", href=address, rel="prev"))
+        if not is_last:
+            address = f"{cell.anchor}-page-{number + 1}.html"
+            links.append(element("a", "next", href=address, rel="next"))
+        return links
+
+    def _note_on_whole_output(self, run: CellRun | None) -> Markup | None:
         if run is None or run.spilled is None:
             return None
         path = element("code", path_in_run(self.step, run.spilled))
@@ -187,6 +203,16 @@ def _is_error(output: object) -> bool:
     return isinstance(output, dict) and output.get("output_type") == "error"
 
 
+def _raw(cell: ShownCell) -> Markup:
+    """A raw cell, or prose that is too long to be laid out, as it is written."""
+    short = shorten(cell.source, INLINE_LIMIT)
+    text = short.head
+    if short.left_out:
+        missing = counted(short.left_out, "character")
+        text = f"{short.head}\n… {missing} are left out …\n{short.tail}"
+    return element("pre", revealed(escaped(text)), class_="raw", id=cell.anchor)
+
+
 def _shown_source(cell: ShownCell) -> str:
     """Return the source as it is shown.
 
@@ -194,16 +220,17 @@ def _shown_source(cell: ShownCell) -> str:
     """
     if cell.run is None or cell.run.role not in ("imports", "functions"):
         return cell.source
+    # The statements that a step does not need are blank lines in what it runs.
     return re.sub(r"\n(?:[ \t]*\n){2,}", "\n\n", cell.source).strip("\n")
 
 
 def _notes(run: CellRun | None) -> Markup | None:
+    """What the cell was for and how long it took; its result, unless it passed."""
     if run is None:
         return None
-    role = {"injected": "parameters of this run", "step": None}.get(run.role, run.role)
-    notes = [note for note in (role, duration(run.seconds)) if note]
-    return fragment(
-        element("span", ", ".join(notes), class_="notes"),
-        " ",
-        None if run.result == "passed" else verdict(run.result),
-    )
+    role = _ROLES.get(run.role, run.role)
+    notes = ", ".join(filter(None, (role, duration(run.seconds))))
+    shown = fragment(element("span", notes, class_="notes"), " ")
+    if run.result == "passed":
+        return shown
+    return fragment(shown, verdict(run.result))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted
 from nbci.report.charts.graph import graph_inline, graph_of
-from nbci.report.html.markup import Markup, element, folded, fragment, table
+from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
 from nbci.report.html.page import linked, section
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from nbci.report.data.view import ShownStep
 
 _UNFOLDED = 8
+# Figures stand in columns of this width in pixels; a wider one gets the whole width of the page.
 _COLUMN = 450
 
 
@@ -28,6 +29,7 @@ def graph_section(steps: Sequence[ShownStep]) -> Markup | None:
         "div",
         graph_inline(graph),
         class_="scroll graph-box",
+        # Without it, the box could not be scrolled by keyboard.
         tabindex=0,
         role="region",
         aria_label="Graph of the steps",
@@ -46,59 +48,70 @@ def charts_section(
         return None
     pages = {step.record.name: step for step in steps}
     first, others = charts[:_UNFOLDED], charts[_UNFOLDED:]
-    more = (
-        folded(counted(len(others), "more chart"), figures_shown(others, root=root, pages=pages))
-        if others
-        else None
-    )
-    return section("Charts", figures_shown(first, root=root, pages=pages), more, anchor="charts")
+    parts = [figure_grid(first, root=root, pages=pages)]
+    if others:
+        title = counted(len(others), "more chart")
+        parts.append(folded(title, figure_grid(others, root=root, pages=pages)))
+    return section("Charts", *parts, anchor="charts")
 
 
-def figures_shown(
+def figure_grid(
     figures: Iterable[Figure], *, root: str, pages: Mapping[str, ShownStep] | None = None
 ) -> Markup:
     """The figures side by side; `root` leads from the page to the report's folder.
 
     `pages`: steps to be named.
     """
-    return element(
-        "div", *(_figure(figure, root, pages or {}) for figure in figures), class_="figures"
-    )
+    shown = [_figure(figure, root, pages or {}) for figure in figures]
+    return element("div", *shown, class_="figures")
 
 
 def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup:
-    step = pages.get(figure.step) if figure.step is not None else None
-    of = [linked(step)] if step is not None else []
-    of += [element("span", figure.source, class_="notes")] if figure.source else []
-    caption = element(
-        "figcaption",
-        element("strong", figure.title),
-        *(part for one in of for part in (" ", one)),
-        element("p", figure.note, class_="note") if figure.note else None,
-    )
-    picture = (
-        element(
-            "img",
-            src=f"{root}{figure.path}",
-            alt=figure.alt,
-            width=figure.width,
-            height=figure.height,
-            loading="lazy",
-            class_="own",
-        )
-        if figure.path
-        else None
-    )
-    numbers = _numbers(figure, figure.numbers) if figure.numbers else None
+    class_ = None
+    if figure.width > _COLUMN:
+        class_ = "wide"
     return element(
-        "figure", caption, picture, numbers, class_="wide" if figure.width > _COLUMN else None
+        "figure",
+        _caption(figure, pages),
+        _picture(figure, root),
+        _numbers(figure, figure.numbers),
+        class_=class_,
     )
 
 
-def _numbers(figure: Figure, numbers: Numbers) -> Markup:
-    left_out = f"{counted(numbers.left_out, 'more row')} not shown" if numbers.left_out else None
-    shown = fragment(
-        table(f"Numbers of {figure.title}", numbers.heads, numbers.rows),
-        element("p", left_out, class_="note") if left_out else None,
+def _caption(figure: Figure, pages: Mapping[str, ShownStep]) -> Markup:
+    parts: list[str] = [element("strong", figure.title)]
+    if figure.step is not None and figure.step in pages:
+        parts += (" ", linked(pages[figure.step]))
+    if figure.source:
+        parts += (" ", element("span", figure.source, class_="notes"))
+    return element("figcaption", *parts, optional("p", figure.note, class_="note"))
+
+
+def _picture(figure: Figure, root: str) -> Markup | None:
+    """None for a figure that is only numbers."""
+    if not figure.path:
+        return None
+    return element(
+        "img",
+        src=f"{root}{figure.path}",
+        alt=figure.alt,
+        # Known before it is loaded, so that the page does not jump.
+        width=figure.width,
+        height=figure.height,
+        loading="lazy",
+        class_="own",
     )
-    return shown if figure.path is None else folded("Numbers", shown)
+
+
+def _numbers(figure: Figure, numbers: Numbers | None) -> Markup | None:
+    """The figure as a table, folded below its picture: for those who cannot see that."""
+    if not numbers:
+        return None
+    shown = table(f"Numbers of {figure.title}", numbers.heads, numbers.rows)
+    if numbers.left_out:
+        words = f"{counted(numbers.left_out, 'more row')} not shown"
+        shown = fragment(shown, element("p", words, class_="note"))
+    if figure.path is None:
+        return shown
+    return folded("Numbers", shown)

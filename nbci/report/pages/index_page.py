@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nbci.report.data.wording import headline, outcome, said_of_gates
-from nbci.report.html.markup import Markup, element, fragment
+from nbci.report.html.markup import Markup, element, fragment, item_list
 from nbci.report.html.page import page, time, verdict
 from nbci.report.pages.answers import answer_questions
 from nbci.report.pages.changes import changes_section
+from nbci.report.pages.failure import failures_section
 from nbci.report.pages.figures_section import charts_section, graph_section
 from nbci.report.pages.index.about import (
     about_section,
@@ -16,7 +17,6 @@ from nbci.report.pages.index.about import (
     environment_section,
     parameters_section,
 )
-from nbci.report.pages.index.failed_steps import failures
 from nbci.report.pages.index.gallery import gallery
 from nbci.report.pages.index.metrics_table import metrics_section
 from nbci.report.pages.index.models_section import lineage_section, models_section
@@ -24,13 +24,14 @@ from nbci.report.pages.index.steps_table import steps_section, warnings_section
 from nbci.report.pages.index.verdict_section import answers_section, gates_section
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.records.run_record import RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.material import Material
     from nbci.report.data.view import ShownStep
 
+# A brief report is one that the end of a run waits for; laying out larger graphs takes long.
 _DRAWN_AT_ONCE = 50
 
 
@@ -44,17 +45,16 @@ def index_page(
     record, plan = material.run.record, material.run.plan
     metrics, histories = metrics_section(material, steps)
     figures, pictures = gallery(material, steps)
+    # In the order of a reviewer's questions: may it go out, why, what changed, what is it.
     parts = {
-        "Failure": failures(record, steps),
+        "Failure": failures_section(record, steps),
         "In short": answers_section(answer_questions(material, steps)),
         "Gates": gates_section(record),
         "What changed": changes_section(material.baseline, material.no_baseline),
         "Metrics": metrics,
         "Charts": charts_section(charts, root="", steps=steps),
         "Figures": figures,
-        "Graph": None
-        if material.is_brief and len(steps) > _DRAWN_AT_ONCE
-        else graph_section(steps),
+        "Graph": _graph(material, steps),
         "Steps": steps_section(record, steps),
         "Warnings": warnings_section(record, plan, steps),
         "Model": models_section(material),
@@ -77,40 +77,44 @@ def index_page(
     return {"index.html": content, **histories, **pictures, **drawn}
 
 
+def _graph(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
+    if material.is_brief and len(steps) > _DRAWN_AT_ONCE:
+        return None
+    return graph_section(steps)
+
+
 def _header(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
-    commit = record.git.commit[:10] if record.git and record.git.commit else None
-    branch = record.git.branch if record.git else None
-    facts = (
-        time(record.started_utc) if record.started_utc else None,
-        fragment("run ", element("code", record.run)),
-        fragment("commit ", element("code", commit), f" on {branch}" if branch else "")
-        if commit
-        else None,
-        f"by {record.by or record.user}" if record.by or record.user else None,
-    )
+    sentence = outcome(record, steps)
+    # That the gates let the run pass is what the badge says already.
+    if record.verdict and record.verdict.result != "passed":
+        sentence += said_of_gates(record.verdict)
     return fragment(
         element("h1", record.pipeline, " ", verdict(headline(record))),
-        element("p", outcome(record, steps) + _gates(record), class_="outcome"),
-        element("ul", *(element("li", fact) for fact in facts if fact), class_="facts-line"),
+        element("p", sentence, class_="outcome"),
+        item_list(_facts(record), class_="facts-line"),
     )
 
 
-def _gates(record: RunRecord) -> str:
-    """Return the gates' answer, unless it is a pass, which the badge shows already."""
-    return (
-        said_of_gates(record.verdict)
-        if record.verdict and record.verdict.result != "passed"
-        else ""
-    )
+def _facts(record: RunRecord) -> Iterator[str]:
+    """When, which, of what, by whom: on one line."""
+    if record.started_utc:
+        yield time(record.started_utc)
+    yield fragment("run ", element("code", record.run))
+    git = record.git
+    if git is not None and git.commit:
+        branch = ""
+        if git.branch:
+            branch = f" on {git.branch}"
+        yield fragment("commit ", element("code", git.commit[:10]), branch)
+    person = record.by or record.user
+    if person:
+        yield f"by {person}"
 
 
 def _contents(parts: Mapping[str, Markup]) -> Markup:
     """Links to the parts of the page."""
-    items = [
-        element("li", element("a", title, href=f"#{_anchor(part)}"))
-        for title, part in parts.items()
-    ]
-    return element("nav", element("ul", *items), class_="contents", aria_label="Parts of this page")
+    links = [element("a", title, href=f"#{_anchor(part)}") for title, part in parts.items()]
+    return element("nav", item_list(links), class_="contents", aria_label="Parts of this page")
 
 
 def _anchor(part: Markup) -> str:

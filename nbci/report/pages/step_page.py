@@ -10,24 +10,25 @@ from nbci.formatting.numbers import number
 from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, last_part, short_line
 from nbci.report.html.ansi import coloured
-from nbci.report.html.markup import Markup, element, folded, fragment, table
-from nbci.report.html.page import facts, page, section, time, verdict
+from nbci.report.html.markup import Markup, element, folded, fragment, item_list, optional, table
+from nbci.report.html.page import facts, page, section, table_section, time, verdict
 from nbci.report.html.untrusted import settled
-from nbci.report.pages.cell_changes import summed_up
+from nbci.report.pages.cell_changes import summarize_cell_changes
+from nbci.report.pages.cell_comparison import compare_cells
 from nbci.report.pages.cells import ROOT, CellsOfStep, path_in_run
-from nbci.report.pages.compared import compared
-from nbci.report.pages.failure import explained
+from nbci.report.pages.failure import explain_failure
 from nbci.report.pages.figures_section import charts_section
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import Attempt, RunRecord
     from nbci.report.charts import Figure
     from nbci.report.data.view import ShownStep
-    from nbci.report.pages.compared import CellComparison
+    from nbci.report.pages.cell_comparison import CellComparison
 
 _TRACE_BYTES = 20_000
+_VALUE_LENGTH = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,173 +53,181 @@ def step_page(
 
     The charts' files are the index's.
     """
-    shown = CellsOfStep(step)
-    comparisons = compared(was.step, step) if was and was.step else ()
-    cells = [shown.compared(found) for found in comparisons] or [
-        shown.cell(cell) for cell in step.cells
-    ]
-    header = fragment(
-        element("nav", _neighbours(record, *neighbours), aria_label="Report"),
-        element("h1", step.record.name, " ", verdict(step.word)),
-    )
+    comparisons: Sequence[CellComparison] = ()
+    if was is not None and was.step is not None:
+        comparisons = compare_cells(was.step, step)
+    cells = CellsOfStep(step)
+    shown_cells = list(cells.render(comparisons))
+
     main = fragment(
-        element("p", step.record.reason, class_="reason") if step.record.reason else None,
+        optional("p", step.record.reason, class_="reason"),
         _about(step),
-        section(
-            _what(step), explained(step, root=ROOT, on_page=True), anchor="failure", class_="failed"
-        )
-        if step.record.result == "failed"
-        else None,
-        section(
-            "Warnings",
-            element("ul", *(element("li", text) for text in step.record.warnings)),
-            anchor="warnings",
-        )
-        if step.record.warnings
-        else None,
+        _failure(step),
+        _warnings(step),
         _metrics(step),
         charts_section(charts, root=ROOT),
-        _changes(was, step, comparisons),
-        section("Cells", _whence(record, step), *cells, anchor="cells"),
+        _changes(was, comparisons),
+        section("Cells", _note_on_outputs(record, step), *shown_cells, anchor="cells"),
         _attempts(step),
         _parameters(step),
         _files(step),
     )
-    title = f"{step.record.name}: {step.word} ({record.pipeline})"
-    footer = f"Run {record.run}, nbci {record.nbci}"
-    sheet = shown.album.keep_sheet(f"outputs/{step.stem}/cells.css")
-    whole = page(title, root=ROOT, header=header, main=main, footer=footer, sheet=sheet)
-    return {
-        f"steps/{step.stem}.html": settled(whole.decode(), shown.ids).encode(),
-        **shown.album.files,
-    }
+    content = page(
+        f"{step.record.name}: {step.word} ({record.pipeline})",
+        root=ROOT,
+        header=_header(record, step, *neighbours),
+        main=main,
+        footer=f"Run {record.run}, nbci {record.nbci}",
+        # Its rules are known only now that the cells are rendered.
+        sheet=cells.album.keep_sheet(f"outputs/{step.stem}/cells.css"),
+    )
+    path = f"steps/{step.stem}.html"
+    return {path: settled(content.decode(), cells.ids).encode(), **cells.album.files}
 
 
-def _neighbours(record: RunRecord, before: ShownStep | None, after: ShownStep | None) -> Markup:
+def _header(
+    record: RunRecord, step: ShownStep, before: ShownStep | None, after: ShownStep | None
+) -> Markup:
     links = [element("a", record.pipeline, href="../index.html", rel="up")]
-    for words, rel, step in (("before: ", "prev", before), ("next: ", "next", after)):
-        if step:
-            links.append(
-                element("a", f"{words}{step.record.name}", href=f"{step.stem}.html", rel=rel)
-            )
-    return element("ul", *(element("li", link) for link in links))
-
-
-def _what(step: ShownStep) -> str:
-    return "Where it was interrupted" if step.word == "interrupted" else "What failed"
-
-
-def _about(step: ShownStep) -> Markup:
-    record, usage, planned = step.record, step.record.usage, step.planned
-    return facts(
-        (
-            ("Started", time(record.started_utc)),
-            ("Took", duration(record.seconds)),
-            ("Notebook", element("code", planned.notebook) if planned else None),
-            ("After", ", ".join(planned.after) if planned else None),
-            ("Kernel", " ".join(part for part in (record.kernel, record.kernel_version) if part)),
-            ("CPU time", duration(usage.cpu_seconds) if usage else None),
-            ("Peak memory", size(usage.peak_memory_bytes) if usage else None),
-            ("GPU", usage.gpu if usage else None),
-            ("Peak GPU memory", size(usage.peak_gpu_memory_bytes) if usage else None),
-            ("Host", record.host),
-            ("Ran in", f"run {record.run}" if record.run else None),
-            ("Takes", ", ".join(value.name for value in record.takes)),
-            ("Hands on", ", ".join(value.name for value in record.gives)),
-        )
+    if before is not None:
+        words, address = f"before: {before.record.name}", f"{before.stem}.html"
+        links.append(element("a", words, href=address, rel="prev"))
+    if after is not None:
+        words, address = f"next: {after.record.name}", f"{after.stem}.html"
+        links.append(element("a", words, href=address, rel="next"))
+    return fragment(
+        element("nav", item_list(links), aria_label="Report"),
+        element("h1", step.record.name, " ", verdict(step.word)),
     )
 
 
-def _changes(
-    was: ComparedStep | None, step: ShownStep, comparisons: Sequence[CellComparison]
-) -> Markup | None:
+def _about(step: ShownStep) -> Markup:
+    return facts((*_facts_of_record(step), *_facts_of_usage(step), *_facts_of_values(step)))
+
+
+def _facts_of_record(step: ShownStep) -> Iterator[tuple[str, str]]:
+    record = step.record
+    yield "Started", time(record.started_utc)
+    yield "Took", duration(record.seconds)
+    if step.planned is not None:
+        yield "Notebook", element("code", step.planned.notebook)
+        yield "After", ", ".join(step.planned.after)
+    yield "Kernel", " ".join(filter(None, (record.kernel, record.kernel_version)))
+
+
+def _facts_of_usage(step: ShownStep) -> Iterator[tuple[str, str | None]]:
+    usage = step.record.usage
+    if usage is None:
+        return
+    yield "CPU time", duration(usage.cpu_seconds)
+    yield "Peak memory", size(usage.peak_memory_bytes)
+    yield "GPU", usage.gpu
+    yield "Peak GPU memory", size(usage.peak_gpu_memory_bytes)
+
+
+def _facts_of_values(step: ShownStep) -> Iterator[tuple[str, str | None]]:
+    record = step.record
+    yield "Host", record.host
+    if record.run:
+        yield "Ran in", f"run {record.run}"
+    yield "Takes", ", ".join(value.name for value in record.takes)
+    yield "Hands on", ", ".join(value.name for value in record.gives)
+
+
+def _failure(step: ShownStep) -> Markup | None:
+    if step.record.result != "failed":
+        return None
+    title = "What failed"
+    if step.word == "interrupted":
+        title = "Where it was interrupted"
+    shown = explain_failure(step, root=ROOT, on_page=True)
+    return section(title, shown, anchor="failure", class_="failed")
+
+
+def _warnings(step: ShownStep) -> Markup | None:
+    if not step.record.warnings:
+        return None
+    return section("Warnings", item_list(step.record.warnings), anchor="warnings")
+
+
+def _metrics(step: ShownStep) -> Markup | None:
+    rows = [(metric.name, number(metric.value), metric.source) for metric in step.record.metrics]
+    heads = ("Metric", "Value", "From")
+    return table_section("Metrics", "Metrics of this step", heads, rows, anchor="metrics")
+
+
+def _changes(was: ComparedStep | None, comparisons: Sequence[CellComparison]) -> Markup | None:
     if was is None:
         return None
     if was.step is None:
         found = element("p", f"This step is new: it is not in {was.title}.")
     else:
-        found = summed_up(comparisons, was.title, outputs_known=was.step.is_from_notebook)
+        known = was.step.is_from_notebook
+        found = summarize_cell_changes(comparisons, was.title, outputs_known=known)
     return section("Changes since the baseline", found, anchor="changes")
 
 
-def _whence(record: RunRecord, step: ShownStep) -> Markup | None:
+def _note_on_outputs(record: RunRecord, step: ShownStep) -> Markup | None:
     """Why cells are shown without what they printed, where they are."""
     if step.is_from_notebook:
         return None
     if step.record.result == "reused" and step.record.run:
-        said = f"What these cells printed is in run {step.record.run}, and not on this machine. If it was pushed there, "
-        fetch = element("code", f"nbci pull {record.run} && nbci report {record.run}")
-        return element("p", said, fetch, " fetches and shows it.", class_="note")
-    return element(
-        "p",
-        "There is no executed notebook of this step; these are its cells as planned.",
-        class_="note",
-    )
-
-
-def _metrics(step: ShownStep) -> Markup | None:
-    rows = [(metric.name, number(metric.value), metric.source) for metric in step.record.metrics]
-    if not rows:
-        return None
-    return section(
-        "Metrics",
-        table("Metrics of this step", ("Metric", "Value", "From"), rows),
-        anchor="metrics",
-    )
+        where = f"What these cells printed is in run {step.record.run}, and not on this machine."
+        command = element("code", f"nbci pull {record.run} && nbci report {record.run}")
+        words = (where, " If it was pushed there, ", command, " fetches and shows it.")
+        return element("p", *words, class_="note")
+    words_of_plan = "There is no executed notebook of this step; these are its cells as planned."
+    return element("p", words_of_plan, class_="note")
 
 
 def _attempts(step: ShownStep) -> Markup | None:
-    if len(step.record.attempts) < 2:
+    """Every attempt; nothing for a step that passed or failed at its first."""
+    attempts = step.record.attempts
+    if len(attempts) < 2:
         return None
-    rows = [
-        (
-            str(attempt.number),
-            verdict(attempt.result),
-            duration(attempt.seconds),
-            attempt.failure.message if attempt.failure else "",
-            element("code", path_in_run(step, attempt.notebook)) if attempt.notebook else "",
-        )
-        for attempt in step.record.attempts
-    ]
-    traces = [
-        folded(
-            f"Traceback of attempt {attempt.number}",
-            element("pre", coloured(last_part(trace, _TRACE_BYTES)), tabindex=0),
-        )
-        for attempt in step.record.attempts[:-1]
-        if attempt.failure and (trace := attempt.failure.traceback)
-    ]
-    shown = table("Attempts at this step", ("Attempt", "Result", "Took", "Why", "Notebook"), rows)
-    return section("Attempts", shown, *traces, anchor="attempts")
+    heads = ("Attempt", "Result", "Took", "Why", "Notebook")
+    rows = [_attempt_row(step, attempt) for attempt in attempts]
+    shown = table("Attempts at this step", heads, rows)
+    # The last attempt's traceback is part of the failure above.
+    return section("Attempts", shown, *map(_traceback, attempts[:-1]), anchor="attempts")
+
+
+def _attempt_row(step: ShownStep, attempt: Attempt) -> tuple[str, ...]:
+    why, notebook = "", ""
+    if attempt.failure:
+        why = attempt.failure.message
+    if attempt.notebook:
+        notebook = element("code", path_in_run(step, attempt.notebook))
+    return (
+        str(attempt.number),
+        verdict(attempt.result),
+        duration(attempt.seconds),
+        why,
+        notebook,
+    )
+
+
+def _traceback(attempt: Attempt) -> Markup | None:
+    if attempt.failure is None or not attempt.failure.traceback:
+        return None
+    text = coloured(last_part(attempt.failure.traceback, _TRACE_BYTES))
+    return folded(f"Traceback of attempt {attempt.number}", element("pre", text, tabindex=0))
 
 
 def _parameters(step: ShownStep) -> Markup | None:
-    rows = [
-        (name, element("code", short_line(as_json(value), 300)))
-        for name, value in (step.record.params or {}).items()
-    ]
-    if not rows:
-        return None
-    return section(
-        "Parameters", table("Parameters of this step", ("Name", "Value"), rows), anchor="parameters"
-    )
+    rows = []
+    for name, value in (step.record.params or {}).items():
+        rows.append((name, element("code", short_line(as_json(value), _VALUE_LENGTH))))
+    caption = "Parameters of this step"
+    return table_section("Parameters", caption, ("Name", "Value"), rows, anchor="parameters")
 
 
 def _files(step: ShownStep) -> Markup | None:
-    rows = [
-        (
-            element("code", file.path),
-            what,
-            size(file.bytes),
-            str(file.files),
-            element("code", file.digest),
-        )
-        for what, files in (("read", step.record.deps), ("written", step.record.outs))
-        for file in files
-    ]
-    if not rows:
-        return None
+    rows = []
+    for role, files in (("read", step.record.deps), ("written", step.record.outs)):
+        for file in files:
+            path, digest = element("code", file.path), element("code", file.digest)
+            rows.append((path, role, size(file.bytes), str(file.files), digest))
+    caption = "Files that this step read and wrote"
     heads = ("Path", "Was", "Size", "Files", "Digest")
-    return section(
-        "Files", table("Files that this step read and wrote", heads, rows), anchor="files"
-    )
+    return table_section("Files", caption, heads, rows, anchor="files")

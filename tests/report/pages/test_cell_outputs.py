@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from nbci.report.html.pictures import Album
-from nbci.report.pages.cell_outputs import OutputPlace, rendered
+from nbci.report.pages.cell_outputs import OutputPlace, render_outputs
 from tests.report import report_samples as samples
 from tests.report.report_pages import Page
 
@@ -25,7 +25,7 @@ def place(album: Album) -> OutputPlace:
 
 def drawn(*outputs: Any) -> tuple[str, dict[str, bytes]]:
     album = Album(root="../")
-    markup = "".join(rendered(outputs, place(album)))
+    markup = "".join(render_outputs(outputs, place(album)))
     Page(markup)
     return markup, album.files
 
@@ -169,7 +169,7 @@ def test_coloured_text_keeps_its_colours() -> None:
 def test_colours_of_a_styler_become_a_style_sheet() -> None:
     html = "<style>#T_1_row0_col0 {background-color: #08306b; width: 9em}</style><table><td id='T_1_row0_col0'>1</td>"
     album = Album(root="../")
-    markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
+    markup = "".join(render_outputs([samples.shown({"text/html": html})], place(album)))
     assert '<td id="u-T_1_row0_col0">1</td>' in markup
     assert album.keep_sheet("outputs/s/cells.css") == "../outputs/s/cells.css"
     assert album.files == {
@@ -180,7 +180,7 @@ def test_colours_of_a_styler_become_a_style_sheet() -> None:
 def test_a_styler_that_is_shown_twice_has_its_colours_twice() -> None:
     html = "<style>#T_1_row0_col0 {background: red}</style><table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
     album = Album(root="../")
-    markup = "".join(rendered([samples.shown({"text/html": html})] * 3, place(album)))
+    markup = "".join(render_outputs([samples.shown({"text/html": html})] * 3, place(album)))
     assert [f'<td id="u-T_1{at}_row0_col0">' in markup for at in ("", "-2", "-3")] == [True] * 3
     assert [rule.partition(" ")[0] for rule in album.rules] == [
         f"#u-T_1{at}_row0_col0" for at in ("", "-2", "-3")
@@ -194,14 +194,14 @@ def test_colours_written_into_html_become_classes() -> None:
         + "</table>"
     )
     album = Album(root="../")
-    markup = "".join(rendered([samples.shown({"text/html": html})], place(album)))
+    markup = "".join(render_outputs([samples.shown({"text/html": html})], place(album)))
     assert markup.count('<td class="u-look-1">1</td>') == 2
     assert album.rules == [".u-look-1 { background: #ffff00; color: #000000; }"]
 
 
 def test_table_of_pandas_needs_no_style_sheet() -> None:
     album = Album(root="../")
-    rendered(
+    render_outputs(
         [samples.shown({"text/html": samples.FRAME.replace(' style="color: red"', "")})],
         place(album),
     )

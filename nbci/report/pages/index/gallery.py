@@ -15,18 +15,19 @@ from nbci.formatting.numbers import counted
 from nbci.formatting.text import short_line
 from nbci.plan.alignment import aligned
 from nbci.report.data.view import name_of, shown_steps
-from nbci.report.html.markup import Markup, element, folded
+from nbci.report.html.markup import Markup, element, folded, optional
 from nbci.report.html.page import section
 from nbci.report.html.pictures import Album, BrokenPicture
-from nbci.report.pages.compared import looks_same, pictures_of
+from nbci.report.pages.cell_comparison import find_pictures, looks_same
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.report.data.material import Baseline, Material
     from nbci.report.data.view import ShownCell, ShownStep
-    from nbci.report.pages.compared import Picture
+    from nbci.report.pages.cell_comparison import Picture
 
+# The page is the first that a reviewer loads; the steps' pages have all figures.
 _UNFOLDED = 12
 _MOST = 60
 _LOOKED_AT = 300
@@ -43,12 +44,12 @@ class _Pair:
 
     @property
     def is_same(self) -> bool:
-        return (
-            self.now is not None and self.before is not None and looks_same(self.before, self.now)
-        )
+        if self.now is None or self.before is None:
+            return False
+        return looks_same(self.before, self.now)
 
     @property
-    def named(self) -> str:
+    def place(self) -> str:
         return f"{self.step.record.name}, {name_of(self.cell).lower()}"
 
     @property
@@ -65,101 +66,124 @@ def gallery(
     pairs = list(islice(_pairs(material.baseline, with_page), _LOOKED_AT))
     if not pairs:
         return None, {}
-    differing = [pair for pair in pairs if not pair.is_same]
-    same = [pair for pair in pairs if pair.is_same][: max(_MOST - len(differing), 0)]
+
+    differing: list[_Pair] = []
+    same: list[_Pair] = []
+    for pair in pairs:
+        if pair.is_same:
+            same.append(pair)
+        else:
+            differing.append(pair)
+    differing = differing[:_MOST]
+    same = same[: _MOST - len(differing)]
+
     compared = material.baseline is not None
     album = Album(root="")
+    more, others = differing[_UNFOLDED:], counted(len(differing) - _UNFOLDED, "more figure")
     parts = [
         _figures(differing[:_UNFOLDED], album, compared=compared),
-        _folded(differing[_UNFOLDED:_MOST], "more figure", album, compared=compared),
-        _folded(same, "figure", album, " as before", compared=False),
-        element("p", "There are more figures on the steps' pages.", class_="note")
-        if len(pairs) > len(differing[:_MOST]) + len(same) or len(pairs) == _LOOKED_AT
-        else None,
+        _folded(others, more, album, compared=compared),
+        _folded(f"{counted(len(same), 'figure')} as before", same, album, compared=False),
     ]
+    if len(pairs) > len(differing) + len(same) or len(pairs) == _LOOKED_AT:
+        words = "There are more figures on the steps' pages."
+        parts.append(element("p", words, class_="note"))
     return section("Figures", *parts, anchor="figures"), album.files
 
 
-def _folded(
-    pairs: Sequence[_Pair], noun: str, album: Album, ending: str = "", *, compared: bool
-) -> Markup | None:
+def _folded(title: str, pairs: Sequence[_Pair], album: Album, *, compared: bool) -> Markup | None:
     if not pairs:
         return None
-    return folded(f"{counted(len(pairs), noun)}{ending}", _figures(pairs, album, compared=compared))
+    return folded(title, _figures(pairs, album, compared=compared))
 
 
 def _figures(pairs: Iterable[_Pair], album: Album, *, compared: bool) -> Markup:
-    return element(
-        "div", *(_figure(pair, album, compared=compared) for pair in pairs), class_="gallery"
-    )
+    figures = [_figure(pair, album, compared=compared) for pair in pairs]
+    return element("div", *figures, class_="gallery")
 
 
 def _figure(pair: _Pair, album: Album, *, compared: bool) -> Markup:
-    link = element("a", pair.named, href=f"{pair.step.page}#{pair.cell.anchor}")
-    title = element(
-        "p", link, " ", element("code", short_line(pair.cell.first_line, 60)), class_="note"
-    )
-    now, before = pair.now, pair.before
-    now_at, before_at = (
-        f"{pair.stem}-{now.output if now else 0}",
-        f"{pair.stem}-before-{before.at if before else 0}",
-    )
+    link = element("a", pair.place, href=f"{pair.step.page}#{pair.cell.anchor}")
+    first_line = element("code", short_line(pair.cell.first_line, 60))
+    title = element("p", link, " ", first_line, class_="note")
     if not compared:
-        return element("div", title, _image(pair, now, now_at, album), class_="pair")
-    sides = (
-        _image(pair, before, before_at, album, "Baseline"),
-        _image(pair, now, now_at, album, "This run"),
+        return element("div", title, _image(pair, album), class_="pair")
+    sides = element(
+        "div", _baseline_image(pair, album), _image(pair, album, "This run"), class_="sides"
     )
-    return element("div", title, element("div", *sides, class_="sides"), class_="pair compared")
+    return element("div", title, sides, class_="pair compared")
 
 
-def _image(pair: _Pair, shown: Picture | None, stem: str, album: Album, whose: str = "") -> Markup:
-    caption = element("figcaption", whose) if whose else None
-    if shown is None:
-        return element("figure", caption, element("p", "no such figure", class_="missing"))
+def _image(pair: _Pair, album: Album, whose: str = "") -> Markup:
+    if pair.now is None:
+        return _no_figure(whose)
+    return _picture(pair, pair.now, f"{pair.stem}-{pair.now.output}", album, whose)
+
+
+def _baseline_image(pair: _Pair, album: Album) -> Markup:
+    if pair.before is None:
+        return _no_figure("Baseline")
+    stem = f"{pair.stem}-before-{pair.before.at}"
+    return _picture(pair, pair.before, stem, album, "Baseline")
+
+
+def _no_figure(whose: str) -> Markup:
+    missing = element("p", "no such figure", class_="missing")
+    return element("figure", optional("figcaption", whose), missing)
+
+
+def _picture(pair: _Pair, picture: Picture, stem: str, album: Album, whose: str) -> Markup:
+    caption = optional("figcaption", whose)
     try:
-        address = album.keep(stem, shown.mime, shown.data)
+        address = album.keep(stem, picture.mime, picture.data)
     except BrokenPicture as error:
-        return element(
-            "figure", caption, element("p", f"it cannot be shown, {error}", class_="missing")
-        )
-    what = f"{whose}: figure" if whose else "Figure"
-    alt = short_line(f"{what} of {pair.named}: {pair.cell.first_line}", 200)
+        missing = element("p", f"it cannot be shown, {error}", class_="missing")
+        return element("figure", caption, missing)
+    what = "Figure"
+    if whose:
+        what = f"{whose}: figure"
+    alt = short_line(f"{what} of {pair.place}: {pair.cell.first_line}", 200)
     return element("figure", caption, element("img", src=address, alt=alt, loading="lazy"))
 
 
-def _pairs(baseline: Baseline | None, steps: Sequence[ShownStep]) -> Iterator[_Pair]:
-    drawing = [
-        step
-        for step in steps
-        if any(True for cell in step.cells for _ in pictures_of(cell.outputs))
-    ]
-    before = _baseline_steps(baseline, drawing) if baseline is not None else {}
+# -------------------------------------------------------------------------------------- pairs
+def _pairs(baseline: Baseline | None, steps: Iterable[ShownStep]) -> Iterator[_Pair]:
+    drawing = [step for step in steps if any(map(_draws, step.cells))]
+    before: Mapping[str, ShownStep] = {}
+    if baseline is not None:
+        before = _baseline_steps(baseline, drawing)
+
     for step in drawing:
-        partners = (
-            _partners(before[step.record.name].cells, step.cells)
-            if step.record.name in before
-            else {}
-        )
+        earlier: Mapping[int, ShownCell] = {}
+        if step.record.name in before:
+            earlier = _earlier_cells(before[step.record.name].cells, step.cells)
         for at, cell in enumerate(step.cells):
-            old = pictures_of(partners[at].outputs if at in partners else ())
-            for now, then in zip_longest(pictures_of(cell.outputs), old):
+            old: Iterable[Picture] = ()
+            if at in earlier:
+                old = find_pictures(earlier[at].outputs)
+            for now, then in zip_longest(find_pictures(cell.outputs), old):
                 yield _Pair(step=step, cell=cell, now=now, before=then)
 
 
-def _baseline_steps(baseline: Baseline, drawing: Sequence[ShownStep]) -> Mapping[str, ShownStep]:
+def _draws(cell: ShownCell) -> bool:
+    return next(find_pictures(cell.outputs), None) is not None
+
+
+def _baseline_steps(baseline: Baseline, drawing: Iterable[ShownStep]) -> Mapping[str, ShownStep]:
     """Return the baseline's steps of those names; others would cost reading their notebooks."""
     names = {step.record.name for step in drawing}
     record, plan = baseline.run.record, baseline.run.plan
+    recorded = tuple(step for step in record.steps if step.name in names)
+    planned = tuple(step for step in plan.steps if step.name in names)
     steps = shown_steps(
-        replace(record, steps=tuple(step for step in record.steps if step.name in names)),
-        replace(plan, steps=tuple(step for step in plan.steps if step.name in names)),
-        baseline.run.notebooks,
+        replace(record, steps=recorded), replace(plan, steps=planned), baseline.run.notebooks
     )
     return {step.record.name: step for step in steps}
 
 
-def _partners(before: Sequence[ShownCell], after: Sequence[ShownCell]) -> dict[int, ShownCell]:
-    """The earlier cell that each cell was."""
+def _earlier_cells(
+    before: Sequence[ShownCell], after: Sequence[ShownCell]
+) -> Mapping[int, ShownCell]:
+    """The cell of the baseline that each cell was, by its index."""
     pairs = aligned([cell.source for cell in before], [cell.source for cell in after])
     return {new: before[old] for old, new in pairs if old is not None and new is not None}

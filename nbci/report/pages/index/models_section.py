@@ -11,14 +11,14 @@ from nbci.git.branches import allows
 from nbci.pipeline.models import models_of
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
-from nbci.report.html.markup import Markup, element, folded, fragment, table
-from nbci.report.html.page import facts, linked, section
+from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
+from nbci.report.html.page import facts, left_out_note, linked, section
 from nbci.report.html.untrusted import from_markdown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nbci.pipeline.models import Model, Tensor
+    from nbci.pipeline.models import Model
     from nbci.records.manifest import EvidenceStep
     from nbci.records.run_record import FileRef, RunRecord
     from nbci.registry.lineage import Lineage
@@ -29,97 +29,97 @@ _NAMED = 8
 _OUTS = 20
 _STEPS = 50
 _DATA = 100
+_NAME_LENGTH = 120
+_PATH_LENGTH = 200
 
 
+# ------------------------------------------------------------------------------------- models
 def models_section(material: Material) -> Markup | None:
     """Each model of the pipeline, as far as the run made it."""
     record = material.run.record
-    outs = _outs(record)
-    shown = [
-        _model(
-            model,
-            files,
-            record,
-            [
-                release
-                for release in material.releases
-                if release.model.rpartition(":")[2] == model.name
-            ],
-        )
-        for model in models_of(material.run.plan.models)
-        if (files := [ref for path in model.paths for ref in _of(path, outs)])
-    ]
-    return (
-        section("Model" if len(shown) == 1 else "Models", *shown, anchor="models")
-        if shown
-        else None
-    )
+    shown = []
+    for model in models_of(material.run.plan.models):
+        files = list(_files_of(model, record))
+        if files:
+            releases = _releases_of(model, material)
+            shown.append(_model(model, files, record, releases))
+    if not shown:
+        return None
+    title = "Model"
+    if len(shown) > 1:
+        title = "Models"
+    return section(title, *shown, anchor="models")
+
+
+def _files_of(model: Model, record: RunRecord) -> Iterator[FileRef]:
+    """The outs that are the model's paths or contain them."""
+    # A later step may write an out that an earlier one wrote: it is the last that counts.
+    outs = {ref.path: ref for step in record.steps for ref in step.outs}
+    for path in model.paths:
+        for ref in outs.values():
+            if _is_within(path, ref.path):
+                yield ref
+
+
+def _releases_of(model: Model, material: Material) -> list[Release]:
+    # GTO writes an artifact of a folder as `folder:name`.
+    return [it for it in material.releases if it.model.rpartition(":")[2] == model.name]
 
 
 def _model(
     model: Model, files: Sequence[FileRef], record: RunRecord, releases: Sequence[Release]
 ) -> Markup:
-    promoted = ", ".join(
-        f"{it.version}, in {it.stage}" if it.stage else it.version for it in releases
+    how_to_release = None
+    if not releases and _may_be_released(model, record):
+        how_to_release = element("code", f"nbci promote {record.run}")
+    pairs = (
+        ("Stage", _stage(model)),
+        ("Released as", ", ".join(map(_version_and_stage, releases))),
+        ("Release it", how_to_release),
+        ("Framework", model.framework),
+        ("Files", fragment(*map(_file, files))),
+        *_tensors(model, "inputs", "Takes"),
+        *_tensors(model, "outputs", "Gives"),
     )
-    to_do = (
-        element("code", f"nbci promote {record.run}")
-        if not releases and _may_be_released(model, record)
-        else None
-    )
-    said = facts(
-        (
-            (
-                "Stage",
-                f"{model.stage}, from {' or '.join(model.branches)}"
-                if model.stage and model.branches
-                else model.stage,
-            ),
-            ("Released as", promoted),
-            ("Release it", to_do),
-            ("Framework", model.framework),
-            ("Files", fragment(*(_file(ref) for ref in files))),
-            *(
-                (f"Takes {tensor.name}", str(tensor).partition(": ")[2])
-                for tensor in _tensors(model, "inputs")
-            ),
-            *(
-                (f"Gives {tensor.name}", str(tensor).partition(": ")[2])
-                for tensor in _tensors(model, "outputs")
-            ),
-        )
-    )
-    description = element("p", model.description) if model.description else None
     return fragment(
-        element("h3", model.name), description, said, *(_card(release) for release in releases)
+        element("h3", model.name),
+        optional("p", model.description),
+        facts(pairs),
+        *map(_card, releases),
     )
+
+
+def _stage(model: Model) -> str | None:
+    if model.stage and model.branches:
+        return f"{model.stage}, from {' or '.join(model.branches)}"
+    return model.stage
+
+
+def _version_and_stage(release: Release) -> str:
+    if not release.stage:
+        return release.version
+    return f"{release.version}, in {release.stage}"
 
 
 def _may_be_released(model: Model, record: RunRecord) -> bool:
     """As far as the record tells: `nbci promote` asks for more."""
     git, verdict = record.git, record.verdict
-    if (
-        record.result != "passed"
-        or git is None
-        or git.dirty
-        or (verdict is not None and verdict.refuses)
-    ):
+    if record.result != "passed" or git is None or git.dirty:
+        return False
+    if verdict is not None and verdict.refuses:
         return False
     return not model.branches or (git.branch is not None and allows(model.branches, git.branch))
 
 
-def _tensors(model: Model, side: Literal["inputs", "outputs"]) -> Sequence[Tensor]:
+def _tensors(
+    model: Model, side: Literal["inputs", "outputs"], verb: str
+) -> Iterator[tuple[str, str]]:
     signature = model.signature
-    return () if signature is None or isinstance(signature, str) else getattr(signature, side)
-
-
-def _card(release: Release) -> Markup | None:
-    if not release.card:
-        return None
-    return folded(
-        f"Card of {release.model} {release.version}",
-        element("div", from_markdown(release.card), class_="rich prose"),
-    )
+    # A string is the path of a file that has the signature.
+    if signature is None or isinstance(signature, str):
+        return
+    for tensor in getattr(signature, side):
+        yield f"{verb} {tensor.name}", str(tensor).partition(": ")[2]
 
 
 def _file(ref: FileRef) -> Markup:
@@ -127,15 +127,14 @@ def _file(ref: FileRef) -> Markup:
     return element("div", element("code", ref.path), f" {size(ref.bytes)}", digest)
 
 
-def _outs(record: RunRecord) -> dict[str, FileRef]:
-    return {ref.path: ref for step in record.steps for ref in step.outs}
+def _card(release: Release) -> Markup | None:
+    if not release.card:
+        return None
+    text = element("div", from_markdown(release.card), class_="rich prose")
+    return folded(f"Card of {release.model} {release.version}", text)
 
 
-def _of(path: str, outs: Mapping[str, FileRef]) -> list[FileRef]:
-    """Return the out that has this path or contains it."""
-    return [ref for out, ref in outs.items() if path == out or path.startswith(f"{out}/")]
-
-
+# ------------------------------------------------------------------------------------ lineage
 def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | None:
     """Return what the models were made from: the steps behind them, and data from outside.
 
@@ -144,98 +143,98 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     run = material.run
     evidence = evidence_steps(run.plan, run.record)
     models = {model.name: model.paths for model in models_of(run.plan.models)}
-    made = [ref.path for step in evidence for ref in step.outs]
-    if not made and not models:
+    written = [ref.path for step in evidence for ref in step.outs]
+    if not written and not models:
         return None
+
     lineage = lineage_of(evidence, models)
-    starts = [
-        node
-        for node in lineage.nodes
-        if node.startswith("model:") and lineage.next_to(node, up=True)
-    ]
-    starts = starts or [f"file:{path}" for path in made[:_OUTS]]
-    behind = _behind(lineage, starts)
-    used = [step for step in evidence if f"step:{step.name}" in behind]
+    starts = _models_with_causes(lineage) or [f"file:{path}" for path in written[:_OUTS]]
+    causes = _causes_of(lineage, starts)
+    used = [step for step in evidence if f"step:{step.name}" in causes]
     if not used:
         return None
-    shown = {step.record.name: step for step in steps}
-    rows = [_step_row(step, lineage, shown, run.record.run) for step in used[-_STEPS:]]
-    of = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
+
+    pages = {step.record.name: step for step in steps}
+    names = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
-    return section(
-        "Lineage",
-        element("p", f"What {short_line(of, 200)} was made from.", class_="since"),
+    # The last steps are those nearest to the model.
+    rows = [_step_row(step, lineage, pages, run.record.run) for step in used[-_STEPS:]]
+    parts = [
+        element("p", f"What {short_line(names, 200)} was made from.", class_="since"),
         table("The steps behind it", heads, rows, is_stacked=True),
-        element("p", f"… and {counted(len(used) - _STEPS, 'earlier step')}.", class_="note")
-        if len(used) > _STEPS
-        else None,
-        _outside(used, made),
-        anchor="lineage",
-    )
-
-
-def _outside(used: Sequence[EvidenceStep], made: Sequence[str]) -> Markup | None:
-    """The files that the steps read and that none of them wrote."""
-    found = {ref.path: ref for step in used for ref in step.deps if not _is_made(ref.path, made)}
-    if not found:
-        return None
-    rows = [
-        (
-            element("code", short_line(path, 200)),
-            size(ref.bytes),
-            str(ref.files),
-            element("code", ref.digest),
-        )
-        for path, ref in found.items()
     ]
-    shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
-    more = (
-        element("p", f"… and {len(rows) - _DATA:,} more.", class_="note")
-        if len(rows) > _DATA
-        else None
-    )
-    return fragment(element("h3", "Data from outside"), shown, more)
+    if len(used) > _STEPS:
+        words = f"… and {counted(len(used) - _STEPS, 'earlier step')}."
+        parts.append(element("p", words, class_="note"))
+    return section("Lineage", *parts, _outside_data(used, written), anchor="lineage")
 
 
-def _behind(lineage: Lineage, starts: Sequence[str]) -> set[str]:
+def _models_with_causes(lineage: Lineage) -> list[str]:
+    models = [node for node in lineage.nodes if node.startswith("model:")]
+    return [node for node in models if lineage.next_to(node, up=True)]
+
+
+def _causes_of(lineage: Lineage, starts: Sequence[str]) -> set[str]:
     """Everything that leads to these nodes."""
     causes: dict[str, list[str]] = {}
     for edge in lineage.edges:
         causes.setdefault(edge.target, []).append(edge.source)
+
     found, waiting = set(starts), list(starts)
     while waiting:
-        fresh = [name for name in causes.get(waiting.pop(), ()) if name not in found]
-        found.update(fresh)
-        waiting += fresh
+        for name in causes.get(waiting.pop(), ()):
+            if name not in found:
+                found.add(name)
+                waiting.append(name)
     return found
 
 
 def _step_row(
-    step: EvidenceStep, lineage: Lineage, shown: Mapping[str, ShownStep], this_run: str
+    step: EvidenceStep, lineage: Lineage, pages: Mapping[str, ShownStep], this_run: str
 ) -> tuple[str, ...]:
-    """Values by the step that gave them."""
-    taken = [
-        f"{', '.join(edge.values)} from {lineage.nodes[edge.source].name}"
-        for edge in lineage.next_to(f"step:{step.name}", up=True)
-        if edge.values
-    ]
-    params = [
-        f"{name} = {short_line(as_json(value), 40)}" for name, value in (step.params or {}).items()
-    ]
-    made = "this run" if step.run == this_run else element("code", step.run or "")
+    edges = [edge for edge in lineage.next_to(f"step:{step.name}", up=True) if edge.values]
+    taken = [f"{', '.join(it.values)} from {lineage.nodes[it.source].name}" for it in edges]
+    params = []
+    for name, value in (step.params or {}).items():
+        params.append(f"{name} = {short_line(as_json(value), 40)}")
+
+    name_or_link: str = step.name
+    if step.name in pages:
+        name_or_link = linked(pages[step.name])
+    made_in = "this run"
+    if step.run != this_run:
+        made_in = element("code", step.run or "")
     return (
-        linked(shown[step.name]) if step.name in shown else step.name,
+        name_or_link,
         "; ".join(taken),
-        _some(ref.path for ref in step.deps),
-        _some(ref.path for ref in step.outs),
-        _some(params),
-        made,
+        _list_names(ref.path for ref in step.deps),
+        _list_names(ref.path for ref in step.outs),
+        _list_names(params),
+        made_in,
     )
 
 
-def _some(names: Iterable[str]) -> str:
-    return listed([short_line(name, 120) for name in names], _NAMED)
+def _outside_data(used: Sequence[EvidenceStep], written: Sequence[str]) -> Markup | None:
+    """The files that the steps read and that none of them wrote."""
+    found: dict[str, FileRef] = {}
+    for step in used:
+        for ref in step.deps:
+            if not any(_is_within(ref.path, out) for out in written):
+                found[ref.path] = ref
+    if not found:
+        return None
+
+    rows = []
+    for path, ref in found.items():
+        name, digest = element("code", short_line(path, _PATH_LENGTH)), element("code", ref.digest)
+        rows.append((name, size(ref.bytes), str(ref.files), digest))
+    shown = table("Data from outside", ("Path", "Size", "Files", "MD5"), rows[:_DATA])
+    return fragment(element("h3", "Data from outside"), shown, left_out_note(len(rows), _DATA))
 
 
-def _is_made(path: str, made: Sequence[str]) -> bool:
-    return any(path == out or path.startswith(f"{out}/") for out in made)
+def _is_within(path: str, out: str) -> bool:
+    return path == out or path.startswith(f"{out}/")
+
+
+def _list_names(names: Iterable[str]) -> str:
+    return listed([short_line(name, _NAME_LENGTH) for name in names], _NAMED)

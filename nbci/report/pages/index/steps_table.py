@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
 from nbci.report.data.wording import warnings
-from nbci.report.html.markup import Markup, element, folded, fragment, table
+from nbci.report.html.markup import Markup, element, folded, fragment, item_list, table
 from nbci.report.html.page import linked, section, verdict
 
 if TYPE_CHECKING:
@@ -20,59 +20,72 @@ if TYPE_CHECKING:
 
 _UNFOLDED = 60
 _FIRST = 10
+_HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
 
 
 def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     """Each step with its state, time and why; of very many, first those that are worth a look."""
-    heads = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
+    # Where all steps have the same kernel, the environment's part of the page names it.
     kernels = {_kernel(step) for step in steps} - {""}
-    rows = {step.stem: _row(step, _kernel(step) if len(kernels) > 1 else "") for step in steps}
-    shown = table("Steps", heads, rows.values(), class_="steps")
+    rows = {step.stem: _row(step, with_kernel=len(kernels) > 1) for step in steps}
+    shown = table("Steps", _HEADS, rows.values(), class_="steps")
     if len(steps) > _UNFOLDED:
         first = [rows[step.stem] for step in _worth_a_look(steps)]
-        slowest = fragment(
+        shown = fragment(
             element("h3", "Failed, and slowest"),
-            table("Failed, and slowest", heads, first, class_="steps"),
+            table("Failed, and slowest", _HEADS, first, class_="steps"),
+            folded(f"All {len(steps):,} steps", shown),
         )
-        shown = fragment(slowest, folded(f"All {len(steps):,} steps", shown))
-    return section("Steps", shown, _later(record, steps), anchor="steps")
+    return section("Steps", shown, _note_on_pages(record, steps), anchor="steps")
 
 
 def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
-    failed = [step for step in steps if step.record.result == "failed"][:_FIRST]
-    ran = [step for step in steps if step.record.result == "passed"]
-    return [*failed, *heapq.nlargest(_FIRST, ran, key=lambda step: step.record.seconds or 0.0)]
+    failed = [step for step in steps if step.record.result == "failed"]
+    passed = [step for step in steps if step.record.result == "passed"]
+    slowest = heapq.nlargest(_FIRST, passed, key=lambda step: step.record.seconds or 0.0)
+    return [*failed[:_FIRST], *slowest]
 
 
-def _row(step: ShownStep, kernel: str) -> tuple[str, ...]:
+def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
     record = step.record
+    attempts, memory, kernel = "", "", ""
+    if len(record.attempts) > 1:
+        attempts = str(len(record.attempts))
+    if record.usage:
+        memory = size(record.usage.peak_memory_bytes)
+    if with_kernel:
+        kernel = _kernel(step)
     return (
         linked(step),
         verdict(step.word),
         duration(record.seconds),
-        str(len(record.attempts)) if len(record.attempts) > 1 else "",
-        size(record.usage.peak_memory_bytes) if record.usage else "",
+        attempts,
+        memory,
         kernel,
-        _remark(step),
+        _why(step),
     )
 
 
 def _kernel(step: ShownStep) -> str:
-    return " ".join(part for part in (step.record.kernel, step.record.kernel_version) if part)
+    return " ".join(filter(None, (step.record.kernel, step.record.kernel_version)))
 
 
-def _later(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
+def _why(step: ShownStep) -> str:
+    why = step.record.reason or ""
+    if not why and step.record.result == "reused":
+        why = f"ran in run {step.record.run}"
+    disabled = ""
+    if step.is_unwanted:
+        disabled = "report disabled"
+    return "; ".join(filter(None, (why, disabled)))
+
+
+def _note_on_pages(record: RunRecord, steps: Sequence[ShownStep]) -> Markup | None:
+    """Why the names of reused steps are no links."""
     if not any(step.is_left_for_later and not step.is_unwanted for step in steps):
         return None
     command = element("code", f"nbci report {record.run}")
     return element("p", "Pages of reused steps are made when asked for: ", command, class_="note")
-
-
-def _remark(step: ShownStep) -> str:
-    why = step.record.reason or (
-        f"ran in run {step.record.run}" if step.record.result == "reused" else ""
-    )
-    return "; ".join(part for part in (why, "report disabled" if step.is_unwanted else "") if part)
 
 
 def warnings_section(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) -> Markup | None:
@@ -80,6 +93,4 @@ def warnings_section(record: RunRecord, plan: Plan, steps: Sequence[ShownStep]) 
     found = warnings(record, plan, steps)
     if not found:
         return None
-    return section(
-        "Warnings", element("ul", *(element("li", text) for text in found)), anchor="warnings"
-    )
+    return section("Warnings", item_list(found), anchor="warnings")
