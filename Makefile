@@ -23,7 +23,7 @@ TEST := $(VENV)/.installed-for-test
 # apart from $(VENV): nbci takes a uv that is beside its interpreter, and is tested without one
 UV := $(VENV)-uv/bin/uv
 
-.PHONY: release quick install demo test test-newest smoke check library soak bench compiled lock upgrade clean
+.PHONY: release quick install demo test coverage test-newest smoke check library soak bench compiled lock upgrade clean
 .NOTPARALLEL:
 
 install: $(DEMO) compiled
@@ -33,6 +33,10 @@ demo: install
 
 # The closing line of the output is pytest's own, so the checks go first.
 test: $(TEST) compiled check library
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+# Tests that call nbci in their own process take twice as long with coverage: a release asks for it.
+coverage: $(TEST) compiled
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --cov --cov-report=term
 
 # For a developer's loop: the tests but the slow ones.
@@ -67,7 +71,7 @@ library: $(DEMO)
 # Makes version, CHANGELOG section, wheel and tags, after all tests: make release VERSION=0.2.0
 release: $(TEST)
 	$(BIN)/python .ci/release check $(VERSION)
-	$(MAKE) test
+	$(MAKE) check library coverage
 	$(BIN)/python .ci/release make $(VERSION)
 
 soak: $(TEST) compiled
