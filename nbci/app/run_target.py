@@ -171,10 +171,13 @@ def _begin(
     work: _Work, request: RunRequest, checked: _Checked, folder: RunFolder, display: Display
 ) -> RunContext:
     """What the steps of this run share."""
-    context = checked.ready.begin(folder, display, log=folder.path / "events.jsonl")
-    context.known_outs = KnownOuts(work.project)
-    context.forced = lambda step: request.forces_all or step in checked.forced_steps
-    return context
+    return checked.ready.begin(
+        folder,
+        display,
+        log=folder.path / "events.jsonl",
+        forced=lambda step: request.forces_all or step in checked.forced_steps,
+        known_outs=KnownOuts(work.project),
+    )
 
 
 def _execute(
@@ -204,7 +207,7 @@ def _execute(
         taken_over=checked.taken_over,
         tick=display.tick,
         conclude=conclude_run,
-        ahead=prepare_publishing(plan),
+        preparations=prepare_publishing(plan),
     )
     folder.write_plan(plan)
     begun = header(folder.run, plan, project.root, request.command, checked.ready.mask)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from msgspec import Struct, field
 
 from nbci.data.fetch import fetch_tracked
-from nbci.engine.interruption import without_waiting
-from nbci.engine.steps import declared_files, deps, gpu
+from nbci.engine.interruption import run_in_abandonable_thread
+from nbci.engine.steps import declared_files, deps
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.records.run_record import Failure
 from nbci.runs.folder import DISPLACED
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from nbci.config import Project
+    from nbci.engine.kernel_source import KernelSource
     from nbci.engine.listener import RunListener
-    from nbci.engine.observed.opens import Opens
     from nbci.engine.steps.aliases import Ended
     from nbci.engine.steps.environment import StepEnvironments
+    from nbci.engine.steps.gpu import GpuPool, Lease
     from nbci.handoff.values import ValueRef
-    from nbci.kernels.zygote.zygotes import Zygotes
     from nbci.pipeline.model import TaggedNotebook
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import FileRef, StepRecord
@@ -36,32 +36,39 @@ if TYPE_CHECKING:
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
 
-_GPU_POLL_SECONDS = 0.2
 
-
-def _nothing(step: str) -> bool:
+def force_no_step(step: str) -> bool:
+    """Let every earlier result that stands be reused."""
     return False
 
 
-class _Known(Struct, frozen=True):
+class StopRequest(Struct):
+    """Whether the run has to stop, and why: set by the run, read by the steps that it cancels."""
+
+    reason: str | None = None
+
+
+class _KnownOuts(Struct, frozen=True):
     """The (path, digest) pairs of this run and of earlier ones."""
 
     context: RunContext
 
     def __contains__(self, wanted: object) -> bool:
-        outs = (
-            (ref.path, ref.digest) for done in self.context.records.values() for ref in done.outs
-        )
-        return any(out == wanted for out in outs) or wanted in self.context.known_outs
+        for record in self.context.records.values():
+            for ref in record.outs:
+                if (ref.path, ref.digest) == wanted:
+                    return True
+        return wanted in self.context.known_outs
 
 
-class RunContext(Struct, kw_only=True):
+class RunContext(Struct, kw_only=True, frozen=True):
     """One run: what it carries out, where it writes, who listens, and what has ended so far.
 
     `cache` holds values, artifacts and earlier results; `index` remembers digests of files;
-    `forced` tells which steps run whatever earlier results there are. `carries`: artifacts travel
-    through the cache, since each step may run in a checkout of its own. `known_outs` are the (path,
-    digest) pairs that earlier runs recorded.
+    `forced` tells which steps run whatever earlier results there are. With
+    `artifacts_through_cache`, each step may run in a checkout of its own, so that artifacts reach
+    it through the cache only. `known_outs` are the (path, digest) pairs that earlier runs recorded.
+    `rerun_lock` is held while steps run again whose values were lost.
     """
 
     project: Project
@@ -76,18 +83,18 @@ class RunContext(Struct, kw_only=True):
     index: FileIndex
     records: Ended
     environments: StepEnvironments
-    carries: bool = False
-    forced: Callable[[str], bool] = _nothing
+    kernels: KernelSource
+    gpus: GpuPool
+    artifacts_through_cache: bool = False
+    forced: Callable[[str], bool] = force_no_step
     known_outs: Container[tuple[str, str]] = ()
-    stop_reason: str | None = None
-    zygotes: Zygotes | None = None
-    opens: Opens | None = None
-    said_no_gpu: bool = False
-    remaking: asyncio.Lock = field(default_factory=asyncio.Lock)
+    stop: StopRequest = field(default_factory=StopRequest)
+    rerun_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     _consumers: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def consumers(self, giver: str) -> dict[str, str]:
         """For each value that a step gives, one of the steps that take it."""
+        # Filled when a kernel first needs it: a run that only reuses must not walk all takes.
         if not self._consumers:
             for step in self.plan.steps:
                 for take in step.takes:
@@ -104,7 +111,8 @@ class RunContext(Struct, kw_only=True):
         if elsewhere is None or elsewhere.trouble is not None:
             return
         try:
-            await without_waiting(elsewhere.send, record)
+            # A remote may take minutes for a value, and Ctrl-C must not have to wait for it.
+            await run_in_abandonable_thread(elsewhere.send, record)
         except asyncio.CancelledError:
             elsewhere.trouble = InfrastructureError(
                 "interrupted while results were sent to the remote"
@@ -117,11 +125,12 @@ class RunContext(Struct, kw_only=True):
     def clear_outs(self, step: PlannedStep) -> None:
         """Clear the places of what a step is about to write."""
         paths = (*step.outs, *step.metrics)
-        declared_files.make_ready(self.project.root, paths)
+        declared_files.make_folders(self.project.root, paths)
         files = declared_files.Files(self.cache.artifacts, self.index)
-        self._say_displaced(
-            declared_files.clear_outs(self.project.root, paths, self._known, self._aside, files)
+        displaced = declared_files.clear_outs(
+            self.project.root, paths, _KnownOuts(self), self._displaced_folder, files
         )
+        self._report_displaced(displaced)
 
     def put_back(self, refs: Iterable[FileRef], kept: Artifacts) -> None:
         """Put artifacts back in the workspace.
@@ -129,11 +138,10 @@ class RunContext(Struct, kw_only=True):
         IntegrityError when the object of one of them is missing or damaged.
         """
         files = declared_files.Files(kept, self.index)
-        self._say_displaced(
-            declared_files.restore_artifacts(
-                self.project.root, refs, self._known, self._aside, files
-            )
+        displaced = declared_files.restore_artifacts(
+            self.project.root, refs, _KnownOuts(self), self._displaced_folder, files
         )
+        self._report_displaced(displaced)
 
     def bring_deps(self, step: PlannedStep) -> Failure | None:
         """Make sure that the dependencies are there; the failure if they are not.
@@ -141,36 +149,35 @@ class RunContext(Struct, kw_only=True):
         Tracked data is brought as its `.dvc` file says.
         """
         root = self.project.root
-        gone = (
-            *deps.absent(root, step.deps),
-            *deps.outdated(root, step.deps, self.index, self.cache.artifacts),
+        to_bring = (
+            *deps.missing_data(root, step.deps),
+            *deps.outdated_data(root, step.deps, self.index, self.cache.artifacts),
         )
-        if any(self.cache.artifacts.lacking(ref.digest) for ref in gone):
+        # One fetch brings all of them: DVC opens its cache and remote anew each time.
+        if any(self.cache.artifacts.lacking(ref.digest) for ref in to_bring):
             fetch_tracked(self.project, deps.tracking_files(root, step.deps))
         try:
-            self.put_back(gone, self.cache.artifacts)
+            self.put_back(to_bring, self.cache.artifacts)
         except IntegrityError:
-            names = ", ".join(ref.path for ref in gone)
+            names = ", ".join(ref.path for ref in to_bring)
             return Failure(
                 kind="missing",
                 message=f"DVC tracks {names}, but neither its cache nor a remote has it",
                 hint="dvc pull",
             )
-        failure = deps.altered(root, step.deps, self.index)
-        return failure or declared_files.missing_deps(root, deps.declared(root, step.deps))
+
+        failure = deps.altered_data(root, step.deps, self.index)
+        return failure or declared_files.missing_deps(root, deps.with_data(root, step.deps))
 
     @property
-    def _aside(self) -> Path:
+    def _displaced_folder(self) -> Path:
         return self.folder.path / DISPLACED
 
-    @property
-    def _known(self) -> Container[tuple[str, str]]:
-        return _Known(self)
-
-    def _say_displaced(self, paths: Iterable[str]) -> None:
+    def _report_displaced(self, paths: Iterable[str]) -> None:
         for path in paths:
             self.listener.noticed(
-                f"{path} is about to be written; what was there is no run's, and is kept as {self._aside / path}"
+                f"{path} is about to be written; what was there is no run's, "
+                f"and is kept as {self._displaced_folder / path}"
             )
 
     def whole_values(self, refs: Iterable[ValueRef]) -> frozenset[str]:
@@ -178,12 +185,12 @@ class RunContext(Struct, kw_only=True):
 
         Each file is read once on this machine.
         """
-        places = ((ref.object, self.cache.value_path(ref.object)) for ref in refs)
-        return frozenset(
-            name
-            for name, place in places
-            if place.is_file() and self.index.digest(place)[0] == name
-        )
+        whole = set()
+        for ref in refs:
+            place = self.cache.value_path(ref.object)
+            if place.is_file() and self.index.digest(place)[0] == ref.object:
+                whole.add(ref.object)
+        return frozenset(whole)
 
     async def environment_of(self, step: PlannedStep) -> Path | None:
         """The environment that the step's lock file asks for; None when the step asks for none."""
@@ -191,41 +198,30 @@ class RunContext(Struct, kw_only=True):
             return None
         return await self.environments.folder_for(step.environment, self.kernel_variables(step))
 
-    def kernel_variables(self, step: PlannedStep, lease: gpu.Lease | None = None) -> dict[str, str]:
+    def kernel_variables(self, step: PlannedStep, lease: Lease | None = None) -> dict[str, str]:
         """The variables of a step's kernel.
 
         They are those of this process, less the secrets of other steps, plus what the step asks
         for.
         """
-        hidden = set(self.secrets) - set(step.secrets)
-        if self.plan.fork is None:
-            hidden -= set(self.project.secrets)
-        else:
-            hidden |= set(credentials(self.environ)) - set(step.secrets)
-        hidden.add(KEY)
+        hidden = self._hidden_variables(step)
         variables = {name: value for name, value in self.environ.items() if name not in hidden}
-        # Python else orders sets of strings differently in each process, and results would differ.
+        # Without it, Python orders sets of strings differently in each process, and results would
+        # differ: https://docs.python.org/3/using/cmdline.html#envvar-PYTHONHASHSEED
         variables.setdefault("PYTHONHASHSEED", "0")
         variables |= {"NBCI_RUN": self.folder.run, "NBCI_STEP": step.name}
         if lease is not None:
             variables["CUDA_VISIBLE_DEVICES"] = lease.device
         return variables | dict(step.env or {})
 
-    async def lease_gpu(self, step: PlannedStep) -> gpu.Lease | None:
-        """A GPU for a step that asks for one; None when this machine has none.
-
-        Waits until a GPU is free.
-        """
-        if not step.gpu:
-            return None
-        names = await asyncio.to_thread(gpu.devices, self.environ)
-        if not names:
-            if not self.said_no_gpu:
-                self.said_no_gpu = True
-                self.listener.noticed(
-                    f"step {step.name} asks for a GPU; this machine shows none, so it runs without"
-                )
-            return None
-        while (lease := gpu.try_lease(names)) is None:  # noqa: ASYNC110 - who holds it may be another process
-            await asyncio.sleep(_GPU_POLL_SECONDS)
-        return lease
+    def _hidden_variables(self, step: PlannedStep) -> set[str]:
+        """The variables that a step's kernel does not get."""
+        hidden = set(self.secrets) - set(step.secrets)
+        # The code of a fork is a stranger's: it gets nothing that looks like a credential, either.
+        if self.plan.fork is None:
+            hidden -= set(self.project.secrets)
+        else:
+            hidden |= set(credentials(self.environ)) - set(step.secrets)
+        # A cell that could read the key could sign a run of its own making.
+        hidden.add(KEY)
+        return hidden

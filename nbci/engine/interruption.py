@@ -23,63 +23,75 @@ _PATIENCE_SECONDS = 1.0
 def interruptible(interrupt: Callable[[], None]) -> Iterator[None]:
     """Have SIGINT and SIGTERM call `interrupt` on the running loop.
 
-    Where a task keeps the loop from its turn for seconds then, such as by asking a remote that
-    answers no more, CancelledError is raised in that task, wherever it is.
+    Where a task then blocks the loop for seconds, such as by asking a remote that does not answer,
+    CancelledError is raised in that task, wherever it is.
     """
-    guard = _Guard(asyncio.get_running_loop(), interrupt)
-    before = {
-        number: signal.signal(number, guard.signalled) for number in (signal.SIGINT, signal.SIGTERM)
+    watchdog = _Watchdog(asyncio.get_running_loop(), interrupt)
+    handlers: dict[int, Callable[..., None]] = {
+        signal.SIGINT: watchdog.on_signal,
+        signal.SIGTERM: watchdog.on_signal,
+        signal.SIGALRM: watchdog.on_alarm,
     }
-    before[signal.SIGALRM] = signal.signal(signal.SIGALRM, guard.look)
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
 
 
-class _Guard:
-    """Once a signal has come, sees every second whether the loop has had its turn."""
+class _Watchdog:
+    """Once a signal has come, checks every second whether the loop still runs its callbacks.
+
+    `loop.add_signal_handler` alone does not do: its handlers are callbacks, which a task that never
+    yields keeps from running. SIGALRM interrupts such a task in the middle of its own code.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, interrupt: Callable[[], None]) -> None:
         self._loop = loop
         self._interrupt = interrupt
-        self._waits = False
+        self._is_waiting = False
 
-    def signalled(self, *_: object) -> None:
+    def on_signal(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._interrupt)
         signal.setitimer(signal.ITIMER_REAL, _PATIENCE_SECONDS, _PATIENCE_SECONDS)
 
-    def look(self, *_: object) -> None:
-        if self._waits and asyncio.current_task(self._loop) is not None:
+    def on_alarm(self, *_: object) -> None:
+        # The callback of the alarm before has not run: some task has blocked the loop since.
+        if self._is_waiting and asyncio.current_task(self._loop) is not None:
             raise asyncio.CancelledError
-        self._waits = True
-        self._loop.call_soon_threadsafe(self._turn)
+        self._is_waiting = True
+        self._loop.call_soon_threadsafe(self._loop_runs)
 
-    def _turn(self) -> None:
-        self._waits = False
+    def _loop_runs(self) -> None:
+        self._is_waiting = False
 
 
-async def without_waiting(function: Callable[..., T], *arguments: Any) -> T:
+async def run_in_abandonable_thread(function: Callable[..., T], *arguments: Any) -> T:
     """Call it in a thread that is abandoned when this is cancelled.
 
     Nothing waits for that thread, not even the end of the process.
     """
+    # `asyncio.to_thread` does not do: the interpreter joins the threads of its pool as it ends.
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
-    def tell(settle: Callable[[Any], None], what: object) -> None:
+    def settle(set_outcome: Callable[[Any], None], outcome: object) -> None:
+        if not future.done():
+            set_outcome(outcome)
+
+    def settle_from_thread(set_outcome: Callable[[Any], None], outcome: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended
-            loop.call_soon_threadsafe(lambda: None if future.done() else settle(what))
+            loop.call_soon_threadsafe(settle, set_outcome, outcome)
 
     def work() -> None:
         try:
             answer = function(*arguments)
         except BaseException as error:  # noqa: BLE001 - it is raised where this is awaited
-            tell(future.set_exception, error)
+            settle_from_thread(future.set_exception, error)
         else:
-            tell(future.set_result, answer)
+            settle_from_thread(future.set_result, answer)
 
     threading.Thread(target=work, daemon=True).start()
     return await future

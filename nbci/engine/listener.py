@@ -1,4 +1,4 @@
-"""What the engine tells while a run goes on; displays and the event log listen."""
+"""What the engine reports while a run goes on, to displays and to the event log."""
 
 from __future__ import annotations
 
@@ -65,3 +65,52 @@ class Display(TickingListener, Protocol):
 
     def close(self) -> None:
         """Leave the terminal in order; called however the run ended, and perhaps more than once."""
+
+
+class Listeners:
+    """Several listeners as one, called in order."""
+
+    def __init__(self, listeners: Sequence[RunListener]) -> None:
+        self._listeners = tuple(listeners)
+
+    def run_started(self, run: str, plan: Plan) -> None:
+        for listener in self._listeners:
+            listener.run_started(run, plan)
+
+    def step_started(self, step: str, attempt: int) -> None:
+        for listener in self._listeners:
+            listener.step_started(step, attempt)
+
+    def cell_started(
+        self, step: str, number: int | None, first_line: str, index: int, total: int
+    ) -> None:
+        for listener in self._listeners:
+            listener.cell_started(step, number, first_line, index, total)
+
+    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
+        for listener in self._listeners:
+            listener.text_printed(step, text, stream)
+
+    def cell_ended(self, step: str, cell: CellRun) -> None:
+        for listener in self._listeners:
+            listener.cell_ended(step, cell)
+
+    def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
+        for listener in self._listeners:
+            listener.step_retried(step, failure, delay_seconds)
+
+    def step_ended(self, record: StepRecord) -> None:
+        for listener in self._listeners:
+            listener.step_ended(record)
+
+    def steps_reused(self, records: Sequence[StepRecord]) -> None:
+        for listener in self._listeners:
+            listener.steps_reused(records)
+
+    def noticed(self, text: str) -> None:
+        for listener in self._listeners:
+            listener.noticed(text)
+
+    def run_ended(self, record: RunRecord) -> None:
+        for listener in self._listeners:
+            listener.run_ended(record)

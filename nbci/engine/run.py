@@ -18,18 +18,19 @@ from nbci.engine.steps.step import break_off, look, reuse_result, run_step
 from nbci.records.metrics import missing_metrics
 from nbci.records.run_record import Failure, RunRecord, StepRecord
 from nbci.runs.folder import now_utc
-from nbci.store.files import try_lock
+from nbci.store.files import lock_path, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from nbci.engine.context import RunContext
+    from nbci.engine.steps.step import Looked
     from nbci.plan.model import PlannedStep
     from nbci.records.run_record import RunResult, StepResult
 
 _OUT_LOCK_POLL_SECONDS = 0.2
 _LONGEST_TURN_SECONDS = 0.02
-_BETWEEN_PARTS_SECONDS = 0.005
+_BETWEEN_PREPARATIONS_SECONDS = 0.005
 
 
 class RunOptions(Struct, frozen=True, kw_only=True):
@@ -39,8 +40,8 @@ class RunOptions(Struct, frozen=True, kw_only=True):
 
     `taken_over` are earlier results for the steps that are not asked for. `conclude` is called with
     the written record before the listener hears that the run has ended, and gives it back with its
-    verdict; `ahead` does in small parts, when there is time, what makes that quicker. `part` is the
-    steps to run when the others run elsewhere: their records are in the context.
+    verdict; `preparations` does in small parts, when there is time, what makes that quicker. `part`
+    is the steps to run when the others run elsewhere: their records are in the context.
     """
 
     jobs: int
@@ -48,7 +49,7 @@ class RunOptions(Struct, frozen=True, kw_only=True):
     taken_over: Mapping[str, StepRecord] = field(default_factory=dict)
     tick: Callable[[], None] | None = None
     conclude: Callable[[RunRecord], RunRecord] | None = None
-    ahead: Iterable[object] = ()
+    preparations: Iterable[object] = ()
     part: tuple[PlannedStep, ...] | None = None
 
 
@@ -62,156 +63,161 @@ def run_plan(context: RunContext, header: RunRecord, options: RunOptions) -> Run
     """
     context.folder.write_run(header)
     run = _Run(context, header, options)
-    asyncio.run(run.go())
+    asyncio.run(run.execute())
     return run.record
 
 
 class _Run:
-    """The state of one run while it goes on."""
+    """The state of one run while it goes on.
+
+    `reused` are steps that are settled and not reported yet. `looks_first`: earlier results are
+    looked for before a step gets a slot, which is quick where no remote has to be asked.
+    """
 
     def __init__(self, context: RunContext, header: RunRecord, options: RunOptions) -> None:
         self.context = context
         self.record = header
         self.options = options
-        steps = context.plan.steps if options.part is None else _with_edges_inside(options.part)
-        self.steps = {step.name: step for step in steps}
+        self.steps = {step.name: step for step in _steps_to_run(context, options)}
         self.tasks: dict[asyncio.Task[StepRecord], str] = {}
-        self.reused: list[StepRecord] = []  # settled, and nobody has been told
-        self.at_once = (
-            False  # a step that was tried before runs, and what is far away takes its time
-        )
+        self.reused: list[StepRecord] = []
+        self.looks_first = False
         self.interrupted = False
         self.trouble: BaseException | None = None
 
-    async def go(self) -> None:
-        """Everything between the header and the record.
-
-        The record is no answer of this: at its end asyncio would have it shown in full, to nobody.
-        """
+    async def execute(self) -> None:
+        """Do everything between the header and the record, which is `record` then."""
+        # Not returned: asyncio.run() asks signal.getsignal() for its handler, which has the task,
+        # and an enum that does not know the handler puts the repr of it, with the task's result,
+        # in a message that nobody reads. For a thousand records that takes a while.
         started = time.monotonic()
         self.context.listener.run_started(self.context.folder.run, self.context.plan)
-        with contextlib.ExitStack() as kernels:
-            await self._run_to_the_end(kernels)
-            if self.context.zygotes is not None:
-                self.context.zygotes.dismiss()
+        try:
+            await self._run_steps()
+            # They end while the record is written and the report is made.
+            self.context.kernels.dismiss()
             self._conclude(started)
+        finally:
+            self.context.kernels.close()
 
-    async def _run_to_the_end(self, kernels: contextlib.ExitStack) -> None:
+    async def _run_steps(self) -> None:
+        """Run the steps to their end, or to the trouble that stops the run."""
         with interruptible(self._interrupt), self._timer(), contextlib.ExitStack() as locks:
-            ticker, ahead = asyncio.create_task(self._tick()), asyncio.create_task(self._go_ahead())
+            ticker = asyncio.create_task(self._tick())
+            preparer = asyncio.create_task(self._prepare_conclusion())
             try:
                 locks.callback(self.context.environments.release)
                 await self._lock_outs(locks)
-                self._open_zygotes(kernels)
-                await self._run_all()
+                self._open_kernels()
+                await self._run_schedule()
             except asyncio.CancelledError:
-                self._interrupt()  # what kept it from its turn was broken off
+                # Raised by the watchdog of signals: this task kept the loop from running.
+                self._interrupt()
             except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
                 self.trouble = self.trouble or error
             finally:
                 ticker.cancel()
-                ahead.cancel()
+                preparer.cancel()
 
     def _conclude(self, started: float) -> None:
         """Write the record and what is made of it; what stopped the run is raised then."""
         # On a full disk, the space of the reserve lets the record be written.
         self.context.folder.free_reserve()
         try:
-            self._tell_reused()
-        except Exception as error:  # noqa: BLE001 - the same
+            self._report_reused()
+        except Exception as error:  # noqa: BLE001 - kept, as in `_run_steps`
             self.trouble = self.trouble or error
-        record = self.record = self._final(round(time.monotonic() - started, 3))
+        record = self.record = self._final_record(round(time.monotonic() - started, 3))
         self.context.folder.write_run(record)
         if self.options.conclude is not None:
             record = self.record = self.options.conclude(record)
         self.context.listener.run_ended(record)
+
         if self.trouble is not None:
             raise self.trouble
         elsewhere = self.context.cache.elsewhere
         if elsewhere is not None and elsewhere.trouble is not None and record.result == "passed":
-            raise elsewhere.trouble  # all is kept here, and nobody else has it
+            # All is kept here, but a build elsewhere that counts on these results has none.
+            raise elsewhere.trouble
 
     @property
-    def _stopping(self) -> bool:
-        return self.interrupted or self.trouble is not None or self.context.stop_reason is not None
+    def _is_stopping(self) -> bool:
+        is_told = self.interrupted or self.context.stop.reason is not None
+        return is_told or self.trouble is not None
 
-    async def _run_all(self) -> None:
+    async def _run_schedule(self) -> None:
         ended = self._settle_before()
         schedule = Schedule(
             tuple(self.steps.values()), ended=ended, keep_going=self.options.keep_going
         )
-        await self._fill(schedule)
+        await self._fill_slots(schedule)
         while self.tasks:
             done, _ = await asyncio.wait(self.tasks, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 self._collect(task, schedule)
-            await self._fill(schedule)
-        reason = "the run was stopped" if self._stopping else "an earlier step failed"
+            await self._fill_slots(schedule)
+
+        reason = "an earlier step failed"
+        if self._is_stopping:
+            reason = "the run was stopped"
         self._skip(schedule.give_up(), reason)
 
-    def _open_zygotes(self, opened: contextlib.ExitStack) -> None:
-        """Have kernels forked where that can be; as many wait ahead as can be needed at once."""
-        to_run = sum(step.action in ("run", "depends") for step in self.steps.values())
-        if to_run:
-            from nbci.engine.observed.opens import Opens
-            from nbci.kernels.zygote.zygotes import Zygotes
+    def _open_kernels(self) -> None:
+        may_run = [step for step in self.steps.values() if step.action in ("run", "depends")]
+        if may_run:
+            # One kernel is needed at once, and is forked when it is asked for.
+            self.context.kernels.open(spares=min(self.options.jobs, len(may_run) - 1))
 
-            context = self.context
-            environ = {
-                name: value
-                for name, value in context.environ.items()
-                if name not in context.secrets
-            }
-            zygotes = Zygotes(
-                environ=environ,
-                spares=min(self.options.jobs, to_run - 1),
-                noticed=context.listener.noticed,
-            )
-            context.zygotes = opened.enter_context(zygotes)
-            context.opens = Opens(context.project.root)
-            opened.callback(context.opens.close)
-
-    async def _fill(self, schedule: Schedule) -> None:
+    async def _fill_slots(self, schedule: Schedule) -> None:
         """Start steps until all slots are taken or none may start.
 
         Steps whose result stands end at once.
         """
         began = time.monotonic()
-        while (
-            not self._stopping
-            and len(self.tasks) < self.options.jobs
-            and (name := schedule.start()) is not None
-        ):
-            step = self.steps[name]
-            try:
-                looked = look(self.context, step) if self.at_once else None
-                record = reuse_result(self.context, step, looked) if looked is not None else None
-            except Exception as error:  # noqa: BLE001 - as in `_collect`
-                record = self._broken_off(name, error)
+        while not self._is_stopping and len(self.tasks) < self.options.jobs:
+            name = schedule.start()
+            if name is None:
+                break
+            looked, record = self._try_reuse(name)
             if record is None:
-                self.tasks[asyncio.create_task(run_step(self.context, step, looked), name=name)] = (
-                    name
-                )
+                run = run_step(self.context, self.steps[name], looked)
+                self.tasks[asyncio.create_task(run, name=name)] = name
                 continue
-            self._ended(record)
-            self._skip(schedule.end(name, record.result), _why_not(record))
+            self._settle(record)
+            self._skip(schedule.end(name, record.result), _why_followers_are_skipped(record))
+            # A thousand reused steps take a while, in which kernels that run, and signals, wait.
             if time.monotonic() - began > _LONGEST_TURN_SECONDS:
-                self._tell_reused()
-                await asyncio.sleep(0)  # the kernels that run, and signals, have their turn
+                self._report_reused()
+                await asyncio.sleep(0)
                 began = time.monotonic()
-        self._tell_reused()
+        self._report_reused()
+
+    def _try_reuse(self, name: str) -> tuple[Looked | None, StepRecord | None]:
+        """What was found for the step, and its record where that settles it already."""
+        if not self.looks_first:
+            return None, None
+        looked = None
+        try:
+            looked = look(self.context, self.steps[name])
+            if looked is None:
+                return None, None
+            return looked, reuse_result(self.context, self.steps[name], looked)
+        except Exception as error:  # noqa: BLE001 - as in `_collect`
+            return looked, self._break_off(name, error)
 
     def _collect(self, task: asyncio.Task[StepRecord], schedule: Schedule) -> None:
         name = self.tasks.pop(task)
         try:
             record = task.result()
         except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
-            record = self._broken_off(name, error)
-        self._ended(record)
-        self._skip(schedule.end(name, record.result), _why_not(record))
+            record = self._break_off(name, error)
+        self._settle(record)
+        self._skip(schedule.end(name, record.result), _why_followers_are_skipped(record))
 
-    def _broken_off(self, name: str, error: Exception) -> StepRecord:
+    def _break_off(self, name: str, error: Exception) -> StepRecord:
+        """Stop the run for an error of its own, such as a full disk; the record of the step."""
         self.trouble = self.trouble or error
+        # The reserve is freed now, or the step's record would find the disk as full as before.
         self.context.folder.free_reserve()
         self._cancel()
         record = break_off(self.context, name, error)
@@ -219,67 +225,68 @@ class _Run:
         return record
 
     def _settle_before(self) -> dict[str, StepResult]:
-        """Settle the steps that need no kernel.
+        """Settle the steps that need no kernel; their results.
 
         They were done before a resume, are skipped by the plan, or are taken from another run.
         """
         ended: dict[str, StepResult] = {}
-        resumed = self.context.folder.has_begun
-        self.at_once = not resumed and self.context.cache.elsewhere is None
+        is_resumed = self.context.folder.has_begun
+        self.looks_first = not is_resumed and self.context.cache.elsewhere is None
         for step in self.steps.values():
-            before = self.context.folder.read_step(step.name) if resumed else None
-            if before is not None and before.ended_well:
-                record = before
-            elif step.action == "skip":
-                record = self._written(
-                    StepRecord(name=step.name, result="skipped", reason=step.reason)
-                )
-            elif step.action == "reuse":
-                record = take_over(self.context, self.options.taken_over[step.name], step.reason)
-            else:
-                continue
-            ended[step.name] = record.result
-            self._ended(record)
+            record = self._record_without_running(step, is_resumed)
+            if record is not None:
+                ended[step.name] = record.result
+                self._settle(record)
         return ended
 
-    def _written(self, record: StepRecord) -> StepRecord:
+    def _record_without_running(self, step: PlannedStep, is_resumed: bool) -> StepRecord | None:
+        if is_resumed:
+            before = self.context.folder.read_step(step.name)
+            if before is not None and before.ended_well:
+                return before
+        if step.action == "skip":
+            return self._write_skipped(step.name, step.reason)
+        if step.action == "reuse":
+            return take_over(self.context, self.options.taken_over[step.name], step.reason)
+        return None
+
+    def _write_skipped(self, name: str, reason: str) -> StepRecord:
+        record = StepRecord(name=name, result="skipped", reason=reason)
         self.context.folder.write_step(record)
         return record
 
-    def _ended(self, record: StepRecord) -> None:
-        """The step, whose record stands, is settled."""
+    def _settle(self, record: StepRecord) -> None:
+        """Make the step's record one that others build on, and report it."""
         self.context.records[record.name] = record
         if record.result == "reused":
             self.reused.append(record)
             return
-        self._tell_reused()
+        # First, so that listeners hear of the steps in the order in which they ended.
+        self._report_reused()
         self.context.listener.step_ended(record)
 
-    def _tell_reused(self) -> None:
-        """Record and report what was reused since the last call.
-
-        This is done for all of them together, as there may be many.
-        """
+    def _report_reused(self) -> None:
+        """Record and report what was reused since the last call."""
+        # All at once: a write and a redrawn display for each would be most of what a run costs
+        # that reuses a thousand steps.
         if self.reused:
             self.context.folder.write_reused()
-            told, self.reused = self.reused, []
-            self.context.listener.steps_reused(told)
+            records, self.reused = self.reused, []
+            self.context.listener.steps_reused(records)
 
     def _skip(self, names: tuple[str, ...], reason: str) -> None:
         for name in names:
-            self._ended(self._written(StepRecord(name=name, result="skipped", reason=reason)))
+            self._settle(self._write_skipped(name, reason))
 
     async def _lock_outs(self, locks: contextlib.ExitStack) -> None:
-        """Wait for other runs that write an out of this one.
-
-        In one order, so that two never wait for each other.
-        """
-        for path in sorted(_written(self.steps.values())):
-            lock = self.context.project.locks_folder / f"out-{path.replace('/', '%')[-200:]}.lock"
+        """Wait for other runs that write an out of this one."""
+        # In one order, so that two runs never wait for each other.
+        for path in sorted(_paths_written(self.steps.values())):
+            lock = lock_path(self.context.project.locks_folder, f"out-{path}")
             descriptor = try_lock(lock)
             if descriptor is None:
                 self.context.listener.noticed(f"waiting for another run, which writes {path}")
-            while descriptor is None and not self._stopping:
+            while descriptor is None and not self._is_stopping:
                 await asyncio.sleep(_OUT_LOCK_POLL_SECONDS)
                 descriptor = try_lock(lock)
             if descriptor is not None:
@@ -306,7 +313,7 @@ class _Run:
             handle.cancel()
 
     def _time_out(self, seconds: float) -> None:
-        self.context.stop_reason = f"the run took longer than its run_timeout of {seconds:g} s"
+        self.context.stop.reason = f"the run took longer than its run_timeout of {seconds:g} s"
         self._cancel()
 
     def _cancel(self) -> None:
@@ -318,26 +325,27 @@ class _Run:
             await asyncio.sleep(1)
             self.options.tick()
 
-    async def _go_ahead(self) -> None:
+    async def _prepare_conclusion(self) -> None:
         """Do a little of what the end of the run needs, whenever kernels let it."""
-        with contextlib.suppress(
-            Exception
-        ):  # what cannot be done now fails again when it is needed
-            for _ in self.options.ahead:
-                await asyncio.sleep(_BETWEEN_PARTS_SECONDS)
+        # What cannot be prepared now fails again, and is reported, when it is needed.
+        with contextlib.suppress(Exception):
+            for _ in self.options.preparations:
+                await asyncio.sleep(_BETWEEN_PREPARATIONS_SECONDS)
 
-    def _final(self, seconds: float) -> RunRecord:
-        steps = tuple(
-            self.context.records.get(name)
-            or StepRecord(name=name, result="skipped", reason="the run was stopped")
-            for name in self.steps
-        )
+    def _final_record(self, seconds: float) -> RunRecord:
+        steps = []
+        for name in self.steps:
+            never_run = StepRecord(name=name, result="skipped", reason="the run was stopped")
+            steps.append(self.context.records.get(name) or never_run)
         record = replace(
-            self.record, ended_utc=now_utc(), seconds=seconds, steps=steps, result="passed"
+            self.record, ended_utc=now_utc(), seconds=seconds, steps=tuple(steps), result="passed"
         )
-        declared = self.context.plan.required_metrics if self.options.part is None else ()
+        declared: Iterable[str] = ()
+        # A part has the metrics of its own steps only: the whole run is judged when it is gathered.
+        if self.options.part is None:
+            declared = self.context.plan.required_metrics
         failure = self._failure_of_run() or missing_metrics(record, declared)
-        return replace(record, result=self._result(steps, failure is not None), failure=failure)
+        return replace(record, result=self._result(steps, failure), failure=failure)
 
     def _failure_of_run(self) -> Failure | None:
         """What stopped the run, if it was no step."""
@@ -348,26 +356,34 @@ class _Run:
             kind="infrastructure", message=message, hint=getattr(self.trouble, "hint", None)
         )
 
-    def _result(self, steps: tuple[StepRecord, ...], metric_missing: bool) -> RunResult:
+    def _result(self, steps: Iterable[StepRecord], failure: Failure | None) -> RunResult:
         if self.interrupted:
             return "interrupted"
-        failed = any(step.result == "failed" for step in steps)
-        return "failed" if failed or self._stopping or metric_missing else "passed"
+        has_failed_step = any(step.result == "failed" for step in steps)
+        if has_failed_step or self._is_stopping or failure is not None:
+            return "failed"
+        return "passed"
 
 
-def _with_edges_inside(steps: tuple[PlannedStep, ...]) -> Iterator[PlannedStep]:
-    names = {step.name for step in steps}
-    return (
-        replace(step, after=tuple(name for name in step.after if name in names)) for step in steps
-    )
+def _steps_to_run(context: RunContext, options: RunOptions) -> Iterator[PlannedStep]:
+    """The plan's steps, or those of the part, which then come after steps of the part only."""
+    if options.part is None:
+        yield from context.plan.steps
+        return
+    names = {step.name for step in options.part}
+    for step in options.part:
+        yield replace(step, after=tuple(filter(names.__contains__, step.after)))
 
 
-def _written(steps: Iterable[PlannedStep]) -> set[str]:
-    return {path for step in steps if step.action == "run" for path in (*step.outs, *step.metrics)}
+def _paths_written(steps: Iterable[PlannedStep]) -> set[str]:
+    paths: set[str] = set()
+    for step in steps:
+        if step.action == "run":
+            paths.update(step.outs, step.metrics)
+    return paths
 
 
-def _why_not(record: StepRecord) -> str:
-    """Why steps behind this one do not run."""
-    return (
-        f"step {record.name} {'was interrupted' if record.outcome == 'interrupted' else 'failed'}"
-    )
+def _why_followers_are_skipped(record: StepRecord) -> str:
+    if record.outcome == "interrupted":
+        return f"step {record.name} was interrupted"
+    return f"step {record.name} failed"

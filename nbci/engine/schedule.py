@@ -52,6 +52,7 @@ class Schedule:
             return None
         while self._ready:
             name = self._names[heapq.heappop(self._ready)]
+            # The heap may still have a step that was dropped after it became ready.
             if name in self._waiting:
                 self._waiting.remove(name)
                 self._running.add(name)
@@ -68,6 +69,7 @@ class Schedule:
         if lets_followers_run(result):
             return ()
         self._failed = True
+        # Even with `keep_going`, what comes after a failed step lacks its values.
         return self._drop(reachable([name], self._followers))
 
     def give_up(self) -> tuple[str, ...]:

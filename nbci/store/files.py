@@ -79,6 +79,14 @@ def remove(path: Path) -> None:
             path.unlink(missing_ok=True)
 
 
+def lock_path(folder: Path, name: str) -> Path:
+    """The lock file, in that folder, of what has this name.
+
+    A name may hold slashes, and be longer than the name of a file: its end is what differs most.
+    """
+    return folder / f"{name.replace('/', '%')[-200:]}.lock"
+
+
 def try_lock(path: Path, *, shared: bool = False) -> int | None:
     """Take a lock, an exclusive one if it is not `shared`; None when somebody else holds it.
 

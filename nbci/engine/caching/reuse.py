@@ -112,9 +112,8 @@ def take_over(
         context.put_back(record.outs, context.cache.artifacts_of(record))
     context.cache.mark_used(record)
     ours = replace(record, result="reused", reason=reason)
-    if (
-        context.carries
-    ):  # the store's files come together from several machines: each step has its own
+    # The store's files come together from several machines: each step has a file of its own.
+    if context.artifacts_through_cache:
         context.folder.write_step(ours)
     else:
         context.folder.add_reused(ours, text or to_json_line(record))

@@ -35,7 +35,7 @@ from nbci.records.run_record import Attempt, Failure, StepRecord, lets_followers
 from nbci.runs.folder import RunFolder, new_run, now_utc
 from nbci.store.cache import Cache
 from nbci.store.file_index import project_index
-from nbci.store.files import disk_errors, try_lock, write_atomic
+from nbci.store.files import disk_errors, lock_path, try_lock, write_atomic
 from nbci.store.safe_paths import checked_run
 
 if TYPE_CHECKING:
@@ -85,8 +85,9 @@ def run_part(
         records = _records_before(plan, store, steps)
         store.write_plan(plan)
         log = store.step(steps[0].name) / "events.jsonl"
-        context = ready.begin(store, display, log=log, ended=records.values())
-        context.carries = True
+        context = ready.begin(
+            store, display, log=log, ended=records.values(), artifacts_through_cache=True
+        )
         store.make_reserve()
         options = RunOptions(jobs=1, tick=display.tick, part=tuple(steps))
         try:
@@ -133,7 +134,7 @@ def _alone(
     with ExitStack() as locks:
         # In one order, so that two processes never wait for each other.
         for name in sorted(step.name for step in steps):
-            place = store.path / "locks" / f"{name.replace('/', '%')[-200:]}.lock"
+            place = lock_path(store.path / "locks", name)
             descriptor = try_lock(place)
             if descriptor is None:
                 display.noticed(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
-from nbci.engine.steps.deps import declared
+from nbci.engine.steps.deps import with_data
 from nbci.records.run_record import Part
 from nbci.secrets import credentials
 
@@ -122,7 +122,7 @@ class _Labels:
 
     def __init__(self, root: Path, step: PlannedStep, search_path: Iterable[str]) -> None:
         self._root = str(root)
-        self._declared = (*declared(root, step.deps), *step.outs, *step.metrics)
+        self._declared = (*with_data(root, step.deps), *step.outs, *step.metrics)
         self._outs = (*step.outs, *step.metrics)
         self._certain = tuple(f"{folder}/" for folder in search_path if folder)
         self.has_neighbours = False
@@ -219,7 +219,7 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
     """Those of the project's files that the step does not declare, and that are still there."""
     # A file that was removed again, such as a temporary one, leaves nothing to bring back.
-    known = (*declared(root, step.deps), *step.outs, *step.metrics)
+    known = (*with_data(root, step.deps), *step.outs, *step.metrics)
     inside = [path[len(str(root)) + 1 :] for path in paths if path.startswith(f"{root}/")]
     return [
         path

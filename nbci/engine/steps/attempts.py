@@ -54,7 +54,7 @@ async def run_attempts(
         record = await _attempt(context, step, inputs, record)
 
         failure = record.attempts[-1].failure
-        if failure is None or failure.kind in _FINAL or context.stop_reason is not None:
+        if failure is None or failure.kind in _FINAL or context.stop.reason is not None:
             return record
         if failure.is_infrastructure:
             infrastructure_failures += 1
@@ -74,8 +74,8 @@ async def run_attempts(
 
 def why_stopped(context: RunContext) -> Failure:
     """Why a step was stopped from outside."""
-    if context.stop_reason is not None:
-        return Failure(kind="timeout", message=context.stop_reason)
+    if context.stop.reason is not None:
+        return Failure(kind="timeout", message=context.stop.reason)
     return Failure(kind="interrupted", message="the run was interrupted")
 
 
@@ -127,7 +127,7 @@ async def _run_in_kernel(
         if tried.failure is not None:
             return
         environment = await context.environment_of(step)
-        lease = await context.lease_gpu(step)
+        lease = await _lease_gpu(context, step)
         # Only once the step can start: a failure before must not cost the outs that stand there.
         context.clear_outs(step)
         job = _in_environment(kernel_job(context, step, inputs, lease), environment)
@@ -145,6 +145,12 @@ async def _run_in_kernel(
     finally:
         if lease is not None:
             lease.release()
+
+
+async def _lease_gpu(context: RunContext, step: PlannedStep) -> Lease | None:
+    if not step.gpu:
+        return None
+    return await context.gpus.lease_for(step.name)
 
 
 async def _stopped_or_failed(context: RunContext, failure: Failure) -> Failure:
@@ -209,13 +215,13 @@ def _with_attempt(
 
 async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -> JobOutcome:
     """Run the step, and note what was opened meanwhile by code in which Python sees nothing."""
-    opens = context.opens
+    opens = context.kernels.opens
     if opens is not None:
         opens.start()
     listener = _StepListener(context, step)
     seen: Seen | None = None
     try:
-        outcome = await run_job(job, listener, context.zygotes)
+        outcome = await run_job(job, listener, context.kernels.zygotes)
         seen = outcome.seen
     finally:
         if opens is not None and listener.window is not None:
@@ -253,7 +259,7 @@ class _StepListener:
     def __init__(self, context: RunContext, step: PlannedStep) -> None:
         self._listener = context.listener
         self._step = step.name
-        self._opens = context.opens
+        self._opens = context.kernels.opens
         self._elsewhere = partial(paths_named, step, context.project.root)
         self._outs = [str(context.project.root / path) for path in (*step.outs, *step.metrics)]
         self.window: Window | None = None

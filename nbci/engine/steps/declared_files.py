@@ -61,7 +61,7 @@ def missing_outs(root: Path, paths: Iterable[str]) -> Failure | None:
     )
 
 
-def make_ready(root: Path, paths: Iterable[str]) -> None:
+def make_folders(root: Path, paths: Iterable[str]) -> None:
     """Make the folders that the outs will lie in: a fresh checkout does not have them."""
     for path in paths:
         with disk_errors(root / path):

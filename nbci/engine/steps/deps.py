@@ -44,7 +44,7 @@ def tracking_files(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for path in paths if (name := tracking_file(root, path)) is not None)
 
 
-def declared(root: Path, paths: Iterable[str]) -> Iterator[str]:
+def with_data(root: Path, paths: Iterable[str]) -> Iterator[str]:
     """The dependencies, with the data that `.dvc` files among them stand for."""
     for path in paths:
         yield path
@@ -53,13 +53,13 @@ def declared(root: Path, paths: Iterable[str]) -> Iterator[str]:
             yield from (ref.path for ref in tracked(root, dvc_file))
 
 
-def absent(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
+def missing_data(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
     """The tracked data that is not in the workspace."""
     refs = [ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)]
     return tuple(ref for ref in refs if not (root / ref.path).exists())
 
 
-def outdated(
+def outdated_data(
     root: Path, paths: Iterable[str], index: FileIndex, artifacts: Artifacts
 ) -> tuple[FileRef, ...]:
     """The tracked data in whose place stands what an earlier commit tracked.
@@ -77,7 +77,7 @@ def outdated(
     return tuple(found)
 
 
-def altered(root: Path, paths: Iterable[str], index: FileIndex) -> Failure | None:
+def altered_data(root: Path, paths: Iterable[str], index: FileIndex) -> Failure | None:
     """The failure of a step whose tracked data is not what its `.dvc` file says."""
     for dvc_file in tracking_files(root, paths):
         for ref in tracked(root, dvc_file):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
 import subprocess
@@ -15,10 +16,11 @@ from msgspec import Struct
 from nbci.store.files import try_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-_ANSWER_SECONDS = 20
-_EVERYBODYS = Path("/tmp")  # noqa: S108 - a folder of this user's lies in it
+_POLL_SECONDS = 0.2
+_SMI_TIMEOUT_SECONDS = 20
+_ALL_USERS_FOLDER = Path("/tmp")  # noqa: S108 - a folder of this user's lies in it
 
 
 class Lease(Struct, frozen=True, kw_only=True):
@@ -32,40 +34,65 @@ class Lease(Struct, frozen=True, kw_only=True):
         os.close(self.descriptor)
 
 
+class GpuPool(Struct, kw_only=True):
+    """Lends the machine's GPUs to the steps of one run that ask for one."""
+
+    environ: Mapping[str, str]
+    noticed: Callable[[str], None]
+    _has_warned: bool = False
+
+    async def lease_for(self, step: str) -> Lease | None:
+        """A GPU for the step, once one is free; None when this machine has none."""
+        # In a thread, since `nvidia-smi` may take seconds where its driver is not loaded.
+        names = await asyncio.to_thread(devices, self.environ)
+        if not names:
+            if not self._has_warned:
+                self._has_warned = True
+                self.noticed(
+                    f"step {step} asks for a GPU; this machine shows none, so it runs without"
+                )
+            return None
+        while (lease := try_lease(names)) is None:  # noqa: ASYNC110 - who holds it may be another process
+            await asyncio.sleep(_POLL_SECONDS)
+        return lease
+
+
 def devices(
     environ: Mapping[str, str], proc: Path = Path("/proc/driver/nvidia/gpus")
 ) -> tuple[str, ...]:
     """The GPUs that may be used.
 
     They are those that `CUDA_VISIBLE_DEVICES` allows, else all that the driver shows.
-
-    Where it shows none, as in some containers, `nvidia-smi` is asked.
     """
     allowed = environ.get("CUDA_VISIBLE_DEVICES")
     if allowed is not None:
-        # as CUDA reads it: what follows a -1 is not seen
-        listed = takewhile(
-            lambda device: device != "-1", (part.strip() for part in allowed.split(","))
-        )
-        return tuple(device for device in listed if device)
+        # As CUDA reads it: what follows a -1 is not seen.
+        # https://docs.nvidia.com/cuda/cuda-c-programming-guide/index.html#env-vars
+        parts = map(str.strip, allowed.split(","))
+        listed = takewhile(lambda device: device != "-1", parts)
+        return tuple(filter(None, listed))
     try:
-        return tuple(str(number) for number, _ in enumerate(sorted(proc.iterdir())))
+        count = len(list(proc.iterdir()))
     except OSError:
-        return _asked(environ)
+        # Some containers show the devices, but not this folder of the host's driver.
+        return _devices_of_nvidia_smi(environ)
+    return tuple(map(str, range(count)))
 
 
-def _asked(environ: Mapping[str, str]) -> tuple[str, ...]:
+def _devices_of_nvidia_smi(environ: Mapping[str, str]) -> tuple[str, ...]:
     command = shutil.which("nvidia-smi", path=environ.get("PATH"))
     if command is None:
         return ()
     try:
         done = subprocess.run(
             [command, "--query-gpu=index", "--format=csv,noheader"],
-            capture_output=True, text=True, timeout=_ANSWER_SECONDS, check=False,
+            capture_output=True, text=True, timeout=_SMI_TIMEOUT_SECONDS, check=False,
         )  # fmt: skip
     except (OSError, subprocess.TimeoutExpired):
         return ()
-    return tuple(done.stdout.split()) if done.returncode == 0 else ()
+    if done.returncode != 0:
+        return ()
+    return tuple(done.stdout.split())
 
 
 def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | None:
@@ -83,5 +110,8 @@ def try_lease(names: tuple[str, ...], folder: Path | None = None) -> Lease | Non
 
 
 def _shared_folder() -> Path:
-    """The same for all processes: a CI may give each job a TMPDIR of its own."""
-    return _EVERYBODYS if os.access(_EVERYBODYS, os.W_OK) else Path(tempfile.gettempdir())
+    """The folder that all processes of the machine have for temporary files."""
+    # Not TMPDIR, where it can be helped: a CI may give each job another one.
+    if os.access(_ALL_USERS_FOLDER, os.W_OK):
+        return _ALL_USERS_FOLDER
+    return Path(tempfile.gettempdir())

@@ -156,7 +156,7 @@ def _what_is_left_behind(
 
 def _keep_out(context: RunContext, step: PlannedStep, path: str) -> FileRef:
     # In a run of parts, outs reach the other machines only through the store.
-    if context.carries or step.cache is not False:
+    if context.artifacts_through_cache or step.cache is not False:
         return context.cache.artifacts.keep(context.project.root, path, context.index)
     return context.index.fingerprint(context.project.root, path)
 

@@ -106,7 +106,7 @@ def _look(context: RunContext, step: PlannedStep) -> Looked:
 
 
 def _inputs(context: RunContext, step: PlannedStep) -> Inputs:
-    if context.carries:
+    if context.artifacts_through_cache:
         _put_back_outs_before(context, step)
     return inputs_for(step, context.plan, context.records)
 
@@ -222,7 +222,7 @@ async def _regenerate_values(context: RunContext, inputs: Inputs, again: bool) -
     context.cache.bring_values(ref.object for ref in inputs.loaded)
     # One step after another: two that need the same value would otherwise run its step twice. The
     # step that runs again is called while the lock is held.
-    async with contextlib.nullcontext() if again else context.remaking:
+    async with contextlib.nullcontext() if again else context.rerun_lock:
         return await _run_givers_again(context, inputs.loaded)
 
 
@@ -235,7 +235,7 @@ async def _run_givers_again(context: RunContext, refs: Iterable[ValueRef]) -> bo
     refs = tuple(refs)
     whole = context.whole_values(refs)
     broken = [ref for ref in refs if ref.object not in whole]
-    if not broken or context.carries:
+    if not broken or context.artifacts_through_cache:
         return False
     for ref in broken:
         giver = _step_that_gave(context, ref)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from nbci.engine.events import EventLog
+from nbci.engine.event_log import EventLog
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Listeners: several as one, and the one that keeps `events.jsonl`."""
+"""The listener that writes `events.jsonl`, by which a run can be followed and read afterwards."""
 
 from __future__ import annotations
 
@@ -13,58 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from nbci.engine.listener import RunListener
     from nbci.plan.model import Plan
     from nbci.records.run_record import CellRun, Failure, RunRecord, StepRecord
-
-
-class Listeners:
-    """Tells several listeners, in order."""
-
-    def __init__(self, listeners: Sequence[RunListener]) -> None:
-        self._listeners = tuple(listeners)
-
-    def run_started(self, run: str, plan: Plan) -> None:
-        for listener in self._listeners:
-            listener.run_started(run, plan)
-
-    def step_started(self, step: str, attempt: int) -> None:
-        for listener in self._listeners:
-            listener.step_started(step, attempt)
-
-    def cell_started(
-        self, step: str, number: int | None, first_line: str, index: int, total: int
-    ) -> None:
-        for listener in self._listeners:
-            listener.cell_started(step, number, first_line, index, total)
-
-    def text_printed(self, step: str, text: str, stream: Literal["stdout", "stderr"]) -> None:
-        for listener in self._listeners:
-            listener.text_printed(step, text, stream)
-
-    def cell_ended(self, step: str, cell: CellRun) -> None:
-        for listener in self._listeners:
-            listener.cell_ended(step, cell)
-
-    def step_retried(self, step: str, failure: Failure, delay_seconds: float) -> None:
-        for listener in self._listeners:
-            listener.step_retried(step, failure, delay_seconds)
-
-    def step_ended(self, record: StepRecord) -> None:
-        for listener in self._listeners:
-            listener.step_ended(record)
-
-    def steps_reused(self, records: Sequence[StepRecord]) -> None:
-        for listener in self._listeners:
-            listener.steps_reused(records)
-
-    def noticed(self, text: str) -> None:
-        for listener in self._listeners:
-            listener.noticed(text)
-
-    def run_ended(self, record: RunRecord) -> None:
-        for listener in self._listeners:
-            listener.run_ended(record)
 
 
 class EventLog:
@@ -76,10 +26,14 @@ class EventLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        before = path.read_bytes() if path.exists() else b""
+        before = b""
+        if path.exists():
+            before = path.read_bytes()
         self._sequence = len(before.splitlines())
-        # a kill may have cut the last line off
-        self._lead = "\n" if before and not before.endswith(b"\n") else ""
+        # A kill may have cut the last line off: the next one must not be glued to it.
+        self._line_break = ""
+        if before and not before.endswith(b"\n"):
+            self._line_break = "\n"
 
     def run_started(self, run: str, plan: Plan) -> None:
         self._append(
@@ -117,10 +71,10 @@ class EventLog:
         self._append("step_retried", details)
 
     def step_ended(self, record: StepRecord) -> None:
-        self._append("step_ended", _ended(record))
+        self._append("step_ended", _end_of_step(record))
 
     def steps_reused(self, records: Sequence[StepRecord]) -> None:
-        self._append_all("step_ended", [_ended(record) for record in records])
+        self._append_all("step_ended", [_end_of_step(record) for record in records])
 
     def noticed(self, text: str) -> None:
         self._append("noticed", {"text": text})
@@ -133,31 +87,30 @@ class EventLog:
 
     def _append_all(self, event: str, several: Sequence[Mapping[str, Any]]) -> None:
         now = now_utc()
-        lines = [
-            json.dumps(
-                {"seq": number, "time_utc": now, "event": event, **details}, ensure_ascii=False
-            )
-            for number, details in enumerate(several, start=self._sequence)
-        ]
-        text = (self._lead + "".join(f"{line}\n" for line in lines)).encode(
-            "utf-8", "backslashreplace"
-        )
+        lines = [self._line_break]
+        for number, details in enumerate(several, start=self._sequence):
+            entry = {"seq": number, "time_utc": now, "event": event, **details}
+            lines.append(f"{json.dumps(entry, ensure_ascii=False)}\n")
+        # What a cell printed may hold half of a surrogate pair, which UTF-8 has no bytes for.
+        text = "".join(lines).encode("utf-8", "backslashreplace")
+
         # Unbuffered and in one piece, so that a kill loses at most a part of the last line.
         with disk_errors(self._path):
             if not self._sequence:
                 self._path.parent.mkdir(parents=True, exist_ok=True)
             with self._path.open("ab", buffering=0) as file:
                 write_whole(file, text)
-        self._lead = ""
-        self._sequence += len(lines)
+        self._line_break = ""
+        self._sequence += len(several)
 
 
-def _ended(record: StepRecord) -> dict[str, Any]:
-    failure = {"failure": record.failure.message} if record.failure is not None else {}
-    ended = {
+def _end_of_step(record: StepRecord) -> dict[str, Any]:
+    details = {
         "step": record.name,
         "result": record.result,
         "seconds": record.seconds,
         "reason": record.reason,
     }
-    return {**ended, **failure}
+    if record.failure is not None:
+        details["failure"] = record.failure.message
+    return details

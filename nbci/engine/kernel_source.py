@@ -1,0 +1,52 @@
+"""What a run's kernels are forked from, and what watches the files that they open."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from nbci.engine.observed.opens import Opens
+    from nbci.kernels.zygote.zygotes import Zygotes
+
+
+class KernelSource:
+    """The zygotes and file watches of one run.
+
+    Both are None until `open`: a run in which no step needs a kernel has neither, since the imports
+    alone would take it longer than all the rest. Without them kernels start as new processes, and
+    files that are opened below Python are not seen.
+    """
+
+    def __init__(
+        self, root: Path, environ: Mapping[str, str], noticed: Callable[[str], None]
+    ) -> None:
+        self._root = root
+        self._environ = environ
+        self._noticed = noticed
+        self.zygotes: Zygotes | None = None
+        self.opens: Opens | None = None
+
+    def open(self, spares: int) -> None:
+        """Have kernels forked where that can be; `spares` of them are forked ahead."""
+        from nbci.engine.observed.opens import Opens
+        from nbci.kernels.zygote.zygotes import Zygotes
+
+        self.zygotes = Zygotes(environ=self._environ, spares=spares, noticed=self._noticed)
+        self.opens = Opens(self._root)
+
+    def dismiss(self) -> None:
+        """Have the zygotes end while the run does other things; `close` waits for them."""
+        if self.zygotes is not None:
+            self.zygotes.dismiss()
+
+    def close(self) -> None:
+        """End the watches and the zygotes."""
+        try:
+            if self.opens is not None:
+                self.opens.close()
+        finally:
+            if self.zygotes is not None:
+                self.zygotes.close()
