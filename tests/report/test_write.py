@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from nbci.errors import InfrastructureError
 from nbci.report.write import write_report
 
 if TYPE_CHECKING:
@@ -24,6 +25,6 @@ def test_files_are_written_and_replaced(tmp_path: Path) -> None:
 
 def test_what_cannot_be_put_in_place_leaves_nothing(tmp_path: Path) -> None:
     (tmp_path / "index.html").mkdir()
-    with pytest.raises(OSError, match="directory"):
+    with pytest.raises(InfrastructureError, match="directory"):
         write_report(tmp_path, {"index.html": b"x"})
     assert [path.name for path in tmp_path.iterdir()] == ["index.html"]
