@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 _LONGEST_ITEM = 500
+_PLAIN_IN_CODE = re.compile(r"[^`|\\<>&]+")
+_MARKS = re.compile(r"([\\`*_{}\[\]()#+!|~$^=-])")
+_BEFORE_NAMES = re.compile(r"([@#!$%~])(?=\w)")
+"""What makes a mention or a reference of the word behind it."""
+_ZERO_WIDTH_SPACE = "\u200b"
 
 
 def prose(text: str) -> str:
@@ -23,28 +28,29 @@ def prose(text: str) -> str:
     That is a meaning to Markdown or HTML, or as a mention or reference.
     """
     line = " ".join(clean(without_ansi(text)).split())
-    # A space of no width after them keeps names and numbers from becoming mentions and references.
-    line = re.sub(r"([@#!$%~])(?=\w)", "\\1\u200b", line)
+    # No backslash keeps GitHub from mentions, which would notify people.
+    line = _BEFORE_NAMES.sub(rf"\1{_ZERO_WIDTH_SPACE}", line)
     line = line.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~$^=-])", r"\\\1", line)
+    return _MARKS.sub(r"\\\1", line)
 
 
 def code(text: str, limit: int = 300) -> str:
     """Text as code on one line, also inside a table."""
     line = short_line(clean(without_ansi(text)), limit)
-    if re.fullmatch(r"[^`|\\<>&]+", line):
+    if not line:
+        return ""
+    if _PLAIN_IN_CODE.fullmatch(line):
         return f"`{line}`"
-    return (
-        "<code>" + re.sub(r"[^\w\s]|_", lambda match: f"&#{ord(match[0])};", line) + "</code>"
-        if line
-        else ""
-    )
+    # Between backticks, a `|` would still end a table's cell, and nothing can be escaped.
+    escaped = re.sub(r"[^\w\s]|_", lambda match: f"&#{ord(match[0])};", line)
+    return f"<code>{escaped}</code>"
 
 
 def fenced(text: str, language: str = "") -> str:
     """Text as a block of code behind a fence that is longer than any in it."""
     shown = clean(without_ansi(text)).rstrip("\n")
-    fence = "`" * max(3, 1 + max((len(run) for run in re.findall("`+", shown)), default=0))
+    longest = max(map(len, re.findall("`+", shown)), default=0)
+    fence = "`" * max(3, longest + 1)
     return f"{fence}{language}\n{shown}\n{fence}"
 
 
@@ -60,36 +66,40 @@ def image(alt: str, address: str) -> str:
 
 def section(title: str, content: str) -> str:
     """Content under a heading; nothing where there is none."""
-    return f"### {title}\n\n{content}" if content else ""
+    if not content:
+        return ""
+    return f"### {title}\n\n{content}"
 
 
 def details(title: str, content: str) -> str:
     """Content that a click on the title unfolds."""
+    # Without the blank lines, the content would be taken for HTML.
     return f"<details><summary>{prose(title)}</summary>\n\n{content}\n\n</details>"
 
 
 def bullets(items: Sequence[str], most: int) -> str:
     """A list of texts; of too many, how many more there are."""
-    shown = [f"- {prose(short_line(item, _LONGEST_ITEM))}" for item in items[:most]]
-    return "\n".join([*shown, *_more(len(items), most)])
+    lines = [f"- {prose(short_line(item, _LONGEST_ITEM))}" for item in items[:most]]
+    if len(items) > most:
+        lines.append(_more(len(items) - most))
+    return "\n".join(lines)
 
 
 def table(heads: Sequence[str], rows: Sequence[Iterable[str]], most: int) -> str:
     """A table of Markdown; of too many rows, how many more there are."""
     if not rows:
         return ""
-    lines = [heads, ["---"] * len(heads), *rows[:most]]
-    shown = "\n".join("| " + " | ".join(line) + " |" for line in lines)
-    return "\n\n".join([shown, *_more(len(rows), most)])
+    lines = (heads, ["---"] * len(heads), *rows[:most])
+    shown = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    if len(rows) <= most:
+        return shown
+    return f"{shown}\n\n{_more(len(rows) - most)}"
 
 
-def _more(count: int, most: int) -> list[str]:
-    return (
-        [f"… and {count - most} more; `index.html` of the report has them all."]
-        if count > most
-        else []
-    )
+def _more(count: int) -> str:
+    return f"… and {count} more; `index.html` of the report has them all."
 
 
 def _address(address: str) -> str:
+    """A bracket or a space in it would end the link."""
     return quote(clean(address), safe=":/?#@!$&'*+,;=%~")

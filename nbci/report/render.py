@@ -13,7 +13,7 @@ from nbci.report.pages.step_page import ComparedStep, step_page
 from nbci.report.summary import summary
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.report.data.material import Baseline, Material
     from nbci.report.data.view import ShownStep
@@ -28,32 +28,45 @@ def render_report(material: Material) -> Mapping[str, bytes]:
     """
     record, plan = material.run.record, material.run.plan
     steps = shown_steps(record, plan, material.run.notebooks, reused_too=material.reused_too)
-    figures = figures_of(material)
+    charts = figures_of(material)
     result = {
-        **index_page(material, steps, figures),
+        **index_page(material, steps, charts),
         "style.css": files("nbci.report").joinpath("style.css").read_bytes(),
-        "summary.md": summary(material, steps, figures),
+        "summary.md": summary(material, steps, charts),
         "junit.xml": junit(record, steps, material.url),
     }
+
     with_page = [step for step in steps if step.page is not None]
-    was = _compared(material.baseline, with_page)
-    for at, step in enumerate(with_page):
-        before = with_page[at - 1] if at else None
-        after = with_page[at + 1] if at + 1 < len(with_page) else None
-        its_charts = [figure for figure in figures if figure.step == step.record.name]
-        result |= step_page(record, step, (before, after), was.get(step.record.name), its_charts)
+    earlier = _steps_to_compare_with(material.baseline, with_page)
+    for before, step, after in _with_neighbours(with_page):
+        name = step.record.name
+        its_charts = [chart for chart in charts if chart.step == name]
+        result |= step_page(record, step, (before, after), earlier.get(name), its_charts)
     return result
 
 
-def _compared(baseline: Baseline | None, steps: Iterable[ShownStep]) -> dict[str, ComparedStep]:
-    """Return what the steps that ran are compared with.
+def _with_neighbours(
+    steps: Sequence[ShownStep],
+) -> Iterable[tuple[ShownStep | None, ShownStep, ShownStep | None]]:
+    return zip((None, *steps), steps, (*steps[1:], None), strict=False)
 
-    The baseline's notebooks of other steps are not read.
+
+def _steps_to_compare_with(
+    baseline: Baseline | None, steps: Iterable[ShownStep]
+) -> dict[str, ComparedStep]:
+    """Return what the steps that ran are compared with, by name.
+
+    The baseline's notebooks of other steps are not read: in a run where nearly everything is
+    reused, reading them would take longer than the run.
     """
     if baseline is None:
         return {}
     names = [step.record.name for step in steps if step.record.result not in ("skipped", "reused")]
     run = baseline.run
-    notebooks = {name: found for name in names if (found := run.notebooks.get(name)) is not None}
+    notebooks = {}
+    for name in names:
+        notebook = run.notebooks.get(name)
+        if notebook is not None:
+            notebooks[name] = notebook
     known = {step.record.name: step for step in shown_steps(run.record, run.plan, notebooks)}
     return {name: ComparedStep(title=baseline.title, step=known.get(name)) for name in names}
