@@ -14,7 +14,7 @@ import nbci
 from nbci.cli.main import run
 from nbci.commands import checked_operand, git_command
 from nbci.errors import UsageError
-from nbci.gates.revisions import commit_of
+from nbci.gates.baselines import commit_of
 from nbci.git.process import Git
 from nbci.registry.read import fetch_models
 

@@ -118,7 +118,7 @@ def _conclude(
         publish(project, folder, plan, notebooks, judged, reused_too=True)
 
     judging = Judging(project, plan, os.environ)
-    return conclude(project, folder, record, judge=judging.judged, publish=publish_run)
+    return conclude(project, folder, record, judge=judging.with_verdict, publish=publish_run)
 
 
 def _bring_notebooks(

@@ -68,12 +68,12 @@ def _judged(
 
     def judge(record: RunRecord) -> RunRecord:
         known = record.verdict.overrides if record.verdict else ()
-        judged = judging.judged(record, known)
+        judged = judging.with_verdict(record, known)
         if asked is None or judged.verdict is None:
             return judged
         # judged first without the override: only a gate that refuses now can be overridden
         override = _override(asked, project, judged.verdict)
-        return judging.judged(judged, (*judged.verdict.overrides, override))
+        return judging.with_verdict(judged, (*judged.verdict.overrides, override))
 
     record = conclude(
         project,

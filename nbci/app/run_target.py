@@ -197,7 +197,7 @@ def _execute(
             project,
             folder,
             record,
-            judge=judging.judged,
+            judge=judging.with_verdict,
             publish=lambda judged: publish(project, folder, plan, notebooks, judged),
         )
 

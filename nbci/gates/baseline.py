@@ -1,4 +1,4 @@
-"""What gates compare with, as values; finding it is for others."""
+"""The values that gates compare a run with; `gates.baselines` finds them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ if TYPE_CHECKING:
 
 
 class Baseline(Struct, frozen=True, kw_only=True):
-    """Metrics to compare with, by full or short names; `source` says in words whose they are.
+    """Metrics to compare with, by full or short names.
 
-    `identity` changes when the baseline moves on: a release's tag, a commit, a digest. `declared`
-    holds units and directions as they were declared there.
+    `source` names for people what the metrics belong to. `identity` changes when the baseline
+    moves on: a release's tag, a commit, a digest. `declared` holds units and directions as they
+    were declared there.
     """
 
     asked: str
@@ -27,7 +28,11 @@ class Baseline(Struct, frozen=True, kw_only=True):
 
 
 class NoBaseline(Struct, frozen=True, kw_only=True):
-    """There is none, for this reason. Only where that is `certain` it is a first run."""
+    """The reason why there is no baseline.
+
+    Only a `certain` answer makes this a first run, which a gate may let pass: a remote that cannot
+    be asked must not.
+    """
 
     asked: str
     reason: str

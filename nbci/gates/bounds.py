@@ -1,6 +1,6 @@
-"""Bounds: how much room a number has.
+"""Bounds of a metric, and how much room a value has within them.
 
-Reckoned in decimal fractions, so that 0.8 may fall by 0.1 to 0.7.
+Computed in decimal fractions, so that 0.8 may fall by 0.1 to 0.7.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.rules import Gate
 
+_SMALLEST = 5e-324
+"""The smallest float above zero."""
+
 
 class Bounds(Struct, frozen=True, kw_only=True):
-    """What a number must be: no less, no more, and exactly this, as far as they are given."""
+    """The least, the greatest and the exact value that are asked of a number; None for any."""
 
     low: Fraction | None = None
     high: Fraction | None = None
@@ -28,8 +31,14 @@ class Bounds(Struct, frozen=True, kw_only=True):
 
 def bounds_of(gate: Gate, baseline: float | None) -> Bounds:
     """The gate's bounds; those against a baseline only where there is one."""
-    lows = [exact(gate.at_least)] if gate.at_least is not None else []
-    highs = [exact(gate.at_most)] if gate.at_most is not None else []
+    lows: list[Fraction] = []
+    highs: list[Fraction] = []
+    if gate.at_least is not None:
+        lows.append(exact(gate.at_least))
+    if gate.at_most is not None:
+        highs.append(exact(gate.at_most))
+
+    # Fractions hold neither NaN nor the infinities.
     if baseline is not None and math.isfinite(baseline):
         if gate.max_drop is not None:
             lows.append(exact(baseline) - gate.max_drop.of(baseline))
@@ -38,45 +47,53 @@ def bounds_of(gate: Gate, baseline: float | None) -> Bounds:
         if gate.within is not None:
             lows.append(exact(baseline) - gate.within.of(baseline))
             highs.append(exact(baseline) + gate.within.of(baseline))
-    return Bounds(
-        low=max(lows, default=None),
-        high=min(highs, default=None),
-        equals=exact(gate.equals) if gate.equals is not None else None,
-    )
+
+    equals = None
+    if gate.equals is not None:
+        equals = exact(gate.equals)
+    return Bounds(low=max(lows, default=None), high=min(highs, default=None), equals=equals)
 
 
 def margin(value: float, bounds: Bounds) -> float | None:
     """The room to the nearest bound, negative where one is missed; None where nothing is asked."""
     if not math.isfinite(value):
         return _margin_of_infinity(value, bounds)
+    # A value just within a bound is not to miss it by binary rounding.
     number = exact(value)
-    rooms = []
+    rooms: list[Fraction] = []
     if bounds.low is not None:
         rooms.append(number - bounds.low)
     if bounds.high is not None:
         rooms.append(bounds.high - number)
     if bounds.equals is not None:
         rooms.append(-abs(number - bounds.equals))
-    return _as_float(min(rooms)) if rooms else None
+    if not rooms:
+        return None
+    return _as_float(min(rooms))
 
 
 def _margin_of_infinity(value: float, bounds: Bounds) -> float | None:
     """An infinite number has endless room on one side, and misses every other bound endlessly."""
-    rooms = []
+    rooms: list[float] = []
     if bounds.low is not None:
         rooms.append(value)
     if bounds.high is not None:
         rooms.append(-value)
     if bounds.equals is not None:
         rooms.append(-math.inf)
-    return min(rooms) if rooms else None
+    return min(rooms, default=None)
 
 
 def _as_float(room: Fraction) -> float:
-    """The nearest float; one that is not zero keeps its sign, however small."""
+    """The nearest float; a room that is not zero keeps its sign, however small."""
+    if not room:
+        return 0.0
     try:
-        found = float(room)
+        size = abs(float(room))
     except OverflowError:
-        found = math.inf
-    sign = -1 if room < 0 else 1
-    return sign * (abs(found) or (5e-324 if room else 0.0))
+        size = math.inf
+    # A miss that rounds to zero would pass the gate.
+    size = size or _SMALLEST
+    if room < 0:
+        return -size
+    return size

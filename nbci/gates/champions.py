@@ -1,5 +1,6 @@
-"""The promoted model as a baseline, in clones of every kind: without tags, without history, without
-a remote.
+"""Find the promoted model as a baseline, whatever kind of clone this is.
+
+CI clones without tags or without history, and a remote may not answer.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from nbci.registry.read import fetch_models
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from nbci.registry.champion import Champion
+
 
 def promoted_model(
     asked: str, root: Path, model: str, *, branch: str | None, stage: str | None
@@ -25,58 +28,78 @@ def promoted_model(
     It is a first run only where the remote says so, or where there is no remote. Where it cannot be
     asked, what this clone has counts; a clone that may lack tags cannot tell.
     """
-    import msgspec
-
     git = Git(root)
     if git.get("rev-parse", "--git-dir") is None:
-        return NoBaseline(
-            asked=asked, reason="this is no git repository, so nothing was promoted"
-        ), ()
-    name = registry_name(git, model)
+        reason = "this is no git repository, so nothing was promoted"
+        return NoBaseline(asked=asked, reason=reason), ()
+
     tags: tuple[str, ...] = ()
     offline: str | None = None
     if git.has_remote(REMOTE):
+        name = registry_name(git, model)
         tags = tag_patterns(name)
-        try:
-            fetch_models(git, REMOTE, [name])
-        except GitFailed as error:
-            offline = f"{REMOTE} cannot be asked ({error.message})"
-    found = champion(root, model, branch=branch, stage=stage, refresh=False)
-    if found is not None:
-        where = f" in {found.stage}" if found.stage else ""
-        known = f", as last fetched: {offline}" if offline else ""
-        return Baseline(
-            asked=asked,
-            source=f"{found.model}@{found.version}{where}{known}",
-            identity=f"{found.model}@{found.version} {found.commit}",
-            metrics=found.metrics,
-            declared={
-                metric: msgspec.convert(said, DeclaredMetric)
-                for metric, said in found.declared.items()
-            },
-        ), tags
-    where = f" on {branch}" if branch else ""
-    if offline is None:
-        return NoBaseline(
-            asked=asked, reason=f"no version of {model} was promoted{where} yet"
-        ), tags
-    if _may_lack_tags(git):
+        offline = _fetch(git, name)
+
+    promoted = champion(root, model, branch=branch, stage=stage, refresh=False)
+    if promoted is not None:
+        return _baseline_of(asked, promoted, offline), tags
+    return _why_none(asked, git, model, branch=branch, offline=offline), tags
+
+
+def _fetch(git: Git, name: str) -> str | None:
+    """Fetch the model's releases; what to tell people where the remote cannot be asked."""
+    try:
+        fetch_models(git, REMOTE, [name])
+    except GitFailed as error:
+        return f"{REMOTE} cannot be asked ({error.message})"
+    return None
+
+
+def _baseline_of(asked: str, promoted: Champion, offline: str | None) -> Baseline:
+    # Imported here because only a promoted model needs its decoder.
+    import msgspec
+
+    version = f"{promoted.model}@{promoted.version}"
+    source = version
+    if promoted.stage:
+        source += f" in {promoted.stage}"
+    if offline:
+        source += f", as last fetched: {offline}"
+    declared: dict[str, DeclaredMetric] = {}
+    for metric, declaration in promoted.declared.items():
+        declared[metric] = msgspec.convert(declaration, DeclaredMetric)
+    return Baseline(
+        asked=asked,
+        source=source,
+        identity=f"{version} {promoted.commit}",
+        metrics=promoted.metrics,
+        declared=declared,
+    )
+
+
+def _why_none(
+    asked: str, git: Git, model: str, *, branch: str | None, offline: str | None
+) -> NoBaseline:
+    if offline is not None and _may_lack_tags(git):
         reason = f"this clone may lack the tags of releases, and {offline}"
-        return NoBaseline(asked=asked, reason=reason, certain=False), tags
-    reason = f"no version of {model} was promoted{where} yet, as last fetched: {offline}"
-    return NoBaseline(asked=asked, reason=reason), tags
+        return NoBaseline(asked=asked, reason=reason, certain=False)
+
+    where = ""
+    if branch:
+        where = f" on {branch}"
+    reason = f"no version of {model} was promoted{where} yet"
+    if offline is not None:
+        reason += f", as last fetched: {offline}"
+    return NoBaseline(asked=asked, reason=reason)
 
 
 def _may_lack_tags(git: Git) -> bool:
     """Whether the clone was made so that tags are left behind, as CI does it."""
-    if (
-        git.is_shallow
-        or git.get("config", "--get", operands=[f"remote.{REMOTE}.tagOpt"]) == "--no-tags"
-    ):
+    if git.is_shallow:
+        return True
+    if git.get("config", "--get", operands=[f"remote.{REMOTE}.tagOpt"]) == "--no-tags":
         return True
     # `git clone` brings all branches; what fetches single ones into an empty repository brings no
-    # tags by itself
-    return (
-        git.get("config", "--get", operands=[f"remote.{REMOTE}.fetch"])
-        != f"+refs/heads/*:refs/remotes/{REMOTE}/*"
-    )
+    # tags by itself.
+    fetched = git.get("config", "--get", operands=[f"remote.{REMOTE}.fetch"])
+    return fetched != f"+refs/heads/*:refs/remotes/{REMOTE}/*"

@@ -1,4 +1,4 @@
-"""Judging: gates and metrics in, a verdict out."""
+"""Judge a run: gates and metrics in, a verdict out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.errors import UsageError, nearest
+from nbci.formatting.numbers import rough
 from nbci.gates.baseline import Baseline, NoBaseline
 from nbci.gates.bounds import bounds_of, margin
 from nbci.pipeline.conditions import holds
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from nbci.pipeline.rules import Rule
-    from nbci.records.run_record import RunRecord
+    from nbci.records.run_record import RunRecord, StepRecord
     from nbci.records.verdict import GateAnswer, VerdictResult
 
 _ANSWERS: Mapping[Rule, GateAnswer] = {"pass": "passed", "warn": "warned", "fail": "failed"}
@@ -44,25 +45,27 @@ class Case(Struct, frozen=True, kw_only=True):
 
 def judge(case: Case, judged_utc: str) -> Verdict:
     """The verdict over a run that has ended."""
-    results = tuple(_overridden(_judged(gate, case), case.overrides) for gate in case.gates)
+    judged = (_judge_gate(gate, case) for gate in case.gates)
+    results = tuple(_with_override(result, case.overrides) for result in judged)
     return Verdict(
-        result=_overall(results),
+        result=_overall_result(results),
         judged_utc=judged_utc,
         gates=results,
-        baselines=tuple(map(_used, case.baselines.values())),
+        baselines=tuple(map(_baseline_used, case.baselines.values())),
         overrides=case.overrides,
     )
 
 
-def _overall(results: Sequence[GateResult]) -> VerdictResult:
+def _overall_result(results: Sequence[GateResult]) -> VerdictResult:
     if any(result.refuses for result in results):
         return "failed"
-    return (
-        "warned" if any(result.result in ("failed", "warned") for result in results) else "passed"
-    )
+    # A gate that failed and was overridden still shows as a warning of the whole.
+    if any(result.result in ("failed", "warned") for result in results):
+        return "warned"
+    return "passed"
 
 
-def _used(baseline: Baseline | NoBaseline) -> BaselineUsed:
+def _baseline_used(baseline: Baseline | NoBaseline) -> BaselineUsed:
     if isinstance(baseline, Baseline):
         return BaselineUsed(
             asked=baseline.asked, source=baseline.source, identity=baseline.identity
@@ -70,119 +73,128 @@ def _used(baseline: Baseline | NoBaseline) -> BaselineUsed:
     return BaselineUsed(asked=baseline.asked, source=baseline.reason)
 
 
-def _overridden(result: GateResult, overrides: Sequence[Override]) -> GateResult:
-    """An override holds for what stood there when it was given; where something else stands there
-    now, it lapses.
+def _with_override(result: GateResult, overrides: Sequence[Override]) -> GateResult:
+    """The failed result with the newest override that was given for just this result.
+
+    An override lapses where the rule, the metric or the baseline is another by now.
     """
-    if result.result == "failed":
-        for override in reversed(overrides):
-            if override.gate == result.gate and _stands(override) == _stands(result):
-                return replace(result, override=override)
+    if result.result != "failed":
+        return result
+    for override in reversed(overrides):
+        if override.gate == result.gate and _judged_facts(override) == _judged_facts(result):
+            return replace(result, override=override)
     return result
 
 
-def _stands(said: Override | GateResult) -> str:
-    return repr(
-        (said.asked, said.found, said.baseline)
-    )  # as text, since NaN is not equal to itself
+def _judged_facts(judged: Override | GateResult) -> str:
+    # As text, since NaN is not equal to itself.
+    return repr((judged.asked, judged.found, judged.baseline))
 
 
-def _judged(gate: Gate, case: Case) -> GateResult:
+def _judge_gate(gate: Gate, case: Case) -> GateResult:
     values = {parameter.name: parameter.value for parameter in case.record.params}
-    begun = GateResult(
+    result = GateResult(
         gate=gate.name, asked=gate.asked, result="passed", reason="", severity=gate.severity
     )
     try:
         if gate.when is not None and not holds(gate.when, values, {}):
-            return replace(
-                begun, result="left out", reason=f"its condition `{gate.when}` does not hold"
-            )
+            reason = f"its condition `{gate.when}` does not hold"
+            return replace(result, result="left out", reason=reason)
     except UsageError as error:
-        return _answered(begun, gate, "fail", error.message)
-    return _expression(gate, case, begun) if gate.expr is not None else _bounds(gate, case, begun)
+        return _with_answer(result, gate, "fail", error.message)
+    if gate.expr is not None:
+        return _judge_expression(gate, case, result)
+    return _judge_bounds(gate, case, result)
 
 
-def _expression(gate: Gate, case: Case, begun: GateResult) -> GateResult:
+def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
+    # `gates_document` refused what cannot be parsed.
     formula = parse(str(gate.expr), "gate")
-    found: dict[str, float] = {}
+    values: dict[str, float] = {}
     for name in names(formula):
-        value = _metric(name, case)
-        if isinstance(value, str):
-            return _answered(replace(begun, values=found or None), gate, gate.missing, value)
-        found[name] = value[1]
-    begun = replace(begun, values=found)
+        metric = _find_metric(name, case)
+        if isinstance(metric, str):
+            return _with_answer(replace(result, values=values or None), gate, gate.missing, metric)
+        values[name] = metric[1]
+
+    result = replace(result, values=values)
+    listed = ", ".join(f"{name} is {shown(value)}" for name, value in values.items())
     try:
-        holds_true = bool(evaluate(formula, found.__getitem__))
+        is_true = bool(evaluate(formula, values.__getitem__))
     except UNDECIDABLE as error:
-        return _answered(begun, gate, "fail", f"cannot be decided: {error}")
-    listed = ", ".join(f"{name} is {shown(value)}" for name, value in found.items())
-    return _answered(begun, gate, "pass" if holds_true else "fail", listed)
+        return _with_answer(result, gate, "fail", f"cannot be decided: {error}")
+    if is_true:
+        return _with_answer(result, gate, "pass", listed)
+    return _with_answer(result, gate, "fail", listed)
 
 
-def _bounds(gate: Gate, case: Case, begun: GateResult) -> GateResult:
-    found = _metric(str(gate.metric), case)
-    if isinstance(found, str):
-        return _answered(begun, gate, gate.missing, found)
-    full, value = found
+def _judge_bounds(gate: Gate, case: Case, result: GateResult) -> GateResult:
+    metric = _find_metric(str(gate.metric), case)
+    if isinstance(metric, str):
+        return _with_answer(result, gate, gate.missing, metric)
+    full, value = metric
     declared = declared_for(full, case.declared)
-    begun = replace(begun, metric=full, found=value, unit=declared.unit)
-    compared: float | None = None
+    result = replace(result, metric=full, found=value, unit=declared.unit)
+
     rule: Rule = "pass"
     reason = ""
     if gate.baseline is not None:
-        begun, rule, reason = _compared(gate, case, begun, declared)
-        compared = begun.baseline
+        result, rule, reason = _with_baseline(gate, case, result, declared)
         if rule == "fail":
-            return _answered(begun, gate, rule, reason)
-    limits = bounds_of(gate, compared)
-    room = margin(value, limits)
-    begun = replace(begun, margin=room)
+            return _with_answer(result, gate, rule, reason)
+
+    # Without a baseline the other bounds of the gate still hold, on a first run too.
+    room = margin(value, bounds_of(gate, result.baseline))
+    result = replace(result, margin=room)
     if room is not None and (room < 0 or math.isnan(room)):
-        return _answered(begun, gate, "fail", f"misses by {-room:.4g}")
-    return _answered(begun, gate, rule, reason or f"{room or 0.0:.4g} to spare")
+        return _with_answer(result, gate, "fail", f"misses by {rough(-room)}")
+    return _with_answer(result, gate, rule, reason or f"{rough(room or 0.0)} to spare")
 
 
-def _compared(
-    gate: Gate, case: Case, begun: GateResult, declared: DeclaredMetric
+def _with_baseline(
+    gate: Gate, case: Case, result: GateResult, declared: DeclaredMetric
 ) -> tuple[GateResult, Rule, str]:
-    """The result with its baseline; where there is none to compare with, the rule that holds then,
-    and why.
+    """The result with its baseline, the rule that holds, and why.
+
+    The rule is another than `pass` where there is nothing to compare with.
     """
-    baseline = case.baselines.get(str(gate.baseline)) or NoBaseline(
-        asked=str(gate.baseline), reason="nobody looked for it", certain=False
-    )
+    baseline = case.baselines.get(str(gate.baseline))
+    if baseline is None:
+        return result, "fail", "nobody looked for it"
     if isinstance(baseline, NoBaseline):
-        rule = gate.first_run if baseline.certain else "fail"
-        return begun, rule, f"first run: {baseline.reason}" if baseline.certain else baseline.reason
-    begun = replace(begun, baseline_source=baseline.source)
-    meant = meant_by(str(begun.metric), baseline.metrics) or meant_by(
-        short_name(str(begun.metric)), baseline.metrics
-    )
+        if baseline.certain:
+            return result, gate.first_run, f"first run: {baseline.reason}"
+        return result, "fail", baseline.reason
+
+    result = replace(result, baseline_source=baseline.source)
+    full, short = str(result.metric), short_name(str(result.metric))
+    # The step that measures it may have had another name then.
+    meant = meant_by(full, baseline.metrics) or meant_by(short, baseline.metrics)
     if not meant:
-        return (
-            begun,
-            gate.first_run,
-            f"first run: {baseline.source} has no {short_name(str(begun.metric))}",
-        )
+        return result, gate.first_run, f"first run: {baseline.source} has no {short}"
     if len(meant) > 1:
-        return begun, "fail", f"{baseline.source} has several: {', '.join(meant)}"
+        return result, "fail", f"{baseline.source} has several: {', '.join(meant)}"
+
     value = baseline.metrics[meant[0]]
-    begun = replace(begun, baseline=value)
-    before = declared_for(meant[0], baseline.declared)
-    if before.unit and declared.unit and before.unit != declared.unit:
-        return begun, "fail", f"the baseline is in {before.unit}, the metric in {declared.unit}"
-    if before.direction and declared.direction and before.direction != declared.direction:
-        return (
-            begun,
-            "fail",
-            f"the baseline's direction is {before.direction}, the metric's {declared.direction}",
-        )
+    result = replace(result, baseline=value)
+    difference = _declared_otherwise(declared_for(meant[0], baseline.declared), declared)
+    if difference is not None:
+        return result, "fail", difference
     if not math.isfinite(value):
-        return begun, gate.missing, f"the baseline is {shown(value)}"
-    return begun, "pass", ""
+        return result, gate.missing, f"the baseline is {shown(value)}"
+    return result, "pass", ""
 
 
-def _answered(result: GateResult, gate: Gate, rule: Rule, reason: str) -> GateResult:
+def _declared_otherwise(before: DeclaredMetric, now: DeclaredMetric) -> str | None:
+    """Why the numbers of two declarations cannot be compared; None where they can."""
+    if before.unit and now.unit and before.unit != now.unit:
+        return f"the baseline is in {before.unit}, the metric in {now.unit}"
+    if before.direction and now.direction and before.direction != now.direction:
+        return f"the baseline's direction is {before.direction}, the metric's {now.direction}"
+    return None
+
+
+def _with_answer(result: GateResult, gate: Gate, rule: Rule, reason: str) -> GateResult:
     """The result under that rule; a gate that only warns never fails."""
     answer = _ANSWERS[rule]
     if answer == "failed" and gate.severity == "warn":
@@ -190,7 +202,7 @@ def _answered(result: GateResult, gate: Gate, rule: Rule, reason: str) -> GateRe
     return replace(result, result=answer, reason=reason)
 
 
-def _metric(name: str, case: Case) -> tuple[str, float] | str:
+def _find_metric(name: str, case: Case) -> tuple[str, float] | str:
     """The metric's full name and value; in words why there is none to judge."""
     metrics = case.record.metrics
     meant = meant_by(name, metrics)
@@ -199,20 +211,34 @@ def _metric(name: str, case: Case) -> tuple[str, float] | str:
     if not meant:
         return _why_missing(name, case)
     value = metrics[meant[0]]
-    return f"{name} is NaN" if math.isnan(value) else (meant[0], value)
+    # NaN is neither above nor below any bound, so no gate can judge it.
+    if math.isnan(value):
+        return f"{name} is NaN"
+    return meant[0], value
 
 
 def _why_missing(name: str, case: Case) -> str:
-    step, short = step_of(name), short_name(name)
     for record in case.record.steps:
-        named = step is not None and (record.name == step or record.name.startswith(f"{step}/"))
-        measures = step is None and short in case.measures.get(record.name, ())
-        if (named or measures) and record.result == "skipped":
-            return f"step {record.name} was skipped" + (
-                f": {record.reason}" if record.reason else ""
-            )
-        if (named or measures) and record.result == "failed":
+        if not _should_measure(record, name, case):
+            continue
+        if record.result == "skipped" and record.reason:
+            return f"step {record.name} was skipped: {record.reason}"
+        if record.result == "skipped":
+            return f"step {record.name} was skipped"
+        if record.result == "failed":
             return f"step {record.name} failed"
+
     known = case.record.metrics
     close = nearest(name, {**known, **dict.fromkeys(map(short_name, known))})
-    return f"no step measured {name}" + (f"; did you mean {close}?" if close else "")
+    if close:
+        return f"no step measured {name}; did you mean {close}?"
+    return f"no step measured {name}"
+
+
+def _should_measure(record: StepRecord, name: str, case: Case) -> bool:
+    """Whether the step is the one that the metric's name says, or was seen to measure it."""
+    step = step_of(name)
+    if step is None:
+        return short_name(name) in case.measures.get(record.name, ())
+    # A node of a pipeline file stands for the steps of its notebook, `NODE/STEP`.
+    return record.name == step or record.name.startswith(f"{step}/")

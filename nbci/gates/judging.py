@@ -1,5 +1,6 @@
-"""A run that has passed is judged by its gates; what the verdict depends on is kept, to know when
-it still stands.
+"""Give a run that passed its verdict, and remember what the verdict depends on.
+
+`app.unchanged` asks for these dependencies: it may only repeat a verdict while they are the same.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nbci.config import Project
-    from nbci.gates.baselines import Found
+    from nbci.gates.baselines import FoundBaseline
     from nbci.plan.model import Plan
     from nbci.records.run_record import RunRecord
     from nbci.records.verdict import Override, Verdict
@@ -27,41 +28,46 @@ class Judging:
         self.project = project
         self.plan = plan
         self.environ = environ
-        self.found: tuple[Found, ...] = ()
+        self.found: tuple[FoundBaseline, ...] = ()
 
-    def judged(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
-        """The record with its verdict; without one where there are no gates, steps left out, or no
-        run that passed.
+    def with_verdict(self, record: RunRecord, overrides: tuple[Override, ...] = ()) -> RunRecord:
+        """The record with its verdict.
+
+        It stays without one where there are no gates, where steps are left out, or where the run
+        did not pass.
         """
         if not self.plan.gates or self.plan.leaves_out or record.result != "passed":
             return record
         return replace(record, verdict=self._verdict(record, overrides))
 
     def _verdict(self, record: RunRecord, overrides: tuple[Override, ...]) -> Verdict:
+        # Imported here because most pipelines have no gates, and these bring git and the registry.
         from nbci.gates.baselines import Search, find_baseline
         from nbci.gates.judge import Case, judge
 
         search = Search(project=self.project, plan=self.plan, run=record.run, environ=self.environ)
-        asked = dict.fromkeys(
-            gate.baseline for gate in self.plan.gates if gate.baseline is not None
-        )
-        self.found = tuple(find_baseline(name, search) for name in asked)
+        # Several gates may name the same baseline, and a champion is asked for at the remote.
+        asked = dict.fromkeys(gate.baseline for gate in self.plan.gates)
+        self.found = tuple(find_baseline(name, search) for name in asked if name is not None)
+
+        measures: dict[str, tuple[str, ...]] = {}
+        for step in self.plan.steps:
+            measures[step.name] = tuple(probe.name for probe in step.probes)
         case = Case(
             gates=self.plan.gates,
             record=record,
             declared=self.plan.metrics or {},
             baselines={found.baseline.asked: found.baseline for found in self.found},
-            measures={
-                step.name: tuple(probe.name for probe in step.probes) for step in self.plan.steps
-            },
+            measures=measures,
             overrides=overrides,
         )
         return judge(case, now_utc())
 
     @property
     def files(self) -> tuple[str, ...] | None:
-        """The files that the baselines came from; None where one may change without any file here
-        changing.
+        """The files that the baselines came from.
+
+        None where a baseline may change while no file on this machine does.
         """
         files: list[str] = []
         for found in self.found:

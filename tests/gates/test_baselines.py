@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nbci.config import Project
 from nbci.gates.baseline import Baseline, NoBaseline
-from nbci.gates.baselines import Found, Search, find_baseline, target_branch
+from nbci.gates.baselines import FoundBaseline, Search, find_baseline, target_branch
 from nbci.git.process import Git
 from nbci.pipeline.rules import DeclaredMetric
 from nbci.plan.model import Plan, PlannedStep
@@ -51,7 +51,7 @@ def find(
     plan: Plan = PLAN,
     run: str = "9",
     environ: Mapping[str, str] | None = None,
-) -> Found:
+) -> FoundBaseline:
     return find_baseline(
         asked, Search(project=Project(root=root), plan=plan, run=run, environ=environ or {})
     )
