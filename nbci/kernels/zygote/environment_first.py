@@ -1,5 +1,6 @@
-"""Whether code changes the environment before it imports: then its imports must find that, and none
-is done ahead.
+"""Tells whether code changes the environment before it imports; nothing is preloaded for it then.
+
+Its imports must find the changed variables, and a zygote would have imported without them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 MOST_BYTES = 1 << 20
+"""Larger modules are not read: their kernel's start would have to wait for that."""
 
+# Patterns, not a syntax tree: cells hold magics, which are no Python, and are read at each start.
 _CHANGES = re.compile(
     r"""
       \benviron\b\s*\[[^\n]*\]\s*(?:[-+|&^*/%@]|//|\*\*|<<|>>)?=(?!=)  # environ["X"] = "1"
@@ -22,7 +25,8 @@ _CHANGES = re.compile(
     | \bdel\s[^\n]*\benviron\b
     | ^\s*\w+\s*=\s*(?:\w+\.)*environ\s*(?:\#|$)                       # another name for it
     | \benviron\s+as\s
-    | (?:[.]dict|(?<!dict)(?<!list)(?<!len)(?<!sorted))[(]\s*(?:\w+\.)*environ\s*[,)]  # given to somebody
+    # given to a function, but for a few that only read it
+    | (?:[.]dict|(?<!dict)(?<!list)(?<!len)(?<!sorted))[(]\s*(?:\w+\.)*environ\s*[,)]
     | \b(?:putenv|unsetenv|setenv|load_dotenv)\b
     | ^\s*%\s*(?:set_env|dotenv)\b
     | ^\s*%\s*env\s+[^\s=]+(?:[ \t]+\S|=)
@@ -32,7 +36,8 @@ _CHANGES = re.compile(
     re.VERBOSE | re.MULTILINE,
 )
 _IMPORTS = re.compile(
-    r"(?:^([ \t]*)|[;:][ \t]*)(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+([^\n#;]*)|import[ \t]+([^\n#;]+))",
+    r"(?:^([ \t]*)|[;:][ \t]*)"
+    r"(?:from[ \t]+([\w.]+)[ \t]+import[ \t]+([^\n#;]*)|import[ \t]+([^\n#;]+))",
     re.MULTILINE,
 )
 _SCRIPTS = re.compile(r"^\s*%\s*run\s+(?:-\w\s+)*([^\s'\"]+)", re.MULTILINE)
@@ -40,35 +45,37 @@ _BY_CALL = re.compile(r"\bimport_module\s*\(|\b__import__\s*\(")
 
 
 def changes_environment_first(sources: Iterable[str], folders: Iterable[str | Path]) -> bool:
-    """Whether cells, or modules and scripts of theirs in `folders`, may change the environment
-    before an import.
+    """Whether cells, or the modules in `folders` behind them, may set variables before an import.
 
     What is not sure counts: a kernel that imports for itself is right in any case.
     """
     text = "\n".join(sources)
     places = [Path(folder) for folder in folders]
+    # Of a module the order is not looked at: when its functions are called is not known here.
     if any(_CHANGES.search(module) for module in _modules(text, places)):
         return True
     change = _CHANGES.search(text)
-    return change is not None and any(place > change.start() for place in _last_imports(text))
+    return change is not None and any(end > change.start() for end in _ends_of_imports(text))
 
 
-def _last_imports(text: str) -> Iterator[int]:
-    """Where code imports, at the latest: what is indented may be a function's, called at the end."""
+def _ends_of_imports(text: str) -> Iterator[int]:
+    """Where code imports, at the latest."""
     for match in _IMPORTS.finditer(text):
-        yield len(text) if match[1] else match.end()
+        # An indented import may be that of a function, which the last line may call.
+        if match[1]:
+            yield len(text)
+        else:
+            yield match.end()
     for match in _BY_CALL.finditer(text):
         yield match.end()
 
 
 def _modules(text: str, folders: list[Path]) -> Iterator[str]:
-    """The texts of the modules and scripts in these folders that the text uses, and of those that
-    they use.
-    """
+    """The texts of modules and scripts in these folders that the text uses, directly or not."""
     pending = [text]
     seen: set[Path] = set()
     while pending:
-        for path in _files(pending.pop(), folders):
+        for path in _candidate_files(pending.pop(), folders):
             if path in seen or not path.is_file() or path.stat().st_size > MOST_BYTES:
                 continue
             seen.add(path)
@@ -77,28 +84,36 @@ def _modules(text: str, folders: list[Path]) -> Iterator[str]:
             yield module
 
 
-def _files(text: str, folders: list[Path]) -> Iterator[Path]:
-    for name in _imported(text):
+def _candidate_files(text: str, folders: list[Path]) -> Iterator[Path]:
+    """Where what the text imports and runs would lie; most of these files do not exist."""
+    for name in _imported_names(text):
         parts = name.strip(".").split(".")
         for folder in folders:
+            # An import of `a.b` runs `a/__init__.py` first.
             for length in range(1, len(parts) + 1):
                 place = folder.joinpath(*parts[:length])
                 yield place.with_name(place.name + ".py")
                 yield place / "__init__.py"
+
     for match in _SCRIPTS.finditer(text):
         for folder in folders:
             yield folder / match[1]
+            # IPython adds the suffix where it is left out.
             yield folder / (match[1] + ".py")
 
 
-def _imported(text: str) -> Iterator[str]:
+def _imported_names(text: str) -> Iterator[str]:
     for match in _IMPORTS.finditer(text):
-        module, parts, modules = match[2], match[3], match[4]
+        module, members, modules = match[2], match[3], match[4]
         if module:
             yield module
-            yield from (f"{module}.{part}" for part in re.findall(r"\w+", parts))
-        else:
-            yield from (name.split()[0] for name in modules.split(",") if name.strip())
+            # A member may be a submodule.
+            for member in re.findall(r"\w+", members):
+                yield f"{module}.{member}"
+            continue
+        for name in modules.split(","):
+            if name.strip():
+                yield name.split()[0]
 
 
 def import_folders(cwd: Path, env: dict[str, str]) -> list[Path]:

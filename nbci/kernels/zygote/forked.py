@@ -1,4 +1,4 @@
-"""A kernel's process that is a zygote's child, with the face of `subprocess.Popen`."""
+"""A kernel's process that was forked from a zygote, with the interface of `subprocess.Popen`."""
 
 from __future__ import annotations
 
@@ -18,11 +18,15 @@ UNKNOWN_STATUS = -int(signal.SIGKILL)
 """The status of a process whose zygote died with it."""
 
 STATUS_SECONDS = 10.0
-QUICKLY_SECONDS = 0.02
+"""How long a zygote that is busy importing may take to report a status."""
+STATUS_POLL_SECONDS = 0.02
 
 
 class ForkedProcess:
-    """A kernel that lives as long as the connection to its zygote is open."""
+    """A kernel that lives as long as the connection to its zygote is open.
+
+    It is no child of this process, so the system does not tell how it ended: the zygote does.
+    """
 
     stdin: Any = None
     stdout: Any = None
@@ -35,6 +39,7 @@ class ForkedProcess:
         self.lost = False
         """Whether its zygote ended first, or let it go."""
         self._connection = connection
+        # A pid may be another process's by the time that it is used; a pidfd may not.
         self._pidfd = pidfd
         self._ready = False
         self._ended_at: float | None = None
@@ -46,19 +51,20 @@ class ForkedProcess:
 
     def wait_until_ready(self, seconds: float) -> bool:
         """Wait until its sockets are bound; False when it ended before. Blocks."""
-        self._take(seconds)
+        self._receive(seconds)
         return self._ready
 
     def has_ended(self) -> bool:
         """Whether it has ended, though how may not be known yet."""
-        return self.returncode is not None or bool(select.select([self._pidfd], [], [], 0)[0])
+        return self.returncode is not None or self._ends_within(0)
 
     def poll(self) -> int | None:
-        """Its exit status, negative for a signal, or None while it runs or its zygote is too busy
-        to tell.
+        """Its exit status, negative for a signal; None while it is not known.
+
+        That is so while it runs, and while its zygote is too busy to report it.
         """
         if self.returncode is None and self.has_ended():
-            self._take(QUICKLY_SECONDS)
+            self._receive(STATUS_POLL_SECONDS)
             self._ended_at = self._ended_at or time.monotonic()
             if time.monotonic() > self._ended_at + STATUS_SECONDS:
                 self._end(UNKNOWN_STATUS)
@@ -66,32 +72,36 @@ class ForkedProcess:
 
     def wait(self, timeout: float | None = None) -> int | None:
         """Wait for its end; None when it still runs after `timeout`."""
-        if self.returncode is None and select.select([self._pidfd], [], [], timeout)[0]:
+        if self.returncode is None and self._ends_within(timeout):
             while self.poll() is None:
                 pass
         return self.returncode
 
-    def _take(self, seconds: float) -> None:
-        """Take in one message of the zygote's."""
+    def _ends_within(self, seconds: float | None) -> bool:
+        return bool(select.select([self._pidfd], [], [], seconds)[0])
+
+    def _receive(self, seconds: float) -> None:
+        """Receive one message of the zygote's: that the kernel is ready, or how it ended."""
+        message: dict[str, Any]
         try:
             self._connection.settimeout(seconds)
-            said: dict[str, Any]
-            said, _ = wire.receive(self._connection)
+            message, _ = wire.receive(self._connection)
         except TimeoutError:
             return
         except (OSError, ValueError, wire.Gone):
             self.lost = True
             self._end(UNKNOWN_STATUS)
             return
-        if said.get("ready"):
+        if message.get("ready"):
             self._ready = True
-        if "exit" in said:
-            self._end(int(said["exit"]))
+        if "exit" in message:
+            self._end(int(message["exit"]))
 
     def _end(self, status: int) -> None:
-        if status == UNKNOWN_STATUS and not select.select([self._pidfd], [], [], 0)[0]:
-            self.kill()  # it lost its zygote, and dies
-            select.select([self._pidfd], [], [], STATUS_SECONDS)
+        # A kernel dies with its zygote (PR_SET_PDEATHSIG); one that was let go must end, too.
+        if status == UNKNOWN_STATUS and not self._ends_within(0):
+            self.kill()
+            self._ends_within(STATUS_SECONDS)
         if self.returncode is not None:
             return
         self.returncode = status
@@ -106,9 +116,7 @@ class ForkedProcess:
                 signal.pidfd_send_signal(self._pidfd, number)
 
     def kill(self) -> None:
-        """Kill it."""
         self.send_signal(signal.SIGKILL)
 
     def terminate(self) -> None:
-        """Ask it to end."""
         self.send_signal(signal.SIGTERM)

@@ -24,10 +24,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SOCKET = "s"
+"""The socket's name in a zygote's folder: short, as its path may have 107 characters only."""
 FACTS = "zygote.json"
 ANSWER_SECONDS = 60.0
 PEER = struct.Struct("3i")
+"""Linux's `struct ucred`: process, user and group of the other side (unix(7), SO_PEERCRED)."""
 SHARED = ("wire", "fingerprint")
+"""Modules of this package that zygotes have, too."""
 OF_THE_ZYGOTE = (
     "loading",
     "process_environment",
@@ -51,6 +54,7 @@ OF_ONE_KERNEL = (
     "PYTEST_CURRENT_TEST",
     "NBCI_KERNEL",
 )
+"""Variables that say something of one kernel, which a zygote would hand to all."""
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -58,7 +62,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     What kernels import is imported in `cwd`. `spares` kernels wait ahead of need, with the
     arguments of the last one that was asked for, at first with `spare_arguments`. `avoid` are
-    modules that are never imported ahead. With `orphans`, what kernels left running ends with the
+    modules that are never preloaded. With `orphans`, what kernels left running ends with the
     zygote.
     """
 
@@ -80,25 +84,20 @@ def spawn(
     settings: Settings,
     owner: socket.socket | None,
 ) -> subprocess.Popen[bytes]:
-    """Start a zygote whose folder this is; it answers as soon as it has imported what kernels need."""
+    """Start a zygote in its folder; it answers as soon as it has imported what kernels need.
+
+    It ends when the other end of `owner` is closed.
+    """
+    owner_descriptors = []
+    if owner is not None:
+        owner_descriptors = [owner.fileno()]
+
     with socket.socket(socket.AF_UNIX) as listener:
+        # Bound here, not in the zygote: so who asks for a kernel need not wait until it is up.
         listener.bind(str(folder / SOCKET))
         listener.listen(128)
-        passed = [listener.fileno(), *([owner.fileno()] if owner else [])]
-        document = {
-            "folder": str(folder),
-            "listener": listener.fileno(),
-            "owner": owner.fileno() if owner else None,
-            "key": settings.key,
-            "cwd": settings.cwd,
-            "preloads": settings.preloads,
-            "avoid": settings.avoid,
-            "orphans": settings.orphans,
-            "spares": settings.spares,
-            "spare_arguments": settings.spare_arguments,
-            "debugger": settings.debugger,
-            "idle_seconds": settings.idle_seconds,
-        }
+        passed = [listener.fileno(), *owner_descriptors]
+        document = _start_document(settings, folder, passed)
         with (folder / "log").open("wb") as log:
             process = subprocess.Popen(
                 [*interpreter, "-c", LOADER, json.dumps(document)],
@@ -108,8 +107,12 @@ def spawn(
                 env=dict(env),
                 pass_fds=passed,
                 start_new_session=True,
+                # A folder of the project could not be removed, nor its file system unmounted.
                 cwd="/",
             )
+
+    # By a pipe, as an argument may have 128 KiB only (MAX_ARG_STRLEN). One that ended at once
+    # has its reasons in the log.
     with contextlib.suppress(BrokenPipeError):
         assert process.stdin is not None
         with process.stdin:
@@ -117,18 +120,40 @@ def spawn(
     return process
 
 
+def _start_document(settings: Settings, folder: Path, passed: list[int]) -> dict[str, Any]:
+    """What `start.main` of the zygote takes; `passed` are its listener, and its owner if any."""
+    listener, *owner = passed
+    return {
+        "folder": str(folder),
+        "listener": listener,
+        "owner": next(iter(owner), None),
+        "key": settings.key,
+        "cwd": settings.cwd,
+        "preloads": settings.preloads,
+        "avoid": settings.avoid,
+        "orphans": settings.orphans,
+        "spares": settings.spares,
+        "spare_arguments": settings.spare_arguments,
+        "debugger": settings.debugger,
+        "idle_seconds": settings.idle_seconds,
+    }
+
+
 def environment_of_zygote(
     ours: Mapping[str, str], kernels: Mapping[str, str], cwd: str, read: Iterable[str] = ()
 ) -> dict[str, str]:
-    """`ours`, but with the variables of the kernel that are read when modules are imported; others
-    of these are `read`.
+    """`ours`, but with those variables of the kernel that are read when modules are imported.
 
-    There is room for the mark by which a kernel is known.
+    `read` are more of these, which imports were seen to read. No other variable of a kernel may get
+    into a zygote: it may be a secret of one step.
     """
+    read = tuple(read)
     of_kernel = import_time_environment(kernels, cwd)
     of_kernel |= {name: kernels[name] for name in read if name in kernels}
+
     left_out = {*OF_ONE_KERNEL, *import_time_environment(ours, cwd), *read}
     kept = {name: value for name, value in ours.items() if name not in left_out}
+    # Each kernel writes its own mark over this one, where /proc/PID/environ shows it.
     return kept | of_kernel | {"NBCI_KERNEL": "0" * 32}
 
 
@@ -141,9 +166,8 @@ def connect(folder: Path) -> socket.socket:
     try:
         connection.settimeout(ANSWER_SECONDS)
         connection.connect(str(folder / SOCKET))
-        _, user, _ = PEER.unpack(
-            connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
-        )
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+        _, user, _ = PEER.unpack(peer)
         if user != os.getuid():
             raise PermissionError(f"{folder} is served by another user")
     except BaseException:
@@ -153,7 +177,7 @@ def connect(folder: Path) -> socket.socket:
 
 
 def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
-    """Its answer. Raises OSError when it gives none."""
+    """The zygote's answer. Raises OSError when it gives none."""
     with connect(folder) as connection:
         wire.send(connection, request)
         try:
@@ -164,7 +188,7 @@ def ask(folder: Path, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def tell(folder: Path, request: dict[str, Any]) -> None:
-    """Have it do something that it does not answer. Raises OSError when there is none."""
+    """Have the zygote do something that it does not answer. Raises OSError when there is none."""
     with connect(folder) as connection:
         wire.send(connection, request)
 
@@ -174,7 +198,8 @@ def is_current(folder: Path) -> bool:
     try:
         facts = json.loads((folder / FACTS).read_text())
     except FileNotFoundError:
-        return True  # it has not come that far
+        # It writes them when it has imported what kernels need, and is not that far.
+        return True
     except (OSError, ValueError):
         return False
     return bool(fingerprint(facts["paths"]) == facts["installed"])
@@ -182,13 +207,16 @@ def is_current(folder: Path) -> bool:
 
 @functools.cache
 def _sources() -> bytes:
-    kernel, shared = (
-        importlib.resources.files("nbci.inkernel") / "zygote",
-        importlib.resources.files(__package__),
-    )
-    places = dict.fromkeys(SHARED, shared) | {"family": importlib.resources.files("nbci.kernels")}
-    places |= dict.fromkeys(OF_THE_ZYGOTE, kernel)
-    modules = {name: (at / f"{name}.py").read_text(encoding="utf-8") for name, at in places.items()}
+    """The modules of a zygote as it reads them; they do not change while nbci runs."""
+    inkernel = importlib.resources.files("nbci.inkernel") / "zygote"
+    shared = importlib.resources.files(__package__)
+    folders = dict.fromkeys(SHARED, shared)
+    folders["family"] = importlib.resources.files("nbci.kernels")
+    folders |= dict.fromkeys(OF_THE_ZYGOTE, inkernel)
+
+    modules = {}
+    for name, folder in folders.items():
+        modules[name] = (folder / f"{name}.py").read_text(encoding="utf-8")
     prepared = {"digest": start_digest(), "source": start_source()}
     return json.dumps({"modules": modules, "prepared": prepared}).encode()
 

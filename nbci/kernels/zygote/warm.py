@@ -1,4 +1,4 @@
-"""Zygotes that stay between commands: one of each kind for a user, gone after idling."""
+"""Zygotes that stay between commands: one of each kind for a user, until it has idled long."""
 
 from __future__ import annotations
 
@@ -47,52 +47,57 @@ def start(
     One that is there already imports what is new. Raises UsageError for a kernel that cannot be
     forked.
     """
-    command = ipykernel_command([*argv, "-f", "unused"] if "-f" not in argv else argv)
+    words = list(argv)
+    if "-f" not in words:
+        words += ["-f", "unused"]
+    command = ipykernel_command(words)
     if command is None:
         raise UsageError(
             "only kernels that `python -m ipykernel_launcher` starts can be kept warm",
             hint="others start as they always do, and need nothing",
         )
+
     cwd = os.getcwd()
-    key = key_of(command, env, cwd, debugger=True)
+    settings = Settings(
+        key=key_of(command, env, cwd, debugger=True),
+        cwd=cwd,
+        preloads=preloads,
+        spares=spares,
+        spare_arguments=SPARES,
+        idle_seconds=idle_seconds,
+    )
     try:
-        with _only_one(key) as folder:
-            if not _serves(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.mkdir(mode=0o700)
-                settings = Settings(
-                    key=key,
-                    cwd=cwd,
-                    preloads=preloads,
-                    spares=spares,
-                    spare_arguments=SPARES,
-                    idle_seconds=idle_seconds,
-                )
-                process = spawn(
-                    command.interpreter,
-                    environment_of_zygote(env, env, cwd),
-                    folder,
-                    settings,
-                    None,
-                )
-                process.returncode = 0  # it outlives this process on purpose
-            else:
+        with _locked_folder(settings.key) as folder:
+            if _is_served(folder):
                 tell(folder, {"do": "prepare", "preloads": preloads})
-            return {"key": key, **ask(folder, _STATUS)}
+            else:
+                _spawn_in(folder, command.interpreter, env, settings)
+            return {"key": settings.key, **ask(folder, _STATUS)}
     except OSError as error:
         raise InfrastructureError(f"no kernels can be kept warm: {error}") from error
 
 
+def _spawn_in(
+    folder: Path, interpreter: tuple[str, ...], env: Mapping[str, str], settings: Settings
+) -> None:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(mode=0o700)
+    of_zygote = environment_of_zygote(env, env, settings.cwd)
+    process = spawn(interpreter, of_zygote, folder, settings, None)
+    # It outlives this process on purpose, of which Popen would warn at the end.
+    process.returncode = 0
+
+
 def status() -> list[dict[str, Any]]:
-    """What each warm zygote of this user's says of itself; `current` is false where packages
-    changed since.
+    """What each warm zygote of this user's says of itself.
+
+    `current` is false where packages changed since it started.
     """
     found = []
     for folder in _folders():
         with contextlib.suppress(OSError):
-            found.append(
-                {"key": folder.name, "current": is_current(folder), **ask(folder, _STATUS)}
-            )
+            current = is_current(folder)
+            found.append({"key": folder.name, "current": current, **ask(folder, _STATUS)})
     return found
 
 
@@ -103,13 +108,19 @@ def stop(*, now: bool) -> int:
         try:
             pid = int(ask(folder, {"do": "stop", "now": now})["pid"])
         except OSError:
-            shutil.rmtree(folder, ignore_errors=True)  # its zygote was killed
+            # Its zygote was killed.
+            shutil.rmtree(folder, ignore_errors=True)
             continue
         ended += 1
-        deadline = time.monotonic() + END_SECONDS
-        while now and folder.exists() and _is_alive(pid) and time.monotonic() < deadline:
-            time.sleep(POLL_SECONDS)
+        if now:
+            _wait_for_end(folder, pid)
     return ended
+
+
+def _wait_for_end(folder: Path, pid: int) -> None:
+    deadline = time.monotonic() + END_SECONDS
+    while folder.exists() and _is_alive(pid) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _folders() -> list[Path]:
@@ -120,7 +131,7 @@ def _folders() -> list[Path]:
         return []
 
 
-def _serves(folder: Path) -> bool:
+def _is_served(folder: Path) -> bool:
     """Whether a zygote works there that may be used; one that may not is asked to end."""
     if not (folder / SOCKET).exists():
         return False
@@ -133,9 +144,11 @@ def _serves(folder: Path) -> bool:
 
 
 @contextlib.contextmanager
-def _only_one(key: str) -> Iterator[Path]:
+def _locked_folder(key: str) -> Iterator[Path]:
     """The folder for a key, while no other command makes it."""
     root = home.warm_root(make=True)
+    # The lock waits, unlike those of `store.files`: the other command is done in a second, and
+    # this one then finds the zygote there.
     with (root / f"{key}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield root / key

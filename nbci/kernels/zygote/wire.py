@@ -1,4 +1,7 @@
-"""Messages between nbci and a zygote: a length, a JSON document, and file descriptors beside them."""
+"""Messages between nbci and a zygote: a length, a JSON document, and file descriptors with them.
+
+It is sent to zygotes as source, too: standard library only, Python 3.8.
+"""
 
 from __future__ import annotations
 
@@ -22,12 +25,12 @@ def send(connection: socket.socket, document: Any, descriptors: Any = ()) -> Non
     """Send a document; the descriptors stay open here."""
     body = json.dumps(document).encode()
     data = LENGTH.pack(len(body)) + body
-    beside = (
-        [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", descriptors))]
-        if descriptors
-        else []
-    )
-    sent = connection.sendmsg([data], beside)
+    ancillary = []
+    if descriptors:
+        numbers = array.array("i", descriptors)
+        ancillary.append((socket.SOL_SOCKET, socket.SCM_RIGHTS, numbers))
+    sent = connection.sendmsg([data], ancillary)
+    # There is no `sendmsgall`. The descriptors went with the first byte.
     if sent < len(data):
         connection.sendall(data[sent:])
 
@@ -38,23 +41,26 @@ def receive(connection: socket.socket) -> tuple[Any, list[int]]:
     Raises Gone.
     """
     descriptors = array.array("i")
-    room = socket.CMSG_SPACE(MOST_DESCRIPTORS * descriptors.itemsize)
-    data, beside, _, _ = connection.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)
-    for level, kind, content in beside:
+    size = descriptors.itemsize
+    room = socket.CMSG_SPACE(MOST_DESCRIPTORS * size)
+    data, ancillary, _, _ = connection.recvmsg(LENGTH.size, room, socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
         if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
-            descriptors.frombytes(content[: len(content) - len(content) % descriptors.itemsize])
+            # Without what was cut, as in the example of Python's documentation for `recvmsg`.
+            descriptors.frombytes(content[: len(content) - len(content) % size])
     try:
-        data += _exactly(connection, LENGTH.size - len(data)) if data else b""
         if not data:
             raise Gone
-        return json.loads(_exactly(connection, LENGTH.unpack(data)[0])), list(descriptors)
+        data += _read_exactly(connection, LENGTH.size - len(data))
+        (length,) = LENGTH.unpack(data)
+        return json.loads(_read_exactly(connection, length)), list(descriptors)
     except BaseException:
         for descriptor in descriptors:
             os.close(descriptor)
         raise
 
 
-def _exactly(connection: socket.socket, count: int) -> bytes:
+def _read_exactly(connection: socket.socket, count: int) -> bytes:
     parts = []
     while count:
         part = connection.recv(min(count, CHUNK))

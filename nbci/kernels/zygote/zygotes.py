@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import resource
 import socket
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.kernels.private import private_folder
 from nbci.kernels.zygote import home, wire
-from nbci.kernels.zygote.forked import ForkedProcess
+from nbci.kernels.zygote.fork_request import (
+    Forked,
+    ForkRequest,
+    NotForkable,
+    OtherSurroundings,
+    Refused,
+    Unavailable,
+    request_fork,
+)
 from nbci.kernels.zygote.key import key_of
 from nbci.kernels.zygote.spawn import (
     SOCKET,
@@ -26,21 +33,17 @@ from nbci.kernels.zygote.spawn import (
     spawn,
     tell,
 )
-from nbci.umask import current_umask
 
 if TYPE_CHECKING:
     import subprocess
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from nbci.kernels.private import PrivateFolder
-    from nbci.kernels.zygote.key import Command
 
 log = logging.getLogger("nbci.kernels.quiet")
 
 OFF = "NBCI_ZYGOTE"
-LIMITS = tuple(name for name in dir(resource) if name.startswith("RLIMIT_"))
-READY_SECONDS = 60.0
 END_SECONDS = 3.0
 MOST_TRIES = 5
 MOST_KINDS = 8
@@ -49,60 +52,23 @@ TROUBLE = (OSError, ValueError, KeyError, wire.Gone)
 """What a zygote that died, or answers nonsense, looks like."""
 
 
-class Unavailable(Exception):
-    """No kernel can be forked; the message says why. One can still be started."""
-
-
-class _Refused(Exception):
-    """The zygote imported a package after which nothing should be forked."""
-
-    def __init__(self, message: str, culprit: str) -> None:
-        super().__init__(message)
-        self.culprit = culprit
-
-
-class _Otherwise(Exception):
-    """What the zygote has imported found other surroundings than the kernel would."""
-
-    def __init__(self, variables: Sequence[str], folder: bool, stale: bool) -> None:
-        super().__init__(", ".join(variables) or "files")
-        self.variables = variables
-        self.folder = folder
-        self.stale = stale
-
-
-class NotMeant(Unavailable):
-    """The kernel is none that would be forked: nothing is wrong."""
-
-
-class Wish(Struct, frozen=True, kw_only=True):
-    """The kernel that is wanted: its surroundings are those of a process that would be started for
-    it.
-    """
-
-    command: Command
-    env: Mapping[str, str]
-    cwd: str
-    connection_file: str
-    descriptors: tuple[int, int, int]
-    preloads: Sequence[str] = ()
-    bare: bool = False
-    """Whether nothing may be imported ahead: its code decides first what the imports find."""
-    spare: bool = False
-
-
-class Forked(Struct, frozen=True, kw_only=True):
-    """A kernel that came of it; `connection` when it waited as a spare, and brought its own."""
-
-    process: ForkedProcess
-    connection: Mapping[str, Any] | None
-
-
 class _Own(Struct, kw_only=True):
+    """A zygote of this process's own; `served`: it has forked a kernel."""
+
     folder: PrivateFolder
     process: subprocess.Popen[bytes]
     owner: socket.socket
     served: bool = False
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether it may fork more.
+
+        One that has not served yet is not looked at: it may be starting.
+        """
+        if not self.served:
+            return True
+        return self.process.poll() is None and is_current(self.folder.path)
 
     def close(self) -> None:
         """End it and its kernels."""
@@ -116,8 +82,10 @@ class _Own(Struct, kw_only=True):
 
 
 class _Kind(Struct, kw_only=True):
-    """What is known of the zygotes for one key and surroundings: the one in use, and what must not
-    be tried again.
+    """What is known of the zygotes for one key and surroundings.
+
+    `own` is the one in use, `avoid` what must not be preloaded again, `given_up` why there is none
+    any more.
     """
 
     env: Mapping[str, str]
@@ -128,6 +96,12 @@ class _Kind(Struct, kw_only=True):
     preloads: bool = True
     given_up: str | None = None
 
+    def fits(self, request: ForkRequest, read: _Read) -> bool:
+        """Whether its zygotes import what the kernel would, as far as is known to count."""
+        if self.bare != request.bare or (read.folder and self.cwd != request.cwd):
+            return False
+        return all(self.env.get(name) == request.env.get(name) for name in read.variables)
+
 
 class _Read(Struct, kw_only=True):
     """What packages were seen to read when they were imported, besides what is in the key."""
@@ -137,12 +111,13 @@ class _Read(Struct, kw_only=True):
 
 
 class Zygotes(Struct, kw_only=True):
-    """Forks kernels; ends its own zygotes when it is closed, or when this process ends, however it
-    does.
+    """Forks kernels; ends its own zygotes when it is closed.
+
+    They also end when this process does, however it ends.
 
     `environ` is what zygotes get besides the variables of their kernels that imports read: nothing
     in it may be a secret of one step. `as_stock`: kernels can be debugged, and what they leave
-    running outlives them and the zygote.
+    running outlives them and the zygote. `noticed` is called with what a person should know.
     """
 
     environ: Mapping[str, str]
@@ -153,6 +128,7 @@ class Zygotes(Struct, kw_only=True):
     _kinds: dict[str, list[_Kind]] = field(default_factory=dict)
     _read: dict[str, _Read] = field(default_factory=dict)
     _retired: list[_Own] = field(default_factory=list)
+    # Steps that run at once fork in threads of their own.
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __enter__(self) -> Zygotes:
@@ -162,15 +138,14 @@ class Zygotes(Struct, kw_only=True):
         self.close()
 
     def dismiss(self) -> None:
-        """Have this process's own zygotes end, and the kernels that are left of them; `close` waits
-        for that.
-        """
+        """Have this process's own zygotes end, with their kernels; `close` waits for that."""
         with self._lock:
             for own in self._all_own():
                 own.owner.close()
 
     def close(self) -> None:
-        """End them; they are gone then."""
+        """End this process's own zygotes, and wait until they have ended."""
+        # All at once first, so that the time to wait is that of the slowest.
         self.dismiss()
         with self._lock:
             for own in self._all_own():
@@ -179,84 +154,84 @@ class Zygotes(Struct, kw_only=True):
             self._kinds.clear()
 
     def _all_own(self) -> list[_Own]:
-        kinds = [kind for alike in self._kinds.values() for kind in alike]
-        return [*self._retired, *(kind.own for kind in kinds if kind.own is not None)]
+        in_use = [kind.own for kind in self._all_kinds() if kind.own is not None]
+        return [*self._retired, *in_use]
 
-    def fork(self, wish: Wish) -> Forked:
+    def _all_kinds(self) -> Iterator[_Kind]:
+        for kinds in self._kinds.values():
+            yield from kinds
+
+    def fork(self, request: ForkRequest) -> Forked:
         """A kernel whose sockets are bound. Blocks. Raises Unavailable.
 
         A zygote that dies is replaced; one that dies or hangs before it forked any is tried once
         more without imports.
         """
-        with contextlib.suppress(Unavailable, _Refused, _Otherwise, *TROUBLE):
-            warm = (
-                None
-                if wish.bare
-                else _warm_folder(key_of(wish.command, wish.env, wish.cwd, debugger=True))
-            )
+        # Whatever is wrong with a warm zygote, one of this process's own may do.
+        with contextlib.suppress(Unavailable, Refused, OtherSurroundings, *TROUBLE):
+            warm = _warm_folder(request)
             if warm is not None:
-                return _fork(warm, wish)
+                return request_fork(warm, request)
+
         otherwise: Exception | None = None
         for _ in range(MOST_TRIES):
-            kind = self._kind_for(wish)
+            kind = self._kind_for(request)
             try:
-                return self._fork_of(kind, wish)
-            except _Otherwise as error:
-                self._note_read(kind, wish, error)
+                return self._fork_of(kind, request)
+            except OtherSurroundings as error:
+                self._note_read(kind, request, error)
                 otherwise = error
         raise Unavailable(
             f"what packages read when they are imported does not stay as it is: {otherwise}"
         )
 
-    def _kind_for(self, wish: Wish) -> _Kind:
-        """The kind whose zygotes import in the surroundings of this kernel, as far as these are
-        known to count.
-        """
-        key = self._key(wish)
+    def _kind_for(self, request: ForkRequest) -> _Kind:
+        """The kind whose zygotes import in the surroundings of this kernel."""
+        key = self._key(request)
         with self._lock:
             read = self._read.setdefault(key, _Read())
             kinds = self._kinds.setdefault(key, [])
             for kind in kinds:
-                is_place_right = kind.cwd == wish.cwd or not read.folder
-                is_same = all(kind.env.get(name) == wish.env.get(name) for name in read.variables)
-                if kind.bare == wish.bare and is_place_right and is_same:
+                if kind.fits(request, read):
                     return kind
             if len(kinds) >= MOST_KINDS:
                 names = ", ".join(sorted(read.variables)) or "their folders"
                 raise Unavailable(
                     f"they differ too much in what packages read when they are imported ({names})"
                 )
-            env = environment_of_zygote(self.environ, wish.env, wish.cwd, read.variables)
-            kinds.append(_Kind(env=env, cwd=wish.cwd, bare=wish.bare))
+            env = environment_of_zygote(self.environ, request.env, request.cwd, read.variables)
+            kinds.append(_Kind(env=env, cwd=request.cwd, bare=request.bare))
             return kinds[-1]
 
-    def _note_read(self, kind: _Kind, wish: Wish, error: _Otherwise) -> None:
+    def _note_read(self, kind: _Kind, request: ForkRequest, error: OtherSurroundings) -> None:
         with self._lock:
-            read = self._read[self._key(wish)]
+            read = self._read[self._key(request)]
             read.variables |= set(error.variables)
             read.folder = read.folder or error.folder
             if error.stale and kind.own is not None:
                 self._retire(kind.own)
                 kind.own = None
 
-    def _key(self, wish: Wish) -> str:
-        return key_of(wish.command, wish.env, wish.cwd, debugger=self.as_stock)
+    def _key(self, request: ForkRequest) -> str:
+        return key_of(request.command, request.env, request.cwd, debugger=self.as_stock)
 
-    def _fork_of(self, kind: _Kind, wish: Wish) -> Forked:
-        """A kernel of this kind. Raises Unavailable, _Otherwise."""
+    def _fork_of(self, kind: _Kind, request: ForkRequest) -> Forked:
+        """A kernel of this kind. Raises Unavailable, OtherSurroundings."""
         while kind.given_up is None:
             try:
-                own = self._own_for(kind, wish)
+                own = self._own_for(kind, request)
             except OSError as error:
                 kind.given_up = f"the process to fork them from could not be started: {error}"
                 break
+
+            wanted = request
+            if not kind.preloads:
+                wanted = replace(request, preloads=())
             try:
-                forked = _fork(
-                    own.folder.path, wish if kind.preloads else replace(wish, preloads=())
-                )
+                forked = request_fork(own.folder.path, wanted)
                 own.served = True
                 return forked
-            except _Refused as refusal:
+            except Refused as refusal:
                 self._do_without(kind, own, refusal)
             except TROUBLE as error:
                 self._replace(kind, own, error)
@@ -264,33 +239,29 @@ class Zygotes(Struct, kw_only=True):
 
     def prepare(self, preloads: Sequence[str]) -> None:
         """Have this process's own zygotes import modules ahead of need."""
-        kinds = [kind for alike in self._kinds.values() for kind in alike if not kind.bare]
-        for own in [kind.own for kind in kinds if kind.own is not None and kind.preloads]:
+        kinds = [kind for kind in self._all_kinds() if kind.preloads and not kind.bare]
+        for own in [kind.own for kind in kinds if kind.own is not None]:
             with contextlib.suppress(OSError):
                 tell(own.folder.path, {"do": "prepare", "preloads": preloads})
 
     def note(self, reason: Unavailable) -> None:
         """Remember why a kernel was started though it should have been forked, once."""
-        if not isinstance(reason, NotMeant) and str(reason) not in self.reasons:
+        if not isinstance(reason, NotForkable) and str(reason) not in self.reasons:
             self.reasons.append(str(reason))
             self.noticed(f"kernels are started, not forked: {reason}")
 
-    def _own_for(self, kind: _Kind, wish: Wish) -> _Own:
+    def _own_for(self, kind: _Kind, request: ForkRequest) -> _Own:
         with self._lock:
             own = kind.own
-            if (
-                own is not None
-                and own.served
-                and (own.process.poll() is not None or not is_current(own.folder.path))
-            ):
+            if own is not None and not own.is_usable:
                 self._retire(own)
                 own = None
             if own is None:
-                own = kind.own = self._start(wish, kind)
+                own = kind.own = self._start(request, kind)
             return own
 
     def _retire(self, own: _Own) -> None:
-        """It forks no more; what it forked lives on with it."""
+        """Let it fork no more; what it forked lives on with it."""
         if own.process.poll() is not None:
             own.close()
             return
@@ -298,9 +269,10 @@ class Zygotes(Struct, kw_only=True):
             ask(own.folder.path, {"do": "stop", "now": False})
         self._retired.append(own)
 
-    def _do_without(self, kind: _Kind, own: _Own, refusal: _Refused) -> None:
-        """The next zygote does not import the package that spoilt this one."""
+    def _do_without(self, kind: _Kind, own: _Own, refusal: Refused) -> None:
+        """Let the next zygote not import the package that made this one unfit."""
         with self._lock:
+            # Another step's thread may have done so meanwhile.
             if kind.own is own:
                 kind.own = None
                 self._retire(own)
@@ -309,37 +281,43 @@ class Zygotes(Struct, kw_only=True):
                 kind.avoid.add(refusal.culprit)
 
     def _replace(self, kind: _Kind, own: _Own, error: Exception) -> None:
-        """It died, or no longer answers."""
+        """Give up a zygote that died, or no longer answers."""
         with self._lock:
+            # Another step's thread may have done so meanwhile.
             if kind.own is not own:
                 return
             kind.own = None
             own.process.kill()
             own.process.wait()
             if not own.served and not kind.preloads:
-                kind.given_up = (
-                    f"the process to fork them from does not come up: {_last_words(own, error)}"
-                )
+                reason = _last_log_line(own) or str(error) or type(error).__name__
+                kind.given_up = f"the process to fork them from does not come up: {reason}"
+            # A preloaded package may have ended it before it served anybody.
             kind.preloads = kind.preloads and own.served
             own.close()
 
-    def _start(self, wish: Wish, kind: _Kind) -> _Own:
-        folder = private_folder()
-        ours, theirs = socket.socketpair()
+    def _start(self, request: ForkRequest, kind: _Kind) -> _Own:
+        preloads: tuple[str, ...] = ()
+        if kind.preloads:
+            preloads = tuple(request.preloads)
         settings = Settings(
-            key=self._key(wish),
+            key=self._key(request),
             cwd=kind.cwd,
-            preloads=tuple(wish.preloads) if kind.preloads else (),
+            preloads=preloads,
             avoid=tuple(kind.avoid),
             spares=self.spares,
             debugger=self.as_stock,
             orphans=not self.as_stock,
         )
+        folder = private_folder()
+        ours, theirs = socket.socketpair()
         try:
             if not folder.is_short:
                 raise OSError("no temporary folder has a path that is short enough for sockets")
+            # Their end is closed here, so that the zygote finds it closed when this process ends.
             with theirs:
-                process = spawn(wish.command.interpreter, kind.env, folder.path, settings, theirs)
+                interpreter = request.command.interpreter
+                process = spawn(interpreter, kind.env, folder.path, settings, theirs)
         except BaseException:
             ours.close()
             folder.remove()
@@ -347,58 +325,26 @@ class Zygotes(Struct, kw_only=True):
         return _Own(folder=folder, process=process, owner=ours)
 
 
-def _last_words(own: _Own, error: Exception) -> str:
-    with contextlib.suppress(OSError):
-        lines = (own.folder.path / "log").read_text(encoding="utf-8", errors="replace").split("\n")
-        return next(
-            (line for line in reversed(lines) if line.strip()), str(error) or type(error).__name__
-        )
-    return str(error) or type(error).__name__
+def _last_log_line(own: _Own) -> str | None:
+    """What the zygote printed last: of a traceback, that is the error."""
+    try:
+        text = (own.folder.path / "log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    return next((line for line in reversed(text.split("\n")) if line.strip()), None)
 
 
-def _warm_folder(key: str) -> Path | None:
-    """The folder of a warm zygote that serves this key; a stale one is asked to end."""
+def _warm_folder(request: ForkRequest) -> Path | None:
+    """The folder of a warm zygote that serves this kernel; a stale one is asked to end."""
+    if request.bare:
+        return None
+    key = key_of(request.command, request.env, request.cwd, debugger=True)
     with contextlib.suppress(OSError):
         folder = home.warm_root(make=False) / key
         if (folder / SOCKET).exists():
             if is_current(folder):
+                # A killed one left its socket behind.
                 connect(folder).close()
                 return folder
             ask(folder, {"do": "stop", "now": False})
     return None
-
-
-def _fork(folder: Path, wish: Wish) -> Forked:
-    connection = connect(folder)
-    try:
-        wire.send(connection, _request(wish), wish.descriptors)
-        answer, descriptors = wire.receive(connection)
-        if "otherwise" in answer:
-            raise _Otherwise(**answer["otherwise"])
-        if "refused" in answer:
-            raise _Refused(answer["refused"], answer["avoid"])
-        process = ForkedProcess(
-            connection, int(answer["pid"]), descriptors[0], parent=int(answer["zygote"])
-        )
-    except BaseException:
-        connection.close()
-        raise
-    if not process.wait_until_ready(READY_SECONDS):
-        process.kill()
-        process.wait()
-        raise Unavailable("a forked kernel ended before it was ready, or did not come up in time")
-    return Forked(process=process, connection=answer["connection"])
-
-
-def _request(wish: Wish) -> dict[str, Any]:
-    return {
-        "do": "kernel",
-        "argv": wish.command.arguments,
-        "env": dict(wish.env),
-        "cwd": wish.cwd,
-        "umask": current_umask(),
-        "limits": {name: resource.getrlimit(getattr(resource, name)) for name in LIMITS},
-        "connection_file": wish.connection_file,
-        "preloads": wish.preloads,
-        "spare": wish.spare,
-    }
