@@ -6,7 +6,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from nbci.report.charts import figures_of
-from nbci.report.data.view import shown_steps
+from nbci.report.data.view import shown_steps, steps_by_name, steps_with_page
 from nbci.report.junit import junit
 from nbci.report.pages.index_page import index_page
 from nbci.report.pages.step_page import ComparedStep, step_page
@@ -36,7 +36,7 @@ def render_report(material: Material) -> Mapping[str, bytes]:
         "junit.xml": junit(record, steps, material.url),
     }
 
-    with_page = [step for step in steps if step.page is not None]
+    with_page = steps_with_page(steps)
     earlier = _steps_to_compare_with(material.baseline, with_page)
     for before, step, after in _with_neighbours(with_page):
         name = step.record.name
@@ -68,5 +68,5 @@ def _steps_to_compare_with(
         notebook = run.notebooks.get(name)
         if notebook is not None:
             notebooks[name] = notebook
-    known = {step.record.name: step for step in shown_steps(run.record, run.plan, notebooks)}
+    known = steps_by_name(shown_steps(run.record, run.plan, notebooks))
     return {name: ComparedStep(title=baseline.title, step=known.get(name)) for name in names}

@@ -216,12 +216,12 @@ def _changes(material: Material) -> Iterator[str]:
     found = material.baseline.difference
     yield from _changed_code(found.code)
 
-    values = [_value_row(change) for change in (*found.params, *found.environment)]
+    values = list(map(_value_row, (*found.params, *found.environment)))
     if values:
         shown = table(("Name", "Before", "Now"), values, _ROWS)
         yield details(f"Parameters and packages: {len(values)} changed", shown)
 
-    files = [_data_row(change) for change in found.data]
+    files = list(map(_data_row, found.data))
     if files:
         shown = table(("Path", "Was", "What", "Files in it"), files, _ROWS)
         yield details(f"Files: {len(files)} changed", shown)

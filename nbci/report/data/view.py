@@ -9,10 +9,10 @@ from nbci.formatting.text import file_names, joined_lines, outputs_text
 from nbci.records.run_record import CellRun, StepRecord
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.plan.model import Plan, PlannedStep
-    from nbci.records.run_record import Attempt, Failure, RunRecord
+    from nbci.records.run_record import Attempt, Failure, RunRecord, StepResult
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +74,13 @@ class ShownStep:
         return self.record.attempts[-1] if self.record.attempts else None
 
     @property
+    def kernel(self) -> str:
+        """The kernel's name and version; empty where it has not run."""
+        if not self.record.kernel:
+            return ""
+        return " ".join(filter(None, (self.record.kernel, self.record.kernel_version)))
+
+    @property
     def failure(self) -> Failure | None:
         """Why it failed, when it did."""
         return self.record.failure
@@ -95,6 +102,21 @@ def name_of(cell: ShownCell) -> str:
     if cell.run is None:
         return "Cell" if cell.kind == "code" else "Text"
     return f"Cell {cell.run.number}" if cell.run.number is not None else "Added by nbci"
+
+
+def steps_by_name(steps: Iterable[ShownStep]) -> dict[str, ShownStep]:
+    """The steps by the names of their records."""
+    return {step.record.name: step for step in steps}
+
+
+def steps_with_page(steps: Iterable[ShownStep]) -> list[ShownStep]:
+    """The steps that the report has a page of."""
+    return [step for step in steps if step.page is not None]
+
+
+def steps_with_result(steps: Iterable[ShownStep], result: StepResult) -> list[ShownStep]:
+    """The steps whose records have this result."""
+    return [step for step in steps if step.record.result == result]
 
 
 def shown_steps(

@@ -15,7 +15,7 @@ from nbci.plan.alignment import aligned
 from nbci.report.html.pictures import SUFFIXES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.report.data.view import ShownCell, ShownStep
 
@@ -209,7 +209,7 @@ def _changed_pictures(
             yield was, now
 
 
-def find_pictures(outputs: Sequence[Any]) -> Iterator[Picture]:
+def find_pictures(outputs: Iterable[Any]) -> Iterator[Picture]:
     """The pictures among a cell's outputs."""
     at = 0
     for number, output in enumerate(outputs, 1):

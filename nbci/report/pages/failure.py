@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import counted, listed
 from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, last_part, outputs_text, short_line
+from nbci.report.data.view import steps_with_result
 from nbci.report.html.highlight import source_code
 from nbci.report.html.markup import Markup, element, folded, fragment, item_list
 from nbci.report.html.page import facts, linked, section
@@ -34,7 +35,7 @@ def failures_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
 
     Where there are very many, the first are explained and the others only named.
     """
-    failed = [step for step in steps if step.record.result == "failed"]
+    failed = steps_with_result(steps, "failed")
     return fragment(
         _failure_of_run(record.failure),
         *map(_failure_of_step, failed[:_EXPLAINED]),

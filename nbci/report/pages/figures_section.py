@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted
 from nbci.report.charts.graph import graph_inline, graph_of
+from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
 from nbci.report.html.page import linked, section
 
@@ -46,7 +47,7 @@ def charts_section(
     """
     if not charts:
         return None
-    pages = {step.record.name: step for step in steps}
+    pages = steps_by_name(steps)
     first, others = charts[:_UNFOLDED], charts[_UNFOLDED:]
     parts = [figure_grid(first, root=root, pages=pages)]
     if others:

@@ -112,7 +112,7 @@ def _facts_of_record(step: ShownStep) -> Iterator[tuple[str, str]]:
     if step.planned is not None:
         yield "Notebook", element("code", step.planned.notebook)
         yield "After", ", ".join(step.planned.after)
-    yield "Kernel", " ".join(filter(None, (record.kernel, record.kernel_version)))
+    yield "Kernel", step.kernel
 
 
 def _facts_of_usage(step: ShownStep) -> Iterator[tuple[str, str | None]]:

@@ -90,11 +90,10 @@ def environment_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup
 
 def _kernel(steps: Sequence[ShownStep]) -> Markup | None:
     """The kernel of all steps; where they differ, the table of the steps says which had which."""
-    records = [step.record for step in steps if step.record.kernel]
-    kernels = {(record.kernel, record.kernel_version) for record in records}
+    kernels = {step.kernel for step in steps} - {""}
     if len(kernels) != 1:
         return None
-    return element("p", f"Kernel: {' '.join(filter(None, kernels.pop()))}")
+    return element("p", f"Kernel: {kernels.pop()}")
 
 
 def _packages(steps: Sequence[ShownStep]) -> Markup | None:

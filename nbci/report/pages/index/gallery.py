@@ -6,7 +6,7 @@ Figures that look the same are folded away.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import islice, zip_longest
+from itertools import chain, islice, zip_longest
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import short_line
 from nbci.plan.alignment import aligned
-from nbci.report.data.view import name_of, shown_steps
+from nbci.report.data.view import name_of, shown_steps, steps_by_name, steps_with_page
 from nbci.report.html.markup import Markup, element, folded, optional
 from nbci.report.html.page import section
 from nbci.report.html.pictures import Album, BrokenPicture
@@ -62,8 +62,7 @@ def gallery(
     material: Material, steps: Sequence[ShownStep]
 ) -> tuple[Markup | None, dict[str, bytes]]:
     """The part of the page, and the files of the pictures that it shows."""
-    with_page = [step for step in steps if step.page is not None]
-    pairs = list(islice(_pairs(material.baseline, with_page), _LOOKED_AT))
+    pairs = list(islice(_pairs(material.baseline, steps_with_page(steps)), _LOOKED_AT))
     if not pairs:
         return None, {}
 
@@ -148,7 +147,7 @@ def _picture(pair: _Pair, picture: Picture, stem: str, album: Album, whose: str)
 
 # -------------------------------------------------------------------------------------- pairs
 def _pairs(baseline: Baseline | None, steps: Iterable[ShownStep]) -> Iterator[_Pair]:
-    drawing = [step for step in steps if any(map(_draws, step.cells))]
+    drawing = list(filter(_draws, steps))
     before: Mapping[str, ShownStep] = {}
     if baseline is not None:
         before = _baseline_steps(baseline, drawing)
@@ -165,25 +164,34 @@ def _pairs(baseline: Baseline | None, steps: Iterable[ShownStep]) -> Iterator[_P
                 yield _Pair(step=step, cell=cell, now=now, before=then)
 
 
-def _draws(cell: ShownCell) -> bool:
-    return next(find_pictures(cell.outputs), None) is not None
+def _draws(step: ShownStep) -> bool:
+    # One picture is enough to know it: the others of a notebook are not looked for.
+    outputs = chain.from_iterable(cell.outputs for cell in step.cells)
+    return any(find_pictures(outputs))
 
 
 def _baseline_steps(baseline: Baseline, drawing: Iterable[ShownStep]) -> Mapping[str, ShownStep]:
     """Return the baseline's steps of those names; others would cost reading their notebooks."""
-    names = {step.record.name for step in drawing}
+    names = steps_by_name(drawing)
     record, plan = baseline.run.record, baseline.run.plan
     recorded = tuple(step for step in record.steps if step.name in names)
     planned = tuple(step for step in plan.steps if step.name in names)
     steps = shown_steps(
         replace(record, steps=recorded), replace(plan, steps=planned), baseline.run.notebooks
     )
-    return {step.record.name: step for step in steps}
+    return steps_by_name(steps)
 
 
 def _earlier_cells(
     before: Sequence[ShownCell], after: Sequence[ShownCell]
 ) -> Mapping[int, ShownCell]:
     """The cell of the baseline that each cell was, by its index."""
-    pairs = aligned([cell.source for cell in before], [cell.source for cell in after])
-    return {new: before[old] for old, new in pairs if old is not None and new is not None}
+    earlier = {}
+    for old, new in aligned(_sources(before), _sources(after)):
+        if old is not None and new is not None:
+            earlier[new] = before[old]
+    return earlier
+
+
+def _sources(cells: Iterable[ShownCell]) -> list[str]:
+    return [cell.source for cell in cells]

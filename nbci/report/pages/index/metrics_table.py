@@ -9,6 +9,7 @@ from nbci.pipeline.metric_names import short_name, step_of
 from nbci.report.charts.history import histories
 from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.data.change_wording import describe_metric_change
+from nbci.report.data.view import steps_by_name
 from nbci.report.data.wording import metric_changes
 from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
 from nbci.report.html.page import linked, section, time, verdict
@@ -42,7 +43,7 @@ def metrics_section(
         return None, {}
 
     by_metric = {history.metric: history for history in histories(material)}
-    pages = {step.record.name: step for step in steps}
+    pages = steps_by_name(steps)
     rows = []
     for change in _in_order(material, changes):
         compared = material.baseline is not None

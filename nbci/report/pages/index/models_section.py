@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 from nbci.formatting.numbers import counted, listed
@@ -11,6 +12,7 @@ from nbci.git.branches import allows
 from nbci.pipeline.models import models_of
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
+from nbci.report.data.view import steps_by_name
 from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
 from nbci.report.html.page import facts, left_out_note, linked, section
 from nbci.report.html.untrusted import from_markdown
@@ -54,7 +56,9 @@ def models_section(material: Material) -> Markup | None:
 def _files_of(model: Model, record: RunRecord) -> Iterator[FileRef]:
     """The outs that are the model's paths or contain them."""
     # A later step may write an out that an earlier one wrote: it is the last that counts.
-    outs = {ref.path: ref for step in record.steps for ref in step.outs}
+    outs: dict[str, FileRef] = {}
+    for step in record.steps:
+        outs.update((ref.path, ref) for ref in step.outs)
     for path in model.paths:
         for ref in outs.values():
             if _is_within(path, ref.path):
@@ -154,7 +158,7 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
     if not used:
         return None
 
-    pages = {step.record.name: step for step in steps}
+    pages = steps_by_name(steps)
     names = ", ".join(lineage.nodes[start].name for start in starts[:_NAMED])
     heads = ("Step", "Took", "Read", "Wrote", "With", "Made in")
     # The last steps are those nearest to the model.
@@ -171,7 +175,7 @@ def lineage_section(material: Material, steps: Sequence[ShownStep]) -> Markup | 
 
 def _models_with_causes(lineage: Lineage) -> list[str]:
     models = [node for node in lineage.nodes if node.startswith("model:")]
-    return [node for node in models if lineage.next_to(node, up=True)]
+    return list(filter(partial(lineage.next_to, up=True), models))
 
 
 def _causes_of(lineage: Lineage, starts: Sequence[str]) -> set[str]:
@@ -192,12 +196,6 @@ def _causes_of(lineage: Lineage, starts: Sequence[str]) -> set[str]:
 def _step_row(
     step: EvidenceStep, lineage: Lineage, pages: Mapping[str, ShownStep], this_run: str
 ) -> tuple[str, ...]:
-    edges = [edge for edge in lineage.next_to(f"step:{step.name}", up=True) if edge.values]
-    taken = [f"{', '.join(it.values)} from {lineage.nodes[it.source].name}" for it in edges]
-    params = []
-    for name, value in (step.params or {}).items():
-        params.append(f"{name} = {short_line(as_json(value), 40)}")
-
     name_or_link: str = step.name
     if step.name in pages:
         name_or_link = linked(pages[step.name])
@@ -206,12 +204,28 @@ def _step_row(
         made_in = element("code", step.run or "")
     return (
         name_or_link,
-        "; ".join(taken),
-        _list_names(ref.path for ref in step.deps),
-        _list_names(ref.path for ref in step.outs),
-        _list_names(params),
+        "; ".join(_values_taken(step, lineage)),
+        _list_names(map(_path, step.deps)),
+        _list_names(map(_path, step.outs)),
+        _list_names(_parameters(step)),
         made_in,
     )
+
+
+def _values_taken(step: EvidenceStep, lineage: Lineage) -> Iterator[str]:
+    """Values by the step that gave them; other edges are files, which have their own column."""
+    for edge in lineage.next_to(f"step:{step.name}", up=True):
+        if edge.values:
+            yield f"{', '.join(edge.values)} from {lineage.nodes[edge.source].name}"
+
+
+def _parameters(step: EvidenceStep) -> Iterator[str]:
+    for name, value in (step.params or {}).items():
+        yield f"{name} = {short_line(as_json(value), 40)}"
+
+
+def _path(ref: FileRef) -> str:
+    return ref.path
 
 
 def _outside_data(used: Sequence[EvidenceStep], written: Sequence[str]) -> Markup | None:

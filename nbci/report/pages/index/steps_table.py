@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import heapq
+from functools import partial
 from typing import TYPE_CHECKING
 
 from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
+from nbci.report.data.view import steps_with_result
 from nbci.report.data.wording import warnings
 from nbci.report.html.markup import Markup, element, folded, fragment, item_list, table
 from nbci.report.html.page import linked, section, verdict
@@ -26,11 +28,11 @@ _HEADS = ("Step", "Result", "Took", "Attempts", "Peak memory", "Kernel", "Why")
 def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
     """Each step with its state, time and why; of very many, first those that are worth a look."""
     # Where all steps have the same kernel, the environment's part of the page names it.
-    kernels = {_kernel(step) for step in steps} - {""}
-    rows = {step.stem: _row(step, with_kernel=len(kernels) > 1) for step in steps}
-    shown = table("Steps", _HEADS, rows.values(), class_="steps")
+    kernels = {step.kernel for step in steps} - {""}
+    row = partial(_row, with_kernel=len(kernels) > 1)
+    shown = table("Steps", _HEADS, map(row, steps), class_="steps")
     if len(steps) > _UNFOLDED:
-        first = [rows[step.stem] for step in _worth_a_look(steps)]
+        first = map(row, _worth_a_look(steps))
         shown = fragment(
             element("h3", "Failed, and slowest"),
             table("Failed, and slowest", _HEADS, first, class_="steps"),
@@ -40,8 +42,8 @@ def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
 
 
 def _worth_a_look(steps: Sequence[ShownStep]) -> list[ShownStep]:
-    failed = [step for step in steps if step.record.result == "failed"]
-    passed = [step for step in steps if step.record.result == "passed"]
+    failed = steps_with_result(steps, "failed")
+    passed = steps_with_result(steps, "passed")
     slowest = heapq.nlargest(_FIRST, passed, key=lambda step: step.record.seconds or 0.0)
     return [*failed[:_FIRST], *slowest]
 
@@ -54,7 +56,7 @@ def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
     if record.usage:
         memory = size(record.usage.peak_memory_bytes)
     if with_kernel:
-        kernel = _kernel(step)
+        kernel = step.kernel
     return (
         linked(step),
         verdict(step.word),
@@ -64,10 +66,6 @@ def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
         kernel,
         _why(step),
     )
-
-
-def _kernel(step: ShownStep) -> str:
-    return " ".join(filter(None, (step.record.kernel, step.record.kernel_version)))
 
 
 def _why(step: ShownStep) -> str:

@@ -26,17 +26,16 @@ _LONGEST = 500
 
 def answers_section(answers: Iterable[Answer]) -> Markup:
     """The questions side by side."""
-    shown = [_answer(answer) for answer in answers]
+    shown = map(_answer, answers)
     return element("section", *shown, id="answers", class_="answers", aria_label="In short")
 
 
 def _answer(answer: Answer) -> Markup:
-    points = [_point(point) for point in answer.points]
     return element(
         "div",
         element("h2", answer.question),
         element("p", answer.sentence, class_=f"said {answer.sign}"),
-        optional("ul", fragment(*points)),
+        optional("ul", fragment(*map(_point, answer.points))),
     )
 
 
@@ -54,8 +53,7 @@ def gates_section(record: RunRecord) -> Markup | None:
         return None
     gates = record.verdict.gates
     heads = ("Gate", "Verdict", "Asked", "Found", "Baseline", "Margin")
-    rows = [_gate_row(gate) for gate in gates]
-    shown = table("Gates", heads, rows, class_="gates", is_stacked=True)
+    shown = table("Gates", heads, map(_gate_row, gates), class_="gates", is_stacked=True)
     refusing = next((gate for gate in gates if gate.refuses), None)
     if refusing is None:
         return section("Gates", shown, anchor="gates")
