@@ -31,10 +31,10 @@ def rows(bench: Bench) -> Iterator[Row]:
             project = bench.folder / f"{make.__name__}-{size}"
             argv = nbci("plan", make(project, size))
             ways[f"{size}"] = partial(
-                seconds_of, argv, cwd=project, env=env, expect=f": {size} steps"
+                seconds_of, argv, cwd=project, env=env, expect=f": {size:,} steps"
             )
             watched[f"{size}"] = partial(
-                peak_memory_of, argv, cwd=project, env=env, expect=f": {size} steps"
+                peak_memory_of, argv, cwd=project, env=env, expect=f": {size:,} steps"
             )
         seen = take_turns(ways, rounds=bench.pick(3, 1))
         small, *_, large = sizes

@@ -12,7 +12,10 @@ if TYPE_CHECKING:
     Pair = tuple[int | None, int | None]
 
 _ALIKE = 0.4
+"""The share of common words from which on one cell counts as an edit of the other."""
 _WORDS = re.compile(r"\w+|[^\w\s]")
+# Comparing every pair costs the product of the numbers and lengths: a rewritten notebook of long
+# cells would take minutes.
 _MOST_PAIRS = 400
 _COMPARED_CHARACTERS = 1_000
 
@@ -31,15 +34,15 @@ def aligned(before: Sequence[str], after: Sequence[str]) -> tuple[Pair, ...]:
         if tag == "equal":
             pairs += zip(range(old_from, old_to), range(new_from, new_to), strict=True)
         else:
-            pairs += _replaced(before, after, range(old_from, old_to), range(new_from, new_to))
+            pairs += _pair_replaced(before, after, range(old_from, old_to), range(new_from, new_to))
     return tuple(pairs)
 
 
-def _replaced(
+def _pair_replaced(
     before: Sequence[str], after: Sequence[str], gone: range, come: range
 ) -> Iterator[Pair]:
     at_old, at_new = gone.start, come.start
-    for old, new in [*_became(before, after, gone, come), (gone.stop, come.stop)]:
+    for old, new in [*_likely_pairs(before, after, gone, come), (gone.stop, come.stop)]:
         yield from ((at, None) for at in range(at_old, old))
         yield from ((None, at) for at in range(at_new, new))
         if old < gone.stop:
@@ -47,19 +50,27 @@ def _replaced(
         at_old, at_new = old + 1, new + 1
 
 
-def _became(
+def _likely_pairs(
     before: Sequence[str], after: Sequence[str], gone: range, come: range
 ) -> list[tuple[int, int]]:
     """Of the cells that went and those that came, the pairs that together are most alike."""
     if len(gone) == len(come) == 1 or len(gone) * len(come) > _MOST_PAIRS:
         return list(zip(gone, come, strict=False))
-    # best[i][j]: how alike the pairs among the first i that went and the first j that came can be
-    best = [[0.0] * (len(come) + 1) for _ in range(len(gone) + 1)]
-    alike = [[_likeness(before[old], after[new]) for new in come] for old in gone]
-    for i in range(len(gone)):
-        for j in range(len(come)):
-            paired = best[i][j] + alike[i][j] if alike[i][j] >= _ALIKE else 0.0
-            best[i + 1][j + 1] = max(best[i][j + 1], best[i + 1][j], paired)
+
+    # best[i][j]: how alike the pairs among the first i that went and the first j that came can be,
+    # as in the longest common subsequence, but with likeness in the place of equality
+    best = [[0.0] * (len(come) + 1)]
+    for i, old in enumerate(gone):
+        row = [0.0]
+        for j, new in enumerate(come):
+            likeness = _likeness(before[old], after[new])
+            paired = 0.0
+            if likeness >= _ALIKE:
+                paired = best[i][j] + likeness
+            row.append(max(best[i][j + 1], row[j], paired))
+        best.append(row)
+
+    # From the end back: a step that loses nothing leaves a text without a partner.
     pairs: list[tuple[int, int]] = []
     i, j = len(gone), len(come)
     while i and j:
@@ -74,6 +85,10 @@ def _became(
 
 
 def _likeness(old: str, new: str) -> float:
-    words, others = (_WORDS.findall(text[:_COMPARED_CHARACTERS]) for text in (old, new))
-    matcher = difflib.SequenceMatcher(None, words, others, autojunk=False)
-    return matcher.ratio() if matcher.quick_ratio() >= _ALIKE else 0.0
+    old_words = _WORDS.findall(old[:_COMPARED_CHARACTERS])
+    new_words = _WORDS.findall(new[:_COMPARED_CHARACTERS])
+    matcher = difflib.SequenceMatcher(None, old_words, new_words, autojunk=False)
+    # The quick ratio is an upper bound, and spares most of the comparisons.
+    if matcher.quick_ratio() < _ALIKE:
+        return 0.0
+    return matcher.ratio()

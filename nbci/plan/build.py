@@ -20,7 +20,7 @@ from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.model import Step
 from nbci.pipeline.paths import check_out
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
-from nbci.plan.group import GroupProgram, StepProgram, analyse, analyse_composition, analysed_alike
+from nbci.plan.group import analyse, analyse_composition, rename_steps
 from nbci.plan.left_out import left_out
 from nbci.plan.model import Plan, PlannedStep
 from nbci.plan.parts import setting_parts
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nbci.params import BoundParameter, Declared, Parameter
     from nbci.pipeline.model import Pipeline, TaggedNotebook
     from nbci.plan.model import Definition
+    from nbci.plan.program import GroupProgram, StepProgram
 
 _TEMPLATE = "${}"
 
@@ -180,7 +181,7 @@ def _analyse_groups(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgr
         shape = _shape(steps)
         if shape in known:
             first, program = known[shape]
-            yield analysed_alike(program, first, steps)
+            yield rename_steps(program, first, steps)
             continue
 
         notebook = pipeline.notebooks[steps[0].notebook]

@@ -13,15 +13,18 @@ from nbci.pipeline.metric_names import meant_by
 from nbci.plan.alignment import aligned
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from nbci.plan.model import Plan, PlannedCell
+    from nbci.plan.model import Plan, PlannedCell, PlannedStep
     from nbci.records.run_record import FileRef, RunRecord
 
     ListingOf = Callable[[FileRef], Mapping[str, str] | None]
 
 Role = Literal["in", "out"]
 Kind = Literal["added", "removed", "changed"]
+_DIFF_CONTEXT_LINES = 2
+_USED_KINDS = ("module", "file")
+"""Kinds of observations that name a file of the project."""
 
 
 class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -32,8 +35,9 @@ class Compared(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Change(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """Something that has a name and a value: a parameter, a package, a setting; None where it was
-    not there.
+    """Something with a name and a value: a parameter, a package, a setting.
+
+    A value is None where it was not there.
     """
 
     name: str
@@ -57,8 +61,7 @@ class CellChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A file or folder that the runs read or wrote. For a folder, the files of it by what became of
-    them.
+    """A file or folder that the runs read or wrote; for a folder, what became of its files.
 
     `files_known`: whether both folders' listings were at hand.
     """
@@ -75,8 +78,9 @@ class DataChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A metric by its full name; `better` is None where no direction is declared or nothing can be
-    said.
+    """A metric by its full name.
+
+    `better` is None where no direction is declared or nothing can be said.
     """
 
     name: str
@@ -87,8 +91,10 @@ class MetricChange(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fal
 
     @property
     def difference(self) -> float | None:
-        """After less before."""
-        return None if self.before is None or self.after is None else self.after - self.before
+        """After less before; None where one of the runs has no such metric."""
+        if self.before is None or self.after is None:
+            return None
+        return self.after - self.before
 
     @property
     def better(self) -> bool | None:
@@ -120,40 +126,43 @@ class RunDifference(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fa
     def is_empty(self) -> bool:
         """Whether the two are the same in every respect."""
         others = (self.params, self.steps, self.used, self.code, self.data, self.environment)
-        return not any(others) and all(
-            _is_same(metric.before, metric.after) for metric in self.metrics
-        )
+        if any(others):
+            return False
+        return all(_is_same_number(metric.before, metric.after) for metric in self.metrics)
 
 
-def _is_same(before: float | None, after: float | None) -> bool:
+def _is_same_number(before: float | None, after: float | None) -> bool:
     if before is None or after is None:
         return before is after
+    # NaN is no number equal to itself, but two runs that both give it do not differ.
     return before == after or (math.isnan(before) and math.isnan(after))
 
 
 def difference(before: Compared, after: Compared, listing: ListingOf) -> RunDifference:
-    """Compare two runs. `listing` gives the files of a folder with their digests, where they are
-    known.
+    """Compare two runs.
+
+    `listing` gives the files of a folder with their digests, where they are known.
     """
-    idle = _idle(before, after)
+    old, new = before.record, after.record
+    incomplete = _incomplete_steps(before, after)
+    surroundings = (_environment(old, incomplete), _environment(new, incomplete))
     return RunDifference(
-        before=before.record.run,
-        after=after.record.run,
-        params=tuple(_named(_params(before.record), _params(after.record))),
-        steps=tuple(_named(_results(before.record), _results(after.record))),
-        used=tuple(_named(_used(before.record), _used(after.record))),
+        before=old.run,
+        after=new.run,
+        params=tuple(_value_changes(_params(old), _params(new))),
+        steps=tuple(_value_changes(_results(old), _results(new))),
+        used=tuple(_value_changes(_used_files(old), _used_files(new))),
         code=tuple(code_changes(before.plan, after.plan)),
-        data=tuple(_data(before, after, listing)),
-        metrics=tuple(_metrics(before, after)),
-        environment=tuple(
-            _named(_environment(before.record, idle), _environment(after.record, idle))
-        ),
+        data=tuple(_data_changes(old, new, incomplete, listing)),
+        metrics=tuple(_metric_changes(before, after)),
+        environment=tuple(_value_changes(*surroundings)),
     )
 
 
-def _named(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
+def _value_changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> Iterator[Change]:
     for name in dict.fromkeys((*before, *after)):
         old, new = before.get(name), after.get(name)
+        # 1 and 1.0 are equal in Python, and not the same to a cell.
         if old != new or type(old) is not type(new):
             yield Change(name=name, before=old, after=new)
 
@@ -164,146 +173,163 @@ def _params(record: RunRecord) -> dict[str, Any]:
 
 def _results(record: RunRecord) -> dict[str, str]:
     """How each step came out; a reused one passed."""
-    return {
-        step.name: "passed" if step.result == "reused" else step.result for step in record.steps
-    }
+    results: dict[str, str] = {}
+    for step in record.steps:
+        results[step.name] = "passed" if step.ended_well else step.result
+    return results
 
 
-def _idle(before: Compared, after: Compared) -> set[str]:
-    """The steps that one of the runs left out or failed at: what the other has of them is no
-    difference.
+def _incomplete_steps(*runs: Compared) -> set[str]:
+    """The steps that one of the runs left out or failed at.
+
+    What the other run has of them is no difference.
     """
-    return {
-        step.name for run in (before, after) for step in run.record.steps if not step.ended_well
-    }
+    return {step.name for run in runs for step in run.record.steps if not step.ended_well}
 
 
-def _environment(record: RunRecord, idle: set[str]) -> dict[str, str]:
+def _environment(record: RunRecord, incomplete: set[str]) -> dict[str, str]:
     """Where the run ran and with what, packages under their own names."""
-    facts = {
-        "commit": record.git.commit if record.git else None,
-        "branch": record.git.branch if record.git else None,
-        "nbci": record.nbci,
-        "platform": record.platform,
-    }
+    facts = {"nbci": record.nbci, "platform": record.platform}
+    if record.git:
+        facts = {"commit": record.git.commit, "branch": record.git.branch, **facts}
+    # Sets, since reused steps may have run with other versions than the rest.
     found = {name: {value} for name, value in facts.items() if value}
-    for step in record.steps:  # reused steps may have run with other versions than the rest
+    for step in record.steps:
         if step.kernel_version:
             found.setdefault(f"kernel {step.kernel}", set()).add(step.kernel_version)
-        for name, version in (step.distributions or {}).items() if step.name not in idle else ():
-            found.setdefault(name, set()).add(version)
+        if step.name not in incomplete:
+            for name, version in (step.distributions or {}).items():
+                found.setdefault(name, set()).add(version)
     return {name: ", ".join(sorted(values)) for name, values in found.items()}
 
 
-def _used(record: RunRecord) -> dict[str, str]:
+def _used_files(record: RunRecord) -> dict[str, str]:
     """The modules and undeclared files of the project that its steps used."""
     found: dict[str, set[str]] = {}
     for step in record.steps:
         for part in step.observed:
-            if part.kind in ("module", "file"):
+            if part.kind in _USED_KINDS:
                 found.setdefault(part.label, set()).add(part.digest)
     return {name: ", ".join(sorted(digests)) for name, digests in sorted(found.items())}
 
 
 def code_changes(before: Plan, after: Plan) -> Iterator[CellChange]:
     """The cells that differ, step by step."""
-    old, new = {step.name: step for step in before.steps}, {step.name: step for step in after.steps}
+    old = {step.name: step for step in before.steps}
+    new = {step.name: step for step in after.steps}
     for name in dict.fromkeys((*new, *old)):
-        notebook = (new.get(name) or old[name]).notebook
-        programs = [
-            tuple(_own(step.cells)) if step else () for step in (old.get(name), new.get(name))
-        ]
-        yield from _cells(name, notebook, programs[0], programs[1])
+        step = new.get(name) or old[name]
+        yield from _cell_changes(step, _own_cells(old.get(name)), _own_cells(new.get(name)))
 
 
-def _own(cells: Iterable[PlannedCell]) -> Iterator[PlannedCell]:
+def _own_cells(step: PlannedStep | None) -> tuple[PlannedCell, ...]:
     """The cells that stand in the notebook; what nbci puts in comes from parameters."""
-    return (cell for cell in cells if cell.number is not None)
+    if step is None:
+        return ()
+    return tuple(cell for cell in step.cells if cell.number is not None)
 
 
-def _cells(
-    step: str, notebook: str, old: Sequence[PlannedCell], new: Sequence[PlannedCell]
+def _cell_changes(
+    step: PlannedStep, old: Sequence[PlannedCell], new: Sequence[PlannedCell]
 ) -> Iterator[CellChange]:
     for at_old, at_new in aligned([cell.source for cell in old], [cell.source for cell in new]):
-        was = None if at_old is None else old[at_old]
-        now = None if at_new is None else new[at_new]
-        if was is None or now is None or was.source != now.source:
-            yield _cell(step, notebook, was, now)
+        before = None if at_old is None else old[at_old]
+        after = None if at_new is None else new[at_new]
+        if before is None or after is None or before.source != after.source:
+            yield _cell_change(step, before, after)
 
 
-def _cell(step: str, notebook: str, was: PlannedCell | None, now: PlannedCell | None) -> CellChange:
-    lines = difflib.unified_diff(
-        was.source.splitlines() if was else [],
-        now.source.splitlines() if now else [],
-        lineterm="",
-        n=2,
-    )
-    shown = now or was
+def _cell_change(
+    step: PlannedStep, before: PlannedCell | None, after: PlannedCell | None
+) -> CellChange:
+    shown = after or before
+    diff = difflib.unified_diff(_lines(before), _lines(after), lineterm="", n=_DIFF_CONTEXT_LINES)
     return CellChange(
-        step=step,
-        notebook=notebook,
-        kind="changed" if was and now else "added" if now else "removed",
+        step=step.name,
+        notebook=step.notebook,
+        kind=_kind_of_change(before, after),
         role=shown.role if shown else "step",
-        before=was.number if was else None,
-        after=now.number if now else None,
-        diff=tuple(lines)[2:],
+        before=before.number if before else None,
+        after=after.number if after else None,
+        # The first two lines are names of files, which cells do not have.
+        diff=tuple(diff)[2:],
     )
 
 
-def _data(before: Compared, after: Compared, listing: ListingOf) -> Iterator[DataChange]:
-    """Files by what became of them; those of a step that the other run has, too, but left out, are
-    no difference.
+def _lines(cell: PlannedCell | None) -> list[str]:
+    if cell is None:
+        return []
+    return cell.source.splitlines()
+
+
+def _kind_of_change(before: object, after: object) -> Kind:
+    if not after:
+        return "removed"
+    return "changed" if before else "added"
+
+
+def _data_changes(
+    before: RunRecord, after: RunRecord, incomplete: set[str], listing: ListingOf
+) -> Iterator[DataChange]:
+    """Files by what became of them.
+
+    Those of a step that the other run has, too, but left out, are no difference.
     """
     roles: tuple[Role, ...] = ("in", "out")
-    idle = _idle(before, after)
     for role in roles:
-        old, new = _files(before.record, role, idle), _files(after.record, role, idle)
+        old, new = _files(before, role, incomplete), _files(after, role, incomplete)
         for path in sorted({*old, *new}):
             was, now = old.get(path), new.get(path)
             if was is None or now is None or was.digest != now.digest:
-                yield _file(path, role, was, now, listing)
+                yield _data_change(path, role, was, now, listing)
 
 
-def _files(record: RunRecord, role: Role, idle: set[str]) -> dict[str, FileRef]:
+def _files(record: RunRecord, role: Role, incomplete: set[str]) -> dict[str, FileRef]:
     """What was read and not made by the run itself, or what it made."""
-    steps = [step for step in record.steps if step.name not in idle]
+    steps = [step for step in record.steps if step.name not in incomplete]
     if role == "out":
         return {ref.path: ref for step in steps for ref in step.outs}
-    made = tuple(ref.path for step in record.steps for ref in step.outs)
-    read = {ref.path: ref for step in steps for ref in step.deps}
+
+    made = {ref.path for step in record.steps for ref in step.outs}
     inside = tuple(f"{path}/" for path in made)
-    return {
-        path: ref for path, ref in read.items() if path not in made and not path.startswith(inside)
-    }
+    files = {}
+    for step in steps:
+        for ref in step.deps:
+            if ref.path not in made and not ref.path.startswith(inside):
+                files[ref.path] = ref
+    return files
 
 
-def _file(
-    path: str, role: Role, was: FileRef | None, now: FileRef | None, listing: ListingOf
+def _data_change(
+    path: str, role: Role, before: FileRef | None, after: FileRef | None, listing: ListingOf
 ) -> DataChange:
-    kind: Kind = "changed" if was and now else "added" if now else "removed"
-    change = DataChange(path=path, kind=kind, role=role, before=was, after=now)
-    old, new = (listing(was) if was else None), (listing(now) if now else None)
+    kind = _kind_of_change(before, after)
+    change = DataChange(path=path, kind=kind, role=role, before=before, after=after)
+    old = listing(before) if before else None
+    new = listing(after) if after else None
+    # A file has no listing; that of a folder may be on another machine.
     if old is None or new is None:
         return change
+
+    in_both = old.keys() & new.keys()
     return replace(
         change,
         added=tuple(sorted(new.keys() - old.keys())),
         removed=tuple(sorted(old.keys() - new.keys())),
-        changed=tuple(sorted(name for name in old.keys() & new.keys() if old[name] != new[name])),
+        changed=tuple(sorted(name for name in in_both if old[name] != new[name])),
         files_known=True,
     )
 
 
-def _metrics(before: Compared, after: Compared) -> Iterator[MetricChange]:
+def _metric_changes(before: Compared, after: Compared) -> Iterator[MetricChange]:
     old, new = before.record.metrics, after.record.metrics
     declared = {**(before.plan.metrics or {}), **(after.plan.metrics or {})}
-    says = {full: rule for name, rule in declared.items() for full in meant_by(name, (*old, *new))}
+    # A rule may name a metric without its step, and so mean several.
+    rules = {}
+    for name, rule in declared.items():
+        rules.update(dict.fromkeys(meant_by(name, (*old, *new)), rule))
     for name in dict.fromkeys((*new, *old)):
-        rule = says.get(name)
-        yield MetricChange(
-            name=name,
-            before=old.get(name),
-            after=new.get(name),
-            direction=rule.direction if rule else None,
-            unit=rule.unit if rule else None,
-        )
+        change = MetricChange(name=name, before=old.get(name), after=new.get(name))
+        if name in rules:
+            change = replace(change, direction=rules[name].direction, unit=rules[name].unit)
+        yield change

@@ -1,9 +1,11 @@
-"""What a value refers to by name: definitions of the imports and functions cells, as parts of its
-taker's key.
+"""Definitions of imports and functions cells that values refer to, as parts of a step's key.
+
+Classes and functions of these cells travel by name, so bytes of a value do not change with them.
 """
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -26,26 +28,32 @@ class Reached(Struct, frozen=True, kw_only=True):
 
 
 def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[Definition, ...]:
-    """The imports and definitions of a notebook, for its plan; all other statements count in every
-    step anyway.
+    """The imports and definitions of a notebook, for its plan.
+
+    All other statements run in every step, so they count in its key anyway.
     """
     kept = [statement for statement in prelude if statement.kind != "other" and statement.binds]
     known = params.union(*(statement.binds for statement in kept))
-    return tuple(
-        Definition(
-            binds=tuple(sorted(statement.binds)),
-            mentions=tuple(sorted(_mentions(statement, params) & known - statement.binds)),
-            part=statement_part(statement),
+    found = []
+    for statement in kept:
+        mentions = _mentions(statement, params) & known - statement.binds
+        found.append(
+            Definition(
+                binds=tuple(sorted(statement.binds)),
+                mentions=tuple(sorted(mentions)),
+                part=statement_part(statement),
+            )
         )
-        for statement in kept
-    )
+    return tuple(found)
 
 
 def _mentions(statement: Statement, params: frozenset[str]) -> frozenset[str]:
     """The names in the statement; all parameters, too, where using what it defines may read any."""
-    bodies = [body for found in statement.names.definitions.values() for body in found]
-    reads_any = statement.names.any_name or any(body.any_name for body in bodies)
-    return statement.mentions | params if reads_any else statement.mentions
+    names = statement.names
+    bodies = itertools.chain.from_iterable(names.definitions.values())
+    if names.any_name or any(body.any_name for body in bodies):
+        return statement.mentions | params
+    return statement.mentions
 
 
 def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset[str]) -> Reached:

@@ -20,19 +20,20 @@ def left_out(
     notebooks: Mapping[str, TaggedNotebook], steps: Iterable[PlannedStep]
 ) -> Iterator[LeftOut]:
     """Every code cell of the notebooks that is in none of the steps."""
-    run: dict[str, set[int | None]] = {path: set() for path in notebooks}
+    # By notebook: with a composition, cells of several have one number.
+    run_cells: dict[str, set[int | None]] = {path: set() for path in notebooks}
     for step in steps:
-        run[step.notebook].update(cell.number for cell in step.cells)
+        run_cells[step.notebook].update(cell.number for cell in step.cells)
     for path, tagged in notebooks.items():
         for cell in tagged.notebook.cells:
-            if cell.kind == "code" and cell.number not in run[path]:
+            if cell.kind == "code" and cell.number not in run_cells[path]:
                 yield LeftOut(notebook=path, cell=cell.number, reason=_reason(tagged, cell))
 
 
 def _reason(tagged: TaggedNotebook, cell: Cell) -> str:
     if read_tags(tagged.notebook, cell).role == "skip":
         return "tagged `skip`"
-    if cell.number in {reference.cell for reference in tagged.references}:
+    if any(cell.number == reference.cell for reference in tagged.references):
         return f"stands for {cell.notebook_path}"
     if tagged.references and cell.number in tagged.blocks.parameters:
         return "parameters of the notebooks that it refers to"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from msgspec import Struct
 
@@ -11,7 +11,7 @@ from nbci.dataflow.prelude import split
 from nbci.plan.model import PlannedCell, Probe
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from nbci.dataflow.prelude import Statement
     from nbci.notebook.cells import Notebook
@@ -21,9 +21,7 @@ _ROUNDING = "round"
 
 
 class MetricsPart(Struct, frozen=True, kw_only=True):
-    """A metrics cell, or some statements of it, with the step that it ends and the numbers that it
-    names.
-    """
+    """A metrics cell, or some statements of it, with the step that it ends and its numbers."""
 
     step: str
     cell: PlannedCell
@@ -52,11 +50,11 @@ def assign(
         if wanted <= reachable[step] or len(statements) < 2:
             parts.append(_part(step, number, cell.source, statements))
             continue
+
+        # Branches that never join: no step has the metrics of both.
         for statement in statements:
-            wanted = _wanted([statement], given)
-            parts.append(
-                _part(_last_mentioning(wanted, steps), number, statement.text, [statement])
-            )
+            step = _last_mentioning(_wanted([statement], given), steps)
+            parts.append(_part(step, number, statement.text, [statement]))
     return tuple(parts)
 
 
@@ -70,18 +68,22 @@ def _wanted(statements: Sequence[Statement], given: frozenset[str]) -> frozenset
 
 
 def _last_mentioning(wanted: frozenset[str], steps: Sequence[tuple[str, frozenset[str]]]) -> str:
-    return next((name for name, mentions in reversed(steps) if wanted & mentions), steps[-1][0])
+    for name, mentions in reversed(steps):
+        if wanted & mentions:
+            return name
+    return steps[-1][0]
 
 
 def _part(step: str, number: int, source: str, statements: Sequence[Statement]) -> MetricsPart:
-    probes = tuple(probe for statement in statements for probe in _probes(statement, number))
-    return MetricsPart(
-        step=step, cell=PlannedCell(role="metrics", number=number, source=source), probes=probes
-    )
+    probes: list[Probe] = []
+    for statement in statements:
+        probes += _probes(statement, number)
+    cell = PlannedCell(role="metrics", number=number, source=source)
+    return MetricsPart(step=step, cell=cell, probes=tuple(probes))
 
 
 def _probes(statement: Statement, cell: int) -> Iterator[Probe]:
-    for node in ast.parse(statement.text).body if _is_python(statement.text) else ():
+    for node in _python_nodes(statement.text):
         match node:
             case ast.Expr(value=ast.Call(func=ast.Name(id="print"), args=arguments)):
                 yield from _printed(arguments, cell)
@@ -98,25 +100,26 @@ def _probes(statement: Statement, cell: int) -> Iterator[Probe]:
                 yield Probe(name=name, expression=name, cell=cell)
 
 
-def _is_python(text: str) -> bool:
+def _python_nodes(text: str) -> list[ast.stmt]:
+    """The statements of the text; none where it is a magic of IPython."""
     try:
-        ast.parse(text)
+        return ast.parse(text).body
     except SyntaxError:
-        return False
-    return True
+        return []
 
 
 def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
     """`print(name)`, `print("label:", value)` and `print(f"label: {value}")`."""
+    # A text with two values in it names no single number.
     match arguments:
         case [
             ast.JoinedStr(
                 values=[ast.Constant(value=str(label)), ast.FormattedValue(value=value), *rest]
             )
-        ] if not any(isinstance(part, ast.FormattedValue) for part in rest):
+        ] if not _has_values(rest):
             pass
-        case [ast.JoinedStr(values=[ast.FormattedValue(value=value), *rest])] if not any(
-            isinstance(part, ast.FormattedValue) for part in rest
+        case [ast.JoinedStr(values=[ast.FormattedValue(value=value), *rest])] if not _has_values(
+            rest
         ):
             label = ""
         case [ast.Constant(value=str(label)), value]:
@@ -125,35 +128,49 @@ def _printed(arguments: list[ast.expr], cell: int) -> Iterator[Probe]:
             label = ""
         case _:
             return
-    if (found := _number(value)) is not None:
-        plain, expression = found
-        name = "_".join(label.strip().rstrip(":=").split()) or plain
-        yield Probe(name=name, expression=expression, cell=cell)
+    number = _number(value)
+    if number is not None:
+        name = "_".join(label.strip().rstrip(":=").split()) or number.value
+        yield Probe(name=name, expression=number.expression, cell=cell)
 
 
-def _number(node: ast.expr) -> tuple[str, str] | None:
-    """The plain value that is printed, and the metric: with all its places, but as the number that it is made to be."""
+def _has_values(parts: Iterable[ast.expr]) -> bool:
+    return any(isinstance(part, ast.FormattedValue) for part in parts)
+
+
+class _Number(NamedTuple):
+    """A plain value that is printed, and the expression of its metric."""
+
+    value: str
+    expression: str
+
+
+def _number(node: ast.expr) -> _Number | None:
+    """The metric: unrounded, but as the number that it is made to be; None where it is none.
+
+    Gates compare metrics, and a rounded one could pass a bound that the value itself misses.
+    """
     match node:
         case ast.Call(func=ast.Name(id=function), args=[inner, *_]) if function == _ROUNDING:
             return _number(inner)
         case ast.Call(func=ast.Name(id=function), args=[inner], keywords=[]) if (
             function in _CONVERSIONS
         ):
-            found = _number(inner)
-            return (found[0], f"{function}({found[1]})") if found is not None else None
-        case _:
-            plain = _plain_value(node)
-            return (plain, plain) if plain is not None else None
+            number = _number(inner)
+            if number is None:
+                return None
+            return _Number(number.value, f"{function}({number.expression})")
+    if not _can_be_read_again(node):
+        return None
+    value = ast.unparse(node)
+    return _Number(value, value)
 
 
-def _plain_value(node: ast.expr) -> str | None:
-    """The source of an expression that may be read once more without doing anything twice; None for
-    any other.
-    """
+def _can_be_read_again(node: ast.expr) -> bool:
+    """Whether the expression may be read once more without doing anything twice."""
     match node:
         case ast.Name():
-            return ast.unparse(node)
+            return True
         case ast.Attribute(value=inner) | ast.Subscript(value=inner, slice=ast.Constant()):
-            return ast.unparse(node) if _plain_value(inner) is not None else None
-        case _:
-            return None
+            return _can_be_read_again(inner)
+    return False

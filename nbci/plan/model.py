@@ -13,11 +13,16 @@ from nbci.pipeline.rules import DeclaredMetric, Gate
 from nbci.records.run_record import ParameterValue, Part
 
 FORMAT = 1
+"""The version of plan.json: `nbci step` on an agent reads what another nbci may have written."""
 
 NOT_ASKED_FOR = "not asked for"
 """Why a step is skipped that the user left out, with `--until` and the like."""
 
 Action = Literal["run", "reuse", "depends", "skip"]
+CellRole = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
+
+# All structs here have `gc=False`: none is ever part of a cycle, and a plan of 10,000 steps holds so
+# many that the garbage collector's passes over them showed in the time that planning takes.
 
 
 class Take(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -40,7 +45,7 @@ class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     and source.
     """
 
-    role: Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
+    role: CellRole
     number: int | None
     source: str
 
@@ -94,6 +99,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
     secrets: tuple[str, ...] = ()
     withheld: tuple[str, ...] = ()
     cwd: str = "."
+    # None: not declared, so it depends on what the step is seen to do, such as to use the network
     cache: bool | None = None
     report: bool = True
     parts: tuple[Part, ...] = ()
@@ -142,6 +148,7 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     steps: tuple[PlannedStep, ...]
     params: tuple[ParameterValue, ...] = ()
     sources: Mapping[str, str] | None = None
+    # a factory, since `omit_defaults` would leave a plain default out of plan.json
     format: int = field(default_factory=lambda: FORMAT)
     nbci: str = ""
     keep_going: bool = False
@@ -168,8 +175,8 @@ class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
     @property
     def required_metrics(self) -> tuple[str, ...]:
         """The declared metrics that a run must produce: all but those whose gate can do without."""
-        spared = {gate.metric for gate in self.gates if gate.missing != "fail"}
-        return tuple(name for name in self.metrics or {} if name not in spared)
+        optional = {gate.metric for gate in self.gates if gate.missing != "fail"}
+        return tuple(name for name in self.metrics or {} if name not in optional)
 
     def step(self, name: str) -> PlannedStep:
         """The step of that name; KeyError when there is none."""

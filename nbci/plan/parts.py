@@ -25,6 +25,20 @@ CODEC = "2"
 _BY_POSITION = ("parameters", "import", "definition", "statement", "cell", "metrics", "probe")
 """Kinds of parts that are known by their content and order; the labels of the others name them."""
 
+_LONGEST_SHOWN = 120
+"""Characters of a parameter's value that a part holds as it is; records show them to people."""
+
+_DIGEST_LENGTHS = (32, 64)
+"""Of the hexadecimal digests of parts and of files, which say nothing to people."""
+
+_WORDS_OF_KIND = {
+    "cell": "",
+    "definition": "definition of",
+    "import": "import of",
+    "gives": "what later steps need of it",
+    "along": "handing on",
+}
+
 
 def digest_of(value: Any) -> str:
     """A digest of JSON-like data; equal data has equal digests."""
@@ -32,41 +46,49 @@ def digest_of(value: Any) -> str:
 
 
 def _digest_of_text(text: str) -> str:
+    # Python allows lone surrogates in a text, such as a parameter from a file with broken encoding.
     return hashlib.blake2b(text.encode("utf-8", errors="surrogatepass"), digest_size=16).hexdigest()
 
 
 def key_of(parts: Iterable[Part]) -> str:
     """The key: equal when every part is."""
-    shown = [
-        (part.kind, "" if part.kind in _BY_POSITION else part.label, part.digest) for part in parts
-    ]
+    shown = []
+    for part in parts:
+        # A cell that only moved in the notebook has another number in its label, and the same key.
+        label = "" if part.kind in _BY_POSITION else part.label
+        shown.append((part.kind, label, part.digest))
     return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
 
 
 def statement_part(statement: Statement) -> Part:
     """A statement of the imports and functions cells, as parsed."""
+    names = ", ".join(sorted(statement.binds)) or statement.text.strip()[:60]
     return Part(
         kind="statement" if statement.kind == "other" else statement.kind,
-        label=f"{', '.join(sorted(statement.binds)) or statement.text.strip()[:60]} (cell {statement.cell})",
+        label=f"{names} (cell {statement.cell})",
         digest=digest_of(shape_of(statement.code.tree)),
     )
 
 
-def handed_part(statement: Statement) -> Part:
+def inherited_import_part(statement: Statement) -> Part:
     """An import of another step's cells, which the step runs, too."""
     return replace(statement_part(statement), kind="statement")
 
 
 def cell_parts(cells: Sequence[PlannedCell], parsed: Mapping[int, ParsedCell]) -> Iterator[Part]:
-    """Python cells as parsed, so that comments and layout do not count; `parsed` holds the step's
-    own by number.
+    """Python cells as parsed, so that comments and layout do not count.
+
+    `parsed` holds the step's own by number: parsing is most of the time that a plan takes, and is
+    done once.
     """
     for cell in cells:
-        if cell.role in ("step", "metrics"):
-            kind = "cell" if cell.role == "step" else "metrics"
-            own = parsed.get(cell.number or 0) if cell.role == "step" else None
-            tree = (own or parse_cell(cell.source)).tree
-            yield Part(kind=kind, label=f"cell {cell.number}", digest=digest_of(shape_of(tree)))
+        label = f"cell {cell.number}"
+        if cell.role == "step":
+            own = parsed.get(cell.number or 0) or parse_cell(cell.source)
+            yield Part(kind="cell", label=label, digest=digest_of(shape_of(own.tree)))
+        elif cell.role == "metrics":
+            tree = parse_cell(cell.source).tree
+            yield Part(kind="metrics", label=label, digest=digest_of(shape_of(tree)))
 
 
 def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
@@ -77,21 +99,19 @@ def text_parts(cells: Sequence[PlannedCell]) -> Iterator[Part]:
 
 
 def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
-    """What else is asked of the step: the parameters it names, its outs, environment, kernel and
-    place.
-    """
+    """What else the result depends on: parameters it names, outs, environment, kernel and place."""
     params: Mapping[str, Any] = step.params or {}
+    parts = [parameter_part(name, params[name]) for name in sorted(named) if name in params]
+    # Only the paths: what a step writes there is its result, and no input.
+    paths = (*step.outs, *step.metrics)
+    parts += [Part(kind="out", label=path, digest="") for path in paths]
+    for name, value in sorted((step.env or {}).items()):
+        parts.append(Part(kind="env", label=name, digest=digest_of(value)))
+    for probe in step.probes:
+        digest = digest_of([probe.name, probe.expression])
+        parts.append(Part(kind="probe", label=probe.name, digest=digest))
     return (
-        *(parameter_part(name, params[name]) for name in sorted(named) if name in params),
-        *(Part(kind="out", label=path, digest="") for path in (*step.outs, *step.metrics)),
-        *(
-            Part(kind="env", label=name, digest=digest_of(value))
-            for name, value in sorted((step.env or {}).items())
-        ),
-        *(
-            Part(kind="probe", label=probe.name, digest=digest_of([probe.name, probe.expression]))
-            for probe in step.probes
-        ),
+        *parts,
         Part(kind="gives", label="", digest=digest_of([step.gives, step.optional_gives])),
         Part(kind="environment", label="", digest=digest_of([step.environment, step.container])),
         Part(kind="cwd", label=step.cwd, digest=""),
@@ -106,10 +126,13 @@ def parameter_part(name: str, value: Any) -> Part:
 
 
 def parameter_digest(value: Any) -> str:
-    """The value itself where it is short, so that a change can be shown; a digest of it otherwise."""
+    """The value itself where it is short, so that a change can be shown; else a digest of it."""
+    # The type counts: 1 and True, or 0.0 and -0.0, are differences that a cell can see.
     kind, written = type(value).__name__, _written(value)
     text = f"{kind} {written}"
-    return text if len(text) <= 120 else _digest_of_text(f"[{json.dumps(kind)}, {written}]")
+    if len(text) <= _LONGEST_SHOWN:
+        return text
+    return _digest_of_text(f"[{json.dumps(kind)}, {written}]")
 
 
 def _written(value: Any) -> str:
@@ -125,50 +148,50 @@ def _written(value: Any) -> str:
 
 
 def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
-    """What differs, for people: which cell, function, parameter, value, file or setting, old and
-    new where short.
+    """What differs, for people: a text for each cell, function, parameter, value, file or setting.
+
+    Old and new value are in it where they are short.
     """
     texts: list[str] = []
     for kind in dict.fromkeys(part.kind for part in (*before, *now)):
-        old, new = [p for p in before if p.kind == kind], [p for p in now if p.kind == kind]
+        old = [part for part in before if part.kind == kind]
+        new = [part for part in now if part.kind == kind]
         texts += _code_changes(old, new) if kind in _BY_POSITION else _named_changes(old, new)
     return texts
 
 
 def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
     """Code is known by its content: what stands only on one side was changed, added or removed."""
-    before, now = {part.digest for part in old}, {part.digest for part in new}
-    gone = {part.label: part for part in old if part.digest not in now}
+    before = {part.digest for part in old}
+    now = {part.digest for part in new}
+    removed = {part.label: part for part in old if part.digest not in now}
     for part in new:
         if part.digest in before:
             continue
-        yield f"{_name(part.kind, part.label)} {'changed' if gone.pop(part.label, None) else 'is new'}"
-    yield from (f"{_name(part.kind, label)} is gone" for label, part in gone.items())
+        # The same label on both sides: the cell or definition is there, with other content.
+        what = "changed" if removed.pop(part.label, None) else "is new"
+        yield f"{_shown_name(part.kind, part.label)} {what}"
+    for label, part in removed.items():
+        yield f"{_shown_name(part.kind, label)} is gone"
 
 
 def _named_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
-    before, now = (
-        {part.label: part.digest for part in old},
-        {part.label: part.digest for part in new},
-    )
+    before = {part.label: part.digest for part in old}
+    now = {part.label: part.digest for part in new}
+    kind = (old or new)[0].kind
     for label in dict.fromkeys((*before, *now)):
-        if before.get(label) == now.get(label):
+        name = _shown_name(kind, label)
+        if label not in now:
+            yield f"{name} is gone"
+        elif label not in before:
+            yield f"{name} is new"
+        elif before[label] == now[label]:
             continue
-        name = _name((old or new)[0].kind, label)
-        if label not in before or label not in now:
-            yield f"{name} is {'gone' if label in before else 'new'}"
-        elif len(before[label]) == len(now[label]) and len(now[label]) in (32, 64):
+        elif len(before[label]) == len(now[label]) and len(now[label]) in _DIGEST_LENGTHS:
             yield f"{name} changed"
         else:
             yield f"{name}: {before[label]} → {now[label]}"
 
 
-def _name(kind: str, label: str) -> str:
-    words = {
-        "cell": "",
-        "definition": "definition of",
-        "import": "import of",
-        "gives": "what later steps need of it",
-        "along": "handing on",
-    }
-    return f"{words.get(kind, kind)} {label}".strip()
+def _shown_name(kind: str, label: str) -> str:
+    return f"{_WORDS_OF_KIND.get(kind, kind)} {label}".strip()

@@ -5,17 +5,47 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from msgspec import Struct
+
 from nbci.dataflow.prelude import reach, split
 from nbci.params import override_cells
 from nbci.pipeline.compose import notebook_parameters
-from nbci.plan.model import PlannedCell, PlannedStep
+from nbci.plan.model import Definition, PlannedCell, PlannedStep, Probe, Take
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.dataflow.prelude import Statement
     from nbci.notebook.cells import Cell
+    from nbci.params import OverriddenCells
     from nbci.pipeline.model import TaggedNotebook
+    from nbci.plan.model import CellRole
+    from nbci.records.run_record import Part
+
+
+class StepProgram(Struct, frozen=True, kw_only=True):
+    """What analysis adds to a step; `inside` are the steps of its notebook that it comes after."""
+
+    inside: tuple[str, ...]
+    cells: tuple[PlannedCell, ...]
+    takes: tuple[Take, ...] = ()
+    gives: tuple[str, ...] = ()
+    optional_gives: tuple[str, ...] = ()
+    defined_by_reference: tuple[str, ...] = ()
+    probes: tuple[Probe, ...] = ()
+    parts: tuple[Part, ...] = ()
+    named_params: tuple[str, ...] = ()
+
+
+class GroupProgram(Struct, frozen=True, kw_only=True):
+    """The programs of a notebook's steps by name, with its definitions and warnings.
+
+    `definitions` are those that values of its steps may refer to.
+    """
+
+    steps: Mapping[str, StepProgram]
+    definitions: tuple[Definition, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 def program(
@@ -26,36 +56,48 @@ def program(
     `also` names classes and functions of the imports and functions cells that the values it takes
     refer to: their definitions run too, though the step's own code does not mention them.
     """
-    cells = with_definitions(tagged, step.cells, also) if also else step.cells
+    cells = step.cells
+    # Which classes a value refers to is known only once it was saved, so not yet in the plan.
+    if also:
+        cells = with_definitions(tagged, cells, also)
     if not overrides:
         return cells
+
     declared = notebook_parameters(tagged)
-    overridden = override_cells(declared, overrides, kernel_name=step.kernel)
+    return _with_overrides(cells, override_cells(declared, overrides, kernel_name=step.kernel))
+
+
+def _with_overrides(
+    cells: Sequence[PlannedCell], overridden: OverriddenCells
+) -> tuple[PlannedCell, ...]:
     sources = dict(overridden.cells)
     result: list[PlannedCell] = []
-    if overridden.injected is not None and not any(cell.role == "parameters" for cell in cells):
-        result.append(PlannedCell(role="injected", number=None, source=overridden.injected))
-    last = max((at for at, cell in enumerate(cells) if cell.role == "parameters"), default=-1)
-    for at, cell in enumerate(cells):
+    behind_parameters = 0
+    for cell in cells:
         if cell.role == "parameters" and cell.number is not None:
-            result.append(
-                PlannedCell(role="parameters", number=cell.number, source=sources[cell.number])
-            )
+            result.append(planned_cell("parameters", cell.number, sources[cell.number]))
         else:
             result.append(cell)
-        if at == last and overridden.injected is not None:
-            result.append(PlannedCell(role="injected", number=None, source=overridden.injected))
+        if cell.role == "parameters":
+            behind_parameters = len(result)
+
+    # As papermill does: after the parameters cells, whose values it replaces; else before all.
+    if overridden.injected is not None:
+        result.insert(behind_parameters, planned_cell("injected", None, overridden.injected))
     return tuple(result)
+
+
+def planned_cell(role: CellRole, number: int | None, source: str) -> PlannedCell:
+    """A cell of a program; `number` is None for one that nbci puts in."""
+    return PlannedCell(role=role, number=number, source=source)
 
 
 def prelude_statements(tagged: TaggedNotebook) -> tuple[Statement, ...]:
     """The statements of a Python notebook's imports and functions cells, imports first."""
-    notebook = tagged.notebook
-    return tuple(
-        statement
-        for number in (*tagged.blocks.imports, *tagged.blocks.functions)
-        for statement in _statements(tagged, notebook.cell(number))
-    )
+    statements: list[Statement] = []
+    for number in (*tagged.blocks.imports, *tagged.blocks.functions):
+        statements += _statements(tagged, tagged.notebook.cell(number))
+    return tuple(statements)
 
 
 def _statements(tagged: TaggedNotebook, cell: Cell) -> tuple[Statement, ...]:
@@ -70,43 +112,44 @@ def prelude_cells(
     A cell of which nothing is kept is left out.
     """
     totals = Counter(statement.cell for statement in prelude)
-    by_cell: dict[int, list[Statement]] = {}
-    for statement in kept:
-        by_cell.setdefault(statement.cell, []).append(statement)
+    kept_by_cell = _by_cell(kept)
     cells: list[PlannedCell] = []
-    for role, numbers in (
-        ("imports", tagged.blocks.imports),
-        ("functions", tagged.blocks.functions),
-    ):
+
+    def add(role: CellRole, numbers: Iterable[int]) -> None:
         for number in numbers:
-            found = by_cell.get(number)
-            if found:
+            statements = kept_by_cell.get(number, ())
+            if not statements:
+                continue
+            source = _at_their_lines(statements)
+            # A whole cell stays as it is written, with the comments between its statements.
+            if len(statements) == totals[number]:
                 source = tagged.notebook.cell(number).source
-                text = source if len(found) == totals[number] else _at_their_lines(found)
-                cells.append(
-                    PlannedCell(
-                        role="imports" if role == "imports" else "functions",
-                        number=number,
-                        source=text,
-                    )
-                )
+            cells.append(planned_cell(role, number, source))
+
+    add("imports", tagged.blocks.imports)
+    add("functions", tagged.blocks.functions)
     return tuple(cells)
 
 
-def imports_handed_down(statements: Sequence[Statement]) -> tuple[PlannedCell, ...]:
-    """Cells of other steps, of which the step runs these imports."""
-    by_cell: dict[int, list[Statement]] = {}
-    for statement in statements:
-        by_cell.setdefault(statement.cell, []).append(statement)
+def inherited_import_cells(statements: Sequence[Statement]) -> tuple[PlannedCell, ...]:
+    """The imports that the step takes over from other steps' cells, as cells of its own."""
     return tuple(
-        PlannedCell(role="imports", number=number, source=_at_their_lines(found))
-        for number, found in by_cell.items()
+        planned_cell("imports", number, _at_their_lines(found))
+        for number, found in _by_cell(statements).items()
     )
 
 
+def _by_cell(statements: Iterable[Statement]) -> dict[int, list[Statement]]:
+    by_cell: dict[int, list[Statement]] = {}
+    for statement in statements:
+        by_cell.setdefault(statement.cell, []).append(statement)
+    return by_cell
+
+
 def _at_their_lines(statements: Sequence[Statement]) -> str:
-    """The statements' text, each at its line in the cell, so that a failure names the line that its
-    writer sees.
+    """The statements' text, each at its line in the cell.
+
+    So a failure names the line that the notebook's author sees.
     """
     lines: list[str] = []
     for statement in statements:
@@ -118,33 +161,48 @@ def _at_their_lines(statements: Sequence[Statement]) -> str:
 def with_definitions(
     tagged: TaggedNotebook, cells: tuple[PlannedCell, ...], also: frozenset[str]
 ) -> tuple[PlannedCell, ...]:
-    """The cells with the definitions of `also`, and of what those need, among their imports and
-    functions.
+    """The cells with the definitions of `also`, and of what those need.
+
+    They are put among the step's imports and functions cells.
     """
-    shared = {*tagged.blocks.imports, *tagged.blocks.functions}
     statements = prelude_statements(tagged)
-    everything = frozenset().union(*(statement.binds for statement in statements))
-    planned = {
-        (cell.number, statement.text)
+    every_name = frozenset[str]().union(*(statement.binds for statement in statements))
+    needed = reach(statements, also, every_name)
+    # Statements of other kinds run in every step, so they are in its planned cells already.
+    added = {(one.cell, one.line) for one in needed if one.kind != "other"}
+    planned = _planned_statements(cells)
+    kept = [
+        one
+        for one in statements
+        if (one.cell, one.text) in planned or (one.cell, one.line) in added
+    ]
+
+    # Imports that the step inherited from another step's cell stay as they are.
+    shared = {*tagged.blocks.imports, *tagged.blocks.functions}
+    others = [
+        cell
         for cell in cells
-        if cell.role in ("imports", "functions") and cell.number is not None
-        for statement in split(cell.number, cell.source)
-    }
-    added = {(s.cell, s.line) for s in reach(statements, also, everything) if s.kind != "other"}
-    kept = [s for s in statements if (s.cell, s.text) in planned or (s.cell, s.line) in added]
+        if cell.role not in ("imports", "functions") or cell.number not in shared
+    ]
+
+    # The plan's order stands: imports come first where the parameters cells need them.
     roles = [cell.role for cell in cells if cell.role in ("parameters", "imports")]
-    return ordered(
-        [
-            cell
-            for cell in cells
-            if cell.role not in ("imports", "functions") or cell.number not in shared
-        ]
-        + list(prelude_cells(tagged, statements, kept)),
-        imports_first=roles[:1] == ["imports"] and "parameters" in roles,
+    imports_first = roles[:1] == ["imports"] and "parameters" in roles
+    return order_by_role(
+        [*others, *prelude_cells(tagged, statements, kept)], imports_first=imports_first
     )
 
 
-def ordered(cells: Sequence[PlannedCell], *, imports_first: bool) -> tuple[PlannedCell, ...]:
+def _planned_statements(cells: Iterable[PlannedCell]) -> set[tuple[int, str]]:
+    """The statements of a step's imports and functions cells, as number of the cell and text."""
+    planned: set[tuple[int, str]] = set()
+    for cell in cells:
+        if cell.role in ("imports", "functions") and cell.number is not None:
+            planned.update((cell.number, one.text) for one in split(cell.number, cell.source))
+    return planned
+
+
+def order_by_role(cells: Sequence[PlannedCell], *, imports_first: bool) -> tuple[PlannedCell, ...]:
     """The cells by role: parameters and imports, either first, then functions, step, metrics."""
     first = ("imports", "parameters") if imports_first else ("parameters", "imports")
     rank = {role: at for at, role in enumerate((*first, "functions", "step", "metrics"))}

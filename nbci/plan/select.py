@@ -1,6 +1,4 @@
-"""`--from`, `--until`, `--only`: which steps of a plan run, which are taken from an earlier run,
-which are left out.
-"""
+"""`--from`, `--until`, `--only`: which steps of a plan run, are taken over, or are left out."""
 
 from __future__ import annotations
 
@@ -31,8 +29,9 @@ class Selection(Struct, frozen=True, kw_only=True):
 
 
 def select(plan: Plan, selection: Selection) -> Plan:
-    """The plan with `run` left only on the selected steps; what they need of others is to be
-    reused.
+    """The plan with `run` left only on the selected steps.
+
+    What they need of other steps is to be reused.
     """
     if not selection:
         return plan
@@ -47,28 +46,31 @@ def select(plan: Plan, selection: Selection) -> Plan:
         chosen &= reachable(named_steps(plan, selection.until), before)
     if not chosen:
         raise UsageError("no step lies between what --from, --until and --only name")
-    needed = reachable(chosen, before) if selection.only or selection.first else chosen
-    selected = replace(plan, steps=tuple(_selected(step, chosen, needed) for step in plan.steps))
+
+    # With --until alone, what the chosen steps need is chosen, too.
+    needed = chosen
+    if selection.only or selection.first:
+        needed = reachable(chosen, before)
+    steps = tuple(_with_action(step, chosen, needed) for step in plan.steps)
+    selected = replace(plan, steps=steps)
     if not (plan.gates and selected.leaves_out):
         return selected
+
     warning = "the gates are not judged: the run leaves out steps that were not asked for"
     return replace(selected, warnings=(*plan.warnings, warning))
 
 
 def limited(plan: Plan, run_seconds: float | None, cell_seconds: float | None) -> Plan:
     """The plan with tighter times for the whole run, and for every cell, where they are given."""
+    # A limit that the command gives only tightens: what the pipeline declares is never exceeded.
     if run_seconds is not None:
-        plan = replace(
-            plan, run_timeout_seconds=min(run_seconds, plan.run_timeout_seconds or run_seconds)
-        )
+        run_limit = min(run_seconds, plan.run_timeout_seconds or run_seconds)
+        plan = replace(plan, run_timeout_seconds=run_limit)
     if cell_seconds is not None:
-        steps = (
-            replace(
-                step,
-                cell_timeout_seconds=min(cell_seconds, step.cell_timeout_seconds or cell_seconds),
-            )
-            for step in plan.steps
-        )
+        steps = []
+        for step in plan.steps:
+            cell_limit = min(cell_seconds, step.cell_timeout_seconds or cell_seconds)
+            steps.append(replace(step, cell_timeout_seconds=cell_limit))
         plan = replace(plan, steps=tuple(steps))
     return plan
 
@@ -77,16 +79,16 @@ def step_named(plan: Plan, name: str) -> PlannedStep:
     """The step of that name; UsageError that names the nearest when there is none."""
     names = [step.name for step in plan.steps]
     if name not in names:
-        close = nearest(name, names)
-        raise UsageError(
-            f"the plan has no step {name!r}",
-            hint=f"did you mean {close!r}?" if close else f"its steps are {', '.join(names)}",
-        )
+        hint = _close_name(name, names) or f"its steps are {', '.join(names)}"
+        raise UsageError(f"the plan has no step {name!r}", hint=hint)
     return plan.step(name)
 
 
 def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
-    """The steps of those names, or of the nodes of those names; UsageError that names the nearest."""
+    """The steps of those names, or of the nodes of those names.
+
+    UsageError that names the nearest where there is none.
+    """
     known: dict[str, list[str]] = {}
     for step in plan.steps:
         known.setdefault(step.name, []).append(step.name)
@@ -95,18 +97,20 @@ def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
     names: list[str] = []
     for name in asked:
         if name not in known:
-            close = nearest(name, known)
-            raise UsageError(
-                f"there is no step {name!r}",
-                hint=f"did you mean {close!r}?"
-                if close
-                else f"the steps are {', '.join(s.name for s in plan.steps)}",
-            )
+            steps = ", ".join(step.name for step in plan.steps)
+            hint = _close_name(name, known) or f"the steps are {steps}"
+            raise UsageError(f"there is no step {name!r}", hint=hint)
         names += known[name]
     return names
 
 
-def _selected(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
+def _close_name(name: str, known: Iterable[str]) -> str:
+    close = nearest(name, known)
+    return f"did you mean {close!r}?" if close else ""
+
+
+def _with_action(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:
+    # A step that its own condition rules out stays skipped for that reason.
     if step.name in chosen or step.action == "skip":
         return step
     if step.name in needed:

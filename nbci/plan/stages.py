@@ -1,6 +1,4 @@
-"""The stages in which an engine that has machines carries a plan out: chains of steps, each on one
-agent.
-"""
+"""The stages in which a CI engine carries a plan out: chains of steps, each on one agent."""
 
 from __future__ import annotations
 
@@ -43,12 +41,10 @@ class Stage(Struct, frozen=True, kw_only=True):
     def name(self) -> str:
         """The names of its steps; of a long chain, the first and the last."""
         names = [step.name for step in self.steps]
-        whole = ", ".join(names)
-        return (
-            whole
-            if len(whole) <= _NAMED_IN_FULL
-            else f"{names[0]} .. {names[-1]} ({len(names)} steps)"
-        )
+        text = ", ".join(names)
+        if len(text) <= _NAMED_IN_FULL:
+            return text
+        return f"{names[0]} .. {names[-1]} ({len(names)} steps)"
 
     @property
     def agent(self) -> str:
@@ -67,8 +63,9 @@ class Stage(Struct, frozen=True, kw_only=True):
 
     @property
     def timeout_seconds(self) -> int | None:
-        """When to give up on `nbci step`, which sees to its steps' timeouts itself; None when one
-        may take for ever.
+        """When to give up on `nbci step`; None when a step of it has no timeout.
+
+        `nbci step` ends its steps at their timeouts itself, so this is for when it hangs.
         """
         total = 0.0
         for step in self.steps:
@@ -100,11 +97,8 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
         else:
             chain_of[step.name] = len(chains)
             chains.append([step])
+
     needed = _needed(plan)
-
-    def numbers(names: Iterable[str]) -> set[int]:
-        return {chain_of[name] + 1 for name in names if name in chain_of}
-
     return tuple(
         _stage(number, chain, after, needed, chain_of)
         for number, chain in enumerate(chains, start=1)
@@ -119,12 +113,15 @@ def _stage(
     chain_of: Mapping[str, int],
 ) -> Stage:
     waits = {chain_of[name] + 1 for name in after[chain[0].name]}
-    needs = {chain_of[name] + 1 for step in chain for name in needed[step.name] if name in chain_of}
+    needs = set(waits)
+    for step in chain:
+        # A skipped step is in no chain, and has no results.
+        needs.update(chain_of[name] + 1 for name in needed[step.name] if name in chain_of)
     return Stage(
         number=number,
         steps=tuple(chain),
         after=tuple(sorted(waits)),
-        needs=tuple(sorted((waits | needs) - {number})),
+        needs=tuple(sorted(needs - {number})),
     )
 
 
@@ -134,28 +131,44 @@ def _needed(plan: Plan) -> dict[str, set[str]]:
     A value may come by way of any step in between that takes something from where it comes from:
     what shares objects travels together.
     """
-    writers = [(path, step.name) for step in plan.steps for path in (*step.outs, *step.metrics)]
-    takers: dict[str, list[str]] = {}
+    writers: list[tuple[str, str]] = []
+    takers: dict[str, list[str]] = {step.name: [] for step in plan.steps}
     for step in plan.steps:
-        for giver in {giver for take in step.takes for giver in take.givers}:
-            takers.setdefault(giver, []).append(step.name)
+        writers += ((path, step.name) for path in (*step.outs, *step.metrics))
+        for giver in _givers(step):
+            takers[giver].append(step.name)
+
     before = {step.name: step.after for step in plan.steps}
-    edges = {step.name: takers.get(step.name, []) for step in plan.steps}
     needed = {}
     for step in plan.steps:
-        givers = {giver for take in step.takes for giver in take.givers}
-        along = reachable(givers, edges) & reachable([step.name], before) if givers else set()
-        files = {name for path, name in writers if any(overlap(dep, path) for dep in step.deps)}
-        asked = repr(step.params)
-        metrics = {name for name in before if f"${{{name}:" in asked} if "${" in asked else set()
-        needed[step.name] = (along | files | metrics) - {step.name}
+        names = _metric_steps(step, before)
+        givers = _givers(step)
+        if givers:
+            names |= reachable(givers, takers) & reachable([step.name], before)
+        names.update(name for path, name in writers if _reads(step, path))
+        needed[step.name] = names - {step.name}
     return needed
 
 
+def _givers(step: PlannedStep) -> set[str]:
+    return set[str]().union(*(take.givers for take in step.takes))
+
+
+def _reads(step: PlannedStep, path: str) -> bool:
+    return any(overlap(dep, path) for dep in step.deps)
+
+
+def _metric_steps(step: PlannedStep, names: Iterable[str]) -> set[str]:
+    """The steps whose metrics stand in the parameters, as `${step:metric}`."""
+    asked = repr(step.params)
+    # Most steps ask for none: a search for every name of the plan would cost the square of it.
+    if "${" not in asked:
+        return set()
+    return {name for name in names if f"${{{name}:" in asked}
+
+
 def _place(step: PlannedStep) -> tuple[object, ...]:
-    """What two steps must share to run in one stage: where they run, and which secrets are shown to
-    them.
-    """
+    """What two steps must share to run in one stage: where they run, and the secrets they see."""
     return step.agent, step.gpu, step.container, tuple(sorted(step.secrets))
 
 
@@ -164,9 +177,9 @@ def _after_without_skipped(plan: Plan) -> Mapping[str, Sequence[str]]:
     through: dict[str, tuple[str, ...]] = {}
     after: dict[str, tuple[str, ...]] = {}
     for step in plan.steps:
-        before = dict.fromkeys(
-            name for direct in step.after for name in through.get(direct, (direct,))
-        )
+        before: dict[str, None] = {}
+        for direct in step.after:
+            before |= dict.fromkeys(through.get(direct, (direct,)))
         if step.action == "skip":
             through[step.name] = tuple(before)
         else:

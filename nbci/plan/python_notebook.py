@@ -1,0 +1,373 @@
+"""Analyses the steps of a Python notebook: their order, the values that pass, the cells they run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from msgspec import Struct
+
+from nbci.dataflow.code import parse_cell
+from nbci.dataflow.flow import StepCode, flow
+from nbci.dataflow.fresh import fresh_names
+from nbci.dataflow.handed import handed_down, has_future_annotations
+from nbci.dataflow.names import names_of
+from nbci.dataflow.ordering import order_from_flow
+from nbci.dataflow.outside import finds_definitions
+from nbci.dataflow.prelude import named, reach
+from nbci.dataflow.shape import shape_of
+from nbci.errors import UsageError
+from nbci.graph import Cycle, topological
+from nbci.pipeline.compose import notebook_parameters
+from nbci.plan.definitions import definitions
+from nbci.plan.metrics_cells import MetricsPart, assign
+from nbci.plan.model import PlannedCell, Probe, Take
+from nbci.plan.name_checks import NameChecks
+from nbci.plan.parts import cell_parts, digest_of, inherited_import_part, statement_part
+from nbci.plan.program import (
+    GroupProgram,
+    StepProgram,
+    inherited_import_cells,
+    order_by_role,
+    planned_cell,
+    prelude_cells,
+    prelude_statements,
+)
+from nbci.records.run_record import Part
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from nbci.dataflow.code import ParsedCell
+    from nbci.dataflow.flow import Flow, StepFlow
+    from nbci.dataflow.names import Names
+    from nbci.dataflow.prelude import Statement
+    from nbci.dataflow.undefined import Brought
+    from nbci.pipeline.model import Step, TaggedNotebook
+    from nbci.plan.model import CellRole, Definition
+
+_IMMUTABLE = (bool, int, float, str, bytes, type(None))
+"""Types of parameters whose objects nobody can change."""
+
+Edges = dict[str, tuple[str, ...]]
+"""For each step of the notebook those of its steps that it comes after."""
+
+
+class _Prelude(Struct, frozen=True, kw_only=True):
+    """What stands before a step's own cells: cells, parts of its key, the names that they mention.
+
+    `any_name`: they may read names that they do not mention.
+    """
+
+    cells: tuple[PlannedCell, ...]
+    parts: tuple[Part, ...]
+    mentions: frozenset[str]
+    any_name: bool
+    kept: tuple[Statement, ...]
+
+
+class PythonNotebook:
+    """The analysis of one Python notebook's steps.
+
+    `parameter_names`, `prelude` (the statements of imports and functions cells), `fresh` and
+    `codes()` go into the flow of values, which covers several notebooks where they are composed;
+    `programs` takes its result.
+    """
+
+    def __init__(
+        self, tagged: TaggedNotebook, steps: Sequence[Step], *, by_dataflow: bool, brought: Brought
+    ) -> None:
+        self._tagged = tagged
+        self._brought = brought
+        self._steps = {step.name: step for step in steps}
+        self.prelude = prelude_statements(tagged)
+        self._prelude_names = frozenset[str]().union(*(one.binds for one in self.prelude))
+        # Keyed by wanted names: most steps want the same few, and a plan may have 10,000 steps.
+        self._preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
+
+        self._read_parameters()
+        self._cells = {step.name: self._parsed_cells(step.cells) for step in steps}
+        self._inside = self._edges(by_dataflow=by_dataflow)
+        self._order = self._execution_order()
+        self._outside: Mapping[str, tuple[str, ...]] = {}
+        self._inherited = self._inherited_imports()
+        self._metrics = self._metrics_of_steps()
+        self._checks = NameChecks(tagged, self._steps, self._cells, self._metrics, self._order)
+
+    def _read_parameters(self) -> None:
+        """What the parameters cells declare and use, and the names that each step has of them."""
+        numbers = self._tagged.blocks.parameters
+        cells = self._parsed_cells(numbers)
+        names = names_of(cells)
+        declared = notebook_parameters(self._tagged)
+        parameters = declared.parameters
+        self.parameter_names = names.binds | {parameter.name for parameter in parameters}
+        self._immutable = frozenset(
+            parameter.name for parameter in parameters if isinstance(parameter.default, _IMMUTABLE)
+        )
+        self._parameter_statements = [one for one in declared.statements if not one.literals]
+        self._parameter_code = names_of(
+            [parse_cell(one.text) for one in self._parameter_statements]
+        )
+
+        # Code in a parameters cell may use what imports cells import: then those run first.
+        self._wanted_by_parameters = _mentions(names) & self._prelude_names
+        self._imports_first = bool(names.needs & self._prelude_names)
+
+        defined = self.parameter_names.union(
+            *(one.binds for one in self.prelude if one.kind != "import")
+        )
+        self._by_reference = tuple(sorted(defined))
+        common = list(zip(numbers, cells, strict=True))
+        common += [(one.cell, one.code) for one in self.prelude]
+        self.fresh = fresh_names(common)
+
+    def result(self) -> GroupProgram:
+        """The programs of the steps, where the notebook stands by itself."""
+        return self.programs(
+            flow(
+                self.codes(),
+                self.parameter_names,
+                self.prelude,
+                settled=self._immutable,
+                brought=self._brought,
+                fresh=self.fresh,
+            )
+        )
+
+    def join(self, inherited: frozenset[str], after: Mapping[str, tuple[str, ...]]) -> None:
+        """Become a part of a composition.
+
+        `inherited` are parameters of the notebook that refers to this one; `after` has for each
+        step those that it comes after, also in other notebooks.
+        """
+        self.parameter_names |= inherited
+        self._outside = {
+            name: tuple(other for other in before if other not in self._steps)
+            for name, before in after.items()
+        }
+
+    def codes(self) -> list[StepCode]:
+        """The steps' code in an order in which they may run."""
+        return [self._code(name) for name in self._order]
+
+    @property
+    def given(self) -> frozenset[str]:
+        """The names that all of the notebook's steps have before any value comes."""
+        return self.parameter_names | self._prelude_names
+
+    def programs(self, flowing: Flow, elsewhere: frozenset[str] = frozenset()) -> GroupProgram:
+        """The steps' programs.
+
+        `flowing` may have steps of other notebooks, too, which alone are given `elsewhere`.
+        """
+        undefined = [found for found in flowing.undefined if found.step in self._steps]
+        self._checks.refuse_undefined(undefined)
+        history_warnings = tuple(self._checks.history_warnings(self.given))
+        flowed = {step.name: step for step in flowing.steps if step.name in self._steps}
+        mentions = set(self._wanted_by_parameters)
+        for step in flowed.values():
+            self._checks.refuse_names_of_other_notebooks(step, elsewhere)
+            mentions |= _mentions(step.names)
+
+        named_by_steps = named(self.prelude, mentions)
+        return GroupProgram(
+            steps={name: self._program(flowed[name], named_by_steps) for name in self._steps},
+            definitions=self._definitions(flowing),
+            warnings=(
+                *flowing.warnings,
+                *flowing.apart,
+                *self._checks.undefined_warnings(undefined),
+                *history_warnings,
+            ),
+        )
+
+    def _definitions(self, flowing: Flow) -> tuple[Definition, ...]:
+        """What values may refer to; nothing where none passes or there is nothing to refer to."""
+        if not self._by_reference or not any(step.takes for step in flowing.steps):
+            return ()
+        return definitions(self.prelude, self.parameter_names)
+
+    # one step
+
+    def _program(self, flowed: StepFlow, named_by_steps: frozenset[str]) -> StepProgram:
+        name = flowed.name
+        prelude = self._prelude_of(flowed, named_by_steps)
+        self._checks.refuse_two_meanings(name, prelude.kept)
+        inherited = self._inherited.get(name, ())
+        cells = self._ordered_cells(name, (*prelude.cells, *inherited_import_cells(inherited)))
+
+        named_params = self.parameter_names
+        if not prelude.any_name and not flowed.names.any_name:
+            named_params &= _mentions(flowed.names) | prelude.mentions
+        own = dict(zip(self._steps[name].cells, self._cells[name], strict=True))
+        probes: list[Probe] = []
+        for part in self._metrics[name]:
+            probes += part.probes
+        gives: list[str] = []
+        optional_gives: list[str] = []
+        for give in flowed.gives:
+            (optional_gives if give.optional else gives).append(give.name)
+        return StepProgram(
+            inside=(*self._inside[name], *self._outside.get(name, ())),
+            cells=cells,
+            named_params=tuple(sorted(named_params)),
+            parts=(
+                *prelude.parts,
+                *map(inherited_import_part, inherited),
+                *cell_parts(cells, own),
+            ),
+            takes=tuple(Take(name=take.name, givers=take.givers) for take in flowed.takes),
+            gives=tuple(gives),
+            optional_gives=tuple(optional_gives),
+            defined_by_reference=self._defined_by_reference(flowed),
+            probes=tuple(probes),
+        )
+
+    def _defined_by_reference(self, flowed: StepFlow) -> tuple[str, ...]:
+        if not flowed.makes:
+            return self._by_reference
+        return tuple(name for name in self._by_reference if name not in flowed.makes)
+
+    def _prelude_of(self, flowed: StepFlow, named_by_steps: frozenset[str]) -> _Prelude:
+        """The parameters, imports and functions that the step runs."""
+        cells = self._all_cells(flowed.name)
+        # Pickles, test runners and dir() come upon definitions that the code does not name.
+        complete = bool(flowed.names.any_name) or any(
+            finds_definitions(cell.source) for cell in cells
+        )
+        given = (give.name for give in flowed.gives)
+        wanted = _mentions(flowed.names).union(given) & self._prelude_names
+        prelude = self._preludes.get((wanted, complete))
+        if prelude is None:
+            prelude = self._make_prelude(wanted, named_by_steps, complete=complete)
+            self._preludes[wanted, complete] = prelude
+        return prelude
+
+    def _make_prelude(
+        self, wanted: frozenset[str], named_by_steps: frozenset[str], *, complete: bool
+    ) -> _Prelude:
+        wanted |= self._wanted_by_parameters
+        kept = reach(self.prelude, wanted, named_by_steps, complete=complete)
+        if not complete and any(finds_definitions(statement.text) for statement in kept):
+            kept = reach(self.prelude, wanted, named_by_steps, complete=True)
+        self._checks.refuse_early_uses(kept, self.parameter_names, self._brought)
+
+        # A notebook without step tags runs its cells as they are, in its own order.
+        shown = self.prelude if self._tagged.whole else kept
+        return _Prelude(
+            cells=(
+                *(self._planned(number, "parameters") for number in self._tagged.blocks.parameters),
+                *prelude_cells(self._tagged, self.prelude, shown),
+            ),
+            parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
+            mentions=_mentions(self._parameter_code).union(*(one.mentions for one in kept)),
+            any_name=bool(self._parameter_code.any_name) or any(one.names.any_name for one in kept),
+            kept=kept,
+        )
+
+    def _ordered_cells(
+        self, name: str, prelude: tuple[PlannedCell, ...]
+    ) -> tuple[PlannedCell, ...]:
+        cells = list(prelude)
+        cells += (self._planned(number, "step") for number in self._steps[name].cells)
+        cells += (part.cell for part in self._metrics[name])
+        if self._tagged.whole:
+            return tuple(sorted(cells, key=lambda cell: cell.number or 0))
+        return order_by_role(cells, imports_first=self._imports_first)
+
+    def _planned(self, number: int, role: CellRole) -> PlannedCell:
+        return planned_cell(role, number, self._tagged.notebook.cell(number).source)
+
+    def _parameter_code_parts(self) -> list[Part]:
+        """Code in the parameters cells runs in every step; the literals count by their values."""
+        parts = []
+        for statement in self._parameter_statements:
+            digest = digest_of(shape_of(parse_cell(statement.text).tree))
+            label = f"a line of cell {statement.cell}"
+            parts.append(Part(kind="statement", label=label, digest=digest))
+        return parts
+
+    # code and order of all steps
+
+    def _parsed_cells(self, numbers: Sequence[int]) -> list[ParsedCell]:
+        return [self._parsed(number) for number in numbers]
+
+    def _parsed(self, number: int) -> ParsedCell:
+        notebook = self._tagged.notebook
+        cell = notebook.cell(number)
+        may_fail = "raises-exception" in cell.tags
+        where = notebook.where(cell)
+        return parse_cell(cell.source, may_fail=may_fail, where=where, stars=self._tagged.stars)
+
+    def _edges(self, *, by_dataflow: bool) -> Edges:
+        declared: Edges = {}
+        # Without `prev:` tags the edges are those of the notebook's order, which data flow replaces.
+        if self._tagged.declares_edges or not by_dataflow:
+            for name, step in self._steps.items():
+                declared[name] = tuple(other for other in step.after if other in self._steps)
+        if not by_dataflow:
+            return declared
+
+        codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self._cells.items()]
+        edges = {name: list(declared.get(name, ())) for name in self._steps}
+        for earlier, later in order_from_flow(
+            codes, self.parameter_names, self.prelude, settled=self._immutable, fresh=self.fresh
+        ):
+            edges[later].append(earlier)
+        return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
+
+    def _execution_order(self) -> tuple[str, ...]:
+        try:
+            return topological(self._inside)
+        except Cycle as cycle:
+            notebook = self._tagged.notebook
+            raise UsageError(
+                f"the steps form a cycle: {cycle}", where=notebook.where(notebook.cell(1))
+            ) from cycle
+
+    def _inherited_imports(self) -> dict[str, tuple[Statement, ...]]:
+        """For each step the imports of earlier steps that it runs, too."""
+        numbered = {}
+        for name, step in self._steps.items():
+            numbered[name] = list(zip(step.cells, self._cells[name], strict=True))
+        return handed_down(numbered, self._inside, self._order)
+
+    def _code(self, name: str) -> StepCode:
+        return StepCode(
+            name=name,
+            after=(*self._inside[name], *self._outside.get(name, ())),
+            cells=tuple(self._all_cells(name)),
+            notebook=self._tagged.notebook.path,
+            # Only in a composition may another notebook's step give a name of this prelude.
+            own=self._prelude_names if self._outside else frozenset(),
+            future_annotations=has_future_annotations(self._inherited.get(name, ())),
+        )
+
+    def _all_cells(self, name: str) -> list[ParsedCell]:
+        """The step's own cells, and the metrics cells that end it."""
+        return [
+            *self._cells[name],
+            *(parse_cell(part.cell.source) for part in self._metrics[name]),
+        ]
+
+    def _metrics_of_steps(self) -> dict[str, list[MetricsPart]]:
+        """For each step the metrics cells, or parts of them, that end it."""
+        parts: dict[str, list[MetricsPart]] = {name: [] for name in self._steps}
+        numbers = self._tagged.blocks.metrics
+        if not numbers:
+            return parts
+
+        asked = names_of(self._parsed_cells(numbers)).mentions - self.given
+        mentions = {name: names_of(cells).mentions & asked for name, cells in self._cells.items()}
+        seen: dict[str, frozenset[str]] = {}
+        for name in self._order:
+            seen[name] = mentions[name].union(*(seen[before] for before in self._inside[name]))
+        steps = [(name, mentions[name]) for name in self._order]
+        for part in assign(self._tagged.notebook, numbers, steps, seen, self.given):
+            parts[part.step].append(part)
+        return parts
+
+
+def _mentions(names: Names) -> frozenset[str]:
+    """The names in code and in the texts of it that are read as code."""
+    return names.mentions | names.in_text
