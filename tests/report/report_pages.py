@@ -14,22 +14,23 @@ if TYPE_CHECKING:
 VOID = {"br", "col", "hr", "img", "link", "meta", "wbr"}
 KNOWN = VOID | set(
     (
-        "html head title body header main footer nav section h1 h2 h3 h4 h5 h6 p a ul ol li dl div dt dd span strong em"
-        " b i code pre time table caption thead tbody tfoot tr th td details summary figure blockquote s"
-        " figcaption svg path rect circle text g"
-        " abbr bdi cite col colgroup del dfn figcaption ins kbd mark q samp small sub sup u var wbr"
-        " math menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace"
-        " msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none"
+        "html head title body header main footer nav section h1 h2 h3 h4 h5 h6 p a ul ol li dl "
+        "div dt dd span strong em b i code pre time table caption thead tbody tfoot tr th td "
+        "details summary figure blockquote s figcaption svg path rect circle text g abbr bdi "
+        "cite col colgroup del dfn figcaption ins kbd mark q samp small sub sup u var wbr math "
+        "menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot "
+        "mrow ms mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover "
+        "none"
     ).split()
 )
 ATTRIBUTES = set(
     (
-        "lang charset name content rel href src alt width height id class scope colspan rowspan datetime open tabindex"
-        " role aria-label aria-labelledby aria-hidden start loading"
-        " viewbox d x y cx cy r rx"
-        " accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form largeop"
-        " linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace"
-        " scriptlevel separator stretchy symmetric voffset"
+        "lang charset name content rel href src alt width height id class scope colspan rowspan "
+        "datetime open tabindex role aria-label aria-labelledby aria-hidden start loading "
+        "viewbox d x y cx cy r rx accent accentunder columnalign columnlines columnspacing "
+        "depth display displaystyle fence form largeop linethickness lspace mathvariant maxsize "
+        "minsize movablelimits notation rowlines rowspacing rspace scriptlevel separator "
+        "stretchy symmetric voffset"
     ).split()
 )
 

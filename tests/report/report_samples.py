@@ -67,7 +67,8 @@ FRAME = """<div>
 <style scoped>.dataframe tbody tr th { vertical-align: top; }</style>
 <table border="1" class="dataframe" style="color: red">
   <thead><tr style="text-align: right;"><th></th><th>digit</th><th>count</th></tr></thead>
-  <tbody><tr><th>0</th><td>zero &amp; none</td><td>178</td></tr><tr><th>1</th><td>one</td><td>182</td></tr></tbody>
+  <tbody><tr><th>0</th><td>zero &amp; none</td><td>178</td></tr>\
+<tr><th>1</th><td>one</td><td>182</td></tr></tbody>
 </table>
 </div>"""
 
@@ -519,7 +520,8 @@ def compared() -> Material:
     return Material(
         run=shown_now,
         baseline=Baseline(
-            title="digits@v1.2.0 in production, which the gates compared with: run 20260101-020304-0123",
+            title="digits@v1.2.0 in production, which the gates compared with: "
+            "run 20260101-020304-0123",
             run=before,
             difference=found,
         ),
@@ -538,6 +540,9 @@ def compared() -> Material:
             ),
         ),
         problems=(
-            "run 20260101-111111-2222 cannot be compared with: the record has format 0, this nbci reads 1",
+            (
+                "run 20260101-111111-2222 cannot be compared with: "
+                "the record has format 0, this nbci reads 1"
+            ),
         ),
     )

@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 
 _ACTS = set(
     (
-        "script iframe frame frameset object embed applet base form input button select textarea template audio video"
-        " source picture portal noscript animate set handler listener foreignobject feimage"
+        "script iframe frame frameset object embed applet base form input button select "
+        "textarea template audio video source picture portal noscript animate set handler "
+        "listener foreignobject feimage"
     ).split()
 )
 _ADDRESSES = {
@@ -121,7 +122,9 @@ def test_drawings_neither_act_nor_ask_for_anything(files: Mapping[str, bytes]) -
 def test_style_sheets_only_colour_cells(files: Mapping[str, bytes]) -> None:
     sheets = [content.decode() for path, content in files.items() if path.endswith("/cells.css")]
     assert sheets
-    one = r"(?:#u-T_[\w, #-]+|\.u-look-\d+) \{ (?:(?:background|background-color|color): (?:#?\w+|var\(--\w+\)); )+\}\n"
+    selector = r"(?:#u-T_[\w, #-]+|\.u-look-\d+)"
+    declaration = r"(?:background|background-color|color): (?:#?\w+|var\(--\w+\)); "
+    one = rf"{selector} \{{ (?:{declaration})+\}}\n"
     assert all(re.fullmatch(f"(?:{one})+", sheet) for sheet in sheets)
 
 

@@ -108,7 +108,8 @@ def test_drawings_of_hostile_notebooks_do_nothing_by_themselves(
 def test_these_checks_see_what_is_wrong(tmp_path: Path, reader: Reader) -> None:
     (tmp_path / "index.html").write_text(
         "<!doctype html><title>t</title><body style='color: red'><script>alert(1)</script>"
-        "<img src='https://example.com/a.png'><img src='data:image/png;base64,AAAA'><img src='gone.png'>"
+        "<img src='https://example.com/a.png'><img src='data:image/png;base64,AAAA'>"
+        "<img src='gone.png'>"
         "<p><span class=x>" + "w" * 3000 + "</span></p>"
     )
     reading = reader.read(tmp_path)

@@ -9,6 +9,16 @@ from nbci.report.data.view import shown_steps
 from nbci.report.summary import summary
 from tests.report import report_samples as samples
 
+CODE = CellChange(
+    step="train",
+    notebook="n.ipynb",
+    kind="changed",
+    role="step",
+    before=3,
+    after=3,
+    diff=("@@ -1 +1 @@", "-model.fit(x)", "+model.fit(x, y)  # ```"),
+)
+
 
 def read(record: RunRecord) -> str:
     material = Material(run=ShownRun(record=record, plan=samples.FAILED_PLAN, notebooks={}))
@@ -22,16 +32,22 @@ def compared(url: str | None) -> str:
         before="20260101-1",
         after=samples.PASSED.run,
         params=(Change(name="C", before=1.0, after=10.0),),
-        code=(
-            CellChange(step="train", notebook="n.ipynb", kind="changed", role="step", before=3, after=3,
-                       diff=("@@ -1 +1 @@", "-model.fit(x)", "+model.fit(x, y)  # ```")),
+        code=(CODE,),
+        data=(
+            DataChange(
+                path="data/train.csv",
+                kind="changed",
+                role="in",
+                before=file,
+                after=file,
+                added=("a", "b"),
+            ),
         ),
-        data=(DataChange(path="data/train.csv", kind="changed", role="in", before=file, after=file, added=("a", "b")),),
         metrics=(
             MetricChange(name="train:accuracy", before=0.9, after=0.8, direction="up"),
             MetricChange(name="train:seconds", before=9.0, after=8.0, direction="down"),
         ),
-    )  # fmt: skip
+    )
     run = ShownRun(record=samples.PASSED, plan=samples.PLAN, notebooks={})
     baseline = Baseline(
         title="run 20260101-1, the last one that passed", run=run, difference=difference

@@ -109,7 +109,10 @@ def test_what_changed() -> None:
         "numpy 2.4.5 → 2.4.6",
         "accuracy 0.9833 → 0.9722 (\N{MINUS SIGN}0.0111, worse)",
         "loss 0.101 → 0.085 (\N{MINUS SIGN}0.016, better)",
-        "since digits@v1.2.0 in production, which the gates compared with: run 20260101-020304-0123",
+        (
+            "since digits@v1.2.0 in production, which the gates compared with: "
+            "run 20260101-020304-0123"
+        ),
     ]
 
 
@@ -153,7 +156,10 @@ def test_reasons_to_look_twice() -> None:
     assert answer.sentence == "7 reasons to look twice"
     assert [point.text for point in answer.points if point.sign == "look"] == [
         "the working tree held changes that are in no commit",
-        "the results differ from the baseline's though code, data, parameters and packages are the same",
+        (
+            "the results differ from the baseline's though code, data, parameters and packages "
+            "are the same"
+        ),
         "no number: loss",
         "1 step did not run: b",
         "needed more than one attempt: a",

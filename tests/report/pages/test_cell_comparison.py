@@ -85,7 +85,10 @@ def test_addresses_of_objects_are_no_difference() -> None:
 
 
 def test_names_that_a_drawing_makes_up_are_no_difference() -> None:
-    drawn = '<svg xmlns="http://www.w3.org/2000/svg"><dc:date>{}</dc:date><path id="m{}" d="M 0 0"/></svg>'
+    drawn = (
+        '<svg xmlns="http://www.w3.org/2000/svg">'
+        '<dc:date>{}</dc:date><path id="m{}" d="M 0 0"/></svg>'
+    )
     before, after = (
         samples.notebook(
             samples.code_cell("plot()", samples.shown({"image/svg+xml": drawn.format(*words)}))

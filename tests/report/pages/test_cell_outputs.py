@@ -106,15 +106,23 @@ def test_lively_output_without_a_static_form_is_told_with_its_file() -> None:
     assert "IPython" not in markup
 
 
+WIDGET = {"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider(value=3)"}
+SOUND = {
+    "text/html": "<audio src='data:audio/wav;base64,AAAA'></audio>",
+    "text/plain": "<A.B object>",
+}
+CHART = {"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt.Chart(...)"}
+
+
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider(value=3)"}, "IntSlider(value=3)"),
-        ({"application/vnd.jupyter.widget-view+json": {}, "text/plain": "IntSlider(value=3)"}, "a Jupyter widget"),
-        ({"text/html": "<audio src='data:audio/wav;base64,AAAA'></audio>", "text/plain": "<A.B object>"}, "a sound"),
+        (WIDGET, "IntSlider(value=3)"),
+        (WIDGET, "a Jupyter widget"),
+        (SOUND, "a sound"),
         ({"video/mp4": "AAAA"}, "a video"),
         ({"text/html": "<div>Loading</div><script>Bokeh.embed()</script>"}, "a Bokeh plot"),
-        ({"application/vnd.vegalite.v5+json": {"mark": "bar"}, "text/plain": "alt.Chart(...)"}, "a Vega-Lite chart"),
+        (CHART, "a Vega-Lite chart"),
         ({"application/javascript": "alert(1)"}, "JavaScript"),
         ({"application/x-unheard-of": "1"}, "Not shown here: application/x-unheard-of"),
         ({"text/html": "<iframe src='https://example.org'></iframe>"}, "another page in a frame"),
@@ -152,7 +160,10 @@ def test_a_table_with_a_script_is_still_a_table() -> None:
 
 
 def test_estimators_are_shown_by_their_text() -> None:
-    html = "<style>#sk-1 {display: none}</style><div><pre>SVC()</pre><b>please rerun this cell</b></div>"
+    html = (
+        "<style>#sk-1 {display: none}</style>"
+        "<div><pre>SVC()</pre><b>please rerun this cell</b></div>"
+    )
     markup, _ = drawn(samples.shown({"text/html": html, "text/plain": "SVC(C=10)"}))
     assert Page(markup).text == "\nSVC(C=10)"
 
@@ -167,7 +178,10 @@ def test_coloured_text_keeps_its_colours() -> None:
 
 
 def test_colours_of_a_styler_become_a_style_sheet() -> None:
-    html = "<style>#T_1_row0_col0 {background-color: #08306b; width: 9em}</style><table><td id='T_1_row0_col0'>1</td>"
+    html = (
+        "<style>#T_1_row0_col0 {background-color: #08306b; width: 9em}</style>"
+        "<table><td id='T_1_row0_col0'>1</td>"
+    )
     album = Album(root="../")
     markup = "".join(render_outputs([samples.shown({"text/html": html})], place(album)))
     assert '<td id="u-T_1_row0_col0">1</td>' in markup
@@ -178,7 +192,10 @@ def test_colours_of_a_styler_become_a_style_sheet() -> None:
 
 
 def test_a_styler_that_is_shown_twice_has_its_colours_twice() -> None:
-    html = "<style>#T_1_row0_col0 {background: red}</style><table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
+    html = (
+        "<style>#T_1_row0_col0 {background: red}</style>"
+        "<table id='T_1'><tr><td id='T_1_row0_col0'>1</td></tr></table>"
+    )
     album = Album(root="../")
     markup = "".join(render_outputs([samples.shown({"text/html": html})] * 3, place(album)))
     assert [f'<td id="u-T_1{at}_row0_col0">' in markup for at in ("", "-2", "-3")] == [True] * 3
@@ -209,7 +226,10 @@ def test_table_of_pandas_needs_no_style_sheet() -> None:
 
 
 def test_pictures_within_html_become_files() -> None:
-    html = f'<div><img src="data:image/png;base64,{samples.PNG}"><svg><title>A plan</title><rect width="1"/></svg></div>'
+    html = (
+        f'<div><img src="data:image/png;base64,{samples.PNG}">'
+        '<svg><title>A plan</title><rect width="1"/></svg></div>'
+    )
     markup, files = drawn(samples.shown({"text/html": html}))
     assert sorted(files) == ["images/s/cell-1-1-inside-1.svg", "images/s/cell-1-1-inside-2.png"]
     assert '<img alt="Picture in the notebook" src="../images/s/cell-1-1-inside-2.png">' in markup

@@ -23,9 +23,15 @@ def test_folders_tell_which_files_came_went_and_changed() -> None:
     before = FileRef(path="raw", digest="a.dir", bytes=10, files=2)
     after = FileRef(path="raw", digest="b.dir", bytes=1_000_000, files=40)
     change = DataChange(
-        path="raw", kind="changed", role="in", before=before, after=after,
-        added=tuple(f"{number}.png" for number in range(39)), removed=("old.png",), files_known=True,
-    )  # fmt: skip
+        path="raw",
+        kind="changed",
+        role="in",
+        before=before,
+        after=after,
+        added=tuple(f"{number}.png" for number in range(39)),
+        removed=("old.png",),
+        files_known=True,
+    )
     page = section(found(data=(change,)))
     for words in (
         "2 files, 10 B",

@@ -30,9 +30,19 @@ def between(page: Page, start: str, end: str) -> str:
 
 def test_parts_stand_in_the_order_of_questions() -> None:
     text = index(samples.compared()).text
-    order = ["✗ refused", "May it go out?", "What changed?", "Can I trust the run?", "missed by 0.0011",
-             "Since digits@v1.2.0", "higher is better", "Baseline: ", "Peak memory", "What digits was made from",
-             "git checkout"]  # fmt: skip
+    order = [
+        "✗ refused",
+        "May it go out?",
+        "What changed?",
+        "Can I trust the run?",
+        "missed by 0.0011",
+        "Since digits@v1.2.0",
+        "higher is better",
+        "Baseline: ",
+        "Peak memory",
+        "What digits was made from",
+        "git checkout",
+    ]
     order = [words for words in order if words in text]
     assert len(order) > 8
     assert sorted(order, key=text.index) == order
@@ -110,7 +120,8 @@ def test_figures_stand_beside_the_baselines_and_same_ones_are_folded() -> None:
     alts = [image["alt"] for image in page.images]
     assert (
         alts.count(
-            "Baseline: figure of models/train, cell 6: ConfusionMatrixDisplay.from_predictions(y, guess)"
+            "Baseline: figure of models/train, cell 6: "
+            "ConfusionMatrixDisplay.from_predictions(y, guess)"
         )
         == 1
     )
