@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Iterable
 
-    from nbci.registry.queries import Deed
+    from nbci.registry.queries import HistoryEntry
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,11 +28,11 @@ def main(arguments: argparse.Namespace) -> int:
     from nbci.cli.models import known_models
     from nbci.config import find_project
     from nbci.promotion.verify import describe_signature
-    from nbci.registry.queries import deeds
+    from nbci.registry.queries import history
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     signers = find_project(Path.cwd()).signers_file
-    done = deeds(git, models, lambda manifest: describe_signature(manifest, signers))
+    done = history(git, models, lambda manifest: describe_signature(manifest, signers))
     if arguments.json:
         print(json.dumps([asdict(deed) for deed in done], indent=1, ensure_ascii=False))
     else:
@@ -40,7 +40,7 @@ def main(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def lines(done: Iterable[Deed]) -> Iterable[str]:
+def lines(done: Iterable[HistoryEntry]) -> Iterable[str]:
     """A line for each deed, and one for its reason and build."""
     for deed in done:
         what = f"{deed.model} {deed.version or ''}".strip()

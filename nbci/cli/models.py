@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from nbci.git.process import Git
     from nbci.registry.events import ModelState
-    from nbci.registry.queries import Placed
+    from nbci.registry.queries import StageRow
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,10 +84,10 @@ def known_models(
 
 
 def _list(arguments: argparse.Namespace) -> int:
-    from nbci.registry.queries import placed
+    from nbci.registry.queries import stage_rows
 
     git, models = known_models(Path.cwd(), None, fetch=arguments.fetch)
-    rows = placed(git, models)
+    rows = stage_rows(git, models)
     if arguments.json:
         _print_json([asdict(row) for row in rows])
     else:
@@ -95,7 +95,7 @@ def _list(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _table(rows: Sequence[Placed]) -> Iterator[str]:
+def _table(rows: Sequence[StageRow]) -> Iterator[str]:
     if not rows:
         return
     cells = [("model", "stage", "version", "since", "by", "metrics")]
@@ -127,11 +127,11 @@ def _metrics(metrics: Any) -> str:
 
 def _history(arguments: argparse.Namespace) -> int:
     from nbci.cli.audit import lines
-    from nbci.registry.queries import deeds, version_rows
+    from nbci.registry.queries import history, version_rows
 
     git, models = known_models(Path.cwd(), arguments.model, fetch=arguments.fetch)
     rows = version_rows(git, models[0])
-    done = deeds(git, models)
+    done = history(git, models)
     if arguments.json:
         _print_json(
             {"versions": [asdict(row) for row in rows], "events": [asdict(deed) for deed in done]}

@@ -64,7 +64,9 @@ def registry_name(git: Git, model: str) -> str:
     It begins with `folder:` when the project is in a folder of the repository.
     """
     prefix = git.prefix.rstrip("/")
-    return f"{prefix}:{model}" if prefix else model
+    if not prefix:
+        return model
+    return f"{prefix}:{model}"
 
 
 def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> Champion | None:
@@ -90,12 +92,9 @@ def _of(git: Git, state: ModelState, branch: str | None, stage: str | None) -> C
 def _candidates(state: ModelState, stage: str | None) -> Iterator[tuple[str, str]]:
     """(version, commit), the last promoted first."""
     if stage is None:
-        yield from (
-            (version.version, version.commit)
-            for version in reversed(state.versions)
-            if version.active
-        )
+        for version in reversed(state.versions):
+            if version.active:
+                yield version.version, version.commit
     elif stage in state.stages:
-        yield from (
-            (event.version or "", event.commit) for event in reversed(state.stages[stage].assigned)
-        )
+        for event in reversed(state.stages[stage].assigned):
+            yield event.version or "", event.commit

@@ -43,8 +43,12 @@ class Event:
     def notes(self) -> dict[str, str]:
         """The lines `Key: value` at the end of the tag's message."""
         paragraph = self.message.rstrip().rpartition("\n\n")[2].splitlines()
-        pairs = [line.partition(": ") for line in paragraph]
-        return {key: value for key, colon, value in pairs if colon}
+        notes = {}
+        for line in paragraph:
+            key, colon, value = line.partition(": ")
+            if colon:
+                notes[key] = value
+        return notes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,12 +89,18 @@ class ModelState:
 
     def version(self, name: str) -> Version | None:
         """The version of that name."""
-        return next((version for version in self.versions if version.version == name), None)
+        for version in self.versions:
+            if version.version == name:
+                return version
+        return None
 
     @property
     def latest(self) -> Version | None:
         """The highest version that was not taken back."""
-        return next((version for version in reversed(self.versions) if version.active), None)
+        for version in reversed(self.versions):
+            if version.active:
+                return version
+        return None
 
     @property
     def next_number(self) -> int:
@@ -104,15 +114,20 @@ class ModelState:
 
     def before(self, stage: str) -> str | None:
         """The version that was in the stage before the one that is, or that was last, in it."""
-        held = [
-            event.version
-            for event in self.events
-            if event.action == "assign" and event.stage == stage
-        ]
+        held = []
+        for event in self.events:
+            if event.action == "assign" and event.stage == stage:
+                held.append(event.version)
+        if not held:
+            return None
+
         # from its first assignment: what went back and forth since then is not "before"
-        earlier = held[: held.index(held[-1])] if held else []
+        earlier = held[: held.index(held[-1])]
         usable = {version.version for version in self.versions if version.active}
-        return next((version for version in reversed(earlier) if version in usable), None)
+        for name in reversed(earlier):
+            if name in usable:
+                return name
+        return None
 
 
 def precedence(version: str) -> SemanticVersion:
@@ -128,9 +143,11 @@ def next_version(versions: Iterable[str], part: str) -> str:
 
     `part` is the number that is raised: major, minor or patch.
     """
-    known = [precedence(version) for version in versions]
     # max by precedence: v1.10.0 is higher than v1.9.0
-    return f"v{max(known).next_version(part)}" if known else "v1.0.0"
+    highest = max(map(precedence, versions), default=None)
+    if highest is None:
+        return "v1.0.0"
+    return f"v{highest.next_version(part)}"
 
 
 def fold(events: Iterable[Event]) -> tuple[ModelState, ...]:
@@ -142,27 +159,39 @@ def fold(events: Iterable[Event]) -> tuple[ModelState, ...]:
 
 
 def _model(name: str, found: list[Event]) -> ModelState:
-    registered = {
-        event.version: event for event in found if event.action == "register" and event.version
-    }
-    gone = {event.version for event in found if event.action == "deregister"}
-    versions = tuple(
-        Version(version=version, commit=event.commit, registered=event, active=version not in gone)
-        for version, event in sorted(registered.items(), key=lambda item: precedence(item[0]))
-    )
+    versions = _versions(found)
     # the tag of a stage names no version, only the commit
-    by_commit = {version.commit: version.version for version in versions}
-    events = tuple(
-        event if event.version else replace(event, version=by_commit.get(event.commit))
-        for event in sorted(found, key=_order)
-    )
+    version_at = {version.commit: version.version for version in versions}
+    events = []
+    for event in sorted(found, key=_order):
+        events.append(replace(event, version=event.version or version_at.get(event.commit)))
+
     return ModelState(
         model=name,
-        events=events,
+        events=tuple(events),
         versions=versions,
         stages=_stages(events, {version.version for version in versions if version.active}),
         deprecated=any(event.action == "deprecate" for event in found),
     )
+
+
+def _versions(found: Iterable[Event]) -> tuple[Version, ...]:
+    """The versions that were registered, by precedence."""
+    registered, taken_back = {}, set()
+    for event in found:
+        if event.action == "register" and event.version:
+            registered[event.version] = event
+        elif event.action == "deregister":
+            taken_back.add(event.version)
+
+    versions = []
+    for name in sorted(registered, key=precedence):
+        event = registered[name]
+        version = Version(
+            version=name, commit=event.commit, registered=event, active=name not in taken_back
+        )
+        versions.append(version)
+    return tuple(versions)
 
 
 def _order(event: Event) -> tuple[int, int, bool, str]:
@@ -188,8 +217,9 @@ def _stages(events: Iterable[Event], usable: set[str]) -> dict[str, Stage]:
         inside.pop(event.version, None)
         if event.action == "assign":
             inside[event.version] = event
-    return {
-        stage: Stage(stage=stage, assigned=tuple(inside.values()))
-        for stage, inside in sorted(held.items())
-        if inside
-    }
+
+    stages = {}
+    for stage, inside in sorted(held.items()):
+        if inside:
+            stages[stage] = Stage(stage=stage, assigned=tuple(inside.values()))
+    return stages

@@ -11,10 +11,11 @@ from nbci.records.manifest import EvidenceStep
 from nbci.registry.read import read_manifest, read_models
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from typing import Any
 
+    from nbci.git.process import Git
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import RunRecord, StepRecord
 
@@ -22,11 +23,11 @@ if TYPE_CHECKING:
 def evidence_steps(plan: Plan, record: RunRecord) -> tuple[EvidenceStep, ...]:
     """The steps that have a result, in the plan's order."""
     planned = {step.name: step for step in plan.steps}
-    return tuple(
-        _evidence(planned[step.name], step, record.run)
-        for step in record.steps
-        if step.name in planned and step.ended_well
-    )
+    evidence = []
+    for step in record.steps:
+        if step.name in planned and step.ended_well:
+            evidence.append(_evidence(planned[step.name], step, record.run))
+    return tuple(evidence)
 
 
 def promoted_runs(root: Path) -> frozenset[str]:
@@ -44,16 +45,20 @@ def promoted_runs(root: Path) -> frozenset[str]:
     found: set[str] = set()
     for model in read_models(git):
         # the tags name runs even where the manifest cannot be read
-        found |= {event.notes["Nbci-Run"] for event in model.events if "Nbci-Run" in event.notes}
+        for event in model.events:
+            found.add(event.notes.get("Nbci-Run", ""))
         for version in model.versions:
             with contextlib.suppress(IntegrityError):
-                manifest = read_manifest(git, version.commit)
-                found |= (
-                    {manifest.run, *(step.run or "" for step in manifest.steps)}
-                    if manifest is not None
-                    else set()
-                )
-    return frozenset(found)
+                found.update(_runs_of_release(git, version.commit))
+    return frozenset(found - {""})
+
+
+def _runs_of_release(git: Git, commit: str) -> Iterator[str]:
+    manifest = read_manifest(git, commit)
+    if manifest is not None:
+        yield manifest.run
+        for step in manifest.steps:
+            yield step.run or ""
 
 
 def _evidence(planned: PlannedStep, step: StepRecord, run: str) -> EvidenceStep:
@@ -81,4 +86,6 @@ def _evidence(planned: PlannedStep, step: StepRecord, run: str) -> EvidenceStep:
 
 def _params(planned: PlannedStep, step: StepRecord) -> Mapping[str, Any] | None:
     """As the step had them: values of earlier steps filled in."""
-    return step.params if step.params is not None else planned.params
+    if step.params is None:
+        return planned.params
+    return step.params

@@ -78,22 +78,26 @@ def parse_tag(name: str) -> TagName | None:
     match = _TAG.fullmatch(name)
     if match is None:
         return None
-    off = bool(match["off"])
-    action: Action
-    if match["deprecated"]:
-        action = "deprecate"
-    elif match["version"]:
-        action = "deregister" if off else "register"
-    else:
-        action = "unassign" if off else "assign"
+    number = None
+    if match["number"]:
+        number = int(match["number"])
     return TagName(
-        action=action,
+        action=_action_of(match),
         # git allows no `:` in the name of a ref, so tags have `=` in its place
         model=match["model"].replace("=", ":"),
         version=match["version"],
         stage=match["stage"],
-        number=int(match["number"]) if match["number"] else None,
+        number=number,
     )
+
+
+def _action_of(match: re.Match[str]) -> Action:
+    if match["deprecated"]:
+        return "deprecate"
+    takes_back = bool(match["off"])
+    if match["version"]:
+        return "deregister" if takes_back else "register"
+    return "unassign" if takes_back else "assign"
 
 
 def tag_patterns(model: str) -> tuple[str, str]:
@@ -120,9 +124,12 @@ def tag_name(tag: TagName) -> str:
 
 def parse_reference(text: str) -> Reference:
     """A model, or a version or stage of it, as users write them; a version may lack its `v`."""
-    model, at, version = text.partition("@")
+    model, _, version = text.partition("@")
+    meant = text
     # users may write digits@1.2.0 for digits@v1.2.0
-    match = _REFERENCE.fullmatch(f"{model}@v{version}" if at and version[:1].isdigit() else text)
+    if version[:1].isdigit():
+        meant = f"{model}@v{version}"
+    match = _REFERENCE.fullmatch(meant)
     if match is None:
         raise UsageError(
             f"{text!r} names no model",
@@ -142,7 +149,7 @@ def check_model_name(name: str) -> None:
 
 def check_version(text: str) -> str:
     """A semantic version as tags have it, with `v`; UsageError when it is none."""
-    version = text if text.startswith("v") else f"v{text}"
+    version = "v" + text.removeprefix("v")
     if not _VERSION_ONLY.fullmatch(version):
         raise UsageError(f"{text!r} is no semantic version", hint="write one such as 1.2.0")
     return version

@@ -56,16 +56,18 @@ class Lineage:
         """The part that leads to these nodes or comes of them."""
         begin = list(start)
         kept = self._reached(begin, up=True) | self._reached(begin, up=False)
-        return Lineage(
-            nodes={name: node for name, node in self.nodes.items() if name in kept},
-            edges=tuple(edge for edge in self.edges if edge.source in kept and edge.target in kept),
-        )
+        nodes = {name: node for name, node in self.nodes.items() if name in kept}
+        edges = [edge for edge in self.edges if edge.source in kept and edge.target in kept]
+        return Lineage(nodes=nodes, edges=tuple(edges))
 
     def next_to(self, name: str, *, up: bool) -> tuple[Edge, ...]:
         """The edges from the causes of a node (`up`), or to its effects."""
-        if up:
-            return tuple(edge for edge in self.edges if edge.target == name)
-        return tuple(edge for edge in self.edges if edge.source == name)
+        found = []
+        for edge in self.edges:
+            end = edge.target if up else edge.source
+            if end == name:
+                found.append(edge)
+        return tuple(found)
 
     def _reached(self, start: Iterable[str], *, up: bool) -> set[str]:
         ends: dict[str, list[str]] = {}
@@ -97,7 +99,9 @@ def lineage_of(steps: Iterable[EvidenceStep], models: Mapping[str, Iterable[str]
             if edge is not None:
                 edges.setdefault((edge.source, edge.target), edge)
         # after the edges of the step itself: a step takes values of earlier steps only
-        gave |= {(value.name, value.object): step.name for value in step.gives}
+        for value in step.gives:
+            gave[value.name, value.object] = step.name
+
     # after all steps, because the files of models are looked up among the nodes of the steps
     for model, paths in models.items():
         node = Node(kind="model", name=model)
@@ -138,7 +142,10 @@ class _Outs:
 def _around_step(
     step: EvidenceStep, outs: _Outs, gave: Mapping[tuple[str, str], str]
 ) -> Iterator[tuple[Node, Edge | None]]:
-    here = Node(kind="step", name=step.name, note=f"run {step.run}" if step.run else "")
+    note = ""
+    if step.run:
+        note = f"run {step.run}"
+    here = Node(kind="step", name=step.name, note=note)
     yield here, None
     code = Node(kind="code", name=step.notebook)
     yield code, Edge(source=code.id, target=here.id)
@@ -171,12 +178,12 @@ def _values(step: EvidenceStep, gave: Mapping[tuple[str, str], str]) -> dict[str
 
 def _holding(path: str, nodes: Mapping[str, Node]) -> list[Node]:
     """The files and folders known that are this one, hold it, or lie in it."""
-    return [
-        node
-        for node in nodes.values()
-        if node.kind == "file"
-        and (node.name == path or _lies_in(path, node.name) or _lies_in(node.name, path))
-    ]
+    found = []
+    for node in nodes.values():
+        is_inside_or_around = _lies_in(path, node.name) or _lies_in(node.name, path)
+        if node.kind == "file" and (node.name == path or is_inside_or_around):
+            found.append(node)
+    return found
 
 
 def _file(ref: FileRef) -> Node:

@@ -5,7 +5,7 @@ The answers come from tags and manifests alone.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ _BY_COMMAND = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placed:
+class StageRow:
     """A version in a stage, since when and by whom.
 
     `stage` is None for the latest version of a model that is in no stage.
@@ -56,7 +56,7 @@ class Placed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Deed:
+class HistoryEntry:
     """Something that somebody did to a model.
 
     `tag` is the tag that proves it, `reason` is the reason given for it. `signature` says of a
@@ -78,33 +78,29 @@ class Deed:
     signature: str | None = None
 
 
-def placed(git: Git, models: Iterable[ModelState]) -> tuple[Placed, ...]:
+def stage_rows(git: Git, models: Iterable[ModelState]) -> tuple[StageRow, ...]:
     """What is in each stage of each model; of a model that is in none, the latest version."""
-    return tuple(row for model in models for row in _placed(git, model))
+    rows: list[StageRow] = []
+    for model in models:
+        for name, stage in model.stages.items():
+            rows.append(_row(git, model, stage.current, name))
+        if not model.stages and model.latest is not None:
+            rows.append(_row(git, model, model.latest.registered, None))
+    return tuple(rows)
 
 
-def version_rows(git: Git, model: ModelState) -> tuple[Placed, ...]:
+def version_rows(git: Git, model: ModelState) -> tuple[StageRow, ...]:
     """The versions of a model, each with the last stage that it is in, by precedence."""
-    stages = {stage.current.version: name for name, stage in model.stages.items()}
-    return tuple(
-        _row(git, model, version.registered, stages.get(version.version))
-        for version in model.versions
-        if version.active
-    )
+    stage_of = {stage.current.version: name for name, stage in model.stages.items()}
+    rows = []
+    for version in model.versions:
+        if version.active:
+            rows.append(_row(git, model, version.registered, stage_of.get(version.version)))
+    return tuple(rows)
 
 
-def _placed(git: Git, model: ModelState) -> Iterator[Placed]:
-    there: list[tuple[str | None, Event]] = [
-        (name, stage.current) for name, stage in model.stages.items()
-    ]
-    if not there and model.latest is not None:
-        there = [(None, model.latest.registered)]
-    yield from (_row(git, model, event, stage) for stage, event in there)
-
-
-def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> Placed:
-    manifest = read_manifest(git, event.commit)
-    return Placed(
+def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> StageRow:
+    row = StageRow(
         model=model.model,
         version=event.version or event.commit,
         stage=stage,
@@ -113,60 +109,77 @@ def _row(git: Git, model: ModelState, event: Event, stage: str | None) -> Placed
         email=event.email,
         commit=event.commit,
         tag=event.tag,
-        run=manifest.run if manifest else None,
-        build=manifest.build_url if manifest else None,
-        branch=manifest.branch if manifest else None,
-        metrics=(manifest.metrics or {}) if manifest else {},
+    )
+    # a version that another tool registered has no manifest
+    manifest = read_manifest(git, event.commit)
+    if manifest is None:
+        return row
+    return replace(
+        row,
+        run=manifest.run,
+        build=manifest.build_url,
+        branch=manifest.branch,
+        metrics=manifest.metrics or {},
     )
 
 
-def deeds(
-    git: Git, models: Iterable[ModelState], say_signature: Callable[[Manifest], str] | None = None
-) -> tuple[Deed, ...]:
+def history(
+    git: Git,
+    models: Iterable[ModelState],
+    signature_text: Callable[[Manifest], str] | None = None,
+) -> tuple[HistoryEntry, ...]:
     """Return everything that was done, in order of time.
 
     These are the events of the tags, and the gates that were overridden for a release.
     """
-    found = [deed for model in models for deed in _deeds(git, model, say_signature)]
+    found: list[HistoryEntry] = []
+    for model in models:
+        found.extend(_history_of(git, model, signature_text))
     # times in UTC and ISO 8601 sort as text; sorted keeps the order of events at the same second
-    return tuple(sorted(found, key=lambda deed: deed.at_utc))
+    return tuple(sorted(found, key=lambda entry: entry.at_utc))
 
 
-def _deeds(
-    git: Git, model: ModelState, say_signature: Callable[[Manifest], str] | None
-) -> Iterator[Deed]:
+def _history_of(
+    git: Git, model: ModelState, signature_text: Callable[[Manifest], str] | None
+) -> Iterator[HistoryEntry]:
     for event in model.events:
-        notes = event.notes
         manifest = read_manifest(git, event.commit)
-        signature = None
-        if event.action == "register" and manifest is not None and say_signature is not None:
-            signature = say_signature(manifest)
+        entry = _entry(event)
+        if manifest is not None and entry.run is None:
+            # events of rollback and demote name no run, but the manifest of their version does
+            entry = replace(entry, run=manifest.run)
         # at the registration only: later events of the version have the same manifest
         if event.action == "register" and manifest is not None:
             yield from _overrides(event, manifest)
-        yield Deed(
-            at_utc=utc(event.seconds),
-            model=model.model,
-            # tags of GTO have no note, and are described by what they do
-            action=_BY_COMMAND.get(
-                (notes.get("Nbci-Event", ""), event.action), _ACTIONS[event.action]
-            ),
-            by=event.name,
-            email=event.email,
-            tag=event.tag,
-            version=event.version,
-            stage=event.stage,
-            # events of rollback and demote name no run, but the manifest of their version does
-            run=notes.get("Nbci-Run") or (manifest.run if manifest else None),
-            build=notes.get("Nbci-Build"),
-            reason=_reason(event),
-            signature=signature,
-        )
+            if signature_text is not None:
+                entry = replace(entry, signature=signature_text(manifest))
+        yield entry
 
 
-def _overrides(event: Event, manifest: Manifest) -> Iterator[Deed]:
-    for override in manifest.verdict.overrides if manifest.verdict is not None else ():
-        yield Deed(
+def _entry(event: Event) -> HistoryEntry:
+    notes = event.notes
+    # tags of GTO have no note, and are described by what they do
+    command = notes.get("Nbci-Event", "")
+    return HistoryEntry(
+        at_utc=utc(event.seconds),
+        model=event.model,
+        action=_BY_COMMAND.get((command, event.action), _ACTIONS[event.action]),
+        by=event.name,
+        email=event.email,
+        tag=event.tag,
+        version=event.version,
+        stage=event.stage,
+        run=notes.get("Nbci-Run"),
+        build=notes.get("Nbci-Build"),
+        reason=_reason(event),
+    )
+
+
+def _overrides(event: Event, manifest: Manifest) -> Iterator[HistoryEntry]:
+    if manifest.verdict is None:
+        return
+    for override in manifest.verdict.overrides:
+        yield HistoryEntry(
             at_utc=override.at_utc,
             model=event.model,
             action="gate overridden",

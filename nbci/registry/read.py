@@ -90,7 +90,9 @@ def find_commit(model: ModelState, reference: Reference) -> str:
             )
         return stage.current.commit
     wanted = reference.version or "latest"
-    version = model.latest if wanted == "latest" else model.version(wanted)
+    version = model.latest
+    if wanted != "latest":
+        version = model.version(wanted)
     if version is None:
         names = ", ".join(version.version for version in model.versions)
         raise UsageError(
@@ -104,7 +106,9 @@ def read_manifest(git: Git, commit: str, prefix: str | None = None) -> Manifest 
 
     IntegrityError when it is not readable.
     """
-    path = f"{git.prefix if prefix is None else prefix}{MANIFEST_PATH}"
+    if prefix is None:
+        prefix = git.prefix
+    path = f"{prefix}{MANIFEST_PATH}"
     try:
         text = git.bytes("cat-file", "blob", operands=[f"{commit}:{path}"])
     except GitFailed:
@@ -131,7 +135,9 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
     """
     patterns = ["refs/tags/*"]
     if models is not None:
-        patterns = [pattern for model in models for pattern in tag_patterns(model)]
+        patterns = []
+        for model in models:
+            patterns.extend(tag_patterns(model))
     # without +, so that git refuses to replace a tag that was moved
     specs = [f"{pattern}:{pattern}" for pattern in patterns]
     depth = []
@@ -145,15 +151,20 @@ def fetch_models(git: Git, remote: str, models: Iterable[str] | None) -> None:
     try:
         git("fetch", "--no-tags", "--no-write-fetch-head", *depth, operands=[remote, *specs])
     except GitFailed as error:
-        clobbered = [
-            line for line in error.complaint.splitlines() if "would clobber existing tag" in line
-        ]
-        # git words this so for each ref that a fetch would overwrite
-        if not clobbered:
+        tag = _moved_tag(error.complaint)
+        if tag is None:
             raise
-        tag = clobbered[0].split("]")[-1].split("->")[0].strip()
         raise IntegrityError(
             f"the tag {tag} here is another than on {remote}: one of them was moved",
             hint="find out which is right; to take the remote's: "
             f"git fetch {remote} +refs/tags/{tag}:refs/tags/{tag}",
         ) from error
+
+
+def _moved_tag(complaint: str) -> str | None:
+    """The first tag that a fetch would have overwritten, in the words of git; None without one."""
+    for line in complaint.splitlines():
+        if "would clobber existing tag" in line:
+            # ` ! [rejected]   digits@v1.0.0 -> digits@v1.0.0  (would clobber existing tag)`
+            return line.split("]")[-1].split("->")[0].strip()
+    return None

@@ -24,7 +24,7 @@ from nbci.promotion.checks import Refused
 from nbci.promotion.promote import Promotion, Request
 from nbci.promotion.publish import LostRace
 from nbci.promotion.stage_changes import Move, demote, rollback
-from nbci.registry.queries import deeds
+from nbci.registry.queries import history
 from nbci.registry.read import find_model, read_manifest, read_models
 from nbci.runs.folder import find_run
 from tests.support.console import ROOT
@@ -561,7 +561,7 @@ def test_only_what_the_gates_let_pass(released: Released) -> None:
     overridden = nbci("gate", weak, "--override", "1", "--reason", "a hotfix")
     assert overridden.returncode == 0, overridden.stderr
     assert promoted(released, weak).version == "v1.0.0"
-    (deed, *_) = deeds(released.git, read_models(released.git))
+    (deed, *_) = history(released.git, read_models(released.git))
     assert (deed.action, deed.by, deed.reason) == ("gate overridden", "A Tester", "a hotfix")
     with pytest.raises(
         Refused, match=r"compares with nothing, and now digits@v1\.0\.0 is to be beaten"
