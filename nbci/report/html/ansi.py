@@ -11,11 +11,12 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from nbci.formatting.text import without_ansi
-from nbci.report.html.markup import Markup, element, escaped
+from nbci.report.html.markup import Markup, element, escape
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# "Select graphic rendition" of ECMA-48; programs part the codes by `;` or, as ISO 8613-6, by `:`.
 _SGR = re.compile(r"\x1b\[([0-9;:]*)m")
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "white")
 _STYLES = {1: "bold", 2: "faint", 3: "italic", 4: "underline", 7: "inverse", 9: "strike"}
@@ -26,6 +27,7 @@ _ENDS = {
     27: ("inverse",),
     29: ("strike",),
 }
+# xterm's own sixteen colours: https://invisible-island.net/xterm/
 _PALETTE = (
     *(
         (0, 0, 0),
@@ -66,33 +68,37 @@ class _Look:
         return " ".join(names)
 
 
-def coloured(text: str) -> Markup:
+def ansi_to_html(text: str) -> Markup:
     """The text escaped, with its colours as spans and without any other terminal sequence."""
     if "\x1b" not in text:
-        return escaped(text)
+        return escape(text)
     parts: list[str] = []
     look, at = _Look(), 0
     for match in _SGR.finditer(text):
-        parts.append(_shown(text[at : match.start()], look))
-        look, at = _changed(look, match[1]), match.end()
-    parts.append(_shown(text[at:], look))
+        parts.append(_with_look(text[at : match.start()], look))
+        look = _apply_codes(look, match[1])
+        at = match.end()
+    parts.append(_with_look(text[at:], look))
     return Markup("".join(parts))
 
 
-def _shown(text: str, look: _Look) -> Markup:
+def _with_look(text: str, look: _Look) -> Markup:
     plain = without_ansi(text)
-    return element("span", plain, class_=look.classes) if plain and look.classes else escaped(plain)
+    if plain and look.classes:
+        return element("span", plain, class_=look.classes)
+    return escape(plain)
 
 
-def _changed(look: _Look, parameters: str) -> _Look:
-    # Cut, because Python refuses to convert numbers of more than 4300 digits.
-    codes = iter([int(code[:4]) if code else 0 for code in re.split("[;:]", parameters)])
+def _apply_codes(look: _Look, parameters: str) -> _Look:
+    # An empty code means 0. Cut, because Python refuses to convert numbers of over 4300 digits.
+    codes = iter([int(code[:4] or "0") for code in re.split("[;:]", parameters)])
     for code in codes:
-        look = _after(look, code, codes)
+        look = _apply_code(look, code, codes)
     return look
 
 
-def _after(look: _Look, code: int, following: Iterator[int]) -> _Look:
+def _apply_code(look: _Look, code: int, following: Iterator[int]) -> _Look:
+    """The look after one code, which may take its colour from those that follow."""
     match code:
         case 0:
             return _Look()
@@ -101,28 +107,33 @@ def _after(look: _Look, code: int, following: Iterator[int]) -> _Look:
         case _ if code in _ENDS:
             return replace(look, styles=look.styles - set(_ENDS[code]))
         case 38:
-            return replace(look, foreground=_extended(following))
+            return replace(look, foreground=_extended_colour(following))
         case 48:
-            return replace(look, background=_extended(following))
+            return replace(look, background=_extended_colour(following))
         case 39:
             return replace(look, foreground=None)
         case 49:
             return replace(look, background=None)
-        case _ if 30 <= code <= 37 or 90 <= code <= 97:
-            # 90 to 97 are the bright forms, which are 8 to 15 in the palette.
-            return replace(look, foreground=code - 30 if code < 40 else code - 82)
-        case _ if 40 <= code <= 47 or 100 <= code <= 107:
-            return replace(look, background=code - 40 if code < 50 else code - 92)
+        case _ if 30 <= code <= 37:
+            return replace(look, foreground=code - 30)
+        case _ if 40 <= code <= 47:
+            return replace(look, background=code - 40)
+        # The bright forms are 8 to 15 in the palette.
+        case _ if 90 <= code <= 97:
+            return replace(look, foreground=code - 90 + 8)
+        case _ if 100 <= code <= 107:
+            return replace(look, background=code - 100 + 8)
     return look
 
 
-def _extended(following: Iterator[int]) -> int | None:
+def _extended_colour(following: Iterator[int]) -> int | None:
+    """The nearest named colour of one given by its index (mode 5) or its parts (mode 2)."""
     mode = next(following, None)
     if mode == 5:
         index = next(following, None)
-        if index is None:
-            return None
-        return index if index < 16 else _nearest(*_of_256(min(index, 255)))
+        if index is None or index < 16:
+            return index
+        return _nearest(*_of_256(min(index, 255)))
     if mode == 2:
         return _nearest(next(following, 0), next(following, 0), next(following, 0))
     return None
@@ -138,6 +149,7 @@ def _of_256(index: int) -> tuple[int, int, int]:
     return levels[index // 36], levels[index // 6 % 6], levels[index % 6]
 
 
+# A picture drawn in a terminal names its few colours thousands of times.
 @cache
 def _nearest(red: int, green: int, blue: int) -> int:
     def distance(at: int) -> int:
@@ -148,4 +160,7 @@ def _nearest(red: int, green: int, blue: int) -> int:
 
 
 def _colour_name(index: int) -> str:
-    return _COLOURS[index % 8] + ("-intense" if index >= 8 else "")
+    name = _COLOURS[index % 8]
+    if index >= 8:
+        return f"{name}-intense"
+    return name

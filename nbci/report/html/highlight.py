@@ -1,8 +1,6 @@
-"""Mark the syntax of source code by classes.
+"""Mark the syntax of source code by classes, and make characters visible that no reader sees.
 
 The code stays plain without pygments, or for a language that pygments does not know.
-
-What no reader sees, but a kernel reads, is made visible: https://trojansource.codes
 """
 
 from __future__ import annotations
@@ -12,54 +10,63 @@ from functools import cache
 from typing import Any
 
 from nbci.formatting.text import clean, shorten
-from nbci.report.html.markup import Markup, element, escaped, fragment
+from nbci.report.html.markup import Markup, element, escape, fragment
 
 _LIMIT = 100_000
 _WIDE = 70
-# Those that join emoji or Arabic letters stay: they are part of what is written.
+"""Characters of a line that a narrow page still shows."""
+# A kernel reads these, a reader does not see them: https://trojansource.codes
+# Those that join emoji or Arabic letters are left out: they are part of what is written.
 _UNSEEN = re.compile(
-    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
+    "[\u00ad\u061c\u115f\u1160\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0"
+    "\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
-_TURNS = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_REORDERING = re.compile("[\u202a-\u202e\u2066-\u2069]")
+_WARNING = (
+    "This source holds characters that change the order in which it is shown; they are written out "
+    "here."
+)
 
 
 def source_code(source: str, language: str) -> Markup:
     """The source in a `<pre>`, with a warning where it reads otherwise than it runs."""
     shown = _source(source, language)
-    if not _TURNS.search(source):
+    if not _REORDERING.search(source):
         return shown
-    warning = "This source holds characters that change the order in which it is shown; they are written out here."
-    return fragment(shown, element("p", warning, class_="note warning"))
+    return fragment(shown, element("p", _WARNING, class_="note warning"))
 
 
-def revealed(markup: Markup) -> Markup:
+def reveal_unseen(markup: Markup) -> Markup:
     """The markup with each character that would not be seen written out by its number."""
-    return Markup(
-        _UNSEEN.sub(
-            lambda found: f'<span class="unseen-character">U+{ord(found[0]):04X}</span>', markup
-        )
-    )
+
+    def written_out(found: re.Match[str]) -> str:
+        return f'<span class="unseen-character">U+{ord(found[0]):04X}</span>'
+
+    return Markup(_UNSEEN.sub(written_out, markup))
 
 
 def _source(source: str, language: str) -> Markup:
+    # pygments takes seconds for megabytes, which nobody reads in a report.
     if len(source) > _LIMIT:
         short = shorten(source, _LIMIT)
         text = f"{short.head}\n… {short.left_out:,} characters are left out …\n{short.tail}"
-        return element("pre", element("code", revealed(escaped(text))), class_="source", tabindex=0)
+        code = element("code", reveal_unseen(escape(text)))
+        return element("pre", code, class_="source", tabindex=0)
+
+    code = element("code", reveal_unseen(_with_syntax(clean(source), language)))
     # What may be wider than the page is scrolled with the keyboard, too.
-    is_wide = any(len(line) > _WIDE for line in source.splitlines())
-    code = element("code", revealed(_marked(clean(source), language)))
-    return element("pre", code, class_="source", tabindex=0 if is_wide else None)
+    if any(len(line) > _WIDE for line in source.splitlines()):
+        return element("pre", code, class_="source", tabindex=0)
+    return element("pre", code, class_="source")
 
 
-def _marked(source: str, language: str) -> Markup:
+def _with_syntax(source: str, language: str) -> Markup:
     pygments = _pygments(language)
     if pygments is None:
-        return escaped(source)
+        return escape(source)
     lexer, formatter, highlight = pygments
-    marked = Markup(highlight(source, lexer, formatter))
-    return Markup(marked.removesuffix("\n"))
+    # pygments ends what it writes with a newline, which the source may not have.
+    return Markup(highlight(source, lexer, formatter).removesuffix("\n"))
 
 
 @cache
@@ -72,8 +79,10 @@ def _pygments(language: str) -> tuple[Any, Any, Any] | None:
         from pygments.util import ClassNotFound  # type: ignore[import-untyped]
     except ImportError:
         return None
+    if language == "ipython":
+        language = "python"
     try:
-        lexer = get_lexer_by_name("python" if language == "ipython" else language, stripnl=False)
+        lexer = get_lexer_by_name(language, stripnl=False)
     except ClassNotFound:
         return None
     return lexer, HtmlFormatter(nowrap=True), highlight

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nbci.formatting.text import joined_lines
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 _NAMES = (
     ("application/vnd.plotly", "a Plotly figure"),
@@ -24,6 +24,7 @@ _NAMES = (
     ("audio/", "a sound"),
     ("video/", "a video"),
 )
+# Media first, since a page that plays a sound may name a plotting library, too.
 _HTML_NAMES = (
     (re.compile(r"<audio\b", re.IGNORECASE), "a sound"),
     (re.compile(r"<video\b", re.IGNORECASE), "a video"),
@@ -34,23 +35,43 @@ _HTML_NAMES = (
     (re.compile(r"<iframe\b", re.IGNORECASE), "another page in a frame"),
 )
 _LOOKED_AT = 1_000_000
+"""Characters of an output that are searched: a figure may bring its library's megabytes along."""
 _NEEDS_MORE = re.compile(
     r"<(?:script|iframe|object|embed|canvas|audio|video|input|select)\b", re.IGNORECASE
 )
 _HIDES = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden|grid-template", re.IGNORECASE)
+# What Python's `repr` says of an object that has no text of its own.
 _NO_WORDS = re.compile(r"\s*<[\w.]+(?: (?:object|size|at)\b[^>]*)?>\s*")
 _TELLS = re.compile(r"<(?:table|img|pre|ul|ol|p|h[1-6])\b")
 
 
-def lively_forms(data: Mapping[str, Any]) -> tuple[str, ...]:
+def interactive_kinds(data: Mapping[str, Any]) -> tuple[str, ...]:
     """What of a bundle only a script, a player or a viewer could show, in words."""
-    found = [name for mime in data for start, name in _NAMES if mime.lower().startswith(start)]
-    found = [name for name in found if name != "JavaScript"] or found
-    if not found and needs_more(html := joined_lines(data.get("text/html", ""))):
-        found = [name for pattern, name in _HTML_NAMES if pattern.search(html[:_LOOKED_AT])][
-            :1
-        ] or ["HTML with a script"]
-    return tuple(dict.fromkeys(found))
+    kinds = list(_named_kinds(data))
+    # Libraries send their script beside the figure: the figure says more.
+    kinds = [kind for kind in kinds if kind != "JavaScript"] or kinds
+    if not kinds:
+        html = joined_lines(data.get("text/html", ""))
+        kinds = list(_kinds_in_html(html))
+    return tuple(dict.fromkeys(kinds))
+
+
+def _named_kinds(data: Mapping[str, Any]) -> Iterator[str]:
+    for mime in data:
+        for start, name in _NAMES:
+            if mime.lower().startswith(start):
+                yield name
+
+
+def _kinds_in_html(html: str) -> Iterator[str]:
+    """The first kind that the HTML shows signs of; nothing where it can be read as it is."""
+    if not needs_more(html):
+        return
+    for pattern, name in _HTML_NAMES:
+        if pattern.search(html[:_LOOKED_AT]):
+            yield name
+            return
+    yield "HTML with a script"
 
 
 def only_loads(data: Mapping[str, Any]) -> bool:
@@ -71,22 +92,18 @@ def is_readable_alone(shown: str) -> bool:
 def is_better_plain(data: Mapping[str, Any]) -> bool:
     """Whether the text says more than the HTML without its style sheet.
 
-    A style sheet may hide or place parts of the HTML.
-
-    So it is with scikit-learn's estimators and with xarray; what rich prints keeps its colours only
-    in the text.
+    A style sheet may hide or place parts of the HTML, as those of scikit-learn's estimators and of
+    xarray do; what rich prints keeps its colours only in the text.
     """
-    html, text = (
-        joined_lines(data.get("text/html", ""))[:_LOOKED_AT],
-        joined_lines(data.get("text/plain", "")),
-    )
+    text = joined_lines(data.get("text/plain", ""))
+    html = joined_lines(data.get("text/html", ""))[:_LOOKED_AT]
     if is_wordless(text):
         return False
+    # rich writes its HTML as one `<pre>` with colours in `style` attributes, which are not kept.
     if html.lstrip().lower().startswith("<pre") and "\x1b[" in text:
         return True
-    return any(
-        _HIDES.search(part.partition("</style")[0]) for part in html.lower().split("<style")[1:]
-    )
+    sheets = html.lower().split("<style")[1:]
+    return any(_HIDES.search(sheet.partition("</style")[0]) for sheet in sheets)
 
 
 def is_wordless(text: str) -> bool:

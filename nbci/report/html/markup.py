@@ -22,7 +22,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def escaped(text: str) -> Markup:
+def escape(text: str) -> Markup:
     """The text as HTML; markup stays as it is."""
     return text if isinstance(text, Markup) else Markup(html.escape(clean(text)))
 
@@ -33,7 +33,7 @@ def fragment(*parts: str | None) -> Markup:
 
 
 def _written(parts: Iterable[str | None]) -> list[str]:
-    return [escaped(part) for part in parts if part is not None]
+    return [escape(part) for part in parts if part is not None]
 
 
 def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
@@ -44,7 +44,7 @@ def element(tag: str, *children: str | None, **attributes: str | int | bool | No
     """
     written = "".join(
         f" {name.strip('_').replace('_', '-')}"
-        + ("" if value is True else f'="{escaped(str(value))}"')
+        + ("" if value is True else f'="{escape(str(value))}"')
         for name, value in attributes.items()
         if value is not None and value is not False
     )
@@ -140,10 +140,10 @@ def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str)
 
 def _row(first: str, *cells: str) -> Markup:
     """Written out, since a table may have thousands."""
-    others = "".join([f"<td>{escaped(cell)}</td>" for cell in cells])
-    return Markup(f'<tr><th scope="row">{escaped(first)}</th>{others}</tr>')
+    others = "".join([f"<td>{escape(cell)}</td>" for cell in cells])
+    return Markup(f'<tr><th scope="row">{escape(first)}</th>{others}</tr>')
 
 
-def folded(summary: str, *content: str | None, is_open: bool = False) -> Markup:
+def fold(summary: str, *content: str | None, is_open: bool = False) -> Markup:
     """Content that a click on `summary` unfolds."""
     return element("details", element("summary", summary), *content, open=is_open)

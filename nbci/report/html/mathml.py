@@ -1,4 +1,4 @@
-"""LaTeX formulas as MathML; what no formula can be made of stays the text it is."""
+"""Turn LaTeX formulas into MathML; what cannot be read as a formula stays text."""
 
 from __future__ import annotations
 
@@ -7,59 +7,68 @@ import re
 from typing import TYPE_CHECKING
 
 from nbci.formatting.text import clean
-from nbci.report.html.markup import Markup, element, escaped, fragment
+from nbci.report.html.markup import Markup, element, escape, fragment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from xml.etree.ElementTree import Element
 
+# The library's time grows faster than the length of what it reads.
 _LIMIT = 5_000
 _TEXT_LIMIT = 10_000
 _TAGS = frozenset(
     (
-        "math menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts mroot mrow ms mspace"
-        " msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder munderover none"
+        "math menclose mfenced mfrac mi mmultiscripts mn mo mover mpadded mphantom mprescripts"
+        " mroot mrow ms mspace msqrt mstyle msub msubsup msup mtable mtd mtext mtr munder"
+        " munderover none"
     ).split()
 )
 _ATTRIBUTES = frozenset(
     (
-        "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence form height"
-        " largeop linethickness lspace mathvariant maxsize minsize movablelimits notation rowlines rowspacing rspace"
-        " scriptlevel separator stretchy symmetric voffset width"
+        "accent accentunder columnalign columnlines columnspacing depth display displaystyle fence"
+        " form height largeop linethickness lspace mathvariant maxsize minsize movablelimits"
+        " notation rowlines rowspacing rspace scriptlevel separator stretchy symmetric voffset"
+        " width"
     ).split()
 )
 _VALUE = re.compile(r"[A-Za-z0-9.,%+ -]{1,60}")
 # Environments of text, tables and drawings: the library has no MathML for them.
-_SAID_AS_TEXT = re.compile(
+_TEXT_ENVIRONMENTS = re.compile(
     r"\\begin\s*\{(?:tabular|table|figure|itemize|enumerate|center|tikzpicture|document)"
 )
 _FORMULA = re.compile(
-    r"\$\$(?P<block>.+?)\$\$|(?<!\\)\$(?P<inline>[^$]+?)(?<!\\)\$|\\\[(?P<shown>.+?)\\\]|\\\((?P<within>.+?)\\\)"
+    r"\$\$(?P<block>.+?)\$\$|(?<!\\)\$(?P<inline>[^$]+?)(?<!\\)\$"
+    r"|\\\[(?P<shown>.+?)\\\]|\\\((?P<within>.+?)\\\)"
     r"|(?P<whole>\\begin\{(?P<kind>[a-zA-Z]+\*?)\}.+?\\end\{(?P=kind)\})",
     re.DOTALL,
 )
 
 
 def mathml(latex: str, *, block: bool) -> Markup | None:
-    """Return the formula as MathML; None if the LaTeX cannot be read completely.
+    """The formula as MathML; None if the LaTeX cannot be read completely.
 
     A result that leaves LaTeX commands in it unread counts as not read.
     """
-    if len(latex) > _LIMIT or _SAID_AS_TEXT.search(latex):
+    if len(latex) > _LIMIT or _TEXT_ENVIRONMENTS.search(latex):
         return None
     from latex2mathml.converter import convert_to_element
 
+    display = "inline"
+    if block:
+        display = "block"
     try:
-        tree = convert_to_element(latex.strip(), display="block" if block else "inline")
-        written = Markup("".join(_written(tree)))
+        tree = convert_to_element(latex.strip(), display=display)
+        written = Markup("".join(_serialise(tree)))
     # The parser raises many kinds for bad input: IndexError, RecursionError, its own errors.
     except Exception:  # noqa: BLE001
         return None
     # A backslash left over belongs to a command that the library passed through as text.
-    return None if "\\" in re.sub(r'alttext="[^"]*"', "", written) else written
+    if "\\" in re.sub(r'alttext="[^"]*"', "", written):
+        return None
+    return written
 
 
-def _written(node: Element) -> Iterator[str]:
+def _serialise(node: Element) -> Iterator[str]:
     """Serialise the MathML here instead of in the library.
 
     The library unescapes what it serialises, which would let markup through.
@@ -67,26 +76,25 @@ def _written(node: Element) -> Iterator[str]:
     tag = node.tag.rpartition("}")[2]
     if tag not in _TAGS:
         raise ValueError(tag)
-    kept = "".join(
-        f' {name}="{value}"'
-        for name, value in node.attrib.items()
-        if name in _ATTRIBUTES and _VALUE.fullmatch(value)
-    )
-    yield f"<{tag}{kept}>"
+    kept: list[str] = []
+    for name, value in node.attrib.items():
+        if name in _ATTRIBUTES and _VALUE.fullmatch(value):
+            kept.append(f' {name}="{value}"')
+    yield f"<{tag}{''.join(kept)}>"
     yield _text(node.text)
     for child in node:
-        yield from _written(child)
+        yield from _serialise(child)
         yield _text(child.tail)
     yield f"</{tag}>"
 
 
 def _text(text: str | None) -> str:
-    """Return the text escaped; the library holds characters as references."""
-    return escaped(clean(html.unescape(text))) if text else ""
+    """The text escaped; the library holds characters as references."""
+    return escape(clean(html.unescape(text or "")))
 
 
 def from_latex(source: str) -> Markup | None:
-    """Return text with formulas in any of LaTeX's delimiters.
+    """Text with formulas in any of LaTeX's delimiters.
 
     None where one of the formulas cannot be read, or there is none.
     """
@@ -96,13 +104,12 @@ def from_latex(source: str) -> Markup | None:
     at = 0
     for found in _FORMULA.finditer(source):
         block = bool(found["block"] or found["shown"] or found["whole"])
-        latex = next(
-            text for text in found.group("block", "inline", "shown", "within", "whole") if text
-        )
-        shown = mathml(latex, block=block)
-        if shown is None:
+        # Exactly one of the groups matches.
+        latex = next(filter(None, found.group("block", "inline", "shown", "within", "whole")))
+        formula = mathml(latex, block=block)
+        if formula is None:
             return None
-        parts += [escaped(source[at : found.start()]), shown]
+        parts += [escape(source[at : found.start()]), formula]
         at = found.end()
     rest = source[at:]
     # A backslash outside the formulas is LaTeX that would be shown as raw text.

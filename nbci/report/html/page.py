@@ -1,4 +1,4 @@
-"""What every page of the report has: the frame, and how results, times and lists of facts look."""
+"""The frame of every page of the report, and how results, times and lists of facts look."""
 
 from __future__ import annotations
 
@@ -38,10 +38,18 @@ def page(
     contents: Markup | None = None,
     sheet: str | None = None,
 ) -> bytes:
-    """A whole page; `root` leads from it to the report's folder, `contents` to its own parts.
+    """A whole page as UTF-8.
 
-    `sheet` is the address of a style sheet of its own.
+    `root` leads from the page to the report's folder, `contents` links to the page's own parts.
+    `sheet` is the address of a style sheet for this page alone.
     """
+    own_sheet = None
+    if sheet:
+        own_sheet = element("link", rel="stylesheet", href=sheet)
+    class_ = None
+    if contents:
+        class_ = "with-contents"
+
     head = element(
         "head",
         element("meta", charset="utf-8"),
@@ -49,22 +57,24 @@ def page(
         element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         element("meta", name="color-scheme", content="light dark"),
         element("link", rel="stylesheet", href=f"{root}style.css"),
-        element("link", rel="stylesheet", href=sheet) if sheet else None,
+        own_sheet,
     )
     body = element(
         "body",
+        # The first thing that the keyboard reaches (WCAG 2.4.1, "Bypass Blocks").
         element("a", "Skip to the content", href="#content", class_="skip"),
         element("header", header),
         contents,
         element("main", main, id="content"),
         element("footer", element("p", footer)),
-        class_="with-contents" if contents else None,
+        class_=class_,
     )
     return f"<!doctype html>\n{element('html', head, body, lang='en')}\n".encode()
 
 
 def verdict(result: str) -> Markup:
     """A result as a word with a sign; its colour only repeats it."""
+    # A screen reader would read the sign's name before the word that says the same.
     sign = element("span", SIGNS.get(result, ""), aria_hidden="true")
     return element("span", sign, " ", result, class_=f"verdict {result.replace(' ', '-')}")
 
@@ -72,7 +82,10 @@ def verdict(result: str) -> Markup:
 def time(utc: str | None) -> Markup:
     """A moment of the record."""
     shown = moment(utc)
-    return element("time", shown, datetime=utc) if utc and shown != utc else fragment(shown)
+    # `moment` gives back what it cannot read, and that is no value for `datetime` either.
+    if utc and shown != utc:
+        return element("time", shown, datetime=utc)
+    return fragment(shown)
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
@@ -83,17 +96,15 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> Markup:
     return element("dl", *shown, class_="facts")
 
 
-def linked(step: ShownStep) -> Markup | str:
+def step_link(step: ShownStep) -> Markup | str:
     """The step's name; a link to its page, where it has one, from the report's folder."""
-    return (
-        element("a", step.record.name, href=step.page)
-        if step.page is not None
-        else step.record.name
-    )
+    if step.page is None:
+        return step.record.name
+    return element("a", step.record.name, href=step.page)
 
 
 def section(title: str, *content: str | None, anchor: str, class_: str | None = None) -> Markup:
-    """Return a part of the page under its heading."""
+    """A part of the page under its heading."""
     heading = element("h2", title, id=f"{anchor}-title")
     return element(
         "section", heading, *content, id=anchor, class_=class_, aria_labelledby=f"{anchor}-title"

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.sizes import size
 from nbci.report.html.colours import look, rule
-from nbci.report.html.svg_cleaning import NoDrawing, drawing
+from nbci.report.html.svg_cleaning import NoDrawing, clean_svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,7 +38,7 @@ def picture(mime: str, data: str) -> bytes:
         raise BrokenPicture(f"it is too large: {size(len(data))}")
     if mime == "image/svg+xml":
         try:
-            return drawing(data)
+            return clean_svg(data)
         except NoDrawing as error:
             raise BrokenPicture(str(error)) from error
     try:

@@ -34,7 +34,7 @@ class NoDrawing(Exception):
     """The text is no SVG that can be shown; the message says why."""
 
 
-def drawing(text: str) -> bytes:
+def clean_svg(text: str) -> bytes:
     """Return the drawing as a separate file. Raises NoDrawing."""
     # Nested entities can expand to gigabytes while expat parses them.
     if "<!ENTITY" in text:

@@ -120,7 +120,7 @@ def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
     return _sanitised(parser.renderer.render(tokens, parser.options, {}), around, formulas)
 
 
-def settled(page: str, ids: set[str]) -> str:
+def without_dead_links(page: str, ids: set[str]) -> str:
     """Return the page without links to parts of it that do not exist."""
     return _FRAGMENT.sub(lambda found: found[0] if found[1] in ids else "", page)
 

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from nbci.formatting.numbers import counted
 from nbci.report.data.view import name_of
-from nbci.report.html.highlight import revealed
-from nbci.report.html.markup import Markup, element, escaped, folded, fragment, item_list
+from nbci.report.html.highlight import reveal_unseen
+from nbci.report.html.markup import Markup, element, escape, fold, fragment, item_list
 from nbci.report.html.pictures import BrokenPicture
 from nbci.report.html.text_diff import counts, diff_block
 
@@ -51,7 +51,7 @@ def summarize_cell_changes(
         *_line_of_links("Other outputs: ", with_other_outputs),
     ]
     if not outputs_known:
-        lines.append(escaped("Its outputs are no longer here to be compared."))
+        lines.append(escape("Its outputs are no longer here to be compared."))
     shown = element("p", "Every cell and its outputs are the same.")
     if lines:
         shown = item_list(lines)
@@ -112,8 +112,10 @@ def _folded_diff(what: str, lines: Sequence[str], comparison: CellComparison) ->
     cell = comparison.after or comparison.before
     if cell is not None:
         label = f"{what} of {name_of(cell).lower()}, {cell.anchor}"
-    return folded(
-        summary, revealed(diff_block(lines, label=label)), is_open=len(lines) <= _UNFOLDED_LINES
+    return fold(
+        summary,
+        reveal_unseen(diff_block(lines, label=label)),
+        is_open=len(lines) <= _UNFOLDED_LINES,
     )
 
 
@@ -129,7 +131,7 @@ def output_changes(comparison: CellComparison | None, album: Album, stem: str) -
     pairs = list(_picture_pairs(comparison, album, stem))
     if pairs:
         title = f"{counted(len(pairs), 'picture')} beside the baseline's"
-        parts.append(folded(title, *pairs, is_open=True))
+        parts.append(fold(title, *pairs, is_open=True))
     return fragment(*parts)
 
 
@@ -166,5 +168,5 @@ def removed_cell(comparison: CellComparison) -> Markup:
         return Markup()
     title = f"Gone since the baseline: {name_of(cell).lower()}"
     lines = [f"-{line}" for line in cell.source.splitlines()]
-    shown = folded(title, revealed(diff_block(lines, label=title)))
+    shown = fold(title, reveal_unseen(diff_block(lines, label=title)))
     return element("div", shown, class_="cell gone")

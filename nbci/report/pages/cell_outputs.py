@@ -16,17 +16,17 @@ from nbci.formatting.text import (
     shorten,
     without_ansi,
 )
-from nbci.report.html.ansi import coloured
+from nbci.report.html.ansi import ansi_to_html
 from nbci.report.html.colours import colour_rules, renamed
 from nbci.report.html.interactive import (
+    interactive_kinds,
     is_better_plain,
     is_readable_alone,
     is_wordless,
-    lively_forms,
     needs_more,
     only_loads,
 )
-from nbci.report.html.markup import Markup, element, folded, fragment
+from nbci.report.html.markup import Markup, element, fold, fragment
 from nbci.report.html.mathml import from_latex
 from nbci.report.html.pictures import SUFFIXES, Album, BrokenPicture
 from nbci.report.html.untrusted import Surroundings, from_html, from_markdown
@@ -142,7 +142,7 @@ class _Output:
         is_plain = is_better_plain(data)
         interactive_forms: tuple[str, ...] = ()
         if not is_plain:
-            interactive_forms = lively_forms(data)
+            interactive_forms = interactive_kinds(data)
 
         shown, problems = self._figure(data, metadata)
         if not shown and not is_plain:
@@ -293,10 +293,10 @@ class _Output:
     ) -> Markup:
         """Text as it was printed: folded where it is long, its middle in a file where very long."""
         short = shorten(text, _TEXT_LIMIT)
-        shown = [element("pre", coloured(short.head), class_=class_)]
+        shown = [element("pre", ansi_to_html(short.head), class_=class_)]
         if short.left_out:
             shown.append(self._link_to_whole(text, short.left_out))
-            shown.append(element("pre", coloured(short.tail), class_=class_))
+            shown.append(element("pre", ansi_to_html(short.tail), class_=class_))
 
         lines = text.count("\n")
         if not text.endswith("\n"):
@@ -308,7 +308,7 @@ class _Output:
         last = short_line(without_ansi(text[-2000:].rstrip().rpartition("\n")[2]), 60)
         if last and label != "JSON":
             summary += f", the last: {last}"
-        return folded(summary, *shown, is_open=is_open or self.place.unfolded)
+        return fold(summary, *shown, is_open=is_open or self.place.unfolded)
 
     def _link_to_whole(self, text: str, left_out: int) -> Markup:
         """A line on the file that holds the whole text."""

@@ -10,8 +10,8 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import shorten
 from nbci.report.data.view import name_of
-from nbci.report.html.highlight import revealed, source_code
-from nbci.report.html.markup import Markup, element, escaped, fragment, optional
+from nbci.report.html.highlight import reveal_unseen, source_code
+from nbci.report.html.markup import Markup, element, escape, fragment, optional
 from nbci.report.html.page import verdict
 from nbci.report.html.pictures import Album
 from nbci.report.html.plotly_figures import with_plotly_drawn
@@ -210,7 +210,7 @@ def _raw(cell: ShownCell) -> Markup:
     if short.left_out:
         missing = counted(short.left_out, "character")
         text = f"{short.head}\n… {missing} are left out …\n{short.tail}"
-    return element("pre", revealed(escaped(text)), class_="raw", id=cell.anchor)
+    return element("pre", reveal_unseen(escape(text)), class_="raw", id=cell.anchor)
 
 
 def _shown_source(cell: ShownCell) -> str:

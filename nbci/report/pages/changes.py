@@ -17,7 +17,7 @@ from nbci.report.data.change_wording import (
     surroundings_changes,
     value_text,
 )
-from nbci.report.html.markup import Markup, element, folded, fragment, table
+from nbci.report.html.markup import Markup, element, fold, fragment, table
 from nbci.report.html.page import left_out_note, section
 from nbci.report.html.text_diff import counts, diff_block
 
@@ -96,7 +96,7 @@ def _limited_table(
     )
     if len(rows) <= _ROWS_UNFOLDED:
         return shown
-    return folded(f"{len(rows):,} differ", shown)
+    return fold(f"{len(rows):,} differ", shown)
 
 
 def _marked_kind(kind: str) -> Markup:
@@ -117,7 +117,7 @@ def _changed_cell(change: CellChange, steps: Sequence[str], *, are_few: bool) ->
     added, removed = counts(change.diff)
     title = cell_title(change, steps)
     line_counts = element("span", f"+{added} {MINUS}{removed}", class_="note")
-    return folded(
+    return fold(
         fragment(title, " ", line_counts),
         diff_block(change.diff, label=title),
         is_open=are_few and len(change.diff) <= _LINES_UNFOLDED,
@@ -155,7 +155,7 @@ def _files_in_folder(change: DataChange) -> Markup | None:
     if not items:
         return None
     summary = f"{short_line(change.path)}: {', '.join(numbers)}"
-    return folded(summary, element("ul", *items, class_="plain"))
+    return fold(summary, element("ul", *items, class_="plain"))
 
 
 def _file_items(kind: str, names: Sequence[str]) -> Iterator[Markup]:

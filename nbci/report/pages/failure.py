@@ -9,8 +9,8 @@ from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, last_part, outputs_text, short_line
 from nbci.report.data.view import steps_with_result
 from nbci.report.html.highlight import source_code
-from nbci.report.html.markup import Markup, element, folded, fragment, item_list
-from nbci.report.html.page import facts, linked, section
+from nbci.report.html.markup import Markup, element, fold, fragment, item_list
+from nbci.report.html.page import facts, section, step_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -56,7 +56,7 @@ def _failure_of_step(step: ShownStep) -> Markup:
     if step.word == "interrupted":
         what = " was interrupted"
     return section(
-        fragment("Step ", linked(step), what),
+        fragment("Step ", step_link(step), what),
         explain_failure(step, root=""),
         anchor=f"failure-{step.stem}",
         class_="failed",
@@ -71,7 +71,7 @@ def _other_failures(failed: Sequence[ShownStep]) -> Markup | None:
         message = "failed"
         if step.failure:
             message = step.failure.message
-        items.append(fragment(linked(step), ": ", short_line(message, _MESSAGE_LENGTH)))
+        items.append(fragment(step_link(step), ": ", short_line(message, _MESSAGE_LENGTH)))
     title = f"{counted(len(failed), 'more step')} failed"
     return section(title, item_list(items), anchor="failures", class_="failed")
 
@@ -117,7 +117,7 @@ def explain_failure(step: ShownStep, *, root: str, on_page: bool = False) -> Mar
         details.append(_quote("Last output of the cell", last_output(step)))
     if failure.log:
         log = element("pre", last_part(failure.log, _LOG_BYTES))
-        details.append(folded("End of the kernel's log", log))
+        details.append(fold("End of the kernel's log", log))
     return fragment(
         element("p", failure.message, class_="message"),
         _hint(failure),
@@ -222,7 +222,7 @@ def _traceback(text: str | None) -> Markup | None:
     lines = text.count("\n") + 1
     if lines <= _TRACEBACK_LINES:
         return _quote("Traceback", shown)
-    return folded(f"Traceback: {counted(lines, 'line')}", element("pre", shown, tabindex=0))
+    return fold(f"Traceback: {counted(lines, 'line')}", element("pre", shown, tabindex=0))
 
 
 def _quote(title: str, text: str) -> Markup | None:

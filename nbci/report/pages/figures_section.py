@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from nbci.formatting.numbers import counted
 from nbci.report.charts.graph import graph_inline, graph_of
 from nbci.report.data.view import steps_by_name
-from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
-from nbci.report.html.page import linked, section
+from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
+from nbci.report.html.page import section, step_link
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -52,7 +52,7 @@ def charts_section(
     parts = [figure_grid(first, root=root, pages=pages)]
     if others:
         title = counted(len(others), "more chart")
-        parts.append(folded(title, figure_grid(others, root=root, pages=pages)))
+        parts.append(fold(title, figure_grid(others, root=root, pages=pages)))
     return section("Charts", *parts, anchor="charts")
 
 
@@ -83,7 +83,7 @@ def _figure(figure: Figure, root: str, pages: Mapping[str, ShownStep]) -> Markup
 def _caption(figure: Figure, pages: Mapping[str, ShownStep]) -> Markup:
     parts: list[str] = [element("strong", figure.title)]
     if figure.step is not None and figure.step in pages:
-        parts += (" ", linked(pages[figure.step]))
+        parts += (" ", step_link(pages[figure.step]))
     if figure.source:
         parts += (" ", element("span", figure.source, class_="notes"))
     return element("figcaption", *parts, optional("p", figure.note, class_="note"))
@@ -115,4 +115,4 @@ def _numbers(figure: Figure, numbers: Numbers | None) -> Markup | None:
         shown = fragment(shown, element("p", words, class_="note"))
     if figure.path is None:
         return shown
-    return folded("Numbers", shown)
+    return fold("Numbers", shown)

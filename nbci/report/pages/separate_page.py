@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from nbci.report.html.markup import Markup, element, fragment, item_list, optional
 from nbci.report.html.page import page
-from nbci.report.html.untrusted import settled
+from nbci.report.html.untrusted import without_dead_links
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,4 +42,4 @@ def separate_page(
     content = page(
         name, root=ROOT_FROM_OUTPUTS, header=header, main=main, footer=footer, sheet=sheet
     )
-    return settled(content.decode(), ids).encode()
+    return without_dead_links(content.decode(), ids).encode()

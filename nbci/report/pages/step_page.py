@@ -9,10 +9,10 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import number
 from nbci.formatting.sizes import size
 from nbci.formatting.text import as_json, last_part, short_line
-from nbci.report.html.ansi import coloured
-from nbci.report.html.markup import Markup, element, folded, fragment, item_list, optional, table
+from nbci.report.html.ansi import ansi_to_html
+from nbci.report.html.markup import Markup, element, fold, fragment, item_list, optional, table
 from nbci.report.html.page import facts, page, section, table_section, time, verdict
-from nbci.report.html.untrusted import settled
+from nbci.report.html.untrusted import without_dead_links
 from nbci.report.pages.cell_changes import summarize_cell_changes
 from nbci.report.pages.cell_comparison import compare_cells
 from nbci.report.pages.cells import ROOT, CellsOfStep, path_in_run
@@ -82,7 +82,7 @@ def step_page(
         sheet=cells.album.keep_sheet(f"outputs/{step.stem}/cells.css"),
     )
     path = f"steps/{step.stem}.html"
-    return {path: settled(content.decode(), cells.ids).encode(), **cells.album.files}
+    return {path: without_dead_links(content.decode(), cells.ids).encode(), **cells.album.files}
 
 
 def _header(
@@ -210,8 +210,8 @@ def _attempt_row(step: ShownStep, attempt: Attempt) -> tuple[str, ...]:
 def _traceback(attempt: Attempt) -> Markup | None:
     if attempt.failure is None or not attempt.failure.traceback:
         return None
-    text = coloured(last_part(attempt.failure.traceback, _TRACE_BYTES))
-    return folded(f"Traceback of attempt {attempt.number}", element("pre", text, tabindex=0))
+    text = ansi_to_html(last_part(attempt.failure.traceback, _TRACE_BYTES))
+    return fold(f"Traceback of attempt {attempt.number}", element("pre", text, tabindex=0))
 
 
 def _parameters(step: ShownStep) -> Markup | None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nbci.report.html.ansi import coloured
+from nbci.report.html.ansi import ansi_to_html
 from tests.report.report_pages import Page
 
 
@@ -29,9 +29,9 @@ from tests.report.report_pages import Page
     ],
 )
 def test_colours_become_classes(text: str, shown: str) -> None:
-    assert coloured(text) == shown
+    assert ansi_to_html(text) == shown
 
 
 @given(st.text(st.sampled_from("\x1b[];0123458m<&\"'ab\n\ud800"), max_size=60))
 def test_any_text_gives_balanced_markup(text: str) -> None:
-    Page(coloured(text).encode().decode())
+    Page(ansi_to_html(text).encode().decode())

@@ -4,7 +4,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from nbci.report.html.svg_cleaning import NoDrawing, drawing
+from nbci.report.html.svg_cleaning import NoDrawing, clean_svg
 
 OPEN = '<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 PNG = "data:image/png;base64,iVBORw0KGgo="
@@ -16,7 +16,7 @@ def test_drawing_loses_what_could_act() -> None:
         '</style><a xlink:href="javascript:alert(3)" target="_blank">'
         '<set attributeName="href" to="javascript:x"/></a></svg>'
     )
-    kept = drawing(source).decode()
+    kept = clean_svg(source).decode()
     assert not [
         part for part in ("alert", "onclick", "javascript", "<set", "target") if part in kept
     ]
@@ -36,7 +36,7 @@ def test_drawing_loses_what_could_act() -> None:
 )
 def test_what_drawings_are_made_of_is_kept(inside: str) -> None:
     before = ElementTree.fromstring(f"{OPEN}>{inside}</svg>")
-    after = ElementTree.fromstring(drawing(f"{OPEN}>{inside}</svg>"))
+    after = ElementTree.fromstring(clean_svg(f"{OPEN}>{inside}</svg>"))
     assert [(node.tag, node.attrib, node.text) for node in after.iter()] == [
         (node.tag, node.attrib, node.text) for node in before.iter()
     ]
@@ -65,13 +65,15 @@ def test_what_drawings_are_made_of_is_kept(inside: str) -> None:
     ],
 )  # fmt: skip
 def test_nothing_outside_is_asked_for(inside: str) -> None:
-    kept = drawing(f'<?xml-stylesheet href="https://example.org/"?>{OPEN}>{inside}</svg>').decode()
+    kept = clean_svg(
+        f'<?xml-stylesheet href="https://example.org/"?>{OPEN}>{inside}</svg>'
+    ).decode()
     assert "example.org" not in kept
     assert "href=" not in kept
 
 
 def test_svg_as_html_has_it_gets_its_namespace() -> None:
-    assert b'<svg xmlns="http://www.w3.org/2000/svg">' in drawing("<svg><rect/></svg>")
+    assert b'<svg xmlns="http://www.w3.org/2000/svg">' in clean_svg("<svg><rect/></svg>")
 
 
 @pytest.mark.parametrize(
@@ -87,4 +89,4 @@ def test_svg_as_html_has_it_gets_its_namespace() -> None:
 )
 def test_what_is_no_drawing_is_refused(source: str) -> None:
     with pytest.raises(NoDrawing):
-        drawing(source)
+        clean_svg(source)

@@ -8,7 +8,7 @@ from nbci.formatting.durations import duration
 from nbci.formatting.numbers import counted
 from nbci.formatting.text import as_json, short_line
 from nbci.report.data.wording import commit, run_again
-from nbci.report.html.markup import Markup, element, folded, item_list, table
+from nbci.report.html.markup import Markup, element, fold, item_list, table
 from nbci.report.html.page import facts, section, table_section, time, verdict
 
 if TYPE_CHECKING:
@@ -111,7 +111,7 @@ def _packages(steps: Sequence[ShownStep]) -> Markup | None:
             rows.append((name, version, _list_users(users, len(steps))))
     heads = ("Package", "Version", "Steps")
     shown = table("Packages that the steps imported", heads, rows)
-    return folded(f"{counted(len(versions), 'package')} imported by the steps", shown)
+    return fold(f"{counted(len(versions), 'package')} imported by the steps", shown)
 
 
 def _list_users(users: Sequence[str], total: int) -> str:
@@ -129,4 +129,4 @@ def _sources(record: RunRecord) -> Markup | None:
     if not rows:
         return None
     shown = table("Notebooks and pipeline files as they were", ("File", "Digest"), rows)
-    return folded(f"{counted(len(rows), 'file')} that the run was planned from", shown)
+    return fold(f"{counted(len(rows), 'file')} that the run was planned from", shown)

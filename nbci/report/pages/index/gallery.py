@@ -15,7 +15,7 @@ from nbci.formatting.numbers import counted
 from nbci.formatting.text import short_line
 from nbci.plan.alignment import aligned
 from nbci.report.data.view import name_of, shown_steps, steps_by_name, steps_with_page
-from nbci.report.html.markup import Markup, element, folded, optional
+from nbci.report.html.markup import Markup, element, fold, optional
 from nbci.report.html.page import section
 from nbci.report.html.pictures import Album, BrokenPicture
 from nbci.report.pages.cell_comparison import find_pictures, looks_same
@@ -93,7 +93,7 @@ def gallery(
 def _folded(title: str, pairs: Sequence[_Pair], album: Album, *, compared: bool) -> Markup | None:
     if not pairs:
         return None
-    return folded(title, _figures(pairs, album, compared=compared))
+    return fold(title, _figures(pairs, album, compared=compared))
 
 
 def _figures(pairs: Iterable[_Pair], album: Album, *, compared: bool) -> Markup:

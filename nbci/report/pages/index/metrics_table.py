@@ -11,8 +11,8 @@ from nbci.report.charts.history_picture import history_figure, sparkline
 from nbci.report.data.change_wording import describe_metric_change
 from nbci.report.data.view import steps_by_name
 from nbci.report.data.wording import metric_changes
-from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
-from nbci.report.html.page import linked, section, time, verdict
+from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
+from nbci.report.html.page import section, step_link, time, verdict
 from nbci.report.pages.figures_section import figure_grid
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def metrics_section(
     parts = [_table(rows[:_UNFOLDED])]
     if len(rows) > _UNFOLDED:
         more = rows[_UNFOLDED:]
-        parts.append(folded(counted(len(more), "more metric"), _table(more)))
+        parts.append(fold(counted(len(more), "more metric"), _table(more)))
     past = _past_runs(material, changes, figures)
     files = {figure.path: figure.content for figure in figures if figure.path}
     return section("Metrics", *parts, past, anchor="metrics"), files
@@ -98,7 +98,7 @@ def _row(
         trend = sparkline(history)
     step: str = step_of(change.name) or ""
     if step in pages:
-        step = linked(pages[step])
+        step = step_link(pages[step])
     return name, value, before, difference, trend or "", step
 
 
@@ -130,7 +130,7 @@ def _past_runs(
     heads = ("Run", "Started", "Result", *map(short_name, names))
     rows = [_past_row(run, names) for run in reversed(runs)]
     title = f"The {counted(len(runs), 'run')} before"
-    return folded(title, pictures, table("The runs before", heads, rows))
+    return fold(title, pictures, table("The runs before", heads, rows))
 
 
 def _past_row(run: PastRun, names: Sequence[str]) -> tuple[str, ...]:

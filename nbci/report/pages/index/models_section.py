@@ -13,8 +13,8 @@ from nbci.pipeline.models import models_of
 from nbci.registry.evidence import evidence_steps
 from nbci.registry.lineage import lineage_of
 from nbci.report.data.view import steps_by_name
-from nbci.report.html.markup import Markup, element, folded, fragment, optional, table
-from nbci.report.html.page import facts, left_out_note, linked, section
+from nbci.report.html.markup import Markup, element, fold, fragment, optional, table
+from nbci.report.html.page import facts, left_out_note, section, step_link
 from nbci.report.html.untrusted import from_markdown
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _card(release: Release) -> Markup | None:
     if not release.card:
         return None
     text = element("div", from_markdown(release.card), class_="rich prose")
-    return folded(f"Card of {release.model} {release.version}", text)
+    return fold(f"Card of {release.model} {release.version}", text)
 
 
 # ------------------------------------------------------------------------------------ lineage
@@ -198,7 +198,7 @@ def _step_row(
 ) -> tuple[str, ...]:
     name_or_link: str = step.name
     if step.name in pages:
-        name_or_link = linked(pages[step.name])
+        name_or_link = step_link(pages[step.name])
     made_in = "this run"
     if step.run != this_run:
         made_in = element("code", step.run or "")

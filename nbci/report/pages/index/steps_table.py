@@ -10,8 +10,8 @@ from nbci.formatting.durations import duration
 from nbci.formatting.sizes import size
 from nbci.report.data.view import steps_with_result
 from nbci.report.data.wording import warnings
-from nbci.report.html.markup import Markup, element, folded, fragment, item_list, table
-from nbci.report.html.page import linked, section, verdict
+from nbci.report.html.markup import Markup, element, fold, fragment, item_list, table
+from nbci.report.html.page import section, step_link, verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,7 +36,7 @@ def steps_section(record: RunRecord, steps: Sequence[ShownStep]) -> Markup:
         shown = fragment(
             element("h3", "Failed, and slowest"),
             table("Failed, and slowest", _HEADS, first, class_="steps"),
-            folded(f"All {len(steps):,} steps", shown),
+            fold(f"All {len(steps):,} steps", shown),
         )
     return section("Steps", shown, _note_on_pages(record, steps), anchor="steps")
 
@@ -58,7 +58,7 @@ def _row(step: ShownStep, *, with_kernel: bool) -> tuple[str, ...]:
     if with_kernel:
         kernel = step.kernel
     return (
-        linked(step),
+        step_link(step),
         verdict(step.word),
         duration(record.seconds),
         attempts,
