@@ -74,11 +74,13 @@ class Location:
     def __str__(self) -> str:
         parts = [self.path]
         if self.cell is not None:
-            shown = f" ({self.first_line[:60]!r})" if self.first_line else ""
-            parts.append(f"cell {self.cell}{shown}")
+            parts.append(f"cell {self.cell}")
+        if self.cell is not None and self.first_line:
+            parts[-1] += f" ({self.first_line[:60]!r})"
         if self.line is not None:
-            column = f", column {self.column}" if self.column is not None else ""
-            parts.append(f"line {self.line}{column}")
+            parts.append(f"line {self.line}")
+        if self.line is not None and self.column is not None:
+            parts.append(f"column {self.column}")
         return ", ".join(parts)
 
 
@@ -100,7 +102,9 @@ class NbciError(Exception):
         self.where = where
 
     def __str__(self) -> str:
-        return f"{self.where}: {self.message}" if self.where else self.message
+        if self.where is None:
+            return self.message
+        return f"{self.where}: {self.message}"
 
 
 class UsageError(NbciError):
@@ -136,4 +140,22 @@ def nearest(name: str, candidates: Iterable[str]) -> str | None:
     for candidate in candidates:
         folded.setdefault(candidate.casefold(), candidate)
     matches = difflib.get_close_matches(name.casefold(), folded, n=1, cutoff=0.6)
-    return folded[matches[0]] if matches else None
+    if not matches:
+        return None
+    return folded[matches[0]]
+
+
+def spelling_hint(name: str, known: Iterable[str], otherwise: str) -> str:
+    """The hint for an unknown name: the known one that is close to it, else `otherwise`."""
+    close = nearest(name, known)
+    if close is None:
+        return otherwise
+    return f"did you mean {close!r}?"
+
+
+def spelling_suffix(name: str, known: Iterable[str]) -> str:
+    """The end of a message about an unknown name: ` (did you mean 'NAME'?)`, or nothing."""
+    close = nearest(name, known)
+    if close is None:
+        return ""
+    return f" (did you mean {close!r}?)"

@@ -15,7 +15,7 @@ from nbci.gates.bounds import bounds_of, margin
 from nbci.pipeline.conditions import holds
 from nbci.pipeline.formulas import UNDECIDABLE, evaluate, names, parse
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
-from nbci.pipeline.rules import DeclaredMetric, Gate, declared_for, shown
+from nbci.pipeline.rules import DeclaredMetric, Gate, declared_for, number_text
 from nbci.records.verdict import BaselineUsed, GateResult, Override, Verdict
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _judge_expression(gate: Gate, case: Case, result: GateResult) -> GateResult:
         values[name] = metric[1]
 
     result = replace(result, values=values)
-    listed = ", ".join(f"{name} is {shown(value)}" for name, value in values.items())
+    listed = ", ".join(f"{name} is {number_text(value)}" for name, value in values.items())
     try:
         is_true = bool(evaluate(formula, values.__getitem__))
     except UNDECIDABLE as error:
@@ -181,7 +181,7 @@ def _with_baseline(
     if difference is not None:
         return result, "fail", difference
     if not math.isfinite(value):
-        return result, gate.missing, f"the baseline is {shown(value)}"
+        return result, gate.missing, f"the baseline is {number_text(value)}"
     return result, "pass", ""
 
 

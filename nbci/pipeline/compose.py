@@ -16,7 +16,7 @@ from nbci.pipeline.edges import StepNames, refuse_cycle, refuse_shared_outs
 from nbci.pipeline.expressions import references, unknown
 from nbci.pipeline.gates_document import check_gates, gate_places, read_gates, read_metrics
 from nbci.pipeline.model import Pipeline, Step, TaggedNotebook
-from nbci.pipeline.nodes import Group, expand, located, rooted
+from nbci.pipeline.nodes import Group, expand, located, paths_from_root
 from nbci.pipeline.paths import project_path
 from nbci.pipeline.resolve import step_parameters
 
@@ -25,33 +25,47 @@ if TYPE_CHECKING:
 
     from nbci.pipeline.document import Document
 
+_SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")
+"""The settings of a step in which `${...}` is replaced."""
+
 
 def compose(document: Document, notebooks: Mapping[str, TaggedNotebook]) -> Pipeline:
-    """The pipeline of a file; `notebooks` holds those of `notebook_paths(document)` by these paths."""
+    """The pipeline of a file.
+
+    `notebooks` holds those of `notebook_paths(document)` by these paths.
+    """
     parameters = _parameters(document)
-    groups = [
-        group for node in document.data["steps"] for group in _expanded(document, node, notebooks)
-    ]
+    groups: list[Group] = []
+    for node in document.data["steps"]:
+        groups += _expand_node(document, node, notebooks)
     names = StepNames(groups)
-    steps = tuple(step for group in groups for step in _ordered(document, group, names))
-    pipeline = _assembled(document, parameters, steps, notebooks)
+    steps: list[Step] = []
+    for group in groups:
+        steps += _with_edges(document, group, names)
+    pipeline = _assemble(document, parameters, steps, notebooks)
+    _check(document, pipeline)
+    return pipeline
+
+
+def _check(document: Document, pipeline: Pipeline) -> None:
+    """UsageError for what is sound in each part of the file, and not in all of it together."""
 
     def where(step: Step) -> Location:
         return document.where("steps", step.node, key=True)
 
+    steps = pipeline.steps
     refuse_cycle(steps, where)
     refuse_shared_outs(steps, where)
+    parameters = {parameter.name: parameter for parameter in pipeline.params}
     for step in steps:
         _check_references(document, step, parameters)
-    known = {parameter.name: parameter for parameter in parameters}
-    check_gates(
-        document,
-        pipeline.gates,
-        known,
-        {name: None for step in steps for name in (step.name, step.node)},
-    )
+    # A dict keeps their order, which the hint of an error has.
+    step_names: dict[str, None] = {}
+    for step in steps:
+        step_names[step.name] = None
+        step_names[step.node] = None
+    check_gates(document, pipeline.gates, parameters, step_names)
     _check_parameters(document, pipeline)
-    return pipeline
 
 
 def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = None) -> Pipeline:
@@ -60,33 +74,33 @@ def notebook_pipeline(tagged: TaggedNotebook, path: str, folder: str | None = No
     Its cells run in `folder`, by default in the notebook's own.
     """
     notebooks = {**tagged.parts, path: tagged}
-    steps = tuple(
-        replace(
-            rooted(
-                step, folder or posixpath.dirname(step.notebook) or ".", Location(step.notebook)
-            ),
-            folder=folder,
-        )
-        for step in tagged.steps
-    )
+    steps = []
+    for step in tagged.steps:
+        runs_in = folder or posixpath.dirname(step.notebook) or "."
+        moved = paths_from_root(step, runs_in, Location(step.notebook))
+        steps.append(replace(moved, folder=folder))
 
     def where(step: Step) -> Location:
         notebook = notebooks[step.notebook].notebook
-        return (
-            notebook.where(notebook.cell(step.cells[0])) if step.cells else Location(step.notebook)
-        )
+        if not step.cells:
+            return Location(step.notebook)
+        return notebook.where(notebook.cell(step.cells[0]))
 
     refuse_cycle(steps, where)
     refuse_shared_outs(steps, where)
     return Pipeline(
         name=tagged.name,
         target=path,
-        steps=steps,
-        params=composed_parameters(tagged).parameters,
+        steps=tuple(steps),
+        params=_composed_parameters(tagged).parameters,
         notebooks=notebooks,
         metrics={},
-        warnings=tuple(warning for one in notebooks.values() for warning in one.warnings),
+        warnings=_warnings_of(notebooks),
     )
+
+
+def _warnings_of(notebooks: Mapping[str, TaggedNotebook]) -> tuple[str, ...]:
+    return tuple(warning for tagged in notebooks.values() for warning in tagged.warnings)
 
 
 def notebook_parameters(tagged: TaggedNotebook) -> Declared:
@@ -96,15 +110,16 @@ def notebook_parameters(tagged: TaggedNotebook) -> Declared:
     return declared_parameters(cells, path=notebook.path, language=notebook.language)
 
 
-def composed_parameters(tagged: TaggedNotebook) -> Declared:
+def _composed_parameters(tagged: TaggedNotebook) -> Declared:
     """What the notebook declares, and what those that it refers to declare besides."""
     own = notebook_parameters(tagged)
-    return _with_others(own, [notebook_parameters(part) for part in tagged.parts.values()])
+    return _with_others(own, list(map(notebook_parameters, tagged.parts.values())))
 
 
 def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declared:
-    """What the step's notebook declares; the notebook that refers to it hands down what it declares
-    itself.
+    """What the step's notebook declares.
+
+    The notebook that refers to it hands down what it declares itself.
     """
     own = notebook_parameters(notebooks[step.notebook])
     if step.composition in ("", step.notebook):
@@ -113,33 +128,30 @@ def step_declared(step: Step, notebooks: Mapping[str, TaggedNotebook]) -> Declar
 
 
 def _with_others(declared: Declared, others: Sequence[Declared]) -> Declared:
-    found = {parameter.name: parameter for one in reversed(others) for parameter in one.parameters}
-    found |= {parameter.name: parameter for parameter in declared.parameters}
-    names = dict.fromkeys(
-        parameter.name for one in (declared, *others) for parameter in one.parameters
-    )
-    return replace(declared, parameters=tuple(found[name] for name in names))
+    """The first notebook that declares a parameter decides what it is, and where it stands."""
+    found: dict[str, Parameter] = {}
+    for one in (declared, *others):
+        for parameter in one.parameters:
+            found.setdefault(parameter.name, parameter)
+    return replace(declared, parameters=tuple(found.values()))
 
 
-def _assembled(
+def _assemble(
     document: Document,
     parameters: tuple[Parameter, ...],
-    steps: tuple[Step, ...],
+    steps: Sequence[Step],
     notebooks: Mapping[str, TaggedNotebook],
 ) -> Pipeline:
     data = document.data
     metrics = read_metrics(document)
-    everything = {
-        path: part for tagged in notebooks.values() for path, part in tagged.parts.items()
-    } | {**notebooks}
-    named = dict.fromkeys(
-        path for step in steps for path in (step.composition or step.notebook, step.notebook)
-    )
-    used = {path: everything[path] for path in named}
+    used = _used_notebooks(steps, notebooks)
+    run_timeout_seconds = None
+    if "run_timeout" in data:
+        run_timeout_seconds = parse_duration(data["run_timeout"])
     return Pipeline(
         name=document.name,
         target=document.path,
-        steps=steps,
+        steps=tuple(steps),
         params=parameters,
         notebooks=used,
         metrics=metrics,
@@ -152,24 +164,43 @@ def _assembled(
         names=tuple(data.get("names", ())),
         order=data.get("order", "declared"),
         keep_going=data.get("keep_going", False),
+        # A literal of our own: msgspec tells defaults by identity, and a plan has one JSON.
         shell_errors="ignore" if data.get("shell_errors") == "ignore" else "fail",
-        run_timeout_seconds=parse_duration(data["run_timeout"]) if "run_timeout" in data else None,
-        warnings=tuple(warning for tagged in used.values() for warning in tagged.warnings),
+        run_timeout_seconds=run_timeout_seconds,
+        warnings=_warnings_of(used),
     )
+
+
+def _used_notebooks(
+    steps: Sequence[Step], notebooks: Mapping[str, TaggedNotebook]
+) -> dict[str, TaggedNotebook]:
+    """The notebooks that steps run, and those that refer to them, in the order of the steps."""
+    everything: dict[str, TaggedNotebook] = {}
+    for tagged in notebooks.values():
+        everything |= tagged.parts
+    # A notebook that the file names is taken as it is, also where another refers to it.
+    everything |= notebooks
+    used = {}
+    for step in steps:
+        for path in (step.composition or step.notebook, step.notebook):
+            used[path] = everything[path]
+    return used
 
 
 def _triggers(document: Document) -> Mapping[str, Any] | None:
     triggers: Mapping[str, Any] | None = document.data.get("triggers")
     if triggers and "cron" in triggers and "data" in triggers:
+        # `data` lets a build of the timer end at once where no data has changed.
         raise UsageError(
-            "`cron` and `data` do not go together: Jenkins does not tell which of them started a build",
+            "`cron` and `data` do not go together: "
+            "Jenkins does not tell which of them started a build",
             hint="let another job run at that time, and name it with `after:`",
             where=document.where("triggers", "data"),
         )
     return triggers
 
 
-def _expanded(
+def _expand_node(
     document: Document, node: str, notebooks: Mapping[str, TaggedNotebook]
 ) -> tuple[Group, ...]:
     where = document.where("steps", node, "notebook")
@@ -180,14 +211,15 @@ def _expanded(
 
 
 def _parameters(document: Document) -> tuple[Parameter, ...]:
-    return tuple(
-        _parameter(document, name, spec) for name, spec in document.data.get("params", {}).items()
-    )
+    specs = document.data.get("params", {})
+    return tuple(_parameter(document, name, spec) for name, spec in specs.items())
 
 
 def _parameter(document: Document, name: str, spec: Any) -> Parameter:
     where = document.where("params", name)
-    declared = spec if isinstance(spec, dict) else {"default": spec}
+    declared = spec
+    if not isinstance(spec, dict):
+        declared = {"default": spec}
     default = declared["default"]
     kind = type_of(default)
     if "type" in declared:
@@ -195,9 +227,11 @@ def _parameter(document: Document, name: str, spec: Any) -> Parameter:
         if named is None:
             raise UsageError(
                 f"unknown type {declared['type']!r} of parameter {name}",
-                hint="write int, float, str, bool, list, dict, list[int] or for example float | None",
+                hint="write int, float, str, bool, list, dict, list[int] "
+                "or for example float | None",
                 where=document.where("params", name, "type"),
             )
+        # `float` with the default null: whoever wrote that meant `float | None`.
         kind = replace(named, optional=named.optional or default is None)
     try:
         choices = tuple(conform(choice, kind) for choice in declared.get("choices", ()))
@@ -215,33 +249,37 @@ def _parameter(document: Document, name: str, spec: Any) -> Parameter:
     )
 
 
-def _ordered(document: Document, group: Group, names: StepNames) -> tuple[Step, ...]:
+def _with_edges(document: Document, group: Group, names: StepNames) -> tuple[Step, ...]:
     """The group's steps with `after` as names of steps; the node's own `after` binds the roots."""
     waited_for: list[str] = []
     for index, name in enumerate(group.nodes_after):
         with located(document.where, "steps", group.node, "after", index):
-            waited_for += names.waited_for(name, group.node)
+            waited_for += names.steps_before(name, group.node)
+    # A parameter that is a step's metric is an edge, too.
     with located(document.where, "steps", group.node, "params"):
         for reference in references(group.steps[0].params):
             if reference.step:
-                waited_for += names.waited_for(reference.step, group.node)
+                waited_for += names.steps_before(reference.step, group.node)
     if not waited_for:
         return group.steps
-    return tuple(
-        replace(step, after=tuple(dict.fromkeys((*step.after, *waited_for))))
-        if step.name in group.roots
-        else step
-        for step in group.steps
-    )
+    steps = []
+    for step in group.steps:
+        if step.name in group.roots:
+            after = tuple(dict.fromkeys((*step.after, *waited_for)))
+            steps.append(replace(step, after=after))
+        else:
+            steps.append(step)
+    return tuple(steps)
 
 
-def _check_references(document: Document, step: Step, parameters: Sequence[Parameter]) -> None:
-    """Every `${name}` names a parameter of the pipeline; metrics of earlier steps go into `params`
-    only.
+def _check_references(document: Document, step: Step, parameters: Mapping[str, Parameter]) -> None:
+    """UsageError where a `${name}` names no parameter of the pipeline.
+
+    Metrics of earlier steps go into `params` only: the plan needs the other settings as they are.
     """
-    known = {parameter.name: parameter for parameter in parameters}
-    settings = {key: getattr(step, key) for key in _SUBSTITUTED}
-    for key, value in settings.items():
+    for key in _SUBSTITUTED:
+        value = getattr(step, key)
+        # Most settings of most steps are empty, and a matrix may make 10,000 steps.
         if not value:
             continue
         with located(document.where, "steps", step.node, key):
@@ -250,23 +288,22 @@ def _check_references(document: Document, step: Step, parameters: Sequence[Param
                     raise UsageError(
                         f"${{{reference.text}}} can stand in `params` only, not in `{key}`"
                     )
-                if reference.parameter and reference.parameter not in known:
-                    raise unknown("parameter", reference.parameter, known)
+                if reference.parameter and reference.parameter not in parameters:
+                    raise unknown("parameter", reference.parameter, parameters)
     if step.when is not None:
         with located(document.where, "steps", step.node, "when"):
-            check_condition(step.when, known, step.matrix or {})
+            check_condition(step.when, parameters, step.matrix or {})
 
 
 def _check_parameters(document: Document, pipeline: Pipeline) -> None:
     """What the steps hand to their notebooks fits, as far as the defaults tell."""
     defaults = bind(pipeline.params, [])
+    # The steps of one notebook get the same parameters, unless their matrix differs.
     checked: set[tuple[str, str, str]] = set()
     for step in pipeline.steps:
         one = (step.node, step.notebook, repr(step.matrix))
-        if one not in checked:
-            checked.add(one)
-            with located(document.where, "steps", step.node, "params"):
-                step_parameters(pipeline, step, defaults, step_declared(step, pipeline.notebooks))
-
-
-_SUBSTITUTED = ("params", "deps", "outs", "metrics", "agent", "env", "environment", "container")
+        if one in checked:
+            continue
+        checked.add(one)
+        with located(document.where, "steps", step.node, "params"):
+            step_parameters(pipeline, step, defaults, step_declared(step, pipeline.notebooks))

@@ -1,5 +1,4 @@
-"""A notebook that refers to others, with the steps of all of them: Kale's compositions of
-notebooks.
+"""A notebook that refers to others, with the steps of all of them, as Kale composes notebooks.
 
 What is ordered how stands in Kale's `link_composition_units`: whoever uses a variable comes after
 the notebook that makes it; a step of the referring notebook's own comes after all above it and
@@ -34,8 +33,9 @@ if TYPE_CHECKING:
 
 
 class _Unit(Struct, frozen=True, kw_only=True):
-    """A step of the referring notebook, or a whole notebook that it refers to; `steps` have their
-    final names.
+    """A step of the referring notebook, or a whole notebook that it refers to.
+
+    `steps` have their final names.
     """
 
     name: str
@@ -54,7 +54,9 @@ class _Unit(Struct, frozen=True, kw_only=True):
     @property
     def last(self) -> tuple[str, ...]:
         """The steps that none of the unit's waits for."""
-        waited_for = {name for step in self.steps for name in step.after}
+        waited_for: set[str] = set()
+        for step in self.steps:
+            waited_for.update(step.after)
         return tuple(step.name for step in self.steps if step.name not in waited_for)
 
 
@@ -63,7 +65,7 @@ def references(tagged: TaggedNotebook) -> dict[str, Reference]:
     notebook = tagged.notebook
     found: dict[str, Reference] = {}
     for reference in tagged.references:
-        where = notebook.where(notebook.cell(reference.cell))
+        where = _where(tagged, reference.cell)
         path = project_path(reference.path, posixpath.dirname(notebook.path) or ".", where)
         if path == notebook.path:
             raise UsageError("the notebook refers to itself", where=where)
@@ -72,8 +74,9 @@ def references(tagged: TaggedNotebook) -> dict[str, Reference]:
 
 
 def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> TaggedNotebook:
-    """The notebook with the steps of those that it refers to; `others` holds them by path from the
-    project's root.
+    """The notebook with the steps of those that it refers to.
+
+    `others` holds them by path from the project's root.
     """
     if not tagged.references:
         return tagged
@@ -82,88 +85,93 @@ def unfold(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> Tagg
     for path, reference in references(tagged).items():
         units.append(_notebook_unit(others[path], reference, tagged))
     units.sort(key=lambda unit: unit.cell)
+
     before = _order(tagged, units)
-    steps = tuple(step for unit in units for step in _joined(unit, before[unit.name], units))
-    return replace(tagged, steps=steps, parts=dict(others), declares_edges=True)
+    steps: list[Step] = []
+    for unit in units:
+        steps += _with_edges(unit, before[unit.name], units)
+    return replace(tagged, steps=tuple(steps), parts=dict(others), declares_edges=True)
 
 
 def _refuse_unclear(tagged: TaggedNotebook, others: Mapping[str, TaggedNotebook]) -> None:
-    notebook = tagged.notebook
-    names = Counter(
-        [
-            *(step.name for step in tagged.steps),
-            *(reference.name for reference in tagged.references),
-        ]
-    )
+    """UsageError where names or references may mean two things, or nothing that can run."""
+    names = Counter(step.name for step in tagged.steps)
+    names.update(reference.name for reference in tagged.references)
     for reference in tagged.references:
-        where = notebook.where(notebook.cell(reference.cell))
         if names[reference.name] > 1:
-            raise UsageError(f"two steps or notebooks are named {reference.name}", where=where)
+            raise UsageError(
+                f"two steps or notebooks are named {reference.name}",
+                where=_where(tagged, reference.cell),
+            )
     paths = references(tagged)
     if len(paths) < len(tagged.references):
-        raise UsageError(
-            "the notebook refers to another twice", where=notebook.where(notebook.cell(1))
-        )
+        raise UsageError("the notebook refers to another twice", where=_where(tagged, 1))
     for path, reference in paths.items():
         if others[path].references:
             raise UsageError(
                 f"{path} refers to notebooks, too",
                 hint="refer to all of them from this notebook",
-                where=notebook.where(notebook.cell(reference.cell)),
+                where=_where(tagged, reference.cell),
             )
     if tagged.blocks.metrics and not tagged.steps:
         raise UsageError(
             "this notebook has no step of its own whose end could name these metrics",
             hint="put the metrics cell into the notebook that makes them",
-            where=notebook.where(notebook.cell(tagged.blocks.metrics[0])),
+            where=_where(tagged, tagged.blocks.metrics[0]),
         )
 
 
 def _step_unit(tagged: TaggedNotebook, step: Step) -> _Unit:
     own = _names(tagged, step.cells)
-    given = _given(tagged)
+    first_cell = 0
+    if step.cells:
+        first_cell = step.cells[0]
     return _Unit(
         name=step.name,
-        cell=step.cells[0] if step.cells else 0,
+        cell=first_cell,
         steps=(replace(step, composition=tagged.notebook.path),),
         makes=own.binds - own.imports,
-        needs=own.needs - given,
+        needs=own.needs - _parameter_names(tagged) - _prelude_names(tagged),
         is_notebook=False,
     )
 
 
 def _notebook_unit(tagged: TaggedNotebook, reference: Reference, root: TaggedNotebook) -> _Unit:
     def full(name: str) -> str:
-        return reference.name if tagged.whole else f"{reference.name}/{name}"
+        # A notebook without step tags is one step, which has the reference's name.
+        if tagged.whole:
+            return reference.name
+        return f"{reference.name}/{name}"
 
-    steps = tuple(
-        _with_defaults(
-            replace(
-                step,
-                name=full(step.name),
-                after=tuple(full(name) for name in step.after),
-                composition=root.notebook.path,
-            ),
-            root.defaults,
+    steps = []
+    cells: list[int] = []
+    for step in tagged.steps:
+        unfolded = replace(
+            step,
+            name=full(step.name),
+            after=tuple(map(full, step.after)),
+            composition=root.notebook.path,
         )
-        for step in tagged.steps
-    )
-    own = _names(tagged, [number for step in tagged.steps for number in step.cells])
+        steps.append(_with_defaults(unfolded, root.defaults))
+        cells += step.cells
+    own = _names(tagged, cells)
+    # Parameters of the referring notebook hold in all; its imports and functions are its own.
+    given = _parameter_names(tagged) | _prelude_names(tagged) | _parameter_names(root)
     return _Unit(
         name=reference.name,
         cell=reference.cell,
-        steps=steps,
+        steps=tuple(steps),
         makes=own.binds - own.imports,
-        needs=own.needs - _given(tagged) - _given(root, prelude=False),
+        needs=own.needs - given,
         is_notebook=True,
     )
 
 
 def _with_defaults(step: Step, defaults: CellTags) -> Step:
     """What holds for every step of a composition holds where the step says nothing itself."""
-    settings = {
-        key: value for key, value in defaults.settings.items() if getattr(step, key) is None
-    }
+    open_keys = [key for key in defaults.settings if getattr(step, key) is None]
+    settings = {key: defaults.settings[key] for key in open_keys}
+    # `report` is true or false, never None: false from either side is what somebody wrote.
     if not step.report or defaults.settings.get("report") is False:
         settings["report"] = False
     return replace(
@@ -176,38 +184,44 @@ def _with_defaults(step: Step, defaults: CellTags) -> Step:
 
 
 def _names(tagged: TaggedNotebook, numbers: Sequence[int]) -> Names:
+    """The names that the cells bind and need; none of a language whose code is not read."""
     notebook = tagged.notebook
     if notebook.language != "python":
         return names_of([])
-    cells = [notebook.cell(number) for number in numbers]
     known = names_of([one.code for one in _prelude(tagged)]).definitions
-    parsed = [
-        parse_cell(cell.source, where=notebook.where(cell), stars=tagged.stars) for cell in cells
-    ]
+    parsed = []
+    for number in numbers:
+        cell = notebook.cell(number)
+        parsed.append(parse_cell(cell.source, where=notebook.where(cell), stars=tagged.stars))
     return names_of(parsed, known=known)
 
 
 def _prelude(tagged: TaggedNotebook) -> list[Statement]:
+    """The statements of the imports and functions cells."""
     notebook = tagged.notebook
-    numbers = (*tagged.blocks.imports, *tagged.blocks.functions)
-    cells = [notebook.cell(number) for number in numbers]
-    return [
-        one
-        for cell in cells
-        for one in split(cell.number, cell.source, where=notebook.where(cell), stars=tagged.stars)
-    ]
+    statements: list[Statement] = []
+    for number in (*tagged.blocks.imports, *tagged.blocks.functions):
+        cell = notebook.cell(number)
+        statements += split(number, cell.source, where=notebook.where(cell), stars=tagged.stars)
+    return statements
 
 
-def _given(tagged: TaggedNotebook, *, prelude: bool = True) -> frozenset[str]:
-    """The names that the notebook's steps have from its parameters, imports and functions."""
+def _prelude_names(tagged: TaggedNotebook) -> frozenset[str]:
+    """The names that the notebook's steps have from its imports and functions."""
     if tagged.notebook.language != "python":
         return frozenset()
-    cells = [(number, tagged.notebook.cell(number).source) for number in tagged.blocks.parameters]
-    declared = declared_parameters(cells, path=tagged.notebook.path, language="python")
-    names = {parameter.name for parameter in declared.parameters} | {
-        code.name for code in declared.code_names
-    }
-    return frozenset(names).union(*(one.binds for one in _prelude(tagged) if prelude))
+    return frozenset().union(*(statement.binds for statement in _prelude(tagged)))
+
+
+def _parameter_names(tagged: TaggedNotebook) -> frozenset[str]:
+    """The names that the notebook's steps have from its parameters cells."""
+    notebook = tagged.notebook
+    if notebook.language != "python":
+        return frozenset()
+    cells = [(number, notebook.cell(number).source) for number in tagged.blocks.parameters]
+    declared = declared_parameters(cells, path=notebook.path, language="python")
+    names = {parameter.name for parameter in declared.parameters}
+    return frozenset(names.union(code.name for code in declared.code_names))
 
 
 def _order(tagged: TaggedNotebook, units: Sequence[_Unit]) -> dict[str, list[str]]:
@@ -216,22 +230,25 @@ def _order(tagged: TaggedNotebook, units: Sequence[_Unit]) -> dict[str, list[str
     for at, unit in enumerate(units):
         for name in sorted(unit.needs):
             before[unit.name] += _makers(tagged, unit, name, units[:at], units)
-    barrier: _Unit | None = None
+
+    # The referring notebook's own steps part it: all above before, all below after.
+    barrier: list[str] = []
     since: list[str] = []
     for unit in units:
-        if not unit.is_notebook:
-            before[unit.name] += [*([barrier.name] if barrier else []), *since]
-            barrier, since = unit, []
-            continue
-        before[unit.name] += [barrier.name] if barrier else []
-        since.append(unit.name)
+        before[unit.name] += barrier
+        if unit.is_notebook:
+            since.append(unit.name)
+        else:
+            before[unit.name] += since
+            barrier, since = [unit.name], []
+
     try:
         topological(before)
     except Cycle as cycle:
         raise UsageError(
             f"the notebooks and steps wait for each other in a cycle: {cycle}",
             hint="a cell stands below the cells that make what it uses",
-            where=_where(tagged, units[0]),
+            where=_where(tagged, units[0].cell),
         ) from cycle
     return before
 
@@ -240,33 +257,40 @@ def _makers(
     tagged: TaggedNotebook, unit: _Unit, name: str, above: Sequence[_Unit], units: Sequence[_Unit]
 ) -> list[str]:
     """Who makes the variable for this unit, and who above it makes another of it."""
-    makers = [
-        one for one in units if name in one.makes and name not in one.needs and one is not unit
-    ]
+    others = [one for one in units if one is not unit]
+    makers = [one.name for one in others if name in one.makes and name not in one.needs]
     if len(makers) > 1:
         raise UsageError(
-            f"`{name}`, which {unit.name} uses, is made by {' and by '.join(one.name for one in makers)}",
+            f"`{name}`, which {unit.name} uses, is made by {' and by '.join(makers)}",
             hint="give the variables different names",
-            where=_where(tagged, unit),
+            where=_where(tagged, unit.cell),
         )
-    changers = [one for one in above if name in one.makes and name in one.needs]
-    return [one.name for one in (*makers, *changers)]
+    changers = [one.name for one in above if name in one.makes and name in one.needs]
+    return makers + changers
 
 
-def _where(tagged: TaggedNotebook, unit: _Unit) -> Location:
-    return tagged.notebook.where(tagged.notebook.cell(unit.cell))
+def _where(tagged: TaggedNotebook, cell: int) -> Location:
+    return tagged.notebook.where(tagged.notebook.cell(cell))
 
 
-def _joined(unit: _Unit, before: Iterable[str], units: Sequence[_Unit]) -> list[Step]:
+def _with_edges(unit: _Unit, before: Iterable[str], units: Sequence[_Unit]) -> list[Step]:
     """The unit's steps, the first of them behind the last of those before."""
     last = {other.name: other.last for other in units}
-    waited_for = tuple(dict.fromkeys(name for other in before for name in last[other]))
-    joined = []
+
+    def last_of(names: Iterable[str]) -> list[str]:
+        steps: list[str] = []
+        for name in names:
+            steps += last[name]
+        return steps
+
+    waited_for = last_of(before)
+    first = unit.first
+    steps = []
     for step in unit.steps:
-        after = step.after
+        after: Sequence[str] = step.after
         if not unit.is_notebook:  # a step's own tags may name a notebook
-            after = tuple(name for other in after for name in last[other])
-        if step.name in unit.first or not unit.is_notebook:
-            after = tuple(dict.fromkeys((*after, *waited_for)))
-        joined.append(replace(step, after=after))
-    return joined
+            after = last_of(after)
+        if step.name in first or not unit.is_notebook:
+            after = list(dict.fromkeys((*after, *waited_for)))
+        steps.append(replace(step, after=tuple(after)))
+    return steps

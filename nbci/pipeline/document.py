@@ -1,4 +1,4 @@
-"""A pipeline file as read: plain data that the schema allows, with the place of everything in it."""
+"""A pipeline file as read: plain data that the schema allows, and where everything in it stands."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 SHOWN_VIOLATIONS = 10
+_NOUNS = {"steps": "step", "models": "model", "params": "parameter", "metrics": "metric"}
+"""What one entry of these sections of a pipeline file is."""
 
 
 class Document(Struct, frozen=True, kw_only=True):
@@ -30,9 +32,8 @@ class Document(Struct, frozen=True, kw_only=True):
     @property
     def name(self) -> str:
         """The pipeline's name: what the file says, else the file's own name."""
-        return str(
-            self.data.get("pipeline") or posixpath.splitext(posixpath.basename(self.path))[0]
-        )
+        stem, _ = posixpath.splitext(posixpath.basename(self.path))
+        return str(self.data.get("pipeline") or stem)
 
     def where(self, *path: str | int, key: bool = False) -> Location:
         """The place of the value (or of the key) that these keys and indexes lead to."""
@@ -61,8 +62,9 @@ def read_document(text: str, path: str) -> Document:
 
 
 def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
-    """The notebooks that the steps name, each once, relative to the project's root, and where they
-    are named.
+    """The notebooks that the steps name, each once, and where they are named.
+
+    Their paths are relative to the project's root.
     """
     found: dict[str, Location] = {}
     for name, step in document.data["steps"].items():
@@ -72,6 +74,7 @@ def notebook_paths(document: Document) -> tuple[tuple[str, Location], ...]:
 
 
 def _refuse_keys_that_are_no_text(document: YamlText) -> None:
+    # YAML reads `on`, `1` and `null` as other things than text, and JSON Schema knows text only.
     for path in document.odd_keys:
         shown = json.dumps(path[-1])
         raise UsageError(
@@ -82,23 +85,24 @@ def _refuse_keys_that_are_no_text(document: YamlText) -> None:
 
 
 def _as_error(document: YamlText, found: tuple[Violation, ...]) -> UsageError:
-    placed = sorted(
-        ((_where(document, violation), violation) for violation in found), key=_position
-    )
+    """One error for all violations, in the order of the file; the first is the message."""
+    placed = [(_where(document, violation), violation) for violation in found]
+    placed.sort(key=_position)
     (where, first), *others = placed
-    more = [
-        f"line {place.line}: {_message(violation)}"
-        for place, violation in others[: SHOWN_VIOLATIONS - 1]
-    ]
+    more = []
+    for place, violation in others[: SHOWN_VIOLATIONS - 1]:
+        more.append(f"line {place.line}: {_message(violation)}")
     if len(others) >= SHOWN_VIOLATIONS:
         more.append(f"and {len(others) - len(more)} more")
-    return UsageError(
-        _message(first), hint="also " + "; ".join(more) if more else None, where=where
-    )
+    hint = None
+    if more:
+        hint = "also " + "; ".join(more)
+    return UsageError(_message(first), hint=hint, where=where)
 
 
 def _position(placed: tuple[Location, Violation]) -> tuple[int, int]:
-    return placed[0].line or 0, placed[0].column or 0
+    where, _ = placed
+    return where.line or 0, where.column or 0
 
 
 def _where(document: YamlText, violation: Violation) -> Location:
@@ -106,25 +110,28 @@ def _where(document: YamlText, violation: Violation) -> Location:
 
 
 def _message(violation: Violation) -> str:
-    place = _place((*violation.path, "") if violation.about == "missing" else violation.path)
-    shown = (
-        f"{violation.path[-1]}: {violation.message}"
-        if violation.about == "value"
-        else violation.message
-    )
+    path = violation.path
+    message = violation.message
+    # What is missing is missing in the value at the path, a wrong value or key in what holds it.
+    if violation.about == "missing":
+        path = (*path, "")
+    elif violation.about == "value":
+        message = f"{path[-1]}: {message}"
+    place = _section(path)
     if place:
-        shown += f" in {place}"
-    return shown + (f" (did you mean {violation.suggestion!r}?)" if violation.suggestion else "")
+        message += f" in {place}"
+    if violation.suggestion:
+        message += f" (did you mean {violation.suggestion!r}?)"
+    return message
 
 
-def _place(path: tuple[str | int, ...]) -> str | None:
+def _section(path: tuple[str | int, ...]) -> str | None:
     """In words what the path leads through: a step, a gate, a model."""
-    nouns = {"steps": "step", "models": "model", "params": "parameter", "metrics": "metric"}
     match path:
         case ("gates", int(index), _, *_):
             return f"gate {index + 1}"
-        case (str(section), name, _, *_) if section in nouns:
-            return f"{nouns[section]} {name}"
+        case (str(section), name, _, *_) if section in _NOUNS:
+            return f"{_NOUNS[section]} {name}"
         case (str(section), _, *_):
             return str(section)
         case _:

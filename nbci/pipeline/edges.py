@@ -1,4 +1,4 @@
-"""Who waits for whom: names in `after` as steps, and what an order cannot have."""
+"""Which steps wait for which: names in `after` as steps, and what an order cannot have."""
 
 from __future__ import annotations
 
@@ -24,23 +24,31 @@ class StepNames:
         for group in groups:
             of_nodes.setdefault(group.node, []).extend(group.leaves)
         self._leaves = {node: tuple(leaves) for node, leaves in of_nodes.items()}
+        # In this order: a group may have the name of a node, and a step that of a group.
         for group in groups:
             self._leaves[group.name] = group.leaves
-        self._leaves.update({step.name: (step.name,) for group in groups for step in group.steps})
+        for group in groups:
+            for step in group.steps:
+                self._leaves[step.name] = (step.name,)
 
-    def waited_for(self, name: str, waiting: str) -> tuple[str, ...]:
-        """The steps that must have ended before one that names `name` starts."""
+    def steps_before(self, name: str, waiting: str) -> tuple[str, ...]:
+        """The steps that must have ended before `waiting`, which names `name`, starts."""
         if name in self._leaves:
             return self._leaves[name]
         known = [candidate for candidate in self._leaves if candidate != waiting]
-        meant = nearest(name, known) or next(
-            (known_name for known_name in known if known_name.endswith(f"/{name}")), None
-        )
-        suggestion = f" (did you mean {meant!r}?)" if meant else ""
-        raise UsageError(
-            f"unknown step {name!r}{suggestion}, in step {waiting}",
-            hint=f"the steps are {', '.join(known)}" if known else "there is no other step",
-        )
+        meant = nearest(name, known) or _last_part_named(name, known)
+        suggestion = ""
+        if meant:
+            suggestion = f" (did you mean {meant!r}?)"
+        hint = "there is no other step"
+        if known:
+            hint = f"the steps are {', '.join(known)}"
+        raise UsageError(f"unknown step {name!r}{suggestion}, in step {waiting}", hint=hint)
+
+
+def _last_part_named(name: str, known: Sequence[str]) -> str | None:
+    """The first step of that name in any node: people leave out the node's name."""
+    return next((candidate for candidate in known if candidate.endswith(f"/{name}")), None)
 
 
 def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
@@ -59,8 +67,9 @@ def refuse_cycle(steps: Sequence[Step], where: Callable[[Step], Location]) -> No
 
 
 def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location]) -> None:
-    """UsageError where two steps write one path, or one inside the other's folder, or a step writes
-    what it reads.
+    """UsageError where two steps write to one place, or a step writes what it reads.
+
+    One place is a path, or a path inside the other's folder.
     """
     writers: dict[str, Step] = {}
     for step in steps:
@@ -77,6 +86,8 @@ def refuse_shared_outs(steps: Sequence[Step], where: Callable[[Step], Location])
                     where=where(step),
                 )
             writers[path] = step
+
+    # Each path's folders are looked up, not all pairs compared: 10,000 steps may write as many.
     for path, step in writers.items():
         parts = path.split("/")
         for end in range(1, len(parts)):

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.errors import UsageError, nearest
+from nbci.errors import UsageError, spelling_suffix
 from nbci.pipeline.metric_names import meant_by
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+
+    Part = tuple["Reference | None", str]
 
 _TOKEN = re.compile(r"\$\$\{|\$\{([^{}]*)\}|\$\{")
 _NAME = re.compile(r"[A-Za-z_]\w*\Z")
@@ -35,8 +37,9 @@ class Reference(Struct, frozen=True, kw_only=True):
 
 
 class MetricTemplate(Struct, frozen=True, kw_only=True):
-    """A text whose `${step:metric}` are filled at run time, when those steps have ended; the rest
-    is in place.
+    """A text whose `${step:metric}` are filled at run time, when those steps have ended.
+
+    Everything else in it is in place.
     """
 
     text: str
@@ -45,17 +48,26 @@ class MetricTemplate(Struct, frozen=True, kw_only=True):
         return self.text
 
 
+class _Unreplaced(str):
+    """A reference that stays in the text."""
+
+    __slots__ = ()
+
+
 def references(value: Any) -> tuple[Reference, ...]:
-    """Every `${...}` in a value, in lists and mappings too, in order; UsageError for what is
-    malformed.
+    """Every `${...}` in a value, in lists and mappings too, in order.
+
+    UsageError for what is malformed.
     """
-    return tuple(
-        reference
-        for text in _texts(value)
-        if "${" in text
-        for reference, _ in _tokens(text)
-        if reference is not None
-    )
+    found: list[Reference] = []
+    for text in _texts(value):
+        if "${" in text:
+            found += _references_in(_parts(text))
+    return tuple(found)
+
+
+def _references_in(parts: list[Part]) -> list[Reference]:
+    return [reference for reference, _ in parts if reference is not None]
 
 
 def substitute_matrix(value: Any, matrix: Mapping[str, Any]) -> Any:
@@ -64,8 +76,9 @@ def substitute_matrix(value: Any, matrix: Mapping[str, Any]) -> Any:
 
 
 def substitute(value: Any, parameters: Mapping[str, Any]) -> Any:
-    """The value with `${name}` in place and escapes undone; what waits for metrics becomes a
-    MetricTemplate.
+    """The value with `${name}` in place and escapes undone.
+
+    A text that waits for metrics becomes a MetricTemplate.
     """
     return _map_texts(value, lambda text: _with_parameters(text, parameters))
 
@@ -77,7 +90,7 @@ def fill(value: Any, metrics: Mapping[str, Any]) -> Any:
     metric.
     """
     if isinstance(value, MetricTemplate):
-        return _joined(value.text, lambda reference: _metric(reference, metrics))
+        return _join(_parts(value.text), lambda reference: _metric(reference, metrics))
     if isinstance(value, list | tuple):
         return type(value)(fill(item, metrics) for item in value)
     if isinstance(value, dict):
@@ -85,73 +98,81 @@ def fill(value: Any, metrics: Mapping[str, Any]) -> Any:
     return value
 
 
-def escaped(text: str) -> str:
+def escape(text: str) -> str:
     """Text that stands for itself where `${...}` is replaced."""
     return text.replace("${", "$${")
 
 
 def unknown(kind: str, name: str, known: Mapping[str, Any]) -> UsageError:
     """The error for a name that is not among the known ones."""
-    meant = nearest(name, known)
-    suggestion = f" (did you mean {meant!r}?)" if meant else ""
-    listing = f"there are {', '.join(known)}" if known else "there are none"
-    return UsageError(f"unknown {kind} {name!r}{suggestion}", hint=listing)
-
-
-def _with_matrix(text: str, matrix: Mapping[str, Any]) -> Any:
-    def replaced(reference: Reference) -> Any:
-        if reference.matrix_key is None:
-            return _Kept(f"${{{reference.text}}}")
-        if reference.matrix_key not in matrix:
-            raise unknown("matrix key", reference.matrix_key, matrix)
-        value = matrix[reference.matrix_key]
-        return escaped(value) if isinstance(value, str) else value
-
-    return _joined(text, replaced, escape="$${")
-
-
-def _with_parameters(text: str, parameters: Mapping[str, Any]) -> Any:
-    found = [reference for reference, _ in _tokens(text) if reference is not None]
-    deferred = any(reference.step for reference in found)
-
-    def replaced(reference: Reference) -> Any:
-        if reference.step:
-            return _Kept(f"${{{reference.text}}}")
-        if reference.matrix_key:
-            raise UsageError(f"${{{reference.text}}} needs a `matrix:`")
-        if reference.text not in parameters:
-            raise unknown("parameter", reference.text, parameters)
-        value = parameters[reference.text]
-        return escaped(as_text(value)) if deferred else value
-
-    joined = _joined(text, replaced, escape="$${" if deferred else "${")
-    return MetricTemplate(text=str(joined)) if deferred else joined
-
-
-class _Kept(str):
-    """A reference that stays in the text."""
-
-    __slots__ = ()
-
-
-def _joined(text: str, replaced: Any, *, escape: str = "${") -> Any:
-    """The text with each reference replaced; the value itself where the text is one reference and
-    nothing else.
-    """
-    parts = [
-        literal.replace("$${", escape) if reference is None else replaced(reference)
-        for reference, literal in _tokens(text)
-    ]
-    if len(parts) == 1 and not isinstance(parts[0], _Kept):
-        return parts[0]
-    return "".join(part if isinstance(part, str) else as_text(part) for part in parts)
+    listing = "there are none"
+    if known:
+        listing = f"there are {', '.join(known)}"
+    return UsageError(f"unknown {kind} {name!r}{spelling_suffix(name, known)}", hint=listing)
 
 
 def as_text(value: Any) -> str:
     """A value inside a text: True is `true` and None is `null`, as in YAML."""
     import json
 
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _with_matrix(text: str, matrix: Mapping[str, Any]) -> Any:
+    def replacement(reference: Reference) -> Any:
+        if reference.matrix_key is None:
+            return _Unreplaced(f"${{{reference.text}}}")
+        if reference.matrix_key not in matrix:
+            raise unknown("matrix key", reference.matrix_key, matrix)
+        value = matrix[reference.matrix_key]
+        # Parameters are put in later: a `${` of the matrix's value must not be taken for one.
+        if isinstance(value, str):
+            return escape(value)
+        return value
+
+    return _join(_parts(text), replacement, escape_as="$${")
+
+
+def _with_parameters(text: str, parameters: Mapping[str, Any]) -> Any:
+    parts = _parts(text)
+    waits = any(reference.step for reference in _references_in(parts))
+
+    def replacement(reference: Reference) -> Any:
+        if reference.step:
+            return _Unreplaced(f"${{{reference.text}}}")
+        if reference.matrix_key:
+            raise UsageError(f"${{{reference.text}}} needs a `matrix:`")
+        if reference.text not in parameters:
+            raise unknown("parameter", reference.text, parameters)
+        value = parameters[reference.text]
+        if waits:
+            return escape(as_text(value))
+        return value
+
+    if not waits:
+        return _join(parts, replacement)
+    # Escapes are undone by `fill`, which reads the text once more.
+    return MetricTemplate(text=str(_join(parts, replacement, escape_as="$${")))
+
+
+def _join(
+    parts: list[Part], replacement: Callable[[Reference], Any], *, escape_as: str = "${"
+) -> Any:
+    """The text with each reference replaced, and each escape written as `escape_as`.
+
+    The value itself where the text is one reference and nothing else.
+    """
+    values: list[Any] = []
+    for reference, literal in parts:
+        if reference is None:
+            values.append(literal.replace("$${", escape_as))
+        else:
+            values.append(replacement(reference))
+    if len(values) == 1 and not isinstance(values[0], _Unreplaced):
+        return values[0]
+    return "".join(map(as_text, values))
 
 
 def _metric(reference: Reference, metrics: Mapping[str, Any]) -> Any:
@@ -176,9 +197,12 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(item)
 
 
-def _map_texts(value: Any, change: Any) -> Any:
+def _map_texts(value: Any, change: Callable[[str], Any]) -> Any:
+    """The value with every text in it changed that may have a reference or an escape."""
     if isinstance(value, str):
-        return change(value) if "${" in value else value
+        if "${" not in value:
+            return value
+        return change(value)
     if isinstance(value, dict):
         return {key: _map_texts(item, change) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -186,9 +210,9 @@ def _map_texts(value: Any, change: Any) -> Any:
     return value
 
 
-def _tokens(text: str) -> list[tuple[Reference | None, str]]:
+def _parts(text: str) -> list[Part]:
     """The text in parts: references, and what stands between them with its escapes."""
-    parts: list[tuple[Reference | None, str]] = []
+    parts: list[Part] = []
     literal, position = "", 0
     for match in _TOKEN.finditer(text):
         literal += text[position : match.start()]
@@ -201,7 +225,10 @@ def _tokens(text: str) -> list[tuple[Reference | None, str]]:
             literal = ""
         parts.append((_reference(match), match[0]))
     literal += text[position:]
-    return [*parts, (None, literal)] if literal or not parts else parts
+    # An empty text is one empty part, so that it stays a text.
+    if literal or not parts:
+        parts.append((None, literal))
+    return parts
 
 
 def _reference(match: re.Match[str]) -> Reference:

@@ -1,15 +1,17 @@
-"""A change from a fork under the rules of the branch that it goes to: its steps and code, that
-branch's policy.
+"""A change from a fork under the rules of the branch that it goes to.
+
+Its steps and code are the change's, the policy is that branch's.
 """
 
 from __future__ import annotations
 
 import re
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from nbci.errors import Location, UsageError, nearest
+from nbci.errors import Location, UsageError, spelling_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,7 @@ def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
     UsageError for an agent or a container that it never asks for.
     """
     _refuse_other_places(change, policy)
+    steps = [_without_secrets(step, policy.fork_secrets) for step in change.steps]
     return replace(
         change,
         name=policy.name,
@@ -38,61 +41,67 @@ def under_policy(change: Pipeline, policy: Pipeline) -> Pipeline:
         fork_secrets=policy.fork_secrets,
         keep_going=policy.keep_going,
         run_timeout_seconds=policy.run_timeout_seconds,
-        steps=tuple(_without_secrets(step, policy.fork_secrets) for step in change.steps),
+        steps=tuple(steps),
     )
 
 
 def _without_secrets(step: Step, allowed: tuple[str, ...]) -> Step:
-    withheld = tuple(name for name in step.secrets if name not in allowed)
-    return replace(
-        step, secrets=tuple(name for name in step.secrets if name in allowed), withheld=withheld
-    )
+    given: list[str] = []
+    withheld: list[str] = []
+    for name in step.secrets:
+        if name in allowed:
+            given.append(name)
+        else:
+            withheld.append(name)
+    return replace(step, secrets=tuple(given), withheld=tuple(withheld))
 
 
 def _refuse_other_places(change: Pipeline, policy: Pipeline) -> None:
-    """Agents are lent, and images are started by a daemon that may do anything: neither is for
+    """UsageError for an agent or a container that no step of the policy asks for.
+
+    Agents are lent, and images are started by a daemon that may do anything: neither is for
     strangers to name.
     """
-    for kind, named in (("agent", _agent), ("container", _container)):
-        known = {name for step in policy.steps if (name := named(step)) is not None}
+    for kind in ("agent", "container"):
+        place_of = attrgetter(kind)
+        known = set(map(place_of, policy.steps)) - {None}
         for step in change.steps:
-            name = named(step)
-            if name is not None and name not in known:
-                close = nearest(name, known)
-                raise UsageError(
-                    f"step {step.name} asks for the {kind} {name!r}, and no step of the change's target branch does",
-                    hint=f"did you mean {close!r}?"
-                    if close
-                    else "a change from a fork runs where that branch runs",
-                    where=Location(step.notebook),
-                )
-
-
-def _agent(step: Step) -> str | None:
-    return step.agent
-
-
-def _container(step: Step) -> str | None:
-    return step.container
+            name = place_of(step)
+            if name is None or name in known:
+                continue
+            raise UsageError(
+                f"step {step.name} asks for the {kind} {name!r}, "
+                "and no step of the change's target branch does",
+                hint=spelling_hint(name, known, "a change from a fork runs where that branch runs"),
+                where=Location(step.notebook),
+            )
 
 
 def _parameters(change: Pipeline, policy: Pipeline) -> tuple[Parameter, ...]:
-    """The change's, but the policy's where a gate's condition, an agent or a container names them."""
-    deciding = {
-        parameter.name: parameter
-        for parameter in policy.params
-        if _is_named(parameter.name, policy)
-    }
-    kept = [deciding.pop(parameter.name, parameter) for parameter in change.params]
-    return (*kept, *deciding.values())
+    """The change's, but the policy's where one of its decisions names them.
+
+    Decisions are a gate's condition, an agent and a container.
+    """
+    deciding: dict[str, Parameter] = {}
+    for parameter in policy.params:
+        if _decides(parameter.name, policy):
+            deciding[parameter.name] = parameter
+    chosen = [deciding.pop(parameter.name, parameter) for parameter in change.params]
+    # What the change left out would else be missing where the policy names it.
+    return (*chosen, *deciding.values())
 
 
-def _is_named(name: str, policy: Pipeline) -> bool:
-    return any(re.search(rf"\b{re.escape(name)}\b", text) for text in _deciding_texts(policy))
+def _decides(name: str, policy: Pipeline) -> bool:
+    """Whether the policy names the parameter where it decides; too often rather than too rarely."""
+    word = re.compile(rf"\b{re.escape(name)}\b")
+    return any(map(word.search, _deciding_texts(policy)))
 
 
 def _deciding_texts(policy: Pipeline) -> Iterator[str]:
-    yield from (gate.when for gate in policy.gates if gate.when is not None)
-    yield from (
-        text for step in policy.steps for text in (step.agent, step.container) if text is not None
-    )
+    for gate in policy.gates:
+        if gate.when is not None:
+            yield gate.when
+    for step in policy.steps:
+        for text in (step.agent, step.container):
+            if text is not None:
+                yield text

@@ -1,5 +1,4 @@
-"""Formulas: a small part of Python's expressions as values, read with Python's parser and never run
-by it.
+"""Formulas: a small part of Python's expressions, parsed by Python and never run by it.
 
 One grammar for conditions of `when:`, for gates over several metrics and for searches: names,
 numbers, texts and lists with `== != < <= > >= in`, `and`, `or`, `not`, `+ - * / %`. A name may be
@@ -22,14 +21,17 @@ from nbci.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+# Formulas come from files of strangers (forks): Python's parser and the walks below recurse.
 MAX_LENGTH = 1000
 MAX_DEPTH = 100
 ALLOWED = "compare names, numbers, text and lists with == != < <= > >= in, and, or, not, + - * / %"
 UNDECIDABLE = (TypeError, ArithmeticError, ValueError, RecursionError)
-"""What `evaluate` raises where the values do not fit: text compared with a number, a division by
-zero.
+"""What `evaluate` raises where the values do not fit.
+
+For example, text is compared with a number, or a number is divided by zero.
 """
 
+# Texts in quotes are found first, so that nothing in them is taken for a name.
 _QUOTED_OR_NAME = re.compile(
     r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*" | (?<!\$)\$\{\s*([^{}'"]*[^{}'"\s])\s*\}"""
     r"""| (?<![\w.])([a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(?:\.\w+)*)""",
@@ -37,7 +39,7 @@ _QUOTED_OR_NAME = re.compile(
 )
 _PLAIN_NAME = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*\Z")
 _FULL_NAME = re.compile(r"[a-z0-9_][a-z0-9_/-]*:[A-Za-z_]\w*(\.\w+)*\Z", re.ASCII)
-_KEYWORDS = {"and", "or", "not", "in", "is", "if", "else", "True", "False", "None"}
+_KEYWORDS = frozenset(("and", "or", "not", "in", "is", "if", "else", "True", "False", "None"))
 
 ComparisonWord = Literal["==", "!=", "<", "<=", ">", ">=", "is", "is not", "in", "not in"]
 ArithmeticWord = Literal["+", "-", "*", "/", "%"]
@@ -126,7 +128,8 @@ def parse(text: str, kind: str = "condition") -> Formula:
         raise UsageError(f"this {kind} is longer than {MAX_LENGTH} characters")
     reader = _Reader(text, kind)
     try:
-        with warnings.catch_warnings(action="ignore"):  # of invalid escapes in texts
+        # Python warns of invalid escapes in texts, which regular expressions are full of.
+        with warnings.catch_warnings(action="ignore"):
             tree = ast.parse(reader.plain, mode="eval").body
         return reader.formula(tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -134,21 +137,23 @@ def parse(text: str, kind: str = "condition") -> Formula:
 
 
 class _Reader:
-    """Turns Python's syntax tree into a formula; names that Python does not have are put in for the
-    time being.
+    """Turns Python's syntax tree into a formula.
+
+    Names that Python does not have, such as `step:metric`, have stand-ins while it parses.
     """
 
     def __init__(self, text: str, kind: str) -> None:
         self.text = text
         self.kind = kind
         self.depth = 0
+        # Stand-ins must not be names that the text has.
         self.prefix = "_name"
         while self.prefix in text:
             self.prefix += "_"
         self.names: dict[str, str] = {}
-        self.plain = _QUOTED_OR_NAME.sub(self._replaced, text).strip()
+        self.plain = _QUOTED_OR_NAME.sub(self._stand_in, text).strip()
 
-    def _replaced(self, match: re.Match[str]) -> str:
+    def _stand_in(self, match: re.Match[str]) -> str:
         name = match[1] or match[2]
         if name is None:
             return match[0]
@@ -157,9 +162,7 @@ class _Reader:
         return stand_in
 
     def formula(self, node: ast.expr) -> Formula:
-        """The node as a formula; ValueError where it is nested so deep that no walk through it
-        would end well.
-        """
+        """The node as a formula; ValueError where it is nested too deep to be walked through."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise ValueError("nested too deep")
@@ -179,26 +182,25 @@ class _Reader:
                 return Listing(items=tuple(map(self.formula, items)))
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return Unary(op="not", operand=self.formula(operand))
-            case ast.UnaryOp(op=ast.USub() | ast.UAdd() as sign, operand=operand):
-                return Unary(
-                    op="-" if isinstance(sign, ast.USub) else "+", operand=self.formula(operand)
-                )
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                return Unary(op="-", operand=self.formula(operand))
+            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
+                return Unary(op="+", operand=self.formula(operand))
             case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC_WORDS:
                 return Arithmetic(
                     op=_ARITHMETIC_WORDS[type(op)],
                     left=self.formula(left),
                     right=self.formula(right),
                 )
-            case ast.BoolOp(op=joint, values=operands):
-                word: Literal["and", "or"] = "and" if isinstance(joint, ast.And) else "or"
-                return Combination(op=word, operands=tuple(map(self.formula, operands)))
+            case ast.BoolOp(op=ast.And(), values=operands):
+                return Combination(op="and", operands=tuple(map(self.formula, operands)))
+            case ast.BoolOp(op=ast.Or(), values=operands):
+                return Combination(op="or", operands=tuple(map(self.formula, operands)))
             case ast.Compare(left=left, ops=ops, comparators=others):
-                pairs = zip(ops, others, strict=True)
-                rest = tuple(
-                    (_COMPARISON_WORDS[type(op)], self.formula(other)) for op, other in pairs
-                )
+                words = [_COMPARISON_WORDS[type(op)] for op in ops]
+                rest = tuple(zip(words, map(self.formula, others), strict=True))
                 return Comparison(first=self.formula(left), rest=rest)
-        raise self._refused(node)
+        raise self._refusal(node)
 
     def _name(self, node: ast.expr) -> str:
         match node:
@@ -206,12 +208,13 @@ class _Reader:
                 return self.names.get(name, name)
             case ast.Attribute(value=ast.Name() | ast.Attribute() as inner, attr=attr):
                 return f"{self._name(inner)}.{attr}"
-        raise self._refused(node)
+        raise self._refusal(node)
 
-    def _refused(self, node: ast.expr) -> UsageError:
-        shown = re.sub(
-            rf"{self.prefix}\d+_", lambda match: f"${{{self.names[match[0]]}}}", ast.unparse(node)
-        )
+    def _refusal(self, node: ast.expr) -> UsageError:
+        def name(match: re.Match[str]) -> str:
+            return f"${{{self.names[match[0]]}}}"
+
+        shown = re.sub(rf"{self.prefix}\d+_", name, ast.unparse(node))
         return UsageError(
             f"{shown!r} is not allowed in the {self.kind} {self.text!r}", hint=ALLOWED
         )
@@ -244,15 +247,17 @@ def evaluate(
             return any(value(operand) for operand in operands)
         case Unary(op="not", operand=operand):
             return not value(operand)
-        case Unary(op=sign, operand=operand):
-            return -value(operand) if sign == "-" else +value(operand)
+        case Unary(op="-", operand=operand):
+            return -value(operand)
+        case Unary(operand=operand):
+            return +value(operand)
         case Comparison():
-            return _compared(formula, value)
+            return _compare(formula, value)
         case Arithmetic(op=op, left=left, right=right):
-            return _calculated(op, value(left), value(right))
+            return _calculate(op, value(left), value(right))
 
 
-def _compared(comparison: Comparison, value: Callable[[Formula], Any]) -> bool:
+def _compare(comparison: Comparison, value: Callable[[Formula], Any]) -> bool:
     left = value(comparison.first)
     for word, operand in comparison.rest:
         right = value(operand)
@@ -262,10 +267,12 @@ def _compared(comparison: Comparison, value: Callable[[Formula], Any]) -> bool:
     return True
 
 
-def _calculated(op: ArithmeticWord, left: Any, right: Any) -> Any:
-    """Arithmetic on numbers, `+` on texts; nothing that could fill the memory."""
-    numbers = all(isinstance(side, int | float) for side in (left, right))
-    if not numbers and not (op == "+" and isinstance(left, str) and isinstance(right, str)):
+def _calculate(op: ArithmeticWord, left: Any, right: Any) -> Any:
+    """Arithmetic on numbers, `+` on texts."""
+    are_numbers = isinstance(left, int | float) and isinstance(right, int | float)
+    are_texts = isinstance(left, str) and isinstance(right, str)
+    # A text times a number, or a list plus itself again and again, could fill the memory.
+    if not are_numbers and not (op == "+" and are_texts):
         raise TypeError("arithmetic is for numbers, `+` also joins texts")
     return _ARITHMETIC[op](left, right)
 
@@ -273,17 +280,22 @@ def _calculated(op: ArithmeticWord, left: Any, right: Any) -> Any:
 def parts(formula: Formula) -> Iterator[Formula]:
     """The formula and every formula in it, in the order that they are written."""
     yield formula
+    for inner in _operands(formula):
+        yield from parts(inner)
+
+
+def _operands(formula: Formula) -> tuple[Formula, ...]:
     match formula:
-        case Listing(items=inner) | Combination(operands=inner):
-            yield from (part for item in inner for part in parts(item))
+        case Listing(items=operands) | Combination(operands=operands):
+            return operands
         case Unary(operand=operand):
-            yield from parts(operand)
+            return (operand,)
         case Arithmetic(left=left, right=right):
-            yield from parts(left)
-            yield from parts(right)
+            return (left, right)
         case Comparison(first=first, rest=rest):
-            yield from parts(first)
-            yield from (part for _, operand in rest for part in parts(operand))
+            return (first, *(operand for _, operand in rest))
+        case _:
+            return ()
 
 
 def names(formula: Formula) -> tuple[str, ...]:
@@ -302,34 +314,51 @@ def is_yes_or_no(formula: Formula) -> bool:
             return False
 
 
-def printed(formula: Formula) -> str:
+def formula_text(formula: Formula) -> str:
     """The formula as text, which `parse` reads as the same formula."""
     match formula:
         case Constant(value=value):
-            return repr(value).replace("inf", "1e999") if isinstance(value, float) else repr(value)
+            return _constant_text(value)
         case Name(name=name):
-            return _printed_name(name)
+            return _name_text(name)
         case Listing(items=items):
-            return f"[{', '.join(map(printed, items))}]"
+            return f"[{', '.join(map(formula_text, items))}]"
+        case Unary(op="not", operand=operand):
+            return f"not {_operand_text(operand)}"
         case Unary(op=op, operand=operand):
-            return f"not {_inner(operand)}" if op == "not" else f"{op}{_inner(operand)}"
+            return f"{op}{_operand_text(operand)}"
         case Arithmetic(op=op, left=left, right=right):
-            return f"{_inner(left)} {op} {_inner(right)}"
+            return f"{_operand_text(left)} {op} {_operand_text(right)}"
         case Combination(op=op, operands=operands):
-            return f" {op} ".join(map(_inner, operands))
+            return f" {op} ".join(map(_operand_text, operands))
         case Comparison(first=first, rest=rest):
-            return " ".join(
-                (_inner(first), *(f"{word} {_inner(operand)}" for word, operand in rest))
-            )
+            text = _operand_text(first)
+            for word, operand in rest:
+                text += f" {word} {_operand_text(operand)}"
+            return text
 
 
-def _inner(formula: Formula) -> str:
-    text = printed(formula)
-    return text if isinstance(formula, Constant | Name | Listing) else f"({text})"
+def _constant_text(value: bool | int | float | str | None) -> str:
+    # Python prints infinity as a name; this number is too large, so it is read as infinity.
+    if isinstance(value, float):
+        return repr(value).replace("inf", "1e999")
+    return repr(value)
 
 
-def _printed_name(name: str) -> str:
-    plain = _FULL_NAME.match(name) or (
-        _PLAIN_NAME.match(name) and not set(name.split(".")) & _KEYWORDS
-    )
-    return name if plain and name.isascii() else f"${{{name}}}"
+def _operand_text(formula: Formula) -> str:
+    """In parentheses unless they change nothing: what binds tighter need not be known then."""
+    text = formula_text(formula)
+    if isinstance(formula, Constant | Name | Listing):
+        return text
+    return f"({text})"
+
+
+def _name_text(name: str) -> str:
+    if name.isascii() and (_FULL_NAME.match(name) or _is_plain(name)):
+        return name
+    return f"${{{name}}}"
+
+
+def _is_plain(name: str) -> bool:
+    """Whether Python's parser takes it for a name, or attributes of one."""
+    return _PLAIN_NAME.match(name) is not None and _KEYWORDS.isdisjoint(name.split("."))

@@ -9,40 +9,52 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
-from nbci.errors import Location, UsageError, nearest
+from nbci.errors import Location, UsageError, nearest, spelling_suffix
 from nbci.pipeline.conditions import check_condition
 from nbci.pipeline.formulas import is_yes_or_no, names, parse
 from nbci.pipeline.metric_names import meant_by, short_name, step_of
 from nbci.pipeline.nodes import located
 from nbci.pipeline.paths import project_path
-from nbci.pipeline.rules import BASELINES, DeclaredMetric, Gate, Tolerance, declared_for, shown
+from nbci.pipeline.rules import (
+    BASELINES,
+    DeclaredMetric,
+    Gate,
+    Tolerance,
+    declared_for,
+    number_text,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from nbci.pipeline.document import Document
 
 _BOUNDS = ("at_least", "at_most", "between", "equals", "max_drop", "max_rise", "within")
+_BETTER = {"up": "higher", "down": "lower"}
+_GOOD_DIRECTION = {"max_drop": "up", "max_rise": "down"}
+"""Which way a metric must be better for a rule that limits the other way."""
 _PERCENT = re.compile(r"\s*(\d+(?:\.\d+)?)\s*%\s*\Z")
 
 
 def read_metrics(document: Document) -> dict[str, DeclaredMetric]:
     """What the file declares of metrics."""
-    return {
-        name: DeclaredMetric(**(said or {}))
-        for name, said in document.data.get("metrics", {}).items()
-    }
+    declared = {}
+    for name, fields in document.data.get("metrics", {}).items():
+        # An entry without fields is null: the metric exists, and that is all.
+        declared[name] = DeclaredMetric(**(fields or {}))
+    return declared
 
 
 def read_gates(document: Document, declared: Mapping[str, DeclaredMetric]) -> tuple[Gate, ...]:
     """The gates of the file, each sound in itself and none at odds with another."""
     gates: list[Gate] = []
-    for index, said in enumerate(document.data.get("gates", ())):
-        gate = _Reader(document, index, said, declared).gate()
+    for index, fields in enumerate(document.data.get("gates", ())):
+        gate = _Reader(document, index, fields, declared).gate()
         taken = [other.name for other in gates]
         if gate.name in taken:
             raise UsageError(
-                f"gate {index + 1} has the name of gate {taken.index(gate.name) + 1}, {gate.name!r}",
+                f"gate {index + 1} has the name of gate {taken.index(gate.name) + 1}, "
+                f"{gate.name!r}",
                 hint="names tell gates apart: give one of them another `name:`",
                 where=document.where("gates", index),
             )
@@ -54,17 +66,21 @@ def read_gates(document: Document, declared: Mapping[str, DeclaredMetric]) -> tu
 
 def gate_places(document: Document) -> tuple[Location, ...]:
     """Where each gate names what it judges."""
-    return tuple(
-        document.where("gates", index, "expr" if "expr" in said else "metric")
-        for index, said in enumerate(document.data.get("gates", ()))
-    )
+    places = []
+    for index, fields in enumerate(document.data.get("gates", ())):
+        key = "metric"
+        if "expr" in fields:
+            key = "expr"
+        places.append(document.where("gates", index, key))
+    return tuple(places)
 
 
 def check_gates(
     document: Document, gates: Sequence[Gate], parameters: Mapping[str, Any], steps: Collection[str]
 ) -> None:
-    """What they name besides metrics is there: parameters in `when`, steps in full names (`steps`
-    holds nodes, too).
+    """UsageError where a gate's `when` names no parameter, or the full name of a metric no step.
+
+    `steps` has the names of nodes, too.
     """
     for index, gate in enumerate(gates):
         if gate.when is not None:
@@ -72,58 +88,69 @@ def check_gates(
                 check_condition(gate.when, parameters, {})
         for name in judged_names(gate):
             step = step_of(name)
-            if step is not None and step not in steps:
-                close = nearest(step, steps)
-                raise UsageError(
-                    f"gate {index + 1} judges {name}, but there is no step {step!r}",
-                    hint=f"did you mean {close}:{short_name(name)}?"
-                    if close
-                    else f"steps: {', '.join(steps)}",
-                    where=gate_places(document)[index],
-                )
+            if step is None or step in steps:
+                continue
+            close = nearest(step, steps)
+            hint = f"steps: {', '.join(steps)}"
+            if close:
+                hint = f"did you mean {close}:{short_name(name)}?"
+            raise UsageError(
+                f"gate {index + 1} judges {name}, but there is no step {step!r}",
+                hint=hint,
+                where=gate_places(document)[index],
+            )
 
 
 def judged_names(gate: Gate) -> tuple[str, ...]:
     """The metrics that the gate judges, as it names them."""
-    return names(parse(gate.expr, "gate")) if gate.expr is not None else (str(gate.metric),)
+    if gate.expr is not None:
+        return names(parse(gate.expr, "gate"))
+    return (str(gate.metric),)
 
 
 def refuse_contradictions(
     gates: Sequence[Gate], places: Sequence[Location], full: Mapping[str, str]
 ) -> None:
-    """UsageError for two gates over one metric that no value satisfies; `full` is what short names
-    stand for.
+    """UsageError for two gates over one metric that no value satisfies.
+
+    `full` is what short names stand for.
     """
     for at, gate in enumerate(gates):
-        for before in range(at):
-            other = gates[before]
-            same = gate.metric is not None and other.metric is not None
-            same = same and full.get(str(gate.metric), gate.metric) == full.get(
-                str(other.metric), other.metric
-            )
-            if same and gate.when == other.when and _is_empty(*_interval(gate, other)):
+        for before, other in enumerate(gates[:at]):
+            # Gates under different conditions may never be judged together.
+            if gate.when != other.when or not _same_metric(gate, other, full):
+                continue
+            if _is_empty(*_interval(gate, other)):
                 raise UsageError(
                     f"no value of {gate.metric} passes both gate {before + 1} ({other.asked}) "
                     f"and gate {at + 1} ({gate.asked})",
-                    hint="change one of the bounds, or give the gates different conditions with `when:`",
+                    hint="change one of the bounds, "
+                    "or give the gates different conditions with `when:`",
                     where=places[at],
                 )
+
+
+def _same_metric(gate: Gate, other: Gate, full: Mapping[str, str]) -> bool:
+    if gate.metric is None or other.metric is None:
+        return False
+    return full.get(gate.metric, gate.metric) == full.get(other.metric, other.metric)
 
 
 def check_known(
     gates: Sequence[Gate], places: Sequence[Location], known: Collection[str], *, certain: bool
 ) -> tuple[str, ...]:
-    """Warnings for metrics that may not come to be; UsageError where a name means several, or is
-    `certain`ly none.
+    """Warnings for metrics that may not come to be.
 
     `known` holds what steps will measure, by full names, and what the pipeline declares.
+    UsageError where a name means several of them, or is `certain`ly none.
     """
     warnings = []
     full: dict[str, str] = {}
     for at, gate in enumerate(gates):
         for name in judged_names(gate):
             meant = meant_by(name, known)
-            meant = tuple(other for other in meant if step_of(other)) or meant
+            # What a step measures comes before a declaration of the same short name.
+            meant = tuple(filter(step_of, meant)) or meant
             if len(meant) == 1:
                 full[name] = meant[0]
             elif meant:
@@ -133,81 +160,86 @@ def check_known(
                     where=places[at],
                 )
             else:
-                warnings.append(_unknown(at, name, places[at], known, certain=certain))
+                warnings.append(_unknown_metric(at, name, places[at], known, certain=certain))
     refuse_contradictions(gates, places, full)
     return tuple(warnings)
 
 
-def _unknown(at: int, name: str, where: Location, known: Collection[str], *, certain: bool) -> str:
-    close = nearest(name, {*known, *map(short_name, known)})
-    meant = f" (did you mean {close!r}?)" if close else ""
-    said = f"gate {at + 1} judges the metric {name!r}, which no step is seen to measure{meant}"
+def _unknown_metric(
+    at: int, name: str, where: Location, known: Collection[str], *, certain: bool
+) -> str:
+    """A warning, which is an error where it is certain what steps measure."""
+    suffix = spelling_suffix(name, {*known, *map(short_name, known)})
+    message = f"gate {at + 1} judges the metric {name!r}, which no step is seen to measure{suffix}"
     if not certain:
-        return f"{where}: {said}"
-    listed = (
-        f"the metrics are {', '.join(known)}" if known else "print it in a cell tagged `metrics`"
-    )
+        return f"{where}: {message}"
+    remedy = "print it in a cell tagged `metrics`"
+    if known:
+        remedy = f"the metrics are {', '.join(known)}"
     raise UsageError(
-        said,
-        hint=f"{listed}; one that comes about in another way is declared in `metrics:`",
+        message,
+        hint=f"{remedy}; one that comes about in another way is declared in `metrics:`",
         where=where,
     )
 
 
-def _word(said: Mapping[str, Any], key: str, default: str) -> Any:
-    """One of the words that the schema allows; interned, so that msgspec sees a default, and a plan
-    has one JSON.
-    """
-    return intern(said.get(key, default))
+def _word(fields: Mapping[str, Any], key: str, default: str) -> Any:
+    """One of the words that the schema allows, interned."""
+    # msgspec leaves out a default only if it is the same object, and a plan has one JSON.
+    return intern(fields.get(key, default))
 
 
 class _Reader:
-    """One gate of the file."""
+    """Reads one gate of the file."""
 
     def __init__(
         self,
         document: Document,
         index: int,
-        said: Mapping[str, Any],
+        fields: Mapping[str, Any],
         declared: Mapping[str, DeclaredMetric],
     ) -> None:
         self.document = document
         self.index = index
-        self.said = said
+        self.fields = fields
         self.declared = declared
 
     def gate(self) -> Gate:
         """The gate; UsageError for what makes no sense."""
-        said = self.said
-        low, high = said.get("between", (None, None))
+        fields = self.fields
+        low, high = fields.get("between", (None, None))
+        when = None
+        if "when" in fields:
+            when = str(fields["when"])  # YAML reads `when: true` as a truth value
         gate = Gate(
-            name=said.get("name", ""),
-            metric=said.get("metric"),
-            expr=said.get("expr"),
-            at_least=_tighter(max, said.get("at_least"), low),
-            at_most=_tighter(min, said.get("at_most"), high),
-            equals=_float(said.get("equals")),
+            name=fields.get("name", ""),
+            metric=fields.get("metric"),
+            expr=fields.get("expr"),
+            at_least=_tighter(max, fields.get("at_least"), low),
+            at_most=_tighter(min, fields.get("at_most"), high),
+            equals=_tighter(max, fields.get("equals")),
             baseline=self._baseline(),
             max_drop=self._tolerance("max_drop"),
             max_rise=self._tolerance("max_rise"),
             within=self._tolerance("within"),
-            severity=_word(said, "severity", "fail"),
-            when=str(said["when"]) if "when" in said else None,
-            first_run=_word(said, "first_run", "pass"),
-            missing=_word(said, "missing", "fail"),
-            description=said.get("description"),
+            severity=_word(fields, "severity", "fail"),
+            when=when,
+            first_run=_word(fields, "first_run", "pass"),
+            missing=_word(fields, "missing", "fail"),
+            description=fields.get("description"),
         )
         if gate.expr is not None:
             self._check_expression(gate.expr)
         else:
             self._check_bounds(gate)
+            self._check_baseline(gate)
             self._check_direction(gate)
-        return _named(gate)
+        return _with_name(gate)
 
     def _check_expression(self, text: str) -> None:
         for key in ("metric", *_BOUNDS, "baseline", "first_run"):
-            if key in self.said:
-                raise self._wrong(f"`{key}` does not go with `expr`", key, "write two gates")
+            if key in self.fields:
+                raise self._error(f"`{key}` does not go with `expr`", key, "write two gates")
         with located(self.document.where, "gates", self.index, "expr"):
             formula = parse(text, "gate")
             if not names(formula):
@@ -219,131 +251,144 @@ class _Reader:
                 )
 
     def _check_bounds(self, gate: Gate) -> None:
-        given = [key for key in _BOUNDS if key in self.said]
-        if not given:
-            raise self._wrong(
+        bounds = {key: self.fields[key] for key in _BOUNDS if key in self.fields}
+        if not bounds:
+            raise self._error(
                 f"the gate asks nothing of {gate.metric}",
                 "metric",
                 f"add one of {', '.join(_BOUNDS)}",
             )
-        for key in given:
-            value = self.said[key]
-            if any(
-                isinstance(number, float) and not math.isfinite(number) for number in _listed(value)
-            ):
-                raise self._wrong(f"{key}: {value} is no bound", key, "write a finite number")
-        if "between" in self.said and self.said["between"][0] > self.said["between"][1]:
-            low, high = map(shown, self.said["between"])
-            raise self._wrong(
+        for key, value in bounds.items():
+            if not _is_finite(value):
+                raise self._error(f"{key}: {value} is no bound", key, "write a finite number")
+        if "between" in bounds and bounds["between"][0] > bounds["between"][1]:
+            low, high = map(number_text, bounds["between"])
+            raise self._error(
                 f"between: {low} is more than {high}", "between", f"write [{high}, {low}]"
             )
         if _is_empty(*_interval(gate)):
-            raise self._wrong(
-                f"no value of {gate.metric} is all of this: {self._bounds(given)}", given[-1], None
-            )
+            *_, last = bounds
+            shown = ", ".join(f"{key} {value}" for key, value in bounds.items())
+            raise self._error(f"no value of {gate.metric} is all of this: {shown}", last, None)
 
-    def _bounds(self, given: Sequence[str]) -> str:
-        return ", ".join(f"{key} {self.said[key]}" for key in given)
-
-    def _check_direction(self, gate: Gate) -> None:
-        moves = [key for key in ("max_drop", "max_rise") if key in self.said]
-        against = [key for key in (*moves, "within") if key in self.said]
-        if against and gate.baseline is None:
-            raise self._wrong(
-                f"`{against[0]}` compares with a baseline", against[0], "add `baseline: champion`"
+    def _check_baseline(self, gate: Gate) -> None:
+        """A rule about a move needs a baseline, and a baseline such a rule."""
+        comparing = [key for key in ("max_drop", "max_rise", "within") if key in self.fields]
+        if comparing and gate.baseline is None:
+            raise self._error(
+                f"`{comparing[0]}` compares with a baseline",
+                comparing[0],
+                "add `baseline: champion`",
             )
+        if comparing:
+            return
         for key in ("baseline", "first_run"):
-            if key in self.said and not against:
-                raise self._wrong(
+            if key in self.fields:
+                raise self._error(
                     f"`{key}` goes with `max_drop`, `max_rise` or `within`",
                     key,
                     "say how far the metric may move",
                 )
+
+    def _check_direction(self, gate: Gate) -> None:
+        """A rule for one direction only needs to be the rule for the bad direction."""
+        moves = [key for key in _GOOD_DIRECTION if key in self.fields]
         if len(moves) != 1:
             return
-        wanted = "up" if moves[0] == "max_drop" else "down"
+        move = moves[0]
+        wanted = _GOOD_DIRECTION[move]
         direction = declared_for(str(gate.metric), self.declared).direction
-        short = short_name(str(gate.metric))
         if direction is None:
-            hint = f"declare it: `metrics: {{{short}: {{direction: {wanted}}}}}`"
-            raise self._wrong(
-                f"`{moves[0]}` needs to know which way {gate.metric} is better", moves[0], hint
+            short = short_name(str(gate.metric))
+            raise self._error(
+                f"`{move}` needs to know which way {gate.metric} is better",
+                move,
+                f"declare it: `metrics: {{{short}: {{direction: {wanted}}}}}`",
             )
         if direction != wanted:
-            other = "max_rise" if wanted == "up" else "max_drop"
-            better = "higher" if direction == "up" else "lower"
-            raise self._wrong(
-                f"`{moves[0]}` limits the good direction: {better} is better for {gate.metric}",
-                moves[0],
+            (other,) = _GOOD_DIRECTION.keys() - {move}
+            raise self._error(
+                f"`{move}` limits the good direction: "
+                f"{_BETTER[direction]} is better for {gate.metric}",
+                move,
                 f"did you mean {other!r}? With both, the metric stays within a band",
             )
 
     def _baseline(self) -> str | None:
-        text = self.said.get("baseline")
+        text = self.fields.get("baseline")
         if text is None:
             return None
         kind, colon, rest = str(text).partition(":")
-        if (
-            kind not in BASELINES
-            or (colon and not rest.strip())
-            or (kind != "champion" and not colon)
-        ):
-            close = nearest(kind, BASELINES)
-            meant = f" (did you mean {close!r}?)" if close and close != kind else ""
+        name = rest.strip()
+        # Only the champion has a meaning without a name: the model's own.
+        needs_name = bool(colon) or kind != "champion"
+        if kind not in BASELINES or (needs_name and not name):
+            suffix = ""
+            if kind not in BASELINES:
+                suffix = spelling_suffix(kind, BASELINES)
             hint = "write champion, champion:MODEL, run:ID, rev:GIT_REVISION or file:PATH"
-            raise self._wrong(f"unknown baseline {text!r}{meant}", "baseline", hint)
+            raise self._error(f"unknown baseline {text!r}{suffix}", "baseline", hint)
         if kind == "file":
-            path = project_path(
-                rest.strip(), ".", self.document.where("gates", self.index, "baseline")
-            )
-            return f"file:{path}"
-        return f"{kind}:{rest.strip()}" if colon else kind
+            where = self.document.where("gates", self.index, "baseline")
+            name = project_path(name, ".", where)
+        if not colon:
+            return kind
+        return f"{kind}:{name}"
 
     def _tolerance(self, key: str) -> Tolerance | None:
-        value = self.said.get(key)
+        value = self.fields.get(key)
         if value is None:
             return None
         if not isinstance(value, str):
             return Tolerance(amount=float(value))
         percent = _PERCENT.match(value)
         if percent is None:
-            raise self._wrong(
+            raise self._error(
                 f"{key}: {value!r} is no distance", key, "write 0.01, or 2% of the baseline"
             )
         return Tolerance(amount=float(percent[1]), percent=True)
 
-    def _wrong(self, message: str, key: str, hint: str | None) -> UsageError:
+    def _error(self, message: str, key: str, hint: str | None) -> UsageError:
         where = self.document.where("gates", self.index, key)
         return UsageError(f"{message}, in gate {self.index + 1}", hint=hint, where=where)
 
 
-def _named(gate: Gate) -> Gate:
+def _with_name(gate: Gate) -> Gate:
     if gate.name:
         return gate
-    return replace(
-        gate, name=gate.asked if gate.expr is not None else f"{gate.metric} {gate.asked}"
-    )
+    if gate.expr is not None:
+        return replace(gate, name=gate.asked)
+    return replace(gate, name=f"{gate.metric} {gate.asked}")
 
 
 def _interval(*gates: Gate) -> tuple[float, float]:
     """What is left of the numbers when all the gates' fixed bounds hold."""
-    lows = [bound for gate in gates for bound in (gate.at_least, gate.equals) if bound is not None]
-    highs = [bound for gate in gates for bound in (gate.at_most, gate.equals) if bound is not None]
-    return max(lows, default=-math.inf), min(highs, default=math.inf)
+    low, high = -math.inf, math.inf
+    for gate in gates:
+        for bound in (gate.at_least, gate.equals):
+            if bound is not None:
+                low = max(low, bound)
+        for bound in (gate.at_most, gate.equals):
+            if bound is not None:
+                high = min(high, bound)
+    return low, high
 
 
 def _is_empty(low: float, high: float) -> bool:
     return low > high
 
 
-def _tighter(choose: Any, *bounds: float | None) -> float | None:
+def _tighter(choose: Callable[[Iterable[float]], float], *bounds: float | None) -> float | None:
+    """The bound that leaves less, as a float: 1 and 1.0 are one plan."""
     given = [float(bound) for bound in bounds if bound is not None]
-    return choose(given) if given else None
+    if not given:
+        return None
+    return choose(given)
 
 
-def _float(number: float | None) -> float | None:
-    return None if number is None else float(number)
-
-
-def _listed(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, list) else [value]
+def _is_finite(bound: Any) -> bool:
+    """Whether a number, or both of `between`, are finite; percentages are text and always are."""
+    numbers = [bound]
+    if isinstance(bound, list):
+        numbers = bound
+    return not any(isinstance(number, float) and not math.isfinite(number) for number in numbers)

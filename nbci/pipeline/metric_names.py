@@ -16,19 +16,24 @@ def short_name(name: str) -> str:
 def step_of(name: str) -> str | None:
     """The step that a full name names, or the node that expands into it."""
     step, colon, _ = name.partition(":")
-    return step if colon else None
+    if not colon:
+        return None
+    return step
 
 
 def meant_by(name: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The full names that the name can mean: itself, that metric of a node's steps, that metric of
-    any step.
+    """The full names that the name can mean.
+
+    These are itself, that metric of a node's steps, or that metric of any step.
     """
     listed = tuple(known)
     if name in listed:
         return (name,)
     step, short = step_of(name), short_name(name)
-    if step is None:
-        return tuple(full for full in listed if short_name(full) == short)
+    # The steps of a node are named NODE/STEP.
+    steps_begin_with = ""
+    if step is not None:
+        steps_begin_with = f"{step}/"
     return tuple(
-        full for full in listed if full.startswith(f"{step}/") and short_name(full) == short
+        full for full in listed if full.startswith(steps_begin_with) and short_name(full) == short
     )

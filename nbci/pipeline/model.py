@@ -22,7 +22,7 @@ NO_DEFAULTS = CellTags()
 
 
 class Blocks(Struct, frozen=True, kw_only=True):
-    """The cells of a notebook that belong to no single step, by their numbers, in notebook order."""
+    """The numbers of a notebook's cells that belong to no single step, in notebook order."""
 
     parameters: tuple[int, ...] = ()
     imports: tuple[int, ...] = ()
@@ -72,10 +72,11 @@ class Step(Struct, frozen=True, kw_only=True):
     @property
     def wants_gpu(self) -> bool:
         """Whether the step asks for a GPU: its agent is, or names among others, `gpu`."""
-        return (
-            self.agent is not None
-            and "gpu" in self.agent.replace("&", " ").replace("(", " ").split()
-        )
+        if self.agent is None:
+            return False
+        # An agent may be an expression of Jenkins over labels, such as `linux && gpu`.
+        labels = self.agent.replace("&", " ").replace("(", " ").split()
+        return "gpu" in labels
 
 
 class Reference(Struct, frozen=True, kw_only=True):
@@ -111,12 +112,11 @@ class TaggedNotebook(Struct, frozen=True, kw_only=True):
 
 
 class Pipeline(Struct, frozen=True, kw_only=True):
-    """Steps, parameters and rules, from one notebook or from a pipeline file; `target` is the path
-    it came from.
+    """Steps, parameters and rules, from one notebook or from a pipeline file.
 
-    `notebooks` holds every notebook that a step runs, by its path relative to the project's root.
-    `fork_secrets` are those that steps get in builds of forks, too. `names` are variables that its
-    kernels bring along.
+    `target` is the path that it came from. `notebooks` holds every notebook that a step runs, by
+    its path relative to the project's root. `fork_secrets` are those that steps get in builds of
+    forks, too. `names` are variables that its kernels bring along.
     """
 
     name: str

@@ -1,6 +1,4 @@
-"""A model as the pipeline file declares it: which files it is, what it takes and answers, where it
-may be promoted.
-"""
+"""A model as the pipeline file declares it: its files, its signature, where it may be promoted."""
 
 from __future__ import annotations
 
@@ -37,16 +35,22 @@ class Tensor(Struct, frozen=True, kw_only=True):
     shape: tuple[int | str | None, ...]
 
     def __str__(self) -> str:
-        return f"{self.name}: {self.dtype}[{', '.join('?' if size is None else str(size) for size in self.shape)}]"
+        sizes = ["?" if size is None else str(size) for size in self.shape]
+        return f"{self.name}: {self.dtype}[{', '.join(sizes)}]"
 
     def fits(self, other: Tensor) -> bool:
-        """Whether the two can be the same: names and dtypes equal, sizes equal where both are
-        known.
+        """Whether the two can be the same.
+
+        Names and dtypes are equal, and sizes where both are known.
         """
-        pairs = zip(self.shape, other.shape, strict=False)
-        return (
-            (self.name, self.dtype, len(self.shape)) == (other.name, other.dtype, len(other.shape))
-        ) and all(one == two for one, two in pairs if isinstance(one, int) and isinstance(two, int))
+        if (self.name, self.dtype) != (other.name, other.dtype):
+            return False
+        if len(self.shape) != len(other.shape):
+            return False
+        for one, two in zip(self.shape, other.shape, strict=True):
+            if isinstance(one, int) and isinstance(two, int) and one != two:
+                return False
+        return True
 
 
 class Signature(Struct, frozen=True, kw_only=True):
@@ -88,15 +92,16 @@ def models_of(declared: Mapping[str, Mapping[str, Any]] | None) -> tuple[Model, 
 def _model(name: str, fields: Mapping[str, Any]) -> Model:
     paths = tuple(fields.get("paths") or (fields["path"],))
     signature = fields.get("signature")
+    # A text is the path of a file that is read when the model is promoted.
+    if signature is not None and not isinstance(signature, str):
+        signature = signature_of(signature, name)
     return Model(
         name=name,
         paths=paths,
         stage=fields.get("stage"),
         branches=tuple(fields.get("branches", ())),
         framework=fields.get("framework") or _framework(paths),
-        signature=signature
-        if signature is None or isinstance(signature, str)
-        else signature_of(signature, name),
+        signature=signature,
         sample=fields.get("sample"),
         card=fields.get("card"),
         description=fields.get("description"),
@@ -104,12 +109,15 @@ def _model(name: str, fields: Mapping[str, Any]) -> Model:
 
 
 def _framework(paths: Sequence[str]) -> str | None:
-    found = (_FRAMEWORKS.get(path[path.rfind(".") :]) for path in paths)
-    return next((framework for framework in found if framework is not None), None)
+    for path in paths:
+        framework = _FRAMEWORKS.get(path[path.rfind(".") :])
+        if framework is not None:
+            return framework
+    return None
 
 
 def signature_of(data: Any, model: str) -> Signature:
-    """The signature that the mapping describes; a UsageError that shows the form when it does not."""
+    """The signature that the mapping describes; where it is none, a UsageError shows the form."""
     import msgspec
 
     try:
@@ -117,5 +125,6 @@ def signature_of(data: Any, model: str) -> Signature:
     except msgspec.ValidationError as error:
         raise UsageError(
             f"the signature of model {model} cannot be read: {error}",
-            hint='it has the form {"inputs": [{"name": "X", "dtype": "float32", "shape": [null, 64]}], "outputs": […]}',
+            hint='it has the form {"inputs": [{"name": "X", "dtype": "float32", '
+            '"shape": [null, 64]}], "outputs": […]}',
         ) from error

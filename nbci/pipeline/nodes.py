@@ -1,10 +1,12 @@
-"""One node of a pipeline file as steps: its notebook, whole or by its tags, once for each
-combination of its matrix.
+"""One node of a pipeline file as steps.
+
+They are its notebook, whole or by its tags, once for each combination of its matrix.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 import posixpath
 import re
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from msgspec.structs import replace
 
 from nbci.errors import UsageError
 from nbci.formatting.durations import parse_duration
-from nbci.pipeline.expressions import as_text, escaped, substitute_matrix
+from nbci.pipeline.expressions import as_text, escape, substitute_matrix
 from nbci.pipeline.paths import project_path
 
 if TYPE_CHECKING:
@@ -69,53 +71,56 @@ def expand(document: Document, node: str, tagged: TaggedNotebook) -> tuple[Group
     steps = _steps_of(document, node, tagged)
     groups = []
     for suffix, matrix in combinations(document, node, entry.get("matrix")):
-        name = f"{node}/{suffix}" if suffix else node
+        name = node
+        if suffix:
+            name = f"{node}/{suffix}"
         settings = _with_matrix(document, node, entry, matrix)
-        groups.append(
-            _group(document, _Combination(node, name, settings, matrix), steps, tagged.whole)
-        )
+        combination = _Combination(node, name, settings, matrix)
+        groups.append(_group(document, combination, steps, tagged.whole))
     return tuple(groups)
 
 
 def combinations(
     document: Document, node: str, matrix: Mapping[str, list[Any]] | None
 ) -> list[tuple[str, dict[str, Any] | None]]:
-    """Each combination of a matrix with its part of the step's name; a point in a number becomes
-    `_`.
+    """Each combination of a matrix with its part of the step's name.
+
+    In the name, a point in a number becomes `_`.
     """
     if not matrix:
         return [("", None)]
-    count = 1
-    for values in matrix.values():
-        count *= len(values)
     where = document.where("steps", node, "matrix")
+    count = math.prod(map(len, matrix.values()))
     if count > MAX_COMBINATIONS:
         raise UsageError(
             f"this matrix makes {count} steps; the limit is {MAX_COMBINATIONS}", where=where
         )
-    named = [
-        [
-            (_name_part(document, node, key, index, value), value)
-            for index, value in enumerate(values)
-        ]
-        for key, values in matrix.items()
-    ]
+
+    # The name of each value is made once, not in each of up to 10,000 combinations.
+    named_values = []
+    for key, values in matrix.items():
+        names = [_name_part(document, node, key, at, value) for at, value in enumerate(values)]
+        named_values.append(list(zip(names, values, strict=True)))
+
     found: dict[str, dict[str, Any]] = {}
-    for combination in itertools.product(*named):
-        suffix = "-".join(part for part, _ in combination)
+    for combination in itertools.product(*named_values):
+        parts, chosen = zip(*combination, strict=True)
+        suffix = "-".join(parts)
         if suffix in found:
             raise UsageError(
                 f"two combinations of this matrix are named {node}/{suffix}", where=where
             )
-        found[suffix] = dict(zip(matrix, (value for _, value in combination), strict=True))
+        found[suffix] = dict(zip(matrix, chosen, strict=True))
     return list(found.items())
 
 
 def _name_part(document: Document, node: str, key: str, index: int, value: Any) -> str:
     text = as_text(value)
     if isinstance(value, float | int) and not isinstance(value, bool):
+        # `0.1`, `1e+20` and `-5` become `0_1`, `1e20` and `m5`.
         text = text.replace(".", "_").replace("+", "")
-        text = f"m{text[1:]}" if text.startswith("-") else text
+        if text.startswith("-"):
+            text = f"m{text[1:]}"
     if _NAME_PART.fullmatch(text):
         return text
     raise UsageError(
@@ -139,6 +144,7 @@ def _with_matrix(
 ) -> dict[str, Any]:
     settings = {}
     for key, value in entry.items():
+        # A condition has the matrix when it is judged; the others have no references.
         if key in {"matrix", "notebook", "when", "description"}:
             settings[key] = value
             continue
@@ -148,30 +154,34 @@ def _with_matrix(
 
 
 def _steps_of(document: Document, node: str, tagged: TaggedNotebook) -> list[Step]:
-    """The notebook's steps with paths relative to the root; edges that only follow notebook order
-    may be dropped.
+    """The notebook's steps with paths relative to the root.
+
+    With `order: dataflow`, edges that only follow notebook order are left out.
     """
     entry = document.data["steps"][node]
     undirected = document.data.get("order") == "dataflow" and not tagged.declares_edges
-    return [
-        replace(
-            _escaped_paths(
-                rooted(step, _folder(entry, step), document.where("steps", node, "notebook"))
-            ),
-            node=node,
-            after=() if undirected else step.after,
-        )
-        for step in tagged.steps
-    ]
+    where = document.where("steps", node, "notebook")
+    steps = []
+    for step in tagged.steps:
+        own = _with_escaped_paths(paths_from_root(step, _folder(entry, step), where))
+        after = step.after
+        if undirected:
+            after = ()
+        steps.append(replace(own, node=node, after=after))
+    return steps
 
 
 def _folder(entry: Mapping[str, Any], step: Step) -> str:
-    return "." if entry.get("cwd") == "project" else posixpath.dirname(step.notebook) or "."
+    """Where the step's cells run, relative to the project's root."""
+    if entry.get("cwd") == "project":
+        return "."
+    return posixpath.dirname(step.notebook) or "."
 
 
-def rooted(step: Step, folder: str, where: Location) -> Step:
-    """The step with the paths that its tags name made relative to the root; `folder` is where its
-    cells run.
+def paths_from_root(step: Step, folder: str, where: Location) -> Step:
+    """The step with the paths that its tags name made relative to the project's root.
+
+    `folder` is where its cells run.
     """
     if not step.deps and not step.outs:
         return step
@@ -182,48 +192,55 @@ def rooted(step: Step, folder: str, where: Location) -> Step:
     )
 
 
-def _escaped_paths(step: Step) -> Step:
+def _with_escaped_paths(step: Step) -> Step:
     """Paths from tags stand for themselves: `${` in them is no reference."""
     if not step.deps and not step.outs:
         return step
-    return replace(step, deps=tuple(map(escaped, step.deps)), outs=tuple(map(escaped, step.outs)))
+    return replace(step, deps=tuple(map(escape, step.deps)), outs=tuple(map(escape, step.outs)))
 
 
 def _group(document: Document, combination: _Combination, steps: list[Step], whole: bool) -> Group:
-    waited_for = {after for step in steps for after in step.after}
-    roots = tuple(step.name for step in steps if not step.after)
-    leaves = tuple(step.name for step in steps if step.name not in waited_for)
-    steps = _bind_files(document, combination, steps, roots, leaves)
+    roots, leaves = _ends(steps)
+    steps = _with_files(document, combination, steps, roots, leaves)
 
     def full(name: str) -> str:
-        return combination.name if whole else f"{combination.name}/{name}"
+        # A notebook without step tags is one step, which has the node's name.
+        if whole:
+            return combination.name
+        return f"{combination.name}/{name}"
 
+    named = []
+    for step in steps:
+        settings = _settings(document, combination, step)
+        after = tuple(map(full, step.after))
+        named.append(replace(step, name=full(step.name), after=after, **settings))
     return Group(
         name=combination.name,
         node=combination.node,
-        steps=tuple(
-            replace(
-                step,
-                name=full(step.name),
-                after=tuple(full(after) for after in step.after),
-                **_settings(document, combination, step),
-            )
-            for step in steps
-        ),
-        roots=tuple(full(name) for name in roots),
-        leaves=tuple(full(name) for name in leaves),
+        steps=tuple(named),
+        roots=tuple(map(full, roots)),
+        leaves=tuple(map(full, leaves)),
         nodes_after=tuple(combination.settings.get("after", ())),
     )
 
 
+def _ends(steps: list[Step]) -> tuple[list[str], list[str]]:
+    """The steps that wait for none of the others, and those that none waits for."""
+    waited_for: set[str] = set()
+    for step in steps:
+        waited_for.update(step.after)
+    roots = [step.name for step in steps if not step.after]
+    leaves = [step.name for step in steps if step.name not in waited_for]
+    return roots, leaves
+
+
 def _settings(document: Document, combination: _Combination, step: Step) -> dict[str, Any]:
-    """The settings that hold for every step of the node; the pipeline file is stronger than tags."""
+    """The settings of the node, which are stronger than those of the step's tags."""
     settings = combination.settings
-    changed: dict[str, Any] = {
-        key: settings[key]
-        for key in ("agent", "retries", "environment", "container", "cwd")
-        if settings.get(key) is not None
-    }
+    changed: dict[str, Any] = {}
+    for key in ("agent", "retries", "environment", "container", "cwd"):
+        if settings.get(key) is not None:
+            changed[key] = settings[key]
     for key in ("timeout", "cell_timeout"):
         if key in settings:
             with located(document.where, "steps", combination.node, key):
@@ -254,43 +271,45 @@ def _secrets(document: Document, combination: _Combination, step: Step) -> tuple
         if not _ENVIRONMENT_NAME.fullmatch(name):
             raise UsageError(
                 f"{name!r} is no name of an environment variable",
-                hint="a secret is named as its variable is, e.g. WAREHOUSE_TOKEN; its value stands nowhere in the file",
+                hint="a secret is named as its variable is, e.g. WAREHOUSE_TOKEN; "
+                "its value stands nowhere in the file",
                 where=document.where("steps", combination.node, "secrets", index),
             )
     return tuple(dict.fromkeys((*step.secrets, *names)))
 
 
-def _bind_files(
+def _with_files(
     document: Document,
     combination: _Combination,
     steps: list[Step],
-    roots: tuple[str, ...],
-    leaves: tuple[str, ...],
+    roots: list[str],
+    leaves: list[str],
 ) -> list[Step]:
-    """`deps` bind the roots; an out (or metrics file) binds the step whose tags name it, else the
-    only leaf.
+    """The steps with the files that the node declares.
+
+    `deps` bind the roots; an out (or metrics file) binds the step whose tags name it, else the only
+    leaf.
     """
-    paths = {key: _paths(document, combination, key) for key in ("deps", "outs", "metrics")}
-    if not any(paths.values()):
+    deps = _paths(document, combination, "deps")
+    written = {key: _paths(document, combination, key) for key in ("outs", "metrics")}
+    if not deps and not any(written.values()):
         return steps
-    writers = {key: [_writer(document, combination, path, steps, leaves, key=key) for path in paths[key]]
-               for key in ("outs", "metrics")}  # fmt: skip
 
-    def joined(step: Step, key: str, own: tuple[str, ...]) -> tuple[str, ...]:
-        chosen = zip(paths[key], writers[key], strict=True)
-        return tuple(
-            dict.fromkeys((*own, *(path for path, writer in chosen if writer == step.name)))
-        )
+    files: dict[str, dict[str, list[str]]] = {}
+    for step in steps:
+        files[step.name] = {"deps": [*step.deps], "outs": [*step.outs], "metrics": [*step.metrics]}
+    for name in roots:
+        files[name]["deps"] += deps
+    for key, paths in written.items():
+        for path in paths:
+            writer = _writer(document, combination, path, steps, leaves, key=key)
+            files[writer][key].append(path)
 
-    return [
-        replace(
-            step,
-            deps=tuple(dict.fromkeys((*step.deps, *(paths["deps"] if step.name in roots else ())))),
-            outs=joined(step, "outs", step.outs),
-            metrics=joined(step, "metrics", step.metrics),
-        )
-        for step in steps
-    ]
+    bound = []
+    for step in steps:
+        unique = {key: tuple(dict.fromkeys(paths)) for key, paths in files[step.name].items()}
+        bound.append(replace(step, **unique))
+    return bound
 
 
 def _paths(document: Document, combination: _Combination, key: str) -> list[str]:
@@ -306,24 +325,26 @@ def _writer(
     combination: _Combination,
     path: str,
     steps: list[Step],
-    leaves: tuple[str, ...],
+    leaves: list[str],
     *,
     key: str,
 ) -> str:
-    tagged = [step.name for step in steps if path in step.outs]
-    if tagged:
-        return tagged[0]
+    """The step that writes what the node declares as its own."""
+    for step in steps:
+        if path in step.outs:
+            return step.name
     if len(leaves) == 1:
         return leaves[0]
-    if not leaves:  # a cycle, which is refused when all edges are known
+    # Without leaves there is a cycle, which is refused when all edges are known.
+    if not leaves:
         return steps[-1].name
-    without_edges = document.data.get("order") == "dataflow" and not any(
-        step.after for step in steps
-    )
-    if without_edges:
+    # With `order: dataflow` nothing waits for anything yet, so every step is a leaf.
+    has_edges = any(step.after for step in steps)
+    if document.data.get("order") == "dataflow" and not has_edges:
         return steps[-1].name
     raise UsageError(
         f"{path} could be written by any last step of {combination.node}: {', '.join(leaves)}",
-        hint=f"tag the first cell of the step that writes it `out:{path}` (relative to where its cells run)",
+        hint=f"tag the first cell of the step that writes it `out:{path}` "
+        "(relative to where its cells run)",
         where=document.where("steps", combination.node, key),
     )

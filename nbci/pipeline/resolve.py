@@ -21,25 +21,31 @@ if TYPE_CHECKING:
 
 
 def resolve(pipeline: Pipeline, bound: Sequence[BoundParameter]) -> Pipeline:
-    """The pipeline with values in paths, agents and environments; `params` and `when` stay as they
-    are.
+    """The pipeline with values in paths, agents and environments.
 
-    `step_parameters` and `is_wanted` answer for these. A notebook that is a pipeline by itself has
-    nothing to put in.
+    `params` and `when` stay as they are: `step_parameters` and `is_wanted` answer for these. A
+    notebook that is a pipeline by itself has nothing to put in.
     """
-    values = {parameter.name: parameter.value for parameter in bound}
+    values = _values(bound)
     where = Location(pipeline.target)
-    steps = tuple(
-        step if step.params is None else _resolved(step, values, where) for step in pipeline.steps
-    )
+    steps = []
+    for step in pipeline.steps:
+        if step.params is None:
+            steps.append(step)
+        else:
+            steps.append(_with_values(step, values, where))
+    # Values may make one path of two that differ in the file.
     refuse_shared_outs(steps, lambda step: Location(f"{pipeline.target}, step {step.name}"))
-    return replace(pipeline, steps=steps)
+    return replace(pipeline, steps=tuple(steps))
 
 
 def is_wanted(step: Step, bound: Sequence[BoundParameter]) -> bool:
     """Whether the step's `when` holds; a step without one is wanted."""
-    values = {parameter.name: parameter.value for parameter in bound}
-    return step.when is None or holds(step.when, values, step.matrix or {})
+    return step.when is None or holds(step.when, _values(bound), step.matrix or {})
+
+
+def _values(bound: Sequence[BoundParameter]) -> dict[str, Any]:
+    return {parameter.name: parameter.value for parameter in bound}
 
 
 def step_parameters(
@@ -49,13 +55,15 @@ def step_parameters(
 
     A value that waits for a metric is a MetricTemplate.
     """
-    if step.params is None:
-        known = {parameter.name for parameter in declared.parameters}
-        return tuple(
-            parameter for parameter in bound if not step.composition or parameter.name in known
-        )
-    values = {parameter.name: parameter.value for parameter in bound}
     known = {parameter.name for parameter in declared.parameters}
+    if step.params is None:
+        # In a composition, a notebook gets only those parameters that concern it.
+        if not step.composition:
+            return tuple(bound)
+        return tuple(parameter for parameter in bound if parameter.name in known)
+
+    values = _values(bound)
+    suffix = f" in step {step.name}"
     waiting: dict[str, BoundParameter] = {}
     assignments = []
     for name, given in step.params.items():
@@ -64,72 +72,76 @@ def step_parameters(
         if name in known and _waits(value):
             waiting[name] = BoundParameter(name=name, value=value, source=source, overridden=True)
         else:
-            assignments.append(
-                Assignment(name=name, value=value, source=f"{source} in step {step.name}")
-            )
-    found = bind(declared.parameters, [assignments], code_names=declared.code_names)
-    suffix = f" in step {step.name}"
-    return tuple(
-        waiting.get(parameter.name)
-        or (
-            replace(parameter, source=parameter.source.removesuffix(suffix))
-            if parameter.overridden
-            else parameter
-        )
-        for parameter in found
-    )
+            # Errors name the step; the plan, which has the step anyway, does not.
+            assignments.append(Assignment(name=name, value=value, source=source + suffix))
+
+    found = []
+    for parameter in bind(declared.parameters, [assignments], code_names=declared.code_names):
+        if parameter.name in waiting:
+            found.append(waiting[parameter.name])
+        elif parameter.overridden:
+            found.append(replace(parameter, source=parameter.source.removesuffix(suffix)))
+        else:
+            found.append(parameter)
+    return tuple(found)
 
 
 def _source(pipeline: Pipeline, given: Any, bound: Sequence[BoundParameter]) -> str:
-    """Where a handed value comes from: the parameter's own source when that alone is handed down."""
-    if isinstance(given, str):
-        named = references(given)
-        if len(named) == 1 and given.strip() == f"${{{named[0].text}}}":
-            return next(
-                (parameter.source for parameter in bound if parameter.name == named[0].text),
-                pipeline.target,
-            )
+    """Where a handed value comes from: the source of a parameter that alone is handed down."""
+    if not isinstance(given, str):
+        return pipeline.target
+    named = references(given)
+    if len(named) != 1 or given.strip() != f"${{{named[0].text}}}":
+        return pipeline.target
+    for parameter in bound:
+        if parameter.name == named[0].text:
+            return parameter.source
     return pipeline.target
 
 
 def _waits(value: Any) -> bool:
+    """Whether the value has a metric that is not measured yet."""
     if isinstance(value, MetricTemplate):
         return True
     if isinstance(value, dict):
-        return any(_waits(item) for item in value.values())
-    return isinstance(value, list | tuple) and any(_waits(item) for item in value)
+        return any(map(_waits, value.values()))
+    return isinstance(value, list | tuple) and any(map(_waits, value))
 
 
-def _resolved(step: Step, values: dict[str, Any], where: Location) -> Step:
-    if not (
-        step.deps
-        or step.outs
-        or step.metrics
-        or step.agent
-        or step.env
-        or step.environment
-        or step.container
-    ):
+def _with_values(step: Step, values: dict[str, Any], where: Location) -> Step:
+    texts = (step.agent, step.env, step.environment, step.container)
+    # Most steps have none of these, and copies of 10,000 steps take time.
+    if not (step.deps or step.outs or step.metrics or any(texts)):
         return step
 
-    def texts(given: tuple[str, ...]) -> tuple[str, ...]:
-        return tuple(
-            project_path(as_text(substitute(path, values)), ".", where) if "${" in path else path
-            for path in given
-        )
-
     def text(given: str | None) -> str | None:
-        return None if given is None else as_text(substitute(given, values))
+        if given is None:
+            return None
+        return as_text(substitute(given, values))
 
+    env = step.env
+    if env:
+        env = {name: as_text(substitute(value, values)) for name, value in env.items()}
     return replace(
         step,
-        deps=texts(step.deps),
-        outs=texts(step.outs),
-        metrics=texts(step.metrics),
+        deps=_path_values(step.deps, values, where),
+        outs=_path_values(step.outs, values, where),
+        metrics=_path_values(step.metrics, values, where),
         agent=text(step.agent),
-        env={name: as_text(substitute(value, values)) for name, value in step.env.items()}
-        if step.env
-        else step.env,
+        env=env,
         environment=text(step.environment),
         container=text(step.container),
     )
+
+
+def _path_values(
+    paths: tuple[str, ...], values: dict[str, Any], where: Location
+) -> tuple[str, ...]:
+    """The paths with values in place, which are checked as paths that stand in the file are."""
+    found = []
+    for path in paths:
+        if "${" in path:
+            found.append(project_path(as_text(substitute(path, values)), ".", where))
+        else:
+            found.append(path)
+    return tuple(found)

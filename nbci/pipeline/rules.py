@@ -32,12 +32,14 @@ class Tolerance(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False)
 
     def of(self, baseline: float) -> Fraction:
         """The distance from that baseline, exactly as the decimal numbers have it."""
-        return (
-            abs(exact(baseline)) * exact(self.amount) / 100 if self.percent else exact(self.amount)
-        )
+        if self.percent:
+            return abs(exact(baseline)) * exact(self.amount) / 100
+        return exact(self.amount)
 
     def __str__(self) -> str:
-        return f"{shown(self.amount)}{'%' if self.percent else ''}"
+        if self.percent:
+            return f"{number_text(self.amount)}%"
+        return number_text(self.amount)
 
 
 class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -69,14 +71,15 @@ class Gate(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
         if self.expr is not None:
             return self.expr
         words = []
+        # These words are the gate's name where it has none, so they stay as they are.
         if self.at_least is not None and self.at_most is not None:
-            words.append(f"between {shown(self.at_least)} and {shown(self.at_most)}")
+            words.append(f"between {number_text(self.at_least)} and {number_text(self.at_most)}")
         elif self.at_least is not None:
-            words.append(f"at least {shown(self.at_least)}")
+            words.append(f"at least {number_text(self.at_least)}")
         elif self.at_most is not None:
-            words.append(f"at most {shown(self.at_most)}")
+            words.append(f"at most {number_text(self.at_most)}")
         if self.equals is not None:
-            words.append(f"equals {shown(self.equals)}")
+            words.append(f"equals {number_text(self.equals)}")
         if self.max_drop is not None:
             words.append(f"at most {self.max_drop} below {self.baseline}")
         if self.max_rise is not None:
@@ -91,8 +94,8 @@ def exact(number: float) -> Fraction:
     return Fraction(repr(float(number)))
 
 
-def shown(number: float) -> str:
-    """The number as short as it can be."""
+def number_text(number: float) -> str:
+    """The number in twelve significant digits at most, without zeros at its end."""
     return f"{number:.12g}"
 
 

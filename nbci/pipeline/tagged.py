@@ -10,20 +10,28 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from nbci.errors import Location, UsageError, nearest
+from nbci.errors import Location, UsageError, spelling_hint
 from nbci.notebook.tags import DEFAULTS, CellTags, is_default, read_defaults, read_tags
 from nbci.pipeline.model import Blocks, Reference, Step, TaggedNotebook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nbci.notebook.cells import Cell, Notebook
+
+    TaggedCell = tuple[Cell, CellTags]
 
 BEFORE_ANY_STEP = "stands before the first tag"
 
 
 class _Collected(Struct):
-    """What has been gathered of the notebook up to the cell being read."""
+    """What has been gathered of the notebook up to the cell being read.
 
-    steps: dict[str, list[tuple[Cell, CellTags]]] = field(default_factory=dict)
+    `behind_reference` are the cells behind a reference that wait for the next step; None: there is
+    no reference since the last step.
+    """
+
+    steps: dict[str, list[TaggedCell]] = field(default_factory=dict)
     blocks: dict[str, list[int]] = field(default_factory=dict)
     warnings: list[str] = field(default_factory=list)
     dropped: list[Cell] = field(default_factory=list)
@@ -31,7 +39,7 @@ class _Collected(Struct):
     current_role: str = ""
     behind_metrics: bool = False
     references: list[Reference] = field(default_factory=list)
-    behind_reference: list[tuple[Cell, CellTags]] | None = None
+    behind_reference: list[TaggedCell] | None = None
     pipeline: str | None = None
 
 
@@ -44,22 +52,21 @@ def understand(notebook: Notebook) -> TaggedNotebook:
     collected = _collect(notebook, tagged)
     if not collected.steps and not collected.references:
         return _one_step(notebook, tagged, collected)
+
     default = _defaults(notebook, collected)
-    declares = any(tags.after for cells in collected.steps.values() for _, tags in cells[:1])
-    steps = [
-        _step(notebook, name, cells, default, collected) for name, cells in collected.steps.items()
-    ]
-    _check_names(notebook, steps, collected)
+    steps = []
+    for name, cells in collected.steps.items():
+        steps.append(_step(notebook, name, cells, default, collected))
+    _check_edges(notebook, steps, collected)
+    _warn_of_dropped(notebook, collected)
+    declares = any(cells[0][1].after for cells in collected.steps.values())
     if not declares and not collected.references:
-        steps = [
-            replace(step, after=(steps[at - 1].name,) if at else ())
-            for at, step in enumerate(steps)
-        ]
+        steps = _in_notebook_order(steps)
     return TaggedNotebook(
         notebook=notebook,
         name=_pipeline_name(notebook, collected),
         steps=tuple(steps),
-        blocks=Blocks(**{role: tuple(numbers) for role, numbers in collected.blocks.items()}),
+        blocks=_blocks(collected.blocks),
         declares_edges=declares,
         dropped=tuple(cell.number for cell in collected.dropped),
         defaults=default,
@@ -68,43 +75,68 @@ def understand(notebook: Notebook) -> TaggedNotebook:
     )
 
 
-def _collect(notebook: Notebook, tagged: list[tuple[Cell, CellTags]]) -> _Collected:
+def _in_notebook_order(steps: list[Step]) -> list[Step]:
+    """Each step after the one above it."""
+    ordered: list[Step] = []
+    before: tuple[str, ...] = ()
+    for step in steps:
+        ordered.append(replace(step, after=before))
+        before = (step.name,)
+    return ordered
+
+
+def _blocks(numbers: dict[str, list[int]]) -> Blocks:
+    return Blocks(**{role: tuple(found) for role, found in numbers.items()})
+
+
+def _collect(notebook: Notebook, tagged: list[TaggedCell]) -> _Collected:
+    """Read the cells from top to bottom; each belongs to the block that the last tag began."""
     collected = _Collected()
     for cell, tags in tagged:
-        collected.pipeline = collected.pipeline or (
-            tags.pipeline if tags.role != "reference" else None
-        )
-        if tags.role == "skip":
-            continue  # as in Kale, what follows belongs to the block before the skipped cell
-        if _is_taken_apart(notebook, collected, cell, tags):
+        # The name of a reference is that of the other notebook.
+        if tags.role != "reference":
+            collected.pipeline = collected.pipeline or tags.pipeline
+        # As in Kale, what follows belongs to the block before the skipped cell.
+        if tags.role == "skip" or _is_taken_apart(notebook, collected, cell, tags):
             continue
-        if tags.role == "step":
-            collected.current, collected.current_role = tags.steps, "step"
-        elif tags.role not in (None, "metrics"):
-            collected.current, collected.current_role = (), str(tags.role)
-        if tags.role is not None:
-            collected.behind_metrics = tags.role == "metrics"
-        if collected.behind_metrics and (
-            tags.role == "metrics" or _only_names_values(notebook, cell)
-        ):
-            collected.blocks.setdefault("metrics", []).append(cell.number)
-        elif collected.current_role == "step":
-            for name in collected.current:
-                collected.steps.setdefault(name, []).extend(
-                    (*(collected.behind_reference or ()), (cell, tags))
-                )
-            collected.behind_reference = None
-        elif collected.current_role:
-            collected.blocks.setdefault(collected.current_role, []).append(cell.number)
-        elif cell.source.strip():
-            collected.dropped.append(cell)
+        _begin_block(collected, tags)
+        _add_cell(notebook, collected, cell, tags)
     _refuse_ownerless(notebook, collected)
     return collected
 
 
+def _begin_block(collected: _Collected, tags: CellTags) -> None:
+    if tags.role == "step":
+        collected.current, collected.current_role = tags.steps, "step"
+    elif tags.role not in (None, "metrics"):
+        collected.current, collected.current_role = (), str(tags.role)
+    # A metrics cell stands within a block and does not end it.
+    if tags.role is not None:
+        collected.behind_metrics = tags.role == "metrics"
+
+
+def _add_cell(notebook: Notebook, collected: _Collected, cell: Cell, tags: CellTags) -> None:
+    names_metrics = tags.role == "metrics"
+    if collected.behind_metrics and not names_metrics:
+        names_metrics = _only_names_values(notebook, cell)
+
+    if names_metrics:
+        collected.blocks.setdefault("metrics", []).append(cell.number)
+    elif collected.current_role == "step":
+        taken = [*(collected.behind_reference or ()), (cell, tags)]
+        for name in collected.current:
+            collected.steps.setdefault(name, []).extend(taken)
+        collected.behind_reference = None
+    elif collected.current_role:
+        collected.blocks.setdefault(collected.current_role, []).append(cell.number)
+    elif cell.source.strip():
+        collected.dropped.append(cell)
+
+
 def _is_taken_apart(notebook: Notebook, collected: _Collected, cell: Cell, tags: CellTags) -> bool:
-    """Whether the cell refers to a notebook, or stands untagged behind one that does and waits for
-    the next step.
+    """Whether the cell refers to a notebook, or stands untagged behind one that does.
+
+    In the second case it waits for the next step.
     """
     if tags.role == "reference":
         _refuse_ownerless(notebook, collected)
@@ -123,8 +155,9 @@ def _reference(cell: Cell, tags: CellTags) -> Reference:
 
 
 def _refuse_ownerless(notebook: Notebook, collected: _Collected) -> None:
-    """A reference ends the block before it, so a cell behind it belongs to the step below, as in
-    Kale.
+    """UsageError where a cell stands behind a reference, and no step below takes it.
+
+    As in Kale, a reference ends the block before it, so such a cell belongs to the step below.
     """
     if collected.behind_reference:
         raise UsageError(
@@ -146,7 +179,7 @@ def _only_names_values(notebook: Notebook, cell: Cell) -> bool:
         statements = ast.parse(cell.source).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return bool(statements) and all(_names_a_value(statement) for statement in statements)
+    return bool(statements) and all(map(_names_a_value, statements))
 
 
 def _names_a_value(statement: ast.stmt) -> bool:
@@ -157,33 +190,32 @@ def _names_a_value(statement: ast.stmt) -> bool:
 
 
 def _one_step(
-    notebook: Notebook, tagged: list[tuple[Cell, CellTags]], collected: _Collected
+    notebook: Notebook, tagged: list[TaggedCell], collected: _Collected
 ) -> TaggedNotebook:
-    """A notebook without step tags is one step: every cell that is not skipped, in the notebook's
-    own order.
+    """A notebook without step tags as one step.
+
+    It has every cell that is not skipped, in the notebook's own order.
     """
     blocks: dict[str, list[int]] = {"parameters": [], "metrics": []}
-    cells: list[tuple[Cell, CellTags]] = []
+    cells: list[TaggedCell] = []
     for cell, tags in tagged:
         if tags.role in blocks:
             blocks[tags.role].append(cell.number)
         elif tags.role != "skip":
             cells.append((cell, tags))
-    name = _pipeline_name(notebook, collected)
     for cell, tags in cells:
         if tags.after:
             collected.warnings.append(
-                f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing in a notebook without step tags"
+                f"{notebook.where(cell)}: prev:{tags.after[0]} means nothing "
+                "in a notebook without step tags"
             )
-    step = replace(
-        _step(notebook, _as_step_name(notebook), cells, _defaults(notebook, collected), collected),
-        after=(),
-    )
+    default = _defaults(notebook, collected)
+    step = _step(notebook, _step_name(notebook), cells, default, collected)
     return TaggedNotebook(
         notebook=notebook,
-        name=name,
-        steps=(step,),
-        blocks=Blocks(**{role: tuple(numbers) for role, numbers in blocks.items()}),
+        name=_pipeline_name(notebook, collected),
+        steps=(replace(step, after=()),),
+        blocks=_blocks(blocks),
         declares_edges=False,
         whole=True,
         warnings=tuple(collected.warnings),
@@ -193,94 +225,126 @@ def _one_step(
 def _step(
     notebook: Notebook,
     name: str,
-    cells: list[tuple[Cell, CellTags]],
+    cells: list[TaggedCell],
     default: CellTags,
     collected: _Collected,
 ) -> Step:
-    first = next(
-        (tags for _, tags in cells if tags.role == "step"), cells[0][1] if cells else CellTags()
-    )
-    settings: dict[str, Any] = {**default.settings, **first.settings}
-    own_secrets = [secret for _, tags in cells for secret in tags.secrets]
+    first = _first_tags(cells)
+    ins: list[str] = []
+    outs: list[str] = []
+    secrets = list(default.secrets)
     for cell, tags in cells:
+        ins += tags.ins
+        outs += tags.outs
+        secrets += tags.secrets
         if tags is first:
             continue
-        ignored = [*(f"prev:{after}" for after in tags.after if after not in first.after)]
-        ignored += [
-            tags.written[key]
-            for key, value in tags.settings.items()
-            if value != first.settings.get(key)
-        ]
-        collected.warnings += [
-            f"{notebook.where(cell)}: the tag {tag} counts only on the first cell of step {name}"
-            for tag in ignored
-        ]
+        for tag in _ignored_tags(tags, first):
+            collected.warnings.append(
+                f"{notebook.where(cell)}: the tag {tag} counts only on the first cell "
+                f"of step {name}"
+            )
+    settings: dict[str, Any] = {**default.settings, **first.settings}
     return Step(
         name=name,
         notebook=notebook.path,
         cells=tuple(cell.number for cell, _ in cells),
         after=first.after,
-        deps=tuple(dict.fromkeys(path for _, tags in cells for path in tags.ins)),
-        outs=tuple(dict.fromkeys(path for _, tags in cells for path in tags.outs)),
-        secrets=tuple(dict.fromkeys((*default.secrets, *own_secrets))),
+        deps=tuple(dict.fromkeys(ins)),
+        outs=tuple(dict.fromkeys(outs)),
+        secrets=tuple(dict.fromkeys(secrets)),
         annotations={**default.annotations, **first.annotations} or None,
         labels={**default.labels, **first.labels} or None,
         **settings,
     )
 
 
-def _check_names(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
-    names = [
-        *(step.name for step in steps),
-        *(reference.name for reference in collected.references),
-    ]
+def _first_tags(cells: list[TaggedCell]) -> CellTags:
+    """The tags whose settings hold for the step: those of the first cell that names it."""
+    # A cell that waited behind a reference stands before that one.
+    for _, tags in cells:
+        if tags.role == "step":
+            return tags
+    if cells:
+        return cells[0][1]
+    return CellTags()
+
+
+def _ignored_tags(tags: CellTags, first: CellTags) -> Iterator[str]:
+    """The tags of a later cell that say something else than the first cell's."""
+    for after in tags.after:
+        if after not in first.after:
+            yield f"prev:{after}"
+    for key, value in tags.settings.items():
+        if value != first.settings.get(key):
+            yield tags.written[key]
+
+
+def _check_edges(notebook: Notebook, steps: list[Step], collected: _Collected) -> None:
+    """UsageError where `prev:` names neither a step nor a notebook that is referred to."""
+    names = [step.name for step in steps]
+    names += [reference.name for reference in collected.references]
     for step in steps:
+        others = [name for name in names if name != step.name]
         for after in step.after:
-            if after in names and after != step.name:
+            if after in others:
                 continue
-            close = nearest(after, [name for name in names if name != step.name])
+            message = f"prev:{after}: there is no such step"
+            if after == step.name:
+                message = f"step {step.name} comes after itself"
             raise UsageError(
-                f"step {step.name} comes after itself"
-                if after == step.name
-                else f"prev:{after}: there is no such step",
-                hint=f"did you mean {close!r}?" if close else f"the steps are {', '.join(names)}",
+                message,
+                hint=spelling_hint(after, others, f"the steps are {', '.join(names)}"),
                 where=notebook.where(notebook.cell(step.cells[0])),
             )
+
+
+def _warn_of_dropped(notebook: Notebook, collected: _Collected) -> None:
     for cell in collected.dropped:
-        where = notebook.where(cell)
         collected.warnings.append(
-            f"{where}: {BEFORE_ANY_STEP}, so it belongs to no step and does not run"
+            f"{notebook.where(cell)}: {BEFORE_ANY_STEP}, so it belongs to no step and does not run"
         )
 
 
 def _defaults(notebook: Notebook, collected: _Collected) -> CellTags:
     """Kale's `steps_defaults`: tags that hold for every step."""
     declared = _kale(notebook).get("steps_defaults")
-    tags = declared if isinstance(declared, list) else []
-    collected.warnings += [
-        f"{notebook.path}: {tag!r} in `steps_defaults` holds for no step; those that do are "
-        + ", ".join(f"`{prefix}:`" for prefix in DEFAULTS)
-        for tag in tags
-        if not is_default(tag)
-    ]
-    return read_defaults(notebook, [tag for tag in tags if is_default(tag)])
+    tags = []
+    if isinstance(declared, list):
+        tags = declared
+    valid = ", ".join(f"`{prefix}:`" for prefix in DEFAULTS)
+    for tag in tags:
+        if not is_default(tag):
+            collected.warnings.append(
+                f"{notebook.path}: {tag!r} in `steps_defaults` holds for no step; "
+                f"those that do are {valid}"
+            )
+    return read_defaults(notebook, list(filter(is_default, tags)))
 
 
 def _kale(notebook: Notebook) -> dict[str, Any]:
+    """The settings that Kale's panel in JupyterLab writes into the notebook."""
     settings = notebook.document.get("metadata", {}).get("kubeflow_notebook")
-    return settings if isinstance(settings, dict) else {}
+    if not isinstance(settings, dict):
+        return {}
+    return settings
 
 
 def _pipeline_name(notebook: Notebook, collected: _Collected) -> str:
     named = collected.pipeline or _kale(notebook).get("pipeline_name")
-    return str(named) if named else posixpath.splitext(posixpath.basename(notebook.path))[0]
+    return str(named or _stem(notebook))
 
 
-def _as_step_name(notebook: Notebook) -> str:
-    stem = posixpath.splitext(posixpath.basename(notebook.path))[0]
-    name = re.sub(r"[^a-z0-9_-]+", "_", stem.lower()).strip("_-")
+def _step_name(notebook: Notebook) -> str:
+    """The file's name as that of a step."""
+    name = re.sub(r"[^a-z0-9_-]+", "_", _stem(notebook).lower()).strip("_-")
     if not name:
         raise UsageError(
             "no step name can be made of this file's name", where=Location(notebook.path)
         )
     return name
+
+
+def _stem(notebook: Notebook) -> str:
+    stem, _ = posixpath.splitext(posixpath.basename(notebook.path))
+    return stem

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from nbci.errors import UsageError
 from nbci.pipeline.expressions import (
     MetricTemplate,
-    escaped,
+    escape,
     fill,
     references,
     substitute,
@@ -56,8 +56,8 @@ def test_what_names_nothing_is_refused(text: str) -> None:
 
 @given(st.text())
 def test_escaped_text_stands_for_itself(text: str) -> None:
-    assert substitute(escaped(text), {}) == text
-    assert substitute(substitute_matrix(escaped(text), {}), {}) == text
+    assert substitute(escape(text), {}) == text
+    assert substitute(substitute_matrix(escape(text), {}), {}) == text
 
 
 @given(
@@ -81,6 +81,5 @@ def test_a_reference_alone_keeps_value_and_type(value: Any) -> None:
 )
 def test_values_inside_a_text_are_not_read_again(value: str, before: str, after: str) -> None:
     assert (
-        substitute(f"{escaped(before)}${{x}}{escaped(after)}", {"x": value})
-        == before + value + after
+        substitute(f"{escape(before)}${{x}}{escape(after)}", {"x": value}) == before + value + after
     )

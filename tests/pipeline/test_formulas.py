@@ -20,10 +20,10 @@ from nbci.pipeline.formulas import (
     Name,
     Unary,
     evaluate,
+    formula_text,
     is_yes_or_no,
     names,
     parse,
-    printed,
 )
 
 VALUES: dict[str, Any] = {"a": 1.5, "b": -2, "c": 0, "d_e": 7.25}
@@ -64,7 +64,7 @@ formulas = st.recursive(
 
 @given(formulas)
 def test_what_is_printed_is_read_as_the_same(formula: Formula) -> None:
-    text = printed(formula)
+    text = formula_text(formula)
     assume(len(text) <= MAX_LENGTH)
     assert repr(parse(text)) == repr(formula)
 
