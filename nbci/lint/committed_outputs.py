@@ -34,7 +34,8 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
     # with a cell reported above, the total would be a second finding about the same bytes
     if total > NOTEBOOK_BYTES and not named:
         yield Hit(
-            message=f"the notebook's outputs take {size(total)}; the limit is {size(NOTEBOOK_BYTES)}",
+            message=f"the notebook's outputs take {size(total)}; "
+            f"the limit is {size(NOTEBOOK_BYTES)}",
             hint="clear them before you commit: a run's own record keeps its outputs",
         )
 
@@ -51,7 +52,8 @@ def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
             continue
         if count <= highest:
             yield Hit(
-                message=f"the cell ran as number {count}, after cell {above} above it had run as number {highest}",
+                message=f"the cell ran as number {count}, "
+                f"after cell {above} above it had run as number {highest}",
                 hint="restart the kernel and run all cells, or clear the outputs",
                 cell=number,
             )
@@ -61,6 +63,10 @@ def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
 
 
 def _count(raw: Any) -> int | None:
-    count = raw.get("execution_count") if raw.get("cell_type") == "code" else None
+    if raw.get("cell_type") != "code":
+        return None
+    count = raw.get("execution_count")
     # bool is a subclass of int in Python, and JSON may hold true here
-    return count if isinstance(count, int) and not isinstance(count, bool) else None
+    if isinstance(count, int) and not isinstance(count, bool):
+        return count
+    return None

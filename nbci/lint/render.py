@@ -22,23 +22,23 @@ def as_text(checked: Checked) -> str:
     """For people: grouped by file, with the total at the end."""
     lines: list[str] = []
     for path in dict.fromkeys(finding.path for finding in checked.findings):
-        lines += [
-            path,
-            *(
-                line
-                for finding in checked.findings
-                if finding.path == path
-                for line in _shown(finding)
-            ),
-            "",
-        ]
+        lines.append(path)
+        for finding in checked.findings:
+            if finding.path == path:
+                lines += _lines_of(finding)
+        lines.append("")
     return "\n".join([*lines, _total(checked)])
 
 
-def _shown(finding: Finding) -> list[str]:
-    parts = [f"cell {finding.cell}"] if finding.cell is not None else []
-    parts += [f"line {finding.line}"] if finding.line is not None else []
-    place = f"{', '.join(parts)}: " if parts else ""
+def _lines_of(finding: Finding) -> list[str]:
+    parts: list[str] = []
+    if finding.cell is not None:
+        parts.append(f"cell {finding.cell}")
+    if finding.line is not None:
+        parts.append(f"line {finding.line}")
+    place = ", ".join(parts)
+    if place:
+        place += ": "
     lines = [f"  {place}{finding.severity}: {finding.message} [{finding.rule}]"]
     return lines + [f"    → {line}" for line in (finding.hint or "").splitlines()]
 
@@ -68,19 +68,23 @@ def as_issues(checked: Checked) -> dict[str, Any]:
 
 def _issue(finding: Finding) -> dict[str, Any]:
     line = finding.file_line or 0
-    place = (
-        f"cell {finding.cell}" + (f", line {finding.line}" if finding.line else "")
-        if finding.cell
-        else ""
-    )
+    message = finding.message
+    # the plugin knows lines of files only, so the message names the cell
+    if finding.cell and finding.line:
+        message = f"cell {finding.cell}, line {finding.line}: {message}"
+    elif finding.cell:
+        message = f"cell {finding.cell}: {message}"
+    category = "notebook"
+    if finding.path.endswith((".yaml", ".yml")):
+        category = "pipeline"
     issue = {
         "fileName": finding.path,
         "lineStart": line,
         "lineEnd": line,
         "severity": _ISSUE_SEVERITY[finding.severity],
-        "category": "pipeline" if finding.path.endswith((".yaml", ".yml")) else "notebook",
+        "category": category,
         "type": finding.rule,
-        "message": f"{place}: {finding.message}" if place else finding.message,
+        "message": message,
         # the plugin shows a description as HTML
         "description": html.escape(finding.hint or ""),
     }

@@ -33,14 +33,17 @@ def lines_of_cells(text: str, cells: Sequence[Cell], *, is_json: bool) -> tuple[
     # findings without lines are better than none: the notebook itself was read by another parser
     except (ValueError, IndexError, RecursionError):
         return ((),) * len(cells)
-    return found if len(found) == len(cells) else ((),) * len(cells)
+    if len(found) != len(cells):
+        return ((),) * len(cells)
+    return found
 
 
 def _in_plain_text(text: str, cells: Sequence[Cell]) -> Iterator[CellLines]:
     position = 0
     for cell in cells:
-        at = text.find(cell.source, position) if cell.source.strip() else -1
-        if at < 0:
+        at = text.find(cell.source, position)
+        # a blank source would be found anywhere
+        if at < 0 or not cell.source.strip():
             yield ()
             continue
         first = text.count("\n", 0, at) + 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.formatting.text import clean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 _VOID = frozenset({"br", "hr", "img", "link", "meta"})
 
@@ -24,7 +24,9 @@ class Markup(str):
 
 def escape(text: str) -> Markup:
     """The text as HTML; markup stays as it is."""
-    return text if isinstance(text, Markup) else Markup(html.escape(clean(text)))
+    if isinstance(text, Markup):
+        return text
+    return Markup(html.escape(clean(text)))
 
 
 def fragment(*parts: str | None) -> Markup:
@@ -37,22 +39,28 @@ def _written(parts: Iterable[str | None]) -> list[str]:
 
 
 def element(tag: str, *children: str | None, **attributes: str | int | bool | None) -> Markup:
-    """Return an element.
+    """An element; attributes of None and False are left out.
 
-    `class_` stands for `class`, `_` within a name for `-`; attributes of None and False are left
-    out.
+    `class_` stands for `class`, `_` within a name for `-`.
     """
-    written = "".join(
-        f" {name.strip('_').replace('_', '-')}"
-        + ("" if value is True else f'="{escape(str(value))}"')
-        for name, value in attributes.items()
-        if value is not None and value is not False
-    )
+    start = f"<{tag}{_attributes_text(attributes)}>"
     if tag in _VOID:
-        return Markup(f"<{tag}{written}>")
+        return Markup(start)
     # A parser drops the first newline of a <pre>, so one more keeps the text as it was.
-    start = "\n" if tag == "pre" else ""
-    return Markup("".join([f"<{tag}{written}>{start}", *_written(children), f"</{tag}>"]))
+    if tag == "pre":
+        start += "\n"
+    return Markup("".join([start, *_written(children), f"</{tag}>"]))
+
+
+def _attributes_text(attributes: Mapping[str, str | int | bool | None]) -> str:
+    text = ""
+    for name, value in attributes.items():
+        if value is None or value is False:
+            continue
+        text += f" {name.strip('_').replace('_', '-')}"
+        if value is not True:
+            text += f'="{escape(str(value))}"'
+    return text
 
 
 def optional(tag: str, content: str | None, **attributes: str | int | bool | None) -> Markup | None:
@@ -99,8 +107,11 @@ def _with_content(heads: list[str], rows: list[list[str]]) -> tuple[list[str], l
     empty = {at for at in range(1, len(heads)) if rows and not any(row[at] for row in rows)}
     if not empty:
         return heads, rows
-    left = [at for at in range(len(heads)) if at not in empty]
-    return [heads[at] for at in left], [[row[at] for at in left] for row in rows]
+
+    def without_empty(row: list[str]) -> list[str]:
+        return [text for at, text in enumerate(row) if at not in empty]
+
+    return without_empty(heads), list(map(without_empty, rows))
 
 
 def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str) -> Markup:
@@ -111,23 +122,7 @@ def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str)
     head = element(
         "tr", *(element("th", text, scope="col", role="columnheader") for text in heads), role="row"
     )
-    body = [
-        element(
-            "tr",
-            element("th", row[0], scope="row", role="rowheader"),
-            *(
-                element(
-                    "td",
-                    element("span", head, class_="head", aria_hidden="true"),
-                    element("span", cell),
-                    role="cell",
-                )
-                for head, cell in zip(heads[1:], row[1:], strict=True)
-            ),
-            role="row",
-        )
-        for row in rows
-    ]
+    body = [_stacked_row(heads, row) for row in rows]
     return element(
         "table",
         element("caption", caption, class_="unseen"),
@@ -138,8 +133,17 @@ def _stacked(caption: str, heads: list[str], rows: list[list[str]], class_: str)
     )
 
 
+def _stacked_row(heads: list[str], row: list[str]) -> Markup:
+    cells = [element("th", row[0], scope="row", role="rowheader")]
+    for head, cell in zip(heads[1:], row[1:], strict=True):
+        # Only a phone shows it; screen readers know the head from the column.
+        label = element("span", head, class_="head", aria_hidden="true")
+        cells.append(element("td", label, element("span", cell), role="cell"))
+    return element("tr", *cells, role="row")
+
+
 def _row(first: str, *cells: str) -> Markup:
-    """Written out, since a table may have thousands."""
+    # Written out instead of by `element`, since a table may have thousands of rows.
     others = "".join([f"<td>{escape(cell)}</td>" for cell in cells])
     return Markup(f'<tr><th scope="row">{escape(first)}</th>{others}</tr>')
 

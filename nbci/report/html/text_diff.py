@@ -58,23 +58,29 @@ def _blocks(lines: Sequence[str]) -> Iterator[Markup]:
                 yield from _changed(gone, block)
                 gone = []
             case "@":
-                yield from (hunk for line in block if (hunk := _hunk(line)))
+                yield from filter(None, map(_hunk, block))
             case _:
                 yield fragment(*(f"{_cut(line)}\n" for line in block))
     yield from _changed(gone, [])
 
 
 def _changed(gone: Sequence[str], come: Sequence[str]) -> Iterator[Markup]:
-    """Return removed lines and the lines that replaced them.
+    """Removed lines and the lines that replaced them.
 
     The words of lines that are alike are compared.
     """
     pairs = _alike([line[1:] for line in gone], [line[1:] for line in come])
     back = {new: old for old, new in pairs.items()}
     for at, line in enumerate(gone):
-        yield _line("del", line, _marked(line[1:], come[pairs[at]][1:]) if at in pairs else None)
+        if at in pairs:
+            yield _line("del", line, _with_words_marked(line[1:], come[pairs[at]][1:]))
+        else:
+            yield _line("del", line, _cut(line[1:]))
     for at, line in enumerate(come):
-        yield _line("ins", line, _marked(line[1:], gone[back[at]][1:]) if at in back else None)
+        if at in back:
+            yield _line("ins", line, _with_words_marked(line[1:], gone[back[at]][1:]))
+        else:
+            yield _line("ins", line, _cut(line[1:]))
 
 
 def _alike(gone: Sequence[str], come: Sequence[str]) -> dict[int, int]:
@@ -102,26 +108,25 @@ def _ratio(old: str, new: str) -> float:
     ).ratio()
 
 
-def _line(tag: str, line: str, content: Markup | None) -> Markup:
-    return element(tag, line[:1], content if content is not None else _cut(line[1:]), "\n")
+def _line(tag: str, line: str, content: str) -> Markup:
+    return element(tag, line[:1], content, "\n")
 
 
 def _hunk(line: str) -> Markup | None:
     """Where a later part of the text begins; nothing for a text's beginning."""
     found = _HUNK.match(line)
-    first = max(int(found[1]), int(found[3])) if found else 0
-    return element("span", f"line {found[3]}\n", class_="hunk") if found and first > 1 else None
+    if found is None or max(int(found[1]), int(found[3])) <= 1:
+        return None
+    return element("span", f"line {found[3]}\n", class_="hunk")
 
 
 def _cut(line: str) -> str:
-    return (
-        line
-        if len(line) <= _LONGEST
-        else f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"
-    )
+    if len(line) <= _LONGEST:
+        return line
+    return f"{line[:_LONGEST]} … {len(line) - _LONGEST:,} characters more"
 
 
-def _marked(mine: str, other: str) -> Markup:
+def _with_words_marked(mine: str, other: str) -> Markup:
     """A line with the words marked that its counterpart has not."""
     words, others = _WORDS.findall(mine), _WORDS.findall(other)
     # autojunk would ignore frequent words, such as spaces, in texts of 200 words or more.
@@ -129,5 +134,7 @@ def _marked(mine: str, other: str) -> Markup:
     parts: list[str] = []
     for tag, begin, end, _, _ in matcher.get_opcodes():
         text = "".join(words[begin:end])
-        parts.append(element("mark", text) if tag != "equal" and text else text)
+        if text and tag != "equal":
+            text = element("mark", text)
+        parts.append(text)
     return fragment(*parts)
