@@ -24,7 +24,8 @@ _MIME = "application/vnd.plotly.v1+json"
 # These fetch the outlines of countries or the tiles of a map.
 _FROM_NETWORK = frozenset(
     (
-        "choropleth choroplethmap choroplethmapbox densitymap densitymapbox scattergeo scattermap scattermapbox"
+        "choropleth choroplethmap choroplethmapbox densitymap densitymapbox scattergeo scattermap"
+        " scattermapbox"
     ).split()
 )
 
@@ -71,11 +72,9 @@ def _figure(output: object) -> Mapping[str, Any] | None:
 
 
 def _without_images(layout: object) -> dict[str, Any]:
-    return (
-        {name: value for name, value in layout.items() if name != "images"}
-        if isinstance(layout, dict)
-        else {}
-    )
+    if not isinstance(layout, dict):
+        return {}
+    return {name: value for name, value in layout.items() if name != "images"}
 
 
 def _drawn(figures: Mapping[Place, Mapping[str, Any]]) -> dict[Place, bytes]:

@@ -12,11 +12,12 @@ _XLINK = "http://www.w3.org/1999/xlink"
 _STYLE = f"{{{_SVG}}}style"
 _DRAWS = frozenset(
     (
-        "a circle clipPath defs desc ellipse feBlend feColorMatrix feComponentTransfer feComposite feConvolveMatrix"
-        " feDiffuseLighting feDisplacementMap feDistantLight feDropShadow feFlood feFuncA feFuncB feFuncG feFuncR"
-        " feGaussianBlur feMerge feMergeNode feMorphology feOffset fePointLight feSpecularLighting feSpotLight feTile"
-        " feTurbulence filter g image line linearGradient marker mask path pattern polygon polyline radialGradient rect"
-        " stop style svg switch symbol text textPath title tspan use view"
+        "a circle clipPath defs desc ellipse feBlend feColorMatrix feComponentTransfer feComposite"
+        " feConvolveMatrix feDiffuseLighting feDisplacementMap feDistantLight feDropShadow feFlood"
+        " feFuncA feFuncB feFuncG feFuncR feGaussianBlur feMerge feMergeNode feMorphology feOffset"
+        " fePointLight feSpecularLighting feSpotLight feTile feTurbulence filter g image line"
+        " linearGradient marker mask path pattern polygon polyline radialGradient rect stop style"
+        " svg switch symbol text textPath title tspan use view"
     ).split()
 )
 _PICTURE = re.compile(r"data:image/(?:png|jpeg|gif|webp);base64,[A-Za-z0-9+/=\s]*", re.IGNORECASE)

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 _TAGS = set(
     (
-        "a abbr b bdi blockquote br caption cite code col colgroup dd del details dfn div dl dt em figcaption figure"
-        " h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span strong sub summary sup table tbody td"
-        " tfoot th thead tr u ul var wbr"
+        "a abbr b bdi blockquote br caption cite code col colgroup dd del details dfn div dl dt em"
+        " figcaption figure h1 h2 h3 h4 h5 h6 hr i img ins kbd li mark ol p pre q s samp small span"
+        " strong sub summary sup table tbody td tfoot th thead tr u ul var wbr"
     ).split()
 )
 # What these hold is no text for a reader.
 _EMPTIED = set(
     (
-        "script style template noscript iframe object embed applet svg math canvas audio video textarea select button"
-        " title head noembed noframes xmp plaintext frameset"
+        "script style template noscript iframe object embed applet svg math canvas audio video"
+        " textarea select button title head noembed noframes xmp plaintext frameset"
     ).split()
 )
 _ATTRIBUTES = {
@@ -108,7 +108,9 @@ class Surroundings:
 def from_html(source: str, around: Surroundings | None = None) -> Markup | None:
     """Return the HTML without anything that acts or loads; None if nothing visible is left."""
     shown = _sanitised(clean(source), around, [])
-    return shown if _says_something(shown) else None
+    if not _says_something(shown):
+        return None
+    return shown
 
 
 def from_markdown(source: str, around: Surroundings | None = None) -> Markup:
@@ -134,7 +136,9 @@ def _says_something(shown: str) -> bool:
 
 def _title(svg: str) -> str:
     found = re.search(r"<title[^>]*>([^<]*)</title>", svg)
-    return short_line(found[1]) if found else ""
+    if found is None:
+        return ""
+    return short_line(found[1])
 
 
 def _sanitised(source: str, around: Surroundings | None, parts: list[Markup]) -> Markup:
@@ -163,13 +167,20 @@ def _with_drawings_placed(source: str, around: Surroundings | None, parts: list[
         end := _SVG_END.search(source, start.end())
     ):
         drawn = source[start.start() : end.end()]
-        address = around.picture("image/svg+xml", drawn) if around else None
-        parts.append(
-            element("img", src=address, alt=_title(drawn) or "Drawing") if address else Markup()
-        )
+        parts.append(_drawing_file(drawn, around))
         written += [source[at : start.start()], f"{_OWN[0]}{len(parts) - 1}{_OWN[1]}"]
         at = end.end()
     return "".join([*written, source[at:]])
+
+
+def _drawing_file(svg: str, around: Surroundings | None) -> Markup:
+    """The drawing as a picture of the page; nothing where it cannot be shown."""
+    address = None
+    if around:
+        address = around.picture("image/svg+xml", svg)
+    if not address:
+        return Markup()
+    return element("img", src=address, alt=_title(svg) or "Drawing")
 
 
 def _is_deep(source: str) -> bool:
@@ -179,7 +190,11 @@ def _is_deep(source: str) -> bool:
     """
     depth = 0
     for found in _NESTED.finditer(source):
-        depth = max(0, depth - 1) if found[1] else depth + 1
+        if found[1]:
+            # A stray end tag closes nothing.
+            depth = max(0, depth - 1)
+        else:
+            depth += 1
         if depth > _DEEPEST:
             return True
     return False
@@ -230,13 +245,13 @@ def _attribute(name: str, value: str, around: Surroundings | None) -> str | None
         case "class":
             return " ".join(word for word in value.split() if word in _CLASSES) or None
         case "style":
-            return around.album.class_for(value) if around and len(value) < _LONGEST_STYLE else None
+            if around is None or len(value) >= _LONGEST_STYLE:
+                return None
+            return around.album.class_for(value)
         case "colspan" | "rowspan" | "width" | "height" | "start":
-            return (
-                value
-                if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000
-                else None
-            )
+            if value.isascii() and value.isdecimal() and 0 < int(value[:9]) <= 10_000:
+                return value
+            return None
         case "alt":
             return short_line(value, 300)
     return value
@@ -272,7 +287,10 @@ def _source(value: str, around: Surroundings | None) -> str | None:
         return None
     if inline := _DATA.fullmatch(value):
         mime = inline[1].lower().replace("image/jpg", "image/jpeg")
-        return around.picture(mime, _svg_text(inline[2]) if mime == "image/svg+xml" else inline[2])
+        data = inline[2]
+        if mime == "image/svg+xml":
+            data = _svg_text(data)
+        return around.picture(mime, data)
     if value.startswith("attachment:"):
         return _attached(value.removeprefix("attachment:"), around)
     return None
@@ -294,9 +312,15 @@ def _attached(name: str, around: Surroundings) -> str | None:
     forms = around.attachments.get(unquote(name), around.attachments.get(name))
     if not isinstance(forms, dict):
         return None
-    found = [(mime, joined_lines(forms[mime])) for mime in SUFFIXES if mime in forms]
-    mime, data = found[0] if found else ("", "")
-    return around.picture(mime, data if mime != "image/svg+xml" or "<" in data else _svg_text(data))
+    for mime in SUFFIXES:
+        if mime not in forms:
+            continue
+        data = joined_lines(forms[mime])
+        # An attached SVG is either text or base64.
+        if mime == "image/svg+xml" and "<" not in data:
+            data = _svg_text(data)
+        return around.picture(mime, data)
+    return None
 
 
 def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
@@ -315,8 +339,10 @@ def _finished(shown: str, parts: Sequence[Markup]) -> Markup:
 def _image(found: re.Match[str]) -> str:
     attributes = dict(re.findall(r' ([a-z]+)="([^"]*)"', found[1]))
     alt = attributes.get("alt", "")
+    if "src" not in attributes and alt:
+        return f"[picture: {alt}]"
     if "src" not in attributes:
-        return f"[picture: {alt}]" if alt else "[picture]"
+        return "[picture]"
     if alt:
         return found[0]
     without = found[1].replace(' alt=""', "")
@@ -355,14 +381,11 @@ def _formula(token: Token) -> Markup:
     block = token.type not in ("math_inline", "math_single")
     shown = mathml(token.content, block=block)
     if shown is None:
-        text = (
-            token.content
-            if token.type == "amsmath"
-            else f"{token.markup}{token.content}{token.markup}"
-        )
-        return element("code", text)
-    return (
-        element("div", shown, class_="math")
-        if block and token.type != "math_inline_double"
-        else shown
-    )
+        # The environment's own \begin and \end are in the content already.
+        if token.type == "amsmath":
+            return element("code", token.content)
+        return element("code", f"{token.markup}{token.content}{token.markup}")
+    # A `<div>` within a line of text would end its paragraph.
+    if block and token.type != "math_inline_double":
+        return element("div", shown, class_="math")
+    return shown
