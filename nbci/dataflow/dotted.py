@@ -28,7 +28,7 @@ def meanings(trees: Iterable[ast.AST]) -> dict[str, str]:
     return found
 
 
-def dotted(node: ast.AST, names: Mapping[str, str]) -> str | None:
+def dotted_name(node: ast.AST, names: Mapping[str, str]) -> str | None:
     """The library's name of what the expression refers to.
 
     A name that is not imported is returned as it is, since it may be a builtin; None for its

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.dataflow.givers import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
+from nbci.dataflow.flow_warnings import cut_warnings, join_warnings
 from nbci.dataflow.names import Names, names_of
-from nbci.dataflow.outside import SUBCLASSES
-from nbci.dataflow.subclasses import defined_classes, makes_unnamed_classes, with_subclasses
+from nbci.dataflow.subclasses import with_subclasses
+from nbci.dataflow.trie import NO_GIVERS, Givers, Trie, height, lookup, merged, stored
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought, Origin, Undefined, undefined_names
 from nbci.errors import UsageError
 from nbci.graph import Cycle, topological
@@ -115,11 +115,11 @@ def flow(
     """
     graph = _Graph.of(steps)
     origin = Origin.of(params, prelude, settled, brought)
-    names = analysed(steps, graph.order, origin)
-    return _Flowing(graph, origin, names, steps, fresh).result()
+    names = names_of_steps(steps, graph.order, origin)
+    return FlowAnalysis(graph, origin, names, steps, fresh).result()
 
 
-def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
+def names_of_steps(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) -> list[Names]:
     """The names of every step; functions and classes are followed into later steps."""
     known: dict[str, tuple[Body, ...]] = dict(origin.definitions)
     names: list[Names | None] = [None] * len(steps)
@@ -129,14 +129,15 @@ def analysed(steps: Sequence[StepCode], order: Iterable[int], origin: Origin) ->
         names[index] = found
         # The name may stand for something else now, and where only some paths bind it, may not.
         for name in found.binds & known.keys():
-            known[name] = tuple(body.without_certainty() for body in known[name])
+            known[name] = _without_certainty(known[name])
         for name, bodies in found.definitions.items():
-            known[name] = tuple(
-                dict.fromkeys(
-                    [*known.get(name, ()), *(body.without_certainty() for body in bodies)]
-                )
-            )
+            both = (*known.get(name, ()), *_without_certainty(bodies))
+            known[name] = tuple(dict.fromkeys(both))
     return [found for found in names if found is not None]
+
+
+def _without_certainty(bodies: Iterable[Body]) -> tuple[Body, ...]:
+    return tuple(body.without_certainty() for body in bodies)
 
 
 class _Graph(Struct, frozen=True, kw_only=True):
@@ -154,17 +155,20 @@ class _Graph(Struct, frozen=True, kw_only=True):
             raise UsageError(
                 f"the steps form a cycle: {cycle}", hint="remove one of its prev: tags"
             ) from cycle
+        indexes = [sorted({index[name] for name in names}) for names in known.values()]
         return cls(
             steps=tuple(known),
-            before=tuple(
-                tuple(sorted({index[name] for name in before})) for before in known.values()
-            ),
+            before=tuple(map(tuple, indexes)),
             order=tuple(index[name] for name in order),
         )
 
 
-class _Flowing:
-    """One computation of a flow: forward for what steps have, backward for what they need."""
+class FlowAnalysis:
+    """One computation of a flow: forward for what steps have, backward for what they need.
+
+    Steps are known by their indexes in `steps`. `have` are, for each step, the givers of the names
+    that it touches; `present` are (step, name) where the step surely has a value at its end.
+    """
 
     def __init__(
         self,
@@ -191,23 +195,13 @@ class _Flowing:
         self.older: dict[tuple[str, int, int], bool] = {}
         self.nowhere = self._bound_nowhere()
         self.fresh = fresh
-        self.shared = [(name, users, self._maker(users)) for name, users in self._fresh_users()]
+        self.fresh_users = list(self._find_fresh_users())
 
     def result(self) -> Flow:
         self._forward()
         takes, gives = self._backward()
-        shown = tuple(
-            StepFlow(
-                name=name,
-                takes=tuple(sorted(takes[step], key=lambda take: take.name)),
-                gives=tuple(
-                    Give(name=given, optional=(step, given) not in self.present)
-                    for given in sorted(gives[step])
-                ),
-                names=self.names[step],
-                makes=self._made_once(step),
-            )
-            for step, name in enumerate(self.graph.steps)
+        steps = tuple(
+            self._step_flow(step, takes[step], gives[step]) for step in range(len(self.names))
         )
         undefined = undefined_names(
             self.graph.steps,
@@ -217,22 +211,37 @@ class _Flowing:
             self.origin,
             guessed=self.nowhere,
         )
-        warnings, apart = (
-            tuple(self._join_warnings()),
-            (*self._made_apart(), *self._deleted(), *self._subclasses()),
+        return Flow(
+            steps=steps,
+            warnings=tuple(join_warnings(self)),
+            apart=tuple(cut_warnings(self)),
+            undefined=undefined,
         )
-        return Flow(steps=shown, warnings=warnings, apart=apart, undefined=undefined)
 
-    def _fresh_users(self) -> Iterable[tuple[str, list[int]]]:
-        """Each name never the same twice, with the steps of one notebook that use it.
+    def _step_flow(self, step: int, takes: Iterable[Take], gives: Iterable[str]) -> StepFlow:
+        shown_gives = [
+            Give(name=name, optional=(step, name) not in self.present) for name in sorted(gives)
+        ]
+        return StepFlow(
+            name=self.graph.steps[step],
+            takes=tuple(sorted(takes, key=lambda take: take.name)),
+            gives=tuple(shown_gives),
+            names=self.names[step],
+            makes=self._made_once(step),
+        )
+
+    def _find_fresh_users(self) -> Iterable[tuple[str, list[int], int | None]]:
+        """Each name never the same twice, with the steps of one notebook that use it, and its maker.
 
         Names that only one step of a notebook uses are left out: no two steps can differ in them.
         """
         for name in self.fresh:
             of_notebook: dict[str, list[int]] = {}
-            for step in self._users(name):
+            for step in self.users(name):
                 of_notebook.setdefault(self.steps[step].notebook, []).append(step)
-            yield from ((name, users) for users in of_notebook.values() if len(users) > 1)
+            for users in of_notebook.values():
+                if len(users) > 1:
+                    yield name, users, self._maker(users)
 
     def _maker(self, users: Sequence[int]) -> int | None:
         """The step from which all these users have a value never the same twice.
@@ -242,76 +251,26 @@ class _Flowing:
         """
         notebook = self.steps[users[0]].notebook
         first = next(step for step in self.graph.order if self.steps[step].notebook == notebook)
-        candidates = dict.fromkeys((first, users[0]))
-        return next((step for step in candidates if self._behind(step).issuperset(users)), None)
+        for step in (first, users[0]):
+            if self.step_and_followers(step).issuperset(users):
+                return step
+        return None
 
     def _made_once(self, step: int) -> frozenset[str]:
         """The names never the same twice that the step makes for all others that use them."""
-        return frozenset(name for name, _, maker in self.shared if maker == step)
+        return frozenset(name for name, _, maker in self.fresh_users if maker == step)
 
-    def _users(self, name: str) -> list[int]:
+    def users(self, name: str) -> list[int]:
+        """The steps that use the name, in an order in which they may run."""
         return [step for step in self.graph.order if name in self.uses[step]]
 
-    def _behind(self, first: int) -> set[int]:
+    def step_and_followers(self, first: int) -> set[int]:
         """The step and all that come after it."""
         found = {first}
         for step in self.graph.order:
             if not found.isdisjoint(self.graph.before[step]):
                 found.add(step)
         return found
-
-    def _deleted(self) -> Iterable[str]:
-        """Warn of names that all steps make, one step deletes and a later one uses.
-
-        The later step has made them again, while the whole notebook would not have them.
-        """
-        for step, names in enumerate(self.names):
-            for name in sorted((names.unbinds | names.may_unbind) & self.origin.own):
-                later = self._behind(step) - {step}
-                again = [
-                    user
-                    for user in self._users(name)
-                    if user in later and self._has_own(user, name, step)
-                ]
-                if again:
-                    shown = ", ".join(self.graph.steps[user] for user in again)
-                    yield (
-                        f"step {self.graph.steps[step]} deletes `{name}`, which every step makes: the later steps "
-                        f"{shown} make it again: do not delete it, or make it in a step"
-                    )
-
-    def _subclasses(self) -> Iterable[str]:
-        """Steps that ask for subclasses, where that may give others than in the whole notebook."""
-        for step, names in enumerate(self.names):
-            if SUBCLASSES not in names.needs:
-                continue
-            before = [
-                other for other in self.graph.order if other != step and step in self._behind(other)
-            ]
-            defined = [other for other in before for _ in defined_classes(self.names[other])]
-            unnamed = [other for other in before if makes_unnamed_classes(self.steps[other].cells)]
-            if len(defined) > 1 or unnamed:
-                shown = ", ".join(
-                    self.graph.steps[other] for other in dict.fromkeys(sorted([*defined, *unnamed]))
-                )
-                yield (
-                    f"step {self.graph.steps[step]} asks for `__subclasses__()`: of the classes that steps before "
-                    f"it make ({shown}) it has those that still have a name, in no certain order: "
-                    "define them in a functions cell, or note them in a list"
-                )
-
-    def _has_own(self, user: int, name: str, deleting: int) -> bool:
-        return self.have[user].get(name, NO_GIVERS) <= {deleting}
-
-    def _made_apart(self) -> Iterable[str]:
-        for name, users, maker in self.shared:
-            if maker is None:
-                shown = ", ".join(self.graph.steps[user] for user in users)
-                yield (
-                    f"`{name}` ({self.fresh[name]}) is never the same twice, and each of the steps {shown} makes its "
-                    "own, as none of them comes before all others: "
-                    "bind it in a step that they come after, or make it a parameter"
-                )
 
     def _forward(self) -> None:
         """Find for each step the givers of every name it touches.
@@ -323,15 +282,12 @@ class _Flowing:
         live: set[str] = set()
         for step in self.graph.order:
             # Only an uncertain step looks at `live`, so only there is it worth shortening.
-            live = (
-                {name for name in live if last[name] >= self.rank[step]}
-                if self.names[step].uncertain
-                else live
-            )
+            if self.names[step].uncertain:
+                live = {name for name in live if last[name] >= self.rank[step]}
             trie, differing = merged([after[before] for before in self.graph.before[step]])
             # Where branches differ, one giver may come before another, whose value is the later.
             for number in differing:
-                givers = self._nearest(self.wanted[number], lookup(trie, number, self.levels))
+                givers = self.nearest(self.wanted[number], lookup(trie, number, self.levels))
                 trie = stored(trie, number, givers, self.levels)
             after[step] = self._through(step, trie, live)
 
@@ -352,7 +308,9 @@ class _Flowing:
         touched = self.origin.with_companions(
             self.uses[step] | names.binds | names.changes | names.unbinds | made
         )
-        for name in touched | live | self.nowhere if names.uncertain else touched:
+        if names.uncertain:
+            touched |= live | self.nowhere
+        for name in touched:
             number = self.number.get(name)
             # No step uses the name, so nobody asks for its givers.
             if number is None:
@@ -366,18 +324,21 @@ class _Flowing:
             if givers:
                 have[name] = givers
             if name in names.unbinds:
-                trie = stored(trie, number, frozenset((step,)), self.levels) if givers else trie
+                # The deletion is kept like a giver, so that what was before it is not looked up.
+                if givers:
+                    trie = stored(trie, number, frozenset((step,)), self.levels)
                 self.deleting.add((step, name))
-            elif (
-                givers
-                or self.origin.makes_value(name, names)
-                or (names.uncertain and name in self.nowhere)
-            ):
+            elif givers or self._makes_value(name, names):
                 trie = stored(trie, number, frozenset((step,)), self.levels)
                 live.add(name)
                 if self._is_present(step, name, givers):
                     self.present.add((step, name))
         return trie
+
+    def _makes_value(self, name: str, names: Names) -> bool:
+        if self.origin.makes_value(name, names):
+            return True
+        return bool(names.uncertain) and name in self.nowhere
 
     def _of_the_same_notebook(self, step: int, givers: Givers) -> Givers:
         notebook = self.steps[step].notebook
@@ -394,28 +355,30 @@ class _Flowing:
             name for name in self.wanted if name not in bound and not self.origin.has(name)
         )
         uncertain = sum(bool(names.uncertain) for names in self.names)
-        return found if len(found) * uncertain <= _MOST_GUESSES else frozenset()
+        if len(found) * uncertain > _MOST_GUESSES:
+            return frozenset()
+        return found
 
     def _is_present(self, step: int, name: str, givers: Givers) -> bool:
         names = self.names[step]
         if name in names.surely_binds or (name in names.changes and self.origin.has(name)):
             return True
-        return name not in names.may_unbind and any(
-            (giver, name) in self.present for giver in givers
-        )
+        if name in names.may_unbind:
+            return False
+        return any((giver, name) in self.present for giver in givers)
 
-    def _nearest(self, name: str, givers: Givers) -> Givers:
+    def nearest(self, name: str, givers: Givers) -> Givers:
         """The givers that no other of them comes after."""
         if len(givers) < 2:
             return givers
         # To compare pairs costs the square of their number; many share one search instead.
         if len(givers) > 8:
             return givers - self._before_any(name, givers)
-        return frozenset(
-            giver
-            for giver in givers
-            if not any(self._comes_before(name, giver, other) for other in givers - {giver})
-        )
+        earlier = {giver for giver in givers if self._is_followed(name, giver, givers)}
+        return givers - earlier
+
+    def _is_followed(self, name: str, giver: int, givers: Givers) -> bool:
+        return any(self._comes_before(name, giver, other) for other in givers - {giver})
 
     def _comes_before(self, name: str, early: int, late: int) -> bool:
         """Whether giver `early` is an ancestor of giver `late`.
@@ -467,35 +430,3 @@ class _Flowing:
                 for giver in givers:
                     gives[giver].add(name)
         return takes, gives
-
-    def _is_made(self, name: str, makers: Givers) -> bool:
-        """Whether the steps surely make values of the name.
-
-        A value that cells of all steps made may be unchanged: then the steps agree on it.
-        """
-        return name not in self.origin.carried or all(
-            (maker, name) in self.present for maker in makers
-        )
-
-    def _join_warnings(self) -> Iterable[str]:
-        origins: dict[tuple[int, str], Givers] = {}
-        for step in self.graph.order:
-            names = self.names[step]
-            for name, givers in sorted(self.have[step].items()):
-                makers = NO_GIVERS.union(
-                    *(origins.get((giver, name), frozenset((giver,))) for giver in givers)
-                )
-                makers = self._nearest(name, makers)
-                if name not in names.binds:
-                    origins[step, name] = makers
-                if (
-                    len(givers) > 1
-                    and len(makers) > 1
-                    and name in self.uses[step]
-                    and self._is_made(name, makers)
-                ):
-                    shown = " and ".join(self.graph.steps[maker] for maker in sorted(makers))
-                    yield (
-                        f"`{name}`, which {self.graph.steps[step]} uses, is made by {shown}, and neither comes before "
-                        "the other: the step will fail unless they agree"
-                    )

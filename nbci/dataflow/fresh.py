@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.dotted import dotted, meanings
+from nbci.dataflow.dotted import dotted_name, meanings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -89,12 +89,14 @@ def _run_at_once(node: ast.AST) -> Iterator[ast.AST]:
 
 def _draws(node: ast.AST, known: Mapping[str, str], makers: set[str]) -> bool:
     if isinstance(node, ast.keyword):  # a dataclass calls it for each instance
-        return node.arg == "default_factory" and (dotted(node.value, known) or "") in _NEVER_TWICE
+        return (
+            node.arg == "default_factory" and (dotted_name(node.value, known) or "") in _NEVER_TWICE
+        )
     if not isinstance(node, ast.Call):
         return False
     if isinstance(node.func, ast.Name) and node.func.id in makers:
         return True
-    name = dotted(node.func, known) or ""
+    name = dotted_name(node.func, known) or ""
     # Without a second argument it formats the current time.
     if name == "time.strftime":
         return len(node.args) == 1

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
-from nbci.dataflow.bodies import NONE_KNOWN, Body, Definitions, Position
+from nbci.dataflow.definition_effects import NONE_KNOWN, Body, Definitions, Position
 from nbci.dataflow.walk import Walk
 
 if TYPE_CHECKING:

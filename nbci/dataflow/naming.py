@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from nbci.dataflow import outside, scopes
-from nbci.dataflow.bodies import Body, Definitions, Position, Reached
+from nbci.dataflow.definition_effects import Body, Definitions, Position, Reached
 from nbci.dataflow.state import State
 
 if TYPE_CHECKING:

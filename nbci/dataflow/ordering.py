@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from nbci.dataflow.alterations import altered_names, called_names, instantiated, is_flat
-from nbci.dataflow.flow import analysed
+from nbci.dataflow.flow import names_of_steps
 from nbci.dataflow.shared_objects import Sharing, library_names, links, looked_up_names, loop_names
 from nbci.dataflow.subclasses import defined_classes, with_subclasses
 from nbci.dataflow.undefined import Origin
@@ -37,7 +37,7 @@ def order_from_flow(
     uses them.
     """
     origin = Origin.of(params, prelude, settled)
-    names = analysed(steps, range(len(steps)), origin)
+    names = names_of_steps(steps, range(len(steps)), origin)
     last: dict[str, int] = {}
     replaced: dict[tuple[str, int], tuple[int, int]] = {}
     edges: defaultdict[int, set[int]] = defaultdict(set)
@@ -64,7 +64,7 @@ def order_from_flow(
                 last[name] = version[name] = step
                 continue
             # Steps that only read it come after its last change, in any order among themselves.
-            if name in origin.carried and name not in writes:
+            if name in origin.mutable and name not in writes:
                 edges[step].update(() if earlier is None else (earlier,))
                 continue
             if earlier is not None and name not in anew:
@@ -134,7 +134,7 @@ class _Sharers:
             self._join(links(cell, self.libraries))
         found = {user for name in used for user in self.sharing.users(name)} - {step}
         for name in used:
-            if name in writes or name not in self.origin.carried:
+            if name in writes or name not in self.origin.mutable:
                 self.sharing.use(name, step)
         return found
 
@@ -176,7 +176,7 @@ class _Alterations:
     def by_steps(self, origin: Origin) -> list[frozenset[str]]:
         """For each step the names of what all steps make that it may change."""
         return [
-            origin.with_companions(self._by_step(step, found) & origin.carried.keys())
+            origin.with_companions(self._by_step(step, found) & origin.mutable.keys())
             for step, found in zip(self.steps, self.names, strict=True)
         ]
 

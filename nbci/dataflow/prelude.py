@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Literal
 from msgspec import Struct
 
 from nbci.dataflow.code import ParsedCell, Stars, parse_cell
-from nbci.dataflow.effects import may_have_effect
+from nbci.dataflow.effects import PLAIN_BASES, may_have_effect, plain_bases
 from nbci.dataflow.names import Names, names_of
-from nbci.dataflow.plain import PLAIN_BASES, plain_bases
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence, Set

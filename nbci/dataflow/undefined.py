@@ -8,7 +8,7 @@ from msgspec import Struct, field
 from msgspec.structs import replace
 
 from nbci.dataflow import outside
-from nbci.dataflow.carried import carried_names
+from nbci.dataflow.mutable_names import mutable_names
 from nbci.dataflow.names import Definitions, Names, Position, names_of
 from nbci.dataflow.outside import PROVIDED, is_history, is_provided
 from nbci.errors import nearest
@@ -54,7 +54,7 @@ NOTHING_BROUGHT = Brought()
 class Origin(Struct, frozen=True, kw_only=True):
     """What every step has before it gets any value.
 
-    It comes from parameters, imports and functions cells, and Python itself. `carried` are names of
+    It comes from parameters, imports and functions cells, and Python itself. `mutable` are names of
     theirs whose objects a step may change; where it does, they are values from there on. Each leads
     to the names that may share objects with it. `brought` are names that its kernel may bring, with
     the reason.
@@ -68,7 +68,7 @@ class Origin(Struct, frozen=True, kw_only=True):
     future_annotations: bool
     uncertain: tuple[str, ...]
     own: frozenset[str]
-    carried: Mapping[str, frozenset[str]]
+    mutable: Mapping[str, frozenset[str]]
     brought: Mapping[str, str]
 
     @classmethod
@@ -83,17 +83,17 @@ class Origin(Struct, frozen=True, kw_only=True):
         variables = frozenset().union(
             *(statement.binds for statement in prelude if statement.kind == "other"), params
         )
-        carried = carried_names(params - settled, prelude, names.definitions)
+        mutable = mutable_names(params - settled, prelude, names.definitions)
         return cls(
             params=params,
             binds=names.binds,
             variables=variables,
             imports=names.imports,
-            definitions={**names.definitions, **_held(names.definitions, variables, carried)},
+            definitions={**names.definitions, **_held(names.definitions, variables, mutable)},
             future_annotations=names.future_annotations,
             uncertain=names.uncertain,
             own=params | names.binds | brought.surely,
-            carried=carried,
+            mutable=mutable,
             brought=brought.perhaps,
         )
 
@@ -110,25 +110,25 @@ class Origin(Struct, frozen=True, kw_only=True):
             return False
         if name in names.binds:
             return not (name in self.imports and name in names.imports)
-        return name in self.carried
+        return name in self.mutable
 
     def with_companions(self, names: Iterable[str]) -> frozenset[str]:
         """The names, and those that share objects with them."""
         return frozenset(names).union(
-            *(self.carried[name] for name in names if name in self.carried)
+            *(self.mutable[name] for name in names if name in self.mutable)
         )
 
 
 def _held(
-    definitions: Definitions, variables: frozenset[str], carried: Mapping[str, frozenset[str]]
+    definitions: Definitions, variables: frozenset[str], mutable: Mapping[str, frozenset[str]]
 ) -> Definitions:
     """What the functions do that variables may hold, as after `register(f)`.
 
     Code that uses the variable may call them.
     """
     held = {}
-    for name in variables & carried.keys():
-        bodies = [body for one in sorted(carried[name]) for body in definitions.get(one, ())]
+    for name in variables & mutable.keys():
+        bodies = [body for one in sorted(mutable[name]) for body in definitions.get(one, ())]
         held[name] = tuple(replace(body.without_certainty(), kind="value") for body in bodies)
     return {name: bodies for name, bodies in held.items() if bodies}
 

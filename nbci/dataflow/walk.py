@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from nbci.dataflow import outside, scopes
 from nbci.dataflow.blocks import Blocks
-from nbci.dataflow.bodies import Body
+from nbci.dataflow.definition_effects import Body
 from nbci.dataflow.state import joined
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.dotted import dotted
+from nbci.dataflow.dotted import dotted_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -47,7 +47,7 @@ def calls(trees: Iterable[ast.AST], names: Mapping[str, str]) -> Iterator[tuple[
     """Every call of something that has a dotted name."""
     for tree in trees:
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and (name := dotted(node.func, names)):
+            if isinstance(node, ast.Call) and (name := dotted_name(node.func, names)):
                 yield name, node
 
 

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from nbci.dataflow.code import CellSyntaxError, parse_cell
 from nbci.dataflow.flow import StepCode, flow
 from nbci.dataflow.fresh import fresh_names
-from nbci.dataflow.handed import handed_down, has_future_annotations
+from nbci.dataflow.inherited_imports import has_future_annotations, inherited_imports
 from nbci.dataflow.names import names_of
 from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
@@ -277,7 +277,7 @@ def _with_flow(sheet: Sheet) -> Sheet:
     except Cycle:
         return sheet
     by_name = {step.name: step for step in steps}
-    handed = handed_down(
+    handed = inherited_imports(
         {step.name: sheet.own_cells(step) for step in sheet.tagged.steps},
         {step.name: step.after for step in steps},
         order,

@@ -9,7 +9,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeGuard
 
-from nbci.dataflow.dotted import dotted
+from nbci.dataflow.dotted import dotted_name
 from nbci.lint.dotted import calls, imported, magics
 from nbci.lint.finding import Hit
 
@@ -82,7 +82,7 @@ def _in_steps_before_others(
 
 def _environment(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
     for node in ast.walk(cell.tree):
-        if _is_changed_item(node) and dotted(node.value, names) == "os.environ":
+        if _is_changed_item(node) and dotted_name(node.value, names) == "os.environ":
             yield node.lineno, "a change of `os.environ`"
     for name, call in calls([cell.tree], names):
         if name in {
@@ -153,7 +153,7 @@ def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
         if name in _PLOT_STYLE_CALLS:
             yield call.lineno, f"`{name}`"
     for node in ast.walk(cell.tree):
-        if _is_changed_item(node) and (dotted(node.value, names) or "").endswith(".rcParams"):
+        if _is_changed_item(node) and (dotted_name(node.value, names) or "").endswith(".rcParams"):
             yield node.lineno, "a change of `rcParams`"
 
 
@@ -162,7 +162,7 @@ def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
     names = imported(sheet)
     for number, cell in sheet.cells.items():
         for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
-            name = dotted(call.func, names) or (
+            name = dotted_name(call.func, names) or (
                 call.func.attr if isinstance(call.func, ast.Attribute) else ""
             )
             path = (

@@ -9,7 +9,7 @@ import ast
 import re
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.dotted import dotted
+from nbci.dataflow.dotted import dotted_name
 from nbci.lint.dotted import imported, magic
 from nbci.lint.finding import Hit
 
@@ -86,7 +86,7 @@ def _changes(node: ast.AST, names: Mapping[str, str]) -> Iterator[tuple[int, str
             ):
                 continue
             case ast.Call(func=func):
-                yield from _of_call(child, dotted(func, names) or "")
+                yield from _of_call(child, dotted_name(func, names) or "")
             case ast.Attribute(ctx=ast.Store() | ast.Del()):
                 yield from _of_attribute(child, names)
         yield from _changes(child, names)
@@ -105,9 +105,9 @@ def _of_call(call: ast.Call, name: str) -> Iterator[tuple[int, str]]:
 def _of_attribute(node: ast.Attribute, names: Mapping[str, str]) -> Iterator[tuple[int, str]]:
     """Yield assignments to an attribute of an imported object, or of decimal's context."""
     if isinstance(node.value, ast.Call):
-        if dotted(node.value.func, names) == "decimal.getcontext":
+        if dotted_name(node.value.func, names) == "decimal.getcontext":
             yield node.lineno, "a change of decimal's context"
         return
-    name = dotted(node, names) or ""
+    name = dotted_name(node, names) or ""
     if "." in name and not name.startswith(_OTHER_RULES):
         yield node.lineno, f"a change of `{name}`"

@@ -6,7 +6,7 @@ import ast
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.dotted import dotted
+from nbci.dataflow.dotted import dotted_name
 from nbci.lint.dotted import imported
 from nbci.lint.finding import Hit
 
@@ -182,7 +182,7 @@ def _kind(found: _Bound, names: Mapping[str, str], bound: frozenset[str]) -> str
         return "a generator"
     if not isinstance(found.value, ast.Call):
         return None
-    name = dotted(_maker(found.value).func, names)
+    name = dotted_name(_maker(found.value).func, names)
     if name in UNSAVEABLE_OF_LIBRARIES:
         return UNSAVEABLE_OF_LIBRARIES[name]
     if (

@@ -9,7 +9,7 @@ from msgspec import Struct
 from nbci.dataflow.code import parse_cell
 from nbci.dataflow.flow import StepCode, flow
 from nbci.dataflow.fresh import fresh_names
-from nbci.dataflow.handed import handed_down, has_future_annotations
+from nbci.dataflow.inherited_imports import has_future_annotations, inherited_imports
 from nbci.dataflow.names import names_of
 from nbci.dataflow.ordering import order_from_flow
 from nbci.dataflow.outside import finds_definitions
@@ -330,7 +330,7 @@ class PythonNotebook:
         numbered = {}
         for name, step in self._steps.items():
             numbered[name] = list(zip(step.cells, self._cells[name], strict=True))
-        return handed_down(numbered, self._inside, self._order)
+        return inherited_imports(numbered, self._inside, self._order)
 
     def _code(self, name: str) -> StepCode:
         return StepCode(

@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from nbci.config import Project, find_project
-from nbci.dataflow.stars import stars_of
+from nbci.dataflow.star_imports import star_import_names
 from nbci.errors import Location, UsageError
 from nbci.notebook.read import SUFFIXES, parse_notebook
 from nbci.pipeline.compose import compose, notebook_pipeline
@@ -164,7 +164,7 @@ def star_imports(
     if notebook.language != "python":
         return {}
     folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
-    return stars_of(
+    return star_import_names(
         [cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read
     )
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from nbci.dataflow.prelude import Statement
 
 
-def handed_down(
+def inherited_imports(
     own: Mapping[str, Sequence[tuple[int, ParsedCell]]],
     before: Mapping[str, Sequence[str]],
     order: Sequence[str],

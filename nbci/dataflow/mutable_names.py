@@ -5,16 +5,16 @@ from __future__ import annotations
 import ast
 from typing import TYPE_CHECKING
 
-from nbci.dataflow.bodies import NONE_KNOWN
+from nbci.dataflow.definition_effects import NONE_KNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nbci.dataflow.bodies import Definitions
+    from nbci.dataflow.definition_effects import Definitions
     from nbci.dataflow.prelude import Statement
 
 
-def carried_names(
+def mutable_names(
     params: frozenset[str], prelude: Sequence[Statement], definitions: Definitions = NONE_KNOWN
 ) -> Mapping[str, frozenset[str]]:
     """Each of the names, with all that may share objects with it, itself included.

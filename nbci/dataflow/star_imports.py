@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _STAR = re.compile(r"^[ \t]*from[ \t]+([A-Za-z_][\w.]*)[ \t]+import[ \t]*\(?[ \t]*\*", re.MULTILINE)
 
 
-def stars_of(
+def star_import_names(
     texts: Iterable[str], folders: Sequence[str], read: Callable[[str], bytes | None]
 ) -> Stars:
     """The names that the star imports in these texts bind, by module.

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from nbci.dataflow.code import parse_cell
-from nbci.dataflow.handed import handed_down
+from nbci.dataflow.inherited_imports import inherited_imports
 from nbci.dataflow.names import names_of
-from nbci.dataflow.stars import stars_of
+from nbci.dataflow.star_imports import star_import_names
 
 _FILES = {
     "nb/features.py": "import os\nfrom math import sqrt as root\ndef clean(df): ...\n_hidden = 1\nclass Model: ...\n",
@@ -48,7 +48,7 @@ def test_what_a_star_binds_is_known_of_own_modules_where_it_is_sure(
     def read(path: str) -> bytes | None:
         return _FILES[path].encode() if path in _FILES else None
 
-    found = stars_of([f"x = 1\nfrom {module} import *"], ["nb", "."], read)
+    found = star_import_names([f"x = 1\nfrom {module} import *"], ["nb", "."], read)
     assert found == ({} if names is None else {module: names})
     cell = parse_cell(f"from {module} import *", stars=found)
     assert names_of([cell]).imports == frozenset(names or ())
@@ -63,13 +63,13 @@ def test_later_steps_run_star_imports_of_those_before_and_futures_of_all_above()
         "d": [(4, parse_cell("2"))],
     }
     before = {"a": (), "b": (), "c": ("a",), "d": ("b", "c")}
-    handed = handed_down(cells, before, ["a", "b", "c", "d"])
+    handed = inherited_imports(cells, before, ["a", "b", "c", "d"])
     assert {name: [one.text for one in found] for name, found in handed.items()} == {
         "a": [],
         "b": ["from __future__ import annotations"],
         "c": ["from math import *", "from __future__ import annotations"],
         "d": ["from math import *", "from __future__ import annotations", "from os import *"],
     }
-    assert handed_down({"a": [(1, parse_cell("import os"))]}, {"a": ()}, ["a"]) == {}
+    assert inherited_imports({"a": [(1, parse_cell("import os"))]}, {"a": ()}, ["a"]) == {}
     may_fail = parse_cell("from gone import *", may_fail=True)
-    assert handed_down({"a": [(1, may_fail)]}, {"a": ()}, ["a"]) == {}
+    assert inherited_imports({"a": [(1, may_fail)]}, {"a": ()}, ["a"]) == {}
