@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.errors import Location, UsageError, nearest
+from nbci.errors import Location, UsageError, spelling_hint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -148,10 +148,9 @@ def _project(root: Path, table: dict[str, Any]) -> Project:
     where = Location(str(root / "pyproject.toml"))
     for key, value in table.items():
         if key not in _KEYS:
-            close = nearest(key, _KEYS)
             raise UsageError(
                 f"[tool.nbci] has no key {key!r}",
-                hint=f"did you mean {close!r}?" if close else f"the keys are {', '.join(_KEYS)}",
+                hint=spelling_hint(key, _KEYS, f"the keys are {', '.join(_KEYS)}"),
                 where=where,
             )
         # In Python, true and false are of type int, too.
@@ -193,12 +192,10 @@ def _jenkins(table: dict[str, Any], where: Location) -> JenkinsSettings:
     keys = JenkinsSettings.__struct_fields__
     for key, value in table.items():
         if key not in keys:
-            close = nearest(key, keys)
+            listing = f"the keys are {', '.join(keys)}; a token is never one"
             raise UsageError(
                 f"[tool.nbci] jenkins has no key {key!r}",
-                hint=f"did you mean {close!r}?"
-                if close
-                else f"the keys are {', '.join(keys)}; a token is never one",
+                hint=spelling_hint(key, keys, listing),
                 where=where,
             )
         if not isinstance(value, str) or not value.strip():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from nbci.app.conclusion import conclude
 from nbci.app.publish import publish_report
 from nbci.config import find_project
-from nbci.errors import UsageError, nearest
+from nbci.errors import UsageError, spelling_hint
 from nbci.gates.judging import Judging
 from nbci.records.verdict import Override
 from nbci.runs.folder import find_run, now_utc, user_name
@@ -114,8 +114,7 @@ def _find_gate(name: str, verdict: Verdict) -> GateResult:
         return titled[0]
 
     names = [gate.gate for gate in verdict.gates]
-    close = nearest(name, names)
-    hint = f"did you mean {close!r}?" if close else f"the gates are: {', '.join(names)}"
+    hint = spelling_hint(name, names, f"the gates are: {', '.join(names)}")
     raise UsageError(f"there is no gate {name!r}", hint=hint)
 
 

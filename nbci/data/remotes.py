@@ -17,7 +17,7 @@ from msgspec import Struct
 
 from nbci.config import dvc_folder
 from nbci.data.repository import data_settings, dvc_config
-from nbci.errors import InfrastructureError, Location, NbciError, UsageError, nearest
+from nbci.errors import InfrastructureError, Location, NbciError, UsageError, spelling_hint
 from nbci.silence import without_logs
 
 if TYPE_CHECKING:
@@ -249,10 +249,7 @@ def _remote_hint(named: str, remotes: Iterable[str]) -> str:
     known = list(remotes)
     if not known:
         return "make one: dvc remote add NAME URL"
-    close = nearest(named, known)
-    if close:
-        return f"did you mean {close!r}?"
-    return f"the remotes are {', '.join(known)}"
+    return spelling_hint(named, known, f"the remotes are {', '.join(known)}")
 
 
 def _without_credentials(url: str) -> str:

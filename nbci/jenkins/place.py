@@ -11,7 +11,7 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
-from nbci.errors import IntegrityError, UsageError, nearest
+from nbci.errors import IntegrityError, UsageError, spelling_hint
 from nbci.formatting.numbers import listed
 from nbci.store.files import write_atomic
 
@@ -56,12 +56,10 @@ def find_job(
             f"job {name} builds branches", hint=f"name one with --branch: {_listed(branches)}"
         )
     if wanted not in branches:
-        close = nearest(wanted, branches)
+        listing = f"push it, or name another; it has {_listed(branches)}"
         raise UsageError(
             f"job {name} has no branch {wanted!r}",
-            hint=f"did you mean {close!r}?"
-            if close
-            else f"push it, or name another; it has {_listed(branches)}",
+            hint=spelling_hint(wanted, branches, listing),
         )
     whole = f"{name}/{jobs[wanted]}"
     return whole, controller.job(whole)
@@ -99,12 +97,10 @@ def checked_parameters(
     for key, value in values.items():
         definition = (declared or {}).get(key)
         if definition is None:
-            close = nearest(key, declared or {})
+            known = list(declared or {})
             raise UsageError(
                 f"job {name} has no parameter {key!r}",
-                hint=f"did you mean {close!r}?"
-                if close
-                else f"it has {_listed(list(declared or {}))}",
+                hint=spelling_hint(key, known, f"it has {_listed(known)}"),
             )
         choices = definition.get("choices")
         if choices and value not in choices:

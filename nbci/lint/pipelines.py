@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
-from nbci.errors import UsageError, nearest
+from nbci.errors import UsageError, spelling_hint
 from nbci.lint.finding import Hit
 from nbci.params import bind
 from nbci.params.yaml_text import read_yaml
@@ -213,10 +213,9 @@ def _wrong_in(
 
 
 def _meant(name: str, known: Mapping[str, Any]) -> str | None:
-    close = nearest(name, known)
-    if close:
-        return f"did you mean {close!r}?"
-    return f"there are {', '.join(known)}" if known else None
+    if not known:
+        return None
+    return spelling_hint(name, known, f"there are {', '.join(known)}")
 
 
 def unused_parameters(composition: Composition) -> Iterator[Hit]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec import Struct
 from msgspec.structs import replace
 
-from nbci.errors import UsageError, nearest
+from nbci.errors import UsageError, spelling_hint
 from nbci.graph import followers_of, reachable
 from nbci.plan.model import NOT_ASKED_FOR
 
@@ -79,7 +79,7 @@ def step_named(plan: Plan, name: str) -> PlannedStep:
     """The step of that name; UsageError that names the nearest when there is none."""
     names = [step.name for step in plan.steps]
     if name not in names:
-        hint = _close_name(name, names) or f"its steps are {', '.join(names)}"
+        hint = spelling_hint(name, names, f"its steps are {', '.join(names)}")
         raise UsageError(f"the plan has no step {name!r}", hint=hint)
     return plan.step(name)
 
@@ -98,15 +98,10 @@ def named_steps(plan: Plan, asked: Iterable[str]) -> list[str]:
     for name in asked:
         if name not in known:
             steps = ", ".join(step.name for step in plan.steps)
-            hint = _close_name(name, known) or f"the steps are {steps}"
+            hint = spelling_hint(name, known, f"the steps are {steps}")
             raise UsageError(f"there is no step {name!r}", hint=hint)
         names += known[name]
     return names
-
-
-def _close_name(name: str, known: Iterable[str]) -> str:
-    close = nearest(name, known)
-    return f"did you mean {close!r}?" if close else ""
 
 
 def _with_action(step: PlannedStep, chosen: set[str], needed: set[str]) -> PlannedStep:

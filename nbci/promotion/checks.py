@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest
+from nbci.errors import ExitCode, Location, NbciError, UsageError, nearest, spelling_hint
 from nbci.git.branches import champions_branch
 from nbci.pipeline.models import models_of
 from nbci.registry.champion import champion
@@ -60,10 +60,9 @@ def pick_model(plan: Plan, name: str | None) -> Model:
         )
     if name is None:
         raise UsageError(f"the pipeline has several models: {known}", hint="name one with --model")
-    close = nearest(name, models)
     raise UsageError(
         f"the pipeline has no model {name!r}",
-        hint=f"did you mean {close!r}?" if close else f"its models are: {known}",
+        hint=spelling_hint(name, models, f"its models are: {known}"),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from nbci.errors import Location, StepError, nearest
+from nbci.errors import Location, StepError, spelling_hint
 from nbci.records.run_record import Failure, Metric, RunRecord, Scrap
 
 if TYPE_CHECKING:
@@ -74,13 +74,11 @@ def missing_metrics(record: RunRecord, declared: Iterable[str]) -> Failure | Non
     gone = [name for name in declared if name not in known]
     if not gone:
         return None
-    close = nearest(gone[0], known)
+    listing = f"the run's metrics are: {', '.join(record.metrics) or 'none'}"
     return Failure(
         kind="missing",
         message=f"the pipeline declares the metric {', '.join(gone)}, which no step produced",
-        hint=f"did you mean {close!r}?"
-        if close
-        else f"the run's metrics are: {', '.join(record.metrics) or 'none'}",
+        hint=spelling_hint(gone[0], known, listing),
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from nbci.errors import IntegrityError, Location, UsageError, nearest
+from nbci.errors import IntegrityError, Location, UsageError, spelling_hint
 from nbci.git.process import GitFailed
 from nbci.records.codec import from_json
 from nbci.records.manifest import FORMAT, MANIFEST_PATH, Manifest
@@ -72,10 +72,7 @@ def find_model(models: Iterable[ModelState], name: str) -> ModelState:
     if name in known:
         return known[name]
 
-    hint = f"the models are: {', '.join(known) or 'none yet'}"
-    close = nearest(name, known)
-    if close:
-        hint = f"did you mean {close!r}?"
+    hint = spelling_hint(name, known, f"the models are: {', '.join(known) or 'none yet'}")
     raise UsageError(f"there is no released model {name!r}", hint=hint)
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from nbci.errors import UsageError, nearest
+from nbci.errors import UsageError, spelling_hint
 from nbci.pipeline.formulas import (
     Arithmetic,
     Combination,
@@ -137,12 +137,10 @@ class _Search:
             return f"{self._table('metric', name)}.value"
         if param in self.known.params:
             return f"{self._table('param', param)}.{'text' if text else 'number'}"
-        fields = (*_TEXTS, *_NUMBERS)
-        close = nearest(name, (*self.known.metrics, *self.known.params, *fields))
-        names = _listed((*self.known.metrics, *self.known.params, *fields))
+        names = (*self.known.metrics, *self.known.params, *_TEXTS, *_NUMBERS)
         raise UsageError(
             f"no run has a metric or parameter {name!r}",
-            hint=f"did you mean {close!r}?" if close else f"there are {names}",
+            hint=spelling_hint(name, names, f"there are {_listed(names)}"),
         )
 
     def has(self, name: str) -> str:
@@ -154,12 +152,10 @@ class _Search:
             self.values.append(name)
             named = "(SELECT id FROM names WHERE kind = 'metric' AND name = ?)"
             return f"EXISTS (SELECT 1 FROM metrics WHERE run = runs.id AND name = {named})"  # noqa: S608 - a constant
-        close = nearest(name, self.known.metrics)
+        metrics = tuple(self.known.metrics)
         raise UsageError(
             f"no run has a metric {name!r}",
-            hint=f"did you mean {close!r}?"
-            if close
-            else f"there are {_listed(tuple(self.known.metrics)) or 'none'}",
+            hint=spelling_hint(name, metrics, f"there are {_listed(metrics) or 'none'}"),
         )
 
     def _table(self, kind: str, name: str) -> str:
