@@ -8,11 +8,14 @@ those count that the text of a cell sets, and only where they end up as somethin
 from __future__ import annotations
 
 import ast
+import builtins
 import re
+import sys
 import types
 from typing import TYPE_CHECKING, Any
 
-from . import traces
+from . import process_state, traces
+from .process_state import ABSENT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,10 +31,7 @@ SEEN_OTHERWISE = {
     "torch.backends.cudnn": ("benchmark", "deterministic"),
 }
 """What `process_state` reads as a setting, by its module."""
-SEEN_OTHERWISE_WHOLE = ("builtins", "pandas.core")
-"""Modules, and those below them, all of whose attributes `process_state` reads."""
 PLAIN = (bool, int, float, str, bytes, type(None))
-ABSENT = object()
 
 # What follows is this kernel's own, from `begin` to `finish`.
 
@@ -39,8 +39,10 @@ first: dict[Path, Any] = {}
 """What each attribute was before a cell could set it."""
 awaited: set[Path] = set()
 """Attributes that a text sets, of modules that have not come yet."""
+set_at_once: set[Path] = set()
+"""Attributes that the running cell sets itself, not a function that somebody may call."""
 changed_in: dict[Path, int] = {}
-"""The execution count of the cell that set an attribute last."""
+"""The execution count of the cell after which an attribute was another one first."""
 
 
 def begin() -> None:
@@ -56,33 +58,33 @@ def before_cell(info: Any) -> None:
     traces.quietly(picture, str(getattr(info, "raw_cell", "")))
 
 
-def after_cell(result: Any) -> None:
-    traces.quietly(compare, str(getattr(getattr(result, "info", None), "raw_cell", "")))
+def after_cell(_: Any) -> None:
+    traces.quietly(compare)
 
 
 def picture(text: str) -> None:
     """Remember the attributes that the text sets, and any that a function of an earlier cell does."""
+    set_at_once.clear()
     if MAY_SET.search(text):
-        awaited.update(path for path, _ in set_attributes(text))
+        for path, runs_at_once in set_attributes(text):
+            awaited.add(path)
+            if runs_at_once:
+                set_at_once.add(path)
     for path in list(awaited):
         note_first(path)
 
 
-def compare(text: str) -> None:
+def compare() -> None:
     """Note which attributes the cell has set.
 
     Of a module that the cell imports itself nothing is known from before: what its own statements
     set is taken for a change, what only its functions might set is not.
     """
-    from IPython import get_ipython
+    for path in list(awaited):
+        if note_first(path) and path in set_at_once:
+            first[path] = ABSENT
 
-    count = len(get_ipython().history_manager.input_hist_raw) - 1
-    if awaited:
-        for path, runs_at_once in set_attributes(text):
-            if runs_at_once and path in awaited and note_first(path):
-                first[path] = ABSENT
-        for path in list(awaited):
-            note_first(path)
+    count = process_state.cell_count()
     for path, before in first.items():
         if path not in changed_in and differs(before, value_of(path)):
             changed_in[path] = count
@@ -171,10 +173,10 @@ def owner_of(path: Path) -> Any:
 
 def is_seen_otherwise(owner: Any, name: str) -> bool:
     """Whether `process_state` tells of it."""
-    module = owner.__module__ if isinstance(owner, type) else owner.__name__
-    if any((module + ".").startswith(whole + ".") for whole in SEEN_OTHERWISE_WHOLE):
-        return isinstance(owner, type) or module == "builtins"
-    return name in SEEN_OTHERWISE.get(module, ())
+    if isinstance(owner, type):
+        pandas = sys.modules.get("pandas")
+        return pandas is not None and owner in process_state.pandas_classes(pandas)
+    return owner is builtins or name in SEEN_OTHERWISE.get(owner.__name__, ())
 
 
 def value_of(path: Path) -> Any:
@@ -192,9 +194,9 @@ def differs(before: Any, now: Any) -> bool:
 
 
 def finish() -> list[list[Any]]:
-    """What is not as it was, as `[execution count, text]`, a line for each cell that set something."""
-    lines: dict[int, list[str]] = {}
+    """What is not as it was, as `process_state.finish` has it."""
+    by_cell: dict[int, list[str]] = {}
     for path, count in changed_in.items():
         if differs(first[path], value_of(path)):
-            lines.setdefault(count, []).append("`%s`" % ".".join(path))
-    return [[count, "it changed " + ", ".join(names)] for count, names in sorted(lines.items())]
+            by_cell.setdefault(count, []).append("`%s`" % ".".join(path))
+    return process_state.change_lines(by_cell)

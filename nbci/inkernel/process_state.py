@@ -391,11 +391,16 @@ def remember(kind: Kind, owner: Any) -> None:
     first[kind.name] = dict(last[kind.name])
 
 
-def after_cell(result: Any) -> None:
-    """Note which settings the cell changed."""
+def cell_count() -> int:
+    """The execution count of the cell that has just run."""
     from IPython import get_ipython
 
-    count = len(get_ipython().history_manager.input_hist_raw) - 1
+    return len(get_ipython().history_manager.input_hist_raw) - 1
+
+
+def after_cell(result: Any) -> None:
+    """Note which settings the cell changed."""
+    count = cell_count()
     text = str(getattr(getattr(result, "info", None), "raw_cell", ""))
     came = sorted(set(sys.modules) - known)
     known.update(came)
@@ -460,7 +465,14 @@ def finish() -> list[list[Any]]:
             by_cell.setdefault(changed_in.get((kind.name, name), 0), []).append(name)
         for count, names in by_cell.items():
             lines.setdefault(count, []).append(settings_text(kind.name, names))
-    return [[count, "it changed " + ", ".join(changes)] for count, changes in sorted(lines.items())]
+    return change_lines(lines)
+
+
+def change_lines(by_cell: dict[int, list[str]]) -> list[list[Any]]:
+    """What each cell changed, as `[execution count, text]`."""
+    return [
+        [count, "it changed " + ", ".join(changes)] for count, changes in sorted(by_cell.items())
+    ]
 
 
 def settings_text(kind: str, names: list[str]) -> str:

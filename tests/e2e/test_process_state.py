@@ -52,6 +52,8 @@ OF_LIBRARIES = {
     "sklearn.set_config(display='text')": "scikit-learn's configuration (display)",
     "plt.rcParams['lines.linewidth'] = 9": "matplotlib's rcParams (lines.linewidth)",
     "matplotlib.use('agg')": "matplotlib's rcParams (backend)",
+    "pd.DataFrame.patched = 1": "pandas' classes (DataFrame.patched)",
+    "pd.core.groupby.GroupBy.patched = 1": "`pd.core.groupby.GroupBy.patched`",
     "%config InlineBackend.figure_format = 'svg'": "IPython (InlineBackend)",
 }
 IMPORTS = {
