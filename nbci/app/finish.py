@@ -1,4 +1,4 @@
-"""Gather the steps that `nbci step` ran on agents into a run: take in, gather, conclude, hand over."""
+"""Make a run of the steps that `nbci step` ran on agents: take in, gather, conclude, hand over."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from nbci.app.publish import publish, publish_report
 from nbci.config import find_project
 from nbci.data.sharing import share
 from nbci.engine.caching.reuse import bring_notebooks
+from nbci.engine.distributed.gather_parts import gather_parts, keep_outs
 from nbci.engine.distributed.handover import take_in
-from nbci.engine.distributed.run_parts import finish as gather_steps
-from nbci.engine.distributed.run_parts import keep_outs, open_store
+from nbci.engine.distributed.run_parts import open_store
 from nbci.engine.imports import place_imports
 from nbci.errors import ExitCode, InfrastructureError, IntegrityError
 from nbci.gates.judging import Judging
@@ -73,7 +73,7 @@ def finish(request: FinishRequest) -> FinishedRun:
     # Before the run has its folder: sources that changed since the plan are refused here.
     notebooks = read_notebooks(project, plan.sources or {})
     store = _filled_store(request, project, plan)
-    folder, record = gather_steps(
+    folder, record = gather_parts(
         project,
         plan,
         store,

@@ -1,4 +1,4 @@
-"""Steps whose earlier results stand, told before anybody looks for a machine to run them on."""
+"""Find steps whose earlier results stand, before a CI looks for a machine to run them on."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from nbci.records.run_record import StepRecord, lets_followers_run
 from nbci.store.files import write_atomic
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from pathlib import Path
 
     from nbci.engine.caching.decide import Decision
@@ -53,23 +53,21 @@ class Ahead:
         if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
             return ()
         settled = Ended(self.plan, ended_records(self.plan, self.store))
+        to_run = (step for step in self.plan.steps if step.action == "run")
+        waiting = [step for step in to_run if step.name in among and step.name not in settled]
+
         found = []
-        waiting = [
-            s
-            for s in self.plan.steps
-            if s.name in among and s.name not in settled and s.action == "run"
-        ]
         # In waves, since a step's key is known only once all steps before it are settled.
         while wave := [step for step in waiting if _is_next(step, settled)]:
             waiting = [step for step in waiting if step not in wave]
             for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
-                if decision is not None and decision.record is not None:
-                    settled[step.name] = replace(
-                        decision.record, result="reused", reason=decision.reason
-                    )
-                    self.store.write_step(settled[step.name])
-                    self.cache.mark_used(decision.record)
-                    found.append(step)
+                if decision is None or decision.record is None:
+                    continue
+                record = replace(decision.record, result="reused", reason=decision.reason)
+                settled[step.name] = record
+                self.store.write_step(record)
+                self.cache.mark_used(decision.record)
+                found.append(step)
         return tuple(found)
 
     def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
@@ -80,29 +78,33 @@ class Ahead:
         with ThreadPoolExecutor(_MANY) as pool:
             return list(pool.map(lambda step: self._decision(step, settled), wave))
 
-    def name_stages(self, ahead: Iterable[PlannedStep], left: Path) -> None:
+    def name_stages(self, settled: Iterable[PlannedStep], left: Path) -> None:
         """Name in a file the stages that need no machine.
 
-        All of their steps have ended, and some are among `ahead`.
+        All of their steps have ended, and some are among `settled`.
 
         The file has the format's version, then lines with a stage's number, a tab, and the reason
         in words. It is there wherever there is a remote: whoever finds none after planning need not
         look for it after each stage.
         """
-        names = {step.name for step in ahead}
-        ended = {
-            record.name: record
-            for record in ended_records(self.plan, self.store)
-            if lets_followers_run(record.result)
-        }
-        lines = [_FORMAT]
-        for stage in stages(self.plan) if names else ():
-            own = [step.name for step in stage.steps]
-            if names.intersection(own) and all(name in ended for name in own):
-                runs = dict.fromkeys(ended[name].run or "" for name in own)
-                lines.append(f"{stage.number}\tits results stand, of run {', '.join(runs)}")
+        lines = [_FORMAT, *self._stage_lines({step.name for step in settled})]
         if len(lines) > 1 or self.cache.elsewhere is not None:
             write_atomic(left / DECIDED, "\n".join(lines) + "\n")
+
+    def _stage_lines(self, settled: set[str]) -> Iterator[str]:
+        # Without a result there is no stage to name, and no record of the store to read.
+        if not settled:
+            return
+        ended = {}
+        for record in ended_records(self.plan, self.store):
+            if lets_followers_run(record.result):
+                ended[record.name] = record
+        for stage in stages(self.plan):
+            names = [step.name for step in stage.steps]
+            if settled.isdisjoint(names) or not ended.keys() >= set(names):
+                continue
+            runs = ", ".join(dict.fromkeys(ended[name].run or "" for name in names))
+            yield f"{stage.number}\tits results stand, of run {runs}"
 
     def _decision(self, step: PlannedStep, settled: Ended) -> Decision | None:
         """What is known of the step; None where something prevents a decision.
@@ -126,16 +128,15 @@ def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:
     for step in plan.steps:
         record = store.read_step(step.name)
         if record is None and step.action == "skip":
-            record = unrun(step)
+            record = skipped_record(step)
         if record is not None:
             found.append(record)
     return tuple(found)
 
 
-def unrun(step: PlannedStep) -> StepRecord:
+def skipped_record(step: PlannedStep) -> StepRecord:
     """The record of a step that did not run."""
-    return StepRecord(
-        name=step.name,
-        result="skipped",
-        reason=step.reason if step.action == "skip" else "it was not run",
-    )
+    reason = "it was not run"
+    if step.action == "skip":
+        reason = step.reason
+    return StepRecord(name=step.name, result="skipped", reason=reason)

@@ -1,4 +1,7 @@
-"""What a step opened below Python, as far as the system tells, put with what its kernel told."""
+"""What a step opened below Python, as far as the system tells.
+
+It is added to what the step's kernel saw.
+"""
 
 from __future__ import annotations
 
@@ -18,72 +21,14 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _THROUGH_PYTHON = frozenset(
-    (
-        *(
-            "numpy",
-            "scipy",
-            "pandas",
-            "sklearn",
-            "matplotlib",
-            "contourpy",
-            "kiwisolver",
-            "PIL",
-            "yaml",
-            "msgspec",
-        ),
-        *(
-            "zmq",
-            "tornado",
-            "psutil",
-            "debugpy",
-            "markupsafe",
-            "charset_normalizer",
-            "_cffi_backend",
-            "cryptography",
-        ),
-        *(
-            "rpds",
-            "regex",
-            "threadpoolctl",
-            "joblib",
-            "IPython",
-            "ipykernel",
-            "wrapt",
-            "orjson",
-            "ujson",
-            "_nbci",
-        ),
-    )
+    "numpy scipy pandas sklearn matplotlib contourpy kiwisolver PIL yaml msgspec zmq tornado psutil "
+    "debugpy markupsafe charset_normalizer _cffi_backend cryptography rpds regex threadpoolctl "
+    "joblib IPython ipykernel wrapt orjson ujson _nbci".split()
 )
 """Packages with machine code that open files by Python, which tells of it."""
-_SOURCES = (
-    ".py",
-    ".pyc",
-    ".ipynb",
-    ".md",
-    ".rst",
-    ".html",
-    ".css",
-    ".js",
-    ".ts",
-    ".toml",
-    ".lock",
-    ".swp",
-    "~",
-)
+_SOURCES = tuple(".py .pyc .ipynb .md .rst .html .css .js .ts .toml .lock .swp ~".split())
 """What editors open beside a run, and no library reads by itself."""
-_OF_THE_SYSTEM = (
-    "/usr/",
-    "/etc/",
-    "/proc/",
-    "/sys/",
-    "/dev/",
-    "/run/",
-    "/bin/",
-    "/sbin/",
-    "/lib/",
-    "/lib64/",
-)
+_OF_THE_SYSTEM = tuple("/usr/ /etc/ /proc/ /sys/ /dev/ /run/ /bin/ /sbin/ /lib/ /lib64/".split())
 _QUOTED = re.compile(r"""["']([^"'\n]*/[^"'\n]*)["']""")
 
 
@@ -94,28 +39,38 @@ def readers(seen: Seen) -> list[str]:
 
 def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
     """What was seen, with what was opened in that time and nobody else told of."""
-    others = seen.has_workers or bool(seen.programs)
-    if not others and not readers(seen):
+    has_children = seen.has_workers or bool(seen.programs)
+    if not has_children and not readers(seen):
         return seen
     if opens.trouble is not None or window.lost:
         seen = replace(seen, unwatched=tuple(readers(seen)))
-    known = {*told_by(seen), *window.told}
-    listed = {path for kind, path, _ in seen.sights if kind == "folder"}
-    unseen = (path for path in window.read - known if others or not path.endswith(_SOURCES))
-    read = {path for path in unseen if os.path.isfile(path)}
-    written = {
-        path for path in window.written - window.told if others or not path.endswith(_SOURCES)
-    }
-    if seen.has_workers:
-        listed.update(seen.search_path)  # a Python that starts lists them, whatever it is for
-    folders = {os.path.dirname(path) for path in read} & window.folders - listed
-    sights: tuple[Sight, ...] = (
-        *(("file", path, ()) for path in sorted(read)),
-        *(("folder", path, _suffixes(path, read, seen)) for path in sorted(folders)),
-    )
+
+    # Child processes may read sources; a library in the step's own process does not.
+    ignored: tuple[str, ...] = _SOURCES
+    if has_children:
+        ignored = ()
+    read = set()
+    for path in window.read - {*told_by(seen), *window.told}:
+        if not path.endswith(ignored) and os.path.isfile(path):
+            read.add(path)
+    written = {path for path in window.written - window.told if not path.endswith(ignored)}
+
+    sights: list[Sight] = [("file", path, ()) for path in sorted(read)]
+    folders = _folders_listed(seen, window, read)
+    sights += [("folder", folder, _suffixes(folder, read, seen)) for folder in folders]
     return replace(
         seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written}))
     )
+
+
+def _folders_listed(seen: Seen, window: Window, read: Iterable[str]) -> list[str]:
+    """The folders of the files that were read which were opened, and not by Python's own calls."""
+    known = {path for kind, path, _ in seen.sights if kind == "folder"}
+    if seen.has_workers:
+        # A Python that starts lists the folders of its path, whatever it is for.
+        known.update(seen.search_path)
+    folders = set(map(os.path.dirname, read))
+    return sorted(folders & window.folders - known)
 
 
 def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
@@ -124,11 +79,10 @@ def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
     An import lists a folder as a library's glob does. Where there were imports, what is like the
     files that were read counts, as far as a name tells that.
     """
-    if ("import", folder) not in {sight[:2] for sight in seen.sights}:
+    if not any(kind == "import" and path == folder for kind, path, _ in seen.sights):
         return ()
-    return tuple(
-        sorted({os.path.splitext(path)[1] for path in read if os.path.dirname(path) == folder})
-    )
+    inside = (path for path in read if os.path.dirname(path) == folder)
+    return tuple(sorted({os.path.splitext(path)[1] for path in inside}))
 
 
 def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
@@ -136,17 +90,20 @@ def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
 
     They are those that the step's code or its parameters name.
     """
-    texts = [text for cell in step.cells for text in _QUOTED.findall(cell.source)]
-    texts += [
-        value for value in (step.params or {}).values() if isinstance(value, str) and "/" in value
-    ]
     # Each path costs system calls: of those named several times, once is enough.
-    for text in dict.fromkeys(texts):
-        path = os.path.normpath(
-            os.path.join(root, step.cwd, os.path.expanduser(text.removeprefix("file://")))
-        )
+    for text in dict.fromkeys(_path_texts(step)):
+        relative = os.path.expanduser(text.removeprefix("file://"))
+        path = os.path.normpath(os.path.join(root, step.cwd, relative))
         if _may_be_watched(path, str(root)):
             yield path
+
+
+def _path_texts(step: PlannedStep) -> Iterator[str]:
+    for cell in step.cells:
+        yield from _QUOTED.findall(cell.source)
+    for value in (step.params or {}).values():
+        if isinstance(value, str) and "/" in value:
+            yield value
 
 
 def _may_be_watched(path: str, root: str) -> bool:

@@ -1,4 +1,7 @@
-"""What changed while a step ran: its result came of what it read, and that stands there no more."""
+"""What changed while a step ran.
+
+Its result came of what it read, and the next run finds something else there.
+"""
 
 from __future__ import annotations
 
@@ -32,13 +35,13 @@ class Change(Struct, frozen=True):
     said: str
 
 
-def noted(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
+def note_changes(record: StepRecord, changes: Iterable[Change]) -> StepRecord:
     """The record with these changes: its result is not kept, and says why, once for each file."""
-    told = [part.label for part in record.observed if part.kind == CHANGED]
+    known = [part.label for part in record.observed if part.kind == CHANGED]
     for change in changes:
-        if any(overlap(change.path, path) for path in told):
+        if any(overlap(change.path, path) for path in known):
             continue
-        told.append(change.path)
+        known.append(change.path)
         part = Part(kind=CHANGED, label=change.path, digest="while it ran")
         warning = f"{change.said}: the step's result is not kept"
         record = replace(
@@ -54,26 +57,43 @@ def changed_meanwhile(
 
     The step began at `since_ns`.
     """
-    root = str(surroundings.root)
     own = tuple(surroundings.place(path) for path in surroundings.own)
-    makes = (*seen.written, *own)
-    paths = {
-        path
-        for kind, path, _ in seen.sights
-        if kind in ("file", "folder") and not _is_in(path, own)
-    }
     found = {
-        path for path in paths & seen.stamps.keys() if _differs(path, seen.stamps[path], makes)
+        *_changed_since_stamped(seen, own),
+        *_touched_without_stamp(seen, surroundings, since_ns),
     }
-    # what was read below Python has no stamp: it is in doubt when it is younger than the step
-    unseen = {
-        surroundings.place(part.label) for part in surroundings.parts if part.kind in _CONTENT
-    }
-    unseen -= {*seen.stamps, *seen.written}
-    found |= {path for path in unseen if _touched_since(path, since_ns)}
-    for path in sorted(path for path in found if "/__pycache__/" not in path):
-        label = os.path.relpath(path, root) if path.startswith(f"{root}/") else path
-        yield Change(label, _said(step, label, by_itself=_is_in(path, seen.written)))
+    root = str(surroundings.root)
+    for path in sorted(found):
+        # Python writes bytecode as it imports, whoever runs.
+        if "/__pycache__/" in path:
+            continue
+        label = path
+        if path.startswith(f"{root}/"):
+            label = os.path.relpath(path, root)
+        yield Change(label, _sentence(step, label, by_itself=_is_in(path, seen.written)))
+
+
+def _changed_since_stamped(seen: Seen, own: tuple[str, ...]) -> Iterator[str]:
+    """What is no longer as it was when the kernel first saw it; `own` are the step's outs."""
+    makes = (*seen.written, *own)
+    for kind, path, _ in seen.sights:
+        if kind not in ("file", "folder") or path not in seen.stamps or _is_in(path, own):
+            continue
+        if _differs(path, seen.stamps[path], makes):
+            yield path
+
+
+def _touched_without_stamp(seen: Seen, surroundings: Surroundings, since_ns: int) -> Iterator[str]:
+    """What was read below Python and is younger than the step: nobody saw how it was before."""
+    written = set(seen.written)
+    for part in surroundings.parts:
+        if part.kind not in _CONTENT:
+            continue
+        path = surroundings.place(part.label)
+        if path in seen.stamps or path in written:
+            continue
+        if _touched_since(path, since_ns):
+            yield path
 
 
 def changed_deps(
@@ -88,7 +108,7 @@ def changed_deps(
     outs = (*step.outs, *step.metrics)
     for path, digest in before.items():
         if now.get(path) != digest and not any(overlap(path, out) for out in outs):
-            yield Change(path, _said(step, path, by_itself=False))
+            yield Change(path, _sentence(step, path, by_itself=False))
 
 
 def changed_outs(deps: Iterable[FileRef], earlier: Iterable[StepRecord]) -> Iterator[Change]:
@@ -105,9 +125,12 @@ def changed_outs(deps: Iterable[FileRef], earlier: Iterable[StepRecord]) -> Iter
             )
 
 
-def _said(step: PlannedStep, label: str, *, by_itself: bool) -> str:
+def _sentence(step: PlannedStep, label: str, *, by_itself: bool) -> str:
     if by_itself and any(overlap(label, dep) for dep in step.deps):
-        return f"the step wrote {label}, which it declares as its input, so run again it may give something else"
+        return (
+            f"the step wrote {label}, which it declares as its input, "
+            "so run again it may give something else"
+        )
     if by_itself:
         return f"the step wrote {label}, which it had read"
     return f"{label} changed while the step ran"
@@ -130,7 +153,7 @@ def _differs(path: str, stamp: tuple[int, int, int, int], makes: Iterable[str]) 
         )
     if (now.st_ino, now.st_size, now.st_mtime_ns) != (inode, size, written_ns):
         return True
-    # linking a file elsewhere, as nbci does with what nobody may write to, changes this time
+    # Linking a file elsewhere changes this time, and nbci links what nobody may write to.
     return bool(now.st_mode & _WRITABLE) and now.st_ctime_ns != changed_ns
 
 

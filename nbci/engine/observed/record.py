@@ -38,50 +38,72 @@ def observed_parts(
     For a step with an environment its lock file stands for interpreter and packages, so that it
     need not be made only to see that nothing has changed.
     """
-    root, environ = surroundings.root, surroundings.environ
-    labels = _Labels(root, step, seen.search_path)
-    named = [
+    labels = _Labels(surroundings.root, step, seen.search_path)
+    found = [
         *_interpreter(step, seen, distributions),
-        *(("module", labels.of(path), "") for path in seen.modules if os.path.exists(path)),
-        *labels.of_sights(_lasting(seen)),
-        *(("variable", name, "") for name in _variables(step, seen, environ)),
-        *(("written", path, "") for path in undeclared(root, step, seen.written)),
-        *(
-            (OF_NBCI[name], name, "")
-            for name in seen.variables
-            if name in OF_NBCI and name not in (step.env or {})
-        ),
-        *(("network", host, "") for host in seen.network),
-        *(("program", name, "") for name in seen.programs),
-        *(("unwatched", name, "") for name in seen.unwatched),
-        *((("secret path", "", ""),) if seen.has_secret_paths else ()),
+        *_files(labels, seen),
+        *_process(step, seen, surroundings),
     ]
+    # Known only now, when all files have been named.
     if labels.has_neighbours:
-        named.append(("place", str(root), ""))
-    named = _without_double(named)
-    parts = tuple(Part(kind=kind, label=label, digest=state) for kind, label, state in named)
-    return tuple(_as_it_is(surroundings, part) for part in parts)
+        found.append(("place", str(surroundings.root), ""))
+    return tuple(_as_part(entry, surroundings) for entry in _without_covered(found))
 
 
-def _as_it_is(surroundings: Surroundings, part: Part) -> Part:
-    is_whole = part.digest and not part.digest.endswith("|")
-    return part if is_whole else replace(part, digest=BY_NAME[part.kind].state(surroundings, part))
+def _files(labels: _Labels, seen: Seen) -> Iterator[_Observed]:
+    for path in seen.modules:
+        # A module may have been made and removed again by the step, as a test's are.
+        if os.path.exists(path):
+            yield ("module", labels.of(path), "")
+    yield from labels.of_sights(_lasting(seen))
 
 
-_Named = tuple[str, str, str]
-"""Kind, label, and the state where its kind cannot tell it without."""
+def _process(step: PlannedStep, seen: Seen, surroundings: Surroundings) -> Iterator[_Observed]:
+    """Variables, files that nobody declared, and what nbci cannot compare."""
+    for name in _variables(step, seen, surroundings.environ):
+        yield ("variable", name, "")
+    for path in undeclared(surroundings.root, step, seen.written):
+        yield ("written", path, "")
+    for name in seen.variables:
+        # A step whose `env` sets the variable itself reads what its key has already.
+        if name in OF_NBCI and name not in (step.env or {}):
+            yield (OF_NBCI[name], name, "")
+    for host in seen.network:
+        yield ("network", host, "")
+    for name in seen.programs:
+        yield ("program", name, "")
+    for name in seen.unwatched:
+        yield ("unwatched", name, "")
+    if seen.has_secret_paths:
+        yield ("secret path", "", "")
+
+
+def _as_part(observed: _Observed, surroundings: Surroundings) -> Part:
+    """The observation with its state now, where that is not known in full."""
+    kind, label, state = observed
+    part = Part(kind=kind, label=label, digest=state)
+    # A state that ends in a bar has the suffixes that count, and lacks the names.
+    if state and not state.endswith("|"):
+        return part
+    return replace(part, digest=BY_NAME[kind].state(surroundings, part))
+
+
+_Observed = tuple[str, str, str]
+"""Kind, label, and the state where its kind cannot tell it without; else no text."""
 
 
 def _interpreter(
     step: PlannedStep, seen: Seen, distributions: Mapping[str, str]
-) -> Iterator[_Named]:
+) -> Iterator[_Observed]:
     if step.environment is not None:
         yield ("environment", step.environment, "")
         return
     yield ("kernel", step.kernel, "")
     yield ("interpreter", seen.interpreter, "")
-    yield from (("site", folder, "") for folder in seen.site_folders)
-    yield from (("package", name, version) for name, version in distributions.items())
+    for folder in seen.site_folders:
+        yield ("site", folder, "")
+    for name, version in distributions.items():
+        yield ("package", name, version)
 
 
 def _lasting(seen: Seen) -> Iterator[Sight]:
@@ -90,28 +112,31 @@ def _lasting(seen: Seen) -> Iterator[Sight]:
     Of such a file it counts that it is there now, not that it was absent before.
     """
     written = set(seen.written)
-    yield from (sight for sight in seen.sights if sight[0] != "absent" or sight[1] not in written)
+    for sight in seen.sights:
+        kind, path, _ = sight
+        if kind != "absent" or path not in written:
+            yield sight
 
 
-def _without_double(named: Iterable[_Named]) -> list[_Named]:
+def _without_covered(observed: Iterable[_Observed]) -> Iterator[_Observed]:
     """Each observation once, without those that another one of the same path covers.
 
     Where the content counts, an observation that says less is not needed.
     """
-    found = dict.fromkeys(named)
-    modules = {label for kind, label, _ in found if kind == "module"}
-    read = modules | {label for kind, label, _ in found if kind in ("file", "folder")}
-    return [
-        entry
-        for entry in found
-        if not (entry[0] == "file" and entry[1] in modules)
-        and not (
-            entry[0] == "stat"
-            and entry[1] in read
-            and entry[2].startswith("type=")
-            and " " not in entry[2]
-        )
-    ]
+    found = dict.fromkeys(observed)
+    modules, read = set(), set()
+    for kind, label, _ in found:
+        if kind == "module":
+            modules.add(label)
+        if kind in ("module", "file", "folder"):
+            read.add(label)
+
+    for entry in found:
+        kind, label, state = entry
+        is_read_as_module = kind == "file" and label in modules
+        asks_type_only = kind == "stat" and state.startswith("type=") and " " not in state
+        if not is_read_as_module and not (asks_type_only and label in read):
+            yield entry
 
 
 class _Labels:
@@ -141,13 +166,19 @@ class _Labels:
             self.has_neighbours = self.has_neighbours or _is_near(self._root, path)
         return path
 
-    def of_sights(self, sights: Iterable[Sight]) -> Iterator[_Named]:
+    def of_sights(self, sights: Iterable[Sight]) -> Iterator[_Observed]:
         """Each of them under its name, without what the step declares anyway."""
         for kind, path, more in sights:
-            if kind in ("place", "umask"):
-                yield (kind, self._root if kind == "place" else "", "")
+            if kind == "place":
+                yield (kind, self._root, "")
                 continue
-            known = self._declared if kind in ("file", "absent") else self._outs
+            if kind == "umask":
+                yield (kind, "", "")
+                continue
+            # What is declared counts by its content; a folder of inputs may still be listed.
+            known = self._outs
+            if kind in ("file", "absent"):
+                known = self._declared
             label = self.of(path)
             if label.startswith(".nbci/") or _is_in(label, known):
                 continue
@@ -161,8 +192,11 @@ def _first_state(kind: str, path: str, more: tuple[str, ...]) -> str:
     if kind == "stat":
         return facets_of(path, more)
     if kind == "folder":
-        return "|".join((*more, "")) if more else ""
-    return forms_of(path, more) if kind == "import" else ""
+        # The suffixes of the names that count, and a bar: the digest of the names follows it.
+        return "".join(f"{suffix}|" for suffix in more)
+    if kind == "import":
+        return forms_of(path, more)
+    return ""
 
 
 def _is_near(root: str, path: str) -> bool:
@@ -183,17 +217,15 @@ def _variables(step: PlannedStep, seen: Seen, environ: Mapping[str, str]) -> Ite
     Left out are secrets, and those that the step's settings set, since the key has them.
     """
     unfit = {*_OF_THE_KERNEL, *(step.env or {}), *step.secrets, *credentials(environ)}
-    yield from (name for name in sorted({*seen.variables, *_ALWAYS}) if name not in unfit)
+    yield from sorted({*seen.variables, *_ALWAYS} - unfit)
 
 
 def outside(seen: Seen, cache: Path) -> Seen:
     """What was seen without the values that nbci itself read and wrote."""
     folder = f"{cache}/"
-    return replace(
-        seen,
-        sights=tuple(sight for sight in seen.sights if not sight[1].startswith(folder)),
-        written=tuple(path for path in seen.written if not path.startswith(folder)),
-    )
+    sights = tuple(sight for sight in seen.sights if not sight[1].startswith(folder))
+    written = tuple(path for path in seen.written if not path.startswith(folder))
+    return replace(seen, sights=sights, written=written)
 
 
 def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
@@ -218,14 +250,14 @@ def without_secret_paths(seen: Seen, mask: Mask) -> Seen:
 
 def undeclared(root: Path, step: PlannedStep, paths: Iterable[str]) -> list[str]:
     """Those of the project's files that the step does not declare, and that are still there."""
-    # A file that was removed again, such as a temporary one, leaves nothing to bring back.
     known = (*with_data(root, step.deps), *step.outs, *step.metrics)
-    inside = [path[len(str(root)) + 1 :] for path in paths if path.startswith(f"{root}/")]
-    return [
-        path
-        for path in sorted(inside)
-        if not path.startswith(_NOT_OUTS)
-        and not path.endswith(".pyc")
-        and not _is_in(path, known)
-        and (root / path).is_file()
-    ]
+    found = []
+    for path in sorted(paths):
+        label = path.removeprefix(f"{root}/")
+        # Bytecode is Python's, and folders of tools are no results of the step.
+        if label == path or label.startswith(_NOT_OUTS) or label.endswith(".pyc"):
+            continue
+        # A file that was removed again, such as a temporary one, leaves nothing to bring back.
+        if not _is_in(label, known) and os.path.isfile(path):
+            found.append(label)
+    return found

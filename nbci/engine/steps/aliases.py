@@ -41,24 +41,31 @@ class Ended(dict[str, "StepRecord"]):
 
     def __setitem__(self, name: str, record: StepRecord) -> None:
         super().__setitem__(name, record)
-        self.outs |= {ref.path: ref for ref in record.outs}
-        self._take_states(record)
+        for out in record.outs:
+            self.outs[out.path] = out
+        self._note_random_states(record)
         lending = [ref for ref in record.gives if ref.reads or ref.refs]
         if lending:
             self.lending[name] = lending
-        planned = self.planned.get(name)
-        if planned is not None:
-            for ref in record.gives:
-                if ref.name not in planned.gives and ref.name not in planned.optional_gives:
-                    self.along.setdefault(ref.name, []).append(name)
+        self._note_values_along(record)
 
-    def _take_states(self, record: StepRecord) -> None:
-        for left in self.states.values():
-            left.pop(record.name, None)
-        if record.name in self.planned:
-            for ref in record.gives:
-                if ref.name.startswith(RANDOM_STATE):
-                    self.states.setdefault(ref.name, {})[record.name] = ref
+    def _note_values_along(self, record: StepRecord) -> None:
+        planned = self.planned.get(record.name)
+        if planned is None:
+            return
+        for ref in record.gives:
+            if ref.name not in planned.gives and ref.name not in planned.optional_gives:
+                self.along.setdefault(ref.name, []).append(record.name)
+
+    def _note_random_states(self, record: StepRecord) -> None:
+        # A step that runs again may leave no state this time.
+        for states_by_step in self.states.values():
+            states_by_step.pop(record.name, None)
+        if record.name not in self.planned:
+            return
+        for ref in record.gives:
+            if ref.name.startswith(RANDOM_STATE):
+                self.states.setdefault(ref.name, {})[record.name] = ref
 
 
 def companions(
@@ -72,28 +79,40 @@ def companions(
     step bound `b` to something else meanwhile.
     """
     taken = tuple(taken)
-    known = {ref.name for ref in taken} | {*step.gives, *step.optional_gives}
-    names = {name for ref in taken for name in ref.group} - known
+    known = {*step.gives, *step.optional_gives}
+    grouped: set[str] = set()
+    for ref in taken:
+        known.add(ref.name)
+        grouped.update(ref.group)
+    names = grouped - known
+    # Most steps share nothing, and need not look at the steps behind them.
     if not names:
         return ()
-    later = reachable([step.name], followers_of({one.name: one.after for one in plan.steps})) - {
-        step.name
-    }
-    wanted = {take.name for one in plan.steps if one.name in later for take in one.takes}
-    # A later step that takes a function has the names, too, that it looks up when it is called.
-    for ref in passing_by(step, plan, records):
-        wanted |= set(ref.reads)
-    names &= wanted
+
+    names &= _names_wanted_later(step, plan, records)
     objects = {ref.object for ref in taken}
     found: dict[str, ValueRef] = {}
     for name in sorted(names):
         for giver in last_givers(step, name, plan, records):
-            found |= {
-                ref.name: ref
-                for ref in records[giver].gives
-                if ref.name == name and ref.object in objects
-            }
+            for ref in records[giver].gives:
+                # Another object means that a step bound the name to something else.
+                if ref.name == name and ref.object in objects:
+                    found[ref.name] = ref
     return tuple(found.values())
+
+
+def _names_wanted_later(step: PlannedStep, plan: Plan, records: Ended) -> set[str]:
+    """The names that steps behind this one take, or look up by what they take."""
+    followers = followers_of(_edges(plan))
+    later = reachable([step.name], followers) - {step.name}
+    wanted: set[str] = set()
+    for other in plan.steps:
+        if other.name in later:
+            wanted.update(take.name for take in other.takes)
+    # A later step that takes a function has the names, too, that it looks up when it is called.
+    for ref in passing_by(step, plan, records):
+        wanted.update(ref.reads)
+    return wanted
 
 
 def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[str, ...]:
@@ -102,26 +121,27 @@ def givers(step: PlannedStep, take: Take, plan: Plan, records: Ended) -> tuple[s
     They are the planned ones and those that took the value along.
     """
     carriers = records.along.get(take.name)
+    # Hot: asked for every value of every step, and hardly any value is taken along.
     if not carriers:
         return take.givers
-    along = _together(step, dict.fromkeys(carriers), plan)
+    along = _of_same_node(step, dict.fromkeys(carriers), plan)
     if not along:
         return take.givers
     ancestors = _ancestors(step, plan)
-    return _last([*take.givers, *(name for name in along if name in ancestors)], plan)
+    return _last([*take.givers, *filter(ancestors.__contains__, along)], plan)
 
 
 def last_givers(step: PlannedStep, name: str, plan: Plan, records: Ended) -> tuple[str, ...]:
     """The last of the steps before it that handed on a value of that name.
 
-    Steps that deleted the value count, too.
+    Steps that deleted the value count, too: after `del x`, an older `x` must not come back.
     """
     ancestors = _ancestors(step, plan)
-    having = [giver for giver in _together(step, records, plan) if giver in ancestors]
-    return _last([giver for giver in having if _has_to_do_with(records[giver], name)], plan)
+    before = filter(ancestors.__contains__, _of_same_node(step, records, plan))
+    return _last([giver for giver in before if _gives_or_deletes(records[giver], name)], plan)
 
 
-def _has_to_do_with(record: StepRecord, name: str) -> bool:
+def _gives_or_deletes(record: StepRecord, name: str) -> bool:
     return name in record.deleted or any(ref.name == name for ref in record.gives)
 
 
@@ -133,28 +153,37 @@ def passing_by(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
     After `mine = REGISTRY`, a later step that has `mine` sees what steps between changed in
     `REGISTRY`, which neither of them may mention.
     """
+    # Without such values, which is the usual case, no ancestors are walked.
     if not records.lending:
         return ()
     ancestors = _ancestors(step, plan)
-    lenders = [name for name in _together(step, records.lending, plan) if name in ancestors]
-    return tuple(ref for name in lenders for ref in records.lending[name])
+    refs: list[ValueRef] = []
+    for name in _of_same_node(step, records.lending, plan):
+        if name in ancestors:
+            refs += records.lending[name]
+    return tuple(refs)
 
 
-def _together(step: PlannedStep, names: Iterable[str], plan: Plan) -> list[str]:
+def _of_same_node(step: PlannedStep, names: Iterable[str], plan: Plan) -> list[str]:
     """Those of the steps that values pass between, this one included."""
-    planned = {one.name for one in plan.steps if one.node == step.node}
-    return [name for name in names if name in planned]
+    planned = {other.name for other in plan.steps if other.node == step.node}
+    return list(filter(planned.__contains__, names))
+
+
+def _edges(plan: Plan) -> dict[str, tuple[str, ...]]:
+    """For each step, the steps that it comes after."""
+    return {step.name: step.after for step in plan.steps}
 
 
 def _ancestors(step: PlannedStep, plan: Plan) -> set[str]:
-    return reachable(step.after, {one.name: one.after for one in plan.steps})
+    return reachable(step.after, _edges(plan))
 
 
 def _last(steps: Iterable[str], plan: Plan) -> tuple[str, ...]:
     """The steps that none of the others comes after."""
-    before = {one.name: one.after for one in plan.steps}
+    edges = _edges(plan)
     candidates = tuple(dict.fromkeys(steps))
-    behind = {name: reachable(before[name], before) for name in candidates}
-    return tuple(
-        name for name in candidates if not any(name in behind[other] for other in candidates)
-    )
+    behind_others: set[str] = set()
+    for name in candidates:
+        behind_others |= reachable(edges[name], edges)
+    return tuple(name for name in candidates if name not in behind_others)

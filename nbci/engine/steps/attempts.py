@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from nbci.engine.observed.below import paths_named, told_by, with_opened
 from nbci.engine.observed.kinds import surroundings_of
-from nbci.engine.observed.meanwhile import changed_meanwhile, noted
+from nbci.engine.observed.meanwhile import changed_meanwhile, note_changes
 from nbci.engine.steps.environment import InstallerFailed, LockRefused, environment_variables
 from nbci.engine.steps.kernel_job import kernel_job
 from nbci.engine.steps.outcome import add_files, add_outcome, own_doing
@@ -190,7 +190,7 @@ def _note_changes(
     around = surroundings_of(
         context.project.root, step, record.observed, context.index, context.environ
     )
-    return noted(record, changed_meanwhile(step, seen, around, tried.since_ns))
+    return note_changes(record, changed_meanwhile(step, seen, around, tried.since_ns))
 
 
 def _with_attempt(

@@ -73,7 +73,10 @@ def reached_parts(
 
     A class that changed makes the same instance a different one.
     """
-    names = {name for ref in values for name in ref.refs}
+    names: set[str] = set()
+    for ref in values:
+        names.update(ref.refs)
+    # Most values refer to no definition: the walk over definitions is left out for them.
     if not names or plan.definitions is None:
         return ()
     found = reached(plan.definitions.get(step.notebook, ()), names, frozenset(params))
@@ -84,13 +87,22 @@ def values_for(step: PlannedStep, plan: Plan, records: Ended) -> tuple[ValueRef,
     """The values that the step takes; StepError where two branches changed one."""
     found = []
     for take in step.takes:
-        sources = givers(step, take, plan, records)
-        gave = {
-            giver: ref for giver in sources if (ref := _named(records, giver, take.name, "gives"))
-        }
-        if gave:
-            found.append(resolve_join(take.name, None, _latest(take.name, gave, records)))
+        ref = _joined(take.name, givers(step, take, plan, records), records)
+        if ref is not None:
+            found.append(ref)
     return tuple(found)
+
+
+def _joined(name: str, sources: Iterable[str], records: Ended) -> ValueRef | None:
+    """The one version of a value that these steps gave; None where none gave any."""
+    given = {}
+    for source in sources:
+        ref = _given(records, source, name)
+        if ref is not None:
+            given[source] = ref
+    if not given:
+        return None
+    return resolve_join(name, None, _latest(name, given, records))
 
 
 def looked_up(
@@ -100,19 +112,19 @@ def looked_up(
 
     Also those that functions in them look up when called.
     """
-    found: dict[str, ValueRef] = {ref.name: ref for ref in taken}
+    own = {ref.name for ref in taken}
+    found: dict[str, ValueRef] = {}
     pending = [name for ref in taken for name in (*ref.reads, *ref.refs)]
+    # What is looked up may look up more in turn.
     while pending:
         name = pending.pop()
-        if name in found:
+        if name in own or name in found:
             continue
-        sources = last_givers(step, name, plan, records)
-        gave = {giver: ref for giver in sources if (ref := _named(records, giver, name, "gives"))}
-        if gave:
-            found[name] = resolve_join(name, None, _latest(name, gave, records))
-            pending += (*found[name].reads, *found[name].refs)
-    own = {ref.name for ref in taken}
-    return tuple(found[name] for name in sorted(found) if name not in own)
+        ref = _joined(name, last_givers(step, name, plan, records), records)
+        if ref is not None:
+            found[name] = ref
+            pending += (*ref.reads, *ref.refs)
+    return tuple(found[name] for name in sorted(found))
 
 
 def may_change(
@@ -146,29 +158,29 @@ def _latest(
     """
     if len({ref.object for ref in gave.values()}) == 1:
         return dict(gave)
-    past = {giver: _past(name, giver, records) for giver in gave}
-    latest = {
-        giver: ref
-        for giver, ref in gave.items()
-        if not any(ref.object in past[other] and ref.object != gave[other].object for other in gave)
-    }
+    earlier = {giver: _earlier_versions(name, giver, records) for giver in gave}
+    latest = {}
+    for giver, ref in gave.items():
+        others = (other for other in gave if gave[other].object != ref.object)
+        if not any(ref.object in earlier[other] for other in others):
+            latest[giver] = ref
     # Where each was made from another's version none is the latest: all are left to be compared.
     return latest or dict(gave)
 
 
-def _past(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
+def _earlier_versions(name: str, giver: str, records: Mapping[str, StepRecord]) -> set[str]:
     """The versions of a value that the giver's was made from."""
     objects: set[str] = set()
-    steps = [giver]
-    while steps:
-        ref = _named(records, steps.pop(), name, "takes")
-        if ref is not None and ref.object not in objects:
-            objects.add(ref.object)
-            steps += [
-                other
-                for other in records
-                if (g := _named(records, other, name, "gives")) and g.object == ref.object
-            ]
+    pending = [giver]
+    while pending:
+        taken = _taken(records, pending.pop(), name)
+        if taken is None or taken.object in objects:
+            continue
+        objects.add(taken.object)
+        for other in records:
+            given = _given(records, other, name)
+            if given is not None and given.object == taken.object:
+                pending.append(other)
     return objects
 
 
@@ -179,42 +191,64 @@ def parameters_for(step: PlannedStep, records: Mapping[str, StepRecord]) -> dict
     """
     known: dict[str, Any] = {}
     # Most steps ask for no metric: the records of all steps are read only where one does.
-    asked = "${" in repr(step.params)
-    for name, record in records.items() if asked else ():
-        known |= {f"{name}:{metric.name}": metric.value for metric in record.metrics}
-        known |= {f"{name}:{scrap.name}": scrap.data for scrap in record.scraps}
+    if "${" in repr(step.params):
+        known = _metrics_and_scraps(records)
+    values = {}
     try:
-        values = {name: fill(restored(value), known) for name, value in (step.params or {}).items()}
+        for name, value in (step.params or {}).items():
+            values[name] = fill(restored(value), known)
     except UsageError as error:
         raise StepError(
             f"a parameter of step {step.name}: {error.message}", hint=error.hint
         ) from error
-    return {name: _conformed(step, name, value) for name, value in values.items()}
+    return {name: _conform(step, name, value) for name, value in values.items()}
 
 
-def _conformed(step: PlannedStep, name: str, value: Any) -> Any:
-    """A parameter that waited for a metric, in the type that the notebook declares.
+def _metrics_and_scraps(records: Mapping[str, StepRecord]) -> dict[str, Any]:
+    """What a parameter may refer to, by `step:name`; of one name, the scrap counts."""
+    known: dict[str, Any] = {}
+    for step, record in records.items():
+        for metric in record.metrics:
+            known[f"{step}:{metric.name}"] = metric.value
+        for scrap in record.scraps:
+            known[f"{step}:{scrap.name}"] = scrap.data
+    return known
 
-    Metrics are always floats, also where they count something.
-    """
+
+def _conform(step: PlannedStep, name: str, value: Any) -> Any:
+    """A parameter that waited for a metric, in the type that the notebook declares."""
+    # Metrics are always floats, also where they count something.
     wanted = type_named((step.param_types or {}).get(name, ""))
     if wanted is None:
         return value
     try:
         return conform_metric(value, wanted)
     except MismatchError as error:
-        asked = ", ".join(
-            dict.fromkeys(
-                re.findall(r"\$\{[^}]+\}", json.dumps((step.params or {})[name], default=str))
-            )
-        )
+        text = json.dumps((step.params or {})[name], default=str)
+        sources = ", ".join(dict.fromkeys(re.findall(r"\$\{[^}]+\}", text)))
         raise StepError(
-            f"the parameter {name} of step {step.name} takes {error}, which {asked} came to",
+            f"the parameter {name} of step {step.name} takes {error}, which {sources} came to",
             hint=f"round it in the step that makes it, or declare {name} as what it is",
         ) from error
 
 
-def _named(records: Mapping[str, StepRecord], step: str, name: str, side: str) -> ValueRef | None:
+def _given(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
     record = records.get(step)
-    refs: tuple[ValueRef, ...] = getattr(record, side) if record is not None else ()
-    return next((ref for ref in refs if ref.name == name), None)
+    if record is None:
+        return None
+    return _named(record.gives, name)
+
+
+def _taken(records: Mapping[str, StepRecord], step: str, name: str) -> ValueRef | None:
+    record = records.get(step)
+    if record is None:
+        return None
+    return _named(record.takes, name)
+
+
+def _named(refs: Iterable[ValueRef], name: str) -> ValueRef | None:
+    # A loop, not a generator: this is asked for every value of every step.
+    for ref in refs:
+        if ref.name == name:
+            return ref
+    return None

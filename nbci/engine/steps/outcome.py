@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from msgspec.structs import replace
 
 from nbci.engine.observed.kinds import RUN_ID, VERSION, surroundings_of
-from nbci.engine.observed.meanwhile import changed_deps, changed_outs, noted
+from nbci.engine.observed.meanwhile import changed_deps, changed_outs, note_changes
 from nbci.engine.observed.record import observed_parts, outside, undeclared, without_secret_paths
 from nbci.engine.steps import declared_files
 from nbci.engine.steps.deps import dep_refs, tracking_files
@@ -87,7 +87,7 @@ def add_files(
     # A resumed or repeated step has a record already, whose outs it has just replaced.
     earlier = (done for name, done in context.records.items() if name != step.name)
     changes = (*changed_deps(step, record.parts, deps), *changed_outs(deps, earlier))
-    return noted(record, changes), None
+    return note_changes(record, changes), None
 
 
 def own_doing(context: RunContext, seen: Seen) -> Seen:

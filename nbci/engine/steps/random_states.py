@@ -50,11 +50,13 @@ def states_for(step: PlannedStep, records: Ended) -> RandomStates:
         givers = _nearest(step, name, records)
         if not givers:
             continue
-        left = records.states[name]
-        refs.append(left[givers[-1]])
-        differing = [giver for giver in givers if left[giver].object != left[givers[-1]].object]
+        states = records.states[name]
+        # Of branches, the later one in the notebook counts, as it would in the whole notebook.
+        last = givers[-1]
+        refs.append(states[last])
+        differing = [giver for giver in givers if states[giver].object != states[last].object]
         if differing:
-            disputed.append(Disputed(state=name, steps=(differing[0], givers[-1])))
+            disputed.append(Disputed(state=name, steps=(differing[0], last)))
     return RandomStates(refs=tuple(refs), disputed=tuple(disputed))
 
 
@@ -70,8 +72,10 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
         if (planned[giver].node, planned[giver].notebook) == (step.node, step.notebook)
     }
     found: list[str] = []
-    # in a run of a part, the step itself no longer says what it comes after elsewhere
-    pending, seen = list(planned[step.name].after) if left else [], set()
+    if not left:
+        return []
+    # In a run of a part, the step itself no longer says what it comes after elsewhere.
+    pending, seen = list(planned[step.name].after), set[str]()
     while pending:
         other = pending.pop()
         if other in left:
@@ -80,13 +84,15 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
             pending.extend(planned[other].after)
         seen.add(other)
     found = list(dict.fromkeys(found))
+
     # The walk stops at each giver, so that one may be found by one way and be behind another.
     if len(found) > 1:
-        before = {one: planned[one].after for one in planned}
-        behind = {giver: reachable(before[giver], before) for giver in found}
-        found = [giver for giver in found if not any(giver in behind[other] for other in found)]
-    order = {one: place for place, one in enumerate(planned)}
-    return sorted(found, key=order.__getitem__)
+        edges = {name: other.after for name, other in planned.items()}
+        behind_others: set[str] = set()
+        for giver in found:
+            behind_others |= reachable(edges[giver], edges)
+        found = [giver for giver in found if giver not in behind_others]
+    return sorted(found, key=list(planned).index)
 
 
 def _digests(states: RandomStates) -> dict[str, str]:

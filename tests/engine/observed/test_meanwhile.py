@@ -13,7 +13,7 @@ from nbci.engine.observed.meanwhile import (
     changed_deps,
     changed_meanwhile,
     changed_outs,
-    noted,
+    note_changes,
 )
 from nbci.kernels.job import Seen
 from nbci.plan.model import PlannedStep
@@ -134,7 +134,9 @@ def test_inputs_that_are_declared() -> None:
 
 def test_each_file_is_told_once() -> None:
     record = StepRecord(name="a", result="passed", warnings=("before",))
-    told = noted(record, [Change("data/x", "one"), Change("data", "two"), Change("y", "three")])
+    told = note_changes(
+        record, [Change("data/x", "one"), Change("data", "two"), Change("y", "three")]
+    )
     assert told.warnings == (
         "before",
         "one: the step's result is not kept",
