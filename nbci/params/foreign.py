@@ -1,5 +1,6 @@
-"""Parameters that cells in languages other than Python declare: lines that assign one plain value
-to a name.
+"""Parameters that cells in languages other than Python declare.
+
+They are lines that assign one plain value to a name.
 """
 
 from __future__ import annotations
@@ -22,9 +23,11 @@ _ASSIGNMENT = re.compile(
     re.VERBOSE,
 )
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?\Z")
-_WORDS = {"true": True, "TRUE": True, "$True": True, "$true": True,
-          "false": False, "FALSE": False, "$False": False, "$false": False,
-          "NULL": None, "nothing": None, "null": None, "$Null": None, "$null": None, "None": None}  # fmt: skip
+# As R, Julia, Scala, JavaScript, C# and PowerShell write them.
+_TRUE = ("true", "TRUE", "$True", "$true")
+_FALSE = ("false", "FALSE", "$False", "$false")
+_NULL = ("NULL", "nothing", "null", "$Null", "$null", "None")
+_WORDS = {**dict.fromkeys(_TRUE, True), **dict.fromkeys(_FALSE, False), **dict.fromkeys(_NULL)}
 
 
 def foreign_parameters(
@@ -35,8 +38,10 @@ def foreign_parameters(
     for number, source in cells:
         for line_number, line in enumerate(source.splitlines(), start=1):
             match = _ASSIGNMENT.match(line)
-            value = _value_of(match["value"] or "", language) if match else ...
-            if match is None or value is ...:
+            if match is None:
+                continue
+            value = _value_of(match["value"] or "", language)
+            if value is ...:
                 continue
             where = Location(path, cell=number, first_line=line.strip(), line=line_number)
             found[match["name"]] = Parameter(
@@ -52,14 +57,18 @@ def foreign_parameters(
 
 def _value_of(text: str, language: str) -> Any:
     """The plain value, or `...` when the text is code; in bash a bare word is text."""
+    is_bash = language == "bash"
     if text[:1] in {'"', "'"}:
-        return (
-            ...
-            if language == "bash" and text[0] == '"' and re.search(r"[$`]", text)
-            else text[1:-1].replace('\\"', '"')
-        )
-    if text in _WORDS and (language != "bash" or text in {"true", "false"}):
+        # Between double quotes, bash puts in variables and the output of commands.
+        if is_bash and text[0] == '"' and re.search(r"[$`]", text):
+            return ...
+        return text[1:-1].replace('\\"', '"')
+    if text in _WORDS and (not is_bash or text in {"true", "false"}):
         return _WORDS[text]
     if _NUMBER.match(text):
-        return float(text) if any(mark in text for mark in ".eE") else int(text)
-    return text if language == "bash" and re.fullmatch(r"[\w./:@,+-]*", text) else ...
+        if any(mark in text for mark in ".eE"):
+            return float(text)
+        return int(text)
+    if is_bash and re.fullmatch(r"[\w./:@,+-]*", text):
+        return text
+    return ...

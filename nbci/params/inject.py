@@ -11,6 +11,7 @@ from nbci.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+# The others of papermill write `nan` and `inf`, which their languages do not know.
 _WRITES_NON_FINITE = frozenset(
     {"PythonTranslator", "PowershellTranslator", "MatlabTranslator", "BashTranslator"}
 )
@@ -23,8 +24,9 @@ def translation(
     kernel_name: str = "",
     comment: str | None = "Parameters",
 ) -> str:
-    """Source text that assigns the parameters, under a comment; UsageError when the language cannot
-    hold a value.
+    """Source text that assigns the parameters, under a comment.
+
+    UsageError when the language cannot hold a value.
     """
     translator = _translator(kernel_name, language)
     for name, value in parameters.items():
@@ -37,12 +39,17 @@ def translation(
             f"papermill cannot write these parameters in {language}: {error}",
             hint="hand over numbers and text only, or a file",
         ) from error
-    return text if comment else text.partition("\n")[2]
+    if comment:
+        return text
+    # papermill always writes a comment, if only an empty one, on the first line.
+    _, _, assignments = text.partition("\n")
+    return assignments
 
 
 def _translator(kernel_name: str, language: str) -> Any:
-    from papermill.exceptions import PapermillException  # type: ignore[import-untyped]  # papermill has no types
-    from papermill.translators import papermill_translators  # type: ignore[import-untyped]  # papermill has no types
+    # papermill has no types.
+    from papermill.exceptions import PapermillException  # type: ignore[import-untyped]
+    from papermill.translators import papermill_translators  # type: ignore[import-untyped]
 
     try:
         found = papermill_translators.find_translator(kernel_name, language)
@@ -50,44 +57,45 @@ def _translator(kernel_name: str, language: str) -> Any:
         try:
             found = papermill_translators.find_translator(kernel_name, language.lower())
         except PapermillException as error:
-            known = sorted(papermill_translators._translators)  # noqa: SLF001 - papermill has no public listing
+            # papermill has no public list of them.
+            known = sorted(papermill_translators._translators)  # noqa: SLF001
             raise UsageError(
                 f"parameters cannot be injected into a {language} notebook",
                 hint=f"papermill translates to {', '.join(known)}",
             ) from error
-    return _exact_python() if found.__name__ == "PythonTranslator" else found
+    if found.__name__ == "PythonTranslator":
+        return _exact_python()
+    return found
 
 
 @functools.cache
 def _exact_python() -> Any:
-    """The Python translator of papermill turns keys that are no text, and tuples, into text; this
-    one keeps them.
+    """A translator to Python that keeps tuples, and keys that are no text.
+
+    papermill's own turns both into text.
     """
+    # A class of papermill's cannot be derived from before papermill is imported, which takes time.
     from papermill.translators import PythonTranslator, Translator
 
     class ExactPythonTranslator(PythonTranslator):  # type: ignore[misc]  # papermill has no types
         @classmethod
         def translate(cls, val: Any) -> str:
             if isinstance(val, tuple):
-                inner = ", ".join(cls.translate(item) for item in val)
-                return f"({inner},)" if len(val) == 1 else f"({inner})"
+                inner = ", ".join(map(cls.translate, val))
+                if len(val) == 1:
+                    return f"({inner},)"
+                return f"({inner})"
             return str(super().translate(val))
 
         @classmethod
         def translate_dict(cls, val: Any) -> str:
-            return (
-                "{"
-                + ", ".join(
-                    f"{cls.translate(key)}: {cls.translate(item)}" for key, item in val.items()
-                )
-                + "}"
-            )
+            pairs = [f"{cls.translate(key)}: {cls.translate(item)}" for key, item in val.items()]
+            return f"{{{', '.join(pairs)}}}"
 
         @classmethod
         def codify(cls, parameters: Any, comment: str = "Parameters") -> str:
-            """Without black, which papermill uses where it happens to be installed: the text is
-            part of the record.
-            """
+            # Past PythonTranslator's own, which calls black where that happens to be installed:
+            # the text is part of the record, and must not depend on that.
             return str(Translator.codify.__func__(cls, parameters, comment))
 
     return ExactPythonTranslator

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
-from nbci.errors import Location, UsageError, nearest
+from nbci.errors import Location, UsageError, spelling_suffix
 from nbci.params.parameter import BoundParameter
 from nbci.params.types import MismatchError, conform, parse_text
 from nbci.params.yaml_text import read_yaml
@@ -21,8 +21,9 @@ ENVIRONMENT_PREFIX = "NBCI_PARAM_"
 
 
 class Assignment(Struct, frozen=True, kw_only=True):
-    """A value for a parameter; `text` values are read as the declared type says, others must have
-    the type.
+    """A value for a parameter.
+
+    `text` values are read as the declared type says, others must have the type.
     """
 
     name: str
@@ -38,19 +39,14 @@ def bind(
     *,
     code_names: Sequence[CodeName] = (),
 ) -> tuple[BoundParameter, ...]:
-    """Every parameter with its value: its default, or that of the last assignment in `layers`,
-    weakest layer first.
+    """Every parameter with its value: its default, or that of the last assignment.
 
-    All assignments are checked, those that a stronger one replaces too. `code_names` make the error
-    for a name that is bound by code in the parameters cells say so.
+    `layers` come weakest first. All assignments are checked, those that a stronger one replaces
+    too. `code_names` make the error for a name that is bound by code in the parameters cells say
+    so.
     """
     known = {parameter.name: parameter for parameter in parameters}
-    bound = {
-        name: BoundParameter(
-            name=name, value=parameter.default, source=parameter.source, overridden=False
-        )
-        for name, parameter in known.items()
-    }
+    bound = {name: _default_of(parameter) for name, parameter in known.items()}
     for layer in layers:
         for assignment in layer:
             name = _known_name(assignment, known, code_names)
@@ -61,36 +57,42 @@ def bind(
     return tuple(bound.values())
 
 
+def _default_of(parameter: Parameter) -> BoundParameter:
+    return BoundParameter(
+        name=parameter.name, value=parameter.default, source=parameter.source, overridden=False
+    )
+
+
 def assigned_values(
     values: Mapping[str, Any], source: str, *, text: bool = False
 ) -> tuple[Assignment, ...]:
-    """A layer from a mapping, e.g.
+    """A layer from a mapping, such as what a Jenkins job hands over.
 
-    what a Jenkins job hands over; `text` where all values are text.
+    `text`: those values that are text are read as the declared types say.
     """
-    return tuple(
-        Assignment(name=name, value=value, source=source, text=text and isinstance(value, str))
-        for name, value in values.items()
-    )
+    assignments = []
+    for name, value in values.items():
+        is_text = text and isinstance(value, str)
+        assignments.append(Assignment(name=name, value=value, source=source, text=is_text))
+    return tuple(assignments)
 
 
 def assigned_in_environment(environ: Mapping[str, str]) -> tuple[Assignment, ...]:
     """The layer of the variables `NBCI_PARAM_NAME`."""
-    return tuple(
-        Assignment(
-            name=key.removeprefix(ENVIRONMENT_PREFIX),
-            value=value,
-            source=f"environment {key}",
-            text=True,
-        )
-        for key, value in sorted(environ.items())
-        if key.startswith(ENVIRONMENT_PREFIX)
-    )
+    assignments = []
+    # In the order of their names: an environment has none that means something.
+    for key, value in sorted(environ.items()):
+        if key.startswith(ENVIRONMENT_PREFIX):
+            name = key.removeprefix(ENVIRONMENT_PREFIX)
+            source = f"environment {key}"
+            assignments.append(Assignment(name=name, value=value, source=source, text=True))
+    return tuple(assignments)
 
 
 def assigned_in_file(path: str, content: str) -> tuple[Assignment, ...]:
-    """The layer of a `-f` file: a YAML or JSON mapping of names to values; an empty file is an
-    empty layer.
+    """The layer of a `-f` file: a YAML or JSON mapping of names to values.
+
+    An empty file is an empty layer.
     """
     document = read_yaml(content, path)
     if document.data is None:
@@ -101,15 +103,12 @@ def assigned_in_file(path: str, content: str) -> tuple[Assignment, ...]:
             hint="write lines like `C: 10`",
             where=document.where(()),
         )
-    return tuple(
-        Assignment(
-            name=str(name),
-            value=value,
-            source=f"-f {path}",
-            where=document.where((name,), key=True),
-        )
-        for name, value in document.data.items()
-    )
+    assignments = []
+    for name, value in document.data.items():
+        where = document.where((name,), key=True)
+        source = f"-f {path}"
+        assignments.append(Assignment(name=str(name), value=value, source=source, where=where))
+    return tuple(assignments)
 
 
 def assigned_on_command_line(pairs: Iterable[str]) -> tuple[Assignment, ...]:
@@ -127,9 +126,8 @@ def listing(parameters: Sequence[Parameter]) -> str:
     """Every parameter with its type and default, for people."""
     if not parameters:
         return "there are no parameters: tag a cell `parameters` and assign literals in it"
-    return "the parameters are " + ", ".join(
-        f"{p.name}: {p.type} = {p.default!r}" for p in parameters
-    )
+    texts = [f"{one.name}: {one.type} = {one.default!r}" for one in parameters]
+    return f"the parameters are {', '.join(texts)}"
 
 
 def _known_name(
@@ -138,6 +136,7 @@ def _known_name(
     name = assignment.name
     if name in known:
         return name
+    # Variables of an environment are often in capitals, and on Windows always.
     if assignment.source.startswith("environment "):
         same = [candidate for candidate in known if candidate.lower() == name.lower()]
         if len(same) == 1:
@@ -148,10 +147,8 @@ def _known_name(
         raise UsageError(
             f"{code[-1]} ({assignment.source})", hint=listing(parameters), where=assignment.where
         )
-    meant = nearest(name, known)
-    suggestion = f" (did you mean {meant!r}?)" if meant else ""
     raise UsageError(
-        f"unknown parameter {name!r}{suggestion}, from {assignment.source}",
+        f"unknown parameter {name!r}{spelling_suffix(name, known)}, from {assignment.source}",
         hint=listing(parameters),
         where=assignment.where,
     )

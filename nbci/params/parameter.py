@@ -23,8 +23,9 @@ class Parameter(Struct, frozen=True, kw_only=True):
 
 
 class BoundParameter(Struct, frozen=True, kw_only=True):
-    """A parameter with its value; `source` says where that came from: a file's path, `-p`,
-    `environment NAME`.
+    """A parameter with its value.
+
+    `source` says where that came from: a file's path, `-p`, `environment NAME`.
     """
 
     name: str

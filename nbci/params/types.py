@@ -8,6 +8,7 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Literal
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from nbci.errors import UsageError
 from nbci.params.yaml_scalars import core_scalar
@@ -29,8 +30,9 @@ class MismatchError(ValueError):
 
 
 class ParameterType(Struct, frozen=True, kw_only=True):
-    """What a parameter accepts; `items` is the type of a list's items or a dict's values, `choices`
-    all it may be.
+    """What a parameter accepts.
+
+    `items` is the type of a list's items or a dict's values, `choices` are all that it may be.
     """
 
     kind: Kind
@@ -39,20 +41,26 @@ class ParameterType(Struct, frozen=True, kw_only=True):
     choices: tuple[Any, ...] = ()
 
     def __str__(self) -> str:
-        shown = self.kind + (f"[{self.items}]" if self.items else "")
+        shown: str = self.kind
         if self.choices:
-            shown = "one of " + ", ".join(repr(choice) for choice in self.choices)
-        return f"{shown} or None" if self.optional and self.kind != "any" else shown
+            shown = f"one of {', '.join(map(repr, self.choices))}"
+        elif self.items:
+            shown = f"{self.kind}[{self.items}]"
+        if self.optional and self.kind != "any":
+            return f"{shown} or None"
+        return shown
 
     @property
     def annotation(self) -> str:
-        """The type as Python writes it, which `type_named` reads; a type that accepts anything has
-        none.
-        """
-        plain = f"{self.kind}[{self.items.annotation}]" if self.items else self.kind
+        """The type as Python writes it, which `type_named` reads."""
+        plain: str = self.kind
         if self.choices:
-            plain = f"Literal[{', '.join(repr(choice) for choice in self.choices)}]"
-        return f"Optional[{plain}]" if self.optional else plain
+            plain = f"Literal[{', '.join(map(repr, self.choices))}]"
+        elif self.items:
+            plain = f"{self.kind}[{self.items.annotation}]"
+        if self.optional:
+            return f"Optional[{plain}]"
+        return plain
 
 
 def type_of(value: Any) -> ParameterType:
@@ -70,9 +78,7 @@ def type_of(value: Any) -> ParameterType:
 
 
 def type_named(name: str) -> ParameterType | None:
-    """The type that a pipeline file or a `# type:` comment names, or None when nbci does not know
-    it.
-    """
+    """The type that a pipeline file or a `# type:` comment names; None for an unknown one."""
     try:
         return type_annotated(ast.parse(name.strip(), mode="eval").body)
     except (SyntaxError, ValueError):
@@ -80,9 +86,7 @@ def type_named(name: str) -> ParameterType | None:
 
 
 def type_annotated(annotation: ast.expr) -> ParameterType | None:
-    """The type that a Python annotation names, or None when nbci does not know it (it is ignored
-    then).
-    """
+    """The type that a Python annotation names; None for an unknown one, which is ignored."""
     match annotation:
         case ast.Constant(value=None):
             return ParameterType(kind="any", optional=True)
@@ -121,27 +125,34 @@ def _plain(name: str) -> ParameterType | None:
 
 def _union(members: list[ast.expr]) -> ParameterType | None:
     """A union of one type and None; of int and float it is float; other unions accept anything."""
-    nulls = [
-        member for member in members if isinstance(member, ast.Constant) and member.value is None
-    ]
-    types = [type_annotated(member) for member in members if member not in nulls]
-    known = [found for found in types if found is not None]
-    if not known or len(known) < len(types):
+    optional = False
+    known: list[ParameterType] = []
+    for member in members:
+        if isinstance(member, ast.Constant) and member.value is None:
+            optional = True
+            continue
+        found = type_annotated(member)
+        if found is None:
+            return None
+        known.append(found)
+    if not known:
         return None
-    optional = bool(nulls) or any(found.optional for found in known)
-    if len({found.kind for found in known}) == 1 or {found.kind for found in known} == {
-        "int",
-        "float",
-    }:
-        chosen = next((found for found in known if found.kind == "float"), known[0])
-        return ParameterType(
-            kind=chosen.kind, optional=optional, items=chosen.items, choices=chosen.choices
-        )
-    return ParameterType(kind="any", optional=optional)
+
+    optional = optional or any(found.optional for found in known)
+    kinds = {found.kind for found in known}
+    if len(kinds) > 1 and kinds != {"int", "float"}:
+        return ParameterType(kind="any", optional=optional)
+    chosen = known[0]
+    for found in reversed(known):
+        if found.kind == "float":
+            chosen = found
+    return replace(chosen, optional=optional)
 
 
 def _generic(name: str, argument: ast.expr) -> ParameterType | None:
-    arguments = argument.elts if isinstance(argument, ast.Tuple) else [argument]
+    arguments = [argument]
+    if isinstance(argument, ast.Tuple):
+        arguments = argument.elts
     if name == "Optional":
         return _union([*arguments, ast.Constant(value=None)])
     if name == "Union":
@@ -153,20 +164,24 @@ def _generic(name: str, argument: ast.expr) -> ParameterType | None:
     outer = _plain(name)
     if outer is None or outer.kind not in ("list", "dict", "tuple"):
         return None
-    items = type_annotated(arguments[-1]) if outer.kind != "tuple" and arguments else None
+    items = None
+    # The last argument of a dict is its values' type; those of a tuple differ item by item.
+    if outer.kind != "tuple" and arguments:
+        items = type_annotated(arguments[-1])
     return ParameterType(kind=outer.kind, items=items)
 
 
 def _literal(arguments: list[ast.expr]) -> ParameterType | None:
     try:
-        choices = tuple(ast.literal_eval(argument) for argument in arguments)
+        values = list(map(ast.literal_eval, arguments))
     except ValueError:
         return None
-    kinds = {type_of(choice).kind for choice in choices if choice is not None}
-    kind = kinds.pop() if len(kinds) == 1 else "any"
-    return ParameterType(
-        kind=kind, optional=None in choices, choices=tuple(c for c in choices if c is not None)
-    )
+    choices = tuple(value for value in values if value is not None)
+    kinds = {type_of(choice).kind for choice in choices}
+    kind: Kind = "any"
+    if len(kinds) == 1:
+        (kind,) = kinds
+    return ParameterType(kind=kind, optional=None in values, choices=choices)
 
 
 def conform(value: Any, wanted: ParameterType) -> Any:
@@ -175,18 +190,21 @@ def conform(value: Any, wanted: ParameterType) -> Any:
         if wanted.optional:
             return None
         raise _mismatch(value, wanted)
-    converted = _CONFORMING[wanted.kind](value, wanted)
+    converted = _CONVERTERS[wanted.kind](value, wanted)
     if wanted.choices and not any(_same(converted, choice) for choice in wanted.choices):
         raise _mismatch(value, wanted)
     return converted
 
 
 def conform_metric(value: Any, wanted: ParameterType) -> Any:
-    """The value as the type has it, or MismatchError; metrics are floats, also where a text or a
-    bool is asked for.
+    """The value as the type has it, or MismatchError.
+
+    Metrics are floats, also where a text or a bool is asked for.
     """
+    if isinstance(value, float) and wanted.kind == "str" and value.is_integer():
+        return str(int(value))
     if isinstance(value, float) and wanted.kind == "str":
-        return str(int(value)) if value.is_integer() else repr(value)
+        return repr(value)
     if isinstance(value, float) and wanted.kind == "bool" and value in {0.0, 1.0}:
         return bool(value)
     return conform(value, wanted)
@@ -196,6 +214,7 @@ def parse_text(text: str, wanted: ParameterType) -> Any:
     """The value that text from a command line or the environment stands for, or MismatchError."""
     if wanted.optional and wanted.kind != "str" and text.strip().lower() in _NULL:
         return None
+    # `~` is a text, too: of words for None, only those that nobody means as text.
     if wanted.optional and wanted.kind == "str" and text.lower() in ("null", "none"):
         return None
     if wanted.kind == "str":
@@ -208,6 +227,7 @@ def parse_text(text: str, wanted: ParameterType) -> Any:
 
 
 def _same(left: Any, right: Any) -> bool:
+    # In Python, 1 == 1.0 == True.
     return type(left) is type(right) and bool(left == right)
 
 
@@ -217,10 +237,12 @@ def _mismatch(value: Any, wanted: ParameterType) -> MismatchError:
 
 def _shown(value: Any) -> str:
     shown = repr(value)
-    return shown if len(shown) <= 60 else shown[:57] + "..."
+    if len(shown) <= 60:
+        return shown
+    return shown[:57] + "..."
 
 
-def _int(value: Any, wanted: ParameterType) -> Any:
+def _to_int(value: Any, wanted: ParameterType) -> Any:
     if isinstance(value, int) and not isinstance(value, bool):
         return value
     if isinstance(value, float) and value.is_integer():
@@ -228,13 +250,13 @@ def _int(value: Any, wanted: ParameterType) -> Any:
     raise _mismatch(value, wanted)
 
 
-def _float(value: Any, wanted: ParameterType) -> Any:
+def _to_float(value: Any, wanted: ParameterType) -> Any:
     if isinstance(value, float):
         return value
     if isinstance(value, int) and not isinstance(value, bool):
         try:
             return float(value)
-        except OverflowError:
+        except OverflowError:  # an int may have any number of digits
             raise _mismatch(value, wanted) from None
     raise _mismatch(value, wanted)
 
@@ -248,48 +270,57 @@ def _exactly(kind: type) -> Callable[[Any, ParameterType], Any]:
     return check
 
 
-def _list(value: Any, wanted: ParameterType) -> Any:
+def _to_list(value: Any, wanted: ParameterType) -> Any:
     if not isinstance(value, list | tuple):
         raise _mismatch(value, wanted)
-    return [conform(item, wanted.items) if wanted.items else item for item in value]
+    if wanted.items is None:
+        return list(value)
+    return [conform(item, wanted.items) for item in value]
 
 
-def _tuple(value: Any, wanted: ParameterType) -> Any:
+def _to_tuple(value: Any, wanted: ParameterType) -> Any:
     if not isinstance(value, list | tuple):
         raise _mismatch(value, wanted)
     return tuple(value)
 
 
-def _dict(value: Any, wanted: ParameterType) -> Any:
+def _to_dict(value: Any, wanted: ParameterType) -> Any:
     if not isinstance(value, dict):
         raise _mismatch(value, wanted)
-    return {
-        key: conform(item, wanted.items) if wanted.items else item for key, item in value.items()
-    }
+    if wanted.items is None:
+        return dict(value)
+    return {key: conform(item, wanted.items) for key, item in value.items()}
 
 
-_CONFORMING: dict[Kind, Callable[[Any, ParameterType], Any]] = {
-    "int": _int,
-    "float": _float,
+_CONVERTERS: dict[Kind, Callable[[Any, ParameterType], Any]] = {
+    "int": _to_int,
+    "float": _to_float,
     "str": _exactly(str),
     "bool": _exactly(bool),
-    "list": _list,
-    "dict": _dict,
-    "tuple": _tuple,
+    "list": _to_list,
+    "dict": _to_dict,
+    "tuple": _to_tuple,
     "any": lambda value, wanted: value,
 }
 
 
 def _bool_of(text: str) -> Any:
     word = text.strip().lower()
-    return True if word in _TRUE else False if word in _FALSE else text
+    if word in _TRUE:
+        return True
+    if word in _FALSE:
+        return False
+    return text
 
 
 def _number_of(text: str, wanted: ParameterType) -> Any:
     """An int or a float; text that is neither comes back as it is, for `conform` to refuse."""
     word = text.strip()
     try:
-        return int(word, 0) if word.lower().startswith(("0x", "0o", "0b")) else int(word)
+        # With base 0, Python refuses `007`, which people write.
+        if word.lower().startswith(("0x", "0o", "0b")):
+            return int(word, 0)
+        return int(word)
     except ValueError:
         pass
     if wanted.kind == "int":
@@ -308,12 +339,12 @@ def _whole_number(word: str, text: str) -> Any:
         number = Decimal(word)
     except InvalidOperation:
         return text
-    whole = (
-        number.is_finite()
-        and number.adjusted() < _MAX_INT_DIGITS
-        and number == number.to_integral_value()
-    )
-    return int(number) if whole else text
+    # `1e999999999` would be an int that fills the memory.
+    if not number.is_finite() or number.adjusted() >= _MAX_INT_DIGITS:
+        return text
+    if number != number.to_integral_value():
+        return text
+    return int(number)
 
 
 def _structure_of(text: str) -> Any:
@@ -325,6 +356,7 @@ def _structure_of(text: str) -> Any:
     try:
         return read_yaml(text, "value").data
     except UsageError as error:
+        # Such a text was meant as structure, and has a mistake that is worth telling.
         if text.lstrip().startswith(("[", "{", '"', "'")):
             raise MismatchError(f"JSON or YAML, not {_shown(text)} ({error.message})") from error
         return text

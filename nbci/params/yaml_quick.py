@@ -1,5 +1,7 @@
-"""Usual YAML as plain data, quickly: without places, without anchors, tags and merges, each key a
-different text.
+"""Reads usual YAML as plain data, quickly.
+
+Usual YAML has no anchors, tags and merges, and its keys are texts that differ; places are left out.
+`nbci.params.yaml_text` reads all else, and finds places where they are asked for.
 """
 
 from __future__ import annotations
@@ -35,13 +37,12 @@ class _Reader:
     def __init__(self, loader: Any) -> None:
         from yaml import events
 
+        # Looked up once: these are used for every event of a file.
         self._next = loader.get_event
         self._scalar, self._stream_end = events.ScalarEvent, events.StreamEndEvent
         self._mapping_start, self._mapping_end = events.MappingStartEvent, events.MappingEndEvent
-        self._sequence_start, self._sequence_end = (
-            events.SequenceStartEvent,
-            events.SequenceEndEvent,
-        )
+        self._sequence_start = events.SequenceStartEvent
+        self._sequence_end = events.SequenceEndEvent
         self._count = 0
 
     def document(self) -> Any:
@@ -59,7 +60,10 @@ class _Reader:
         if depth > MAX_DEPTH or event.anchor is not None or event.tag is not None:
             raise Unusual
         if kind is self._scalar:
-            return core_scalar(event.value) if event.implicit[0] else event.value
+            # Without quotes, a scalar may be more than text.
+            if event.implicit[0]:
+                return core_scalar(event.value)
+            return event.value
         if kind is self._mapping_start:
             return self._mapping(depth + 1)
         if kind is self._sequence_start:

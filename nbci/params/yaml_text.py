@@ -45,8 +45,9 @@ class YamlText:
         return tuple(path for path in self._read_places.key_marks if not isinstance(path[-1], str))
 
     def where(self, path: Path, *, key: bool = False) -> Location:
-        """The place of the value (or key) at `path`; of the nearest thing around it when that is
-        not in the text.
+        """The place of the value (or key) at `path`.
+
+        When that is not in the text, it is the place of the nearest thing around it.
         """
         return Location(self.path, find=partial(self._mark, path, key))
 
@@ -76,8 +77,9 @@ def read_yaml(text: str, path: str) -> YamlText:
 
 
 def read_carefully(text: str, path: str) -> YamlText:
-    """Read one YAML document with the place of everything at once; what `read_yaml` gives is the
-    same.
+    """Read one YAML document with the place of everything at once.
+
+    The data are the same as those of `read_yaml`.
     """
     _refuse_control_characters(text, path)
     data, places = _with_places(text, path)
@@ -87,7 +89,9 @@ def read_carefully(text: str, path: str) -> YamlText:
 def _with_places(text: str, path: str) -> tuple[Any, _Expansion]:
     root = _Composer(text, path).document()
     places = _Expansion(path)
-    return places.plain(root, ()) if root is not None else None, places
+    if root is None:
+        return None, places
+    return places.plain(root, ()), places
 
 
 def _refuse_control_characters(text: str, path: str) -> None:
@@ -96,7 +100,9 @@ def _refuse_control_characters(text: str, path: str) -> None:
         return
     before = text[: match.start()]
     line, column = before.count("\n") + 1, match.start() - before.rfind("\n")
-    name = "a NUL byte" if match[0] == "\x00" else f"the control character {match[0]!r}"
+    name = f"the control character {match[0]!r}"
+    if match[0] == "\x00":
+        name = "a NUL byte"
     raise UsageError(
         f"{name} is not allowed in YAML",
         hint="remove it, or write it as an escape in double quotes",
@@ -135,16 +141,15 @@ class _Composer:
             yield from yaml.parse(text, Loader=loader)
         except yaml.MarkedYAMLError as error:
             mark = error.problem_mark or error.context_mark
-            raise self._error(_explained(error), mark, hint=_hint(error, text)) from error
+            raise self._error(_syntax_message(error), mark, hint=_hint(error, text)) from error
         except yaml.YAMLError as error:
             raise UsageError(f"this is not YAML: {error}", where=Location(self._path)) from error
 
     def _error(self, message: str, mark: Any, *, hint: str | None = None) -> UsageError:
-        where = (
-            Location(self._path, line=mark.line + 1, column=mark.column + 1)
-            if mark
-            else Location(self._path)
-        )
+        where = Location(self._path)
+        if mark:
+            # PyYAML counts from 0, people and editors from 1.
+            where = Location(self._path, line=mark.line + 1, column=mark.column + 1)
         return UsageError(message, hint=hint, where=where)
 
     def document(self) -> _Node | None:
@@ -166,16 +171,17 @@ class _Composer:
         from yaml import events
 
         self._count += 1
+        # A file from a fork may be made to exhaust Python's stack or the memory.
         if depth > MAX_DEPTH or self._count > MAX_NODES:
             raise self._error(
                 "this is nested too deeply or too large to be a pipeline or parameters",
                 event.start_mark,
             )
         if isinstance(event, events.AliasEvent):
-            return self._aliased(event)
+            return self._alias(event)
         anchor = getattr(event, "anchor", None)
         if anchor:
-            self._anchors[anchor] = None
+            self._anchors[anchor] = None  # until its end is read, an alias would be in itself
         if isinstance(event, events.SequenceStartEvent):
             node = self._sequence(event, depth)
         elif isinstance(event, events.MappingStartEvent):
@@ -186,7 +192,7 @@ class _Composer:
             self._anchors[anchor] = node
         return node
 
-    def _aliased(self, event: Event) -> _Node:
+    def _alias(self, event: Event) -> _Node:
         anchor = getattr(event, "anchor", "")
         if anchor not in self._anchors:
             raise self._error(f"no anchor &{anchor} stands before this alias", event.start_mark)
@@ -223,9 +229,10 @@ class _Composer:
     def _scalar(self, event: Any) -> _Node:
         tag = event.tag
         merge = tag == f"{_CORE}merge" or (event.implicit[0] and event.value == "<<")
-        if tag is None or tag == "!":
-            value = core_scalar(event.value) if event.implicit[0] and tag is None else event.value
-        else:
+        value = event.value
+        if tag is None and event.implicit[0]:
+            value = core_scalar(event.value)
+        elif tag not in (None, "!"):  # a lone `!` says that it is text
             value = self._tagged_scalar(event)
         return _Node(
             line=event.start_mark.line + 1,
@@ -259,8 +266,9 @@ class _Composer:
 
 
 class _Expansion:
-    """Nodes to plain data; counts what aliases expand to, so that a small text cannot become a huge
-    value.
+    """Makes plain data of nodes, and notes their places.
+
+    It counts what aliases expand to, so that a small text cannot become a huge value.
     """
 
     def __init__(self, path: str) -> None:
@@ -307,23 +315,31 @@ class _Expansion:
         result[key.scalar] = self.plain(value, inner)
 
     def _merge(self, result: dict[Any, Any], node: _Node, path: Path) -> None:
-        """Keys that `<<` brings in give way to those that stand in the mapping, and to earlier
-        ones.
+        """Put in the keys that `<<` brings; those that stand in the mapping are stronger.
+
+        Of two that `<<` brings, the earlier is stronger.
         """
-        for marker, value in node.pairs or ():
-            for source in (value.items or (value,)) if marker.merge else ():
-                self._count += 1
-                if source.pairs is None:
-                    raise self._error("`<<` takes a mapping or a list of mappings", source)
-                if self._count > MAX_NODES:
-                    raise self._error("aliases expand to too much", node)
-                for key, inner in source.pairs:
-                    if not key.merge and key.scalar not in result:
-                        self._pair(result, key, inner, path)
-                self._merge(result, source, path)
+        for source in _merged_nodes(node):
+            self._count += 1
+            if source.pairs is None:
+                raise self._error("`<<` takes a mapping or a list of mappings", source)
+            if self._count > MAX_NODES:
+                raise self._error("aliases expand to too much", node)
+            for key, inner in source.pairs:
+                if not key.merge and key.scalar not in result:
+                    self._pair(result, key, inner, path)
+            # What is merged may merge in its turn.
+            self._merge(result, source, path)
 
 
-def _explained(error: Any) -> str:
+def _merged_nodes(node: _Node) -> Iterator[_Node]:
+    """What stands behind `<<` in the mapping: one mapping, or a list of them."""
+    for key, value in node.pairs or ():
+        if key.merge:
+            yield from value.items or (value,)
+
+
+def _syntax_message(error: Any) -> str:
     problem = error.problem or error.context or "this is not YAML"
     return f"this is not YAML: {problem}"
 
@@ -331,6 +347,8 @@ def _explained(error: Any) -> str:
 def _hint(error: Any, text: str) -> str | None:
     mark = error.problem_mark
     lines = text.splitlines()
-    if mark is not None and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
+    if mark is None or mark.line >= len(lines):
+        return None
+    if "\t" in lines[mark.line][: mark.column + 1]:
         return "YAML is indented with spaces, not tabs"
     return None
