@@ -1,12 +1,11 @@
-"""Parameters that parameters cells declare by literals, and how to run those cells with other
-values.
-"""
+"""Reads the parameters that parameters cells declare, and writes those cells for other values."""
 
 from __future__ import annotations
 
 import ast
 import re
 import warnings
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
@@ -23,11 +22,13 @@ if TYPE_CHECKING:
 
 _COMMENT = re.compile(r"\s*#\s*(?:type:\s*(?P<type>\S+)\s*)?(?P<help>.*)")
 _SEPARATOR = re.compile(r"[ \t]*;[ \t]*")
+_INNER_SCOPES = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 
 
 class Statement(Struct, frozen=True, kw_only=True):
-    """A statement of a parameters cell: its text, and the names to which it assigns a literal
-    (none: it is code).
+    """A statement of a parameters cell, and the names to which it assigns a literal.
+
+    Without such names it is code. `joined`: it follows another statement on the same line.
     """
 
     cell: int
@@ -45,12 +46,14 @@ class CodeName(Struct, frozen=True, kw_only=True):
     line: int
 
     def __str__(self) -> str:
-        return f"`{self.name}` is not a literal (cell {self.cell}, line {self.line}), so it cannot be overridden"
+        place = f"cell {self.cell}, line {self.line}"
+        return f"`{self.name}` is not a literal ({place}), so it cannot be overridden"
 
 
 class Declared(Struct, frozen=True, kw_only=True):
-    """What a notebook's parameters cells declare, in order of first appearance; `cells` as they
-    were handed in.
+    """What a notebook's parameters cells declare, in order of first appearance.
+
+    `cells` are numbers and sources as they were given.
     """
 
     path: str
@@ -62,8 +65,7 @@ class Declared(Struct, frozen=True, kw_only=True):
 
 
 class OverriddenCells(Struct, frozen=True, kw_only=True):
-    """Parameters cells to run for given overrides: each cell's number and source, then the
-    `injected` source.
+    """Parameters cells to run for given overrides: numbers and sources, then `injected`.
 
     Running the cells and then `injected` is running the original with the literals replaced in
     place.
@@ -76,11 +78,10 @@ class OverriddenCells(Struct, frozen=True, kw_only=True):
 def declared_parameters(
     cells: Sequence[tuple[int, str]], *, path: str = "notebook", language: str = "python"
 ) -> Declared:
-    """The parameters that cells (number, source) declare; UsageError when a Python cell does not
-    parse.
+    """The parameters that cells (number, source) declare.
 
     Of languages other than Python, lines that assign one number, text or truth value to a name are
-    understood.
+    understood. UsageError when a Python cell does not parse.
     """
     if language.lower() != "python":
         from nbci.params.foreign import foreign_parameters
@@ -97,11 +98,13 @@ def declared_parameters(
     reader = _PythonReader(path)
     for number, source in cells:
         reader.read(number, source)
+    # A name that a literal binds, too, can be overridden there.
+    code_names = [name for name in reader.code_names if name.name not in reader.parameters]
     return Declared(
         path=path,
         language=language,
         parameters=tuple(reader.parameters.values()),
-        code_names=tuple(name for name in reader.code_names if name.name not in reader.parameters),
+        code_names=tuple(code_names),
         cells=tuple(cells),
         statements=tuple(reader.statements),
     )
@@ -110,11 +113,10 @@ def declared_parameters(
 def override_cells(
     declared: Declared, overrides: Mapping[str, Any], *, kernel_name: str = ""
 ) -> OverriddenCells:
-    """The cells to run so that `overrides` hold, in the order that the author wrote; others than
-    declared come first.
+    """The cells to run so that `overrides` hold, in the order that the author wrote.
 
     Code after the first overridden literal moves behind the injected values, so it sees them and
-    runs once.
+    runs once. Overrides of names that no cell assigns come first.
     """
     if not overrides:
         return OverriddenCells(cells=declared.cells, injected=None)
@@ -122,21 +124,25 @@ def override_cells(
     if moved_from is None:
         injected = translation(overrides, language=declared.language, kernel_name=kernel_name)
         return OverriddenCells(cells=declared.cells, injected=injected)
+
     kept, moved = declared.statements[:moved_from], declared.statements[moved_from:]
-    assigned_before = {name for statement in kept for name in statement.literals}
-    assigned = {name for statement in declared.statements for name in statement.literals}
-    first = {
-        name: value
-        for name, value in overrides.items()
-        if name in assigned_before or name not in assigned
-    }
-    future = [statement.text for statement in moved if statement.future]
-    parts = [*future, translation(first, language=declared.language, kernel_name=kernel_name)]
+    assigned_later = _literal_names(moved) - _literal_names(kept)
+    first = {name: value for name, value in overrides.items() if name not in assigned_later}
+
+    # Python takes imports from __future__ only before all other statements of a cell.
+    parts = [statement.text for statement in moved if statement.future]
+    parts.append(translation(first, language=declared.language, kernel_name=kernel_name))
     for statement in moved:
-        parts += _moved(statement, overrides, kernel_name)
-    return OverriddenCells(
-        cells=_kept_cells(declared, kept), injected="\n".join(part.rstrip("\n") for part in parts)
-    )
+        parts += _overridden_texts(statement, overrides, kernel_name)
+    injected = "\n".join(part.rstrip("\n") for part in parts)
+    return OverriddenCells(cells=_remaining_cells(declared, kept), injected=injected)
+
+
+def _literal_names(statements: Iterable[Statement]) -> set[str]:
+    names: set[str] = set()
+    for statement in statements:
+        names.update(statement.literals)
+    return names
 
 
 def _first_moved(statements: Sequence[Statement], overrides: Mapping[str, Any]) -> int | None:
@@ -149,40 +155,43 @@ def _first_moved(statements: Sequence[Statement], overrides: Mapping[str, Any]) 
     return None
 
 
-def _moved(statement: Statement, overrides: Mapping[str, Any], kernel_name: str) -> list[str]:
+def _overridden_texts(
+    statement: Statement, overrides: Mapping[str, Any], kernel_name: str
+) -> list[str]:
+    """What runs in the place of the statement: its text, or the override, or both."""
     if statement.future:
         return []
     replaced = {name: overrides[name] for name in statement.literals if name in overrides}
     if not replaced:
         return [statement.text]
     text = translation(replaced, language="python", kernel_name=kernel_name, comment=None)
-    return [text] if len(replaced) == len(statement.literals) else [statement.text, text]
+    if len(replaced) == len(statement.literals):
+        return [text]
+    # `a = b = 1` with only `a` overridden still has to bind `b`.
+    return [statement.text, text]
 
 
-def _kept_cells(declared: Declared, kept: Sequence[Statement]) -> tuple[tuple[int, str], ...]:
-    counts = {
-        number: sum(1 for statement in kept if statement.cell == number)
-        for number, _ in declared.cells
-    }
-    totals = {
-        number: sum(1 for statement in declared.statements if statement.cell == number)
-        for number, _ in declared.cells
-    }
-    return tuple(
-        (
-            number,
-            source
-            if counts[number] == totals[number]
-            else _joined(s for s in kept if s.cell == number),
-        )
-        for number, source in declared.cells
-    )
+def _remaining_cells(declared: Declared, kept: Sequence[Statement]) -> tuple[tuple[int, str], ...]:
+    """The cells with those of their statements that stay; an untouched cell as it was written."""
+    totals = Counter(statement.cell for statement in declared.statements)
+    cells = []
+    for number, source in declared.cells:
+        statements = [statement for statement in kept if statement.cell == number]
+        if len(statements) == totals[number]:
+            cells.append((number, source))
+        else:
+            cells.append((number, _source_of(statements)))
+    return tuple(cells)
 
 
-def _joined(statements: Iterable[Statement]) -> str:
+def _source_of(statements: Iterable[Statement]) -> str:
     text = ""
     for statement in statements:
-        text += ("; " if statement.joined else "\n" if text else "") + statement.text
+        if statement.joined:
+            text += "; "
+        elif text:
+            text += "\n"
+        text += statement.text
     return text
 
 
@@ -215,21 +224,24 @@ class _PythonReader:
     def _parse(self, number: int, source: str) -> tuple[str, ast.Module]:
         source = source.replace("\r\n", "\n").replace("\r", "\n")
         try:
-            return source, _parsed(source)
+            return source, _parse(source)
         except SyntaxError:
+            # Perhaps magics of IPython, which takes long to import: only here is it worth that.
             from IPython.core.inputtransformer2 import TransformerManager
         except (RecursionError, MemoryError) as error:
             raise UsageError(
                 "this cell cannot be read as Python: it is nested too deeply",
                 where=self._where(number, source),
             ) from error
-        except ValueError as error:  # NUL, lone surrogates
+        # The parser refuses NUL characters and lone surrogates with it.
+        except ValueError as error:
             raise UsageError(
                 f"this cell cannot be read as Python: {error}", where=self._where(number, source)
             ) from error
         try:
-            source = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]  # IPython has no types here
-            return source, _parsed(source)
+            # IPython has no types here.
+            source = TransformerManager().transform_cell(source)  # type: ignore[no-untyped-call]
+            return source, _parse(source)
         except (SyntaxError, ValueError) as error:
             line = getattr(error, "lineno", None)
             message = getattr(error, "msg", str(error))
@@ -238,13 +250,12 @@ class _PythonReader:
             ) from error
 
     def _where(self, number: int, source: str, line: int | None = None) -> Location:
-        first = next((text.strip() for text in source.splitlines() if text.strip()), "")
+        filled = [text.strip() for text in source.splitlines() if text.strip()]
+        first = filled[0] if filled else ""
         return Location(self._path, cell=number, first_line=first, line=line)
 
     def _literal(self, number: int, node: ast.stmt, lines: list[str]) -> list[str]:
-        """Declare what the statement assigns literally, and return those names; none when it is
-        code.
-        """
+        """Declare what the statement assigns literally; the names, none when it is code."""
         annotation: ast.expr | None = None
         if isinstance(node, ast.Assign):
             targets, value = node.targets, node.value
@@ -255,14 +266,18 @@ class _PythonReader:
         names = [target.id for target in targets if isinstance(target, ast.Name)]
         if len(names) < len(targets) or not _is_literal(value):
             return []
+
         comment = _COMMENT.match(_after(node, lines))
-        named = type_annotated(annotation) if annotation else None
+        named = None
+        if annotation:
+            named = type_annotated(annotation)
+        # papermill has types in comments: `a = 1  # type: float`.
         if named is None and comment and comment["type"]:
             named = type_named(comment["type"])
+        first_line = lines[node.lineno - 1].strip()
+        where = Location(self._path, cell=number, first_line=first_line, line=node.lineno)
         for name in names:
-            self._declare(name, ast.literal_eval(value), named, comment, Location(
-                self._path, cell=number, first_line=lines[node.lineno - 1].strip(), line=node.lineno
-            ))  # fmt: skip
+            self._declare(name, ast.literal_eval(value), named, comment, where)
         return names
 
     def _declare(
@@ -273,15 +288,19 @@ class _PythonReader:
         comment: re.Match[str] | None,
         where: Location,
     ) -> None:
-        default, kind = _typed(value, named)
-        help_text = comment["help"].strip() if comment else ""
-        known = self.parameters.get(name)
+        default, kind = _typed_default(value, named)
+        help_text = None
+        # A later assignment without a comment keeps the help of the first.
+        if name in self.parameters:
+            help_text = self.parameters[name].help
+        if comment:
+            help_text = comment["help"].strip() or help_text
         self.parameters[name] = Parameter(
             name=name,
             default=default,
             type=kind,
             source=self._path,
-            help=help_text or (known.help if known else None),
+            help=help_text,
             where=where,
         )
 
@@ -290,16 +309,16 @@ class _PythonReader:
             self.code_names.append(CodeName(name=name, cell=number, line=line))
 
 
-def _parsed(source: str) -> ast.Module:
-    with warnings.catch_warnings(
-        action="ignore"
-    ):  # of invalid escapes in texts: the kernel will say so
+def _parse(source: str) -> ast.Module:
+    # Of invalid escapes in texts the kernel will warn.
+    with warnings.catch_warnings(action="ignore"):
         return ast.parse(source)
 
 
-def _typed(value: Any, named: ParameterType | None) -> tuple[Any, ParameterType]:
-    """The default as its annotation has it; an annotation that does not fit the default is ignored,
-    None excepted.
+def _typed_default(value: Any, named: ParameterType | None) -> tuple[Any, ParameterType]:
+    """The default as its annotation has it, and its type.
+
+    An annotation that does not fit the default is ignored, unless the default is None.
     """
     if named is None:
         return value, type_of(value)
@@ -322,35 +341,47 @@ def _is_literal(node: ast.expr) -> bool:
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return all(_is_literal(item) for item in items)
         case ast.Dict(keys=keys, values=values):
-            return all(
-                key is not None and _is_literal(key) and _is_hashable(key) for key in keys
-            ) and all(_is_literal(value) for value in values)
+            return all(map(_is_literal_key, keys)) and all(map(_is_literal, values))
         case _:
             return False
 
 
+def _is_literal_key(node: ast.expr | None) -> bool:
+    # None stands for `**other` in the display of a dictionary.
+    return node is not None and _is_literal(node) and _is_hashable(node)
+
+
 def _is_hashable(node: ast.expr) -> bool:
-    return not isinstance(node, ast.List | ast.Dict) and all(
-        _is_hashable(item) for item in (node.elts if isinstance(node, ast.Tuple) else ())
-    )
+    match node:
+        case ast.List() | ast.Dict():
+            return False
+        case ast.Tuple(elts=items):
+            return all(map(_is_hashable, items))
+    return True
 
 
 def _after(node: ast.stmt, lines: list[str]) -> str:
     """What follows the statement on its last line."""
     line = lines[(node.end_lineno or node.lineno) - 1]
+    # Offsets of the syntax tree count bytes of UTF-8, not characters.
     return line.encode()[node.end_col_offset or 0 :].decode()
 
 
 def _text_of(node: ast.stmt, previous: ast.stmt | None, lines: list[str]) -> tuple[str, bool]:
-    """The statement with the comments before it; and whether it follows another on the same line."""
+    """The statement with the comments before it; whether it follows another on the same line."""
     end_line = node.end_lineno or node.lineno
-    begin = (previous.end_lineno or 0) if previous else 0
+    begin = 0
+    if previous:
+        begin = previous.end_lineno or 0
     joined = begin == node.lineno
     if joined:
         begin -= 1
     text = lines[begin:end_line]
-    rest = _SEPARATOR.match(_after(node, lines))
-    if rest and _after(node, lines)[rest.end() :]:
+
+    # Another statement follows on the line; a comment stays with this one.
+    after = _after(node, lines)
+    separator = _SEPARATOR.match(after)
+    if separator and after[separator.end() :]:
         text[-1] = text[-1].encode()[: node.end_col_offset].decode()
     if joined:
         text[0] = text[0].encode()[node.col_offset :].decode()
@@ -365,9 +396,8 @@ def _bound_names(node: ast.stmt) -> Iterable[tuple[str, int]]:
         if isinstance(current, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield current.name, current.lineno
             continue
-        if isinstance(
-            current, ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
-        ):
+        # Names in these are their own.
+        if isinstance(current, _INNER_SCOPES):
             continue
         if isinstance(current, ast.Name) and isinstance(current.ctx, ast.Store):
             yield current.id, current.lineno

@@ -1,6 +1,4 @@
-"""The plan: a pipeline with its parameters resolved, in order, and what each step takes, gives and
-why it runs.
-"""
+"""The plan: steps in order with their parameters, what each takes and gives, and why it runs."""
 
 from __future__ import annotations
 
@@ -21,8 +19,8 @@ NOT_ASKED_FOR = "not asked for"
 Action = Literal["run", "reuse", "depends", "skip"]
 CellRole = Literal["parameters", "injected", "imports", "functions", "step", "metrics"]
 
-# All structs here have `gc=False`: none is ever part of a cycle, and a plan of 10,000 steps holds so
-# many that the garbage collector's passes over them showed in the time that planning takes.
+# All structs here have `gc=False`: none is ever part of a cycle, and a plan of 10,000 steps holds
+# so many that the garbage collector's passes over them showed in the time that planning takes.
 
 
 class Take(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
@@ -41,8 +39,9 @@ class LeftOut(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class PlannedCell(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A code cell as the step will run it: its number in the notebook (None: put in by nbci), role
-    and source.
+    """A code cell as the step will run it.
+
+    `number` is that of the notebook; None where nbci puts the cell in.
     """
 
     role: CellRole
@@ -106,8 +105,7 @@ class PlannedStep(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=Fals
 
 
 class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A statement of the imports and functions cells that values may refer to, and its part of a
-    key.
+    """A statement of imports and functions cells that values may refer to; its part of a key.
 
     `mentions` are the names of other definitions and of parameters in it, in the bodies of its
     functions, too.
@@ -119,9 +117,9 @@ class Definition(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False
 
 
 class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """A change from a fork: what its builds keep goes under `prefix`, its rules are those of the
-    branch's commit.
+    """A change from a fork.
 
+    What its builds keep goes under `prefix`, and the rules are those of the branch's commit.
     `hidden` are the secrets of the branch's pipeline that no step sees, also where the agent's
     environment has them.
     """
@@ -133,11 +131,11 @@ class Fork(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
 
 
 class Plan(Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
-    """What a run will do. Immutable; its JSON is canonical, so the same pipeline gives the same
-    bytes.
+    """What a run will do.
 
-    `steps` stand in an order in which they can run one after another. `sources` maps each notebook
-    and pipeline file to the digest of its text: a run refuses to carry on a plan whose sources have
+    It is immutable, and its JSON canonical, so the same pipeline gives the same bytes. `steps`
+    stand in an order in which they can run one after another. `sources` maps each notebook and
+    pipeline file to the digest of its text: a run refuses to carry on a plan whose sources have
     changed. `imports` are `.dvc` files that were brought up to date for it, by path, whatever the
     commit has. `definitions` are those of each Python notebook whose values may refer to any. Every
     code cell of its notebooks is a cell of a step or `left_out`.
