@@ -13,6 +13,7 @@ import psutil
 import pytest
 
 from tests.e2e.shown import document, failure, results
+from tests.support.processes import wait_for, wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,13 +24,6 @@ if TYPE_CHECKING:
     from tests.support.console import Console
 
 _DEADLINE_SECONDS = 60
-
-
-def wait_for(condition: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + _DEADLINE_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, f"waited in vain for {what}"
-        time.sleep(0.02)
 
 
 def chain(make_notebook: MakeNotebook, *, steps: int = 4) -> Path:
@@ -250,7 +244,8 @@ def test_steps_whose_zygote_is_killed_are_tried_again(
     for.
     """
     wait = (
-        "import os, time\nwith open('began-{0}', 'w') as file: file.write(str(os.getppid()))\n"
+        "import os, time\n"
+        "with open('began-{0}', 'w') as file: print(os.getppid(), os.getpid(), file=file)\n"
         "while not os.path.exists('go'): time.sleep(.02)"
     )
     notebook = make_notebook(
@@ -264,9 +259,11 @@ def test_steps_whose_zygote_is_killed_are_tried_again(
     process = nbci.start("run", notebook, "-j", "2", "--json", env={"NBCI_ZYGOTE": "on"})
     began = [nbci.cwd / "began-a", nbci.cwd / "began-b"]
     wait_for(lambda: all(path.exists() and path.read_text() for path in began), "both steps")
-    [zygote] = {int(path.read_text()) for path in began}
+    pids = [[int(pid) for pid in path.read_text().split()] for path in began]
+    [zygote] = {parent for parent, _ in pids}
     assert zygote != process.pid
     os.kill(zygote, signal.SIGKILL)
+    wait_for_end(*(kernel for _, kernel in pids))  # else one sees `go`, and passes
     (nbci.cwd / "go").touch()
     stdout, stderr = process.communicate(timeout=_DEADLINE_SECONDS)
 

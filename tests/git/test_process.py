@@ -8,7 +8,6 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING
 
-import psutil
 import pytest
 
 from nbci.app.promote_run import promote_run
@@ -17,6 +16,7 @@ from nbci.errors import InfrastructureError
 from nbci.git.process import Git, GitFailed
 from nbci.promotion.promote import Request
 from nbci.runs.folder import find_run
+from tests.support.processes import wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,7 +59,7 @@ def test_what_git_started_ends_with_it(git: Git, tmp_path: Path) -> None:
     command = f"sh -c 'echo $$ > {noted}; exec sleep 1000' ssh"
     with pytest.raises(GitFailed, match=SILENT):
         git("ls-remote", "ssh://git@example.com/project", environ={"GIT_SSH_COMMAND": command})
-    assert not psutil.pid_exists(int(noted.read_text()))
+    wait_for_end(int(noted.read_text()))
 
 
 def test_progress_is_no_silence(git: Git, tmp_path: Path) -> None:

@@ -75,13 +75,3 @@ def printed(outcome: JobOutcome, index: int) -> str:
     """What the cell at `index` printed, both streams."""
     outputs = outcome.notebook["cells"][index]["outputs"]
     return "".join(output["text"] for output in outputs if output["output_type"] == "stream")
-
-
-def is_alive(pid: int) -> bool:
-    """Whether a process exists that is no zombie."""
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False

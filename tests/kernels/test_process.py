@@ -19,7 +19,8 @@ from nbci.kernels.execute import run_job
 from nbci.kernels.process import KernelProcess
 from nbci.kernels.python_kernel import PythonKernel
 from nbci.secrets import Mask
-from tests.kernels.real_kernels import Recorder, is_alive, printed, run, run_all
+from tests.kernels.real_kernels import Recorder, printed, run, run_all
+from tests.support.processes import wait_for_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,11 +51,7 @@ def pids_of(text: str) -> list[int]:
 
 
 def assert_all_gone(text: str) -> None:
-    pids = pids_of(text)
-    deadline = time.monotonic() + 3
-    while any(is_alive(pid) for pid in pids) and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert [pid for pid in pids if is_alive(pid)] == []
+    wait_for_end(*pids_of(text))
 
 
 @pytest.mark.parametrize("zygote", ["on", "off"])

@@ -18,7 +18,8 @@ from nbci.kernels.execute import run_job
 from nbci.kernels.zygote import home, warm
 from nbci.kernels.zygote.imports import imports_of
 from nbci.kernels.zygote.key import import_time_environment, ipykernel_command, key_of
-from tests.kernels.real_kernels import Recorder, is_alive, printed, zygotes
+from tests.kernels.real_kernels import Recorder, printed, zygotes
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,7 +18,8 @@ import pytest
 from nbci.kernels.execute import run_job
 from nbci.kernels.private import private_folder, sweep
 from nbci.kernels.zygote.spawn import ask
-from tests.kernels.real_kernels import Recorder, is_alive, printed, zygotes
+from tests.kernels.real_kernels import Recorder, printed, zygotes
+from tests.support.processes import is_alive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

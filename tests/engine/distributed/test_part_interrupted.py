@@ -15,6 +15,7 @@ import pytest
 from tests.support.console import Console
 from tests.support.dvc import make_repository
 from tests.support.notebooks import write_notebook
+from tests.support.processes import wait_for_end
 from tests.support.s3 import Wire, s3_server, s3_settings
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def test_a_stubborn_kernel_is_ended_and_its_output_is_kept_and_left(tmp_path: Pa
     process.communicate(timeout=60)
     assert process.returncode == 130
     kernel = int(started.read_text(encoding="utf-8"))
-    assert not os.path.exists(f"/proc/{kernel}")
+    wait_for_end(kernel)
     record = json.loads(next((tmp_path / "left").rglob("record.json")).read_bytes())
     assert record["attempts"][-1]["failure"]["kind"] == "interrupted"
     assert "so far" in next((tmp_path / "left").rglob("notebook.ipynb")).read_text(encoding="utf-8")

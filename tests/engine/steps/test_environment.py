@@ -16,6 +16,7 @@ import pytest
 
 from tests.support.console import Console
 from tests.support.notebooks import write_notebook
+from tests.support.processes import wait_for_end
 from tests.support.wheels import make_ipykernel_wheel, make_wheel
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ def test_an_interrupted_installation_is_ended_and_the_step_recorded(
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     assert process.returncode == 130
-    assert not os.path.exists(f"/proc/{installer}")
+    wait_for_end(installer)
     record = json.loads(next((project / "left").rglob("record.json")).read_bytes())
     assert record["attempts"][-1]["failure"]["kind"] == "interrupted"
     assert list((_environments() / _keys()[0]).glob("*")) == []
