@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from nbci.dot_nbci import DISPLACED_FOLDER, LOCKS_FOLDER, RUNS_FOLDER, STATE_FOLDER
 from nbci.errors import Location, UsageError, spelling_hint
 
 if TYPE_CHECKING:
@@ -68,22 +69,22 @@ class Project(Struct, frozen=True, kw_only=True):
     @property
     def runs_folder(self) -> Path:
         """Where the records of runs are."""
-        return self.root / ".nbci" / "runs"
+        return self.root / RUNS_FOLDER
 
     @property
     def locks_folder(self) -> Path:
         """Where the lock files are by which runs of this project wait for each other."""
-        return self.root / ".nbci" / "locks"
+        return self.root / LOCKS_FOLDER
 
     @property
     def state_folder(self) -> Path:
         """What nbci remembers of this checkout to be quick; nothing is lost when it is removed."""
-        return self.root / ".nbci" / "state"
+        return self.root / STATE_FOLDER
 
     @property
     def displaced_folder(self) -> Path:
         """What `nbci checkout` moved out of the way: the only copy, which nothing removes."""
-        return self.root / ".nbci" / "displaced"
+        return self.root / DISPLACED_FOLDER
 
     def relative(self, path: Path) -> str:
         """The path relative to the root, with `/`; UsageError when it lies outside."""

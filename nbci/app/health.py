@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal
 
 import nbci
 from nbci.config import find_project
+from nbci.dot_nbci import NBCI_FOLDER, TEMPORARY_PREFIX
 from nbci.errors import NbciError
 from nbci.formatting.sizes import size
 
@@ -157,7 +158,7 @@ def _project(here: Path) -> Check:
         project = find_project(here)
     except NbciError as error:
         return Check(name="project", state="missing", found=str(error), advice=error.hint)
-    place = project.root / ".nbci"
+    place = project.root / NBCI_FOLDER
     place = place if place.exists() else project.root
     if _is_writable(place):
         return Check(name="project", state="ok", found=str(project.root))
@@ -172,7 +173,7 @@ def _project(here: Path) -> Check:
 def _is_writable(folder: Path) -> bool:
     """Whether a file can be made there: asked by making one, since modes do not tell about mounts."""
     try:
-        with tempfile.TemporaryFile(dir=folder, prefix=".nbci-doctor-"):
+        with tempfile.TemporaryFile(dir=folder, prefix=f"{TEMPORARY_PREFIX}doctor-"):
             return True
     except OSError:
         return False
@@ -186,7 +187,7 @@ def _disk(here: Path) -> Check:
         name="disk",
         state="note",
         found=f"only {size(free)} free",
-        advice="runs keep values and notebooks in .nbci",
+        advice=f"runs keep values and notebooks in {NBCI_FOLDER}",
     )
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from nbci.dot_nbci import RUNS_FOLDER, STATE_FOLDER
 from nbci.engine.caching.last_run import recall, remember, state_path
 from nbci.git.branches import built_branch
 from nbci.git.checkout import read_checkout
@@ -60,7 +61,7 @@ def reuse_last_run(request: RunRequest) -> UnchangedRun | None:
     summary = recall(_state_path(root, request)) if root is not None else None
     if root is None or summary is None:
         return None
-    source = root / ".nbci" / "runs" / summary["run"]
+    source = root / RUNS_FOLDER / summary["run"]
     if not (source / RUN_FILE).exists() or not _is_remote_as_seen(root, summary):
         return None
 
@@ -84,7 +85,7 @@ def _project_root(request: RunRequest) -> Path | None:
     """The folder around the target that has remembered runs, found without reading configuration."""
     assert request.target is not None
     for folder in Path(request.target).resolve().parents:
-        if (folder / ".nbci" / "state").is_dir():
+        if (folder / STATE_FOLDER).is_dir():
             return folder
     return None
 
@@ -188,7 +189,7 @@ def _state_path(root: Path, request: RunRequest) -> Path:
         request.no_gate,
         sys.executable,
     )
-    return state_path(root / ".nbci" / "state", command, os.environ)
+    return state_path(root / STATE_FOLDER, command, os.environ)
 
 
 def _remote_tags(root: Path, patterns: list[str]) -> list[Any] | None:

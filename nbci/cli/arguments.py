@@ -8,6 +8,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
+from nbci.dot_nbci import STORE_FOLDER
 from nbci.formatting.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -65,8 +66,11 @@ def add_store_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--plan", required=True, metavar="FILE", help="what `nbci plan TARGET --out FILE` wrote"
     )
-    parser.add_argument("--store", metavar="FOLDER",
-                        help="the folder that carries results (default: .nbci/store in the project)")  # fmt: skip
+    parser.add_argument(
+        "--store",
+        metavar="FOLDER",
+        help=f"the folder that carries results (default: {STORE_FOLDER} in the project)",
+    )
     parser.add_argument("--bring", metavar="FOLDER",
                         help="first take in what other calls left, each in a folder in this one")  # fmt: skip
 

@@ -13,6 +13,7 @@ from nbci.cli.live.summary import (
     traceback_lines,
 )
 from nbci.cli.runs_text import short_metrics
+from nbci.dot_nbci import RUNS_FOLDER
 from nbci.formatting.durations import duration, moment
 from nbci.formatting.tables import table
 from nbci.formatting.terminal import one_line
@@ -148,7 +149,7 @@ def _ended(record: RunRecord, step: StepRecord) -> StepRecord:
     )
 
 
-def show_document(record: RunRecord, *, runs_folder: str = ".nbci/runs") -> dict[str, Any]:
+def show_document(record: RunRecord, *, runs_folder: str = RUNS_FOLDER) -> dict[str, Any]:
     """The JSON of `nbci show RUN --json`, as `schemas/show.schema.json` describes it."""
     folder = f"{runs_folder}/{record.run}"
     failure = {"failure": plain(record.failure)} if record.failure else {}

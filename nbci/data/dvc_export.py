@@ -26,6 +26,7 @@ from nbci.data.dvc_files import (
 from nbci.data.dvc_merge import merged_documents, own_stages, owned_outs
 from nbci.data.dvc_params import merged_params, params_by_step
 from nbci.data.repository import project_cache
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, StepError, UsageError
 from nbci.project.sources import read_target
 from nbci.records.run_record import FileRef
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from nbci.runs.folder import RunFolder
 
 # each way of writing the line that ignores nbci's folder
-_OURS = {".nbci", "/.nbci", ".nbci/", "/.nbci/"}
+_OURS = {NBCI_FOLDER, f"/{NBCI_FOLDER}", f"{NBCI_FOLDER}/", f"/{NBCI_FOLDER}/"}
 _SPECIAL = re.compile(r"([\\*?\[\]])")
 
 
@@ -268,7 +269,7 @@ class _Exporting:
         if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
             # in a clone, DVC writes notes into .nbci before nbci has run there and ignored the
             # folder
-            entries[".gitignore"] = ["/.nbci"]
+            entries[".gitignore"] = [f"/{NBCI_FOLDER}"]
         for path in paths:
             if scm is not None and not scm.is_ignored(self._place(path)):
                 folder, name = posixpath.split(path)

@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from nbci.dot_nbci import NBCI_FOLDER
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
 
 LOCK_SCHEMA = "2.0"
 PARAMS_FILE = "params.yaml"
-NOTES = ".nbci/dvc"
+NOTES = f"{NBCI_FOLDER}/dvc"
 MARK = "nbci"
 """The key under a stage's `meta` whose value is the target that nbci wrote it for."""
 OUT_KINDS = ("outs", "metrics", "plots")

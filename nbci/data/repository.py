@@ -15,6 +15,7 @@ import msgspec
 from msgspec import Struct
 
 from nbci.config import dvc_folder
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, Location, UsageError
 from nbci.store.cache import Cache, user_cache
 from nbci.store.files import write_atomic
@@ -66,7 +67,7 @@ def data_settings(project: Project) -> DataSettings | None:
     config = dvc_config(folder)
     settings = _settings(config, folder)
     files = _signatures([*config.files.values()])
-    if (project.root / ".nbci").is_dir():  # a command that only looks leaves nothing behind
+    if (project.root / NBCI_FOLDER).is_dir():  # a command that only looks leaves nothing behind
         # a project that cannot be written to can still be read
         with contextlib.suppress(InfrastructureError):
             write_atomic(memory, msgspec.json.encode(_Remembered(_FORMAT, files, settings)))

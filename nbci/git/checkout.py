@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from nbci.dot_nbci import NBCI_FOLDER, STATE_FOLDER
 from nbci.git.index_file import GITLINK, Entry, Unreadable, parse_index
 
 if TYPE_CHECKING:
@@ -236,14 +237,14 @@ def _compare(
     signatures = [_signature(path) for path in settings]
     state = [commit, signatures, list(made), [list(doubt) for doubt in doubts]]
     known = json.loads(json.dumps(state))
-    memory = root / ".nbci" / "state" / "git.json"
+    memory = root / STATE_FOLDER / "git.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         remembered = json.loads(memory.read_bytes())
         if remembered["state"] == known:
             return _Answer(bool(remembered["dirty"]))
 
     answer = _ask(root, made, whole=bool(doubts))
-    if answer.problem is None and _is_settled(doubts) and (root / ".nbci").is_dir():
+    if answer.problem is None and _is_settled(doubts) and (root / NBCI_FOLDER).is_dir():
         # In a project that cannot be written, git is asked again the next time.
         with contextlib.suppress(OSError):
             _remember(memory, {"state": known, "dirty": answer.dirty})

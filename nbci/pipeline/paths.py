@@ -6,6 +6,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ LONGEST_NAME_BYTES = 255
 """Of a file or folder, on the file systems of Linux and macOS."""
 _LONGEST_PATH_BYTES = 3000
 """Of an out: what it lies in, up to the 4,096 that Linux takes, is not the pipeline's."""
-TOOLS = (".git", ".nbci", ".dvc")
+TOOLS = (".git", NBCI_FOLDER, ".dvc")
 """Folders of a project that belong to the tools that look after it.
 
 They are compared in lower case, as the file systems of macOS and Windows do.

@@ -9,15 +9,16 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.handoff.values import ValueRef
 from nbci.records.run_record import FileRef, Metric, ParameterValue
 from nbci.records.verdict import Verdict
 
 FORMAT = 1
 
-MANIFEST_PATH = ".nbci/release.json"
+MANIFEST_PATH = f"{NBCI_FOLDER}/release.json"
 """Where a release commit has it, under the project's root."""
-CARD_PATH = ".nbci/release.md"
+CARD_PATH = f"{NBCI_FOLDER}/release.md"
 """Beside it the same for people."""
 
 

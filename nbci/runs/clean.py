@@ -9,6 +9,7 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from nbci.dot_nbci import REMOVED_FOLDER
 from nbci.errors import IntegrityError, UsageError
 from nbci.records.codec import from_json
 from nbci.records.run_record import StepRecord
@@ -17,7 +18,7 @@ from nbci.store.artifacts import read_listing
 from nbci.store.cache import Cache
 from nbci.store.environments import Environments
 from nbci.store.file_index import FOLDER_SUFFIX
-from nbci.store.files import disk_errors, remove, try_lock
+from nbci.store.files import disk_errors, lock_path, remove, try_lock
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Iterator, Sequence
@@ -120,14 +121,14 @@ def remove_runs(
     One that holds displaced files stays, unless those are asked for. Each goes aside first, so that
     no other process can take half of it for a run.
     """
-    lock = try_lock(project.locks_folder / "clean.lock")
+    lock = try_lock(lock_path(project.locks_folder, "clean"))
     if lock is None:
         raise UsageError(
             "another `nbci clean` is at work in this project", hint="wait until it has ended"
         )
     try:
         allowed = [run for run in runs if displaced_too or not displaced_files(project, run)]
-        return _remove_runs(project, allowed, project.root / ".nbci" / "removed")
+        return _remove_runs(project, allowed, project.root / REMOVED_FOLDER)
     finally:
         os.close(lock)
 

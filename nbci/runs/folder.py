@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.errors import InfrastructureError, IntegrityError, Location, UsageError, nearest
 from nbci.pipeline.paths import is_outside, leaves_project
 from nbci.plan.model import FORMAT, Plan
@@ -36,6 +37,7 @@ SIGNATURE = "seal.sig"
 DISPLACED = "displaced"
 """What stood where a step was to write and no run had made; it is kept nowhere else."""
 REUSED = "reused.jsonl"
+_LOCK = ".lock"
 _RESERVE_BYTES = 256 << 10
 
 
@@ -75,7 +77,7 @@ class RunFolder:
 
         False when another process holds it.
         """
-        self._lock = try_lock(self.path / ".lock")
+        self._lock = try_lock(self.path / _LOCK)
         return self._lock is not None
 
     def release(self) -> None:
@@ -90,10 +92,10 @@ class RunFolder:
         """Whether some process holds the run at this moment."""
         if self._lock is not None:
             return True
-        if not (self.path / ".lock").exists():
+        if not (self.path / _LOCK).exists():
             return False
         try:
-            descriptor = try_lock(self.path / ".lock")
+            descriptor = try_lock(self.path / _LOCK)
         # In a read-only copy of a run folder no lock can be taken, so nobody holds it.
         except Exception:  # noqa: BLE001 - whatever the reason is
             return False
@@ -438,7 +440,7 @@ def new_run(project: Project) -> RunFolder:
         path = project.runs_folder / new_run_id(time.time())
         with disk_errors(path):
             project.runs_folder.mkdir(parents=True, exist_ok=True)
-            ignore = project.root / ".nbci" / ".gitignore"
+            ignore = project.root / NBCI_FOLDER / ".gitignore"
             if not ignore.exists():
                 ignore.write_text("*\n", encoding="utf-8")
             try:

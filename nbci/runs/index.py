@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
+from nbci.dot_nbci import INDEX_FILE
 from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.metric_names import short_name
 from nbci.runs.folder import RunFolder
@@ -70,7 +71,7 @@ class RunIndex:
 
     def __init__(self, project: Project) -> None:
         self._project = project
-        self._path = project.root / ".nbci" / "index.sqlite"
+        self._path = project.root / INDEX_FILE
         self._connection = self._opened()
 
     def __enter__(self) -> RunIndex:
@@ -343,7 +344,7 @@ def remove_index(project: Project) -> None:
     """Remove the index from the disk; the next question makes it again."""
     for ending in ("", "-wal", "-shm"):
         with contextlib.suppress(OSError):
-            (project.root / ".nbci" / f"index.sqlite{ending}").unlink()
+            (project.root / f"{INDEX_FILE}{ending}").unlink()
 
 
 def note_run(project: Project, record: RunRecord) -> None:

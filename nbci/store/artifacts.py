@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dot_nbci import TEMPORARY_PREFIX
 from nbci.errors import IntegrityError, Location, StepError
 from nbci.store.file_index import FOLDER_SUFFIX, SETTLED_NS, listing_bytes
 from nbci.store.files import disk_errors, remove
@@ -151,7 +152,7 @@ class Artifacts(Struct, frozen=True):
 
     def _fill(self, place: Path, listing: Mapping[str, str]) -> None:
         """Build the folder beside its place, so that it is there as a whole or not at all."""
-        building = place.with_name(f".nbci-{os.getpid()}-{place.name[:50]}")
+        building = place.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{place.name[:50]}")
         remove(building)
         try:
             building.mkdir()

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
+from nbci.dot_nbci import TEMPORARY_PREFIX
 from nbci.errors import IntegrityError, UsageError
 from nbci.store.files import disk_errors
 from nbci.umask import current_umask
@@ -217,7 +218,7 @@ def _put(target: Path, make: Callable[[Path], None]) -> None:
 
 
 def _beside(target: Path) -> Path:
-    return target.with_name(f".nbci-{os.getpid()}-{next(_numbers)}")
+    return target.with_name(f"{TEMPORARY_PREFIX}{os.getpid()}-{next(_numbers)}")
 
 
 _MAKE: dict[str, Callable[[Path, Path], None]] = {

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from nbci.cli.live.lines import LineDisplay
 from nbci.cli.live.quiet import NullDisplay, QuietDisplay
 from nbci.cli.live.tree import TreeDisplay
+from nbci.dot_nbci import RUNS_FOLDER
 from nbci.engine.listener import Display
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Display", "LineDisplay", "NullDisplay", "QuietDisplay", "TreeDisplay", "choose_display"]
 
-_RUNS = Path(".nbci/runs")
+_RUNS = Path(RUNS_FOLDER)
 
 
 def choose_display(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from nbci.data.repository import carried_cache
 from nbci.data.sharing import share
+from nbci.dot_nbci import STORE_FOLDER
 from nbci.engine.caching.look_ahead import Ahead, ended_records
 from nbci.engine.distributed.handover import leave, leave_more
 from nbci.engine.prepare import header
@@ -42,7 +43,7 @@ _POLL_SECONDS = 0.2
 
 def open_store(project: Project, plan: Plan, folder: str | None) -> RunFolder:
     """The plan's own folder in the store, so that one store can carry several plans."""
-    store = project.root / ".nbci" / "store"
+    store = project.root / STORE_FOLDER
     if folder:
         store = Path(folder)
     # The plan's digest: each part finds the same folder without being told of it.

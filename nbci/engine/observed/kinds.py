@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Literal, TypeVar
 
 from msgspec import Struct
 
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.engine.observed.process_inputs import text_digest, umask_now, variable_state
 from nbci.store.environments import environment_key, lock_files
 from nbci.store.file_index import SETTLED_NS
@@ -41,7 +42,7 @@ CHANGED = "changed"
 RUN_ID = "run id"
 """The kind of what every run has its own."""
 STEP_NAME = "step name"
-OF_TOOLS = frozenset((".git", ".nbci", ".dvc", ".ipynb_checkpoints", "__pycache__"))
+OF_TOOLS = frozenset((".git", NBCI_FOLDER, ".dvc", ".ipynb_checkpoints", "__pycache__"))
 """Folders that tools keep beside a project's files; whether they are there tells a step nothing."""
 
 

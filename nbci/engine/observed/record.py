@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from nbci.dot_nbci import NBCI_FOLDER
 from nbci.engine.observed.kinds import BY_NAME, GONE, RUN_ID, STEP_NAME, facets_of, forms_of
 from nbci.engine.steps.deps import with_data
 from nbci.records.run_record import Part
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
     from nbci.secrets import Mask
 
-_NOT_OUTS = (".git/", ".nbci/", ".ipynb_checkpoints/")
+_NOT_OUTS = (".git/", f"{NBCI_FOLDER}/", ".ipynb_checkpoints/")
 OF_NBCI = {"NBCI_RUN": RUN_ID, "NBCI_STEP": STEP_NAME}
 """Variables that nbci sets for a step, each with the kind of what it tells."""
 _OF_THE_KERNEL = frozenset((*OF_NBCI, "NBCI_KERNEL", "JPY_PARENT_PID", "JPY_SESSION_NAME"))
@@ -180,7 +181,7 @@ class _Labels:
             if kind in ("file", "absent"):
                 known = self._declared
             label = self.of(path)
-            if label.startswith(".nbci/") or _is_in(label, known):
+            if label.startswith(f"{NBCI_FOLDER}/") or _is_in(label, known):
                 continue
             yield (kind, label, _first_state(kind, path, more))
 

@@ -1,0 +1,23 @@
+"""Names of the folder `.nbci`, where nbci keeps what belongs to a project, and of its parts.
+
+A module below all rooms, because `git` and the quick look for an unchanged run need the names too,
+and must not import `config`, which reads the project's settings.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+NBCI_FOLDER: Final = ".nbci"
+
+# All below are relative to the project's root.
+RUNS_FOLDER: Final = f"{NBCI_FOLDER}/runs"
+LOCKS_FOLDER: Final = f"{NBCI_FOLDER}/locks"
+STATE_FOLDER: Final = f"{NBCI_FOLDER}/state"
+DISPLACED_FOLDER: Final = f"{NBCI_FOLDER}/displaced"
+STORE_FOLDER: Final = f"{NBCI_FOLDER}/store"
+REMOVED_FOLDER: Final = f"{NBCI_FOLDER}/removed"
+INDEX_FILE: Final = f"{NBCI_FOLDER}/index.sqlite"
+
+TEMPORARY_PREFIX: Final = ".nbci-"
+"""How the names of files begin that are written beside their final place, and then renamed."""
