@@ -18,7 +18,7 @@ from nbci.pipeline.compose import notebook_parameters, step_declared
 from nbci.pipeline.expressions import MetricTemplate
 from nbci.pipeline.gates_document import check_known
 from nbci.pipeline.model import Step
-from nbci.pipeline.paths import check_out
+from nbci.pipeline.paths import check_out, overlap
 from nbci.pipeline.resolve import is_wanted, resolve, step_parameters
 from nbci.plan.group import analyse, analyse_composition, rename_steps
 from nbci.plan.left_out import left_out
@@ -73,26 +73,18 @@ def build_plan(
     resolved = resolve(pipeline, bound)
     groups = list(_analyse_groups(resolved, brought.also(pipeline.names)))
     after = _edges(resolved, groups)
-
-    request = _Request(
-        resolved=resolved,
-        composed_steps={step.name: step for step in pipeline.steps},
-        resolved_steps={step.name: step for step in resolved.steps},
-        bound=bound,
-        declared={path: notebook_parameters(tagged) for path, tagged in resolved.notebooks.items()},
-        kernel=kernel,
-    )
+    request = _request(pipeline, resolved, bound, kernel)
     steps = _planned_steps(request, groups, after)
     for step in steps.values():
         _check_names(step, sources)
-    group_of = {name: at for at, group in enumerate(groups) for name in group.steps}
-    steps = _with_repetitions(steps, group_of)
+    steps = _with_repetitions(steps, groups)
+    params = [ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound]
 
     return Plan(
         pipeline=resolved.name,
         target=resolved.target,
         steps=tuple(_with_skips(steps, _unwanted(resolved, bound))),
-        params=tuple(ParameterValue(name=p.name, value=p.value, source=p.source) for p in bound),
+        params=tuple(params),
         sources=sources,
         nbci=nbci.__version__,
         keep_going=resolved.keep_going,
@@ -112,6 +104,26 @@ def build_plan(
     )
 
 
+def _request(
+    pipeline: Pipeline, resolved: Pipeline, bound: Sequence[BoundParameter], kernel: str | None
+) -> _Request:
+    declared = {}
+    for path, tagged in resolved.notebooks.items():
+        declared[path] = notebook_parameters(tagged)
+    return _Request(
+        resolved=resolved,
+        composed_steps=_by_name(pipeline.steps),
+        resolved_steps=_by_name(resolved.steps),
+        bound=bound,
+        declared=declared,
+        kernel=kernel,
+    )
+
+
+def _by_name(steps: Iterable[Step]) -> dict[str, Step]:
+    return {step.name: step for step in steps}
+
+
 def _planned_steps(
     request: _Request, groups: Sequence[GroupProgram], after: Mapping[str, tuple[str, ...]]
 ) -> dict[str, PlannedStep]:
@@ -120,8 +132,10 @@ def _planned_steps(
     for group in groups:
         programs.update(group.steps)
 
-    order = _execution_order(request.resolved, after)
-    return {name: _planned_step(request, name, programs[name], after[name]) for name in order}
+    planned = {}
+    for name in _execution_order(request.resolved, after):
+        planned[name] = _planned_step(request, name, programs[name], after[name])
+    return planned
 
 
 def _unwanted(pipeline: Pipeline, bound: Sequence[BoundParameter]) -> dict[str, str | None]:
@@ -133,18 +147,20 @@ def _definitions(
     pipeline: Pipeline, groups: Sequence[GroupProgram]
 ) -> dict[str, tuple[Definition, ...]]:
     """What values of each notebook may refer to, by the notebook's path."""
-    notebook_of = {step.name: step.notebook for step in pipeline.steps}
+    steps = _by_name(pipeline.steps)
     by_notebook = {}
     for group in groups:
         if group.definitions:
             first_step = next(iter(group.steps))
-            by_notebook[notebook_of[first_step]] = group.definitions
+            by_notebook[steps[first_step].notebook] = group.definitions
     return by_notebook
 
 
 def _check_names(step: PlannedStep, sources: Mapping[str, str]) -> None:
     """UsageError for a name that no folder can have, and for an out that is a source."""
-    if any(len(part) > _LONGEST_STEP_NAME for part in step.name.split("/")):
+    # Each part of a name with slashes is a folder.
+    longest_part = max(step.name.split("/"), key=len)
+    if len(longest_part) > _LONGEST_STEP_NAME:
         raise UsageError(
             f"the name of step {step.name[:40]}... has {len(step.name)} characters",
             hint=f"a folder is named after it: use at most {_LONGEST_STEP_NAME}",
@@ -193,6 +209,7 @@ def _analyse_groups(pipeline: Pipeline, brought: Brought) -> Iterator[GroupProgr
 
 def _shape(steps: Sequence[Step]) -> tuple[Any, ...]:
     """The notebook with the cells and edges of its steps: all that the analysis depends on."""
+    # By position, since the names of steps have their combination in them.
     position = {step.name: at for at, step in enumerate(steps)}
     shapes = []
     for step in steps:
@@ -204,16 +221,21 @@ def _shape(steps: Sequence[Step]) -> tuple[Any, ...]:
 def _edges(pipeline: Pipeline, groups: Sequence[GroupProgram]) -> dict[str, tuple[str, ...]]:
     """What each step comes after: as declared, as variables ask, and who writes what it reads."""
     writers = _Writers(pipeline.steps)
-    group_of = {name: group for group in groups for name in group.steps}
+    group_of: dict[str, GroupProgram] = {}
+    for group in groups:
+        group_of.update(dict.fromkeys(group.steps, group))
+
     edges: dict[str, tuple[str, ...]] = {}
     for step in pipeline.steps:
         after = step.after
+        # Within a notebook the analysis decides; edges to other notebooks stay as declared.
         if pipeline.order == "dataflow":
-            group = group_of[step.name].steps
-            outside = (name for name in after if name not in group)
-            after = (*outside, *group[step.name].inside)
+            programs = group_of[step.name].steps
+            outside = [name for name in after if name not in programs]
+            after = (*outside, *programs[step.name].inside)
 
         before = dict.fromkeys((*after, *writers.of(step.deps)))
+        # A step that reads what it writes itself does not wait for itself.
         before.pop(step.name, None)
         edges[step.name] = tuple(before)
     return edges
@@ -313,17 +335,26 @@ def _parameter_settings(request: _Request, step: Step) -> dict[str, Any]:
     composed_step = request.composed_steps[step.name]
     params = step_parameters(request.resolved, composed_step, request.bound, known)
 
-    values = {parameter.name: _storable(parameter.value) for parameter in params}
-    sources = {parameter.name: parameter.source for parameter in params}
-    types = {p.name: p.type.annotation for p in declared.parameters if _is_typed(p, values)}
-    defaults = {parameter.name: parameter.default for parameter in declared.parameters}
-    composed = bool(step.composition)
-    overrides = tuple(p.name for p in params if _is_override(p, defaults, composed=composed))
+    types: dict[str, str] = {}
+    defaults: dict[str, Any] = {}
+    values: dict[str, Any] = {}
+    sources: dict[str, str] = {}
+    overrides: list[str] = []
+    for parameter in declared.parameters:
+        defaults[parameter.name] = parameter.default
+    for bound in params:
+        values[bound.name] = _storable(bound.value)
+        sources[bound.name] = bound.source
+        if _is_override(bound, defaults, composed=bool(step.composition)):
+            overrides.append(bound.name)
+    for parameter in declared.parameters:
+        if _is_typed(parameter, values):
+            types[parameter.name] = parameter.type.annotation
     return {
         "params": values or None,
         "param_sources": sources or None,
         "param_types": types or None,
-        "overrides": overrides,
+        "overrides": tuple(overrides),
     }
 
 
@@ -372,7 +403,7 @@ def restored(value: Any) -> Any:
 
 
 def _with_repetitions(
-    planned: Mapping[str, PlannedStep], group_of: Mapping[str, int]
+    planned: Mapping[str, PlannedStep], groups: Sequence[GroupProgram]
 ) -> dict[str, PlannedStep]:
     """Number the steps that otherwise would have the same key.
 
@@ -386,14 +417,21 @@ def _with_repetitions(
         key = tuple(part.digest or part.label for part in step.parts)
         alike.setdefault(key, []).append(name)
 
+    group_of: dict[str, int] = {}
+    for number, group in enumerate(groups):
+        group_of.update(dict.fromkeys(group.steps, number))
+
     numbered = dict(planned)
     edges = {name: step.after for name, step in planned.items()}
     for names in alike.values():
         for at, name in enumerate(names[1:], start=1):
             before = reachable([name], edges)
-            times = sum(o in before or group_of[o] == group_of[name] for o in names[:at])
-            if times:
-                again = Part(kind="repetition", label=str(times + 1), digest="")
+            times = 1
+            for other in names[:at]:
+                if other in before or group_of[other] == group_of[name]:
+                    times += 1
+            if times > 1:
+                again = Part(kind="repetition", label=str(times), digest="")
                 numbered[name] = replace(planned[name], parts=(*planned[name].parts, again))
     return numbered
 
@@ -416,10 +454,11 @@ def _with_skips(
             yield replace(step, action="skip", reason=reason)
 
 
-def _lost_value(step: PlannedStep, skipped: Collection[str]) -> str | None:
+def _lost_value(step: PlannedStep, skipped: Mapping[str, str]) -> str | None:
     """Why the step cannot run: every giver of a value is skipped; None where it can."""
     for take in step.takes:
-        if take.givers and all(giver in skipped for giver in take.givers):
+        # At a join, one giver that runs is enough.
+        if take.givers and skipped.keys() >= set(take.givers):
             return f"it needs `{take.name}` of step {take.givers[0]}, which is skipped"
     return None
 
@@ -434,7 +473,7 @@ def _lost_file(
             continue
         writer = planned[name]
         for out in (*writer.outs, *writer.metrics):
-            if any(out in _with_folders(dep) or dep in _with_folders(out) for dep in step.deps):
+            if any(overlap(dep, out) for dep in step.deps):
                 reason = f"it needs {out} of step {name}, which is skipped"
                 break
     return reason
@@ -444,10 +483,12 @@ def _gate_warnings(pipeline: Pipeline, planned: Mapping[str, PlannedStep]) -> tu
     """Gates over metrics that may not come to be."""
     if not pipeline.gates:
         return ()
-    steps = planned.values()
-    probed = [f"{step.name}:{probe.name}" for step in steps for probe in step.probes]
-    known = dict.fromkeys((*probed, *pipeline.metrics))
-    certain = not any(_may_have_other_metrics(step) for step in steps)
+    known: dict[str, None] = {}
+    for step in planned.values():
+        for probe in step.probes:
+            known[f"{step.name}:{probe.name}"] = None
+    known |= dict.fromkeys(pipeline.metrics)
+    certain = not any(map(_may_have_other_metrics, planned.values()))
     return check_known(pipeline.gates, pipeline.gate_places, known, certain=certain)
 
 
@@ -455,6 +496,7 @@ def _may_have_other_metrics(step: PlannedStep) -> bool:
     """Whether files and scraps of the step can hold metrics that nothing in a plan names."""
     if step.metrics or step.language != "python":
         return True
+    # scrapbook's `sb.glue(name, value)` records a scrap.
     return any("glue" in cell.source for cell in step.cells)
 
 

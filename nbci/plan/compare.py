@@ -175,7 +175,9 @@ def _results(record: RunRecord) -> dict[str, str]:
     """How each step came out; a reused one passed."""
     results: dict[str, str] = {}
     for step in record.steps:
-        results[step.name] = "passed" if step.ended_well else step.result
+        results[step.name] = step.result
+        if step.ended_well:
+            results[step.name] = "passed"
     return results
 
 
@@ -184,7 +186,10 @@ def _incomplete_steps(*runs: Compared) -> set[str]:
 
     What the other run has of them is no difference.
     """
-    return {step.name for run in runs for step in run.record.steps if not step.ended_well}
+    names: set[str] = set()
+    for run in runs:
+        names.update(step.name for step in run.record.steps if not step.ended_well)
+    return names
 
 
 def _environment(record: RunRecord, incomplete: set[str]) -> dict[str, str]:
@@ -192,15 +197,23 @@ def _environment(record: RunRecord, incomplete: set[str]) -> dict[str, str]:
     facts = {"nbci": record.nbci, "platform": record.platform}
     if record.git:
         facts = {"commit": record.git.commit, "branch": record.git.branch, **facts}
+
     # Sets, since reused steps may have run with other versions than the rest.
-    found = {name: {value} for name, value in facts.items() if value}
+    found: dict[str, set[str]] = {}
+    for name, value in facts.items():
+        if value:
+            found[name] = {value}
     for step in record.steps:
         if step.kernel_version:
             found.setdefault(f"kernel {step.kernel}", set()).add(step.kernel_version)
         if step.name not in incomplete:
             for name, version in (step.distributions or {}).items():
                 found.setdefault(name, set()).add(version)
-    return {name: ", ".join(sorted(values)) for name, values in found.items()}
+    return _shown_values(found)
+
+
+def _shown_values(values: Mapping[str, set[str]]) -> dict[str, str]:
+    return {name: ", ".join(sorted(several)) for name, several in values.items()}
 
 
 def _used_files(record: RunRecord) -> dict[str, str]:
@@ -210,7 +223,7 @@ def _used_files(record: RunRecord) -> dict[str, str]:
         for part in step.observed:
             if part.kind in _USED_KINDS:
                 found.setdefault(part.label, set()).add(part.digest)
-    return {name: ", ".join(sorted(digests)) for name, digests in sorted(found.items())}
+    return _shown_values(dict(sorted(found.items())))
 
 
 def code_changes(before: Plan, after: Plan) -> Iterator[CellChange]:
@@ -232,9 +245,14 @@ def _own_cells(step: PlannedStep | None) -> tuple[PlannedCell, ...]:
 def _cell_changes(
     step: PlannedStep, old: Sequence[PlannedCell], new: Sequence[PlannedCell]
 ) -> Iterator[CellChange]:
-    for at_old, at_new in aligned([cell.source for cell in old], [cell.source for cell in new]):
-        before = None if at_old is None else old[at_old]
-        after = None if at_new is None else new[at_new]
+    old_sources = [cell.source for cell in old]
+    new_sources = [cell.source for cell in new]
+    for at_old, at_new in aligned(old_sources, new_sources):
+        before = after = None
+        if at_old is not None:
+            before = old[at_old]
+        if at_new is not None:
+            after = new[at_new]
         if before is None or after is None or before.source != after.source:
             yield _cell_change(step, before, after)
 
@@ -242,18 +260,27 @@ def _cell_changes(
 def _cell_change(
     step: PlannedStep, before: PlannedCell | None, after: PlannedCell | None
 ) -> CellChange:
-    shown = after or before
+    role: str = "step"
+    for cell in (before, after):
+        if cell:
+            role = cell.role
     diff = difflib.unified_diff(_lines(before), _lines(after), lineterm="", n=_DIFF_CONTEXT_LINES)
     return CellChange(
         step=step.name,
         notebook=step.notebook,
         kind=_kind_of_change(before, after),
-        role=shown.role if shown else "step",
-        before=before.number if before else None,
-        after=after.number if after else None,
+        role=role,
+        before=_number(before),
+        after=_number(after),
         # The first two lines are names of files, which cells do not have.
         diff=tuple(diff)[2:],
     )
+
+
+def _number(cell: PlannedCell | None) -> int | None:
+    if cell is None:
+        return None
+    return cell.number
 
 
 def _lines(cell: PlannedCell | None) -> list[str]:
@@ -265,7 +292,9 @@ def _lines(cell: PlannedCell | None) -> list[str]:
 def _kind_of_change(before: object, after: object) -> Kind:
     if not after:
         return "removed"
-    return "changed" if before else "added"
+    if not before:
+        return "added"
+    return "changed"
 
 
 def _data_changes(
@@ -286,16 +315,20 @@ def _data_changes(
 
 def _files(record: RunRecord, role: Role, incomplete: set[str]) -> dict[str, FileRef]:
     """What was read and not made by the run itself, or what it made."""
-    steps = [step for step in record.steps if step.name not in incomplete]
-    if role == "out":
-        return {ref.path: ref for step in steps for ref in step.outs}
+    made: set[str] = set()
+    for step in record.steps:
+        made.update(ref.path for ref in step.outs)
+    folders = tuple(f"{path}/" for path in made)
 
-    made = {ref.path for step in record.steps for ref in step.outs}
-    inside = tuple(f"{path}/" for path in made)
-    files = {}
-    for step in steps:
+    files: dict[str, FileRef] = {}
+    for step in record.steps:
+        if step.name in incomplete:
+            continue
+        if role == "out":
+            files.update((ref.path, ref) for ref in step.outs)
+            continue
         for ref in step.deps:
-            if ref.path not in made and not ref.path.startswith(inside):
+            if ref.path not in made and not ref.path.startswith(folders):
                 files[ref.path] = ref
     return files
 
@@ -305,8 +338,9 @@ def _data_change(
 ) -> DataChange:
     kind = _kind_of_change(before, after)
     change = DataChange(path=path, kind=kind, role=role, before=before, after=after)
-    old = listing(before) if before else None
-    new = listing(after) if after else None
+    if before is None or after is None:
+        return change
+    old, new = listing(before), listing(after)
     # A file has no listing; that of a folder may be on another machine.
     if old is None or new is None:
         return change

@@ -5,7 +5,6 @@ Classes and functions of these cells travel by name, so bytes of a value do not 
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
 from msgspec import Struct
@@ -33,7 +32,9 @@ def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[D
     All other statements run in every step, so they count in its key anyway.
     """
     kept = [statement for statement in prelude if statement.kind != "other" and statement.binds]
-    known = params.union(*(statement.binds for statement in kept))
+    known = set(params)
+    for statement in kept:
+        known |= statement.binds
     found = []
     for statement in kept:
         mentions = _mentions(statement, params) & known - statement.binds
@@ -50,8 +51,10 @@ def definitions(prelude: Iterable[Statement], params: frozenset[str]) -> tuple[D
 def _mentions(statement: Statement, params: frozenset[str]) -> frozenset[str]:
     """The names in the statement; all parameters, too, where using what it defines may read any."""
     names = statement.names
-    bodies = itertools.chain.from_iterable(names.definitions.values())
-    if names.any_name or any(body.any_name for body in bodies):
+    any_name = bool(names.any_name)
+    for bodies in names.definitions.values():
+        any_name = any_name or any(body.any_name for body in bodies)
+    if any_name:
         return statement.mentions | params
     return statement.mentions
 
@@ -62,7 +65,10 @@ def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset
     for at, definition in enumerate(known):
         for name in definition.binds:
             binders.setdefault(name, []).append(at)
-    pending, seen, found = list(names), set[str](), set[int]()
+
+    pending = list(names)
+    seen: set[str] = set()
+    found: set[int] = set()
     while pending:
         name = pending.pop()
         if name not in seen:
@@ -70,4 +76,7 @@ def reached(known: Sequence[Definition], names: Iterable[str], params: frozenset
             for at in binders.get(name, ()):
                 found.add(at)
                 pending.extend(known[at].mentions)
-    return Reached(parts=tuple(known[at].part for at in sorted(found)), params=params & seen)
+
+    # In the notebook's order, so that equal definitions give equal keys.
+    parts = tuple(known[at].part for at in sorted(found))
+    return Reached(parts=parts, params=params & seen)

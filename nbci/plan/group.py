@@ -18,6 +18,7 @@ from nbci.plan.python_notebook import PythonNotebook
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from nbci.dataflow.flow import StepCode
     from nbci.dataflow.prelude import Statement
     from nbci.pipeline.model import Step, TaggedNotebook
     from nbci.plan.model import CellRole
@@ -51,7 +52,7 @@ def analyse_composition(
         steps_of.setdefault(step.notebook, []).append(step)
 
     root = notebooks[steps[0].composition]
-    inherited = frozenset(parameter.name for parameter in notebook_parameters(root).parameters)
+    inherited = frozenset(_parameter_names(root))
     analyses: list[PythonNotebook] = []
     programs: list[GroupProgram] = []
     for path, own in steps_of.items():
@@ -62,19 +63,26 @@ def analyse_composition(
         analysis.join(inherited, {step.name: step.after for step in own})
         analyses.append(analysis)
 
-    codes = [code for analysis in analyses for code in analysis.codes()]
+    # One flow over all of them: a value may come from a step of any notebook.
+    codes: list[StepCode] = []
     prelude: list[Statement] = []
     fresh: dict[str, str] = {}
+    params: frozenset[str] = frozenset()
+    every_name: frozenset[str] = frozenset()
     for analysis in analyses:
+        codes += analysis.codes()
         prelude += analysis.prelude
         fresh |= analysis.fresh
-    params = frozenset[str]().union(*(analysis.parameter_names for analysis in analyses))
+        params |= analysis.parameter_names
+        every_name |= analysis.given
     flowing = flow(codes, params, prelude, brought=brought, fresh=fresh)
-    every_name = frozenset[str]().union(*(analysis.given for analysis in analyses))
-    return [
-        *programs,
-        *(analysis.programs(flowing, every_name - analysis.given) for analysis in analyses),
-    ]
+    for analysis in analyses:
+        programs.append(analysis.programs(flowing, every_name - analysis.given))
+    return programs
+
+
+def _parameter_names(tagged: TaggedNotebook) -> tuple[str, ...]:
+    return tuple(parameter.name for parameter in notebook_parameters(tagged).parameters)
 
 
 def _analyse_other_language(tagged: TaggedNotebook, steps: Sequence[Step]) -> GroupProgram:
@@ -82,13 +90,18 @@ def _analyse_other_language(tagged: TaggedNotebook, steps: Sequence[Step]) -> Gr
 
     All imports and functions cells run in each, no values pass, metrics cells end the last.
     """
-    here = {step.name for step in steps}
-    inside = {step.name: tuple(name for name in step.after if name in here) for step in steps}
+    names = [step.name for step in steps]
+    inside: dict[str, tuple[str, ...]] = {}
+    for step in steps:
+        inside[step.name] = tuple(name for name in step.after if name in names)
     last = topological(inside)[-1]
-    params = tuple(parameter.name for parameter in notebook_parameters(tagged).parameters)
+
+    params = _parameter_names(tagged)
     programs = {}
     for step in steps:
-        metrics = tagged.blocks.metrics if step.name == last else ()
+        metrics: tuple[int, ...] = ()
+        if step.name == last:
+            metrics = tagged.blocks.metrics
         cells = _all_cells(tagged, step, metrics)
         programs[step.name] = StepProgram(
             inside=inside[step.name],
@@ -107,15 +120,15 @@ def _all_cells(
     cells: list[PlannedCell] = []
 
     def add(role: CellRole, numbers: Iterable[int]) -> None:
-        cells.extend(
-            planned_cell(role, number, tagged.notebook.cell(number).source) for number in numbers
-        )
+        for number in numbers:
+            cells.append(planned_cell(role, number, tagged.notebook.cell(number).source))
 
     add("parameters", tagged.blocks.parameters)
     add("imports", tagged.blocks.imports)
     add("functions", tagged.blocks.functions)
     add("step", step.cells)
     add("metrics", metrics)
+    # A notebook without step tags runs in its own order.
     if tagged.whole:
         cells.sort(key=lambda cell: cell.number or 0)
     return tuple(cells)

@@ -33,7 +33,7 @@ def left_out(
 def _reason(tagged: TaggedNotebook, cell: Cell) -> str:
     if read_tags(tagged.notebook, cell).role == "skip":
         return "tagged `skip`"
-    if any(cell.number == reference.cell for reference in tagged.references):
+    if cell.number in [reference.cell for reference in tagged.references]:
         return f"stands for {cell.notebook_path}"
     if tagged.references and cell.number in tagged.blocks.parameters:
         return "parameters of the notebooks that it refers to"

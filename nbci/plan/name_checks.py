@@ -54,17 +54,21 @@ class NameChecks:
             return
 
         first = errors[0]
-        hints = [first.hint] if first.hint else []
-        others = errors[1:_MOST_ERRORS_SHOWN]
-        hints += [f"also {self._place_of(other)}: {other.message}" for other in others]
+        hints = []
+        if first.hint:
+            hints.append(first.hint)
+        for other in errors[1:_MOST_ERRORS_SHOWN]:
+            hints.append(f"also {self._place_of(other)}: {other.message}")
         raise UsageError(first.message, hint="\n".join(hints) or None, where=self._place_of(first))
 
     def undefined_warnings(self, undefined: Sequence[Undefined]) -> Iterator[str]:
         """A line for each name that may be defined in a way that cannot be followed."""
         for found in undefined:
             if found.severity == "warning":
-                reason = f" ({found.reason})" if found.reason else ""
-                yield f"{self._place_of(found)}: {found.message}{reason}"
+                warning = f"{self._place_of(found)}: {found.message}"
+                if found.reason:
+                    warning += f" ({found.reason})"
+                yield warning
 
     def history_warnings(self, given: frozenset[str]) -> Iterator[str]:
         """Warnings of uses of IPython's history; UsageError for a last value that surely is not.
@@ -129,10 +133,10 @@ class NameChecks:
         return "nothing defines it"
 
     def refuse_two_meanings(self, step: str, kept: Sequence[Statement]) -> None:
-        """UsageError for a name that imports and functions cells define twice, around a step's cell.
+        """UsageError for a name that is defined twice, in cells before and after one of the step.
 
-        The step's cell uses the first definition in the notebook, and would see the second, since
-        these cells run before it.
+        Imports and functions cells run before the step's: where the notebook's own order gives the
+        step's cell the first definition, it would see the second.
         """
         if self._tagged.whole:
             return

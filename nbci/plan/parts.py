@@ -54,8 +54,10 @@ def key_of(parts: Iterable[Part]) -> str:
     """The key: equal when every part is."""
     shown = []
     for part in parts:
+        label = part.label
         # A cell that only moved in the notebook has another number in its label, and the same key.
-        label = "" if part.kind in _BY_POSITION else part.label
+        if part.kind in _BY_POSITION:
+            label = ""
         shown.append((part.kind, label, part.digest))
     return hashlib.blake2b(json.dumps(shown).encode(), digest_size=32).hexdigest()
 
@@ -63,8 +65,11 @@ def key_of(parts: Iterable[Part]) -> str:
 def statement_part(statement: Statement) -> Part:
     """A statement of the imports and functions cells, as parsed."""
     names = ", ".join(sorted(statement.binds)) or statement.text.strip()[:60]
+    kind = "statement"
+    if statement.kind != "other":
+        kind = statement.kind
     return Part(
-        kind="statement" if statement.kind == "other" else statement.kind,
+        kind=kind,
         label=f"{names} (cell {statement.cell})",
         digest=digest_of(shape_of(statement.code.tree)),
     )
@@ -103,8 +108,8 @@ def setting_parts(step: PlannedStep, named: Iterable[str]) -> tuple[Part, ...]:
     params: Mapping[str, Any] = step.params or {}
     parts = [parameter_part(name, params[name]) for name in sorted(named) if name in params]
     # Only the paths: what a step writes there is its result, and no input.
-    paths = (*step.outs, *step.metrics)
-    parts += [Part(kind="out", label=path, digest="") for path in paths]
+    for path in (*step.outs, *step.metrics):
+        parts.append(Part(kind="out", label=path, digest=""))
     for name, value in sorted((step.env or {}).items()):
         parts.append(Part(kind="env", label=name, digest=digest_of(value)))
     for probe in step.probes:
@@ -156,7 +161,10 @@ def changes(before: Sequence[Part], now: Sequence[Part]) -> list[str]:
     for kind in dict.fromkeys(part.kind for part in (*before, *now)):
         old = [part for part in before if part.kind == kind]
         new = [part for part in now if part.kind == kind]
-        texts += _code_changes(old, new) if kind in _BY_POSITION else _named_changes(old, new)
+        if kind in _BY_POSITION:
+            texts += _code_changes(old, new)
+        else:
+            texts += _named_changes(old, new)
     return texts
 
 
@@ -168,9 +176,12 @@ def _code_changes(old: Sequence[Part], new: Sequence[Part]) -> Iterator[str]:
     for part in new:
         if part.digest in before:
             continue
+        name = _shown_name(part.kind, part.label)
         # The same label on both sides: the cell or definition is there, with other content.
-        what = "changed" if removed.pop(part.label, None) else "is new"
-        yield f"{_shown_name(part.kind, part.label)} {what}"
+        if removed.pop(part.label, None):
+            yield f"{name} changed"
+        else:
+            yield f"{name} is new"
     for label, part in removed.items():
         yield f"{_shown_name(part.kind, label)} is gone"
 

@@ -133,10 +133,10 @@ def prelude_cells(
 
 def inherited_import_cells(statements: Sequence[Statement]) -> tuple[PlannedCell, ...]:
     """The imports that the step takes over from other steps' cells, as cells of its own."""
-    return tuple(
-        planned_cell("imports", number, _at_their_lines(found))
-        for number, found in _by_cell(statements).items()
-    )
+    cells = []
+    for number, found in _by_cell(statements).items():
+        cells.append(planned_cell("imports", number, _at_their_lines(found)))
+    return tuple(cells)
 
 
 def _by_cell(statements: Iterable[Statement]) -> dict[int, list[Statement]]:
@@ -171,19 +171,17 @@ def with_definitions(
     # Statements of other kinds run in every step, so they are in its planned cells already.
     added = {(one.cell, one.line) for one in needed if one.kind != "other"}
     planned = _planned_statements(cells)
-    kept = [
-        one
-        for one in statements
-        if (one.cell, one.text) in planned or (one.cell, one.line) in added
-    ]
+    kept = []
+    for one in statements:
+        if (one.cell, one.text) in planned or (one.cell, one.line) in added:
+            kept.append(one)
 
     # Imports that the step inherited from another step's cell stay as they are.
     shared = {*tagged.blocks.imports, *tagged.blocks.functions}
-    others = [
-        cell
-        for cell in cells
-        if cell.role not in ("imports", "functions") or cell.number not in shared
-    ]
+    others = []
+    for cell in cells:
+        if cell.role not in ("imports", "functions") or cell.number not in shared:
+            others.append(cell)
 
     # The plan's order stands: imports come first where the parameters cells need them.
     roles = [cell.role for cell in cells if cell.role in ("parameters", "imports")]
@@ -204,6 +202,7 @@ def _planned_statements(cells: Iterable[PlannedCell]) -> set[tuple[int, str]]:
 
 def order_by_role(cells: Sequence[PlannedCell], *, imports_first: bool) -> tuple[PlannedCell, ...]:
     """The cells by role: parameters and imports, either first, then functions, step, metrics."""
-    first = ("imports", "parameters") if imports_first else ("parameters", "imports")
-    rank = {role: at for at, role in enumerate((*first, "functions", "step", "metrics"))}
-    return tuple(sorted(cells, key=lambda cell: rank[cell.role]))
+    roles = ["parameters", "imports", "functions", "step", "metrics"]
+    if imports_first:
+        roles[:2] = ["imports", "parameters"]
+    return tuple(sorted(cells, key=lambda cell: roles.index(cell.role)))

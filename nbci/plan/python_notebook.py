@@ -1,4 +1,4 @@
-"""Analyses the steps of a Python notebook: their order, the values that pass, the cells they run."""
+"""Analyses the steps of a Python notebook: their order, values that pass, the cells they run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from nbci.plan.program import (
 from nbci.records.run_record import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.flow import Flow, StepFlow
@@ -80,7 +80,7 @@ class PythonNotebook:
         self._brought = brought
         self._steps = {step.name: step for step in steps}
         self.prelude = prelude_statements(tagged)
-        self._prelude_names = frozenset[str]().union(*(one.binds for one in self.prelude))
+        self._prelude_names = _bound(self.prelude)
         # Keyed by wanted names: most steps want the same few, and a plan may have 10,000 steps.
         self._preludes: dict[tuple[frozenset[str], bool], _Prelude] = {}
 
@@ -99,23 +99,23 @@ class PythonNotebook:
         cells = self._parsed_cells(numbers)
         names = names_of(cells)
         declared = notebook_parameters(self._tagged)
-        parameters = declared.parameters
-        self.parameter_names = names.binds | {parameter.name for parameter in parameters}
-        self._immutable = frozenset(
-            parameter.name for parameter in parameters if isinstance(parameter.default, _IMMUTABLE)
-        )
+        self.parameter_names = names.binds | {one.name for one in declared.parameters}
+        immutable = []
+        for parameter in declared.parameters:
+            if isinstance(parameter.default, _IMMUTABLE):
+                immutable.append(parameter.name)
+        self._immutable = frozenset(immutable)
         self._parameter_statements = [one for one in declared.statements if not one.literals]
-        self._parameter_code = names_of(
-            [parse_cell(one.text) for one in self._parameter_statements]
-        )
+        code = [parse_cell(one.text) for one in self._parameter_statements]
+        self._parameter_code = names_of(code)
 
         # Code in a parameters cell may use what imports cells import: then those run first.
         self._wanted_by_parameters = _mentions(names) & self._prelude_names
         self._imports_first = bool(names.needs & self._prelude_names)
 
-        defined = self.parameter_names.union(
-            *(one.binds for one in self.prelude if one.kind != "import")
-        )
+        # What an import binds is found in its module, wherever a value refers to it.
+        definitions_and_others = [one for one in self.prelude if one.kind != "import"]
+        defined = self.parameter_names | _bound(definitions_and_others)
         self._by_reference = tuple(sorted(defined))
         common = list(zip(numbers, cells, strict=True))
         common += [(one.cell, one.code) for one in self.prelude]
@@ -141,10 +141,10 @@ class PythonNotebook:
         step those that it comes after, also in other notebooks.
         """
         self.parameter_names |= inherited
-        self._outside = {
-            name: tuple(other for other in before if other not in self._steps)
-            for name, before in after.items()
-        }
+        outside = {}
+        for name, before in after.items():
+            outside[name] = tuple(other for other in before if other not in self._steps)
+        self._outside = outside
 
     def codes(self) -> list[StepCode]:
         """The steps' code in an order in which they may run."""
@@ -206,7 +206,10 @@ class PythonNotebook:
         gives: list[str] = []
         optional_gives: list[str] = []
         for give in flowed.gives:
-            (optional_gives if give.optional else gives).append(give.name)
+            if give.optional:
+                optional_gives.append(give.name)
+            else:
+                gives.append(give.name)
         return StepProgram(
             inside=(*self._inside[name], *self._outside.get(name, ())),
             cells=cells,
@@ -232,11 +235,10 @@ class PythonNotebook:
         """The parameters, imports and functions that the step runs."""
         cells = self._all_cells(flowed.name)
         # Pickles, test runners and dir() come upon definitions that the code does not name.
-        complete = bool(flowed.names.any_name) or any(
-            finds_definitions(cell.source) for cell in cells
-        )
-        given = (give.name for give in flowed.gives)
-        wanted = _mentions(flowed.names).union(given) & self._prelude_names
+        complete = bool(flowed.names.any_name)
+        complete = complete or any(finds_definitions(cell.source) for cell in cells)
+        wanted = _mentions(flowed.names).union(give.name for give in flowed.gives)
+        wanted &= self._prelude_names
         prelude = self._preludes.get((wanted, complete))
         if prelude is None:
             prelude = self._make_prelude(wanted, named_by_steps, complete=complete)
@@ -252,16 +254,21 @@ class PythonNotebook:
             kept = reach(self.prelude, wanted, named_by_steps, complete=True)
         self._checks.refuse_early_uses(kept, self.parameter_names, self._brought)
 
+        shown = kept
         # A notebook without step tags runs its cells as they are, in its own order.
-        shown = self.prelude if self._tagged.whole else kept
+        if self._tagged.whole:
+            shown = self.prelude
+        cells = [self._planned(number, "parameters") for number in self._tagged.blocks.parameters]
+        mentions = set(_mentions(self._parameter_code))
+        any_name = bool(self._parameter_code.any_name)
+        for one in kept:
+            mentions |= one.mentions
+            any_name = any_name or bool(one.names.any_name)
         return _Prelude(
-            cells=(
-                *(self._planned(number, "parameters") for number in self._tagged.blocks.parameters),
-                *prelude_cells(self._tagged, self.prelude, shown),
-            ),
+            cells=(*cells, *prelude_cells(self._tagged, self.prelude, shown)),
             parts=(*self._parameter_code_parts(), *map(statement_part, kept)),
-            mentions=_mentions(self._parameter_code).union(*(one.mentions for one in kept)),
-            any_name=bool(self._parameter_code.any_name) or any(one.names.any_name for one in kept),
+            mentions=frozenset(mentions),
+            any_name=any_name,
             kept=kept,
         )
 
@@ -269,8 +276,10 @@ class PythonNotebook:
         self, name: str, prelude: tuple[PlannedCell, ...]
     ) -> tuple[PlannedCell, ...]:
         cells = list(prelude)
-        cells += (self._planned(number, "step") for number in self._steps[name].cells)
-        cells += (part.cell for part in self._metrics[name])
+        for number in self._steps[name].cells:
+            cells.append(self._planned(number, "step"))
+        for part in self._metrics[name]:
+            cells.append(part.cell)
         if self._tagged.whole:
             return tuple(sorted(cells, key=lambda cell: cell.number or 0))
         return order_by_role(cells, imports_first=self._imports_first)
@@ -301,7 +310,7 @@ class PythonNotebook:
 
     def _edges(self, *, by_dataflow: bool) -> Edges:
         declared: Edges = {}
-        # Without `prev:` tags the edges are those of the notebook's order, which data flow replaces.
+        # Without `prev:` tags the edges are the notebook's order, which data flow replaces.
         if self._tagged.declares_edges or not by_dataflow:
             for name, step in self._steps.items():
                 declared[name] = tuple(other for other in step.after if other in self._steps)
@@ -309,12 +318,15 @@ class PythonNotebook:
             return declared
 
         codes = [StepCode(name=name, cells=tuple(cells)) for name, cells in self._cells.items()]
-        edges = {name: list(declared.get(name, ())) for name in self._steps}
+        # Dictionaries, since an edge may be declared and found: it stands once, at its first place.
+        edges: dict[str, dict[str, None]] = {}
+        for name in self._steps:
+            edges[name] = dict.fromkeys(declared.get(name, ()))
         for earlier, later in order_from_flow(
             codes, self.parameter_names, self.prelude, settled=self._immutable, fresh=self.fresh
         ):
-            edges[later].append(earlier)
-        return {name: tuple(dict.fromkeys(others)) for name, others in edges.items()}
+            edges[later][earlier] = None
+        return {name: tuple(others) for name, others in edges.items()}
 
     def _execution_order(self) -> tuple[str, ...]:
         try:
@@ -333,22 +345,25 @@ class PythonNotebook:
         return inherited_imports(numbered, self._inside, self._order)
 
     def _code(self, name: str) -> StepCode:
+        own: frozenset[str] = frozenset()
+        # Only in a composition may another notebook's step give a name of this prelude.
+        if self._outside:
+            own = self._prelude_names
         return StepCode(
             name=name,
             after=(*self._inside[name], *self._outside.get(name, ())),
             cells=tuple(self._all_cells(name)),
             notebook=self._tagged.notebook.path,
-            # Only in a composition may another notebook's step give a name of this prelude.
-            own=self._prelude_names if self._outside else frozenset(),
+            own=own,
             future_annotations=has_future_annotations(self._inherited.get(name, ())),
         )
 
     def _all_cells(self, name: str) -> list[ParsedCell]:
         """The step's own cells, and the metrics cells that end it."""
-        return [
-            *self._cells[name],
-            *(parse_cell(part.cell.source) for part in self._metrics[name]),
-        ]
+        cells = list(self._cells[name])
+        for part in self._metrics[name]:
+            cells.append(parse_cell(part.cell.source))
+        return cells
 
     def _metrics_of_steps(self) -> dict[str, list[MetricsPart]]:
         """For each step the metrics cells, or parts of them, that end it."""
@@ -358,14 +373,23 @@ class PythonNotebook:
             return parts
 
         asked = names_of(self._parsed_cells(numbers)).mentions - self.given
-        mentions = {name: names_of(cells).mentions & asked for name, cells in self._cells.items()}
-        seen: dict[str, frozenset[str]] = {}
+        steps: list[tuple[str, frozenset[str]]] = []
+        # What a step mentions, or one that it comes after: those values can reach it.
+        reachable: dict[str, frozenset[str]] = {}
         for name in self._order:
-            seen[name] = mentions[name].union(*(seen[before] for before in self._inside[name]))
-        steps = [(name, mentions[name]) for name in self._order]
-        for part in assign(self._tagged.notebook, numbers, steps, seen, self.given):
+            mentions = names_of(self._cells[name]).mentions & asked
+            steps.append((name, mentions))
+            reachable[name] = mentions.union(*(reachable[other] for other in self._inside[name]))
+        for part in assign(self._tagged.notebook, numbers, steps, reachable, self.given):
             parts[part.step].append(part)
         return parts
+
+
+def _bound(statements: Iterable[Statement]) -> frozenset[str]:
+    bound: set[str] = set()
+    for statement in statements:
+        bound |= statement.binds
+    return frozenset(bound)
 
 
 def _mentions(names: Names) -> frozenset[str]:

@@ -99,10 +99,10 @@ def stages(plan: Plan) -> tuple[Stage, ...]:
             chains.append([step])
 
     needed = _needed(plan)
-    return tuple(
-        _stage(number, chain, after, needed, chain_of)
-        for number, chain in enumerate(chains, start=1)
-    )
+    found = []
+    for number, chain in enumerate(chains, start=1):
+        found.append(_stage(number, chain, after, needed, chain_of))
+    return tuple(found)
 
 
 def _stage(
@@ -115,8 +115,10 @@ def _stage(
     waits = {chain_of[name] + 1 for name in after[chain[0].name]}
     needs = set(waits)
     for step in chain:
-        # A skipped step is in no chain, and has no results.
-        needs.update(chain_of[name] + 1 for name in needed[step.name] if name in chain_of)
+        for name in needed[step.name]:
+            # A skipped step is in no chain, and has no results.
+            if name in chain_of:
+                needs.add(chain_of[name] + 1)
     return Stage(
         number=number,
         steps=tuple(chain),
@@ -134,7 +136,8 @@ def _needed(plan: Plan) -> dict[str, set[str]]:
     writers: list[tuple[str, str]] = []
     takers: dict[str, list[str]] = {step.name: [] for step in plan.steps}
     for step in plan.steps:
-        writers += ((path, step.name) for path in (*step.outs, *step.metrics))
+        for path in (*step.outs, *step.metrics):
+            writers.append((path, step.name))
         for giver in _givers(step):
             takers[giver].append(step.name)
 
@@ -151,7 +154,10 @@ def _needed(plan: Plan) -> dict[str, set[str]]:
 
 
 def _givers(step: PlannedStep) -> set[str]:
-    return set[str]().union(*(take.givers for take in step.takes))
+    givers: set[str] = set()
+    for take in step.takes:
+        givers.update(take.givers)
+    return givers
 
 
 def _reads(step: PlannedStep, path: str) -> bool:
