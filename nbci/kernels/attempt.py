@@ -393,7 +393,10 @@ class Attempt:
             number = None
             if count is not None:
                 number = self.cell_numbers.get(count)
-            lines.append(text if number is None else f"cell {number}: {text}")
+            prefix = ""
+            if number is not None:
+                prefix = f"cell {number}: "
+            lines.append(prefix + text)
         return lines
 
     def _final_failure(self) -> Failure | None:

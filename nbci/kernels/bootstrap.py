@@ -26,7 +26,7 @@ PARTS = (
     *("value_files", "sharing", "untouched", "values"),
     *("arrivals", "random_state", "process_state", "patched_modules", "boundary"),
 )
-"""In the order in which they are registered: each imports only those before it."""
+"""Modules of `inkernel`, in the order of their registration: each imports those before it only."""
 ANSWER = "text/x-nbci"
 
 
@@ -34,19 +34,22 @@ ANSWER = "text/x-nbci"
 def start_source() -> str:
     """A statement that registers `_nbci` and its parts, and leaves no name behind."""
     parts = {name: _source(name) for name in PARTS}
-    return f"exec({_LOADER!r}, {{'entry': {_source('entry')!r}, 'parts': {parts!r}, '__name__': '_nbci_loader'}})"
+    names = f"{{'entry': {_source('entry')!r}, 'parts': {parts!r}, '__name__': '_nbci_loader'}}"
+    # Names of its own, so that none is left among the user's.
+    return f"exec({_LOADER!r}, {names})"
 
 
 def start_prepared() -> str:
-    """A statement that does the same in a fork of a zygote that has prepared it, and raises
-    KeyError in others.
+    """A statement that does the same where the kernel's zygote has prepared it.
+
+    It raises KeyError in other kernels.
     """
     return f"__import__('sys').modules['_nbci_zygote.start'].give({start_digest()!r})"
 
 
 @functools.cache
 def start_digest() -> str:
-    """By which zygotes know what they have prepared."""
+    """The digest by which zygotes know what they have prepared."""
     return hashlib.sha256(start_source().encode()).hexdigest()
 
 
@@ -65,19 +68,18 @@ def cloudpickle_sources() -> dict[str, str]:
 
 
 def install_arguments(job: KernelJob, parent_pid: int) -> dict[str, Any]:
-    """What `_nbci.install` is told."""
+    """The argument of `_nbci.install`."""
     return {"shell_errors": job.shell_errors, "parent": parent_pid, "project": str(job.project)}
 
 
 @functools.cache
 def _source(name: str) -> str:
-    return (
-        importlib.resources.files("nbci.inkernel")
-        .joinpath(f"{name}.py")
-        .read_text(encoding="utf-8")
-    )
+    file = importlib.resources.files("nbci.inkernel").joinpath(f"{name}.py")
+    return file.read_text(encoding="utf-8")
 
 
+# Not installed in the kernel's environment, which may be another than nbci's:
+# docs/decisions/0002-no-nbci-in-the-kernel.md
 _LOADER = """
 import sys, types
 root = types.ModuleType('_nbci')

@@ -7,6 +7,7 @@ import resource
 from nbci.errors import InfrastructureError
 
 OF_NBCI = 48
+"""What is open whatever the number of kernels."""
 OF_A_KERNEL = 28
 """Sockets, pipes and locks on this side; a kernel itself opens fewer than the two together."""
 
@@ -20,8 +21,10 @@ def kernels_at_once(wanted: int) -> int:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= need:
         return wanted
-    if hard == resource.RLIM_INFINITY or hard > soft:
-        soft = need if hard == resource.RLIM_INFINITY else min(need, hard)
+    # A process may raise its own limit as far as the hard one: setrlimit(2).
+    most = need if hard == resource.RLIM_INFINITY else hard
+    if most > soft:
+        soft = min(need, most)
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     possible = (soft - OF_NBCI) // OF_A_KERNEL
     if possible < 1:

@@ -1,7 +1,8 @@
-"""Which installed distributions the modules that a kernel imported come from, and their versions."""
+"""Which installed distributions a kernel's imported modules come from, and their versions."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,8 @@ if TYPE_CHECKING:
 
 Contents = dict[str, tuple[tuple[str, str], ...]]
 
-_read: dict[str, tuple[int, Contents]] = {}
-"""By folder: when it changed last, and the distributions that hold each module.
-
-One read serves all steps.
-"""
+MOST_FOLDERS = 64
+"""How many folders' contents are remembered: those of a few environments."""
 
 
 def distributions_of(modules: Iterable[str], path: Iterable[str]) -> dict[str, str]:
@@ -27,32 +25,37 @@ def distributions_of(modules: Iterable[str], path: Iterable[str]) -> dict[str, s
     shared = {name.partition("/")[0] for name in wanted if "/" in name}
     found: dict[str, str] = {}
     for folder in path:
-        contents = _contents(folder)
+        contents = _contents_now(folder)
         for name in wanted:
-            if name not in shared:
-                for distribution, version in contents.get(name, ()):
-                    found.setdefault(distribution, version)
+            # Of a namespace package only the children tell distributions apart.
+            if name in shared:
+                continue
+            for distribution, version in contents.get(name, ()):
+                found.setdefault(distribution, version)
     return dict(sorted(found.items()))
 
 
-def _contents(folder: str) -> Contents:
-    place = Path(folder)
+def _contents_now(folder: str) -> Contents:
     try:
-        changed = place.stat().st_mtime_ns
+        changed_ns = Path(folder).stat().st_mtime_ns
     except OSError:
         return {}
-    known = _read.get(folder)
-    if known is not None and known[0] == changed:
-        return known[1]
-    contents: dict[str, set[tuple[str, str]]] = {}
-    if place.is_dir():
-        for info in place.glob("*.dist-info"):
-            distribution = _identity(info)
-            for module in _modules(info):
-                contents.setdefault(module, set()).add(distribution)
-    frozen = {module: tuple(sorted(owners)) for module, owners in contents.items()}
-    _read[folder] = (changed, frozen)
-    return frozen
+    return _contents(folder, changed_ns)
+
+
+@functools.lru_cache(maxsize=MOST_FOLDERS)
+def _contents(folder: str, changed_ns: int) -> Contents:
+    """The distributions that hold each module in a folder of `sys.path` that changed last then.
+
+    To read the lists of files takes longer than a short step, so one read serves all steps of a
+    run; a step that installs something changes the folder's time, and so what is asked for.
+    """
+    owners: dict[str, set[tuple[str, str]]] = {}
+    for info in Path(folder).glob("*.dist-info"):
+        distribution = _identity(info)
+        for module in _modules(info):
+            owners.setdefault(module, set()).add(distribution)
+    return {module: tuple(sorted(found)) for module, found in owners.items()}
 
 
 def _identity(info: Path) -> tuple[str, str]:
@@ -60,7 +63,8 @@ def _identity(info: Path) -> tuple[str, str]:
     fields = {}
     try:
         with (info / "METADATA").open(encoding="utf-8", errors="replace") as file:
-            for line in file:  # the first few lines say it; a description of any length follows
+            # The first few lines say it; a description of any length follows.
+            for line in file:
                 field, _, value = line.rstrip("\n").partition(": ")
                 if field in ("Name", "Version"):
                     fields[field] = value
@@ -81,11 +85,10 @@ def _modules(info: Path) -> set[str]:
     for line in record.splitlines():
         path = line.partition(",")[0]
         parts = path.split("/", 2)
-        if (
-            parts[0].endswith((".dist-info", ".data"))
-            or parts[0] in ("..", "")
-            or "__pycache__" in path
-        ):
+        # Programs and data lie beside the modules, or above them.
+        if parts[0].endswith((".dist-info", ".data")) or parts[0] in ("..", ""):
+            continue
+        if "__pycache__" in path:
             continue
         if len(parts) == 1 and not parts[0].endswith((".py", ".so", ".pyd")):
             continue

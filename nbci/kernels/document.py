@@ -1,6 +1,4 @@
-"""The executed notebook: built before the first cell runs, filled while cells run, valid whatever
-happens.
-"""
+"""The executed notebook: built before the first cell runs, then filled; it is valid at any time."""
 
 from __future__ import annotations
 
@@ -21,11 +19,9 @@ if TYPE_CHECKING:
 
 def new_document(job: KernelJob, display_name: str) -> dict[str, Any]:
     """A notebook of the program's cells, none of them run yet, as plain JSON values."""
-    metadata = {
-        key: value
-        for key, value in job.notebook_metadata.items()
-        if key not in ("kernelspec", "widgets")
-    }
+    metadata = dict(job.notebook_metadata)
+    # The states of widgets are those of an earlier run.
+    metadata.pop("widgets", None)
     metadata["kernelspec"] = {
         "name": job.kernel_name,
         "display_name": display_name,
@@ -37,27 +33,20 @@ def new_document(job: KernelJob, display_name: str) -> dict[str, Any]:
 
 def executed_notebook(document: Mapping[str, Any], job: KernelJob, mask: Mask) -> ExecutedNotebook:
     """What the notebook becomes while it runs: without secrets, no cell of it run yet."""
-    cells = [
-        {
-            **cell,
-            "source": mask.text(clean(cell["source"])),
-            "metadata": mask.json(cell["metadata"]),
-            "outputs": [],
-        }
-        for cell in document["cells"]
-    ]
-    runs = [
-        CellRun(
-            role=cell.role,
-            number=cell.number,
-            first_line=mask.text(first_line(cell.source)),
-            result="not run",
-        )
-        for cell in job.cells
-    ]
-    return ExecutedNotebook(
-        {**document, "metadata": mask.json(document["metadata"]), "cells": cells}, runs
-    )
+    cells = []
+    for cell in document["cells"]:
+        source = mask.text(clean(cell["source"]))
+        metadata = mask.json(cell["metadata"])
+        cells.append({**cell, "source": source, "metadata": metadata, "outputs": []})
+
+    runs = []
+    for each in job.cells:
+        line = mask.text(first_line(each.source))
+        run = CellRun(role=each.role, number=each.number, first_line=line, result="not run")
+        runs.append(run)
+
+    notebook = {**document, "metadata": mask.json(document["metadata"]), "cells": cells}
+    return ExecutedNotebook(notebook, runs)
 
 
 def runnable_source(source: str) -> str:
@@ -72,17 +61,18 @@ def unrunnable(source: str) -> str | None:
     try:
         source.encode()
     except UnicodeEncodeError as error:
-        return (
-            f"contains a lone surrogate (U+{ord(source[error.start]):04X}), which is no character"
-        )
+        code = ord(source[error.start])
+        return f"contains a lone surrogate (U+{code:04X}), which is no character"
     return None
 
 
 def _cell(cell: ProgramCell, index: int) -> dict[str, Any]:
     metadata: dict[str, Any] = _plain(cell.metadata or {})
+    # Times of an earlier run.
     metadata.pop("execution", None)
-    tags = [tag for tag in dict.fromkeys(cell.tags) if "," not in tag]
     metadata.pop("tags", None)
+    # nbformat's schema wants tags that differ, without commas.
+    tags = [tag for tag in dict.fromkeys(cell.tags) if "," not in tag]
     if tags:
         metadata["tags"] = tags
     metadata["nbci"] = {"role": cell.role, "cell": cell.number}

@@ -1,6 +1,4 @@
-"""Runs one attempt at a step: a fresh kernel, its cells, its values, and everything that can go
-wrong.
-"""
+"""Runs one attempt at a step, in time, and ends it when it is cancelled."""
 
 from __future__ import annotations
 
@@ -24,15 +22,14 @@ AFTER_KILL_SECONDS = 1.0
 
 
 async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = None) -> JobOutcome:
-    """Run `job` in a kernel of its own; when this returns or raises, no process of the kernel's is
-    left.
+    """Run `job` in a new kernel, of which no process is left when this returns or raises.
 
     The kernel is forked from one of the `zygotes` where that can be, else started.
 
     What goes wrong in the step is the outcome's `failure`. Cancelling the task interrupts the
     kernel: this then returns the partial outcome with a failure of kind `interrupted` instead of
-    raising CancelledError (and takes the cancellation back, so that whoever awaits the task gets
-    the outcome); a second one kills the kernel at once. Raises UsageError for an unknown kernel,
+    raising CancelledError (and takes the cancellation back, so that the task has a result); a
+    second one kills the kernel at once. Raises UsageError for an unknown kernel,
     IntegrityError when a value's file is not what it should be, InfrastructureError when files
     cannot be written.
     """
@@ -40,21 +37,24 @@ async def run_job(job: KernelJob, listener: Listener, zygotes: Zygotes | None = 
     work = asyncio.ensure_future(attempt.work())
     try:
         await _supervise(work, attempt, job)
-        await _unhurried(asyncio.ensure_future(attempt.close()), attempt)
+        await _finish_even_if_cancelled(asyncio.ensure_future(attempt.close()), attempt)
     except BaseException:
         work.cancel()
         attempt.kill()
         await attempt.close()
         raise
-    if (
-        not work.cancelled()
-        and (error := work.exception()) is not None
-        and attempt.stopping is None
-    ):
-        if isinstance(error, OSError):
-            raise InfrastructureError(f"the step `{job.step}` could not go on: {error}") from error
-        raise error
+    # What a step that was stopped raises is a consequence of that.
+    if not work.cancelled() and attempt.stopping is None:
+        _raise_error(work, job)
     return attempt.outcome()
+
+
+def _raise_error(work: asyncio.Task[None], job: KernelJob) -> None:
+    error = work.exception()
+    if isinstance(error, OSError):
+        raise InfrastructureError(f"the step `{job.step}` could not go on: {error}") from error
+    if error is not None:
+        raise error
 
 
 async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob) -> None:
@@ -62,16 +62,13 @@ async def _supervise(work: asyncio.Task[None], attempt: Attempt, job: KernelJob)
     try:
         done, _ = await asyncio.wait({work}, timeout=job.timeout_seconds)
         if not done:
-            seconds = job.timeout_seconds or 0
-            await _stop(
-                work,
-                attempt,
-                Failure(kind="timeout", message=f"the step took longer than {seconds:g} seconds"),
-            )
+            message = f"the step took longer than {job.timeout_seconds or 0:g} seconds"
+            await _stop(work, attempt, Failure(kind="timeout", message=message))
     except asyncio.CancelledError:
         _uncancel()
         failure = Failure(kind="interrupted", message="the step was interrupted")
-        await _unhurried(asyncio.ensure_future(_stop(work, attempt, failure)), attempt)
+        stopping = asyncio.ensure_future(_stop(work, attempt, failure))
+        await _finish_even_if_cancelled(stopping, attempt)
 
 
 async def _stop(work: asyncio.Task[None], attempt: Attempt, failure: Failure) -> None:
@@ -86,7 +83,7 @@ async def _stop(work: asyncio.Task[None], attempt: Attempt, failure: Failure) ->
         await asyncio.wait({work}, timeout=AFTER_KILL_SECONDS)
 
 
-async def _unhurried(task: asyncio.Task[None], attempt: Attempt) -> None:
+async def _finish_even_if_cancelled(task: asyncio.Task[None], attempt: Attempt) -> None:
     """Finish `task` even if this is cancelled meanwhile; then the kernel is killed at once."""
     while not task.done():
         try:
@@ -101,6 +98,7 @@ async def _unhurried(task: asyncio.Task[None], attempt: Attempt) -> None:
 
 
 def _uncancel() -> None:
+    # Else `asyncio.timeout` would count the cancellation again, later in this task.
     current = asyncio.current_task()
     if current is not None:
         current.uncancel()

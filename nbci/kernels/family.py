@@ -1,6 +1,6 @@
 """The processes that belong to a kernel: finding and ending them all.
 
-Zygotes have it too: standard library only.
+It is sent to zygotes as source, too: standard library only, Python 3.8.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import os
 import signal
 
 MARKER = "NBCI_KERNEL"
-"""The environment variable by which a kernel's descendants are known even when they have left its
-session.
-"""
+"""The environment variable by which descendants are known even when they have left the session."""
 
 
 def family(pid: int, marker: str) -> set[int]:
-    """The living processes of a kernel: itself, descendants, members of its session, bearers of
-    `marker`, if any.
+    """The living processes of a kernel.
+
+    These are itself, its descendants, the members of its session, and those whose environment has
+    the `marker`, if any.
     """
     if not os.path.exists("/proc/self/stat"):
         return _family_by_psutil(pid)
@@ -27,6 +27,7 @@ def family(pid: int, marker: str) -> set[int]:
         if not entry.isdigit():
             continue
         try:
+            # A program's name, in parentheses, may hold anything: proc_pid_stat(5).
             fields = _read(entry, "stat").rpartition(b")")[2].split()
             if fields[0] == b"Z":
                 continue
@@ -34,6 +35,7 @@ def family(pid: int, marker: str) -> set[int]:
             if int(fields[3]) == pid or (marker and wanted in _read(entry, "environ").split(b"\0")):
                 members.add(int(entry))
         except (OSError, IndexError):
+            # It has ended, or is another user's.
             continue
     members |= {pid} & parents.keys()
     return (members | _descendants(members, parents)) - {os.getpid()}

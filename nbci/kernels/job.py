@@ -17,8 +17,9 @@ Role = Literal["parameters", "injected", "imports", "functions", "step", "metric
 
 
 class ProgramCell(Struct, frozen=True, kw_only=True):
-    """A code cell of the program: `source` is what runs (imports may be filtered), `metadata` the
-    cell's own.
+    """A code cell of the program.
+
+    `source` is what runs, in which imports may be left out; `metadata` is the cell's own.
     """
 
     role: Role
@@ -83,9 +84,7 @@ class KernelJob(Struct, frozen=True, kw_only=True):
 
 
 Sight = tuple[str, str, tuple[str, ...]]
-"""Something that a kernel was seen to look at: the kind of the observation, a path, and what more
-its kind needs.
-"""
+"""Something that a kernel was seen to look at: the observation's kind, a path, and details."""
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -128,10 +127,10 @@ class RandomUse(Struct, frozen=True, kw_only=True):
 
 
 class JobOutcome(Struct, frozen=True, kw_only=True):
-    """What came of a job: the executed notebook (nbformat 4 JSON, partial when it failed) and all
-    that was seen.
+    """What came of a job: the executed notebook, and all that was seen.
 
-    `left` are settings of its process that the step changed, for people.
+    The notebook is nbformat 4 JSON, partial when the job failed. `left` are settings of its process
+    that the step changed, for people.
     """
 
     failure: Failure | None
@@ -151,7 +150,7 @@ class JobOutcome(Struct, frozen=True, kw_only=True):
 
 
 class Listener(Protocol):
-    """Told of things as they happen, on the event loop's thread; must return quickly.
+    """Hears of what happens while it does, on the event loop's thread; must return quickly.
 
     Text is already masked.
     """

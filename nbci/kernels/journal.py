@@ -1,6 +1,4 @@
-"""What a step's cells print and show, kept on disk while they run, so that a kill of nbci loses
-none of it.
-"""
+"""Keeps on disk what a step's cells print while they run, so that a kill of nbci loses none."""
 
 from __future__ import annotations
 
@@ -42,6 +40,7 @@ class Journal:
             asyncio.get_running_loop().create_future()
         )
         self._path = path
+        # A descriptor, not a file object: its buffer would be lost in a kill.
         self._file: int | None = None
         self._lines: list[bytes] = []
         self._text: tuple[str, list[str]] | None = None
@@ -76,9 +75,7 @@ class Journal:
             self._timer = asyncio.get_running_loop().call_later(DELAY_SECONDS, self.flush)
 
     def turn(self, cell: int) -> None:
-        """Let what follows be of the cell at this index, which may have ended before the one that
-        runs.
-        """
+        """Let what follows be of the cell at this index, which may have ended earlier."""
         if self.executed.current != cell:
             self.add({"do": "turn", "cell": cell})
 
@@ -100,16 +97,14 @@ class Journal:
             self._beside = [file for file in self._beside if not file.closed]
             for file in self._beside:
                 file.flush()
-            if (
-                self._path is not None
-                and self._size > 3 * self._rewritten_size + SMALLEST_REWRITE_BYTES
-            ):
+            has_trebled = self._size > 3 * self._rewritten_size + SMALLEST_REWRITE_BYTES
+            if has_trebled and self._path is not None:
                 self._rewrite(self._path)
         except OSError as error:
             self.fail(error)
 
     def fail(self, error: OSError) -> None:
-        """The outputs cannot be kept: whoever waits for `failed` hears why."""
+        """Report through `failed` that the outputs cannot be kept."""
         if not self.failed.done():
             message = f"cannot write what the cells print: {error.strerror or error}"
             self.failed.set_result(InfrastructureError(message, hint="free space, then try again"))
@@ -136,11 +131,11 @@ class Journal:
         if self._text is not None:
             stream, chunks = self._text
             self._text, self._text_characters = None, 0
-            self._lines.append(
-                event_line({"do": "text", "stream": stream, "text": "".join(chunks)})
-            )
+            event = {"do": "text", "stream": stream, "text": "".join(chunks)}
+            self._lines.append(event_line(event))
 
     def _write(self, data: bytes) -> None:
+        # `os.write` may take less than all, as on a disk that is almost full.
         rest = memoryview(data)
         while rest and self._file is not None:
             written = os.write(self._file, rest)
@@ -151,9 +146,9 @@ class Journal:
         """Replace the file by one that begins with the notebook as it is now."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}")
-        new = os.open(
-            temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o644
-        )
+        # Not `store.files.write_atomic`: the new file stays open, and is appended to.
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        new = os.open(temporary, flags, 0o644)
         old, self._file, self._size = self._file, new, 0
         if old is not None:
             os.close(old)

@@ -1,11 +1,10 @@
-"""Folders for kernels' sockets: nobody else can enter them, their paths are short, none outlives
-its owner for long.
-"""
+"""Folders for kernels' sockets: private, with short paths, and removed after a kill, too."""
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
+import functools
 import os
 import shutil
 import stat
@@ -22,13 +21,13 @@ LONGEST = 70
 
 MARKED = "marker"
 NOBODY = -1
-
-_swept: set[str] = set()
+"""No process: only who bears the marker is looked for."""
 
 
 class PrivateFolder(Struct, frozen=True, kw_only=True):
-    """A folder that is this process's as long as it holds a lock on it; `is_short` is false where
-    no path is.
+    """A folder that is this process's as long as it holds a lock on it.
+
+    `is_short`: its path leaves room for the names of sockets.
     """
 
     path: Path
@@ -36,9 +35,7 @@ class PrivateFolder(Struct, frozen=True, kw_only=True):
     _lock: int
 
     def mark(self, marker: str) -> None:
-        """Have whoever sweeps the folder, after this process was killed, end the processes that
-        bear this marker.
-        """
+        """Note the marker whose bearers `sweep` is to end, in case this process is killed."""
         with contextlib.suppress(OSError):
             (self.path / MARKED).write_text(marker, encoding="ascii")
 
@@ -51,11 +48,12 @@ class PrivateFolder(Struct, frozen=True, kw_only=True):
 def private_folder() -> PrivateFolder:
     """A new folder; what killed processes left of theirs is removed the first time."""
     place = tempfile.gettempdir()
-    if len(place) + len(PREFIX) + 9 > LONGEST and os.access("/tmp", os.W_OK):  # noqa: S108  # mkdtemp makes it private
+    # macOS has temporary folders with long paths, and TMPDIR may name any.
+    is_long = len(place) + len(PREFIX) + 9 > LONGEST
+    if is_long and os.access("/tmp", os.W_OK):  # noqa: S108  # mkdtemp makes it private
         place = "/tmp"  # noqa: S108
-    if place not in _swept:
-        _swept.add(place)
-        sweep(place)
+    _sweep_once(place)
+    # Again where another process swept the folder before it was locked.
     while True:
         path = Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         lock = lock_folder(path)
@@ -63,42 +61,47 @@ def private_folder() -> PrivateFolder:
             return PrivateFolder(path=path, is_short=len(str(path)) <= LONGEST, _lock=lock)
 
 
+@functools.cache
+def _sweep_once(place: str) -> None:
+    """Sweep at this process's first kernel only: the temporary folder may hold many thousands."""
+    sweep(place)
+
+
 def sweep(place: str) -> None:
-    """Remove the folders there that this user's processes left when they were killed, and end their
-    kernels.
-    """
+    """Remove the folders there that killed processes of this user left, and end their kernels."""
     with contextlib.suppress(OSError), os.scandir(place) as entries:
         for entry in entries:
-            if (
-                entry.name.startswith(PREFIX)
-                and entry.is_dir(follow_symlinks=False)
-                and _is_ours(entry)
-            ):
-                lock = lock_folder(Path(entry.path))
-                if lock is not None:
-                    _end_marked(Path(entry.path))
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                    os.close(lock)
+            if not entry.name.startswith(PREFIX) or not _is_ours(entry):
+                continue
+            # Only one whose owner lives is locked.
+            lock = lock_folder(Path(entry.path))
+            if lock is not None:
+                _end_marked(Path(entry.path))
+                shutil.rmtree(entry.path, ignore_errors=True)
+                os.close(lock)
 
 
 def _end_marked(folder: Path) -> None:
-    """A killed process's kernel is dead, or dies now; what it started in other sessions may live
-    on.
-    """
+    """End what a killed process's kernel started, also in other sessions."""
     with contextlib.suppress(OSError, ValueError):
         marker = (folder / MARKED).read_text(encoding="ascii")
+        # An empty or cut marker would be borne by processes of others.
         if len(marker) == 32 and marker.isalnum():
             kill(family(NOBODY, marker))
 
 
 def _is_ours(entry: os.DirEntry[str]) -> bool:
+    """Whether it is a folder of this user's that nobody else can enter."""
+    if not entry.is_dir(follow_symlinks=False):
+        return False
     found = entry.stat(follow_symlinks=False)
     return found.st_uid == os.getuid() and not stat.S_IMODE(found.st_mode) & 0o077
 
 
 def lock_folder(path: Path) -> int | None:
-    """Lock a folder until the descriptor is closed, by whatever end; None when it is somebody's, or
-    gone.
+    """Lock a folder until the descriptor is closed, also by a kill.
+
+    None when somebody else holds it, or it does not exist any more.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
@@ -108,7 +111,8 @@ def lock_folder(path: Path) -> int | None:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if os.path.samestat(os.fstat(descriptor), path.lstat()):
             return descriptor
-    except OSError:  # it is locked, or was removed before it could be
+    except OSError:
+        # It is locked, or was removed before it could be.
         pass
     os.close(descriptor)
     return None

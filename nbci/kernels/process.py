@@ -207,12 +207,14 @@ class KernelProcess:
         deadline = time.monotonic() + FAMILY_SECONDS
 
         # Again and again, since what is killed may have started others meanwhile.
-        while left := family(self.pid, self._marker):
+        left = family(self.pid, self._marker)
+        while left:
             kill(left)
             self._poll()
             if time.monotonic() > deadline:
                 break
             await asyncio.sleep(0.01)
+            left = family(self.pid, self._marker)
 
         while self._poll() is None and time.monotonic() < deadline:  # noqa: ASYNC110  # only polling tells
             await asyncio.sleep(0.01)
@@ -381,7 +383,9 @@ class KernelProcess:
             self._forget_end = forget
 
     def _poll(self) -> int | None:
-        status = self._process.poll() if self._process is not None else None
+        if self._process is None:
+            return None
+        status = self._process.poll()
         if status is not None and not self.died.done():
             self.died.set_result(int(status))
         if status is None:
@@ -441,11 +445,6 @@ class KernelLog:
         self._keep(self._mask.feed(self._decoder.decode(b"", final=True)) + self._mask.flush())
         self._file.close()
         self._open = False
-
-    def drain(self) -> None:
-        """Read what has arrived."""
-        while self._open and self._read():
-            pass
 
     def _read(self) -> bool:
         try:

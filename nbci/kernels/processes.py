@@ -37,11 +37,9 @@ class Death(Struct, frozen=True, kw_only=True):
     @property
     def message(self) -> str:
         """What happened, in a sentence."""
-        used = (
-            f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB"
-            if self.last_memory_bytes
-            else ""
-        )
+        used = ""
+        if self.last_memory_bytes:
+            used = f"; it last used {self.last_memory_bytes / (1 << 30):.2f} GiB"
         if self.lost:
             return "the process that the kernel was forked from ended, and the kernel with it"
         if self.out_of_memory:
@@ -58,13 +56,25 @@ class Death(Struct, frozen=True, kw_only=True):
     def hint(self) -> str:
         """What to do about it."""
         if self.lost:
-            return "somebody killed it, or the system did when memory ran short; the step can be tried again"
+            return (
+                "somebody killed it, or the system did when memory ran short; "
+                "the step can be tried again"
+            )
         if self.out_of_memory:
-            return "load less at once, free what is not needed, or run the step where there is more memory"
+            return (
+                "load less at once, free what is not needed, "
+                "or run the step where there is more memory"
+            )
         if self.signal_name == "SIGKILL":
-            return "often the system's answer to memory running short; else somebody killed the process"
+            return (
+                "often the system's answer to memory running short; "
+                "else somebody killed the process"
+            )
         if self.signal_name is not None:
-            return "the log has the stack, if the kernel could still write it; native code is the usual cause"
+            return (
+                "the log has the stack, if the kernel could still write it; "
+                "native code is the usual cause"
+            )
         return "something called os._exit(); let the cell end, or raise an exception"
 
 
@@ -75,6 +85,7 @@ def memory_of(pid: int) -> int | None:
     try:
         kernel = psutil.Process(pid)
         total = int(kernel.memory_info().rss)
+        # Without /proc, to look for the children at each poll would cost more than it tells.
         if not sys.platform.startswith("linux"):
             return total
         return total + sum(_resident(child) for child in _children(pid))
@@ -83,13 +94,14 @@ def memory_of(pid: int) -> int | None:
 
 
 def _children(pid: int) -> set[int]:
-    """Descendants by the kernel's own list of children, which costs less than looking at every
-    process.
+    """Descendants by the system's list of children (`/proc/PID/task/TID/children`).
+
+    psutil looks at every process of the machine for them, and this is asked four times a second.
     """
     found: set[int] = set()
     for path in PROC.glob(f"{pid}/task/*/children"):
         try:
-            direct = {int(child) for child in path.read_text().split()}
+            direct = set(map(int, path.read_text().split()))
         except OSError:
             continue
         found |= direct
@@ -127,6 +139,8 @@ def _memory_event_files(pid: int) -> list[Path]:
     for line in groups:
         _, controllers, path = line.split(":", 2)
         inside = path.lstrip("/")
+        # Version 1 has a hierarchy for each controller, version 2 one without names: cgroups(7). In
+        # a container the path may be one of the host's, and its own group is the root.
         if "memory" in controllers.split(","):
             root = Path("/sys/fs/cgroup/memory")
             files += [root / inside / "memory.oom_control", root / "memory.oom_control"]

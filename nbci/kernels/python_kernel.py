@@ -15,12 +15,12 @@ from nbci.kernels import bootstrap
 from nbci.kernels.distributions import distributions_of
 from nbci.kernels.job import RandomUse, Seen
 from nbci.kernels.process import StartFailed
-from nbci.kernels.value_digests import blake3_extension, whole, with_digests
+from nbci.kernels.value_digests import blake3_extension, intact_values, with_digests
 from nbci.records.run_record import Metric, Usage
 from nbci.secrets import SHORTEST
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from jupyter_client.asynchronous.client import AsyncKernelClient
 
@@ -66,7 +66,8 @@ class PythonKernel:
 
     async def _start(self) -> None:
         if self._process.is_forked:
-            with contextlib.suppress(KernelConfused):  # its zygote is another nbci's
+            # A warm zygote may have been started by an nbci of another version.
+            with contextlib.suppress(KernelConfused):
                 await self._execute(bootstrap.start_prepared())
                 return
         await self._execute(bootstrap.start_source())
@@ -78,13 +79,14 @@ class PythonKernel:
         unsure = {ref.object for ref in (*job.takes, *job.random_states)} - job.verified
         verified = job.verified
         if unsure:
-            verified |= await asyncio.to_thread(whole, job.values_folder, unsure)
+            # In a thread: values may be gigabytes, and other steps run on this event loop.
+            verified |= await asyncio.to_thread(intact_values, job.values_folder, unsure)
         answer = await self._ask(
             "boundary.begin",
             {
                 "load": self._load_arguments(verified),
                 "folder": str(job.values_folder),
-                "states": [[ref.name, ref.object] for ref in job.random_states],
+                "states": _pairs(job.random_states),
                 "verified": sorted(verified),
                 "followed": job.followed,
             },
@@ -92,14 +94,14 @@ class PythonKernel:
         return decode_load(answer, job.givers or {})
 
     def _load_arguments(self, verified: frozenset[str]) -> dict[str, Any]:
+        job = self._job
+        takes = [(ref.name, ref.object, ref.called, ref.refs) for ref in job.takes]
         return {
-            "folder": str(self._job.values_folder),
-            "takes": [
-                [ref.name, ref.object, ref.called, list(ref.refs)] for ref in self._job.takes
-            ],
-            "gives": [*self._job.gives, *self._job.optional_gives],
-            "by_reference": sorted(self._job.defined_by_reference),
-            "step": self._job.step,
+            "folder": str(job.values_folder),
+            "takes": takes,
+            "gives": [*job.gives, *job.optional_gives],
+            "by_reference": sorted(job.defined_by_reference),
+            "step": job.step,
             "verified": sorted(verified),
         }
 
@@ -111,6 +113,8 @@ class PythonKernel:
         job = self._job
         if not job.gives and not job.optional_gives:
             return ()
+        # What is too short to be masked is no secret here either.
+        secrets = [value for value in (job.secrets or {}).values() if len(value) >= SHORTEST]
         answer = await self._ask(
             "values.save",
             {
@@ -118,13 +122,12 @@ class PythonKernel:
                 "takes": [encode_ref(ref) for ref in job.takes],
                 "gives": list(job.gives),
                 "optional": list(job.optional_gives),
-                "secrets": [
-                    value for value in (job.secrets or {}).values() if len(value) >= SHORTEST
-                ],
+                "secrets": secrets,
                 "step": job.step,
                 "blake3": blake3_extension(),
             },
         )
+        # An interpreter that cannot load the BLAKE3 of this one leaves the digests to nbci.
         if answer.get("undigested"):
             answer = await asyncio.to_thread(with_digests, answer, job.values_folder)
         self.deleted = tuple(answer.get("deleted", ()))
@@ -133,55 +136,55 @@ class PythonKernel:
 
     async def finish(self) -> Facts:
         """Evaluate the metrics and read what the kernel knows about itself."""
-        probes = self._job.probes
-        said = await self._ask(
+        answer = await self._ask(
             "boundary.finish",
             {
-                "probes": [probe.expression for probe in probes],
+                "probes": [probe.expression for probe in self._job.probes],
                 "folder": str(self._job.values_folder),
                 "blake3": blake3_extension(),
             },
         )
-        metrics, asides = [], [(count, str(text)) for count, text in said["warnings"]]
-        for probe, answer in zip(probes, said["probes"], strict=True):
-            if "value" in answer:
-                metrics.append(
-                    Metric(
-                        name=probe.name, value=float(answer["value"]), source=f"cell {probe.cell}"
-                    )
-                )
-            else:
-                asides.append(
-                    (
-                        None,
-                        f"cell {probe.cell}: the metric `{probe.name}` has no value: {answer['problem']}",
-                    )
-                )
+        metrics, problems = self._read_probes(answer["probes"])
         usage = Usage(
-            cpu_seconds=said["cpu_seconds"],
-            peak_memory_bytes=max(said["peak_memory_bytes"], self._process.peak_memory_bytes),
-            gpu=said["gpu"].get("name"),
-            peak_gpu_memory_bytes=said["gpu"].get("memory"),
+            cpu_seconds=answer["cpu_seconds"],
+            peak_memory_bytes=max(answer["peak_memory_bytes"], self._process.peak_memory_bytes),
+            gpu=answer["gpu"].get("name"),
+            peak_gpu_memory_bytes=answer["gpu"].get("memory"),
         )
         return Facts(
-            probes=tuple(metrics),
+            probes=metrics,
             usage=usage,
-            distributions=distributions_of(said["modules"], said["path"]),
-            seen=_seen(said["seen"]),
-            asides=tuple(asides),
-            random=await self._random_use(said["random"]),
-            left=tuple((count, str(text)) for count, text in said["left"]),
-            has_unended_threads=bool(said["threads"]),
+            distributions=distributions_of(answer["modules"], answer["path"]),
+            seen=_seen(answer["seen"]),
+            asides=(*_counted_texts(answer["warnings"]), *problems),
+            random=await self._random_use(answer["random"]),
+            left=_counted_texts(answer["left"]),
+            has_unended_threads=bool(answer["threads"]),
         )
 
-    async def _random_use(self, said: dict[str, Any]) -> RandomUse:
-        if said["undigested"]:
-            said = await asyncio.to_thread(with_digests, said, self._job.values_folder)
+    def _read_probes(
+        self, answers: Sequence[Mapping[str, Any]]
+    ) -> tuple[tuple[Metric, ...], list[tuple[None, str]]]:
+        """The metrics, and what to say of those without a value."""
+        metrics, problems = [], []
+        for probe, answer in zip(self._job.probes, answers, strict=True):
+            source = f"cell {probe.cell}"
+            if "value" in answer:
+                value = float(answer["value"])
+                metrics.append(Metric(name=probe.name, value=value, source=source))
+            else:
+                problem = f"the metric `{probe.name}` has no value: {answer['problem']}"
+                problems.append((None, f"{source}: {problem}"))
+        return tuple(metrics), problems
+
+    async def _random_use(self, answer: dict[str, Any]) -> RandomUse:
+        if answer["undigested"]:
+            answer = await asyncio.to_thread(with_digests, answer, self._job.values_folder)
         return RandomUse(
-            drew=tuple(said["drew"]),
-            unseeded=tuple(said["unseeded"]),
-            reseeded=tuple(said["reseeded"]),
-            gives=tuple(decode_ref(ref) for ref in said["gives"]),
+            drew=tuple(answer["drew"]),
+            unseeded=tuple(answer["unseeded"]),
+            reseeded=tuple(answer["reseeded"]),
+            gives=tuple(map(decode_ref, answer["gives"])),
         )
 
     async def _provide_cloudpickle(self) -> None:
@@ -190,14 +193,18 @@ class PythonKernel:
             await self._ask("provide_cloudpickle", bootstrap.cloudpickle_sources())
 
     async def _ask(self, function: str, argument: dict[str, Any]) -> Any:
-        """The answer of a function of `_nbci`."""
+        """The answer of a function of `_nbci`.
+
+        As a user expression, so that cells' history, counts and outputs show nothing of it:
+        https://jupyter-client.readthedocs.io/en/stable/messaging.html#execution-results
+        """
         reply = await self._execute("", {"nbci": bootstrap.question(function, argument)})
-        said = reply["user_expressions"].get("nbci", {})
-        if said.get("status") != "ok":
-            raise KernelConfused(f"{said.get('ename')}: {said.get('evalue')}")
-        if bootstrap.ANSWER not in said["data"]:
+        result = reply["user_expressions"].get("nbci", {})
+        if result.get("status") != "ok":
+            raise KernelConfused(f"{result.get('ename')}: {result.get('evalue')}")
+        if bootstrap.ANSWER not in result["data"]:
             raise KernelConfused("IPython kept the answer: a cell changed how objects are shown")
-        answer = json.loads(said["data"][bootstrap.ANSWER])
+        answer = json.loads(result["data"][bootstrap.ANSWER])
         if "os_error" in answer:
             raise InfrastructureError(
                 f"the kernel could not read or write values: {answer['os_error']}"
@@ -218,6 +225,7 @@ class PythonKernel:
             allow_stdin=False,
             stop_on_error=False,
         )
+        # A cell that was interrupted may have its reply still on the way.
         while True:
             reply = await client.get_shell_msg(timeout=None)
             if reply["parent_header"].get("msg_id") == asked:
@@ -233,28 +241,38 @@ class PythonKernel:
         return self._process.client
 
 
-def _seen(said: Mapping[str, Any]) -> Seen:
-    names = (
-        "site_folders",
-        "search_path",
-        "modules",
-        "written",
-        "variables",
-        "network",
-        "native",
-        "programs",
-    )
+def _pairs(refs: Iterable[ValueRef]) -> list[tuple[str, str]]:
+    return [(ref.name, ref.object) for ref in refs]
+
+
+def _counted_texts(
+    pairs: Iterable[tuple[int | None, object]],
+) -> tuple[tuple[int | None, str], ...]:
+    return tuple((count, str(text)) for count, text in pairs)
+
+
+def _seen(answer: Mapping[str, Any]) -> Seen:
+    sights = tuple((str(kind), str(path), tuple(more)) for kind, path, more in answer["sights"])
     return Seen(
-        interpreter=str(said["interpreter"]),
-        sights=tuple((str(kind), str(path), tuple(more)) for kind, path, more in said["sights"]),
-        has_workers=bool(said["has_workers"]),
-        has_secret_paths=False,  # the kernel does not know which are
-        stamps={str(path): tuple(stamp) for path, stamp in said["stamps"].items()},
-        **{name: tuple(said[name]) for name in names},
+        interpreter=str(answer["interpreter"]),
+        site_folders=tuple(answer["site_folders"]),
+        search_path=tuple(answer["search_path"]),
+        modules=tuple(answer["modules"]),
+        sights=sights,
+        stamps={str(path): tuple(stamp) for path, stamp in answer["stamps"].items()},
+        written=tuple(answer["written"]),
+        variables=tuple(answer["variables"]),
+        network=tuple(answer["network"]),
+        native=tuple(answer["native"]),
+        programs=tuple(answer["programs"]),
+        has_workers=bool(answer["has_workers"]),
+        # Only nbci knows the secrets, and looks for them in the paths.
+        has_secret_paths=False,
     )
 
 
 class KernelConfused(Exception):
-    """The kernel answered nbci's own question with an error: user code changed it beyond use, or
-    was interrupted.
+    """The kernel answered nbci's own question with an error.
+
+    Code of the step changed it beyond use, or was interrupted.
     """

@@ -1,4 +1,4 @@
-"""Scraps: records that scrapbook's `sb.glue` leaves among a cell's outputs, read without scrapbook."""
+"""Reads scraps, the records that scrapbook's `sb.glue` leaves among outputs, without scrapbook."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from nbci.records.run_record import Scrap
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# https://nteract-scrapbook.readthedocs.io: the media types of its encoders for JSON and text.
 PAYLOADS = ("application/scrapbook.scrap.json+json", "application/scrapbook.scrap.text+json")
 
 

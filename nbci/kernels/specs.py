@@ -36,53 +36,53 @@ def installed_kernels() -> tuple[str, ...]:
 
 
 def spec_manager() -> KernelSpecManager:
-    """Jupyter's own, which would import IPython whole to be told where its folder is."""
+    """Jupyter's own manager, without its import of IPython to ask where IPython's folder is."""
     manager: KernelSpecManager = lean_import("jupyter_client.kernelspec").KernelSpecManager()
     manager.kernel_dirs = kernel_folders()
     return manager
 
 
 def kernel_language(name: str) -> str:
-    """The language of an installed kernel, in lower case; raises UsageError when there is none of
-    that name.
-    """
+    """The language of an installed kernel, in lower case; raises UsageError as `find_spec` does."""
     return str(find_spec(name).language).lower()
 
 
 def is_installed(name: str) -> bool:
-    """Whether there is such a kernel for sure, told in the time that importing Jupyter's client
-    would take ten times.
+    """Whether there is such a kernel for sure.
 
-    False where anything is out of the ordinary: `find_spec` knows.
+    False where anything is out of the ordinary: `find_spec` knows, but to import Jupyter's client
+    takes ten times as long as this.
     """
     try:
         spec = _specification(name)
-        return isinstance(spec.get("argv"), list) and "kernel_provisioner" not in spec.get(
-            "metadata", {}
-        )
+        has_argv = isinstance(spec.get("argv"), list)
+        return has_argv and "kernel_provisioner" not in spec.get("metadata", {})
     except (OSError, ValueError, LookupError, AttributeError, TypeError):
         return False
 
 
 @lru_cache(maxsize=64)
 def program_of(name: str) -> str | None:
-    """The program that a kernel of that name is started with; None where its specification cannot
-    be read.
+    """The program that a kernel of that name is started with; None where that cannot be read.
 
-    A thousand steps ask for the same few, so each is looked for once.
+    A thousand steps ask for the same few, so each is looked for once in a process.
     """
     try:
         spec = _specification(name)
     except NoSpecification:
-        # Jupyter has one of its own for `python3` then: ipykernel beside it
-        return sys.executable if name in ("python", "python3") else None
+        # Jupyter has one of its own for `python3` then: ipykernel beside it.
+        if name in ("python", "python3"):
+            return sys.executable
+        return None
     except (OSError, ValueError):
         return None
     try:
         program = str(spec["argv"][0])
     except (LookupError, TypeError):
         return None
-    return sys.executable if program in _OWN_PYTHON else program
+    if program in _OWN_PYTHON:
+        return sys.executable
+    return program
 
 
 class NoSpecification(LookupError):
@@ -101,14 +101,15 @@ def _specification(name: str) -> Any:
 
 
 def specification_places(name: str) -> tuple[str, ...]:
-    """Where Jupyter looks for a kernel's specification, in its order; the case of its folder does
-    not matter.
+    """Where Jupyter looks for a kernel's specification, in its order.
+
+    The case of its folder does not matter, so what is there comes before what could be.
     """
-    return tuple(
-        os.path.join(folder, each, "kernel.json")
-        for folder in kernel_folders()
-        for each in dict.fromkeys((*_names_like(folder, name), name, name.lower()))
-    )
+    places: list[str] = []
+    for folder in kernel_folders():
+        names = dict.fromkeys((*_names_like(folder, name), name, name.lower()))
+        places += [os.path.join(folder, each, "kernel.json") for each in names]
+    return tuple(places)
 
 
 def _names_like(folder: str, name: str) -> list[str]:
@@ -119,7 +120,7 @@ def _names_like(folder: str, name: str) -> list[str]:
 
 
 def kernel_folders() -> list[str]:
-    """Jupyter's, and IPython's own, of which Jupyter would ask IPython."""
+    """Jupyter's folders, and IPython's own, of which Jupyter would ask IPython."""
     from jupyter_core.paths import jupyter_path
 
     of_ipython = os.environ.get("IPYTHONDIR") or os.path.join("~", ".ipython")
@@ -127,7 +128,7 @@ def kernel_folders() -> list[str]:
 
 
 def why_missing(name: str) -> UsageError | None:
-    """What is wrong with the kernel of that name on this machine; None where it can be started."""
+    """The error about a kernel that this machine does not have; None where it can be started."""
     if is_installed(name):
         return None
     try:
@@ -143,6 +144,7 @@ def spec_of(job: KernelJob) -> KernelSpec:
         return find_spec(job.kernel_name)
     from jupyter_client.kernelspec import KernelSpec
 
+    # As ipykernel's own specification has it: an environment from a lock file has none installed.
     argv = [str(job.interpreter), "-m", "ipykernel_launcher", "-f", "{connection_file}"]
     return KernelSpec(argv=argv, display_name="Python 3 (ipykernel)", language="python")
 
@@ -160,7 +162,7 @@ def find_spec(name: str) -> KernelSpec:
         listed = ", ".join(installed) or "none"
         raise UsageError(
             f"there is no kernel named `{name}`; installed are: {listed}",
-            hint=_way_out(close, installed),
+            hint=_hint(close, installed),
         ) from error
     except OSError as error:
         raise UsageError(
@@ -168,9 +170,13 @@ def find_spec(name: str) -> KernelSpec:
         ) from error
 
 
-def _way_out(close: str | None, installed: Sequence[str]) -> str:
+def _hint(close: str | None, installed: Sequence[str]) -> str:
     if not installed:
         return "install a kernel: `python -m ipykernel install --user`"
-    meant = f"did you mean `{close}`? " if close else ""
-    usual = "python3" if "python3" in installed else installed[0]
-    return f"{meant}`-k {close or usual}` runs every step in that one; or install the kernel"
+    way = "runs every step in that one; or install the kernel"
+    if close:
+        return f"did you mean `{close}`? `-k {close}` {way}"
+    usual = installed[0]
+    if "python3" in installed:
+        usual = "python3"
+    return f"`-k {usual}` {way}"

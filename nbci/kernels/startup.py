@@ -15,21 +15,28 @@ if TYPE_CHECKING:
 
 
 def brought_names(declared: Iterable[str], environ: Mapping[str, str]) -> Brought:
-    """The names that somebody declared, and those that startup files of the default profile bind."""
+    """The names that the project declared, and those that IPython's startup files bind."""
     of_ipython = environ.get("IPYTHONDIR") or os.path.join(os.path.expanduser("~"), ".ipython")
     folder = os.path.join(of_ipython, "profile_default", "startup")
     try:
+        # In the order in which IPython runs them: a later one may bind a name, too.
         files = sorted(name for name in os.listdir(folder) if name.endswith((".py", ".ipy")))
     except OSError:
         files = []
-    perhaps = {name: reason for file in files for name, reason in _bound_in(Path(folder, file))}
+    perhaps: dict[str, str] = {}
+    for file in files:
+        perhaps.update(_names_bound_in(Path(folder, file)))
     return Brought(surely=frozenset(declared), perhaps=perhaps)
 
 
-def _bound_in(file: Path) -> list[tuple[str, str]]:
+def _names_bound_in(file: Path) -> dict[str, str]:
+    """Each name that the file binds, with what to say of it."""
     try:
         names = names_of([parse_cell(file.read_text(encoding="utf-8"))])
     except (OSError, UnicodeDecodeError, CellSyntaxError):
-        return []
-    reason = f"IPython's startup file {file.name} defines it on this machine; `names:` says that all kernels have it"
-    return [(name, reason) for name in names.binds]
+        return {}
+    reason = (
+        f"IPython's startup file {file.name} defines it on this machine; "
+        "`names:` says that all kernels have it"
+    )
+    return dict.fromkeys(names.binds, reason)

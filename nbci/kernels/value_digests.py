@@ -1,5 +1,6 @@
-"""BLAKE3 for kernels: where its extension lies, and digests made here for interpreters that cannot
-load it.
+"""BLAKE3 for kernels: where its extension lies, and digests that nbci computes for them.
+
+A kernel loads the extension of nbci's own environment; one of another Python cannot.
 """
 
 from __future__ import annotations
@@ -25,30 +26,34 @@ def blake3_extension() -> tuple[str, str]:
     return str(place), importlib.machinery.EXTENSION_SUFFIXES[0]
 
 
-def whole(folder: Path, digests: Collection[str]) -> set[str]:
+def intact_values(folder: Path, digests: Collection[str]) -> set[str]:
     """Those whose files are there, and are what their names say."""
     found = set()
     for digest in digests:
-        with contextlib.suppress(OSError):  # the kernel will say why it cannot read it
+        # The kernel will say why it cannot read the file.
+        with contextlib.suppress(OSError):
             found.add(file_digest(folder / digest[:2] / digest[2:])[0])
     return found.intersection(digests)
 
 
 def with_digests(answer: dict[str, Any], folder: Path) -> dict[str, Any]:
-    """What a kernel said of saving, with all files in the places that their digests give them."""
-    names = {name: _place(folder, name) for name in answer["undigested"]}
-    return {
-        **answer,
-        "gives": [
-            {**ref, "object": names.get(ref["object"], ref["object"])} for ref in answer["gives"]
-        ],
-    }
+    """A kernel's answer about saving, with digests in the place of the names that it chose.
+
+    The files are moved to where their digests say.
+    """
+    names = {name: _name_by_digest(folder, name) for name in answer["undigested"]}
+    gives = []
+    for ref in answer["gives"]:
+        name = ref["object"]
+        gives.append({**ref, "object": names.get(name, name)})
+    return {**answer, "gives": gives}
 
 
-def _place(folder: Path, name: str) -> str:
+def _name_by_digest(folder: Path, name: str) -> str:
     digest, _ = file_digest(folder / name)
     place = folder / digest[:2] / digest[2:]
     place.parent.mkdir(exist_ok=True)
+    # As the kernel itself does with what it digests: values never change.
     (folder / name).chmod(0o444)
     os.replace(folder / name, place)
     return digest

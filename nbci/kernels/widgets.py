@@ -1,4 +1,4 @@
-"""Widgets in an executed notebook: what is printed into them, and the state that is kept of them."""
+"""Widgets in an executed notebook: what is printed into them, and their kept state."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ MOST_OUTPUTS = 2000
 
 
 class CapturingWidget(OutputWidget):
-    """An output widget that tells the kernel what it captured when it stops, not with each line
-    anew.
+    """An output widget that tells the kernel what it captured once, when it stops to capture.
 
-    The kernel reads that when its cell has ended. A widget takes up to a limit, and no more.
+    nbclient's sends all of it to the kernel with each line, which is quadratic; the kernel reads it
+    only when its cell has ended. A widget takes up to a limit, and no more.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -42,14 +42,19 @@ class CapturingWidget(OutputWidget):
         self.parent_header = msg["parent_header"]
         output = output_from_msg(msg)
         is_text = output["output_type"] == "stream"
-        self._characters += len(output["text"]) if is_text else len(str(output))
-        if is_text and self._chunks and self.outputs[-1]["name"] == output["name"]:
+        if not is_text:
+            self._characters += len(str(output))
+            self._join()
+            self.outputs.append(output)
+            return
+
+        self._characters += len(output["text"])
+        if self._chunks and self.outputs[-1]["name"] == output["name"]:
             self._chunks.append(output["text"])
             return
         self._join()
         self.outputs.append(output)
-        if is_text:
-            self._chunks = [output["text"]]
+        self._chunks = [output["text"]]
 
     def clear_output(self, outs: list[Any], msg: dict[str, Any], cell_index: int) -> None:
         """Clear what it took, at once or before the next output."""
@@ -63,6 +68,7 @@ class CapturingWidget(OutputWidget):
         if "outputs" in state:
             self._clear()
             self.outputs = list(state["outputs"])
+        # ipywidgets sets `msg_id` to the request whose outputs it wants, and to "" at the end.
         request = state.get("msg_id")
         if request == "" and self.msg_id:
             self.sync_state()
@@ -91,9 +97,7 @@ OUTPUT_WIDGETS = {"@jupyter-widgets/output": {"OutputModel": CapturingWidget}}
 
 
 def widgets_metadata(client: NotebookClient) -> dict[str, Any] | None:
-    """The state of all widgets as nbformat keeps it in a notebook's `metadata.widgets`; None
-    without widgets.
-    """
+    """The state of all widgets as nbformat has it in `metadata.widgets`; None without widgets."""
     client.set_widgets_metadata()
     kept: dict[str, Any] | None = client.nb.metadata.get("widgets")
     return kept

@@ -10,7 +10,7 @@ from blake3 import blake3
 from nbci.inkernel import value_files
 from nbci.inkernel.sharing import Groups, Probe
 from nbci.inkernel.untouched import LoadedGroup, MappedFile, Picture
-from nbci.kernels.value_digests import whole
+from nbci.kernels.value_digests import intact_values
 
 
 def groups_of(values: dict[str, Any]) -> Groups:
@@ -31,7 +31,7 @@ def read(folder: str | Path, digest: str) -> dict[str, Any]:
 
 def mapped(folder: str | Path, digest: str) -> value_files.Mapped:
     """The file, verified as nbci does it."""
-    return value_files.Mapped(str(folder), digest, digest in whole(Path(folder), [digest]))
+    return value_files.Mapped(str(folder), digest, digest in intact_values(Path(folder), [digest]))
 
 
 class Taken:
