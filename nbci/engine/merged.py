@@ -32,12 +32,13 @@ def write_merged(
     """
     for name, steps in _groups(plan, notebooks).items():
         ran = {step.name: executed[step.name] for step in steps if step.name in executed}
-        if ran and reused.isdisjoint(step.name for step in steps if step.name not in ran):
-            merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
-            write_atomic(
-                folder.path / "notebooks" / f"{name}.ipynb",
-                json.dumps(merged, indent=1, ensure_ascii=False) + "\n",
-            )
+        # Without the outputs of a reused step, its cells would look as if they gave none.
+        lacking = reused.intersection(step.name for step in steps) - ran.keys()
+        if not ran or lacking:
+            continue
+        merged = merge(notebooks[steps[0].notebook].notebook.document, ran)
+        text = json.dumps(merged, indent=1, ensure_ascii=False) + "\n"
+        write_atomic(folder.path / "notebooks" / f"{name}.ipynb", text)
 
 
 def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
@@ -70,15 +71,19 @@ def merge(source: Mapping[str, Any], executed: Mapping[str, Mapping[str, Any]]) 
                 target |= {"outputs": cell["outputs"], "execution_count": cell["execution_count"]}
                 target["metadata"] = {**target.get("metadata", {}), **cell["metadata"]}
                 target["metadata"]["nbci"] = {"step": step, **cell["metadata"]["nbci"]}
-    _merge_widgets(
-        merged["metadata"], [document.get("metadata", {}) for document in executed.values()]
-    )
-    # cells have ids since nbformat 4.5, and there they must
+    metadatas = [document.get("metadata", {}) for document in executed.values()]
+    _merge_widgets(merged["metadata"], metadatas)
+
+    # Cells have ids since nbformat 4.5, and there they must.
     has_ids = (merged.get("nbformat"), merged.get("nbformat_minor", 0)) >= (4, 5)
     # From the end, since each insertion moves the cells behind it.
     for number in sorted(injected, reverse=True):
-        cell = {key: value for key, value in injected[number].items() if key != "id"}
-        cells.insert(number, {**cell, "id": f"nbci-after-{number}"} if has_ids else cell)
+        cell = dict(injected[number])
+        # Ids must differ within a notebook, and another step's document may have the same one.
+        cell.pop("id", None)
+        if has_ids:
+            cell["id"] = f"nbci-after-{number}"
+        cells.insert(number, cell)
     return merged
 
 
@@ -96,8 +101,12 @@ def _merge_widgets(metadata: dict[str, Any], executed: Sequence[Mapping[str, Any
 
 def _groups(plan: Plan, notebooks: Mapping[str, TaggedNotebook]) -> dict[str, list[PlannedStep]]:
     groups: dict[str, list[PlannedStep]] = {}
-    for step in (step for step in plan.steps if step.notebook in notebooks):
-        whole = notebooks[step.notebook].whole
-        name = step.name if whole else step.name.rpartition("/")[0] or plan.pipeline
+    for step in plan.steps:
+        if step.notebook not in notebooks:
+            continue
+        # A notebook without step tags is one step, else the step's name ends in that of its tag.
+        name = step.name
+        if not notebooks[step.notebook].whole:
+            name = step.name.rpartition("/")[0] or plan.pipeline
         groups.setdefault(name.replace("/", "-"), []).append(step)
     return groups

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from nbci.config import Project
-    from nbci.params import Assignment
+    from nbci.params import Assignment, CodeName
     from nbci.plan.model import Plan, PlannedStep
     from nbci.project.sources import Target
 
@@ -54,6 +54,7 @@ def plan_target(
     those of its branch.
     """
     fork = None
+    # Imported only in a build of a change: it reads the target's branch with git.
     if change_of(environ) is not None:
         from nbci.trust.target_branch import target_of_change
 
@@ -65,12 +66,10 @@ def plan_target(
         assigned_on_command_line(pairs),
     ]
     pipeline = target.pipeline
-    code_names = [
-        name
-        for path, tagged in pipeline.notebooks.items()
-        if path == pipeline.target
-        for name in notebook_parameters(tagged).code_names
-    ]
+    code_names: Sequence[CodeName] = ()
+    # Only where the target is a notebook, and no pipeline file of several.
+    if pipeline.target in pipeline.notebooks:
+        code_names = notebook_parameters(pipeline.notebooks[pipeline.target]).code_names
     bound = bind(pipeline.params, layers, code_names=code_names)
     brought = brought_names(target.project.names, environ)
     plan = build_plan(pipeline, bound, sources=target.sources, kernel=kernel, brought=brought)
@@ -123,9 +122,11 @@ def known_secrets(plan: Plan, always: Sequence[str], environ: Mapping[str, str])
     Only those that the environment has.
     """
     # Secrets that no step gets are known, too: they must be masked wherever they turn up.
-    asked = (name for step in plan.steps for name in (*step.secrets, *step.withheld))
-    hidden = plan.fork.hidden if plan.fork is not None else ()
-    names = dict.fromkeys((*always, *asked, *hidden))
+    names = dict.fromkeys(always)
+    for step in plan.steps:
+        names.update(dict.fromkeys((*step.secrets, *step.withheld)))
+    if plan.fork is not None:
+        names.update(dict.fromkeys(plan.fork.hidden))
     return {name: environ[name] for name in names if name in environ}
 
 
@@ -153,15 +154,18 @@ def refuse_written_secrets(plan: Plan, mask: Mask) -> None:
         for name, value in (step.params or {}).items():
             if mask.json(value) != _NO_MASK.json(value):
                 raise UsageError(
-                    f"the parameter {name} of step {step.name} holds the value of a secret; parameters are recorded",
-                    hint="hand it over as a secret: declare it with `secrets:` or the tag `secret:NAME`",
+                    f"the parameter {name} of step {step.name} holds the value of a secret; "
+                    "parameters are recorded",
+                    hint="hand it over as a secret: declare it with `secrets:` "
+                    "or the tag `secret:NAME`",
                     where=Location(step.notebook),
                 )
         for cell in step.cells:
             if mask.text(cell.source) != cell.source:
                 raise UsageError(
                     "the value of a secret stands in this cell's source",
-                    hint="read it from os.environ in the cell, and change the secret: it is in the notebook's history",
+                    hint="read it from os.environ in the cell, and change the secret: "
+                    "it is in the notebook's history",
                     where=Location(step.notebook, cell=cell.number),
                 )
 
@@ -199,7 +203,8 @@ def _name_in_git(root: Path) -> str | None:
 
     try:
         return Git(root).get("config", "--get", operands=["user.name"]) or None
-    except UsageError:  # git is not installed
+    except UsageError:
+        # Git is not installed.
         return None
 
 
@@ -209,11 +214,11 @@ def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]
     The CI tells of which branch a commit is.
     """
     # What the run itself writes must not count as a change of the checkout.
-    made = (
-        *(path for step in plan.steps for path in (*step.outs, *step.metrics)),
-        *(plan.imports or {}),
-    )
-    found = read_checkout(root, tuple(plan.sources or {}), made)
+    made: list[str] = []
+    for step in plan.steps:
+        made += (*step.outs, *step.metrics)
+    made += plan.imports or {}
+    found = read_checkout(root, tuple(plan.sources or {}), tuple(made))
     if found is None:
         return None, ()
     state = GitState(
@@ -221,13 +226,15 @@ def _checkout(root: Path, plan: Plan) -> tuple[GitState | None, tuple[str, ...]]
     )
     if found.problem is None:
         return state, ()
-    said = f"git does not say whether files differ from the commit, so that they count as changed: {found.problem}"
-    trusted = (
-        f" (git config --global --add safe.directory {root})"
-        if "dubious ownership" in found.problem
-        else ""
+    warning = (
+        "git does not say whether files differ from the commit, "
+        f"so that they count as changed: {found.problem}"
     )
-    return state, (said + trusted,)
+    # Mostly in containers, where the checkout belongs to another user:
+    # https://git-scm.com/docs/git-config#Documentation/git-config.txt-safedirectory
+    if "dubious ownership" in found.problem:
+        warning += f" (git config --global --add safe.directory {root})"
+    return state, (warning,)
 
 
 def _read_text(name: str) -> str:

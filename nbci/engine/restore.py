@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from nbci.store.cache import Cache
 
 
+_NAMES_SHOWN = 5
+
+
 class CheckedOut(Struct, frozen=True, kw_only=True):
     """What stands in the workspace now, what was put there, and what was moved aside.
 
@@ -53,7 +56,9 @@ def check_out(
     Content that is kept nowhere is moved aside first. IntegrityError when an object is gone; then
     nothing is touched.
     """
-    root = Path(to).absolute() if to is not None else project.root
+    root = project.root
+    if to is not None:
+        root = Path(to).absolute()
     record = folder.read()
     refs = _wanted(record, paths)
     cache = project_cache(project, environ)
@@ -71,15 +76,17 @@ def check_out(
 
 def _all_places(cache: Cache, record: RunRecord) -> Artifacts:
     """Where the run's files are kept: here, and in the other checkouts whose results it reused."""
-    others = [objects for step in record.steps for objects in cache.artifacts_of(step).others]
-    return replace(cache.artifacts, others=tuple(dict.fromkeys((*cache.artifacts.others, *others))))
+    others = dict.fromkeys(cache.artifacts.others)
+    for step in record.steps:
+        others.update(dict.fromkeys(cache.artifacts_of(step).others))
+    return replace(cache.artifacts, others=tuple(others))
 
 
 def _refuse_unkept(
     record: RunRecord, refs: Sequence[FileRef], changed: Collection[str], artifacts: Artifacts
 ) -> None:
     """IntegrityError for a file that was only read, and that nbci thus never kept."""
-    made = {ref.path for step in record.steps for ref in step.outs}
+    made = _outs_by_path(record)
     for ref in refs:
         if ref.path in changed and ref.path not in made and artifacts.lacking(ref.digest):
             raise IntegrityError(
@@ -89,34 +96,47 @@ def _refuse_unkept(
             )
 
 
+def _outs_by_path(record: RunRecord) -> dict[str, FileRef]:
+    made = {}
+    for step in record.steps:
+        for ref in step.outs:
+            made[ref.path] = ref
+    return made
+
+
 def _wanted(record: RunRecord, paths: Sequence[str]) -> tuple[FileRef, ...]:
-    made = {ref.path: ref for step in record.steps for ref in step.outs}
+    made = _outs_by_path(record)
     if not paths:
         return tuple(made.values())
-    every = {ref.path: ref for step in record.steps for ref in step.deps} | made
+    every: dict[str, FileRef] = {}
+    for step in record.steps:
+        for ref in step.deps:
+            every[ref.path] = ref
+    # A file that one step made and another read is what the run gave, not what it found.
+    every |= made
+
     chosen: dict[str, FileRef] = {}
     for path in paths:
-        found = {
-            name: ref
-            for name, ref in every.items()
-            if path in (".", name) or name.startswith(f"{path}/")
-        }
+        found = {name: ref for name, ref in every.items() if _is_in(path, name)}
         if not found:
             raise _unknown(record, path, every)
         chosen |= found
     return tuple(chosen.values())
 
 
+def _is_in(path: str, name: str) -> bool:
+    return path in (".", name) or name.startswith(f"{path}/")
+
+
 def _unknown(record: RunRecord, path: str, every: Mapping[str, FileRef]) -> UsageError:
-    around = next((name for name in every if overlap(name, path)), None)
-    if around is not None:
-        return UsageError(
-            f"{path} is part of {around}, which is kept as a whole", hint=f"check out {around}"
-        )
+    for name in every:
+        if overlap(name, path):
+            return UsageError(
+                f"{path} is part of {name}, which is kept as a whole", hint=f"check out {name}"
+            )
     close = nearest(path, every)
-    names = (
-        f"did you mean {close}?"
-        if close
-        else f"it has {', '.join(sorted(every)[:5]) or 'no files at all'}"
-    )
-    return UsageError(f"run {record.run} neither made nor declares {path}", hint=names)
+    hint = f"did you mean {close}?"
+    if not close:
+        names = ", ".join(sorted(every)[:_NAMES_SHOWN])
+        hint = f"it has {names or 'no files at all'}"
+    return UsageError(f"run {record.run} neither made nor declares {path}", hint=hint)

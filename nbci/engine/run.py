@@ -113,7 +113,7 @@ class _Run:
             except asyncio.CancelledError:
                 # Raised by the watchdog of signals: this task kept the loop from running.
                 self._interrupt()
-            except Exception as error:  # noqa: BLE001 - kept, the record is written, and then it is raised
+            except Exception as error:  # noqa: BLE001 - raised once the record is written
                 self.trouble = self.trouble or error
             finally:
                 ticker.cancel()
@@ -209,7 +209,7 @@ class _Run:
         name = self.tasks.pop(task)
         try:
             record = task.result()
-        except Exception as error:  # noqa: BLE001 - it stops the run, and is raised when the record is written
+        except Exception as error:  # noqa: BLE001 - stops the run; raised once the record is written
             record = self._break_off(name, error)
         self._settle(record)
         self._skip(schedule.end(name, record.result), _why_followers_are_skipped(record))

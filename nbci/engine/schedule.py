@@ -34,15 +34,17 @@ class Schedule:
         after = {step.name: step.after for step in steps}
         self._keep_going = keep_going
         self._names = list(after)
-        self._position = {name: at for at, name in enumerate(after)}
+        self._position = dict(zip(self._names, range(len(after)), strict=True))
         self._followers = followers_of(after)
         # Counts and a heap keep each start cheap in plans of thousands of steps.
         self._open = {name: len(set(before)) for name, before in after.items()}
         self._waiting = set(after) - set(ended or {})
         self._running: set[str] = set()
         self._failed = False
-        self._ready = [self._position[name] for name in self._waiting if self._open[name] == 0]
-        heapq.heapify(self._ready)
+        self._ready: list[int] = []
+        for name in self._waiting:
+            if self._open[name] == 0:
+                heapq.heappush(self._ready, self._position[name])
         for name, result in (ended or {}).items():
             self._release(name, result)
 

@@ -14,7 +14,7 @@ from nbci.git.process import Git, GitFailed
 from nbci.pipeline.paths import check_out
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     from nbci.plan.model import PlannedStep
@@ -32,12 +32,10 @@ def check_places(root: Path, steps: Sequence[PlannedStep], kept: Sequence[Path])
     for step in steps:
         for path in (*step.outs, *step.metrics):
             check_out(path, step.name, (), Location(step.notebook))
-    written = [
-        (step, path)
-        for step in steps
-        if step.action != "skip"
-        for path in (*step.outs, *step.metrics)
-    ]
+    written: list[tuple[PlannedStep, str]] = []
+    for step in steps:
+        if step.action != "skip":
+            written += [(step, path) for path in (*step.outs, *step.metrics)]
     _refuse_links(root, written, kept)
     _refuse_tracked(root, written)
 
@@ -53,9 +51,10 @@ def _refuse_links(
         folder = os.path.dirname(place)
         if folder not in known:
             known[folder] = _lies_in(os.path.realpath(folder), inside[:1])
-        if not known[folder] or (
-            os.path.islink(place) and not _lies_in(os.path.realpath(place), inside)
-        ):
+        leads_out = not known[folder]
+        if not leads_out and os.path.islink(place):
+            leads_out = not _lies_in(os.path.realpath(place), inside)
+        if leads_out:
             raise UsageError(
                 f"the out {path} of step {step.name} leads out of the project through a link, to "
                 f"{os.path.realpath(place)}",
@@ -76,28 +75,26 @@ def _refuse_tracked(root: Path, written: Sequence[tuple[PlannedStep, str]]) -> N
         if not found:
             continue
         raise UsageError(
-            f"the folder {path} is an out of step {step.name}, which is cleared before it runs, and git tracks files "
-            f"in it: {listed(found, _SHOWN)}",
+            f"the folder {path} is an out of step {step.name}, which is cleared before it runs, "
+            f"and git tracks files in it: {listed(found, _SHOWN)}",
             where=Location(step.notebook),
-            hint="declare the files that the step writes (their folder is made for it), or a folder of its own; or let "
-            "git forget them: git rm -r --cached",
+            hint="declare the files that the step writes (their folder is made for it), "
+            "or a folder of its own; or let git forget them: git rm -r --cached",
         )
 
 
 def _tracked(root: Path, folders: Sequence[str]) -> tuple[str, ...]:
     """The files in these folders that git tracks.
 
-    None where there is no repository, or git refuses to tell.
+    Empty where there is no repository, or git refuses to tell.
     """
     if not folders or not any((folder / ".git").exists() for folder in (root, *root.parents)):
         return ()
+    # `:(literal)`: a path with `*` or `[` would else be a pattern for git.
+    literal = [f":(literal){path}" for path in folders]
     try:
-        # `:(literal)`: a path with `*` or `[` would else be a pattern for git.
-        listed = Git(root)("ls-files", "-z", paths=[f":(literal){path}" for path in folders])
+        names = Git(root)("ls-files", "-z", paths=literal)
     except (GitFailed, UsageError):
+        # Steps can be run without git, and in a checkout of another user.
         return ()
-    return tuple(_names(listed))
-
-
-def _names(listed: str) -> Iterator[str]:
-    return filter(None, listed.split("\0"))
+    return tuple(filter(None, names.split("\0")))

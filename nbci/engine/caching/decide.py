@@ -70,28 +70,33 @@ def decide(
         drew = drew or draws(record)
         problem = changed_state(record, inputs.random) or _problem(root, step, record, cache, index)
         if problem is None:
-            # another pipeline may have the same step under another name
-            ours = record if record.name == step.name else replace(record, name=step.name)
+            ours = record
+            if record.name != step.name:
+                # Another pipeline may have the same step under another name.
+                ours = replace(record, name=step.name)
             reason = "nothing that it depends on has changed"
             return Decision(key=key, parts=parts, record=ours, reason=reason, text=text, drew=drew)
         # Kept for the message: the record looked at last tells why the step runs.
-        reason, gone = problem, _gone(root, record)
+        reason, gone = problem, _files_gone(root, record)
     return Decision(key=key, parts=parts, record=None, reason=reason, drew=drew, gone=gone)
 
 
-def _gone(root: Path, record: StepRecord) -> tuple[str, ...]:
-    written = (part.label for part in record.observed if part.kind == WRITTEN)
-    return tuple(path for path in written if not (root / path).exists())
+def _files_gone(root: Path, record: StepRecord) -> tuple[str, ...]:
+    """Files that the step wrote without declaring them, and that are not there now."""
+    gone: list[str] = []
+    for part in record.observed:
+        if part.kind == WRITTEN and not (root / part.label).exists():
+            gone.append(part.label)
+    return tuple(gone)
 
 
 def _with_values(parts: Iterable[Part], params: Mapping[str, Any]) -> Iterator[Part]:
     """The parts with the parameters as they are now that metrics they waited for are known."""
     for part in parts:
-        yield (
-            replace(part, digest=parameter_digest(params[part.label]))
-            if part.kind == "parameter"
-            else part
-        )
+        if part.kind == "parameter":
+            yield replace(part, digest=parameter_digest(params[part.label]))
+        else:
+            yield part
 
 
 def _input_parts(
@@ -101,21 +106,23 @@ def _input_parts(
     index: FileIndex,
     made: Mapping[str, FileRef] | None,
 ) -> list[Part]:
+    parts: list[Part] = []
+    known: set[str] = set()
     # Sorted, so that the key does not depend on the order in which values were found.
-    takes = sorted(inputs.values, key=lambda ref: ref.name)
-    known = {ref.name for ref in takes}
-    parts = [
-        *(Part(kind="value", label=ref.name, digest=ref.object) for ref in takes),
-        *(Part(kind="along", label=name, digest="") for name in inputs.along if name not in known),
-    ]
-    named = dict.fromkeys((*step.deps, *((step.environment,) if step.environment else ())))
-    return [
-        *parts,
-        *(
-            Part(kind="file", label=ref.path, digest=ref.digest)
-            for ref in dep_refs(root, tuple(named), index, made)
-        ),
-    ]
+    for value in sorted(inputs.values, key=lambda ref: ref.name):
+        parts.append(Part(kind="value", label=value.name, digest=value.object))
+        known.add(value.name)
+    for name in inputs.along:
+        if name not in known:
+            parts.append(Part(kind="along", label=name, digest=""))
+
+    # A lock file may be among the deps, too; the key has each file once.
+    named = dict.fromkeys(step.deps)
+    if step.environment:
+        named[step.environment] = None
+    for ref in dep_refs(root, tuple(named), index, made):
+        parts.append(Part(kind="file", label=ref.path, digest=ref.digest))
+    return parts
 
 
 def _problem(
@@ -128,6 +135,7 @@ def _problem(
     for value in record.gives:
         try:
             path = cache.value_file(value.object)
+            # The index hashes only what changed since, so that this costs a `stat` a value.
             if index.digest(path)[0] != value.object:
                 with suppress(FileNotFoundError):
                     os.unlink(path)
@@ -135,8 +143,11 @@ def _problem(
         except FileNotFoundError:
             if not cache.offers_value(value.object):
                 return f"its value {value.name} is no longer kept"
-    artifacts = cache.artifacts_of(record) if record.outs else cache.artifacts
+    if not record.outs:
+        return None
+    artifacts = cache.artifacts_of(record)
     for out in record.outs:
+        # An out that stands in the workspace need not be kept anywhere else.
         if not stands(root, out, index) and not artifacts.has(out):
             return f"its out {out.path} is no longer kept"
     return None

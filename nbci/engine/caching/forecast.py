@@ -5,6 +5,7 @@ This is decided with what is known before the run.
 
 from __future__ import annotations
 
+import itertools
 import json
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ from nbci.pipeline.paths import overlap
 from nbci.plan.parts import changes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable
 
     from nbci.config import Project
     from nbci.engine.caching.decide import Decision
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from nbci.records.run_record import StepRecord
     from nbci.store.cache import Cache
     from nbci.store.file_index import FileIndex
+
+_MOST_CHANGES = 3
+"""How many changes the reason of a step names."""
 
 
 def forecast(
@@ -42,98 +46,128 @@ def forecast(
 
     `last_record` is the last record of the step.
     """
-    settled = Ended(plan)
-    steps: list[PlannedStep] = []
-    undecided: set[str] = set()
-    planned = {step.name: step for step in plan.steps}
-    for step in plan.steps:
-        if step.action != "run":
-            steps.append(step)
-            continue
-        before = _undecided_before(step, planned, undecided)
-        unknown = [name for name in before if _needs(step, planned[name])]
-        if unknown:
-            undecided.add(step.name)
-            # The nearest step says most: what it waits for in turn stands with that step.
-            nearest = next((name for name in step.after if name in unknown), unknown[-1])
-            reason = f"on what {nearest} will come to"
-            steps.append(replace(step, action="depends", reason=reason))
-            continue
-        try:
-            inputs = inputs_for(step, plan, settled)
-            decision = decide(project.root, step, inputs, cache, index, made=settled.outs)
-        except StepError as error:
-            steps.append(replace(step, reason=error.message))
-            continue
-        changer = _may_change(step, inputs, planned, {name: last_record(name) for name in before})
-        waiting = next(
-            (name for name in before if decision.drew and planned[name].notebook == step.notebook),
-            None,
-        )
-        if changer is not None:
-            undecided.add(step.name)
-            steps.append(replace(step, action="depends", reason=f"on what {changer} will come to"))
-        elif waiting is not None:
-            undecided.add(step.name)
-            steps.append(
-                replace(
-                    step, action="depends", reason=f"on the random state that {waiting} will leave"
-                )
-            )
-        elif decision.record is not None:
-            settled[step.name] = decision.record
-            steps.append(
-                replace(
-                    step, action="reuse", reason=f"of run {decision.record.run}: {decision.reason}"
-                )
-            )
-        else:
-            undecided.add(step.name)
-            last = last_record(step.name)
-            changed = changes(last.parts, decision.parts)[:3] if last is not None else ()
-            reason = "" if last is None else "; ".join(changed) or _unchanged(last, decision)
-            steps.append(replace(step, reason=reason) if reason else step)
-    return replace(plan, steps=tuple(steps))
+    forecaster = _Forecast(plan, project, cache, index, last_record)
+    return replace(plan, steps=tuple(forecaster.step(step) for step in plan.steps))
 
 
-def _undecided_before(
-    step: PlannedStep, planned: Mapping[str, PlannedStep], undecided: set[str]
-) -> list[str]:
-    """The steps before it whose end is not known, in the plan's order."""
-    if not undecided:
-        return []
-    before = reachable(step.after, {name: one.after for name, one in planned.items()})
-    return [name for name in planned if name in before and name in undecided]
+class _Forecast:
+    """Decides the plan's steps in their order, each with what the earlier ones came to.
 
-
-def _may_change(
-    step: PlannedStep,
-    inputs: Inputs,
-    planned: Mapping[str, PlannedStep],
-    before: Mapping[str, StepRecord | None],
-) -> str | None:
-    """A step before it that will run and may change what the step's values refer to.
-
-    The step itself does not name what they refer to.
+    `_undecided` are steps whose result is known only when they have run.
     """
-    names = {name for ref in inputs.values for name in (*ref.refs, *ref.reads)}
-    for name, last in before.items() if names else ():
-        changer = planned[name]
-        handed_on = {*changer.gives, *changer.optional_gives}
-        handed_on.update(ref.name for ref in (last.gives if last is not None else ()))
-        if changer.node == step.node and (last is None or names & handed_on):
-            return name
-    return None
+
+    def __init__(
+        self,
+        plan: Plan,
+        project: Project,
+        cache: Cache,
+        index: FileIndex,
+        last_record: Callable[[str], StepRecord | None],
+    ) -> None:
+        self._plan = plan
+        self._root = project.root
+        self._cache = cache
+        self._index = index
+        self._last_record = last_record
+        self._settled = Ended(plan)
+        self._undecided: set[str] = set()
+        self._planned = {step.name: step for step in plan.steps}
+
+    def step(self, step: PlannedStep) -> PlannedStep:
+        """The step with its action and the reason for it."""
+        if step.action != "run":
+            return step
+        before = self._undecided_before(step)
+        unknown = [name for name in before if _needs(step, self._planned[name])]
+        if unknown:
+            # The nearest step says most: what it waits for in turn stands with that step.
+            nearest = unknown[-1]
+            for name in step.after:
+                if name in unknown:
+                    nearest = name
+                    break
+            return self._depends(step, f"on what {nearest} will come to")
+        try:
+            inputs = inputs_for(step, self._plan, self._settled)
+            decision = decide(
+                self._root, step, inputs, self._cache, self._index, made=self._settled.outs
+            )
+        except StepError as error:
+            return replace(step, reason=error.message)
+        return self._decided(step, before, inputs, decision)
+
+    def _decided(
+        self, step: PlannedStep, before: Iterable[str], inputs: Inputs, decision: Decision
+    ) -> PlannedStep:
+        """The step where its key is known, unless a step `before` it may still change that."""
+        changer = self._may_change(step, inputs, before)
+        if changer is not None:
+            return self._depends(step, f"on what {changer} will come to")
+        if decision.drew:
+            for name in before:
+                if self._planned[name].notebook == step.notebook:
+                    return self._depends(step, f"on the random state that {name} will leave")
+        if decision.record is not None:
+            self._settled[step.name] = decision.record
+            reason = f"of run {decision.record.run}: {decision.reason}"
+            return replace(step, action="reuse", reason=reason)
+
+        self._undecided.add(step.name)
+        last = self._last_record(step.name)
+        if last is None:
+            return step
+        changed = changes(last.parts, decision.parts)[:_MOST_CHANGES]
+        reason = "; ".join(changed) or _unchanged(last, decision)
+        if not reason:
+            return step
+        return replace(step, reason=reason)
+
+    def _depends(self, step: PlannedStep, reason: str) -> PlannedStep:
+        self._undecided.add(step.name)
+        return replace(step, action="depends", reason=reason)
+
+    def _undecided_before(self, step: PlannedStep) -> list[str]:
+        """The steps before it whose end is not known, in the plan's order."""
+        # Mostly all are decided, and a thousand steps would each walk the whole graph.
+        if not self._undecided:
+            return []
+        before = reachable(step.after, {name: one.after for name, one in self._planned.items()})
+        return [name for name in self._planned if name in before and name in self._undecided]
+
+    def _may_change(self, step: PlannedStep, inputs: Inputs, before: Iterable[str]) -> str | None:
+        """A step before it that will run and may change what the step's values refer to.
+
+        The step itself does not name what they refer to.
+        """
+        names: set[str] = set()
+        for ref in inputs.values:
+            names.update(ref.refs, ref.reads)
+        if not names:
+            return None
+        for name in before:
+            changer = self._planned[name]
+            if changer.node != step.node:
+                continue
+            last = self._last_record(name)
+            # Nobody knows yet what a step that never ran hands on.
+            if last is None:
+                return name
+            handed_on = {*changer.gives, *changer.optional_gives}
+            handed_on.update(ref.name for ref in last.gives)
+            if not names.isdisjoint(handed_on):
+                return name
+        return None
 
 
 def _unchanged(last: StepRecord, decision: Decision) -> str:
     """Why a step runs although its inputs are as they were."""
     if not last.ended_well:
         return "it did not pass when it last ran"
+    # Its result was not kept, so the decision has looked at none and cannot tell why.
     if last.key == decision.key and last.run is None:
-        changed = next((part.label for part in last.observed if part.kind == CHANGED), None)
-        if changed is not None:
-            return f"{changed} changed while it ran, so its result was not kept"
+        for part in last.observed:
+            if part.kind == CHANGED:
+                return f"{part.label} changed while it ran, so its result was not kept"
     return decision.reason
 
 
@@ -142,8 +176,11 @@ def _needs(step: PlannedStep, before: PlannedStep) -> bool:
 
     The result counts by its values, its files or its metrics.
     """
-    if any(before.name in take.givers for take in step.takes):
-        return True
+    for take in step.takes:
+        if before.name in take.givers:
+            return True
+    # A metric reaches a step by a parameter that names it.
     if f"${{{before.name}" in json.dumps(step.params, default=str):
         return True
-    return any(overlap(dep, out) for dep in step.deps for out in before.outs)
+    pairs = itertools.product(step.deps, before.outs)
+    return any(overlap(dep, out) for dep, out in pairs)

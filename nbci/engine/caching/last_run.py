@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FORMAT = 5
-# what a gate compares with may depend on them
+# What a gate compares with may depend on them.
 _BRANCHES = ("CHANGE_TARGET", "BRANCH_NAME", "GIT_BRANCH", "GIT_LOCAL_BRANCH")
 _SETTLED_NS = 50_000_000
 
@@ -31,13 +31,13 @@ def state_path(state_folder: Path, command: Sequence[object], environ: Mapping[s
 
     The parameters and branches that the environment gives are part of its name.
     """
-    given = sorted(
-        item
-        for item in environ.items()
-        if item[0].startswith("NBCI_PARAM_") or item[0] in _BRANCHES
-    )
-    text = json.dumps([FORMAT, nbci.__version__, list(command), given], default=str)
-    return state_folder / f"run-{hashlib.blake2b(text.encode(), digest_size=12).hexdigest()}.json"
+    given = []
+    for name, value in environ.items():
+        if name.startswith("NBCI_PARAM_") or name in _BRANCHES:
+            given.append((name, value))
+    text = json.dumps([FORMAT, nbci.__version__, list(command), sorted(given)], default=str)
+    digest = hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
+    return state_folder / f"run-{digest}.json"
 
 
 def remember(
@@ -59,8 +59,10 @@ def remember(
     trusted. `variables` of the environment, and the `umask`, count as they are now. `as_of_ns` is
     when the files were seen to be what the run used, now by default.
     """
+    if as_of_ns is None:
+        as_of_ns = time.time_ns()
     document = {
-        "written_ns": time.time_ns() if as_of_ns is None else as_of_ns,
+        "written_ns": as_of_ns,
         "files": {name: signature(name) for name in dict.fromkeys(files)},
         "records": {name: signature(name) for name in records},
         "process": _process(variables, umask),
@@ -83,8 +85,9 @@ def recall(path: Path) -> dict[str, Any] | None:
             # A file changed within a clock tick of the note may change again with the same time.
             if now != known or (now is not None and max(now[2], now[3]) > settled):
                 return None
-        if any(signature(name) != known for name, known in document["records"].items()):
-            return None
+        for name, known in document["records"].items():
+            if signature(name) != known:
+                return None
         process = document["process"]
         if process != _process(process["variables"], process["umask"] is not None):
             return None
@@ -102,10 +105,13 @@ def _process(variables: Iterable[str], umask: bool) -> dict[str, Any]:
     """
     from nbci.engine.observed.process_inputs import umask_now, variable_state
 
-    return {
+    found: dict[str, Any] = {
         "variables": {name: variable_state(name, os.environ) for name in sorted(variables)},
-        "umask": umask_now() if umask else None,
+        "umask": None,
     }
+    if umask:
+        found["umask"] = umask_now()
+    return found
 
 
 def signature(name: str) -> list[int] | None:

@@ -53,13 +53,17 @@ class Ahead:
         if self.cache.elsewhere is None or self.cache.elsewhere.trouble is not None:
             return ()
         settled = Ended(self.plan, ended_records(self.plan, self.store))
-        to_run = (step for step in self.plan.steps if step.action == "run")
-        waiting = [step for step in to_run if step.name in among and step.name not in settled]
+        waiting = []
+        for step in self.plan.steps:
+            if step.action == "run" and step.name in among and step.name not in settled:
+                waiting.append(step)
 
-        found = []
+        found: list[PlannedStep] = []
         # In waves, since a step's key is known only once all steps before it are settled.
-        while wave := [step for step in waiting if _is_next(step, settled)]:
-            waiting = [step for step in waiting if step not in wave]
+        while True:
+            wave, waiting = _next_wave(waiting, settled)
+            if not wave:
+                return tuple(found)
             for step, decision in zip(wave, self._decisions(wave, settled), strict=True):
                 if decision is None or decision.record is None:
                     continue
@@ -68,7 +72,6 @@ class Ahead:
                 self.store.write_step(record)
                 self.cache.mark_used(decision.record)
                 found.append(step)
-        return tuple(found)
 
     def _decisions(self, wave: Sequence[PlannedStep], settled: Ended) -> list[Decision | None]:
         """What is known of each; side by side, since a remote takes its time for every answer."""
@@ -118,8 +121,20 @@ class Ahead:
             return None
 
 
-def _is_next(step: PlannedStep, settled: Ended) -> bool:
-    return all(name in settled and lets_followers_run(settled[name].result) for name in step.after)
+def _next_wave(
+    waiting: Sequence[PlannedStep], settled: Ended
+) -> tuple[list[PlannedStep], list[PlannedStep]]:
+    """The waiting steps that come after settled ones only, and those that wait on."""
+    wave: list[PlannedStep] = []
+    rest: list[PlannedStep] = []
+    for step in waiting:
+        is_next = all(_is_settled(name, settled) for name in step.after)
+        (wave if is_next else rest).append(step)
+    return wave, rest
+
+
+def _is_settled(name: str, settled: Ended) -> bool:
+    return name in settled and lets_followers_run(settled[name].result)
 
 
 def ended_records(plan: Plan, store: RunFolder) -> tuple[StepRecord, ...]:

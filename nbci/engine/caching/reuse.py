@@ -19,9 +19,10 @@ from nbci.runs.folder import NOTEBOOK, all_runs
 from nbci.store.files import link_or_copy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from nbci.config import Project
+    from nbci.engine.caching.decide import Decision
     from nbci.engine.context import RunContext
     from nbci.plan.model import Plan, PlannedStep
     from nbci.records.run_record import RunRecord, StepRecord
@@ -31,8 +32,8 @@ if TYPE_CHECKING:
 
 _LOOK_BACK_RUNS = 50
 _LAST_RUNS = 5
-# a damaged run, or one of another version of nbci, is nothing to build on, and no reason to run
-# nothing
+# A damaged run, or one of another version of nbci, is nothing to build on, and no reason to run
+# nothing.
 _UNREADABLE = (IntegrityError, UsageError, FileNotFoundError)
 
 
@@ -56,24 +57,27 @@ def results_to_take_over(
             taken[step.name] = decision.record
             continue
         before = last(step.name)
-        if (
-            before is not None
-            and before.key == decision.key
-            and _is_just_not_kept(project, step, before, index)
-        ):
-            taken[step.name] = before
-        else:
-            changed = changes(before.parts, decision.parts) if before is not None else []
-            why = (
-                f"it has changed since it last ran ({'; '.join(changed[:3])})"
-                if changed
-                else "no earlier run has one"
-            )
-            raise UsageError(
-                f"there is no result of step {step.name} to start from: {why}",
-                hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
-            )
+        # A step that runs every time has a result only in the folder of its last run.
+        if before is None or before.key != decision.key:
+            raise _nothing_to_start_from(plan, step, before, decision)
+        if not _is_just_not_kept(project, step, before, index):
+            raise _nothing_to_start_from(plan, step, before, decision)
+        taken[step.name] = before
     return taken
+
+
+def _nothing_to_start_from(
+    plan: Plan, step: PlannedStep, before: StepRecord | None, decision: Decision
+) -> UsageError:
+    why = "no earlier run has one"
+    if before is not None:
+        changed = changes(before.parts, decision.parts)
+        if changed:
+            why = f"it has changed since it last ran ({'; '.join(changed[:3])})"
+    return UsageError(
+        f"there is no result of step {step.name} to start from: {why}",
+        hint=f"begin earlier, with --from {step.name}, or run all: nbci run {plan.target}",
+    )
 
 
 def is_kept(step: PlannedStep, record: StepRecord) -> bool:
@@ -86,15 +90,18 @@ def is_kept(step: PlannedStep, record: StepRecord) -> bool:
     kept = {BY_NAME[part.kind].kept for part in record.observed}
     if "never" in kept or step.cache is False:
         return False
-    return step.cache is True or (
-        "if asked" not in kept and ("with deps" not in kept or bool(step.deps))
-    )
+    if step.cache is True:
+        return True
+    if "if asked" in kept:
+        return False
+    # Programs may read what nbci does not see; `deps` say what that is.
+    return "with deps" not in kept or bool(step.deps)
 
 
 def _is_just_not_kept(
     project: Project, step: PlannedStep, before: StepRecord, index: FileIndex
 ) -> bool:
-    """Whether a result would stand, but for being one that every new run makes anew."""
+    """Whether a result would stand, but for being one that is never kept for later runs."""
     return not is_kept(step, before) and first_change(project.root, step, before, index) is None
 
 
@@ -123,11 +130,13 @@ def take_over(
 def bring_notebooks(folder: RunFolder, record: RunRecord, cache: Cache, index: FileIndex) -> None:
     """Put the notebooks of reused steps in the run's folder, too, as far as they still exist."""
     for step in record.steps:
-        if step.result == "reused":
-            elsewhere = folder.path.parent / (step.run or "") / "steps" / step.name / NOTEBOOK
-            notebook = cache.notebook_of(step, index) or elsewhere
-            if step.run and notebook.exists():
-                link_or_copy(notebook, folder.step(step.name) / NOTEBOOK)
+        if step.result != "reused" or not step.run:
+            continue
+        in_its_run = folder.path.parent / step.run / "steps" / step.name / NOTEBOOK
+        notebook = cache.notebook_of(step, index) or in_its_run
+        # The run that made it may have been cleaned away, and its notebook with it.
+        if notebook.exists():
+            link_or_copy(notebook, folder.step(step.name) / NOTEBOOK)
 
 
 def last_records(project: Project, target: str) -> Callable[[str], StepRecord | None]:
@@ -178,13 +187,19 @@ class KnownOuts:
             return True
         for folder in self._unread:
             with suppress(*_UNREADABLE):
-                self._found |= set(_outs(folder))
+                self._found.update(_outs_of(folder))
             if out in self._found:
                 return True
         return False
 
 
-def _outs(folder: RunFolder) -> Iterator[tuple[str, str]]:
+def _outs_of(folder: RunFolder) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
     for step in folder.read_plan().steps:
-        record = folder.read_step(step.name) if step.outs or step.metrics else None
-        yield from ((ref.path, ref.digest) for ref in record.outs) if record is not None else ()
+        # Most steps declare no files, and their records need not be read.
+        if not step.outs and not step.metrics:
+            continue
+        record = folder.read_step(step.name)
+        if record is not None:
+            found += [(ref.path, ref.digest) for ref in record.outs]
+    return found

@@ -40,24 +40,29 @@ def leave_more(store: RunFolder, cache: Cache, steps: Sequence[PlannedStep], fol
     root = store.path.parent
     with disk_errors(folder):
         for step in steps:
-            # the record first: the disk may have no room for the rest
-            for path in sorted(
-                store.step(step.name).rglob("*"),
-                key=lambda path: (path.name != "record.json", path),
-            ):
+            # The record first: the disk may have no room for the rest.
+            for path in sorted(store.step(step.name).rglob("*"), key=_record_first):
                 if path.is_file():
                     _copy(path, folder / path.relative_to(root))
             record = store.read_step(step.name)
-            for path in _kept(cache, record) if record is not None else ():
+            if record is None:
+                continue
+            for path in _files_in_cache(cache, record):
                 if path.is_file():
                     link_or_copy(path, folder / path.relative_to(root))
+
+
+def _record_first(path: Path) -> tuple[bool, Path]:
+    return path.name != "record.json", path
 
 
 def take_in(folder: Path, store: RunFolder) -> None:
     """Move what other parts left, each in a folder of its own below this one, into the store."""
     root = store.path.parent
+    if not folder.is_dir():
+        return
     with disk_errors(root):
-        for part in sorted(folder.iterdir()) if folder.is_dir() else ():
+        for part in sorted(folder.iterdir()):
             for path in sorted(part.rglob("*")):
                 if path.is_file() and path != part / DECIDED:
                     target = root / path.relative_to(part)
@@ -67,7 +72,7 @@ def take_in(folder: Path, store: RunFolder) -> None:
             shutil.rmtree(part)
 
 
-def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
+def _files_in_cache(cache: Cache, record: StepRecord) -> Iterator[Path]:
     """The files of the cache that belong to a record."""
     notebook = cache.notebook_digest(record)
     if record.key is not None:
@@ -76,13 +81,15 @@ def _kept(cache: Cache, record: StepRecord) -> Iterator[Path]:
     # After trouble, the remote may lack some objects, so that all of them travel.
     if cache.elsewhere is not None and cache.elsewhere.trouble is None:
         return
-    for digest in {ref.object for ref in record.gives} | ({notebook} if notebook else set()):
-        yield cache.value_path(digest)
+    digests = {ref.object for ref in record.gives}
+    if notebook:
+        digests.add(notebook)
+    yield from map(cache.value_path, digests)
     for ref in record.outs:
         yield cache.own.path(ref.digest)
-        yield from (
-            cache.own.path(name) for name in (cache.artifacts.listing(ref.digest) or {}).values()
-        )
+        # Of a folder, the files that its listing names.
+        listing = cache.artifacts.listing(ref.digest) or {}
+        yield from map(cache.own.path, listing.values())
 
 
 def _copy(source: Path, target: Path) -> None:
@@ -90,6 +97,7 @@ def _copy(source: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         shutil.copy2(source, target)
-    except OSError:  # half a file is worse than none
+    except OSError:
+        # Half a file is worse than none.
         target.unlink(missing_ok=True)
         raise

@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from nbci.runs.folder import RunFolder
 
 _COMPARED = frozenset(("module", "file", "environment", "link", "variable"))
-"""What a run's own steps do not change; a folder that one listed has more files when another has
-written some.
+"""Kinds that a run's own steps do not change.
+
+A folder that one step listed has more files when another has written some.
 """
 
 
@@ -31,46 +32,61 @@ def refuse_changed(
 ) -> None:
     """UsageError naming the first file that an ended step of the run used and that changed."""
     index = project_index(project)
-    found = ((step, folder.read_step(step.name)) for step in plan.steps)
-    records = [(step, record) for step, record in found if record is not None]
-    written = {step.name: set(_written(record)) for step, record in records}
-    for step, record in records:
-        if not record.ended_well:
+    records = {}
+    written = {}
+    for step in plan.steps:
+        record = folder.read_step(step.name)
+        if record is not None:
+            records[step.name] = record
+            written[step.name] = _paths_written(record)
+
+    for step in plan.steps:
+        record = records.get(step.name)
+        if record is None or not record.ended_well:
             continue
-        others = set[str]().union(*(paths for name, paths in written.items() if name != step.name))
+        others: set[str] = set()
+        for name, paths in written.items():
+            if name != step.name:
+                others.update(paths)
         surroundings = surroundings_of(project.root, step, record.observed, index, environ)
         changed = next(_changes(record, surroundings, others), None)
         if changed is not None:
             raise UsageError(
-                f"{changed} has changed since step {step.name} used it: what it gave would not fit the rest",
+                f"{changed} has changed since step {step.name} used it: "
+                "what it gave would not fit the rest",
                 hint=f"run again, which reuses what still stands: nbci run {plan.target}",
                 where=Location(step.notebook),
             )
 
 
-def _written(record: StepRecord) -> Iterator[str]:
+def _paths_written(record: StepRecord) -> set[str]:
     """What the step itself is known to have written, declared or not."""
-    yield from (part.label for part in record.observed if part.kind in (WRITTEN, CHANGED))
-    yield from (ref.path for ref in record.outs)
+    found = {ref.path for ref in record.outs}
+    for part in record.observed:
+        # A file that it read may have been changed by its own hand.
+        if part.kind in (WRITTEN, CHANGED):
+            found.add(part.label)
+    return found
 
 
 def _changes(record: StepRecord, surroundings: Surroundings, written: set[str]) -> Iterator[str]:
     """What was changed by others than the run's other steps, which wrote these."""
     for part in record.observed:
-        if part.kind in _COMPARED and part.label not in written:
-            kind = BY_NAME[part.kind]
-            if kind.state(surroundings, part) != part.digest:
-                yield (
-                    f"the environment variable {part.label}"
-                    if part.kind == "variable"
-                    else part.label
-                )
+        if part.kind not in _COMPARED or part.label in written:
+            continue
+        if BY_NAME[part.kind].state(surroundings, part) == part.digest:
+            continue
+        if part.kind == "variable":
+            yield f"the environment variable {part.label}"
+        else:
+            yield part.label
     for ref in (*record.deps, *record.outs):
         if ref.path in written:
             continue
         try:
             digest = surroundings.index.fingerprint(surroundings.root, ref.path).digest
         except StepError:
+            # A part of it that cannot be read now could be when the step used it.
             digest = ""
         if digest != ref.digest:
             yield ref.path

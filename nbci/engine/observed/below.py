@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from nbci.plan.model import PlannedStep
 
 _THROUGH_PYTHON = frozenset(
-    "numpy scipy pandas sklearn matplotlib contourpy kiwisolver PIL yaml msgspec zmq tornado psutil "
-    "debugpy markupsafe charset_normalizer _cffi_backend cryptography rpds regex threadpoolctl "
-    "joblib IPython ipykernel wrapt orjson ujson _nbci".split()
+    "numpy scipy pandas sklearn matplotlib contourpy kiwisolver PIL yaml msgspec zmq tornado "
+    "psutil debugpy markupsafe charset_normalizer _cffi_backend cryptography rpds regex "
+    "threadpoolctl joblib IPython ipykernel wrapt orjson ujson _nbci".split()
 )
 """Packages with machine code that open files by Python, which tells of it."""
 _SOURCES = tuple(".py .pyc .ipynb .md .rst .html .css .js .ts .toml .lock .swp ~".split())
@@ -55,9 +55,11 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
             read.add(path)
     written = {path for path in window.written - window.told if not path.endswith(ignored)}
 
-    sights: list[Sight] = [("file", path, ()) for path in sorted(read)]
-    folders = _folders_listed(seen, window, read)
-    sights += [("folder", folder, _suffixes(folder, read, seen)) for folder in folders]
+    sights: list[Sight] = []
+    for path in sorted(read):
+        sights.append(("file", path, ()))
+    for folder in _folders_listed(seen, window, read):
+        sights.append(("folder", folder, _suffixes(folder, read, seen)))
     return replace(
         seen, sights=(*seen.sights, *sights), written=tuple(sorted({*seen.written, *written}))
     )
@@ -65,7 +67,7 @@ def with_opened(seen: Seen, opens: Opens, window: Window) -> Seen:
 
 def _folders_listed(seen: Seen, window: Window, read: Iterable[str]) -> list[str]:
     """The folders of the files that were read which were opened, and not by Python's own calls."""
-    known = {path for kind, path, _ in seen.sights if kind == "folder"}
+    known = set(_paths_of(seen, "folder"))
     if seen.has_workers:
         # A Python that starts lists the folders of its path, whatever it is for.
         known.update(seen.search_path)
@@ -79,10 +81,18 @@ def _suffixes(folder: str, read: Iterable[str], seen: Seen) -> tuple[str, ...]:
     An import lists a folder as a library's glob does. Where there were imports, what is like the
     files that were read counts, as far as a name tells that.
     """
-    if not any(kind == "import" and path == folder for kind, path, _ in seen.sights):
+    if folder not in _paths_of(seen, "import"):
         return ()
-    inside = (path for path in read if os.path.dirname(path) == folder)
-    return tuple(sorted({os.path.splitext(path)[1] for path in inside}))
+    found = set()
+    for path in read:
+        if os.path.dirname(path) == folder:
+            found.add(os.path.splitext(path)[1])
+    return tuple(sorted(found))
+
+
+def _paths_of(seen: Seen, wanted: str) -> list[str]:
+    """The paths of what the kernel told of this kind."""
+    return [path for kind, path, _ in seen.sights if kind == wanted]
 
 
 def paths_named(step: PlannedStep, root: Path) -> Iterator[str]:
@@ -120,8 +130,4 @@ def _may_be_watched(path: str, root: str) -> bool:
 
 def told_by(seen: Seen) -> Iterable[str]:
     """The files of which the kernel told itself."""
-    return [
-        *(path for kind, path, _ in seen.sights if kind == "file"),
-        *seen.written,
-        *seen.modules,
-    ]
+    return [*_paths_of(seen, "file"), *seen.written, *seen.modules]

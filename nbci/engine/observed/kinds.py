@@ -30,8 +30,9 @@ if TYPE_CHECKING:
     from nbci.store.file_index import FileIndex
 
 VERSION = 3
-"""Of what is noted; a result for which less was noted may depend on more than its record says, and
-is not reused.
+"""The version of what is noted.
+
+A result for which less was noted may depend on more than its record says, and is not reused.
 """
 
 GONE = "gone"
@@ -118,12 +119,13 @@ def surroundings_of(
 
     `environ` is that of this process where none is given.
     """
-    own = (*step.outs, *step.metrics)
+    if environ is None:
+        environ = os.environ
     return Surroundings(
         root=root,
         index=index,
-        environ=os.environ if environ is None else environ,
-        own=own,
+        environ=environ,
+        own=(*step.outs, *step.metrics),
         step=step.name,
         parts=parts,
     )
@@ -137,7 +139,7 @@ def _stamp(surroundings: Surroundings, part: Part) -> str:
     return f"{found.st_size}-{found.st_mtime_ns}"
 
 
-def _anew(_: Surroundings, part: Part) -> str:
+def _never_same(_: Surroundings, part: Part) -> str:
     """For what nothing can be compared with."""
     return f"not {part.digest}"
 
@@ -155,10 +157,12 @@ def _locked(surroundings: Surroundings, part: Part) -> str:
 
 
 def _version(surroundings: Surroundings, part: Part) -> str:
-    folders = tuple(other.label for other in surroundings.parts if other.kind == "site")
     wanted = _plain(part.label)
-    for folder in folders:
-        version = _distributions(folder).get(wanted)
+    # In the order of the path: an import takes the first folder that has it.
+    for other in surroundings.parts:
+        if other.kind != "site":
+            continue
+        version = _distributions(other.label).get(wanted)
         if version is not None:
             return version
     return GONE
@@ -168,13 +172,18 @@ def _content(surroundings: Surroundings, part: Part) -> str:
     place = surroundings.place(part.label)
     try:
         # Only regular files: to read from a pipe or a device could block, and changes its state.
-        return surroundings.index.digest(place)[0] if stat.S_ISREG(os.stat(place).st_mode) else GONE
+        if not stat.S_ISREG(os.stat(place).st_mode):
+            return GONE
+        return surroundings.index.digest(place)[0]
     except OSError:
         return GONE
 
 
 def _presence(surroundings: Surroundings, part: Part) -> str:
-    return "there" if os.path.lexists(surroundings.place(part.label)) else GONE
+    # A link that leads nowhere is there, too: code that makes a file at its place follows it.
+    if os.path.lexists(surroundings.place(part.label)):
+        return "there"
+    return GONE
 
 
 def _listing(surroundings: Surroundings, part: Part) -> str:
@@ -187,14 +196,20 @@ def _listing(surroundings: Surroundings, part: Part) -> str:
     suffixes, bar, _ = part.digest.rpartition("|")
     folder = surroundings.place(part.label)
     own = _first_names(os.path.relpath(folder, surroundings.root), surroundings.own)
+    counted = suffixes.split("|")
+    names = []
     try:
         with os.scandir(folder) as entries:
-            names = [
-                f"{entry.name}{'/' if entry.is_dir() else ''}"
-                for entry in entries
-                if entry.name not in OF_TOOLS and entry.name not in own
-                if not bar or os.path.splitext(entry.name)[1] in suffixes.split("|")
-            ]
+            for entry in entries:
+                name = entry.name
+                if name in OF_TOOLS or name in own:
+                    continue
+                if bar and os.path.splitext(name)[1] not in counted:
+                    continue
+                # Code that walks a tree goes into folders, so that what is one counts.
+                if entry.is_dir():
+                    name += "/"
+                names.append(name)
     except OSError:
         return GONE
     return f"{suffixes}{bar}{text_digest(chr(0).join(sorted(names)))}"
@@ -202,7 +217,9 @@ def _listing(surroundings: Surroundings, part: Part) -> str:
 
 def _first_names(folder: str, paths: Iterable[str]) -> set[str]:
     """The names in the folder that lead to these paths."""
-    prefix = "" if folder == "." else f"{folder}/"
+    prefix = f"{folder}/"
+    if folder == ".":
+        prefix = ""
     return {path[len(prefix) :].partition("/")[0] for path in paths if path.startswith(prefix)}
 
 
@@ -212,8 +229,11 @@ def facets_of(path: str, facets: Iterable[str]) -> str:
         found = os.stat(path)
     except OSError:
         return GONE
+    kind = "file"
+    if stat.S_ISDIR(found.st_mode):
+        kind = "folder"
     known = {
-        "type": "folder" if stat.S_ISDIR(found.st_mode) else "file",
+        "type": kind,
         "size": str(found.st_size),
         "time": str(found.st_mtime_ns),
         "mode": f"{found.st_mode:o}",
@@ -223,9 +243,12 @@ def facets_of(path: str, facets: Iterable[str]) -> str:
 
 
 def _facets(surroundings: Surroundings, part: Part) -> str:
-    return facets_of(
-        surroundings.place(part.label), [word.partition("=")[0] for word in part.digest.split()]
-    )
+    return facets_of(surroundings.place(part.label), _names_in_state(part.digest))
+
+
+def _names_in_state(state: str) -> list[str]:
+    """The names of a state that is written as `name=value name=value`."""
+    return [word.partition("=")[0] for word in state.split()]
 
 
 def _link(surroundings: Surroundings, part: Part) -> str:
@@ -241,9 +264,11 @@ _SUFFIXES = {"": "folder", "py": "source", "pyc": "bytecode", "so": "extension",
 def forms_of(folder: str, names: Iterable[str]) -> str:
     """What an import of each of the names would find in a folder."""
     found = _of_state(folder, _listed_modules)
-    return " ".join(
-        f"{name}={_form(folder, name, found.get(name, frozenset()))}" for name in sorted(names)
-    )
+    states = []
+    for name in sorted(names):
+        form = _form(folder, name, found.get(name, frozenset()))
+        states.append(f"{name}={form}")
+    return " ".join(states)
 
 
 def _form(folder: str, name: str, forms: frozenset[str]) -> str:
@@ -252,19 +277,21 @@ def _form(folder: str, name: str, forms: frozenset[str]) -> str:
     The order is that of importlib's FileFinder.
     """
     is_folder = "folder" in forms and os.path.isdir(os.path.join(folder, name))
-    inits = (os.path.join(folder, name, init) for init in ("__init__.py", "__init__.pyc"))
-    if is_folder and any(os.path.exists(init) for init in inits):
-        return "package"
+    if is_folder:
+        for init in ("__init__.py", "__init__.pyc"):
+            if os.path.exists(os.path.join(folder, name, init)):
+                return "package"
     # A package without `__init__` comes last: FileFinder takes a module of that name before it.
     for form in ("extension", "source", "bytecode"):
         if form in forms:
             return form
-    return "namespace" if is_folder else ""
+    if is_folder:
+        return "namespace"
+    return ""
 
 
 def _forms(surroundings: Surroundings, part: Part) -> str:
-    names = [word.partition("=")[0] for word in part.digest.split()]
-    return forms_of(surroundings.place(part.label), names)
+    return forms_of(surroundings.place(part.label), _names_in_state(part.digest))
 
 
 def _variable(surroundings: Surroundings, part: Part) -> str:
@@ -276,7 +303,9 @@ def _step_name(surroundings: Surroundings, _: Part) -> str:
 
 
 def _own_folder(surroundings: Surroundings, part: Part) -> str:
-    return "" if str(surroundings.root) == part.label else "elsewhere"
+    if str(surroundings.root) == part.label:
+        return ""
+    return "elsewhere"
 
 
 def _umask(_: Surroundings, part: Part) -> str:
@@ -324,7 +353,8 @@ KINDS = (
     Kind(
         name="kernel",
         noted="the kernel's specification",
-        same="the program that it starts: another environment with a kernel of that name is another one",
+        same="the program that it starts: another environment with a kernel of that name "
+        "is another one",
         state=_program,
         change="the kernel {label} is another program now",
         files=_specifications,
@@ -360,8 +390,8 @@ KINDS = (
     ),
     Kind(
         name="file",
-        noted="files that were read and are not in `deps`, of the project and elsewhere; in the project also by "
-        "libraries below Python and by child processes",
+        noted="files that were read and are not in `deps`, of the project and elsewhere; "
+        "in the project also by libraries below Python and by child processes",
         same="their content",
         state=_content,
         files=_itself,
@@ -385,7 +415,8 @@ KINDS = (
     Kind(
         name="stat",
         noted="paths that were asked about (`exists`, `getsize`, `stat`)",
-        same="what was asked: the type, also size, time, mode and links where your code asked for them",
+        same="what was asked: the type, also size, time, mode and links "
+        "where your code asked for them",
         state=_facets,
         change="what the file system says of {label} has changed",
         files=_itself,
@@ -407,16 +438,17 @@ KINDS = (
     ),
     Kind(
         name=CHANGED,
-        noted="files that the step read, and that changed while it ran, by its own hand or another's",
+        noted="files that the step read, and that changed while it ran, "
+        "by its own hand or another's",
         same="such a result is never kept; a warning names them",
-        state=_anew,
+        state=_never_same,
         change="{label} changed while it ran",
         kept="never",
     ),
     Kind(
         name="variable",
-        noted="environment variables that cells and modules of yours read, `TZ`, and those that bear the name of a "
-        "package that reads them (`TQDM_DISABLE`)",
+        noted="environment variables that cells and modules of yours read, `TZ`, "
+        "and those that bear the name of a package that reads them (`TQDM_DISABLE`)",
         same="their values, but for those of secrets",
         state=_variable,
         change="the environment variable {label} has changed",
@@ -452,8 +484,8 @@ KINDS = (
     ),
     Kind(
         name="network",
-        noted="hosts that were connected to or sent datagrams, this machine too; servers that were reached by the path "
-        "of their socket (`/run/docker.sock`), but for the system's log",
+        noted="hosts that were connected to or sent datagrams, this machine too; servers that "
+        "were reached by the path of their socket (`/run/docker.sock`), but for the system's log",
         same="such a result is not kept, unless the step says `cache: enabled`",
         state=_as_noted,
         kept="if asked",
@@ -461,15 +493,15 @@ KINDS = (
     Kind(
         name="program",
         noted="other programs that were started (`!command`, `%%bash`, `subprocess`)",
-        same="what they read in the project; since they may read more, such a result is not kept, unless the step has "
-        "`deps` or says `cache: enabled`",
+        same="what they read in the project; since they may read more, such a result is not kept, "
+        "unless the step has `deps` or says `cache: enabled`",
         state=_as_noted,
         kept="with deps",
     ),
     Kind(
         name="unwatched",
-        noted="libraries that read files below Python, where the system does not tell what is opened (it is not Linux, "
-        "or has no more inotify watches)",
+        noted="libraries that read files below Python, where the system does not tell what is "
+        "opened (it is not Linux, or has no more inotify watches)",
         same="such a result is not kept, unless the step has `deps` or says `cache: enabled`",
         state=_as_noted,
         kept="with deps",
@@ -477,7 +509,8 @@ KINDS = (
     Kind(
         name="secret path",
         noted="files at paths that hold a secret, as the address of a database may",
-        same="such a result is not kept, unless the step says `cache: enabled`: the path is not written down",
+        same="such a result is not kept, unless the step says `cache: enabled`: "
+        "the path is not written down",
         state=_as_noted,
         kept="if asked",
     ),
@@ -492,9 +525,10 @@ def files_of(surroundings: Surroundings) -> Iterator[str]:
     They are in no order.
     """
     for part in dict.fromkeys(surroundings.parts):
-        files = BY_NAME[part.kind].files if part.kind in BY_NAME else None
-        if files is not None:
-            yield from files(surroundings, part)
+        kind = BY_NAME.get(part.kind)
+        # A newer nbci may have noted kinds that this one does not know.
+        if kind is not None and kind.files is not None:
+            yield from kind.files(surroundings, part)
 
 
 def _plain(name: str) -> str:
@@ -519,8 +553,9 @@ def _of_state(
     try:
         changed_ns = os.stat(folder).st_mtime_ns
         # Not cached within a clock tick of a change: another one could leave the same time.
-        settled = time.time_ns() - changed_ns > SETTLED_NS
-        return listed(folder, changed_ns) if settled else listed.__wrapped__(folder, changed_ns)
+        if time.time_ns() - changed_ns <= SETTLED_NS:
+            return listed.__wrapped__(folder, changed_ns)
+        return listed(folder, changed_ns)
     except OSError:
         return {}
 
@@ -540,7 +575,10 @@ def _listed_modules(folder: str, _changed_ns: int) -> Mapping[str, frozenset[str
     found: dict[str, set[str]] = {}
     for entry in os.listdir(folder):
         name, _, suffix = entry.partition(".")
-        form = _SUFFIXES.get(suffix, "extension" if suffix.endswith((".so", ".pyd")) else None)
+        form = _SUFFIXES.get(suffix)
+        # Extensions mostly name their ABI before the suffix: `name.cpython-311-x86_64.so`.
+        if form is None and suffix.endswith((".so", ".pyd")):
+            form = "extension"
         if form is not None:
             found.setdefault(name, set()).add(form)
     return {name: frozenset(forms) for name, forms in found.items()}

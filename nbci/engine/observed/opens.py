@@ -149,7 +149,9 @@ class Opens:
         # Links in leaves are found late, so that steps need not wait for a listing of each leaf.
         for folder in leaves:
             self._add_links(folder)
-        wake = self._wake[0] if self._wake is not None else -1
+        wake = -1
+        if self._wake is not None:
+            wake = self._wake[0]
         while wake not in select.select([self._descriptor, wake], [], [])[0]:
             self._drain()
 
@@ -162,8 +164,10 @@ class Opens:
         that it has.
         """
         watch = self._add(top)
+        if watch == _NO_WATCH:
+            return []
         leaves: list[bytes] = []
-        waiting = [top] if watch != _NO_WATCH else []
+        waiting = [top]
         seen = {watch, _NO_WATCH}
         while waiting:
             folder = waiting.pop()
@@ -174,9 +178,11 @@ class Opens:
                         continue
                     seen.add(watch)
                     self._folders[watch] = entry.path
-                    # only now: a folder that is made in it from here on is told of
-                    is_leaf = _links(entry.name, descriptor) == _LEAF_LINKS
-                    (leaves if is_leaf else waiting).append(entry.path)
+                    # Only now: a folder that is made in it from here on is told of.
+                    if _links(entry.name, descriptor) == _LEAF_LINKS:
+                        leaves.append(entry.path)
+                    else:
+                        waiting.append(entry.path)
                     if time.monotonic() > until:
                         self.trouble = "it has too many folders to watch them all"
                         return leaves
@@ -192,8 +198,9 @@ class Opens:
                 entries = [entry for entry in found if entry.name not in _OF_TOOLS]
         except OSError:
             return
+        # An environment: its packages count by their versions.
         if any(entry.name == b"pyvenv.cfg" for entry in entries):
-            return  # an environment: its packages count by their versions
+            return
         for entry in entries:
             if _is_folder(entry):
                 yield entry
@@ -242,8 +249,11 @@ class Opens:
             number, mask, _, length = _EVENT.unpack_from(events, place)
             name = events[place + _EVENT.size : place + _EVENT.size + length].rstrip(b"\0")
             place += _EVENT.size + length
-            folder = self._folders.get(number, b"")
-            yield os.fsdecode(b"%b/%b" % (folder, name) if name else folder), mask
+            path = self._folders.get(number, b"")
+            # Without a name it is the watched file itself, or its folder.
+            if name:
+                path = b"%b/%b" % (path, name)
+            yield os.fsdecode(path), mask
 
     def _note(self, path: str, mask: int) -> None:
         # The kernel's queue was full and events are lost, so no window is complete.
@@ -251,19 +261,27 @@ class Opens:
             for window in self._windows:
                 window.lost = True
             return
-        if (
-            mask & _IS_FOLDER
-            and mask & (_CREATE | _MOVED_TO)
-            and os.path.basename(path) not in OF_TOOLS
-        ):
+        is_new_folder = mask & _IS_FOLDER and mask & (_CREATE | _MOVED_TO)
+        if is_new_folder and os.path.basename(path) not in OF_TOOLS:
             self._add_tree(os.fsencode(path), time.monotonic() + 1.0)
         for window in self._windows:
-            if mask & _OPEN:
-                opened = window.folders if mask & _IS_FOLDER else window.read
-                opened.update(() if path in window.made else (path,))
-            else:
-                window.made.update(() if path in window.read or mask & _MODIFY else (path,))
-                window.written.add(path)
+            _note_in(window, path, mask)
+
+
+def _note_in(window: Window, path: str, mask: int) -> None:
+    if not mask & _OPEN:
+        # A file that was read before, or is only changed, existed before the step.
+        if path not in window.read and not mask & _MODIFY:
+            window.made.add(path)
+        window.written.add(path)
+        return
+    # What a step made itself is no input of it.
+    if path in window.made:
+        return
+    if mask & _IS_FOLDER:
+        window.folders.add(path)
+    else:
+        window.read.add(path)
 
 
 def _made_by(step: Window, other: Window) -> list[str]:
@@ -271,22 +289,15 @@ def _made_by(step: Window, other: Window) -> list[str]:
 
     The system does not tell which process wrote it.
     """
-    return [
-        path for path in other.written if path in step.outs or path.startswith(_folders(step.outs))
-    ]
-
-
-def _folders(paths: Iterable[str]) -> tuple[str, ...]:
-    return tuple(f"{path}/" for path in paths)
+    folders = tuple(f"{path}/" for path in step.outs)
+    return [path for path in other.written if path in step.outs or path.startswith(folders)]
 
 
 @contextmanager
 def _opened(folder: bytes) -> Iterator[int]:
     """A descriptor of the folder, from which other files are looked up.
 
-    That is quicker than by their whole paths.
-
-    It opens nothing as inotify has it.
+    That is quicker than by their whole paths, and `O_PATH` causes no event of inotify.
     """
     descriptor = os.open(folder, os.O_PATH | os.O_CLOEXEC)
     try:
@@ -296,7 +307,7 @@ def _opened(folder: bytes) -> Iterator[int]:
 
 
 def _is_folder(entry: os.DirEntry[bytes]) -> bool:
-    """Whether it is one, or leads to one; a link that leads round and round does not."""
+    """Whether it is one, or leads to one; a link that leads to itself does not."""
     try:
         return entry.is_dir()
     except OSError:

@@ -23,13 +23,16 @@ def variable_state(name: str, environ: Mapping[str, str]) -> str:
         from nbci.secrets import credentials
 
         begun = {key: environ[key] for key in environ if key.startswith(name[:-1])}
-        secret = credentials(
-            begun
-        )  # of these alone: a thousand steps ask, and each variable is judged by itself
-        found = sorted(f"{key}={value}" for key, value in begun.items() if key not in secret)
-        return text_digest("\0".join(found)) if found else "unset"
+        # Of these alone: a thousand steps ask, and each variable is judged by itself.
+        secret = credentials(begun)
+        found = sorted(f"{key}={begun[key]}" for key in begun.keys() - secret.keys())
+        if not found:
+            return "unset"
+        return text_digest("\0".join(found))
     value = environ.get(name)
-    return "unset" if value is None else text_digest(value)
+    if value is None:
+        return "unset"
+    return text_digest(value)
 
 
 def umask_now() -> str:

@@ -37,25 +37,30 @@ LIMITS = (
         said="nothing",
     ),
     Limit(
-        what="files outside the project that libraries open below Python, or workers of `multiprocessing` and joblib "
-        "open, by paths that stand in none of the step's cells and parameters",
+        what="files outside the project that libraries open below Python, or workers of "
+        "`multiprocessing` and joblib open, by paths that stand in none of the step's cells and "
+        "parameters",
         why="Linux tells what is opened only in folders that were named before",
         said="nothing: `deps`, or a path in the step's code",
     ),
     Limit(
-        what="that libraries below Python or child processes looked for a file in vain, or asked for its size",
+        what="that libraries below Python or child processes looked for a file in vain, "
+        "or asked for its size",
         why="the system tells only of what was opened",
         said="nothing: `deps`",
     ),
     Limit(
-        what="the size and the time that code asks of an entry of a listing (`os.scandir`, `DirEntry.stat`)",
-        why="Python does not tell of it, and listings count by names, and by which of them are folders",
+        what="the size and the time that code asks of an entry of a listing "
+        "(`os.scandir`, `DirEntry.stat`)",
+        why="Python does not tell of it, and listings count by names, "
+        "and by which of them are folders",
         said="nothing: `deps`; `os.stat`, `os.path.getsize` and `Path.stat` count",
     ),
     Limit(
         what="which of several steps at once opened a file below Python",
         why="the system does not tell the process",
-        said="nothing: the file counts for all that may have, so they may run once more than they must",
+        said="nothing: the file counts for all that may have, "
+        "so they may run once more than they must",
     ),
     Limit(
         what="other variables that C code and installed packages read",
@@ -63,7 +68,8 @@ LIMITS = (
         said="nothing: name it in the step's `env`",
     ),
     Limit(
-        what="connections that libraries make below Python (`libpq`, gRPC, `curl`), or worker processes",
+        what="connections that libraries make below Python (`libpq`, gRPC, `curl`), "
+        "or worker processes",
         why="Python tells only of its own sockets, in the step's own process",
         said="nothing: `cache: disabled` for a step that asks a server",
     ),
@@ -97,17 +103,17 @@ LIMITS = (
 
 def kinds_table() -> str:
     """What is noted at a step, in Markdown."""
-    return _table(("noted", "what must be the same"), ((kind.noted, kind.same) for kind in KINDS))
+    rows = [(kind.noted, kind.same) for kind in KINDS]
+    return _table(("noted", "what must be the same"), rows)
 
 
 def limits_table() -> str:
     """What is not seen, in Markdown."""
-    return _table(
-        ("not seen", "why", "what nbci says"),
-        ((limit.what, limit.why, limit.said) for limit in LIMITS),
-    )
+    rows = [(limit.what, limit.why, limit.said) for limit in LIMITS]
+    return _table(("not seen", "why", "what nbci says"), rows)
 
 
 def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = [head, tuple("-" * 3 for _ in head), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+    ruler = ("---",) * len(head)
+    lines = [" | ".join(cells) for cells in (head, ruler, *rows)]
+    return "\n".join(f"| {line} |" for line in lines)

@@ -33,16 +33,15 @@ def is_as_used(context: RunContext, record: RunRecord, given: Iterable[str]) -> 
     began_ns = int(datetime.fromisoformat(record.started_utc or "").timestamp() * 1e9)
     planned = {step.name: step for step in context.plan.steps}
     try:
-        if any(
-            source_digest((root / name).read_bytes()) != digest
-            for name, digest in (record.sources or {}).items()
-        ):
-            return False
-        if any(_is_touched(name, began_ns) for name in (*given, str(root / "pyproject.toml"))):
-            return False
+        for name, digest in (record.sources or {}).items():
+            if source_digest((root / name).read_bytes()) != digest:
+                return False
+        for name in (*given, str(root / "pyproject.toml")):
+            if _is_touched(name, began_ns):
+                return False
         known: set[Part] = set()
         for step in record.steps:
-            # steps share most of what they use: each thing is looked at once
+            # Steps share most of what they use: each thing is looked at once.
             parts = tuple(part for part in step.observed if part not in known)
             around = surroundings_of(root, planned[step.name], parts, index, context.environ)
             if not _is_as_observed(around, began_ns) or not _has_its_files(context, step):
@@ -57,19 +56,27 @@ def _is_as_observed(surroundings: Surroundings, began_ns: int) -> bool:
     """Whether what was touched since the run began is in the state noted at the step's end."""
     for part in surroundings.parts:
         kind = BY_NAME[part.kind]
-        files = kind.files(surroundings, part) if kind.files is not None else ()
-        doubtful = any(not os.path.exists(name) or _is_touched(name, began_ns) for name in files)
-        # which packages a folder has is told by the packages that were used, at the next run
-        if doubtful and (part.kind == "site" or kind.state(surroundings, part) != part.digest):
+        if kind.files is None:
+            continue
+        # To read a file again takes long; its times tell of most that nothing was changed.
+        if not any(_is_doubtful(name, began_ns) for name in kind.files(surroundings, part)):
+            continue
+        # Which packages a folder has is told by the packages that were used, at the next run.
+        if part.kind == "site" or kind.state(surroundings, part) != part.digest:
             return False
     return True
+
+
+def _is_doubtful(name: str, since_ns: int) -> bool:
+    return not os.path.exists(name) or _is_touched(name, since_ns)
 
 
 def _has_its_files(context: RunContext, step: StepRecord) -> bool:
     root = context.project.root
     for ref in (*step.deps, *step.outs):
+        # Tracked data that no step needed is not brought.
         if step.result == "reused" and not (root / ref.path).exists():
-            continue  # tracked data that nobody needed
+            continue
         if context.index.fingerprint(root, ref.path).digest != ref.digest:
             return False
     return True

@@ -24,6 +24,7 @@ from nbci.runs.folder import JOURNAL, NOTEBOOK, now_utc
 from nbci.store.environments import interpreter_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from nbci.engine.context import RunContext
@@ -225,7 +226,10 @@ async def _run_watched(context: RunContext, step: PlannedStep, job: KernelJob) -
         seen = outcome.seen
     finally:
         if opens is not None and listener.window is not None:
-            opens.end(listener.window, told_by(seen) if seen is not None else ())
+            told: Iterable[str] = ()
+            if seen is not None:
+                told = told_by(seen)
+            opens.end(listener.window, told)
     if opens is None or listener.window is None or seen is None:
         return outcome
     return replace(outcome, seen=with_opened(seen, opens, listener.window))

@@ -5,7 +5,6 @@ Inputs are there before it runs, outs are cleared before each try, and are there
 
 from __future__ import annotations
 
-import itertools
 import os
 import re
 import shutil
@@ -54,10 +53,14 @@ def missing_outs(root: Path, paths: Iterable[str]) -> Failure | None:
     gone = [path for path in paths if not (root / path).exists()]
     if not gone:
         return None
+    pronoun = "them"
+    if len(gone) == 1:
+        pronoun = "it"
     return Failure(
         kind="missing",
-        message=f"the step declares {', '.join(gone)} but did not write {'it' if len(gone) == 1 else 'them'}",
-        hint="paths in a notebook's tags are relative to where its cells run, in a pipeline file to the project",
+        message=f"the step declares {', '.join(gone)} but did not write {pronoun}",
+        hint="paths in a notebook's tags are relative to where its cells run, "
+        "in a pipeline file to the project",
     )
 
 
@@ -84,7 +87,8 @@ def clear_outs(
     for path in there:
         if path not in foreign:
             remove(root / path)
-        elif os.path.lexists(root / path):  # it has not gone with a folder that it lies in
+        # It may have gone with a folder that it lies in.
+        elif os.path.lexists(root / path):
             _move_aside(root / path, aside / path)
             moved.append(path)
     return moved
@@ -93,7 +97,9 @@ def clear_outs(
 def _is_ours(root: Path, path: str, known: Container[tuple[str, str]], files: Files) -> bool:
     """Whether what stands there, a link that leads nowhere included, is nbci's to clear."""
     place = root / path
-    return _is_stored(root, path, known, files) if place.exists() else _leads_to_object(place)
+    if place.exists():
+        return _is_stored(root, path, known, files)
+    return _leads_to_object(place)
 
 
 def _move_aside(place: Path, kept: Path) -> None:
@@ -108,7 +114,8 @@ def _leads_to_object(link: Path) -> bool:
 
     DVC makes such links where `cache.type` is `symlink`.
     """
-    if not link.is_symlink():  # it is gone by now
+    # Between the two looks it may have been removed.
+    if not link.is_symlink():
         return True
     target = Path(os.readlink(link))
     return _OBJECT.fullmatch(f"{target.parent.name}{target.name}") is not None
@@ -121,11 +128,12 @@ def _is_stored(root: Path, path: str, known: Container[tuple[str, str]], files: 
     """
     try:
         ref = files.index.fingerprint(root, path)
-    except StepError:  # it cannot be read, or is gone: nobody can say what it was
+    except StepError:
+        # It cannot be read, or is gone: nobody can say what it was.
         return False
-    return (path, ref.digest) in known or (
-        files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest)
-    )
+    if (path, ref.digest) in known:
+        return True
+    return files.artifacts.has(ref) and not files.artifacts.lacking(ref.digest)
 
 
 def restore_artifacts(
@@ -147,7 +155,8 @@ def restore_artifacts(
         gone = files.artifacts.lacking(ref.digest)
         if gone:
             raise IntegrityError(
-                f"{len(gone)} of the objects kept of it are gone or damaged, {files.artifacts.objects.path(gone[0])}",
+                f"{len(gone)} of the objects kept of it are gone or damaged, "
+                f"{files.artifacts.objects.path(gone[0])}",
                 where=Location(ref.path),
                 hint="the step that made it has to run again",
             )
@@ -167,7 +176,8 @@ def stands(root: Path, ref: FileRef, index: FileIndex) -> bool:
         return False
     try:
         return index.fingerprint(root, ref.path).digest == ref.digest
-    except StepError:  # part of it cannot be read
+    except StepError:
+        # Part of it cannot be read.
         return False
 
 
@@ -176,9 +186,9 @@ def _free_place(path: Path) -> Path:
 
     A second try must not replace what the first one moved aside.
     """
-    places = (path.with_name(f"{path.name}.{number}") for number in itertools.count(2))
-    return (
-        path
-        if not os.path.lexists(path)
-        else next(place for place in places if not os.path.lexists(place))
-    )
+    place = path
+    number = 2
+    while os.path.lexists(place):
+        place = path.with_name(f"{path.name}.{number}")
+        number += 1
+    return place

@@ -34,14 +34,19 @@ def dep_refs(
         dvc_file = tracking_file(root, path)
         if dvc_file is not None:
             for ref in tracked(root, dvc_file):
-                yield index.fingerprint(root, ref.path) if (root / ref.path).exists() else ref
+                # What is not there is brought before the step runs, and is then what DVC says.
+                if (root / ref.path).exists():
+                    yield index.fingerprint(root, ref.path)
+                else:
+                    yield ref
         elif (root / path).exists():
             yield index.fingerprint(root, path)
 
 
 def tracking_files(root: Path, paths: Iterable[str]) -> tuple[str, ...]:
     """The `.dvc` files among the dependencies, or beside them."""
-    return tuple(name for path in paths if (name := tracking_file(root, path)) is not None)
+    found = [tracking_file(root, path) for path in paths]
+    return tuple(name for name in found if name is not None)
 
 
 def with_data(root: Path, paths: Iterable[str]) -> Iterator[str]:
@@ -50,13 +55,20 @@ def with_data(root: Path, paths: Iterable[str]) -> Iterator[str]:
         yield path
         dvc_file = tracking_file(root, path)
         if dvc_file is not None:
-            yield from (ref.path for ref in tracked(root, dvc_file))
+            for ref in tracked(root, dvc_file):
+                yield ref.path
 
 
 def missing_data(root: Path, paths: Iterable[str]) -> tuple[FileRef, ...]:
     """The tracked data that is not in the workspace."""
-    refs = [ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)]
-    return tuple(ref for ref in refs if not (root / ref.path).exists())
+    return tuple(ref for ref, _ in _tracked_data(root, paths) if not (root / ref.path).exists())
+
+
+def _tracked_data(root: Path, paths: Iterable[str]) -> Iterator[tuple[FileRef, str]]:
+    """All that the dependencies' `.dvc` files track, each with its `.dvc` file."""
+    for dvc_file in tracking_files(root, paths):
+        for ref in tracked(root, dvc_file):
+            yield ref, dvc_file
 
 
 def outdated_data(
@@ -67,24 +79,25 @@ def outdated_data(
     That earlier data is kept, and can be put back.
     """
     found = []
-    for ref in (ref for dvc_file in tracking_files(root, paths) for ref in tracked(root, dvc_file)):
-        if (root / ref.path).exists() and not stands(root, ref, index):
-            with contextlib.suppress(StepError):
-                there = index.fingerprint(root, ref.path)
-                found += (
-                    [ref] if artifacts.has(there) and not artifacts.lacking(there.digest) else []
-                )
+    for ref, _ in _tracked_data(root, paths):
+        if not (root / ref.path).exists() or stands(root, ref, index):
+            continue
+        # What cannot be read is nobody's earlier data.
+        with contextlib.suppress(StepError):
+            there = index.fingerprint(root, ref.path)
+            if artifacts.has(there) and not artifacts.lacking(there.digest):
+                found.append(ref)
     return tuple(found)
 
 
 def altered_data(root: Path, paths: Iterable[str], index: FileIndex) -> Failure | None:
     """The failure of a step whose tracked data is not what its `.dvc` file says."""
-    for dvc_file in tracking_files(root, paths):
-        for ref in tracked(root, dvc_file):
-            if (root / ref.path).exists() and not stands(root, ref, index):
-                return Failure(
-                    kind="missing",
-                    message=f"{ref.path} is not what {dvc_file} says",
-                    hint=f"track it as it is with `dvc add {ref.path}`, or go back with `dvc checkout {dvc_file}`",
-                )
+    for ref, dvc_file in _tracked_data(root, paths):
+        if (root / ref.path).exists() and not stands(root, ref, index):
+            return Failure(
+                kind="missing",
+                message=f"{ref.path} is not what {dvc_file} says",
+                hint=f"track it as it is with `dvc add {ref.path}`, "
+                f"or go back with `dvc checkout {dvc_file}`",
+            )
     return None

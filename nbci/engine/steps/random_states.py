@@ -66,11 +66,11 @@ def _nearest(step: PlannedStep, name: str, records: Ended) -> list[str]:
     They are in the plan's order.
     """
     planned = records.planned
-    left = {
-        giver
-        for giver in records.states[name]
-        if (planned[giver].node, planned[giver].notebook) == (step.node, step.notebook)
-    }
+    left = set()
+    for giver in records.states[name]:
+        other_step = planned[giver]
+        if (other_step.node, other_step.notebook) == (step.node, step.notebook):
+            left.add(giver)
     found: list[str] = []
     if not left:
         return []
@@ -123,15 +123,17 @@ def warnings(use: RandomUse, states: RandomStates, step: str) -> Iterable[str]:
     """Warnings of numbers that another run, or the notebook as a whole, would not give."""
     for name in use.unseeded:
         yield (
-            f"the step drew from the {name}, which nothing had seeded: each run gives other numbers. Seed it in an "
-            f"early cell ({_SEEDING[name]}), or hand on a generator of your own"
+            f"the step drew from the {name}, which nothing had seeded: each run gives other "
+            f"numbers. Seed it in an early cell ({_SEEDING[name]}), "
+            "or hand on a generator of your own"
         )
     for dispute in states.disputed:
         if dispute.state in use.drew:
             first, second = dispute.steps
             yield (
-                f"the steps {first} and {second} both drew from the {dispute.state}, and {step} goes on from what "
-                f"{second} left; let one come after the other, or seed it in {step}"
+                f"the steps {first} and {second} both drew from the {dispute.state}, and {step} "
+                f"goes on from what {second} left; let one come after the other, "
+                f"or seed it in {step}"
             )
 
 

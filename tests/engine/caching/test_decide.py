@@ -1,4 +1,4 @@
-"""Whether an earlier result of a step stands: its key, what it was seen to use, and what it gave."""
+"""Whether an earlier result of a step stands: its key, its observations, and what it gave."""
 
 from __future__ import annotations
 

@@ -190,7 +190,10 @@ def shared(tmp_path: Path, wire: Wire) -> Console:
     (tmp_path / "pyproject.toml").write_text(
         '[tool.nbci]\nstore.remote = "team"\n', encoding="utf-8"
     )
-    made = "import os, time\nx = 1\nopen('made', 'w').close()\nwhile not os.path.exists('go'): time.sleep(0.05)"
+    made = (
+        "import os, time\nx = 1\nopen('made', 'w').close()\n"
+        "while not os.path.exists('go'): time.sleep(0.05)"
+    )
     write_notebook(tmp_path / "n.ipynb", [("step:a", made), ("step:b", "print(x)")])
     nbci = Console(tmp_path)
     assert nbci("plan", "n.ipynb", "--out", "plan.json").returncode == 0

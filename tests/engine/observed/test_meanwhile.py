@@ -1,4 +1,4 @@
-"""What changed while a step ran is found by what the file system says, and told once for each file."""
+"""What changed while a step ran: found by what the file system says, named once for each file."""
 
 from __future__ import annotations
 

@@ -22,7 +22,10 @@ from tests.support.wheels import make_ipykernel_wheel, make_wheel
 if TYPE_CHECKING:
     import subprocess
 
-_CELL = "import sys, tiny\nfound = tiny.VERSION\nprint('tiny', found, 'in', sys.prefix)\n!command -v python"
+_CELL = (
+    "import sys, tiny\nfound = tiny.VERSION\n"
+    "print('tiny', found, 'in', sys.prefix)\n!command -v python"
+)
 _NO_UV = {"PATH": "/usr/bin:/bin"}
 _ENDLESS_UV = f"""#!{sys.executable}
 import os, signal, sys, time

@@ -102,7 +102,7 @@ while not Path('go').exists():
 
 
 def test_parallel_steps_in_processes_of_their_own_have_a_gpu_each(tmp_path: Path) -> None:
-    """Also when they have temporary folders of their own; what a killed one had goes to the next."""
+    """Also with temporary folders of their own; the next one gets what a killed one had."""
     (tmp_path / ".git").mkdir()
     numbers = [f"{os.getpid()}{number}" for number in (1, 2)]
     smi = tmp_path / "bin" / "nvidia-smi"

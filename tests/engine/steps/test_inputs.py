@@ -25,9 +25,8 @@ def _step(name: str, *after: str, takes: str = "", gives: str = "x") -> PlannedS
 
 
 def _ran(name: str, took: str | None, gave: str) -> StepRecord:
-    return StepRecord(
-        name=name, result="passed", takes=(_ref("x", took),) if took else (), gives=(_ref("x", gave),)
-    )  # fmt: skip
+    takes = (_ref("x", took),) if took else ()
+    return StepRecord(name=name, result="passed", takes=takes, gives=(_ref("x", gave),))
 
 
 def _taken(steps: list[PlannedStep], *ran: StepRecord) -> str:
@@ -113,9 +112,16 @@ def _waiting(kind: str, template: str = "${a:m}") -> PlannedStep:
 
 @pytest.mark.parametrize(
     ("kind", "metric", "expected"),
-    [("int", 3.0, 3), ("float", 3.0, 3.0), ("str", 3.0, "3"), ("str", 0.25, "0.25"), ("bool", 1.0, True),
-     ("Optional[int]", 2.0, 2), ("Literal[1, 2]", 2.0, 2)],
-)  # fmt: skip
+    [
+        ("int", 3.0, 3),
+        ("float", 3.0, 3.0),
+        ("str", 3.0, "3"),
+        ("str", 0.25, "0.25"),
+        ("bool", 1.0, True),
+        ("Optional[int]", 2.0, 2),
+        ("Literal[1, 2]", 2.0, 2),
+    ],
+)
 def test_a_metric_becomes_what_the_parameter_is_declared_as(
     kind: str, metric: float, expected: object
 ) -> None:
