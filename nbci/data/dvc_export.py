@@ -19,7 +19,7 @@ from nbci.data.dvc_files import (
     PARAMS_FILE,
     Exported,
     dvc_stages,
-    givers_of,
+    needed_steps,
     note_paths,
     notes_of,
 )
@@ -57,11 +57,11 @@ class Document:
 
     def diff(self) -> str:
         """What changes, as `diff -u` shows it."""
-        old, new = (
-            (self.before or "").splitlines(keepends=True),
-            self.text.splitlines(keepends=True),
-        )
-        name = "/dev/null" if self.before is None else f"a/{self.path}"
+        old = (self.before or "").splitlines(keepends=True)
+        new = self.text.splitlines(keepends=True)
+        name = f"a/{self.path}"
+        if self.before is None:
+            name = "/dev/null"
         return "".join(difflib.unified_diff(old, new, name, f"b/{self.path}"))
 
 
@@ -105,12 +105,16 @@ def prepare_export(project: Project, folder: RunFolder) -> Export:
     record, plan = folder.read(), folder.read_plan()
     # dvc.lock would lack the stages of steps without a result, and `dvc status` would call them
     # changed
-    if record.result != "passed" or plan.leaves_out:
-        why = "did not pass" if record.result != "passed" else "leaves steps out"
+    why = None
+    if record.result != "passed":
+        why = "did not pass"
+    elif plan.leaves_out:
+        why = "leaves steps out"
+    if why is not None:
         raise UsageError(
             f"run {record.run} {why}, and DVC wants whole pipelines", hint=f"nbci run {plan.target}"
         )
-    return _Exporting(project, plan, record).prepared()
+    return _Exporting(project, plan, record).export()
 
 
 def write_export(project: Project, export: Export, environ: Mapping[str, str]) -> None:
@@ -120,12 +124,12 @@ def write_export(project: Project, export: Export, environ: Mapping[str, str]) -
     # without the lock, a `dvc repro` at the same time could overwrite dvc.lock
     with _dvc_locked(project):
         write_notes(project, export.notes)
-        notes = [(path, index.fingerprint(project.root, path)) for path in export.notes]
-        for path, ref in [*notes, *((ref.path, ref) for ref in export.outs)]:
+        notes = [index.fingerprint(project.root, path) for path in export.notes]
+        for ref in (*notes, *export.outs):
             # StepError: not in the workspace any more; what the run kept of it counts
             with contextlib.suppress(StepError):
                 if artifacts.lacking(ref.digest):
-                    artifacts.keep(project.root, path, index)
+                    artifacts.keep(project.root, ref.path, index)
         for document in export.documents:
             if document.text != document.before:
                 write_atomic(project.root / document.path, document.text)
@@ -150,70 +154,95 @@ class _Exporting:
         self.target = read_target(str(project.root / plan.target))
         self.steps = [step for step in record.steps if step.ended_well]
 
-    def prepared(self) -> Export:
+    def export(self) -> Export:
         """Everything that is to be written."""
         from dvc.utils.serialize import dumps_yaml
 
-        own, lock, params = (self._read(name) for name in ("dvc.yaml", "dvc.lock", PARAMS_FILE))
+        own, lock, params = map(self._read, ("dvc.yaml", "dvc.lock", PARAMS_FILE))
         notes = self._notes()
-        made = {ref.path: ref for step in self.steps for ref in step.outs}
+        made: dict[str, FileRef] = {}
+        for step in self.steps:
+            for ref in step.outs:
+                made[ref.path] = ref
         others = own_stages(own, self.plan.target)
         self._refuse_other_makers(owned_outs(others, lock, made, self._read))
         scm = _scm(self.project)
         exported = Exported(
             params=params_by_step(self.target.pipeline, self.plan, self.record),
             notes=self._kinds(notes),
-            committed=frozenset(
-                path for path in made if scm is not None and scm.is_tracked(self._place(path))
-            ),
+            committed=frozenset(self._committed_outs(scm, made)),
         )
         files = {ref.path: ref for ref in (*self._sources(), *map(_note_ref, notes.items()))}
         stages = dvc_stages(
-            self.plan, self.record, files=files, taken=others, params="--dvc", exported=exported
-        )  # fmt: skip
+            self.plan,
+            self.record,
+            files=files,
+            taken=others,
+            # a stage that DVC runs takes its parameters from params.yaml
+            params="--dvc",
+            exported=exported,
+        )
         document, locked = merged_documents(
             stages, target=self.plan.target, own=own, own_lock=lock, artifacts={}
         )
         documents = [
-            Document(
-                path="dvc.yaml",
-                before=self._text("dvc.yaml"),
-                text=self._brought_to("dvc.yaml", document),
-            ),
-            Document(path="dvc.lock", before=self._text("dvc.lock"), text=dumps_yaml(locked)),
+            self._document("dvc.yaml", self._updated_text("dvc.yaml", document)),
+            # dvc.lock is written by programs only, and has no comments to keep
+            self._document("dvc.lock", dumps_yaml(locked)),
         ]
         if self.record.params:
-            text = self._brought_to(PARAMS_FILE, merged_params(params, self.plan, self.record))
-            documents.append(Document(path=PARAMS_FILE, before=self._text(PARAMS_FILE), text=text))
+            values = merged_params(params, self.plan, self.record)
+            documents.append(self._document(PARAMS_FILE, self._updated_text(PARAMS_FILE, values)))
         kept = [ref for path, ref in made.items() if path not in exported.committed]
         return Export(
             run=self.record.run,
             stages=tuple(stages.stages),
-            documents=(*documents, *self._ignoring(scm, [ref.path for ref in kept])),
+            documents=(*documents, *self._gitignores(scm, [ref.path for ref in kept])),
             notes=notes,
             outs=tuple(kept),
-            altered=tuple(path for path, ref in made.items() if not self._stands(ref)),
+            altered=tuple(self._altered_outs(made.values())),
         )
+
+    def _document(self, path: str, text: str) -> Document:
+        return Document(path=path, before=self._text(path), text=text)
+
+    def _committed_outs(self, scm: Any, paths: Iterable[str]) -> Iterator[str]:
+        """Yield the paths that git tracks; none where DVC was set up without git."""
+        if scm is None:
+            return
+        for path in paths:
+            if scm.is_tracked(self._place(path)):
+                yield path
 
     def _notes(self) -> dict[str, str]:
         """Return the notes that hold something.
 
         These are values for steps that come after, and metrics where there are any.
         """
-        waited_for = {giver for step in self.plan.steps for giver in givers_of(step)}
+        needed: set[str] = set()
+        for planned in self.plan.steps:
+            needed.update(needed_steps(planned))
+
         notes: dict[str, str] = {}
         for step in self.steps:
             values, metrics = note_paths(self.plan, step.name)
             texts = notes_of(self.plan, step)
-            notes |= {values: texts[values]} if step.name in waited_for else {}
-            notes |= {metrics: texts[metrics]} if texts[metrics] != "{}\n" else {}
+            if step.name in needed:
+                notes[values] = texts[values]
+            if texts[metrics] != "{}\n":
+                notes[metrics] = texts[metrics]
         return notes
 
     def _kinds(self, notes: Mapping[str, str]) -> dict[str, dict[str, str]]:
-        kinds = {}
+        """The kind that each of the notes has for DVC, by step and path."""
+        kinds: dict[str, dict[str, str]] = {}
         for step in self.steps:
-            paths = zip(note_paths(self.plan, step.name), ("outs", "metrics"), strict=True)
-            kinds[step.name] = {path: kind for path, kind in paths if path in notes}
+            values, metrics = note_paths(self.plan, step.name)
+            of_step = kinds.setdefault(step.name, {})
+            if values in notes:
+                of_step[values] = "outs"
+            if metrics in notes:
+                of_step[metrics] = "metrics"
         return kinds
 
     def _sources(self) -> Iterator[FileRef]:
@@ -226,16 +255,16 @@ class _Exporting:
         for path, digest in self.target.sources.items():
             if sources.get(path) != digest:
                 raise self._changed(path)
-        yield from (
-            self.index.fingerprint(root, path)
-            for path in {step.notebook for step in self.plan.steps}
-        )
-        used = [
-            part for step in self.steps for part in step.observed if part.kind in ("module", "file")
-        ]
-        for path, digest in {
-            part.label: part.digest for part in used if not os.path.isabs(part.label)
-        }.items():
+        for path in {step.notebook for step in self.plan.steps}:
+            yield self.index.fingerprint(root, path)
+
+        used = {}
+        for step in self.steps:
+            for part in step.observed:
+                # an absolute path is outside the project, and would hold on this machine only
+                if part.kind in ("module", "file") and not os.path.isabs(part.label):
+                    used[part.label] = part.digest
+        for path, digest in used.items():
             if not (root / path).is_file() or self.index.digest(root / path)[0] != digest:
                 raise self._changed(path)
             yield self.index.fingerprint(root, path)
@@ -257,13 +286,18 @@ class _Exporting:
                         hint="take it out of one of them: dvc remove does that for DVC's",
                     )
 
-    def _stands(self, ref: FileRef) -> bool:
-        try:
-            return self.index.fingerprint(self.project.root, ref.path).digest == ref.digest
-        except StepError:
-            return False
+    def _altered_outs(self, outs: Iterable[FileRef]) -> Iterator[str]:
+        """Yield the outs that are not in the workspace as the run made them."""
+        for ref in outs:
+            try:
+                present = self.index.fingerprint(self.project.root, ref.path).digest
+            except StepError:
+                # it is not there
+                present = None
+            if present != ref.digest:
+                yield ref.path
 
-    def _ignoring(self, scm: Any, paths: Iterable[str]) -> Iterator[Document]:
+    def _gitignores(self, scm: Any, paths: Iterable[str]) -> Iterator[Document]:
         """The .gitignore files that take up what DVC keeps, as `dvc add` would write them."""
         entries: dict[str, list[str]] = {}
         if scm is not None and _OURS.isdisjoint((self._text(".gitignore") or "").splitlines()):
@@ -278,10 +312,13 @@ class _Exporting:
                 entries.setdefault(posixpath.join(folder, ".gitignore"), []).append(f"/{escaped}")
         for path, names in sorted(entries.items()):
             before = self._text(path)
-            start = f"{before}\n" if before and not before.endswith("\n") else before or ""
-            yield Document(
-                path=path, before=before, text=start + "".join(f"{name}\n" for name in names)
-            )
+            text = before or ""
+            # the last line of a file may have no end
+            if text and not text.endswith("\n"):
+                text += "\n"
+            for name in names:
+                text += f"{name}\n"
+            yield Document(path=path, before=before, text=text)
 
     def _place(self, path: str) -> str:
         return os.fspath(self.project.root / path)
@@ -310,52 +347,62 @@ class _Exporting:
             raise UsageError("this is no mapping, as DVC has it", where=Location(path))
         return document
 
-    def _brought_to(self, path: str, wanted: Mapping[str, Any]) -> str:
+    def _updated_text(self, path: str, wanted: Mapping[str, Any]) -> str:
         """The file's text with another content; comments and order of what stays are kept."""
         from dvc.utils.serialize import dumps_yaml, parse_yaml_for_update
 
         text = self._text(path)
-        document = parse_yaml_for_update(text, path) if text is not None else {}
-        _bring(document, wanted)
+        document: Any = {}
+        if text is not None:
+            document = parse_yaml_for_update(text, path)
+        _update_mapping(document, wanted)
         return str(dumps_yaml(document))
 
 
-def _bring(document: Any, wanted: Mapping[str, Any]) -> None:
+def _update_mapping(document: Any, wanted: Mapping[str, Any]) -> None:
     """Make a mapping hold just this, with as few changes as possible."""
-    # a list, because the loop deletes from the mapping that it goes through
-    for key in [key for key in document if key not in wanted]:
+    for key in set(document).difference(wanted):
         del document[key]
     for key, value in wanted.items():
         if isinstance(value, dict) and isinstance(document.get(key), dict):
-            _bring(document[key], value)
+            _update_mapping(document[key], value)
         elif key not in document or document[key] != value:
             document[key] = value
 
 
 def _note_ref(note: tuple[str, str]) -> FileRef:
-    data = note[1].encode()
-    return FileRef(
-        path=note[0], digest=hashlib.md5(data, usedforsecurity=False).hexdigest(), bytes=len(data)
-    )
+    path, text = note
+    data = text.encode()
+    digest = hashlib.md5(data, usedforsecurity=False).hexdigest()
+    return FileRef(path=path, digest=digest, bytes=len(data))
 
 
 def _scm(project: Project) -> Any:
     """Git as DVC has it; None where DVC was set up without."""
-    from dvc.repo import Repo
     from dvc.scm import NoSCM
 
+    with _open_repo(project) as repo:
+        if isinstance(repo.scm, NoSCM):
+            return None
+        return repo.scm
+
+
+def _open_repo(project: Project) -> Any:
+    from dvc.repo import Repo
+
     folder = dvc_folder(project.root)
-    with Repo(str(folder.parent if folder else project.root)) as repo:
-        return None if isinstance(repo.scm, NoSCM) else repo.scm
+    top = project.root
+    if folder is not None:
+        # a project in a subfolder shares the repository of DVC above it
+        top = folder.parent
+    return Repo(str(top))
 
 
 @contextlib.contextmanager
 def _dvc_locked(project: Project) -> Iterator[None]:
     from dvc.lock import LockError
-    from dvc.repo import Repo
 
-    folder = dvc_folder(project.root)
-    with Repo(str(folder.parent if folder else project.root)) as repo:
+    with _open_repo(project) as repo:
         try:
             repo.lock.lock()
         except LockError as error:

@@ -103,27 +103,23 @@ def _stage(
     # DVC refuses a stage whose out is also one of its dependencies
     deps = sorted(set(_deps(plan, planned, step, files)) - set(planned.outs) - set(planned.metrics))
     known = {ref.path: ref for ref in (*step.deps, *step.outs)} | dict(files)
-    params = exported.params.get(planned.name, {}) if exported is not None else {}
-    stage = {
-        "deps": [literal(path) for path in deps],
+    params: Mapping[str, Any] = {}
+    committed: frozenset[str] = frozenset()
+    if exported is not None:
+        params = exported.params.get(planned.name, {})
+        committed = exported.committed
+
+    stage: dict[str, Any] = {
+        "deps": list(map(literal, deps)),
         "params": sorted(params),
-        **{
-            kind: [
-                _as_listed(path, committed=exported is not None and path in exported.committed)
-                for path in paths
-            ]
-            for kind, paths in outs.items()
-        },
     }
-    lock = {
-        "deps": [entry for path in deps if (entry := lock_entry(known.get(path)))],
-        "params": {PARAMS_FILE: dict(sorted(params.items()))} if params else {},
-        "outs": [
-            entry
-            for path in sorted(set().union(*outs.values()))
-            if (entry := lock_entry(known.get(path)))
-        ],
-    }
+    for kind, paths in outs.items():
+        stage[kind] = [_as_listed(path, committed=path in committed) for path in paths]
+
+    lock: dict[str, Any] = {"deps": _lock_entries(deps, known)}
+    if params:
+        lock["params"] = {PARAMS_FILE: dict(sorted(params.items()))}
+    lock["outs"] = _lock_entries(sorted(set().union(*outs.values())), known)
     return without_empty(stage), without_empty(lock)
 
 
@@ -134,38 +130,48 @@ def _deps(
 
     For data that DVC tracks, it is the data itself that is named, not the `.dvc` file.
     """
-    yield from (path for path in planned.deps if not path.endswith(".dvc"))
-    yield from (ref.path for ref in step.deps if not ref.path.endswith(".dvc"))
-    used = [part.label for part in step.observed if part.kind in ("module", "file")]
-    notes = [note_paths(plan, giver)[0] for giver in givers_of(planned)]
-    yield from (path for path in (planned.notebook, *used, *notes) if path in files)
+    for path in (*planned.deps, *(ref.path for ref in step.deps)):
+        if not path.endswith(".dvc"):
+            yield path
+
+    candidates = [planned.notebook]
+    for part in step.observed:
+        if part.kind in ("module", "file"):
+            candidates.append(part.label)
+    for needed in needed_steps(planned):
+        values, _ = note_paths(plan, needed)
+        candidates.append(values)
+    # what `files` leaves out has no digest, and DVC would ask for a file that nobody makes
+    yield from filter(files.__contains__, candidates)
 
 
-def givers_of(step: PlannedStep) -> tuple[str, ...]:
+def needed_steps(step: PlannedStep) -> tuple[str, ...]:
     """The steps that it waits for or takes values or metrics from."""
-    metrics = re.findall(r"\$\{([\w/-]+):", json.dumps(dict(step.params or {}), default=str))
-    return tuple(
-        dict.fromkeys(
-            [*step.after, *(giver for take in step.takes for giver in take.givers), *metrics]
-        )
-    )
+    names = list(step.after)
+    for take in step.takes:
+        names += take.givers
+    params = json.dumps(dict(step.params or {}), default=str)
+    names += re.findall(r"\$\{([\w/-]+):", params)
+    return tuple(dict.fromkeys(names))
 
 
 def _outs(planned: PlannedStep, exported: Exported | None) -> dict[str, list[str]]:
     """What the step makes, by the kind that it has for DVC."""
-    outs = [path for path in dict.fromkeys(planned.outs) if path not in planned.metrics]
-    noted = exported.notes.get(planned.name, {}) if exported is not None else {}
-    return {
-        "outs": [
-            *(path for path in outs if not is_plot(path)),
-            *(path for path, kind in noted.items() if kind == "outs"),
-        ],
-        "metrics": [
-            *dict.fromkeys(planned.metrics),
-            *(path for path, kind in noted.items() if kind == "metrics"),
-        ],
-        "plots": [path for path in outs if is_plot(path)],
-    }
+    outs: dict[str, list[str]] = {kind: [] for kind in OUT_KINDS}
+    outs["metrics"] += dict.fromkeys(planned.metrics)
+    for path in dict.fromkeys(planned.outs):
+        # DVC refuses an out that stands under two kinds
+        if path in planned.metrics:
+            continue
+        if is_plot(path):
+            outs["plots"].append(path)
+        else:
+            outs["outs"].append(path)
+
+    if exported is not None:
+        for path, kind in exported.notes.get(planned.name, {}).items():
+            outs[kind].append(path)
+    return outs
 
 
 def is_plot(path: str) -> bool:
@@ -189,20 +195,25 @@ def notes_of(plan: Plan, step: StepRecord) -> dict[str, str]:
     metrics leave out those that the step wrote into a file itself.
     """
     values, metrics = note_paths(plan, step.name)
-    asked = {name for other in plan.steps for name in references_to(step.name, other)}
-    handed = {ref.name: ref.object for ref in step.gives}
-    found = {metric.name: metric.value for metric in step.metrics}
-    found |= {scrap.name: scrap.data for scrap in step.scraps}
-    own = {m.name: m.value for m in step.metrics if m.source not in plan.step(step.name).metrics}
-    return {
-        values: _json(
-            {
-                "values": handed,
-                "metrics": {name: found[name] for name in sorted(asked & found.keys())},
-            }
-        ),
-        metrics: _json(own),
+    own_files = plan.step(step.name).metrics
+    found: dict[str, Any] = {}
+    own = {}
+    for metric in step.metrics:
+        found[metric.name] = metric.value
+        # DVC would find a metric of such a file twice
+        if metric.source not in own_files:
+            own[metric.name] = metric.value
+    for scrap in step.scraps:
+        found[scrap.name] = scrap.data
+
+    referenced: set[str] = set()
+    for other in plan.steps:
+        referenced |= references_to(step.name, other)
+    handed = {
+        "values": {ref.name: ref.object for ref in step.gives},
+        "metrics": {name: found[name] for name in referenced & found.keys()},
     }
+    return {values: _json(handed), metrics: _json(own)}
 
 
 def references_to(giver: str, step: PlannedStep) -> set[str]:
@@ -231,35 +242,44 @@ def stage_names(steps: Iterable[str], taken: Iterable[str] = ()) -> dict[str, st
     names = {}
     for step in steps:
         plain = _NOT_IN_STAGE_NAMES.sub("-", step)
-        numbered = (f"{plain}-{number}" for number in range(2, len(used) + 3))
-        names[step] = (
-            plain if plain not in used else next(name for name in numbered if name not in used)
-        )
-        used.add(names[step])
+        name = plain
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{plain}-{number}"
+        names[step] = name
+        used.add(name)
     return names
 
 
 def stage_command(plan: Plan, step: PlannedStep, params: str = "") -> str:
     """The command line that runs just this step."""
-    return " ".join(
-        [
-            "nbci run",
-            shlex.quote(plan.target),
-            "--only",
-            shlex.quote(step.name),
-            *([params] if params else []),
-        ]
-    )
+    command = f"nbci run {shlex.quote(plan.target)} --only {shlex.quote(step.name)}"
+    if params:
+        command += f" {params}"
+    return command
 
 
 def given_params(params: Iterable[ParameterValue]) -> str:
     """Return the options that repeat parameters given from outside the project's files."""
     outside = ("-p", "-f ", "environment ", PARAMS_FILE)
-    return " ".join(
-        f"-p {shlex.quote(f'{param.name}={_written(param.value)}')}"
-        for param in params
-        if param.source.startswith(outside)
-    )
+    options = []
+    for param in params:
+        # the rest stands in the notebook or the pipeline file, which the stage depends on
+        if param.source.startswith(outside):
+            assignment = f"{param.name}={_assigned_text(param.value)}"
+            options.append(f"-p {shlex.quote(assignment)}")
+    return " ".join(options)
+
+
+def _lock_entries(paths: Iterable[str], known: Mapping[str, FileRef]) -> list[dict[str, Any]]:
+    """The entries of those of the paths that have one."""
+    entries = []
+    for path in paths:
+        entry = lock_entry(known.get(path))
+        if entry is not None:
+            entries.append(entry)
+    return entries
 
 
 def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
@@ -268,12 +288,16 @@ def lock_entry(ref: FileRef | None) -> dict[str, Any] | None:
     if ref is None or not _MD5.fullmatch(ref.digest):
         return None
     entry: dict[str, Any] = {"path": ref.path, "hash": "md5", "md5": ref.digest, "size": ref.bytes}
-    return entry | ({"nfiles": ref.files} if ref.digest.endswith(".dir") else {})
+    if ref.digest.endswith(".dir"):
+        entry["nfiles"] = ref.files
+    return entry
 
 
 def _as_listed(path: str, *, committed: bool) -> str | dict[str, Any]:
     # git has the file already; with a cache, DVC would refuse an out that git tracks
-    return {literal(path): {"cache": False}} if committed else literal(path)
+    if committed:
+        return {literal(path): {"cache": False}}
+    return literal(path)
 
 
 def literal(text: str) -> str:
@@ -286,9 +310,12 @@ def _json(data: Mapping[str, Any]) -> str:
 
 
 def without_empty(stage: dict[str, Any]) -> dict[str, Any]:
-    """Without the keys that have nothing to say."""
+    """The stage without its empty keys."""
     return {key: value for key, value in stage.items() if value}
 
 
-def _written(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def _assigned_text(value: Any) -> str:
+    """The value as `-p NAME=VALUE` takes it: a text as it is, all else as JSON."""
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)

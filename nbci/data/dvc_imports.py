@@ -38,7 +38,9 @@ def seen_in(text: str) -> dict[str, str]:
         found = json.loads(text or "{}")
     except ValueError:
         return {}
-    return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
+    if not isinstance(found, dict):
+        return {}
+    return {str(key): str(value) for key, value in found.items()}
 
 
 def poll(project: Project, paths: Iterable[str], seen: Mapping[str, str]) -> Polled:
@@ -75,9 +77,7 @@ def _import_files(root: Path, paths: Iterable[str]) -> Iterator[str]:
     """The `.dvc` files that stand for a dependency and that an import wrote."""
     import yaml
 
-    for path in dict.fromkeys(
-        path if path.endswith(SUFFIX) else f"{path.rstrip('/')}{SUFFIX}" for path in paths
-    ):
+    for path in dict.fromkeys(map(_tracking_name, paths)):
         if not (root / path).is_file():
             continue
         try:
@@ -88,6 +88,13 @@ def _import_files(root: Path, paths: Iterable[str]) -> Iterator[str]:
             ) from error
         if isinstance(document, dict) and document.get("deps"):
             yield path
+
+
+def _tracking_name(path: str) -> str:
+    """The `.dvc` file that a dependency is or that would stand beside it."""
+    if path.endswith(SUFFIX):
+        return path
+    return f"{path.rstrip('/')}{SUFFIX}"
 
 
 def _states(stage: Any) -> tuple[str, str]:

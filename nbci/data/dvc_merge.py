@@ -39,21 +39,25 @@ def merged_documents(
     document["stages"] = {**others, **stages.stages}
     if artifacts or document.get("artifacts"):
         document["artifacts"] = {**(document.get("artifacts") or {}), **artifacts}
+
     lock = dict(own_lock or {})
     lock["schema"] = LOCK_SCHEMA
-    kept = {name: entry for name, entry in (lock.get("stages") or {}).items() if name not in before}
-    lock["stages"] = {**kept, **stages.locked}
+    locked = dict(lock.get("stages") or {})
+    for name in before:
+        locked.pop(name, None)
+    lock["stages"] = {**locked, **stages.locked}
     return document, lock
 
 
 def own_stages(own: Mapping[str, Any] | None, target: str) -> dict[str, Mapping[str, Any]]:
     """The stages of a dvc.yaml that nbci did not write for this target."""
     stages = (own or {}).get("stages") or {}
-    return {
-        name: stage
-        for name, stage in stages.items()
-        if isinstance(stage, dict) and not _is_ours(stage, target)
-    }
+    return {name: stage for name, stage in stages.items() if _is_of_others(stage, target)}
+
+
+def _is_of_others(stage: Any, target: str) -> bool:
+    # what is no mapping is no stage: DVC would refuse the whole file
+    return isinstance(stage, dict) and not _is_ours(stage, target)
 
 
 def _is_ours(stage: Mapping[str, Any], target: str) -> bool:
@@ -67,10 +71,18 @@ def outs_of(stage: Mapping[str, Any]) -> list[str]:
 
     Paths with `${...}` in them are left out, since their values are not known here.
     """
-    listed = [item for key in OUT_KINDS for item in stage.get(key) or ()]
-    paths = [path_of(item) for item in listed]
+    # the paths of a stage are relative to its `wdir`, that to dvc.yaml
     folder = str(stage.get("wdir") or ".").strip("/")
-    return [path if folder == "." else f"{folder}/{path}" for path in paths if "${" not in path]
+    paths = []
+    for kind in OUT_KINDS:
+        for item in stage.get(kind) or ():
+            path = path_of(item)
+            if "${" in path:
+                continue
+            if folder != ".":
+                path = f"{folder}/{path}"
+            paths.append(path)
+    return paths
 
 
 def owned_outs(
@@ -83,17 +95,18 @@ def owned_outs(
 
     `read` reads the `.dvc` files beside what was `made`.
     """
-    digests = {
-        entry["path"]: str(entry.get("md5"))
-        for name, stage in ((lock or {}).get("stages") or {}).items()
-        if name in others
-        for entry in (stage or {}).get("outs") or ()
-    }
-    owned = {
-        path: Owned(by=f"stage {name} of dvc.yaml", digest=digests.get(path))
-        for name, stage in others.items()
-        for path in outs_of(stage)
-    }
+    digests = {}
+    for name, stage in ((lock or {}).get("stages") or {}).items():
+        if name not in others:
+            continue
+        for entry in (stage or {}).get("outs") or ():
+            digests[entry["path"]] = str(entry.get("md5"))
+
+    owned = {}
+    for name, stage in others.items():
+        for path in outs_of(stage):
+            owned[path] = Owned(by=f"stage {name} of dvc.yaml", digest=digests.get(path))
+
     for path in made:
         for out in (read(f"{path}.dvc") or {}).get("outs") or ():
             # a .dvc file names its data relative to itself
@@ -104,21 +117,27 @@ def owned_outs(
 
 def without_outs(stages: DvcStages, paths: set[str]) -> DvcStages:
     """The stages without these outs, which others make."""
+    return DvcStages(
+        stages=_without_outs(stages.stages, paths), locked=_without_outs(stages.locked, paths)
+    )
 
-    def rest(key: str, listed: Any) -> Any:
-        return (
-            [item for item in listed if path_of(item) not in paths] if key in OUT_KINDS else listed
-        )
 
-    def cut(found: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-        return {
-            name: without_empty({key: rest(key, value) for key, value in stage.items()})
-            for name, stage in found.items()
-        }
-
-    return DvcStages(stages=cut(stages.stages), locked=cut(stages.locked))
+def _without_outs(
+    stages: Mapping[str, Mapping[str, Any]], paths: set[str]
+) -> dict[str, dict[str, Any]]:
+    remaining = {}
+    for name, stage in stages.items():
+        fields = dict(stage)
+        for kind in OUT_KINDS:
+            if kind in fields:
+                fields[kind] = [item for item in fields[kind] if path_of(item) not in paths]
+        remaining[name] = without_empty(fields)
+    return remaining
 
 
 def path_of(item: str | Mapping[str, Any]) -> str:
     """The path of an out as dvc.yaml or dvc.lock has it, with settings or without."""
-    return item if isinstance(item, str) else str(item.get("path") or next(iter(item)))
+    if isinstance(item, str):
+        return item
+    # dvc.lock has {"path": PATH, ...}, dvc.yaml {PATH: {"cache": false}}
+    return str(item.get("path") or next(iter(item)))

@@ -26,19 +26,21 @@ def assigned_in_section(pipeline: str, text: str) -> tuple[Assignment, ...]:
     """Return the assignments of the pipeline's section of params.yaml; none without a section."""
     document = read_yaml(text, PARAMS_FILE)
     section = section_of(pipeline)
-    values = document.data.get(section) if isinstance(document.data, dict) else None
+    values = None
+    # an empty file is no mapping
+    if isinstance(document.data, dict):
+        values = document.data.get(section)
     if values is None:
         return ()
     if not isinstance(values, dict):
         raise UsageError(
             f"{section} is no mapping of names to values", where=document.where((section,))
         )
-    return tuple(
-        Assignment(
-            name=str(name), value=value, source=PARAMS_FILE, where=document.where((section, name), key=True)
-        )
-        for name, value in values.items()
-    )  # fmt: skip
+    assignments = []
+    for name, value in values.items():
+        where = document.where((section, name), key=True)
+        assignments.append(Assignment(name=str(name), value=value, source=PARAMS_FILE, where=where))
+    return tuple(assignments)
 
 
 def section_values(record: RunRecord) -> dict[str, Any]:
@@ -61,11 +63,17 @@ def params_by_step(pipeline: Pipeline, plan: Plan, record: RunRecord) -> dict[st
         step = steps.get(planned.name)
         if step is not None and step.params is not None:
             named = set(_named_by(step, named))
-        used = {name: value for name, value in values.items() if name in named}
-        if any("." in name for name in used):  # DVC takes dots for levels
-            found[planned.name] = {section: values}
-        else:
-            found[planned.name] = {f"{section}.{name}": value for name, value in used.items()}
+
+        keys: dict[str, Any] = {}
+        for name, value in values.items():
+            if name not in named:
+                continue
+            # DVC takes dots for levels, so that it could not find such a name alone
+            if "." in name:
+                keys = {section: values}
+                break
+            keys[f"{section}.{name}"] = value
+        found[planned.name] = keys
     return found
 
 
@@ -78,12 +86,22 @@ def _named_by(step: Step, own: set[str]) -> Iterator[str]:
     handed = {name: text for name, text in (step.params or {}).items() if name in own}
     settings = [*step.deps, *step.outs, *step.metrics, step.agent, step.environment, step.container]
     for value in (handed, settings, dict(step.env or {})):
-        yield from (found.parameter for found in references(value) if found.parameter)
-    for part in parts(parse(step.when)) if step.when else ():
+        yield from _referenced_params(value)
+    if not step.when:
+        return
+    for part in parts(parse(step.when)):
         if isinstance(part, Name):
             yield part.name
         elif isinstance(part, Constant):
-            yield from (found.parameter for found in references(part.value) if found.parameter)
+            yield from _referenced_params(part.value)
+
+
+def _referenced_params(value: Any) -> Iterator[str]:
+    """Yield the parameters that `${...}` in the value name."""
+    for found in references(value):
+        # the others name metrics of steps, and values of the matrix
+        if found.parameter:
+            yield found.parameter
 
 
 def merged_params(own: Mapping[str, Any] | None, plan: Plan, record: RunRecord) -> dict[str, Any]:

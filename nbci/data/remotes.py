@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -61,7 +62,7 @@ class Remote(Struct, frozen=True):
             # a listing of a large remote takes longer than a few single questions
             if self.fs.protocol == "local" or len(wanted) <= _FEW:
                 found = self.fs.exists([self._object(folder, name) for name in wanted])
-                return {name for name, there in zip(wanted, found, strict=True) if there}
+                return set(itertools.compress(wanted, found))
             from dvc_objects.db import ObjectDB
 
             return set(ObjectDB(self.fs, self.place(*folder.split("/"))).oids_exist(wanted))
@@ -72,8 +73,10 @@ class Remote(Struct, frozen=True):
         The listing of a folder is sent last, so that wherever a listing is, its files are as well.
         """
         for are_listings in (False, True):
-            part = {str(path): self._object(folder, name) for name, path in files.items()
-                    if name.endswith(_LISTING) is are_listings}  # fmt: skip
+            part = {}
+            for name, path in files.items():
+                if name.endswith(_LISTING) is are_listings:
+                    part[str(path)] = self._object(folder, name)
             self._copy(part, "write to", upload=True)
 
     def altered(self, folder: str, names: Iterable[str]) -> set[str]:
@@ -81,11 +84,12 @@ class Remote(Struct, frozen=True):
         wanted = sorted(set(names))
         with self._remote_errors("read from"), ThreadPoolExecutor(max_workers=self.fs.jobs) as pool:
             digests = pool.map(lambda name: self._md5(folder, name), wanted)
-            return {
-                name
-                for name, found in zip(wanted, digests, strict=True)
-                if found != name.removesuffix(_LISTING)
-            }
+            found = set()
+            for name, digest in zip(wanted, digests, strict=True):
+                # a listing is named by the MD5 of its text, too, and ends with `.dir`
+                if digest != name.removesuffix(_LISTING):
+                    found.add(name)
+            return found
 
     def address(self, folder: str, name: str) -> str:
         """Where the object lies, for people."""
@@ -93,10 +97,13 @@ class Remote(Struct, frozen=True):
 
     def take(self, folder: str, files: Mapping[str, Path]) -> list[str]:
         """Copy objects to these places; return the names of those that the remote lacks."""
-        for path in files.values():
+        addresses = {}
+        wanted = {}
+        for name, path in files.items():
             path.parent.mkdir(parents=True, exist_ok=True)
-        addresses = {self._object(folder, name): name for name in files}
-        wanted = {address: str(files[name]) for address, name in addresses.items()}
+            address = self._object(folder, name)
+            addresses[address] = name
+            wanted[address] = str(path)
         gone = self._copy(wanted, "read from", upload=False)
         return [addresses[address] for address in gone]
 
@@ -109,12 +116,10 @@ class Remote(Struct, frozen=True):
             else:
                 self.fs.fs.invalidate_cache()
             try:
-                return sorted(
-                    self.fs.name(path)
-                    for path in self.fs.ls(self.place(*folder.split("/")), detail=False)
-                )
+                paths = self.fs.ls(self.place(*folder.split("/")), detail=False)
             except FileNotFoundError:
                 return []
+            return sorted(map(self.fs.name, paths))
 
     def send_file(self, path: Path, place: str) -> None:
         """Copy one file to the remote, at the given place."""
@@ -155,11 +160,18 @@ class Remote(Struct, frozen=True):
             from dvc_objects.fs import generic
             from dvc_objects.fs.local import localfs
 
-            here, there = (localfs, self.fs) if upload else (self.fs, localfs)
+            source_fs, target_fs = self.fs, localfs
+            if upload:
+                source_fs, target_fs = localfs, self.fs
             jobs = min(self.fs.jobs, len(files))
             try:
                 generic.copy(
-                    here, list(files), there, list(files.values()), batch_size=jobs, on_error=note
+                    source_fs,
+                    list(files),
+                    target_fs,
+                    list(files.values()),
+                    batch_size=jobs,
+                    on_error=note,
                 )
             except FileNotFoundError:
                 # For a single file, generic.copy also raises for the copy that was not made.
@@ -221,7 +233,10 @@ def open_remote(project: Project, named: str) -> Remote:
     from dvc_objects.fs.errors import RemoteMissingDepsError
 
     folder = dvc_folder(project.root)
-    config = dvc_config(folder) if folder is not None else Config()
+    # without a repository, a URL still has the settings of the user and the system
+    config = Config()
+    if folder is not None:
+        config = dvc_config(folder)
     remotes = config["remote"]
     # DVC keeps the names of remotes in lower case
     if named.lower() in remotes:

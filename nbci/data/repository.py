@@ -85,15 +85,20 @@ def project_cache(project: Project, environ: Mapping[str, str]) -> Cache:
         return user_cache(environ, objects)
     # without the objects of DVC, which a fork may read but not write
     trusted = user_cache(environ)
-    return Cache(
-        trusted.root / prefix, others=(trusted.own, *([objects] if objects is not None else []))
-    )
+    others = [trusted.own]
+    if objects is not None:
+        others.append(objects)
+    return Cache(trusted.root / prefix, others=tuple(others))
 
 
 def prefix_of(project: Project, environ: Mapping[str, str]) -> str | None:
     """Return the prefix under which a fork's build keeps things; None in a trusted build."""
     change = change_of(environ)
-    return project.prefix or (change.prefix if change is not None else None)
+    if project.prefix:
+        return project.prefix
+    if change is None:
+        return None
+    return change.prefix
 
 
 def carried_cache(project: Project, folder: Path) -> Cache:
@@ -102,7 +107,9 @@ def carried_cache(project: Project, folder: Path) -> Cache:
     What DVC's cache has on this machine is taken from there.
     """
     objects = dvc_objects(project)
-    return Cache(folder, others=(objects,) if objects is not None else ())
+    if objects is None:
+        return Cache(folder)
+    return Cache(folder, others=(objects,))
 
 
 def dvc_objects(project: Project) -> Objects | None:
@@ -131,14 +138,19 @@ def _settings(config: Any, folder: Path) -> DataSettings:
     cache = config["cache"]
     # `cache.local` names a remote whose URL is the folder of the cache
     named = cache.get("local")
-    place = config["remote"].get(named, {}).get("url") if named else cache.get("dir")
+    place = cache.get("dir")
+    if named:
+        place = config["remote"].get(named, {}).get("url")
+    folder_of_cache = str(folder / "cache")
+    if place:
+        folder_of_cache = os.path.abspath(os.path.expanduser(str(place)))
     links = tuple(cache.get("type") or _DEFAULT_LINKS)
-    unknown = [link for link in links if link not in LINKS]
-    if unknown:
-        where = Location(str(folder / "config"))
-        raise UsageError(f"cache.type: there is no way of linking {unknown[0]!r}", where=where)
+    for link in links:
+        if link not in LINKS:
+            where = Location(str(folder / "config"))
+            raise UsageError(f"cache.type: there is no way of linking {link!r}", where=where)
     return DataSettings(
-        cache=os.path.abspath(os.path.expanduser(str(place))) if place else str(folder / "cache"),
+        cache=folder_of_cache,
         links=links,
         shared=bool(cache.get("shared")),
         remote=config["core"].get("remote"),

@@ -53,7 +53,9 @@ class Sharing:
     @property
     def shown(self) -> str:
         """Where it writes to, for people."""
-        return self.target.shown if self.target is not None else "nowhere"
+        if self.target is None:
+            return "nowhere"
+        return self.target.shown
 
     def take_results(self, key: str) -> None:
         """Take the results of steps with this key from the remotes into the cache, once."""
@@ -69,16 +71,19 @@ class Sharing:
     def offers(self, folder: str, names: Iterable[str]) -> bool:
         """Return whether the remotes have all of the objects, none of them known to be altered."""
         missing = set(names)
+        if self.trouble is not None:
+            return not missing
         try:
-            for remote in self.remotes if self.trouble is None else ():
-                missing -= {
-                    name
-                    for name in remote.present(folder, missing)
-                    if not self._bad(folder, name).exists()
-                }
+            for remote in self.remotes:
+                missing -= self._present_and_good(remote, folder, missing)
         except InfrastructureError as error:
             self.trouble = error
         return not missing
+
+    def _present_and_good(self, remote: Remote, folder: str, names: Iterable[str]) -> set[str]:
+        """Those of the objects that the remote has and that were not found altered there."""
+        there = remote.present(folder, names)
+        return {name for name in there if not self._altered_mark(folder, name).exists()}
 
     def take_values(self, names: Iterable[str]) -> list[str]:
         """Take values into the cache; return the names of those found nowhere.
@@ -115,10 +120,9 @@ class Sharing:
                 raise IntegrityError(
                     "it is not kept whole on this machine", where=Location(ref.path)
                 )
-            files |= {
-                name: artifacts.objects.path(name)
-                for name in (artifacts.listing(ref.digest) or {}).values()
-            }
+            # only a folder has a listing
+            for name in (artifacts.listing(ref.digest) or {}).values():
+                files[name] = artifacts.objects.path(name)
             files[ref.digest] = artifacts.objects.path(ref.digest)
         values = {ref.object: self.cache.value_path(ref.object) for ref in record.gives}
         notebook = self.cache.notebook_digest(record)
@@ -134,14 +138,13 @@ class Sharing:
         if record.key is not None:
             self.take_results(record.key)
         before = self.taken
-        values = [ref.object for ref in record.gives]
+        wanted = [ref.object for ref in record.gives]
+        # the executed notebook lies among the values
         notebook = self.cache.notebook_digest(record)
-        wanted = [
-            name
-            for name in (*values, notebook)
-            if name and not self.cache.value_path(name).is_file()
-        ]
-        gone = self.take_values(wanted)
+        if notebook:
+            wanted.append(notebook)
+        missing = [name for name in wanted if not self.cache.value_path(name).is_file()]
+        gone = self.take_values(missing)
         for ref in record.outs:
             gone += self.cache.artifacts_of(record).lacking(ref.digest)
         return self.taken - before, gone
@@ -172,29 +175,33 @@ class Sharing:
     ) -> list[str]:
         if self.trouble is not None:
             raise self.trouble
-        missing = [checked_name(name) for name in dict.fromkeys(names)]
+        missing = list(map(checked_name, dict.fromkeys(names)))
         altered: list[str] = []
         # a folder for each call, in the cache, from where a value is renamed to its place
         incoming = self.cache.root / "incoming" / f"{os.getpid()}-{next(_numbers)}"
         try:
             for remote in self.remotes:
                 there = remote.present(folder, missing)
-                there -= set(remote.take(folder, {name: incoming / name for name in there}))
+                places = {name: incoming / name for name in there}
+                # another machine may have cleaned the remote between the two questions
+                there -= set(remote.take(folder, places))
                 for name in there:
-                    if not _is_what_it_says(folder, name, incoming / name):
+                    if not _has_content_of_name(folder, name, places[name]):
                         # remembered on disk, so that later processes do not ask for it again
-                        write_atomic(self._bad(folder, name), "")
+                        write_atomic(self._altered_mark(folder, name), "")
                         altered.append(remote.address(folder, name))
                         continue
                     with disk_errors(incoming):
-                        keep(name, incoming / name)
-                    self._bad(folder, name).unlink(missing_ok=True)
+                        keep(name, places[name])
+                    self._altered_mark(folder, name).unlink(missing_ok=True)
                     self.taken += 1
                 missing = [name for name in missing if name not in there]
         finally:
             shutil.rmtree(incoming, ignore_errors=True)
         if altered:
-            others = f", and {len(altered) - 1} more" if len(altered) > 1 else ""
+            others = ""
+            if len(altered) > 1:
+                others = f", and {len(altered) - 1} more"
             raise IntegrityError(
                 f"this object of the remote is not what its name says{others}",
                 where=Location(altered[0]),
@@ -204,13 +211,13 @@ class Sharing:
 
     def _send(self, remote: Remote, folder: str, files: Mapping[str, Path]) -> int:
         wanted = {name: path for name, path in files.items() if path.is_file()}
-        there = {
-            name for name in remote.present(folder, wanted) if not self._bad(folder, name).exists()
-        }
-        missing = {name: path for name, path in wanted.items() if name not in there}
+        there = self._present_and_good(remote, folder, wanted)
+        missing = dict(wanted)
+        for name in there:
+            del missing[name]
         remote.send(folder, missing)
         for name in missing:
-            self._bad(folder, name).unlink(missing_ok=True)
+            self._altered_mark(folder, name).unlink(missing_ok=True)
         return len(missing)
 
     def _send_result(self, remote: Remote, record: StepRecord) -> None:
@@ -228,7 +235,7 @@ class Sharing:
         # last: another machine that sees the result finds the file beside it
         remote.send_file(entry, f"{folder}/{entry.name}")
 
-    def _bad(self, folder: str, name: str) -> Path:
+    def _altered_mark(self, folder: str, name: str) -> Path:
         """Return the mark of an object that was found altered on the remote.
 
         A marked object is not asked for, and sending it again replaces the one on the remote.
@@ -236,9 +243,12 @@ class Sharing:
         return self.cache.root / "altered" / folder.replace("/", "-") / name
 
 
-def _is_what_it_says(folder: str, name: str, file: Path) -> bool:
+def _has_content_of_name(folder: str, name: str, file: Path) -> bool:
     # artifacts are named as DVC names them, values by the digest of nbci
-    digest = md5_of(file) if folder == ARTIFACTS else file_digest(file)[0]
+    if folder == ARTIFACTS:
+        digest = md5_of(file)
+    else:
+        digest, _ = file_digest(file)
     return digest == name.partition(".")[0]
 
 
@@ -254,16 +264,22 @@ def share(
     that it takes must be there for other machines, too.
     """
     prefix = prefix_of(project, environ)
-    team = open_remote(project, project.remote) if project.remote is not None else None
-    target, remotes = team, (team,) if team is not None else ()
+    target = None
+    if project.remote is not None:
+        target = open_remote(project, project.remote)
+    remotes: list[Remote] = []
+    if target is not None:
+        remotes.append(target)
+
     # what a fork sends must not reach trusted builds, which read without the prefix
     if prefix is not None:
-        target = team.under(prefix) if team is not None else None
-        own = (target,) if target is not None else ()
-        here = () if travels else (open_folder(user_cache(environ).root),)
-        remotes = (*own, *remotes, *here)
+        if target is not None:
+            target = target.under(prefix)
+            remotes.insert(0, target)
+        if not travels:
+            remotes.append(open_folder(user_cache(environ).root))
     if not remotes:
         return None
-    sharing = Sharing(cache, remotes, target)
+    sharing = Sharing(cache, tuple(remotes), target)
     cache.share(sharing)
     return sharing

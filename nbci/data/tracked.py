@@ -20,7 +20,9 @@ def tracking_file(root: Path, path: str) -> str | None:
         return path
     beside = f"{path.rstrip('/')}{SUFFIX}"
     # lexists: a dangling link counts as data that is there
-    return beside if not os.path.lexists(root / path) and (root / beside).is_file() else None
+    if os.path.lexists(root / path) or not (root / beside).is_file():
+        return None
+    return beside
 
 
 def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
@@ -34,17 +36,24 @@ def tracked(root: Path, path: str) -> tuple[FileRef, ...]:
         document = yaml.load((root / path).read_bytes(), Loader=loader)  # noqa: S506 - both are safe
     except (OSError, yaml.YAMLError) as error:
         raise UsageError(f"this .dvc file cannot be read: {error}", where=where) from error
-    outs = document.get("outs") if isinstance(document, dict) else None
-    if not isinstance(outs, list) or not all(
-        isinstance(out, dict) and isinstance(out.get("path"), str) for out in outs
-    ):
+    outs = None
+    if isinstance(document, dict):
+        outs = document.get("outs")
+    if not isinstance(outs, list) or not all(map(_has_path, outs)):
         raise UsageError(
             "this .dvc file tracks nothing", where=where, hint="dvc add DATA makes one"
         )
+    # a .dvc file names its data relative to its `wdir`, which is relative to the file
     folder = os.path.join(os.path.dirname(path), str(document.get("wdir") or "."))
-    return tuple(
-        _ref(os.path.normpath(os.path.join(folder, str(out["path"]))), out, where) for out in outs
-    )
+    refs = []
+    for out in outs:
+        data = os.path.normpath(os.path.join(folder, str(out["path"])))
+        refs.append(_ref(data, out, where))
+    return tuple(refs)
+
+
+def _has_path(out: Any) -> bool:
+    return isinstance(out, dict) and isinstance(out.get("path"), str)
 
 
 def _ref(path: str, out: dict[str, Any], where: Location) -> FileRef:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from nbci.promotion.commit import message_of, write_tag
 from nbci.registry.events import precedence
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from nbci.promotion.publish import NewTag
     from nbci.records.manifest import Promoter
     from nbci.registry.events import ModelState
+
+_StageAction = Literal["assign", "unassign"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,46 +42,37 @@ class NewEvent:
                 return f"Take {model} {self.version} out of {stage}"
 
 
-def registering(state: ModelState, version: str, commit: str) -> list[NewEvent]:
+def registration_events(state: ModelState, version: str, commit: str) -> list[NewEvent]:
     """The event of a new version."""
-    return [
-        NewEvent(
-            tag=TagName(action="register", model=state.model, version=version),
-            commit=commit,
-            version=version,
-        )
-    ]
+    tag = TagName(action="register", model=state.model, version=version)
+    return [NewEvent(tag=tag, commit=commit, version=version)]
 
 
-def assigning(state: ModelState, version: str, commit: str, stage: str) -> list[NewEvent]:
+def assignment_events(state: ModelState, version: str, commit: str, stage: str) -> list[NewEvent]:
     """Return the events that put a version into a stage.
 
     Higher versions in the stage are taken out: GTO orders by version as well as by time, and both
     orders must give the same result.
     """
-    there = state.stages[stage].assigned if stage in state.stages else ()
-    higher = [
-        (event.version, event.commit)
-        for event in there
-        if event.version and precedence(event.version) > precedence(version)
-    ]
-    return _numbered(
-        state,
-        stage,
+    wanted: list[tuple[_StageAction, str, str]] = []
+    if stage in state.stages:
         # taken out first: events of a stage count in the order of their numbers
-        [*(("unassign", *old) for old in reversed(higher)), ("assign", version, commit)],
-    )
+        for event in reversed(state.stages[stage].assigned):
+            if event.version and precedence(event.version) > precedence(version):
+                wanted.append(("unassign", event.version, event.commit))
+    wanted.append(("assign", version, commit))
+    return _number_events(state, stage, wanted)
 
 
-def emptying(state: ModelState, stage: str) -> list[NewEvent]:
+def removal_events(state: ModelState, stage: str) -> list[NewEvent]:
     """Return the events that take every version out of a stage.
 
     Otherwise the version that was in the stage before would be in it again.
     """
-    there = reversed(state.stages[stage].assigned)
-    return _numbered(
-        state, stage, [("unassign", event.version or "", event.commit) for event in there]
-    )
+    wanted: list[tuple[_StageAction, str, str]] = []
+    for event in reversed(state.stages[stage].assigned):
+        wanted.append(("unassign", event.version or "", event.commit))
+    return _number_events(state, stage, wanted)
 
 
 def write_events(
@@ -98,17 +91,12 @@ def write_events(
     """
     # the clock of the machine that wrote the last event may be ahead of this one
     start = max(int(time.time()), state.last_seconds + 1)
-    return [
-        write_tag(
-            git,
-            event.tag,
-            event.commit,
-            message_of(event.summary, notes, reason),
-            by=by,
-            seconds=start + number,
-        )
-        for number, event in enumerate(events)
-    ]
+    tags = []
+    # GTO orders events by time, and a tag's time counts whole seconds
+    for seconds, event in enumerate(events, start):
+        message = message_of(event.summary, notes, reason)
+        tags.append(write_tag(git, event.tag, event.commit, message, by=by, seconds=seconds))
+    return tags
 
 
 def names_of(events: Iterable[NewEvent]) -> list[str]:
@@ -116,17 +104,12 @@ def names_of(events: Iterable[NewEvent]) -> list[str]:
     return [tag_name(event.tag) for event in events]
 
 
-def _numbered(state: ModelState, stage: str, wanted: list[tuple[str, str, str]]) -> list[NewEvent]:
-    return [
-        NewEvent(
-            tag=TagName(
-                action="assign" if action == "assign" else "unassign",
-                model=state.model,
-                stage=stage,
-                number=number,
-            ),
-            commit=commit,
-            version=version,
-        )
-        for number, (action, version, commit) in enumerate(wanted, state.next_number)
-    ]
+def _number_events(
+    state: ModelState, stage: str, wanted: Iterable[tuple[_StageAction, str, str]]
+) -> list[NewEvent]:
+    """The events (action, version, commit) with the numbers that come next for the model."""
+    events = []
+    for number, (action, version, commit) in enumerate(wanted, state.next_number):
+        tag = TagName(action=action, model=state.model, stage=stage, number=number)
+        events.append(NewEvent(tag=tag, commit=commit, version=version))
+    return events

@@ -14,7 +14,7 @@ from nbci.formatting.sizes import size
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from nbci.pipeline.models import Signature
+    from nbci.pipeline.models import Signature, Tensor
     from nbci.promotion.packaging import Packaged
     from nbci.records.manifest import Manifest
 
@@ -27,31 +27,26 @@ def card(manifest: Manifest, model: Packaged, tag: str, introduction: str | None
 
     `tag` is the release's; `introduction` is the project's own text.
     """
+    metrics = ((name, number(value)) for name, value in _metrics(manifest))
+    files = ((file.path, size(file.bytes), file.digest) for file in manifest.files)
     blocks = [
         f"# {_line(manifest.model)} {manifest.version}",
-        introduction.strip() if introduction else _line(model.description or ""),
+        # the project's own text is Markdown already; a description is plain text
+        (introduction or "").strip() or _line(model.description or ""),
         _table(("", ""), _facts(manifest, model)),
         "## Getting it",
-        _getting(manifest, tag),
-        *_signature(model.signature),
-        *_section(
-            "Metrics",
-            ("metric", "value"),
-            ((name, number(value)) for name, value in _metrics(manifest)),
-        ),
+        _commands(manifest, tag),
+        *_section("Signature", ("", "name", "type", "shape"), _tensors(model.signature)),
+        *_section("Metrics", ("metric", "value"), metrics),
         *_section("Gates", ("asked", "verdict", "found", "reason"), _gates(manifest)),
         *_section("Tried", ("file", "rows of its sample", "largest difference"), _trials(model)),
-        *_section(
-            "Files",
-            ("path", "size", "MD5"),
-            ((f.path, size(f.bytes), f.digest) for f in manifest.files),
-        ),
+        *_section("Files", ("path", "size", "MD5"), files),
         *_section("Parameters", ("parameter", "value", "from"), _parameters(manifest)),
         *_section("Data", ("path", "size", "MD5"), _data(manifest)),
         *_section("Steps", ("step", "notebook", "kernel", "ended (UTC)"), _steps(manifest)),
         *_section("Packages", ("package", "version"), _packages(manifest)),
     ]
-    return "\n\n".join(block for block in blocks if block) + "\n"
+    return "\n\n".join(filter(None, blocks)) + "\n"
 
 
 def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
@@ -67,34 +62,38 @@ def _facts(manifest: Manifest, model: Packaged) -> Iterator[tuple[str, str]]:
         "python": manifest.python,
         "platform": manifest.platform,
     }
-    yield from ((name, value) for name, value in facts.items() if value)
+    for name, value in facts.items():
+        # a promotion by hand has no build, and a model may have no stage
+        if value:
+            yield name, value
 
 
-def _getting(manifest: Manifest, tag: str) -> str:
-    commands = [f"nbci models get {manifest.model}@{manifest.version} DESTINATION"]
-    commands += [f"dvc get REPOSITORY {file.path} --rev {tag}" for file in manifest.files]
-    return "\n".join(["```sh", *commands, "```"])
+def _commands(manifest: Manifest, tag: str) -> str:
+    """The commands that fetch the model, for those with nbci and for those with DVC alone."""
+    lines = ["```sh", f"nbci models get {manifest.model}@{manifest.version} DESTINATION"]
+    for file in manifest.files:
+        lines.append(f"dvc get REPOSITORY {file.path} --rev {tag}")
+    lines.append("```")
+    return "\n".join(lines)
 
 
-def _signature(signature: Signature | None) -> Iterator[str]:
+def _tensors(signature: Signature | None) -> Iterator[tuple[str, str, str, str]]:
     if signature is None:
         return
-    rows = [("input", tensor) for tensor in signature.inputs] + [
-        ("output", tensor) for tensor in signature.outputs
-    ]
-    yield from _section(
-        "Signature",
-        ("", "name", "type", "shape"),
-        (
-            (
-                kind,
-                tensor.name,
-                tensor.dtype,
-                ", ".join("any" if axis is None else str(axis) for axis in tensor.shape),
-            )
-            for kind, tensor in rows
-        ),
-    )
+    for kind, tensors in (("input", signature.inputs), ("output", signature.outputs)):
+        for tensor in tensors:
+            yield kind, tensor.name, tensor.dtype, _shape(tensor)
+
+
+def _shape(tensor: Tensor) -> str:
+    """The lengths of the axes; ONNX leaves that of a batch open."""
+    lengths = []
+    for axis in tensor.shape:
+        if axis is None:
+            lengths.append("any")
+        else:
+            lengths.append(str(axis))
+    return ", ".join(lengths)
 
 
 def _metrics(manifest: Manifest) -> list[tuple[str, float]]:
@@ -102,17 +101,22 @@ def _metrics(manifest: Manifest) -> list[tuple[str, float]]:
 
 
 def _gates(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
-    for gate in manifest.verdict.gates if manifest.verdict else ():
-        found = "" if gate.found is None else number(gate.found)
+    # a pipeline without gates has no verdict
+    if manifest.verdict is None:
+        return
+    for gate in manifest.verdict.gates:
+        found = ""
+        if gate.found is not None:
+            found = number(gate.found)
         yield gate.asked, gate.result, found, gate.reason
 
 
 def _trials(model: Packaged) -> Iterator[tuple[str, str, str]]:
     for trial in model.trials:
-        largest = ", ".join(
-            f"{name} {value:.2g}" for name, value in sorted(trial.largest_difference.items())
-        )
-        yield trial.path, str(trial.rows), largest
+        differences = []
+        for name, value in sorted(trial.largest_difference.items()):
+            differences.append(f"{name} {value:.2g}")
+        yield trial.path, str(trial.rows), ", ".join(differences)
 
 
 def _parameters(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
@@ -122,9 +126,17 @@ def _parameters(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
 
 def _data(manifest: Manifest) -> Iterator[tuple[str, str, str]]:
     """Yield the files that the steps read and that none of the steps wrote."""
-    made = {out.path for step in manifest.steps for out in step.outs}
-    read = {dep.path: dep for step in manifest.steps for dep in step.deps if dep.path not in made}
-    yield from ((path, size(dep.bytes), dep.digest) for path, dep in sorted(read.items()))
+    written: set[str] = set()
+    read = {}
+    for step in manifest.steps:
+        written.update(out.path for out in step.outs)
+        for dep in step.deps:
+            read[dep.path] = dep
+
+    # the files between steps follow from the data, and would hide it in the table
+    for path, dep in sorted(read.items()):
+        if path not in written:
+            yield path, size(dep.bytes), dep.digest
 
 
 def _steps(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
@@ -133,11 +145,10 @@ def _steps(manifest: Manifest) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _packages(manifest: Manifest) -> list[tuple[str, str]]:
-    loaded = {
-        name: version
-        for step in manifest.steps
-        for name, version in (step.distributions or {}).items()
-    }
+    loaded: dict[str, str] = {}
+    for step in manifest.steps:
+        # None where none was observed, as in kernels of other languages
+        loaded.update(step.distributions or {})
     return sorted(loaded.items())[:_NAMED_DISTRIBUTIONS]
 
 
@@ -149,8 +160,14 @@ def _section(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -
 
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [header, ["---"] * len(header), *([_line(cell) for cell in row] for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    lines = [_row(header), _row(["---"] * len(header))]
+    for row in rows:
+        lines.append(_row(map(_line, row)))
+    return "\n".join(lines)
+
+
+def _row(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
 
 
 def _line(text: str) -> str:

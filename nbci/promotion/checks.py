@@ -30,18 +30,22 @@ class Refused(NbciError):
     exit_code = ExitCode.GATE_REFUSED
 
 
-def _word(plan: Plan) -> str:
+def _possible_name(plan: Plan) -> str:
     """Return a name that a model of the pipeline could have, for a hint."""
     return re.sub(r"[^a-zA-Z0-9_-]+", "-", plan.pipeline).strip("-_") or "NAME"
 
 
-def _out(plan: Plan) -> str:
+def _possible_file(plan: Plan) -> str:
     """Return a file that a step makes, for a hint, preferably of the last step.
 
     Where none is declared, it is a placeholder.
     """
-    outs = [path for step in reversed(plan.steps) for path in step.outs if path not in step.metrics]
-    return outs[0] if outs else "OUT_OF_A_STEP"
+    for step in reversed(plan.steps):
+        for path in step.outs:
+            # a step may declare its metrics files as outs, too
+            if path not in step.metrics:
+                return path
+    return "OUT_OF_A_STEP"
 
 
 def pick_model(plan: Plan, name: str | None) -> Model:
@@ -53,9 +57,10 @@ def pick_model(plan: Plan, name: str | None) -> Model:
         return models[name]
     known = ", ".join(models)
     if not models:
+        settings = f"{{path: {_possible_file(plan)}, stage: production}}"
         raise UsageError(
             f"the pipeline {plan.pipeline} declares no model",
-            hint=f"in the pipeline file: models: {{{_word(plan)}: {{path: {_out(plan)}, stage: production}}}}",
+            hint=f"in the pipeline file: models: {{{_possible_name(plan)}: {settings}}}",
             where=Location(plan.target),
         )
     if name is None:
@@ -85,11 +90,14 @@ def check_passed(plan: Plan, record: RunRecord) -> None:
             )
         return
     if verdict.refuses:
-        failed = ", ".join(
-            gate.gate for gate in verdict.gates if gate.result == "failed" and gate.override is None
-        )
+        failed = []
+        for gate in verdict.gates:
+            # a gate that somebody overrode does not refuse any more
+            if gate.result == "failed" and gate.override is None:
+                failed.append(gate.gate)
         raise Refused(
-            f"the gates refuse run {record.run}: {failed}", hint=f"nbci gate {record.run}"
+            f"the gates refuse run {record.run}: {', '.join(failed)}",
+            hint=f"nbci gate {record.run}",
         )
 
 
@@ -100,32 +108,50 @@ def check_baselines(
 
     `look` finds all baselines but champions, which are read from the tags that are here.
     """
-    for used in record.verdict.baselines if record.verdict is not None else ():
+    if record.verdict is None:
+        return
+    for used in record.verdict.baselines:
         if used.asked.partition(":")[0] == "champion":
             now = _champion(git, plan, used, branch)
-            before, found = (
-                (identity or "nothing").partition(" ")[0] for identity in (used.identity, now)
-            )
-            told = f"the verdict compares with {before}, and now {found} is to be beaten"
+            before, found = _champion_name(used.identity), _champion_name(now)
+            change = f"the verdict compares with {before}, and now {found} is to be beaten"
         else:
             source, now = look(used.asked)
             before, found = _shown(used.source, used.identity), _shown(source, now)
-            told = f"the baseline {used.asked} has changed since the verdict: it was {before}, and now is {found}"
+            change = (
+                f"the baseline {used.asked} has changed since the verdict: "
+                f"it was {before}, and now is {found}"
+            )
+        # the source is for people; what was compared with is known by its identity
         if now != used.identity:
-            raise Refused(told, hint=f"judge the run anew: nbci gate {record.run}")
+            raise Refused(change, hint=f"judge the run anew: nbci gate {record.run}")
 
 
 def _champion(git: Git, plan: Plan, used: BaselineUsed, branch: str | None) -> str | None:
+    """What is the champion now, as `MODEL@VERSION COMMIT`; None without one."""
     models = {model.name: model for model in models_of(plan.models)}
-    default = plan.pipeline if plan.pipeline in models else next(iter(models))
-    model = models.get(used.asked.partition(":")[2] or default)
+    name = used.asked.partition(":")[2]
+    if not name:
+        # `champion` alone is of the model named like the pipeline, else of the first
+        name = plan.pipeline
+        if name not in models:
+            name = next(iter(models))
+
+    model = models.get(name)
     # a model of another pipeline: its branches and its stage are not in this plan
     if model is None:
         return used.identity
     target = champions_branch(model.branches, branch)
     # `promote` has fetched the tags already if it pushes
     found = champion(git.folder, model.name, branch=target, stage=model.stage, refresh=False)
-    return f"{found.model}@{found.version} {found.commit}" if found is not None else None
+    if found is None:
+        return None
+    return f"{found.model}@{found.version} {found.commit}"
+
+
+def _champion_name(identity: str | None) -> str:
+    """The `MODEL@VERSION` of a champion's identity, which ends with its commit."""
+    return (identity or "nothing").partition(" ")[0]
 
 
 def _shown(source: str, identity: str | None) -> str:
@@ -136,7 +162,9 @@ def _shown(source: str, identity: str | None) -> str:
     if identity is None:
         return f"none ({source})"
     # a source may end with the identity already; it is not shown twice
-    return source if identity[:10] in source else f"{source} ({identity[:10]})"
+    if identity[:10] in source:
+        return source
+    return f"{source} ({identity[:10]})"
 
 
 def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
@@ -163,12 +191,12 @@ def check_clean(git: Git, record: RunRecord, made: Iterable[str]) -> GitState:
         )
     # literal: a path may hold characters that git takes for a pattern
     outside = [f":(exclude,literal){path}" for path in made]
-    changed = git(
-        "status", "--porcelain", "--untracked-files=no", paths=[":/", *outside]
-    ).splitlines()
+    listed = git("status", "--porcelain", "--untracked-files=no", paths=[":/", *outside])
+    # `XY PATH`: https://git-scm.com/docs/git-status#_short_format
+    changed = [line[3:] for line in listed.splitlines()]
     if changed:
         raise UsageError(
-            f"the working tree is dirty: {', '.join(line[3:] for line in changed[:5])}",
+            f"the working tree is dirty: {', '.join(changed[:5])}",
             hint="commit the changes and run again, or undo them",
         )
     return state
@@ -179,24 +207,29 @@ def model_outs(spec: Model, record: RunRecord) -> tuple[FileRef, ...]:
 
     These are outs that are one of its paths, contain one, or lie in one.
     """
-    outs = {ref.path: ref for step in record.steps for ref in step.outs}
+    outs: dict[str, FileRef] = {}
+    for step in record.steps:
+        for ref in step.outs:
+            outs[ref.path] = ref
     found: dict[str, FileRef] = {}
     for path in spec.paths:
-        owning = [
-            ref
-            for ref in outs.values()
-            if _same_or_below(path, ref.path) or _same_or_below(ref.path, path)
-        ]
+        owning = {ref.path: ref for ref in outs.values() if _overlap(path, ref.path)}
         if not owning:
             close = nearest(path, outs)
+            hint = f"declare it as an out; the outs are: {', '.join(outs)}"
+            if close:
+                hint = f"did you mean {close}?"
             raise UsageError(
                 f"no step of run {record.run} made {path}, a file of the model {spec.name}",
-                hint=f"did you mean {close}?"
-                if close
-                else f"declare it as an out; the outs are: {', '.join(outs)}",
+                hint=hint,
             )
-        found |= {ref.path: ref for ref in owning}
+        found |= owning
     return tuple(found.values())
+
+
+def _overlap(path: str, other: str) -> bool:
+    """Whether two paths are the same, or one of them lies in the other."""
+    return _same_or_below(path, other) or _same_or_below(other, path)
 
 
 def _same_or_below(path: str, folder: str) -> bool:

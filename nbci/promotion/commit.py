@@ -37,8 +37,13 @@ def write_commit(
     git("read-tree", operands=[parent], environ=index)
     git("update-index", "-z", "--index-info", stdin="".join(entries), environ=index)
     tree = git("write-tree", environ=index)
-    identity = {f"GIT_{role}_{what}": value for role in ("AUTHOR", "COMMITTER") for what, value in
-                (("NAME", by.name), ("EMAIL", by.email))}  # fmt: skip
+    # both: an author from the environment of a CI job would stand in the release as its maker
+    identity = {
+        "GIT_AUTHOR_NAME": by.name,
+        "GIT_AUTHOR_EMAIL": by.email,
+        "GIT_COMMITTER_NAME": by.name,
+        "GIT_COMMITTER_EMAIL": by.email,
+    }
     return git(
         "commit-tree",
         f"-p{checked_operand(parent)}",
@@ -63,6 +68,14 @@ def write_tag(
 
 def message_of(summary: str, notes: Mapping[str, str | None], text: str | None = None) -> str:
     """A message: a line, a text, and a last paragraph of `Key: value`."""
-    # one line each, because the notes are read back line by line
-    lines = [f"{key}: {' '.join(value.split())}" for key, value in notes.items() if value]
-    return "\n\n".join([summary, *([text.strip()] if text else []), "\n".join(lines)]) + "\n"
+    lines = []
+    for key, value in notes.items():
+        if value:
+            # one line each, because the notes are read back line by line
+            lines.append(f"{key}: {' '.join(value.split())}")
+
+    paragraphs = [summary]
+    if text:
+        paragraphs.append(text.strip())
+    paragraphs.append("\n".join(lines))
+    return "\n\n".join(paragraphs) + "\n"

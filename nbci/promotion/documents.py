@@ -18,8 +18,6 @@ from nbci.records.manifest import MANIFEST_PATH
 from nbci.records.run_record import FileRef
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from nbci.git.process import Git
     from nbci.pipeline.models import Model
     from nbci.plan.model import Plan
@@ -34,14 +32,20 @@ def release_documents(
     from dvc.utils.serialize import dumps_yaml
 
     commit, prefix = manifest.commit, git.prefix
-    own, own_lock = (
-        _read_yaml(git, commit, f"{prefix}{name}") for name in ("dvc.yaml", "dvc.lock")
-    )
-    made = {ref.path: ref for step in record.steps for ref in step.outs}
-    notebooks = {ref.path: ref for ref in _notebooks(git, plan, commit)}
+    # as the commit has them: what lies uncommitted in the workspace is not released
+    own = _read_yaml(git, commit, f"{prefix}dvc.yaml")
+    own_lock = _read_yaml(git, commit, f"{prefix}dvc.lock")
+    made: dict[str, FileRef] = {}
+    for step in record.steps:
+        for ref in step.outs:
+            made[ref.path] = ref
     others = own_stages(own, plan.target)
     stages = dvc_stages(
-        plan, record, files=notebooks, taken=others, params=given_params(record.params)
+        plan,
+        record,
+        files=_notebooks(git, plan, commit),
+        taken=others,
+        params=given_params(record.params),
     )
     elsewhere = owned_outs(
         others, own_lock, made, lambda path: _read_yaml(git, commit, f"{prefix}{path}")
@@ -75,11 +79,14 @@ def _read_yaml(git: Git, commit: str, path: str) -> dict[str, Any] | None:
         raise UsageError(
             f"this is no YAML: {str(error).splitlines()[0]}", where=Location(path)
         ) from error
-    return document if isinstance(document, dict) else None
+    if not isinstance(document, dict):
+        return None
+    return document
 
 
-def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
-    """Yield the notebooks as DVC records files, with the content that a checkout has."""
+def _notebooks(git: Git, plan: Plan, commit: str) -> dict[str, FileRef]:
+    """Return the notebooks by path, as DVC records files, with the content that a checkout has."""
+    found = {}
     for notebook in dict.fromkeys(step.notebook for step in plan.steps):
         try:
             # --filters: a checkout may convert line ends, and DVC digests files as they are checked
@@ -88,25 +95,30 @@ def _notebooks(git: Git, plan: Plan, commit: str) -> Iterable[FileRef]:
         except GitFailed:
             continue
         digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
-        yield FileRef(path=notebook, digest=digest, bytes=len(text))
+        found[notebook] = FileRef(path=notebook, digest=digest, bytes=len(text))
+    return found
 
 
 def _refuse_other_content(
     path: str, digest: str | None, fact: FileRef | None, manifest: Manifest
 ) -> None:
     # only the files of the model matter: others are evidence of what the stages of the user made
-    if fact is None or digest == fact.digest or path not in {ref.path for ref in manifest.files}:
+    if fact is None or digest == fact.digest:
+        return
+    if not any(ref.path == path for ref in manifest.files):
         return
     raise UsageError(
-        f"the commit has other content for {path}, in a .dvc file or in a stage of its own dvc.yaml",
+        f"the commit has other content for {path}, "
+        "in a .dvc file or in a stage of its own dvc.yaml",
         hint="let nbci make the file, and remove the other; or commit what the run made",
         where=Location(path),
     )
 
 
 def _artifact(spec: Model, manifest: Manifest) -> dict[str, Any]:
+    # the keys are DVC's: https://dvc.org/doc/user-guide/project-structure/dvcyaml-files#artifacts
     entry: dict[str, Any] = {"path": _artifact_path(spec), "type": "model"}
-    labels = [label for label in (spec.framework, manifest.pipeline) if label]
+    labels = list(filter(None, (spec.framework, manifest.pipeline)))
     if labels:
         entry["labels"] = labels
     if spec.description:

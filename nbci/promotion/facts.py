@@ -39,15 +39,19 @@ def check_branch(
     """
     untrusted = change_of(environ)
     # Jenkins sets CHANGE_ID in the build of a pull request
-    change = environ.get("CHANGE_ID") or (untrusted.prefix if untrusted is not None else None)
+    change = environ.get("CHANGE_ID")
+    if not change and untrusted is not None:
+        change = untrusted.prefix
     allowed = ", ".join(branches)
-    if change is not None:
+    if change:
         target = environ.get("CHANGE_TARGET")
+        hint = "merge the change first"
+        if target:
+            hint = f"promote the build of {target} once the change is merged"
         raise ElsewhereError(
-            f"this is the build of change {change}; {model} is promoted from {allowed or 'branches'} only",
-            hint=f"promote the build of {target} once the change is merged"
-            if target
-            else "merge the change first",
+            f"this is the build of change {change}; "
+            f"{model} is promoted from {allowed or 'branches'} only",
+            hint=hint,
         )
     if not branches:
         return
@@ -81,11 +85,13 @@ def find_promoter(git: Git, environ: Mapping[str, str]) -> Promoter:
         or git.get("config", "user.email")
     )
     if not name or not email:
-        missing = " and ".join(
-            what for what, known in (("name", name), ("email", email)) if not known
-        )
+        missing = []
+        if not name:
+            missing.append("name")
+        if not email:
+            missing.append("email")
         raise UsageError(
-            f"git does not know your {missing}, and a release says who made it",
+            f"git does not know your {' and '.join(missing)}, and a release says who made it",
             hint=_NO_IDENTITY_HINT,
         )
     try:

@@ -55,10 +55,14 @@ def get_model(
         models, source = remote_models(folder, url, reference.model), url
     state = find_model(models, reference.model)
     commit = find_commit(state, reference)
-    prefix = f"{state.model.rpartition(':')[0]}/" if ":" in state.model else ""
+    # a model of a project in a subfolder has that folder in its name, as GTO has it
+    subfolder, separator, _ = state.model.rpartition(":")
+    prefix = ""
+    if separator:
+        prefix = f"{subfolder}/"
     with tempfile.TemporaryDirectory(prefix="nbci-") as name:
         manifest = download(source, commit, prefix, Path(name))
-        files = _put(manifest, Path(name), target, force=force)
+        files = _move_files(manifest, Path(name), target, force=force)
     return Fetched(
         model=state.model, version=manifest.version, commit=commit, files=tuple(map(str, files))
     )
@@ -109,17 +113,23 @@ def download(
     from dvc_data.index import DataIndexError
 
     try:
-        added = {} if config is None else {"config": config}
+        added = {}
+        if config is not None:
+            added["config"] = config
         with Repo.open(url=source, rev=commit, subrepos=True, uninitialized=True, **added) as repo:
             if not repo.config["core"].get("remote"):
                 raise IntegrityError(
-                    "the release's commit names no default remote of DVC, from which its files would come",
+                    "the release's commit names no default remote of DVC, "
+                    "from which its files would come",
                     where=Location(source),
                 )
             manifest = parse_manifest(
                 _read(repo, f"{prefix}{MANIFEST_PATH}"), f"{commit[:10]}:{prefix}{MANIFEST_PATH}"
             )
-            for ref in manifest.files if content else ():
+            files = manifest.files
+            if not content:
+                files = ()
+            for ref in files:
                 # the manifest comes from a repository that may be hostile: `..` must not lead out
                 place = place_inside(folder, ref.path)
                 place.parent.mkdir(parents=True, exist_ok=True)
@@ -153,18 +163,23 @@ def check_files(manifest: Manifest, folder: Path) -> None:
         found = index.fingerprint(folder, ref.path)
         if found.digest != ref.digest:
             raise IntegrityError(
-                f"what came for {ref.path} is not what was promoted: {found.digest} instead of {ref.digest}",
+                f"what came for {ref.path} is not what was promoted: "
+                f"{found.digest} instead of {ref.digest}",
                 hint="the object on the DVC remote was altered: nbci models verify",
             )
 
 
-def _put(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:
+def _move_files(manifest: Manifest, folder: Path, target: Path, *, force: bool) -> list[Path]:
     check_files(manifest, folder)
-    single = len(manifest.files) == 1
+    is_single = len(manifest.files) == 1
     places = []
     for ref in manifest.files:
-        inside = target.is_dir() or not single
-        place = (target / (Path(ref.path).name if single else ref.path)) if inside else target
+        place = target
+        if not is_single:
+            place = target / ref.path
+        elif target.is_dir():
+            # like `cp`: a single file goes into a folder that is there under its name
+            place = target / Path(ref.path).name
         if place.exists() and not force:
             raise UsageError(
                 "there is something already", where=Location(str(place)), hint="--force replaces it"

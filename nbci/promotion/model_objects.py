@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from nbci.data.remotes import ARTIFACTS
 from nbci.errors import InfrastructureError, IntegrityError, Location
 from nbci.git.process import GitFailed
-from nbci.promotion.packaging import needed_files, packaged
+from nbci.promotion.packaging import check_package, needed_files
 from nbci.store.file_index import FileIndex
 from nbci.store.files import write_atomic
 
@@ -61,13 +61,13 @@ def try_model(
         artifacts.restore(folder, ref, index)
     for path in needed_files(model):
         if not (folder / path).exists():
-            # `packaged` names the files that the commit does not have either
+            # `check_package` names the files that the commit does not have either
             with contextlib.suppress(GitFailed):
-                write_atomic(
-                    folder / path,
-                    git.bytes("cat-file", "--filters", operands=[f"{commit}:{git.prefix}{path}"]),
-                )
-    return packaged(model, folder)
+                # --filters: as a checkout has it, with its ends of lines and large files
+                source = f"{commit}:{git.prefix}{path}"
+                text = git.bytes("cat-file", "--filters", operands=[source])
+                write_atomic(folder / path, text)
+    return check_package(model, folder)
 
 
 def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) -> None:
@@ -85,9 +85,8 @@ def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) 
         # an altered object would otherwise be taken for the right one and never be replaced
         altered = sorted(remote.altered(ARTIFACTS, there))
         if not altered:
-            remote.send(
-                ARTIFACTS, {name: path for name, path in files.items() if name not in there}
-            )
+            missing = {name: path for name, path in files.items() if name not in there}
+            remote.send(ARTIFACTS, missing)
     except InfrastructureError as error:
         raise InfrastructureError(
             f"the model could not be brought to the DVC remote: {error.message}",
@@ -95,9 +94,12 @@ def push_objects(remote: Remote, artifacts: Artifacts, refs: Iterable[FileRef]) 
             hint="nothing was promoted; try again: what arrived is not sent twice",
         ) from error
     if altered:
-        others = f", and {len(altered) - 1} more" if len(altered) > 1 else ""
+        others = ""
+        if len(altered) > 1:
+            others = f", and {len(altered) - 1} more"
         raise IntegrityError(
             f"this object on the DVC remote was altered{others}",
             where=Location(remote.address(ARTIFACTS, altered[0])),
-            hint="find out who did it; once it is removed there, a new promotion brings the right one",
+            hint="find out who did it; "
+            "once it is removed there, a new promotion brings the right one",
         )

@@ -31,13 +31,13 @@ def main(model: str, sample: str | None = None) -> dict[str, Any]:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3  # it would print warnings about what it optimises
     session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-    told: dict[str, Any] = {
-        "inputs": [_tensor(node) for node in session.get_inputs()],
-        "outputs": [_tensor(node) for node in session.get_outputs()],
+    answer: dict[str, Any] = {
+        "inputs": list(map(_tensor, session.get_inputs())),
+        "outputs": list(map(_tensor, session.get_outputs())),
     }
     if sample is not None:
-        told |= _tried(session, sample)
-    return told
+        answer |= _try_sample(session, sample)
+    return answer
 
 
 def _tensor(node: onnxruntime.NodeArg) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def _tensor(node: onnxruntime.NodeArg) -> dict[str, Any]:
     }
 
 
-def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]:
+def _try_sample(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]:
     import numpy as np
 
     try:
@@ -58,19 +58,20 @@ def _tried(session: onnxruntime.InferenceSession, sample: str) -> dict[str, Any]
     except (OSError, ValueError, AttributeError) as error:  # the last: a plain .npy, or text
         return {"unreadable": str(error)}
     inputs = [node.name for node in session.get_inputs()]
+    # a sample may record some of the outputs only: those are compared
     outputs = [node.name for node in session.get_outputs() if node.name in arrays]
     lacking = [name for name in inputs if name not in arrays]
     if lacking or not outputs:
         return {"lacking": lacking, "holds": sorted(arrays)}
     answers = session.run(outputs, {name: arrays[name] for name in inputs})
-    differences = {
-        name: difference(arrays[name], answer)
-        for name, answer in zip(outputs, answers, strict=True)
-    }
-    return {
-        "rows": len(arrays[inputs[0]]) if inputs and arrays[inputs[0]].ndim else 1,
-        "differences": differences,
-    }
+    differences = {}
+    for name, answer in zip(outputs, answers, strict=True):
+        differences[name] = difference(arrays[name], answer)
+    rows = 1
+    # a scalar has no axis of rows
+    if inputs and arrays[inputs[0]].ndim:
+        rows = len(arrays[inputs[0]])
+    return {"rows": rows, "differences": differences}
 
 
 def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str, Any]:
@@ -90,22 +91,24 @@ def difference(recorded: npt.NDArray[np.generic], answered: object) -> dict[str,
         # infinity minus infinity warns; `close` has judged those already
         with np.errstate(invalid="ignore"):
             apart = np.abs(found.astype(float) - recorded.astype(float))
-        return {
-            "same": bool(close.all()),
-            "largest": float(np.nanmax(apart)) if np.isfinite(apart).any() else 0.0,
-        }
+        largest = 0.0
+        # of nothing but NaN, or of no elements, there is no maximum
+        if np.isfinite(apart).any():
+            largest = float(np.nanmax(apart))
+        return {"same": bool(close.all()), "largest": largest}
     unequal = int((found.astype(recorded.dtype) != recorded).sum())
     return {"same": unequal == 0, "unequal": unequal, "of": int(recorded.size)}
 
 
 def _run(arguments: Sequence[str]) -> int:
     try:
-        told = main(*arguments)
+        answer = main(*arguments)
     except ImportError as error:
-        told = {"needs": error.name}
-    except Exception as error:  # noqa: BLE001 - whatever the libraries make of the file, the parent says it in a sentence
-        told = {"error": str(error).strip() or type(error).__name__}
-    print(json.dumps(told))  # noqa: T201 - this is how the parent is told
+        answer = {"needs": error.name}
+    # whatever the libraries make of the file, the parent says it in a sentence
+    except Exception as error:  # noqa: BLE001 - the libraries raise errors of all types
+        answer = {"error": str(error).strip() or type(error).__name__}
+    print(json.dumps(answer))  # noqa: T201 - this is how the parent is answer
     return 0
 
 

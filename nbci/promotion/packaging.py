@@ -16,7 +16,7 @@ from nbci.errors import InfrastructureError, IntegrityError, Location, UsageErro
 from nbci.pipeline.models import Signature, Tensor, signature_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from nbci.pipeline.models import Model
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 _TRIAL_TIMEOUT_SECONDS = 600
 # ONNX names its types like C; signatures use the names of numpy
 _DTYPES = {"float": "float32", "double": "float64"}
-_SAMPLE_FORM = "numpy.savez(path, X=rows, label=answers): an array under the name of each input, and of each output to compare"
+_SAMPLE_FORM = (
+    "numpy.savez(path, X=rows, label=answers): "
+    "an array under the name of each input, and of each output to compare"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,13 +54,17 @@ class Packaged:
 
 
 def needed_files(model: Model) -> tuple[str, ...]:
-    """The paths that `packaged` reads: the model's own, its sample, its signature."""
-    signature = (model.signature,) if isinstance(model.signature, str) else ()
-    sample = (model.sample,) if model.sample else ()
-    return (*model.paths, *sample, *signature)
+    """The paths that `check_package` reads: the model's own, its sample, its signature."""
+    paths = list(model.paths)
+    if model.sample:
+        paths.append(model.sample)
+    # a signature that is no path stands in the pipeline file itself
+    if isinstance(model.signature, str):
+        paths.append(model.signature)
+    return tuple(paths)
 
 
-def packaged(model: Model, folder: Path) -> Packaged:
+def check_package(model: Model, folder: Path) -> Packaged:
     """Check the model whose files lie in `folder` under their paths in the project.
 
     IntegrityError when a file is no model or answers otherwise than recorded, UsageError when
@@ -69,7 +76,7 @@ def packaged(model: Model, folder: Path) -> Packaged:
                 f"model {model.name} names {path}, which is not there",
                 hint="have a step write it and declare it as an out, or commit it",
             )
-    signature = _declared(model, folder)
+    signature = _declared_signature(model, folder)
     trials = []
     for path in model.onnx_paths:
         found, trial = _try_onnx(model, folder, path)
@@ -86,7 +93,7 @@ def packaged(model: Model, folder: Path) -> Packaged:
     )
 
 
-def _declared(model: Model, folder: Path) -> Signature | None:
+def _declared_signature(model: Model, folder: Path) -> Signature | None:
     if not isinstance(model.signature, str):
         return model.signature
     place = folder / model.signature
@@ -107,16 +114,17 @@ def _compare(model: Model, declared: Signature, found: Signature) -> None:
     for tensor in (*declared.inputs, *declared.outputs):
         actual = known.get(tensor.name)
         if actual is None or not tensor.fits(actual):
-            shown = (
-                actual
-                if actual is not None
-                else "no such input or output: it has " + ", ".join(map(str, known))
-            )
+            shown = str(actual)
+            if actual is None:
+                shown = f"no such input or output: it has {', '.join(map(str, known))}"
             raise IntegrityError(
                 f"model {model.name} is declared with {tensor}, and its file has {shown}",
-                hint="correct `signature:` in the pipeline file, or leave it out: it is read from the file then",
+                hint="correct `signature:` in the pipeline file, or leave it out: "
+                "it is read from the file then",
             )
-    lacking = {tensor.name for tensor in found.inputs} - {tensor.name for tensor in declared.inputs}
+
+    # an output may go unused, but no session runs without all of its inputs
+    lacking = _names(found.inputs) - _names(declared.inputs)
     if lacking:
         raise IntegrityError(
             f"the signature of model {model.name} lacks the input {', '.join(sorted(lacking))}",
@@ -124,51 +132,63 @@ def _compare(model: Model, declared: Signature, found: Signature) -> None:
         )
 
 
+def _names(tensors: Iterable[Tensor]) -> set[str]:
+    return {tensor.name for tensor in tensors}
+
+
 def _try_onnx(model: Model, folder: Path, path: str) -> tuple[Signature, Trial]:
     if model.sample is None:
         raise UsageError(
-            f"model {model.name} has no `sample`, so nobody knows whether {path} answers as it should",
+            f"model {model.name} has no `sample`, "
+            f"so nobody knows whether {path} answers as it should",
             hint=f"have the step write one, name it as `sample:` of the model: {_SAMPLE_FORM}",
         )
-    told = _ask(folder / path, folder / model.sample, path)
-    if "needs" in told:
-        raise UsageError(
-            f"{path} can't be checked: {told['needs']} is not installed here",
-            hint="pip install 'nbci[onnx]'",
-        )
-    if "unreadable" in told:
-        raise UsageError(
-            f"the sample of model {model.name} cannot be read: {told['unreadable']}",
-            where=Location(model.sample),
-            hint=_SAMPLE_FORM,
-        )
-    if "error" in told:
-        raise IntegrityError(
-            f"{path} is no model that ONNX Runtime can run: {told['error']}",
-            hint="run the step that writes it again; `onnx.checker.check_model` says more",
-        )
-    if "holds" in told:
-        lacking = ", ".join(told["lacking"]) or "every output"
-        held = ", ".join(told["holds"]) or "nothing"
-        raise UsageError(
-            f"the sample of model {model.name} lacks {lacking}; it holds {held}",
-            where=Location(model.sample),
-            hint=_SAMPLE_FORM,
-        )
-    for name, difference in told["differences"].items():
+    answer = _run_trial(folder / path, folder / model.sample, path)
+    _refuse_failed_trial(model, path, model.sample, answer)
+    largest = {}
+    for name, difference in answer["differences"].items():
         if not difference["same"]:
             raise IntegrityError(
                 f"{path} answers otherwise than the step recorded: {name} {_in_words(difference)}",
-                hint=f"compare the export with the model it was made from; what was recorded is in {model.sample}",
+                hint="compare the export with the model it was made from; "
+                f"what was recorded is in {model.sample}",
             )
-    largest = {
-        name: difference.get("largest", 0.0) for name, difference in told["differences"].items()
-    }
-    trial = Trial(path=path, sample=model.sample, rows=told["rows"], largest_difference=largest)
-    return Signature(inputs=_tensors(told["inputs"]), outputs=_tensors(told["outputs"])), trial
+        # labels that are equal have no distance
+        largest[name] = difference.get("largest", 0.0)
+    trial = Trial(path=path, sample=model.sample, rows=answer["rows"], largest_difference=largest)
+    signature = Signature(inputs=_tensors(answer["inputs"]), outputs=_tensors(answer["outputs"]))
+    return signature, trial
 
 
-def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
+def _refuse_failed_trial(model: Model, path: str, sample: str, answer: Mapping[str, Any]) -> None:
+    """Raise what the trial's process found, where it got no answer from the model."""
+    if "needs" in answer:
+        raise UsageError(
+            f"{path} can't be checked: {answer['needs']} is not installed here",
+            hint="pip install 'nbci[onnx]'",
+        )
+    if "unreadable" in answer:
+        raise UsageError(
+            f"the sample of model {model.name} cannot be read: {answer['unreadable']}",
+            where=Location(sample),
+            hint=_SAMPLE_FORM,
+        )
+    if "error" in answer:
+        raise IntegrityError(
+            f"{path} is no model that ONNX Runtime can run: {answer['error']}",
+            hint="run the step that writes it again; `onnx.checker.check_model` says more",
+        )
+    if "holds" in answer:
+        lacking = ", ".join(answer["lacking"]) or "every output"
+        held = ", ".join(answer["holds"]) or "nothing"
+        raise UsageError(
+            f"the sample of model {model.name} lacks {lacking}; it holds {held}",
+            where=Location(sample),
+            hint=_SAMPLE_FORM,
+        )
+
+
+def _run_trial(place: Path, sample: Path, shown: str) -> dict[str, Any]:
     """Run the process that tries the model and return its answer.
 
     When the process dies, the answer is an error of the model.
@@ -191,12 +211,12 @@ def _ask(place: Path, sample: Path, shown: str) -> dict[str, Any]:
         ) from error
     try:
         # the last line only: libraries may print before the answer
-        told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     except (IndexError, ValueError):
         # the last line of a traceback names the error
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         return {"error": f"the process that loaded it ended with {done.returncode}: {last}"}
-    return told
+    return answer
 
 
 def _in_words(difference: Mapping[str, Any]) -> str:
@@ -208,12 +228,9 @@ def _in_words(difference: Mapping[str, Any]) -> str:
     return f"is up to {difference['largest']:.3g} off"
 
 
-def _tensors(told: list[dict[str, Any]]) -> tuple[Tensor, ...]:
-    return tuple(
-        Tensor(
-            name=node["name"],
-            dtype=_DTYPES.get(node["dtype"], node["dtype"]),
-            shape=tuple(node["shape"]),
-        )
-        for node in told
-    )
+def _tensors(nodes: list[dict[str, Any]]) -> tuple[Tensor, ...]:
+    tensors = []
+    for node in nodes:
+        dtype = _DTYPES.get(node["dtype"], node["dtype"])
+        tensors.append(Tensor(name=node["name"], dtype=dtype, shape=tuple(node["shape"])))
+    return tuple(tensors)

@@ -16,7 +16,13 @@ from nbci.data.sharing import share
 from nbci.errors import UsageError
 from nbci.git.branches import built_branch
 from nbci.git.process import REMOTE, GitFailed, open_git
-from nbci.promotion.assignments import NewEvent, assigning, names_of, registering, write_events
+from nbci.promotion.assignments import (
+    NewEvent,
+    assignment_events,
+    names_of,
+    registration_events,
+    write_events,
+)
 from nbci.promotion.card import card
 from nbci.promotion.checks import check_baselines, check_clean, check_passed, model_outs, pick_model
 from nbci.promotion.commit import message_of, write_commit
@@ -26,7 +32,7 @@ from nbci.promotion.model_objects import check_kept, push_objects, try_model
 from nbci.promotion.packaging import needed_files
 from nbci.promotion.publish import NewTag, publish
 from nbci.promotion.road import check_remote_of
-from nbci.promotion.scratch_folder import workroom
+from nbci.promotion.scratch_folder import scratch_folder
 from nbci.records.codec import plain
 from nbci.records.manifest import CARD_PATH, Manifest
 from nbci.registry.champion import registry_name
@@ -100,7 +106,7 @@ def promote(
 
     `look` finds the baselines that are no models, to see whether the verdict still holds.
     """
-    case = _checked(project, folder, request, environ)
+    case = _check_run(project, folder, request, environ)
     if request.push:
         if not case.git.has_remote(REMOTE):
             raise UsageError(
@@ -109,20 +115,39 @@ def promote(
             )
         # the numbers and the versions must follow those of other clones
         fetch_models(case.git, REMOTE, [case.name])
-    state = next((model for model in read_models(case.git) if model.model == case.name), None)
-    state = state or ModelState(model=case.name, events=(), versions=())
+    state = _state(case)
     # looked up after the fetch: another machine may have promoted the run
-    made = _made_before(state, case.record.run)
+    made = _version_of_run(state, case.record.run)
     # a run that is in its stage already has nothing left to win, so its baselines are not compared
-    there = state.stages.get(case.stage or "")
-    if made is None or (
-        case.stage is not None and (there is None or there.current.version != made.version)
-    ):
+    if made is None or _is_to_be_assigned(case, state, made):
         check_baselines(case.git, case.plan, case.record, branch=case.branch, look=look)
     if made is not None:
-        return _carry_on(case, request, state, made)
-    with workroom(project) as room:
-        return _release(case, request, state, room)
+        return _finish(case, request, state, made)
+    with scratch_folder(project) as scratch:
+        return _release(case, request, state, scratch)
+
+
+def _state(case: _Case) -> ModelState:
+    """What the tags say of the model; nothing where it is new."""
+    for state in read_models(case.git):
+        if state.model == case.name:
+            return state
+    return ModelState(model=case.name, events=(), versions=())
+
+
+def _is_to_be_assigned(case: _Case, state: ModelState, made: Version) -> bool:
+    """Whether the version still has to be put into the stage."""
+    if case.stage is None:
+        return False
+    there = state.stages.get(case.stage)
+    return there is None or there.current.version != made.version
+
+
+def _version_in_stage(case: _Case, state: ModelState) -> str | None:
+    there = state.stages.get(case.stage or "")
+    if there is None:
+        return None
+    return there.current.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,27 +183,31 @@ class _Case:
         }
 
 
-def _checked(
+def _check_run(
     project: Project, folder: RunFolder, request: Request, environ: Mapping[str, str]
 ) -> _Case:
     record, plan = folder.read(), folder.read_plan()
     spec = pick_model(plan, request.model)
     if plan.fork is not None:
         raise ElsewhereError(
-            f"run {record.run} is of a change from a fork; {spec.name} is promoted from branches only",
+            f"run {record.run} is of a change from a fork; "
+            f"{spec.name} is promoted from branches only",
             hint=f"promote the build of {plan.fork.branch} once the change is merged",
         )
     check_passed(plan, record)
     seal = folder.check_seal(project.signers_file)
     git = open_git(project.root)
     # outs may be tracked by git, and the run itself has just changed them
-    made = [path for step in plan.steps for path in (*step.outs, *step.metrics)]
+    made: list[str] = []
+    for step in plan.steps:
+        made += (*step.outs, *step.metrics)
     built = check_clean(git, record, [*made, *(plan.imports or {})])
     branch = built_branch(built.branch, environ)
     check_branch(spec.name, spec.branches, branch, environ)
     stage = request.stage or spec.stage
-    for name in (spec.name, *([stage] if stage else [])):
-        check_model_name(name)
+    check_model_name(spec.name)
+    if stage:
+        check_model_name(stage)
     return _Case(
         project=project,
         git=git,
@@ -206,15 +235,16 @@ def _artifacts(project: Project, environ: Mapping[str, str]) -> Artifacts:
     return cache.artifacts
 
 
-def _made_before(state: ModelState, run: str) -> Version | None:
+def _version_of_run(state: ModelState, run: str) -> Version | None:
     """Return the version that an earlier call made of this run, if any."""
-    versions = reversed(state.versions)
-    return next(
-        (v for v in versions if v.active and v.registered.notes.get("Nbci-Run") == run), None
-    )
+    for version in reversed(state.versions):
+        # a version that was taken back does not hinder a new one of the same run
+        if version.active and version.registered.notes.get("Nbci-Run") == run:
+            return version
+    return None
 
 
-def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -> Promotion:
+def _finish(case: _Case, request: Request, state: ModelState, made: Version) -> Promotion:
     """Finish the promotion of a run that is a version already.
 
     It is put into the stage if it is not there, and tags that were not pushed are pushed.
@@ -222,9 +252,12 @@ def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -
     there = state.stages.get(case.stage or "")
     present = [made.registered]
     events: list[NewEvent] = []
-    if case.stage is not None and (there is None or there.current.version != made.version):
-        events = assigning(state, made.version, made.commit, case.stage)
+    before = None
+    if case.stage is not None and _is_to_be_assigned(case, state, made):
+        events = assignment_events(state, made.version, made.commit, case.stage)
+        before = _version_in_stage(case, state)
     elif there is not None:
+        # the earlier call may have ended between making the tags and pushing them
         present.append(there.current)
     if not request.dry_run:
         tags = [NewTag(name=event.tag, object=event.object) for event in present]
@@ -238,14 +271,14 @@ def _carry_on(case: _Case, request: Request, state: ModelState, made: Version) -
         tags=(*(event.tag for event in present), *names_of(events)),
         files=case.outs,
         commit=made.commit,
-        before=there.current.version if there is not None and events else None,
+        before=before,
         pushed=request.push,
         dry_run=request.dry_run,
         done=not events,
     )
 
 
-def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Promotion:
+def _release(case: _Case, request: Request, state: ModelState, scratch: Path) -> Promotion:
     """Make a new version: send the objects, write a commit and tags, then publish the tags.
 
     Commit and tags are visible to nobody before the last step.
@@ -256,28 +289,27 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     check_remote_of(case.git, case.project, case.built.commit or "")
     refs = [*case.outs, *_metrics_files(case)]
     check_kept(case.artifacts, case.project.root, refs, project_index(case.project))
-    tried = _tried(case, room)
+    tried = _try_model(case, scratch)
     manifest = _manifest(case, version, tried)
     documents = release_documents(
         case.git, case.plan, case.record, spec=case.spec, manifest=manifest
     )
     # the names of the tags do not depend on the commit, which does not exist yet
-    shown = card(
-        manifest, tried, names_of(_events(case, state, version, ""))[0], _introduction(case)
-    )
-    documents[f"{case.git.prefix}{CARD_PATH}"] = shown
-    documents |= {
-        f"{case.git.prefix}{path}": text for path, text in (case.plan.imports or {}).items()
-    }
-    there = state.stages.get(case.stage or "")
+    names = names_of(_events(case, state, version, ""))
+    shown = card(manifest, tried, names[0], _introduction(case))
+    prefix = case.git.prefix
+    documents[f"{prefix}{CARD_PATH}"] = shown
+    # the run saw the imports as its poll had brought them, not as the commit has them
+    for path, text in (case.plan.imports or {}).items():
+        documents[f"{prefix}{path}"] = text
     result = Promotion(
         model=case.name,
         version=version,
         stage=case.stage,
         run=case.record.run,
-        tags=tuple(names_of(_events(case, state, version, ""))),
+        tags=tuple(names),
         files=case.outs,
-        before=there.current.version if there is not None else None,
+        before=_version_in_stage(case, state),
         pushed=request.push,
         dry_run=request.dry_run,
     )
@@ -287,7 +319,7 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
     push_objects(remote, case.artifacts, refs)
     notes = case.notes("promote")
     message = message_of(f"Release {case.name} {version}", notes)
-    commit = write_commit(case.git, manifest.commit, documents, message, by=case.by, folder=room)
+    commit = write_commit(case.git, manifest.commit, documents, message, by=case.by, folder=scratch)
     tags = write_events(
         case.git, state, _events(case, state, version, commit), by=case.by, notes=notes
     )
@@ -296,10 +328,10 @@ def _release(case: _Case, request: Request, state: ModelState, room: Path) -> Pr
 
 
 def _events(case: _Case, state: ModelState, version: str, commit: str) -> list[NewEvent]:
-    events = registering(state, version, commit)
-    return events + (
-        assigning(state, version, commit, case.stage) if case.stage is not None else []
-    )
+    events = registration_events(state, version, commit)
+    if case.stage is not None:
+        events += assignment_events(state, version, commit, case.stage)
+    return events
 
 
 def _version(state: ModelState, request: Request) -> str:
@@ -318,27 +350,24 @@ def _version(state: ModelState, request: Request) -> str:
 
 def _metrics_files(case: _Case) -> list[FileRef]:
     """Return the metrics files, so that `dvc metrics diff` between releases finds them."""
-    names = {path for step in case.plan.steps for path in step.metrics}
-    made = {out.path for out in case.outs}
-    return [
-        ref
-        for step in case.record.steps
-        for ref in step.outs
-        # a metrics file may be a file of the model already, and is sent once
-        if ref.path in names and ref.path not in made
-    ]
+    names: set[str] = set()
+    for planned in case.plan.steps:
+        names.update(planned.metrics)
+    # a metrics file may be a file of the model already, and is sent once
+    names -= {out.path for out in case.outs}
+    found = []
+    for step in case.record.steps:
+        found += [ref for ref in step.outs if ref.path in names]
+    return found
 
 
 def _introduction(case: _Case) -> str | None:
     """Return the card text that the project has for the model, as the commit has it."""
     if case.spec.card is None:
         return None
+    path = f"{case.built.commit}:{case.git.prefix}{case.spec.card}"
     try:
-        return case.git(
-            "cat-file",
-            "--filters",
-            operands=[f"{case.built.commit}:{case.git.prefix}{case.spec.card}"],
-        )
+        return case.git("cat-file", "--filters", operands=[path])
     except GitFailed as error:
         raise UsageError(
             f"the commit has no {case.spec.card}, which {case.spec.name} names as its card",
@@ -346,24 +375,28 @@ def _introduction(case: _Case) -> str | None:
         ) from error
 
 
-def _tried(case: _Case, room: Path) -> Packaged:
-    (room / "model").mkdir()
+def _try_model(case: _Case, scratch: Path) -> Packaged:
+    (scratch / "model").mkdir()
     return try_model(
         case.spec,
-        _needed(case),
+        _files_to_try(case),
         artifacts=case.artifacts,
         git=case.git,
         commit=case.built.commit or "",
-        folder=room / "model",
+        folder=scratch / "model",
     )
 
 
-def _needed(case: _Case) -> list[FileRef]:
+def _files_to_try(case: _Case) -> list[FileRef]:
     """Return the files, of those that the model is tried with, that the run made."""
-    every = {ref.path: ref for step in case.record.steps for ref in step.outs}
-    return [
-        ref for path, ref in every.items() if path in needed_files(case.spec) or ref in case.outs
-    ]
+    needed = needed_files(case.spec)
+    found: dict[str, FileRef] = {}
+    for step in case.record.steps:
+        for ref in step.outs:
+            # a sample or a signature may be an out, too, besides the files of the model
+            if ref.path in needed or ref in case.outs:
+                found[ref.path] = ref
+    return list(found.values())
 
 
 def _manifest(case: _Case, version: str, tried: Packaged) -> Manifest:

@@ -81,14 +81,19 @@ def _winner(git: Git, state: ModelState, push: bool) -> str:
         except NbciError:
             return ""
     known = {event.tag for event in state.events}
-    new = [
-        event for event in read_events(git) if event.model == state.model and event.tag not in known
-    ]
+    new = []
+    for event in read_events(git):
+        if event.model == state.model and event.tag not in known:
+            new.append(event)
     if not new:
         return ""
-    run = new[-1].notes.get("Nbci-Run")
     names = ", ".join(event.tag for event in new)
-    return f": {new[-1].name} set {names}" + (f" for run {run}" if run else "")
+    winner = f": {new[-1].name} set {names}"
+    # a demotion and a rollback belong to no run
+    run = new[-1].notes.get("Nbci-Run")
+    if run:
+        winner += f" for run {run}"
+    return winner
 
 
 def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
@@ -100,10 +105,12 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
     tags = list(tags)
     for tries_left in reversed(range(_TRIES)):
         failure = _push(git, remote, tags)
+        if failure is None:
+            return
         # the answer to a push may be lost after the remote has done it, so the remote is asked
-        there = _present(git, remote, tags) if failure is not None else {}
-        if failure is None or all(there.get(tag.name) == tag.object for tag in tags):
-            return  # done; or the answer was lost, not the push
+        there = _present_tags(git, remote, tags)
+        if all(there.get(tag.name) == tag.object for tag in tags):
+            return
         # what is there tells who won; git's words for it change with the moment at which the other
         # one came
         taken = [tag.name for tag in tags if there.get(tag.name, tag.object) != tag.object]
@@ -118,16 +125,20 @@ def push_tags(git: Git, remote: str, tags: Iterable[NewTag]) -> None:
 
 def _push(git: Git, remote: str, tags: Sequence[NewTag]) -> GitFailed | None:
     # an empty expected value means: only if the remote has no such tag
-    leases = [f"--force-with-lease=refs/tags/{tag.name}:" for tag in tags]
-    specs = [f"{tag.object}:refs/tags/{tag.name}" for tag in tags]
+    # https://git-scm.com/docs/git-push#Documentation/git-push.txt---force-with-leaserefnameexpect
+    leases = []
+    refspecs = []
+    for tag in tags:
+        leases.append(f"--force-with-lease=refs/tags/{tag.name}:")
+        refspecs.append(f"{tag.object}:refs/tags/{tag.name}")
     try:
-        git("push", "--atomic", "--porcelain", *leases, operands=[remote, *specs])
+        git("push", "--atomic", "--porcelain", *leases, operands=[remote, *refspecs])
     except GitFailed as error:
         return error
     return None
 
 
-def _present(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
+def _present_tags(git: Git, remote: str, tags: Sequence[NewTag]) -> dict[str, str]:
     """Return the tags that the remote has now, with their objects there.
 
     Empty when the remote does not answer.
@@ -149,13 +160,10 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
             raise LostRace(f"the tag {tag.name} is here already, with other content")
     if not missing:
         return
+    commands = [f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing]
     try:
-        git(
-            # update-ref applies its input as one transaction
-            "update-ref",
-            "--stdin",
-            stdin="".join(f"create refs/tags/{tag.name} {tag.object}\n" for tag in missing),
-        )
+        # update-ref applies its input as one transaction
+        git("update-ref", "--stdin", stdin="".join(commands))
     except GitFailed as error:
         if "reference already exists" in error.complaint:
             raise LostRace("another promotion made the same tag here first") from error
@@ -164,25 +172,36 @@ def make_tags(git: Git, tags: Iterable[NewTag]) -> None:
 
 def _refusal(remote: str, error: GitFailed) -> Exception:
     """Return why a push failed; the order is that in which answers of git can be distinguished."""
-    said = error.complaint
-    if _NO_ATOMIC in said:
+    complaint = error.complaint
+    if _NO_ATOMIC in complaint:
         return UsageError(
             f"{remote} cannot take several tags as one change, which a release needs",
             hint="update the git server",
         )
-    reasons = "; ".join(dict.fromkeys(re.findall(r"\[(?:remote )?rejected\].*?\((.*?)\)", said)))
-    remote_words = "; ".join(
-        line.removeprefix("remote:").strip()
-        for line in said.splitlines()
-        if line.startswith("remote: ")
-    )
     # the words of the remote come first: a hook explains there why it declines
-    told = "; ".join(part for part in (remote_words, reasons) if part) or error.message
-    if any(word in said.lower() for word in _REFUSED):
+    parts = (_remote_words(complaint), _rejections(complaint))
+    reason = "; ".join(filter(None, parts)) or error.message
+    if any(word in complaint.lower() for word in _REFUSED):
         return UsageError(
-            f"{remote} refuses the tags: {told}",
+            f"{remote} refuses the tags: {reason}",
             hint="nothing was changed; ask who keeps the repository for the right",
         )
     return InfrastructureError(
-        f"the tags could not be pushed to {remote}: {told}", hint="nothing was changed; try again"
+        f"the tags could not be pushed to {remote}: {reason}",
+        hint="nothing was changed; try again",
     )
+
+
+def _remote_words(complaint: str) -> str:
+    """What programs at the remote printed, such as its hooks; git puts `remote:` before it."""
+    lines = []
+    for line in complaint.splitlines():
+        if line.startswith("remote: "):
+            lines.append(line.removeprefix("remote:").strip())
+    return "; ".join(lines)
+
+
+def _rejections(complaint: str) -> str:
+    """Why the tags were rejected; mostly one reason for all, since the push is atomic."""
+    reasons = re.findall(r"\[(?:remote )?rejected\].*?\((.*?)\)", complaint)
+    return "; ".join(dict.fromkeys(reasons))

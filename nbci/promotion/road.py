@@ -34,27 +34,27 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
     if folder is None:
         return
     config = dvc_config(folder)
-    committed = _at(git, folder, commit)
+    committed = _config_at(git, folder, commit)
     url = _default_remote(committed).get("url")
     if url is not None and "://" not in url and not os.path.isabs(os.path.expanduser(url)):
         # DVC takes it from where the file lies, which is elsewhere in every clone.
         raise UsageError(
             f"the DVC remote of commit {commit[:10]} is the relative path {url}, "
             "which leads nowhere from a clone in another place",
-            hint="name the remote by a URL or an absolute path in .dvc/config, commit, and run again",
+            hint="name the remote by a URL or an absolute path in .dvc/config, commit, "
+            "and run again",
         )
     here = _address(_load(str(folder / "config")))
     there = _address(committed)
-    outside = next(
-        (url for level in _LEVELS_OF_OTHERS if (url := _address(config.read(level)))), None
-    )
+    outside = any(_address(config.read(level)) for level in _LEVELS_OF_OTHERS)
     # the remote may be configured for the user or the system, which then holds for others as well
     if there == here and (there or outside):
         return
     hint = "commit .dvc/config, and run again: a release is a child of the commit that ran"
     if there is None:
         raise UsageError(
-            f"commit {commit[:10]} names no default remote of DVC, so nobody could fetch a release of it",
+            f"commit {commit[:10]} names no default remote of DVC, "
+            "so nobody could fetch a release of it",
             hint=hint,
         )
     raise UsageError(
@@ -63,7 +63,7 @@ def check_remote_of(git: Git, project: Project, commit: str) -> None:
     )
 
 
-def _at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
+def _config_at(git: Git, folder: Path, commit: str) -> Mapping[str, Any]:
     """The repository's configuration of DVC in that commit."""
     top = git("rev-parse", "--show-toplevel")
     # git shows its top folder without symbolic links, so the other path is resolved as well
@@ -93,7 +93,10 @@ def _address(config: Mapping[str, Any]) -> str | None:
     """The URL of the default remote that one level of configuration names."""
     url = _default_remote(config).get("url")
     name = (config.get("core") or {}).get("remote")
-    return None if url is None else f"{name} at {url}"
+    if url is None:
+        return None
+    # with its name: credentials in `config.local` go by that
+    return f"{name} at {url}"
 
 
 def _default_remote(config: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -112,9 +115,10 @@ def access_of(project: Project) -> dict[str, Any]:
         return found
     config = dvc_config(folder)
     for level in (*reversed(_LEVELS_OF_OTHERS), "local"):
-        said = config.read(level)
-        found["core"] |= said.get("core") or {}
-        for name, settings in (said.get("remote") or {}).items():
+        # later levels win, as in DVC: https://dvc.org/doc/command-reference/config
+        read = config.read(level)
+        found["core"] |= read.get("core") or {}
+        for name, settings in (read.get("remote") or {}).items():
             found["remote"][name] = {**found["remote"].get(name, {}), **settings}
     return found
 

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def workroom(project: Project) -> Iterator[Path]:
+def scratch_folder(project: Project) -> Iterator[Path]:
     """Yield an empty folder that only this process uses; it is removed on exit."""
     place = project.state_folder / "promotions"
     with disk_errors(place):
         place.mkdir(parents=True, exist_ok=True)
-        _sweep(place)
-        path, lock = _new(place)
+        _remove_abandoned(place)
+        path, lock = _make_folder(place)
     try:
         yield path
     finally:
@@ -36,7 +36,7 @@ def workroom(project: Project) -> Iterator[Path]:
         os.close(lock)
 
 
-def _new(place: Path) -> tuple[Path, int]:
+def _make_folder(place: Path) -> tuple[Path, int]:
     while True:
         path = Path(tempfile.mkdtemp(dir=place))
         lock = lock_folder(path)
@@ -44,7 +44,7 @@ def _new(place: Path) -> tuple[Path, int]:
             return path, lock
 
 
-def _sweep(place: Path) -> None:
+def _remove_abandoned(place: Path) -> None:
     for path in place.iterdir():
         # the lock of a process ends with it, so a folder that can be locked is in use by nobody
         lock = lock_folder(path)

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 
 from nbci.errors import UsageError
 from nbci.git.process import REMOTE, open_git
-from nbci.promotion.assignments import NewEvent, assigning, emptying, names_of, write_events
+from nbci.promotion.assignments import (
+    NewEvent,
+    assignment_events,
+    names_of,
+    removal_events,
+    write_events,
+)
 from nbci.promotion.facts import build_url, find_promoter
 from nbci.promotion.publish import publish
 from nbci.registry.grammar import check_version
@@ -53,50 +59,53 @@ class Moved:
 
 def demote(root: Path, move: Move, environ: Mapping[str, str]) -> Moved:
     """Take the model out of the stage, which is then empty."""
-    git, state, stage = _found(root, move)
+    git, state, stage = _find_stage(root, move)
     if stage not in state.stages:
         raise UsageError(f"nothing of {state.model} is in stage {stage}")
-    events = emptying(state, stage)
-    return _move(
+    events = removal_events(state, stage)
+    return _change_stage(
         git, state, move, stage=stage, events=events, now=None, event="demote", environ=environ
     )
 
 
 def rollback(root: Path, move: Move, environ: Mapping[str, str], to: str | None = None) -> Moved:
     """Put the version that was in the stage before, or the named one, into the stage again."""
-    git, state, stage = _found(root, move)
-    wanted = check_version(to) if to is not None else state.before(stage)
+    git, state, stage = _find_stage(root, move)
+    wanted = state.before(stage)
+    if to is not None:
+        wanted = check_version(to)
     if wanted is None:
         raise UsageError(
             f"no other version of {state.model} was in stage {stage} before",
-            hint=_instead(state, move.model, stage),
+            hint=_hint_instead(state, move.model, stage),
         )
     version = state.version(wanted)
     if version is None or not version.active:
-        known = ", ".join(each.version for each in state.versions if each.active)
+        # a version that was taken back keeps its tag, but is offered to nobody
+        known = [each.version for each in state.versions if each.active]
         raise UsageError(
-            f"{state.model} has no version {wanted}", hint=f"its versions are: {known}"
+            f"{state.model} has no version {wanted}",
+            hint=f"its versions are: {', '.join(known)}",
         )
     if stage in state.stages and state.stages[stage].current.version == wanted:
         raise UsageError(f"{state.model} {wanted} is in stage {stage} already")
-    events = assigning(state, wanted, version.commit, stage)
-    return _move(
+    events = assignment_events(state, wanted, version.commit, stage)
+    return _change_stage(
         git, state, move, stage=stage, events=events, now=wanted, event="rollback", environ=environ
     )
 
 
-def _instead(state: ModelState, model: str, stage: str) -> str | None:
+def _hint_instead(state: ModelState, model: str, stage: str) -> str | None:
+    """What can be done where there is no version to return to."""
     if stage in state.stages:
         return f"nbci demote {model} empties it"
     latest = state.latest
-    return (
-        f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it"
-        if latest
-        else None
-    )
+    if not latest:
+        return None
+    return f"it is empty: nbci rollback {model} --to {latest.version} puts that version into it"
 
 
-def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:
+def _find_stage(root: Path, move: Move) -> tuple[Git, ModelState, str]:
     git = open_git(root)
     if move.push:
         if not git.has_remote(REMOTE):
@@ -104,22 +113,29 @@ def _found(root: Path, move: Move) -> tuple[Git, ModelState, str]:
                 f"the repository has no remote {REMOTE}",
                 hint="change the tags here only with --no-push",
             )
+        # another clone may have moved the model since; its events count in the order
         fetch_models(git, REMOTE, [move.model])
     state = find_model(read_models(git), move.model)
     if move.stage is not None:
         return git, state, move.stage
+    return git, state, _only_stage(state)
+
+
+def _only_stage(state: ModelState) -> str:
+    """The stage that the model was ever in; UsageError unless it is just one."""
+    # events, not present stages: a rollback may fill a stage that is empty now
     stages = dict.fromkeys(event.stage for event in state.events if event.stage is not None)
-    if len(stages) != 1:
+    if not stages:
+        raise UsageError(f"{state.model} was never in a stage")
+    if len(stages) > 1:
         raise UsageError(
-            f"{state.model} is in {len(stages)} stages"
-            if stages
-            else f"{state.model} was never in a stage",
-            hint=f"name one with --stage: {', '.join(stages)}" if stages else None,
+            f"{state.model} is in {len(stages)} stages",
+            hint=f"name one with --stage: {', '.join(stages)}",
         )
-    return git, state, next(iter(stages))
+    return next(iter(stages))
 
 
-def _move(
+def _change_stage(
     git: Git,
     state: ModelState,
     move: Move,
@@ -130,7 +146,9 @@ def _move(
     event: str,
     environ: Mapping[str, str],
 ) -> Moved:
-    there = state.stages.get(stage)
+    before = None
+    if stage in state.stages:
+        before = state.stages[stage].current.version
     # before the dry run ends, so that a dry run reports a missing identity, too
     by = find_promoter(git, environ)
     if not move.dry_run:
@@ -144,7 +162,7 @@ def _move(
     return Moved(
         model=state.model,
         stage=stage,
-        before=there.current.version if there is not None else None,
+        before=before,
         now=now,
         tags=tuple(names_of(events)),
         pushed=move.push,

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from nbci.data.remotes import ARTIFACTS, default_remote
 from nbci.errors import IntegrityError, NbciError
@@ -49,51 +49,55 @@ def verify(
 
     `content`: objects are read and digested, not only looked for.
     """
-    found: list[Finding] = []
-    files: dict[FileRef, tuple[str, str]] = {}
     states = tuple(models)
-    found += (finding for state in states for finding in _tags(git, state))
+    found: list[Finding] = []
+    for state in states:
+        found += _tag_findings(git, state)
+
+    files: dict[FileRef, tuple[str, str]] = {}
     for state in states:
         for version in state.versions:
             try:
                 manifest = read_manifest(git, version.commit)
             except IntegrityError as error:
-                found.append(
-                    Finding(model=state.model, version=version.version, problem=str(error))
-                )
+                found.append(_finding(state, version, str(error)))
                 continue
-            problems = (
-                ["it carries no evidence"]
-                if manifest is None
-                else list(_release(git, state, version, manifest))
-            )
-            found += (
-                Finding(model=state.model, version=version.version, problem=problem)
-                for problem in problems
-            )
-            for ref in manifest.files if manifest is not None else ():
+            if manifest is None:
+                found.append(_finding(state, version, "it carries no evidence"))
+                continue
+            for problem in _release_problems(git, state, version, manifest):
+                found.append(_finding(state, version, problem))
+            for ref in manifest.files:
                 # several releases may share an object; it is read once
                 files.setdefault(ref, (state.model, version.version))
+
     if project.signers_file is not None:
-        found += _signatures(git, states, project.signers_file)
+        found += _signature_findings(git, states, project.signers_file)
     if files:
-        remote = default_remote(project)
-        for ref, (model, name) in files.items():
-            problems = list(_objects(remote, ref, content=content))
-            found += (
-                Finding(model=model, version=name, problem=f"{ref.path}: {problem}")
-                for problem in problems
-            )
+        found += _object_findings(default_remote(project), files, content=content)
+
     # a release with a problem already would fail again here, for the same reason
     damaged = {(finding.model, finding.version) for finding in found}
-    whole = [
-        (state, version)
-        for state in states
-        for version in state.versions
-        if (state.model, version.version) not in damaged
-    ]
-    found += _roads(git, project, whole, content=content)
+    whole = []
+    for state in states:
+        for version in state.versions:
+            if (state.model, version.version) not in damaged:
+                whole.append((state, version))
+    found += _download_findings(git, project, whole, content=content)
     return tuple(found)
+
+
+def _finding(state: ModelState, version: Version, problem: str) -> Finding:
+    return Finding(model=state.model, version=version.version, problem=problem)
+
+
+def _object_findings(
+    remote: Remote, files: Mapping[FileRef, tuple[str, str]], *, content: bool
+) -> Iterator[Finding]:
+    """Yield what is wrong with the objects; `files` maps each to the release that is named."""
+    for ref, (model, version) in files.items():
+        for problem in _object_problems(remote, ref, content=content):
+            yield Finding(model=model, version=version, problem=f"{ref.path}: {problem}")
 
 
 def describe_signature(manifest: Manifest, signers: Path | None) -> str:
@@ -108,7 +112,7 @@ def describe_signature(manifest: Manifest, signers: Path | None) -> str:
         return f"not vouched for: {error.message}"
 
 
-def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
+def _signature_findings(git: Git, states: Iterable[ModelState], signers: Path) -> Iterator[Finding]:
     """Yield releases whose run was not signed by an allowed signer.
 
     Releases from before the model's first signed one need no signature.
@@ -127,10 +131,10 @@ def _signatures(git: Git, states: Iterable[ModelState], signers: Path) -> Iterat
             try:
                 check_signature(manifest.seal or "", manifest.seal_signature, signers)
             except IntegrityError as error:
-                yield Finding(model=state.model, version=version.version, problem=error.message)
+                yield _finding(state, version, error.message)
 
 
-def _roads(
+def _download_findings(
     git: Git, project: Project, releases: Sequence[tuple[ModelState, Version]], *, content: bool
 ) -> list[Finding]:
     """Return the releases that `nbci models get` cannot fetch.
@@ -162,12 +166,13 @@ def _roads(
                         check_files(taken, Path(name))
             except NbciError as error:
                 problem = f"it cannot be fetched from a clone: {error.message}"
-                found.append(Finding(model=state.model, version=version.version, problem=problem))
-            fetched.update(manifest.files if manifest is not None else ())
+                found.append(_finding(state, version, problem))
+            if manifest is not None:
+                fetched.update(manifest.files)
     return found
 
 
-def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
+def _tag_findings(git: Git, state: ModelState) -> Iterator[Finding]:
     """Check that stages point at versions, and that tags which `origin` has are the same there."""
     for event in state.events:
         if event.version is None:
@@ -183,36 +188,38 @@ def _tags(git: Git, state: ModelState) -> Iterator[Finding]:
             yield Finding(model=state.model, version=event.version, problem=problem)
 
 
-def _release(git: Git, state: ModelState, version: Version, manifest: Manifest) -> Iterator[str]:
-    said = (manifest.model, manifest.version)
-    if said != (state.model, version.version):
-        yield f"its evidence is that of {said[0]} {said[1]}"
-    head = git("cat-file", "commit", operands=[version.commit]).partition("\n\n")[0].splitlines()
-    parents = [line.split()[1] for line in head if line.startswith("parent ")]
+def _release_problems(
+    git: Git, state: ModelState, version: Version, manifest: Manifest
+) -> Iterator[str]:
+    if (manifest.model, manifest.version) != (state.model, version.version):
+        yield f"its evidence is that of {manifest.model} {manifest.version}"
+    header, _, _ = git("cat-file", "commit", operands=[version.commit]).partition("\n\n")
+    parents = [line.split()[1] for line in header.splitlines() if line.startswith("parent ")]
     # a forged release could otherwise name a commit that passed while its content is of another
     if parents != [manifest.commit]:
         yield f"its commit is no child of {manifest.commit[:10]}, which the evidence names"
     prefix = git.prefix
-    try:
-        changed = git(
-            "diff-tree", "-r", "--name-only", "-z", operands=[manifest.commit, version.commit]
-        ).split("\0")
-    except GitFailed:
-        changed = []  # a shallow clone does not have the parent
-    other = sorted({path for path in changed if path} - {f"{prefix}{name}" for name in _ADDED})
-    if other:
-        yield f"its commit changes more than it says: {', '.join(other[:5])}"
-    yield from _documents(git, version.commit, prefix, manifest)
+    between = [manifest.commit, version.commit]
+    changed: set[str] = set()
+    # a shallow clone does not have the parent
+    with contextlib.suppress(GitFailed):
+        listed = git("diff-tree", "-r", "--name-only", "-z", operands=between)
+        # -z ends each name, so that the last part is empty
+        changed.update(filter(None, listed.split("\0")))
+    changed.difference_update(f"{prefix}{name}" for name in _ADDED)
+    if changed:
+        yield f"its commit changes more than it says: {', '.join(sorted(changed)[:5])}"
+    yield from _document_problems(git, version.commit, prefix, manifest)
 
 
-def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterator[str]:
+def _document_problems(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterator[str]:
     import yaml
 
+    def read(name: str) -> Any:
+        return yaml.safe_load(git.bytes("cat-file", "blob", operands=[f"{commit}:{prefix}{name}"]))
+
     try:
-        document, lock = (
-            yaml.safe_load(git.bytes("cat-file", "blob", operands=[f"{commit}:{prefix}{name}"]))
-            for name in ("dvc.yaml", "dvc.lock")
-        )
+        document, lock = read("dvc.yaml"), read("dvc.lock")
     except (GitFailed, yaml.YAMLError):
         yield "its dvc.yaml or dvc.lock cannot be read"
         return
@@ -220,32 +227,35 @@ def _documents(git: Git, commit: str, prefix: str, manifest: Manifest) -> Iterat
     name = manifest.model.rpartition(":")[2]
     if name not in (document.get("artifacts") or {}):
         yield "its dvc.yaml does not name the model"
-    outs = [
-        entry for stage in (lock.get("stages") or {}).values() for entry in stage.get("outs") or ()
-    ]
-    locked = {str(entry["path"]): str(entry.get("md5")) for entry in outs}
+    locked = {}
+    for stage in (lock.get("stages") or {}).values():
+        for entry in stage.get("outs") or ():
+            locked[str(entry["path"])] = str(entry.get("md5"))
     for ref in manifest.files:
         # a file that a .dvc file tracks is in no stage of dvc.lock
         if locked.get(ref.path, ref.digest) != ref.digest:
             yield f"its dvc.lock has other content for {ref.path} than the evidence"
 
 
-def _objects(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
+def _object_problems(remote: Remote, ref: FileRef, *, content: bool) -> Iterator[str]:
     """What is wrong with the objects of a file or a folder."""
     # the listing of a folder is always read, because its entries name the objects to look for
-    own = list(_wrong(remote, {ref.digest: ""}, content=content or is_folder(ref)))
+    own = list(_missing_or_altered(remote, {ref.digest: ""}, content=content or is_folder(ref)))
     yield from own
     if own or not is_folder(ref):
         return
     entries = json.loads(remote.read(f"{ARTIFACTS}/{ref.digest[:2]}/{ref.digest[2:]}"))
-    yield from _wrong(
-        remote, {entry["md5"]: f"{entry['relpath']}: " for entry in entries}, content=content
-    )
+    names = {entry["md5"]: f"{entry['relpath']}: " for entry in entries}
+    yield from _missing_or_altered(remote, names, content=content)
 
 
-def _wrong(remote: Remote, names: Mapping[str, str], *, content: bool) -> Iterator[str]:
+def _missing_or_altered(
+    remote: Remote, names: Mapping[str, str], *, content: bool
+) -> Iterator[str]:
     there = remote.present(ARTIFACTS, names)
-    altered = remote.altered(ARTIFACTS, there) if content else set()
+    altered: set[str] = set()
+    if content:
+        altered = remote.altered(ARTIFACTS, there)
     for name, shown in names.items():
         if name not in there:
             yield f"{shown}the object {name} is not on the DVC remote"

@@ -62,7 +62,9 @@ class Machine:
         record = StepRecord(
             name="step", result="passed", key=KEY, run="r", ended_utc="2026-01-01T00:00:00.000Z",
             gives=(ValueRef(name="value", object=digest, bytes=1, type="str", group=("value",)),),
-            outs=tuple(cache.artifacts.keep(self.root, name, self.index) for name in ("out", "file")),
+            outs=tuple(
+                cache.artifacts.keep(self.root, name, self.index) for name in ("out", "file")
+            ),
         )  # fmt: skip
         cache.keep(record, self.root / "notebook", self.index)
         return record

@@ -165,8 +165,12 @@ def test_stock_commands_work_on_an_exported_run(shop: Shop) -> None:
     }  # fmt: skip
     shop.git("commit", "-qm", "exported")
     graph = shop.dvc("dag", "--dot")
-    for edge in ('"data/raw.dvc" -> "tables-load"', '"tables-load" -> "tables-clean"', '"tables-clean" -> "train-svm"',
-                 '"train-tree" -> "late"'):  # fmt: skip
+    for edge in (
+        '"data/raw.dvc" -> "tables-load"',
+        '"tables-load" -> "tables-clean"',
+        '"tables-clean" -> "train-svm"',
+        '"train-tree" -> "late"',
+    ):
         assert edge in graph
 
     # another text of the early step, and the same numbers: what depends on them is not even asked

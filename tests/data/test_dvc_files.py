@@ -28,22 +28,43 @@ PLAN = Plan(
     pipeline="p",
     target="p ipe.yaml",
     steps=(
-        PlannedStep(name="a", notebook="a.ipynb", kernel="k", language="python", cells=(), outs=("data",)),
-        PlannedStep(name="train/svm", notebook="b.ipynb", kernel="k", language="python", cells=(), deps=("data",),
-                    outs=("m.bin",), metrics=("m.json",)),
+        PlannedStep(
+            name="a", notebook="a.ipynb", kernel="k", language="python", cells=(), outs=("data",)
+        ),
+        PlannedStep(
+            name="train/svm",
+            notebook="b.ipynb",
+            kernel="k",
+            language="python",
+            cells=(),
+            deps=("data",),
+            outs=("m.bin",),
+            metrics=("m.json",),
+        ),
         PlannedStep(name="skipped", notebook="b.ipynb", kernel="k", language="python", cells=()),
     ),
-)  # fmt: skip
+)
 FOLDER = FileRef(path="data", digest=f"{MD5}.dir", bytes=7, files=2)
 RECORD = RunRecord(
-    run="R", pipeline="p", target="p ipe.yaml", result="passed", nbci="0",
+    run="R",
+    pipeline="p",
+    target="p ipe.yaml",
+    result="passed",
+    nbci="0",
     steps=(
         StepRecord(name="a", result="reused", outs=(FOLDER,)),
-        StepRecord(name="train/svm", result="passed", deps=(FOLDER,),
-                   outs=(FileRef(path="m.bin", digest=MD5, bytes=1), FileRef(path="m.json", digest=MD5, bytes=1))),
+        StepRecord(
+            name="train/svm",
+            result="passed",
+            deps=(FOLDER,),
+            outs=(
+                FileRef(path="m.bin", digest=MD5, bytes=1),
+                FileRef(path="m.json", digest=MD5, bytes=1),
+            ),
+        ),
         StepRecord(name="skipped", result="skipped"),
     ),
-)  # fmt: skip
+)
 NOTEBOOK = {"b.ipynb": FileRef(path="b.ipynb", digest=MD5, bytes=3)}
 
 
@@ -119,8 +140,10 @@ def test_dvc_fills_nothing_into_names() -> None:
     plan = replace(PLAN, target="n ${x}.ipynb")
     stages = dvc_stages(plan, RECORD, files={}).stages
     assert stages["a"] == {
-        "cmd": r"nbci run 'n \${x}.ipynb' --only a", "outs": ["data"], "meta": {"nbci": r"n \${x}.ipynb"},
-    }  # fmt: skip
+        "cmd": r"nbci run 'n \${x}.ipynb' --only a",
+        "outs": ["data"],
+        "meta": {"nbci": r"n \${x}.ipynb"},
+    }
     assert get_matches(stages["a"]["cmd"]) == []
     assert own_stages({"stages": stages}, plan.target) == {}
 

@@ -67,7 +67,8 @@ def test_a_change_of_any_file_is_seen_and_no_change_costs_no_import(tmp_path: Pa
     program = (
         "import sys; from pathlib import Path; from nbci.config import Project\n"
         "from nbci.data.repository import data_settings\n"
-        "print(data_settings(Project(root=Path(sys.argv[1]))).cache, [m for m in sys.modules if m.startswith('dvc')])"
+        "print(data_settings(Project(root=Path(sys.argv[1]))).cache, "
+        "[m for m in sys.modules if m.startswith('dvc')])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, str(root)],

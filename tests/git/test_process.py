@@ -66,7 +66,8 @@ def test_progress_is_no_silence(git: Git, tmp_path: Path) -> None:
     """A remote that takes longer than the limit, and says so all the time."""
     slow = tmp_path / "slow"
     slow.write_text(
-        '#!/bin/sh\nfor n in 1 2 3 4 5; do echo $n >&2; sleep 0.5; done\nexec git-upload-pack "$@"\n'
+        "#!/bin/sh\nfor n in 1 2 3 4 5; do echo $n >&2; sleep 0.5; done\n"
+        'exec git-upload-pack "$@"\n'
     )
     slow.chmod(0o755)
     git("commit", "-q", "--allow-empty", "-m", "one")

@@ -65,7 +65,8 @@ def test_names_that_tools_stumble_over(
         [
             ("parameters", "C = 1.0"),
             (
-                f"for name in {['models/digits model.bin', *names]}:\n    open(name, 'w').write('1')\n"
+                f"for name in {['models/digits model.bin', *names]}:\n"
+                "    open(name, 'w').write('1')\n"
                 "open('metrics.json', 'w').write('{}')"
             ),
         ],

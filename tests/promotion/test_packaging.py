@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from nbci.errors import IntegrityError, UsageError
 from nbci.pipeline.models import Model, Signature, Tensor, models_of
-from nbci.promotion.packaging import needed_files, packaged
+from nbci.promotion.packaging import check_package, needed_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_a_model_that_answers_as_recorded_is_accepted_with_its_signature(folder: Path) -> None:
-    found = packaged(model(description="adds up"), folder)
+    found = check_package(model(description="adds up"), folder)
     assert found.framework == "onnx"
     assert found.description == "adds up"
     assert found.signature == Signature(
@@ -90,7 +90,7 @@ def test_a_model_that_answers_otherwise_is_refused(
     with pytest.raises(
         IntegrityError, match=r"models/linear\.onnx answers otherwise than the step recorded"
     ) as caught:
-        packaged(model(), folder)
+        check_package(model(), folder)
     assert words in str(caught.value)
 
 
@@ -99,7 +99,7 @@ def test_nan_that_was_recorded_is_no_difference(folder: Path) -> None:
     rows[1, 1] = np.nan
     with np.errstate(invalid="ignore"):
         np.savez(folder / "models" / "sample.npz", X=rows, scores=rows @ WEIGHTS)
-    assert packaged(model(), folder).trials[0].largest_difference["scores"] < 1e-4
+    assert check_package(model(), folder).trials[0].largest_difference["scores"] < 1e-4
 
 
 @pytest.mark.parametrize("content", [b"", b"no model", b"\x08\x08\x12\x00" * 50])
@@ -108,7 +108,7 @@ def test_garbage_is_named(folder: Path, content: bytes) -> None:
     with pytest.raises(
         IntegrityError, match=r"models/linear\.onnx is no model that ONNX Runtime can run"
     ):
-        packaged(model(), folder)
+        check_package(model(), folder)
 
 
 def test_a_sample_that_would_run_code_is_not_loaded(folder: Path) -> None:
@@ -116,31 +116,31 @@ def test_a_sample_that_would_run_code_is_not_loaded(folder: Path) -> None:
     with pytest.raises(
         UsageError, match=r"the sample of model linear cannot be read: .*allow_pickle"
     ):
-        packaged(model(), folder)
+        check_package(model(), folder)
 
 
 def test_a_sample_that_is_no_npz_is_explained(folder: Path) -> None:
     (folder / "models" / "sample.npz").write_text('{"X": [1, 2, 3]}')
     with pytest.raises(UsageError, match="the sample of model linear cannot be read"):
-        packaged(model(), folder)
+        check_package(model(), folder)
 
 
 def test_a_sample_without_an_input_is_named(folder: Path) -> None:
     np.savez(folder / "models" / "sample.npz", x=ROWS, scores=ROWS @ WEIGHTS)
     with pytest.raises(UsageError, match="the sample of model linear lacks X; it holds scores, x"):
-        packaged(model(), folder)
+        check_package(model(), folder)
 
 
 def test_onnx_without_a_sample_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="model linear has no `sample`"):
-        packaged(model(sample=None), folder)
+        check_package(model(sample=None), folder)
 
 
 def test_a_file_that_is_not_there_is_named(folder: Path) -> None:
     with pytest.raises(
         UsageError, match=r"model linear names models/vocabulary\.json, which is not there"
     ):
-        packaged(model(paths=["models/linear.onnx", "models/vocabulary.json"]), folder)
+        check_package(model(paths=["models/linear.onnx", "models/vocabulary.json"]), folder)
 
 
 SIGNATURE = {
@@ -153,7 +153,7 @@ def test_a_declared_signature_may_leave_outputs_out_and_stand_in_a_file(folder: 
     (folder / "signature.json").write_text(json.dumps(SIGNATURE))
     declared = model(signature="signature.json")
     assert "signature.json" in needed_files(declared)
-    found = packaged(declared, folder)
+    found = check_package(declared, folder)
     assert found.signature is not None
     assert [tensor.name for tensor in found.signature.outputs] == ["label"]
 
@@ -170,16 +170,16 @@ def test_a_signature_that_is_not_the_files_is_refused(
 ) -> None:
     inputs = [{"name": "X", "dtype": "float32", "shape": shape}]
     with pytest.raises(IntegrityError, match=words):
-        packaged(model(signature={**SIGNATURE, "inputs": inputs}), folder)
+        check_package(model(signature={**SIGNATURE, "inputs": inputs}), folder)
 
 
 def test_a_signature_of_another_form_is_explained(folder: Path) -> None:
     with pytest.raises(UsageError, match="the signature of model linear cannot be read"):
-        packaged(model(signature={"inputs": "X"}), folder)
+        check_package(model(signature={"inputs": "X"}), folder)
 
 
 def test_other_frameworks_are_told_by_their_file(tmp_path: Path) -> None:
     (tmp_path / "net.pt").write_bytes(b"weights")
     (tmp_path / "words.txt").write_text("a b")
-    found = packaged(model(paths=["words.txt", "net.pt"], sample=None), tmp_path)
+    found = check_package(model(paths=["words.txt", "net.pt"], sample=None), tmp_path)
     assert (found.framework, found.signature, found.trials) == ("torch", None, ())

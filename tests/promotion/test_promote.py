@@ -104,9 +104,10 @@ def test_stock_tools_understand_a_release(
         tmp_path / "got",
         cwd=tmp_path,
     )
-    stock("dvc", "artifacts", "get", released.origin, "digits", "--stage", "production", "-o", tmp_path / "staged",
-          cwd=tmp_path)  # fmt: skip
-    assert (tmp_path / "got").read_bytes() == (tmp_path / "staged").read_bytes() == promoted_bytes
+    staged = tmp_path / "staged"
+    of_stage = ("digits", "--stage", "production")
+    stock("dvc", "artifacts", "get", released.origin, *of_stage, "-o", staged, cwd=tmp_path)
+    assert (tmp_path / "got").read_bytes() == staged.read_bytes() == promoted_bytes
     shown_by_gto = json.loads(stock("gto", "show", "digits", "--json", cwd=released.project))
     assert [(row["version"], row["stages"][0]["stage"]) for row in shown_by_gto] == [
         ("v1.0.0", "production")
@@ -157,10 +158,18 @@ def test_stock_tools_understand_a_release(
 
 def test_versions_go_up_back_and_out(released: Released) -> None:
     first = promoted(released)
+    record = find_run(find_project(released.project), first.run).read()
     assert promoted(released) == Promotion(
-        model="digits", version="v1.0.0", stage="production", run=first.run, tags=first.tags, commit=first.commit,
-        files=find_run(find_project(released.project), first.run).read().steps[1].outs[:1], pushed=True, done=True,
-    )  # fmt: skip
+        model="digits",
+        version="v1.0.0",
+        stage="production",
+        run=first.run,
+        tags=first.tags,
+        commit=first.commit,
+        files=record.steps[1].outs[:1],
+        pushed=True,
+        done=True,
+    )
     second = promoted(released, same_again(released), part="minor")
     assert (second.version, second.before, in_production(released.project)) == (
         "v1.1.0",
@@ -415,7 +424,8 @@ def test_a_tag_that_appears_while_the_server_takes_the_push_is_a_lost_race(
     hook = released.origin / "hooks/pre-receive"
     hook.parent.mkdir(exist_ok=True)
     hook.write_text(
-        f"#!/bin/sh\nunset GIT_QUARANTINE_PATH\nexec git update-ref 'refs/tags/digits@v1.0.0' {theirs}\n"
+        "#!/bin/sh\nunset GIT_QUARANTINE_PATH\n"
+        f"exec git update-ref 'refs/tags/digits@v1.0.0' {theirs}\n"
     )
     hook.chmod(0o755)
     with pytest.raises(LostRace, match=r"Quick Colleague set digits@v1\.0\.0 for run theirs"):

@@ -84,9 +84,14 @@ def test_lineage_up_and_down(history: Released) -> None:
     up = said(history, "lineage", "digits@1.1.0").splitlines()
     assert up[0] == "model digits@v1.1.0"
     assert [line.strip().split("  ")[0] for line in up[1:]] == [
-        f"← file {MODEL}", "← step train/svm", "← code nb/train.ipynb", "← parameter C = 2.0", "← file data/rows.json",
-        "← step prepare", "← code nb/prepare.ipynb",
-    ]  # fmt: skip
+        f"← file {MODEL}",
+        "← step train/svm",
+        "← code nb/train.ipynb",
+        "← parameter C = 2.0",
+        "← file data/rows.json",
+        "← step prepare",
+        "← code nb/prepare.ipynb",
+    ]
     down = said(history, "lineage", "data/rows.json")
     assert f"    → file {MODEL}" in down
     assert "      → model digits" in down

@@ -18,7 +18,7 @@ from nbci.app.promote_run import promote_run
 from nbci.config import find_project
 from nbci.errors import InfrastructureError, IntegrityError
 from nbci.promotion.promote import Promotion, Request
-from nbci.promotion.scratch_folder import workroom
+from nbci.promotion.scratch_folder import scratch_folder
 from nbci.runs.folder import find_run
 from tests.support.console import ROOT
 from tests.support.notebooks import write_notebook
@@ -50,7 +50,8 @@ def large(released: Released) -> Released:
             (
                 "import json, os\nos.makedirs('models/digits model.bin')\n"
                 f"for part in range({PARTS}):\n"
-                f"    open(f'models/digits model.bin/-{{part}} ä.bin', 'wb').write(bytes([part]) * {PART_BYTES})\n"
+                "    path = f'models/digits model.bin/-{part} ä.bin'\n"
+                f"    open(path, 'wb').write(bytes([part]) * {PART_BYTES})\n"
                 "json.dump({'accuracy': 0.9}, open('metrics.json', 'w'))"
             ),
         ],
@@ -105,8 +106,9 @@ def test_a_connection_cut_half_way_loses_nothing_and_a_second_try_completes(
     finally:
         wire.close()
     store_in(large, f"s3://{BUCKET}/{tmp_path.name}", **s3_settings(s3))
-    stock("dvc", "get", large.project, "models/digits model.bin", "--rev", "digits@v1.0.0", "-o", tmp_path / "got",
-          "--config", large.project / ".dvc/config.local", cwd=tmp_path)  # fmt: skip
+    model = (large.project, "models/digits model.bin", "--rev", "digits@v1.0.0")
+    config = large.project / ".dvc/config.local"
+    stock("dvc", "get", *model, "-o", tmp_path / "got", "--config", config, cwd=tmp_path)
     found = {path.name: path.read_bytes() for path in (tmp_path / "got").iterdir()}
     assert found == {f"-{part} ä.bin": bytes([part]) * PART_BYTES for part in range(PARTS)}
 
@@ -193,7 +195,7 @@ def test_what_a_killed_promotion_leaves_the_next_one_removes(
     assert done.returncode == -signal.SIGKILL
     (left,) = place.iterdir()
     assert (left / "index").exists()
-    with workroom(find_project(released.project)) as busy:
+    with scratch_folder(find_project(released.project)) as busy:
         assert not left.exists()
         assert promoted(released).version == "v1.0.0"
         assert list(place.iterdir()) == [busy]
