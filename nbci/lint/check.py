@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from nbci.dataflow.undefined import NOTHING_BROUGHT, Brought
 from nbci.errors import UsageError
 from nbci.lint.finding import Finding, Hit
-from nbci.lint.notebook_facts import read_sheet
+from nbci.lint.notebook_facts import read_facts
 from nbci.lint.pipelines import composed, named_notebooks, notebooks_elsewhere, read_pipeline_text
 from nbci.lint.rules import (
     MISSING_KERNEL,
@@ -26,11 +26,12 @@ from nbci.lint.source_lines import lines_of_cells
 from nbci.notebook.read import parse_notebook
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from nbci.dataflow.code import Stars
     from nbci.lint.finding import Severity
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
+    from nbci.lint.source_lines import CellLines
     from nbci.notebook.cells import Notebook
     from nbci.pipeline.model import TaggedNotebook
 
@@ -72,28 +73,27 @@ def check_notebook(
         # IPython warns about lines that end oddly; the rules report what is wrong with them
         warnings.simplefilter("ignore")
         stars = star_imports(notebook)
-        sheet = read_sheet(
+        facts = read_facts(
             notebook, by_dataflow=by_dataflow, stars=stars, brought=brought, composed=composed
         )
-        hits = list(_hits(sheet))
+        hits = list(_hits(facts))
     # taken from all hits, before ignored ones are dropped: an ignored mistake still prevents
     # planning
     intact = not any(rule in _UNPLANNABLE for rule, _, _ in hits)
-    told = [
-        (rule, severity, hit)
-        for rule, severity, hit in hits
-        if not _is_ignored(rule, hit, notebook)
-    ]
+    reported = [found for found in hits if not _is_ignored(found[0], found[2], notebook)]
+    tagged = None
+    if intact:
+        tagged = facts.tagged
     return CheckedNotebook(
-        findings=_placed(told, notebook, data, path),
-        tagged=sheet.tagged if intact else None,
+        findings=_placed(reported, notebook, data, path),
+        tagged=tagged,
         kernel=notebook.kernel_name,
     )
 
 
-def _hits(sheet: Sheet) -> Iterable[tuple[str, Severity, Hit]]:
+def _hits(facts: NotebookFacts) -> Iterable[tuple[str, Severity, Hit]]:
     for name, rule in NOTEBOOK_RULES.items():
-        for hit in rule.look(sheet):
+        for hit in rule.look(facts):
             yield name, rule.severity, hit
 
 
@@ -103,13 +103,16 @@ def _is_ignored(rule: str, hit: Hit, notebook: Notebook) -> bool:
     cell = notebook.cell(hit.cell)
     if f"{_IGNORE_TAG}{rule}" in cell.tags:
         return True
-    lines = cell.source.split("\n")
-    return hit.line is not None and hit.line <= len(lines) and _names(rule, lines[hit.line - 1])
+    return _is_ignored_at(rule, hit.line, cell.source.split("\n"))
 
 
-def _names(rule: str, line: str) -> bool:
-    match = _IGNORE.search(line)
-    return match is not None and rule in [name.strip() for name in match[1].split(",")]
+def _is_ignored_at(rule: str, line: int | None, lines: Sequence[str]) -> bool:
+    """Whether the line, from 1, has a comment that ignores the rule."""
+    # a hit may name a line behind the last one, as where a bracket is never closed
+    if line is None or line > len(lines):
+        return False
+    match = _IGNORE.search(lines[line - 1])
+    return match is not None and rule in map(str.strip, match[1].split(","))
 
 
 def _placed(
@@ -122,19 +125,30 @@ def _placed(
     lines = lines_of_cells(text, notebook.cells, is_json=path.endswith(".ipynb"))
     findings = []
     for rule, severity, hit in hits:
-        cell_lines = lines[hit.cell - 1] if hit.cell is not None else ()
-        # a hit may name a line behind the last one in the file, so the last one is taken
-        at = min(hit.line or 1, len(cell_lines)) - 1
-        findings.append(
-            _finding(rule, severity, path, hit, file_line=cell_lines[at] if cell_lines else None)
-        )
+        file_line = None
+        if hit.cell is not None:
+            file_line = _file_line(lines[hit.cell - 1], hit.line)
+        findings.append(_finding(rule, severity, path, hit, file_line=file_line))
     # two rules or two steps can report the same place in the same words
     return tuple(sorted(dict.fromkeys(findings), key=_order))
 
 
+def _file_line(cell_lines: CellLines, line: int | None) -> int | None:
+    """The file's line of a line, from 1, of a cell; None where the cell's lines are not known."""
+    if not cell_lines:
+        return None
+    # a hit may name a line behind the last one in the file, so the last one is taken
+    return cell_lines[min(line or 1, len(cell_lines)) - 1]
+
+
 def _order(finding: Finding) -> tuple[int, int, int, str, str]:
-    line = finding.line if finding.line is not None else 0
-    return finding.cell or 0, line, _RANK[finding.severity], finding.rule, finding.message
+    return (
+        finding.cell or 0,
+        finding.line or 0,
+        _RANK[finding.severity],
+        finding.rule,
+        finding.message,
+    )
 
 
 def wrong_composition(error: UsageError, path: str) -> Finding:
@@ -142,9 +156,9 @@ def wrong_composition(error: UsageError, path: str) -> Finding:
 
     It is reported in the file that the error names, which may be another notebook than `path`.
     """
-    return _finding(
-        WRONG_COMPOSITION, "error", error.where.path if error.where else path, Hit.of(error)
-    )
+    if error.where is not None:
+        path = error.where.path
+    return _finding(WRONG_COMPOSITION, "error", path, Hit.of(error))
 
 
 def missing_kernel(path: str, error: UsageError) -> Finding:
@@ -155,6 +169,9 @@ def missing_kernel(path: str, error: UsageError) -> Finding:
 def _finding(
     rule: str, severity: Severity, path: str, hit: Hit, *, file_line: int | None = None
 ) -> Finding:
+    # a line of a pipeline file is one of the file, that of a cell is not
+    if hit.cell is None:
+        file_line = hit.line
     return Finding(
         rule=rule,
         severity=severity,
@@ -164,7 +181,7 @@ def _finding(
         cell=hit.cell,
         line=hit.line,
         column=hit.column,
-        file_line=file_line if hit.cell is not None else hit.line,
+        file_line=file_line,
     )
 
 
@@ -216,24 +233,20 @@ def check_pipeline(
     composition = read_pipeline_text(text, path)
     named = named_notebooks(composition)
     missing = tuple(hit for notebook, hit in named if not exists(notebook))
-    understood = {
-        notebook: notebooks[notebook]
-        for notebook, _ in named
-        if notebooks.get(notebook) is not None
-    }
+    understood: dict[str, TaggedNotebook] = {}
+    for notebook, _ in named:
+        tagged = notebooks.get(notebook)
+        if tagged is not None:
+            understood[notebook] = tagged
     # a notebook with mistakes has findings already; a plan without it would only report
     # consequences
     if len(understood) == len(named) or missing:
-        composition = composed(
-            composition, {k: v for k, v in understood.items() if v is not None}, missing, brought
-        )
+        composition = composed(composition, understood, missing, brought)
+
     lines = text.split("\n")
-    findings = [
-        _finding(name, rule.severity, path, hit)
-        for name, rule in PIPELINE_RULES.items()
-        for hit in rule.look(composition)
-        if not (
-            hit.line is not None and hit.line <= len(lines) and _names(name, lines[hit.line - 1])
-        )
-    ]
+    findings: list[Finding] = []
+    for name, rule in PIPELINE_RULES.items():
+        for hit in rule.look(composition):
+            if not _is_ignored_at(name, hit.line, lines):
+                findings.append(_finding(name, rule.severity, path, hit))
     return tuple(sorted(dict.fromkeys(findings), key=_order))

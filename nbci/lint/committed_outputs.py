@@ -11,16 +11,16 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 CELL_BYTES = 1_000_000
 NOTEBOOK_BYTES = 5_000_000
 
 
-def large_outputs(sheet: Sheet) -> Iterator[Hit]:
+def large_outputs(facts: NotebookFacts) -> Iterator[Hit]:
     """Outputs too large to commit, in one cell or all together."""
     total, named = 0, False
-    for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
+    for number, raw in enumerate(facts.notebook.document.get("cells", ()), start=1):
         outputs = raw.get("outputs")
         taken = len(json.dumps(outputs)) if outputs else 0
         total += taken
@@ -40,13 +40,13 @@ def large_outputs(sheet: Sheet) -> Iterator[Hit]:
         )
 
 
-def cells_out_of_order(sheet: Sheet) -> Iterator[Hit]:
+def cells_out_of_order(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield the first cell that ran before the cell above it.
 
     The outputs shown may then differ from those of a run from top to bottom.
     """
     highest, above = 0, 0
-    for number, raw in enumerate(sheet.notebook.document.get("cells", ()), start=1):
+    for number, raw in enumerate(facts.notebook.document.get("cells", ()), start=1):
         count = _count(raw)
         if count is None:
             continue

@@ -10,10 +10,10 @@ from nbci.dataflow.dotted import dotted_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 
-def imported(sheet: Sheet) -> dict[str, str]:
+def imported(facts: NotebookFacts) -> dict[str, str]:
     """Return the dotted name that each imported name stands for.
 
     A name that the notebook also binds otherwise is left out, since it may stand for something
@@ -21,7 +21,7 @@ def imported(sheet: Sheet) -> dict[str, str]:
     """
     found: dict[str, str] = {}
     others: set[str] = set()
-    for cell in sheet.cells.values():
+    for cell in facts.cells.values():
         for node in ast.walk(cell.tree):
             match node:
                 case ast.Import(names=names):

@@ -10,7 +10,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 # Detectors that know what a service's tokens look like, and one for literals given to names such as
 # `password`. Those that go by randomness alone take every digest for a secret.
@@ -45,14 +45,14 @@ _FILTERS = (
 _WORTH_A_LOOK = re.compile(r"""["'][^"']{4,}["']|://[^/\s]+@|[\w-]{20,}|-----BEGIN""")
 
 
-def secrets_in_source(sheet: Sheet) -> Iterator[Hit]:
+def secrets_in_source(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield each line that holds what looks like a token, a password or a private key.
 
     Text cells are searched, too.
     """
     lines = [
         (cell.number, at, line)
-        for cell in sheet.notebook.cells
+        for cell in facts.notebook.cells
         for at, line in enumerate(cell.source.splitlines(), 1)
         if _WORTH_A_LOOK.search(line)
     ]

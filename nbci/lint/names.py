@@ -18,67 +18,67 @@ if TYPE_CHECKING:
 
     from nbci.dataflow.code import ParsedCell
     from nbci.dataflow.undefined import Undefined
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 
-def syntax_errors(sheet: Sheet) -> Iterator[Hit]:
+def syntax_errors(facts: NotebookFacts) -> Iterator[Hit]:
     """Cells that are no valid Python."""
-    for error in sheet.broken.values():
+    for error in facts.broken.values():
         yield Hit.of(error)
-    if sheet.declaration_refusal is not None:
-        yield Hit.of(sheet.declaration_refusal)
+    if facts.declaration_refusal is not None:
+        yield Hit.of(facts.declaration_refusal)
 
 
-def undefined_names(sheet: Sheet) -> Iterator[Hit]:
+def undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield names that surely nothing defines.
 
     Names that a cell with a syntax error mentions are left out, since that cell may define them.
     """
-    found = list(_undefined(sheet, "error"))
+    found = list(_undefined(facts, "error"))
     yield from found
-    if not sheet.broken and not sheet.refusals:
+    if not facts.broken and not facts.refusals:
         seen = {(hit.cell, hit.line, hit.message) for hit in found}
         yield from (
             hit
-            for hit in _refused(sheet)
+            for hit in _refused(facts)
             if (hit.cell, hit.line, hit.message) not in seen and not found
         )
 
 
-def maybe_undefined_names(sheet: Sheet) -> Iterator[Hit]:
+def maybe_undefined_names(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield names that nothing is seen to define, where some code may define any name."""
-    return _undefined(sheet, "warning")
+    return _undefined(facts, "warning")
 
 
-def _undefined(sheet: Sheet, severity: str) -> Iterator[Hit]:
-    for found in sheet.flowing.undefined if sheet.flowing and not sheet.composed else ():
-        if found.severity == severity and not _named_in_broken(sheet, found.name):
+def _undefined(facts: NotebookFacts, severity: str) -> Iterator[Hit]:
+    for found in facts.flowing.undefined if facts.flowing and not facts.composed else ():
+        if found.severity == severity and not _named_in_broken(facts, found.name):
             reason = f" ({found.reason})" if found.reason else ""
             yield Hit(
                 message=f"{found.message}{reason}",
                 hint=found.hint,
-                cell=_cell_number(sheet, found),
+                cell=_cell_number(facts, found),
                 line=found.line,
             )
 
 
-def _cell_number(sheet: Sheet, found: Undefined) -> int:
-    step = next(step for step in sheet.steps if step.name == found.step)
-    return sheet.own_cells(step)[found.cell][0]
+def _cell_number(facts: NotebookFacts, found: Undefined) -> int:
+    step = next(step for step in facts.steps if step.name == found.step)
+    return facts.own_cells(step)[found.cell][0]
 
 
-def _named_in_broken(sheet: Sheet, name: str) -> bool:
+def _named_in_broken(facts: NotebookFacts, name: str) -> bool:
     word = re.compile(rf"\b{re.escape(name)}\b")
-    return any(word.search(sheet.notebook.cell(number).source) for number in sheet.broken)
+    return any(word.search(facts.notebook.cell(number).source) for number in facts.broken)
 
 
-def _refused(sheet: Sheet) -> Iterator[Hit]:
+def _refused(facts: NotebookFacts) -> Iterator[Hit]:
     """What the plan refuses and the steps' own flow does not show, as in metrics cells."""
-    if sheet.tagged is None or not sheet.is_python or sheet.declared is None or sheet.composed:
+    if facts.tagged is None or not facts.is_python or facts.declared is None or facts.composed:
         return
     try:
         analyse(
-            sheet.tagged, sheet.tagged.steps, by_dataflow=sheet.by_dataflow, brought=sheet.brought
+            facts.tagged, facts.tagged.steps, by_dataflow=facts.by_dataflow, brought=facts.brought
         )
     except UsageError as error:
         # the plan puts further errors on the later lines of a hint, or begins with them ("also
@@ -94,45 +94,45 @@ def _refused(sheet: Sheet) -> Iterator[Hit]:
         )
 
 
-def joins(sheet: Sheet) -> Iterator[Hit]:
+def joins(facts: NotebookFacts) -> Iterator[Hit]:
     """Values that reach a step from two others, neither of which comes first."""
-    if sheet.flowing is None:
+    if facts.flowing is None:
         return
-    for warning in sheet.flowing.warnings:
+    for warning in facts.flowing.warnings:
         yield Hit(
             message=warning, hint="let one of the steps come after the other, or use two names"
         )
 
 
-def not_handed_on(sheet: Sheet) -> Iterator[Hit]:
+def not_handed_on(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield values that steps find in one shared kernel but not in a kernel each.
 
     Such are deletions, subclasses, and what differs each time that it is made.
     """
-    if sheet.flowing is None:
+    if facts.flowing is None:
         return
-    for warning in sheet.flowing.apart:
+    for warning in facts.flowing.apart:
         # these warnings are one text whose last clause is what to do
         message, _, remedy = warning.rpartition(": ")
         yield Hit(message=message, hint=remedy)
 
 
-def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
+def unused_parameters(facts: NotebookFacts) -> Iterator[Hit]:
     """Parameters that no other code of the notebook mentions."""
-    if sheet.tagged is None or sheet.declared is None or sheet.composed:
+    if facts.tagged is None or facts.declared is None or facts.composed:
         return
-    numbers = sheet.tagged.blocks.parameters
+    numbers = facts.tagged.blocks.parameters
     elsewhere = "\n".join(
-        cell.source for cell in sheet.notebook.cells if cell.number not in numbers
+        cell.source for cell in facts.notebook.cells if cell.number not in numbers
     )
     read = {
         node.id
         for number in numbers
-        if number in sheet.cells
-        for node in ast.walk(sheet.cells[number].tree)
+        if number in facts.cells
+        for node in ast.walk(facts.cells[number].tree)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)
     }
-    for parameter in sheet.declared.parameters:
+    for parameter in facts.declared.parameters:
         # a search of the text, so that names in magics and shell commands count as uses
         if parameter.name not in read and not re.search(
             rf"(?<!\w){re.escape(parameter.name)}(?!\w)", elsewhere
@@ -146,14 +146,14 @@ def unused_parameters(sheet: Sheet) -> Iterator[Hit]:
             )
 
 
-def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
+def numbered_outputs(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield uses of `Out[3]` and the like, whose numbers differ in a step."""
-    if sheet.tagged is None or sheet.tagged.whole:
+    if facts.tagged is None or facts.tagged.whole:
         return
-    shared = (*sheet.tagged.blocks.imports, *sheet.tagged.blocks.functions)
-    given = names_of([sheet.cells[number] for number in shared if number in sheet.cells]).binds
-    for step in sheet.steps:
-        own = list(sheet.own_cells(step))
+    shared = (*facts.tagged.blocks.imports, *facts.tagged.blocks.functions)
+    given = names_of([facts.cells[number] for number in shared if number in facts.cells]).binds
+    for step in facts.steps:
+        own = list(facts.own_cells(step))
         for lost in lost_history([cell for _, cell in own], given):
             if not lost.surely:
                 yield Hit(
@@ -161,25 +161,25 @@ def numbered_outputs(sheet: Sheet) -> Iterator[Hit]:
                 )
 
 
-def hidden_names(sheet: Sheet) -> Iterator[Hit]:
+def hidden_names(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield code that may read parameters which it does not name.
 
     Every parameter then counts for the reuse of the step.
     """
-    if sheet.tagged is None or sheet.declared is None or sheet.flowing is None:
+    if facts.tagged is None or facts.declared is None or facts.flowing is None:
         return
-    blocks = sheet.tagged.blocks
+    blocks = facts.tagged.blocks
     shared = [
-        (number, sheet.cells[number])
+        (number, facts.cells[number])
         for number in (*blocks.imports, *blocks.functions)
-        if number in sheet.cells
+        if number in facts.cells
     ]
-    parameters = {parameter.name for parameter in sheet.declared.parameters}
-    for step in sheet.steps:
-        found = sheet.flow_of(step).names
+    parameters = {parameter.name for parameter in facts.declared.parameters}
+    for step in facts.steps:
+        found = facts.flow_of(step).names
         hidden = sorted(parameters - found.mentions - found.in_text)
         for reason in found.any_name if hidden else ():
-            cell, line = _place_of(reason, [*sheet.own_cells(step), *shared]) or (step.cells[0], 1)
+            cell, line = _place_of(reason, [*facts.own_cells(step), *shared]) or (step.cells[0], 1)
             yield Hit(
                 message=f"{reason}: step {step.name} runs again whenever a parameter changes, also `{hidden[0]}`",
                 hint="hand over what is needed by its name, such as `dict(x=x)`, so that only this counts",
@@ -197,23 +197,23 @@ def _place_of(reason: str, cells: Iterable[tuple[int, ParsedCell]]) -> tuple[int
     return None
 
 
-def overwritten_parameters(sheet: Sheet) -> Iterator[Hit]:
+def overwritten_parameters(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield steps that assign to the name of a parameter.
 
     Steps after such a step see the assigned value in place of the parameter.
     """
     if (
-        sheet.tagged is None
-        or sheet.declared is None
-        or sheet.flowing is None
-        or sheet.tagged.whole
+        facts.tagged is None
+        or facts.declared is None
+        or facts.flowing is None
+        or facts.tagged.whole
     ):
         return
-    parameters = {parameter.name for parameter in sheet.declared.parameters}
-    for step in sheet.steps:
-        bound = sheet.flow_of(step).names.binds & parameters
+    parameters = {parameter.name for parameter in facts.declared.parameters}
+    for step in facts.steps:
+        bound = facts.flow_of(step).names.binds & parameters
         for name in sorted(bound):
-            for number, cell in sheet.own_cells(step):
+            for number, cell in facts.own_cells(step):
                 lines = [
                     node.lineno
                     for node in ast.walk(cell.tree)

@@ -27,7 +27,7 @@ from nbci.pipeline.tagged import understand
 from nbci.plan.program import prelude_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from nbci.dataflow.code import ParsedCell, Stars
     from nbci.dataflow.flow import Flow, StepFlow
@@ -36,15 +36,17 @@ if TYPE_CHECKING:
     from nbci.params import Declared
     from nbci.pipeline.model import Step, TaggedNotebook
 
+_EDGE_TAGS = frozenset({"prev", "after", "in", "out"})
+"""What can be removed from a cell to make steps whose order is wrong understood after all."""
 
-class Sheet(Struct, frozen=True, kw_only=True, dict=True):
+
+class NotebookFacts(Struct, frozen=True, kw_only=True, dict=True):
     """A notebook and what could be understood of it.
 
     `tags` are those that can be read; `refusals` are what understanding them together met with.
     `cells` are the Python cells that run, by number; `broken` those that do not parse. `declared`
-    and `flowing` are None where mistakes, or another language, leave nothing to say; `flow_refusal`
-    is what computing the flow met with. `composed`: it refers to other notebooks, or another to it,
-    so variables may come from there.
+    and `flowing` are None where mistakes, or another language, leave nothing to say. `composed`: it
+    refers to other notebooks, or another to it, so variables may come from there.
     """
 
     notebook: Notebook
@@ -83,7 +85,11 @@ class Sheet(Struct, frozen=True, kw_only=True, dict=True):
         numbers = list(step.cells)
         if self.tagged is not None and self.tagged.whole:
             numbers = sorted({*numbers, *self.tagged.blocks.metrics})
-        return tuple((number, self.cells[number]) for number in numbers if number in self.cells)
+        return tuple(self.parsed(numbers))
+
+    def parsed(self, numbers: Iterable[int]) -> list[tuple[int, ParsedCell]]:
+        """Those of the cells that parse, with their numbers."""
+        return [(number, self.cells[number]) for number in numbers if number in self.cells]
 
     def steps_after(self, step: Step) -> tuple[Step, ...]:
         """The steps that run after this one has ended, because they wait for it."""
@@ -98,72 +104,94 @@ class Sheet(Struct, frozen=True, kw_only=True, dict=True):
         """What passes into and out of the step; only where `flowing` is known."""
         return self._flows[step.name]
 
+    # Both are cached: rules ask them of every step, and a notebook may have hundreds.
     @functools.cached_property
     def _flows(self) -> dict[str, StepFlow]:
-        return {step.name: step for step in self.flowing.steps} if self.flowing is not None else {}
+        if self.flowing is None:
+            return {}
+        return {step.name: step for step in self.flowing.steps}
 
     @functools.cached_property
     def _followers(self) -> dict[str, list[str]]:
-        before = {step.name: self._before(step) for step in self.steps}
-        return followers_of(
-            {name: [one for one in others if one in before] for name, others in before.items()}
-        )
+        known = {step.name for step in self.steps}
+        before: dict[str, list[str]] = {}
+        for step in self.steps:
+            # an edge to a step that does not exist is a finding of the rule wrong-edge
+            before[step.name] = [name for name in self._steps_before(step) if name in known]
+        return followers_of(before)
 
-    def _before(self, step: Step) -> tuple[str, ...]:
-        """The steps that this one comes right after."""
+    def _steps_before(self, step: Step) -> list[str]:
+        """The names of the steps that this one comes right after."""
         if self.flowing is None or not self.by_dataflow:
-            return step.after
-        return tuple(giver for take in self.flow_of(step).takes for giver in take.givers)
+            return list(step.after)
+        names: list[str] = []
+        for take in self.flow_of(step).takes:
+            names.extend(take.givers)
+        return names
 
 
-def read_sheet(
+def read_facts(
     notebook: Notebook,
     *,
     by_dataflow: bool = False,
     stars: Stars | None = None,
     brought: Brought = NOTHING_BROUGHT,
     composed: bool = False,
-) -> Sheet:
+) -> NotebookFacts:
     """Read a notebook's tags, cells and flow, each as far as the mistakes before it allow.
 
     `stars` are what its star imports bind, `brought` the names that its kernel brings.
     """
     # tags that cannot be read are left out here; the rule wrong-tag reports them
-    readable = replace(
-        notebook, cells=tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells)
-    )
-    tags = {
-        cell.number: read_tags(readable, cell) for cell in readable.cells if cell.kind == "code"
-    }
-    tagged, refusals = _understood(readable)
-    tagged = replace(tagged, stars=stars) if tagged is not None and stars else tagged
-    sheet = Sheet(
+    cells = tuple(_with_readable_tags(notebook, cell) for cell in notebook.cells)
+    readable = replace(notebook, cells=cells)
+    tags: dict[int, CellTags] = {}
+    for cell in readable.cells:
+        if cell.kind == "code":
+            tags[cell.number] = read_tags(readable, cell)
+
+    tagged, refusals = _understand_repaired(readable)
+    if tagged is not None and stars:
+        tagged = replace(tagged, stars=stars)
+    facts = NotebookFacts(
         notebook=notebook,
         tags=tags,
         tagged=tagged,
         refusals=refusals,
         by_dataflow=by_dataflow,
         brought=brought,
+        composed=composed or (tagged is not None and bool(tagged.references)),
     )
-    sheet = replace(sheet, composed=composed or bool(tagged is not None and tagged.references))
-    if sheet.is_python:
-        sheet = _parsed(sheet)
-    return _with_flow(_with_parameters(sheet)) if tagged is not None else sheet
+
+    if facts.is_python:
+        facts = _with_parsed_cells(facts)
+    if tagged is None:
+        return facts
+    return _with_flow(_with_parameters(facts))
 
 
 def _with_readable_tags(notebook: Notebook, cell: Cell) -> Cell:
+    if cell.kind != "code":
+        return replace(cell, tags=())
     kept: tuple[str, ...] = ()
-    for tag in cell.tags if cell.kind == "code" else ():
+    for tag in cell.tags:
+        # with those before it: two tags may each be right and not stand together
+        candidate = replace(cell, tags=(*kept, tag))
         try:
-            read_tags(notebook, replace(cell, tags=(*kept, tag)))
+            read_tags(notebook, candidate)
         except UsageError:
             continue
-        kept = (*kept, tag)
+        kept = candidate.tags
     return replace(cell, tags=kept)
 
 
-def _understood(notebook: Notebook) -> tuple[TaggedNotebook | None, tuple[UsageError, ...]]:
-    """The notebook understood, with the edges of each cell that cannot be left out."""
+def _understand_repaired(
+    notebook: Notebook,
+) -> tuple[TaggedNotebook | None, tuple[UsageError, ...]]:
+    """Understand the notebook without the edges that are wrong, and say what was wrong.
+
+    The first is None where removing edges does not help.
+    """
     refusals: list[UsageError] = []
     # each round removes the edges of one cell, so more rounds than cells cannot help
     for _ in range(len(notebook.cells) + 1):
@@ -183,38 +211,46 @@ def _understood(notebook: Notebook) -> tuple[TaggedNotebook | None, tuple[UsageE
 
 
 def _without_edges(notebook: Notebook, error: UsageError) -> Notebook:
-    number = error.where.cell if error.where else None
+    """Remove from the cell that the error names the edge that it names, or else all edges."""
+    if error.where is None or error.where.cell is None:
+        return notebook
     named = re.match(r"prev:(\S+): ", error.message)
 
     def is_wrong(tag: str) -> bool:
         prefix, _, value = tag.partition(":")
-        return prefix in {"prev", "after", "in", "out"} and (
-            named is None or value.strip() == named[1]
-        )
+        if prefix not in _EDGE_TAGS:
+            return False
+        return named is None or value.strip() == named[1]
 
-    def repaired(cell: Cell) -> Cell:
-        kept = tuple(tag for tag in cell.tags if not is_wrong(tag))
-        return replace(cell, tags=kept) if cell.number == number else cell
+    cell = notebook.cell(error.where.cell)
+    kept = tuple(tag for tag in cell.tags if not is_wrong(tag))
+    cells = list(notebook.cells)
+    cells[cell.number - 1] = replace(cell, tags=kept)
+    return replace(notebook, cells=tuple(cells))
 
-    return replace(notebook, cells=tuple(map(repaired, notebook.cells)))
 
-
-def _parsed(sheet: Sheet) -> Sheet:
+def _with_parsed_cells(facts: NotebookFacts) -> NotebookFacts:
+    stars = None
+    if facts.tagged is not None:
+        stars = facts.tagged.stars
     cells: dict[int, ParsedCell] = {}
     broken: dict[int, CellSyntaxError] = {}
-    for cell in sheet.notebook.cells:
-        if cell.kind != "code" or sheet.tags[cell.number].role == "skip":
+
+    for cell in facts.notebook.cells:
+        if cell.kind != "code" or facts.tags[cell.number].role == "skip":
             continue
         try:
             cells[cell.number] = parse_cell(
                 cell.source,
                 may_fail="raises-exception" in cell.tags,
-                where=sheet.notebook.where(cell),
-                stars=sheet.tagged.stars if sheet.tagged is not None else None,
+                where=facts.notebook.where(cell),
+                stars=stars,
             )
         except CellSyntaxError as error:
             broken[cell.number] = error
-    return replace(sheet, cells=cells, broken=broken, tagged=_without_broken(sheet.tagged, broken))
+
+    tagged = _without_broken(facts.tagged, broken)
+    return replace(facts, cells=cells, broken=broken, tagged=tagged)
 
 
 def _without_broken(
@@ -222,79 +258,85 @@ def _without_broken(
 ) -> TaggedNotebook | None:
     if tagged is None or not broken:
         return tagged
-    cells = tuple(
+    cells = list(tagged.notebook.cells)
+    for number in broken:
         # emptied, not removed: the steps refer to cells by their numbers
-        replace(cell, source="") if cell.number in broken else cell
-        for cell in tagged.notebook.cells
-    )
-    return replace(tagged, notebook=replace(tagged.notebook, cells=cells))
+        cells[number - 1] = replace(tagged.notebook.cell(number), source="")
+    return replace(tagged, notebook=replace(tagged.notebook, cells=tuple(cells)))
 
 
-def _with_parameters(sheet: Sheet) -> Sheet:
-    assert sheet.tagged is not None
+def _with_parameters(facts: NotebookFacts) -> NotebookFacts:
+    assert facts.tagged is not None
     try:
-        return replace(sheet, declared=notebook_parameters(sheet.tagged))
+        return replace(facts, declared=notebook_parameters(facts.tagged))
     except UsageError as error:
-        return replace(sheet, declaration_refusal=error)
+        return replace(facts, declaration_refusal=error)
 
 
-def _with_flow(sheet: Sheet) -> Sheet:
-    """The values that pass between the steps; where they form a cycle there is nothing to say."""
-    if not sheet.is_python or sheet.tagged is None:
-        return sheet
-    parameters = (
-        frozenset(parameter.name for parameter in sheet.declared.parameters)
-        if sheet.declared
-        else frozenset()
-    )
-    code = names_of(
-        [sheet.cells[number] for number in sheet.tagged.blocks.parameters if number in sheet.cells]
-    )
-    names = parameters | code.binds
-    prelude = prelude_statements(sheet.tagged)
-    in_parameters = [
-        (number, sheet.cells[number])
-        for number in sheet.tagged.blocks.parameters
-        if number in sheet.cells
-    ]
-    fresh = fresh_names(
-        [*in_parameters, *((statement.cell, statement.code) for statement in prelude)]
-    )
-    steps = [
-        StepCode(
-            name=step.name,
-            after=() if sheet.tagged.whole else step.after,
-            cells=tuple(cell for _, cell in sheet.own_cells(step)),
-        )
-        for step in sheet.tagged.steps
-    ]
-    if sheet.by_dataflow:
-        steps = _by_dataflow(
-            sheet.tagged, steps, order_from_flow(steps, names, prelude, fresh=fresh)
-        )
+def _with_flow(facts: NotebookFacts) -> NotebookFacts:
+    """Add the values that pass between the steps, unless the steps form a cycle."""
+    if not facts.is_python or facts.tagged is None:
+        return facts
+    tagged = facts.tagged
+    in_parameters = facts.parsed(tagged.blocks.parameters)
+    names = _parameter_names(facts, in_parameters)
+    prelude = prelude_statements(tagged)
+    in_prelude = [(statement.cell, statement.code) for statement in prelude]
+    fresh = fresh_names([*in_parameters, *in_prelude])
+
+    steps = _code_of_steps(facts, tagged)
+    if facts.by_dataflow:
+        edges = order_from_flow(steps, names, prelude, fresh=fresh)
+        steps = _with_edges(tagged, steps, edges)
+    after = {step.name: step.after for step in steps}
     try:
-        order = topological({step.name: step.after for step in steps})
+        order = topological(after)
     except Cycle:
-        return sheet
+        # the rule `cycle` reports it; without an order there is no flow to speak of
+        return facts
+
+    # `from __future__ import annotations` of one step holds in those after it, as in a notebook
+    own_cells = {step.name: facts.own_cells(step) for step in tagged.steps}
+    imports = inherited_imports(own_cells, after, order)
     by_name = {step.name: step for step in steps}
-    handed = inherited_imports(
-        {step.name: sheet.own_cells(step) for step in sheet.tagged.steps},
-        {step.name: step.after for step in steps},
-        order,
-    )
-    codes = [
-        replace(by_name[name], future_annotations=has_future_annotations(handed.get(name, ())))
-        for name in order
-    ]
-    return replace(sheet, flowing=flow(codes, names, prelude, brought=sheet.brought, fresh=fresh))
+    in_order: list[StepCode] = []
+    for name in order:
+        has_future = has_future_annotations(imports.get(name, ()))
+        in_order.append(replace(by_name[name], future_annotations=has_future))
+    flowing = flow(in_order, names, prelude, brought=facts.brought, fresh=fresh)
+    return replace(facts, flowing=flowing)
 
 
-def _by_dataflow(
-    tagged: TaggedNotebook, steps: list[StepCode], edges: tuple[tuple[str, str], ...]
+def _parameter_names(
+    facts: NotebookFacts, cells: Iterable[tuple[int, ParsedCell]]
+) -> frozenset[str]:
+    """The names that the parameters cells bind, parameters or not."""
+    bound = names_of([cell for _, cell in cells]).binds
+    if facts.declared is None:
+        return bound
+    return bound | {parameter.name for parameter in facts.declared.parameters}
+
+
+def _code_of_steps(facts: NotebookFacts, tagged: TaggedNotebook) -> list[StepCode]:
+    steps: list[StepCode] = []
+    for step in tagged.steps:
+        cells = tuple(cell for _, cell in facts.own_cells(step))
+        after = step.after
+        # a notebook without step tags is one step, which waits for none
+        if tagged.whole:
+            after = ()
+        steps.append(StepCode(name=step.name, after=after, cells=cells))
+    return steps
+
+
+def _with_edges(
+    tagged: TaggedNotebook, steps: Iterable[StepCode], edges: Iterable[tuple[str, str]]
 ) -> list[StepCode]:
-    before: dict[str, list[str]] = {
-        step.name: list(step.after if tagged.declares_edges else ()) for step in steps
-    }
+    """The steps with the edges that their variables make, besides those that tags declare."""
+    before: dict[str, list[str]] = {step.name: [] for step in steps}
+    if tagged.declares_edges:
+        for step in steps:
+            before[step.name].extend(step.after)
     for earlier, later in edges:
         before[later].append(earlier)
     return [replace(step, after=tuple(dict.fromkeys(before[step.name]))) for step in steps]

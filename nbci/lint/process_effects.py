@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from nbci.dataflow.code import ParsedCell
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
     from nbci.pipeline.model import Step
 
 Names = dict[str, str]
@@ -46,9 +46,9 @@ class _Place:
     text: str
 
 
-def environment_changes(sheet: Sheet) -> Iterator[Hit]:
+def environment_changes(facts: NotebookFacts) -> Iterator[Hit]:
     """Environment variables that a step sets and a later step will not see."""
-    for step, place in _in_steps_before_others(sheet, _environment):
+    for step, place in _in_steps_before_others(facts, _environment):
         yield Hit(
             message=f"{place.text} holds in step {step.name} only, not in the steps after it",
             hint="set it with `env:` in the pipeline file, or in a cell tagged `imports`",
@@ -57,9 +57,9 @@ def environment_changes(sheet: Sheet) -> Iterator[Hit]:
         )
 
 
-def folder_changes(sheet: Sheet) -> Iterator[Hit]:
+def folder_changes(facts: NotebookFacts) -> Iterator[Hit]:
     """Changes of the working folder, which the next step does not see."""
-    for step, place in _in_steps_before_others(sheet, _folder):
+    for step, place in _in_steps_before_others(facts, _folder):
         yield Hit(
             message=f"{place.text} changes the folder of step {step.name} only, not of the steps after it",
             hint="use paths relative to the notebook's folder, or `cwd: project` in the pipeline file",
@@ -69,13 +69,13 @@ def folder_changes(sheet: Sheet) -> Iterator[Hit]:
 
 
 def _in_steps_before_others(
-    sheet: Sheet, look: Callable[[ParsedCell, Names], Iterator[tuple[int, str]]]
+    facts: NotebookFacts, look: Callable[[ParsedCell, Names], Iterator[tuple[int, str]]]
 ) -> Iterator[tuple[Step, _Place]]:
-    names = imported(sheet)
-    for step in sheet.steps:
+    names = imported(facts)
+    for step in facts.steps:
         # behind the last step there is no step to miss the change
-        if not sheet.is_last(step):
-            for number, cell in sheet.own_cells(step):
+        if not facts.is_last(step):
+            for number, cell in facts.own_cells(step):
                 for line, text in look(cell, names):
                     yield step, _Place(number, line, text)
 
@@ -112,29 +112,29 @@ def _folder(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
             yield line, f"`%{name}`"
 
 
-def _called(sheet: Sheet, names: Names) -> dict[str, list[str]]:
+def _called(facts: NotebookFacts, names: Names) -> dict[str, list[str]]:
     """What each step calls, by the library's names."""
     return {
         step.name: [
-            name for name, _ in calls([cell.tree for _, cell in sheet.own_cells(step)], names)
+            name for name, _ in calls([cell.tree for _, cell in facts.own_cells(step)], names)
         ]
-        for step in sheet.steps
+        for step in facts.steps
     }
 
 
-def _later(sheet: Sheet, step: Step, among: set[str]) -> list[str]:
+def _later(facts: NotebookFacts, step: Step, among: set[str]) -> list[str]:
     """Those of the steps that run after this one."""
-    return [other.name for other in sheet.steps_after(step) if other.name in among] if among else []
+    return [other.name for other in facts.steps_after(step) if other.name in among] if among else []
 
 
-def plot_settings(sheet: Sheet) -> Iterator[Hit]:
+def plot_settings(facts: NotebookFacts) -> Iterator[Hit]:
     """Styles of plots set in one step, while a later one plots too."""
-    names = imported(sheet)
-    plotting = {name for name, found in _called(sheet, names).items() if any(map(_plots, found))}
-    for step in sheet.steps if plotting else ():
-        for number, cell in sheet.own_cells(step):
+    names = imported(facts)
+    plotting = {name for name, found in _called(facts, names).items() if any(map(_plots, found))}
+    for step in facts.steps if plotting else ():
+        for number, cell in facts.own_cells(step):
             for line, text in _styles(cell, names):
-                later = _later(sheet, step, plotting)
+                later = _later(facts, step, plotting)
                 if later:
                     yield Hit(
                         message=f"{text} in step {step.name} does not reach step {', '.join(later)}, which plots",
@@ -157,10 +157,10 @@ def _styles(cell: ParsedCell, names: Names) -> Iterator[tuple[int, str]]:
             yield node.lineno, "a change of `rcParams`"
 
 
-def absolute_paths(sheet: Sheet) -> Iterator[Hit]:
+def absolute_paths(facts: NotebookFacts) -> Iterator[Hit]:
     """Literal paths that exist on one machine only."""
-    names = imported(sheet)
-    for number, cell in sheet.cells.items():
+    names = imported(facts)
+    for number, cell in facts.cells.items():
         for call in (node for node in ast.walk(cell.tree) if isinstance(node, ast.Call)):
             name = dotted_name(call.func, names) or (
                 call.func.attr if isinstance(call.func, ast.Attribute) else ""

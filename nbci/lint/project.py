@@ -41,20 +41,24 @@ class Checked:
 
 def check_targets(names: Sequence[str], here: Path) -> Checked:
     """Check the named files and folders, or without any the whole project around `here`."""
-    paths = (
-        [path for name in names for path in _named(name)]
-        if names
-        else _of_project(find_project(here))
-    )
+    paths: list[Path] = []
+    for name in names:
+        paths += _named(name)
+    if not names:
+        paths = _of_project(find_project(here))
+
     by_project: dict[Path, tuple[Project, list[str]]] = {}
     for path in paths:
         project = find_project(path)
         by_project.setdefault(project.root, (project, []))[1].append(project.relative(path))
-    checks = [_check(project, relatives) for project, relatives in by_project.values()]
-    return Checked(
-        paths=tuple(path for checked in checks for path in checked.paths),
-        findings=tuple(finding for checked in checks for finding in checked.findings),
-    )
+
+    all_paths: list[str] = []
+    findings: list[Finding] = []
+    for project, relatives in by_project.values():
+        checked = _check(project, relatives)
+        all_paths += checked.paths
+        findings += checked.findings
+    return Checked(paths=tuple(all_paths), findings=tuple(findings))
 
 
 def _named(name: str) -> list[Path]:
@@ -82,41 +86,50 @@ def _of_project(project: Project) -> list[Path]:
     found = [*pipelines_in(project.root / "pipelines"), *tagged_notebooks_in(project.root)]
     if not found:
         raise UsageError(
-            f"there is nothing to check in {project.root}: no pipelines/*.yaml and no notebook with step tags",
+            f"there is nothing to check in {project.root}: "
+            "no pipelines/*.yaml and no notebook with step tags",
             hint="name a notebook, or begin with `nbci init`",
         )
     return found
 
 
 def _check(project: Project, relatives: Sequence[str]) -> Checked:
-    pipelines = [path for path in dict.fromkeys(relatives) if path.endswith(PIPELINE_SUFFIXES)]
-    notebooks = dict.fromkeys(path for path in relatives if not path.endswith(PIPELINE_SUFFIXES))
+    pipelines: list[str] = []
+    # a dict for a set in the order of the first mention
+    notebooks: dict[str, None] = {}
+    for path in dict.fromkeys(relatives):
+        if path.endswith(PIPELINE_SUFFIXES):
+            pipelines.append(path)
+        else:
+            notebooks[path] = None
+
+    def exists(name: str) -> bool:
+        return (project.root / name).is_file()
+
+    of_project = brought_names(project.names, os.environ)
     texts = {path: _read(project, path) for path in pipelines}
     derived: set[str] = set()
     elsewhere: set[str] = set()
     composed: set[str] = set()
-    brought = dict.fromkeys(notebooks, brought_names(project.names, os.environ))
+    brought = dict.fromkeys(notebooks, of_project)
     for path, data in texts.items():
         # check_pipeline reports bytes that are not UTF-8; here they must not end the check of the
         # others
         asked = notebooks_asked(data.decode("utf-8-sig", errors="replace"), path)
-        present = [name for name in asked.named if (project.root / name).is_file()]
+        present = list(filter(exists, asked.named))
         notebooks.update(dict.fromkeys(present))
-        derived.update(present if asked.by_dataflow else ())
+        if asked.by_dataflow:
+            derived.update(present)
         elsewhere |= asked.elsewhere
         for name in present:
-            brought[name] = brought.get(name, brought_names(project.names, os.environ)).also(
-                asked.names
-            )
+            brought[name] = brought.get(name, of_project).also(asked.names)
+
     # notebooks referred to are checked as well, because the composition needs them understood
     for path in list(notebooks):
-        named = [
-            name
-            for name in referred_to(path, _read(project, path))
-            if (project.root / name).is_file()
-        ]
+        named = list(filter(exists, referred_to(path, _read(project, path))))
         notebooks.update(dict.fromkeys(named))
         composed.update(named)
+
     findings: list[Finding] = []
     understood: dict[str, TaggedNotebook | None] = {}
     for path in notebooks:
@@ -132,16 +145,16 @@ def _check(project: Project, relatives: Sequence[str]) -> Checked:
         if checked.kernel is not None and path not in elsewhere:
             findings += _missing_kernels(path, checked.kernel)
         understood[path] = checked.tagged
-    findings += check_compositions(
-        understood, brought, lambda name: (project.root / name).is_file()
-    )
+
+    # before the pipelines, which are put together from the compositions that this makes
+    findings += check_compositions(understood, brought, exists)
     for path, data in texts.items():
         findings += check_pipeline(
             data,
             path,
-            exists=lambda name: (project.root / name).is_file(),
+            exists=exists,
             notebooks=understood,
-            brought=brought_names(project.names, os.environ),
+            brought=of_project,
         )
     return Checked(paths=(*pipelines, *notebooks), findings=tuple(findings))
 

@@ -11,9 +11,10 @@ from nbci.lint.dotted import calls, imported
 from nbci.lint.finding import Hit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.dataflow.code import ParsedCell
+    from nbci.lint.notebook_facts import NotebookFacts
     from nbci.pipeline.model import Step
 
 _SEEDS = {
@@ -35,9 +36,18 @@ _SEED_ALL = (
     "fix_seeds",
     "set_seeds",
 )
-_OWN_GENERATORS = ("numpy.random.default_rng", "numpy.random.Generator", "numpy.random.RandomState",
-                   "numpy.random.SeedSequence", "numpy.random.PCG64", "numpy.random.MT19937", "numpy.random.Philox",
-                   "numpy.random.SFC64", "random.Random", "random.SystemRandom")  # fmt: skip
+_OWN_GENERATORS = (
+    "numpy.random.default_rng",
+    "numpy.random.Generator",
+    "numpy.random.RandomState",
+    "numpy.random.SeedSequence",
+    "numpy.random.PCG64",
+    "numpy.random.MT19937",
+    "numpy.random.Philox",
+    "numpy.random.SFC64",
+    "random.Random",
+    "random.SystemRandom",
+)
 _NO_DRAWS = frozenset(
     {"getstate", "setstate", "get_state", "set_state", "set_bit_generator", "get_bit_generator"}
 )
@@ -58,15 +68,15 @@ _WITHOUT_STATE = (
 """What draws from numpy's global generator where it is given no `random_state`."""
 
 
-def seeds(sheet: Sheet) -> Iterator[Hit]:
+def seeds(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield seeds set in one step that do not reach another step.
 
     The other step draws from the same generator and does not come after the seed.
     """
-    names = imported(sheet)
-    found = {step.name: _calls_of(sheet, step, names) for step in sheet.steps}
-    drawing = _drawing(sheet.steps, found)
-    for place, step in enumerate(sheet.steps):
+    names = imported(facts)
+    found = {step.name: _calls_in(facts.own_cells(step), names) for step in facts.steps}
+    drawing = _drawing(facts.steps, found)
+    for place, step in enumerate(facts.steps):
         missed: dict[str, list[str]] = {}
         for number, name, call in found[step.name]:
             family = _SEEDS.get(name)
@@ -74,28 +84,30 @@ def seeds(sheet: Sheet) -> Iterator[Hit]:
                 continue
             # a step may seed one generator several times; which steps miss it is found once
             if family not in missed:
-                missed[family] = _missed(sheet, step, family, _behind(place, drawing[family]))
-            if missed[family]:
-                yield Hit(
-                    message=f"`{name}` in step {step.name} does not reach step {', '.join(missed[family])}, which "
-                    "draws from that generator",
-                    hint="set the seed in each step, or let the one come after the other (`prev:`)"
-                    if family in _HANDED_ON
-                    else "set the seed in each step",
-                    cell=number,
-                    line=call.lineno,
-                )
+                missed[family] = _missed(facts, step, family, _behind(place, drawing[family]))
+            if not missed[family]:
+                continue
+            hint = "set the seed in each step"
+            if family in _HANDED_ON:
+                hint += ", or let the one come after the other (`prev:`)"
+            yield Hit(
+                message=f"`{name}` in step {step.name} does not reach "
+                f"step {', '.join(missed[family])}, which draws from that generator",
+                hint=hint,
+                cell=number,
+                line=call.lineno,
+            )
 
 
-def _calls_of(
-    sheet: Sheet, step: Step, names: Mapping[str, str]
+def _calls_in(
+    cells: Iterable[tuple[int, ParsedCell]], names: Mapping[str, str]
 ) -> list[tuple[int, str, ast.Call]]:
-    """What the step calls, with the numbers of the cells."""
-    return [
-        (number, name, call)
-        for number, cell in sheet.own_cells(step)
-        for name, call in calls([cell.tree], names)
-    ]
+    """What the cells call, with the numbers of the cells."""
+    found: list[tuple[int, str, ast.Call]] = []
+    for number, cell in cells:
+        for name, call in calls([cell.tree], names):
+            found.append((number, name, call))
+    return found
 
 
 def _drawing(
@@ -117,11 +129,11 @@ def _behind(place: int, steps: Sequence[tuple[int, str]]) -> list[str]:
     return [name for _, name in steps[bisect_right(steps, place, key=itemgetter(0)) :]]
 
 
-def _missed(sheet: Sheet, step: Step, family: str, drawing: Sequence[str]) -> list[str]:
+def _missed(facts: NotebookFacts, step: Step, family: str, drawing: Sequence[str]) -> list[str]:
     """The steps that draw and are not given what this one seeded."""
     if not drawing or family not in _HANDED_ON:
         return list(drawing)
-    reached = {other.name for other in sheet.steps_after(step)}
+    reached = {other.name for other in facts.steps_after(step)}
     return [name for name in drawing if name not in reached]
 
 
@@ -135,31 +147,38 @@ def _is_draw(name: str, family: str) -> bool:
     return name.startswith(family) and not is_other
 
 
-def unseeded(sheet: Sheet) -> Iterator[Hit]:
+def unseeded(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield draws from a global generator of the process where no seed is seen anywhere.
 
     Each run then gives other numbers. The first draw by each function is reported.
     """
-    names = imported(sheet)
-    called = [
-        (number, name, call)
-        for number, cell in sheet.cells.items()
-        for name, call in calls([cell.tree], names)
-    ]
-    if any(name in _SEEDS or name.rpartition(".")[2] in _SEED_ALL for _, name, _ in called):
+    names = imported(facts)
+    called = _calls_in(facts.cells.items(), names)
+    if any(_is_seed(name) for _, name, _ in called):
         return
-    first: dict[str, Hit] = {}
+    reported: set[str] = set()
     for number, name, call in called:
-        if _is_unseeded_draw(name, call) and name not in first:
-            first[name] = Hit(
-                message=f"`{name}` draws from a generator that nothing seeds: each run gives other numbers",
-                hint="give it `random_state=`, or a generator of your own, or set a seed in an early cell"
-                if name.startswith("sklearn.")
-                else "set a seed in an early cell, or use `rng = numpy.random.default_rng(seed)`",
-                cell=number,
-                line=call.lineno,
+        if name in reported or not _is_unseeded_draw(name, call):
+            continue
+        reported.add(name)
+        hint = "set a seed in an early cell, or use `rng = numpy.random.default_rng(seed)`"
+        if name.startswith("sklearn."):
+            hint = (
+                "give it `random_state=`, or a generator of your own, "
+                "or set a seed in an early cell"
             )
-    yield from first.values()
+        yield Hit(
+            message=f"`{name}` draws from a generator that nothing seeds: "
+            "each run gives other numbers",
+            hint=hint,
+            cell=number,
+            line=call.lineno,
+        )
+
+
+def _is_seed(name: str) -> bool:
+    # libraries name such functions alike, and which generators each sets is not known
+    return name in _SEEDS or name.rpartition(".")[2] in _SEED_ALL
 
 
 def _is_unseeded_draw(name: str, call: ast.Call) -> bool:

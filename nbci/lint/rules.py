@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from nbci.lint.finding import Hit, Severity
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
     from nbci.lint.pipelines import Composition
 
 Subject = TypeVar("Subject")
@@ -39,7 +39,7 @@ UNREADABLE = "unreadable"
 MISSING_KERNEL = "missing-kernel"
 WRONG_COMPOSITION = "wrong-composition"
 
-NOTEBOOK_RULES: dict[str, Rule[Sheet]] = {
+NOTEBOOK_RULES: dict[str, Rule[NotebookFacts]] = {
     "wrong-tag": Rule("error", tags.wrong_tags),
     "wrong-edge": Rule("error", tags.wrong_edges),
     "cycle": Rule("error", tags.cycles),

@@ -16,7 +16,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 _SETTERS = frozenset(
     """
@@ -61,13 +61,13 @@ _MAGICS = frozenset(
 _OTHER_RULES = ("os.environ", "matplotlib.rcParams", "matplotlib.pyplot.rcParams")
 
 
-def process_state(sheet: Sheet) -> Iterator[Hit]:
+def process_state(facts: NotebookFacts) -> Iterator[Hit]:
     """Settings that a step changes and the steps after it do not see."""
-    names = imported(sheet)
-    for step in sheet.steps:
-        if sheet.is_last(step):
+    names = imported(facts)
+    for step in facts.steps:
+        if facts.is_last(step):
             continue
-        for number, cell in sheet.own_cells(step):
+        for number, cell in facts.own_cells(step):
             for line, what in dict.fromkeys(_changes(cell.tree, names)):
                 yield Hit(
                     message=f"{what} holds in step {step.name} only, not in the steps after it",

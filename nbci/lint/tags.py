@@ -8,13 +8,13 @@ from msgspec.structs import replace
 
 from nbci.errors import UsageError
 from nbci.lint.finding import Hit
-from nbci.notebook.tags import read_tags
+from nbci.notebook.tags import STEP_TAGS, read_tags
 from nbci.pipeline.tagged import BEFORE_ANY_STEP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 _ON_FIRST_CELL = (
     "agent",
@@ -30,28 +30,30 @@ _ON_FIRST_CELL = (
 )
 
 
-def wrong_tags(sheet: Sheet) -> Iterator[Hit]:
+def wrong_tags(facts: NotebookFacts) -> Iterator[Hit]:
     """Each tag that cannot be read, given those before it in its cell."""
-    for cell in sheet.notebook.cells:
+    for cell in facts.notebook.cells:
+        if cell.kind != "code":
+            continue
         kept: tuple[str, ...] = ()
-        for tag in cell.tags if cell.kind == "code" else ():
+        for tag in cell.tags:
             try:
-                read_tags(sheet.notebook, replace(cell, tags=(*kept, tag)))
+                read_tags(facts.notebook, replace(cell, tags=(*kept, tag)))
                 kept = (*kept, tag)
             except UsageError as error:
                 yield Hit(message=error.message, hint=error.hint, cell=cell.number)
 
 
-def cycles(sheet: Sheet) -> Iterator[Hit]:
+def cycles(facts: NotebookFacts) -> Iterator[Hit]:
     """Steps that wait for each other."""
-    return (Hit.of(error) for error in sheet.refusals if _is_cycle(error))
+    return (Hit.of(error) for error in facts.refusals if _is_cycle(error))
 
 
-def wrong_edges(sheet: Sheet) -> Iterator[Hit]:
+def wrong_edges(facts: NotebookFacts) -> Iterator[Hit]:
     """Edges to steps that do not exist, and whatever else the tags together cannot mean."""
-    yield from (Hit.of(error) for error in sheet.refusals if not _is_cycle(error))
-    if sheet.tagged is not None and sheet.tagged.whole:
-        for number, tags in sheet.tags.items():
+    yield from (Hit.of(error) for error in facts.refusals if not _is_cycle(error))
+    if facts.tagged is not None and facts.tagged.whole:
+        for number, tags in facts.tags.items():
             if tags.after:
                 yield Hit(
                     message=f"prev:{tags.after[0]}: the notebook has no steps",
@@ -65,30 +67,33 @@ def _is_cycle(error: UsageError) -> bool:
     return "cycle" in error.message or "comes after itself" in error.message
 
 
-def dropped_cells(sheet: Sheet) -> Iterator[Hit]:
+def dropped_cells(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield cells before the first tag of a notebook with steps, which run in no step."""
-    for number in sheet.tagged.dropped if sheet.tagged is not None else ():
+    if facts.tagged is None:
+        return
+    for number in facts.tagged.dropped:
         yield Hit(
             message=f"the cell {BEFORE_ANY_STEP}, so it belongs to no step and does not run",
-            hint="tag it `imports`, `parameters` or `step:NAME`, or `skip` if it is not meant to run",
+            hint="tag it `imports`, `parameters` or `step:NAME`, "
+            "or `skip` if it is not meant to run",
             cell=number,
         )
 
 
-def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
+def cells_behind_metrics(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield untagged cells behind a metrics cell.
 
     Only their content decides whether they belong to the metrics or to the step before.
     """
-    tagged = sheet.tagged
+    tagged = facts.tagged
     if tagged is None or tagged.whole:
         return
     behind = False
     steps_of = {number: step.name for step in tagged.steps for number in step.cells}
-    for number, tags in sheet.tags.items():
+    for number, tags in facts.tags.items():
         if tags.role not in {None, "skip"}:
             behind = tags.role == "metrics"
-        elif behind and tags.role is None and sheet.notebook.cell(number).source.strip():
+        elif behind and tags.role is None and facts.notebook.cell(number).source.strip():
             yield _behind_metrics(
                 number, steps_of.get(number), is_metrics=number in tagged.blocks.metrics
             )
@@ -97,25 +102,29 @@ def cells_behind_metrics(sheet: Sheet) -> Iterator[Hit]:
 def _behind_metrics(number: int, step: str | None, *, is_metrics: bool) -> Hit:
     if is_metrics:
         return Hit(
-            message="the cell stands behind a metrics cell and only prints, so it names metrics, too",
+            message="the cell stands behind a metrics cell and only prints, "
+            "so it names metrics, too",
             hint="tag it `metrics` if it does, or `step:NAME`",
             cell=number,
         )
-    owner = f"step {step}, which stands before" if step is not None else "what stands before"
+    owner = "what stands before"
+    if step is not None:
+        owner = f"step {step}, which stands before"
     return Hit(
-        message=f"the cell stands behind a metrics cell and belongs to {owner}: it runs before the metrics do",
+        message=f"the cell stands behind a metrics cell and belongs to {owner}: "
+        "it runs before the metrics do",
         hint=f"tag it `step:{step or 'NAME'}`, or `metrics` if it names metrics",
         cell=number,
     )
 
 
-def ignored_settings(sheet: Sheet) -> Iterator[Hit]:
+def ignored_settings(facts: NotebookFacts) -> Iterator[Hit]:
     """Settings of a step that stand on another cell than its first, where they do not count."""
-    if sheet.tagged is None or sheet.tagged.whole:
+    if facts.tagged is None or facts.tagged.whole:
         return
-    first_cells = {step.cells[0] for step in sheet.tagged.steps if step.cells}
-    for cell in sheet.notebook.cells:
-        tags = sheet.tags.get(cell.number)
+    first_cells = {step.cells[0] for step in facts.tagged.steps if step.cells}
+    for cell in facts.notebook.cells:
+        tags = facts.tags.get(cell.number)
         if tags is None or cell.number in first_cells or tags.role not in {None, "step"}:
             continue
         for tag in cell.tags:
@@ -127,11 +136,13 @@ def ignored_settings(sheet: Sheet) -> Iterator[Hit]:
                 )
 
 
-def tags_on_text(sheet: Sheet) -> Iterator[Hit]:
+def tags_on_text(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield step tags on a cell that is not code, where they have no effect."""
-    for cell in sheet.notebook.cells:
-        for tag in cell.tags if cell.kind != "code" else ():
-            if tag.partition(":")[0] in {"step", "block"}:
+    for cell in facts.notebook.cells:
+        if cell.kind == "code":
+            continue
+        for tag in cell.tags:
+            if tag.partition(":")[0] in STEP_TAGS:
                 yield Hit(
                     message=f"`{tag}` stands on a {cell.kind} cell, where it does not count",
                     hint="move it to the code cell below",

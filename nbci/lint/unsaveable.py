@@ -13,7 +13,7 @@ from nbci.lint.finding import Hit
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 _OPEN_FILE = "an open file"
 _LOCK = "a lock"
@@ -88,24 +88,24 @@ _OF_DATA_SETS = frozenset(
 )  # fmt: skip
 
 
-def unsaveable_values(sheet: Sheet) -> Iterator[Hit]:
+def unsaveable_values(facts: NotebookFacts) -> Iterator[Hit]:
     """Yield names that pass to a later step with a value that cannot be saved.
 
     Decided by the name's last value in the step: a generator, an open file, a lock.
     """
-    if sheet.flowing is None:
+    if facts.flowing is None:
         return
-    names = imported(sheet)
-    for step in sheet.steps:
-        flowed = sheet.flow_of(step)
-        trees = [(number, cell.tree) for number, cell in sheet.own_cells(step)]
+    names = imported(facts)
+    for step in facts.steps:
+        flowed = facts.flow_of(step)
+        trees = [(number, cell.tree) for number, cell in facts.own_cells(step)]
         for give in flowed.gives:
             found = _last_value(give.name, trees)
             kind = _kind(found, names, flowed.names.binds) if found else None
             if found and kind:
                 takers = [
                     other.name
-                    for other in sheet.flowing.steps
+                    for other in facts.flowing.steps
                     if any(
                         take.name == give.name and step.name in take.givers for take in other.takes
                     )

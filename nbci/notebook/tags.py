@@ -93,10 +93,10 @@ class _Reading:
         value = value.strip()
         if not STEP_NAME.fullmatch(value):
             suggestion = re.sub(r"[^a-z0-9_-]+", "_", value.lower()).strip("_")
-            self.wrong(
-                f"{value!r} is no step name: lower-case letters, digits, `-` and `_`",
-                f"did you mean {suggestion!r}?" if suggestion else None,
-            )
+            hint = None
+            if suggestion:
+                hint = f"did you mean {suggestion!r}?"
+            self.wrong(f"{value!r} is no step name: lower-case letters, digits, `-` and `_`", hint)
         return value
 
     def limit(self, value: str) -> None:
@@ -153,7 +153,8 @@ class _Reading:
         ):
             self.wrong(
                 f"`secret:{value}` is no name of an environment variable",
-                "write `secret:NAME`, e.g. secret:DB_PASSWORD, or as Kale does secret:SECRET:KEY:NAME",
+                "write `secret:NAME`, e.g. secret:DB_PASSWORD, "
+                "or as Kale does secret:SECRET:KEY:NAME",
             )
         self.secrets.append(variable)
 
@@ -169,9 +170,13 @@ class _Reading:
         self.pipeline = value
 
 
+STEP_TAGS = ("step", "block")
+"""Tags, with a name behind a colon, of the first cell of a step."""
+FIRST_CELL_TAGS = (*STEP_TAGS, "notebook")
+"""The same of what makes a notebook a pipeline: a step, or a reference to another notebook."""
+
 _PREFIXES: dict[str, Callable[[_Reading, str], None]] = {
-    "step": _Reading.step,
-    "block": _Reading.step,
+    **dict.fromkeys(STEP_TAGS, _Reading.step),
     "prev": _Reading.prev,
     "after": _Reading.prev,
     "annotation": lambda reading, value: reading.pair(reading.annotations, "annotation", value),
@@ -197,24 +202,30 @@ _SPELLINGS = (*_SPECIAL, *(f"{prefix}:" for prefix in _PREFIXES), "gpu", "raises
 
 
 def read_tags(notebook: Notebook, cell: Cell) -> CellTags:
-    """Understand a cell's tags; unknown ones are other tools', unless they look like a misspelt one
-    of ours.
+    """Understand a cell's tags; UsageError for those that are wrong.
+
+    Unknown ones are other tools', unless they look like a misspelt one of ours.
     """
-    special = next((_SPECIAL[tag] for tag in cell.tags if tag in _SPECIAL), None)
-    if special is not None:
-        return CellTags(role=special)
+    for tag in cell.tags:
+        if tag in _SPECIAL:
+            return CellTags(role=_SPECIAL[tag])
+
     reading = _Reading(where=notebook.where(cell))
     for tag in cell.tags:
         before = dict(reading.settings)
         _read_tag(reading, tag)
-        reading.written |= {
-            key: tag for key, value in reading.settings.items() if before.get(key) != value
-        }
+        # the last tag that sets a setting is the one that messages about it name
+        for key, value in reading.settings.items():
+            if before.get(key) != value:
+                reading.written[key] = tag
     if reading.pipeline is not None and cell.notebook_path is not None:
         _check_reference(reading, cell)
         return CellTags(role="reference", pipeline=reading.pipeline)
+    role: Role | None = None
+    if reading.steps:
+        role = "step"
     return CellTags(
-        role="step" if reading.steps else None,
+        role=role,
         steps=tuple(dict.fromkeys(reading.steps)),
         after=tuple(dict.fromkeys(reading.after)),
         ins=tuple(reading.ins),
@@ -238,7 +249,8 @@ def _check_reference(reading: _Reading, cell: Cell) -> None:
     lines = [line.strip() for line in cell.source.splitlines()]
     if any(line and not line.startswith("#") for line in lines):
         reading.wrong(
-            f"this cell refers to the notebook {cell.notebook_path}, and holds code of its own, which would not run",
+            f"this cell refers to the notebook {cell.notebook_path}, "
+            "and holds code of its own, which would not run",
             "move the code to a cell tagged `step:NAME`",
         )
 
@@ -249,8 +261,9 @@ def is_default(tag: object) -> bool:
 
 
 def read_defaults(notebook: Notebook, tags: Sequence[str]) -> CellTags:
-    """Understand Kale's `steps_defaults`: tags that hold for every step, each one of those that
-    `is_default`.
+    """Understand Kale's `steps_defaults`: tags that hold for every step.
+
+    Each is one of those that `is_default`.
     """
     reading = _Reading(where=Location(notebook.path))
     for tag in tags:
@@ -269,9 +282,19 @@ def _read_tag(reading: _Reading, tag: str) -> None:
         reading.settings["agent"] = "gpu"
     elif colon and prefix in _PREFIXES:
         _PREFIXES[prefix](reading, value.strip())
-    elif tag not in _SPELLINGS and (meant := _misspelt(prefix, bool(colon))):
-        spelling = meant + value.strip() if meant.endswith(":") else meant
-        reading.wrong(f"unknown tag {tag!r}", f"did you mean {spelling!r}?")
+    elif tag not in _SPELLINGS:
+        _refuse_misspelt(reading, tag)
+
+
+def _refuse_misspelt(reading: _Reading, tag: str) -> None:
+    """Refuse a tag that looks like one of ours; any other is another tool's."""
+    prefix, colon, value = tag.partition(":")
+    meant = _misspelt(prefix, bool(colon))
+    if meant is None:
+        return
+    if meant.endswith(":"):
+        meant += value.strip()
+    reading.wrong(f"unknown tag {tag!r}", f"did you mean {meant!r}?")
 
 
 def _misspelt(prefix: str, has_value: bool) -> str | None:
@@ -280,12 +303,14 @@ def _misspelt(prefix: str, has_value: bool) -> str | None:
     Case and a letter or two may differ.
     """
     lowered = prefix.strip().lower()
-    candidates = {
-        spelling.rstrip(":"): spelling
-        for spelling in _SPELLINGS
-        if spelling.endswith(":") == has_value
-    }
+    candidates: dict[str, str] = {}
+    for spelling in _SPELLINGS:
+        if spelling.endswith(":") == has_value:
+            candidates[spelling.rstrip(":")] = spelling
     if lowered in candidates:
         return candidates[lowered]
     close = difflib.get_close_matches(lowered, candidates, n=1, cutoff=0.75)
-    return candidates[close[0]] if close and abs(len(close[0]) - len(lowered)) < 2 else None
+    # A close match of another length is rather a word of another tool than a slip of ours.
+    if not close or abs(len(close[0]) - len(lowered)) > 1:
+        return None
+    return candidates[close[0]]

@@ -55,14 +55,21 @@ def read_target(name: str, folder: str | None = None) -> Target:
         raise UsageError("this is a folder", hint=_inside(path), where=Location(name))
     if not path.exists():
         raise UsageError("there is no such file", hint=did_you_mean(name), where=Location(name))
-    project = find_project(path if folder is None else Path(folder))
+    place: str | None = None
+    if folder is None:
+        project = find_project(path)
+    else:
+        project = find_project(Path(folder))
+        place = project.relative(Path(folder))
     relative = project.relative(path)
+    read_file = project_reader(project)
 
     def read(file: str) -> bytes | None:
-        place = project.root / file
-        return _read(place, file) if place.is_file() or file == relative else None
+        # The target exists: where it is no regular file, reading it says what is wrong.
+        if file == relative:
+            return _read(project.root / file, file)
+        return read_file(file)
 
-    place = project.relative(Path(folder)) if folder is not None else None
     pipeline, sources = read_pipeline(relative, read, folder=place)
     return Target(
         project=project, pipeline=pipeline, sources=sources, linked=_is_linked(path, project.root)
@@ -74,7 +81,9 @@ def project_reader(project: Project) -> Callable[[str], bytes | None]:
 
     def read(file: str) -> bytes | None:
         place = project.root / file
-        return _read(place, file) if place.is_file() else None
+        if not place.is_file():
+            return None
+        return _read(place, file)
 
     return read
 
@@ -136,7 +145,9 @@ def _understood(
     """The notebook, with what its star imports of the project's own modules bind."""
     tagged = understand(parse_notebook(data, path))
     stars = star_imports(tagged.notebook, read, folder)
-    return replace(tagged, stars=stars) if stars else tagged
+    if not stars:
+        return tagged
+    return replace(tagged, stars=stars)
 
 
 def _unfolded(
@@ -164,9 +175,8 @@ def star_imports(
     if notebook.language != "python":
         return {}
     folders = dict.fromkeys((folder or posixpath.dirname(notebook.path), ".", "src"))
-    return star_import_names(
-        [cell.source for cell in notebook.cells if cell.kind == "code"], list(folders), read
-    )
+    code = [cell.source for cell in notebook.cells if cell.kind == "code"]
+    return star_import_names(code, list(folders), read)
 
 
 def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, TaggedNotebook]:
@@ -177,15 +187,13 @@ def read_notebooks(project: Project, sources: Mapping[str, str]) -> dict[str, Ta
     notebooks = {}
     for relative, digest in sources.items():
         path = project.root / relative
-        data = _read(path, relative) if path.exists() else b""
+        where = Location(relative)
+        data, problem = b"", "the file has gone"
+        if path.exists():
+            data = _read(path, relative)
+            problem = "the file has changed since the plan was made"
         if source_digest(data) != digest:
-            raise UsageError(
-                "the file has changed since the plan was made"
-                if path.exists()
-                else "the file has gone",
-                hint="plan and run again",
-                where=Location(relative),
-            )
+            raise UsageError(problem, hint="plan and run again", where=where)
         if path.suffix in SUFFIXES:
             notebooks[relative] = _understood(data, relative, project_reader(project))
     return notebooks
@@ -204,13 +212,9 @@ def source_digest(data: bytes) -> str:
 
 
 def _inside(folder: Path) -> str:
-    found = [
-        str(path)
-        for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb")
-        for path in sorted(folder.glob(pattern))
-    ]
-    return (
-        f"name one of its files: {', '.join(found[:5])}"
-        if found
-        else "name a notebook or a pipeline file"
-    )
+    found: list[str] = []
+    for pattern in ("*.yaml", "*.yml", "*.ipynb", "pipelines/*.yaml", "notebooks/*.ipynb"):
+        found.extend(map(str, sorted(folder.glob(pattern))))
+    if not found:
+        return "name a notebook or a pipeline file"
+    return f"name one of its files: {', '.join(found[:5])}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from nbci.config import find_project
 from nbci.errors import nearest
 from nbci.notebook.read import SUFFIXES
+from nbci.notebook.tags import FIRST_CELL_TAGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,12 +19,12 @@ if TYPE_CHECKING:
 
 PIPELINE_SUFFIXES = (".yaml", ".yml")
 _SKIPPED_FOLDERS = frozenset({"node_modules", "__pycache__", "site-packages"})
-_STEP_TAGS = ("step:", "block:", "notebook:")
+_FIRST_CELL_PREFIXES = tuple(f"{tag}:" for tag in FIRST_CELL_TAGS)
 
 
 def pipelines_of(project: Project) -> list[str]:
     """The project's pipeline files, as typed from the current folder."""
-    return [os.path.relpath(path) for path in pipelines_in(project.root / "pipelines")]
+    return list(map(os.path.relpath, pipelines_in(project.root / "pipelines")))
 
 
 def targets_of(project: Project) -> list[str]:
@@ -31,16 +32,16 @@ def targets_of(project: Project) -> list[str]:
 
     That is pipelines, and notebooks with step tags.
     """
-    return [
-        *pipelines_of(project),
-        *(os.path.relpath(path) for path in tagged_notebooks_in(project.root)),
-    ]
+    notebooks = tagged_notebooks_in(project.root)
+    return [*pipelines_of(project), *map(os.path.relpath, notebooks)]
 
 
 def did_you_mean(name: str) -> str | None:
     """The hint for a target that is not there: the one that was meant, or some that are there."""
-    roots = dict.fromkeys((find_project(Path.cwd()).root, find_project(Path(name)).root))
-    known = list(dict.fromkeys(path for root in roots for path in _known(root)))
+    # the name may lead into another project than the one that the command was typed in
+    here, there = find_project(Path.cwd()).root, find_project(Path(name)).root
+    known = list(dict.fromkeys([*_all_targets(here), *_all_targets(there)]))
+
     by_name: dict[str, str] = {}
     for path in known:
         file = os.path.basename(path)
@@ -54,22 +55,26 @@ def did_you_mean(name: str) -> str | None:
     )
     if meant is not None:
         return f"did you mean {meant}?"
-    return f"there are {', '.join(known[:5])}" if known else None
+    if not known:
+        return None
+    return f"there are {', '.join(known[:5])}"
 
 
-def _known(root: Path) -> list[str]:
+def _all_targets(root: Path) -> list[str]:
     """All pipelines and notebooks, in whatever form, as typed from the current folder."""
     files = [*sorted(root.glob("*")), *sorted((root / "notebooks").glob("*"))]
     texts = [path for path in files if path.suffix in SUFFIXES]
     found = [*pipelines_in(root / "pipelines"), *notebooks_in(root), *texts]
-    return [os.path.relpath(path) for path in found]
+    return list(map(os.path.relpath, found))
 
 
 def pipelines_in(folder: Path) -> list[Path]:
     """The pipeline files in the folder."""
-    return sorted(
-        path for path in folder.glob("*") if path.suffix in PIPELINE_SUFFIXES and path.is_file()
-    )
+    found: list[Path] = []
+    for path in folder.glob("*"):
+        if path.suffix in PIPELINE_SUFFIXES and path.is_file():
+            found.append(path)
+    return sorted(found)
 
 
 def tagged_notebooks_in(folder: Path) -> list[Path]:
@@ -80,18 +85,18 @@ def tagged_notebooks_in(folder: Path) -> list[Path]:
 def notebooks_in(folder: Path) -> Iterator[Path]:
     """The notebooks in the folder and below it, but for those of tools and environments."""
     for top, folders, files in os.walk(folder):
-        folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".")
-            and name not in _SKIPPED_FOLDERS
-            and not os.path.exists(os.path.join(top, name, "pyvenv.cfg"))
-        )
-        yield from (
-            Path(top, name)
-            for name in sorted(files)
-            if name.endswith(".ipynb") and not name.startswith(".")
-        )
+        # changed in place: os.walk goes down into the folders that are left in its list
+        folders[:] = sorted(name for name in folders if not _is_skipped(top, name))
+        for name in sorted(files):
+            if name.endswith(".ipynb") and not name.startswith("."):
+                yield Path(top, name)
+
+
+def _is_skipped(parent: str, name: str) -> bool:
+    """Whether a folder belongs to a tool, or is an environment (PEP 405 puts `pyvenv.cfg` there)."""
+    if name.startswith(".") or name in _SKIPPED_FOLDERS:
+        return True
+    return os.path.exists(os.path.join(parent, name, "pyvenv.cfg"))
 
 
 def _may_have_steps(path: Path) -> bool:
@@ -104,11 +109,12 @@ def _may_have_steps(path: Path) -> bool:
     except OSError:
         return False
     # Most notebooks have no tags, and a search in the text is faster than to parse them.
-    if not any(f'"{prefix}' in text for prefix in _STEP_TAGS):
+    if not any(f'"{prefix}' in text for prefix in _FIRST_CELL_PREFIXES):
         return False
     try:
-        cells = json.loads(text)["cells"]
-        tags = [tag for cell in cells for tag in cell["metadata"].get("tags", ())]
+        tags: list[object] = []
+        for cell in json.loads(text)["cells"]:
+            tags.extend(cell["metadata"].get("tags", ()))
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return True
-    return any(str(tag).startswith(_STEP_TAGS) for tag in tags)
+    return any(str(tag).startswith(_FIRST_CELL_PREFIXES) for tag in tags)

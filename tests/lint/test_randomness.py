@@ -5,16 +5,16 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from nbci.lint.notebook_facts import read_sheet
+from nbci.lint.notebook_facts import read_facts
 from nbci.lint.randomness import seeds
 from nbci.notebook.read import parse_notebook
 from tests.support.work import lines_run
 
 if TYPE_CHECKING:
-    from nbci.lint.notebook_facts import Sheet
+    from nbci.lint.notebook_facts import NotebookFacts
 
 
-def _sheet(steps: int) -> Sheet:
+def _sheet(steps: int) -> NotebookFacts:
     """Of a notebook in which each step seeds a generator and draws from it, but the last, which
     only draws.
     """
@@ -39,7 +39,7 @@ def _sheet(steps: int) -> Sheet:
             for tags, source in cells
         ],
     }
-    return read_sheet(parse_notebook(json.dumps(document).encode(), "n.ipynb"))
+    return read_facts(parse_notebook(json.dumps(document).encode(), "n.ipynb"))
 
 
 def test_many_steps_that_seed_are_looked_at_once_each() -> None:
